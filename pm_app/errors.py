@@ -1,0 +1,53 @@
+"""What can go wrong, in two families: try again, or ask a person.
+
+PmAppError
+├── TransientError        the job tries again at its next turn
+│   ├── SourceUnavailable     a folder or bucket cannot be reached now
+│   ├── StoreUnavailable      the database does not answer now
+│   └── Busy                  another process holds the state folder
+└── TerminalError         a person must act
+    ├── BadSettings           plant.toml is wrong; exit code 2
+    ├── BadBatch              a file cannot be used; it is quarantined
+    ├── BadVersion            a stored model fails its own checks
+    └── NotEnoughData         there is too little to learn from
+"""
+
+
+class PmAppError(Exception):
+    """Any error this application raises on purpose; its text is written for a person."""
+
+
+class TransientError(PmAppError):
+    """A later attempt may succeed without anyone doing anything."""
+
+
+class TerminalError(PmAppError):
+    """A later attempt fails the same way until a person changes something."""
+
+
+class SourceUnavailable(TransientError):
+    """A source of batches cannot be reached now."""
+
+
+class StoreUnavailable(TransientError):
+    """The output store cannot be reached or written now."""
+
+
+class Busy(TransientError):
+    """Another process of this application holds the state folder."""
+
+
+class BadSettings(TerminalError):
+    """plant.toml, or a command's arguments, cannot be used."""
+
+
+class BadBatch(TerminalError):
+    """A batch cannot be used; the text names file, column and value."""
+
+
+class BadVersion(TerminalError):
+    """A stored model version is damaged or does not do what it promised."""
+
+
+class NotEnoughData(TerminalError):
+    """There is too little to learn from; the text says what was needed and what came."""

@@ -1,0 +1,1 @@
+"""From readings to features: panes, windows, events. Pure."""

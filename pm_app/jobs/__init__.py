@@ -1,0 +1,1 @@
+"""Read, decide, write: ingest, score, retrain."""

@@ -1,0 +1,40 @@
+"""How many trainable parameters a planned network has, without building it."""
+
+from collections.abc import Mapping, Sequence
+
+from pm_app.records.learning import Tier
+
+
+def count_parameters(
+    tiers: Sequence[Tier],
+    shared_units: Sequence[int],
+    members: int,
+    *,
+    features_per_sensor: Mapping[str, int],
+    outputs: int,
+) -> int:
+    """Trainable parameters of the network that `network.build_network` makes of this plan.
+
+    Each layer is shared by all ensemble members but for a scale of its inputs, a scale of
+    its outputs and a bias a member (BatchEnsemble, Wen, Tran & Ba 2020).
+    """
+    total, width = 0, 0
+    for tier in tiers:
+        features = sum(features_per_sensor[sensor] for sensor in tier.sensors)
+        total += _embedding(features, tier.embedding)
+        total += _ensemble_layer(features * (1 + tier.embedding), tier.units, members)
+        width += tier.units
+    for units in (*shared_units, outputs):
+        total += _ensemble_layer(width, units, members)
+        width = units
+    return total
+
+
+def _ensemble_layer(inputs: int, units: int, members: int) -> int:
+    return inputs * units + members * (inputs + 2 * units)
+
+
+def _embedding(features: int, width: int) -> int:
+    # A frequency per feature and component, then one linear map from sines and cosines to
+    # `width` values that all features of the tier share.
+    return features * width + (2 * width + 1) * width if width else 0

@@ -1,0 +1,55 @@
+"""What the core needs from systems that are not ours; connectors fulfil these."""
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from pm_app.records.readings import Batch, Events, ReadingsChunk
+
+
+class ReadingsSource(Protocol):
+    """Where batches of sensor readings come from."""
+
+    def list(self) -> Iterator[Batch]:
+        """Every batch there is now, in ascending order of name, without opening any.
+
+        Hidden files and unfinished ones (".tmp", ".part", leading "." or "_") are passed over.
+        Raises SourceUnavailable when a later call may succeed.
+        """
+        ...
+
+    def digest(self, batch: Batch) -> str:
+        """SHA-256 of the content, hex: the identity of a batch, whatever its name.
+
+        Raises SourceUnavailable.
+        """
+        ...
+
+    def read(self, batch: Batch) -> Iterator[ReadingsChunk]:
+        """The rows of a batch, some row groups at a time, in file order, so memory is flat.
+
+        Every row of the batch is either in a chunk's readings or counted in its rejections.
+        The columns are those of this file: a new sensor appears, a missing one is absent.
+        Reading twice gives the same chunks.
+        Raises BadBatch when nothing of it can be used, naming file, column and value, and
+        SourceUnavailable when a later call may succeed.
+        """
+        ...
+
+
+class EventsSource(Protocol):
+    """Where failures, repairs, errors and inspections come from."""
+
+    def list(self) -> Iterator[Batch]:
+        """As ReadingsSource.list. An absent folder lists nothing: no events yet."""
+        ...
+
+    def digest(self, batch: Batch) -> str:
+        """As ReadingsSource.digest."""
+        ...
+
+    def read(self, batch: Batch) -> tuple[Events, tuple[str, ...]]:
+        """The events of a batch, and a reason for every row refused.
+
+        Raises BadBatch and SourceUnavailable as ReadingsSource.read.
+        """
+        ...

@@ -1,0 +1,1 @@
+"""Frozen nouns that every layer may speak of. One file a subject."""

@@ -1,0 +1,101 @@
+"""What features are made of, and what they look like to a model."""
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pm_app.records.readings import Float64, Int32, Int64
+
+
+@dataclass(frozen=True, eq=False)
+class Panes:
+    """Aggregates of each asset's readings over fixed intervals, sorted by asset, then pane.
+
+    Pane p of length `pane_ns` covers [p * pane_ns, (p + 1) * pane_ns) nanoseconds since 1970
+    UTC. Only panes with at least one reading exist. assets: distinct names, sorted.
+
+    asset, pane, rows, first_row_time, last_row_time: shape (n_panes,); rows counts readings.
+    All others: shape (n_panes, n_sensors), over the readings that hold a value:
+    count; first, last, minimum, maximum (NaN where count is 0); total and squares, the sum
+    and the sum of squares of (value - first), from which mean and second moment follow
+    without cancellation ("shifted data", Chan, Golub & LeVeque 1983); first_time and
+    last_time in nanoseconds (0 where count is 0).
+
+    total and squares are strict left folds in time order, so that continuing a stored pane
+    with later readings gives the same bits as folding all of them at once.
+    """
+
+    pane_ns: int
+    assets: tuple[str, ...]
+    asset: Int32
+    pane: Int64
+    rows: Int64
+    first_row_time: Int64
+    last_row_time: Int64
+    sensors: tuple[str, ...]
+    count: Int64
+    first: Float64
+    total: Float64
+    squares: Float64
+    minimum: Float64
+    maximum: Float64
+    last: Float64
+    first_time: Int64
+    last_time: Int64
+
+
+PANE_KEYS = ("asset", "pane", "rows", "first_row_time", "last_row_time")
+PANE_STATISTICS = (
+    "count",
+    "first",
+    "total",
+    "squares",
+    "minimum",
+    "maximum",
+    "last",
+    "first_time",
+    "last_time",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """Features at cutoffs, sorted by asset, then cutoff.
+
+    asset: shape (n_rows,), index into `assets`. cutoff: shape (n_rows,), nanoseconds UTC.
+    values: float32, shape (n_rows, n_features); NaN is missing. sensor_of[j] is the sensor
+    (or the group: "age", "events", "clock") that feature j belongs to.
+    """
+
+    assets: tuple[str, ...]
+    asset: Int32
+    cutoff: Int64
+    features: tuple[str, ...]
+    sensor_of: tuple[str, ...]
+    values: NDArray[np.float32]
+
+    @property
+    def sensors(self) -> tuple[str, ...]:
+        """Sensors and groups in order of first appearance."""
+        return tuple(dict.fromkeys(self.sensor_of))
+
+    def take(self, rows: NDArray[np.intp]) -> "Frame":
+        """The same frame with only these rows, in the order given."""
+        return Frame(
+            self.assets,
+            self.asset[rows],
+            self.cutoff[rows],
+            self.features,
+            self.sensor_of,
+            self.values[rows],
+        )
+
+
+def pane_arrays(panes: Panes) -> dict[str, NDArray[np.generic]]:
+    """The arrays of panes by name, keys first."""
+    return {
+        f.name: getattr(panes, f.name)
+        for f in fields(panes)
+        if f.name in PANE_KEYS + PANE_STATISTICS
+    }

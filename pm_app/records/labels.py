@@ -1,0 +1,50 @@
+"""What is to be learned at each cutoff, and which rows may meet which."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pm_app.records.readings import Float64, Int32
+
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """The target at each row of a frame; every array has shape (n_rows,).
+
+    Life targets: duration_hours runs from the cutoff to the asset's next failure where
+    `failed`, else to the last moment the asset is known to have run (right-censored).
+    Column targets: `value` is the label (classes as 0.0 and 1.0), durations are NaN.
+    usable is False where a row belongs to no one (between failure and repair, no label).
+    life numbers the asset's lives from repair to failure; rows of one life hang together.
+    """
+
+    duration_hours: Float64
+    failed: Flags
+    value: Float64
+    usable: Flags
+    life: Int32
+
+    def fails_within(self, horizon_hours: float) -> Float64:
+        """1.0 where it fails within the horizon, 0.0 where it is known not to, else NaN."""
+        within = self.duration_hours <= horizon_hours
+        result = np.where(within & ~self.failed, np.nan, within.astype(float))
+        return np.where(self.usable & np.isfinite(self.duration_hours), result, np.nan)
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Row numbers of a frame by their use; disjoint, and none of them leaks into another.
+
+    group: shape (n_rows,), the unit that is resampled together (an asset, or a block of
+    time); `how` says in words how the split was made. test is the newest part.
+    """
+
+    train: NDArray[np.intp]
+    validation: NDArray[np.intp]
+    calibration: NDArray[np.intp]
+    test: NDArray[np.intp]
+    group: Int32
+    how: str

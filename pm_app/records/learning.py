@@ -1,0 +1,169 @@
+"""What learning produces and a version keeps: importance, allocation, calibration, metrics.
+
+All of these are plain values (tuples, floats, text) and travel as JSON.
+"""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Interaction:
+    """Two sensors whose joint importance exceeds the sum of their own, in units of score."""
+
+    sensors: tuple[str, str]
+    excess: float
+
+
+@dataclass(frozen=True)
+class Importance:
+    """Share of predictive power per sensor: non-negative, summing to 1.
+
+    replicates holds the shares found on each resampling of the lives (or time blocks),
+    (n_replicates, n_sensors): their spread is what a ranking may wobble without meaning.
+    clusters groups sensors that move together (Spearman); cluster_shares is the share lost
+    when a whole cluster is permuted, in the order of `clusters`.
+    """
+
+    sensors: tuple[str, ...]
+    shares: tuple[float, ...]
+    spread: tuple[float, ...]
+    replicates: tuple[tuple[float, ...], ...]
+    clusters: tuple[tuple[str, ...], ...]
+    cluster_shares: tuple[float, ...]
+    interactions: tuple[Interaction, ...]
+    score_name: str
+    score: float
+
+
+@dataclass(frozen=True)
+class Tier:
+    """Sensors of like importance and what their branch of the network gets.
+
+    embedding is the width of the periodic embedding of each feature (Gorishniy, Rubachev &
+    Babenko 2022), 0 for none.
+    """
+
+    name: str
+    sensors: tuple[str, ...]
+    units: int
+    embedding: int
+    dropout: float
+
+
+@dataclass(frozen=True)
+class Allocation:
+    """The frozen plan a network is built from.
+
+    l1 holds one penalty per sensor, in the order of the tiers' sensors put end to end.
+    shared_units are the widths of the layers behind the concatenated branches. parameters
+    is what the built network will count, members included.
+    """
+
+    strategy: str
+    tiers: tuple[Tier, ...]
+    l1: tuple[float, ...]
+    shared_units: tuple[int, ...]
+    members: int
+    parameters: int
+
+    @property
+    def sensors(self) -> tuple[str, ...]:
+        """All sensors, tier by tier."""
+        return tuple(name for tier in self.tiers for name in tier.sensors)
+
+
+@dataclass(frozen=True)
+class Drift:
+    """How the ranking compares with the champion's, and what follows from it.
+
+    verdict: "first", "keep", "refit" or "rebuild". tau is the weighted Kendall correlation
+    of the two rankings (Vigna 2015); p_value is how often resampling alone gives a change
+    at least as large; moved_units is the share of units the new allocation would move;
+    in_a_row counts retrainings, this one included, whose ranking differed beyond chance.
+    """
+
+    verdict: str
+    reason: str
+    tau: float | None
+    p_value: float | None
+    moved_units: float | None
+    in_a_row: int
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Maps raw model outputs to what is shown.
+
+    Risk at horizon k is sigmoid(slope[k] * logit(raw) + intercept[k]) (Platt 1999), then made
+    non-decreasing over horizons. The interval of the life left is
+    [low quantile - rul_margin_low, high quantile + rul_margin_high], in hours, clipped to
+    [0, cap] (conformalised quantiles, Romano, Patterson & Candès 2019). For a regressed
+    column the same margins apply to the value.
+    """
+
+    slope: tuple[float, ...]
+    intercept: tuple[float, ...]
+    rul_margin_low: float
+    rul_margin_high: float
+
+
+@dataclass(frozen=True)
+class Head:
+    """What the network's outputs mean.
+
+    kind "hazard": output (n, n_edges) is the survival probability at edges_hours, ascending,
+    the last being the cap of the life left. kind "classification": output (n, 1) is the
+    probability of the positive class. kind "regression": output (n, 1) is the value.
+    horizons_hours: the horizons a risk is given for; all are among the edges. For column
+    targets horizons_hours is (0.0,).
+    """
+
+    kind: str
+    edges_hours: tuple[float, ...]
+    horizons_hours: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Report:
+    """Measured quality of one model on the held-out rows of one version.
+
+    metrics: name → figure, e.g. average_precision_72h, brier_72h, rul_rmse_hours.
+    """
+
+    model: str
+    parameters: int | None
+    metrics: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class VersionCard:
+    """All that explains one trained version, but the weights themselves.
+
+    feature_low and feature_high bound the training data per feature (0.1 % and 99.9 %
+    quantiles); reference is the healthy median per feature that contributions are measured
+    against. reports lists this model first, then the ones it was measured beside.
+    trained_until: ISO time of the newest cutoff used.
+    """
+
+    features: tuple[str, ...]
+    sensor_of: tuple[str, ...]
+    pane_ns: int
+    windows_ns: tuple[int, ...]
+    head: Head
+    calibration: Calibration
+    importance: Importance
+    allocation: Allocation
+    drift: Drift
+    reports: tuple[Report, ...]
+    feature_low: tuple[float, ...]
+    feature_high: tuple[float, ...]
+    reference: tuple[float, ...]
+    split: str
+    rows: int
+    failures: int
+    seed: int
+    settings_digest: str
+    created_at: str
+    trained_until: str
+    parity: float
+    software: dict[str, str] = field(default_factory=dict)

@@ -1,0 +1,46 @@
+"""What scoring says."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pm_app.records.readings import Float64, Int32, Int64, Text
+
+STATUSES = (
+    "scored",
+    "machine_off",
+    "stale_input",
+    "sensor_missing",
+    "out_of_distribution",
+    "not_enough_history",
+    "no_model",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """One row per asset, cutoff and horizon, sorted in that order.
+
+    asset: index into assets, shape (n,). cutoff: nanoseconds UTC, shape (n,).
+    risk, rul_hours, rul_low_hours, rul_high_hours, value: float64, NaN where the status
+    abstains or the target has none. value is the estimate for a regressed column.
+    top_sensors: text like "vibration 62 %, load 21 %", "" where nothing is said.
+    model_version is 0 where no model spoke.
+    """
+
+    assets: tuple[str, ...]
+    asset: Int32
+    cutoff: Int64
+    horizon_hours: Float64
+    status: Text
+    risk: Float64
+    rul_hours: Float64
+    rul_low_hours: Float64
+    rul_high_hours: Float64
+    value: Float64
+    top_sensors: Text
+    model_version: int
+
+
+Rows = NDArray[np.intp]

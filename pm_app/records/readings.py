@@ -1,0 +1,96 @@
+"""What sources deliver: batches, readings, events."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Int64 = NDArray[np.int64]
+Int32 = NDArray[np.int32]
+Float64 = NDArray[np.float64]
+Text = NDArray[np.object_]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One immutable file of a source, as it stood when it was listed.
+
+    `name` is the path relative to the source and gives the stable order. modified_ns is the
+    source's own time stamp (0 where it has none): name, size and stamp together spare
+    reading a known file again, but the identity of a batch is the digest of its content.
+    """
+
+    name: str
+    size_bytes: int
+    modified_ns: int
+
+
+@dataclass(frozen=True, eq=False)
+class Readings:
+    """Sensor values of some rows, in the order they were delivered.
+
+    assets: distinct names, sorted. asset: shape (n_rows,), index into `assets`.
+    time: shape (n_rows,), nanoseconds since 1970 UTC. values: shape (n_sensors, n_rows),
+    sensor-major because every later step works a column at a time; NaN is missing.
+    """
+
+    assets: tuple[str, ...]
+    asset: Int32
+    time: Int64
+    sensors: tuple[str, ...]
+    values: Float64
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """Rows of a batch that could not be used, and why: names column and value."""
+
+    rows: int
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class ReadingsChunk:
+    """Some row groups of a batch: usable rows, and what was refused among them."""
+
+    readings: Readings
+    rejections: tuple[Rejection, ...]
+
+
+EVENT_KINDS = ("failure", "maintenance", "error", "inspection")
+
+
+@dataclass(frozen=True, eq=False)
+class Events:
+    """Failures, repairs, errors and inspections; each array has shape (n_events,).
+
+    Sorted by asset, then time, then kind, then code. time: nanoseconds since 1970 UTC;
+    kind: one of EVENT_KINDS; code: free text, "" where none was given.
+    """
+
+    asset: Text
+    time: Int64
+    kind: Text
+    code: Text
+
+
+def no_events() -> Events:
+    """Events of a plant that has reported none."""
+    empty = np.empty(0, dtype=object)
+    return Events(asset=empty, time=np.empty(0, dtype=np.int64), kind=empty, code=empty)
+
+
+def sort_events(asset: Text, time: Int64, kind: Text, code: Text) -> Events:
+    """Events in their one order, exact repeats dropped."""
+    rows = sorted(
+        set(zip(asset.tolist(), time.tolist(), kind.tolist(), code.tolist(), strict=True))
+    )
+    if not rows:
+        return no_events()
+    columns = list(zip(*rows, strict=True))
+    return Events(
+        asset=np.array(columns[0], dtype=object),
+        time=np.array(columns[1], dtype=np.int64),
+        kind=np.array(columns[2], dtype=object),
+        code=np.array(columns[3], dtype=object),
+    )

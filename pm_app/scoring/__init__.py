@@ -1,0 +1,1 @@
+"""From features to predictions, with a version that is already trained. Pure."""

@@ -1,0 +1,260 @@
+"""plant.toml, read once and checked whole before anything opens."""
+
+import difflib
+import hashlib
+import json
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from pm_app.times import parse_duration
+from pm_app.errors import BadSettings
+
+
+def _duration(text: str) -> str:
+    parse_duration(text)
+    return text
+
+
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ValueError(f'a time zone looks like "Europe/Berlin", got {name!r}') from error
+    return name
+
+
+Duration = Annotated[str, AfterValidator(_duration)]
+Zone = Annotated[str, AfterValidator(_zone)]
+Name = Annotated[str, Field(min_length=1)]
+
+
+class Section(BaseModel):
+    """A table of plant.toml: frozen, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Plant(Section):
+    """Who this is. The time zone is for schedules and display; data is UTC."""
+
+    name: Name = "plant"
+    timezone: Zone = "UTC"
+    state: Name = "state"
+
+
+class ReadingsSettings(Section):
+    """Where readings come from and what their columns are called."""
+
+    uri: Name = "readings"
+    layout: Literal["wide", "long"] = "wide"
+    asset_column: Name = "asset_id"
+    time_column: Name = "timestamp"
+    timezone: Zone | None = None
+    sensors: tuple[Name, ...] | None = None
+
+
+class EventsSettings(Section):
+    """Where failures and repairs come from. An absent folder means none yet."""
+
+    uri: Name = "events"
+    timezone: Zone | None = None
+
+
+class FeaturesSettings(Section):
+    """How readings become features."""
+
+    pane: Duration = "10min"
+    windows: tuple[Duration, ...] = Field(default=("1h", "8h", "24h"), min_length=1)
+    clock: bool = False
+    regime_columns: tuple[Name, ...] | None = None
+
+    @property
+    def pane_ns(self) -> int:
+        """Length of a pane in nanoseconds."""
+        return parse_duration(self.pane)
+
+    @property
+    def windows_ns(self) -> tuple[int, ...]:
+        """Window lengths in nanoseconds, ascending."""
+        return tuple(sorted(parse_duration(window) for window in self.windows))
+
+    @model_validator(mode="after")
+    def _windows_hold_whole_panes(self) -> Self:
+        for window in self.windows:
+            if parse_duration(window) % self.pane_ns:
+                raise ValueError(f"windows must be whole panes of {self.pane}, got {window!r}")
+        if len(set(self.windows_ns)) < len(self.windows):
+            raise ValueError(f"windows must differ, got {list(self.windows)}")
+        return self
+
+
+class TargetSettings(Section):
+    """What is learned: time to failure, or a given column."""
+
+    kind: Literal["life", "column"] = "life"
+    horizons: tuple[Duration, ...] = Field(default=("24h", "72h"), min_length=1)
+    rul_cap: Duration = "30d"
+    column: Name | None = None
+    task: Literal["classification", "regression"] = "classification"
+
+    @property
+    def horizons_hours(self) -> tuple[float, ...]:
+        """Horizons in hours, ascending; (0,) where a column is learned."""
+        if self.kind == "column":
+            return (0.0,)
+        return tuple(sorted(parse_duration(h) / 3.6e12 for h in self.horizons))
+
+    @property
+    def cap_hours(self) -> float:
+        """The longest life left that is told apart, in hours."""
+        return parse_duration(self.rul_cap) / 3.6e12
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.kind == "column" and self.column is None:
+            raise ValueError('column must name the label column when kind = "column"')
+        if self.kind == "life" and self.column is not None:
+            raise ValueError('column goes with kind = "column", got kind = "life"')
+        if self.kind == "life" and self.horizons_hours[-1] > self.cap_hours:
+            raise ValueError(
+                f"rul_cap must be at least the longest horizon, got {self.rul_cap!r} "
+                f"and horizons {list(self.horizons)}"
+            )
+        if len(set(self.horizons_hours)) < len(self.horizons) and self.kind == "life":
+            raise ValueError(f"horizons must differ, got {list(self.horizons)}")
+        return self
+
+
+class AllocationSettings(Section):
+    """How importance may guide the network, and how large it may get."""
+
+    strategy: Literal["uniform", "tiers", "regularized", "tiers+regularized", "auto"] = "auto"
+    max_parameters: int = Field(default=100_000, ge=500)
+
+
+class DriftSettings(Section):
+    """What counts as a changed ranking, and for how many retrainings in a row."""
+
+    p_value: float = Field(default=0.01, gt=0, lt=0.5)
+    in_a_row: int = Field(default=2, ge=1)
+
+
+class ScoringSettings(Section):
+    """When new batches are looked for, and how far back the first champion scores."""
+
+    every: Duration = "30s"
+    backfill: Duration = "30d"
+
+
+class RetrainingSettings(Section):
+    """When the plant is learned again, and how long that may take."""
+
+    cron: Name = "0 2 * * *"
+    minimum_failures: int = Field(default=10, ge=2)
+    timeout: Duration = "6h"
+    seed: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _cron_has_five_fields(self) -> Self:
+        if len(self.cron.split()) != 5:
+            raise ValueError(f'cron must have five fields like "0 2 * * *", got {self.cron!r}')
+        return self
+
+
+class StoreSettings(Section):
+    """Where predictions are written. A password belongs in PM_APP_STORE_URL instead."""
+
+    url: str = Field(default="", repr=False)
+
+
+class WebSettings(Section):
+    """Where the operators' page listens."""
+
+    listen: Name = "127.0.0.1:8080"
+
+
+class Settings(Section):
+    """plant.toml as a whole. `folder` is where the file lies; relative paths start there."""
+
+    folder: Path = Field(default=Path(), exclude=True)
+    plant: Plant = Plant()
+    readings: ReadingsSettings = ReadingsSettings()
+    events: EventsSettings = EventsSettings()
+    features: FeaturesSettings = FeaturesSettings()
+    target: TargetSettings = TargetSettings()
+    allocation: AllocationSettings = AllocationSettings()
+    drift: DriftSettings = DriftSettings()
+    scoring: ScoringSettings = ScoringSettings()
+    retraining: RetrainingSettings = RetrainingSettings()
+    store: StoreSettings = StoreSettings()
+    web: WebSettings = WebSettings()
+
+    @property
+    def state(self) -> Path:
+        """The state folder."""
+        return self.folder / self.plant.state
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the sections that change what a model learns."""
+        learned = self.model_dump(
+            mode="json", include={"readings", "features", "target", "allocation"}
+        )
+        return hashlib.sha256(json.dumps(learned, sort_keys=True).encode()).hexdigest()
+
+
+def read_settings(path: Path) -> Settings:
+    """plant.toml at `path`, checked.
+
+    Raises BadSettings naming the key, what it takes and what came.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise BadSettings(f"{path}: no such file; `pm-app init` makes one") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadSettings(f"{path}: cannot be read: {error}") from error
+    try:
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise BadSettings(f"{path}: not valid TOML: {error}") from error
+    return parse_settings(tables, folder=path.parent, origin=str(path))
+
+
+def parse_settings(tables: dict[str, Any], *, folder: Path, origin: str) -> Settings:
+    """Settings from the tables of a plant.toml; `origin` is named in errors."""
+    if "folder" in tables:
+        raise BadSettings(f"{origin}: unknown key 'folder'{_nearest('folder', Settings)}")
+    try:
+        return Settings.model_validate({**tables, "folder": folder})
+    except ValidationError as error:
+        problems = "; ".join(_describe(dict(problem)) for problem in error.errors())
+        raise BadSettings(f"{origin}: {problems}") from error
+
+
+def _describe(problem: dict[str, Any]) -> str:
+    key = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        return f"unknown key {key!r}{_nearest(key, _section(problem['loc']))}"
+    message = re.sub(r"^(Value error, |Assertion failed, )", "", problem["msg"])
+    if problem["type"] == "value_error":
+        return f"{key}: {message}"
+    return f"{key}: {message[0].lower()}{message[1:]}, got {problem['input']!r}"
+
+
+def _section(location: tuple[str | int, ...]) -> type[BaseModel]:
+    field = Settings.model_fields.get(str(location[0])) if len(location) > 1 else None
+    annotation = field.annotation if field else None
+    is_section = isinstance(annotation, type) and issubclass(annotation, BaseModel)
+    return annotation if is_section else Settings  # type: ignore[return-value]  # narrowed above
+
+
+def _nearest(key: str, section: type[BaseModel]) -> str:
+    known = [name for name in section.model_fields if name != "folder"]
+    close = difflib.get_close_matches(key.split(".")[-1], known, n=1, cutoff=0.5)
+    return f" (did you mean {close[0]!r}?)" if close else f" (known: {', '.join(known)})"

@@ -11,8 +11,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from pm_app.times import parse_duration
 from pm_app.errors import BadSettings
+from pm_app.times import parse_duration
 
 
 def _duration(text: str) -> str:

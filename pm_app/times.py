@@ -23,6 +23,15 @@ def parse_duration(text: str) -> int:
     return nanoseconds
 
 
+def duration_text(nanoseconds: int) -> str:
+    """The shortest text `parse_duration` reads back as this: "8h", "90min"."""
+    seconds = nanoseconds / NS
+    for unit in ("w", "d", "h", "min"):
+        if seconds % _SECONDS[unit] == 0:
+            return f"{seconds / _SECONDS[unit]:.0f}{unit}"
+    return f"{seconds:g}s"
+
+
 def format_duration(seconds: float) -> str:
     """A duration at a glance, in its largest fitting unit: "41 min", "3.2 d"."""
     for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):

@@ -1,6 +1,7 @@
 """What features are made of, and what they look like to a model."""
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,10 +93,26 @@ class Frame:
         )
 
 
-def pane_arrays(panes: Panes) -> dict[str, NDArray[np.generic]]:
+def pane_arrays(panes: Panes) -> dict[str, NDArray[Any]]:
     """The arrays of panes by name, keys first."""
     return {
         f.name: getattr(panes, f.name)
         for f in fields(panes)
         if f.name in PANE_KEYS + PANE_STATISTICS
     }
+
+
+@dataclass(frozen=True)
+class FeatureSpec:
+    """All that decides which features a cutoff gets: names and their order follow from it.
+
+    windows_ns ascending; empty for tables without a time axis. clock: the time zone of the
+    clock features, None where they are off.
+    """
+
+    sensors: tuple[str, ...]
+    pane_ns: int
+    windows_ns: tuple[int, ...]
+    maintenance_codes: tuple[str, ...]
+    error_codes: tuple[str, ...]
+    clock: str | None

@@ -5,6 +5,8 @@ All of these are plain values (tuples, floats, text) and travel as JSON.
 
 from dataclasses import dataclass, field
 
+from pm_app.records.features import FeatureSpec
+
 
 @dataclass(frozen=True)
 class Interaction:
@@ -139,16 +141,16 @@ class Report:
 class VersionCard:
     """All that explains one trained version, but the weights themselves.
 
+    features are those the network reads, a selection of what `spec` makes, in its order.
     feature_low and feature_high bound the training data per feature (0.1 % and 99.9 %
     quantiles); reference is the healthy median per feature that contributions are measured
     against. reports lists this model first, then the ones it was measured beside.
     trained_until: ISO time of the newest cutoff used.
     """
 
+    spec: FeatureSpec
     features: tuple[str, ...]
     sensor_of: tuple[str, ...]
-    pane_ns: int
-    windows_ns: tuple[int, ...]
     head: Head
     calibration: Calibration
     importance: Importance

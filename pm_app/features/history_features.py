@@ -1,0 +1,86 @@
+"""What an asset's past events and its age say at a cutoff; point in time, no loops over assets."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from pm_app.records.readings import Events, Float64, Int32, Int64
+from pm_app.times import HOUR_NS
+
+Keys = tuple[tuple[str, ...], Int32, Int64]
+
+
+def age_hours(keys: Keys, first_seen: Mapping[str, int]) -> Float64:
+    """Hours since the asset's first reading, shape (n_rows,)."""
+    assets, asset, cutoff = keys
+    start = np.array([first_seen[name] for name in assets], dtype=np.int64)
+    return np.asarray((cutoff - start[asset]) / HOUR_NS)
+
+
+def hours_since(keys: Keys, events: Events, *, kind: str, code: str | None) -> Float64:
+    """Hours from the asset's newest such event to each cutoff; NaN where there was none.
+
+    code None takes any code. An event at the very cutoff counts as known.
+    """
+    assets, asset, cutoff = keys
+    event_asset, event_time = _of_kind(assets, events, kind, code)
+    if not len(event_time):
+        return np.full(len(cutoff), np.nan)
+    seen = _count_until(event_asset, event_time, asset, cutoff)
+    first = np.searchsorted(event_asset, asset, side="left")
+    newest = event_time[np.maximum(first + seen - 1, 0)]
+    return np.where(seen > 0, (cutoff - newest) / HOUR_NS, np.nan)
+
+
+def events_within(keys: Keys, events: Events, *, kind: str, code: str, window_ns: int) -> Float64:
+    """How many such events fall in (cutoff - window, cutoff], shape (n_rows,)."""
+    assets, asset, cutoff = keys
+    event_asset, event_time = _of_kind(assets, events, kind, code)
+    upto = _count_until(event_asset, event_time, asset, cutoff)
+    return (upto - _count_until(event_asset, event_time, asset, cutoff - window_ns)).astype(float)
+
+
+def clock_features(cutoff: Int64, zone: str) -> dict[str, Float64]:
+    """Hour of day and day of week in plant time, each a point on a circle."""
+    local = pc.local_timestamp(pa.array(cutoff).cast(pa.timestamp("ns", tz=zone)))
+    hour = pc.hour(local).to_numpy(zero_copy_only=False)
+    hour = hour + pc.minute(local).to_numpy(zero_copy_only=False) / 60
+    day = pc.day_of_week(local).to_numpy(zero_copy_only=False) + hour / 24
+    angles = {"hour": 2 * np.pi * hour / 24, "weekday": 2 * np.pi * day / 7}
+    return {
+        f"{name}.{axis}": turn(angle)
+        for name, angle in angles.items()
+        for axis, turn in (("sin", np.sin), ("cos", np.cos))
+    }
+
+
+def _of_kind(
+    assets: tuple[str, ...], events: Events, kind: str, code: str | None
+) -> tuple[NDArray[np.int64], Int64]:
+    """Asset number and time of the events asked for, by asset, then time."""
+    wanted = events.kind == kind
+    if code is not None:
+        wanted &= events.code == code
+    place = {name: number for number, name in enumerate(assets)}
+    numbers = np.array([place.get(name, -1) for name in events.asset[wanted]], dtype=np.int64)
+    times = events.time[wanted][numbers >= 0]
+    numbers = numbers[numbers >= 0]
+    order = np.lexsort((times, numbers))
+    return numbers[order], times[order]
+
+
+def _count_until(
+    event_asset: NDArray[np.int64], event_time: Int64, asset: Int32, until: Int64
+) -> NDArray[np.int64]:
+    """Per row, how many events of its asset are not later than `until`."""
+    # Nanoseconds leave no room for an asset number beside them in 64 bits; ranks do.
+    moments = np.unique(event_time)
+    stride = len(moments) + 2
+    event_keys = event_asset * stride + np.searchsorted(moments, event_time) + 1
+    rank = np.searchsorted(moments, until, side="right")
+    base = asset.astype(np.int64) * stride
+    upto = np.searchsorted(event_keys, base + rank, side="right")
+    return np.asarray(upto - np.searchsorted(event_keys, base, side="left"))

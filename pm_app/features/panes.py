@@ -1,0 +1,248 @@
+"""Readings folded into panes, and panes put together.
+
+A pane that arrives in several batches has to come out the same, to the bit, as if it had come
+in one. Sums in floating point depend on their order, so there is exactly one order: a left
+fold in time, which a stored pane can be continued with. `np.bincount` adds its weights one
+after another; `np.add.reduceat` adds pairwise and would not do.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pm_app.features.readings import sort_readings
+from pm_app.records.features import PANE_KEYS, PANE_STATISTICS, Panes, pane_arrays
+from pm_app.records.readings import Float64, Int64, Readings
+
+Columns = dict[str, Any]
+_EMPTY: dict[str, int | float] = {
+    "count": 0,
+    "first": np.nan,
+    "total": 0.0,
+    "squares": 0.0,
+    "minimum": np.nan,
+    "maximum": np.nan,
+    "last": np.nan,
+    "first_time": 0,
+    "last_time": 0,
+}
+
+
+def no_panes(pane_ns: int, sensors: tuple[str, ...] = ()) -> Panes:
+    """Panes of a plant that has sent nothing."""
+    keys: Columns = {
+        name: np.empty(0, np.int32 if name == "asset" else np.int64) for name in PANE_KEYS
+    }
+    return Panes(pane_ns=pane_ns, assets=(), sensors=sensors, **keys, **_blank(0, len(sensors)))
+
+
+def fold_panes(readings: Readings, *, pane_ns: int, onto: Panes | None = None) -> Panes:
+    """The panes that these readings fall into, continued from `onto` where it has them.
+
+    Rows may come in any order; of equal (asset, time) the last delivered counts. Every
+    reading must be later than what `onto` holds of its pane (see `overlapping_panes`).
+    Panes of `onto` that no reading falls into are not part of the result; its sensors are.
+    """
+    readings = sort_readings(readings)
+    pane = readings.time // pane_ns
+    starts = _run_starts(readings.asset, pane)
+    state = _panes_at(onto, readings, readings.asset[starts], pane[starts], pane_ns)
+    sensors = tuple(sorted({*readings.sensors, *state.sensors}))
+    state = select_sensors(state, sensors)
+    group = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(pane))))
+    statistics = _blank(len(starts), len(sensors))
+    for number, sensor in enumerate(sensors):
+        before = {name: getattr(state, name)[:, number] for name in PANE_STATISTICS}
+        after = before
+        if sensor in readings.sensors:
+            column = readings.values[readings.sensors.index(sensor)]
+            after = _fold_column(column, readings.time, group, before)
+        for name, values in after.items():
+            statistics[name][:, number] = values
+    ends = np.append(starts[1:], len(pane)) - 1 if len(starts) else starts
+    fresh = state.rows == 0
+    return Panes(
+        pane_ns=pane_ns,
+        assets=readings.assets,
+        asset=readings.asset[starts],
+        pane=pane[starts],
+        rows=state.rows + np.bincount(group, minlength=len(starts)),
+        first_row_time=np.where(fresh, readings.time[starts], state.first_row_time),
+        last_row_time=readings.time[ends],
+        sensors=sensors,
+        **statistics,
+    )
+
+
+def overlapping_panes(readings: Readings, panes: Panes) -> Panes:
+    """Those of `panes` that hold a reading as late as one of these or later.
+
+    They cannot be continued and have to be folded again from all their readings.
+    """
+    index, found = _find(panes, readings.assets, readings.asset, readings.time // panes.pane_ns)
+    late = readings.time[found] <= panes.last_row_time[index[found]]
+    return take_panes(panes, np.unique(index[found][late]))
+
+
+def rows_in_panes(readings: Readings, panes: Panes) -> NDArray[np.bool_]:
+    """Which rows fall into one of these panes, shape (n_rows,)."""
+    return _find(panes, readings.assets, readings.asset, readings.time // panes.pane_ns)[1]
+
+
+def merge_panes(parts: Sequence[Panes], *, pane_ns: int) -> Panes:
+    """All panes of all parts; of the same asset and pane the one of the latest part.
+
+    Assets and sensors are the sorted unions.
+    """
+    parts = [part for part in parts if len(part.pane)]
+    if not parts:
+        return no_panes(pane_ns)
+    assets = tuple(sorted({name for part in parts for name in part.assets}))
+    sensors = tuple(sorted({name for part in parts for name in part.sensors}))
+    parts = [_rename_assets(select_sensors(part, sensors), assets) for part in parts]
+    columns: Columns = {
+        name: np.concatenate([pane_arrays(part)[name] for part in parts])
+        for name in PANE_KEYS + PANE_STATISTICS
+    }
+    merged = Panes(pane_ns=pane_ns, assets=assets, sensors=sensors, **columns)
+    order = np.lexsort((merged.pane, merged.asset))
+    asset, pane = merged.asset[order], merged.pane[order]
+    newest = np.ones(len(order), dtype=bool)
+    newest[:-1] = (asset[1:] != asset[:-1]) | (pane[1:] != pane[:-1])
+    rows = order[newest]
+    if len(rows) == len(order) and bool((rows[1:] > rows[:-1]).all()):
+        return merged
+    return take_panes(merged, rows)
+
+
+def take_panes(panes: Panes, rows: NDArray[np.intp] | NDArray[np.bool_]) -> Panes:
+    """The same panes with only these rows; the list of assets stays."""
+    columns: dict[str, Any] = {name: column[rows] for name, column in pane_arrays(panes).items()}
+    return replace(panes, **columns)
+
+
+def select_sensors(panes: Panes, sensors: tuple[str, ...]) -> Panes:
+    """The same panes with exactly these sensors; one they do not have is missing."""
+    if panes.sensors == sensors:
+        return panes
+    place = {name: number for number, name in enumerate(panes.sensors)}
+    have = [number for number, name in enumerate(sensors) if name in place]
+    source = [place[sensors[number]] for number in have]
+    columns = _blank(len(panes.pane), len(sensors))
+    for name, column in columns.items():
+        column[:, have] = getattr(panes, name)[:, source]
+    return replace(panes, sensors=sensors, **columns)
+
+
+def pane_mean(panes: Panes) -> Float64:
+    """Mean of each sensor in each pane, (n_panes, n_sensors); NaN where it has no value."""
+    with np.errstate(invalid="ignore"):
+        return np.asarray(panes.first + panes.total / _or_nan(panes.count))
+
+
+def pane_second_moment(panes: Panes) -> Float64:
+    """Sum of squared deviations from the pane's mean; 0 where there is no value."""
+    moment = panes.squares - panes.total * panes.total / np.maximum(panes.count, 1)
+    return np.maximum(moment, 0.0)
+
+
+def _or_nan(count: Int64) -> Float64:
+    return np.where(count > 0, count, np.nan)
+
+
+def _run_starts(asset: NDArray[np.int32], pane: Int64) -> NDArray[np.intp]:
+    changes = np.ones(len(pane), dtype=bool)
+    changes[1:] = (asset[1:] != asset[:-1]) | (pane[1:] != pane[:-1])
+    return np.flatnonzero(changes)
+
+
+def _fold_column(column: Float64, time: Int64, group: NDArray[np.intp], before: Columns) -> Columns:
+    """Statistics of one sensor after its readings; all arrays have shape (n_panes,)."""
+    valid = ~np.isnan(column)
+    values, times, into = column[valid], time[valid], group[valid]
+    if not len(values):
+        return before
+    starts = np.flatnonzero(np.append(True, into[1:] != into[:-1]))
+    ends = np.append(starts[1:], len(into)) - 1
+    touched = into[starts]
+    fresh = before["count"][touched] == 0
+    after = {name: array.copy() for name, array in before.items()}
+    after["first"][touched[fresh]] = values[starts[fresh]]
+    after["first_time"][touched[fresh]] = times[starts[fresh]]
+    after["last"][touched], after["last_time"][touched] = values[ends], times[ends]
+    after["minimum"][touched] = np.fmin(
+        after["minimum"][touched], np.minimum.reduceat(values, starts)
+    )
+    after["maximum"][touched] = np.fmax(
+        after["maximum"][touched], np.maximum.reduceat(values, starts)
+    )
+    deviation = values - after["first"][into]
+    panes = len(after["count"])
+    after["count"] = before["count"] + np.bincount(into, minlength=panes)
+    # The stored sum goes in first: then the fold goes on where it stopped, bit by bit.
+    into = np.concatenate([np.arange(panes), into])
+    for name, terms in (("total", deviation), ("squares", deviation * deviation)):
+        after[name] = np.bincount(into, np.concatenate([before[name], terms]), panes)
+    return after
+
+
+def _panes_at(
+    onto: Panes | None,
+    readings: Readings,
+    asset: NDArray[np.int32],
+    pane: Int64,
+    pane_ns: int,
+) -> Panes:
+    """The state of `onto` at these keys, blank where it has none."""
+    if onto is None:
+        onto = no_panes(pane_ns)
+    index, found = _find(onto, readings.assets, asset, pane)
+    columns = _blank(len(pane), len(onto.sensors))
+    for name, column in columns.items():
+        column[found] = getattr(onto, name)[index[found]]
+    keys: Columns = {name: np.zeros(len(pane), dtype=np.int64) for name in PANE_KEYS[2:]}
+    for name, column in keys.items():
+        column[found] = getattr(onto, name)[index[found]]
+    return Panes(
+        pane_ns=pane_ns,
+        assets=readings.assets,
+        asset=asset,
+        pane=pane,
+        sensors=onto.sensors,
+        **keys,
+        **columns,
+    )
+
+
+def _find(
+    panes: Panes, assets: tuple[str, ...], asset: NDArray[np.int32], pane: Int64
+) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """Row number in `panes` of each (asset, pane), and whether it is there."""
+    if not len(panes.pane) or not len(pane):
+        return np.zeros(len(pane), dtype=np.intp), np.zeros(len(pane), dtype=bool)
+    place = {name: number for number, name in enumerate(panes.assets)}
+    asset = np.array([place.get(name, -1) for name in assets], dtype=np.int64)[asset]
+    low = min(int(panes.pane.min()), int(pane.min()))
+    width = max(int(panes.pane.max()), int(pane.max())) - low + 1
+    keys = panes.asset.astype(np.int64) * width + (panes.pane - low)
+    wanted = asset * width + (pane - low)
+    index = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+    return index, (keys[index] == wanted) & (asset >= 0)
+
+
+def _rename_assets(panes: Panes, assets: tuple[str, ...]) -> Panes:
+    if panes.assets == assets:
+        return panes
+    place = {name: number for number, name in enumerate(assets)}
+    numbers = np.array([place[name] for name in panes.assets], dtype=np.int32)
+    return replace(panes, assets=assets, asset=numbers[panes.asset])
+
+
+def _blank(panes: int, sensors: int) -> Columns:
+    return {
+        name: np.full((panes, sensors), value, np.int64 if isinstance(value, int) else float)
+        for name, value in _EMPTY.items()
+    }

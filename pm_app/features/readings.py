@@ -1,0 +1,61 @@
+"""Readings put together, put in order, and rid of repeats."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pm_app.records.readings import Readings
+
+
+def concat_readings(parts: Sequence[Readings]) -> Readings:
+    """All rows of all parts, part by part; sensors and assets are the sorted unions.
+
+    A sensor that a part does not have is missing in its rows.
+    """
+    assets = tuple(sorted({name for part in parts for name in part.assets}))
+    sensors = tuple(sorted({name for part in parts for name in part.sensors}))
+    place = {name: number for number, name in enumerate(assets)}
+    asset = [
+        np.array([place[name] for name in part.assets], dtype=np.int32)[part.asset]
+        for part in parts
+    ]
+    values = np.full((len(sensors), sum(len(part.time) for part in parts)), np.nan)
+    start = 0
+    for part in parts:
+        stop = start + len(part.time)
+        for sensor, column in zip(part.sensors, part.values, strict=True):
+            values[sensors.index(sensor), start:stop] = column
+        start = stop
+    return Readings(
+        assets=assets,
+        asset=np.concatenate(asset) if asset else np.empty(0, dtype=np.int32),
+        time=np.concatenate([part.time for part in parts])
+        if parts
+        else np.empty(0, dtype=np.int64),
+        sensors=sensors,
+        values=values,
+    )
+
+
+def take_readings(readings: Readings, rows: NDArray[np.intp] | NDArray[np.bool_]) -> Readings:
+    """The same readings with only these rows, in the order given."""
+    return Readings(
+        assets=readings.assets,
+        asset=readings.asset[rows],
+        time=readings.time[rows],
+        sensors=readings.sensors,
+        values=readings.values[:, rows],
+    )
+
+
+def sort_readings(readings: Readings) -> Readings:
+    """Rows by asset, then time; of rows with the same asset and time the last one stays."""
+    order = np.lexsort((readings.time, readings.asset))
+    asset, time = readings.asset[order], readings.time[order]
+    stays = np.ones(len(order), dtype=bool)
+    stays[:-1] = (asset[1:] != asset[:-1]) | (time[1:] != time[:-1])
+    rows = order[stays]
+    if len(rows) == len(readings.time) and bool((rows[1:] > rows[:-1]).all()):
+        return readings
+    return take_readings(readings, rows)

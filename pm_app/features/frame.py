@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pm_app.features.history_features import (
     Keys,
@@ -54,15 +53,14 @@ def build_frame(
     values = np.empty((len(panes.pane), len(features)), dtype=np.float32)
     cutoff = (panes.pane + 1) * spec.pane_ns
     for rows in _asset_chunks(panes):
-        part = take_panes(panes, rows)
+        part = take_panes(panes, np.arange(rows.start, rows.stop))
         columns = _sensor_columns(part, spec)
-        block = values[rows]
+        block = values[rows.start : rows.stop]
         for number, column in enumerate(columns):
             block[:, number :: len(columns)][:, : len(spec.sensors)] = column
-        keys = (panes.assets, part.asset, cutoff[rows])
+        keys = (panes.assets, part.asset, cutoff[rows.start : rows.stop])
         for number, column in enumerate(_event_columns(keys, events, spec, first_seen)):
             block[:, len(columns) * len(spec.sensors) + number] = column
-        values[rows] = block
     return Frame(panes.assets, panes.asset, cutoff, features, sensor_of, values)
 
 
@@ -80,8 +78,8 @@ def select_features(frame: Frame, features: tuple[str, ...]) -> Frame:
     )
 
 
-def _asset_chunks(panes: Panes) -> Iterator[NDArray[np.intp]]:
-    """Row numbers, whole assets together, a cache-sized number at a time."""
+def _asset_chunks(panes: Panes) -> Iterator[range]:
+    """Rows, whole assets together, a cache-sized number at a time."""
     starts = np.flatnonzero(np.append(True, panes.asset[1:] != panes.asset[:-1]))
     rows_each = max(CHUNK_CELLS // max(len(panes.sensors), 1), 1)
     if not len(panes.pane):
@@ -89,7 +87,7 @@ def _asset_chunks(panes: Panes) -> Iterator[NDArray[np.intp]]:
     begin = 0
     for end in [*starts[1:].tolist(), len(panes.pane)]:
         if end - begin >= rows_each or end == len(panes.pane):
-            yield np.arange(begin, end)
+            yield range(begin, end)
             begin = end
 
 

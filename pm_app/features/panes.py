@@ -224,13 +224,13 @@ def _find(
     if not len(panes.pane) or not len(pane):
         return np.zeros(len(pane), dtype=np.intp), np.zeros(len(pane), dtype=bool)
     place = {name: number for number, name in enumerate(panes.assets)}
-    asset = np.array([place.get(name, -1) for name in assets], dtype=np.int64)[asset]
+    number = np.array([place.get(name, -1) for name in assets], dtype=np.int64)[asset]
     low = min(int(panes.pane.min()), int(pane.min()))
     width = max(int(panes.pane.max()), int(pane.max())) - low + 1
     keys = panes.asset.astype(np.int64) * width + (panes.pane - low)
-    wanted = asset * width + (pane - low)
+    wanted = number * width + (pane - low)
     index = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-    return index, (keys[index] == wanted) & (asset >= 0)
+    return index, (keys[index] == wanted) & (number >= 0)
 
 
 def _rename_assets(panes: Panes, assets: tuple[str, ...]) -> Panes:

@@ -1,0 +1,144 @@
+"""Trained versions on disk: immutable folders of plain files, each named by its hash.
+
+    versions/000007/
+        model.keras     to warm-start a refit from
+        model.onnx      what scores
+        card.json       all that explains it: names, importance, allocation, calibration, reports
+        golden.npz      held-out rows and what Keras said of them
+        manifest.json   SHA-256 of each of the above
+
+A version counts once a row of the store names it; until then it is garbage. Nothing here is
+ever unpickled.
+"""
+
+import hashlib
+import io
+import json
+import shutil
+from collections.abc import Collection
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import TypeAdapter, ValidationError
+
+from pm_app.durable import rename_folder
+from pm_app.errors import BadVersion
+from pm_app.records.learning import VersionCard
+
+_CARD = TypeAdapter(VersionCard)
+_FILES = ("model.keras", "model.onnx", "card.json", "golden.npz")
+
+
+@dataclass(frozen=True, eq=False)
+class Golden:
+    """Held-out rows (n, n_features) as float32, and the Keras model's outputs (n, n_outputs)."""
+
+    rows: NDArray[np.float32]
+    outputs: NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Version:
+    """A version as it is loaded: its number, its card, its graph and its golden rows."""
+
+    number: int
+    card: VersionCard
+    onnx: bytes
+    golden: Golden
+
+
+def write_version(
+    folder: Path, *, card: VersionCard, keras: bytes, onnx: bytes, golden: Golden
+) -> None:
+    """Fill a new folder with a version's files and their manifest."""
+    folder.mkdir(parents=True)
+    buffer = io.BytesIO()
+    np.savez(buffer, rows=golden.rows, outputs=golden.outputs)
+    card_text = json.dumps(asdict(card), indent=1, allow_nan=False)
+    contents = dict(zip(_FILES, (keras, onnx, card_text.encode(), buffer.getvalue()), strict=True))
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    (folder / "manifest.json").write_text(json.dumps(hashes, indent=1))
+
+
+def read_version(folder: Path, *, number: int) -> Version:
+    """The version in a folder, every file checked against its hash.
+
+    Raises BadVersion naming the file that is missing, changed or unreadable.
+    """
+    contents = _verified(folder)
+    try:
+        card = _CARD.validate_json(contents["card.json"])
+        with np.load(io.BytesIO(contents["golden.npz"]), allow_pickle=False) as arrays:
+            golden = Golden(rows=arrays["rows"], outputs=arrays["outputs"])
+    except (ValidationError, ValueError, KeyError, OSError) as error:
+        raise BadVersion(f"{folder}: card or golden rows cannot be read: {error}") from error
+    return Version(number=number, card=card, onnx=contents["model.onnx"], golden=golden)
+
+
+class Registry:
+    """The folder of versions of one plant."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def path(self, number: int) -> Path:
+        """Where version `number` lies."""
+        return self.folder / f"{number:06d}"
+
+    def staging(self) -> Path:
+        """Where the next version is written before it has a number; emptied on every call."""
+        folder = self.folder / ".staging"
+        if folder.exists():
+            shutil.rmtree(folder)
+        return folder
+
+    def next_number(self, recorded: Collection[int]) -> int:
+        """A number no recorded version has; a folder left by a crash gives its number back."""
+        return max(recorded, default=0) + 1
+
+    def publish(self, staged: Path, number: int) -> None:
+        """Make a staged, verified version durable under its number.
+
+        What a crash left under that number, named by no row, is replaced.
+        """
+        _verified(staged)
+        if self.path(number).exists():
+            shutil.rmtree(self.path(number))
+        rename_folder(staged, self.path(number))
+
+    def load(self, number: int) -> Version:
+        """Version `number`. Raises BadVersion."""
+        return read_version(self.path(number), number=number)
+
+    def keras_bytes(self, number: int) -> bytes:
+        """The Keras file of a version, checked. Raises BadVersion."""
+        return _verified(self.path(number))["model.keras"]
+
+    def remove_unnamed(self, recorded: Collection[int]) -> list[str]:
+        """Delete every folder that belongs to no recorded version; returns their names."""
+        named = {self.path(number).name for number in recorded}
+        garbage = [path for path in self.folder.iterdir() if path.name not in named]
+        for path in garbage:
+            shutil.rmtree(path)
+        return sorted(path.name for path in garbage)
+
+
+def _verified(folder: Path) -> dict[str, bytes]:
+    try:
+        hashes = json.loads((folder / "manifest.json").read_text())
+        contents = {name: (folder / name).read_bytes() for name in _FILES}
+    except (OSError, ValueError) as error:
+        raise BadVersion(f"{folder}: not a whole version: {error}") from error
+    for name, content in contents.items():
+        found = hashlib.sha256(content).hexdigest()
+        if hashes.get(name) != found:
+            raise BadVersion(
+                f"{folder / name}: changed since it was published: "
+                f"SHA-256 {hashes.get(name)} was recorded, {found} found"
+            )
+    return contents

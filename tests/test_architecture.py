@@ -1,0 +1,99 @@
+"""The layer table of the project, held against what the modules import."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+LAYERS = {
+    "errors": 0,
+    "records": 1,
+    "settings": 1,
+    "times": 1,
+    "durable": 1,
+    "survival": 1,
+    "scores": 1,
+    "ports": 2,
+    "features": 3,
+    "learning": 3,
+    "scoring": 3,
+    "simulator": 3,
+    "registry": 4,
+    "history": 4,
+    "store": 4,
+    "jobs": 5,
+    "daemon": 6,
+    "wiring": 6,
+    "demo": 6,
+    "cli": 7,
+}
+# Within a layer only these may see each other: settings and records are made of times,
+# learning's stages follow one another.
+SAME_LAYER = {("settings", "times"), ("records", "times"), ("demo", "wiring"), ("daemon", "wiring")}
+ONLY_IN = {
+    "tensorflow": "pm_app/learning/network",
+    "keras": "pm_app/learning/network",
+    "apscheduler": "pm_app/daemon",
+    "sqlalchemy": "pm_app/store",
+    "alembic": "pm_app/store",
+    "connectors": "pm_app/wiring",
+    "typer": "pm_app/cli",
+}
+SOURCES = sorted([*ROOT.glob("pm_app/**/*.py"), *ROOT.glob("connectors/**/*.py")])
+
+
+def imports_of(path: Path) -> set[str]:
+    """Every absolute module this file imports, also inside functions."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            found.add(node.module or "")
+            found.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return found
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_a_module_imports_only_what_its_layer_may(path):
+    place = name_of(path)
+    parts = place.removesuffix(".py").split("/")
+    own = parts[1] if parts[0] == "pm_app" else "connectors"
+    if own == "__init__" or own == "__main__":
+        return
+    layer = 8 if own == "connectors" else LAYERS[own]
+    limit = 2 if own == "connectors" else {3: 2, 4: 2}.get(layer, layer)
+
+    for module in imports_of(path):
+        names = module.split(".")
+        if names[0] != "pm_app" or len(names) < 2 or names[1] == own or names[1] == "__version__":
+            continue
+        other = LAYERS[names[1]]
+        allowed = other <= limit if limit != layer else other < layer
+        assert allowed or (own, names[1]) in SAME_LAYER, f"{place} (layer {layer}) imports {module}"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_each_heavy_library_lives_behind_one_module(path):
+    place = name_of(path)
+    for module in imports_of(path):
+        home = ONLY_IN.get(module.split(".")[0])
+        own = place.startswith("connectors") and module.startswith("connectors")
+        assert home is None or own or place.startswith(home), f"{place} imports {module}"
+
+
+def test_the_top_level_holds_only_what_was_agreed():
+    allowed = {"pyproject.toml", "pm_app", "connectors", "tests", "deploy", "README.md"}
+    found = {
+        path.name
+        for path in ROOT.iterdir()
+        if not path.name.startswith(".") and not path.name.endswith(".egg-info")
+    }
+
+    assert found - {"build", "dist"} <= allowed

@@ -1,0 +1,155 @@
+"""Law 1 (one feature path) and law 2 (nothing from the future), at the features themselves."""
+
+import numpy as np
+import pytest
+from conftest import HOUR, START, random_readings
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pm_app.features.frame import build_frame, feature_names, select_features
+from pm_app.features.panes import fold_panes, merge_panes, take_panes
+from pm_app.features.readings import take_readings
+from pm_app.records.features import FeatureSpec, Frame
+from pm_app.records.readings import Events, Readings, sort_events
+
+SPEC = FeatureSpec(
+    sensors=("sensor-0", "sensor-1", "sensor-2"),
+    pane_ns=HOUR,
+    windows_ns=(3 * HOUR, 24 * HOUR),
+    maintenance_codes=("seal",),
+    error_codes=("E1", "E2"),
+    clock="Europe/Berlin",
+)
+
+
+def random_events(seed: int, *, count: int = 40) -> Events:
+    rng = np.random.default_rng(seed)
+    return sort_events(
+        asset=np.array([f"pump-{n}" for n in rng.integers(0, 4, count)], dtype=object),
+        time=START + rng.integers(0, 60, count) * HOUR,
+        kind=np.array(rng.choice(["failure", "maintenance", "error"], count), dtype=object),
+        code=np.array(rng.choice(["seal", "E1", "E2"], count), dtype=object),
+    )
+
+
+def features_of(readings: Readings, events: Events) -> Frame:
+    panes = fold_panes(readings, pane_ns=HOUR)
+    return build_frame(panes, events, SPEC, first_seen=first_seen(readings))
+
+
+def first_seen(readings: Readings) -> dict[str, int]:
+    return {
+        name: int(readings.time[readings.asset == number].min(initial=2**62))
+        for number, name in enumerate(readings.assets)
+    }
+
+
+@given(seed=st.integers(0, 10_000), cuts=st.lists(st.floats(1, 59), min_size=1, max_size=5))
+@settings(max_examples=30, deadline=None)
+def test_features_built_batch_by_batch_equal_those_built_in_one_go_to_the_bit(seed, cuts):
+    readings, events = random_readings(rows=400, seed=seed), random_events(seed)
+    whole = features_of(readings, events)
+    rows = {
+        (asset, cutoff): values
+        for asset, cutoff, values in zip(whole.asset, whole.cutoff, whole.values, strict=True)
+    }
+
+    bounds = [START + int(cut * HOUR) for cut in sorted(cuts)]
+    history = None
+    for low, high in zip([0, *bounds], [*bounds, 2**62], strict=True):
+        part = take_readings(readings, (readings.time >= low) & (readings.time < high))
+        touched = fold_panes(part, pane_ns=HOUR, onto=history)
+        parts = [touched] if history is None else [history, touched]
+        history = merge_panes(parts, pane_ns=HOUR)
+        if not len(touched.pane):
+            continue
+        recent = take_panes(history, history.pane > touched.pane.min() - 24)
+        frame = build_frame(recent, events, SPEC, first_seen=first_seen(readings))
+        done = (frame.cutoff // HOUR - 1 >= touched.pane.min()) & (frame.cutoff <= high)
+        for asset, cutoff, values in zip(
+            frame.asset[done], frame.cutoff[done], frame.values[done], strict=True
+        ):
+            np.testing.assert_array_equal(values, rows.pop((asset, cutoff)))
+
+    # What is left ends in a pane that a cut went through and that the next batch completed.
+    assert {cutoff // HOUR - 1 for _, cutoff in rows} <= {bound // HOUR for bound in bounds}
+
+
+@given(seed=st.integers(0, 10_000), cut=st.integers(2, 58))
+@settings(max_examples=30, deadline=None)
+def test_changing_anything_after_a_cutoff_never_changes_its_features(seed, cut):
+    readings, events = random_readings(rows=400, seed=seed), random_events(seed)
+    at = START + cut * HOUR
+    rng = np.random.default_rng(seed)
+    values = readings.values.copy()
+    values[:, readings.time >= at] = rng.normal(size=(3, int((readings.time >= at).sum())))
+    changed = Readings(readings.assets, readings.asset, readings.time, readings.sensors, values)
+    other = random_events(seed + 1)
+    later = sort_events(
+        *(
+            np.concatenate(
+                [getattr(events, name)[events.time <= at], getattr(other, name)[other.time > at]]
+            )
+            for name in ("asset", "time", "kind", "code")
+        )
+    )
+
+    before, after = features_of(readings, events), features_of(changed, later)
+
+    known = before.cutoff <= at
+    assert known.any()
+    np.testing.assert_array_equal(before.values[known], after.values[known])
+    assert not np.array_equal(before.values[~known], after.values[~known], equal_nan=True)
+
+
+def test_event_features_equal_a_plain_loop():
+    readings, events = random_readings(rows=300), random_events(7)
+    frame = features_of(readings, events)
+
+    for row in range(len(frame.cutoff)):
+        asset, cutoff = frame.assets[frame.asset[row]], frame.cutoff[row]
+        past = [
+            (kind, code, time)
+            for name, time, kind, code in zip(
+                events.asset, events.time, events.kind, events.code, strict=True
+            )
+            if name == asset and time <= cutoff
+        ]
+        seals = [time for kind, code, time in past if (kind, code) == ("maintenance", "seal")]
+        errors = [t for kind, code, t in past if (kind, code) == ("error", "E1")]
+        value = dict(zip(frame.features, frame.values[row], strict=True))
+        expected = (cutoff - max(seals)) / HOUR if seals else np.nan
+        assert value["since.maintenance.seal"] == pytest.approx(expected, nan_ok=True)
+        assert value["errors.E1.1d"] == sum(time > cutoff - 24 * HOUR for time in errors)
+        start = readings.time[readings.asset == frame.asset[row]].min()
+        assert value["age"] == pytest.approx((cutoff - start) / HOUR)
+
+
+def test_clock_features_follow_the_plants_own_time_through_a_clock_change():
+    # 2024-03-31: Berlin jumps from 02:00 to 03:00 at 01:00 UTC.
+    cutoffs = 1_711_846_800_000_000_000 + np.array([-1, 1]) * HOUR
+    readings = Readings(
+        ("a",), np.zeros(2, dtype=np.int32), cutoffs - HOUR, ("sensor-0",), np.ones((1, 2))
+    )
+
+    frame = features_of(readings, random_events(0))
+
+    angle = np.arctan2(
+        frame.values[:, frame.features.index("hour.sin")],
+        frame.values[:, frame.features.index("hour.cos")],
+    )
+    hour = (angle / (2 * np.pi) * 24) % 24
+    np.testing.assert_allclose(hour, [1, 4], atol=1e-4)
+
+
+def test_features_are_selected_by_name():
+    frame = features_of(random_readings(rows=50), random_events(0))
+    names = ("age", "sensor-2.mean.3h")
+
+    selected = select_features(frame, names)
+
+    assert (selected.features, selected.sensor_of) == (names, ("age", "sensor-2"))
+    np.testing.assert_array_equal(
+        selected.values[:, 1], frame.values[:, frame.features.index(names[1])]
+    )
+    assert len(set(feature_names(SPEC)[0])) == len(feature_names(SPEC)[0])

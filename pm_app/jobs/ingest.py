@@ -1,0 +1,255 @@
+"""Unread batches into pane segments, event segments and ledger rows.
+
+A segment is durable before the ledger names it, so a crash leaves at most a file that no row
+names, which the next run removes and writes again.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import numpy as np
+
+from pm_app.errors import BadBatch
+from pm_app.features.panes import (
+    fold_panes,
+    merge_panes,
+    no_panes,
+    overlapping_panes,
+    rows_in_panes,
+)
+from pm_app.features.readings import concat_readings, take_readings
+from pm_app.jobs.site import Progress, Site, silent, to_moment
+from pm_app.ports import EventsSource, ReadingsSource
+from pm_app.records.features import Panes
+from pm_app.records.readings import Batch, Readings, Rejection
+from pm_app.store import BatchRow
+
+log = logging.getLogger(__name__)
+REASONS_KEPT = 20
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """What one look at the sources brought."""
+
+    batches: int = 0
+    rows: int = 0
+    rejected: int = 0
+    quarantined: int = 0
+
+    def __add__(self, other: "Ingested") -> "Ingested":
+        """Both together."""
+        return Ingested(
+            self.batches + other.batches,
+            self.rows + other.rows,
+            self.rejected + other.rejected,
+            self.quarantined + other.quarantined,
+        )
+
+
+def ingest(
+    site: Site,
+    *,
+    now: datetime,
+    progress: Progress = silent,
+    stop: Callable[[], bool] = lambda: False,
+) -> Ingested:
+    """Take in every batch the ledger does not know, events first, in order of name.
+
+    `stop` is asked between batches. Raises SourceUnavailable and StoreUnavailable; what was
+    taken in before is kept.
+    """
+    remove_garbage(site)
+    total = Ingested()
+    for source, read in (("events", _ingest_events), ("readings", _ingest_readings)):
+        port = site.events if source == "events" else site.readings
+        fresh = _unread(site, port, source)
+        for number, batch in enumerate(fresh):
+            if stop():
+                return total
+            progress(number / len(fresh), f"reading {batch.name}")
+            total += _record(site, port, source, batch, read, now)
+    progress(1.0, f"{total.batches} batches read")
+    return total
+
+
+def remove_garbage(site: Site) -> None:
+    """Delete segments that no ledger row names: what a crash left behind."""
+    named = site.store.ledger.segments()
+    for gone in (*site.history.remove_unnamed(named), *_unnamed_events(site, named)):
+        log.info("removed %s: no batch names it", gone)
+
+
+def _unnamed_events(site: Site, named: set[str]) -> list[str]:
+    garbage = [p for p in site.event_history.folder.iterdir() if p.name not in named]
+    for path in garbage:
+        path.unlink()
+    return [path.name for path in garbage]
+
+
+def _unread(site: Site, port: ReadingsSource | EventsSource, source: str) -> list[Batch]:
+    seen = site.store.ledger.seen(source)
+    return [b for b in port.list() if (b.name, b.size_bytes, b.modified_ns) not in seen]
+
+
+Reader = Callable[[Site, Batch, BatchRow], BatchRow]
+
+
+def _record(
+    site: Site,
+    port: ReadingsSource | EventsSource,
+    source: str,
+    batch: Batch,
+    read: Reader,
+    now: datetime,
+) -> Ingested:
+    """Read one batch, or find why not, and note it in the ledger."""
+    row = BatchRow(
+        source=source,
+        name=batch.name,
+        digest=port.digest(batch),
+        size_bytes=batch.size_bytes,
+        modified_ns=batch.modified_ns,
+        rows=0,
+        rejected=0,
+        status="ingested",
+        ingested_at=now,
+    )
+    if site.store.ledger.find_digest(source, row.digest) is None:
+        try:
+            row = read(site, batch, row)
+        except BadBatch as error:
+            row = replace(row, status="quarantined", reason=str(error))
+            log.warning("quarantined %s: %s", batch.name, error)
+    site.store.ledger.record_batch(row)
+    return Ingested(1, row.rows, row.rejected, int(row.status == "quarantined"))
+
+
+def _ingest_events(site: Site, batch: Batch, row: BatchRow) -> BatchRow:
+    events, reasons = site.events.read(batch)
+    name = f"{row.digest[:24]}.parquet"
+    site.event_history.write(name, events)
+    times = events.time
+    return replace(
+        row,
+        rows=len(times),
+        rejected=len(reasons),
+        reason=_summary([Rejection(1, reason) for reason in reasons]),
+        first_time=to_moment(int(times.min())) if len(times) else None,
+        last_time=to_moment(int(times.max())) if len(times) else None,
+        segments=(name,),
+    )
+
+
+def _ingest_readings(site: Site, batch: Batch, row: BatchRow) -> BatchRow:
+    segments: list[str] = []
+    rejections: list[Rejection] = []
+    rows, first, last = 0, [], []
+    for chunk in site.readings.read(batch):
+        rejections += chunk.rejections
+        panes, readings, refused = _fold_chunk(site, batch, chunk.readings, segments)
+        rejections += refused
+        rows += len(readings.time)
+        if not len(readings.time):
+            continue
+        first.append(int(readings.time.min()))
+        last.append(int(readings.time.max()))
+        segments.append(f"{row.digest[:24]}-{len(segments):04d}.parquet")
+        site.history.write(segments[-1], panes)
+    rejected = sum(rejection.rows for rejection in rejections)
+    if not rows:
+        raise BadBatch(f"{batch.name}: no usable row: {_summary(rejections) or '0 rows'}")
+    return replace(
+        row,
+        rows=rows,
+        rejected=rejected,
+        reason=_summary(rejections),
+        first_time=to_moment(min(first)),
+        last_time=to_moment(max(last)),
+        segments=tuple(segments),
+    )
+
+
+def _fold_chunk(
+    site: Site, batch: Batch, readings: Readings, segments: Sequence[str]
+) -> tuple[Panes, Readings, list[Rejection]]:
+    """The panes these readings make or change, the readings used, and what was refused."""
+    pane_ns = site.history.pane_ns
+    if not len(readings.time):
+        return no_panes(pane_ns), readings, []
+    known = _known_panes(site, readings, segments)
+    late = overlapping_panes(readings, known)
+    if not len(late.pane):
+        return fold_panes(readings, pane_ns=pane_ns, onto=known), readings, []
+    missing = _missing_batches(site, late)
+    inside = rows_in_panes(readings, late)
+    on_time = take_readings(readings, ~inside)
+    if missing:
+        reason = (
+            f"timestamp: {int(inside.sum())} readings fall between earlier ones of "
+            f"{', '.join(missing)}, no longer there to be put in order with"
+        )
+        folded = fold_panes(on_time, pane_ns=pane_ns, onto=known)
+        return folded, on_time, [Rejection(int(inside.sum()), reason)]
+    again = fold_panes(_gather(site, batch, late), pane_ns=pane_ns)
+    folded = fold_panes(on_time, pane_ns=pane_ns, onto=known)
+    return merge_panes([folded, again], pane_ns=pane_ns), readings, []
+
+
+def _known_panes(site: Site, readings: Readings, segments: Sequence[str]) -> Panes:
+    """What history holds of the panes these readings fall into."""
+    pane_ns = site.history.pane_ns
+    first, last = int(readings.time.min()) // pane_ns, int(readings.time.max()) // pane_ns
+    earlier = _batches_between(site, first * pane_ns, (last + 1) * pane_ns)
+    names = [name for row in earlier for name in row.segments]
+    parts = site.history.read(
+        [*names, *segments], assets=set(readings.assets), since_pane=first, until_pane=last
+    )
+    return merge_panes(list(parts), pane_ns=pane_ns)
+
+
+def _batches_between(site: Site, first_ns: int, last_ns: int) -> list[BatchRow]:
+    return site.store.ledger.batches_overlapping(
+        "readings", to_moment(first_ns), to_moment(last_ns)
+    )
+
+
+def _behind(site: Site, late: Panes) -> list[BatchRow]:
+    """The batches whose readings may lie in these panes."""
+    pane_ns = site.history.pane_ns
+    first, last = int(late.pane.min()) * pane_ns, (int(late.pane.max()) + 1) * pane_ns
+    return _batches_between(site, first, last)
+
+
+def _missing_batches(site: Site, late: Panes) -> list[str]:
+    there = {(batch.name, batch.size_bytes) for batch in site.readings.list()}
+    return [b.name for b in _behind(site, late) if (b.name, b.size_bytes) not in there]
+
+
+def _gather(site: Site, batch: Batch, late: Panes) -> Readings:
+    """Every reading of these panes, batch by batch in order of name: the later name counts."""
+    behind = {
+        row.name: Batch(row.name, row.size_bytes, row.modified_ns) for row in _behind(site, late)
+    }
+    behind[batch.name] = batch
+    parts = [part for name in sorted(behind) for part in _inside(site.readings, behind[name], late)]
+    return concat_readings(parts)
+
+
+def _inside(source: ReadingsSource, batch: Batch, late: Panes) -> Iterator[Readings]:
+    for chunk in source.read(batch):
+        inside = rows_in_panes(chunk.readings, late)
+        if inside.any():
+            yield take_readings(chunk.readings, inside)
+
+
+def _summary(rejections: Sequence[Rejection]) -> str:
+    """Like reasons added up, most rows first."""
+    rows: dict[str, int] = {}
+    for rejection in rejections:
+        rows[rejection.reason] = rows.get(rejection.reason, 0) + rejection.rows
+    order = np.argsort([-count for count in rows.values()], kind="stable")
+    texts = [f"{count} rows: {reason}" for reason, count in rows.items()]
+    return "; ".join(texts[number] for number in order[:REASONS_KEPT])

@@ -1,0 +1,178 @@
+"""Predictions for wanted cutoffs: panes from history, features, scores; flat in memory."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from pm_app.features.frame import build_frame, select_features
+from pm_app.features.panes import merge_panes, take_panes
+from pm_app.jobs.champion import Champion
+from pm_app.jobs.site import Site, to_moment
+from pm_app.records.features import Frame, Panes
+from pm_app.records.predictions import Predictions
+from pm_app.records.readings import Float64, Text
+from pm_app.scores import Scores
+from pm_app.scoring.abstention import statuses
+from pm_app.scoring.contributions import contributions, top_sensors_text
+
+# Panes times sensors held at once: some 40 MB with all their statistics and features.
+GROUP_CELLS = 150_000
+
+
+@dataclass(frozen=True)
+class Span:
+    """Panes of one asset that want a prediction, first and last included."""
+
+    first: int
+    last: int
+
+
+def predict_spans(
+    site: Site, champion: Champion | None, spans: Mapping[str, Span]
+) -> Iterator[Predictions]:
+    """Predictions at the end of every pane in the spans, some assets at a time.
+
+    Without a champion every row says no_model.
+    """
+    names = site.store.ledger.ingested_batches("events")
+    events = site.event_history.read([name for row in names for name in row.segments])
+    first_seen = site.store.ledger.first_seen()
+    for assets in _groups(site, champion, spans):
+        panes = _load(site, champion, {name: spans[name] for name in assets})
+        wanted = _wanted(panes, spans)
+        if not wanted.any():
+            continue
+        if champion is None:
+            yield _no_model(take_panes(panes, wanted), site)
+            continue
+        spec = champion.card.spec
+        frame = build_frame(panes, events, spec, first_seen=first_seen)
+        yield predict_frame(frame.take(np.flatnonzero(wanted)), champion)
+
+
+def predict_frame(frame: Frame, champion: Champion) -> Predictions:
+    """What the champion says of every row of a frame built by its own spec."""
+    frame = select_features(frame, champion.card.features)
+    status = statuses(frame, champion.card)
+    speaks = status == "scored"
+    rows = np.flatnonzero(speaks)
+    scores = champion.predictor.predict(frame.values[rows])
+    shares = contributions(
+        champion.predictor, frame.values[rows], frame.sensor_of, champion.card.reference
+    )
+    text = np.full(len(status), "", dtype=object)
+    text[rows] = top_sensors_text(shares, frame.sensors)
+    return _predictions(frame, status, _spread(scores, rows, len(status)), text, champion)
+
+
+def _groups(
+    site: Site, champion: Champion | None, spans: Mapping[str, Span]
+) -> Iterator[list[str]]:
+    """Assets in order, as many at a time as memory should hold with their windows."""
+    sensors = len(champion.card.spec.sensors) if champion else 1
+    reach = _reach(site, champion)
+    group: list[str] = []
+    cells = 0
+    for name in sorted(spans):
+        size = (spans[name].last - spans[name].first + 1 + reach) * sensors
+        if group and cells + size > GROUP_CELLS:
+            yield group
+            group, cells = [], 0
+        group.append(name)
+        cells += size
+    if group:
+        yield group
+
+
+def _reach(site: Site, champion: Champion | None) -> int:
+    """How many panes before a cutoff its windows reach."""
+    if champion is None or not champion.card.spec.windows_ns:
+        return 0
+    return champion.card.spec.windows_ns[-1] // site.history.pane_ns
+
+
+def _load(site: Site, champion: Champion | None, spans: Mapping[str, Span]) -> Panes:
+    pane_ns = site.history.pane_ns
+    first = min(span.first for span in spans.values()) - _reach(site, champion)
+    last = max(span.last for span in spans.values())
+    behind = site.store.ledger.batches_overlapping(
+        "readings", to_moment(first * pane_ns), to_moment((last + 1) * pane_ns)
+    )
+    parts = site.history.read(
+        [name for row in behind for name in row.segments],
+        assets=set(spans),
+        since_pane=first,
+        until_pane=last,
+    )
+    return merge_panes(list(parts), pane_ns=pane_ns)
+
+
+def _wanted(panes: Panes, spans: Mapping[str, Span]) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    nothing = Span(1, 0)
+    first = np.array([spans.get(name, nothing).first for name in panes.assets], dtype=np.int64)
+    last = np.array([spans.get(name, nothing).last for name in panes.assets], dtype=np.int64)
+    inside = (panes.pane >= first[panes.asset]) & (panes.pane <= last[panes.asset])
+    return np.asarray(inside)
+
+
+def _spread(scores: Scores, rows: np.ndarray[tuple[int], np.dtype[np.intp]], size: int) -> Scores:
+    """Scores of some rows laid out over all rows, NaN elsewhere, rounded to what is shown.
+
+    A graph may sum in another order when it is given other rows beside; rounding to what has
+    meaning keeps predictions the same however cutoffs are put together.
+    """
+
+    def place(values: Float64, digits: int) -> Float64:
+        whole = np.full((size, *values.shape[1:]), np.nan)
+        whole[rows] = np.round(values, digits)
+        return whole
+
+    return Scores(
+        risk=place(scores.risk, 4),
+        rul=place(scores.rul, 2),
+        low=place(scores.low, 2),
+        high=place(scores.high, 2),
+        value=place(scores.value, 4),
+    )
+
+
+def _predictions(
+    frame: Frame, status: Text, scores: Scores, text: Text, champion: Champion
+) -> Predictions:
+    horizons = np.array(champion.card.head.horizons_hours)
+    each = len(horizons)
+    return Predictions(
+        assets=frame.assets,
+        asset=np.repeat(frame.asset, each),
+        cutoff=np.repeat(frame.cutoff, each),
+        horizon_hours=np.tile(horizons, len(status)),
+        status=np.repeat(status, each),
+        risk=scores.risk.ravel(),
+        rul_hours=np.repeat(scores.rul, each),
+        rul_low_hours=np.repeat(scores.low, each),
+        rul_high_hours=np.repeat(scores.high, each),
+        value=np.repeat(scores.value, each),
+        top_sensors=np.repeat(text, each),
+        model_version=champion.number,
+    )
+
+
+def _no_model(panes: Panes, site: Site) -> Predictions:
+    horizons = np.array(site.settings.target.horizons_hours)
+    rows = len(panes.pane) * len(horizons)
+    nothing = np.full(rows, np.nan)
+    return Predictions(
+        assets=panes.assets,
+        asset=np.repeat(panes.asset, len(horizons)),
+        cutoff=np.repeat((panes.pane + 1) * panes.pane_ns, len(horizons)),
+        horizon_hours=np.tile(horizons, len(panes.pane)),
+        status=np.full(rows, "no_model", dtype=object),
+        risk=nothing,
+        rul_hours=nothing,
+        rul_low_hours=nothing,
+        rul_high_hours=nothing,
+        value=nothing,
+        top_sensors=np.full(rows, "", dtype=object),
+        model_version=0,
+    )

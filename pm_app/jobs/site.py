@@ -1,0 +1,45 @@
+"""One plant, opened: what every job reads and writes."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from pm_app.event_history import EventHistory
+from pm_app.history import History
+from pm_app.ports import EventsSource, ReadingsSource
+from pm_app.registry import Registry
+from pm_app.settings import Settings
+from pm_app.store import Store
+from pm_app.times import NS
+
+Progress = Callable[[float, str], None]
+
+
+def silent(done: float, text: str) -> None:
+    """Progress nobody watches."""
+
+
+@dataclass(frozen=True, eq=False)
+class Site:
+    """Settings, sources and places of one plant. Opened by `wiring`."""
+
+    settings: Settings
+    readings: ReadingsSource
+    events: EventsSource
+    history: History
+    event_history: EventHistory
+    registry: Registry
+    store: Store
+
+
+def to_moment(nanoseconds: int) -> datetime:
+    """Aware UTC time of nanoseconds since 1970, rounded down to microseconds."""
+    seconds, rest = divmod(nanoseconds, NS)
+    return datetime.fromtimestamp(seconds, tz=UTC).replace(microsecond=rest // 1000)
+
+
+def to_nanoseconds(moment: datetime) -> int:
+    """Nanoseconds since 1970 of an aware time."""
+    epoch = datetime(1970, 1, 1, tzinfo=UTC)
+    since = moment - epoch
+    return ((since.days * 86400 + since.seconds) * 1_000_000 + since.microseconds) * 1000

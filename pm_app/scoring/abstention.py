@@ -1,0 +1,47 @@
+"""When the model should not speak, and why."""
+
+import numpy as np
+
+from pm_app.records.features import Frame
+from pm_app.records.learning import VersionCard
+from pm_app.records.readings import Float64, Text
+from pm_app.times import HOUR_NS
+
+# A risk that rests on less than half of what the model learned from would be a guess.
+MOST_MISSING = 0.5
+MOST_OUTSIDE = 0.5
+# Beyond the training range by its own width: sensors differ between assets, but not so much.
+MARGIN = 1.0
+
+
+def statuses(frame: Frame, card: VersionCard) -> Text:
+    """The status of each row, shape (n_rows,): "scored", or why the model abstains.
+
+    not_enough_history: the asset is younger than the shortest window. sensor_missing: sensors
+    with over half of the importance have no value in the longest window.
+    out_of_distribution: sensors with over half of the importance read further outside their
+    training range than that range is wide. The frame holds the card's features, in order.
+    """
+    result = np.full(len(frame.cutoff), "scored", dtype=object)
+    last = [number for number, name in enumerate(frame.features) if name.endswith(".last")]
+    weight = _weights(card, [frame.sensor_of[number] for number in last])
+    values = frame.values[:, last].astype(float)
+    low = np.array([card.feature_low[number] for number in last])
+    high = np.array([card.feature_high[number] for number in last])
+    margin = MARGIN * (high - low)
+    with np.errstate(invalid="ignore"):
+        outside = (values < low - margin) | (values > high + margin)
+    result[outside @ weight > MOST_OUTSIDE] = "out_of_distribution"
+    result[np.isnan(values) @ weight > MOST_MISSING] = "sensor_missing"
+    if card.spec.windows_ns and "age" in frame.features:
+        age = frame.values[:, frame.features.index("age")]
+        result[age < card.spec.windows_ns[0] / HOUR_NS] = "not_enough_history"
+    return result
+
+
+def _weights(card: VersionCard, sensors: list[str]) -> Float64:
+    """Importance of these sensors, scaled to sum to 1; equal where none carries any."""
+    share = dict(zip(card.importance.sensors, card.importance.shares, strict=True))
+    weight = np.array([share.get(sensor, 0.0) for sensor in sensors])
+    total = weight.sum()
+    return np.asarray(weight / total) if total > 0 else np.full(len(sensors), 1 / len(sensors))

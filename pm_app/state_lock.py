@@ -1,0 +1,32 @@
+"""One process a state folder: the operating system lets go when the holder dies."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pm_app.errors import Busy
+
+
+@contextmanager
+def hold_state(folder: Path) -> Iterator[None]:
+    """Hold the state folder for writing until the block ends.
+
+    Raises Busy, naming the holder's process, when another one has it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "lock"
+    with path.open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            file.seek(0)
+            raise Busy(
+                f"{folder}: in use by process {file.read().strip() or 'unknown'} of pm-app; "
+                "stop it first, or wait until it is done"
+            ) from error
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield

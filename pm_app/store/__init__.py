@@ -1,1 +1,23 @@
-"""The output store: one schema for SQLite and PostgreSQL. The only user of SQLAlchemy."""
+"""The output store: predictions, the ledger, the lineage of versions, in one database."""
+
+from pm_app.store.opening import Store, open_reader, open_store
+from pm_app.store.rows import (
+    BatchRow,
+    Committed,
+    ImportanceRow,
+    PromotionRow,
+    RetrainingRow,
+    VersionRow,
+)
+
+__all__ = [
+    "BatchRow",
+    "Committed",
+    "ImportanceRow",
+    "PromotionRow",
+    "RetrainingRow",
+    "Store",
+    "VersionRow",
+    "open_reader",
+    "open_store",
+]

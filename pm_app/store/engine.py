@@ -1,0 +1,183 @@
+"""Connections: where the database is, how it is opened, and what its errors mean here."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, make_url
+from sqlalchemy.pool import QueuePool
+
+from pm_app.errors import BadSettings, StoreUnavailable, TerminalError
+from pm_app.store.filesystem import network_filesystem
+
+BUSY_SECONDS: Final = 30.0
+_CONNECT_SECONDS: Final = 10
+_SQLITE_CACHE_KIB: Final = 16_000
+# One writer at a time, as SQLite has it: any number will do that others are unlikely to use.
+_WRITER_LOCK: Final = 0x706D_6170_70
+_KINDS: Final = '"sqlite:///file.sqlite" or "postgresql+psycopg://user@host/database"'
+
+
+@dataclass(frozen=True, eq=False)
+class Database:
+    """One database, for writing or only for reading. Safe to share between threads.
+
+    name is for messages: the file, or the address without its password.
+    """
+
+    engine: Engine
+    name: str
+    read_only: bool
+
+    @property
+    def dialect(self) -> str:
+        """ "sqlite" or "postgresql"."""
+        return self.engine.dialect.name
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A transaction that sees one state of the database, and blocks no one.
+
+        Raises StoreUnavailable when a later call may succeed.
+        """
+        with self._translated(), self.engine.connect() as connection:
+            if self.dialect == "postgresql":
+                connection.execution_options(isolation_level="REPEATABLE READ")
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A transaction that commits as a whole, or, on any exception, leaves nothing.
+
+        One at a time: a second writer waits up to BUSY_SECONDS, then gets StoreUnavailable.
+        Raises StoreUnavailable when a later call may succeed.
+        """
+        if self.read_only:
+            raise TerminalError(f"{self.name} was opened for reading, a write needs open_store")
+        with (
+            self._translated(),
+            self.engine.connect().execution_options(pm_app_writes=True) as connection,
+            connection.begin(),
+        ):
+            if self.dialect == "postgresql":
+                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITER_LOCK})")
+            yield connection
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError) as error:
+            raise StoreUnavailable(f"{self.name}: {_reason(error)}") from error
+        except exc.DBAPIError as error:
+            if error.connection_invalidated:
+                raise StoreUnavailable(f"{self.name}: {_reason(error)}") from error
+            raise TerminalError(f"{self.name}: {_reason(error)}") from error
+
+
+def connect(url: str, *, folder: Path | None = None, read_only: bool = False) -> Database:
+    """The database at `url`, not yet connected to.
+
+    A relative SQLite path starts at `folder`, by default the working directory.
+    Raises BadSettings where the address cannot be used, never showing its password.
+    """
+    address = _parse(url)
+    if address.get_backend_name() == "postgresql":
+        return _postgresql(address, read_only=read_only)
+    return _sqlite(_sqlite_path(address, folder), read_only=read_only)
+
+
+def _parse(url: str) -> URL:
+    try:
+        address = make_url(url)
+    except (exc.ArgumentError, ValueError):
+        # The library's error may quote the address, and with it the password.
+        raise BadSettings(f"store.url must look like {_KINDS}; it cannot be read") from None
+    drivers = {"sqlite": "sqlite", "sqlite+pysqlite": "sqlite"}
+    drivers |= dict.fromkeys(("postgresql", "postgresql+psycopg"), "postgresql+psycopg")
+    if address.drivername not in drivers:
+        raise BadSettings(f"store.url must look like {_KINDS}, got {address.drivername!r}")
+    return address.set(drivername=drivers[address.drivername])
+
+
+def _sqlite_path(address: URL, folder: Path | None) -> Path:
+    if not address.database or address.database == ":memory:" or address.query or address.host:
+        raise BadSettings(
+            'store.url must name a file after "sqlite:///" and nothing else, got '
+            f"{address.render_as_string(hide_password=True)!r}"
+        )
+    path = (folder or Path()) / address.database
+    kind = network_filesystem(path)
+    if kind is not None:
+        raise BadSettings(
+            f"store.url must lie on a local disk, because SQLite cannot share a file over a "
+            f"network; got {path} on {kind}. Use PostgreSQL for a database on another machine"
+        )
+    return path
+
+
+def _sqlite(path: Path, *, read_only: bool) -> Database:
+    target = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
+
+    def open_file() -> sqlite3.Connection:
+        # isolation_level None: transactions are begun by _begin below, not guessed by Python.
+        return sqlite3.connect(
+            target, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
+
+    engine = create_engine(
+        "sqlite://", creator=open_file, poolclass=QueuePool, hide_parameters=True
+    )
+    event.listen(engine, "connect", _read_only_pragmas if read_only else _pragmas)
+    event.listen(engine, "begin", _begin)
+    return Database(engine, str(path), read_only)
+
+
+def _pragmas(connection: Any, _record: object) -> None:
+    for pragma in (
+        "journal_mode = WAL",
+        "synchronous = FULL",
+        "foreign_keys = ON",
+        f"cache_size = -{_SQLITE_CACHE_KIB}",
+    ):
+        connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _read_only_pragmas(connection: Any, _record: object) -> None:
+    connection.execute("PRAGMA query_only = ON").close()
+
+
+def _begin(connection: Connection) -> None:
+    # A write that begins as a read may find another writer ahead of it when it comes to
+    # write, and then fails at once, whatever the busy timeout: take the lock first.
+    writes = connection.get_execution_options().get("pm_app_writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _postgresql(address: URL, *, read_only: bool) -> Database:
+    options = f"-c timezone=UTC -c lock_timeout={BUSY_SECONDS:.0f}s"
+    if read_only:
+        options += " -c default_transaction_read_only=on"
+    # Settings of the address go last, so that they win.
+    given = str(address.query.get("options", ""))
+    address = address.update_query_dict({"options": f"{options} {given}".strip()})
+    if "connect_timeout" not in address.query:
+        address = address.update_query_dict({"connect_timeout": str(_CONNECT_SECONDS)})
+    try:
+        engine = create_engine(address, pool_pre_ping=True, hide_parameters=True)
+    except ImportError as error:
+        raise BadSettings(
+            "store.url names PostgreSQL, which needs the driver psycopg: "
+            "pip install 'pm-app[postgresql]'"
+        ) from error
+    shown = address.set(query={}).render_as_string(hide_password=True)
+    return Database(engine, shown, read_only)
+
+
+def _reason(error: exc.SQLAlchemyError) -> str:
+    # The wrapped error carries SQL and a link to the manual; a person needs the driver's words.
+    original = getattr(error, "orig", None) or error
+    return " ".join(str(original).split())

@@ -1,0 +1,156 @@
+"""The ledger: which files have been read, what they held, and whether their news is told."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, func, insert, select, update
+
+from pm_app.store.engine import Database
+from pm_app.store.rows import BatchRow, BatchStatus, Source
+from pm_app.store.schema import batches
+
+_SEQUENCES_PER_STATEMENT = 500  # SQLite of old takes 999 parameters
+
+
+@dataclass(frozen=True, eq=False)
+class Ledger:
+    """Every file a source has delivered, in order of ingestion.
+
+    All methods raise StoreUnavailable when a later call may succeed.
+    """
+
+    database: Database
+
+    def seen(self, source: Source) -> set[tuple[str, int, int]]:
+        """(name, size_bytes, modified_ns) of every file that need not be opened again."""
+        columns = (batches.c.name, batches.c.size_bytes, batches.c.modified_ns)
+        with self.database.reading() as connection:
+            found = connection.execute(select(*columns).where(batches.c.source == source))
+            return {(name, size, modified) for name, size, modified in found}
+
+    def find_digest(self, source: Source, digest: str) -> BatchRow | None:
+        """The file that first brought this content, None where it is new."""
+        with self.database.reading() as connection:
+            return _first_of_digest(connection, source, digest)
+
+    def record_batch(
+        self, batch: BatchRow, *, carried_by: Mapping[int, Sequence[str]] | None = None
+    ) -> int:
+        """Note a file, and return its sequence.
+
+        Content that is in the ledger already is noted as a "duplicate" whatever status came:
+        it carries no rows and no segments. The very same file noted again changes nothing.
+        carried_by gives earlier batches (by sequence) other segments in the same transaction:
+        ingesting a file may rewrite the segments of those it overlaps.
+        """
+        with self.database.writing() as connection:
+            known = _same_file(connection, batch)
+            if known is not None:
+                return known
+            first = _first_of_digest(connection, batch.source, batch.digest)
+            values = _values(batch) if first is None else _values_of_duplicate(batch, first)
+            _set_segments(connection, carried_by or {})
+            added = insert(batches).values(values).returning(batches.c.sequence)
+            sequence: int = connection.execute(added).scalar_one()
+            return sequence
+
+    def batches(
+        self, *, status: BatchStatus | None = None, limit: int | None = None
+    ) -> list[BatchRow]:
+        """Files noted, newest first."""
+        query = select(batches).order_by(batches.c.sequence.desc()).limit(limit)
+        return self._rows(query if status is None else query.where(batches.c.status == status))
+
+    def unscored_batches(self) -> list[BatchRow]:
+        """Ingested files whose cutoffs are not scored yet, in order of ingestion."""
+        waiting = batches.c.scored_at.is_(None) & (batches.c.status == "ingested")
+        return self._rows(select(batches).where(waiting).order_by(batches.c.sequence))
+
+    def batches_overlapping(
+        self, source: Source, first_time: datetime, last_time: datetime
+    ) -> list[BatchRow]:
+        """Ingested files with rows in [first_time, last_time], in order of ingestion."""
+        return self._rows(
+            select(batches)
+            .where(batches.c.source == source, batches.c.status == "ingested")
+            .where(batches.c.first_time <= last_time, batches.c.last_time >= first_time)
+            .order_by(batches.c.sequence)
+        )
+
+    def ingested_batches(self, source: Source) -> list[BatchRow]:
+        """Ingested files of a source, in order of ingestion."""
+        kept = (batches.c.source == source) & (batches.c.status == "ingested")
+        return self._rows(select(batches).where(kept).order_by(batches.c.sequence))
+
+    def segments(self) -> set[str]:
+        """The names of all segments a batch is carried by; any other on disk is garbage."""
+        with self.database.reading() as connection:
+            found = connection.execute(select(batches.c.segments)).scalars()
+            return {name for names in found for name in names}
+
+    def newest_time(self, source: Source) -> datetime | None:
+        """The time of the newest row ingested from a source, None before the first."""
+        query = select(func.max(batches.c.last_time)).where(
+            batches.c.source == source, batches.c.status == "ingested"
+        )
+        with self.database.reading() as connection:
+            return connection.execute(query).scalar()
+
+    def _rows(self, query: Select[Any]) -> list[BatchRow]:
+        with self.database.reading() as connection:
+            return [_row(found) for found in connection.execute(query)]
+
+
+def mark_scored(connection: Connection, sequences: Iterable[int], scored_at: datetime) -> None:
+    """Set when batches were scored, within a transaction; the first time said stays."""
+    wanted = list(sequences)
+    for start in range(0, len(wanted), _SEQUENCES_PER_STATEMENT):
+        part = wanted[start : start + _SEQUENCES_PER_STATEMENT]
+        connection.execute(
+            update(batches)
+            .where(batches.c.sequence.in_(part), batches.c.scored_at.is_(None))
+            .values(scored_at=scored_at)
+        )
+
+
+def _same_file(connection: Connection, batch: BatchRow) -> int | None:
+    keys = ("source", "name", "digest", "size_bytes", "modified_ns")
+    same = [batches.c[key] == getattr(batch, key) for key in keys]
+    return connection.execute(select(batches.c.sequence).where(*same)).scalars().first()
+
+
+def _first_of_digest(connection: Connection, source: Source, digest: str) -> BatchRow | None:
+    query = select(batches).where(
+        batches.c.source == source, batches.c.digest == digest, batches.c.status != "duplicate"
+    )
+    found = connection.execute(query).first()
+    return None if found is None else _row(found)
+
+
+def _set_segments(connection: Connection, carried_by: Mapping[int, Sequence[str]]) -> None:
+    for sequence, names in carried_by.items():
+        statement = update(batches).where(batches.c.sequence == sequence)
+        connection.execute(statement.values(segments=list(names)))
+
+
+def _values(batch: BatchRow) -> dict[str, Any]:
+    values = asdict(batch)
+    del values["sequence"], values["scored_at"]
+    return {**values, "segments": list(batch.segments)}
+
+
+def _values_of_duplicate(batch: BatchRow, first: BatchRow) -> dict[str, Any]:
+    return {
+        **_values(batch),
+        "status": "duplicate",
+        "reason": batch.reason or f"same content as {first.name}",
+        "rows": 0,
+        "segments": [],
+    }
+
+
+def _row(found: Row[Any]) -> BatchRow:
+    values = found._asdict()
+    return BatchRow(**{**values, "segments": tuple(values["segments"])})

@@ -1,0 +1,189 @@
+"""Versions, how they came to be, and which of them was live when."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, insert, select
+
+from pm_app.errors import TerminalError
+from pm_app.store.engine import Database
+from pm_app.store.rows import ImportanceRow, PromotionRow, RetrainingRow, VersionRow
+from pm_app.store.schema import importances, promotions, retrainings, versions
+
+
+@dataclass(frozen=True, eq=False)
+class Lineage:
+    """The history of what has been learned. Rows are only ever added.
+
+    The newest row of `promotions` is the champion pointer; there is no other.
+    All methods raise StoreUnavailable when a later call may succeed.
+    """
+
+    database: Database
+
+    def champion(self) -> int | None:
+        """The version that scores, None before the first promotion."""
+        with self.database.reading() as connection:
+            return _champion(connection)
+
+    def champion_at(self, at: datetime) -> int | None:
+        """The version that scored at a time, None before the first promotion."""
+        moves = select(promotions.c.version).where(promotions.c.at <= at)
+        with self.database.reading() as connection:
+            return connection.execute(moves.order_by(promotions.c.id.desc())).scalars().first()
+
+    def promote(self, version: int, *, at: datetime, reason: str) -> None:
+        """Make a version the champion; the one that is already stays without a new row.
+
+        Raises TerminalError naming the versions there are where this is none of them.
+        """
+        with self.database.writing() as connection:
+            _promote(connection, version, at, reason)
+
+    def rollback(self, *, at: datetime, reason: str) -> int:
+        """Make the version live before the champion live again, and return it.
+
+        Each further rollback goes one promotion further back.
+        Raises TerminalError where there was none before.
+        """
+        with self.database.writing() as connection:
+            version = version_before(_promotions(connection))
+            _move(connection, version, at, reason, "rollback")
+        return version
+
+    def promotions(self) -> list[PromotionRow]:
+        """Every move of the champion pointer, oldest first."""
+        with self.database.reading() as connection:
+            return _promotions(connection)
+
+    def next_version(self) -> int:
+        """The number after the newest version's, 1 at first."""
+        with self.database.reading() as connection:
+            newest = connection.execute(select(func.max(versions.c.version))).scalar()
+        return 1 + (newest or 0)
+
+    def record_retraining(
+        self,
+        retraining: RetrainingRow,
+        *,
+        version: VersionRow | None = None,
+        importances: Sequence[ImportanceRow] = (),
+        promote: bool = False,
+    ) -> int:
+        """Note a retraining with all that came of it, at once, and return its id.
+
+        promote makes `retraining.version` the champion at `finished_at`, for `reason`.
+        NaN and infinities in metrics and summary become null: JSON has none.
+        Raises TerminalError where the version is in the store already, or, to be promoted,
+        is not.
+        """
+        with self.database.writing() as connection:
+            if version is not None:
+                _insert_version(connection, version)
+            _insert_importances(connection, importances)
+            values = _json_ready({**asdict(retraining), "metrics": dict(retraining.metrics)})
+            del values["id"]
+            added = insert(retrainings).values(values).returning(retrainings.c.id)
+            number: int = connection.execute(added).scalar_one()
+            if promote:
+                _promote(connection, retraining.version, retraining.finished_at, retraining.reason)
+            return number
+
+    def retrainings(self, limit: int | None = None) -> list[RetrainingRow]:
+        """Retrainings, newest first."""
+        query = select(retrainings).order_by(retrainings.c.id.desc()).limit(limit)
+        with self.database.reading() as connection:
+            return [RetrainingRow(**found._asdict()) for found in connection.execute(query)]
+
+    def versions(self) -> list[VersionRow]:
+        """All versions, newest first."""
+        query = select(versions).order_by(versions.c.version.desc())
+        with self.database.reading() as connection:
+            return [VersionRow(**found._asdict()) for found in connection.execute(query)]
+
+    def version(self, version: int) -> VersionRow | None:
+        """One version, None where there is no such."""
+        query = select(versions).where(versions.c.version == version)
+        with self.database.reading() as connection:
+            found = connection.execute(query).first()
+            return None if found is None else VersionRow(**found._asdict())
+
+    def importances(self, version: int) -> list[ImportanceRow]:
+        """What each sensor was worth to a version, most important first."""
+        query = (
+            select(importances)
+            .where(importances.c.version == version)
+            .order_by(importances.c.rank, importances.c.sensor)
+        )
+        with self.database.reading() as connection:
+            return [ImportanceRow(**found._asdict()) for found in connection.execute(query)]
+
+
+def version_before(moves: Iterable[PromotionRow]) -> int:
+    """The version a rollback returns to, given every move so far, oldest first.
+
+    A promotion puts a version on a pile and a rollback takes the top one off, so 1, 2, 3
+    promoted go back to 2, then to 1.
+    Raises TerminalError where the pile would be left empty.
+    """
+    pile: list[int] = []
+    for move in moves:
+        if move.kind == "promote":
+            pile.append(move.version)
+        else:
+            pile.pop()
+    if len(pile) < 2:
+        live = f"version {pile[0]} is the first" if pile else "none has been promoted"
+        raise TerminalError(f"rollback needs a version that was live before, but {live}")
+    return pile[-2]
+
+
+def _promotions(connection: Connection) -> list[PromotionRow]:
+    found: Iterable[Row[Any]] = connection.execute(select(promotions).order_by(promotions.c.id))
+    return [PromotionRow(**row._asdict()) for row in found]
+
+
+def _champion(connection: Connection) -> int | None:
+    newest = select(promotions.c.version).order_by(promotions.c.id.desc()).limit(1)
+    return connection.execute(newest).scalar()
+
+
+def _promote(connection: Connection, version: int | None, at: datetime, reason: str) -> None:
+    known = connection.execute(select(versions.c.version).order_by(versions.c.version)).scalars()
+    numbers = list(known)
+    if version is None or version not in numbers:
+        shown = ", ".join(str(number) for number in numbers[-10:]) or "none"
+        raise TerminalError(f"promote needs a version in the store ({shown}), got {version}")
+    if version != _champion(connection):
+        _move(connection, version, at, reason, "promote")
+
+
+def _move(connection: Connection, version: int, at: datetime, reason: str, kind: str) -> None:
+    move = {"version": version, "at": at, "reason": reason, "kind": kind}
+    connection.execute(insert(promotions).values(move))
+
+
+def _insert_version(connection: Connection, version: VersionRow) -> None:
+    taken = select(versions.c.version).where(versions.c.version == version.version)
+    if connection.execute(taken).first() is not None:
+        raise TerminalError(f"version {version.version} is in the store; versions never change")
+    values = _json_ready({**asdict(version), "summary": dict(version.summary)})
+    connection.execute(insert(versions).values(values))
+
+
+def _insert_importances(connection: Connection, rows: Sequence[ImportanceRow]) -> None:
+    if rows:
+        connection.execute(insert(importances), [asdict(row) for row in rows])
+
+
+def _json_ready(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _json_ready(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_json_ready(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

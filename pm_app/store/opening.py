@@ -1,0 +1,96 @@
+"""The store as one thing: opened to write, or only to look."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from pm_app.errors import BadSettings, StoreUnavailable
+from pm_app.store.engine import Database, connect
+from pm_app.store.ledger import Ledger
+from pm_app.store.lineage import Lineage
+from pm_app.store.migrate import check_current, migrate
+from pm_app.store.scores import Scores
+from pm_app.store.views import Views
+
+
+@dataclass(frozen=True, eq=False)
+class Store:
+    """The output store, by subject. Close it, or use it as a context.
+
+    Times go in and come out aware and in UTC, kept to the microsecond.
+    """
+
+    ledger: Ledger
+    scores: Scores
+    lineage: Lineage
+    views: Views
+    _database: Database
+
+    def close(self) -> None:
+        """Let go of all connections; closing twice is harmless."""
+        self._database.engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def open_store(url: str, *, folder: Path | None = None) -> Store:
+    """The store at `url`, its folder created and its tables brought up to date.
+
+    A relative SQLite path starts at `folder`, by default the working directory.
+    Raises BadSettings where the address cannot be used, TerminalError where a newer program
+    has written the tables, StoreUnavailable when a later call may succeed.
+    """
+    database = connect(url, folder=folder)
+    try:
+        _create_folder(database)
+        migrate(database)
+    except BaseException:
+        database.engine.dispose()
+        raise
+    return _store(database)
+
+
+def open_reader(url: str, *, folder: Path | None = None) -> Store:
+    """As open_store, only for reading: creates nothing, migrates nothing, blocks no one.
+
+    Raises StoreUnavailable where there is no store yet, or one of another schema.
+    """
+    database = connect(url, folder=folder, read_only=True)
+    try:
+        _require_file(database)
+        check_current(database)
+    except BaseException:
+        database.engine.dispose()
+        raise
+    return _store(database)
+
+
+def _store(database: Database) -> Store:
+    return Store(Ledger(database), Scores(database), Lineage(database), Views(database), database)
+
+
+def _create_folder(database: Database) -> None:
+    if database.dialect != "sqlite":
+        return
+    folder = Path(database.name).parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadSettings(f"store.url needs a folder it can write to, got {folder}") from error
+
+
+def _require_file(database: Database) -> None:
+    if database.dialect == "sqlite" and not Path(database.name).is_file():
+        raise StoreUnavailable(
+            f"{database.name}: there is no store yet; pm-app run or pm-app score makes it"
+        )

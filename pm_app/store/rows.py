@@ -1,0 +1,108 @@
+"""Rows of the store as frozen records; times are aware UTC."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+BatchStatus = Literal["ingested", "quarantined", "duplicate"]
+Source = Literal["readings", "events"]
+
+
+@dataclass(frozen=True)
+class BatchRow:
+    """What became of one delivered file.
+
+    rows counts what was kept, rejected what was refused; reason says why, "" where all is
+    well. first_time and last_time bound its rows. segments names the files on disk that
+    carry its panes. sequence (the order of ingestion) and scored_at are the store's to set.
+    """
+
+    source: Source
+    name: str
+    digest: str
+    size_bytes: int
+    modified_ns: int
+    rows: int
+    rejected: int
+    status: BatchStatus
+    ingested_at: datetime
+    reason: str = ""
+    first_time: datetime | None = None
+    last_time: datetime | None = None
+    segments: tuple[str, ...] = ()
+    sequence: int = 0
+    scored_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class VersionRow:
+    """One trained version: where its files lie, their digest, and a summary as JSON values."""
+
+    version: int
+    path: str
+    digest: str
+    created_at: datetime
+    strategy: str
+    parameters: int
+    status: str
+    summary: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RetrainingRow:
+    """One retraining: what was decided, why in words, and the figures behind it.
+
+    version is the one it made, None where it made none. id is the store's to set.
+    """
+
+    started_at: datetime
+    finished_at: datetime
+    as_of: datetime
+    decision: str
+    reason: str
+    version: int | None = None
+    metrics: Mapping[str, object] = field(default_factory=dict)
+    id: int = 0
+
+
+@dataclass(frozen=True)
+class ImportanceRow:
+    """What one sensor was worth to a version, and what the network gave it; rank 1 leads."""
+
+    version: int
+    sensor: str
+    share: float
+    spread: float
+    rank: int
+    tier: str
+    units: int
+    l1: float
+
+
+@dataclass(frozen=True)
+class PromotionRow:
+    """One move of the champion pointer."""
+
+    id: int
+    version: int
+    at: datetime
+    reason: str
+    kind: Literal["promote", "rollback"]
+
+
+@dataclass(frozen=True)
+class Committed:
+    """How many predictions a commit added, revised, or found to be said already."""
+
+    new: int = 0
+    revised: int = 0
+    unchanged: int = 0
+
+    def __add__(self, other: "Committed") -> "Committed":
+        """Both together."""
+        return Committed(
+            self.new + other.new,
+            self.revised + other.revised,
+            self.unchanged + other.unchanged,
+        )

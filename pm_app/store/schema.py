@@ -1,0 +1,228 @@
+"""The tables of the output store, once for SQLite and PostgreSQL.
+
+A change here is a new numbered step in `migrations/versions`, and REVISION names the newest.
+"""
+
+from typing import Any, Final
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+)
+
+from pm_app.store.moments import Moment
+
+REVISION: Final = "0001"
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "%(table_name)s_%(column_0_N_name)s",
+        "uq": "%(table_name)s_%(column_0_N_name)s_key",
+        "fk": "%(table_name)s_%(column_0_N_name)s_fkey",
+        "pk": "%(table_name)s_pkey",
+    }
+)
+
+# SQLite numbers rows by itself only in a column typed exactly INTEGER.
+_Number = BigInteger().with_variant(Integer(), "sqlite")
+
+PREDICTION_KEY: Final = ("asset_id", "cutoff", "horizon_hours")
+SAID: Final = (
+    "status",
+    "risk",
+    "rul_hours",
+    "rul_low_hours",
+    "rul_high_hours",
+    "value",
+    "top_sensors",
+    "model_version",
+)
+PREDICTION_COLUMNS: Final = (*PREDICTION_KEY, *SAID, "revision", "scored_at")
+
+
+def _key() -> list[Column[Any]]:
+    return [
+        Column("asset_id", Text, nullable=False),
+        Column("cutoff", Moment, nullable=False),
+        Column("horizon_hours", Float(53), nullable=False),
+    ]
+
+
+def _said() -> list[Column[Any]]:
+    return [
+        Column("status", Text, nullable=False),
+        Column("risk", Float(53)),
+        Column("rul_hours", Float(53)),
+        Column("rul_low_hours", Float(53)),
+        Column("rul_high_hours", Float(53)),
+        Column("value", Float(53)),
+        Column("top_sensors", Text, nullable=False),
+        Column("model_version", Integer, nullable=False),
+    ]
+
+
+def _predictions(name: str, *key: str) -> Table:
+    return Table(
+        name,
+        metadata,
+        *_key(),
+        *_said(),
+        Column("revision", Integer, nullable=False),
+        Column("scored_at", Moment, nullable=False),
+        PrimaryKeyConstraint(*key),
+        # The rows live in the key's own tree: half the pages, and neighbours are together.
+        sqlite_with_rowid=False,
+    )
+
+
+predictions = _predictions("predictions", *PREDICTION_KEY)
+prediction_history = _predictions("prediction_history", *PREDICTION_KEY, "revision")
+latest_predictions = _predictions("latest_predictions", "asset_id", "horizon_hours")
+
+# Where a transaction lays rows down before they are merged; never seen by another connection.
+staged_predictions = Table(
+    "staged_predictions",
+    MetaData(),
+    *_key(),
+    *_said(),
+    PrimaryKeyConstraint(*PREDICTION_KEY),
+    prefixes=["TEMPORARY"],
+    sqlite_with_rowid=False,
+    postgresql_on_commit="DROP",
+)
+
+batches = Table(
+    "batches",
+    metadata,
+    Column("sequence", _Number, primary_key=True),
+    Column("source", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("modified_ns", BigInteger, nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    Column("rejected", BigInteger, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("first_time", Moment),
+    Column("last_time", Moment),
+    Column("segments", JSON, nullable=False),
+    Column("ingested_at", Moment, nullable=False),
+    Column("scored_at", Moment),
+    sqlite_autoincrement=True,
+)
+_counts = batches.c.status != "duplicate"
+Index(
+    "batches_one_digest",
+    batches.c.source,
+    batches.c.digest,
+    unique=True,
+    sqlite_where=_counts,
+    postgresql_where=_counts,
+)
+_waits = batches.c.scored_at.is_(None)
+Index("batches_unscored", batches.c.sequence, sqlite_where=_waits, postgresql_where=_waits)
+
+versions = Table(
+    "versions",
+    metadata,
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("path", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("strategy", Text, nullable=False),
+    Column("parameters", BigInteger, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("summary", JSON, nullable=False),
+)
+
+retrainings = Table(
+    "retrainings",
+    metadata,
+    Column("id", _Number, primary_key=True),
+    Column("started_at", Moment, nullable=False),
+    Column("finished_at", Moment, nullable=False),
+    Column("as_of", Moment, nullable=False),
+    Column("decision", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("version", Integer, ForeignKey("versions.version")),
+    Column("metrics", JSON, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+promotions = Table(
+    "promotions",
+    metadata,
+    Column("id", _Number, primary_key=True),
+    Column("version", Integer, ForeignKey("versions.version"), nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+importances = Table(
+    "importances",
+    metadata,
+    Column("version", Integer, ForeignKey("versions.version"), nullable=False),
+    Column("sensor", Text, nullable=False),
+    Column("share", Float(53), nullable=False),
+    Column("spread", Float(53), nullable=False),
+    Column("rank", Integer, nullable=False),
+    Column("tier", Text, nullable=False),
+    Column("units", Integer, nullable=False),
+    Column("l1", Float(53), nullable=False),
+    PrimaryKeyConstraint("version", "sensor"),
+    sqlite_with_rowid=False,
+)
+
+# States as in ISA-18.2: unacknowledged, acknowledged, shelved, returned, cleared.
+alarms = Table(
+    "alarms",
+    metadata,
+    Column("id", _Number, primary_key=True),
+    Column("asset_id", Text, nullable=False),
+    Column("horizon_hours", Float(53), nullable=False),
+    Column("state", Text, nullable=False),
+    Column("raised_at", Moment, nullable=False),
+    Column("changed_at", Moment, nullable=False),
+    Column("shelved_until", Moment),
+    Column("cleared_at", Moment),
+    Column("cutoff", Moment, nullable=False),
+    Column("risk", Float(53), nullable=False),
+    Column("threshold", Float(53), nullable=False),
+    Column("top_sensors", Text, nullable=False),
+    Column("model_version", Integer, nullable=False),
+    sqlite_autoincrement=True,
+)
+_open = alarms.c.cleared_at.is_(None)
+Index(
+    "alarms_one_open",
+    alarms.c.asset_id,
+    alarms.c.horizon_hours,
+    unique=True,
+    sqlite_where=_open,
+    postgresql_where=_open,
+)
+
+alarm_events = Table(
+    "alarm_events",
+    metadata,
+    Column("id", _Number, primary_key=True),
+    Column("alarm_id", _Number, ForeignKey("alarms.id"), nullable=False, index=True),
+    Column("at", Moment, nullable=False),
+    Column("from_state", Text),
+    Column("to_state", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("note", Text, nullable=False),
+    sqlite_autoincrement=True,
+)

@@ -1,0 +1,227 @@
+"""Predictions, written: each is said once, and what was said before is kept.
+
+Rows are laid down in a temporary table some thousands at a time and merged by a few
+statements over whole sets, so that memory is flat however many come.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import numpy as np
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Insert,
+    Subquery,
+    and_,
+    delete,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    text,
+    true,
+)
+from sqlalchemy.schema import CreateTable
+
+from pm_app.records.predictions import Predictions
+from pm_app.records.readings import Float64
+from pm_app.store.engine import Database
+from pm_app.store.ledger import mark_scored
+from pm_app.store.moments import Moment, stored_moments
+from pm_app.store.rows import Committed
+from pm_app.store.schema import (
+    PREDICTION_COLUMNS,
+    PREDICTION_KEY,
+    SAID,
+    latest_predictions,
+    prediction_history,
+    predictions,
+    staged_predictions,
+)
+
+ROWS_PER_MERGE: Final = 20_000
+_STAGED: Final = (*PREDICTION_KEY, *SAID)
+_NUMBERS: Final = ("risk", "rul_hours", "rul_low_hours", "rul_high_hours", "value")
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """Where scoring writes. Methods raise StoreUnavailable when a later call may succeed."""
+
+    database: Database
+
+    def commit_scores(
+        self, sequences: Sequence[int], chunks: Iterable[Predictions], *, scored_at: datetime
+    ) -> Committed:
+        """Write predictions and mark the batches they answer as scored: all or nothing.
+
+        A row whose content (all but revision and scored_at) is said already stays as it is.
+        Otherwise it replaces the row of its key with the next revision, the old one moves to
+        `prediction_history`, and `latest_predictions` follows, never to an older cutoff. An
+        exception from `chunks` passes through and leaves nothing behind.
+        A key must not come twice in one commit. Other writers wait until this is done.
+        """
+        with self.database.writing() as connection:
+            counts = _merge_chunks(connection, chunks, scored_at)
+            mark_scored(connection, sequences, scored_at)
+        return counts
+
+    def commit_predictions(
+        self, chunks: Iterable[Predictions], *, scored_at: datetime
+    ) -> Committed:
+        """As commit_scores, for rows that answer no batch: a backfill, a first champion."""
+        return self.commit_scores((), chunks, scored_at=scored_at)
+
+
+def _merge_chunks(
+    connection: Connection, chunks: Iterable[Predictions], scored_at: datetime
+) -> Committed:
+    connection.execute(CreateTable(staged_predictions, if_not_exists=True))
+    counts = Committed()
+    for chunk in chunks:
+        for start in range(0, len(chunk.asset), ROWS_PER_MERGE):
+            rows = slice(start, start + ROWS_PER_MERGE)
+            counts += _merge(connection, chunk, rows, scored_at)
+    return counts
+
+
+def _merge(
+    connection: Connection, chunk: Predictions, rows: slice, scored_at: datetime
+) -> Committed:
+    staged = _stage(connection, chunk, rows)
+    revised = _keep_superseded(connection)
+    written = _upsert(connection, scored_at)
+    if written:
+        _follow_latest(connection)
+    _clear_stage(connection)
+    return Committed(written - revised, revised, staged - written)
+
+
+def _stage(connection: Connection, chunk: Predictions, rows: slice) -> int:
+    columns = _columns(chunk, rows, connection.dialect.name)
+    names = ", ".join(_STAGED)
+    if connection.dialect.name == "postgresql":
+        cursor = connection.connection.cursor()
+        with cursor, cursor.copy(f"COPY staged_predictions ({names}) FROM STDIN") as copy:  # type: ignore[attr-defined]  # psycopg's own
+            for row in zip(*columns, strict=True):
+                copy.write_row(row)
+        connection.execute(text("ANALYZE staged_predictions"))
+    else:
+        marks = ", ".join("?" * len(_STAGED))
+        statement = f"INSERT INTO staged_predictions ({names}) VALUES ({marks})"
+        connection.exec_driver_sql(statement, list(zip(*columns, strict=True)))
+    return len(columns[0])
+
+
+def _columns(chunk: Predictions, rows: slice, dialect: str) -> list[Sequence[object]]:
+    names = np.array(chunk.assets, dtype=object)
+    asset_ids = names[chunk.asset[rows]].tolist()
+    return [
+        asset_ids,
+        stored_moments(chunk.cutoff[rows], dialect),
+        chunk.horizon_hours[rows].tolist(),
+        chunk.status[rows].tolist(),
+        *(_nullable(getattr(chunk, name)[rows]) for name in _NUMBERS),
+        chunk.top_sensors[rows].tolist(),
+        [chunk.model_version] * len(asset_ids),
+    ]
+
+
+def _nullable(values: Float64) -> list[object]:
+    boxed = values.astype(object)
+    boxed[np.isnan(values)] = None
+    listed: list[object] = boxed.tolist()
+    return listed
+
+
+def _clear_stage(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("TRUNCATE staged_predictions"))
+    else:
+        connection.execute(delete(staged_predictions))
+
+
+def _keep_superseded(connection: Connection) -> int:
+    superseded = (
+        select(*(predictions.c[name] for name in PREDICTION_COLUMNS))
+        .join_from(staged_predictions, predictions, _same_key())
+        .where(_differs(staged_predictions.c))
+    )
+    statement = insert(prediction_history).from_select(PREDICTION_COLUMNS, superseded)
+    return _count(connection, statement)
+
+
+def _upsert(connection: Connection, scored_at: datetime) -> int:
+    said = select(
+        *(staged_predictions.c[name] for name in _STAGED),
+        literal(1).label("revision"),
+        literal(scored_at, Moment).label("scored_at"),
+    ).where(true())  # SQLite reads "FROM t ON CONFLICT" as a join without it
+    statement = _insert(connection, predictions).from_select(PREDICTION_COLUMNS, said)
+    new = statement.excluded
+    statement = statement.on_conflict_do_update(
+        index_elements=PREDICTION_KEY,
+        set_={
+            **{name: new[name] for name in SAID},
+            "revision": predictions.c.revision + 1,
+            "scored_at": new.scored_at,
+        },
+        where=_differs(new),
+    )
+    return _count(connection, statement)
+
+
+def _count(connection: Connection, statement: Insert) -> int:
+    # Without the option SQLAlchemy forgets the count of an insert on some drivers.
+    return connection.execute(statement, execution_options={"preserve_rowcount": True}).rowcount
+
+
+def _follow_latest(connection: Connection) -> None:
+    newest = _newest_staged()
+    same = and_(*(predictions.c[name] == newest.c[name] for name in PREDICTION_KEY))
+    rows = select(*(predictions.c[name] for name in PREDICTION_COLUMNS))
+    statement = _insert(connection, latest_predictions).from_select(
+        PREDICTION_COLUMNS, rows.join_from(newest, predictions, same).where(true())
+    )
+    new, old = statement.excluded, latest_predictions.c
+    statement = statement.on_conflict_do_update(
+        index_elements=["asset_id", "horizon_hours"],
+        set_={name: new[name] for name in PREDICTION_COLUMNS if name not in _LATEST_KEY},
+        where=or_(
+            new.cutoff > old.cutoff,
+            and_(new.cutoff == old.cutoff, new.revision > old.revision),
+        ),
+    )
+    connection.execute(statement)
+
+
+_LATEST_KEY: Final = ("asset_id", "horizon_hours")
+
+
+def _newest_staged() -> Subquery:
+    staged = staged_predictions.c
+    query = select(staged.asset_id, staged.horizon_hours, func.max(staged.cutoff).label("cutoff"))
+    return query.group_by(staged.asset_id, staged.horizon_hours).subquery("newest")
+
+
+def _same_key() -> ColumnElement[bool]:
+    return and_(*(predictions.c[name] == staged_predictions.c[name] for name in PREDICTION_KEY))
+
+
+def _differs(columns: Any) -> ColumnElement[bool]:
+    return or_(*(predictions.c[name].is_distinct_from(columns[name]) for name in SAID))
+
+
+def _insert(connection: Connection, table: Any) -> Any:
+    # Both speak the same ON CONFLICT, but SQLAlchemy keeps one construct a database.
+    if connection.dialect.name == "postgresql":
+        from sqlalchemy.dialects import postgresql
+
+        return postgresql.insert(table)
+    from sqlalchemy.dialects import sqlite
+
+    return sqlite.insert(table)

@@ -1,0 +1,155 @@
+"""Predictions, read: as Arrow tables with exactly the columns of the table."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import pyarrow as pa
+from sqlalchemy import ColumnElement, Row, Select, String, func, select, type_coerce
+
+from pm_app.store.engine import Database
+from pm_app.store.moments import Moment
+from pm_app.store.schema import (
+    PREDICTION_COLUMNS,
+    latest_predictions,
+    prediction_history,
+    predictions,
+)
+
+_UTC: Final = pa.timestamp("us", tz="UTC")
+PREDICTIONS_SCHEMA: Final = pa.schema(
+    [
+        ("asset_id", pa.string()),
+        ("cutoff", _UTC),
+        ("horizon_hours", pa.float64()),
+        ("status", pa.string()),
+        ("risk", pa.float64()),
+        ("rul_hours", pa.float64()),
+        ("rul_low_hours", pa.float64()),
+        ("rul_high_hours", pa.float64()),
+        ("value", pa.float64()),
+        ("top_sensors", pa.string()),
+        ("model_version", pa.int32()),
+        ("revision", pa.int32()),
+        ("scored_at", _UTC),
+    ]
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Views:
+    """What people and exports read. Never blocks a writer, nor is blocked by one.
+
+    Tables follow PREDICTIONS_SCHEMA. Methods raise StoreUnavailable when a later call may
+    succeed.
+    """
+
+    database: Database
+
+    def latest_predictions(
+        self,
+        *,
+        asset: str | None = None,
+        horizon_hours: float | None = None,
+        limit: int | None = None,
+    ) -> pa.Table:
+        """What is said at each asset's newest cutoff, riskiest first, abstentions last.
+
+        A horizon that is no longer predicted is left out, though its last row stays in the
+        table. Ties go by asset, then horizon.
+        """
+        latest, newest = latest_predictions.c, latest_predictions.alias("newest").c
+        newest_cutoff = (
+            select(func.max(newest.cutoff)).where(newest.asset_id == latest.asset_id)
+        ).scalar_subquery()
+        query = (
+            select(*self._columns(latest_predictions))
+            .where(latest.cutoff == newest_cutoff)
+            .order_by(latest.risk.desc().nulls_last(), latest.asset_id, latest.horizon_hours)
+            .limit(limit)
+        )
+        if asset is not None:
+            query = query.where(latest.asset_id == asset)
+        if horizon_hours is not None:
+            query = query.where(latest.horizon_hours == horizon_hours)
+        with self.database.reading() as connection:
+            return _table(connection.execute(query).all())
+
+    def predictions(
+        self,
+        *,
+        asset: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        rows_per_chunk: int = 20_000,
+    ) -> Iterator[pa.Table]:
+        """The current revision of every row with cutoff in [since, until), in chunks.
+
+        Sorted by asset, cutoff, horizon. Memory is that of a chunk; all chunks show one
+        state of the database. Nothing found yields no chunk.
+        """
+        names = select(latest_predictions.c.asset_id).distinct()
+        if asset is not None:
+            names = names.where(latest_predictions.c.asset_id == asset)
+        # Asset by asset, each range of cutoffs is one walk along the key.
+        named = names.subquery("assets")
+        query = (
+            select(*self._columns(predictions))
+            .join_from(named, predictions, predictions.c.asset_id == named.c.asset_id)
+            .where(*_between(since, until))
+            .order_by(predictions.c.asset_id, predictions.c.cutoff, predictions.c.horizon_hours)
+        )
+        return self._stream(query, rows_per_chunk)
+
+    def superseded(
+        self, *, asset: str | None = None, rows_per_chunk: int = 20_000
+    ) -> Iterator[pa.Table]:
+        """What was said before and has been revised since, in chunks, oldest revision first."""
+        history = prediction_history.c
+        query = select(*self._columns(prediction_history)).order_by(
+            history.asset_id, history.cutoff, history.horizon_hours, history.revision
+        )
+        if asset is not None:
+            query = query.where(history.asset_id == asset)
+        return self._stream(query, rows_per_chunk)
+
+    def _stream(self, query: Select[Any], rows_per_chunk: int) -> Iterator[pa.Table]:
+        with self.database.reading() as connection:
+            streamed = connection.execution_options(stream_results=True).execute(query)
+            for rows in streamed.partitions(rows_per_chunk):
+                yield _table(rows)
+
+    def _columns(self, table: Any) -> list[ColumnElement[Any]]:
+        columns = [table.c[name] for name in PREDICTION_COLUMNS]
+        if self.database.dialect == "postgresql":
+            return columns
+        # Arrow parses the text of a whole column faster than Python its single values.
+        return [
+            type_coerce(column, String).label(column.name)
+            if isinstance(column.type, Moment)
+            else column
+            for column in columns
+        ]
+
+
+def _between(since: datetime | None, until: datetime | None) -> Iterator[ColumnElement[bool]]:
+    if since is not None:
+        yield predictions.c.cutoff >= since
+    if until is not None:
+        yield predictions.c.cutoff < until
+
+
+def _table(rows: Sequence[Row[Any]]) -> pa.Table:
+    columns = list(zip(*rows, strict=True)) or [()] * len(PREDICTIONS_SCHEMA)
+    arrays = [
+        _array(values, field.type)
+        for values, field in zip(columns, PREDICTIONS_SCHEMA, strict=True)
+    ]
+    return pa.Table.from_arrays(arrays, schema=PREDICTIONS_SCHEMA)
+
+
+def _array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
+    if kind == _UTC and values and isinstance(values[0], str):
+        return pa.array(values, pa.string()).cast(_UTC)
+    return pa.array(values, kind)

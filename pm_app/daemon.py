@@ -66,7 +66,9 @@ def run_daemon(
     scheduler.add_job(
         _guarded(score, pulse), scoring, executor="scoring", id="score", next_run_time=now
     )
-    later: dict[str, datetime] = {"next_run_time": now} if overdue(cron, last_retraining, now) else {}
+    later: dict[str, datetime] = (
+        {"next_run_time": now} if overdue(cron, last_retraining, now) else {}
+    )
     scheduler.add_job(_guarded(retrain, Pulse()), cron, executor="training", id="retrain", **later)
     _stop_on_signals(stop)
     scheduler.start()

@@ -24,7 +24,7 @@ from pm_app.jobs.site import Progress, Site, silent, to_moment
 from pm_app.ports import EventsSource, ReadingsSource
 from pm_app.records.features import Panes
 from pm_app.records.readings import Batch, Readings, Rejection
-from pm_app.store import BatchRow
+from pm_app.store import BatchRow, Source
 
 log = logging.getLogger(__name__)
 REASONS_KEPT = 20
@@ -63,7 +63,11 @@ def ingest(
     """
     remove_garbage(site)
     total = Ingested()
-    for source, read in (("events", _ingest_events), ("readings", _ingest_readings)):
+    steps: tuple[tuple[Source, Reader], ...] = (
+        ("events", _ingest_events),
+        ("readings", _ingest_readings),
+    )
+    for source, read in steps:
         port = site.events if source == "events" else site.readings
         fresh = _unread(site, port, source)
         for number, batch in enumerate(fresh):
@@ -89,18 +93,19 @@ def _unnamed_events(site: Site, named: set[str]) -> list[str]:
     return [path.name for path in garbage]
 
 
-def _unread(site: Site, port: ReadingsSource | EventsSource, source: str) -> list[Batch]:
+def _unread(site: Site, port: ReadingsSource | EventsSource, source: Source) -> list[Batch]:
     seen = site.store.ledger.seen(source)
     return [b for b in port.list() if (b.name, b.size_bytes, b.modified_ns) not in seen]
 
 
-Reader = Callable[[Site, Batch, BatchRow], BatchRow]
+Spans = dict[str, tuple[datetime, datetime]]
+Reader = Callable[[Site, Batch, BatchRow], tuple[BatchRow, Spans]]
 
 
 def _record(
     site: Site,
     port: ReadingsSource | EventsSource,
-    source: str,
+    source: Source,
     batch: Batch,
     read: Reader,
     now: datetime,
@@ -117,22 +122,23 @@ def _record(
         status="ingested",
         ingested_at=now,
     )
+    spans: Spans = {}
     if site.store.ledger.find_digest(source, row.digest) is None:
         try:
-            row = read(site, batch, row)
+            row, spans = read(site, batch, row)
         except BadBatch as error:
             row = replace(row, status="quarantined", reason=str(error))
             log.warning("quarantined %s: %s", batch.name, error)
-    site.store.ledger.record_batch(row)
+    site.store.ledger.record_batch(row, spans=spans)
     return Ingested(1, row.rows, row.rejected, int(row.status == "quarantined"))
 
 
-def _ingest_events(site: Site, batch: Batch, row: BatchRow) -> BatchRow:
+def _ingest_events(site: Site, batch: Batch, row: BatchRow) -> tuple[BatchRow, Spans]:
     events, reasons = site.events.read(batch)
     name = f"{row.digest[:24]}.parquet"
     site.event_history.write(name, events)
     times = events.time
-    return replace(
+    noted = replace(
         row,
         rows=len(times),
         rejected=len(reasons),
@@ -141,12 +147,14 @@ def _ingest_events(site: Site, batch: Batch, row: BatchRow) -> BatchRow:
         last_time=to_moment(int(times.max())) if len(times) else None,
         segments=(name,),
     )
+    return noted, {}
 
 
-def _ingest_readings(site: Site, batch: Batch, row: BatchRow) -> BatchRow:
+def _ingest_readings(site: Site, batch: Batch, row: BatchRow) -> tuple[BatchRow, Spans]:
     segments: list[str] = []
     rejections: list[Rejection] = []
-    rows, first, last = 0, [], []
+    spans: dict[str, tuple[int, int]] = {}
+    rows = 0
     for chunk in site.readings.read(batch):
         rejections += chunk.rejections
         panes, readings, refused = _fold_chunk(site, batch, chunk.readings, segments)
@@ -154,22 +162,33 @@ def _ingest_readings(site: Site, batch: Batch, row: BatchRow) -> BatchRow:
         rows += len(readings.time)
         if not len(readings.time):
             continue
-        first.append(int(readings.time.min()))
-        last.append(int(readings.time.max()))
+        _widen(spans, readings)
         segments.append(f"{row.digest[:24]}-{len(segments):04d}.parquet")
         site.history.write(segments[-1], panes)
-    rejected = sum(rejection.rows for rejection in rejections)
     if not rows:
         raise BadBatch(f"{batch.name}: no usable row: {_summary(rejections) or '0 rows'}")
-    return replace(
+    noted = replace(
         row,
         rows=rows,
-        rejected=rejected,
+        rejected=sum(rejection.rows for rejection in rejections),
         reason=_summary(rejections),
-        first_time=to_moment(min(first)),
-        last_time=to_moment(max(last)),
+        first_time=to_moment(min(first for first, _ in spans.values())),
+        last_time=to_moment(max(last for _, last in spans.values())),
         segments=tuple(segments),
     )
+    return noted, {name: (to_moment(low), to_moment(high)) for name, (low, high) in spans.items()}
+
+
+def _widen(spans: dict[str, tuple[int, int]], readings: Readings) -> None:
+    """Note each asset's first and last time among these readings."""
+    size = len(readings.assets)
+    first, last = np.full(size, np.iinfo(np.int64).max), np.full(size, np.iinfo(np.int64).min)
+    np.minimum.at(first, readings.asset, readings.time)
+    np.maximum.at(last, readings.asset, readings.time)
+    for name, low, high in zip(readings.assets, first.tolist(), last.tolist(), strict=True):
+        if low <= high:
+            old = spans.get(name, (low, high))
+            spans[name] = (min(old[0], low), max(old[1], high))
 
 
 def _fold_chunk(

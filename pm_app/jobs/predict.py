@@ -8,7 +8,7 @@ import numpy as np
 from pm_app.features.frame import build_frame, select_features
 from pm_app.features.panes import merge_panes, take_panes
 from pm_app.jobs.champion import Champion
-from pm_app.jobs.site import Site, to_moment
+from pm_app.jobs.site import Site, first_seen_ns, to_moment
 from pm_app.records.features import Frame, Panes
 from pm_app.records.predictions import Predictions
 from pm_app.records.readings import Float64, Text
@@ -35,9 +35,9 @@ def predict_spans(
 
     Without a champion every row says no_model.
     """
-    names = site.store.ledger.ingested_batches("events")
-    events = site.event_history.read([name for row in names for name in row.segments])
-    first_seen = site.store.ledger.first_seen()
+    rows = site.store.ledger.ingested_batches("events")
+    events = site.event_history.read([name for row in rows for name in row.segments])
+    first_seen = first_seen_ns(site)
     for assets in _groups(site, champion, spans):
         panes = _load(site, champion, {name: spans[name] for name in assets})
         wanted = _wanted(panes, spans)

@@ -14,7 +14,7 @@ import numpy as np
 from pm_app.jobs.champion import Champion, load_champion
 from pm_app.jobs.ingest import Ingested, ingest
 from pm_app.jobs.predict import Span, predict_spans
-from pm_app.jobs.site import Progress, Site, silent, to_moment, to_nanoseconds
+from pm_app.jobs.site import Progress, Site, first_seen_ns, silent, to_moment, to_nanoseconds
 from pm_app.store import BatchRow, Committed
 from pm_app.times import parse_duration
 
@@ -113,7 +113,7 @@ def _touched(
     if champion is not None and champion.card.spec.windows_ns:
         reach = champion.card.spec.windows_ns[-1] // site.history.pane_ns - 1
     bounds = _pane_bounds(site, group)
-    first_seen = site.store.ledger.first_seen()
+    first_seen = first_seen_ns(site)
     newest = max((last for _, last in bounds.values()), default=0)
     spans = {}
     for name, (first, last) in bounds.items():

@@ -43,3 +43,8 @@ def to_nanoseconds(moment: datetime) -> int:
     epoch = datetime(1970, 1, 1, tzinfo=UTC)
     since = moment - epoch
     return ((since.days * 86400 + since.seconds) * 1_000_000 + since.microseconds) * 1000
+
+
+def first_seen_ns(site: Site) -> dict[str, int]:
+    """Nanoseconds UTC of each asset's first reading ever."""
+    return {name: to_nanoseconds(at) for name, at in site.store.ledger.first_seen().items()}

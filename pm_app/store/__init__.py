@@ -7,6 +7,7 @@ from pm_app.store.rows import (
     ImportanceRow,
     PromotionRow,
     RetrainingRow,
+    Source,
     VersionRow,
 )
 
@@ -16,6 +17,7 @@ __all__ = [
     "ImportanceRow",
     "PromotionRow",
     "RetrainingRow",
+    "Source",
     "Store",
     "VersionRow",
     "open_reader",

@@ -7,9 +7,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, func, insert, select, update
 
+from pm_app.store.asset_spans import widen_spans
 from pm_app.store.engine import Database
 from pm_app.store.rows import BatchRow, BatchStatus, Source
-from pm_app.store.schema import batches
+from pm_app.store.schema import assets, batches
 
 _SEQUENCES_PER_STATEMENT = 500  # SQLite of old takes 999 parameters
 
@@ -36,12 +37,17 @@ class Ledger:
             return _first_of_digest(connection, source, digest)
 
     def record_batch(
-        self, batch: BatchRow, *, carried_by: Mapping[int, Sequence[str]] | None = None
+        self,
+        batch: BatchRow,
+        *,
+        spans: Mapping[str, tuple[datetime, datetime]] | None = None,
+        carried_by: Mapping[int, Sequence[str]] | None = None,
     ) -> int:
         """Note a file, and return its sequence.
 
         Content that is in the ledger already is noted as a "duplicate" whatever status came:
         it carries no rows and no segments. The very same file noted again changes nothing.
+        spans gives the first and last time of each asset's rows in it.
         carried_by gives earlier batches (by sequence) other segments in the same transaction:
         ingesting a file may rewrite the segments of those it overlaps.
         """
@@ -54,6 +60,7 @@ class Ledger:
             _set_segments(connection, carried_by or {})
             added = insert(batches).values(values).returning(batches.c.sequence)
             sequence: int = connection.execute(added).scalar_one()
+            widen_spans(connection, spans or {})
             return sequence
 
     def batches(
@@ -90,11 +97,21 @@ class Ledger:
             found = connection.execute(select(batches.c.segments)).scalars()
             return {name for names in found for name in names}
 
-    def newest_time(self, source: Source) -> datetime | None:
-        """The time of the newest row ingested from a source, None before the first."""
+    def first_seen(self) -> dict[str, datetime]:
+        """The time of each asset's first reading ever."""
+        with self.database.reading() as connection:
+            found = connection.execute(select(assets.c.asset_id, assets.c.first_time))
+            return {name: first for name, first in found}
+
+    def newest_time(
+        self, source: Source, *, ingested_until: datetime | None = None
+    ) -> datetime | None:
+        """The time of the newest row ingested from a source (up to then), None without any."""
         query = select(func.max(batches.c.last_time)).where(
             batches.c.source == source, batches.c.status == "ingested"
         )
+        if ingested_until is not None:
+            query = query.where(batches.c.ingested_at <= ingested_until)
         with self.database.reading() as connection:
             return connection.execute(query).scalar()
 

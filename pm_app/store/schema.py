@@ -88,6 +88,14 @@ predictions = _predictions("predictions", *PREDICTION_KEY)
 prediction_history = _predictions("prediction_history", *PREDICTION_KEY, "revision")
 latest_predictions = _predictions("latest_predictions", "asset_id", "horizon_hours")
 
+_silent = predictions.c.status == "no_model"
+Index(
+    "predictions_no_model",
+    predictions.c.cutoff,
+    sqlite_where=_silent,
+    postgresql_where=_silent,
+)
+
 # Where a transaction lays rows down before they are merged; never seen by another connection.
 staged_predictions = Table(
     "staged_predictions",
@@ -131,6 +139,15 @@ Index(
 )
 _waits = batches.c.scored_at.is_(None)
 Index("batches_unscored", batches.c.sequence, sqlite_where=_waits, postgresql_where=_waits)
+
+assets = Table(
+    "assets",
+    metadata,
+    Column("asset_id", Text, primary_key=True),
+    Column("first_time", Moment, nullable=False),
+    Column("last_time", Moment, nullable=False),
+    sqlite_with_rowid=False,
+)
 
 versions = Table(
     "versions",

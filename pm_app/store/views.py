@@ -102,6 +102,17 @@ class Views:
         )
         return self._stream(query, rows_per_chunk)
 
+    def cutoffs_without_model(self, since: datetime) -> dict[str, tuple[datetime, datetime]]:
+        """First and last cutoff from `since` on that was told no_model, per asset."""
+        said = predictions.c
+        query = (
+            select(said.asset_id, func.min(said.cutoff), func.max(said.cutoff))
+            .where(said.status == "no_model", said.cutoff >= since)
+            .group_by(said.asset_id)
+        )
+        with self.database.reading() as connection:
+            return {name: (first, last) for name, first, last in connection.execute(query)}
+
     def superseded(
         self, *, asset: str | None = None, rows_per_chunk: int = 20_000
     ) -> Iterator[pa.Table]:

@@ -18,6 +18,7 @@ def upgrade() -> None:
     _create_predictions("prediction_history", ("asset_id", "cutoff", "horizon_hours", "revision"))
     _create_predictions("latest_predictions", ("asset_id", "horizon_hours"))
     _create_batches()
+    _create_assets()
     _create_versions()
     _create_retrainings()
     _create_alarms()
@@ -41,6 +42,25 @@ def _create_predictions(name: str, key: Sequence[str]) -> None:
         _time("scored_at"),
         sa.PrimaryKeyConstraint(*key, name=f"{name}_pkey"),
         sqlite_with_rowid=False,
+    )
+
+
+def _create_assets() -> None:
+    op.create_table(
+        "assets",
+        _text("asset_id"),
+        _time("first_time"),
+        _time("last_time"),
+        sa.PrimaryKeyConstraint("asset_id", name="assets_pkey"),
+        sqlite_with_rowid=False,
+    )
+    silent = sa.text("status = 'no_model'")
+    op.create_index(
+        "predictions_no_model",
+        "predictions",
+        ["cutoff"],
+        sqlite_where=silent,
+        postgresql_where=silent,
     )
 
 

@@ -79,6 +79,11 @@ class History:
                 table = file.read(columns=list(_KEYS_ONLY))
             yield _keys_of(table, step, self.pane_ns)
 
+    def sensors(self, name: str) -> tuple[str, ...]:
+        """Which sensors a segment holds."""
+        with self._open(name) as file:
+            return _sensors(file.schema_arrow)
+
     def remove_unnamed(self, named: Collection[str]) -> list[str]:
         """Delete every file that is not named; returns what went."""
         garbage = [path for path in self.folder.iterdir() if path.name not in named]

@@ -28,6 +28,7 @@ from pm_app.errors import BadVersion
 from pm_app.records.learning import VersionCard
 
 _CARD = TypeAdapter(VersionCard)
+_MANIFEST = "manifest.json"
 _FILES = ("model.keras", "model.onnx", "card.json", "golden.npz")
 
 
@@ -61,7 +62,7 @@ def write_version(
     for name, content in contents.items():
         (folder / name).write_bytes(content)
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
-    (folder / "manifest.json").write_text(json.dumps(hashes, indent=1))
+    (folder / _MANIFEST).write_text(json.dumps(hashes, indent=1))
 
 
 def read_version(folder: Path, *, number: int) -> Version:
@@ -97,10 +98,6 @@ class Registry:
             shutil.rmtree(folder)
         return folder
 
-    def next_number(self, recorded: Collection[int]) -> int:
-        """A number no recorded version has; a folder left by a crash gives its number back."""
-        return max(recorded, default=0) + 1
-
     def publish(self, staged: Path, number: int) -> None:
         """Make a staged, verified version durable under its number.
 
@@ -110,6 +107,10 @@ class Registry:
         if self.path(number).exists():
             shutil.rmtree(self.path(number))
         rename_folder(staged, self.path(number))
+
+    def digest(self, number: int) -> str:
+        """SHA-256 of a version's manifest, which names all its files by theirs."""
+        return hashlib.sha256((self.path(number) / _MANIFEST).read_bytes()).hexdigest()
 
     def load(self, number: int) -> Version:
         """Version `number`. Raises BadVersion."""
@@ -130,7 +131,7 @@ class Registry:
 
 def _verified(folder: Path) -> dict[str, bytes]:
     try:
-        hashes = json.loads((folder / "manifest.json").read_text())
+        hashes = json.loads((folder / _MANIFEST).read_text())
         contents = {name: (folder / name).read_bytes() for name in _FILES}
     except (OSError, ValueError) as error:
         raise BadVersion(f"{folder}: not a whole version: {error}") from error

@@ -1,0 +1,5 @@
+"""`python -m pm_app` is `pm-app`."""
+
+from pm_app.cli import main
+
+main()

@@ -1,0 +1,24 @@
+"""The command line: results on stdout, talk on stderr; 0 done, 1 failed, 2 wrong usage."""
+
+import sys
+
+from pm_app.errors import BadSettings, PmAppError
+
+
+def main() -> None:
+    """Entry point of `pm-app`: every error made on purpose becomes one line and a code."""
+    # Imported here so that a broken pipe or an interrupt while loading is caught as well.
+    try:
+        from pm_app.cli.app import app
+
+        app()
+    except BadSettings as error:
+        sys.stderr.write(f"pm-app: {error}\n")
+        sys.exit(2)
+    except PmAppError as error:
+        sys.stderr.write(f"pm-app: {error}\n")
+        sys.exit(1)
+    except BrokenPipeError:
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,90 @@
+"""Talking to people: progress bars on stderr, results on stdout."""
+
+import csv
+import io
+import json
+import logging
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+out = Console(soft_wrap=False)
+talk = Console(stderr=True)
+
+Row = Mapping[str, Any]
+
+
+@contextmanager
+def progress_bar(title: str) -> Iterator[Callable[[float, str], None]]:
+    """A bar that is told how much is done; nothing where stderr is no terminal."""
+    if not talk.is_terminal:
+        yield lambda done, text: None
+        return
+    columns = (
+        TextColumn("{task.fields[title]}"),
+        BarColumn(),
+        TextColumn("{task.description}"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=talk, transient=True) as bar:
+        task = bar.add_task("", total=1.0, title=title)
+        yield lambda done, text: bar.update(task, completed=done, description=text)
+
+
+def print_rows(
+    rows: Sequence[Row],
+    columns: Sequence[str],
+    *,
+    as_json: bool,
+    title: str = "",
+    right: Sequence[str] = (),
+) -> None:
+    """Rows as a table for people, or as JSON for programs."""
+    if as_json:
+        print_json(rows)
+        return
+    table = Table(title=title or None, box=SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    for name in columns:
+        table.add_column(name, justify="right" if name in right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(str(row.get(name, "")) for name in columns))
+    out.print(table)
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on stdout; times as ISO text."""
+    sys.stdout.write(json.dumps(value, indent=1, default=str, allow_nan=False) + "\n")
+
+
+def write_text(text: str, path: Path | None) -> None:
+    """Text to a file, or to stdout."""
+    if path is None:
+        sys.stdout.write(text)
+    else:
+        path.write_text(text, encoding="utf-8")
+
+
+def csv_text(rows: Sequence[Row], columns: Sequence[str]) -> str:
+    """Rows as CSV with a header; missing values are empty."""
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return buffer.getvalue()
+
+
+def start_log() -> None:
+    """Log lines on stderr, as a supervisor's journal wants them."""
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s %(message)s"
+    )
+    # Its own lines about every tick would bury ours.
+    logging.getLogger("apscheduler").setLevel(logging.WARNING)
+    logging.getLogger("alembic").setLevel(logging.WARNING)

@@ -1,0 +1,167 @@
+"""All that a retraining may look at: features and labels up to a moment."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pm_app.errors import BadSettings, NotEnoughData
+from pm_app.features.frame import build_frame, select_features
+from pm_app.features.panes import merge_panes, select_sensors
+from pm_app.history import History
+from pm_app.learning.labels import column_labels, life_labels
+from pm_app.records.features import FeatureSpec, Frame, Panes
+from pm_app.records.labels import Labels
+from pm_app.records.readings import Events, Float64
+from pm_app.settings import Settings
+
+# Rows of one asset repeat each other: beyond this many, time teaches less than it costs.
+MOST_ROWS = 200_000
+# Panes times sensors held at once while features are built.
+GROUP_CELLS = 2_000_000
+# A code seen less often than this cannot be told from chance.
+LEAST_CODES = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """Features at cutoffs up to a moment, with their labels."""
+
+    spec: FeatureSpec
+    frame: Frame
+    labels: Labels
+
+
+def gather_known(
+    history: History,
+    segments: Sequence[str],
+    events: Events,
+    settings: Settings,
+    *,
+    first_seen: Mapping[str, int],
+    as_of_ns: int,
+) -> Known:
+    """Every cutoff up to `as_of_ns`, thinned evenly in time where there are too many.
+
+    Raises NotEnoughData when there are no readings, BadSettings when the label column is not
+    among the sensors.
+    """
+    events = _until(events, as_of_ns)
+    last_pane = as_of_ns // history.pane_ns - 1
+    keys = merge_panes(list(history.keys(segments)), pane_ns=history.pane_ns)
+    rows = int((keys.pane <= last_pane).sum())
+    if not rows:
+        raise NotEnoughData("not enough data: no readings yet, some are needed to learn from")
+    spec = make_spec(history, segments, events, settings, keys=keys)
+    stride = -(-rows // MOST_ROWS)
+    frames, labels_read = [], []
+    for assets in _asset_groups(keys, len(spec.sensors)):
+        parts = history.read(segments, assets=set(assets), until_pane=last_pane)
+        panes = merge_panes(list(parts), pane_ns=history.pane_ns)
+        frame = build_frame(panes, events, spec, first_seen=first_seen)
+        stays = np.flatnonzero(panes.pane % stride == 0)
+        frames.append(frame.take(stays))
+        labels_read.append(_label_column(panes, settings)[stays])
+    frame = _join(frames)
+    labels = _label(frame, events, np.concatenate(labels_read), settings, as_of_ns)
+    return Known(spec, keep_informative(frame, labels), labels)
+
+
+def make_spec(
+    history: History,
+    segments: Sequence[str],
+    events: Events,
+    settings: Settings,
+    *,
+    keys: Panes,
+) -> FeatureSpec:
+    """Which features there are, from settings and from what was seen."""
+    seen = sorted({name for segment in segments for name in history.sensors(segment)})
+    sensors = settings.readings.sensors or tuple(seen)
+    column = settings.target.column
+    if column is not None and column not in seen:
+        raise BadSettings(
+            f"target.column: {column!r} is no numeric column of the readings, "
+            f"which have {', '.join(seen)}"
+        )
+    # One pane an asset is a table: windows would only repeat the row.
+    is_table = len(keys.pane) == len(keys.assets)
+    return FeatureSpec(
+        sensors=tuple(name for name in sensors if name != column),
+        pane_ns=history.pane_ns,
+        windows_ns=() if is_table else settings.features.windows_ns,
+        maintenance_codes=_codes(events, "maintenance"),
+        error_codes=_codes(events, "error"),
+        clock=settings.plant.timezone if settings.features.clock else None,
+    )
+
+
+def keep_informative(frame: Frame, labels: Labels) -> Frame:
+    """The frame without features that never change; of a sensor that never does, its last.
+
+    Every sensor keeps a place: what is constant today may speak tomorrow.
+    """
+    values = frame.values[labels.usable]
+    with np.errstate(invalid="ignore"):
+        low = np.fmin.reduce(values, axis=0, initial=np.inf)
+        high = np.fmax.reduce(values, axis=0, initial=-np.inf)
+    changes = (high > low) | (np.isnan(values).any(axis=0) & np.isfinite(low))
+    speaks = {frame.sensor_of[number] for number in np.flatnonzero(changes)}
+    kept = [
+        name
+        for name, sensor, change in zip(frame.features, frame.sensor_of, changes, strict=True)
+        if change or (sensor not in speaks and name.endswith(".last"))
+    ]
+    return select_features(frame, tuple(kept))
+
+
+def _until(events: Events, as_of_ns: int) -> Events:
+    known = events.time <= as_of_ns
+    return Events(events.asset[known], events.time[known], events.kind[known], events.code[known])
+
+
+def _codes(events: Events, kind: str) -> tuple[str, ...]:
+    counts = Counter(events.code[events.kind == kind].tolist())
+    return tuple(sorted(code for code, count in counts.items() if count >= LEAST_CODES))
+
+
+def _asset_groups(keys: Panes, sensors: int) -> Iterator[tuple[str, ...]]:
+    cells = np.bincount(keys.asset, minlength=len(keys.assets)) * max(sensors, 1)
+    group = np.cumsum(cells) // GROUP_CELLS
+    for number in np.unique(group):
+        yield tuple(keys.assets[at] for at in np.flatnonzero(group == number))
+
+
+def _label_column(panes: Panes, settings: Settings) -> Float64:
+    """The value of the label column at the end of each pane, NaN without one."""
+    column = settings.target.column
+    if column is None:
+        return np.full(len(panes.pane), np.nan)
+    return np.asarray(select_sensors(panes, (column,)).last[:, 0])
+
+
+def _label(
+    frame: Frame, events: Events, column: Float64, settings: Settings, as_of_ns: int
+) -> Labels:
+    if settings.target.column is None:
+        return life_labels(frame, events, known_until=as_of_ns)
+    return column_labels(frame, column, column=settings.target.column, task=settings.target.task)
+
+
+def _join(frames: Sequence[Frame]) -> Frame:
+    """Frames of different assets under one list of assets."""
+    assets = tuple(sorted({name for frame in frames for name in frame.assets}))
+    place = {name: number for number, name in enumerate(assets)}
+    numbers: list[NDArray[np.int32]] = []
+    for frame in frames:
+        own = np.array([place[name] for name in frame.assets], dtype=np.int32)
+        numbers.append(own[frame.asset])
+    return replace(
+        frames[0],
+        assets=assets,
+        asset=np.concatenate(numbers),
+        cutoff=np.concatenate([frame.cutoff for frame in frames]),
+        values=np.concatenate([frame.values for frame in frames]),
+    )

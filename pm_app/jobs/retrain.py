@@ -1,0 +1,165 @@
+"""Retraining: history to a decision, and where the decision says so, to a new champion.
+
+The learning happens in a child process. It may die at any moment and leave nothing but a
+staging folder; only the transaction that records the retraining makes its version count.
+"""
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pm_app.errors import BadVersion
+from pm_app.jobs.champion import ready
+from pm_app.jobs.ingest import ingest
+from pm_app.jobs.site import Progress, Site, first_seen_ns, silent, to_nanoseconds
+from pm_app.jobs.training_order import ANSWER, ORDER, TrainingAnswer, TrainingOrder
+from pm_app.learning.allocation import describe
+from pm_app.records.learning import VersionCard
+from pm_app.registry import Version, read_version
+from pm_app.store import BatchRow, ImportanceRow, RetrainingRow, VersionRow
+
+PARITY = 1e-5
+
+# Runs the trainer on (order file, answer file): the process, or a fake of it.
+Trainer = Callable[[Path, Path, Progress], None]
+
+
+@dataclass(frozen=True)
+class Retrained:
+    """What a retraining decided, why, and the version it made."""
+
+    decision: str
+    reason: str
+    version: int | None
+    promoted: bool
+
+
+def retrain(
+    site: Site,
+    *,
+    now: datetime,
+    as_of: datetime | None = None,
+    force: bool = False,
+    trainer: Trainer,
+    progress: Progress = silent,
+) -> Retrained:
+    """Ingest, learn in a child process, gate, publish, record.
+
+    Raises SourceUnavailable, StoreUnavailable, TransientError when the trainer died, and
+    BadVersion when its version fails its own checks; the champion is then untouched.
+    """
+    ingest(site, now=now)
+    site.registry.remove_unnamed([row.version for row in site.store.lineage.versions()])
+    as_of = as_of or now
+    order = _order(site, now, as_of, force)
+    with tempfile.TemporaryDirectory(dir=site.settings.state, prefix=".training-") as folder:
+        order_path, answer_path = Path(folder, "order.json"), Path(folder, "answer.json")
+        order_path.write_bytes(ORDER.dump_json(order))
+        trainer(order_path, answer_path, progress)
+        answer = ANSWER.validate_json(answer_path.read_bytes())
+    return _record(site, order, answer, now, as_of)
+
+
+def _order(site: Site, now: datetime, as_of: datetime, force: bool) -> TrainingOrder:
+    ledger, lineage = site.store.ledger, site.store.lineage
+    champion = lineage.champion()
+    last = next(iter(lineage.retrainings(limit=1)), None)
+    seen = lineage.version(champion).summary.get("failures", 0) if champion is not None else 0
+    return TrainingOrder(
+        settings=site.settings.model_dump(mode="json"),
+        folder=str(site.settings.folder),
+        segments=_segments(ledger.ingested_batches("readings")),
+        event_segments=_segments(ledger.ingested_batches("events")),
+        first_seen=first_seen_ns(site),
+        as_of_ns=to_nanoseconds(as_of),
+        now=now.isoformat(),
+        champion=champion,
+        in_a_row_before=int(str(last.metrics.get("in_a_row", 0))) if last else 0,
+        failures_before=int(str(seen)),
+        force=force,
+        staging=str(site.registry.staging()),
+    )
+
+
+def _segments(rows: Sequence[BatchRow]) -> tuple[str, ...]:
+    return tuple(name for row in rows for name in row.segments)
+
+
+def _record(
+    site: Site, order: TrainingOrder, answer: TrainingAnswer, now: datetime, as_of: datetime
+) -> Retrained:
+    """One transaction says what was decided, and with it which version counts."""
+    row = RetrainingRow(
+        started_at=now,
+        finished_at=datetime.now(tz=UTC),
+        as_of=as_of,
+        decision=answer.decision,
+        reason=answer.reason,
+        metrics={**answer.metrics, "in_a_row": answer.in_a_row, "failures": answer.failures},
+    )
+    if not answer.made:
+        site.store.lineage.record_retraining(row)
+        return Retrained(answer.decision, answer.reason, None, promoted=False)
+    number = site.store.lineage.next_version()
+    staged = Path(order.staging)
+    version = read_version(staged, number=number)
+    _check(version)
+    site.registry.publish(staged, number)
+    site.store.lineage.record_retraining(
+        replace(row, version=number),
+        version=_version_row(site, version, answer, now),
+        importances=_importance_rows(number, version.card),
+        promote=answer.promote,
+    )
+    return Retrained(answer.decision, answer.reason, number, promoted=answer.promote)
+
+
+def _check(version: Version) -> None:
+    """Refuse a version whose graph is not its network's."""
+    if not version.card.parity <= PARITY:
+        raise BadVersion(
+            f"ONNX and Keras outputs must agree within {PARITY:g}, got {version.card.parity:.3g}"
+        )
+    ready(version)
+
+
+def _version_row(site: Site, version: Version, answer: TrainingAnswer, now: datetime) -> VersionRow:
+    card = version.card
+    return VersionRow(
+        version=version.number,
+        path=site.registry.path(version.number).name,
+        digest=site.registry.digest(version.number),
+        created_at=now,
+        strategy=card.allocation.strategy,
+        parameters=card.allocation.parameters,
+        status="published",
+        summary={
+            "failures": card.failures,
+            "rows": card.rows,
+            "trained_until": card.trained_until,
+            "reports": [asdict(report) for report in card.reports],
+            "drift": asdict(card.drift),
+            "gate": answer.reason,
+        },
+    )
+
+
+def _importance_rows(number: int, card: VersionCard) -> list[ImportanceRow]:
+    placed = {row.sensor: row for row in describe(card.allocation)}
+    importance = card.importance
+    order = sorted(range(len(importance.sensors)), key=lambda at: -importance.shares[at])
+    return [
+        ImportanceRow(
+            version=number,
+            sensor=importance.sensors[at],
+            share=importance.shares[at],
+            spread=importance.spread[at],
+            rank=rank,
+            tier=placed[importance.sensors[at]].tier,
+            units=placed[importance.sensors[at]].units,
+            l1=placed[importance.sensors[at]].l1,
+        )
+        for rank, at in enumerate(order, 1)
+    ]

@@ -1,0 +1,69 @@
+"""Starting the trainer process, watching it, and ending it."""
+
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from pm_app.errors import TransientError
+from pm_app.jobs.site import Progress
+
+LINES_OF_BLAME = 12
+LOOK_SECONDS = 0.5
+GRACE_SECONDS = 5.0
+
+
+def run_trainer(
+    order: Path,
+    answer: Path,
+    progress: Progress,
+    *,
+    timeout_seconds: float,
+    stop: Callable[[], bool] = lambda: False,
+) -> None:
+    """Run the trainer to its end, telling its progress.
+
+    Raises TransientError with its last words when it dies, takes longer than the timeout, or
+    `stop` says so; it is then gone.
+    """
+    command = [sys.executable, "-m", "pm_app.jobs.trainer", str(order), str(answer)]
+    with (
+        tempfile.TemporaryFile("w+") as errors,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as process,
+    ):
+        ended: list[str] = []
+        watcher = threading.Thread(
+            target=_watch, args=(process, timeout_seconds, stop, ended), daemon=True
+        )
+        watcher.start()
+        for line in process.stdout or ():
+            done, _, text = line.strip().partition(" ")
+            progress(float(done), text)
+        code = process.wait()
+        watcher.join()
+        if code != 0:
+            errors.seek(0)
+            words = "".join(errors.readlines()[-LINES_OF_BLAME:]).strip()
+            why = ended[0] if ended else words or "no message"
+            raise TransientError(f"the trainer ended with code {code}: {why}")
+
+
+def _watch(
+    process: subprocess.Popen[str], timeout: float, stop: Callable[[], bool], ended: list[str]
+) -> None:
+    """End the process when its time is up or the application stops."""
+    deadline = time.monotonic() + timeout
+    while process.poll() is None:
+        late = time.monotonic() > deadline
+        if late or stop():
+            ended.append(f"still at it after {timeout:.0f} s" if late else "asked to stop")
+            process.terminate()
+            try:
+                process.wait(GRACE_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+            return
+        time.sleep(LOOK_SECONDS)

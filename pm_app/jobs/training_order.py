@@ -1,0 +1,53 @@
+"""What the trainer process is told, and what it answers: plain values, as JSON."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import TypeAdapter
+
+
+@dataclass(frozen=True)
+class TrainingOrder:
+    """What to learn from, and where the result goes.
+
+    settings are the tables of plant.toml, folder where it lies. Only readings before as_of_ns
+    (nanoseconds UTC) and events up to it exist. first_seen: nanoseconds of each asset's first
+    reading. champion is the version that scores, None before the first; in_a_row_before how
+    many retrainings up to the last one found another ranking; failures_before how many
+    failures the champion had seen. staging is the folder to fill when a version is made.
+    """
+
+    settings: dict[str, Any]
+    folder: str
+    segments: tuple[str, ...]
+    event_segments: tuple[str, ...]
+    first_seen: dict[str, int]
+    as_of_ns: int
+    now: str
+    champion: int | None
+    in_a_row_before: int
+    failures_before: int
+    force: bool
+    staging: str
+
+
+@dataclass(frozen=True)
+class TrainingAnswer:
+    """What came of it.
+
+    decision: "first", "keep", "refit", "rebuild" or "not_enough_data". made says whether the
+    staging folder holds a version, promote whether it should score. metrics are for the
+    record of the retraining.
+    """
+
+    decision: str
+    reason: str
+    made: bool = False
+    promote: bool = False
+    in_a_row: int = 0
+    failures: int = 0
+    metrics: dict[str, Any] = field(default_factory=dict)
+
+
+ORDER = TypeAdapter(TrainingOrder)
+ANSWER = TypeAdapter(TrainingAnswer)

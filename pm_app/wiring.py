@@ -1,0 +1,78 @@
+"""Settings to objects: the one place where connectors meet the core."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from connectors.parquet import ParquetEvents, ParquetReadings
+
+from pm_app.event_history import EventHistory
+from pm_app.history import History
+from pm_app.jobs.site import Site
+from pm_app.registry import Registry
+from pm_app.settings import Settings
+from pm_app.state_lock import hold_state
+from pm_app.store import Store, open_reader, open_store
+
+STORE_URL_VARIABLE = "PM_APP_STORE_URL"
+
+
+@contextmanager
+def open_site(settings: Settings) -> Iterator[Site]:
+    """A plant for jobs to work on; the state folder is held until the block ends.
+
+    Raises Busy when another process holds it, BadSettings and StoreUnavailable.
+    """
+    with (
+        hold_state(settings.state),
+        open_store(store_url(settings), folder=settings.folder) as store,
+    ):
+        yield Site(
+            settings=settings,
+            readings=readings_source(settings),
+            events=events_source(settings),
+            history=History(settings.state / "panes", pane_ns=settings.features.pane_ns),
+            event_history=EventHistory(settings.state / "events"),
+            registry=Registry(settings.state / "versions"),
+            store=store,
+        )
+
+
+def open_views(settings: Settings) -> Store:
+    """The store for reading only; blocks no job. Raises StoreUnavailable before the first."""
+    return open_reader(store_url(settings), folder=settings.folder)
+
+
+def store_url(settings: Settings) -> str:
+    """Where predictions go: the environment first, then plant.toml, then the state folder."""
+    default = f"sqlite:///{settings.plant.state}/pm.sqlite"
+    return os.environ.get(STORE_URL_VARIABLE) or settings.store.url or default
+
+
+def readings_source(settings: Settings) -> ParquetReadings:
+    """The source of readings that plant.toml names."""
+    readings = settings.readings
+    sensors = readings.sensors
+    if sensors is not None and settings.target.column is not None:
+        sensors = (*sensors, settings.target.column)
+    return ParquetReadings(
+        _located(readings.uri, settings.folder),
+        asset_column=readings.asset_column,
+        time_column=readings.time_column,
+        sensors=sensors,
+        timezone=readings.timezone,
+        layout=readings.layout,
+        table=settings.target.kind == "column",
+    )
+
+
+def events_source(settings: Settings) -> ParquetEvents:
+    """The source of events that plant.toml names."""
+    uri = _located(settings.events.uri, settings.folder)
+    return ParquetEvents(uri, timezone=settings.events.timezone)
+
+
+def _located(uri: str, folder: Path) -> str:
+    """A URI as it is; a path from where plant.toml lies."""
+    return uri if "://" in uri else str((folder / uri).absolute())

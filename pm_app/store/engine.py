@@ -158,7 +158,7 @@ def _begin(connection: Connection) -> None:
 
 
 def _postgresql(address: URL, *, read_only: bool) -> Database:
-    options = f"-c timezone=UTC -c lock_timeout={BUSY_SECONDS:.0f}s"
+    options = f"-c timezone=UTC -c lock_timeout={1000 * BUSY_SECONDS:.0f}ms"
     if read_only:
         options += " -c default_transaction_read_only=on"
     # Settings of the address go last, so that they win.

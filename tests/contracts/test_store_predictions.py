@@ -1,0 +1,416 @@
+"""What every database must do with predictions."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import delete
+
+from pm_app.errors import StoreUnavailable, TerminalError
+from pm_app.records.predictions import Predictions
+from pm_app.store import Committed, Store, engine, open_reader, open_store, scores
+from pm_app.store.rows import BatchRow
+from pm_app.store.schema import latest_predictions, prediction_history, predictions
+from pm_app.store.views import PREDICTIONS_SCHEMA
+
+DAY = datetime(2026, 3, 1, tzinfo=UTC)
+ROOT = Path(__file__).parents[2]
+
+
+def hour(number: int) -> datetime:
+    return DAY + timedelta(hours=number)
+
+
+def key(asset: str = "pump-1", cutoff: int = 0, horizon: float = 24.0):
+    return (asset, hour(cutoff), horizon)
+
+
+def rows_of(tables: Iterable[pa.Table]) -> list[dict[str, Any]]:
+    return [row for table in tables for row in table.to_pylist()]
+
+
+def said(store: Store) -> list[dict[str, Any]]:
+    return rows_of(store.views.predictions())
+
+
+def by_key(rows: list[dict[str, Any]]) -> dict[Any, dict[str, Any]]:
+    return {(row["asset_id"], row["cutoff"], row["horizon_hours"]): row for row in rows}
+
+
+def make_batch(digest: str = "d1") -> BatchRow:
+    return BatchRow("readings", f"{digest}.parquet", digest, 10, 1, 5, 0, "ingested", DAY)
+
+
+def test_what_is_written_reads_back(store, make_predictions):
+    chunk = make_predictions({key(): 0.25, key(horizon=72.0): None}, version=4)
+
+    counts = store.scores.commit_predictions([chunk], scored_at=DAY)
+
+    first, second = said(store)
+    assert counts == Committed(new=2)
+    assert first == {
+        "asset_id": "pump-1",
+        "cutoff": hour(0),
+        "horizon_hours": 24.0,
+        "status": "scored",
+        "risk": 0.25,
+        "rul_hours": 75.0,
+        "rul_low_hours": 37.5,
+        "rul_high_hours": 112.5,
+        "value": None,
+        "top_sensors": "vibration 62 %",
+        "model_version": 4,
+        "revision": 1,
+        "scored_at": DAY,
+    }
+    assert (second["status"], second["risk"], second["rul_hours"]) == ("machine_off", None, None)
+
+
+def test_writing_twice_changes_nothing(store, make_predictions):
+    chunk = make_predictions({key(): 0.25, key(cutoff=1): None})
+    sequence = store.ledger.record_batch(make_batch())
+    store.scores.commit_scores([sequence], [chunk], scored_at=hour(1))
+    before = said(store), store.ledger.batches(), store.views.latest_predictions()
+
+    counts = store.scores.commit_scores([sequence], [chunk], scored_at=hour(2))
+
+    assert counts == Committed(unchanged=2)
+    assert (said(store), store.ledger.batches()) == before[:2]
+    assert store.views.latest_predictions() == before[2]
+    assert rows_of(store.views.superseded()) == []
+
+
+@pytest.mark.parametrize(
+    ("risk", "version"), [(0.5, 1), (None, 1), (0.25, 2)], ids=["number", "status", "version"]
+)
+def test_a_changed_row_moves_the_old_one_to_history(store, make_predictions, risk, version):
+    store.scores.commit_predictions([make_predictions({key(): 0.25})], scored_at=hour(1))
+    old = said(store)
+
+    counts = store.scores.commit_predictions(
+        [make_predictions({key(): risk}, version=version)], scored_at=hour(2)
+    )
+
+    (new,) = said(store)
+    assert counts == Committed(revised=1)
+    assert (new["revision"], new["risk"], new["model_version"]) == (2, risk, version)
+    assert new["scored_at"] == hour(2)
+    assert rows_of(store.views.superseded()) == old
+
+
+def test_unchanged_rows_keep_when_they_were_scored(store, make_predictions):
+    store.scores.commit_predictions(
+        [make_predictions({key(): 0.25, key(cutoff=1): 0.5})], scored_at=hour(1)
+    )
+
+    counts = store.scores.commit_predictions(
+        [make_predictions({key(): 0.25, key(cutoff=1): 0.75, key(cutoff=2): 0.5})],
+        scored_at=hour(2),
+    )
+
+    assert counts == Committed(new=1, revised=1, unchanged=1)
+    assert [row["scored_at"] for row in said(store)] == [hour(1), hour(2), hour(2)]
+
+
+def test_latest_never_goes_back(store, make_predictions):
+    store.scores.commit_predictions([make_predictions({key(cutoff=5): 0.5})], scored_at=hour(6))
+
+    store.scores.commit_predictions([make_predictions({key(cutoff=3): 0.9})], scored_at=hour(7))
+
+    (latest,) = store.views.latest_predictions().to_pylist()
+    assert (latest["cutoff"], latest["risk"]) == (hour(5), 0.5)
+
+
+def test_latest_follows_a_revision_of_its_cutoff(store, make_predictions):
+    for risk in (0.5, 0.75):
+        chunk = make_predictions({key(cutoff=4): 0.1, key(cutoff=5): risk})
+        store.scores.commit_predictions([chunk], scored_at=hour(6))
+
+    (latest,) = store.views.latest_predictions().to_pylist()
+    assert (latest["risk"], latest["revision"]) == (0.75, 2)
+
+
+def test_latest_shows_the_riskiest_first_and_abstentions_last(store, make_predictions):
+    risks = {key("pump-1"): 0.1, key("pump-2"): None, key("pump-3"): 0.9, key("pump-4"): 0.1}
+    store.scores.commit_predictions([make_predictions(risks)], scored_at=DAY)
+
+    shown = store.views.latest_predictions()["asset_id"].to_pylist()
+
+    assert shown == ["pump-3", "pump-1", "pump-4", "pump-2"]
+    assert len(store.views.latest_predictions(limit=2)) == 2
+    assert len(store.views.latest_predictions(asset="pump-2")) == 1
+    assert len(store.views.latest_predictions(horizon_hours=72.0)) == 0
+
+
+def test_latest_leaves_out_a_horizon_no_longer_predicted(store, make_predictions):
+    store.scores.commit_predictions(
+        [make_predictions({key(): 0.1, key(horizon=72.0): 0.2})], scored_at=DAY
+    )
+
+    store.scores.commit_predictions([make_predictions({key(cutoff=1): 0.3})], scored_at=DAY)
+
+    assert store.views.latest_predictions()["horizon_hours"].to_pylist() == [24.0]
+
+
+def test_a_failing_chunk_leaves_nothing_behind(store, make_predictions):
+    sequence = store.ledger.record_batch(make_batch())
+    store.scores.commit_predictions([make_predictions({key(): 0.25})], scored_at=hour(1))
+    before = said(store), store.ledger.batches()
+
+    def chunks():
+        yield make_predictions({key(): 0.5, key(cutoff=1): 0.5})
+        raise RuntimeError("the scorer broke")
+
+    with pytest.raises(RuntimeError, match="the scorer broke"):
+        store.scores.commit_scores([sequence], chunks(), scored_at=hour(2))
+
+    assert (said(store), store.ledger.batches()) == before
+    assert rows_of(store.views.superseded()) == []
+    assert [row.sequence for row in store.ledger.unscored_batches()] == [sequence]
+
+
+def test_a_failed_commit_can_be_repeated(store, make_predictions):
+    chunk = make_predictions({key(): 0.5})
+
+    def chunks():
+        yield chunk
+        raise RuntimeError("the scorer broke")
+
+    with pytest.raises(RuntimeError, match="broke"):
+        store.scores.commit_predictions(chunks(), scored_at=DAY)
+
+    assert store.scores.commit_predictions([chunk], scored_at=DAY) == Committed(new=1)
+
+
+def test_a_commit_without_rows_still_marks_its_batches(store, make_predictions):
+    sequence = store.ledger.record_batch(make_batch())
+
+    counts = store.scores.commit_scores([sequence], [make_predictions({})], scored_at=hour(3))
+
+    assert counts == Committed()
+    assert store.ledger.unscored_batches() == []
+    assert store.ledger.batches()[0].scored_at == hour(3)
+
+
+def test_a_chunk_larger_than_a_merge_is_written_whole(store, make_predictions, monkeypatch):
+    monkeypatch.setattr(scores, "ROWS_PER_MERGE", 3)
+    risks = {key(f"pump-{asset}", cutoff): 0.5 for asset in range(4) for cutoff in range(5)}
+
+    counts = store.scores.commit_predictions([make_predictions(risks)], scored_at=DAY)
+
+    assert counts == Committed(new=20)
+    assert set(by_key(said(store))) == set(risks)
+    assert len(store.views.latest_predictions()) == 4
+
+
+def test_readers_see_the_old_state_while_a_write_is_open(store, store_url, make_predictions):
+    store.scores.commit_predictions([make_predictions({key(): 0.25})], scored_at=hour(1))
+    seen = []
+
+    def chunks():
+        yield make_predictions({key(): 0.5})
+        with open_reader(store_url) as reader:
+            seen.extend(row["risk"] for row in said(reader))
+        yield make_predictions({key(cutoff=1): 0.5})
+
+    store.scores.commit_predictions(chunks(), scored_at=hour(2))
+
+    assert seen == [0.25]
+    assert [row["risk"] for row in said(store)] == [0.5, 0.5]
+
+
+def test_a_second_writer_waits_then_may_try_again(store_url, make_predictions, monkeypatch):
+    monkeypatch.setattr(engine, "BUSY_SECONDS", 0.05)
+    with open_store(store_url) as first, open_store(store_url) as second:
+
+        def chunks():
+            yield make_predictions({key(): 0.5})
+            with pytest.raises(StoreUnavailable, match="lock"):
+                second.ledger.record_batch(make_batch())
+
+        assert first.scores.commit_predictions(chunks(), scored_at=DAY) == Committed(new=1)
+        assert second.ledger.record_batch(make_batch()) == 1
+
+
+def test_a_reader_cannot_write(store, store_url, make_predictions):
+    with (
+        open_reader(store_url) as reader,
+        pytest.raises(TerminalError, match="was opened for reading"),
+    ):
+        reader.scores.commit_predictions([make_predictions({key(): 0.5})], scored_at=DAY)
+
+    assert said(store) == []
+
+
+KILLED = """
+import os, sys
+sys.path.insert(0, sys.argv[1])
+from conftest import predictions_of
+from datetime import UTC, datetime
+from pm_app.store import open_store
+
+day = datetime(2026, 3, 1, tzinfo=UTC)
+
+def chunks():
+    yield predictions_of({("pump-1", day, 24.0): 0.75, ("pump-2", day, 24.0): 0.75})
+    os._exit(9)
+
+open_store(sys.argv[2]).scores.commit_scores([1], chunks(), scored_at=day)
+"""
+
+
+def test_a_killed_process_leaves_the_previous_state(store, store_url, make_predictions):
+    store.ledger.record_batch(make_batch())
+    store.scores.commit_predictions([make_predictions({key(): 0.25})], scored_at=hour(1))
+    before = said(store), store.ledger.batches()
+
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED, str(Path(__file__).parent), store_url],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        check=False,
+        timeout=60,
+    )
+
+    assert killed.returncode == 9
+    assert (said(store), store.ledger.batches()) == before
+    store.scores.commit_scores([1], [make_predictions({key(): 0.75})], scored_at=hour(2))
+    assert [row["revision"] for row in said(store)] == [2]
+
+
+def test_predictions_are_read_by_asset_and_half_open_span(store, make_predictions):
+    risks = {key(asset, cutoff): 0.5 for asset in ("pump-1", "pump-2") for cutoff in range(6)}
+    store.scores.commit_predictions([make_predictions(risks)], scored_at=DAY)
+
+    tables = list(
+        store.views.predictions(asset="pump-2", since=hour(1), until=hour(5), rows_per_chunk=3)
+    )
+
+    assert [len(table) for table in tables] == [3, 1]
+    assert all(table.schema == PREDICTIONS_SCHEMA for table in tables)
+    assert [row["cutoff"] for row in rows_of(tables)] == [hour(n) for n in (1, 2, 3, 4)]
+    assert {row["asset_id"] for row in rows_of(tables)} == {"pump-2"}
+
+
+def test_predictions_come_sorted_by_asset_cutoff_and_horizon(store, make_predictions):
+    risks = {
+        key(asset, cutoff, horizon): 0.5
+        for asset in ("pump-2", "pump-10", "Pump-1")
+        for cutoff in (9, 10, 100)
+        for horizon in (24.0, 72.0, 100.0)
+    }
+    for each in risks:
+        store.scores.commit_predictions([make_predictions({each: 0.5})], scored_at=DAY)
+
+    assert list(by_key(said(store))) == sorted(risks)
+
+
+keys = st.tuples(
+    st.sampled_from(["pump-1", "pump-2"]),
+    st.integers(0, 3).map(hour),
+    st.sampled_from([24.0, 72.0]),
+)
+commits = st.lists(
+    st.tuples(
+        st.dictionaries(keys, st.none() | st.sampled_from([0.0, 0.25, 1.0]), max_size=8),
+        st.integers(1, 2),
+    ),
+    max_size=5,
+)
+
+
+@settings(
+    max_examples=25,
+    deadline=None,
+    # The store is emptied at the start of each example.
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(commits=commits, rows_per_merge=st.integers(1, 5))
+def test_the_tables_follow_a_plain_dictionary(store, commits, rows_per_merge):
+    from conftest import predictions_of
+
+    _empty(store)
+    current, history = {}, {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scores, "ROWS_PER_MERGE", rows_per_merge)
+        for number, (risks, version) in enumerate(commits):
+            chunk = predictions_of(risks, version=version)
+            store.scores.commit_predictions([chunk], scored_at=hour(number))
+            _say(current, history, risks, version, hour(number))
+
+    latest = {key[::2]: key for key in sorted(current)}
+    shown = {(key[0], key[2]): key for key in by_key(_all_latest(store))}
+    assert _content(said(store)) == set(current.items())
+    assert _content(rows_of(store.views.superseded())) == {
+        (key, content) for (key, _), content in history.items()
+    }
+    assert shown == latest
+    assert _content(_all_latest(store)) == {(key, current[key]) for key in latest.values()}
+
+
+def _say(current, history, risks, version, at):
+    for each, risk in risks.items():
+        old = current.get(each)
+        if old is None:
+            current[each] = (risk, version, 1, at)
+        elif old[:2] != (risk, version):
+            history[each, old[2]] = old
+            current[each] = (risk, version, old[2] + 1, at)
+
+
+def _content(rows):
+    names = ("risk", "model_version", "revision", "scored_at")
+    return {
+        (
+            (row["asset_id"], row["cutoff"], row["horizon_hours"]),
+            tuple(row[name] for name in names),
+        )
+        for row in rows
+    }
+
+
+def _all_latest(store):
+    with store._database.reading() as connection:
+        return [dict(row._mapping) for row in connection.execute(latest_predictions.select())]
+
+
+def _empty(store):
+    with store._database.writing() as connection:
+        for table in (predictions, prediction_history, latest_predictions):
+            connection.execute(delete(table))
+
+
+@pytest.mark.benchmark
+def test_benchmark_of_commits(store):
+    for label, seed, start in (("new", 0, 0), ("same", 0, 0), ("revised", 1, 0), ("more", 0, 1)):
+        began = datetime.now(UTC)
+        counts = store.scores.commit_predictions([_many(100_000, seed, start)], scored_at=DAY)
+        seconds = (datetime.now(UTC) - began).total_seconds()
+        print(f"{store._database.dialect:12}{label:10}{100_000 / seconds:10,.0f} rows/s  {counts}")
+
+
+def _many(rows: int, seed: int, start: int) -> Predictions:
+    rng, assets = np.random.default_rng(seed), 100
+    step = np.tile(np.arange(rows // assets), assets) + start * rows
+    columns = {
+        name: rng.random(rows) for name in ("risk", "rul_hours", "rul_low_hours", "rul_high_hours")
+    }
+    return Predictions(
+        assets=tuple(f"pump-{number:03d}" for number in range(assets)),
+        asset=np.repeat(np.arange(assets, dtype=np.int32), rows // assets),
+        cutoff=(1_700_000_000 + step // 2 * 600) * 10**9,
+        horizon_hours=np.where(step % 2 == 0, 24.0, 72.0),
+        status=np.full(rows, "scored", dtype=object),
+        value=np.full(rows, np.nan),
+        top_sensors=np.full(rows, "vibration 62 %, load 21 %", dtype=object),
+        model_version=1,
+        **columns,
+    )

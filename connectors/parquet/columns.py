@@ -1,0 +1,186 @@
+"""Columns of any Arrow type as the arrays that records hold, with a reason per refused row."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from pm_app.errors import BadBatch
+from pm_app.records.readings import Float64, Int32, Int64, Rejection
+
+Flags = NDArray[np.bool_]
+_NS_PER = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1000, "ns": 1}
+_LAST_NS = int(np.iinfo(np.int64).max)
+
+
+@dataclass(frozen=True, eq=False)
+class Times:
+    """Nanoseconds since 1970 UTC, and the rows without one: (rows concerned, reason)."""
+
+    time: Int64
+    refused: tuple[tuple[Flags, str], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """Text per row as indices into distinct names, sorted; -1 where null or empty."""
+
+    names: tuple[str, ...]
+    index: Int32
+
+
+@dataclass(frozen=True)
+class TimeRules:
+    """How timestamps are read: zone of naive ones (None: refused), latest accepted, in ns."""
+
+    timezone: str | None
+    latest: int | None
+
+    @cached_property
+    def last_ns(self) -> int:
+        """The latest nanosecond accepted."""
+        return _LAST_NS if self.latest is None else self.latest
+
+
+def is_numeric(kind: Any) -> bool:
+    """Whether a column of this Arrow type is a sensor without being named as one."""
+    types = pa.types
+    return bool(
+        types.is_integer(kind)
+        or types.is_floating(kind)
+        or types.is_boolean(kind)
+        or types.is_decimal(kind)
+    )
+
+
+def read_numbers(column: Any) -> tuple[Float64, int]:
+    """Values as float64, null as NaN; infinite ones are NaN too, and counted."""
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    if pa.types.is_null(column.type):
+        return np.full(len(column), np.nan), 0
+    if not pa.types.is_float64(column.type):
+        column = pc.cast(column, pa.float64(), safe=False)
+    values: Float64 = column.to_numpy(zero_copy_only=False)
+    infinite = np.isinf(values)
+    count = int(np.count_nonzero(infinite))
+    return (np.where(infinite, np.nan, values) if count else values), count
+
+
+def check_time_column(kind: Any, where: str, rules: TimeRules) -> None:
+    """Raises BadBatch unless this type is a timestamp that the rules can place in UTC."""
+    if not pa.types.is_timestamp(kind):
+        raise BadBatch(f"{where} is {kind}; needed a timestamp")
+    if kind.tz is None and rules.timezone is None:
+        raise BadBatch(
+            f"{where} is {kind} without a time zone; needed one in the file, or the setting "
+            f'timezone = "UTC" (or where the clock stood)'
+        )
+
+
+def read_times(column: Any, name: str, rules: TimeRules) -> Times:
+    """Timestamps in UTC nanoseconds; rows that have none the rules accept hold 0.
+
+    Refused: null, before 1970, later than allowed, and local times that a change of clocks
+    made ambiguous or skipped.
+    """
+    factor = _NS_PER[column.type.unit]
+    null = column.is_null().to_numpy(zero_copy_only=False)
+    ticks = pc.fill_null(column.view(pa.int64()), 0).to_numpy(zero_copy_only=False)
+    early, late = ticks < 0, ticks > rules.last_ns // factor
+    time = np.where(early | late, 0, ticks) * factor
+    refused = [
+        (null, f"{name} is null"),
+        (early, f"{name} is before 1970"),
+        (late, f"{name} is later than {_moment(rules.last_ns)}"),
+    ]
+    if column.type.tz is None:
+        time, unclear = _from_local(time, str(rules.timezone))
+        unclear &= ~(null | early | late)
+        refused.append((unclear, f"{name} is ambiguous or skipped by the clocks in local time"))
+    return Times(
+        np.ascontiguousarray(time, dtype=np.int64),
+        tuple((rows, _with_example(why, column, rows)) for rows, why in refused if rows.any()),
+    )
+
+
+def check_label_column(kind: Any, where: str) -> None:
+    """Raises BadBatch unless this type can name assets, tags, kinds or codes."""
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    types = pa.types
+    if not (_is_text(kind) or types.is_integer(kind) or types.is_null(kind)):
+        raise BadBatch(f"{where} is {kind}; needed text or whole numbers")
+
+
+def read_labels(column: Any, clean: Callable[[str], str] = str) -> Labels:
+    """Text (or whole numbers as text) per row, each distinct value decoded and cleaned once."""
+    if pa.types.is_null(column.type):
+        return Labels((), np.full(len(column), -1, dtype=np.int32))
+    if not pa.types.is_dictionary(column.type):
+        column = pc.dictionary_encode(column)
+    values = column.dictionary
+    if pa.types.is_binary(values.type) or pa.types.is_large_binary(values.type):
+        values = values.cast(pa.string())
+    texts = ["" if value is None else clean(str(value)) for value in values.to_pylist()]
+    codes = pc.fill_null(column.indices.cast(pa.int64()), -1).to_numpy(zero_copy_only=False)
+    # One look-up slot more than there are values: code -1 lands on it and stays -1.
+    used = np.zeros(len(texts) + 1, dtype=np.bool_)
+    used[codes] = True
+    names = sorted({text for text, seen in zip(texts, used[:-1], strict=True) if seen and text})
+    place = {name: index for index, name in enumerate(names)}
+    table = np.array([*(place.get(text, -1) for text in texts), -1], dtype=np.int32)
+    return Labels(tuple(names), table[codes])
+
+
+def count_refusals(refused: list[tuple[Flags, str]]) -> tuple[Flags, tuple[Rejection, ...]]:
+    """Rows refused for any reason, and how many each reason took, each row counted once."""
+    taken = np.zeros_like(refused[0][0])
+    rejections = []
+    for rows, reason in refused:
+        fresh = int(np.count_nonzero(rows & ~taken))
+        if fresh:
+            rejections.append(Rejection(fresh, reason))
+        taken = taken | rows
+    return taken, tuple(rejections)
+
+
+def _is_text(kind: Any) -> bool:
+    types = pa.types
+    return bool(
+        types.is_string(kind)
+        or types.is_large_string(kind)
+        or types.is_string_view(kind)
+        or types.is_binary(kind)
+        or types.is_large_binary(kind)
+    )
+
+
+def _from_local(time: Int64, timezone: str) -> tuple[Int64, Flags]:
+    local = pd.DatetimeIndex(time.view("M8[ns]"))
+    zoned = local.tz_localize(timezone, ambiguous="NaT", nonexistent="NaT")
+    utc = np.array(zoned.asi8)
+    # A zone east of Greenwich puts the first local hours of 1970 before the epoch.
+    unclear = np.asarray(zoned.isna()) | (utc < 0)
+    return np.where(unclear, 0, utc), unclear
+
+
+def _with_example(reason: str, column: Any, rows: Flags) -> str:
+    first = column[int(np.argmax(rows))]
+    if not first.is_valid:
+        return reason
+    # Beyond year 9999 there is no Python datetime to print; the raw count still tells.
+    ticks = int(first.value)
+    seconds = ticks * _NS_PER[column.type.unit] // _NS_PER["s"]
+    if not -62_135_596_800 <= seconds <= 253_402_300_799:
+        return f"{reason}, first {ticks} {column.type.unit} since 1970"
+    return f"{reason}, first {np.datetime64(seconds, 's')}"
+
+
+def _moment(nanoseconds: int) -> str:
+    return str(np.datetime64(nanoseconds // _NS_PER["s"], "s"))

@@ -1,0 +1,125 @@
+"""Events from Parquet files; fulfils `pm_app.ports.EventsSource`."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from connectors.parquet.columns import (
+    Flags,
+    TimeRules,
+    check_label_column,
+    check_time_column,
+    read_labels,
+    read_times,
+)
+from connectors.parquet.files import BatchDescription, open_folder
+from pm_app.errors import BadBatch
+from pm_app.records.readings import EVENT_KINDS, Batch, Events, Text, no_events, sort_events
+
+_REASONS_SHOWN = 3
+
+
+class ParquetEvents:
+    """Failures, repairs, errors and inspections under a folder or bucket prefix.
+
+    Columns asset_id, timestamp, kind and, where there is one, code. Kinds are matched
+    without regard to case. timezone, latest: as for ParquetReadings.
+    """
+
+    def __init__(
+        self,
+        uri: str,
+        *,
+        asset_column: str = "asset_id",
+        time_column: str = "timestamp",
+        kind_column: str = "kind",
+        code_column: str = "code",
+        timezone: str | None = None,
+        default_asset: str | None = None,
+        latest: int | None = None,
+    ) -> None:
+        """Raises BadSettings for an address that no file system understands."""
+        self._folder = open_folder(uri)
+        self._asset, self._time = asset_column, time_column
+        self._kind, self._code = kind_column, code_column
+        self._rules = TimeRules(timezone, latest)
+        self._default_asset = default_asset
+
+    def list(self) -> Iterator[Batch]:
+        """See EventsSource.list; an absent folder lists nothing."""
+        return self._folder.batches(absent_is_empty=True)
+
+    def digest(self, batch: Batch) -> str:
+        """See EventsSource.digest."""
+        return self._folder.digest(batch)
+
+    def describe(self, batch: Batch) -> BatchDescription:
+        """Rows and columns of a batch, from its footer alone. Raises as `read`."""
+        return self._folder.describe(batch)
+
+    def read(self, batch: Batch) -> tuple[Events, tuple[str, ...]]:
+        """See EventsSource.read. A file without rows reports that nothing happened."""
+        with self._folder.opened(batch) as file:
+            self._check(batch.name, file.schema_arrow)
+            wanted = [self._asset, self._time, self._kind, self._code]
+            columns = [name for name in wanted if name in file.schema_arrow.names]
+            table = file.read(columns=columns).combine_chunks()
+            if table.num_rows == 0:
+                return no_events(), ()
+            events, reasons = self._events(table)
+        if not len(events.time):
+            shown = "; ".join(reasons[:_REASONS_SHOWN])
+            raise BadBatch(f"{batch.name}: none of its {len(reasons)} rows can be used: {shown}")
+        return events, reasons
+
+    def _check(self, name: str, schema: Any) -> None:
+        for column in (self._asset, self._time, self._kind):
+            optional = column == self._asset and self._default_asset is not None
+            if column not in schema.names and not optional:
+                raise BadBatch(f"{name}: needed a column {column!r}, got columns {schema.names}")
+        for column in {self._asset, self._time, self._kind, self._code} & set(schema.names):
+            where = f"{name}: column {column!r}"
+            if schema.names.count(column) > 1:
+                raise BadBatch(f"{where} comes more than once; needed distinct column names")
+            kind = schema.field(column).type
+            if column == self._time:
+                check_time_column(kind, where, self._rules)
+            else:
+                check_label_column(kind, where)
+
+    def _events(self, table: Any) -> tuple[Events, tuple[str, ...]]:
+        times = read_times(_array(table, self._time), self._time, self._rules)
+        asset = self._text(table, self._asset, self._default_asset or "")
+        kind = self._text(table, self._kind, "")
+        code = self._text(table, self._code, "")
+        lower = np.array([text.strip().casefold() for text in kind], dtype=object)
+        known = np.isin(lower.astype(str), EVENT_KINDS)
+        reasons = np.full(table.num_rows, "", dtype=object)
+        unknown = [f"{self._kind} is {text!r}; needed one of {EVENT_KINDS}" for text in kind]
+        reasons[~known] = np.array(unknown, dtype=object)[~known]
+        for rows, reason in times.refused:
+            reasons[rows] = reason
+        reasons[asset == ""] = f"{self._asset} is null or empty"
+        good = reasons == ""
+        events = sort_events(asset[good], times.time[good], lower[good], code[good])
+        return events, _numbered(reasons, ~good)
+
+    def _text(self, table: Any, name: str, default: str) -> Text:
+        if name not in table.column_names:
+            return np.full(table.num_rows, default, dtype=object)
+        labels = read_labels(_array(table, name))
+        texts: Text = np.array([*labels.names, ""], dtype=object)[labels.index]
+        return texts
+
+
+def _array(table: Any, name: str) -> Any:
+    """One contiguous array of a column, dictionaries of its row groups made one."""
+    column = table.column(name).unify_dictionaries().combine_chunks()
+    return column.chunk(0) if isinstance(column, pa.ChunkedArray) else column
+
+
+def _numbered(reasons: Text, refused: Flags) -> tuple[str, ...]:
+    rows = np.flatnonzero(refused).tolist()
+    return tuple(f"row {row + 1}: {reasons[row]}" for row in rows)

@@ -1,0 +1,175 @@
+"""Parquet files under a folder or prefix: listing, content digest, opening, whose fault it is."""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyarrow import fs
+
+from pm_app.errors import BadBatch, BadSettings, SourceUnavailable
+from pm_app.records.readings import Batch
+
+_BLOCK_BYTES = 1 << 20
+_UNFINISHED = (".tmp", ".part")
+
+
+@dataclass(frozen=True)
+class BatchDescription:
+    """What a file says of itself: rows, and (name, type) of each column."""
+
+    rows: int
+    columns: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder or bucket prefix of Parquet files, on any `pyarrow.fs` file system."""
+
+    filesystem: Any
+    root: str
+
+    def batches(self, *, absent_is_empty: bool) -> Iterator[Batch]:
+        """Finished *.parquet files below the folder, ascending by relative name.
+
+        Raises SourceUnavailable when the folder cannot be listed (or is absent, unless that
+        counts as empty), BadSettings when the address is that of a file.
+        """
+        selector = fs.FileSelector(self.root, recursive=True, allow_not_found=absent_is_empty)
+        try:
+            if self.filesystem.get_file_info(self.root).type == fs.FileType.File:
+                raise BadSettings(f"{self.root}: needed a folder of Parquet files, got a file")
+            found = self.filesystem.get_file_info(selector)
+        except (OSError, pa.ArrowException) as error:
+            raise SourceUnavailable(f"{self.root}: cannot be listed: {error}") from error
+        named = {self._relative(info.path): info for info in found if info.is_file}
+        for name in sorted(filter(_is_finished, named)):
+            yield Batch(name, named[name].size or 0, named[name].mtime_ns or 0)
+
+    def digest(self, batch: Batch) -> str:
+        """SHA-256 of a file's bytes, hex, read a block at a time. Raises SourceUnavailable."""
+        content = hashlib.sha256()
+        try:
+            with self.filesystem.open_input_stream(self._path(batch)) as stream:
+                while block := stream.read(_BLOCK_BYTES):
+                    content.update(block)
+        except (OSError, pa.ArrowException) as error:
+            raise SourceUnavailable(f"{batch.name}: cannot be read: {error}") from error
+        return content.hexdigest()
+
+    @contextmanager
+    def opened(self, batch: Batch) -> Iterator[Any]:
+        """The file as `pyarrow.parquet.ParquetFile`, page checksums verified where present.
+
+        Inside the block, bytes that cannot be fetched raise SourceUnavailable; bytes that
+        were fetched and do not decode raise BadBatch.
+        """
+        try:
+            file = self.filesystem.open_input_file(self._path(batch))
+        except (OSError, pa.ArrowException) as error:
+            raise SourceUnavailable(f"{batch.name}: cannot be opened: {error}") from error
+        with file:
+            try:
+                yield pq.ParquetFile(
+                    _Fetched(file, batch.name),
+                    buffer_size=_BLOCK_BYTES,  # else a huge row group is fetched whole
+                    page_checksum_verification=True,
+                    # Spark's INT96 read as nanoseconds wraps around outside 1677-2262.
+                    coerce_int96_timestamp_unit="us",
+                )
+            except MemoryError:
+                raise
+            except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
+                raise BadBatch(
+                    f"{batch.name}: needed a whole Parquet file of {batch.size_bytes} bytes, "
+                    f"got one that does not decode: {error}"
+                ) from error
+
+    def describe(self, batch: Batch) -> BatchDescription:
+        """Rows and columns of a file, from its footer alone. Raises as `opened`."""
+        with self.opened(batch) as file:
+            fields = tuple((field.name, str(field.type)) for field in file.schema_arrow)
+            return BatchDescription(file.metadata.num_rows, fields)
+
+    def _path(self, batch: Batch) -> str:
+        return f"{self.root}/{batch.name}"
+
+    def _relative(self, path: str) -> str:
+        return path.removeprefix(self.root).lstrip("/")
+
+
+def open_folder(uri: str) -> Folder:
+    """The folder or prefix at a `pyarrow.fs` URI or plain path; nothing is opened yet.
+
+    Raises BadSettings for an address that no file system understands.
+    """
+    if "://" not in uri:
+        return Folder(fs.LocalFileSystem(), Path(uri).absolute().as_posix().rstrip("/"))
+    try:
+        filesystem, root = fs.FileSystem.from_uri(uri)
+    except (OSError, ValueError, NotImplementedError) as error:
+        raise BadSettings(
+            f"{uri!r}: needed a path or an address like s3://bucket/prefix: {error}"
+        ) from error
+    return Folder(filesystem, root.rstrip("/"))
+
+
+def _is_finished(name: str) -> bool:
+    parts = PurePosixPath(name).parts
+    hidden = any(part.startswith((".", "_")) for part in parts)
+    unfinished = set(PurePosixPath(name).suffixes) & set(_UNFINISHED)
+    return name.endswith(".parquet") and not hidden and not unfinished
+
+
+class _Fetched:
+    """A file whose failures to deliver bytes are told apart from bytes that make no sense.
+
+    pyarrow reports both as OSError; an exception raised in here passes through it unchanged.
+    """
+
+    def __init__(self, file: Any, name: str) -> None:
+        self._file, self._name = file, name
+
+    @property
+    def closed(self) -> bool:
+        return bool(self._file.closed)
+
+    def read(self, size: int = -1) -> Any:
+        """Bytes from the current position; raises SourceUnavailable."""
+        try:
+            return self._file.read_buffer(None if size < 0 else size)
+        except OSError as error:
+            raise SourceUnavailable(f"{self._name}: cannot be read: {error}") from error
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Move the position; raises SourceUnavailable."""
+        try:
+            return int(self._file.seek(offset, whence))
+        except OSError as error:
+            raise SourceUnavailable(f"{self._name}: cannot be read: {error}") from error
+
+    def tell(self) -> int:
+        """The current position."""
+        return int(self._file.tell())
+
+    def close(self) -> None:
+        """Leave closing to whoever opened it."""
+
+    def readable(self) -> bool:
+        """Yes."""
+        return True
+
+    def seekable(self) -> bool:
+        """Yes."""
+        return True
+
+    def writable(self) -> bool:
+        """No."""
+        return False
+
+    def flush(self) -> None:
+        """Nothing to flush."""

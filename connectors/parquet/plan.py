@@ -1,0 +1,118 @@
+"""Which columns of one file are the asset, the time and the sensors, judged from its schema."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pyarrow as pa
+
+from connectors.parquet.columns import (
+    TimeRules,
+    check_label_column,
+    check_time_column,
+    is_numeric,
+)
+from pm_app.errors import BadBatch
+
+
+@dataclass(frozen=True)
+class ReadingsFormat:
+    """How readings are laid out, and what their columns are called.
+
+    sensors: None for every numeric column (wide) or every tag (long). default_asset names
+    the one machine of files without an asset column. table: rows of a plain table, in which
+    asset and time may be absent.
+    """
+
+    layout: Literal["wide", "long"]
+    asset: str
+    time: str
+    sensors: tuple[str, ...] | None
+    rules: TimeRules
+    default_asset: str | None
+    table: bool
+    tag: str
+    value: str
+    quality: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Columns to read of one file; None where it has no such column and may do without."""
+
+    name: str
+    asset: str | None
+    time: str | None
+    quality: str | None
+    sensors: tuple[str, ...]
+
+    @property
+    def wide_columns(self) -> list[str]:
+        """What a wide file is read for."""
+        return [*(column for column in (self.asset, self.time) if column), *self.sensors]
+
+
+def plan_wide(name: str, schema: Any, form: ReadingsFormat) -> Plan:
+    """Raises BadBatch when the file's columns cannot be readings."""
+    asset, time = _keys(name, schema, form)
+    keys = {form.asset, form.time}
+    if form.sensors is None:
+        sensors = tuple(f.name for f in schema if is_numeric(f.type) and f.name not in keys)
+    else:
+        sensors = tuple(sensor for sensor in form.sensors if sensor in schema.names)
+        for sensor in sensors:
+            _check_sensor(name, sensor, schema.field(sensor).type)
+    if not sensors:
+        wanted = "a numeric column" if form.sensors is None else f"one of {list(form.sensors)}"
+        raise BadBatch(f"{name}: needed {wanted} as a sensor, got columns {_columns(schema)}")
+    return Plan(name, asset, time, None, sensors)
+
+
+def plan_long(name: str, schema: Any, form: ReadingsFormat) -> Plan:
+    """As plan_wide, for rows of one tag's value; the sensors are only known from the rows."""
+    asset, time = _keys(name, schema, form)
+    for column in (form.tag, form.value):
+        if column not in schema.names:
+            raise BadBatch(f"{name}: needed a column {column!r}, got columns {_columns(schema)}")
+    check_label_column(schema.field(form.tag).type, f"{name}: column {form.tag!r}")
+    _check_sensor(name, form.value, schema.field(form.value).type)
+    quality = form.quality if form.quality in schema.names else None
+    return Plan(name, asset, time, quality, ())
+
+
+def _keys(name: str, schema: Any, form: ReadingsFormat) -> tuple[str | None, str | None]:
+    _check_names(name, schema)
+    asset = form.asset if form.asset in schema.names else None
+    time = form.time if form.time in schema.names else None
+    if time is None and not form.table:
+        raise BadBatch(f"{name}: needed a column {form.time!r}, got columns {_columns(schema)}")
+    if asset is None and form.default_asset is None and not form.table:
+        raise BadBatch(
+            f"{name}: needed a column {form.asset!r} naming the asset, "
+            f"got columns {_columns(schema)}"
+        )
+    if time is not None:
+        check_time_column(schema.field(time).type, f"{name}: column {time!r}", form.rules)
+    if asset is not None:
+        check_label_column(schema.field(asset).type, f"{name}: column {asset!r}")
+    return asset, time
+
+
+def _check_names(name: str, schema: Any) -> None:
+    twice = sorted({column for column in schema.names if schema.names.count(column) > 1})
+    if twice:
+        raise BadBatch(f"{name}: needed distinct column names, got {twice} more than once")
+
+
+def _check_sensor(name: str, sensor: str, kind: Any) -> None:
+    values = kind.value_type if pa.types.is_dictionary(kind) else kind
+    if is_numeric(values) or pa.types.is_null(values):
+        return
+    raise BadBatch(
+        f"{name}: column {sensor!r} is {kind}; needed numbers: write it as numbers "
+        f"(categories as one 0/1 column each) or leave it out of the sensors"
+    )
+
+
+def _columns(schema: Any) -> str:
+    shown = schema.names[:12]
+    return f"{shown}" if len(schema.names) <= 12 else f"{shown} and {len(schema.names) - 12} more"

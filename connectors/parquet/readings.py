@@ -1,0 +1,104 @@
+"""Readings from Parquet files, wide or long; fulfils `pm_app.ports.ReadingsSource`."""
+
+from collections.abc import Iterator
+from typing import Literal
+
+from connectors.parquet.columns import TimeRules
+from connectors.parquet.files import BatchDescription, open_folder
+from connectors.parquet.long import read_long
+from connectors.parquet.plan import ReadingsFormat, plan_long, plan_wide
+from connectors.parquet.wide import read_wide
+from pm_app.errors import BadBatch
+from pm_app.records.readings import Batch, ReadingsChunk, Rejection
+
+# 32 MB of float64: large enough that work per chunk is small, small enough for any server.
+MOST_CELLS = 4_000_000
+
+
+class ParquetReadings:
+    """Readings under a folder or bucket prefix.
+
+    layout "wide": a row a moment, a column a sensor. layout "long": a row a tag's value, in
+    columns tag, value and, where present, quality; pivoted to rows of moments.
+    sensors: which columns (or tags) to read, None for every numeric column (or tag).
+    timezone: of timestamps that carry none; None refuses such files.
+    default_asset: the machine that files without an asset column are about.
+    latest: the latest time accepted, in nanoseconds since 1970 UTC; None for no limit.
+    table: files are plain tables, in which the asset column (each row is then its own asset,
+    "<file name without ending>:<row number>") and the time column (then 1970) may be absent.
+    """
+
+    def __init__(
+        self,
+        uri: str,
+        *,
+        layout: Literal["wide", "long"] = "wide",
+        asset_column: str = "asset_id",
+        time_column: str = "timestamp",
+        sensors: tuple[str, ...] | None = None,
+        timezone: str | None = None,
+        default_asset: str | None = None,
+        latest: int | None = None,
+        table: bool = False,
+        tag_column: str = "tag",
+        value_column: str = "value",
+        quality_column: str = "quality",
+        most_cells: int = MOST_CELLS,
+    ) -> None:
+        """Raises BadSettings for an address that no file system understands."""
+        self._folder = open_folder(uri)
+        self._most_cells = most_cells
+        self._format = ReadingsFormat(
+            layout=layout,
+            asset=asset_column,
+            time=time_column,
+            sensors=sensors,
+            rules=TimeRules(timezone, latest),
+            default_asset=default_asset,
+            table=table,
+            tag=tag_column,
+            value=value_column,
+            quality=quality_column,
+        )
+
+    def list(self) -> Iterator[Batch]:
+        """See ReadingsSource.list; an absent folder raises SourceUnavailable."""
+        return self._folder.batches(absent_is_empty=False)
+
+    def digest(self, batch: Batch) -> str:
+        """See ReadingsSource.digest."""
+        return self._folder.digest(batch)
+
+    def describe(self, batch: Batch) -> BatchDescription:
+        """Rows and columns of a batch, from its footer alone. Raises as `read`."""
+        return self._folder.describe(batch)
+
+    def read(self, batch: Batch) -> Iterator[ReadingsChunk]:
+        """See ReadingsSource.read.
+
+        An infinite value is missing, noted in a rejection of 0 rows. In the long layout rows
+        rejected are rows of the file, rows used are moments.
+        """
+        rejections: tuple[Rejection, ...] = ()
+        used = 0
+        for chunk in self._chunks(batch):
+            used += len(chunk.readings.time)
+            rejections += chunk.rejections
+            if used:
+                # Chunks without a usable row were held back until one with some came.
+                yield ReadingsChunk(chunk.readings, rejections)
+                rejections = ()
+        if not used:
+            reasons = "; ".join(dict.fromkeys(r.reason for r in rejections))
+            raise BadBatch(f"{batch.name}: none of its rows can be used: {reasons}")
+
+    def _chunks(self, batch: Batch) -> Iterator[ReadingsChunk]:
+        with self._folder.opened(batch) as file:
+            if file.metadata.num_rows == 0:
+                raise BadBatch(f"{batch.name}: needed rows, got a Parquet file with none")
+            if self._format.layout == "long":
+                plan = plan_long(batch.name, file.schema_arrow, self._format)
+                yield from read_long(file, plan, self._format, self._most_cells)
+            else:
+                plan = plan_wide(batch.name, file.schema_arrow, self._format)
+                yield from read_wide(file, plan, self._format, self._most_cells)

@@ -1,0 +1,70 @@
+"""Rows of a long file: whose, when, which tag, and whether the historian trusts the value."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from connectors.parquet.columns import Flags, Labels, count_refusals, read_labels, read_times
+from connectors.parquet.plan import Plan, ReadingsFormat
+from pm_app.records.readings import Int32, Int64, Rejection
+
+_GOOD_OPC_DA = range(192, 256)
+
+
+@dataclass(frozen=True, eq=False)
+class Keys:
+    """Asset, time and tag of each row of a record batch, and which rows are usable.
+
+    asset and tag index into their names, -1 where there is none; kept: shape (n_rows,).
+    """
+
+    assets: tuple[str, ...]
+    asset: Int32
+    time: Int64
+    tags: tuple[str, ...]
+    tag: Int32
+    kept: Flags
+    rejections: tuple[Rejection, ...]
+
+
+def read_keys(table: Any, plan: Plan, form: ReadingsFormat) -> Keys:
+    """Refused: a null asset, time or tag, and any quality that is not good."""
+    whose = Labels((str(form.default_asset),), np.zeros(table.num_rows, dtype=np.int32))
+    if plan.asset is not None:
+        whose = read_labels(table.column(plan.asset))
+    times = read_times(table.column(form.time), form.time, form.rules)
+    tags = read_labels(table.column(form.tag))
+    refused = [
+        (whose.index < 0, f"{form.asset} is null or empty"),
+        *times.refused,
+        (tags.index < 0, f"{form.tag} is null or empty"),
+    ]
+    if plan.quality is not None:
+        refused.append(_bad_quality(table.column(plan.quality), form.quality))
+    taken, rejections = count_refusals(refused)
+    return Keys(whose.names, whose.index, times.time, tags.names, tags.index, ~taken, rejections)
+
+
+def key_columns(plan: Plan, form: ReadingsFormat) -> list[str]:
+    """The columns that `read_keys` needs."""
+    keys = (plan.asset, form.time, form.tag, plan.quality)
+    return [column for column in keys if column is not None]
+
+
+def _bad_quality(column: Any, name: str) -> tuple[Flags, str]:
+    if pa.types.is_boolean(column.type):
+        column = column.cast(pa.string())
+    labels = read_labels(column)
+    good = np.array([*map(_is_good, labels.names), False])
+    bad = [text for text in labels.names if not _is_good(text)]
+    return ~good[labels.index], f"{name} is not good ({', '.join(bad[:3]) or 'null'})"
+
+
+def _is_good(text: str) -> bool:
+    """OPC DA codes from 192 up (Data Access 3.0, quality flags), "Good…", "true"."""
+    text = text.strip().casefold()
+    if text.lstrip("-").isdigit():
+        return int(text) in _GOOD_OPC_DA
+    return text.startswith("good") or text == "true"

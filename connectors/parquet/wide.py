@@ -1,0 +1,95 @@
+"""Wide files: one row a moment, one column a sensor."""
+
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from connectors.parquet.columns import (
+    Flags,
+    Labels,
+    Times,
+    count_refusals,
+    read_labels,
+    read_numbers,
+    read_times,
+)
+from connectors.parquet.plan import Plan, ReadingsFormat
+from pm_app.errors import BadBatch
+from pm_app.records.readings import Readings, ReadingsChunk, Rejection
+
+_ROW_DIGITS = 9
+
+
+def read_wide(file: Any, plan: Plan, form: ReadingsFormat, cells: int) -> Iterator[ReadingsChunk]:
+    """Chunks of at most `cells` values, in file order.
+
+    Raises BadBatch where a plain table without times repeats an asset.
+    """
+    if plan.time is None and plan.asset is not None:
+        _check_one_row_each(file, plan)
+    rows = max(1, cells // len(plan.sensors))
+    start = 0
+    for table in file.iter_batches(batch_size=rows, columns=plan.wide_columns):
+        yield _chunk(table, plan, form, start)
+        start += table.num_rows
+
+
+def _chunk(table: Any, plan: Plan, form: ReadingsFormat, start: int) -> ReadingsChunk:
+    labels = _labels(table, plan, form, start)
+    times = _times(table, plan, form)
+    unnamed = [(labels.index < 0, f"{form.asset} is null or empty")]
+    refused, rejections = count_refusals([*unnamed, *times.refused])
+    values = np.empty((len(plan.sensors), table.num_rows))
+    notes = []
+    for row, sensor in enumerate(plan.sensors):
+        values[row], infinite = read_numbers(table.column(sensor))
+        if infinite:
+            notes.append(
+                Rejection(0, f"{sensor} is infinite in {infinite} rows kept, taken as missing")
+            )
+    readings = Readings(labels.names, labels.index, times.time, plan.sensors, values)
+    if refused.any():
+        readings = keep_rows(readings, ~refused)
+    return ReadingsChunk(readings, (*rejections, *notes))
+
+
+def keep_rows(readings: Readings, kept: Flags) -> Readings:
+    """The same readings with only these rows, and only the assets they name."""
+    index = readings.asset[kept]
+    present = np.unique(index)
+    return Readings(
+        assets=tuple(readings.assets[i] for i in present.tolist()),
+        asset=np.searchsorted(present, index).astype(np.int32),
+        time=readings.time[kept],
+        sensors=readings.sensors,
+        values=readings.values[:, kept],
+    )
+
+
+def _labels(table: Any, plan: Plan, form: ReadingsFormat, start: int) -> Labels:
+    if plan.asset is not None:
+        return read_labels(table.column(plan.asset))
+    if form.default_asset is not None:
+        return Labels((form.default_asset,), np.zeros(table.num_rows, dtype=np.int32))
+    stem = PurePosixPath(plan.name).with_suffix("")
+    rows = range(start, start + table.num_rows)
+    names = tuple(f"{stem}:{row:0{_ROW_DIGITS}d}" for row in rows)
+    return Labels(names, np.arange(table.num_rows, dtype=np.int32))
+
+
+def _times(table: Any, plan: Plan, form: ReadingsFormat) -> Times:
+    if plan.time is None:
+        return Times(np.zeros(table.num_rows, dtype=np.int64), ())
+    return read_times(table.column(plan.time), form.time, form.rules)
+
+
+def _check_one_row_each(file: Any, plan: Plan) -> None:
+    assets = file.read(columns=[plan.asset]).column(0)
+    counts = assets.value_counts()
+    for entry in counts.filter(np.asarray(counts.field("counts")) > 1)[:1]:
+        raise BadBatch(
+            f"{plan.name}: column {plan.asset!r} holds {entry['values'].as_py()!r} "
+            f"{entry['counts'].as_py()} times; needed each once in a table without times"
+        )

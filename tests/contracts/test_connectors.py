@@ -1,0 +1,224 @@
+"""What every source of batches must do, run over all of them; every connector is listed."""
+
+import hashlib
+import os
+import pkgutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pyarrow import fs
+
+import connectors
+from connectors.parquet import ParquetEvents, ParquetReadings
+from connectors.parquet.files import Folder
+from pm_app.errors import BadBatch, SourceUnavailable
+from pm_app.records.readings import Batch
+
+Source = ParquetReadings | ParquetEvents
+
+SOURCES: dict[str, Callable[[str], Source]] = {
+    "parquet readings, wide": ParquetReadings,
+    "parquet readings, long": lambda uri: ParquetReadings(uri, layout="long"),
+    "parquet events": ParquetEvents,
+}
+# Connectors that are no source of batches; each has tests of its own.
+OTHERS: dict[str, str] = {}
+
+every_source = pytest.mark.parametrize("make", SOURCES.values(), ids=SOURCES.keys())
+
+
+def test_every_connector_is_listed_here() -> None:
+    listed = {name.split()[0] for name in SOURCES} | set(OTHERS)
+
+    assert {module.name for module in pkgutil.iter_modules(connectors.__path__)} == listed
+
+
+def deliver(folder: Path, name: str, rows: int = 20) -> bytes:
+    """A file that every source can read."""
+    times = pa.array(np.arange(rows) * 10**9).cast(pa.timestamp("ns", "UTC"))
+    columns = {
+        "asset_id": ["p"] * rows,
+        "timestamp": times,
+        "tag": ["x"] * rows,
+        "value": np.arange(rows) / 2,
+        "kind": ["failure"] * rows,
+    }
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table(columns), path)
+    return path.read_bytes()
+
+
+def drain(source: Source, batch: Batch) -> int:
+    """Rows used."""
+    if isinstance(source, ParquetEvents):
+        return len(source.read(batch)[0].time)
+    return sum(len(chunk.readings.time) for chunk in source.read(batch))
+
+
+@every_source
+def test_batches_come_in_ascending_order_of_name_from_all_folders(
+    tmp_path: Path, make: Callable[[str], Source]
+) -> None:
+    names = ["b.parquet", "a/z.parquet", "a.parquet", "2024/06/x.parquet", "Z.parquet"]
+    for name in names:
+        deliver(tmp_path, name)
+
+    listed = [batch.name for batch in make(str(tmp_path)).list()]
+
+    assert listed == sorted(names)
+
+
+@every_source
+@pytest.mark.parametrize(
+    "name",
+    [
+        ".a.parquet",
+        "_a.parquet",
+        "_temporary/a.parquet",
+        ".hidden/b/a.parquet",
+        "a.parquet.tmp",
+        "a.parquet.part",
+        "a.tmp.parquet",
+        "a.csv",
+    ],
+)
+def test_hidden_and_unfinished_files_are_passed_over(
+    tmp_path: Path, make: Callable[[str], Source], name: str
+) -> None:
+    deliver(tmp_path, "whole.parquet")
+    deliver(tmp_path, name)
+
+    assert [batch.name for batch in make(str(tmp_path)).list()] == ["whole.parquet"]
+
+
+@every_source
+def test_a_batch_carries_size_and_time_stamp_without_being_opened(
+    tmp_path: Path, make: Callable[[str], Source]
+) -> None:
+    (tmp_path / "a.parquet").write_bytes(b"not Parquet")
+    os.utime(tmp_path / "a.parquet", ns=(5, 1_700_000_000_000_000_123))
+
+    assert list(make(str(tmp_path)).list()) == [Batch("a.parquet", 11, 1_700_000_000_000_000_123)]
+
+
+@every_source
+def test_the_digest_is_that_of_the_content_whatever_the_name(
+    tmp_path: Path, make: Callable[[str], Source]
+) -> None:
+    content = deliver(tmp_path, "a.parquet")
+    deliver(tmp_path, "b/c.parquet")
+    source = make(str(tmp_path))
+
+    assert {source.digest(b) for b in source.list()} == {hashlib.sha256(content).hexdigest()}
+
+
+@every_source
+def test_all_rows_of_a_good_file_are_used(tmp_path: Path, make: Callable[[str], Source]) -> None:
+    deliver(tmp_path, "a.parquet", rows=33)
+    source = make(str(tmp_path))
+
+    assert drain(source, next(source.list())) == 33
+
+
+@every_source
+def test_a_damaged_file_is_a_bad_batch_that_names_it(
+    tmp_path: Path, make: Callable[[str], Source]
+) -> None:
+    content = deliver(tmp_path, "a.parquet")
+    (tmp_path / "a.parquet").write_bytes(content[:-40])
+    source = make(str(tmp_path))
+
+    with pytest.raises(BadBatch, match="a.parquet"):
+        drain(source, next(source.list()))
+
+
+class FailingStorage(fs.FileSystemHandler):  # type: ignore[misc]  # pyarrow ships no types
+    """A local folder whose files answer `healthy` calls and then fail, as a network does."""
+
+    def __init__(self, healthy: int) -> None:
+        self.healthy = healthy
+        self.local = fs.LocalFileSystem()
+
+    def _file(self, path: str) -> Any:
+        storage = self
+
+        class Stream:
+            def __init__(self) -> None:
+                self.file = storage.local.open_input_file(path)
+                self.closed = False
+
+            def read(self, size: int = -1) -> bytes:
+                storage.healthy -= 1
+                if storage.healthy < 0:
+                    raise OSError("AWS Error NETWORK_CONNECTION: connection reset")
+                return bytes(self.file.read(None if size < 0 else size))
+
+            def seek(self, offset: int, whence: int = 0) -> int:
+                return int(self.file.seek(offset, whence))
+
+            def tell(self) -> int:
+                return int(self.file.tell())
+
+            def close(self) -> None:
+                self.closed = True
+                self.file.close()
+
+            def readable(self) -> bool:
+                return True
+
+            def seekable(self) -> bool:
+                return True
+
+            def writable(self) -> bool:
+                return False
+
+            def flush(self) -> None:
+                pass
+
+        return pa.PythonFile(Stream(), mode="r")
+
+    def open_input_file(self, path: str) -> Any:
+        return self._file(path)
+
+    def open_input_stream(self, path: str) -> Any:
+        return self._file(path)
+
+    def get_file_info(self, paths: list[str]) -> Any:
+        return self.local.get_file_info(paths)
+
+    def get_file_info_selector(self, selector: Any) -> Any:
+        return self.local.get_file_info(selector)
+
+    def get_type_name(self) -> str:
+        return "failing"
+
+    def _refuse(self, *_: object) -> None:
+        raise NotImplementedError
+
+    normalize_path = create_dir = delete_dir = delete_dir_contents = _refuse
+    delete_root_dir_contents = delete_file = move = copy_file = _refuse
+    open_output_stream = open_append_stream = _refuse
+
+
+@every_source
+@pytest.mark.parametrize("healthy", range(2))
+def test_storage_that_fails_while_reading_is_unavailable_and_the_batch_not_bad(
+    tmp_path: Path, make: Callable[[str], Source], healthy: int
+) -> None:
+    deliver(tmp_path, "a.parquet", rows=50_000)  # too large to come along with its footer
+    source = make(str(tmp_path))
+    batch = next(source.list())
+    storage = FailingStorage(healthy)
+    source._folder = Folder(fs.PyFileSystem(storage), str(tmp_path))
+
+    with pytest.raises(SourceUnavailable, match="a.parquet: cannot be .*connection reset"):
+        drain(source, batch)
+
+    storage.healthy = 10**6
+    assert drain(source, batch) == 50_000

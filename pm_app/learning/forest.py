@@ -1,0 +1,186 @@
+"""A quick forest on resampled rows, and what it loses when features are permuted."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.ensemble import ExtraTreesRegressor
+
+from pm_app.learning.precision import average_precision
+from pm_app.records.readings import Float64, Int32
+
+TREES = 30
+LEAF_ROWS = 5
+# Features tried at a split: this share of them, but not so few that a small table is
+# learned blindly.
+SHARE_TRIED = 0.2
+LEAST_TRIED = 8
+# More rows than these make the ranking no surer, only later.
+ROWS_PER_TREE = 3_000
+HELD_OUT_ROWS = 2_500
+REPEATS = 2
+# Deviations (in quartile widths) beyond which values are squeezed: random thresholds spread
+# over the range of a feature, and one wild reading would leave them nothing else to find.
+SQUEEZE = 3.0
+
+Rows = NDArray[np.intp]
+Columns = NDArray[np.intp]
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """What is to be learned from what, ready for any resampling.
+
+    values: float32, shape (n_rows, n_features), finite. targets: shape (n_rows, n_targets).
+    group: shape (n_rows,). train and held_out are rows of those; resampled groups of train
+    leave some out, and where `groups_part` says that groups know nothing of each other,
+    these are held out as well. ranks: targets are classes, scored by average precision.
+    """
+
+    values: NDArray[np.float32]
+    targets: Float64
+    group: Int32
+    train: Rows
+    held_out: Rows
+    groups_part: bool
+    ranks: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """One forest on one resampling, with the rows it never saw and how well it did there."""
+
+    forest: ExtraTreesRegressor
+    values: NDArray[np.float32]
+    targets: Float64
+    permutations: tuple[Rows, ...]
+    used: NDArray[np.bool_]
+    ranks: bool
+    score: float
+
+
+def fill_and_squeeze(
+    values: NDArray[np.float32], reference: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Values without gaps and without extremes, by the medians and quartiles of `reference`.
+
+    Missing becomes the median. Monotone in each feature, so trees see the same order.
+    """
+    lower, median, upper = _quartiles(reference)
+    spread = np.where(upper > lower, upper - lower, _deviation(reference))
+    spread = np.where(spread > 0, spread, 1.0)
+    scaled = (np.where(np.isfinite(values), values, median) - median) / spread
+    return (scaled / (1.0 + np.abs(scaled) / SQUEEZE)).astype(np.float32)
+
+
+def run_trial(problem: Problem, seed: np.random.SeedSequence) -> Trial | None:
+    """A forest on resampled groups of the train rows, scored on rows it did not see.
+
+    None where the held-out rows cannot be scored (no failure among them).
+    """
+    rng = np.random.default_rng(seed)
+    drawn, left_out = _resample(problem.group, problem.train, rng)
+    held, _ = _resample(problem.group, problem.held_out, rng)
+    seen = np.concatenate([held, left_out]) if problem.groups_part else held
+    seen = _thin(seen, problem, HELD_OUT_ROWS, rng)
+    if not len(seen) or not _can_score(problem.targets[seen]):
+        return None
+    forest = ExtraTreesRegressor(
+        n_estimators=TREES,
+        min_samples_leaf=LEAF_ROWS,
+        max_features=_features_tried(problem.values.shape[1]),
+        bootstrap=True,
+        max_samples=min(len(drawn), ROWS_PER_TREE),
+        random_state=int(rng.integers(2**31)),
+    )
+    forest.fit(problem.values[drawn], _flat(problem.targets[drawn]))
+    values, targets = problem.values[seen], problem.targets[seen]
+    score = _score(targets, forest.predict(values), problem.ranks)
+    permutations = tuple(rng.permutation(len(seen)) for _ in range(REPEATS))
+    used = _used_features(forest, values.shape[1])
+    return Trial(forest, values, targets, permutations, used, problem.ranks, score)
+
+
+def measure_drops(trial: Trial, sets: Sequence[Columns]) -> Float64:
+    """Score lost when each set of columns is permuted together, shape (n_sets,).
+
+    The same permutations serve all sets, so their differences are paired. Exactly 0 for a
+    set that no tree looks at.
+    """
+    work = trial.values.copy()
+    drops = np.zeros(len(sets))
+    for at, columns in enumerate(sets):
+        if not trial.used[columns].any():
+            continue
+        scores = []
+        for permutation in trial.permutations:
+            work[:, columns] = trial.values[permutation[:, None], columns]
+            scores.append(_score(trial.targets, trial.forest.predict(work), trial.ranks))
+        work[:, columns] = trial.values[:, columns]
+        drops[at] = trial.score - float(np.mean(scores))
+    return drops
+
+
+def _quartiles(values: NDArray[np.float32]) -> tuple[Float64, Float64, Float64]:
+    finite = np.where(np.isfinite(values), values, np.nan)
+    empty = np.isnan(finite).all(axis=0)
+    finite[:, empty] = 0.0
+    lower, median, upper = np.nanquantile(finite, [0.25, 0.5, 0.75], axis=0)
+    return lower, median, upper
+
+
+def _deviation(values: NDArray[np.float32]) -> Float64:
+    known = np.isfinite(values)
+    count = np.maximum(known.sum(axis=0), 1)
+    filled = np.where(known, values, 0.0).astype(np.float64)
+    mean = filled.sum(axis=0) / count
+    deviation: Float64 = np.sqrt((np.where(known, filled - mean, 0.0) ** 2).sum(axis=0) / count)
+    return deviation
+
+
+def _resample(group: Int32, rows: Rows, rng: np.random.Generator) -> tuple[Rows, Rows]:
+    """Rows of groups drawn with replacement, and rows of the groups never drawn."""
+    _, own = np.unique(group[rows], return_inverse=True)
+    count = int(own.max()) + 1 if len(own) else 0
+    times = np.bincount(rng.integers(count, size=count), minlength=count) if count else own
+    return np.repeat(rows, times[own]), rows[times[own] == 0]
+
+
+def _thin(rows: Rows, problem: Problem, most: int, rng: np.random.Generator) -> Rows:
+    """At most so many rows; of a rare class as many as possible, up to half."""
+    if len(rows) <= most:
+        return rows
+    rare = problem.targets[rows].max(axis=1) > 0 if problem.ranks else np.zeros(len(rows), bool)
+    kept = rng.permutation(rows[rare])[: most // 2]
+    others = rng.permutation(rows[~rare])[: most - len(kept)]
+    return np.sort(np.concatenate([kept, others]))
+
+
+def _features_tried(features: int) -> int:
+    return min(features, max(LEAST_TRIED, round(SHARE_TRIED * features)))
+
+
+def _can_score(targets: Float64) -> bool:
+    return bool((targets.min(axis=0) < targets.max(axis=0)).any())
+
+
+def _flat(targets: Float64) -> Float64:
+    return targets[:, 0] if targets.shape[1] == 1 else targets
+
+
+def _used_features(forest: ExtraTreesRegressor, count: int) -> NDArray[np.bool_]:
+    used = np.zeros(count, dtype=np.bool_)
+    for tree in forest.estimators_:
+        used[np.unique(tree.tree_.feature[tree.tree_.feature >= 0])] = True
+    return used
+
+
+def _score(targets: Float64, predicted: Float64, ranks: bool) -> float:
+    """Average precision, averaged over the targets with both classes; R² for numbers."""
+    outputs = predicted.reshape(len(targets), -1)
+    if not ranks:
+        error = ((targets - outputs) ** 2).sum()
+        return float(1.0 - error / ((targets - targets.mean(axis=0)) ** 2).sum())
+    both = np.flatnonzero(targets.min(axis=0) < targets.max(axis=0))
+    return float(np.mean([average_precision(targets[:, k], outputs[:, k])[0] for k in both]))

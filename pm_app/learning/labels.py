@@ -1,0 +1,201 @@
+"""What each row of a frame is to be taught: time to failure, or the value of a column."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from pm_app.errors import BadSettings, NotEnoughData
+from pm_app.records.features import Frame
+from pm_app.records.labels import Flags, Labels
+from pm_app.records.readings import Events, Float64, Int32, Int64
+from pm_app.times import HOUR_NS
+
+_NEVER = np.iinfo(np.int64).max
+
+
+def life_labels(frame: Frame, events: Events, *, known_until: int | None) -> Labels:
+    """Hours from each cutoff to the asset's next failure, censored where none is known.
+
+    Only events up to `known_until` (nanoseconds UTC, None for no bound) exist. An asset is
+    known to run until its newest cutoff in the frame, but not beyond `known_until`; rows
+    after that moment are unusable.
+
+    A failure stops the asset until its repair: the first maintenance at or after the failure
+    and before the next failure. Without one, a later failure shows that it was repaired at
+    once; without either it never runs again. Rows with failure <= cutoff <= repair are
+    unusable: a pane that ends at the failure is the failed pane (zero hours are no warning),
+    one that ends at the repair lies in the downtime. Unusable rows have NaN durations.
+
+    Example: a failure at 10:00, repaired at 12:00, hourly cutoffs. 09:00 has one hour left,
+    10:00 to 12:00 are unusable, 13:00 starts the next life.
+    """
+    failures, repairs = _stops(frame, events, known_until)
+    first_failure = np.searchsorted(failures[0], np.arange(len(frame.assets)))
+    passed = _count_until(failures, frame.asset, frame.cutoff)
+    # A sentinel behind the last failure keeps `passed` a valid index.
+    owner = np.append(failures[0], -1)
+    next_time = np.append(failures[1], _NEVER)
+    failed = owner[passed] == frame.asset
+    down = _in_downtime(owner, repairs, passed, frame)
+    end = np.where(failed, next_time[passed], _known_to_run(frame, known_until))
+    usable = ~down & (end >= frame.cutoff)
+    duration = np.where(usable, (end - frame.cutoff) / HOUR_NS, np.nan)
+    return Labels(
+        duration_hours=duration,
+        failed=failed & usable,
+        value=np.full(len(frame.cutoff), np.nan),
+        usable=usable,
+        life=_number_lives(frame.asset, passed - first_failure[frame.asset]),
+    )
+
+
+def column_labels(frame: Frame, values: NDArray[np.generic], *, column: str, task: str) -> Labels:
+    """The values of a label column, one per row of the frame; rows without one are unusable.
+
+    task "classification" takes exactly two distinct values and calls the first in order 0,
+    the second 1; "regression" takes finite numbers. All rows of an asset are one life.
+
+    Raises BadSettings when the column does not suit the task, NotEnoughData when it holds
+    no label, or the same one everywhere.
+    """
+    missing = np.asarray(pd.isna(values), dtype=np.bool_)
+    known = values[~missing]
+    if not len(known):
+        raise NotEnoughData(f"not enough data: column {column!r} holds no label")
+    encode = _encode_classes if task == "classification" else _encode_numbers
+    value = np.full(len(values), np.nan)
+    value[~missing] = encode(known, column)
+    return Labels(
+        duration_hours=np.full(len(values), np.nan),
+        failed=np.zeros(len(values), dtype=np.bool_),
+        value=value,
+        usable=~missing,
+        life=frame.asset.astype(np.int32),
+    )
+
+
+def count_failures(labels: Labels) -> int:
+    """Lives that end in a failure some usable row comes before; for a column, the rows of
+    the rarer class, or all labelled rows where it is no class."""
+    known = labels.value[labels.usable & np.isfinite(labels.value)]
+    if not len(known):
+        return len(np.unique(labels.life[labels.failed & labels.usable]))
+    classes, counts = np.unique(known, return_counts=True)
+    return int(counts.min()) if set(classes) == {0.0, 1.0} else len(known)
+
+
+def require_enough(labels: Labels, *, minimum_failures: int) -> None:
+    """Raises NotEnoughData when there are fewer failures to learn from than needed."""
+    failures = count_failures(labels)
+    if failures < minimum_failures:
+        noun = "failures" if np.isnan(labels.value).all() else "labelled examples"
+        raise NotEnoughData(f"not enough data: {failures} {noun}, {minimum_failures} needed")
+
+
+def _stops(
+    frame: Frame, events: Events, known_until: int | None
+) -> tuple[tuple[Int64, Int64], Int64]:
+    """(asset, time) of every failure, distinct and sorted, and the time each was repaired."""
+    number = {name: index for index, name in enumerate(frame.assets)}
+    asset = np.array([number.get(name, -1) for name in events.asset], dtype=np.int64)
+    exists = (asset >= 0) & (events.time <= (_NEVER if known_until is None else known_until))
+    failures = _distinct(asset, events.time, exists & (events.kind == "failure"))
+    repairs = _distinct(asset, events.time, exists & (events.kind == "maintenance"))
+    return failures, _repair_times(failures, repairs)
+
+
+def _distinct(asset: Int64, time: Int64, chosen: Flags) -> tuple[Int64, Int64]:
+    pairs = np.unique(np.column_stack([asset[chosen], time[chosen]]), axis=0)
+    return pairs[:, 0], pairs[:, 1]
+
+
+def _repair_times(failures: tuple[Int64, Int64], repairs: tuple[Int64, Int64]) -> Int64:
+    asset, time = failures
+    next_same = np.append(asset[1:] == asset[:-1], False)[: len(asset)]
+    next_failure = np.where(next_same, np.append(time[1:], _NEVER)[: len(time)], _NEVER)
+    at = _count_until(repairs, asset, time - 1)
+    repair_asset, repair_time = np.append(repairs[0], -1)[at], np.append(repairs[1], 0)[at]
+    repaired = (repair_asset == asset) & (repair_time < next_failure)
+    return np.where(repaired, repair_time, np.where(next_same, time, _NEVER))
+
+
+def _count_until(
+    known: tuple[Int64, Int64], asset: NDArray[np.integer], time: Int64
+) -> NDArray[np.intp]:
+    """How many of the sorted (asset, time) pairs come before or at each given pair."""
+    # Nanoseconds times assets overflow 64 bits; ranks among all times do not.
+    moments = np.unique(np.concatenate([known[1], time]))
+    stride = len(moments) + 1
+
+    def key(owner: NDArray[np.integer], moment: Int64) -> Int64:
+        return owner.astype(np.int64) * stride + np.searchsorted(moments, moment)
+
+    return np.searchsorted(key(*known), key(asset, time), side="right")
+
+
+def _in_downtime(owner: Int64, repairs: Int64, passed: NDArray[np.intp], frame: Frame) -> Flags:
+    latest = passed - 1
+    has_failed = (latest >= 0) & (owner[latest] == frame.asset)
+    repair = np.append(repairs, _NEVER)[latest]
+    return np.asarray(has_failed & (frame.cutoff <= repair))
+
+
+def _known_to_run(frame: Frame, known_until: int | None) -> Int64:
+    newest = np.full(len(frame.assets), np.iinfo(np.int64).min)
+    np.maximum.at(newest, frame.asset, frame.cutoff)
+    end: Int64 = newest[frame.asset]
+    return end if known_until is None else np.minimum(end, known_until)
+
+
+def _number_lives(asset: Int32, life_of_asset: NDArray[np.integer]) -> Int32:
+    pairs = np.column_stack([asset, life_of_asset]).astype(np.int64)
+    _, number = np.unique(pairs, axis=0, return_inverse=True)
+    return number.reshape(-1).astype(np.int32)
+
+
+def _encode_classes(known: NDArray[np.generic], column: str) -> Float64:
+    classes, codes = _classes(known, column)
+    if len(classes) == 1:
+        raise NotEnoughData(
+            f"not enough data: column {column!r} is {classes[0]!r} in every row, "
+            "both classes are needed"
+        )
+    if len(classes) > 2:
+        raise BadSettings(
+            f"target.column {column!r} must hold exactly two distinct values for "
+            f"classification, got {len(classes)}: {_shorten(classes)}"
+        )
+    return codes.astype(np.float64)
+
+
+def _classes(known: NDArray[np.generic], column: str) -> tuple[list[object], NDArray[np.intp]]:
+    try:
+        classes, codes = np.unique(known, return_inverse=True)
+    except TypeError as error:
+        kinds = sorted({type(value).__name__ for value in known.tolist()})
+        raise BadSettings(
+            f"target.column {column!r} must hold values of one kind, got {kinds}"
+        ) from error
+    return classes.tolist(), codes
+
+
+def _encode_numbers(known: NDArray[np.generic], column: str) -> Float64:
+    try:
+        numbers = known.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise BadSettings(
+            f"target.column {column!r} must hold numbers for regression, "
+            f"got {_shorten(dict.fromkeys(known.tolist()))}"
+        ) from error
+    if not np.isfinite(numbers).all():
+        raise BadSettings(f"target.column {column!r} must hold finite numbers, got infinity")
+    if numbers.min() == numbers.max():
+        raise NotEnoughData(f"not enough data: column {column!r} is {numbers[0]} in every row")
+    return numbers
+
+
+def _shorten(values: Iterable[object]) -> str:
+    shown = list(values)
+    return repr(shown[:5])[:-1] + (", …]" if len(shown) > 5 else "]")

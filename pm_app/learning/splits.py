@@ -1,0 +1,334 @@
+"""Which rows teach, choose, calibrate and judge, so that none of them knows the other's end."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pm_app.errors import NotEnoughData
+from pm_app.records.features import Frame
+from pm_app.records.labels import Flags, Labels, Split
+from pm_app.records.readings import Float64, Int32, Int64
+from pm_app.times import HOUR_NS
+
+PARTS = ("train", "validation", "calibration", "test")
+SHARES = (0.60, 0.12, 0.13, 0.15)
+MINIMUM_PER_PART = 1
+# With fewer assets a part would be one machine, and its quirks the verdict.
+MINIMUM_ASSETS = 8
+# Below this spread of starts, as a share of the median life, the newest to end is merely
+# the longest-lived, and a test on it would be a test on unusual machines.
+SPREAD_OF_STARTS = 0.1
+TIME_BLOCKS = 40
+
+Rows = NDArray[np.intp]
+
+
+def split_rows(frame: Frame, labels: Labels, *, horizon_hours: float, seed: int) -> Split:
+    """The split that suits the target: lives by `split_lives`, columns by `split_column`."""
+    if np.isfinite(labels.value).any():
+        return split_column(frame, labels, seed=seed)
+    return split_lives(frame, labels, horizon_hours=horizon_hours, seed=seed)
+
+
+def split_lives(frame: Frame, labels: Labels, *, horizon_hours: float, seed: int) -> Split:
+    """Parts that each hold failures and rows known to outlive the horizon.
+
+    By asset where a fleet runs to failure: most assets that failed are gone, and there are
+    enough of them. The newest to end are the test, the others are dealt at random, spread
+    evenly over life lengths; failed and running assets are dealt apart, so each part has its
+    share of both.
+
+    By time otherwise: test newest, before it calibration, validation, train. Rows less than
+    one horizon before the next part are left out, so no label window reaches into it; labels
+    longer than the horizon still do until `censor_at_parts` cuts them.
+
+    group is the asset, or one horizon of one life counted back from its end, so that the
+    warning before a failure is one group. Only usable rows are in a part.
+    Raises NotEnoughData with figures when some part would be without failures.
+    """
+    positive = labels.fails_within(horizon_hours)
+    classes = _Classes(
+        positive == 1.0,
+        positive == 0.0,
+        (f"that fail within {horizon_hours:g} h", f"known to outlive {horizon_hours:g} h"),
+    )
+    rng = np.random.default_rng(seed)
+    if _runs_to_failure(frame, labels):
+        return _by_asset(frame, labels.usable, _fates(frame, labels), classes, rng)
+    group = _horizon_blocks(labels, horizon_hours)
+    purge = round(horizon_hours * HOUR_NS)
+    return _by_time(frame.cutoff, labels.usable, classes, group, purge_ns=purge)
+
+
+def split_column(frame: Frame, labels: Labels, *, seed: int) -> Split:
+    """Parts for a given column, along the axis the table has.
+
+    By asset where there are enough assets with several rows; by time, test newest, where rows
+    differ in time (a run of equal labels is never cut: what lasts several rows would leak);
+    else at random by row, spread evenly over the label. group is the asset, a block of time,
+    or the row. Raises NotEnoughData when some part would hold only one class.
+    """
+    rng = np.random.default_rng(seed)
+    usable, value = labels.usable, labels.value
+    classes = _column_classes(usable, value)
+    assets = np.unique(frame.asset[usable])
+    timed = len(np.unique(frame.cutoff[usable])) > 1
+    if len(assets) >= MINIMUM_ASSETS and usable.sum() >= 2 * len(assets):
+        return _by_asset(frame, usable, _asset_levels(frame, labels), classes, rng)
+    if timed and len(assets) < usable.sum():
+        lasting = usable & (value == 1.0) & (len(np.unique(value[usable])) == 2)
+        group = _runs_in_blocks(frame.cutoff, lasting)
+        return _by_time(frame.cutoff, usable, classes, group, purge_ns=0)
+    part = np.full(len(usable), -1)
+    rows = np.flatnonzero(usable)
+    part[rows] = _deal(value[rows], np.zeros(len(rows)), SHARES, rng)
+    number = np.arange(len(usable), dtype=np.int32)
+    return _make_split(part, number, classes, "by row: the table has no assets and no time")
+
+
+def censor_at_parts(frame: Frame, labels: Labels, split: Split) -> Labels:
+    """Life labels in which each row knows only what was known when its part ended.
+
+    In a split by time, a life that goes on in a later part is censored where that part
+    begins. Windows up to the horizon of the split keep their label: the purge saw to that.
+    A split by asset comes back unchanged, and so do column labels.
+    """
+    parts = [getattr(split, name) for name in PARTS]
+    starts = [frame.cutoff[rows].min() for rows in parts]
+    ends = [frame.cutoff[rows].max() for rows in parts]
+    if any(end >= start for end, start in zip(ends[:-1], starts[1:], strict=True)):
+        return labels
+    duration, failed = labels.duration_hours.copy(), labels.failed.copy()
+    for rows, start in zip(parts[:-1], starts[1:], strict=True):
+        known = (start - frame.cutoff[rows]) / HOUR_NS
+        beyond = labels.duration_hours[rows] > known
+        duration[rows] = np.where(beyond, known, labels.duration_hours[rows])
+        failed[rows] &= ~beyond
+    return replace(labels, duration_hours=duration, failed=failed)
+
+
+@dataclass(frozen=True, eq=False)
+class _Classes:
+    """Rows of either class, and words for them; every part needs at least one of both."""
+
+    positive: Flags
+    negative: Flags
+    words: tuple[str, str]
+
+
+def _column_classes(usable: Flags, value: Float64) -> _Classes:
+    known = value[usable]
+    if set(np.unique(known)) <= {0.0, 1.0}:
+        words = ("of the second class", "of the first class")
+        return _Classes(usable & (value == 1.0), usable & (value == 0.0), words)
+    above = usable & (value > np.median(known))
+    return _Classes(above, usable & ~above, ("above the median", "up to the median"))
+
+
+def _runs_to_failure(frame: Frame, labels: Labels) -> bool:
+    """Whether most assets that failed never ran again, and enough did."""
+    failing, ended = _fail_times(frame, labels)
+    if len(failing) < MINIMUM_ASSETS:
+        return False
+    newest = np.full(len(frame.assets), np.iinfo(np.int64).min)
+    np.maximum.at(newest, frame.asset[labels.usable], frame.cutoff[labels.usable])
+    return bool(np.mean(newest[failing] < ended) > 0.5)
+
+
+def _fail_times(frame: Frame, labels: Labels) -> tuple[Rows, Int64]:
+    """Assets that failed, and when they first did."""
+    rows = np.flatnonzero(labels.failed & labels.usable)
+    end = frame.cutoff[rows] + np.round(labels.duration_hours[rows] * HOUR_NS).astype(np.int64)
+    first = np.full(len(frame.assets), np.iinfo(np.int64).max)
+    np.minimum.at(first, frame.asset[rows], end)
+    failing = np.unique(frame.asset[rows]).astype(np.intp)
+    return failing, first[failing]
+
+
+@dataclass(frozen=True, eq=False)
+class _Fates:
+    """Per asset that has rows: what it is dealt by (level), in which deck, and its age."""
+
+    assets: Rows
+    level: Float64
+    deck: NDArray[np.int64]
+    newness: Float64 | None
+
+
+def _fates(frame: Frame, labels: Labels) -> _Fates:
+    rows = np.flatnonzero(labels.usable)
+    assets = np.unique(frame.asset[rows]).astype(np.intp)
+    start = np.full(len(frame.assets), np.inf)
+    end = np.full(len(frame.assets), -np.inf)
+    np.minimum.at(start, frame.asset[rows], frame.cutoff[rows].astype(float))
+    np.maximum.at(end, frame.asset[rows], frame.cutoff[rows].astype(float))
+    failing, _ = _fail_times(frame, labels)
+    life = (end - start)[assets]
+    spread = np.subtract(*np.quantile(start[assets], [0.9, 0.1]))
+    tells = spread > SPREAD_OF_STARTS * np.median(life)
+    deck = np.isin(assets, failing).astype(np.int64)
+    return _Fates(assets, life, deck, end[assets] if tells else None)
+
+
+def _asset_levels(frame: Frame, labels: Labels) -> _Fates:
+    rows = np.flatnonzero(labels.usable)
+    total = np.bincount(frame.asset[rows], labels.value[rows], len(frame.assets))
+    count = np.bincount(frame.asset[rows], minlength=len(frame.assets))
+    assets = np.flatnonzero(count)
+    level = total[assets] / count[assets]
+    return _Fates(assets, level, np.zeros(len(assets), dtype=np.int64), None)
+
+
+def _by_asset(
+    frame: Frame, usable: Flags, fates: _Fates, classes: _Classes, rng: np.random.Generator
+) -> Split:
+    dealt = np.full(len(fates.assets), -1)
+    newness = np.zeros(len(fates.assets)) if fates.newness is None else fates.newness
+    for deck in np.unique(fates.deck):
+        mine = fates.deck == deck
+        dealt[mine] = _deal(fates.level[mine], newness[mine], SHARES, rng)
+    part_of_asset = np.full(len(frame.assets), -1)
+    part_of_asset[fates.assets] = dealt
+    part = np.where(usable, part_of_asset[frame.asset], -1)
+    order = "dealt at random" if fates.newness is None else "the newest to end"
+    counts = " / ".join(str(int(np.sum(dealt == number))) for number in range(len(PARTS)))
+    how = f"by asset: {counts} assets ({' / '.join(PARTS)}), test {order}"
+    return _make_split(part, frame.asset, classes, how)
+
+
+def _deal(
+    level: Float64, newness: Float64, shares: Sequence[float], rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """A part per item: the newest to the test, the others spread evenly over `level`.
+
+    Equal newness everywhere says nothing, and the test is dealt like the others.
+    """
+    count = len(level)
+    sizes = _sizes(count, shares)
+    part = np.full(count, -1, dtype=np.int64)
+    if count and newness.min() < newness.max():
+        order = np.lexsort([rng.random(count), newness])
+        part[order[count - sizes[-1] :]] = len(shares) - 1
+        sizes[-1] = 0
+    rest = np.flatnonzero(part < 0)
+    order = rest[np.lexsort([rng.random(len(rest)), level[rest]])]
+    part[order] = _spread_evenly(sizes, rng)
+    return part
+
+
+def _sizes(count: int, shares: Sequence[float]) -> list[int]:
+    """Items per part: none below one where there are enough, the first takes the rest."""
+    least = MINIMUM_PER_PART if count >= len(shares) else 0
+    rest = [max(least, round(count * share)) for share in shares[1:]]
+    return [count - sum(rest), *rest]
+
+
+def _spread_evenly(sizes: Sequence[int], rng: np.random.Generator) -> NDArray[np.int64]:
+    """Part numbers in a sequence where each part comes at even distances."""
+    places = [(np.arange(size) + rng.random()) / size for size in sizes if size]
+    numbers = [np.full(size, number) for number, size in enumerate(sizes) if size]
+    if not places:
+        return np.empty(0, dtype=np.int64)
+    order = np.argsort(np.concatenate(places), kind="stable")
+    return np.concatenate(numbers)[order].astype(np.int64)
+
+
+def _horizon_blocks(labels: Labels, horizon_hours: float) -> Int32:
+    duration = np.where(labels.usable, labels.duration_hours, 0.0)
+    block = np.maximum(np.ceil(duration / horizon_hours), 1).astype(np.int64)
+    return _number(np.column_stack([labels.life.astype(np.int64), block]))
+
+
+def _runs_in_blocks(cutoff: Int64, lasting: Flags) -> Int32:
+    """Blocks of consecutive rows, about `TIME_BLOCKS`, that cut no run of lasting rows."""
+    rank = np.empty(len(cutoff), dtype=np.int64)
+    order = np.argsort(cutoff, kind="stable")
+    rank[order] = np.arange(len(cutoff)) * TIME_BLOCKS // len(cutoff)
+    in_time = rank[order]
+    runs_on = np.append(False, lasting[order][1:] & lasting[order][:-1])
+    same_time = np.append(False, cutoff[order][1:] == cutoff[order][:-1])
+    # A row that continues a run takes the block of the row where the run began.
+    began = np.maximum.accumulate(np.where(runs_on | same_time, 0, np.arange(len(cutoff))))
+    block = np.empty(len(cutoff), dtype=np.int64)
+    block[order] = in_time[began]
+    return _number(block[:, None])
+
+
+def _number(keys: NDArray[np.int64]) -> Int32:
+    _, number = np.unique(keys, axis=0, return_inverse=True)
+    return number.reshape(-1).astype(np.int32)
+
+
+def _by_time(
+    cutoff: Int64, usable: Flags, classes: _Classes, group: Int32, *, purge_ns: int
+) -> Split:
+    """Consecutive parts; of several ways to place the borders, the first that serves."""
+    # Borders follow the rows, the failures, or both; then parts of more equal size.
+    ways = product((SHARES, (0.4, 0.2, 0.2, 0.2)), (0.5, 1.0, 0.0))
+    whole = group if not purge_ns else None
+    problem = ""
+    for shares, weight in ways:
+        borders = _borders(cutoff, usable, classes.positive, shares, weight)
+        part = _parts_between(cutoff, usable, borders, purge_ns, whole)
+        missing = _lacking(part, classes)
+        if not missing:
+            return _make_split(part, group, classes, _tell_time(purge_ns))
+        problem = problem or missing
+    raise NotEnoughData(problem)
+
+
+def _tell_time(purge_ns: int) -> str:
+    gap = f", {purge_ns / HOUR_NS:g} h left out between parts" if purge_ns else ", runs kept whole"
+    return f"by time: {' / '.join(PARTS)}, the test newest{gap}"
+
+
+def _borders(
+    cutoff: Int64, usable: Flags, positive: Flags, shares: Sequence[float], weight: float
+) -> Int64:
+    """First moments of the second to last part, where `weight` of the balance goes to the
+    positive rows and the rest to all rows."""
+    rows = np.flatnonzero(usable)
+    order = rows[np.argsort(cutoff[rows], kind="stable")]
+    if not len(order) or not positive.any():
+        return np.empty(0, dtype=np.int64)
+    found = np.cumsum(positive[order]) / positive.sum()
+    seen = np.arange(1, len(order) + 1) / len(order)
+    place = np.searchsorted(weight * found + (1 - weight) * seen, np.cumsum(shares)[:-1])
+    return cutoff[order[np.minimum(place, len(order) - 1)]]
+
+
+def _parts_between(
+    cutoff: Int64, usable: Flags, borders: Int64, purge_ns: int, whole: Int32 | None
+) -> NDArray[np.int64]:
+    part = np.searchsorted(borders, cutoff, side="right")
+    if whole is not None and len(part):
+        # A block goes where its first row goes.
+        first = np.full(whole.max() + 1, len(PARTS))
+        np.minimum.at(first, whole, part)
+        part = first[whole]
+    reaches = np.searchsorted(borders, cutoff + purge_ns, side="right") if purge_ns else part
+    return np.where(usable & (reaches <= part), part, -1)
+
+
+def _lacking(part: NDArray[np.int64], classes: _Classes) -> str:
+    """What keeps these parts from serving, "" when nothing does."""
+    positive = np.bincount(part[classes.positive & (part >= 0)], minlength=len(PARTS))
+    negative = np.bincount(part[classes.negative & (part >= 0)], minlength=len(PARTS))
+    for counts, words in zip((positive, negative), classes.words, strict=True):
+        if counts.min() < MINIMUM_PER_PART:
+            told = ", ".join(f"{n} in {name}" for n, name in zip(counts, PARTS, strict=True))
+            return f"not enough data: rows {words}: {told}; every part needs some"
+    return ""
+
+
+def _make_split(part: NDArray[np.int64], group: Int32, classes: _Classes, how: str) -> Split:
+    missing = _lacking(part, classes)
+    if missing:
+        raise NotEnoughData(missing)
+    train, validation, calibration, test = (
+        np.flatnonzero(part == number) for number in range(len(PARTS))
+    )
+    return Split(train, validation, calibration, test, group.astype(np.int32), how)

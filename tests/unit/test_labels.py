@@ -1,0 +1,202 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pm_app.errors import BadSettings, NotEnoughData
+from pm_app.learning.labels import column_labels, life_labels, require_enough
+from pm_app.records.features import Frame
+from pm_app.records.readings import Events, no_events, sort_events
+from pm_app.times import HOUR_NS
+
+START = 1_700_000_000 * 1_000_000_000
+
+
+def make_frame(cutoffs: dict[str, list[int]]) -> Frame:
+    """A frame of one feature with a row at each of these hours after the start."""
+    assets = tuple(sorted(cutoffs))
+    asset = [number for number, name in enumerate(assets) for _ in cutoffs[name]]
+    hours = [hour for name in assets for hour in sorted(cutoffs[name])]
+    return Frame(
+        assets=assets,
+        asset=np.array(asset, dtype=np.int32),
+        cutoff=START + np.array(hours, dtype=np.int64) * HOUR_NS,
+        features=("load.mean",),
+        sensor_of=("load",),
+        values=np.zeros((len(asset), 1), dtype=np.float32),
+    )
+
+
+def make_events(*rows: tuple[str, int, str]) -> Events:
+    if not rows:
+        return no_events()
+    asset, hour, kind = zip(*rows, strict=True)
+    return sort_events(
+        np.array(asset, dtype=object),
+        START + np.array(hour, dtype=np.int64) * HOUR_NS,
+        np.array(kind, dtype=object),
+        np.array([""] * len(rows), dtype=object),
+    )
+
+
+def label_slowly(
+    frame: Frame, rows: list[tuple[str, int, str]], known_until: int | None
+) -> list[tuple[float, bool, bool]]:
+    """(duration, failed, usable) per row, one row and one event at a time."""
+    result = []
+    for asset_number, cutoff in zip(frame.asset, frame.cutoff, strict=True):
+        name, now = frame.assets[asset_number], int((cutoff - START) // HOUR_NS)
+        bound = known_until if known_until is not None else 10**9
+        mine = [(hour, kind) for asset, hour, kind in rows if asset == name and hour <= bound]
+        failures = sorted({hour for hour, kind in mine if kind == "failure"})
+        repairs = sorted(hour for hour, kind in mine if kind == "maintenance")
+        down = False
+        for number, failure in enumerate(failures):
+            following = failures[number + 1] if number + 1 < len(failures) else None
+            limit = 10**9 if following is None else following
+            at_once = 10**9 if following is None else failure
+            back = next((r for r in repairs if failure <= r < limit), at_once)
+            down = down or failure <= now <= back
+        ahead = [failure for failure in failures if failure > now]
+        own = frame.cutoff[frame.asset == asset_number]
+        end = ahead[0] if ahead else min(int((own.max() - START) // HOUR_NS), bound)
+        usable = not down and end >= now
+        result.append((end - now if usable else np.nan, bool(ahead) and usable, usable))
+    return result
+
+
+hours = st.integers(0, 12)
+rows_of_events = st.lists(
+    st.tuples(
+        st.sampled_from(["a", "b", "elsewhere"]),
+        hours,
+        st.sampled_from(["failure", "maintenance", "error"]),
+    ),
+    max_size=8,
+)
+
+
+@given(
+    first=st.sets(hours, min_size=1),
+    second=st.sets(hours, min_size=1),
+    rows=rows_of_events,
+    known=st.none() | hours,
+)
+def test_labels_agree_with_a_plain_loop(first, second, rows, known):
+    frame = make_frame({"a": list(first), "b": list(second)})
+    until = None if known is None else START + known * HOUR_NS
+
+    labels = life_labels(frame, make_events(*rows), known_until=until)
+
+    duration, failed, usable = zip(*label_slowly(frame, rows, known), strict=True)
+    np.testing.assert_array_equal(labels.duration_hours, np.array(duration, dtype=float))
+    np.testing.assert_array_equal(labels.failed, failed)
+    np.testing.assert_array_equal(labels.usable, usable)
+
+
+@given(rows=rows_of_events, known=hours)
+def test_events_after_what_is_known_change_nothing(rows, known):
+    frame = make_frame({"a": list(range(10)), "b": list(range(5))})
+    past = [row for row in rows if row[1] <= known]
+
+    labels = life_labels(frame, make_events(*rows), known_until=START + known * HOUR_NS)
+
+    same = life_labels(frame, make_events(*past), known_until=START + known * HOUR_NS)
+    np.testing.assert_array_equal(labels.duration_hours, same.duration_hours)
+    np.testing.assert_array_equal(labels.failed, same.failed)
+
+
+def test_rows_between_failure_and_repair_belong_to_no_one():
+    frame = make_frame({"a": [9, 10, 11, 12, 13]})
+    events = make_events(("a", 10, "failure"), ("a", 12, "maintenance"))
+
+    labels = life_labels(frame, events, known_until=None)
+
+    assert labels.usable.tolist() == [True, False, False, False, True]
+    assert labels.duration_hours[[0, 4]].tolist() == [1.0, 0.0]
+    assert labels.life[0] != labels.life[4]
+
+
+def test_an_unrepaired_failure_followed_by_another_counts_as_repaired_at_once():
+    frame = make_frame({"a": [1, 2, 3, 4, 5]})
+
+    labels = life_labels(
+        frame, make_events(("a", 2, "failure"), ("a", 4, "failure")), known_until=None
+    )
+
+    assert labels.usable.tolist() == [True, False, True, False, False]
+    assert labels.failed.tolist() == [True, False, True, False, False]
+
+
+def test_what_is_not_known_to_fail_is_censored_not_negative():
+    labels = life_labels(make_frame({"a": [0, 10, 20]}), no_events(), known_until=None)
+
+    assert labels.duration_hours.tolist() == [20.0, 10.0, 0.0]
+    assert labels.fails_within(15.0).tolist()[0] == 0.0
+    assert np.isnan(labels.fails_within(15.0)[1:]).all()
+
+
+def test_rows_after_what_is_known_are_unusable():
+    labels = life_labels(
+        make_frame({"a": [0, 5, 10]}), no_events(), known_until=START + 5 * HOUR_NS
+    )
+
+    assert labels.usable.tolist() == [True, True, False]
+
+
+def test_too_few_failures_are_told_with_figures():
+    frame = make_frame({"a": [1, 2], "b": [1, 2], "c": [1, 2]})
+    events = make_events(("a", 3, "failure"), ("b", 3, "failure"), ("c", 0, "failure"))
+    labels = life_labels(frame, events, known_until=None)
+
+    require_enough(labels, minimum_failures=2)
+    with pytest.raises(NotEnoughData, match="not enough data: 2 failures, 10 needed"):
+        require_enough(labels, minimum_failures=10)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [["ok", "worn", None, "ok"], [3, 7, np.nan, 3], [False, True, None, False]],
+    ids=["text", "numbers", "flags"],
+)
+def test_two_classes_become_zero_and_one_in_order(values):
+    frame = make_frame({"a": [0, 1, 2, 3]})
+
+    labels = column_labels(
+        frame, np.array(values, dtype=object), column="state", task="classification"
+    )
+
+    np.testing.assert_array_equal(labels.value, [0.0, 1.0, np.nan, 0.0])
+    assert labels.usable.tolist() == [True, True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("values", "task", "error", "message"),
+    [
+        ([1, 2, 3], "classification", BadSettings, "two distinct values .* got 3"),
+        ([1, 1, 1], "classification", NotEnoughData, "is 1 in every row"),
+        ([None, None, None], "classification", NotEnoughData, "holds no label"),
+        ([1, "x", 2], "classification", BadSettings, "values of one kind"),
+        (["x", "y", "z"], "regression", BadSettings, "must hold numbers"),
+        ([1.0, np.inf, 2.0], "regression", BadSettings, "finite numbers"),
+        ([2.0, 2.0, None], "regression", NotEnoughData, "is 2.0 in every row"),
+    ],
+)
+def test_a_column_that_does_not_suit_its_task_is_refused(values, task, error, message):
+    with pytest.raises(error, match=message):
+        column_labels(
+            make_frame({"a": [0, 1, 2]}),
+            np.array(values, dtype=object),
+            column="wear",
+            task=task,
+        )
+
+
+def test_examples_of_a_column_are_counted_by_the_rarer_class():
+    frame = make_frame({"a": list(range(6))})
+    labels = column_labels(
+        frame, np.array([0, 0, 0, 0, 1, 1]), column="stop", task="classification"
+    )
+
+    with pytest.raises(NotEnoughData, match="2 labelled examples, 3 needed"):
+        require_enough(labels, minimum_failures=3)

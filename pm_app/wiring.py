@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from connectors.parquet import ParquetEvents, ParquetReadings
-
 from pm_app.event_history import EventHistory
 from pm_app.history import History
 from pm_app.jobs.site import Site

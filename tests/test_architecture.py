@@ -21,6 +21,8 @@ LAYERS = {
     "simulator": 3,
     "registry": 4,
     "history": 4,
+    "event_history": 4,
+    "state_lock": 4,
     "store": 4,
     "jobs": 5,
     "daemon": 6,
@@ -30,7 +32,14 @@ LAYERS = {
 }
 # Within a layer only these may see each other: settings and records are made of times,
 # learning's stages follow one another.
-SAME_LAYER = {("settings", "times"), ("records", "times"), ("demo", "wiring"), ("daemon", "wiring")}
+SAME_LAYER = {
+    ("survival", "records"),
+    ("scores", "records"),
+    ("settings", "times"),
+    ("records", "times"),
+    ("demo", "wiring"),
+    ("daemon", "wiring"),
+}
 ONLY_IN = {
     "tensorflow": "pm_app/learning/network",
     "keras": "pm_app/learning/network",

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import HOUR, START, random_readings
+from factories import HOUR, START, random_readings
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -4,7 +4,7 @@ from dataclasses import fields
 
 import numpy as np
 import pytest
-from conftest import HOUR, START, random_readings
+from factories import HOUR, START, random_readings
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

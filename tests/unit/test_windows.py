@@ -1,7 +1,7 @@
 """Windows against a plain loop over the readings they cover."""
 
 import numpy as np
-from conftest import HOUR, random_readings
+from factories import HOUR, random_readings
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

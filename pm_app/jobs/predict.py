@@ -38,9 +38,9 @@ def predict_spans(
     rows = site.store.ledger.ingested_batches("events")
     events = site.event_history.read([name for row in rows for name in row.segments])
     first_seen = first_seen_ns(site)
-    for assets in _groups(site, champion, spans):
-        panes = _load(site, champion, {name: spans[name] for name in assets})
-        wanted = _wanted(panes, spans)
+    for group in _groups(site, champion, spans):
+        panes = _load(site, champion, group)
+        wanted = _wanted(panes, group)
         if not wanted.any():
             continue
         if champion is None:
@@ -68,19 +68,22 @@ def predict_frame(frame: Frame, champion: Champion) -> Predictions:
 
 def _groups(
     site: Site, champion: Champion | None, spans: Mapping[str, Span]
-) -> Iterator[list[str]]:
-    """Assets in order, as many at a time as memory should hold with their windows."""
+) -> Iterator[dict[str, Span]]:
+    """Assets in order, as many at a time as memory should hold; long spans in pieces."""
     sensors = len(champion.card.spec.sensors) if champion else 1
     reach = _reach(site, champion)
-    group: list[str] = []
-    cells = 0
-    for name in sorted(spans):
-        size = (spans[name].last - spans[name].first + 1 + reach) * sensors
-        if group and cells + size > GROUP_CELLS:
-            yield group
-            group, cells = [], 0
-        group.append(name)
-        cells += size
+    most = max(GROUP_CELLS // sensors, 1)
+    group: dict[str, Span] = {}
+    panes = 0
+    for name, span in sorted(spans.items()):
+        for first in range(span.first, span.last + 1, most):
+            piece = Span(first, min(first + most - 1, span.last))
+            size = piece.last - piece.first + 1 + reach
+            if group and (panes + size > most or name in group):
+                yield group
+                group, panes = {}, 0
+            group[name] = piece
+            panes += size
     if group:
         yield group
 

@@ -1,0 +1,67 @@
+"""Versions, retrainings and importance as rows for people."""
+
+from typing import Any
+
+from pm_app.errors import TerminalError
+from pm_app.store.lineage import Lineage
+
+
+def model_rows(lineage: Lineage) -> list[dict[str, Any]]:
+    """One row a version, newest first; the one that scores is marked."""
+    champion = lineage.champion()
+    return [
+        {
+            "version": row.version,
+            "scores": "yes" if row.version == champion else "",
+            "created": row.created_at.isoformat(timespec="seconds"),
+            "strategy": row.strategy,
+            "parameters": row.parameters,
+            "failures": row.summary.get("failures"),
+            **_figures(row.summary.get("reports")),
+        }
+        for row in lineage.versions()
+    ]
+
+
+def retraining_rows(lineage: Lineage) -> list[dict[str, Any]]:
+    """One row a retraining, newest first."""
+    return [
+        {
+            "at": row.started_at.isoformat(timespec="seconds"),
+            "as_of": row.as_of.isoformat(timespec="seconds"),
+            "decision": row.decision,
+            "version": row.version,
+            "reason": row.reason,
+            "metrics": dict(row.metrics),
+        }
+        for row in lineage.retrainings()
+    ]
+
+
+def importance_rows(lineage: Lineage, version: int | None) -> list[dict[str, Any]]:
+    """One row a sensor of a version, most important first."""
+    rows = [] if version is None else lineage.importances(version)
+    if not rows:
+        raise TerminalError(
+            "no model yet: pm-app retrain makes the first"
+            if version is None
+            else f"there is no version {version}; pm-app models lists them"
+        )
+    return [
+        {
+            "rank": row.rank,
+            "sensor": row.sensor,
+            "share": f"{row.share:.1%}",
+            "+/-": f"{row.spread:.1%}",
+            "tier": row.tier,
+            "units": row.units,
+            "l1": f"{row.l1:.1e}",
+        }
+        for row in rows
+    ]
+
+
+def _figures(reports: Any) -> dict[str, str]:
+    """The first three held-out figures of the version itself."""
+    metrics = reports[0]["metrics"] if reports else {}
+    return {name: f"{value:.3f}" for name, value in list(metrics.items())[:3]}

@@ -1,0 +1,30 @@
+"""The past, scored again with the champion."""
+
+from datetime import datetime
+
+from pm_app.errors import NotEnoughData
+from pm_app.jobs.champion import load_champion
+from pm_app.jobs.ingest import ingest
+from pm_app.jobs.predict import Span, predict_spans
+from pm_app.jobs.site import Site, to_nanoseconds
+from pm_app.store import Committed
+
+
+def backfill(site: Site, *, first: datetime, last: datetime, now: datetime) -> Committed:
+    """Score every cutoff in [first, last) with the champion.
+
+    What was said of a cutoff before moves to the history. Raises NotEnoughData without a
+    champion.
+    """
+    champion = load_champion(site)
+    if champion is None:
+        raise NotEnoughData("no model yet: pm-app retrain makes the first")
+    ingest(site, now=now)
+    pane_ns = site.history.pane_ns
+    # A cutoff is the end of its pane.
+    low = -(-to_nanoseconds(first) // pane_ns) - 1
+    high = -(-to_nanoseconds(last) // pane_ns) - 2
+    spans = (
+        {name: Span(low, high) for name in site.store.ledger.first_seen()} if low <= high else {}
+    )
+    return site.store.scores.commit_predictions(predict_spans(site, champion, spans), scored_at=now)

@@ -1,0 +1,125 @@
+"""What the network is measured beside: a random forest, and a guess that looks at nothing."""
+
+import numpy as np
+from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+
+from pm_app.learning.calibration import event_truths
+from pm_app.learning.targets import Float32, Rows, known_lives
+from pm_app.records.features import Frame
+from pm_app.records.labels import Labels
+from pm_app.records.learning import Head
+from pm_app.records.readings import Float64
+from pm_app.scores import Scores
+
+# A forest grows with its rows but its ranking hardly does; this keeps it within seconds.
+_MOST_ROWS = 20_000
+_TREES = 150
+_LEAF_ROWS = 5
+
+
+def forest_scores(
+    frame: Frame,
+    labels: Labels,
+    head: Head,
+    *,
+    rows: Rows,
+    judged: Rows,
+    seed: int,
+    jobs: int = 2,
+) -> Scores:
+    """Scores of the `judged` rows by random forests fitted to `rows` (Breiman 2001).
+
+    One forest a horizon over rows whose outcome is known, one more for the life left.
+    Without intervals: low and high are NaN.
+    """
+    values, asked = frame.values, frame.values[judged]
+    rng = np.random.default_rng(seed)
+    if head.kind == "regression":
+        value = _regress(values, rows, labels.value[rows], asked, rng, jobs)
+        return _scores(np.full((len(judged), 1), np.nan), len(judged), value=value)
+    truths = event_truths(labels, rows, head)
+    risk = np.stack([_classify(values, rows, truth, asked, rng, jobs) for truth in truths.T], 1)
+    if head.kind == "classification":
+        return _scores(risk, len(judged))
+    lives, known = known_lives(labels, rows, head.edges_hours[-1])
+    return _scores(risk, len(judged), rul=_regress(values, rows[known], lives, asked, rng, jobs))
+
+
+def constant_scores(labels: Labels, head: Head, *, rows: Rows, judged: int) -> Scores:
+    """Scores of `judged` rows that are the same for all: shares and means among `rows`."""
+    ones = np.ones(judged)
+    if head.kind == "regression":
+        value = labels.value[rows]
+        low, high = np.quantile(value, (0.05, 0.95))
+        constant = _scores(np.full((judged, 1), np.nan), judged, value=ones * value.mean())
+        return Scores(constant.risk, constant.rul, ones * low, ones * high, constant.value)
+    truths = event_truths(labels, rows, head)
+    known = np.maximum(np.isfinite(truths).sum(axis=0), 1)
+    risk = ones[:, None] * np.nansum(truths, axis=0) / known
+    if head.kind == "classification":
+        return _scores(risk, judged)
+    lives, _ = known_lives(labels, rows, head.edges_hours[-1])
+    low, high = np.quantile(lives, (0.05, 0.95))
+    return Scores(risk, ones * lives.mean(), ones * low, ones * high, ones * np.nan)
+
+
+def _scores(
+    risk: Float64, count: int, *, rul: Float64 | None = None, value: Float64 | None = None
+) -> Scores:
+    nothing = np.full(count, np.nan)
+    return Scores(
+        risk,
+        nothing if rul is None else rul,
+        nothing,
+        nothing,
+        nothing if value is None else value,
+    )
+
+
+def _classify(
+    values: Float32,
+    rows: Rows,
+    truth: Float64,
+    asked: Float32,
+    rng: np.random.Generator,
+    jobs: int,
+) -> Float64:
+    usable = np.flatnonzero(np.isfinite(truth))
+    if len(np.unique(truth[usable])) < 2:
+        return np.full(len(asked), float(np.nanmean(truth)) if len(usable) else 0.0)
+    chosen = _some(usable, rng)
+    forest = RandomForestClassifier(
+        _TREES,
+        min_samples_leaf=_LEAF_ROWS,
+        n_jobs=jobs,
+        random_state=int(rng.integers(2**31)),
+    )
+    forest.fit(values[rows[chosen]], truth[chosen] > 0)
+    return np.asarray(forest.predict_proba(asked)[:, 1])
+
+
+def _regress(
+    values: Float32,
+    rows: Rows,
+    truth: Float64,
+    asked: Float32,
+    rng: np.random.Generator,
+    jobs: int,
+) -> Float64:
+    chosen = _some(np.arange(len(rows)), rng)
+    forest = RandomForestRegressor(
+        _TREES,
+        min_samples_leaf=_LEAF_ROWS,
+        # A third of the features is Breiman's rule; with many correlated ones fewer do.
+        max_features=0.1 if values.shape[1] > 100 else 1 / 3,
+        n_jobs=jobs,
+        random_state=int(rng.integers(2**31)),
+    )
+    forest.fit(values[rows[chosen]], truth[chosen])
+    return np.asarray(forest.predict(asked))
+
+
+def _some(places: Rows, rng: np.random.Generator) -> Rows:
+    if len(places) <= _MOST_ROWS:
+        return places
+    return np.sort(rng.choice(places, _MOST_ROWS, replace=False))

@@ -1,0 +1,115 @@
+"""Raw outputs against held-out truth: what correction makes them honest."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+from pm_app.learning.targets import Rows, known_lives
+from pm_app.records.labels import Labels
+from pm_app.records.learning import Calibration, Head
+from pm_app.records.readings import Float64, Int32
+from pm_app.scores import INTERVAL, Curves, life_quantile, logit, raw_risk
+
+# Fewer failing rows, or rows of fewer lives, say nothing about a slope.
+FEWEST_ROWS = 20
+FEWEST_GROUPS = 4
+_FOLDS = 5
+_SLOPES = (0.1, 10.0)
+
+
+def calibrate(
+    output: Curves, labels: Labels, rows: Rows, head: Head, *, group: Int32
+) -> Calibration:
+    """The calibration of outputs (n_rows, outputs) of these rows.
+
+    Risks: Platt scaling a horizon (Platt 1999), kept only where it lowers the log loss on
+    groups it was not fitted to. Life left, or a regressed value: margins that make the 5 %
+    and 95 % quantiles hold (conformalised quantiles, Romano, Patterson & Candès 2019).
+    group: (n_rows,), the unit that is held out together.
+    """
+    if head.kind == "regression":
+        low, high = _margins(output[:, 0], output[:, 0], labels.value[rows])
+        return Calibration((1.0,), (0.0,), low, high)
+    truths = event_truths(labels, rows, head)
+    risks = raw_risk(output, head)
+    lines = [
+        _platt_if_better(logit(risks[:, at]), truths[:, at], group) for at in range(risks.shape[1])
+    ]
+    low, high = 0.0, 0.0
+    if head.kind == "hazard":
+        lives, known = known_lives(labels, rows, head.edges_hours[-1])
+        bounds = [life_quantile(output[known], head.edges_hours, level) for level in INTERVAL]
+        low, high = _margins(bounds[0], bounds[1], lives)
+    slopes, intercepts = zip(*lines, strict=True)
+    return Calibration(slopes, intercepts, low, high)
+
+
+def no_calibration(head: Head) -> Calibration:
+    """The calibration that changes nothing."""
+    count = len(head.horizons_hours)
+    return Calibration((1.0,) * count, (0.0,) * count, 0.0, 0.0)
+
+
+def event_truths(labels: Labels, rows: Rows, head: Head) -> Float64:
+    """1.0, 0.0 or NaN where unknown, per row and horizon: (n_rows, n_horizons)."""
+    if head.kind == "hazard":
+        columns = [labels.fails_within(horizon)[rows] for horizon in head.horizons_hours]
+        return np.stack(columns, axis=1)
+    return labels.value[rows][:, None]
+
+
+def platt(score: Float64, truth: Float64) -> tuple[float, float]:
+    """Slope (positive) and intercept of sigmoid(slope * score + intercept), maximum likelihood.
+
+    Truth is softened as Platt (1999) does, so that separable data give finite slopes.
+    """
+    positives = float(truth.sum())
+    negatives = len(truth) - positives
+    soft = np.where(truth > 0, (positives + 1) / (positives + 2), 1 / (negatives + 2))
+
+    def loss(line: Float64) -> tuple[float, Float64]:
+        at = line[0] * score + line[1]
+        apart = 0.5 * (1.0 + np.tanh(0.5 * at)) - soft
+        gradient = np.array([np.mean(apart * score), np.mean(apart)])
+        return float(np.mean(np.logaddexp(0.0, at) - soft * at)), gradient
+
+    bounds = [_SLOPES, (None, None)]
+    found = minimize(loss, np.array([1.0, 0.0]), jac=True, method="L-BFGS-B", bounds=bounds)
+    return float(found.x[0]), float(found.x[1])
+
+
+def _platt_if_better(score: Float64, truth: Float64, group: Int32) -> tuple[float, float]:
+    known = np.isfinite(truth)
+    score, truth, group = score[known], truth[known], group[known]
+    failing = truth > 0
+    rows = min(int(failing.sum()), int((~failing).sum()))
+    names = np.unique(group)
+    if rows < FEWEST_ROWS or len(np.unique(group[failing])) < FEWEST_GROUPS:
+        return 1.0, 0.0
+    fold = np.searchsorted(names, group) % _FOLDS
+    held_out = np.empty(len(score))
+    for part in range(_FOLDS):
+        here = fold == part
+        if not failing[~here].any():
+            return 1.0, 0.0
+        slope, intercept = platt(score[~here], truth[~here])
+        held_out[here] = slope * score[here] + intercept
+    if _log_loss(held_out, truth) >= _log_loss(score, truth):
+        return 1.0, 0.0
+    return platt(score, truth)
+
+
+def _log_loss(score: Float64, truth: Float64) -> float:
+    return float(np.mean(np.logaddexp(0.0, score) - truth * score))
+
+
+def _margins(
+    low: NDArray[np.floating], high: NDArray[np.floating], truth: Float64
+) -> tuple[float, float]:
+    """How far each bound must move for its share of the truth to lie beyond it."""
+    if not len(truth):
+        return 0.0, 0.0
+    level = min(1.0, (1.0 - INTERVAL[0]) * (1.0 + 1.0 / len(truth)))
+    too_high = np.quantile(np.asarray(low, dtype=float) - truth, level, method="higher")
+    too_low = np.quantile(truth - np.asarray(high, dtype=float), level, method="higher")
+    return float(too_high), float(too_low)

@@ -1,0 +1,97 @@
+"""From an allocation to a network."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from pm_app.learning.network.layers import Answer, Columns, EnsembleDense, Periodic, Scaling
+from pm_app.records.learning import Allocation, Tier
+
+Network = Any  # keras.Model, which ships no types
+_SEEDS_A_LAYER = 10
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """How many numbers a member gives and what they mean; `kind` as in `Head`.
+
+    A regressed value is `zero` where the network gives 0, and `unit` more where it gives 1.
+    """
+
+    kind: str
+    width: int
+    zero: float = 0.0
+    unit: float = 1.0
+
+
+def build_network(
+    allocation: Allocation, sensor_of: Sequence[str], outputs: Outputs, *, seed: int
+) -> Network:
+    """A network of raw features, (n, n_features) float32 with NaN for missing, to answers.
+
+    Tier by tier: the tier's features, scaled, through a branch of its own; branches
+    concatenated, shared layers, one head a member, members averaged (`Answer`). The layer
+    "logits" holds what each member says, (n, members, outputs). Scaling starts as identity:
+    see `set_scaling`.
+    """
+    values = keras.Input((len(sensor_of),), dtype="float32", name="features")
+    scaled = Scaling(name="scaling")(values)
+    strengths = dict(zip(allocation.sensors, allocation.l1, strict=True))
+    branches = [
+        _branch(scaled, tier, sensor_of, strengths, allocation.members, seed + 1000 * (at + 1))
+        for at, tier in enumerate(allocation.tiers)
+    ]
+    hidden = keras.layers.Concatenate(name="branches")(branches) if branches[1:] else branches[0]
+    dropout = max(tier.dropout for tier in allocation.tiers)
+    for at, units in enumerate(allocation.shared_units):
+        start = seed + _SEEDS_A_LAYER * (at + 1)
+        hidden = EnsembleDense(units, allocation.members, start, name=f"shared_{at}")(hidden)
+        hidden = keras.layers.Activation("relu", name=f"shared_{at}_relu")(hidden)
+        hidden = keras.layers.Dropout(dropout, seed=start + 5, name=f"shared_{at}_drop")(hidden)
+    logits = EnsembleDense(outputs.width, allocation.members, seed, name="logits")(hidden)
+    answer = Answer(outputs.kind, outputs.zero, outputs.unit, name="answer")(logits)
+    return keras.Model(values, answer, name="network")
+
+
+def set_scaling(network: Network, values: NDArray[np.float32]) -> None:
+    """Fit the scaling to training rows, (n, n_features): median and quartile distance.
+
+    A feature whose quartiles coincide is scaled by half its range; one that never varies,
+    or is never known, becomes 0 (Holzmüller et al. 2024).
+    """
+    finite = np.where(np.isfinite(values), values, np.nan)
+    known = np.isfinite(finite).any(axis=0)
+    finite[:, ~known] = 0.0
+    low, centre, high = np.nanquantile(finite, (0.25, 0.5, 0.75), axis=0)
+    spread = high - low
+    spread = np.where(spread > 0, spread, (np.nanmax(finite, axis=0) - np.nanmin(finite, 0)) / 2)
+    # A spread that float32 cannot tell from rounding of the value is no spread.
+    varies = spread > np.finfo(np.float32).eps * np.maximum(np.abs(centre), 1e-30)
+    factor = np.where(varies, 1.0 / np.where(varies, spread, 1.0), 0.0)
+    layer = network.get_layer("scaling")
+    layer.set_weights([centre.astype(np.float32), factor.astype(np.float32)])
+
+
+def _branch(
+    scaled: Any,
+    tier: Tier,
+    sensor_of: Sequence[str],
+    strengths: dict[str, float],
+    members: int,
+    seed: int,
+) -> Any:
+    """The hidden values of one tier, (n, members, tier.units)."""
+    place = {sensor: at for at, sensor in enumerate(tier.sensors)}
+    columns = [at for at, sensor in enumerate(sensor_of) if sensor in place]
+    columns.sort(key=lambda at: place[sensor_of[at]])
+    values = Columns(columns, name=f"{tier.name}_columns")(scaled)
+    if tier.embedding:
+        values = Periodic(tier.embedding, seed + 10, name=f"{tier.name}_periodic")(values)
+    l1 = [strengths[sensor_of[at]] for at in columns for _ in range(1 + tier.embedding)]
+    dense = EnsembleDense(tier.units, members, seed, first=True, l1=l1, name=f"{tier.name}_branch")
+    hidden = keras.layers.Activation("relu", name=f"{tier.name}_relu")(dense(values))
+    return keras.layers.Dropout(tier.dropout, seed=seed + 5, name=f"{tier.name}_drop")(hidden)

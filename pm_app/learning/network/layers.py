@@ -1,0 +1,182 @@
+"""The layers of the network. They hold only plain values, so a saved one loads safely."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+# Beyond this many spreads a value says "very far" and no more; also tames infinities.
+_FARTHEST = 1e4
+_SOFT_LIMIT = 3.0
+_PACKAGE = "pm_app"
+
+
+def _registered(layer: Any) -> Any:
+    return keras.saving.register_keras_serializable(package=_PACKAGE)(layer)
+
+
+@_registered
+class Scaling(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no types
+    """Raw features to values around zero within ±3; missing and constant ones to 0.
+
+    (x - centre) * factor, then x / sqrt(1 + (x / 3)²) (smooth clip, Holzmüller, Grinsztajn &
+    Steinwart 2024). (n, n_features) in and out. Centre and factor are weights: they travel
+    with the model, and are not trained.
+    """
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        width = (input_shape[-1],)
+        self.centre = self.add_weight(
+            shape=width, initializer="zeros", trainable=False, name="centre"
+        )
+        self.factor = self.add_weight(
+            shape=width, initializer="ones", trainable=False, name="factor"
+        )
+
+    def call(self, values: Any) -> Any:
+        known = ops.where(ops.isnan(values), self.centre, values)
+        scaled = ops.clip((known - self.centre) * self.factor, -_FARTHEST, _FARTHEST)
+        return scaled / ops.sqrt(1.0 + ops.square(scaled / _SOFT_LIMIT))
+
+
+@_registered
+class Columns(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no types
+    """Some columns of its input, in the order given: (n, n_features) to (n, len(columns))."""
+
+    def __init__(self, columns: Sequence[int], **settings: Any) -> None:
+        super().__init__(**settings)
+        self.columns = list(columns)
+
+    def call(self, values: Any) -> Any:
+        return ops.take(values, self.columns, axis=1)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "columns": self.columns}
+
+
+@_registered
+class Periodic(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no types
+    """Each value beside `width` periodic ones: (n, f) to (n, f * (1 + width)).
+
+    relu(linear(sin and cos of 2π c x)) with trained frequencies c a feature and one linear
+    map for all (Gorishniy, Rubachev & Babenko 2022).
+    """
+
+    def __init__(self, width: int, seed: int, spread: float = 0.1, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.width, self.seed, self.spread = width, seed, spread
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        frequency = keras.initializers.RandomNormal(stddev=self.spread, seed=self.seed)
+        kernel = keras.initializers.GlorotUniform(seed=self.seed + 1)
+        self.frequency = self.add_weight(
+            shape=(input_shape[-1], self.width), initializer=frequency, name="frequency"
+        )
+        self.kernel = self.add_weight(
+            shape=(2 * self.width, self.width), initializer=kernel, name="kernel"
+        )
+        self.bias = self.add_weight(shape=(self.width,), initializer="zeros", name="bias")
+
+    def call(self, values: Any) -> Any:
+        angle = 2.0 * np.pi * ops.expand_dims(values, -1) * self.frequency
+        waves = ops.concatenate([ops.sin(angle), ops.cos(angle)], axis=-1)
+        embedded = ops.relu(ops.matmul(waves, self.kernel) + self.bias)
+        beside = ops.concatenate([ops.expand_dims(values, -1), embedded], axis=-1)
+        return ops.reshape(beside, (-1, values.shape[-1] * (1 + self.width)))
+
+    def get_config(self) -> dict[str, Any]:
+        own = {"width": self.width, "seed": self.seed, "spread": self.spread}
+        return {**super().get_config(), **own}
+
+
+@_registered
+class EnsembleDense(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no types
+    """One dense layer that k members share but for scales and biases of their own.
+
+    Member i gives ((x * r_i) W) * s_i + b_i (BatchEnsemble, Wen, Tran & Ba 2020); only a
+    layer that sees raw features (`first`) starts with random signs r (TabM, Gorishniy et
+    al. 2025). (n, inputs) or (n, k, inputs) to (n, k, units). `l1` holds a penalty per input
+    that `penalty` reads.
+    """
+
+    def __init__(
+        self,
+        units: int,
+        members: int,
+        seed: int,
+        first: bool = False,
+        l1: Sequence[float] = (),
+        **settings: Any,
+    ) -> None:
+        super().__init__(**settings)
+        self.units, self.members, self.seed = units, members, seed
+        self.first, self.l1 = first, list(l1)
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        inputs = int(input_shape[-1] or 0)
+        bound = float(np.sqrt(1.0 / inputs))
+        uniform = keras.initializers.RandomUniform(-bound, bound, seed=self.seed)
+        biases = keras.initializers.RandomUniform(-bound, bound, seed=self.seed + 1)
+        scales: Any = RandomSigns(self.seed + 2) if self.first else "ones"
+        outer = (self.members, self.units)
+        self.kernel = self.add_weight(
+            shape=(inputs, self.units), initializer=uniform, name="kernel"
+        )
+        self.inner = self.add_weight(shape=(self.members, inputs), initializer=scales, name="inner")
+        self.outer = self.add_weight(shape=outer, initializer="ones", name="outer")
+        self.bias = self.add_weight(shape=outer, initializer=biases, name="bias")
+
+    def call(self, values: Any) -> Any:
+        if len(values.shape) == 2:
+            # All members see the same rows: scaling the kernel costs less than the rows.
+            kernels = ops.transpose(self.inner)[:, :, None] * self.kernel[:, None, :]
+            flat = ops.reshape(kernels, (-1, self.members * self.units))
+            product = ops.reshape(ops.matmul(values, flat), (-1, self.members, self.units))
+        else:
+            product = ops.matmul(values * self.inner, self.kernel)
+        return product * self.outer + self.bias
+
+    def get_config(self) -> dict[str, Any]:
+        own = {"units": self.units, "members": self.members, "seed": self.seed}
+        return {**super().get_config(), **own, "first": self.first, "l1": self.l1}
+
+
+@_registered
+class RandomSigns(keras.initializers.Initializer):  # type: ignore[misc]  # Keras ships no types
+    """+1 or -1, each with probability one half."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def __call__(self, shape: tuple[int, ...], dtype: Any = None) -> Any:
+        signs = np.random.default_rng(self.seed).choice([-1.0, 1.0], size=shape)
+        return ops.convert_to_tensor(signs, dtype=dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"seed": self.seed}
+
+
+@_registered
+class Answer(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no types
+    """What the members say together: (n, k, outputs) to (n, outputs).
+
+    Their survival curves (logits of the hazard in each span; Gensheimer & Narasimhan 2019),
+    probabilities or values are averaged; values are in `unit` around `zero`.
+    """
+
+    def __init__(self, kind: str, zero: float = 0.0, unit: float = 1.0, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.kind, self.zero, self.unit = kind, zero, unit
+
+    def call(self, logits: Any) -> Any:
+        if self.kind == "hazard":
+            return ops.mean(ops.exp(-ops.cumsum(ops.softplus(logits), axis=-1)), axis=1)
+        if self.kind == "classification":
+            return ops.mean(ops.sigmoid(logits), axis=1)
+        return ops.mean(logits, axis=1) * self.unit + self.zero
+
+    def get_config(self) -> dict[str, Any]:
+        own = {"kind": self.kind, "zero": self.zero, "unit": self.unit}
+        return {**super().get_config(), **own}

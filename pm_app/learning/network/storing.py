@@ -1,0 +1,52 @@
+"""A network as bytes, for Keras and for ONNX Runtime.
+
+Keras reads and writes paths only: a private folder serves, gone when the function returns.
+"""
+
+import tempfile
+import warnings
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from pm_app.errors import BadVersion
+
+# Importing `building` registers the layers, so that a stored network finds them.
+from pm_app.learning.network.building import Network
+from pm_app.learning.network.fitting import answers
+
+
+def save_network(network: Network) -> bytes:
+    """The .keras file of a network."""
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        # Keras reads weights with an `__array__` that numpy 2 deprecates.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        path = Path(folder) / "network.keras"
+        network.save(path)
+        return path.read_bytes()
+
+
+def load_network(content: bytes) -> Network:
+    """The network of a .keras file. Only layers registered here load; nothing is unpickled.
+
+    Raises BadVersion.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "network.keras"
+        path.write_bytes(content)
+        try:
+            return keras.saving.load_model(path, compile=False, safe_mode=True)
+        except (ValueError, TypeError, KeyError, OSError) as error:
+            raise BadVersion(f"stored network cannot be read: {error}") from error
+
+
+def export_onnx(network: Network) -> bytes:
+    """The ONNX graph of a network: input (n, n_features) float32, output (n, outputs)."""
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        # tf2onnx still spells np.object.
+        warnings.simplefilter("ignore", FutureWarning)
+        path = Path(folder) / "network.onnx"
+        answers(network, np.zeros((1, network.input_shape[-1]), dtype=np.float32))
+        network.export(path, format="onnx", verbose=False)
+        return path.read_bytes()

@@ -1,0 +1,102 @@
+"""What the network is asked: the head's spans of life, and each row's answer in them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pm_app.errors import NotEnoughData
+from pm_app.records.labels import Labels
+from pm_app.records.learning import Head
+from pm_app.records.readings import Float64
+
+Rows = NDArray[np.intp]
+Float32 = NDArray[np.float32]
+
+# About as many spans as the literature's 10-20; horizons come on top of the even ones.
+SPANS = 16
+# A span narrower than this share of an even one holds too few failures to learn from.
+_NARROWEST = 0.4
+
+
+@dataclass(frozen=True, eq=False)
+class Targets:
+    """The loss of a row is Σ happened * -log p + survived * -log(1 - p) over its outputs.
+
+    Both (n, outputs) float32. For regression `happened` is the value less `zero`, in units
+    of `unit`, and `survived` is 0.
+    """
+
+    happened: Float32
+    survived: Float32
+    zero: float = 0.0
+    unit: float = 1.0
+
+
+def choose_head(
+    labels: Labels,
+    rows: Rows,
+    *,
+    task: str,
+    horizons_hours: tuple[float, ...],
+    cap_hours: float,
+) -> Head:
+    """The head of a task: "life", "classification" or "regression".
+
+    For life the edges are the horizons, the cap, and quantiles of the lives left below the
+    cap among `rows`, so that each span holds about as many failures.
+    Raises NotEnoughData when no row fails before the cap.
+    """
+    if task != "life":
+        return Head(task, (), (0.0,))
+    left = labels.duration_hours[rows][labels.failed[rows]]
+    left = left[left < cap_hours]
+    if not len(left):
+        raise NotEnoughData(f"no training row fails within {cap_hours:g} h, the cap of life left")
+    even = np.quantile(left, np.linspace(0, 1, SPANS + 1)[1:-1])
+    fixed = sorted({*horizons_hours, cap_hours})
+    narrowest = _NARROWEST / SPANS
+    shares = np.searchsorted(np.sort(left), fixed) / len(left)
+    own = np.searchsorted(np.sort(left), even) / len(left)
+    free = np.abs(own[:, None] - shares).min(axis=1) > narrowest
+    edges = sorted({*fixed, *np.unique(even[free & (even > 0)]).tolist()})
+    return Head("hazard", tuple(float(edge) for edge in edges), tuple(sorted(horizons_hours)))
+
+
+def encode_targets(labels: Labels, rows: Rows, head: Head) -> Targets:
+    """The answers of these rows, in their order; unusable rows must not be among them."""
+    if head.kind == "hazard":
+        return encode_lives(labels.duration_hours[rows], labels.failed[rows], head.edges_hours)
+    value = labels.value[rows]
+    if head.kind == "classification":
+        return Targets(_column(value), _column(1.0 - value))
+    zero, unit = float(np.median(value)), float(np.std(value)) or 1.0
+    return Targets(_column((value - zero) / unit), _column(np.zeros(len(value))), zero, unit)
+
+
+def encode_lives(duration: Float64, failed: NDArray[np.bool_], edges: tuple[float, ...]) -> Targets:
+    """Spans each life failed in and lived through (Gensheimer & Narasimhan 2019, eq. 2).
+
+    A failure at exactly an edge belongs to the span that ends there. A censored life counts
+    as survived for the share of its last span that it was seen to run.
+    """
+    upper = np.array(edges)
+    lower = np.array((0.0, *edges[:-1]))
+    time = duration[:, None]
+    inside = (time <= upper) & (time > lower)
+    inside[:, 0] |= duration <= 0.0
+    happened = inside & failed[:, None]
+    seen = np.clip((time - lower) / (upper - lower), 0.0, 1.0)
+    survived = np.where(failed[:, None], time > upper, seen)
+    return Targets(happened.astype(np.float32), survived.astype(np.float32))
+
+
+def known_lives(labels: Labels, rows: Rows, cap_hours: float) -> tuple[Float64, Rows]:
+    """Lives left, capped, where they are known, and at which places of `rows` that is."""
+    duration = labels.duration_hours[rows]
+    known = np.flatnonzero(labels.failed[rows] | (duration >= cap_hours))
+    return np.minimum(duration[known], cap_hours), known
+
+
+def _column(values: Float64) -> Float32:
+    return values.astype(np.float32)[:, None]

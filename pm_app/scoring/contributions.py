@@ -1,0 +1,73 @@
+"""Which sensors a risk rests on: what it would be if one of them looked healthy."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pm_app.records.readings import Float64
+
+Float32 = NDArray[np.float32]
+
+# Rows handed to the model at once: flat memory for any number of rows and sensors.
+_BLOCK_ROWS = 8192
+# Shares that would round to less are not worth an operator's eye.
+_SMALLEST_SHARE = 0.05
+
+
+class Explained(Protocol):
+    """A model with one number per row to explain."""
+
+    def signal(self, values: Float32) -> Float64:
+        """(n, n_features) to (n,)."""
+        ...
+
+
+def contributions(
+    model: Explained, values: Float32, sensor_of: Sequence[str], reference: Sequence[float]
+) -> Float64:
+    """How much each sensor adds to the signal, (n, n_sensors), sensors by first appearance.
+
+    Occlusion (Zeiler & Fergus 2014): the signal less what it is with all features of the
+    sensor at their healthy reference. Positive raises risk.
+    """
+    sensors = tuple(dict.fromkeys(sensor_of))
+    owner = np.array([sensors.index(sensor) for sensor in sensor_of])
+    healthy = np.asarray(reference, dtype=np.float32)
+    result = np.empty((len(values), len(sensors)))
+    step = max(1, _BLOCK_ROWS // len(sensors))
+    for start in range(0, len(values), step):
+        block = values[start : start + step]
+        result[start : start + step] = _block(model, block, owner, healthy, len(sensors))
+    return result
+
+
+def top_sensors_text(shares: Float64, sensors: Sequence[str], *, most: int = 3) -> list[str]:
+    """Per row of contributions (n, n_sensors): "vibration 62 %, load 21 %".
+
+    Shares are of all that raises the risk; sensors that lower it are not named. "" where
+    nothing raises it. Ties break by the order of `sensors`.
+    """
+    raising = np.maximum(np.nan_to_num(shares), 0.0)
+    whole = raising.sum(axis=1, keepdims=True)
+    parts = np.divide(raising, whole, out=np.zeros_like(raising), where=whole > 0)
+    order = np.argsort(-parts, axis=1, kind="stable")[:, :most]
+    leading = np.take_along_axis(parts, order, axis=1)
+    return [
+        ", ".join(
+            f"{sensors[sensor]} {share:.0%}".replace("%", " %")
+            for sensor, share in zip(places, amounts, strict=True)
+            if share >= _SMALLEST_SHARE
+        )
+        for places, amounts in zip(order.tolist(), leading.tolist(), strict=True)
+    ]
+
+
+def _block(
+    model: Explained, block: Float32, owner: NDArray[np.intp], healthy: Float32, sensors: int
+) -> Float64:
+    replaced = owner == np.arange(sensors)[:, None]
+    variants = np.where(replaced[:, None, :], healthy, block)
+    without = model.signal(variants.reshape(-1, block.shape[1]).astype(np.float32))
+    return np.asarray(model.signal(block)[:, None] - without.reshape(sensors, -1).T)

@@ -1,0 +1,96 @@
+"""Scores from a stored graph: ONNX Runtime and numpy, never TensorFlow."""
+
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+from onnxruntime.capi import onnxruntime_pybind11_state as errors
+
+from pm_app.errors import BadVersion
+from pm_app.records.learning import Calibration, Head
+from pm_app.records.readings import Float64
+from pm_app.scores import Scores, calibrated_log_odds, raw_risk, scores_of
+
+Float32 = NDArray[np.float32]
+CHUNK_ROWS = 8192
+_UNREADABLE = (
+    errors.Fail,
+    errors.InvalidArgument,
+    errors.InvalidGraph,
+    errors.InvalidProtobuf,
+    errors.NotImplemented,
+    errors.RuntimeException,
+    ValueError,
+)
+
+
+class Predictor:
+    """A version, ready to score rows of the features it was trained on, in that order.
+
+    threads: how many a row block may use; 1 keeps a small server responsive and is as fast
+    for small batches. Raises BadVersion when the graph cannot be read or does not take
+    len(features) values.
+    """
+
+    def __init__(
+        self,
+        onnx: bytes,
+        *,
+        head: Head,
+        calibration: Calibration,
+        features: tuple[str, ...],
+        threads: int = 1,
+    ) -> None:
+        self.head, self.calibration, self.features = head, calibration, features
+        self._session = _open(onnx, threads)
+        entry = self._session.get_inputs()[0]
+        if entry.shape[-1] != len(features):
+            raise BadVersion(
+                f"the stored graph takes {entry.shape[-1]} features, its card names {len(features)}"
+            )
+        self._input = entry.name
+
+    def outputs(self, values: Float32) -> Float32:
+        """Raw outputs as `Head` says, (n, outputs), for feature rows (n, n_features)."""
+        if values.ndim != 2 or values.shape[1] != len(self.features):
+            raise ValueError(
+                f"rows must hold {len(self.features)} features, got shape {values.shape}"
+            )
+        rows = np.ascontiguousarray(values, dtype=np.float32)
+        starts = range(0, max(len(rows), 1), CHUNK_ROWS)
+        parts = [
+            self._session.run(None, {self._input: rows[start : start + CHUNK_ROWS]})[0]
+            for start in starts
+        ]
+        return np.concatenate(parts).astype(np.float32, copy=False)
+
+    def predict(self, values: Float32) -> Scores:
+        """Calibrated scores of feature rows, (n, n_features) float32 with NaN for missing."""
+        return scores_of(self.outputs(values), self.head, self.calibration)
+
+    def signal(self, values: Float32) -> Float64:
+        """What contributions explain, (n,): log-odds of the longest horizon's risk.
+
+        Before clipping to a probability, so that it still moves where risk is nearly 0 or
+        1. For a regressed column, the value.
+        """
+        output = self.outputs(values)
+        if self.head.kind == "regression":
+            return output[:, 0].astype(np.float64)
+        return calibrated_log_odds(raw_risk(output, self.head), self.calibration)[:, -1]
+
+
+def _open(onnx: bytes, threads: int) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # An arena keeps the largest block for ever: a daemon's memory should fall again.
+    options.enable_cpu_mem_arena = False
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(
+            onnx, sess_options=options, providers=["CPUExecutionProvider"]
+        )
+    except _UNREADABLE as error:
+        raise BadVersion(f"the stored graph cannot be read: {error}") from error

@@ -1,0 +1,110 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pm_app.learning.calibration import calibrate, no_calibration, platt
+from pm_app.records.labels import Labels
+from pm_app.records.learning import Head
+from pm_app.scores import calibrated_risk, life_interval, logit, sigmoid
+
+CLASS = Head("classification", (), (0.0,))
+
+
+def make_labels(value):
+    nothing = np.full(len(value), np.nan)
+    return Labels(
+        nothing,
+        np.zeros(len(value), bool),
+        np.asarray(value, float),
+        np.ones(len(value), bool),
+        np.zeros(len(value), np.int32),
+    )
+
+
+def make_risks(rows=4000, slope=1.0, seed=0):
+    """True risks and what came of them, and a model whose log-odds are `slope` too steep."""
+    rng = np.random.default_rng(seed)
+    score = rng.normal(-1.0, 1.5, rows)
+    truth = (rng.random(rows) < sigmoid(score)).astype(float)
+    return sigmoid(score * slope), truth
+
+
+def test_overconfident_risks_are_drawn_together():
+    risk, truth = make_risks(slope=3.0)
+    group = np.arange(len(risk)) % 40
+    found = calibrate(risk[:, None], make_labels(truth), np.arange(len(risk)), CLASS, group=group)
+
+    assert found.slope[0] == pytest.approx(1 / 3, rel=0.15)
+    before = np.mean((risk - truth) ** 2)
+    after = np.mean((calibrated_risk(risk[:, None], found)[:, 0] - truth) ** 2)
+    assert after < before
+
+
+def test_too_few_failures_change_nothing():
+    risk, truth = make_risks(rows=60, slope=3.0)
+    truth[np.flatnonzero(truth)[5:]] = 0.0
+    found = calibrate(risk[:, None], make_labels(truth), np.arange(60), CLASS, group=np.arange(60))
+
+    assert found == no_calibration(CLASS)
+
+
+def test_failures_of_too_few_assets_change_nothing():
+    risk, truth = make_risks(slope=3.0)
+    group = np.where(truth > 0, 0, np.arange(len(risk)) % 40)
+    found = calibrate(risk[:, None], make_labels(truth), np.arange(len(risk)), CLASS, group=group)
+
+    assert found == no_calibration(CLASS)
+
+
+@given(seed=st.integers(0, 1000), rows=st.integers(5, 200))
+@settings(deadline=None, max_examples=30)
+def test_a_slope_is_never_negative(seed, rows):
+    rng = np.random.default_rng(seed)
+    slope, intercept = platt(rng.normal(size=rows), rng.integers(0, 2, rows).astype(float))
+
+    assert slope > 0
+    assert np.isfinite(intercept)
+
+
+def test_separable_data_give_a_finite_slope():
+    score = np.array([-2.0, -1.0, 1.0, 2.0] * 10)
+    slope, _ = platt(score, (score > 0).astype(float))
+
+    assert 0 < slope < 100
+    assert logit(np.array([0.5]))[0] == 0.0
+
+
+def test_intervals_hold_nine_in_ten_on_rows_never_seen():
+    rng = np.random.default_rng(1)
+    edges = (25.0, 50.0, 75.0, 100.0)
+    head = Head("hazard", edges, (25.0,))
+    life = rng.uniform(0, 100, 6000)
+    # A model that knows the life to about ±20 and claims to know it to ±5.
+    centre = life + rng.normal(0, 20, 6000)
+    output = sigmoid((centre[:, None] - np.array(edges)) / 5.0)
+    labels = Labels(
+        life,
+        np.ones(6000, bool),
+        np.full(6000, np.nan),
+        np.ones(6000, bool),
+        np.zeros(6000, np.int32),
+    )
+    fitted, judged = np.arange(3000), np.arange(3000, 6000)
+    found = calibrate(output[fitted], labels, fitted, head, group=fitted.astype(np.int32) % 50)
+    low, high = life_interval(output[judged], edges, found)
+
+    assert np.mean((low <= life[judged]) & (life[judged] <= high)) == pytest.approx(0.9, abs=0.02)
+
+
+def test_a_regressed_value_gets_margins_that_hold():
+    rng = np.random.default_rng(2)
+    truth = rng.normal(size=4000)
+    said = truth + rng.normal(0.5, 1.0, 4000)
+    head = Head("regression", (), (0.0,))
+    rows = np.arange(2000)
+    found = calibrate(said[:2000, None], make_labels(truth), rows, head, group=rows)
+    rest, told = truth[2000:], said[2000:]
+    inside = (told - found.rul_margin_low <= rest) & (rest <= told + found.rul_margin_high)
+
+    assert inside.mean() == pytest.approx(0.9, abs=0.03)

@@ -1,0 +1,216 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pm_app.errors import BadVersion
+from pm_app.learning.network import (
+    Fitting,
+    Outputs,
+    Schedule,
+    answers,
+    build_network,
+    export_onnx,
+    load_network,
+    save_network,
+    set_scaling,
+)
+from pm_app.learning.parameters import count_parameters
+from pm_app.records.learning import Allocation, Tier
+
+SENSOR_OF = ("heat", "load", "heat", "age", "load", "load")
+HAZARD = Outputs("hazard", 3)
+
+
+def make_allocation(
+    tiers=(("heat",), ("load", "age")), units=(4, 3), embedding=(2, 0), shared=(5,), members=3
+):
+    made = tuple(
+        Tier(f"tier{at}", tuple(sensors), units[at], embedding[at], 0.1)
+        for at, sensors in enumerate(tiers)
+    )
+    count = sum(len(sensors) for sensors in tiers)
+    return Allocation("tiers", made, (0.001,) * count, tuple(shared), members, 0)
+
+
+def make_rows(rows=64, seed=0):
+    values = np.random.default_rng(seed).normal(size=(rows, len(SENSOR_OF))).astype(np.float32)
+    values[::5, 1] = np.nan
+    return values * 100 + 1000
+
+
+def trainable(network):
+    return sum(int(np.prod(weight.shape)) for weight in network.trainable_variables)
+
+
+@pytest.mark.parametrize("kind", ["hazard", "classification", "regression"])
+@pytest.mark.parametrize(
+    ("shared", "embedding", "members"), [((), (0, 0), 1), ((5,), (2, 0), 3), ((4, 2), (1, 3), 2)]
+)
+def test_counted_parameters_are_what_keras_counts(kind, shared, embedding, members):
+    plan = make_allocation(shared=shared, embedding=embedding, members=members)
+    outputs = Outputs(kind, 3 if kind == "hazard" else 1)
+    network = build_network(plan, SENSOR_OF, outputs, seed=0)
+    counted = count_parameters(
+        plan.tiers,
+        plan.shared_units,
+        plan.members,
+        features_per_sensor={"heat": 2, "load": 3, "age": 1},
+        outputs=outputs.width,
+    )
+
+    assert trainable(network) == counted
+
+
+def test_missing_and_constant_values_speak_as_the_centre_does():
+    values = make_rows()
+    values[:, 3] = 7.0
+    network = build_network(make_allocation(), SENSOR_OF, HAZARD, seed=0)
+    set_scaling(network, values)
+    centre = np.nanmedian(values, axis=0, keepdims=True)
+    gone = np.full_like(centre, np.nan)
+    odd = centre.copy()
+    odd[0, 3] = 1e6
+
+    expected = answers(network, centre)
+    assert answers(network, gone) == pytest.approx(expected, abs=1e-6)
+    assert answers(network, odd) == pytest.approx(expected, abs=1e-6)
+
+
+def test_infinite_values_give_finite_answers():
+    network = build_network(make_allocation(), SENSOR_OF, HAZARD, seed=0)
+    set_scaling(network, make_rows())
+    odd = np.full((1, len(SENSOR_OF)), np.inf, dtype=np.float32)
+
+    assert np.isfinite(answers(network, odd)).all()
+
+
+def test_a_feature_never_known_changes_nothing():
+    values = make_rows()
+    values[:, 0] = np.nan
+    network = build_network(make_allocation(), SENSOR_OF, HAZARD, seed=0)
+    set_scaling(network, values)
+    other = values.copy()
+    other[:, 0] = 5.0
+
+    assert answers(network, other) == pytest.approx(answers(network, values), abs=1e-7)
+
+
+@given(seed=st.integers(0, 50))
+@settings(deadline=None, max_examples=5)
+def test_survival_falls_along_the_edges(seed):
+    network = build_network(make_allocation(), SENSOR_OF, HAZARD, seed=seed)
+    curve = answers(network, make_rows(seed=seed))
+
+    assert ((curve >= 0) & (curve <= 1)).all()
+    assert (np.diff(curve, axis=1) <= 1e-7).all()
+
+
+def test_the_answer_is_the_mean_over_members():
+    network = build_network(make_allocation(), SENSOR_OF, Outputs("classification", 1), seed=0)
+    values = make_rows(rows=4)
+    hidden = network.get_layer("shared_0_drop").output
+    members = type(network)(network.input, network.get_layer("logits")(hidden))
+    logits = np.asarray(members(values))
+
+    slow = (1 / (1 + np.exp(-logits))).mean(axis=1)
+    assert logits.shape == (4, 3, 1)
+    assert answers(network, values) == pytest.approx(slow, abs=1e-6)
+
+
+def test_features_are_found_by_sensor_whatever_their_order():
+    swapped = make_allocation(tiers=(("load", "age"), ("heat",)), units=(3, 4), embedding=(0, 2))
+    network = build_network(swapped, SENSOR_OF, HAZARD, seed=0)
+    columns = [network.get_layer(f"tier{at}_columns").columns for at in (0, 1)]
+
+    assert columns == [[1, 4, 5, 3], [0, 2]]
+
+
+def test_every_feature_of_a_sensor_shares_its_penalty():
+    plan = make_allocation(embedding=(1, 0))
+    strong = Allocation("tiers", plan.tiers, (0.1, 0.2, 0.3), (5,), 3, 0)
+    network = build_network(strong, SENSOR_OF, HAZARD, seed=0)
+
+    assert network.get_layer("tier0_branch").l1 == [0.1] * 4
+    assert network.get_layer("tier1_branch").l1 == [0.2, 0.2, 0.2, 0.3]
+
+
+def fit(l1=0.0, seed=0, epochs=6, kind="classification"):
+    values = make_rows(rows=400)
+    truth = (values[:, :1] > 1000).astype(np.float32)
+    plan = make_allocation()
+    plan = Allocation("tiers", plan.tiers, (l1,) * 3, (5,), 3, 0)
+    network = build_network(plan, SENSOR_OF, Outputs(kind, 1), seed=seed)
+    set_scaling(network, values)
+    fitting = Fitting(network, values, truth, 1 - truth, schedule=Schedule(epochs, 32, rate=0.02))
+    order = np.random.default_rng(seed)
+    losses = [fitting.epoch(order.permutation(400)) for _ in range(epochs)]
+    return network, losses, values, truth
+
+
+@pytest.mark.parametrize("kind", ["hazard", "classification", "regression"])
+def test_fitting_lowers_the_loss(kind):
+    _, losses, _, _ = fit(kind=kind)
+
+    assert losses[-1] < 0.7 * losses[0]
+
+
+def test_a_fitted_network_tells_classes_apart():
+    network, _, values, truth = fit()
+    said = answers(network, values)
+
+    assert np.mean((said > 0.5) == (truth > 0.5)) > 0.95
+
+
+def test_the_penalty_shrinks_the_first_layer():
+    free, strong = fit(l1=0.0)[0], fit(l1=0.05)[0]
+    size = [float(np.abs(n.get_layer("tier1_branch").kernel).sum()) for n in (free, strong)]
+
+    assert size[1] < 0.5 * size[0]
+
+
+def test_the_same_seed_gives_the_same_predictions_and_another_does_not():
+    first, second, other = (answers(fit(seed=seed)[0], make_rows()) for seed in (1, 1, 2))
+
+    assert second == pytest.approx(first, abs=1e-5)
+    assert np.abs(other - first).max() > 1e-3
+
+
+@pytest.mark.parametrize("kind", ["hazard", "classification", "regression"])
+def test_a_network_survives_storing(kind):
+    outputs = Outputs(kind, 3 if kind == "hazard" else 1, zero=5.0, unit=2.0)
+    network = build_network(make_allocation(), SENSOR_OF, outputs, seed=0)
+    set_scaling(network, make_rows())
+    again = load_network(save_network(network))
+
+    assert answers(again, make_rows()) == pytest.approx(answers(network, make_rows()), abs=1e-7)
+    assert trainable(again) == trainable(network)
+
+
+def test_a_stored_network_that_smuggles_code_is_refused():
+    keras = pytest.importorskip("keras")
+    smuggler = keras.Sequential([keras.Input((2,)), keras.layers.Lambda(lambda x: x * 2)])
+
+    with pytest.raises(BadVersion, match="cannot be read"):
+        load_network(save_network(smuggler))
+
+
+def test_half_a_stored_network_is_refused():
+    content = save_network(build_network(make_allocation(), SENSOR_OF, HAZARD, seed=0))
+
+    with pytest.raises(BadVersion, match="cannot be read"):
+        load_network(content[: len(content) // 2])
+
+
+@pytest.mark.parametrize("kind", ["hazard", "classification", "regression"])
+def test_the_exported_graph_agrees_also_where_values_are_missing(kind):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    outputs = Outputs(kind, 3 if kind == "hazard" else 1)
+    network = build_network(make_allocation(), SENSOR_OF, outputs, seed=0)
+    set_scaling(network, make_rows())
+    values = make_rows(rows=200, seed=1)
+    values[np.random.default_rng(0).random(values.shape) < 0.2] = np.nan
+    session = onnxruntime.InferenceSession(export_onnx(network))
+    said = session.run(None, {session.get_inputs()[0].name: values})[0]
+
+    assert said == pytest.approx(answers(network, values), abs=1e-5)

@@ -1,0 +1,89 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pm_app.errors import NotEnoughData
+from pm_app.learning.targets import choose_head, encode_lives, encode_targets, known_lives
+from pm_app.records.labels import Labels
+from pm_app.records.learning import Head
+
+EDGES = (10.0, 20.0, 40.0)
+
+
+def make_labels(duration, failed=None, value=None):
+    duration = np.array(duration, dtype=float)
+    failed = np.ones(len(duration), bool) if failed is None else np.array(failed)
+    value = np.full(len(duration), np.nan) if value is None else np.array(value, dtype=float)
+    life = np.arange(len(duration), dtype=np.int32)
+    return Labels(duration, failed, value, np.ones(len(duration), bool), life)
+
+
+@given(duration=st.floats(0.0, 100.0), failed=st.booleans())
+def test_spans_of_a_life_equal_a_walk_along_the_edges(duration, failed):
+    targets = encode_lives(np.array([duration]), np.array([failed]), EDGES)
+
+    lower, happened, survived = 0.0, [], []
+    for upper in EDGES:
+        here = lower < duration <= upper or (lower == 0.0 and duration == 0.0)
+        happened.append(float(failed and here))
+        seen = min(max((duration - lower) / (upper - lower), 0.0), 1.0)
+        survived.append(float(duration > upper) if failed else seen)
+        lower = upper
+    assert targets.happened[0] == pytest.approx(happened)
+    assert targets.survived[0] == pytest.approx(survived)
+
+
+def test_a_censored_row_never_says_that_a_failure_happened():
+    targets = encode_lives(np.array([5.0, 15.0, 60.0]), np.zeros(3, bool), EDGES)
+
+    assert targets.happened.sum() == 0
+    assert targets.survived.tolist() == [[0.5, 0, 0], [1, 0.5, 0], [1, 1, 1]]
+
+
+@given(
+    lives=st.lists(st.floats(0.5, 300.0), min_size=3, max_size=60),
+    horizons=st.sets(st.sampled_from([12.0, 24.0, 72.0]), min_size=1),
+)
+def test_edges_hold_every_horizon_and_end_at_the_cap(lives, horizons):
+    labels = make_labels([*lives, 50.0])
+    rows = np.arange(len(lives) + 1)
+    head = choose_head(labels, rows, task="life", horizons_hours=tuple(horizons), cap_hours=125.0)
+
+    assert set(horizons) <= set(head.edges_hours)
+    assert head.edges_hours[-1] == 125.0
+    assert list(head.edges_hours) == sorted(set(head.edges_hours))
+    assert min(head.edges_hours) > 0
+    assert head.horizons_hours == tuple(sorted(horizons))
+
+
+def test_without_a_failure_before_the_cap_there_is_nothing_to_learn():
+    labels = make_labels([10.0, 200.0], failed=[False, True])
+
+    with pytest.raises(NotEnoughData, match="fails within 100 h"):
+        choose_head(labels, np.arange(2), task="life", horizons_hours=(24.0,), cap_hours=100.0)
+
+
+def test_a_class_is_its_own_answer():
+    labels = make_labels([np.nan] * 3, value=[0, 1, 1])
+    targets = encode_targets(labels, np.array([0, 2]), Head("classification", (), (0.0,)))
+
+    assert targets.happened.tolist() == [[0.0], [1.0]]
+    assert targets.survived.tolist() == [[1.0], [0.0]]
+
+
+def test_a_value_is_learned_around_its_median_in_units_of_its_spread():
+    labels = make_labels([np.nan] * 4, value=[100, 102, 104, 110])
+    targets = encode_targets(labels, np.arange(4), Head("regression", (), (0.0,)))
+
+    back = targets.happened[:, 0] * targets.unit + targets.zero
+    assert back == pytest.approx([100, 102, 104, 110])
+    assert targets.zero == 103.0
+
+
+def test_a_life_is_known_when_it_failed_or_outlived_the_cap():
+    labels = make_labels([5.0, 5.0, 50.0, 50.0], failed=[True, False, False, True])
+    lives, known = known_lives(labels, np.arange(4), 40.0)
+
+    assert known.tolist() == [0, 2, 3]
+    assert lives.tolist() == [5.0, 40.0, 40.0]

@@ -57,7 +57,7 @@ def write_version(
     folder.mkdir(parents=True)
     buffer = io.BytesIO()
     np.savez(buffer, rows=golden.rows, outputs=golden.outputs)
-    card_text = json.dumps(asdict(card), indent=1, allow_nan=False)
+    card_text = json.dumps(asdict(card), indent=1)
     contents = dict(zip(_FILES, (keras, onnx, card_text.encode(), buffer.getvalue()), strict=True))
     for name, content in contents.items():
         (folder / name).write_bytes(content)

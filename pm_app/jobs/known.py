@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pm_app.errors import BadSettings, NotEnoughData
-from pm_app.features.frame import build_frame, select_features
+from pm_app.features.frame import build_frame
 from pm_app.features.panes import merge_panes, select_sensors
 from pm_app.history import History
 from pm_app.learning.labels import column_labels, life_labels
@@ -27,11 +27,15 @@ LEAST_CODES = 3
 
 @dataclass(frozen=True, eq=False)
 class Known:
-    """Features at cutoffs up to a moment, with their labels."""
+    """Features at cutoffs up to a moment, with their labels.
+
+    informative: the features of the frame that are worth learning from, in its order.
+    """
 
     spec: FeatureSpec
     frame: Frame
     labels: Labels
+    informative: tuple[str, ...]
 
 
 def gather_known(
@@ -66,7 +70,7 @@ def gather_known(
         labels_read.append(_label_column(panes, settings)[stays])
     frame = _join(frames)
     labels = _label(frame, events, np.concatenate(labels_read), settings, as_of_ns)
-    return Known(spec, keep_informative(frame, labels), labels)
+    return Known(spec, frame, labels, informative_features(frame, labels))
 
 
 def make_spec(
@@ -98,8 +102,8 @@ def make_spec(
     )
 
 
-def keep_informative(frame: Frame, labels: Labels) -> Frame:
-    """The frame without features that never change; of a sensor that never does, its last.
+def informative_features(frame: Frame, labels: Labels) -> tuple[str, ...]:
+    """The features that change; of a sensor that never does, its last.
 
     Every sensor keeps a place: what is constant today may speak tomorrow.
     """
@@ -109,12 +113,11 @@ def keep_informative(frame: Frame, labels: Labels) -> Frame:
         high = np.fmax.reduce(values, axis=0, initial=-np.inf)
     changes = (high > low) | (np.isnan(values).any(axis=0) & np.isfinite(low))
     speaks = {frame.sensor_of[number] for number in np.flatnonzero(changes)}
-    kept = [
+    return tuple(
         name
         for name, sensor, change in zip(frame.features, frame.sensor_of, changes, strict=True)
         if change or (sensor not in speaks and name.endswith(".last"))
-    ]
-    return select_features(frame, tuple(kept))
+    )
 
 
 def _until(events: Events, as_of_ns: int) -> Events:

@@ -1,5 +1,6 @@
 """Starting the trainer process, watching it, and ending it."""
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -13,6 +14,8 @@ from pm_app.jobs.site import Progress
 
 LINES_OF_BLAME = 12
 LOOK_SECONDS = 0.5
+# TensorFlow's greetings would bury the last words of a trainer that died.
+_QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3"}
 GRACE_SECONDS = 5.0
 
 
@@ -32,7 +35,9 @@ def run_trainer(
     command = [sys.executable, "-m", "pm_app.jobs.trainer", str(order), str(answer)]
     with (
         tempfile.TemporaryFile("w+") as errors,
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as process,
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=errors, text=True, env=_QUIET | os.environ
+        ) as process,
     ):
         ended: list[str] = []
         watcher = threading.Thread(

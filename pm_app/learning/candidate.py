@@ -14,7 +14,7 @@ from pm_app.learning.calibration import calibrate
 from pm_app.learning.evaluation import best_threshold, evaluate
 from pm_app.learning.network import answers, export_onnx, save_network
 from pm_app.learning.selection import Trial, choose_trial, tune_allocation
-from pm_app.learning.targets import Rows, choose_head
+from pm_app.learning.targets import Rows
 from pm_app.learning.training import (
     Progress,
     Study,
@@ -68,29 +68,20 @@ def train_candidate(
     split: Split,
     *,
     allocations: Mapping[str, Allocation],
-    task: str,
-    horizons_hours: tuple[float, ...],
-    cap_hours: float,
+    head: Head,
     warm_start: bytes | None = None,
     seed: int = 0,
     progress: Progress = silent,
 ) -> Candidate:
     """The best of the allocations, trained in full on train and validation rows.
 
-    task: "life", "classification" or "regression". allocations must hold "uniform", the
-    control. warm_start: the stored network of a version with the same allocation; then
-    `allocations` holds that one and the control. The same arguments give the same candidate
-    on the same machine.
+    head: what the network answers, see `choose_head`; a refit keeps the head of the version
+    it goes on from. allocations must hold "uniform", the control. warm_start: the stored
+    network of a version with the same allocation; then `allocations` holds that one and the
+    control. The same arguments give the same candidate on the same machine.
     Raises NotEnoughData, and BadVersion when the exported graph disagrees with the network.
     """
-    _check(split, labels, task, allocations)
-    head = choose_head(
-        labels,
-        np.concatenate([split.train, split.validation]),
-        task=task,
-        horizons_hours=horizons_hours,
-        cap_hours=cap_hours,
-    )
+    _check(split, labels, head, allocations)
     study = Study(frame, labels, split.train, split.validation, head)
     trials = _tune(study, allocations, seed, _part(progress, 0.0, 0.5))
     chosen = choose_trial(trials)
@@ -184,7 +175,7 @@ def _healthy(labels: Labels, rows: Rows, head: Head) -> NDArray[np.bool_]:
     return np.asarray(duration >= np.quantile(duration, 0.75))
 
 
-def _check(split: Split, labels: Labels, task: str, allocations: Mapping[str, Allocation]) -> None:
+def _check(split: Split, labels: Labels, head: Head, allocations: Mapping[str, Allocation]) -> None:
     if _CONTROL not in allocations:
         raise ValueError(f"allocations must hold {_CONTROL!r}, got {sorted(allocations)}")
     for name in ("train", "validation", "calibration", "test"):
@@ -194,7 +185,7 @@ def _check(split: Split, labels: Labels, task: str, allocations: Mapping[str, Al
         unusable = int((~labels.usable[rows]).sum())
         if unusable:
             raise ValueError(f"split.{name} must hold usable rows only, {unusable} are not")
-    if task == "classification" and len(np.unique(labels.value[split.train])) < 2:
+    if head.kind == "classification" and len(np.unique(labels.value[split.train])) < 2:
         raise NotEnoughData("the label column holds one class only among the training rows")
 
 

@@ -1,0 +1,100 @@
+"""`pm-app check`: what would go wrong, before it does."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from pm_app.daemon import make_cron
+from pm_app.errors import PmAppError
+from pm_app.settings import Settings
+from pm_app.store import open_store
+from pm_app.wiring import events_source, readings_source, store_url
+
+# Enough files to see a pattern, few enough to be done in a moment.
+FILES_LOOKED_AT = 5
+MOST_MISSING = 0.5
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at. verdict: "ok", "note" (works, but look) or "fails"."""
+
+    verdict: str
+    subject: str
+    text: str
+
+
+def run_checks(settings: Settings) -> list[Finding]:
+    """Findings on schedule, store, readings and events, in that order."""
+    checks: tuple[tuple[str, Callable[[Settings], Iterator[Finding]]], ...] = (
+        ("schedule", _check_schedule),
+        ("store", _check_store),
+        ("readings", _check_readings),
+        ("events", _check_events),
+    )
+    findings = [Finding("ok", "settings", f"{settings.plant.name}: every key is known and valid")]
+    for subject, look in checks:
+        try:
+            findings += look(settings)
+        except PmAppError as error:
+            findings.append(Finding("fails", subject, str(error)))
+    return findings
+
+
+def _check_schedule(settings: Settings) -> Iterator[Finding]:
+    make_cron(settings)
+    text = f"retraining at {settings.retraining.cron!r}, {settings.plant.timezone}"
+    yield Finding("ok", "schedule", text)
+
+
+def _check_store(settings: Settings) -> Iterator[Finding]:
+    with open_store(store_url(settings), folder=settings.folder) as store:
+        batches = len(store.ledger.seen("readings"))
+        yield Finding("ok", "store", f"open; {batches} files of readings in the ledger")
+
+
+def _check_readings(settings: Settings) -> Iterator[Finding]:
+    source = readings_source(settings)
+    batches = list(source.list())
+    if not batches:
+        text = f"no Parquet files in {settings.readings.uri!r} yet"
+        yield Finding("note", "readings", text)
+        return
+    yield Finding("ok", "readings", f"{len(batches)} files in {settings.readings.uri!r}")
+    for batch in batches[-FILES_LOOKED_AT:]:
+        try:
+            rows, rejected, sensors, missing = 0, 0, (), 0.0
+            for chunk in source.read(batch):
+                rows += len(chunk.readings.time)
+                rejected += sum(rejection.rows for rejection in chunk.rejections)
+                sensors = chunk.readings.sensors
+                missing += float((chunk.readings.values != chunk.readings.values).sum())
+        except PmAppError as error:
+            yield Finding("fails", "readings", f"would be quarantined: {error}")
+            continue
+        share = missing / max(rows * len(sensors), 1)
+        text = f"{batch.name}: {rows:,} rows, {len(sensors)} sensors, {share:.0%} values missing"
+        if rejected:
+            text += f", {rejected:,} rows would be rejected"
+        verdict = "note" if rejected or share > MOST_MISSING else "ok"
+        yield Finding(verdict, "readings", text)
+
+
+def _check_events(settings: Settings) -> Iterator[Finding]:
+    if settings.target.kind == "column":
+        return
+    source = events_source(settings)
+    failures, refused = 0, 0
+    for batch in source.list():
+        try:
+            events, reasons = source.read(batch)
+        except PmAppError as error:
+            yield Finding("fails", "events", f"would be quarantined: {error}")
+            continue
+        failures += int((events.kind == "failure").sum())
+        refused += len(reasons)
+    needed = settings.retraining.minimum_failures
+    text = f"{failures} failures in {settings.events.uri!r}, {needed} needed to learn"
+    if refused:
+        text += f"; {refused} rows would be refused"
+    verdict = "ok" if failures >= needed and not refused else "note"
+    yield Finding(verdict, "events", text)

@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ from pm_app.store.filesystem import network_filesystem
 BUSY_SECONDS: Final = 30.0
 _CONNECT_SECONDS: Final = 10
 _SQLITE_CACHE_KIB: Final = 16_000
+_LOG_BYTES: Final = 64_000_000
 # One writer at a time, as SQLite has it: any number will do that others are unlikely to use.
 _WRITER_LOCK: Final = 0x706D_6170_70
 _KINDS: Final = '"sqlite:///file.sqlite" or "postgresql+psycopg://user@host/database"'
@@ -28,7 +29,7 @@ class Database:
     name is for messages: the file, or the address without its password.
     """
 
-    engine: Engine
+    engine: Engine = field(repr=False)
     name: str
     read_only: bool
 
@@ -141,6 +142,8 @@ def _pragmas(connection: Any, _record: object) -> None:
         "journal_mode = WAL",
         "synchronous = FULL",
         "foreign_keys = ON",
+        # A large commit leaves a large log; give the disk back at the next checkpoint.
+        f"journal_size_limit = {_LOG_BYTES}",
         f"cache_size = -{_SQLITE_CACHE_KIB}",
     ):
         connection.execute(f"PRAGMA {pragma}").close()

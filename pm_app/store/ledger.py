@@ -12,7 +12,7 @@ from pm_app.store.engine import Database
 from pm_app.store.rows import BatchRow, BatchStatus, Source
 from pm_app.store.schema import assets, batches
 
-_SEQUENCES_PER_STATEMENT = 500  # SQLite of old takes 999 parameters
+SEQUENCES_PER_STATEMENT = 500  # SQLite of old takes 999 parameters
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,8 +123,8 @@ class Ledger:
 def mark_scored(connection: Connection, sequences: Iterable[int], scored_at: datetime) -> None:
     """Set when batches were scored, within a transaction; the first time said stays."""
     wanted = list(sequences)
-    for start in range(0, len(wanted), _SEQUENCES_PER_STATEMENT):
-        part = wanted[start : start + _SEQUENCES_PER_STATEMENT]
+    for start in range(0, len(wanted), SEQUENCES_PER_STATEMENT):
+        part = wanted[start : start + SEQUENCES_PER_STATEMENT]
         connection.execute(
             update(batches)
             .where(batches.c.sequence.in_(part), batches.c.scored_at.is_(None))

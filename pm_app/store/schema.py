@@ -35,6 +35,9 @@ metadata = MetaData(
 # SQLite numbers rows by itself only in a column typed exactly INTEGER.
 _Number = BigInteger().with_variant(Integer(), "sqlite")
 
+# Every database sorts assets by their code points, as Python does.
+_Asset = Text().with_variant(Text(collation="C"), "postgresql")
+
 PREDICTION_KEY: Final = ("asset_id", "cutoff", "horizon_hours")
 SAID: Final = (
     "status",
@@ -51,7 +54,7 @@ PREDICTION_COLUMNS: Final = (*PREDICTION_KEY, *SAID, "revision", "scored_at")
 
 def _key() -> list[Column[Any]]:
     return [
-        Column("asset_id", Text, nullable=False),
+        Column("asset_id", _Asset, nullable=False),
         Column("cutoff", Moment, nullable=False),
         Column("horizon_hours", Float(53), nullable=False),
     ]
@@ -207,7 +210,7 @@ alarms = Table(
     "alarms",
     metadata,
     Column("id", _Number, primary_key=True),
-    Column("asset_id", Text, nullable=False),
+    Column("asset_id", _Asset, nullable=False),
     Column("horizon_hours", Float(53), nullable=False),
     Column("state", Text, nullable=False),
     Column("raised_at", Moment, nullable=False),

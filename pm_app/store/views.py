@@ -12,6 +12,7 @@ from pm_app.store.engine import Database
 from pm_app.store.moments import Moment
 from pm_app.store.schema import (
     PREDICTION_COLUMNS,
+    PREDICTION_KEY,
     latest_predictions,
     prediction_history,
     predictions,
@@ -89,16 +90,10 @@ class Views:
         Sorted by asset, cutoff, horizon. Memory is that of a chunk; all chunks show one
         state of the database. Nothing found yields no chunk.
         """
-        names = select(latest_predictions.c.asset_id).distinct()
-        if asset is not None:
-            names = names.where(latest_predictions.c.asset_id == asset)
-        # Asset by asset, each range of cutoffs is one walk along the key.
-        named = names.subquery("assets")
         query = (
             select(*self._columns(predictions))
-            .join_from(named, predictions, predictions.c.asset_id == named.c.asset_id)
-            .where(*_between(since, until))
-            .order_by(predictions.c.asset_id, predictions.c.cutoff, predictions.c.horizon_hours)
+            .where(*_within(asset, since, until))
+            .order_by(*(predictions.c[name] for name in PREDICTION_KEY))
         )
         return self._stream(query, rows_per_chunk)
 
@@ -144,11 +139,20 @@ class Views:
         ]
 
 
-def _between(since: datetime | None, until: datetime | None) -> Iterator[ColumnElement[bool]]:
+def _within(
+    asset: str | None, since: datetime | None, until: datetime | None
+) -> Iterator[ColumnElement[bool]]:
+    key = predictions.c
+    if asset is not None:
+        yield key.asset_id == asset
+    elif since is not None or until is not None:
+        # Every asset has a latest row. Naming them all lets SQLite walk along the key from
+        # asset to asset, each from its first cutoff to its last, in order and without a sort.
+        yield key.asset_id.in_(select(latest_predictions.c.asset_id))
     if since is not None:
-        yield predictions.c.cutoff >= since
+        yield key.cutoff >= since
     if until is not None:
-        yield predictions.c.cutoff < until
+        yield key.cutoff < until
 
 
 def _table(rows: Sequence[Row[Any]]) -> pa.Table:

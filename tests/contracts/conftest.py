@@ -1,6 +1,5 @@
 """Both databases the store runs on, each test with one of its own."""
 
-import itertools
 import shutil
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -14,28 +13,46 @@ from psycopg.conninfo import conninfo_to_dict
 
 from pm_app.records.predictions import Predictions
 from pm_app.store import Store, open_store
+from pm_app.store.schema import metadata
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 Key = tuple[str, datetime, float]
-_numbers = itertools.count()
 
 
 @pytest.fixture(scope="session")
 def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], str]]:
-    """A function that creates a database from a template and returns its address."""
+    """The address of a database by name, made where there is none yet."""
     server = _start_postgresql(tmp_path_factory.mktemp("postgresql"))
     address = server.get_uri()
-    host = conninfo_to_dict(address)["host"]
+    made: dict[str, str] = {}
 
-    def create(template: str, name: str = "") -> str:
-        chosen = name or f"pm_app_{next(_numbers)}"
-        with psycopg.connect(address, autocommit=True) as connection:
-            connection.execute(f'CREATE DATABASE "{chosen}" TEMPLATE "{template}"')
-        return f"postgresql+psycopg://postgres@/{chosen}?host={host}"
+    def database(name: str) -> str:
+        if name not in made:
+            with psycopg.connect(address, autocommit=True) as connection:
+                connection.execute(f"CREATE DATABASE {name}")
+            host = conninfo_to_dict(address)["host"]
+            made[name] = f"postgresql://postgres@/{name}?host={host}"
+        return made[name]
 
-    open_store(create("template1", "pm_app_template")).close()
-    yield create
+    yield database
     server.cleanup()
+
+
+@pytest.fixture
+def empty_postgresql(postgresql: Callable[[str], str]) -> str:
+    address = postgresql("pm_app_empty")
+    with psycopg.connect(address) as connection:
+        connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    return address
+
+
+@pytest.fixture
+def migrated_postgresql(postgresql: Callable[[str], str]) -> str:
+    address = postgresql("pm_app_migrated")
+    open_store(address).close()
+    with psycopg.connect(address) as connection:
+        connection.execute(f"TRUNCATE {', '.join(metadata.tables)} RESTART IDENTITY")
+    return address
 
 
 def _start_postgresql(folder: Path):
@@ -60,16 +77,16 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(params=["sqlite", "postgresql"])
 def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The address of a database without tables."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/empty/pm.sqlite"
-    return request.getfixturevalue("postgresql")("template1")
+    if request.param == "postgresql":
+        return request.getfixturevalue("empty_postgresql")
+    return f"sqlite:///{tmp_path}/empty/pm.sqlite"
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The address of a store without rows."""
     if request.param == "postgresql":
-        return request.getfixturevalue("postgresql")("pm_app_template")
+        return request.getfixturevalue("migrated_postgresql")
     path = tmp_path / "pm.sqlite"
     shutil.copyfile(request.getfixturevalue("sqlite_template"), path)
     return f"sqlite:///{path}"

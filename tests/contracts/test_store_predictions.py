@@ -300,6 +300,17 @@ def test_predictions_are_read_by_asset_and_half_open_span(store, make_prediction
     assert {row["asset_id"] for row in rows_of(tables)} == {"pump-2"}
 
 
+def test_a_span_without_an_asset_covers_all_of_them(store, make_predictions):
+    risks = {key(asset, cutoff): 0.5 for asset in ("pump-2", "pump-1") for cutoff in range(4)}
+    store.scores.commit_predictions([make_predictions(risks)], scored_at=DAY)
+
+    since = list(by_key(rows_of(store.views.predictions(since=hour(3)))))
+    until = list(by_key(rows_of(store.views.predictions(until=hour(1)))))
+
+    assert since == [key("pump-1", 3), key("pump-2", 3)]
+    assert until == [key("pump-1", 0), key("pump-2", 0)]
+
+
 def test_predictions_come_sorted_by_asset_cutoff_and_horizon(store, make_predictions):
     risks = {
         key(asset, cutoff, horizon): 0.5
@@ -334,15 +345,13 @@ commits = st.lists(
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(commits=commits, rows_per_merge=st.integers(1, 5))
-def test_the_tables_follow_a_plain_dictionary(store, commits, rows_per_merge):
-    from conftest import predictions_of
-
+def test_the_tables_follow_a_plain_dictionary(store, make_predictions, commits, rows_per_merge):
     _empty(store)
     current, history = {}, {}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scores, "ROWS_PER_MERGE", rows_per_merge)
         for number, (risks, version) in enumerate(commits):
-            chunk = predictions_of(risks, version=version)
+            chunk = make_predictions(risks, version=version)
             store.scores.commit_predictions([chunk], scored_at=hour(number))
             _say(current, history, risks, version, hour(number))
 

@@ -27,7 +27,7 @@ def upgrade() -> None:
 def _create_predictions(name: str, key: Sequence[str]) -> None:
     op.create_table(
         name,
-        _text("asset_id"),
+        _asset("asset_id"),
         _time("cutoff"),
         _real("horizon_hours"),
         _text("status"),
@@ -157,7 +157,7 @@ def _create_alarms() -> None:
     op.create_table(
         "alarms",
         _number("id"),
-        _text("asset_id"),
+        _asset("asset_id"),
         _real("horizon_hours"),
         _text("state"),
         _time("raised_at"),
@@ -191,6 +191,12 @@ def _create_alarms() -> None:
 
 def _text(name: str, *, nullable: bool = False) -> sa.Column[Any]:
     return sa.Column(name, sa.Text(), nullable=nullable)
+
+
+def _asset(name: str) -> sa.Column[Any]:
+    # Every database sorts assets by their code points, as Python does.
+    by_code_point = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+    return sa.Column(name, by_code_point, nullable=False)
 
 
 def _time(name: str, *, nullable: bool = False) -> sa.Column[Any]:

@@ -1,0 +1,189 @@
+"""Whether the ranking still holds, and what follows when it does not."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from pm_app.learning.agreement import weighted_tau
+from pm_app.learning.allocation import moved_units
+from pm_app.records.learning import Allocation, Drift, Importance
+from pm_app.records.readings import Float64
+
+# Changes drawn from chance alone; p is never below 1 / (DRAWS + 1).
+DRAWS = 4_000
+# Chance is drawn with a fixed seed: the same rankings always give the same verdict.
+SEED = 20_240_601
+# A sensor's deviation is taken to be no smaller than this share: the replicates of sensors
+# that tell nothing barely scatter, and any breath would be beyond chance.
+SMALLEST_CHANGE = 0.01
+# With fewer spare replicates their scatter is unknown, and nothing is beyond chance.
+LEAST_FREEDOM = 4
+NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+
+
+@dataclass(frozen=True)
+class _Change:
+    """How two rankings differ: tau, p, and the sensor that moved most with its ranks."""
+
+    tau: float
+    p: float
+    sensor: str
+    before: int
+    after: int
+
+
+def compare_rankings(
+    champion: Importance | None,
+    now: Importance,
+    *,
+    allocation_before: Allocation | None,
+    allocation_after: Allocation | None,
+    p_value: float,
+    in_a_row_needed: int,
+    in_a_row_before: int,
+    has_new_failures: bool,
+    forced: bool = False,
+) -> Drift:
+    """The verdict on the ranking, with hysteresis.
+
+    "first" without a champion; "rebuild" when forced, when sensors came or went (the plan no
+    longer fits them), or when the ranking differs beyond chance (p at most `p_value`) for the
+    `in_a_row_needed`-th retraining in a row; "refit" when it differs but not yet that often,
+    or holds and there are new failures to learn from; else "keep".
+    """
+    if champion is None:
+        return Drift("first", "first ranking: nothing to compare it with", None, None, None, 0)
+    found = _measure_change(champion, now)
+    in_a_row = in_a_row_before + 1 if found.p <= p_value else 0
+    fitting = _tell_sensors(champion, now)
+    if forced:
+        verdict, reason = "rebuild", "rebuild was asked for"
+    elif fitting:
+        verdict, reason = "rebuild", f"{fitting}: rebuild"
+    elif in_a_row:
+        verdict, reason = _weigh(found, in_a_row, in_a_row_needed)
+    else:
+        verdict, reason = _stay(found, has_new_failures)
+    moved = _moved(allocation_before, allocation_after)
+    return Drift(verdict, reason, found.tau, found.p, moved, in_a_row)
+
+
+def _weigh(found: _Change, in_a_row: int, needed: int) -> tuple[str, str]:
+    change = f"{_tell(found)}, beyond what chance gives (p = {found.p:.2g})"
+    if in_a_row >= needed:
+        return "rebuild", f"{change}, {_times(in_a_row)}: rebuild"
+    return "refit", f"{change}, but not yet {_times(needed)}: refit"
+
+
+def _stay(found: _Change, has_new_failures: bool) -> tuple[str, str]:
+    holds = f"the ranking holds (p = {found.p:.2g})"
+    if has_new_failures:
+        return "refit", f"{holds} and there are new failures to learn from: refit"
+    return "keep", f"{holds} and no failure is new: keep"
+
+
+def _tell_sensors(champion: Importance, now: Importance) -> str:
+    """Which sensors came or went, "" where none did."""
+    new, gone = set(now.sensors) - set(champion.sensors), set(champion.sensors) - set(now.sensors)
+    told = ((new, "appeared"), (gone, "vanished"))
+    return " and ".join(f"{_names(names)} {word}" for names, word in told if names)
+
+
+def _tell(found: _Change) -> str:
+    verb = "rose" if found.after < found.before else "fell"
+    return f"{found.sensor} {verb} from rank {found.before} to {found.after}"
+
+
+def _moved(before: Allocation | None, after: Allocation | None) -> float | None:
+    return None if before is None or after is None else moved_units(before, after)
+
+
+def _measure_change(champion: Importance, now: Importance) -> _Change:
+    """The sensor whose share changed most among those whose rank did, against chance.
+
+    A replicate scatters around its ranking as the ranking scatters around the truth (the
+    bootstrap, Efron 1979). So if nothing changed, the difference of the two rankings is that
+    of two such deviations, whatever the truth: these are drawn as Gaussian mixtures of the
+    replicates' own, with the fat tails of a variance known from few replicates. Changes are
+    counted in deviations of their sensor, and the largest is compared with the largest that
+    chance gives over all sensors.
+
+    Weighted tau tells how far the rankings agree but does not decide: its own chance
+    distribution needs to know how near to ties the true shares are, and guessing that from
+    either ranking gave 10 % false alarms at p = 0.01 where all sensors matter alike.
+    """
+    groups = _group_twins(champion, now)
+    old, new = _fold(champion, groups), _fold(now, groups)
+    before, after = old.mean(axis=0), new.mean(axis=0)
+    deviations = np.vstack([old - before, new - after])
+    scale = np.maximum(deviations.std(axis=0), SMALLEST_CHANGE)
+    rank_before, rank_after = _rank(before), _rank(after)
+    change = np.where(rank_before != rank_after, np.abs(after - before) / scale, 0.0)
+    top = int(np.argmax(change))
+    return _Change(
+        tau=float(weighted_tau(before[None], after[None])[0]),
+        p=_chance(deviations, scale, len(old), len(new), reached=float(change[top])),
+        sensor=" with ".join(groups[top][:2]),
+        before=int(rank_before[top]),
+        after=int(rank_after[top]),
+    )
+
+
+def _chance(deviations: Float64, scale: Float64, old: int, new: int, *, reached: float) -> float:
+    freedom = old + new - 2
+    if reached == 0.0 or freedom < LEAST_FREEDOM:
+        return 1.0
+    rng = np.random.default_rng(SEED)
+    # The two rankings' own deviations, and what their few replicates leave open.
+    variance = 2.0 + 1.0 / old + 1.0 / new
+    mix = rng.normal(size=(DRAWS, len(deviations))) * np.sqrt(variance / freedom)
+    mix /= np.sqrt(rng.chisquare(freedom, size=(DRAWS, 1)) / freedom)
+    largest = (np.abs(mix @ deviations) / scale).max(axis=1)
+    return float((1 + np.sum(largest >= reached)) / (DRAWS + 1))
+
+
+def _rank(shares: Float64) -> NDArray[np.intp]:
+    """Ranks from 1, ties by column order."""
+    return np.argsort(np.argsort(-shares, kind="stable"), kind="stable") + 1
+
+
+def _group_twins(champion: Importance, now: Importance) -> list[tuple[str, ...]]:
+    """Sensors joined where either ranking calls them twins: twins trade places freely."""
+    sensors = tuple(dict.fromkeys((*champion.sensors, *now.sensors)))
+    place = {sensor: at for at, sensor in enumerate(sensors)}
+    links = [
+        (place[cluster[0]], place[sensor])
+        for cluster in (*champion.clusters, *now.clusters)
+        for sensor in cluster
+    ]
+    start, end = np.array(links, dtype=np.intp).reshape(-1, 2).T
+    graph = coo_array((np.ones(len(start)), (start, end)), shape=(len(sensors), len(sensors)))
+    _, owner = connected_components(graph, directed=False)
+    return [
+        tuple(sensor for sensor, its in zip(sensors, owner, strict=True) if its == group)
+        for group in dict.fromkeys(owner.tolist())
+    ]
+
+
+def _fold(importance: Importance, groups: list[tuple[str, ...]]) -> Float64:
+    """Replicates of the groups' shares, shape (n_replicates, n_groups); absent counts 0."""
+    place = {sensor: at for at, sensor in enumerate(importance.sensors)}
+    shares = np.array(importance.replicates or (importance.shares,))
+    columns = [[place[s] for s in group if s in place] for group in groups]
+    return np.stack([shares[:, own].sum(axis=1) for own in columns], axis=1)
+
+
+def _names(sensors: set[str]) -> str:
+    names = sorted(sensors)
+    shown = ", ".join(names[:3])
+    return shown + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _times(count: int) -> str:
+    if count == 1:
+        return "in one retraining"
+    number = NUMBERS[count] if count < len(NUMBERS) else str(count)
+    return f"in {number} retrainings in a row"

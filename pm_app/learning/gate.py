@@ -1,0 +1,190 @@
+"""Whether a challenger may take the champion's place, told in words."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from pm_app.learning.precision import average_precision
+from pm_app.records.readings import Float64, Int32
+
+RESAMPLINGS = 1_000
+# Weights held in memory at once.
+CELLS = 4_000_000
+# Both ends of the interval outside which a difference is no longer noise.
+TAILS = (0.05, 0.95)
+# With fewer groups a resampling says nothing about the next machine.
+LEAST_GROUPS = 5
+# A version asked for because the plant changed need not be better, only not worse.
+DEMANDING = ("refit", "rebuild")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One measure of both sides on the same rows: positive gain is better.
+
+    low and high bound the gain that resampling the groups gives (5 % and 95 %), infinite
+    where there are too few groups to tell.
+    """
+
+    measure: str
+    challenger: float
+    other: float
+    gain: float
+    low: float
+    high: float
+
+    @property
+    def better(self) -> bool:
+        """Better beyond noise."""
+        return self.low > 0
+
+    @property
+    def worse(self) -> bool:
+        """Worse beyond noise."""
+        return self.high < 0
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Whether the challenger is promoted, why, and what was compared."""
+
+    promote: bool
+    reason: str
+    comparisons: tuple[Comparison, ...]
+
+
+def judge(
+    challenger: Float64,
+    champion: Float64 | None,
+    *,
+    labels: Float64,
+    groups: Int32,
+    task: str,
+    verdict: str,
+    seed: int = 0,
+) -> Judgement:
+    """A paired test on the newest held-out rows; every array has shape (n_rows,).
+
+    challenger, champion: risks at the main horizon ("life", "classification") or values
+    ("regression") for the same rows. labels: 1.0, 0.0 or the value; rows with NaN are left
+    out. groups: assets or blocks of time, resampled whole (paired bootstrap). Measures are
+    average precision and Brier score, or the root of the mean squared error.
+
+    Without a champion the challenger has to beat a constant guess (the share of failures, or
+    the mean, of these very rows) beyond noise by one measure and be worse by none: a lucky
+    order alone is betrayed by its Brier score. With one, it must not be worse
+    beyond noise by any measure, and either better beyond noise by one, or wanted because the
+    drift `verdict` is "refit" or "rebuild".
+    """
+    known = np.isfinite(labels)
+    if not known.any():
+        return Judgement(False, "kept out: no held-out row has a label to judge by", ())
+    rival = _constant(labels[known]) if champion is None else champion[known]
+    rows = _Rows(labels[known], groups[known], task != "regression", seed)
+    comparisons = _compare(challenger[known], rival, rows)
+    if champion is None:
+        return _admit(comparisons)
+    return _decide(comparisons, verdict)
+
+
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """What both sides are measured on."""
+
+    labels: Float64
+    groups: Int32
+    ranks: bool
+    seed: int
+
+
+def _constant(labels: Float64) -> Float64:
+    return np.full(len(labels), labels.mean())
+
+
+def _admit(comparisons: tuple[Comparison, ...]) -> Judgement:
+    winning = [one for one in comparisons if one.better]
+    if winning and not any(one.worse for one in comparisons):
+        return Judgement(
+            True, f"promoted: first version, beats a constant guess: {_tell(winning)}", comparisons
+        )
+    told = f"kept out: no better than a constant guess: {_tell(comparisons)}"
+    return Judgement(False, told, comparisons)
+
+
+def _decide(comparisons: tuple[Comparison, ...], verdict: str) -> Judgement:
+    worse = [one for one in comparisons if one.worse]
+    better = [one for one in comparisons if one.better]
+    if worse:
+        return Judgement(False, f"kept out: worse than the champion: {_tell(worse)}", comparisons)
+    if better:
+        return Judgement(True, f"promoted: better than the champion: {_tell(better)}", comparisons)
+    if verdict in DEMANDING:
+        return Judgement(
+            True, f"promoted: as good as the champion and newer: {_tell(comparisons)}", comparisons
+        )
+    told = f"kept out: no better than the champion: {_tell(comparisons)}"
+    return Judgement(False, told, comparisons)
+
+
+def _tell(comparisons: tuple[Comparison, ...] | list[Comparison]) -> str:
+    return ", ".join(
+        f"{one.measure} {one.challenger:.3g} against {one.other:.3g}"
+        + (f" (gain {one.low:.2g} to {one.high:.2g})" if np.isfinite(one.low) else "")
+        for one in comparisons
+    )
+
+
+def _compare(challenger: Float64, rival: Float64, rows: _Rows) -> tuple[Comparison, ...]:
+    sides = np.stack([challenger, rival])
+    errors = (sides - rows.labels) ** 2
+    mean_errors = np.hstack([_weighted_means(errors, weights) for weights in _weightings(rows)])
+    if not rows.ranks:
+        return (_contrast("RMSE", np.sqrt(mean_errors), -1.0, rows),)
+    brier = _contrast("Brier score", mean_errors, -1.0, rows)
+    if rows.labels.min() == rows.labels.max():
+        return (brier,)
+    precision = np.hstack(
+        [
+            np.stack([average_precision(rows.labels, side, weights) for side in sides])
+            for weights in _weightings(rows)
+        ]
+    )
+    return (_contrast("average precision", precision, 1.0, rows), brier)
+
+
+def _weightings(rows: _Rows) -> Iterator[Float64]:
+    """Weights of the rows, shape (n, n_rows): first all alike, then resampled groups.
+
+    The same every time it is called, so all measures are paired.
+    """
+    _, own = np.unique(rows.groups, return_inverse=True)
+    count = int(own.max()) + 1
+    yield np.ones((1, len(own)))
+    if count < LEAST_GROUPS:
+        return
+    rng = np.random.default_rng(rows.seed)
+    times = rng.multinomial(count, np.full(count, 1.0 / count), size=RESAMPLINGS)
+    step = max(1, CELLS // len(own))
+    for at in range(0, RESAMPLINGS, step):
+        yield times[at : at + step, own].astype(np.float64)
+
+
+def _weighted_means(errors: Float64, weights: Float64) -> Float64:
+    means: Float64 = errors @ weights.T / weights.sum(axis=1)
+    return means
+
+
+def _contrast(measure: str, values: Float64, sign: float, rows: _Rows) -> Comparison:
+    """values: shape (2, 1 + n_resamplings), challenger first, all rows first."""
+    gains = sign * (values[0] - values[1])
+    resampled = gains[1:][np.isfinite(gains[1:])]
+    low, high = np.quantile(resampled, TAILS) if len(resampled) else (-np.inf, np.inf)
+    return Comparison(
+        measure=measure,
+        challenger=float(values[0, 0]),
+        other=float(values[1, 0]),
+        gain=float(gains[0]),
+        low=float(low),
+        high=float(high),
+    )

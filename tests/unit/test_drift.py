@@ -1,0 +1,230 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import weightedtau
+
+from pm_app.learning.agreement import weighted_tau
+from pm_app.learning.drift import compare_rankings
+from pm_app.records.learning import Allocation, Drift, Importance, Tier
+
+LIKE_ENGINES = np.array([25, 12, 11, 9, 7, 6, 6, 5, 5, 4, 3, 2, 2, 1.5, 0.5, 0, 0, 0]) / 100
+ALL_ALIKE = np.full(12, 1 / 12)
+
+
+def draw_importance(
+    truth: np.ndarray,
+    rng: np.random.Generator,
+    *,
+    noise: float = 0.1,
+    names: tuple[str, ...] | None = None,
+    clusters: tuple[tuple[str, ...], ...] | None = None,
+) -> Importance:
+    """One measurement: a ranking off the truth, its replicates off the ranking, alike."""
+    scale = noise * truth + 0.002
+    centre = np.clip(truth + rng.normal(size=len(truth)) * scale, 0, None)
+    replicates = np.clip(centre + rng.normal(size=(8, len(truth))) * scale, 0, None)
+    replicates /= replicates.sum(axis=1, keepdims=True)
+    shares = tuple(replicates.mean(axis=0).tolist())
+    sensors = names or tuple(f"s{number}" for number in range(len(truth)))
+    return Importance(
+        sensors=sensors,
+        shares=shares,
+        spread=tuple(replicates.std(axis=0).tolist()),
+        replicates=tuple(tuple(row) for row in replicates.tolist()),
+        clusters=clusters or tuple((sensor,) for sensor in sensors),
+        cluster_shares=shares if clusters is None else (1 / len(clusters),) * len(clusters),
+        interactions=(),
+        score_name="average_precision",
+        score=0.9,
+    )
+
+
+def allocate(importance: Importance) -> Allocation:
+    """A plan too simple to take time: the leader has a tier of its own."""
+    leader = importance.sensors[int(np.argmax(importance.shares))]
+    others = tuple(sensor for sensor in importance.sensors if sensor != leader)
+    tiers = (Tier("high", (leader,), 30, 0, 0.1), Tier("low", others, 10, 0, 0.1))
+    return Allocation("tiers", tiers, (1e-4,) * len(importance.sensors), (30,), 8, 9_000)
+
+
+def compare(
+    champion: Importance | None,
+    now: Importance,
+    *,
+    in_a_row_before: int = 0,
+    has_new_failures: bool = True,
+    forced: bool = False,
+) -> Drift:
+    return compare_rankings(
+        champion,
+        now,
+        allocation_before=None if champion is None else allocate(champion),
+        allocation_after=allocate(now),
+        p_value=0.01,
+        in_a_row_needed=2,
+        in_a_row_before=in_a_row_before,
+        has_new_failures=has_new_failures,
+        forced=forced,
+    )
+
+
+def swap(truth: np.ndarray, first: int, second: int) -> np.ndarray:
+    changed = truth.copy()
+    changed[[first, second]] = truth[[second, first]]
+    return changed
+
+
+@pytest.mark.parametrize("noise", [0.1, 0.3])
+@pytest.mark.parametrize("truth", [LIKE_ENGINES, ALL_ALIKE], ids=["like engines", "all alike"])
+def test_measuring_again_is_rarely_called_a_change(truth, noise):
+    rng = np.random.default_rng(7)
+
+    alarms = [
+        compare(
+            draw_importance(truth, rng, noise=noise), draw_importance(truth, rng, noise=noise)
+        ).in_a_row
+        for _ in range(200)
+    ]
+
+    assert np.mean(alarms) <= 0.02
+
+
+@pytest.mark.parametrize(("noise", "found"), [(0.1, 0.98), (0.3, 0.3)])
+def test_a_swap_of_the_first_and_the_tenth_is_found(noise, found):
+    rng = np.random.default_rng(8)
+
+    drifts = [
+        compare(
+            draw_importance(LIKE_ENGINES, rng, noise=noise),
+            draw_importance(swap(LIKE_ENGINES, 0, 9), rng, noise=noise),
+        )
+        for _ in range(60)
+    ]
+
+    assert np.mean([drift.in_a_row for drift in drifts]) >= found
+
+
+def test_a_change_rebuilds_only_when_it_lasts():
+    rng = np.random.default_rng(1)
+    champion = draw_importance(LIKE_ENGINES, rng)
+    now = draw_importance(swap(LIKE_ENGINES, 0, 9), rng)
+
+    once = compare(champion, now)
+    twice = compare(champion, now, in_a_row_before=once.in_a_row)
+
+    assert (once.verdict, once.in_a_row) == ("refit", 1)
+    assert (twice.verdict, twice.in_a_row) == ("rebuild", 2)
+    assert "rank" in twice.reason
+    assert "beyond what chance gives (p = " in twice.reason
+    assert twice.reason.endswith("in two retrainings in a row: rebuild")
+    assert twice.tau is not None
+    assert twice.tau < 0.9
+    assert twice.moved_units is not None
+    assert twice.moved_units > 0
+
+
+def test_a_ranking_that_holds_again_starts_the_count_anew():
+    rng = np.random.default_rng(2)
+    champion = draw_importance(LIKE_ENGINES, rng)
+
+    drift = compare(champion, draw_importance(LIKE_ENGINES, rng), in_a_row_before=1)
+
+    assert drift.in_a_row == 0
+    assert drift.verdict == "refit"
+
+
+def test_nothing_new_keeps_the_champion():
+    rng = np.random.default_rng(3)
+    champion = draw_importance(LIKE_ENGINES, rng)
+
+    drift = compare(champion, champion, has_new_failures=False)
+
+    assert (drift.verdict, drift.p_value, drift.moved_units) == ("keep", 1.0, 0.0)
+    assert drift.tau == pytest.approx(1.0)
+
+
+def test_the_first_ranking_has_nothing_to_compare_with():
+    drift = compare(None, draw_importance(LIKE_ENGINES, np.random.default_rng(4)))
+
+    assert drift.verdict == "first"
+    assert (drift.tau, drift.p_value, drift.moved_units) == (None, None, None)
+
+
+def test_force_rebuilds_whatever_the_ranking_says():
+    one = draw_importance(LIKE_ENGINES, np.random.default_rng(5))
+
+    drift = compare(one, one, forced=True)
+
+    assert (drift.verdict, drift.reason) == ("rebuild", "rebuild was asked for")
+
+
+def test_sensors_that_come_or_go_rebuild_by_name():
+    rng = np.random.default_rng(6)
+    truth = np.array([0.5, 0.3, 0.2])
+    champion = draw_importance(truth, rng, names=("load", "speed", "oil"))
+    now = draw_importance(truth, rng, names=("load", "speed", "noise"))
+
+    drift = compare(champion, now)
+
+    assert drift.verdict == "rebuild"
+    assert drift.reason == "noise appeared and oil vanished: rebuild"
+
+
+def test_twins_trading_places_is_no_change():
+    rng = np.random.default_rng(9)
+    truth = np.array([0.4, 0.02, 0.3, 0.18, 0.1])
+    clusters = (("s0", "s1"), ("s2",), ("s3",), ("s4",))
+
+    twins = compare(
+        draw_importance(truth, rng, clusters=clusters),
+        draw_importance(swap(truth, 0, 1), rng, clusters=clusters),
+    )
+    strangers = compare(draw_importance(truth, rng), draw_importance(swap(truth, 0, 1), rng))
+
+    assert twins.in_a_row == 0
+    assert strangers.in_a_row == 1
+
+
+def test_too_few_replicates_leave_nothing_beyond_chance():
+    rng = np.random.default_rng(10)
+    single = [
+        Importance(
+            one.sensors,
+            one.shares,
+            one.spread,
+            one.replicates[:1],
+            one.clusters,
+            one.cluster_shares,
+            (),
+            one.score_name,
+            one.score,
+        )
+        for one in (
+            draw_importance(LIKE_ENGINES, rng),
+            draw_importance(swap(LIKE_ENGINES, 0, 9), rng),
+        )
+    ]
+
+    assert compare(*single).p_value == 1.0
+
+
+def test_the_same_rankings_give_the_same_verdict():
+    rng = np.random.default_rng(11)
+    champion, now = (draw_importance(LIKE_ENGINES, rng) for _ in range(2))
+
+    assert compare(champion, now) == compare(champion, now)
+
+
+@settings(max_examples=60, deadline=None)
+@given(rows=st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=2, max_size=12))
+def test_weighted_tau_agrees_with_scipy_ties_and_all(rows):
+    first, second = (np.array(column, dtype=float) for column in zip(*rows, strict=True))
+    if np.ptp(first) == 0 or np.ptp(second) == 0:
+        assert weighted_tau(first[None], second[None])[0] == 1.0
+        return
+
+    mine = weighted_tau(np.stack([first, second]), np.stack([second, first]))
+
+    assert mine[0] == pytest.approx(weightedtau(first, second).statistic, abs=1e-9)
+    assert mine[0] == pytest.approx(mine[1])

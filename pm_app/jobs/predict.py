@@ -16,8 +16,8 @@ from pm_app.scores import Scores
 from pm_app.scoring.abstention import statuses
 from pm_app.scoring.contributions import contributions, top_sensors_text
 
-# Panes times sensors held at once: some 40 MB with all their statistics and features.
-GROUP_CELLS = 150_000
+# Panes times sensors held at once: some 20 MB with all their statistics and features.
+GROUP_CELLS = 60_000
 
 
 @dataclass(frozen=True)

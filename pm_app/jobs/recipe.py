@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version as installed
 from platform import python_version
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from pm_app.jobs.training_order import TrainingAnswer, TrainingOrder
 from pm_app.learning.allocation import MEMBERS, STRATEGIES, budget
 from pm_app.learning.candidate import Candidate, train_candidate
 from pm_app.learning.drift import compare_rankings
+from pm_app.learning.gate import judge
 from pm_app.learning.importance import measure_importance
 from pm_app.learning.labels import count_failures, require_enough
 from pm_app.learning.splits import censor_at_parts, split_rows
@@ -20,6 +22,7 @@ from pm_app.learning.targets import choose_head
 from pm_app.records.features import Frame
 from pm_app.records.labels import Labels, Split
 from pm_app.records.learning import Allocation, Drift, Head, Importance, VersionCard
+from pm_app.records.readings import Float64
 from pm_app.settings import Settings
 from pm_app.times import utc_text
 
@@ -37,12 +40,19 @@ class Rival:
 
 
 @dataclass(frozen=True, eq=False)
+class Made:
+    """A version that is not published yet."""
+
+    candidate: Candidate
+    card: VersionCard
+
+
+@dataclass(frozen=True, eq=False)
 class Learned:
     """A retraining's answer, and the version it made, if it made one."""
 
     answer: TrainingAnswer
-    candidate: Candidate | None = None
-    card: VersionCard | None = None
+    made: Made | None = None
 
 
 def learn(
@@ -97,7 +107,7 @@ def learn(
     card = _make_card(known, frame, split, candidate, importance, drift, settings, order, failures)
     promote, reason = _judge(known, labels, split, candidate, card, rival, drift)
     answer = _answer(drift, failures, reason, promote=promote, card=card)
-    return Learned(answer, candidate, card)
+    return Learned(answer, Made(candidate, card))
 
 
 def plan_allocations(
@@ -172,9 +182,13 @@ def _answer(
     promote: bool = False,
     card: VersionCard | None = None,
 ) -> TrainingAnswer:
-    metrics = {"tau": drift.tau, "p_value": drift.p_value, "moved_units": drift.moved_units}
+    metrics: dict[str, Any] = {
+        "tau": drift.tau,
+        "p_value": drift.p_value,
+        "moved_units": drift.moved_units,
+    }
     if card is not None:
-        metrics |= {name: dict(r.metrics) for r in card.reports for name in [r.model]}
+        metrics |= {report.model: dict(report.metrics) for report in card.reports}
     return TrainingAnswer(
         decision=drift.verdict,
         reason=reason,
@@ -231,4 +245,30 @@ def _judge(
     rival: Rival | None,
     drift: Drift,
 ) -> tuple[bool, str]:
-    return True, "stub"
+    """Whether the candidate should score, and why, on the newest held-out rows."""
+    rows = known.frame.take(split.test)
+    kind = candidate.head.kind
+    truth = labels.value[split.test]
+    if kind == "hazard":
+        truth = labels.fails_within(candidate.head.horizons_hours[-1])[split.test]
+    comparable = rival is not None and _fits(rival, known.frame)
+    other = _said(rival.card, rival.onnx, rows) if rival is not None and comparable else None
+    judgement = judge(
+        _said(card, candidate.onnx, rows),
+        other,
+        labels=truth,
+        groups=split.group[split.test],
+        task="life" if kind == "hazard" else kind,
+        verdict=drift.verdict,
+        seed=card.seed,
+    )
+    return judgement.promote, f"{drift.reason}; {judgement.reason}"
+
+
+def _said(card: VersionCard, onnx: bytes, rows: Frame) -> Float64:
+    """What a version says of these rows: risk at its longest horizon, or the value."""
+    predictor = Predictor(
+        onnx, head=card.head, calibration=card.calibration, features=card.features
+    )
+    scores = predictor.predict(select_features(rows, card.features).values)
+    return scores.value if card.head.kind == "regression" else scores.risk[:, -1]

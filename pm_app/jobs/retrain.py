@@ -58,7 +58,7 @@ def retrain(
         order_path, answer_path = Path(folder, "order.json"), Path(folder, "answer.json")
         order_path.write_bytes(ORDER.dump_json(order))
         trainer(order_path, answer_path, progress)
-        answer = ANSWER.validate_json(answer_path.read_bytes())
+        answer: TrainingAnswer = ANSWER.validate_json(answer_path.read_bytes())
     return _record(site, order, answer, now, as_of)
 
 
@@ -66,7 +66,8 @@ def _order(site: Site, now: datetime, as_of: datetime, force: bool) -> TrainingO
     ledger, lineage = site.store.ledger, site.store.lineage
     champion = lineage.champion()
     last = next(iter(lineage.retrainings(limit=1)), None)
-    seen = lineage.version(champion).summary.get("failures", 0) if champion is not None else 0
+    scoring = lineage.version(champion) if champion is not None else None
+    seen = scoring.summary.get("failures", 0) if scoring is not None else 0
     return TrainingOrder(
         settings=site.settings.model_dump(mode="json"),
         folder=str(site.settings.folder),

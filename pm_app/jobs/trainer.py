@@ -14,7 +14,7 @@ from pm_app.errors import NotEnoughData
 from pm_app.event_history import EventHistory
 from pm_app.history import History
 from pm_app.jobs.known import gather_known
-from pm_app.jobs.recipe import Learned, Rival, learn
+from pm_app.jobs.recipe import Made, Rival, learn
 from pm_app.jobs.training_order import ANSWER, ORDER, TrainingAnswer, TrainingOrder
 from pm_app.registry import Golden, Registry, write_version
 from pm_app.settings import Settings, parse_settings
@@ -26,7 +26,7 @@ NICENESS = 10
 def main(order_path: Path, answer_path: Path) -> None:
     """Learn as ordered and write the answer."""
     os.nice(NICENESS)
-    order = ORDER.validate_json(order_path.read_bytes())
+    order: TrainingOrder = ORDER.validate_json(order_path.read_bytes())
     settings = parse_settings(order.settings, folder=Path(order.folder), origin="plant.toml")
     try:
         answer = train(order, settings)
@@ -48,9 +48,10 @@ def train(order: TrainingOrder, settings: Settings) -> TrainingAnswer:
         first_seen=order.first_seen,
         as_of_ns=order.as_of_ns,
     )
-    learned = learn(known, settings, order, rival=_rival(order, settings), progress=_tell)
-    if learned.candidate is not None and learned.card is not None:
-        _write(learned, Path(order.staging))
+    rival = _rival(order, settings)
+    learned = learn(known, settings, order, rival=rival, progress=_tell)
+    if learned.made is not None:
+        _write(learned.made, Path(order.staging))
     return learned.answer
 
 
@@ -63,12 +64,11 @@ def _rival(order: TrainingOrder, settings: Settings) -> Rival | None:
     return Rival(version.card, version.onnx, registry.keras_bytes(order.champion))
 
 
-def _write(learned: Learned, staging: Path) -> None:
-    assert learned.candidate is not None and learned.card is not None
-    candidate = learned.candidate
+def _write(made: Made, staging: Path) -> None:
+    candidate = made.candidate
     write_version(
         staging,
-        card=learned.card,
+        card=made.card,
         keras=candidate.keras,
         onnx=candidate.onnx,
         golden=Golden(candidate.golden_values, candidate.golden_outputs),

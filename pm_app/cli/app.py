@@ -10,6 +10,7 @@ import typer
 from pm_app import __version__
 from pm_app.cli.output import out, print_json, print_rows, progress_bar, start_log, talk, write_text
 from pm_app.cli.predictions_table import latest_columns, latest_rows
+from pm_app.cli.reports import print_reports
 from pm_app.errors import BadSettings
 from pm_app.settings import read_settings
 
@@ -26,6 +27,7 @@ app.add_typer(import_app, name="import")
 Plant = Annotated[Path, typer.Option("-c", "--config", help="The plant's settings.")]
 Json = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
 PLANT = Path("plant.toml")
+DEMO = Path("pm-app-demo")
 
 
 class Format(StrEnum):
@@ -67,11 +69,11 @@ def root(
 
 @app.command()
 def demo(
-    folder: Annotated[Path | None, typer.Argument(help="Where to lay the plant out.")] = None,
+    folder: Annotated[Path, typer.Argument(help="Where to lay the plant out.")] = DEMO,
     seed: Annotated[int, typer.Option(help="Another plant.")] = 0,
 ) -> None:
     """A simulated plant, trained, scored, shown, drifting: the whole product in one command."""
-    from pm_app.demo import run_demo
+    from pm_app.cli.demo import run_demo
 
     run_demo(folder, seed=seed)
 
@@ -186,21 +188,6 @@ def retrain(
             print_reports(reports)
     if done.decision == "not_enough_data":
         raise typer.Exit(1)
-
-
-def print_reports(reports: list[dict[str, Any]]) -> None:
-    """Held-out figures of a version beside its peers."""
-    names = list(dict.fromkeys(name for report in reports for name in report["metrics"]))
-    rows = [
-        {"on held-out data": name, **{r["model"]: _figure(r["metrics"].get(name)) for r in reports}}
-        for name in names
-    ]
-    models = [report["model"] for report in reports]
-    print_rows(rows, ("on held-out data", *models), as_json=False, right=models)
-
-
-def _figure(value: float | None) -> str:
-    return "" if value is None else f"{value:.4g}"
 
 
 @app.command()

@@ -61,6 +61,26 @@ def importance_rows(lineage: Lineage, version: int | None) -> list[dict[str, Any
     ]
 
 
+def allocation_rows(lineage: Lineage, before: int, after: int) -> list[dict[str, Any]]:
+    """One row a sensor: importance, tier and penalty in two versions, most important now first."""
+    old = {row.sensor: row for row in lineage.importances(before)}
+    rows = []
+    for row in lineage.importances(after):
+        was = old.get(row.sensor)
+        rows.append(
+            {
+                "sensor": row.sensor,
+                "share": "" if was is None else f"{was.share:.1%}",
+                "tier": "" if was is None else f"{was.tier} ({was.units} units)",
+                "L1": "" if was is None else f"{was.l1:.1e}",
+                "share now": f"{row.share:.1%}",
+                "tier now": f"{row.tier} ({row.units} units)",
+                "L1 now": f"{row.l1:.1e}",
+            }
+        )
+    return rows
+
+
 def _figures(reports: Any) -> dict[str, str]:
     """The first three held-out figures of the version itself."""
     metrics = reports[0]["metrics"] if reports else {}

@@ -1,0 +1,102 @@
+"""`pm-app demo`: the whole product on a simulated plant, told as it happens."""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pm_app.cli.lineage_tables import allocation_rows
+from pm_app.cli.output import out, print_rows, progress_bar
+from pm_app.cli.predictions_table import latest_columns, latest_rows
+from pm_app.cli.reports import print_reports
+from pm_app.demo import drop_days, lay_out, start_of
+from pm_app.jobs.retrain import Retrained, retrain
+from pm_app.jobs.score import score
+from pm_app.jobs.site import Site
+from pm_app.jobs.trainer_process import run_trainer
+from pm_app.settings import read_settings
+from pm_app.simulator import PlantPlan, SimulatedPlant, simulate
+from pm_app.wiring import open_site
+
+TRAINER_SECONDS = 1800.0
+SHOWN = 12
+
+
+def run_demo(folder: Path, *, seed: int) -> None:
+    """Simulate, train, score, drift, rebuild, and show what came of it. Takes minutes."""
+    plan = PlantPlan(seed=seed)
+    settings_path = lay_out(folder)
+    half, days = round(plan.days * plan.change_at), plan.days
+    with progress_bar("simulate"):
+        plant = simulate(plan)
+    out.rule(f"{plan.assets} pumps, {plan.days} days, {len(plant.sensors)} sensors")
+    with open_site(read_settings(settings_path)) as site:
+        _say(f"The first {half} days arrive: {_failures(plant, 0, half)}.")
+        drop_days(plant, folder, 0, half)
+        first = _learn(site, plan, half)
+        _say("The plant changes: other faults begin to dominate. Files keep coming.")
+        for start in range(half, days, 7):
+            end = min(start + 7, days)
+            drop_days(plant, folder, start, end)
+            _score(site, plan, end)
+        _say(f"The second half brought {_failures(plant, half, days)}.")
+        second = _learn(site, plan, days)
+        _score(site, plan, days)
+        _show(site, plan, first, second)
+    out.print(f"\nAll of it lies in {folder}. Look around, for instance:", highlight=False)
+    for command in ("predictions --latest", "models", "importance", "batches"):
+        out.print(f"  pm-app {command} -c {settings_path}", highlight=False)
+
+
+def _say(text: str) -> None:
+    out.print(f"\n{text}", highlight=False)
+
+
+def _failures(plant: SimulatedPlant, first: int, last: int) -> str:
+    """How many failures of which kind fell in these days."""
+    begin, end = (start_of(plant.plan, day).timestamp() * 1e9 for day in (first, last))
+    inside = (plant.failures.time >= begin) & (plant.failures.time < end)
+    modes: dict[str, int] = {}
+    for mode in plant.failures.mode[inside].tolist():
+        modes[mode] = modes.get(mode, 0) + 1
+    ranked = sorted(modes.items(), key=lambda item: (-item[1], item[0]))
+    return f"{int(inside.sum())} failures (" + ", ".join(f"{n} {m}" for m, n in ranked) + ")"
+
+
+def _learn(site: Site, plan: PlantPlan, day: int) -> Retrained:
+    now = start_of(plan, day)
+    with progress_bar("retrain") as progress:
+        trainer = partial(run_trainer, timeout_seconds=TRAINER_SECONDS)
+        done = retrain(site, now=now, as_of=now, trainer=trainer, progress=progress)
+    out.print(f"[bold]retrain: {done.decision}[/bold]: {done.reason}", highlight=False)
+    return done
+
+
+def _score(site: Site, plan: PlantPlan, day: int) -> None:
+    now = start_of(plan, day)
+    with progress_bar("score") as progress:
+        done = score(site, now=now, progress=progress)
+    out.print(
+        f"day {day}: {done.ingested.batches} files, {done.committed.new:,} predictions, "
+        f"version {done.version}",
+        highlight=False,
+    )
+
+
+def _show(site: Site, plan: PlantPlan, first: Retrained, second: Retrained) -> None:
+    lineage = site.store.lineage
+    now, cap = start_of(plan, plan.days), site.settings.target.cap_hours
+    table = site.store.views.latest_predictions()
+    _say(f"The pumps on day {plan.days}, the riskiest {SHOWN} first:")
+    rows = latest_rows(table, now=now, cap_hours=cap)
+    print_rows(rows[:SHOWN], latest_columns(table), as_json=False)
+    versions = [done.version for done in (first, second) if done.version is not None]
+    if len(versions) == 2:
+        _say(f"{second.decision}: {second.reason}")
+        _say("Where the hidden units went, before and after:")
+        moved = allocation_rows(lineage, versions[0], versions[1])
+        print_rows(moved, list(moved[0]), as_json=False, right=("share", "share now"))
+    if versions:
+        version = lineage.version(versions[-1])
+        reports: Any = version.summary["reports"] if version else []
+        _say("How the new version compares on days it has not seen:")
+        print_reports(reports)

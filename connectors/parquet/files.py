@@ -76,7 +76,9 @@ class Folder:
             try:
                 yield pq.ParquetFile(
                     _Fetched(file, batch.name),
-                    buffer_size=_BLOCK_BYTES,  # else a huge row group is fetched whole
+                    # Else a huge row group is fetched whole.
+                    buffer_size=_BLOCK_BYTES,
+                    pre_buffer=False,
                     page_checksum_verification=True,
                     # Spark's INT96 read as nanoseconds wraps around outside 1677-2262.
                     coerce_int96_timestamp_unit="us",

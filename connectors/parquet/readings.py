@@ -11,8 +11,8 @@ from connectors.parquet.wide import read_wide
 from pm_app.errors import BadBatch
 from pm_app.records.readings import Batch, ReadingsChunk, Rejection
 
-# 32 MB of float64: large enough that work per chunk is small, small enough for any server.
-MOST_CELLS = 4_000_000
+# 16 MB of float64: large enough that work per chunk is small, small enough for any server.
+MOST_CELLS = 2_000_000
 
 
 class ParquetReadings:

@@ -13,24 +13,13 @@ from typing import Protocol
 import numpy as np
 
 from pm_app.learning.parameters import count_parameters
+from pm_app.learning.sizing import Limits, afford, fill_budget
 from pm_app.learning.tiers import Group, group_by_merit, measure_merits
 from pm_app.records.learning import Allocation, Importance, Tier
 
-# Share of a network's units dealt by importance; the rest goes by number of features.
-GUIDANCE = 0.6
 # The least important sensor's penalty is at most this many times the most important one's.
 L1_RATIO = 10.0
-# Dropout of the lowest tier over that of the highest; 1 / sqrt and sqrt around the middle.
-DROPOUT_RATIO = 2.0
-HIGHEST_DROPOUT = 0.8
-# Fewer units than this are a bottleneck whatever the sensors say; given up only when the
-# budget leaves no choice.
-SMALLEST_BRANCH = 4
-# Width of the shared layer over the sum of the branches.
-SHARED_RATIO = 0.75
 MEMBERS = 8
-# A budget within this share of the maximum counts as spent.
-SPENT = 0.98
 SMALLEST_BUDGET = 2_000
 SMALLEST_WIDTH = 16
 
@@ -38,7 +27,8 @@ SMALLEST_WIDTH = 16
 class Strategy(Protocol):
     """A rule that turns importance into a plan.
 
-    l1 is the mean penalty over features, dropout the mean over tiers, embedding the width of
+    l1 is the mean penalty over features, dropout the geometric mean of the highest
+    and the lowest tier's, embedding the width of
     the most important tier's periodic embedding (0 for none). The plan holds every sensor
     once, counts at most `max_parameters` (and at least `SPENT` of them where units are fine
     enough), and all strategies agree on the number of members. A budget too small for the
@@ -124,10 +114,10 @@ def _make_strategy(name: str, *, tiered: bool, weighted: bool) -> Strategy:
         embedding: int = 0,
     ) -> Allocation:
         one = _one_group(importance, features_per_sensor)
-        limits = _Limits(dict(features_per_sensor), max_parameters, members, outputs, embedding)
-        limits = _afford(limits, one)
+        limits = Limits(dict(features_per_sensor), max_parameters, members, outputs, embedding)
+        limits = afford(limits, one)
         groups = group_by_merit(importance, features_per_sensor) if tiered else one
-        tiers, shared, count = _fill(groups, limits, dropout)
+        tiers, shared, count = fill_budget(groups, limits, dropout)
         sensors = [sensor for tier in tiers for sensor in tier.sensors]
         penalties = _weigh_penalties if weighted else _flat_penalties
         return Allocation(
@@ -150,124 +140,9 @@ STRATEGIES: dict[str, Strategy] = {
 }
 
 
-@dataclass(frozen=True)
-class _Limits:
-    """What a plan may spend, and on what."""
-
-    features_per_sensor: Mapping[str, int]
-    max_parameters: int
-    members: int
-    outputs: int
-    embedding: int
-
-    def count(self, tiers: Sequence[Tier], shared: int) -> int:
-        return count_parameters(
-            tiers,
-            (shared,),
-            self.members,
-            features_per_sensor=self.features_per_sensor,
-            outputs=self.outputs,
-        )
-
-
 def _one_group(importance: Importance, features_per_sensor: Mapping[str, int]) -> tuple[Group, ...]:
     total = sum(features_per_sensor[sensor] for sensor in importance.sensors)
     return (Group("all", importance.sensors, 1.0, total),)
-
-
-def _afford(limits: _Limits, one: tuple[Group, ...]) -> _Limits:
-    """The most embedding, then the most members, that leave room for a smallest network."""
-    widths = [w for w in (limits.embedding, limits.embedding // 2, 0) if w or not limits.embedding]
-    widths = list(dict.fromkeys([*widths, 0]))
-    halves = [limits.members >> shift for shift in range(limits.members.bit_length())]
-    tries = [(w, limits.members) for w in widths] + [(0, m) for m in halves]
-    for width, members in tries:
-        tried = _Limits(
-            limits.features_per_sensor, limits.max_parameters, members, limits.outputs, width
-        )
-        # Twice the smallest branch leaves every strategy room for tiers of its own.
-        least = 2 * SMALLEST_BRANCH if members > 1 else 1
-        if tried.count(_make_tiers(one, least, width, 0.0), least) <= limits.max_parameters:
-            return tried
-    return tried
-
-
-def _fill(
-    groups: tuple[Group, ...], limits: _Limits, dropout: float
-) -> tuple[tuple[Tier, ...], int, int]:
-    """Tiers, shared width and parameter count: as near under the budget as units allow.
-
-    Of the plans that spend at least `SPENT`, the one whose shared layer is nearest to
-    `SHARED_RATIO` of the branches.
-    """
-    best: tuple[float, float, int] | None = None
-    found: tuple[tuple[Tier, ...], int, int] | None = None
-    for units in _widths(groups, limits):
-        tiers = _make_tiers(groups, units, limits.embedding, dropout)
-        width = sum(tier.units for tier in tiers)
-        shared = _widest_shared(tiers, width, limits)
-        count = limits.count(tiers, shared)
-        if found is not None and count > limits.max_parameters:
-            break
-        unspent = max(0.0, SPENT - count / limits.max_parameters)
-        rank = (unspent, abs(np.log(shared / (SHARED_RATIO * width))), -units)
-        if best is None or rank < best:
-            best, found = rank, (tiers, shared, count)
-    if found is None:
-        raise AssertionError("there is always a smallest plan")
-    return found
-
-
-def _widths(groups: tuple[Group, ...], limits: _Limits) -> range:
-    """Numbers of first-layer units worth trying, the smallest first."""
-    smallest = len(groups)
-    tiers = _make_tiers(groups, smallest, limits.embedding, 0.0)
-    most = smallest
-    while limits.count(tiers, 1) <= limits.max_parameters:
-        most *= 2
-        tiers = _make_tiers(groups, most, limits.embedding, 0.0)
-    return range(smallest, most + 1, max(1, most // 512))
-
-
-def _widest_shared(tiers: Sequence[Tier], width: int, limits: _Limits) -> int:
-    """The shared width that just stays in the budget, at least 1."""
-    none, one = limits.count(tiers, 0), limits.count(tiers, 1)
-    return max(1, min((limits.max_parameters - none) // (one - none), 4 * width))
-
-
-def _make_tiers(
-    groups: tuple[Group, ...], units: int, embedding: int, dropout: float
-) -> tuple[Tier, ...]:
-    """Tiers of about `units` units together, more for what matters, none below its floor."""
-    share = np.array([group.share for group in groups])
-    features = np.array([group.features for group in groups], dtype=float)
-    total = float(share.sum())
-    guided = share / total if total > 0 else features / features.sum()
-    pull = GUIDANCE * guided + (1 - GUIDANCE) * features / features.sum()
-    floor = min(SMALLEST_BRANCH, max(1, units // len(groups)))
-    dealt = np.maximum(floor, np.floor(pull * units + 0.5)).astype(int)
-    return tuple(
-        Tier(
-            group.name,
-            group.sensors,
-            int(dealt[at]),
-            _embedding_width(embedding, at),
-            _dropout(dropout, at, len(groups)),
-        )
-        for at, group in enumerate(groups)
-    )
-
-
-def _embedding_width(embedding: int, at: int) -> int:
-    # An embedding multiplies a branch's inputs; what matters little does without.
-    return embedding >> at if at < 2 else 0
-
-
-def _dropout(dropout: float, at: int, count: int) -> float:
-    if count == 1:
-        return dropout
-    place = at / (count - 1) - 0.5
-    return float(min(max(dropout, HIGHEST_DROPOUT), dropout * DROPOUT_RATIO**place))
 
 
 def _flat_penalties(

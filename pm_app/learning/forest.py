@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.ensemble import ExtraTreesRegressor
+from sklearn.tree import ExtraTreeRegressor
 
 from pm_app.learning.precision import average_precision
 from pm_app.records.readings import Float64, Int32
@@ -51,7 +51,7 @@ class Problem:
 class Trial:
     """One forest on one resampling, with the rows it never saw and how well it did there."""
 
-    forest: ExtraTreesRegressor
+    trees: tuple[ExtraTreeRegressor, ...]
     values: NDArray[np.float32]
     targets: Float64
     permutations: tuple[Rows, ...]
@@ -86,20 +86,12 @@ def run_trial(problem: Problem, seed: np.random.SeedSequence) -> Trial | None:
     seen = _thin(seen, problem, HELD_OUT_ROWS, rng)
     if not len(seen) or not _can_score(problem.targets[seen]):
         return None
-    forest = ExtraTreesRegressor(
-        n_estimators=TREES,
-        min_samples_leaf=LEAF_ROWS,
-        max_features=_features_tried(problem.values.shape[1]),
-        bootstrap=True,
-        max_samples=min(len(drawn), ROWS_PER_TREE),
-        random_state=int(rng.integers(2**31)),
-    )
-    forest.fit(problem.values[drawn], _flat(problem.targets[drawn]))
+    trees = tuple(_grow_tree(problem, drawn, rng) for _ in range(TREES))
     values, targets = problem.values[seen], problem.targets[seen]
-    score = _score(targets, forest.predict(values), problem.ranks)
+    score = _score(targets, _predict(trees, values), problem.ranks)
     permutations = tuple(rng.permutation(len(seen)) for _ in range(REPEATS))
-    used = _used_features(forest, values.shape[1])
-    return Trial(forest, values, targets, permutations, used, problem.ranks, score)
+    used = _used_features(trees, values.shape[1])
+    return Trial(trees, values, targets, permutations, used, problem.ranks, score)
 
 
 def measure_drops(trial: Trial, sets: Sequence[Columns]) -> Float64:
@@ -116,7 +108,7 @@ def measure_drops(trial: Trial, sets: Sequence[Columns]) -> Float64:
         scores = []
         for permutation in trial.permutations:
             work[:, columns] = trial.values[permutation[:, None], columns]
-            scores.append(_score(trial.targets, trial.forest.predict(work), trial.ranks))
+            scores.append(_score(trial.targets, _predict(trial.trees, work), trial.ranks))
         work[:, columns] = trial.values[:, columns]
         drops[at] = trial.score - float(np.mean(scores))
     return drops
@@ -165,13 +157,30 @@ def _can_score(targets: Float64) -> bool:
     return bool((targets.min(axis=0) < targets.max(axis=0)).any())
 
 
-def _flat(targets: Float64) -> Float64:
-    return targets[:, 0] if targets.shape[1] == 1 else targets
+def _grow_tree(problem: Problem, drawn: Rows, rng: np.random.Generator) -> ExtraTreeRegressor:
+    # Trees one by one: scikit-learn's forests juggle global warning filters in every call,
+    # and in threads of ours that ends in thousands of warnings.
+    rows = rng.choice(drawn, size=min(len(drawn), ROWS_PER_TREE))
+    tree = ExtraTreeRegressor(
+        min_samples_leaf=LEAF_ROWS,
+        max_features=_features_tried(problem.values.shape[1]),
+        random_state=int(rng.integers(2**31)),
+    )
+    return tree.fit(problem.values[rows], problem.targets[rows])
 
 
-def _used_features(forest: ExtraTreesRegressor, count: int) -> NDArray[np.bool_]:
+def _predict(trees: Sequence[ExtraTreeRegressor], values: NDArray[np.float32]) -> Float64:
+    total = np.zeros(0)
+    for tree in trees:
+        predicted = tree.tree_.predict(values)
+        total = predicted + total if total.size else predicted
+    mean: Float64 = total / len(trees)
+    return mean
+
+
+def _used_features(trees: Sequence[ExtraTreeRegressor], count: int) -> NDArray[np.bool_]:
     used = np.zeros(count, dtype=np.bool_)
-    for tree in forest.estimators_:
+    for tree in trees:
         used[np.unique(tree.tree_.feature[tree.tree_.feature >= 0])] = True
     return used
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pm_app.errors import NotEnoughData
+from pm_app.learning.dealing import deal
 from pm_app.records.features import Frame
 from pm_app.records.labels import Flags, Labels, Split
 from pm_app.records.readings import Float64, Int32, Int64
@@ -15,7 +16,6 @@ from pm_app.times import HOUR_NS
 
 PARTS = ("train", "validation", "calibration", "test")
 SHARES = (0.60, 0.12, 0.13, 0.15)
-MINIMUM_PER_PART = 1
 # With fewer assets a part would be one machine, and its quirks the verdict.
 MINIMUM_ASSETS = 8
 # Below this spread of starts, as a share of the median life, the newest to end is merely
@@ -84,7 +84,7 @@ def split_column(frame: Frame, labels: Labels, *, seed: int) -> Split:
         return _by_time(frame.cutoff, usable, classes, group, purge_ns=0)
     part = np.full(len(usable), -1)
     rows = np.flatnonzero(usable)
-    part[rows] = _deal(value[rows], np.zeros(len(rows)), SHARES, rng)
+    part[rows] = deal(value[rows], np.zeros(len(rows)), SHARES, rng)
     number = np.arange(len(usable), dtype=np.int32)
     return _make_split(part, number, classes, "by row: the table has no assets and no time")
 
@@ -189,7 +189,7 @@ def _by_asset(
     newness = np.zeros(len(fates.assets)) if fates.newness is None else fates.newness
     for deck in np.unique(fates.deck):
         mine = fates.deck == deck
-        dealt[mine] = _deal(fates.level[mine], newness[mine], SHARES, rng)
+        dealt[mine] = deal(fates.level[mine], newness[mine], SHARES, rng)
     part_of_asset = np.full(len(frame.assets), -1)
     part_of_asset[fates.assets] = dealt
     part = np.where(usable, part_of_asset[frame.asset], -1)
@@ -197,43 +197,6 @@ def _by_asset(
     counts = " / ".join(str(int(np.sum(dealt == number))) for number in range(len(PARTS)))
     how = f"by asset: {counts} assets ({' / '.join(PARTS)}), test {order}"
     return _make_split(part, frame.asset, classes, how)
-
-
-def _deal(
-    level: Float64, newness: Float64, shares: Sequence[float], rng: np.random.Generator
-) -> NDArray[np.int64]:
-    """A part per item: the newest to the test, the others spread evenly over `level`.
-
-    Equal newness everywhere says nothing, and the test is dealt like the others.
-    """
-    count = len(level)
-    sizes = _sizes(count, shares)
-    part = np.full(count, -1, dtype=np.int64)
-    if count and newness.min() < newness.max():
-        order = np.lexsort([rng.random(count), newness])
-        part[order[count - sizes[-1] :]] = len(shares) - 1
-        sizes[-1] = 0
-    rest = np.flatnonzero(part < 0)
-    order = rest[np.lexsort([rng.random(len(rest)), level[rest]])]
-    part[order] = _spread_evenly(sizes, rng)
-    return part
-
-
-def _sizes(count: int, shares: Sequence[float]) -> list[int]:
-    """Items per part: none below one where there are enough, the first takes the rest."""
-    least = MINIMUM_PER_PART if count >= len(shares) else 0
-    rest = [max(least, round(count * share)) for share in shares[1:]]
-    return [count - sum(rest), *rest]
-
-
-def _spread_evenly(sizes: Sequence[int], rng: np.random.Generator) -> NDArray[np.int64]:
-    """Part numbers in a sequence where each part comes at even distances."""
-    places = [(np.arange(size) + rng.random()) / size for size in sizes if size]
-    numbers = [np.full(size, number) for number, size in enumerate(sizes) if size]
-    if not places:
-        return np.empty(0, dtype=np.int64)
-    order = np.argsort(np.concatenate(places), kind="stable")
-    return np.concatenate(numbers)[order].astype(np.int64)
 
 
 def _horizon_blocks(labels: Labels, horizon_hours: float) -> Int32:
@@ -318,7 +281,7 @@ def _lacking(part: NDArray[np.int64], classes: _Classes) -> str:
     positive = np.bincount(part[classes.positive & (part >= 0)], minlength=len(PARTS))
     negative = np.bincount(part[classes.negative & (part >= 0)], minlength=len(PARTS))
     for counts, words in zip((positive, negative), classes.words, strict=True):
-        if counts.min() < MINIMUM_PER_PART:
+        if counts.min() < 1:
             told = ", ".join(f"{n} in {name}" for n, name in zip(counts, PARTS, strict=True))
             return f"not enough data: rows {words}: {told}; every part needs some"
     return ""

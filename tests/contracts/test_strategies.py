@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pm_app.learning.allocation import SPENT, STRATEGIES, budget, describe, moved_units
+from pm_app.learning.allocation import STRATEGIES, budget, describe, moved_units
 from pm_app.learning.parameters import count_parameters
+from pm_app.learning.sizing import SPENT
 from pm_app.records.learning import Allocation, Importance, Interaction
 
 every_strategy = pytest.mark.parametrize("strategy", STRATEGIES.values(), ids=STRATEGIES.keys())

@@ -1,0 +1,136 @@
+"""How wide the branches and the shared layer are, so that a budget is spent and kept."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pm_app.learning.parameters import count_parameters
+from pm_app.learning.tiers import Group
+from pm_app.records.learning import Tier
+
+# Share of a network's units dealt by importance; the rest goes by number of features.
+GUIDANCE = 0.6
+# Dropout of the lowest tier over that of the highest, even steps of ratio between.
+DROPOUT_RATIO = 2.0
+HIGHEST_DROPOUT = 0.8
+# Fewer units than this are a bottleneck whatever the sensors say; given up only when the
+# budget leaves no choice.
+SMALLEST_BRANCH = 4
+# Width of the shared layer over the sum of the branches.
+SHARED_RATIO = 0.75
+# A budget within this share of the maximum counts as spent.
+SPENT = 0.98
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a plan may spend, and on what."""
+
+    features_per_sensor: Mapping[str, int]
+    max_parameters: int
+    members: int
+    outputs: int
+    embedding: int
+
+    def count(self, tiers: Sequence[Tier], shared: int) -> int:
+        """Parameters of these branches and one shared layer of that width."""
+        return count_parameters(
+            tiers,
+            (shared,),
+            self.members,
+            features_per_sensor=self.features_per_sensor,
+            outputs=self.outputs,
+        )
+
+
+def afford(limits: Limits, one: tuple[Group, ...]) -> Limits:
+    """The most embedding, then the most members, that leave room for a smallest network."""
+    widths = dict.fromkeys((limits.embedding, limits.embedding // 2, 0))
+    halves = [limits.members >> shift for shift in range(limits.members.bit_length())]
+    tries = [(w, limits.members) for w in widths] + [(0, m) for m in halves]
+    for width, members in tries:
+        tried = Limits(
+            limits.features_per_sensor, limits.max_parameters, members, limits.outputs, width
+        )
+        # Twice the smallest branch leaves every strategy room for tiers of its own.
+        least = 2 * SMALLEST_BRANCH if members > 1 else 1
+        if tried.count(_make_tiers(one, least, width, 0.0), least) <= limits.max_parameters:
+            return tried
+    return tried
+
+
+def fill_budget(
+    groups: tuple[Group, ...], limits: Limits, dropout: float
+) -> tuple[tuple[Tier, ...], int, int]:
+    """Tiers, shared width and parameter count: as near under the budget as units allow.
+
+    Of the plans that spend at least `SPENT`, the one whose shared layer is nearest to
+    `SHARED_RATIO` of the branches.
+    """
+    plans = []
+    for units in _widths(groups, limits):
+        tiers = _make_tiers(groups, units, limits.embedding, dropout)
+        width = sum(tier.units for tier in tiers)
+        shared = _widest_shared(tiers, width, limits)
+        count = limits.count(tiers, shared)
+        broken = count > limits.max_parameters
+        unspent = max(0.0, SPENT - count / limits.max_parameters)
+        lopsided = abs(math.log(shared / (SHARED_RATIO * width)))
+        plans.append((broken, unspent, lopsided, -units, (tiers, shared, count)))
+        if broken:
+            break
+    return min(plans, key=lambda plan: plan[:4])[4]
+
+
+def _widths(groups: tuple[Group, ...], limits: Limits) -> range:
+    """Numbers of first-layer units worth trying, the smallest first."""
+    smallest = len(groups)
+    tiers = _make_tiers(groups, smallest, limits.embedding, 0.0)
+    most = smallest
+    while limits.count(tiers, 1) <= limits.max_parameters:
+        most *= 2
+        tiers = _make_tiers(groups, most, limits.embedding, 0.0)
+    return range(smallest, most + 1, max(1, most // 512))
+
+
+def _widest_shared(tiers: Sequence[Tier], width: int, limits: Limits) -> int:
+    """The shared width that just stays in the budget, at least 1."""
+    none, one = limits.count(tiers, 0), limits.count(tiers, 1)
+    return max(1, min((limits.max_parameters - none) // (one - none), 4 * width))
+
+
+def _make_tiers(
+    groups: tuple[Group, ...], units: int, embedding: int, dropout: float
+) -> tuple[Tier, ...]:
+    """Tiers of about `units` units together, more for what matters, none below its floor."""
+    share = np.array([group.share for group in groups])
+    features = np.array([group.features for group in groups], dtype=float)
+    total = float(share.sum())
+    guided = share / total if total > 0 else features / features.sum()
+    pull = GUIDANCE * guided + (1 - GUIDANCE) * features / features.sum()
+    floor = min(SMALLEST_BRANCH, max(1, units // len(groups)))
+    dealt = np.maximum(floor, np.floor(pull * units + 0.5)).astype(int)
+    return tuple(
+        Tier(
+            group.name,
+            group.sensors,
+            int(dealt[at]),
+            _embedding_width(embedding, at),
+            _dropout(dropout, at, len(groups)),
+        )
+        for at, group in enumerate(groups)
+    )
+
+
+def _embedding_width(embedding: int, at: int) -> int:
+    # An embedding multiplies a branch's inputs; what matters little does without.
+    return embedding >> at if at < 2 else 0
+
+
+def _dropout(dropout: float, at: int, count: int) -> float:
+    if count == 1:
+        return dropout
+    place = at / (count - 1) - 0.5
+    return float(min(max(dropout, HIGHEST_DROPOUT), dropout * DROPOUT_RATIO**place))

@@ -12,8 +12,8 @@ from pm_app.records.readings import Float64
 from pm_app.scores import Scores
 
 # A forest grows with its rows but its ranking hardly does; this keeps it within seconds.
-_MOST_ROWS = 20_000
-_TREES = 150
+_MOST_ROWS = 15_000
+_TREES = 100
 _LEAF_ROWS = 5
 
 

@@ -2,40 +2,32 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
-from pm_app.errors import BadVersion, NotEnoughData
+from pm_app.errors import NotEnoughData
 from pm_app.learning.baselines import constant_scores, forest_scores
 from pm_app.learning.calibration import calibrate
 from pm_app.learning.evaluation import best_threshold, evaluate
 from pm_app.learning.network import answers, export_onnx, save_network
-from pm_app.learning.selection import Trial, choose_trial, tune_allocation
-from pm_app.learning.targets import Rows
+from pm_app.learning.selection import CONTROL, Trial, choose_allocation
 from pm_app.learning.training import (
     Progress,
     Study,
     Trained,
+    part_of,
     refit_network,
     silent,
     train_network,
 )
+from pm_app.learning.verification import check_parity, describe_features
 from pm_app.records.features import Frame
 from pm_app.records.labels import Labels, Split
 from pm_app.records.learning import Allocation, Calibration, Head, Report
 from pm_app.scores import Scores, scores_of
 
 Float32 = NDArray[np.float32]
-
-# ONNX Runtime and Keras may differ by rounding only, in probability.
-MOST_APART = 1e-5
-_PARITY_ROWS = 2000
-_GOLDEN_ROWS = 8
-_MISSING_SHARE = 0.1
-_CONTROL = "uniform"
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,43 +61,60 @@ def train_candidate(
     *,
     allocations: Mapping[str, Allocation],
     head: Head,
+    strategy: str = "auto",
     warm_start: bytes | None = None,
     seed: int = 0,
     progress: Progress = silent,
 ) -> Candidate:
-    """The best of the allocations, trained in full on train and validation rows.
+    """A network of the best allocation, trained in full on train and validation rows.
 
     head: what the network answers, see `choose_head`; a refit keeps the head of the version
-    it goes on from. allocations must hold "uniform", the control. warm_start: the stored
-    network of a version with the same allocation; then `allocations` holds that one and the
-    control. The same arguments give the same candidate on the same machine.
-    Raises NotEnoughData, and BadVersion when the exported graph disagrees with the network.
+    it goes on from. allocations must hold "uniform", the control, and `strategy` unless that
+    is "auto", which lets validation choose. warm_start: the stored network of a version to
+    go on from; then nothing is tuned, and the plan that is not the control is taken with the
+    penalties it carries. The same arguments give the same candidate on the same machine.
+    Raises NotEnoughData, and BadVersion when the exported graph disagrees with the network
+    or the warm start does not fit its plan.
     """
-    _check(split, labels, head, allocations)
+    _check(split, labels, head, allocations, strategy)
     study = Study(frame, labels, split.train, split.validation, head)
-    trials = _tune(study, allocations, seed, _part(progress, 0.0, 0.5))
-    chosen = choose_trial(trials)
-    trained, whole = _train(study, chosen, seed, warm_start, _part(progress, 0.5, 0.7))
-    calibration, report = _judge(study, split, trained, whole, chosen)
-    control = report
-    if chosen.name != _CONTROL:
-        pair = _train(study, trials[_CONTROL], seed, None, _part(progress, 0.7, 0.9))
-        _, control = _judge(study, split, *pair, trials[_CONTROL])
-    progress(0.9, "measuring beside a random forest")
-    peers = _peers(study, split, seed)
-    onnx = export_onnx(whole.network)
-    parity, golden_values, golden_outputs = check_parity(
-        whole.network, onnx, frame.values[split.test], head, seed=seed
+    chosen, control = choose_allocation(
+        study, allocations, strategy, tuned=warm_start is not None, seed=seed, progress=progress
     )
-    low, high, reference = describe_features(frame, labels, split.train, head)
-    progress(1.0, "trained")
+    trained = _train(study, chosen, seed, warm_start, part_of(progress, 0.4, 0.65))
+    calibration, report = _judge(study, split, trained, chosen)
+    beside = report
+    if control != chosen:
+        other = _train(study, control, seed, None, part_of(progress, 0.65, 0.9))
+        _, beside = _judge(study, split, other, control)
+    progress(0.9, "measuring beside a random forest")
+    reports = (report, replace(beside, model=f"control: {CONTROL}"), *_peers(study, split, seed))
+    progress(0.98, "exporting")
+    return _pack(study, split, trained[1], chosen, calibration, reports, seed)
+
+
+def _pack(
+    study: Study,
+    split: Split,
+    trained: Trained,
+    chosen: Trial,
+    calibration: Calibration,
+    reports: tuple[Report, ...],
+    seed: int,
+) -> Candidate:
+    network, frame = trained.network, study.frame
+    onnx = export_onnx(network)
+    parity, golden_values, golden_outputs = check_parity(
+        network, onnx, frame.values[split.test], study.head, seed=seed
+    )
+    low, high, reference = describe_features(frame, study.labels, split.train, study.head)
     return Candidate(
-        keras=save_network(whole.network),
+        keras=save_network(network),
         onnx=onnx,
-        head=head,
+        head=study.head,
         calibration=calibration,
         allocation=chosen.allocation,
-        reports=(report, replace(control, model=f"control: {_CONTROL}"), *peers),
+        reports=reports,
         parity=parity,
         golden_values=golden_values,
         golden_outputs=golden_outputs,
@@ -115,69 +124,16 @@ def train_candidate(
     )
 
 
-def check_parity(
-    network: Any, onnx: bytes, values: Float32, head: Head, *, seed: int
-) -> tuple[float, Float32, Float32]:
-    """The largest difference of both graphs over held-out rows, and golden rows with answers.
-
-    A tenth of the values is made missing in every second row. A regressed value differs in
-    units of its spread. Raises BadVersion beyond `MOST_APART`.
-    """
-    rng = np.random.default_rng(seed)
-    rows = values[np.sort(rng.permutation(len(values))[:_PARITY_ROWS])].copy()
-    gone = rng.random(rows.shape) < _MISSING_SHARE
-    gone[::2] = False
-    rows[gone] = np.nan
-    session = onnxruntime.InferenceSession(onnx, providers=["CPUExecutionProvider"])
-    said = session.run(None, {session.get_inputs()[0].name: rows})[0]
-    expected = answers(network, rows)
-    unit = network.get_layer("answer").unit if head.kind == "regression" else 1.0
-    apart = float(np.max(np.abs(said - expected))) / unit
-    if not apart <= MOST_APART:
-        raise BadVersion(
-            f"the exported graph must agree with the network within {MOST_APART:g}, "
-            f"differs by {apart:.3g}"
-        )
-    return apart, rows[:_GOLDEN_ROWS], said[:_GOLDEN_ROWS].astype(np.float32)
-
-
-def describe_features(
-    frame: Frame, labels: Labels, rows: Rows, head: Head
-) -> tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]:
-    """0.1 % and 99.9 % quantiles of training rows, and the healthy median, per feature.
-
-    Healthy are rows known to run past the cap, or the quarter of longest lives where fewer
-    than a hundredth do; class 0; all rows for a regressed column. NaN where a feature is
-    never known.
-    """
-    values = np.where(np.isfinite(frame.values[rows]), frame.values[rows], np.nan)
-    known = np.isfinite(values).any(axis=0)
-    filled = np.where(known, values, 0.0)
-    low, high = np.nanquantile(filled, (0.001, 0.999), axis=0)
-    healthy = filled[_healthy(labels, rows, head)]
-    some = np.isfinite(healthy).any(axis=0)
-    healthy = np.where(some, healthy, np.nanmedian(filled, axis=0))
-    middle = np.nanmedian(healthy, axis=0)
-    parts = [np.where(known, part, np.nan) for part in (low, high, middle)]
-    low_text, high_text, middle_text = (tuple(float(x) for x in part) for part in parts)
-    return low_text, high_text, middle_text
-
-
-def _healthy(labels: Labels, rows: Rows, head: Head) -> NDArray[np.bool_]:
-    if head.kind == "regression":
-        return np.ones(len(rows), dtype=bool)
-    if head.kind == "classification":
-        return np.asarray(labels.value[rows] == 0.0)
-    duration = labels.duration_hours[rows]
-    past = duration >= head.edges_hours[-1]
-    if past.mean() >= 0.01:
-        return np.asarray(past)
-    return np.asarray(duration >= np.quantile(duration, 0.75))
-
-
-def _check(split: Split, labels: Labels, head: Head, allocations: Mapping[str, Allocation]) -> None:
-    if _CONTROL not in allocations:
-        raise ValueError(f"allocations must hold {_CONTROL!r}, got {sorted(allocations)}")
+def _check(
+    split: Split,
+    labels: Labels,
+    head: Head,
+    allocations: Mapping[str, Allocation],
+    strategy: str,
+) -> None:
+    for needed in sorted({CONTROL, strategy} - {"auto"}):
+        if needed not in allocations:
+            raise ValueError(f"allocations must hold {needed!r}, got {sorted(allocations)}")
     for name in ("train", "validation", "calibration", "test"):
         rows = getattr(split, name)
         if not len(rows):
@@ -189,23 +145,11 @@ def _check(split: Split, labels: Labels, head: Head, allocations: Mapping[str, A
         raise NotEnoughData("the label column holds one class only among the training rows")
 
 
-def _tune(
-    study: Study, allocations: Mapping[str, Allocation], seed: int, progress: Progress
-) -> dict[str, Trial]:
-    share = 1.0 / len(allocations)
-    return {
-        name: tune_allocation(
-            study, name, plan, seed=seed, progress=_part(progress, at * share, (at + 1) * share)
-        )
-        for at, (name, plan) in enumerate(allocations.items())
-    }
-
-
 def _train(
     study: Study, trial: Trial, seed: int, warm: bytes | None, progress: Progress
 ) -> tuple[Trained, Trained]:
     """The network stopped by validation, and the same fitted to all labelled rows."""
-    half = _part(progress, 0.0, 0.5)
+    half = part_of(progress, 0.0, 0.5)
     trained = train_network(study, trial.allocation, seed=seed, warm_start=warm, progress=half)
     whole = refit_network(
         study,
@@ -213,15 +157,16 @@ def _train(
         seed=seed,
         like=trained,
         warm_start=warm,
-        progress=_part(progress, 0.5, 1.0),
+        progress=part_of(progress, 0.5, 1.0),
     )
     return trained, whole
 
 
 def _judge(
-    study: Study, split: Split, trained: Trained, whole: Trained, trial: Trial
+    study: Study, split: Split, pair: tuple[Trained, Trained], trial: Trial
 ) -> tuple[Calibration, Report]:
     frame, labels, head = study.frame, study.labels, study.head
+    trained, whole = pair
     output = answers(whole.network, frame.values[split.calibration])
     calibration = calibrate(
         output, labels, split.calibration, head, group=split.group[split.calibration]
@@ -263,7 +208,3 @@ def _peers(study: Study, split: Split, seed: int) -> tuple[Report, Report]:
         Report("random forest", None, _measure(study, split, forest)),
         Report("constant guess", None, _measure(study, split, constant)),
     )
-
-
-def _part(progress: Progress, start: float, end: float) -> Progress:
-    return lambda done, text: progress(start + (end - start) * done, text)

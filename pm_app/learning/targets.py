@@ -63,14 +63,26 @@ def choose_head(
     return Head("hazard", tuple(float(edge) for edge in edges), tuple(sorted(horizons_hours)))
 
 
-def encode_targets(labels: Labels, rows: Rows, head: Head) -> Targets:
-    """The answers of these rows, in their order; unusable rows must not be among them."""
+def encode_targets(
+    labels: Labels,
+    rows: Rows,
+    head: Head,
+    *,
+    zero: float | None = None,
+    unit: float | None = None,
+) -> Targets:
+    """The answers of these rows, in their order; unusable rows must not be among them.
+
+    zero, unit: where a regressed value is to be 0 and 1; by default its median and standard
+    deviation among the rows.
+    """
     if head.kind == "hazard":
         return encode_lives(labels.duration_hours[rows], labels.failed[rows], head.edges_hours)
     value = labels.value[rows]
     if head.kind == "classification":
         return Targets(_column(value), _column(1.0 - value))
-    zero, unit = float(np.median(value)), float(np.std(value)) or 1.0
+    zero = float(np.median(value)) if zero is None else zero
+    unit = (float(np.std(value)) or 1.0) if unit is None else unit
     return Targets(_column((value - zero) / unit), _column(np.zeros(len(value))), zero, unit)
 
 

@@ -17,37 +17,37 @@ def make_trials(scores):
 
 
 def test_the_simpler_allocation_wins_a_tie():
-    trials = make_trials({"tiers": 0.9 + TIE / 2, "uniform": 0.9, "regularized": 0.9})
+    trials = make_trials({"tiers": -1.0, "uniform": -1.0 - TIE / 2, "regularized": -1.0})
 
     assert choose_trial(trials).name == "uniform"
 
 
 def test_a_clear_lead_wins_however_elaborate():
-    trials = make_trials({"uniform": 0.9, "tiers+regularized": 0.9 + 2 * TIE})
+    trials = make_trials({"uniform": -1.0 - 2 * TIE, "tiers+regularized": -1.0})
 
     assert choose_trial(trials).name == "tiers+regularized"
 
 
-@given(scores=st.dictionaries(st.sampled_from(SIMPLEST_FIRST), st.floats(0, 1), min_size=1))
+@given(scores=st.dictionaries(st.sampled_from(SIMPLEST_FIRST), st.floats(-10, 0), min_size=1))
 def test_the_choice_is_never_far_behind_the_best(scores):
-    assert choose_trial(make_trials(scores)).score >= max(scores.values()) - TIE
+    assert choose_trial(make_trials(scores)).score >= max(scores.values()) * (1 + TIE)
 
 
 def test_strength_keeps_the_ratios_and_sets_the_mean():
-    made = strengthen(make_allocation(), l1=1e-3, dropout=0.3)
+    made = strengthen(make_allocation(), ("s0", "s1", "s1", "s1"), l1=1e-3, dropout=0.3)
 
-    assert made.l1 == pytest.approx((0.5e-3, 1.5e-3))
+    assert made.l1 == pytest.approx((0.4e-3, 1.2e-3))
     assert [tier.dropout for tier in made.tiers] == pytest.approx([0.4, 0.2])
 
 
 def test_a_plan_without_any_penalty_gets_a_flat_one():
-    made = strengthen(make_allocation(l1=(0.0, 0.0)), l1=1e-3, dropout=0.3)
+    made = strengthen(make_allocation(l1=(0.0, 0.0)), ("s0", "s1"), l1=1e-3, dropout=0.3)
 
     assert made.l1 == (1e-3, 1e-3)
 
 
 def test_dropout_leaves_something():
-    made = strengthen(make_allocation(dropout=(0.9, 0.0)), l1=1e-3, dropout=0.5)
+    made = strengthen(make_allocation(dropout=(0.9, 0.0)), ("s0", "s1"), l1=1e-3, dropout=0.5)
 
     assert max(tier.dropout for tier in made.tiers) == 0.7
 
@@ -56,5 +56,5 @@ def test_dropout_leaves_something():
 def test_a_schedule_is_finite_for_any_number_of_rows(rows):
     schedule = plan_schedule(rows)
 
-    assert 2 <= schedule.epochs <= 60
+    assert 2 <= schedule.epochs <= 40
     assert 32 <= schedule.batch_rows <= 2048

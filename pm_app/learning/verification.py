@@ -1,0 +1,80 @@
+"""What a version promises its loader: that both graphs agree, and which inputs it has seen."""
+
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from pm_app.errors import BadVersion
+from pm_app.learning.network import answers
+from pm_app.learning.targets import Float32, Rows
+from pm_app.records.features import Frame
+from pm_app.records.labels import Labels
+from pm_app.records.learning import Head
+
+# ONNX Runtime and Keras may differ by rounding only, in probability.
+MOST_APART = 1e-5
+_PARITY_ROWS = 2000
+_GOLDEN_ROWS = 8
+_MISSING_SHARE = 0.1
+
+
+def check_parity(
+    network: Any, onnx: bytes, values: Float32, head: Head, *, seed: int
+) -> tuple[float, Float32, Float32]:
+    """The largest difference of both graphs over held-out rows, and golden rows with answers.
+
+    A tenth of the values is made missing in every second row. A regressed value differs in
+    units of its spread. Raises BadVersion beyond `MOST_APART`.
+    """
+    rng = np.random.default_rng(seed)
+    rows = values[np.sort(rng.permutation(len(values))[:_PARITY_ROWS])].copy()
+    gone = rng.random(rows.shape) < _MISSING_SHARE
+    gone[::2] = False
+    rows[gone] = np.nan
+    session = onnxruntime.InferenceSession(onnx, providers=["CPUExecutionProvider"])
+    said = session.run(None, {session.get_inputs()[0].name: rows})[0]
+    expected = answers(network, rows)
+    unit = network.get_layer("answer").unit if head.kind == "regression" else 1.0
+    apart = float(np.max(np.abs(said - expected))) / unit
+    if not apart <= MOST_APART:
+        raise BadVersion(
+            f"the exported graph must agree with the network within {MOST_APART:g}, "
+            f"differs by {apart:.3g}"
+        )
+    return apart, rows[:_GOLDEN_ROWS], said[:_GOLDEN_ROWS].astype(np.float32)
+
+
+def describe_features(
+    frame: Frame, labels: Labels, rows: Rows, head: Head
+) -> tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]:
+    """0.1 % and 99.9 % quantiles of training rows, and the healthy median, per feature.
+
+    Healthy are rows known to run past the cap, or the quarter of longest lives where fewer
+    than a hundredth do; class 0; all rows for a regressed column. NaN where a feature is
+    never known.
+    """
+    values = np.where(np.isfinite(frame.values[rows]), frame.values[rows], np.nan)
+    known = np.isfinite(values).any(axis=0)
+    filled = np.where(known, values, 0.0)
+    low, high = np.nanquantile(filled, (0.001, 0.999), axis=0)
+    healthy = filled[_healthy(labels, rows, head)]
+    some = np.isfinite(healthy).any(axis=0)
+    healthy = np.where(some, healthy, np.nanmedian(filled, axis=0))
+    middle = np.nanmedian(healthy, axis=0)
+    parts = [np.where(known, part, np.nan) for part in (low, high, middle)]
+    low_text, high_text, middle_text = (tuple(float(x) for x in part) for part in parts)
+    return low_text, high_text, middle_text
+
+
+def _healthy(labels: Labels, rows: Rows, head: Head) -> NDArray[np.bool_]:
+    if head.kind == "regression":
+        return np.ones(len(rows), dtype=bool)
+    if head.kind == "classification":
+        return np.asarray(labels.value[rows] == 0.0)
+    duration = labels.duration_hours[rows]
+    past = duration >= head.edges_hours[-1]
+    if past.mean() >= 0.01:
+        return np.asarray(past)
+    return np.asarray(duration >= np.quantile(duration, 0.75))

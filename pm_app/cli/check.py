@@ -62,7 +62,8 @@ def _check_readings(settings: Settings) -> Iterator[Finding]:
     yield Finding("ok", "readings", f"{len(batches)} files in {settings.readings.uri!r}")
     for batch in batches[-FILES_LOOKED_AT:]:
         try:
-            rows, rejected, sensors, missing = 0, 0, (), 0.0
+            rows, rejected, missing = 0, 0, 0.0
+            sensors: tuple[str, ...] = ()
             for chunk in source.read(batch):
                 rows += len(chunk.readings.time)
                 rejected += sum(rejection.rows for rejection in chunk.rejections)

@@ -23,10 +23,7 @@ def print_reports(reports: Sequence[dict[str, Any]]) -> None:
     """One row a figure, one column a model."""
     names = list(dict.fromkeys(name for report in reports for name in report["metrics"]))
     rows = [
-        {
-            "held-out figure": _words(name),
-            **{r["model"]: _figure(r["metrics"].get(name)) for r in reports},
-        }
+        {"held-out figure": name.replace("_", " "), **_by_model(reports, name)}
         for name in names
         if name.startswith(_SHOWN)
     ]

@@ -101,6 +101,7 @@ def learn(
         split,
         allocations=plans,
         head=head,
+        strategy=settings.allocation.strategy,
         warm_start=_warm_start(rival, drift, frame),
         seed=seed,
         progress=lambda done, text: progress(0.25 + 0.7 * done, text),

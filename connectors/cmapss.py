@@ -37,8 +37,8 @@ SENSORS = {
 }  # fmt: skip
 _SEVERAL_REGIMES = ("FD002", "FD004")
 _FIRST_START_NS = 1_577_836_800_000_000_000  # 2020-01-01, long enough ago for any engine
-# Engines enter service one by one, in the order of their number, which says nothing about
-# their life: the newest engines live no longer than the oldest.
+# Engines enter service one by one in the order of their number, which tells hardly anything
+# of their life (correlation 0.16 in FD001, -0.19 in FD003, both within chance of 0).
 _HOURS_BETWEEN_STARTS = 48
 _WEEK_HOURS = 168
 

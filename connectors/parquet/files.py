@@ -15,6 +15,7 @@ from pm_app.errors import BadBatch, BadSettings, SourceUnavailable
 from pm_app.records.readings import Batch
 
 _BLOCK_BYTES = 1 << 20
+_COLUMN_BUFFER_BYTES = 1 << 18
 _UNFINISHED = (".tmp", ".part")
 
 
@@ -77,7 +78,7 @@ class Folder:
                 yield pq.ParquetFile(
                     _Fetched(file, batch.name),
                     # Else a huge row group is fetched whole.
-                    buffer_size=_BLOCK_BYTES,
+                    buffer_size=_COLUMN_BUFFER_BYTES,
                     pre_buffer=False,
                     page_checksum_verification=True,
                     # Spark's INT96 read as nanoseconds wraps around outside 1677-2262.

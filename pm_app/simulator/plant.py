@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
-from pm_app.records.readings import Events, Float64, Int64, Text, sort_events
+from pm_app.records.readings import Events, Float64, Int64, Text, no_events, sort_events
 from pm_app.simulator.plan import PlantPlan
 from pm_app.simulator.sensors import draw_load, lose_values, measure
 from pm_app.simulator.wear import Stop, wear_out
@@ -134,14 +135,14 @@ def _events(
             rows.append((asset, at, "failure", stop.mode))
         if stop.end < len(time):
             rows.append((asset, int(time[stop.end]), "maintenance", stop.mode))
-    asset_, time_, kind, code = (
-        (list(column) for column in zip(*rows, strict=True)) if rows else ([], [], [], [])
-    )
+    if not rows:
+        return no_events()
+    names, times, kinds, codes = (list(column) for column in zip(*rows, strict=True))
     return sort_events(
-        np.array(asset_, dtype=object),
-        np.array(time_, dtype=np.int64),
-        np.array(kind, dtype=object),
-        np.array(code, dtype=object),
+        np.array(names, dtype=object),
+        np.array(times, dtype=np.int64),
+        np.array(kinds, dtype=object),
+        np.array(codes, dtype=object),
     )
 
 
@@ -150,7 +151,7 @@ def _errors(
     assets: tuple[str, ...],
     time: Int64,
     measured: dict[str, Float64],
-    running: np.ndarray,
+    running: NDArray[np.bool_],
     rng: np.random.Generator,
 ) -> list[tuple[str, int, str, str]]:
     rows = []

@@ -4,6 +4,8 @@ Affinity laws of centrifugal pumps (Gülich, Centrifugal Pumps, 2014, section 3.
 follows speed, pressure its square, power its cube.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import lfilter
@@ -13,6 +15,22 @@ from pm_app.simulator.plan import MODES, PlantPlan
 from pm_app.simulator.wear import Wear
 
 _BEARING, _SEAL, _IMPELLER = (MODES.index(mode) for mode in ("bearing", "seal", "impeller"))
+
+
+@dataclass(frozen=True)
+class _Scatter:
+    """Chance for readings of shape (n_assets, n_steps)."""
+
+    shape: tuple[int, ...]
+    rng: np.random.Generator
+
+    def own(self, spread: float) -> Float64:
+        """What is peculiar to each pump, around 1; shape (n_assets, 1)."""
+        return 1 + spread * self.rng.standard_normal((self.shape[0], 1))
+
+    def noise(self, size: float) -> Float64:
+        """What each reading is off by."""
+        return size * self.rng.standard_normal(self.shape)
 
 
 def draw_load(plan: PlantPlan, rng: np.random.Generator) -> Float64:
@@ -33,19 +51,12 @@ def measure(
 
     A pump at rest shows no speed, flow, current or vibration, and cools to ambient.
     """
-    shape = load.shape
     on = wear.running.astype(float)
     bearing, seal, impeller = (_symptom(wear, mode, rng) for mode in (_BEARING, _SEAL, _IMPELLER))
-
-    def own(spread: float) -> Float64:
-        """What is peculiar to each pump, around 1."""
-        return 1 + spread * rng.standard_normal((shape[0], 1))
-
-    def noise(size: float) -> Float64:
-        return size * rng.standard_normal(shape)
-
+    scatter = _Scatter(load.shape, rng)
+    own, noise = scatter.own, scatter.noise
     ambient = _ambient(plan, rng) + noise(0.4)
-    inlet = 2.0 + 0.15 * _wander((1, shape[1]), 24 / plan.step_hours, rng)
+    inlet = 2.0 + 0.15 * _wander((1, plan.steps), 24 / plan.step_hours, rng)
     speed = (0.75 + 0.25 * load) * on
     heat = _lag((24 * load + 8 * bearing) * on, 1.5 / plan.step_hours)
     friction = 1 + 0.07 * bearing**2
@@ -72,7 +83,7 @@ def measure(
     }
 
 
-def lose_values(plan: PlantPlan, values: Float64, rng: np.random.Generator) -> NDArray[np.float64]:
+def lose_values(plan: PlantPlan, values: Float64, rng: np.random.Generator) -> Float64:
     """The same readings, shape (n_sensors, n_assets, n_steps), with values missing as NaN."""
     lost = rng.random(values.shape, dtype=np.float32) < plan.missing_share
     expected = plan.outages_per_sensor_month * plan.days / 30 * values[..., 0].size

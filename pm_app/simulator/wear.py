@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pm_app.records.readings import Float64, Int64
+from pm_app.records.readings import Float64
 from pm_app.simulator.plan import MODES, PlantPlan
 
 _WARNING_SPREAD = 0.3  # sigma of the lognormal P-F interval
@@ -138,8 +138,3 @@ class _Pump:
 def _record(growth: Float64, fault: _Fault, until: int) -> None:
     count = max(0, min(until, len(growth)) - fault.onset)
     growth[fault.onset : fault.onset + count] = fault.growth[:count]
-
-
-def failure_steps(wear: Wear) -> Int64:
-    """First step after each failure, in order of asset, then time."""
-    return np.array([stop.begin for stop in wear.stops if stop.failed], dtype=np.int64)

@@ -27,7 +27,7 @@ SOURCES: dict[str, Callable[[str], Source]] = {
     "parquet events": ParquetEvents,
 }
 # Connectors that are no source of batches; each has tests of its own.
-OTHERS: dict[str, str] = {}
+OTHERS = {"cmapss": "tests/unit/test_cmapss.py"}
 
 every_source = pytest.mark.parametrize("make", SOURCES.values(), ids=SOURCES.keys())
 

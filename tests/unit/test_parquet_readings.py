@@ -248,6 +248,22 @@ def test_chunks_stay_small_and_in_file_order_whatever_the_row_groups(tmp_path: P
         assert x.tolist() == list(range(1000))
 
 
+def test_memory_does_not_grow_with_the_size_of_a_row_group(tmp_path: Path) -> None:
+    peaks = []
+    for rows in (150_000, 600_000):
+        columns = {f"x{i}": np.random.default_rng(i).normal(size=rows) for i in range(6)}
+        table = pa.table({"asset_id": ["p"] * rows, "timestamp": hours(rows), **columns})
+        write(tmp_path, table, rows=rows)
+        del table, columns
+        before = pa.total_allocated_bytes()
+
+        source = ParquetReadings(str(tmp_path), most_cells=60_000)
+        chunks = source.read(next(source.list()))
+        peaks.append(max(pa.total_allocated_bytes() - before for _ in chunks))
+
+    assert peaks[1] < 1.1 * peaks[0]
+
+
 def test_reading_twice_gives_the_same_chunks(tmp_path: Path) -> None:
     table = pa.table({"asset_id": ["p"] * 50, "timestamp": hours(50), "x": np.arange(50.0)})
     write(tmp_path, table)

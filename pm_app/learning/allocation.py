@@ -27,12 +27,12 @@ SMALLEST_WIDTH = 16
 class Strategy(Protocol):
     """A rule that turns importance into a plan.
 
-    l1 is the mean penalty over features, dropout the geometric mean of the highest
-    and the lowest tier's, embedding the width of
-    the most important tier's periodic embedding (0 for none). The plan holds every sensor
-    once, counts at most `max_parameters` (and at least `SPENT` of them where units are fine
-    enough), and all strategies agree on the number of members. A budget too small for the
-    embedding, the members, or any network at all gives these up in that order.
+    l1 is the mean penalty over features, dropout the geometric mean of the highest and the
+    lowest tier's, embedding the width of the most important tier's periodic embedding (0 for
+    none). The plan holds every sensor once, counts at most `max_parameters` (and nearly all
+    of them where units are fine enough), and all strategies agree on the number of members. A
+    budget too small for all of it gives up the embedding first, then members; one too small
+    for any network gets the smallest there is.
     """
 
     def __call__(

@@ -20,9 +20,10 @@ def draw_importance(
     names: tuple[str, ...] | None = None,
     clusters: tuple[tuple[str, ...], ...] | None = None,
 ) -> Importance:
-    """One measurement: a ranking off the truth, its replicates off the ranking, alike."""
+    """One measurement: a ranking off the truth, and its replicates farther off the ranking
+    (the variance between rankings of unlike engines is about half of two replicates')."""
     scale = noise * truth + 0.002
-    centre = np.clip(truth + rng.normal(size=len(truth)) * scale, 0, None)
+    centre = np.clip(truth + 0.7 * rng.normal(size=len(truth)) * scale, 0, None)
     replicates = np.clip(centre + rng.normal(size=(8, len(truth))) * scale, 0, None)
     replicates /= replicates.sum(axis=1, keepdims=True)
     shares = tuple(replicates.mean(axis=0).tolist())
@@ -90,7 +91,7 @@ def test_measuring_again_is_rarely_called_a_change(truth, noise):
     assert np.mean(alarms) <= 0.02
 
 
-@pytest.mark.parametrize(("noise", "found"), [(0.1, 0.98), (0.3, 0.3)])
+@pytest.mark.parametrize(("noise", "found"), [(0.1, 0.98), (0.3, 0.6)])
 def test_a_swap_of_the_first_and_the_tenth_is_found(noise, found):
     rng = np.random.default_rng(8)
 

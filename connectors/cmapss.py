@@ -231,12 +231,12 @@ name = "C-MAPSS {subset}"
 
 [features]
 pane = "1h"                    # one cycle
-windows = ["5h", "20h"]        # a short and a long memory of the engine's health
+windows = ["5h", "20h", "60h"]  # short, middle and long memory of the engine's health
 regime_columns = {regimes}  # flight conditions that shift all sensors
 
 [target]
 kind = "life"
-horizons = ["30h"]             # "fails within 30 cycles"
+horizons = ["31h"]             # "at most 30 cycles remain", and the hour in which it fails
 rul_cap = "126h"               # 125 cycles remaining and the hour in which it fails
 
 [scoring]

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from connectors.parquet import ParquetEvents, ParquetReadings
 from pm_app.event_history import EventHistory
@@ -13,6 +14,9 @@ from pm_app.registry import Registry
 from pm_app.settings import Settings
 from pm_app.state_lock import hold_state
 from pm_app.store import Store, open_reader, open_store
+
+if TYPE_CHECKING:
+    from connectors.cmapss import CmapssSummary
 
 STORE_URL_VARIABLE = "PM_APP_STORE_URL"
 
@@ -70,6 +74,14 @@ def events_source(settings: Settings) -> ParquetEvents:
     """The source of events that plant.toml names."""
     uri = _located(settings.events.uri, settings.folder)
     return ParquetEvents(uri, timezone=settings.events.timezone)
+
+
+def import_engines(source: Path, folder: Path, *, subset: str) -> "CmapssSummary":
+    """NASA's C-MAPSS files laid out as a plant. Raises BadSettings."""
+    # It needs pandas, which the scorer has no memory to spare for.
+    from connectors.cmapss import import_cmapss
+
+    return import_cmapss(source, folder, subset=subset)
 
 
 def _located(uri: str, folder: Path) -> str:

@@ -6,7 +6,6 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
@@ -162,12 +161,17 @@ def _is_text(kind: Any) -> bool:
 
 
 def _from_local(time: Int64, timezone: str) -> tuple[Int64, Flags]:
-    local = pd.DatetimeIndex(time.view("M8[ns]"))
-    zoned = local.tz_localize(timezone, ambiguous="NaT", nonexistent="NaT")
-    utc = np.array(zoned.asi8)
+    local = pa.array(time.view("M8[ns]"))
+    # Where the two readings of a local time differ, the clocks changed and it has no one UTC.
+    first, second = (
+        pc.assume_timezone(local, timezone, ambiguous=choice, nonexistent=choice)
+        .view(pa.int64())
+        .to_numpy(zero_copy_only=False)
+        for choice in ("earliest", "latest")
+    )
     # A zone east of Greenwich puts the first local hours of 1970 before the epoch.
-    unclear = np.asarray(zoned.isna()) | (utc < 0)
-    return np.where(unclear, 0, utc), unclear
+    unclear = (first != second) | (first < 0)
+    return np.where(unclear, 0, first), unclear
 
 
 def _with_example(reason: str, column: Any, rows: Flags) -> str:

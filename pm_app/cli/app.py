@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from pm_app import __version__
-from pm_app.cli.output import out, print_json, print_rows, progress_bar, start_log, talk, write_text
+from pm_app.cli.output import out, print_json, print_rows, progress_bar, start_log, talk
 from pm_app.cli.predictions_table import latest_columns, latest_rows
 from pm_app.cli.reports import print_reports
 from pm_app.errors import BadSettings
@@ -336,4 +336,11 @@ def cmapss(
     """NASA's turbofan engines: a cycle is an hour."""
     from pm_app.wiring import import_engines
 
-    write_text(import_engines(source, folder, subset=subset) + "\n", None)
+    done = import_engines(source, folder, subset=subset)
+    out.print(
+        f"{done.train_engines} engines run to failure ({done.train_rows:,} cycles) in "
+        f"{folder / 'readings'},\n{done.test_engines} engines still running "
+        f"({done.test_rows:,} cycles) in {folder / 'later' / 'readings'}",
+        highlight=False,
+    )
+    out.print(f"Next: pm-app retrain -c {folder / 'plant.toml'}", highlight=False)

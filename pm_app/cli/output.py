@@ -1,13 +1,10 @@
 """Talking to people: progress bars on stderr, results on stdout."""
 
-import csv
-import io
 import json
 import logging
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -61,23 +58,6 @@ def print_rows(
 def print_json(value: Any) -> None:
     """One JSON document on stdout; times as ISO text."""
     sys.stdout.write(json.dumps(value, indent=1, default=str, allow_nan=False) + "\n")
-
-
-def write_text(text: str, path: Path | None) -> None:
-    """Text to a file, or to stdout."""
-    if path is None:
-        sys.stdout.write(text)
-    else:
-        path.write_text(text, encoding="utf-8")
-
-
-def csv_text(rows: Sequence[Row], columns: Sequence[str]) -> str:
-    """Rows as CSV with a header; missing values are empty."""
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return buffer.getvalue()
 
 
 def start_log() -> None:

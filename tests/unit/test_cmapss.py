@@ -91,7 +91,7 @@ def test_the_settings_written_are_valid(tmp_path: Path) -> None:
 
     settings = read_settings(tmp_path / "plant" / "plant.toml")
 
-    assert settings.target.horizons_hours == (30.0,)
+    assert settings.target.horizons_hours == (30.0 + LIFE_OFFSET_HOURS,)
     assert settings.target.cap_hours == 125 + LIFE_OFFSET_HOURS
 
 

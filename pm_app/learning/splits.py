@@ -18,6 +18,8 @@ PARTS = ("train", "validation", "calibration", "test")
 SHARES = (0.60, 0.12, 0.13, 0.15)
 # With fewer assets a part would be one machine, and its quirks the verdict.
 MINIMUM_ASSETS = 8
+# Fewer would leave validation and calibration one machine each.
+LEAST_DEALT_ASSETS = 16
 # Below this spread of starts, as a share of the median life, the newest to end is merely
 # the longest-lived, and a test on it would be a test on unusual machines.
 SPREAD_OF_STARTS = 0.1
@@ -41,9 +43,11 @@ def split_lives(frame: Frame, labels: Labels, *, horizon_hours: float, seed: int
     evenly over life lengths; failed and running assets are dealt apart, so each part has its
     share of both.
 
-    By time otherwise: test newest, before it calibration, validation, train. Rows less than
-    one horizon before the next part are left out, so no label window reaches into it; labels
-    longer than the horizon still do until `censor_at_parts` cuts them.
+    By time otherwise: the test is newest. What comes before is dealt by asset to train,
+    validation and calibration where there are enough assets, so that all three reach up to
+    the test and learning does not lag behind the plant; with few assets it is cut by time as
+    well. Rows less than one horizon before a later part are left out, so no label window
+    reaches into it; labels longer than the horizon still do until `censor_at_parts` cuts them.
 
     group is the asset, or one horizon of one life counted back from its end, so that the
     warning before a failure is one group. Only usable rows are in a part.
@@ -60,6 +64,10 @@ def split_lives(frame: Frame, labels: Labels, *, horizon_hours: float, seed: int
         return _by_asset(frame, labels.usable, _fates(frame, labels), classes, rng)
     group = _horizon_blocks(labels, horizon_hours)
     purge = round(horizon_hours * HOUR_NS)
+    part = _past_by_asset(frame, labels.usable, classes, purge, rng)
+    if part is not None and not _lacking(part, classes):
+        how = f"test newest by time, {horizon_hours:g} h left out before it; the rest by asset"
+        return _make_split(part, group, classes, how)
     return _by_time(frame.cutoff, labels.usable, classes, group, purge_ns=purge)
 
 
@@ -92,18 +100,22 @@ def split_column(frame: Frame, labels: Labels, *, seed: int) -> Split:
 def censor_at_parts(frame: Frame, labels: Labels, split: Split) -> Labels:
     """Life labels in which each row knows only what was known when its part ended.
 
-    In a split by time, a life that goes on in a later part is censored where that part
-    begins. Windows up to the horizon of the split keep their label: the purge saw to that.
-    A split by asset comes back unchanged, and so do column labels.
+    Where an asset has rows in a part that begins after this one ended, its lives are censored
+    where that part begins. Windows up to the horizon of the split keep their label: the purge
+    saw to that. Parts of different assets come back unchanged, and so do column labels.
     """
-    parts = [getattr(split, name) for name in PARTS]
-    starts = [frame.cutoff[rows].min() for rows in parts]
-    ends = [frame.cutoff[rows].max() for rows in parts]
-    if any(end >= start for end, start in zip(ends[:-1], starts[1:], strict=True)):
-        return labels
     duration, failed = labels.duration_hours.copy(), labels.failed.copy()
-    for rows, start in zip(parts[:-1], starts[1:], strict=True):
-        known = (start - frame.cutoff[rows]) / HOUR_NS
+    parts = [getattr(split, name) for name in PARTS]
+    for rows in parts:
+        later = [
+            frame.cutoff[other].min()
+            for other in parts
+            if frame.cutoff[other].min() > frame.cutoff[rows].max()
+            and np.isin(frame.asset[other], frame.asset[rows]).any()
+        ]
+        if not later:
+            continue
+        known = (min(later) - frame.cutoff[rows]) / HOUR_NS
         beyond = labels.duration_hours[rows] > known
         duration[rows] = np.where(beyond, known, labels.duration_hours[rows])
         failed[rows] &= ~beyond
@@ -241,6 +253,25 @@ def _by_time(
             return _make_split(part, group, classes, _tell_time(purge_ns))
         problem = problem or missing
     raise NotEnoughData(problem)
+
+
+def _past_by_asset(
+    frame: Frame, usable: Flags, classes: _Classes, purge_ns: int, rng: np.random.Generator
+) -> NDArray[np.int64] | None:
+    """Part of each row: the newest are the test, those before dealt by asset; None for few."""
+    borders = _borders(frame.cutoff, usable, classes.positive, SHARES, 0.5)
+    if not len(borders):
+        return None
+    past = usable & (frame.cutoff + purge_ns < borders[-1])
+    assets = np.unique(frame.asset[past])
+    if len(assets) < LEAST_DEALT_ASSETS:
+        return None
+    failing = np.bincount(frame.asset[past & classes.positive], minlength=len(frame.assets))
+    dealt = np.full(len(frame.assets), -1)
+    share = np.array(SHARES[:-1]) / sum(SHARES[:-1])
+    dealt[assets] = deal(failing[assets].astype(float), np.zeros(len(assets)), share.tolist(), rng)
+    part = np.where(past, dealt[frame.asset], -1)
+    return np.where(usable & (frame.cutoff >= borders[-1]), len(PARTS) - 1, part)
 
 
 def _tell_time(purge_ns: int) -> str:

@@ -140,7 +140,29 @@ def test_a_fleet_split_by_asset_needs_no_censoring():
     frame, labels = make_fleet([30] * 20, starts=[5 * a for a in range(20)])
     split = split_lives(frame, labels, horizon_hours=5, seed=0)
 
-    assert censor_at_parts(frame, labels, split) is labels
+    known = censor_at_parts(frame, labels, split)
+    np.testing.assert_array_equal(known.duration_hours, labels.duration_hours)
+    np.testing.assert_array_equal(known.failed, labels.failed)
+
+
+def test_many_repaired_assets_share_the_past_and_the_newest_time_is_the_test():
+    frame, labels = make_plant(assets=20, hours=400, every=60)
+
+    split = split_lives(frame, labels, horizon_hours=10, seed=0)
+
+    *past, test = parts_of(split)
+    for rows in past:
+        assert frame.cutoff[rows].max() + 10 * HOUR_NS < frame.cutoff[test].min()
+        assert np.nansum(labels.fails_within(10)[rows]) > 0
+    for one, other in itertools.combinations(past, 2):
+        assert not set(frame.asset[one]) & set(frame.asset[other])
+    # All three reach up to the test: none of them lags behind the plant.
+    newest = [frame.cutoff[rows].max() for rows in past]
+    assert max(newest) - min(newest) <= HOUR_NS
+    known = censor_at_parts(frame, labels, split)
+    for rows in past:
+        told = frame.cutoff[rows] + known.duration_hours[rows] * HOUR_NS
+        assert told.max() <= frame.cutoff[test].min()
 
 
 def test_the_warning_before_a_failure_is_one_group():

@@ -150,7 +150,9 @@ def _train(
 ) -> tuple[Trained, Trained]:
     """The network stopped by validation, and the same fitted to all labelled rows."""
     half = part_of(progress, 0.0, 0.5)
-    trained = train_network(study, trial.allocation, seed=seed, warm_start=warm, progress=half)
+    trained = train_network(
+        study, trial.allocation, seed=seed, rate=trial.rate, warm_start=warm, progress=half
+    )
     whole = refit_network(
         study,
         trial.allocation,

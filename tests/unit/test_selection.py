@@ -52,9 +52,16 @@ def test_dropout_leaves_something():
     assert max(tier.dropout for tier in made.tiers) == 0.7
 
 
-@given(rows=st.integers(1, 5_000_000))
-def test_a_schedule_is_finite_for_any_number_of_rows(rows):
-    schedule = plan_schedule(rows)
+@given(rows=st.integers(1, 5_000_000), features=st.integers(1, 5000))
+def test_a_schedule_is_finite_for_any_number_of_rows(rows, features):
+    schedule = plan_schedule(rows, features=features)
 
-    assert 2 <= schedule.epochs <= 40
-    assert 32 <= schedule.batch_rows <= 2048
+    assert 2 <= schedule.epochs <= 80
+    assert 64 <= schedule.batch_rows <= 2048
+
+
+def test_less_effort_trains_shorter_at_the_same_pace():
+    full, short = (plan_schedule(10_000, features=50, effort=e) for e in (1.0, 0.3))
+
+    assert short.epochs == pytest.approx(0.3 * full.epochs, abs=1)
+    assert (short.batch_rows, short.rate) == (full.batch_rows, full.rate)

@@ -20,7 +20,7 @@ class Schedule:
 
     epochs: int
     batch_rows: int
-    rate: float = 2e-3
+    rate: float
     weight_decay: float = 1e-4
     warmup: float = 0.05
 

@@ -48,6 +48,17 @@ def open_site(settings: Settings) -> Iterator[Site]:
         )
 
 
+@contextmanager
+def open_versions(settings: Settings) -> Iterator[tuple[Store, Registry]]:
+    """Store and registry to move the champion pointer in, also while another process works.
+
+    A move is one transaction, and what scores looks at the pointer before every run.
+    Raises BadSettings and StoreUnavailable.
+    """
+    with open_store(store_url(settings), folder=settings.folder) as store:
+        yield store, Registry(settings.state / "versions")
+
+
 def open_views(settings: Settings) -> Store:
     """The store for reading only; blocks no job. Raises StoreUnavailable before the first."""
     return open_reader(store_url(settings), folder=settings.folder)

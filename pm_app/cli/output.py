@@ -5,15 +5,20 @@ import logging
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 out = Console(soft_wrap=False)
 talk = Console(stderr=True)
+
+# Columns that a pipe or a file can take: what reads them there folds nothing.
+UNFOLDED = 10_000
 
 Row = Mapping[str, Any]
 
@@ -51,13 +56,23 @@ def print_rows(
     for name in columns:
         table.add_column(name, justify="right" if name in right else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(str(row.get(name, "")) for name in columns))
-    out.print(table)
+        # As it is: to a string rich would apply what looks like its own markup, "[rpm]".
+        table.add_row(*(Text(str(row.get(name, ""))) for name in columns))
+    out.print(table, width=None if out.is_terminal else UNFOLDED)
+
+
+def say(text: str) -> None:
+    """One line on stdout, as it is, however long."""
+    out.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def print_json(value: Any) -> None:
     """One JSON document on stdout; times as ISO text."""
-    sys.stdout.write(json.dumps(value, indent=1, default=str, allow_nan=False) + "\n")
+    sys.stdout.write(json.dumps(value, indent=1, default=_iso, allow_nan=False) + "\n")
+
+
+def _iso(value: datetime) -> str:
+    return value.isoformat()
 
 
 def start_log() -> None:

@@ -17,8 +17,8 @@ PLANT_TOML = """\
 name = "Simulated pumps"
 
 [features]
-pane = "2h"
-windows = ["6h", "24h", "72h"]
+pane = "3h"
+windows = ["12h", "72h"]
 
 [target]
 horizons = ["24h", "72h"]

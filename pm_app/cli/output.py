@@ -12,8 +12,13 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-out = Console(soft_wrap=False)
+# A pipe or a file has no width: lines there must not be broken at 80.
+WIDTH_OF_A_FILE = 140
+out = Console(width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE)
 talk = Console(stderr=True)
+
+# Columns that are never broken: names and figures an eye looks for.
+WHOLE = frozenset({"asset", "sensor", "life left", "data age", "what", "name", "version"})
 
 Row = Mapping[str, Any]
 
@@ -47,9 +52,11 @@ def print_rows(
     if as_json:
         print_json(rows)
         return
+    columns = [name for name in columns if any(row.get(name) not in ("", None) for row in rows)]
     table = Table(title=title or None, box=SIMPLE_HEAD, title_justify="left", pad_edge=False)
     for name in columns:
-        table.add_column(name, justify="right" if name in right else "left", overflow="fold")
+        justify = "right" if name in right else "left"
+        table.add_column(name, justify=justify, overflow="fold", no_wrap=name in WHOLE)
     for row in rows:
         table.add_row(*(str(row.get(name, "")) for name in columns))
     out.print(table)

@@ -5,7 +5,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -55,7 +55,7 @@ def print_rows(
     columns = [name for name in columns if any(row.get(name) not in ("", None) for row in rows)]
     table = Table(title=title or None, box=SIMPLE_HEAD, title_justify="left", pad_edge=False)
     for name in columns:
-        justify = "right" if name in right else "left"
+        justify: Literal["left", "right"] = "right" if name in right else "left"
         table.add_column(name, justify=justify, overflow="fold", no_wrap=name in WHOLE)
     for row in rows:
         table.add_row(*(str(row.get(name, "")) for name in columns))

@@ -9,6 +9,7 @@ from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -43,15 +44,20 @@ def print_rows(
     title: str = "",
     right: Sequence[str] = (),
 ) -> None:
-    """Rows as a table for people, or as JSON for programs."""
+    """Rows as a table for people, or as JSON for programs; text is shown as it is."""
     if as_json:
         print_json(rows)
         return
-    table = Table(title=title or None, box=SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    table = Table(
+        title=escape(title) or None, box=SIMPLE_HEAD, title_justify="left", pad_edge=False
+    )
     for name in columns:
-        table.add_column(name, justify="right" if name in right else "left", overflow="fold")
+        table.add_column(
+            escape(name), justify="right" if name in right else "left", overflow="fold"
+        )
     for row in rows:
-        table.add_row(*(str(row.get(name, "")) for name in columns))
+        # Unescaped, a sensor's unit in brackets ("[min]") is markup, and not shown.
+        table.add_row(*(escape(str(row.get(name, ""))) for name in columns))
     out.print(table)
 
 

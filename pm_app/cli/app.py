@@ -287,22 +287,22 @@ def importance(
 @app.command()
 def promote(version: int, config: Plant = PLANT) -> None:
     """Let a version score from now on."""
-    from pm_app.jobs.champion import ready
+    from pm_app.jobs.champion import promote as promote_version
     from pm_app.wiring import open_site
 
     with open_site(read_settings(config)) as site:
-        ready(site.registry.load(version))
-        site.store.lineage.promote(version, at=now(), reason="promoted by hand")
+        promote_version(site, version, at=now(), reason="promoted by hand")
     out.print(f"version {version} scores from now on", highlight=False)
 
 
 @app.command()
 def rollback(config: Plant = PLANT) -> None:
     """Let the version before the champion score again."""
+    from pm_app.jobs.champion import roll_back
     from pm_app.wiring import open_site
 
     with open_site(read_settings(config)) as site:
-        version = site.store.lineage.rollback(at=now(), reason="rolled back by hand")
+        version = roll_back(site, at=now(), reason="rolled back by hand")
     out.print(f"version {version} scores from now on", highlight=False)
 
 

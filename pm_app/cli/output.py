@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -48,17 +49,23 @@ def print_rows(
     title: str = "",
     right: Sequence[str] = (),
 ) -> None:
-    """Rows as a table for people, or as JSON for programs."""
+    """Rows as a table for people, or as JSON for programs; text is shown as it is."""
     if as_json:
         print_json(rows)
         return
-    columns = [name for name in columns if any(row.get(name) not in ("", None) for row in rows)]
-    table = Table(title=title or None, box=SIMPLE_HEAD, title_justify="left", pad_edge=False)
-    for name in columns:
+    if not rows:
+        talk.print(f"{title or 'this table'}: nothing yet", highlight=False)
+        return
+    filled = [name for name in columns if any(row.get(name) not in ("", None) for row in rows)]
+    heading = escape(title) or None
+    table = Table(title=heading, box=SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    for name in filled:
         justify: Literal["left", "right"] = "right" if name in right else "left"
-        table.add_column(name, justify=justify, overflow="fold", no_wrap=name in WHOLE)
+        table.add_column(escape(name), justify=justify, overflow="fold", no_wrap=name in WHOLE)
     for row in rows:
-        table.add_row(*(str(row.get(name, "")) for name in columns))
+        # Unescaped, a sensor's unit in brackets ("[min]") is markup, and not shown.
+        values = (row.get(name) for name in filled)
+        table.add_row(*("" if value is None else escape(str(value)) for value in values))
     out.print(table)
 
 

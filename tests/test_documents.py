@@ -22,7 +22,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 def test_every_command_the_readme_names_exists_and_every_command_is_named():
     table = README.split("## Commands")[1].split("## ")[0]
     first_cells = "\n".join(
-        line.split("|")[1] for line in table.splitlines() if line.startswith("| `")
+        line.split(" | ")[0] for line in table.splitlines() if line.startswith("| `")
     )
     named = {text.split()[0] for text in re.findall(r"`([a-z][^`]*)`", first_cells)}
 

@@ -48,3 +48,8 @@ def to_nanoseconds(moment: datetime) -> int:
 def first_seen_ns(site: Site) -> dict[str, int]:
     """Nanoseconds UTC of each asset's first reading ever."""
     return {name: to_nanoseconds(at) for name, at in site.store.ledger.first_seen().items()}
+
+
+def last_seen_ns(site: Site) -> dict[str, int]:
+    """Nanoseconds UTC of each asset's newest reading."""
+    return {name: to_nanoseconds(at) for name, at in site.store.ledger.last_seen().items()}

@@ -11,7 +11,7 @@ from datetime import datetime
 
 import numpy as np
 
-from pm_app.errors import BadBatch
+from pm_app.errors import BadBatch, SourceUnavailable
 from pm_app.features.panes import (
     fold_panes,
     merge_panes,
@@ -33,16 +33,22 @@ from pm_app.store import BatchRow, Source
 
 log = logging.getLogger(__name__)
 REASONS_KEPT = 20
+# After this many batches in one look it is the source that cannot be reached, not they.
+MOST_UNAVAILABLE = 5
 
 
 @dataclass(frozen=True)
 class Ingested:
-    """What one look at the sources brought."""
+    """What one look at the sources brought.
+
+    unavailable: why batches that are there could not be fetched, and were left for later.
+    """
 
     batches: int = 0
     rows: int = 0
     rejected: int = 0
     quarantined: int = 0
+    unavailable: tuple[str, ...] = ()
 
     def __add__(self, other: "Ingested") -> "Ingested":
         """Both together."""
@@ -51,6 +57,7 @@ class Ingested:
             self.rows + other.rows,
             self.rejected + other.rejected,
             self.quarantined + other.quarantined,
+            self.unavailable + other.unavailable,
         )
 
 
@@ -63,23 +70,25 @@ def ingest(
 ) -> Ingested:
     """Take in every batch the ledger does not know, events first, in order of name.
 
-    `stop` is asked between batches. Raises SourceUnavailable and StoreUnavailable; what was
+    `stop` is asked between batches. One that cannot be fetched now is left for the next look.
+    Raises SourceUnavailable where a source cannot be listed, and StoreUnavailable; what was
     taken in before is kept.
     """
-    remove_garbage(site)
-    total = Ingested()
-    steps: tuple[tuple[Source, Reader], ...] = (
-        ("events", _ingest_events),
-        ("readings", _ingest_readings),
-    )
-    for source, read in steps:
-        port = site.events if source == "events" else site.readings
-        fresh = _unread(site, port, source)
-        for number, batch in enumerate(fresh):
-            if stop():
-                return total
-            progress(number / len(fresh), f"reading {batch.name}")
-            total += _record(site, port, source, batch, read, now)
+    with site.ingesting:
+        remove_garbage(site)
+        total = Ingested()
+        steps: tuple[tuple[Source, Reader], ...] = (
+            ("events", _ingest_events),
+            ("readings", _ingest_readings),
+        )
+        for source, read in steps:
+            port = site.events if source == "events" else site.readings
+            fresh = _unread(site, port, source)
+            for number, batch in enumerate(fresh):
+                if stop() or len(total.unavailable) >= MOST_UNAVAILABLE:
+                    return total
+                progress(number / len(fresh), f"reading {batch.name}")
+                total += _take_in(site, port, source, batch, read, now)
     progress(1.0, f"{total.batches} batches read")
     return total
 
@@ -105,6 +114,21 @@ def _unread(site: Site, port: ReadingsSource | EventsSource, source: Source) -> 
 
 Spans = dict[str, tuple[datetime, datetime]]
 Reader = Callable[[Site, Batch, BatchRow], tuple[BatchRow, Spans]]
+
+
+def _take_in(
+    site: Site,
+    port: ReadingsSource | EventsSource,
+    source: Source,
+    batch: Batch,
+    read: Reader,
+    now: datetime,
+) -> Ingested:
+    try:
+        return _record(site, port, source, batch, read, now)
+    except SourceUnavailable as error:
+        log.warning("left for the next look: %s", error)
+        return Ingested(unavailable=(str(error),))
 
 
 def _record(
@@ -134,6 +158,7 @@ def _record(
         except BadBatch as error:
             row = replace(row, status="quarantined", reason=str(error))
             log.warning("quarantined %s: %s", batch.name, error)
+            remove_garbage(site)
     site.store.ledger.record_batch(row, spans=spans)
     return Ingested(1, row.rows, row.rejected, int(row.status == "quarantined"))
 

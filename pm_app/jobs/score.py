@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from pm_app.errors import SourceUnavailable
 from pm_app.jobs.champion import Champion, load_champion
 from pm_app.jobs.ingest import Ingested, ingest
 from pm_app.jobs.predict import Span, predict_spans
@@ -41,7 +42,8 @@ def score(
 ) -> Scored:
     """Ingest what is new, then score every batch that waits; `stop` is asked in between.
 
-    Raises SourceUnavailable, StoreUnavailable and BadVersion.
+    Raises SourceUnavailable, after all else is scored where only some batches cannot be
+    fetched, StoreUnavailable and BadVersion.
     """
     ingested = ingest(site, now=now, progress=progress, stop=stop)
     champion = load_champion(site)
@@ -61,6 +63,8 @@ def score(
         committed += site.store.scores.commit_scores(sequences, chunks, scored_at=now)
         done += len(group)
     progress(1.0, f"{done} batches scored")
+    if ingested.unavailable:
+        raise SourceUnavailable(f"{'; '.join(ingested.unavailable)} (all else is scored)")
     return Scored(ingested, done, committed, champion.number if champion else None)
 
 

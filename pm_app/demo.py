@@ -17,8 +17,8 @@ PLANT_TOML = """\
 name = "Simulated pumps"
 
 [features]
-pane = "1h"
-windows = ["6h", "24h", "72h"]
+pane = "3h"
+windows = ["12h", "72h"]
 
 [target]
 horizons = ["24h", "72h"]
@@ -26,10 +26,17 @@ rul_cap = "10d"
 
 [allocation]
 strategy = "tiers+regularized"  # so that the demo shows guidance; "auto" picks what is best
+max_parameters = 15000          # small enough to learn in a minute
 
 [drift]
 in_a_row = 1                    # a real plant waits for a second look
+p_value = 0.05                  # and asks for more evidence than four months can give
 """
+
+
+def demo_plan(seed: int) -> PlantPlan:
+    """Thirty pumps over four months; after 52 days other faults begin to dominate."""
+    return PlantPlan(assets=30, days=115, change_at=52 / 115, seed=seed)
 
 
 def lay_out(folder: Path) -> Path:

@@ -24,6 +24,7 @@ from pm_app.records.features import PANE_KEYS, PANE_STATISTICS, Panes, pane_arra
 ROW_GROUP_CELLS = 100_000
 CACHE_CELLS = 400_000
 _KEYS_ONLY = ("asset", "pane")
+_NEEDED = {*PANE_KEYS, "sensor", *PANE_STATISTICS}
 
 
 class MissingSegment(TerminalError):
@@ -132,11 +133,16 @@ class History:
 
     def _open(self, name: str) -> pq.ParquetFile:
         try:
-            return pq.ParquetFile(self.folder / name, page_checksum_verification=True)
+            file = pq.ParquetFile(self.folder / name, page_checksum_verification=True)
         except FileNotFoundError as error:
             raise MissingSegment(f"{self.folder / name}: not there") from error
         except (OSError, pa.ArrowException) as error:
             raise MissingSegment(f"{self.folder / name}: damaged: {error}") from error
+        # Checksums cover the pages, not the footer that names the columns.
+        lost = _NEEDED - set(file.schema_arrow.names)
+        if lost or b"sensors" not in (file.schema_arrow.metadata or {}):
+            raise MissingSegment(f"{self.folder / name}: damaged: no {sorted(lost) or 'sensors'}")
+        return file
 
 
 def _to_table(panes: Panes) -> pa.Table:

@@ -15,6 +15,7 @@ import hashlib
 import io
 import json
 import shutil
+import zipfile
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -28,8 +29,10 @@ from pm_app.errors import BadVersion
 from pm_app.records.learning import VersionCard
 
 _CARD = TypeAdapter(VersionCard)
+_HASHES = TypeAdapter(dict[str, str])
 _MANIFEST = "manifest.json"
 _FILES = ("model.keras", "model.onnx", "card.json", "golden.npz")
+_UNREADABLE = (ValidationError, ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile)
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +78,7 @@ def read_version(folder: Path, *, number: int) -> Version:
         card = _CARD.validate_json(contents["card.json"])
         with np.load(io.BytesIO(contents["golden.npz"]), allow_pickle=False) as arrays:
             golden = Golden(rows=arrays["rows"], outputs=arrays["outputs"])
-    except (ValidationError, ValueError, KeyError, OSError) as error:
+    except _UNREADABLE as error:
         raise BadVersion(f"{folder}: card or golden rows cannot be read: {error}") from error
     return Version(number=number, card=card, onnx=contents["model.onnx"], golden=golden)
 
@@ -109,8 +112,11 @@ class Registry:
         rename_folder(staged, self.path(number))
 
     def digest(self, number: int) -> str:
-        """SHA-256 of a version's manifest, which names all its files by theirs."""
-        return hashlib.sha256((self.path(number) / _MANIFEST).read_bytes()).hexdigest()
+        """SHA-256 of a version's manifest, which names all its files by theirs.
+
+        Raises BadVersion where there is none.
+        """
+        return hashlib.sha256(_read(self.path(number) / _MANIFEST)).hexdigest()
 
     def load(self, number: int) -> Version:
         """Version `number`. Raises BadVersion."""
@@ -121,20 +127,17 @@ class Registry:
         return _verified(self.path(number))["model.keras"]
 
     def remove_unnamed(self, recorded: Collection[int]) -> list[str]:
-        """Delete every folder that belongs to no recorded version; returns their names."""
+        """Delete whatever belongs to no recorded version; returns the names of it."""
         named = {self.path(number).name for number in recorded}
         garbage = [path for path in self.folder.iterdir() if path.name not in named]
         for path in garbage:
-            shutil.rmtree(path)
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
         return sorted(path.name for path in garbage)
 
 
 def _verified(folder: Path) -> dict[str, bytes]:
-    try:
-        hashes = json.loads((folder / _MANIFEST).read_text())
-        contents = {name: (folder / name).read_bytes() for name in _FILES}
-    except (OSError, ValueError) as error:
-        raise BadVersion(f"{folder}: not a whole version: {error}") from error
+    hashes = _manifest(folder / _MANIFEST)
+    contents = {name: _read(folder / name) for name in _FILES}
     for name, content in contents.items():
         found = hashlib.sha256(content).hexdigest()
         if hashes.get(name) != found:
@@ -143,3 +146,17 @@ def _verified(folder: Path) -> dict[str, bytes]:
                 f"SHA-256 {hashes.get(name)} was recorded, {found} found"
             )
     return contents
+
+
+def _manifest(path: Path) -> dict[str, str]:
+    try:
+        return _HASHES.validate_json(_read(path))
+    except ValidationError as error:
+        raise BadVersion(f"{path}: needed the SHA-256 of each file, got {error}") from error
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise BadVersion(f"{path}: not a whole version: {error.strerror}") from error

@@ -12,7 +12,7 @@ from pm_app import __version__
 from pm_app.cli.output import out, print_json, print_rows, progress_bar, say, start_log, talk
 from pm_app.cli.predictions_table import latest_columns, latest_rows
 from pm_app.cli.reports import print_reports
-from pm_app.errors import BadSettings, TerminalError
+from pm_app.errors import BadSettings
 from pm_app.settings import read_settings
 
 app = typer.Typer(
@@ -295,24 +295,22 @@ def importance(
 @app.command()
 def promote(version: int, config: Plant = PLANT) -> None:
     """Let a version score from now on."""
-    from pm_app.jobs.champion import ready
-    from pm_app.wiring import open_versions
+    from pm_app.jobs.champion import promote as promote_version
+    from pm_app.wiring import open_beside
 
-    with open_versions(read_settings(config)) as (store, registry):
-        if store.lineage.version(version) is None:
-            raise TerminalError(f"there is no version {version}; pm-app models lists them")
-        ready(registry.load(version))
-        store.lineage.promote(version, at=now(), reason="promoted by hand")
+    with open_beside(read_settings(config)) as site:
+        promote_version(site, version, at=now(), reason="promoted by hand")
     say(f"version {version} scores from now on")
 
 
 @app.command()
 def rollback(config: Plant = PLANT) -> None:
     """Let the version before the champion score again."""
-    from pm_app.wiring import open_versions
+    from pm_app.jobs.champion import roll_back
+    from pm_app.wiring import open_beside
 
-    with open_versions(read_settings(config)) as (store, _):
-        version = store.lineage.rollback(at=now(), reason="rolled back by hand")
+    with open_beside(read_settings(config)) as site:
+        version = roll_back(site, at=now(), reason="rolled back by hand")
     say(f"version {version} scores from now on")
 
 

@@ -8,7 +8,7 @@ from pm_app.cli.lineage_tables import allocation_rows
 from pm_app.cli.output import out, print_rows, progress_bar
 from pm_app.cli.predictions_table import latest_columns, latest_rows
 from pm_app.cli.reports import print_reports
-from pm_app.demo import drop_days, lay_out, start_of
+from pm_app.demo import demo_plan, drop_days, lay_out, start_of
 from pm_app.jobs.retrain import Retrained, retrain
 from pm_app.jobs.score import score
 from pm_app.jobs.site import Site
@@ -19,11 +19,12 @@ from pm_app.wiring import open_site
 
 TRAINER_SECONDS = 1800.0
 SHOWN = 12
+DAYS_AT_ONCE = 21
 
 
 def run_demo(folder: Path, *, seed: int) -> None:
     """Simulate, train, score, drift, rebuild, and show what came of it. Takes minutes."""
-    plan = PlantPlan(seed=seed)
+    plan = demo_plan(seed)
     settings_path = lay_out(folder)
     half, days = round(plan.days * plan.change_at), plan.days
     with progress_bar("simulate"):
@@ -34,8 +35,8 @@ def run_demo(folder: Path, *, seed: int) -> None:
         drop_days(plant, folder, 0, half)
         first = _learn(site, plan, half)
         _say("The plant changes: other faults begin to dominate. Files keep coming.")
-        for start in range(half, days, 7):
-            end = min(start + 7, days)
+        for start in range(half, days, DAYS_AT_ONCE):
+            end = min(start + DAYS_AT_ONCE, days)
             drop_days(plant, folder, start, end)
             _score(site, plan, end)
         _say(f"The second half brought {_failures(plant, half, days)}.")
@@ -94,7 +95,7 @@ def _show(site: Site, plan: PlantPlan, first: Retrained, second: Retrained) -> N
         _say(f"{second.decision}: {second.reason}")
         _say("Where the hidden units went, before and after:")
         moved = allocation_rows(lineage, versions[0], versions[1])
-        print_rows(moved, list(moved[0]), as_json=False, right=("share", "share now"))
+        print_rows(moved, list(moved[0]), as_json=False, right=("importance", "importance now"))
     if versions:
         version = lineage.version(versions[-1])
         reports: Any = version.summary["reports"] if version else []

@@ -6,19 +6,21 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
-from rich.text import Text
 
-out = Console(soft_wrap=False)
+# A pipe or a file has no width: lines there must not be broken at 80.
+WIDTH_OF_A_FILE = 140
+out = Console(width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE)
 talk = Console(stderr=True)
 
-# Columns that a pipe or a file can take: what reads them there folds nothing.
-UNFOLDED = 10_000
+# Columns that are never broken: names and figures an eye looks for.
+WHOLE = frozenset({"asset", "sensor", "life left", "data age", "what", "name", "version"})
 
 Row = Mapping[str, Any]
 
@@ -48,17 +50,24 @@ def print_rows(
     title: str = "",
     right: Sequence[str] = (),
 ) -> None:
-    """Rows as a table for people, or as JSON for programs."""
+    """Rows as a table for people, or as JSON for programs; text is shown as it is."""
     if as_json:
         print_json(rows)
         return
-    table = Table(title=title or None, box=SIMPLE_HEAD, title_justify="left", pad_edge=False)
-    for name in columns:
-        table.add_column(name, justify="right" if name in right else "left", overflow="fold")
+    if not rows:
+        talk.print(f"{title or 'this table'}: nothing yet", highlight=False)
+        return
+    filled = [name for name in columns if any(row.get(name) not in ("", None) for row in rows)]
+    heading = escape(title) or None
+    table = Table(title=heading, box=SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    for name in filled:
+        justify: Literal["left", "right"] = "right" if name in right else "left"
+        table.add_column(escape(name), justify=justify, overflow="fold", no_wrap=name in WHOLE)
     for row in rows:
-        # As it is: to a string rich would apply what looks like its own markup, "[rpm]".
-        table.add_row(*(Text(str(row.get(name, ""))) for name in columns))
-    out.print(table, width=None if out.is_terminal else UNFOLDED)
+        # Unescaped, a sensor's unit in brackets ("[min]") is markup, and not shown.
+        values = (row.get(name) for name in filled)
+        table.add_row(*("" if value is None else escape(str(value)) for value in values))
+    out.print(table)
 
 
 def say(text: str) -> None:

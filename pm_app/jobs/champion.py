@@ -1,14 +1,16 @@
 """The version that scores, loaded and proven on its own golden rows."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 import numpy as np
 
-from pm_app.errors import BadVersion
+from pm_app.errors import BadVersion, TerminalError
 from pm_app.jobs.site import Site
 from pm_app.records.learning import VersionCard
 from pm_app.registry import Version
 from pm_app.scoring.predictor import Predictor
+from pm_app.store.lineage import version_before
 
 # ONNX Runtime may order sums differently on another processor; a damaged graph is far off.
 GOLDEN_TOLERANCE = 1e-4
@@ -26,7 +28,42 @@ class Champion:
 def load_champion(site: Site) -> Champion | None:
     """The champion, None before the first. Raises BadVersion."""
     number = site.store.lineage.champion()
-    return None if number is None else ready(site.registry.load(number))
+    return None if number is None else load_recorded(site, number)
+
+
+def load_recorded(site: Site, number: int) -> Champion:
+    """A version of the store, ready to score.
+
+    Raises BadVersion where its files are not those that were recorded or fail their golden
+    rows, TerminalError where the store has no such version.
+    """
+    row = site.store.lineage.version(number)
+    if row is None:
+        known = ", ".join(str(v.version) for v in site.store.lineage.versions()) or "none"
+        raise TerminalError(f"there is no version {number}; there are: {known}")
+    found = site.registry.digest(number)
+    if found != row.digest:
+        raise BadVersion(
+            f"{site.registry.path(number)}: another version than was recorded: "
+            f"SHA-256 {row.digest} of its manifest was, {found} found"
+        )
+    return ready(site.registry.load(number))
+
+
+def promote(site: Site, number: int, *, at: datetime, reason: str) -> None:
+    """Make a version the champion once it has proven able to score. Raises as `load_recorded`."""
+    load_recorded(site, number)
+    site.store.lineage.promote(number, at=at, reason=reason)
+
+
+def roll_back(site: Site, *, at: datetime, reason: str) -> int:
+    """Make the version live before the champion live again, and return it.
+
+    Raises as `load_recorded`, and TerminalError where there was none before; the champion
+    then stays.
+    """
+    load_recorded(site, version_before(site.store.lineage.promotions()))
+    return site.store.lineage.rollback(at=at, reason=reason)
 
 
 def ready(version: Version) -> Champion:

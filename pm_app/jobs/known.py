@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from pm_app.errors import BadSettings, NotEnoughData
 from pm_app.features.frame import build_frame
-from pm_app.features.panes import merge_panes, select_sensors
+from pm_app.features.panes import merge_panes, select_sensors, take_panes
+from pm_app.features.windows import WINDOW_STATISTICS
 from pm_app.history import History
 from pm_app.learning.labels import column_labels, life_labels
 from pm_app.records.features import FeatureSpec, Frame, Panes
@@ -54,11 +55,12 @@ def gather_known(
     """
     events = _until(events, as_of_ns)
     last_pane = as_of_ns // history.pane_ns - 1
-    keys = merge_panes(list(history.keys(segments)), pane_ns=history.pane_ns)
-    rows = int((keys.pane <= last_pane).sum())
+    past = _past(history, segments, last_pane)
+    segments, keys = past.segments, past.keys
+    rows = len(keys.pane)
     if not rows:
         raise NotEnoughData("not enough data: no readings yet, some are needed to learn from")
-    spec = make_spec(history, segments, events, settings, keys=keys)
+    spec = make_spec(_sensors(history, past, last_pane), events, settings, keys=keys)
     stride = -(-rows // MOST_ROWS)
     frames, labels_read = [], []
     for assets in _asset_groups(keys, len(spec.sensors)):
@@ -74,15 +76,9 @@ def gather_known(
 
 
 def make_spec(
-    history: History,
-    segments: Sequence[str],
-    events: Events,
-    settings: Settings,
-    *,
-    keys: Panes,
+    seen: Sequence[str], events: Events, settings: Settings, *, keys: Panes
 ) -> FeatureSpec:
-    """Which features there are, from settings and from what was seen."""
-    seen = sorted({name for segment in segments for name in history.sensors(segment)})
+    """Which features there are, from settings and from the sensors, events and panes seen."""
     sensors = settings.readings.sensors or tuple(seen)
     column = settings.target.column
     if column is not None and column not in seen:
@@ -94,7 +90,7 @@ def make_spec(
     is_table = len(keys.pane) == len(keys.assets)
     return FeatureSpec(
         sensors=tuple(name for name in sensors if name != column),
-        pane_ns=history.pane_ns,
+        pane_ns=keys.pane_ns,
         windows_ns=() if is_table else settings.features.windows_ns,
         maintenance_codes=_codes(events, "maintenance"),
         error_codes=_codes(events, "error"),
@@ -105,19 +101,72 @@ def make_spec(
 def informative_features(frame: Frame, labels: Labels) -> tuple[str, ...]:
     """The features that change; of a sensor that never does, its last.
 
-    Every sensor keeps a place: what is constant today may speak tomorrow.
+    Every sensor keeps a place: what is constant today may speak tomorrow. Of what is now
+    there and now missing, windows tell the share: no statistic of theirs counts as changing
+    for that alone, or a constant sensor's slope would, which needs two panes.
     """
     values = frame.values[labels.usable]
     with np.errstate(invalid="ignore"):
         low = np.fmin.reduce(values, axis=0, initial=np.inf)
         high = np.fmax.reduce(values, axis=0, initial=-np.inf)
-    changes = (high > low) | (np.isnan(values).any(axis=0) & np.isfinite(low))
+    rolled = np.array([_is_rolled(name) for name in frame.features])
+    comes_and_goes = np.isnan(values).any(axis=0) & np.isfinite(low) & ~rolled
+    changes = (high > low) | comes_and_goes
     speaks = {frame.sensor_of[number] for number in np.flatnonzero(changes)}
     return tuple(
         name
         for name, sensor, change in zip(frame.features, frame.sensor_of, changes, strict=True)
         if change or (sensor not in speaks and name.endswith(".last"))
     )
+
+
+def _is_rolled(feature: str) -> bool:
+    """Whether it is a statistic of a sensor's values over a window."""
+    parts = feature.rsplit(".", 2)
+    return len(parts) == 3 and parts[1] in WINDOW_STATISTICS
+
+
+@dataclass(frozen=True, eq=False)
+class _Past:
+    """Segments that hold panes up to a moment, which of them hold later ones too, and keys."""
+
+    segments: tuple[str, ...]
+    reach_beyond: tuple[bool, ...]
+    keys: Panes
+
+
+def _past(history: History, segments: Sequence[str], last_pane: int) -> _Past:
+    """What of history there was up to this pane: what came later tells nothing."""
+    held: dict[str, bool] = {}
+    parts: list[Panes] = []
+    for name, keys in zip(segments, history.keys(segments), strict=True):
+        early = keys.pane <= last_pane
+        if early.any():
+            held[name] = not early.all()
+            parts.append(_only_present(take_panes(keys, early)))
+    keys = merge_panes(parts, pane_ns=history.pane_ns)
+    return _Past(tuple(held), tuple(held.values()), keys)
+
+
+def _only_present(keys: Panes) -> Panes:
+    """The same panes under a list of only the assets that have some."""
+    present, asset = np.unique(keys.asset, return_inverse=True)
+    assets = tuple(keys.assets[number] for number in present)
+    return replace(keys, assets=assets, asset=asset.astype(np.int32))
+
+
+def _sensors(history: History, past: _Past, last_pane: int) -> list[str]:
+    """The sensors there were up to this pane, by name."""
+    seen: set[str] = set()
+    for segment, reaches_beyond in zip(past.segments, past.reach_beyond, strict=True):
+        if not reaches_beyond:
+            seen.update(history.sensors(segment))
+            continue
+        # What this file brings of a sensor may all come later.
+        for panes in history.read([segment], until_pane=last_pane):
+            spoke = np.flatnonzero((panes.count > 0).any(axis=0))
+            seen.update(panes.sensors[number] for number in spoke.tolist())
+    return sorted(seen)
 
 
 def _until(events: Events, as_of_ns: int) -> Events:
@@ -154,12 +203,13 @@ def _label(
 
 
 def _join(frames: Sequence[Frame]) -> Frame:
-    """Frames of different assets under one list of assets."""
-    assets = tuple(sorted({name for frame in frames for name in frame.assets}))
+    """Frames of different assets under one list of those that have rows."""
+    present = {frame.assets[number] for frame in frames for number in np.unique(frame.asset)}
+    assets = tuple(sorted(present))
     place = {name: number for number, name in enumerate(assets)}
     numbers: list[NDArray[np.int32]] = []
     for frame in frames:
-        own = np.array([place[name] for name in frame.assets], dtype=np.int32)
+        own = np.array([place.get(name, -1) for name in frame.assets], dtype=np.int32)
         numbers.append(own[frame.asset])
     return replace(
         frames[0],

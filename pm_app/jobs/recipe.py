@@ -1,7 +1,8 @@
 """The stages of learning in their order: one retraining, from features to a decision."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
 from importlib.metadata import version as installed
 from platform import python_version
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 
 from pm_app.features.frame import select_features
 from pm_app.jobs.known import Known
+from pm_app.jobs.site import to_nanoseconds
 from pm_app.jobs.training_order import TrainingAnswer, TrainingOrder
 from pm_app.learning.allocation import MEMBERS, STRATEGIES, budget
 from pm_app.learning.candidate import Candidate, train_candidate
@@ -17,7 +19,7 @@ from pm_app.learning.drift import compare_rankings
 from pm_app.learning.gate import judge
 from pm_app.learning.importance import measure_importance
 from pm_app.learning.labels import count_failures, require_enough
-from pm_app.learning.splits import censor_at_parts, split_rows
+from pm_app.learning.splits import censor_at_parts, newest_part, split_rows
 from pm_app.learning.targets import choose_head
 from pm_app.records.features import Frame
 from pm_app.records.labels import Labels, Split
@@ -69,17 +71,59 @@ def learn(
     The same arguments give the same answer and the same weights on the same machine.
     Raises NotEnoughData, and BadVersion when the exported graph is not the network's.
     """
-    task = settings.target.task if settings.target.kind == "column" else "life"
-    seed, horizons = settings.retraining.seed, settings.target.horizons_hours
-    require_enough(known.labels, minimum_failures=settings.retraining.minimum_failures)
+    study = _study(known, settings)
     failures = count_failures(known.labels)
-    frame = select_features(known.frame, known.informative)
-    split = split_rows(frame, known.labels, horizon_hours=horizons[-1], seed=seed)
-    labels = censor_at_parts(frame, known.labels, split)
     progress(0.05, "measuring importance")
-    importance = measure_importance(
-        frame, labels, split, horizons_hours=horizons, task=task, seed=seed
+    importance, drift = _rank(study, settings, order, rival, failures)
+    if drift.verdict == "keep":
+        return Learned(_answer(drift, failures, drift.reason, importance))
+    plans = plan_allocations(study, importance, settings)
+    goes_on = drift.verdict == "refit" and rival is not None and _fits(rival, known.frame)
+    if goes_on and rival is not None:
+        study = replace(
+            study, frame=select_features(known.frame, rival.card.features), head=rival.card.head
+        )
+        plans = {"uniform": plans["uniform"], **_as_before(rival)}
+    candidate = train_candidate(
+        study.frame,
+        study.labels,
+        study.split,
+        allocations=plans,
+        head=study.head,
+        strategy=_strategy(settings, rival if goes_on else None),
+        warm_start=rival.keras if goes_on and rival is not None else None,
+        seed=settings.retraining.seed,
+        progress=lambda done, text: progress(0.25 + 0.7 * done, text),
     )
+    # A refit keeps the ranking its allocation was built from: against it drift is measured.
+    basis = rival.card.importance if goes_on and rival is not None else importance
+    card = _make_card(known, study, candidate, basis, drift, settings, order, failures)
+    promote, reason = _judge(known, study, candidate, card, rival, drift)
+    answer = _answer(drift, failures, reason, importance, promote=promote, card=card)
+    return Learned(answer, Made(candidate, card))
+
+
+@dataclass(frozen=True, eq=False)
+class _Study:
+    """What one retraining works on."""
+
+    task: str
+    frame: Frame
+    labels: Labels
+    split: Split
+    head: Head
+
+
+def _study(known: Known, settings: Settings) -> _Study:
+    """Features worth learning from, parts that do not leak, and the head that fits them."""
+    horizons = settings.target.horizons_hours
+    task = settings.target.task if settings.target.kind == "column" else "life"
+    require_enough(known.labels, minimum_failures=settings.retraining.minimum_failures)
+    frame = select_features(known.frame, known.informative)
+    split = split_rows(
+        frame, known.labels, horizon_hours=horizons[-1], seed=settings.retraining.seed
+    )
+    labels = censor_at_parts(frame, known.labels, split)
     head = choose_head(
         labels,
         np.concatenate([split.train, split.validation]),
@@ -87,33 +131,65 @@ def learn(
         horizons_hours=horizons,
         cap_hours=settings.target.cap_hours,
     )
-    plans = plan_allocations(frame, importance, split, settings, head)
-    drift = _compare(rival, importance, plans, settings, order, failures)
-    if drift.verdict == "keep":
-        return Learned(_answer(drift, failures, drift.reason))
-    if drift.verdict == "refit" and rival is not None and _fits(rival, known.frame):
-        frame = select_features(known.frame, rival.card.features)
-        head = rival.card.head
-        plans = {**_as_before(rival), "uniform": plans["uniform"]}
-    candidate = train_candidate(
-        frame,
-        labels,
-        split,
-        allocations=plans,
-        head=head,
-        strategy=settings.allocation.strategy,
-        warm_start=_warm_start(rival, drift, frame),
-        seed=seed,
-        progress=lambda done, text: progress(0.25 + 0.7 * done, text),
-    )
-    card = _make_card(known, frame, split, candidate, importance, drift, settings, order, failures)
-    promote, reason = _judge(known, labels, split, candidate, card, rival, drift)
-    answer = _answer(drift, failures, reason, promote=promote, card=card)
-    return Learned(answer, Made(candidate, card))
+    return _Study(task, frame, labels, split, head)
+
+
+def _rank(
+    study: _Study,
+    settings: Settings,
+    order: TrainingOrder,
+    rival: Rival | None,
+    failures: int,
+) -> tuple[Importance, Drift]:
+    """The ranking that guides this retraining, and how it compares with the champion's.
+
+    Drift is asked of the newest failures: over all of history a change would be noticed only
+    when most of history came after it. Where the newest tell another ranking, it also guides.
+    """
+
+    def measure(split: Split) -> Importance:
+        return measure_importance(
+            study.frame,
+            study.labels,
+            split,
+            horizons_hours=settings.target.horizons_hours,
+            task=study.task,
+            seed=settings.retraining.seed,
+        )
+
+    def compare(now: Importance) -> Drift:
+        return _compare(rival, now, study, settings, order, failures)
+
+    recent = None
+    if rival is not None:
+        recent = newest_part(
+            study.frame,
+            study.labels,
+            study.split,
+            since_ns=_trained_until(rival),
+            failures=2 * settings.retraining.minimum_failures,
+        )
+    if recent is None:
+        whole = measure(study.split)
+        return whole, compare(whole)
+    now = measure(recent)
+    drift = compare(now)
+    # The whole of history ranks more surely where nothing changed.
+    return (now if drift.verdict == "rebuild" else measure(study.split)), drift
+
+
+def _trained_until(rival: Rival) -> int:
+    return to_nanoseconds(datetime.fromisoformat(rival.card.trained_until))
+
+
+def _strategy(settings: Settings, goes_on_from: Rival | None) -> str:
+    if goes_on_from is None:
+        return settings.allocation.strategy
+    return goes_on_from.card.allocation.strategy
 
 
 def plan_allocations(
-    frame: Frame, importance: Importance, split: Split, settings: Settings, head: Head
+    study: _Study, importance: Importance, settings: Settings
 ) -> dict[str, Allocation]:
     """A plan of every strategy that may be chosen, all of one size; uniform, the control, always.
 
@@ -121,10 +197,11 @@ def plan_allocations(
     """
     chosen = settings.allocation.strategy
     names = list(STRATEGIES) if chosen == "auto" else list(dict.fromkeys(["uniform", chosen]))
-    outputs = max(len(head.edges_hours), 1)
+    frame = study.frame
+    outputs = max(len(study.head.edges_hours), 1)
     features = {sensor: frame.sensor_of.count(sensor) for sensor in frame.sensors}
     size = budget(
-        len(split.train),
+        len(study.split.train),
         settings.allocation.max_parameters,
         features=len(frame.features),
         members=MEMBERS,
@@ -139,11 +216,12 @@ def plan_allocations(
 def _compare(
     rival: Rival | None,
     importance: Importance,
-    plans: Mapping[str, Allocation],
+    study: _Study,
     settings: Settings,
     order: TrainingOrder,
     failures: int,
 ) -> Drift:
+    plans = plan_allocations(study, importance, settings)
     before = rival.card.allocation if rival else None
     strategy = before.strategy if before and before.strategy in plans else next(iter(plans))
     return compare_rankings(
@@ -168,18 +246,11 @@ def _as_before(rival: Rival) -> dict[str, Allocation]:
     return {rival.card.allocation.strategy: rival.card.allocation}
 
 
-def _warm_start(rival: Rival | None, drift: Drift, frame: Frame) -> bytes | None:
-    """The network a refit goes on from, where it reads the same features."""
-    goes_on = drift.verdict == "refit" and rival is not None
-    if not goes_on or rival is None or rival.card.features != frame.features:
-        return None
-    return rival.keras
-
-
 def _answer(
     drift: Drift,
     failures: int,
     reason: str,
+    importance: Importance,
     *,
     promote: bool = False,
     card: VersionCard | None = None,
@@ -204,8 +275,7 @@ def _answer(
 
 def _make_card(
     known: Known,
-    frame: Frame,
-    split: Split,
+    study: _Study,
     candidate: Candidate,
     importance: Importance,
     drift: Drift,
@@ -213,6 +283,7 @@ def _make_card(
     order: TrainingOrder,
     failures: int,
 ) -> VersionCard:
+    frame, split = study.frame, study.split
     return VersionCard(
         spec=known.spec,
         features=frame.features,
@@ -240,27 +311,26 @@ def _make_card(
 
 def _judge(
     known: Known,
-    labels: Labels,
-    split: Split,
+    study: _Study,
     candidate: Candidate,
     card: VersionCard,
     rival: Rival | None,
     drift: Drift,
 ) -> tuple[bool, str]:
     """Whether the candidate should score, and why, on the newest held-out rows."""
-    rows = known.frame.take(split.test)
-    kind = candidate.head.kind
-    truth = labels.value[split.test]
-    if kind == "hazard":
-        truth = labels.fails_within(candidate.head.horizons_hours[-1])[split.test]
+    test = study.split.test
+    rows = known.frame.take(test)
+    truth = study.labels.value[test]
+    if study.task == "life":
+        truth = study.labels.fails_within(candidate.head.horizons_hours[-1])[test]
     comparable = rival is not None and _fits(rival, known.frame)
     other = _said(rival.card, rival.onnx, rows) if rival is not None and comparable else None
     judgement = judge(
         _said(card, candidate.onnx, rows),
         other,
         labels=truth,
-        groups=split.group[split.test],
-        task="life" if kind == "hazard" else kind,
+        groups=study.split.group[test],
+        task=study.task,
         verdict=drift.verdict,
         seed=card.seed,
     )

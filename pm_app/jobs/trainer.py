@@ -10,12 +10,12 @@ import sys
 from pathlib import Path
 
 from pm_app.durable import write_bytes
-from pm_app.errors import NotEnoughData
+from pm_app.errors import NotEnoughData, TerminalError
 from pm_app.event_history import EventHistory
 from pm_app.history import History
 from pm_app.jobs.known import gather_known
 from pm_app.jobs.recipe import Made, Rival, learn
-from pm_app.jobs.training_order import ANSWER, ORDER, TrainingAnswer, TrainingOrder
+from pm_app.jobs.training_order import ANSWER, ORDER, REFUSED, TrainingAnswer, TrainingOrder
 from pm_app.registry import Golden, Registry, write_version
 from pm_app.settings import Settings, parse_settings
 
@@ -24,7 +24,7 @@ NICENESS = 10
 
 
 def main(order_path: Path, answer_path: Path) -> None:
-    """Learn as ordered and write the answer."""
+    """Learn as ordered and write the answer; what a person must change ends it as REFUSED."""
     os.nice(NICENESS)
     order: TrainingOrder = ORDER.validate_json(order_path.read_bytes())
     settings = parse_settings(order.settings, folder=Path(order.folder), origin="plant.toml")
@@ -32,6 +32,9 @@ def main(order_path: Path, answer_path: Path) -> None:
         answer = train(order, settings)
     except NotEnoughData as error:
         answer = TrainingAnswer("not_enough_data", str(error), in_a_row=order.in_a_row_before)
+    except TerminalError as error:
+        sys.stderr.write(f"{type(error).__name__}: {error}")
+        sys.exit(REFUSED)
     write_bytes(answer_path, ANSWER.dump_json(answer))
 
 

@@ -9,14 +9,16 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from pm_app.errors import TransientError
+from pm_app.errors import BadSettings, BadVersion, TerminalError, TransientError
 from pm_app.jobs.site import Progress
+from pm_app.jobs.training_order import REFUSED
 
 LINES_OF_BLAME = 12
 LOOK_SECONDS = 0.5
 # TensorFlow's greetings would bury the last words of a trainer that died.
 _QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3"}
 GRACE_SECONDS = 5.0
+_TERMINAL = {kind.__name__: kind for kind in (BadSettings, BadVersion)}
 
 
 def run_trainer(
@@ -30,7 +32,8 @@ def run_trainer(
     """Run the trainer to its end, telling its progress.
 
     Raises TransientError with its last words when it dies, takes longer than the timeout, or
-    `stop` says so; it is then gone.
+    `stop` says so; it is then gone. What a person must change is raised as the trainer met
+    it: BadSettings, BadVersion, or TerminalError.
     """
     command = [sys.executable, "-m", "pm_app.jobs.trainer", str(order), str(answer)]
     with (
@@ -52,6 +55,9 @@ def run_trainer(
         if code != 0:
             errors.seek(0)
             words = "".join(errors.readlines()[-LINES_OF_BLAME:]).strip()
+            if code == REFUSED:
+                kind, _, text = words.rpartition("\n")[2].partition(": ")
+                raise _TERMINAL.get(kind, TerminalError)(text)
             why = ended[0] if ended else words or "no message"
             raise TransientError(f"the trainer ended with code {code}: {why}")
 

@@ -5,6 +5,9 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+# The trainer's exit code when a person must act; its last words name the error.
+REFUSED = 3
+
 
 @dataclass(frozen=True)
 class TrainingOrder:

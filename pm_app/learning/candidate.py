@@ -71,12 +71,13 @@ def train_candidate(
     head: what the network answers, see `choose_head`; a refit keeps the head of the version
     it goes on from. allocations must hold "uniform", the control, and `strategy` unless that
     is "auto", which lets validation choose. warm_start: the stored network of a version to
-    go on from; then nothing is tuned, and the plan that is not the control is taken with the
-    penalties it carries. The same arguments give the same candidate on the same machine.
+    go on from; then nothing is tuned, and whatever the strategy, the plan that is not the
+    control is taken with the penalties it carries. The same arguments give the same candidate
+    on the same machine.
     Raises NotEnoughData, and BadVersion when the exported graph disagrees with the network
     or the warm start does not fit its plan.
     """
-    _check(split, labels, head, allocations, strategy)
+    _check(split, labels, head, allocations, "auto" if warm_start else strategy)
     study = Study(frame, labels, split.train, split.validation, head)
     chosen, control = choose_allocation(
         study, allocations, strategy, tuned=warm_start is not None, seed=seed, progress=progress

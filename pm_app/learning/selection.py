@@ -1,6 +1,6 @@
 """Choosing what no constant fits: penalty, dropout and allocation, on validation, in short runs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pm_app.learning.training import (
@@ -79,13 +79,21 @@ def tune_allocation(
         tried = strengthen(allocation, study.frame.sensor_of, l1=l1, dropout=dropout)
         trials.append(_run(study, name, tried, rate, seed))
         progress((at + 1) / len(GRID), f"{name}: L1 {l1:g}, rate {rate:g}")
-    return max(trials, key=lambda trial: trial.score)
+    return strongest(trials)
+
+
+def strongest(trials: Sequence[Trial]) -> Trial:
+    """The last of the trials within `TIE` of the best: they go from weak to strong penalties.
+
+    Short runs end before a weakly held network overfits, and so flatter it.
+    """
+    return [trial for trial in trials if _ties(trial, trials)][-1]
 
 
 def choose_trial(trials: Mapping[str, Trial]) -> Trial:
     """The best trial; among those whose score is within `TIE` of it, the simplest."""
-    best = max(trial.score for trial in trials.values())
-    equal = [trial for trial in trials.values() if trial.score >= best - TIE * abs(best)]
+    every = list(trials.values())
+    equal = [trial for trial in every if _ties(trial, every)]
     return min(equal, key=lambda trial: _complexity(trial.name))
 
 
@@ -99,6 +107,11 @@ def _like(study: Study, name: str, plan: Allocation, control: Trial, seed: int) 
 def _run(study: Study, name: str, allocation: Allocation, rate: float, seed: int) -> Trial:
     trained = train_network(study, allocation, seed=seed, effort=EFFORT, rate=rate)
     return Trial(name, allocation, trained.score, rate)
+
+
+def _ties(trial: Trial, trials: Sequence[Trial]) -> bool:
+    best = max(other.score for other in trials)
+    return trial.score >= best - TIE * abs(best)
 
 
 def _complexity(name: str) -> int:

@@ -122,6 +122,27 @@ def censor_at_parts(frame: Frame, labels: Labels, split: Split) -> Labels:
     return replace(labels, duration_hours=duration, failed=failed)
 
 
+def newest_part(
+    frame: Frame, labels: Labels, split: Split, *, since_ns: int, failures: int
+) -> Split | None:
+    """The split with train and validation cut to what came after `since_ns`.
+
+    Reaches further back where that holds fewer than this many failures. None where all of
+    history would be in it anyway, or where what is left could not rank sensors: both parts
+    need rows that fail.
+    """
+    rows = np.concatenate([split.train, split.validation])
+    rows = rows[labels.failed[rows]]
+    end = frame.cutoff[rows] + np.round(labels.duration_hours[rows] * HOUR_NS).astype(np.int64)
+    ends = np.sort(end[np.unique(labels.life[rows], return_index=True)[1]])
+    if len(ends) <= failures:
+        return None
+    since = min(since_ns, int(ends[-failures - 1]))
+    parts = [part[frame.cutoff[part] > since] for part in (split.train, split.validation)]
+    serve = all(labels.failed[part].any() for part in parts)
+    return replace(split, train=parts[0], validation=parts[1]) if serve else None
+
+
 @dataclass(frozen=True, eq=False)
 class _Classes:
     """Rows of either class, and words for them; every part needs at least one of both."""

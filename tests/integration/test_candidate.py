@@ -216,7 +216,7 @@ def test_a_refit_starts_where_the_version_stood(life, fleet):
     again = train_candidate(
         *fleet,
         allocations=plans,
-        strategy="tiers",
+        strategy="regularized",
         head=candidate.head,
         warm_start=candidate.keras,
     )

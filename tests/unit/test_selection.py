@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pm_app.learning.selection import SIMPLEST_FIRST, TIE, Trial, choose_trial
+from pm_app.learning.selection import SIMPLEST_FIRST, TIE, Trial, choose_trial, strongest
 from pm_app.learning.training import plan_schedule, strengthen
 from pm_app.records.learning import Allocation, Tier
 
@@ -31,6 +31,16 @@ def test_a_clear_lead_wins_however_elaborate():
 @given(scores=st.dictionaries(st.sampled_from(SIMPLEST_FIRST), st.floats(-10, 0), min_size=1))
 def test_the_choice_is_never_far_behind_the_best(scores):
     assert choose_trial(make_trials(scores)).score >= max(scores.values()) * (1 + TIE)
+
+
+def test_the_stronger_penalty_wins_a_tie_and_loses_a_clear_race():
+    weak, tied, behind = (
+        Trial("uniform", make_allocation(), score) for score in (-1.0, -1.0 - TIE / 2, -1.5)
+    )
+
+    assert strongest([weak, tied]) is tied
+    assert strongest([weak, tied, behind]) is tied
+    assert strongest([weak, behind]) is weak
 
 
 def test_strength_keeps_the_ratios_and_sets_the_mean():

@@ -1,0 +1,629 @@
+"""Laws 6 and 7: what a retraining decides, publishes and leaves alone; steps back."""
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from handmade import (
+    NOW,
+    START_HOUR,
+    FakeTrainer,
+    events_table,
+    hour,
+    lay_plant,
+    make_graph,
+    readings_table,
+)
+
+from pm_app.errors import BadSettings, BadVersion, StoreUnavailable, TerminalError, TransientError
+from pm_app.features.frame import select_features
+from pm_app.jobs import predict
+from pm_app.jobs.champion import load_champion, promote, roll_back
+from pm_app.jobs.ingest import ingest
+from pm_app.jobs.known import gather_known
+from pm_app.jobs.predict import Span, predict_spans
+from pm_app.jobs.retrain import retrain
+from pm_app.jobs.score import score
+from pm_app.jobs.site import first_seen_ns, to_nanoseconds
+from pm_app.jobs.trainer_process import run_trainer
+from pm_app.jobs.training_order import ORDER
+from pm_app.settings import read_settings
+from pm_app.simulator import PlantPlan, simulate
+from pm_app.times import HOUR_NS
+from pm_app.wiring import open_site
+
+FILES = ["card.json", "golden.npz", "manifest.json", "model.keras", "model.onnx"]
+
+
+@pytest.fixture
+def config(tmp_path):
+    events = events_table(("pump-0", 30.0, "failure", ""), ("pump-0", 32.0, "maintenance", "seal"))
+    return lay_plant(
+        tmp_path / "plant",
+        readings={"a.parquet": readings_table(hours=48)},
+        events={"a.parquet": events},
+    )
+
+
+@pytest.fixture
+def site(config):
+    with open_site(read_settings(config)) as site:
+        yield site
+
+
+def learn(site, trainer, *, days=0, **kw):
+    return retrain(site, now=NOW + timedelta(days=days), trainer=trainer, **kw)
+
+
+def on_disk(site):
+    return sorted(path.name for path in site.registry.folder.iterdir())
+
+
+def drop_hour(site, first_hour):
+    """Another hour of readings comes."""
+    path = site.settings.folder / "readings" / f"{first_hour}.parquet"
+    pq.write_table(readings_table(hours=1, first_hour=first_hour, seed=first_hour), path)
+
+
+def newest_said(site):
+    """Who said what of the newest cutoff."""
+    drop_hour(site, 48 + len(site.store.ledger.batches()))
+    score(site, now=NOW)
+    latest = site.store.views.latest_predictions().to_pylist()
+    return {row["model_version"] for row in latest}, {row["status"] for row in latest}
+
+
+# What is decided is recorded.
+
+
+@pytest.mark.parametrize("decision", ["first", "refit", "rebuild"])
+def test_a_version_that_earned_its_place_scores(site, decision):
+    done = learn(site, FakeTrainer(decision))
+
+    row = site.store.lineage.retrainings()[0]
+    assert (done.decision, done.version, done.promoted) == (decision, 1, True)
+    assert (row.decision, row.reason, row.version) == (decision, f"{decision}, for a reason", 1)
+    assert row.metrics["tau"] == 0.5
+    assert site.store.lineage.champion() == 1
+    assert [row.sensor for row in site.store.lineage.importances(1)][:2] == ["load", "vibration"]
+    assert sorted(path.name for path in site.registry.path(1).iterdir()) == FILES
+    assert newest_said(site) == ({1}, {"scored"})
+
+
+def test_a_challenger_that_did_not_earn_it_is_kept_but_does_not_score(site):
+    learn(site, FakeTrainer())
+    done = learn(site, FakeTrainer("rebuild", promote=False, seed=1))
+
+    assert (done.version, done.promoted) == (2, False)
+    assert site.store.lineage.champion() == 1
+    assert on_disk(site) == ["000001", "000002"]
+    assert newest_said(site) == ({1}, {"scored"})
+
+
+@pytest.mark.parametrize("decision", ["keep", "not_enough_data"])
+def test_a_decision_without_a_version_is_recorded_and_leaves_the_champion(site, decision):
+    learn(site, FakeTrainer())
+    done = learn(site, FakeTrainer(decision, made=False))
+
+    newest = site.store.lineage.retrainings()[0]
+    assert done.version is None
+    assert (newest.decision, newest.reason) == (decision, f"{decision}, for a reason")
+    assert newest.version is None
+    assert site.store.lineage.champion() == 1
+    assert on_disk(site) == ["000001"]
+    assert len(site.store.lineage.versions()) == 1
+
+
+def test_not_enough_data_at_first_leaves_the_plant_without_a_model(site):
+    done = learn(site, FakeTrainer("not_enough_data", made=False))
+
+    assert done.decision == "not_enough_data"
+    assert load_champion(site) is None
+    assert newest_said(site) == ({0}, {"no_model"})
+
+
+def test_the_trainer_is_told_what_is_known_and_who_scores(site):
+    first, second = FakeTrainer(), FakeTrainer("refit", seed=1)
+    learn(site, first)
+    drop_hour(site, 50)
+    learn(site, second, as_of=hour(40), force=True)
+
+    assert first.orders[0].champion is None
+    assert second.orders[0].champion == 1
+    assert second.orders[0].force
+    assert second.orders[0].as_of_ns == (START_HOUR + 40) * HOUR_NS
+    assert len(second.orders[0].segments) == 2
+    assert second.orders[0].first_seen == {f"pump-{n}": START_HOUR * HOUR_NS for n in range(3)}
+
+
+def test_how_often_the_ranking_differed_is_counted_on(site):
+    class Differed(FakeTrainer):
+        def __init__(self, in_a_row):
+            super().__init__("keep", made=False)
+            self.answer = replace(self.answer, in_a_row=in_a_row)
+
+    learn(site, FakeTrainer())
+    learn(site, Differed(1))
+    third = Differed(2)
+    learn(site, third)
+
+    assert third.orders[0].in_a_row_before == 1
+
+
+# What goes wrong changes nothing.
+
+
+def dies(order_path, answer_path, progress):
+    """A trainer that fills half its staging folder and is gone."""
+    staging = Path(ORDER.validate_json(order_path.read_bytes()).staging)
+    staging.mkdir()
+    (staging / "model.keras").write_bytes(b"half")
+    raise TransientError("the trainer ended with code -9: no message")
+
+
+def test_a_trainer_that_dies_changes_nothing(site):
+    learn(site, FakeTrainer())
+    with pytest.raises(TransientError, match="code -9"):
+        learn(site, dies)
+
+    assert len(site.store.lineage.retrainings()) == 1
+    assert site.store.lineage.champion() == 1
+    assert newest_said(site) == ({1}, {"scored"})
+    assert not list(site.settings.state.glob(".training-*"))
+
+
+def test_after_a_trainer_died_the_next_retraining_works(site):
+    with pytest.raises(TransientError):
+        learn(site, dies)
+    done = learn(site, FakeTrainer())
+
+    assert (done.version, on_disk(site)) == (1, ["000001"])
+
+
+def test_a_version_whose_graph_is_not_its_network_is_refused(site):
+    learn(site, FakeTrainer())
+    with pytest.raises(BadVersion, match="within 1e-05, got 1.1e-05"):
+        learn(site, FakeTrainer("rebuild", parity=1.1e-5))
+
+    assert site.store.lineage.champion() == 1
+    assert on_disk(site)[-1] == "000001"
+    assert learn(site, FakeTrainer("rebuild", parity=1e-5)).version == 2
+
+
+def test_an_unknown_parity_is_refused(site):
+    with pytest.raises(BadVersion, match="got nan"):
+        learn(site, FakeTrainer(parity=float("nan")))
+    assert site.store.lineage.versions() == []
+
+
+def test_a_version_that_fails_its_golden_rows_is_refused_and_the_champion_scores_on(site):
+    learn(site, FakeTrainer())
+    with pytest.raises(BadVersion, match="golden rows"):
+        learn(site, FakeTrainer("rebuild", seed=1, off=0.01))
+
+    assert len(site.store.lineage.retrainings()) == 1
+    assert newest_said(site) == ({1}, {"scored"})
+
+
+@dataclass(frozen=True, eq=False)
+class CrashingLineage:
+    """A lineage whose recording fails, as when the power goes."""
+
+    inner: object
+
+    def __getattr__(self, name):
+        return getattr(self.inner, name)
+
+    def record_retraining(self, *args, **kw):
+        raise StoreUnavailable("the power failed")
+
+
+def test_a_crash_between_publishing_and_recording_leaves_the_old_champion(site):
+    learn(site, FakeTrainer())
+    crashing = replace(site, store=replace(site.store, lineage=CrashingLineage(site.store.lineage)))
+    with pytest.raises(StoreUnavailable, match="power"):
+        learn(crashing, FakeTrainer("rebuild", seed=1))
+
+    assert on_disk(site) == ["000001", "000002"]
+    assert newest_said(site) == ({1}, {"scored"})
+
+    done = learn(site, FakeTrainer("rebuild", seed=2))
+    assert (done.version, on_disk(site)) == (2, ["000001", "000002"])
+    assert load_champion(site).card.seed == 2
+
+
+# Steps forward and back.
+
+
+@pytest.fixture
+def three_versions(site):
+    """Versions 1 and 2 promoted in turn, 3 not."""
+    for seed in (0, 1, 2):
+        learn(site, FakeTrainer("rebuild", seed=seed, promote=seed < 2), days=seed)
+    return site
+
+
+def command(capsys, config, *words):
+    """One command of pm-app: its exit code and what it says."""
+    from pm_app.cli import main
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as ended:
+        patch.setattr(sys, "argv", ["pm-app", *words, "-c", str(config)])
+        main()
+    said = capsys.readouterr()
+    return ended.value.code or 0, said.out + said.err
+
+
+@pytest.mark.parametrize(("words", "champion"), [(["promote", "3"], 3), (["rollback"], 1)])
+def test_every_step_is_one_command(config, capsys, words, champion):
+    with open_site(read_settings(config)) as site:
+        for seed in (0, 1, 2):
+            learn(site, FakeTrainer("rebuild", seed=seed, promote=seed < 2), days=seed)
+
+    code, said = command(capsys, config, *words)
+
+    assert (code, said) == (0, f"version {champion} scores from now on\n")
+    with open_site(read_settings(config)) as site:
+        assert site.store.lineage.champion() == champion
+        assert newest_said(site) == ({champion}, {"scored"})
+
+
+def test_a_promotion_rewrites_nothing_that_was_said(three_versions):
+    newest_said(three_versions)
+    before = [table.to_pylist() for table in three_versions.store.views.predictions()]
+
+    promote(three_versions, 3, at=NOW, reason="by hand")
+    score(three_versions, now=NOW)
+
+    assert [t.to_pylist() for t in three_versions.store.views.predictions()] == before
+
+
+def damage(site, number):
+    (site.registry.path(number) / "model.onnx").write_bytes(b"")
+
+
+def swap(site, number):
+    """Another whole version in its place, say from a backup of another plant."""
+    shutil.rmtree(site.registry.path(number))
+    shutil.copytree(site.registry.path(2), site.registry.path(number))
+
+
+@pytest.mark.parametrize("harm", [damage, swap])
+def test_a_version_that_is_not_the_recorded_one_is_never_promoted(three_versions, harm):
+    harm(three_versions, 3)
+    with pytest.raises(BadVersion, match="000003"):
+        promote(three_versions, 3, at=NOW, reason="by hand")
+
+    assert three_versions.store.lineage.champion() == 2
+
+
+@pytest.mark.parametrize("harm", [damage, swap])
+def test_a_rollback_to_a_damaged_version_is_refused(three_versions, harm):
+    harm(three_versions, 1)
+    with pytest.raises(BadVersion, match="000001"):
+        roll_back(three_versions, at=NOW, reason="by hand")
+
+    assert three_versions.store.lineage.champion() == 2
+    assert newest_said(three_versions) == ({2}, {"scored"})
+
+
+def test_a_damaged_champion_says_so_and_a_rollback_scores_again(three_versions):
+    damage(three_versions, 2)
+    drop_hour(three_versions, 60)
+    with pytest.raises(BadVersion, match=r"000002.model\.onnx"):
+        score(three_versions, now=NOW)
+
+    assert roll_back(three_versions, at=NOW, reason="by hand") == 1
+    assert newest_said(three_versions) == ({1}, {"scored"})
+
+
+def test_promoting_what_is_not_there_names_what_is(three_versions):
+    with pytest.raises(TerminalError, match="no version 7; there are: 3, 2, 1"):
+        promote(three_versions, 7, at=NOW, reason="by hand")
+
+
+def test_there_is_nothing_before_the_first(site):
+    learn(site, FakeTrainer())
+    with pytest.raises(TerminalError, match="version 1 is the first"):
+        roll_back(site, at=NOW, reason="by hand")
+
+
+def test_a_graph_of_another_width_is_refused(site):
+    class Narrow(FakeTrainer):
+        def __call__(self, order_path, answer_path, progress):
+            super().__call__(order_path, answer_path, progress)
+            staging = Path(self.orders[-1].staging)
+            graph = make_graph(3, 3)
+            (staging / "model.onnx").write_bytes(graph)
+            hashes = json.loads((staging / "manifest.json").read_text())
+            hashes["model.onnx"] = hashlib.sha256(graph).hexdigest()
+            (staging / "manifest.json").write_text(json.dumps(hashes))
+
+    with pytest.raises(BadVersion, match="takes 3 features"):
+        learn(site, Narrow())
+    assert site.store.lineage.champion() is None
+
+
+# A real trainer, once: law 6, and law 1 across the whole path.
+
+PUMPS = PlantPlan(
+    assets=10,
+    days=40,
+    interval_minutes=60,
+    nuisance=0,
+    regimes=1,
+    typical_life_days=6.0,
+    warning_days=3.0,
+    change_at=1.0,
+)
+LEARNED_DAYS = 38
+PUMPS_TOML = """\
+[features]
+pane = "6h"
+windows = ["12h", "2d"]
+
+[target]
+horizons = ["24h", "72h"]
+rul_cap = "8d"
+
+[allocation]
+strategy = "uniform"
+max_parameters = 2000
+"""
+
+
+@pytest.fixture(scope="session")
+def untrained(tmp_path_factory):
+    """Pumps in weekly files, the last days still to come."""
+    plant = simulate(PUMPS)
+    weeks = [(day, min(day + 7, LEARNED_DAYS)) for day in range(0, LEARNED_DAYS, 7)]
+    config = lay_plant(
+        tmp_path_factory.mktemp("pumps") / "plant",
+        toml=PUMPS_TOML,
+        readings={f"{first:02d}.parquet": plant.readings(first, last) for first, last in weeks},
+        events={"all.parquet": plant.events_table(0, LEARNED_DAYS)},
+    )
+    later = plant.readings(LEARNED_DAYS, PUMPS.days)
+    pq.write_table(later, config.parent / "later.parquet")
+    return config.parent
+
+
+PUMPS_NOW = NOW.replace(year=2024, month=2, day=8)
+in_process = partial(run_trainer, timeout_seconds=300.0)
+
+
+@contextmanager
+def trained_copy(source, folder, **kw):
+    """A copy of a plant, opened."""
+    shutil.copytree(source, folder, dirs_exist_ok=True)
+    with open_site(read_settings(folder / "plant.toml")) as site:
+        yield site
+
+
+@pytest.fixture(scope="session")
+def trained(untrained, tmp_path_factory):
+    """The pumps with a champion that a real trainer process made, and what it told meanwhile."""
+    told = []
+    folder = tmp_path_factory.mktemp("trained")
+    with trained_copy(untrained, folder) as site:
+        done = retrain(
+            site,
+            now=PUMPS_NOW,
+            trainer=in_process,
+            progress=lambda share, text: told.append((share, text)),
+        )
+    return folder, done, told
+
+
+@pytest.fixture
+def pumps(trained, tmp_path):
+    with trained_copy(trained[0], tmp_path / "pumps") as site:
+        yield site
+
+
+def known_of(site):
+    rows = site.store.ledger.ingested_batches("events")
+    return gather_known(
+        site.history,
+        [name for row in site.store.ledger.ingested_batches("readings") for name in row.segments],
+        site.event_history.read([name for row in rows for name in row.segments]),
+        site.settings,
+        first_seen=first_seen_ns(site),
+        as_of_ns=to_nanoseconds(PUMPS_NOW),
+    )
+
+
+def test_the_trainer_process_makes_a_whole_version(trained, pumps):
+    _, done, told = trained
+    shares = [share for share, _ in told]
+
+    assert (done.decision, done.version, done.promoted) == ("first", 1, True)
+    assert sorted(path.name for path in pumps.registry.path(1).iterdir()) == FILES
+    assert shares == sorted(shares)
+    assert shares[0] == 0.0
+    assert 0.9 < shares[-1] <= 1.0
+
+
+def test_the_card_explains_the_version(pumps):
+    champion = load_champion(pumps)
+    card = champion.card
+
+    assert set(card.importance.sensors) == set(card.sensor_of)
+    assert sum(card.importance.shares) == pytest.approx(1.0)
+    assert [report.model for report in card.reports][1:] == [
+        "control: uniform",
+        "random forest",
+        "constant guess",
+    ]
+    assert card.settings_digest == pumps.settings.digest
+    assert card.allocation.parameters <= 2000
+    assert card.parity <= 1e-5
+
+
+def test_onnx_says_what_keras_says_also_where_values_are_missing(pumps):
+    from pm_app.learning.network import answers, load_network
+
+    champion = load_champion(pumps)
+    values = select_features(known_of(pumps).frame, champion.card.features).values.copy()
+    values[::3, ::2] = np.nan
+    network = load_network(pumps.registry.keras_bytes(1))
+
+    apart = np.abs(answers(network, values) - champion.predictor.outputs(values)).max()
+    assert apart <= 1e-5
+
+
+SCORE = """
+import sys
+from pm_app.cli import main
+try:
+    main()
+finally:
+    print(sorted({"tensorflow", "keras", "sklearn", "tf2onnx"} & set(sys.modules)))
+"""
+
+
+def test_scoring_loads_no_tensorflow(trained, tmp_path):
+    shutil.copytree(trained[0], tmp_path, dirs_exist_ok=True)
+    shutil.move(tmp_path / "later.parquet", tmp_path / "readings")
+    command = [sys.executable, "-c", SCORE, "score", "--json", "-c", str(tmp_path / "plant.toml")]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True)
+
+    said, _, heavy = ran.stdout.strip().rpartition("\n")
+    assert json.loads(said)["model_version"] == 1
+    assert json.loads(said)["predictions_new"] > 0
+    assert heavy == "[]"
+
+
+class Overheard:
+    """A predictor that keeps what it was asked."""
+
+    def __init__(self, inner):
+        self.inner, self.asked = inner, []
+
+    def predict(self, values):
+        self.asked.append(values.copy())
+        return self.inner.predict(values)
+
+    def signal(self, values):
+        return self.inner.signal(values)
+
+
+@pytest.mark.parametrize("cells", [predict.GROUP_CELLS, 1500])
+def test_scoring_sees_what_training_saw_to_the_bit(pumps, monkeypatch, cells):
+    monkeypatch.setattr(predict, "GROUP_CELLS", cells)
+    champion = load_champion(pumps)
+    overheard = Overheard(champion.predictor)
+    frame = select_features(known_of(pumps).frame, champion.card.features)
+    newest = int(frame.cutoff.max()) // champion.card.spec.pane_ns
+    spans = {name: Span(0, newest) for name in frame.assets}
+
+    parts = list(predict_spans(pumps, replace(champion, predictor=overheard), spans))
+
+    keys, scored = [], []
+    for part in parts:
+        once = part.horizon_hours == part.horizon_hours[0]
+        names = np.array(part.assets, dtype=object)[part.asset[once]]
+        keys += zip(names.tolist(), part.cutoff[once].tolist(), strict=True)
+        scored += (part.status[once] == "scored").tolist()
+    trained_on = dict(
+        zip(
+            zip([frame.assets[n] for n in frame.asset], frame.cutoff.tolist(), strict=True),
+            frame.values,
+            strict=True,
+        )
+    )
+    assert sorted(keys) == sorted(trained_on)
+    expected = np.array([trained_on[key] for key, said in zip(keys, scored, strict=True) if said])
+    assert len(expected) > 0.9 * len(keys)
+    assert np.concatenate(overheard.asked).tobytes() == expected.tobytes()
+
+
+def test_a_retraining_without_new_failures_keeps_the_version(pumps):
+    done = retrain(pumps, now=PUMPS_NOW + timedelta(days=1), trainer=in_process)
+
+    assert (done.decision, done.version) == ("keep", None)
+    assert load_champion(pumps).number == 1
+
+
+@pytest.mark.slow
+def test_the_same_seed_trains_the_same_version(untrained, pumps, tmp_path):
+    with trained_copy(untrained, tmp_path / "again") as again:
+        retrain(again, now=PUMPS_NOW, trainer=in_process)
+        second = load_champion(again)
+    first = load_champion(pumps)
+    values = select_features(known_of(pumps).frame, first.card.features).values
+
+    assert second.card.importance == first.card.importance
+    assert second.card.allocation == first.card.allocation
+    np.testing.assert_allclose(
+        second.predictor.outputs(values), first.predictor.outputs(values), rtol=0, atol=1e-5
+    )
+
+
+# The process itself.
+
+
+@pytest.fixture
+def order(site):
+    """The order of a retraining, as a file."""
+    ingest(site, now=NOW)
+    kept = site.settings.folder / "order.json"
+
+    def keep(order_path, answer_path, progress):
+        shutil.copy(order_path, kept)
+        raise TransientError("only the order was wanted")
+
+    with pytest.raises(TransientError, match="only the order"):
+        learn(site, keep)
+    return kept
+
+
+def run(order, **kw):
+    answer = order.with_name("answer.json")
+    try:
+        run_trainer(order, answer, lambda done, text: None, **{"timeout_seconds": 60.0} | kw)
+    finally:
+        assert not answer.exists()
+
+
+def test_a_trainer_that_takes_too_long_is_ended(order):
+    with pytest.raises(TransientError, match="still at it after 0 s"):
+        run(order, timeout_seconds=0.0)
+
+
+def test_a_trainer_is_ended_when_the_application_stops(order):
+    with pytest.raises(TransientError, match="asked to stop"):
+        run(order, stop=lambda: True)
+
+
+def test_what_a_person_must_change_comes_out_of_the_trainer_as_it_went_in(order):
+    told = json.loads(order.read_text())
+    told["settings"]["target"] |= {"kind": "column", "column": "wear"}
+    order.write_text(json.dumps(told))
+
+    with pytest.raises(BadSettings, match="^target.column: 'wear' is no numeric column"):
+        run(order)
+
+
+def test_a_damaged_champion_is_no_reason_to_try_again(order, site):
+    told = json.loads(order.read_text())
+    order.write_text(json.dumps(told | {"champion": 5}))
+
+    with pytest.raises(BadVersion, match="000005"):
+        run(order)
+
+
+def test_a_trainer_that_dies_leaves_its_last_words(order):
+    order.write_text("{}")
+    with pytest.raises(TransientError, match="(?s)ended with code 1.*staging"):
+        run(order)

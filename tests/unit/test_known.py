@@ -1,0 +1,296 @@
+"""What a retraining may look at: all of the past, nothing of the future."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from factories import HOUR, START, random_readings
+
+from pm_app.errors import BadSettings, NotEnoughData
+from pm_app.features.frame import build_frame
+from pm_app.features.panes import fold_panes, merge_panes
+from pm_app.features.readings import concat_readings, take_readings
+from pm_app.history import History
+from pm_app.jobs import known as known_module
+from pm_app.jobs.known import gather_known
+from pm_app.records.readings import Readings, sort_events
+from pm_app.settings import parse_settings
+
+HOURS = 60
+PUMPS = ("pump-0", "pump-1", "pump-2")
+
+
+def make_settings(**tables):
+    defaults = {
+        "features": {"pane": "1h", "windows": ["2h", "6h"]},
+        "target": {"horizons": ["6h", "12h"], "rul_cap": "2d"},
+    }
+    return parse_settings({**defaults, **tables}, folder=".", origin="plant.toml")
+
+
+def make_events(*rows):
+    """Events from (asset, hours after START, kind, code)."""
+    assets, hours, kinds, codes = ([*column] for column in zip(*rows, strict=True))
+    return sort_events(
+        np.array(assets, dtype=object),
+        START + np.round(np.array(hours, dtype=float) * HOUR).astype(np.int64),
+        np.array(kinds, dtype=object),
+        np.array(codes, dtype=object),
+    )
+
+
+EVENTS = make_events(
+    ("pump-0", 20.5, "failure", "seal"),
+    ("pump-0", 22.0, "maintenance", "seal"),
+    ("pump-1", 10.0, "maintenance", "seal"),
+    ("pump-2", 12.0, "maintenance", "seal"),
+    *(("pump-1", at, "error", "trip") for at in (3.0, 8.5, 15.2)),
+    ("pump-1", 33.3, "failure", "seal"),
+    ("pump-2", 52.0, "failure", "seal"),
+)
+
+
+def keep(tmp_path, readings, *, parts=3):
+    """Readings as segments of a history: times in order, some a segment."""
+    history = History(tmp_path / "panes", pane_ns=HOUR)
+    bounds = np.quantile(readings.time, np.linspace(0, 1, parts + 1)[1:-1]).astype(np.int64)
+    # Whole hours, so that no pane is in two segments.
+    part = np.searchsorted(bounds // HOUR, readings.time // HOUR)
+    names = [f"{number}.parquet" for number in range(parts)]
+    for number, name in enumerate(names):
+        chosen = take_readings(readings, part == number)
+        # A sensor that says nothing yet has no column yet.
+        speaks = np.flatnonzero(~np.isnan(chosen.values).all(axis=1))
+        sensors = tuple(chosen.sensors[row] for row in speaks)
+        chosen = replace(chosen, sensors=sensors, values=chosen.values[speaks])
+        history.write(name, fold_panes(chosen, pane_ns=HOUR))
+    return history, names
+
+
+def gather(tmp_path, readings, events=EVENTS, *, at=36.0, settings=None, parts=3):
+    history, names = keep(tmp_path, readings, parts=parts)
+    return gather_known(
+        history,
+        names,
+        events,
+        settings or make_settings(),
+        first_seen=dict.fromkeys(("a-pump", *PUMPS), START),
+        as_of_ns=START + round(at * HOUR),
+    )
+
+
+def facts(known):
+    """All of what is known, comparable."""
+    frame, labels = known.frame, known.labels
+    arrays = [frame.asset, frame.cutoff, frame.values, *vars(labels).values()]
+    return (
+        known.spec,
+        known.informative,
+        frame.assets,
+        frame.features,
+        [(array.dtype, array.shape, array.tobytes()) for array in arrays],
+    )
+
+
+def changed_after(readings, at, seed=1):
+    """The same readings up to a moment, others after it, a machine and a sensor more."""
+    rng = np.random.default_rng(seed)
+    after = readings.time >= START + round(at * HOUR)
+    values = readings.values.copy()
+    values[:, after] = rng.normal(1e6, 10, values[:, after].shape)
+    new = Readings(
+        assets=("a-pump",),
+        asset=np.zeros(5, dtype=np.int32),
+        time=START + round(at * HOUR) + HOUR * np.arange(5, dtype=np.int64),
+        sensors=readings.sensors,
+        values=np.zeros((len(readings.sensors), 5)),
+    )
+    same = Readings(readings.assets, readings.asset, readings.time, readings.sensors, values)
+    both = concat_readings([same, new])
+    later = np.where(both.time >= START + round(at * HOUR), 1.0, np.nan)
+    return replace(both, sensors=(*both.sensors, "another"), values=np.vstack([both.values, later]))
+
+
+@pytest.mark.parametrize("at", [24.0, 36.0, 36.5, 48.0])
+def test_nothing_after_the_moment_changes_features_or_labels(tmp_path, at):
+    readings = random_readings(rows=900, hours=HOURS)
+    before = facts(gather(tmp_path / "one", readings, at=at))
+    # A pane that is not over at the moment is not known yet.
+    whole = at // 1
+    later = make_events(
+        *(("pump-0", at + hours, "failure", "new") for hours in (0.1, 3, 9)),
+        *(("pump-1", at + hours, "maintenance", "new") for hours in (0.1, 3, 9)),
+        *(("pump-2", at + hours, "error", "new") for hours in (0.1, 3, 9)),
+    )
+    old = EVENTS.time <= START + round(at * HOUR)
+    events = sort_events(
+        *(
+            np.concatenate([getattr(EVENTS, name)[old], getattr(later, name)])
+            for name in ("asset", "time", "kind", "code")
+        )
+    )
+
+    after = facts(gather(tmp_path / "two", changed_after(readings, whole), events, at=at))
+
+    assert after == before
+
+
+def test_something_before_the_moment_does_change_them(tmp_path):
+    readings = random_readings(rows=900, hours=HOURS)
+    before = gather(tmp_path / "one", readings)
+    after = gather(tmp_path / "two", changed_after(readings, 34))
+
+    assert facts(after) != facts(before)
+
+
+def test_a_failure_after_the_moment_is_censored_not_foreseen(tmp_path):
+    known = gather(tmp_path, random_readings(rows=900, hours=HOURS), at=30.0)
+    mine = np.array(known.frame.assets, dtype=object)[known.frame.asset] == "pump-1"
+
+    assert not known.labels.failed[mine].any()
+    end = (known.frame.cutoff[mine] - START) / HOUR + known.labels.duration_hours[mine]
+    assert end.max() <= 30.0
+
+
+def test_the_last_cutoff_is_the_last_pane_that_is_over(tmp_path):
+    readings = random_readings(rows=2000, hours=HOURS)
+    for at, last in ((36.0, 36), (36.9, 36), (37.0, 37)):
+        known = gather(tmp_path / str(at), readings, at=at)
+        assert int(known.frame.cutoff.max() - START) // HOUR == last
+
+
+def test_the_frame_is_that_of_all_readings_in_one_go(tmp_path):
+    readings = random_readings(rows=900, hours=HOURS)
+    known = gather(tmp_path, readings, at=HOURS, parts=5)
+    panes = fold_panes(readings, pane_ns=HOUR)
+
+    whole = build_frame(panes, EVENTS, known.spec, first_seen=dict.fromkeys(PUMPS, START))
+
+    assert known.frame.values.tobytes() == whole.values.tobytes()
+    np.testing.assert_array_equal(known.frame.cutoff, whole.cutoff)
+
+
+def test_groups_of_assets_make_no_difference(tmp_path, monkeypatch):
+    readings = random_readings(rows=900, hours=HOURS)
+    before = facts(gather(tmp_path / "one", readings))
+    monkeypatch.setattr(known_module, "GROUP_CELLS", 1)
+
+    assert facts(gather(tmp_path / "two", readings)) == before
+
+
+def test_too_many_rows_are_thinned_and_those_that_stay_are_the_same(tmp_path, monkeypatch):
+    readings = random_readings(rows=900, hours=HOURS)
+    whole = gather(tmp_path / "one", readings, at=HOURS).frame
+    monkeypatch.setattr(known_module, "MOST_ROWS", 60)
+    thin = gather(tmp_path / "two", readings, at=HOURS).frame
+
+    assert 0.5 * 60 < len(thin.cutoff) < 1.5 * 60
+    row_of = {key: n for n, key in enumerate(zip(whole.asset, whole.cutoff, strict=True))}
+    rows = [row_of[key] for key in zip(thin.asset, thin.cutoff, strict=True)]
+    assert thin.values.tobytes() == whole.values[rows].tobytes()
+
+
+def test_codes_seen_too_seldom_make_no_features(tmp_path):
+    spec = gather(tmp_path, random_readings(rows=300, hours=HOURS)).spec
+
+    assert spec.maintenance_codes == ("seal",)
+    assert spec.error_codes == ("trip",)
+    assert gather(tmp_path / "b", random_readings(rows=300), at=10.0).spec.error_codes == ()
+
+
+def test_only_features_that_change_are_worth_learning_from(tmp_path):
+    readings = random_readings(rows=900, hours=HOURS, missing=0.0)
+    readings.values[1] = 7.0
+    known = gather(tmp_path, readings)
+    of = dict(zip(known.frame.features, known.frame.sensor_of, strict=True))
+
+    assert [name for name in known.informative if of[name] == "sensor-1"] == ["sensor-1.last"]
+    assert len([name for name in known.informative if of[name] == "sensor-0"]) > 5
+    assert [n for n in known.frame.features if n in known.informative] == list(known.informative)
+
+
+def test_before_the_first_reading_there_is_nothing_to_learn(tmp_path):
+    with pytest.raises(NotEnoughData, match="no readings yet"):
+        gather(tmp_path, random_readings(rows=100), at=0.5)
+
+
+def test_named_sensors_are_the_only_ones(tmp_path):
+    settings = make_settings(readings={"sensors": ["sensor-2"]})
+    known = gather(tmp_path, random_readings(rows=300), settings=settings)
+
+    assert known.spec.sensors == ("sensor-2",)
+
+
+# Columns.
+
+
+def column_settings(**target):
+    return make_settings(target={"kind": "column", "column": "sensor-1", **target})
+
+
+def table_of(values):
+    """A row an asset, all at one time."""
+    count = values.shape[1]
+    return Readings(
+        assets=tuple(f"row-{number:03d}" for number in range(count)),
+        asset=np.arange(count, dtype=np.int32),
+        time=np.zeros(count, dtype=np.int64),
+        sensors=tuple(f"sensor-{number}" for number in range(len(values))),
+        values=values,
+    )
+
+
+def gather_table(tmp_path, readings, settings):
+    history = History(tmp_path / "panes", pane_ns=HOUR)
+    history.write("a", fold_panes(readings, pane_ns=HOUR))
+    first_seen = dict.fromkeys(readings.assets, 0)
+    return gather_known(history, ["a"], EVENTS, settings, first_seen=first_seen, as_of_ns=START)
+
+
+def test_the_label_column_is_no_feature(tmp_path):
+    values = np.random.default_rng(0).normal(size=(3, 50))
+    values[1] = values[1] > 0
+    values[1, :5] = np.nan
+    known = gather_table(tmp_path, table_of(values), column_settings())
+
+    assert known.frame.sensors[:2] == ("sensor-0", "sensor-2")
+    assert not any(name.startswith("sensor-1") for name in known.frame.features)
+    np.testing.assert_array_equal(known.labels.value, values[1])
+    np.testing.assert_array_equal(known.labels.usable, ~np.isnan(values[1]))
+
+
+def test_a_table_has_no_windows(tmp_path):
+    values = np.random.default_rng(0).normal(size=(3, 50))
+    known = gather_table(tmp_path, table_of(values), column_settings(task="regression"))
+
+    assert known.spec.windows_ns == ()
+    assert known.informative == ("sensor-0.last", "sensor-2.last")
+    np.testing.assert_array_equal(known.frame.values[:, :2], values[[0, 2]].T.astype(np.float32))
+
+
+def test_a_label_column_that_is_not_there_is_named_with_those_that_are(tmp_path):
+    settings = make_settings(target={"kind": "column", "column": "wear"})
+    values = np.zeros((3, 5))
+    with pytest.raises(BadSettings, match="'wear' is no numeric column.*sensor-0, sensor-1"):
+        gather_table(tmp_path, table_of(values), settings)
+
+
+def test_settings_survive_the_journey_to_the_trainer():
+    settings = column_settings(task="regression")
+    sent = json.loads(json.dumps(settings.model_dump(mode="json")))
+
+    arrived = parse_settings(sent, folder=".", origin="plant.toml")
+
+    assert arrived == settings
+    assert arrived.digest == settings.digest
+
+
+def test_merging_segments_in_any_number_of_parts_is_the_same(tmp_path):
+    readings = random_readings(rows=600, hours=HOURS)
+    whole = fold_panes(readings, pane_ns=HOUR)
+    history, names = keep(tmp_path, readings, parts=4)
+    merged = merge_panes(list(history.read(names)), pane_ns=HOUR)
+
+    np.testing.assert_array_equal(merged.pane, whole.pane)
+    assert merged.total.tobytes() == whole.total.tobytes()

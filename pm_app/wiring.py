@@ -32,11 +32,19 @@ def open_site(settings: Settings) -> Iterator[Site]:
 
     Raises Busy when another process holds it, BadSettings and StoreUnavailable.
     """
+    with hold_state(settings.state), open_beside(settings) as site:
+        yield site
+
+
+@contextmanager
+def open_beside(settings: Settings) -> Iterator[Site]:
+    """A plant that another process may be working on, to move its champion pointer.
+
+    A move is one transaction, and what scores looks at the pointer before every run. Anything
+    else needs `open_site`. Raises BadSettings and StoreUnavailable.
+    """
     _keep_pandas_out()
-    with (
-        hold_state(settings.state),
-        open_store(store_url(settings), folder=settings.folder) as store,
-    ):
+    with open_store(store_url(settings), folder=settings.folder) as store:
         yield Site(
             settings=settings,
             readings=readings_source(settings),

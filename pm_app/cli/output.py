@@ -5,6 +5,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any, Literal
 
 from rich.box import SIMPLE_HEAD
@@ -69,9 +70,18 @@ def print_rows(
     out.print(table)
 
 
+def say(text: str) -> None:
+    """One line on stdout, as it is, however long."""
+    out.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
 def print_json(value: Any) -> None:
     """One JSON document on stdout; times as ISO text."""
-    sys.stdout.write(json.dumps(value, indent=1, default=str, allow_nan=False) + "\n")
+    sys.stdout.write(json.dumps(value, indent=1, default=_iso, allow_nan=False) + "\n")
+
+
+def _iso(value: datetime) -> str:
+    return value.isoformat()
 
 
 def start_log() -> None:

@@ -17,8 +17,8 @@ PLANT_TOML = """\
 name = "Simulated pumps"
 
 [features]
-pane = "2h"
-windows = ["6h", "24h", "72h"]
+pane = "3h"
+windows = ["12h", "72h"]
 
 [target]
 horizons = ["24h", "72h"]
@@ -30,6 +30,7 @@ max_parameters = 15000          # small enough to learn in a minute
 
 [drift]
 in_a_row = 1                    # a real plant waits for a second look
+p_value = 0.05                  # and asks for more evidence than four months can give
 """
 
 

@@ -4,14 +4,23 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from pm_app.errors import TransientError
+
 
 def write_file(path: Path, write: Callable[[Path], None]) -> None:
-    """Let `write` fill a file beside `path`, make it durable, then give it its name."""
+    """Let `write` fill a file beside `path`, make it durable, then give it its name.
+
+    Raises TransientError where the disk is full or the folder cannot be written to.
+    """
     beside = path.with_name(f".{path.name}.tmp")
-    write(beside)
-    sync(beside)
-    os.replace(beside, path)
-    sync(path.parent)
+    try:
+        write(beside)
+        sync(beside)
+        os.replace(beside, path)
+        sync(path.parent)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise TransientError(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pm_app.durable import write_file
+from pm_app.errors import TerminalError
 from pm_app.records.readings import Events, no_events, sort_events
 
 _COLUMNS = ("asset", "time", "kind", "code")
@@ -30,7 +31,10 @@ class EventHistory:
         )
 
     def read(self, names: Sequence[str]) -> Events:
-        """All events of these segments, in order, repeats dropped."""
+        """All events of these segments, in order, repeats dropped.
+
+        Raises TerminalError naming a file that is not there or damaged.
+        """
         parts = [self._segment(name) for name in names]
         if not parts:
             return no_events()
@@ -38,7 +42,13 @@ class EventHistory:
 
     def _segment(self, name: str) -> Events:
         if name not in self._cache:
-            table = pq.read_table(self.folder / name, page_checksum_verification=True)
+            table = self._table(name)
             columns = {c: table.column(c).to_numpy() for c in _COLUMNS}
             self._cache[name] = Events(**columns)
         return self._cache[name]
+
+    def _table(self, name: str) -> pa.Table:
+        try:
+            return pq.read_table(self.folder / name, page_checksum_verification=True)
+        except (OSError, pa.ArrowException) as error:
+            raise TerminalError(f"{self.folder / name}: not there, or damaged: {error}") from error

@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -37,10 +38,12 @@ class History:
         self.folder = folder
         self.pane_ns = pane_ns
         self._cache: OrderedDict[str, Panes] = OrderedDict()
+        self._cache_lock = Lock()
         folder.mkdir(parents=True, exist_ok=True)
 
     def write(self, name: str, panes: Panes) -> None:
         """Keep panes under this name; durable when it returns."""
+        self._forget(name)
         table = _to_table(panes)
         write_file(
             self.folder / name,
@@ -89,6 +92,7 @@ class History:
         """Delete every file that is not named; returns what went."""
         garbage = [path for path in self.folder.iterdir() if path.name not in named]
         for path in garbage:
+            self._forget(path.name)
             path.unlink()
         return sorted(path.name for path in garbage)
 
@@ -116,9 +120,16 @@ class History:
         return panes
 
     def _remember(self, name: str, panes: Panes) -> None:
-        self._cache[name] = panes
-        while sum(kept.count.size for kept in self._cache.values()) > CACHE_CELLS:
-            self._cache.popitem(last=False)
+        # Scoring and ingesting for a training look at the same time.
+        with self._cache_lock:
+            self._cache[name] = panes
+            while sum(kept.count.size for kept in self._cache.values()) > CACHE_CELLS:
+                self._cache.popitem(last=False)
+
+    def _forget(self, name: str) -> None:
+        """A batch that was not recorded may be written again with other panes."""
+        with self._cache_lock:
+            self._cache.pop(name, None)
 
     def _open(self, name: str) -> pq.ParquetFile:
         try:

@@ -14,9 +14,13 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pm_app.errors import BadSettings
 from pm_app.times import parse_duration
 
+# Nanoseconds in 64 bits end after 292 years, and no plant looks this far.
+_LONGEST = "36500d"
+
 
 def _duration(text: str) -> str:
-    parse_duration(text)
+    if parse_duration(text) > parse_duration(_LONGEST):
+        raise ValueError(f"a duration must be at most {_LONGEST}, got {text!r}")
     return text
 
 
@@ -214,7 +218,8 @@ def read_settings(path: Path) -> Settings:
     Raises BadSettings naming the key, what it takes and what came.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        # Editors on Windows begin a file with a mark that TOML does not know.
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
         raise BadSettings(f"{path}: no such file; `pm-app init` makes one") from error
     except (OSError, UnicodeDecodeError) as error:

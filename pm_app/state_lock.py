@@ -5,19 +5,19 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
-from pm_app.errors import Busy
+from pm_app.errors import BadSettings, Busy
 
 
 @contextmanager
 def hold_state(folder: Path) -> Iterator[None]:
     """Hold the state folder for writing until the block ends.
 
-    Raises Busy, naming the holder's process, when another one has it.
+    Raises Busy, naming the holder's process, when another one has it, BadSettings where the
+    folder cannot be made or written to.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "lock"
-    with path.open("a+") as file:
+    with _opened(folder) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -30,3 +30,13 @@ def hold_state(folder: Path) -> Iterator[None]:
         file.write(str(os.getpid()))
         file.flush()
         yield
+
+
+def _opened(folder: Path) -> TextIO:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return (folder / "lock").open("a+")
+    except OSError as error:
+        raise BadSettings(
+            f"plant.state needs a folder that can be written to, got {folder}: {error.strerror}"
+        ) from error

@@ -1,10 +1,15 @@
 """Settings to objects: the one place where connectors meet the core."""
 
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib.abc import MetaPathFinder
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
+
+import pyarrow as pa
 
 from connectors.parquet import ParquetEvents, ParquetReadings
 from pm_app.event_history import EventHistory
@@ -27,10 +32,19 @@ def open_site(settings: Settings) -> Iterator[Site]:
 
     Raises Busy when another process holds it, BadSettings and StoreUnavailable.
     """
-    with (
-        hold_state(settings.state),
-        open_store(store_url(settings), folder=settings.folder) as store,
-    ):
+    with hold_state(settings.state), open_beside(settings) as site:
+        yield site
+
+
+@contextmanager
+def open_beside(settings: Settings) -> Iterator[Site]:
+    """A plant that another process may be working on, to move its champion pointer.
+
+    A move is one transaction, and what scores looks at the pointer before every run. Anything
+    else needs `open_site`. Raises BadSettings and StoreUnavailable.
+    """
+    _keep_pandas_out()
+    with open_store(store_url(settings), folder=settings.folder) as store:
         yield Site(
             settings=settings,
             readings=readings_source(settings),
@@ -82,6 +96,33 @@ def import_engines(source: Path, folder: Path, *, subset: str) -> "CmapssSummary
     from connectors.cmapss import import_cmapss
 
     return import_cmapss(source, folder, subset=subset)
+
+
+def _keep_pandas_out() -> None:
+    """Let pyarrow find no pandas.
+
+    It imports pandas, once, at the first value that it converts, whether it needs it or not:
+    half a second and 45 MB that scoring can do without. Others may still import it.
+    """
+    if "pandas" in sys.modules:
+        return
+    refusing = _NoPandas()
+    sys.meta_path.insert(0, refusing)
+    try:
+        pa.scalar(0)
+    finally:
+        sys.meta_path.remove(refusing)
+
+
+class _NoPandas(MetaPathFinder):
+    """Says that pandas is not installed."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> None:
+        """Raises ModuleNotFoundError for pandas, knows nothing of other modules."""
+        if fullname == "pandas":
+            raise ModuleNotFoundError("pandas is kept out while pyarrow looks for it")
 
 
 def _located(uri: str, folder: Path) -> str:

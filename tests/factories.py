@@ -1,11 +1,52 @@
 """Factories with readable defaults."""
 
-import numpy as np
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
 
+import numpy as np
+import onnx
+import pyarrow as pa
+import pyarrow.parquet as pq
+from onnx import TensorProto, helper, numpy_helper
+
+from pm_app.features.frame import feature_names
+from pm_app.jobs.site import Site
+from pm_app.records.features import FeatureSpec
+from pm_app.records.learning import (
+    Allocation,
+    Calibration,
+    Drift,
+    Head,
+    Importance,
+    Tier,
+    VersionCard,
+)
 from pm_app.records.readings import Readings
+from pm_app.registry import Golden, write_version
+from pm_app.scoring.predictor import Predictor
+from pm_app.settings import Settings, read_settings
+from pm_app.store import RetrainingRow, Store, VersionRow
+from pm_app.times import HOUR_NS
+from pm_app.wiring import open_site
 
 HOUR = 3_600_000_000_000
 START = 470_000 * HOUR  # 2023-08-14T08:00Z, a whole hour
+NOW = datetime(2023, 10, 1, tzinfo=UTC)
+
+PLANT_TOML = """\
+[plant]
+name = "Pumps"
+
+[features]
+pane = "1h"
+windows = ["2h", "6h"]
+
+[target]
+horizons = ["24h", "72h"]
+rul_cap = "10d"
+"""
 
 
 def random_readings(
@@ -29,3 +70,218 @@ def random_readings(
         sensors=tuple(f"sensor-{number}" for number in range(sensors)),
         values=values,
     )
+
+
+def readings_table(
+    *,
+    assets: int = 3,
+    hours: int = 30,
+    a_pane: int = 3,
+    sensors: int = 3,
+    missing: float = 0.1,
+    first_hour: int = 0,
+    seed: int = 0,
+) -> pa.Table:
+    """Wide readings at random moments of each hour, no two at once, sorted by asset and time.
+
+    `a_pane` readings an hour and asset; single values and whole hours are missing at random.
+    """
+    rng = np.random.default_rng(seed)
+    shape = (assets, hours, a_pane)
+    slot = 3600 // a_pane
+    second = np.arange(a_pane) * slot + rng.integers(0, slot, shape)
+    time = START + (first_hour + np.arange(hours))[:, None] * HOUR + second * 10**9
+    names = np.repeat([f"pump-{number:02d}" for number in range(assets)], hours * a_pane)
+    stays = np.repeat(rng.random((assets, hours)) >= missing, a_pane)
+    values = rng.normal(50, 10, (sensors, names.size))
+    values[rng.random(values.shape) < missing] = np.nan
+    columns = {
+        "asset_id": pa.array(names[stays].tolist(), pa.string()),
+        "timestamp": pa.array(time.ravel()[stays], pa.timestamp("ns", "UTC")),
+    }
+    for number, column in enumerate(values[:, stays]):
+        columns[f"sensor-{number}"] = pa.array(column, from_pandas=True)
+    return pa.table(columns)
+
+
+def events_table(rows: Iterable[tuple[str, float, str, str]]) -> pa.Table:
+    """Events from (asset, hours after START, kind, code)."""
+    assets, hours, kinds, codes = zip(*rows, strict=True)
+    moments = [START + int(hour * HOUR) for hour in hours]
+    return pa.table(
+        {
+            "asset_id": pa.array(assets, pa.string()),
+            "timestamp": pa.array(moments, pa.timestamp("ns", "UTC")),
+            "kind": pa.array(kinds, pa.string()),
+            "code": pa.array(codes, pa.string()),
+        }
+    )
+
+
+def make_plant(
+    folder: Path,
+    readings: Mapping[str, pa.Table] | None = None,
+    *,
+    events: Mapping[str, pa.Table] | None = None,
+    toml: str = PLANT_TOML,
+) -> Path:
+    """A plant in a folder, with these files; returns its plant.toml."""
+    for name in ("readings", "events"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    config = folder / "plant.toml"
+    config.write_text(toml, encoding="utf-8")
+    for name, table in (readings or {}).items():
+        drop(config, name, table)
+    for name, table in (events or {}).items():
+        drop(config, name, table, source="events")
+    return config
+
+
+def drop(config: Path, name: str, table: pa.Table, *, source: str = "readings") -> Path:
+    """A file for a plant's source."""
+    path = config.parent / source / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(table, path)
+    return path
+
+
+def make_spec(settings: Settings, *, sensors: int = 3) -> FeatureSpec:
+    """The features of `readings_table`, by the plant's own panes and windows."""
+    return FeatureSpec(
+        sensors=tuple(f"sensor-{number}" for number in range(sensors)),
+        pane_ns=settings.features.pane_ns,
+        windows_ns=settings.features.windows_ns,
+        maintenance_codes=("seal",),
+        error_codes=("trip",),
+        clock=None,
+    )
+
+
+def make_graph(features: int, *, edges: int, seed: int = 0) -> bytes:
+    """An ONNX graph whose every output depends on every feature; missing ones count as 0.
+
+    (n, features) float32 to survival at ascending edges, (n, edges), falling along a row: the
+    mean of an ensemble, as the trained ones are.
+    """
+    rng = np.random.default_rng(seed)
+    constants = {
+        "nothing": np.zeros(1),
+        "shrink": np.full(1, 0.02),
+        "mix": rng.normal(0, 1, (features, 16)),
+        "weigh": rng.normal(0, 0.4, (16, 8)),
+        "offset": np.linspace(1.5, -0.5, edges),
+    }
+    nodes = [
+        helper.make_node("IsNaN", ["features"], ["missing"]),
+        helper.make_node("Where", ["missing", "nothing", "features"], ["known"]),
+        helper.make_node("Mul", ["known", "shrink"], ["small"]),
+        helper.make_node("MatMul", ["small", "mix"], ["mixed"]),
+        helper.make_node("Tanh", ["mixed"], ["hidden"]),
+        helper.make_node("MatMul", ["hidden", "weigh"], ["wear"]),
+        helper.make_node("Unsqueeze", ["wear", "last"], ["members"]),
+        helper.make_node("Sub", ["offset", "members"], ["logits"]),
+        helper.make_node("Sigmoid", ["logits"], ["opinions"]),
+        helper.make_node("ReduceMean", ["opinions"], ["survival"], axes=[1], keepdims=0),
+    ]
+    initializers = [
+        numpy_helper.from_array(value.astype(np.float32), name) for name, value in constants.items()
+    ]
+    initializers.append(numpy_helper.from_array(np.array([2]), "last"))
+    graph = helper.make_graph(
+        nodes,
+        "handmade",
+        [helper.make_tensor_value_info("features", TensorProto.FLOAT, [None, features])],
+        [helper.make_tensor_value_info("survival", TensorProto.FLOAT, [None, edges])],
+        initializers,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.checker.check_model(model)
+    return bytes(model.SerializeToString())
+
+
+def make_card(spec: FeatureSpec, *, seed: int = 0) -> VersionCard:
+    """A card for a handmade graph: it speaks of everything, whatever the readings are."""
+    features, sensor_of = feature_names(spec)
+    sensors = tuple(dict.fromkeys(sensor_of))
+    share = 1 / len(sensors)
+    return VersionCard(
+        spec=spec,
+        features=features,
+        sensor_of=sensor_of,
+        head=Head("hazard", (12.0, 24.0, 72.0, 240.0), (24.0, 72.0)),
+        calibration=Calibration((1.0, 1.0), (0.0, 0.0), 1.0, 1.0),
+        importance=Importance(
+            sensors=sensors,
+            shares=(share,) * len(sensors),
+            spread=(0.0,) * len(sensors),
+            replicates=((share,) * len(sensors),),
+            clusters=tuple((sensor,) for sensor in sensors),
+            cluster_shares=(share,) * len(sensors),
+            interactions=(),
+            score_name="average_precision",
+            score=0.5,
+        ),
+        allocation=Allocation(
+            "uniform", (Tier("all", sensors, 8, 0, 0.0),), (0.0,) * len(sensors), (8,), 1, 100
+        ),
+        drift=Drift("first", "handmade", None, None, None, 0),
+        reports=(),
+        feature_low=(-1e9,) * len(features),
+        feature_high=(1e9,) * len(features),
+        reference=(0.0,) * len(features),
+        split="none",
+        rows=100,
+        failures=10,
+        seed=seed,
+        settings_digest="",
+        created_at=NOW.isoformat(),
+        trained_until=NOW.isoformat(),
+        parity=0.0,
+    )
+
+
+def promote_handmade(
+    site: Site, *, at: datetime = NOW, seed: int = 0, card: VersionCard | None = None
+) -> int:
+    """A version made without training, published, recorded and promoted; returns its number."""
+    card = card or make_card(make_spec(site.settings), seed=seed)
+    graph = make_graph(len(card.features), edges=len(card.head.edges_hours), seed=seed)
+    rows = np.random.default_rng(seed).normal(50, 10, (20, len(card.features))).astype(np.float32)
+    predictor = Predictor(
+        graph, head=card.head, calibration=card.calibration, features=card.features
+    )
+    number = site.store.lineage.next_version()
+    staged = site.registry.staging()
+    golden = Golden(rows, predictor.outputs(rows))
+    write_version(staged, card=card, keras=b"none: made by hand", onnx=graph, golden=golden)
+    site.registry.publish(staged, number)
+    row = VersionRow(
+        version=number,
+        path=site.registry.path(number).name,
+        digest=site.registry.digest(number),
+        created_at=at,
+        strategy="uniform",
+        parameters=100,
+        status="published",
+    )
+    made = RetrainingRow(at, at, at, "first", "made by hand", version=number)
+    site.store.lineage.record_retraining(made, version=row, promote=True)
+    return number
+
+
+@contextmanager
+def opened(config: Path):
+    """The plant of a plant.toml, open for jobs."""
+    with open_site(read_settings(config)) as site:
+        yield site
+
+
+def said(store: Store, *, without: Sequence[str] = ()) -> list[dict[str, object]]:
+    """The predictions table as it stands, but for some columns."""
+    tables = list(store.views.predictions())
+    return pa.concat_tables(tables).drop_columns(list(without)).to_pylist() if tables else []
+
+
+def hours_after_start(moment: datetime) -> float:
+    """Where a moment lies on the clock of these factories."""
+    return (moment - datetime.fromtimestamp(START / 1e9, tz=UTC)).total_seconds() * 1e9 / HOUR_NS

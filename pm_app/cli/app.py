@@ -1,5 +1,6 @@
 """The commands of `pm-app`."""
 
+import json
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from pm_app import __version__
-from pm_app.cli.output import out, print_json, print_rows, progress_bar, start_log, talk
+from pm_app.cli.output import out, print_json, print_rows, progress_bar, say, start_log, talk
 from pm_app.cli.predictions_table import latest_columns, latest_rows
 from pm_app.cli.reports import print_reports
 from pm_app.errors import BadSettings
@@ -86,11 +87,16 @@ def init(folder: Annotated[Path, typer.Argument(help="A new folder.")]) -> None:
     target = folder / "plant.toml"
     if target.exists():
         raise BadSettings(f"{target} is there already; it was left as it is")
-    for name in ("readings", "events"):
-        (folder / name).mkdir(parents=True, exist_ok=True)
-    target.write_text(PLANT_TOML.format(name=folder.resolve().name), encoding="utf-8")
-    out.print(f"{target} written. Next: put Parquet files into {folder / 'readings'} and")
-    out.print(f"{folder / 'events'}, then: pm-app check -c {target}")
+    # A TOML string takes what a JSON string does.
+    name = json.dumps(folder.resolve().name or "plant", ensure_ascii=False)[1:-1]
+    try:
+        for source in ("readings", "events"):
+            (folder / source).mkdir(parents=True, exist_ok=True)
+        target.write_text(PLANT_TOML.format(name=name), encoding="utf-8")
+    except OSError as error:
+        raise BadSettings(f"{folder} cannot be made a plant's folder: {error.strerror}") from error
+    say(f"{target} written. Next: put Parquet files into {folder / 'readings'} and")
+    say(f"{folder / 'events'}, then: pm-app check -c {target}")
 
 
 @app.command()
@@ -136,7 +142,7 @@ def score(config: Plant = PLANT, as_json: Json = False) -> None:
     if as_json:
         print_json(fields)
     else:
-        out.print(score_words(fields))
+        say(score_words(fields))
 
 
 def score_words(fields: dict[str, Any]) -> str:
@@ -181,10 +187,10 @@ def retrain(
         fields = {"decision": done.decision, "reason": done.reason, "version": done.version}
         print_json({**fields, "promoted": done.promoted, "reports": reports})
     else:
-        out.print(f"{done.decision}: {done.reason}", highlight=False)
+        say(f"{done.decision}: {done.reason}")
         if done.version is not None:
             made = "now scores" if done.promoted else "was not promoted"
-            out.print(f"version {done.version} {made}", highlight=False)
+            say(f"version {done.version} {made}")
             print_reports(reports)
     if done.decision == "not_enough_data":
         raise typer.Exit(1)
@@ -207,6 +213,8 @@ def predictions(
     settings = read_settings(config)
     kind = Format.json if as_json else format
     start = parse_time(since, "--since")
+    if latest and start is not None:
+        raise BadSettings("--since goes with all predictions, --latest shows the newest only")
     with open_views(settings) as store:
         if latest and kind is Format.table and file is None:
             table = store.views.latest_predictions(asset=asset)
@@ -288,22 +296,22 @@ def importance(
 def promote(version: int, config: Plant = PLANT) -> None:
     """Let a version score from now on."""
     from pm_app.jobs.champion import promote as promote_version
-    from pm_app.wiring import open_site
+    from pm_app.wiring import open_beside
 
-    with open_site(read_settings(config)) as site:
+    with open_beside(read_settings(config)) as site:
         promote_version(site, version, at=now(), reason="promoted by hand")
-    out.print(f"version {version} scores from now on", highlight=False)
+    say(f"version {version} scores from now on")
 
 
 @app.command()
 def rollback(config: Plant = PLANT) -> None:
     """Let the version before the champion score again."""
     from pm_app.jobs.champion import roll_back
-    from pm_app.wiring import open_site
+    from pm_app.wiring import open_beside
 
-    with open_site(read_settings(config)) as site:
+    with open_beside(read_settings(config)) as site:
         version = roll_back(site, at=now(), reason="rolled back by hand")
-    out.print(f"version {version} scores from now on", highlight=False)
+    say(f"version {version} scores from now on")
 
 
 @app.command()
@@ -324,7 +332,7 @@ def backfill(
     if as_json:
         print_json(fields)
     else:
-        out.print(", ".join(f"{count:,} {name}" for name, count in fields.items()))
+        say(", ".join(f"{count:,} {name}" for name, count in fields.items()))
 
 
 @import_app.command()
@@ -337,10 +345,9 @@ def cmapss(
     from pm_app.wiring import import_engines
 
     done = import_engines(source, folder, subset=subset)
-    out.print(
+    say(
         f"{done.train_engines} engines run to failure ({done.train_rows:,} cycles) in "
         f"{folder / 'readings'},\n{done.test_engines} engines still running "
-        f"({done.test_rows:,} cycles) in {folder / 'later' / 'readings'}",
-        highlight=False,
+        f"({done.test_rows:,} cycles) in {folder / 'later' / 'readings'}"
     )
-    out.print(f"Next: pm-app retrain -c {folder / 'plant.toml'}", highlight=False)
+    say(f"Next: pm-app retrain -c {folder / 'plant.toml'}")

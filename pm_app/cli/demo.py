@@ -95,7 +95,7 @@ def _show(site: Site, plan: PlantPlan, first: Retrained, second: Retrained) -> N
         _say(f"{second.decision}: {second.reason}")
         _say("Where the hidden units went, before and after:")
         moved = allocation_rows(lineage, versions[0], versions[1])
-        print_rows(moved, list(moved[0]), as_json=False, right=("share", "share now"))
+        print_rows(moved, list(moved[0]), as_json=False, right=("importance", "importance now"))
     if versions:
         version = lineage.version(versions[-1])
         reports: Any = version.summary["reports"] if version else []

@@ -4,7 +4,6 @@ import csv
 import json
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -14,48 +13,57 @@ import pyarrow.parquet as pq
 from pm_app.cli.output import print_rows
 from pm_app.durable import write_file
 from pm_app.errors import BadSettings
+from pm_app.store.views import PREDICTIONS_SCHEMA
 
 MOST_TABLE_ROWS = 1000
+# The columns that fit a terminal; exports have all.
+_SHOWN = (
+    "asset_id",
+    "cutoff",
+    "horizon_hours",
+    "status",
+    "risk",
+    "rul_hours",
+    "value",
+    "top_sensors",
+    "revision",
+)
 
 
 def export_predictions(tables: Iterator[pa.Table], kind: str, path: Path | None) -> None:
-    """Write chunks of predictions as table, csv, json or parquet, one chunk in memory."""
-    if kind == "parquet":
-        if path is None:
-            raise BadSettings("--format parquet needs --out FILE: it cannot go to a terminal")
-        write_file(path, lambda beside: _write_parquet(tables, beside))
+    """Write chunks of predictions as table, csv, json or parquet, one chunk in memory.
+
+    A file is there whole or not at all. Raises BadSettings where kind and path do not go
+    together or the path's folder is not there.
+    """
+    if kind == "parquet" and path is None:
+        raise BadSettings("--format parquet needs --out FILE: it cannot go to a terminal")
+    if kind == "table" and path is not None:
+        raise BadSettings("--out takes --format csv, json or parquet, got table")
+    if path is not None and (not path.parent.is_dir() or path.is_dir()):
+        raise BadSettings(f"--out needs a file in a folder that is there, got {path}")
+    if path is not None:
+        write_file(path, lambda beside: _write(tables, kind, beside))
     elif kind == "table":
         _print_table(tables)
     else:
-        with _opened(path) as file:
-            (_write_csv if kind == "csv" else _write_json)(tables, file)
+        (_write_csv if kind == "csv" else _write_json)(tables, sys.stdout)
 
 
-@contextmanager
-def _opened(path: Path | None) -> Iterator[TextIO]:
-    if path is None:
-        yield sys.stdout
+def _write(tables: Iterator[pa.Table], kind: str, path: Path) -> None:
+    if kind == "parquet":
+        with pq.ParquetWriter(path, PREDICTIONS_SCHEMA) as writer:
+            for table in tables:
+                writer.write_table(table)
         return
     with path.open("w", encoding="utf-8", newline="") as file:
-        yield file
-
-
-def _write_parquet(tables: Iterator[pa.Table], path: Path) -> None:
-    writer = None
-    for table in tables:
-        writer = writer or pq.ParquetWriter(path, table.schema)
-        writer.write_table(table)
-    if writer is None:
-        raise BadSettings("there are no predictions to write")
-    writer.close()
+        (_write_csv if kind == "csv" else _write_json)(tables, file)
 
 
 def _write_csv(tables: Iterator[pa.Table], file: TextIO) -> None:
-    writer = None
+    writer = csv.DictWriter(file, PREDICTIONS_SCHEMA.names, lineterminator="\n")
+    writer.writeheader()
     for table in tables:
-        if writer is None:
-            writer = csv.DictWriter(file, table.column_names, lineterminator="\n")
-            writer.writeheader()
         writer.writerows(_plain(row) for row in table.to_pylist())
 
 
@@ -77,12 +85,19 @@ def _plain(row: dict[str, Any]) -> dict[str, Any]:
 
 def _print_table(tables: Iterator[pa.Table]) -> None:
     rows: list[dict[str, Any]] = []
-    columns: list[str] = []
     for table in tables:
-        columns = table.column_names
         rows += table.slice(0, MOST_TABLE_ROWS - len(rows)).to_pylist()
         if len(rows) >= MOST_TABLE_ROWS:
             break
-    print_rows([_plain(row) for row in rows], columns, as_json=False)
+    said = [name for name in _SHOWN if any(row[name] is not None for row in rows)]
+    print_rows([_short(row) for row in rows], said, as_json=False)
     if len(rows) >= MOST_TABLE_ROWS:
         sys.stderr.write(f"first {MOST_TABLE_ROWS} rows; --format csv writes all\n")
+
+
+def _short(row: dict[str, Any]) -> dict[str, Any]:
+    """For the eye: times to the minute, and nothing where nothing is said."""
+    cutoff = row["cutoff"].strftime("%Y-%m-%d %H:%MZ")
+    return {name: "" if value is None else value for name, value in row.items()} | {
+        "cutoff": cutoff
+    }

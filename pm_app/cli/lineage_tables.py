@@ -70,11 +70,11 @@ def allocation_rows(lineage: Lineage, before: int, after: int) -> list[dict[str,
         rows.append(
             {
                 "sensor": row.sensor,
-                "share": "" if was is None else f"{was.share:.1%}",
-                "tier": "" if was is None else f"{was.tier} ({was.units} units)",
+                "importance": "" if was is None else f"{was.share:.1%}",
+                "tier": "" if was is None else f"{was.tier}, {was.units} units",
                 "L1": "" if was is None else f"{was.l1:.1e}",
-                "share now": f"{row.share:.1%}",
-                "tier now": f"{row.tier} ({row.units} units)",
+                "importance now": f"{row.share:.1%}",
+                "tier now": f"{row.tier}, {row.units} units",
                 "L1 now": f"{row.l1:.1e}",
             }
         )

@@ -5,7 +5,8 @@ import logging
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from datetime import datetime
+from typing import Any, Literal
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -13,8 +14,13 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-out = Console(soft_wrap=False)
+# A pipe or a file has no width: lines there must not be broken at 80.
+WIDTH_OF_A_FILE = 140
+out = Console(width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE)
 talk = Console(stderr=True)
+
+# Columns that are never broken: names and figures an eye looks for.
+WHOLE = frozenset({"asset", "sensor", "life left", "data age", "what", "name", "version"})
 
 Row = Mapping[str, Any]
 
@@ -48,22 +54,34 @@ def print_rows(
     if as_json:
         print_json(rows)
         return
-    table = Table(
-        title=escape(title) or None, box=SIMPLE_HEAD, title_justify="left", pad_edge=False
-    )
-    for name in columns:
-        table.add_column(
-            escape(name), justify="right" if name in right else "left", overflow="fold"
-        )
+    if not rows:
+        talk.print(f"{title or 'this table'}: nothing yet", highlight=False)
+        return
+    filled = [name for name in columns if any(row.get(name) not in ("", None) for row in rows)]
+    heading = escape(title) or None
+    table = Table(title=heading, box=SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    for name in filled:
+        justify: Literal["left", "right"] = "right" if name in right else "left"
+        table.add_column(escape(name), justify=justify, overflow="fold", no_wrap=name in WHOLE)
     for row in rows:
         # Unescaped, a sensor's unit in brackets ("[min]") is markup, and not shown.
-        table.add_row(*(escape(str(row.get(name, ""))) for name in columns))
+        values = (row.get(name) for name in filled)
+        table.add_row(*("" if value is None else escape(str(value)) for value in values))
     out.print(table)
+
+
+def say(text: str) -> None:
+    """One line on stdout, as it is, however long."""
+    out.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def print_json(value: Any) -> None:
     """One JSON document on stdout; times as ISO text."""
-    sys.stdout.write(json.dumps(value, indent=1, default=str, allow_nan=False) + "\n")
+    sys.stdout.write(json.dumps(value, indent=1, default=_iso, allow_nan=False) + "\n")
+
+
+def _iso(value: datetime) -> str:
+    return value.isoformat()
 
 
 def start_log() -> None:

@@ -8,6 +8,8 @@ import pyarrow as pa
 
 from pm_app.times import format_duration
 
+# A life this near the cap cannot be told from a longer one.
+BEYOND = 0.98
 STATUS_WORDS = {
     "scored": "",
     "machine_off": "machine off",
@@ -46,7 +48,7 @@ def _asset_row(rows: Sequence[dict[str, Any]], now: datetime, cap: float) -> dic
         "life left": _life_text(longest, cap),
         "value": "" if longest["value"] is None else f"{longest['value']:.4g}",
         "driven by": longest["top_sensors"],
-        "data age": format_duration((now - longest["cutoff"]).total_seconds()),
+        "data age": _age((now - longest["cutoff"]).total_seconds()),
         "note": STATUS_WORDS[longest["status"]],
     }
     for row in rows:
@@ -62,20 +64,25 @@ def _percent(risk: float | None) -> str:
     """A risk as people say it; never a certainty the model cannot have."""
     if risk is None:
         return "-"
-    if risk < 0.001:
-        return "<0.1 %"
-    return f"{risk:.1%}".replace("%", " %") if risk < 0.995 else ">99 %"
+    if risk < 0.01:
+        return "<1 %"
+    return f"{risk:.0%}".replace("%", " %") if risk < 0.995 else ">99 %"
 
 
 def _life_text(row: dict[str, Any], cap: float) -> str:
     if row["rul_hours"] is None:
         return "-"
-    if row["rul_low_hours"] >= 0.98 * cap:
-        return f"> {format_duration(cap * 3600)}"
+    most = f"> {format_duration(cap * 3600)}"
     low, high = row["rul_low_hours"], row["rul_high_hours"]
-    upper = f"> {format_duration(cap * 3600)}" if high >= 0.98 * cap else _hours(high)
+    if low >= BEYOND * cap:
+        return most
+    upper = most if high >= BEYOND * cap else _hours(high)
     return f"{_hours(row['rul_hours'])} ({_hours(low)} to {upper})"
 
 
+def _age(seconds: float) -> str:
+    return "now" if seconds < 60 else format_duration(seconds)
+
+
 def _hours(hours: float) -> str:
-    return format_duration(hours * 3600)
+    return "<1 h" if hours < 1 else format_duration(hours * 3600)

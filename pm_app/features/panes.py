@@ -82,9 +82,53 @@ def overlapping_panes(readings: Readings, panes: Panes) -> Panes:
 
     They cannot be continued and have to be folded again from all their readings.
     """
+    index = _find(panes, readings.assets, readings.asset, readings.time // panes.pane_ns)[0]
+    return take_panes(panes, np.unique(index[rows_too_late(readings, panes)]))
+
+
+def rows_too_late(readings: Readings, panes: Panes) -> NDArray[np.bool_]:
+    """Which rows fall into one of these panes no later than its newest row, shape (n_rows,)."""
     index, found = _find(panes, readings.assets, readings.asset, readings.time // panes.pane_ns)
-    late = readings.time[found] <= panes.last_row_time[index[found]]
-    return take_panes(panes, np.unique(index[found][late]))
+    late = found.copy()
+    late[found] = readings.time[found] <= panes.last_row_time[index[found]]
+    return late
+
+
+def panes_among(panes: Panes, others: Panes) -> NDArray[np.bool_]:
+    """Which of `panes` others have too, by asset and pane, shape (n_panes,)."""
+    return _find(others, panes.assets, panes.asset, panes.pane)[1]
+
+
+def panes_touched(panes: Panes, readings: Readings) -> NDArray[np.bool_]:
+    """Which of `panes` some of these readings fall into, shape (n_panes,)."""
+    index, found = _find(panes, readings.assets, readings.asset, readings.time // panes.pane_ns)
+    touched = np.zeros(len(panes.pane), dtype=bool)
+    touched[index[found]] = True
+    return touched
+
+
+def panes_changed(panes: Panes, before: Panes) -> NDArray[np.bool_]:
+    """Which of `panes` are not to the bit what `before` has of them, shape (n_panes,)."""
+    sensors = tuple(sorted({*panes.sensors, *before.sensors}))
+    panes, before = select_sensors(panes, sensors), select_sensors(before, sensors)
+    index, found = _find(before, panes.assets, panes.asset, panes.pane)
+    here, there = np.flatnonzero(found), index[found]
+    same = np.ones(len(here), dtype=bool)
+    for name in (*PANE_KEYS[2:], *PANE_STATISTICS):
+        now, then = getattr(panes, name)[here], getattr(before, name)[there]
+        alike = (now == then) | ((now != now) & (then != then))
+        same &= alike.reshape(len(here), -1).all(axis=1)
+    changed = np.ones(len(panes.pane), dtype=bool)
+    changed[here] = ~same
+    return changed
+
+
+def rows_held(panes: Panes, others: Panes) -> Int64:
+    """How many rows `others` hold of each of `panes`, shape (n_panes,)."""
+    index, found = _find(others, panes.assets, panes.asset, panes.pane)
+    held = np.zeros(len(panes.pane), dtype=np.int64)
+    held[found] = others.rows[index[found]]
+    return held
 
 
 def rows_in_panes(readings: Readings, panes: Panes) -> NDArray[np.bool_]:

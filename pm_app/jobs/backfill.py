@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from pm_app.errors import NotEnoughData
+from pm_app.errors import BadSettings, NotEnoughData
 from pm_app.jobs.champion import load_champion
 from pm_app.jobs.ingest import ingest
 from pm_app.jobs.predict import Span, predict_spans
@@ -14,17 +14,19 @@ def backfill(site: Site, *, first: datetime, last: datetime, now: datetime) -> C
     """Score every cutoff in [first, last) with the champion.
 
     What was said of a cutoff before moves to the history. Raises NotEnoughData without a
-    champion.
+    champion, BadSettings where `last` is not after `first`.
     """
+    if first >= last:
+        raise BadSettings(
+            f"backfill needs a first cutoff before the last, got {first.isoformat()} "
+            f"and {last.isoformat()}"
+        )
     champion = load_champion(site)
     if champion is None:
         raise NotEnoughData("no model yet: pm-app retrain makes the first")
     ingest(site, now=now)
     pane_ns = site.history.pane_ns
     # A cutoff is the end of its pane.
-    low = -(-to_nanoseconds(first) // pane_ns) - 1
-    high = -(-to_nanoseconds(last) // pane_ns) - 2
-    spans = (
-        {name: Span(low, high) for name in site.store.ledger.first_seen()} if low <= high else {}
-    )
+    low, high = (-(-to_nanoseconds(moment) // pane_ns) - 1 for moment in (first, last))
+    spans = {name: Span(low, high - 1) for name in site.store.ledger.first_seen()}
     return site.store.scores.commit_predictions(predict_spans(site, champion, spans), scored_at=now)

@@ -5,21 +5,26 @@ names, which the next run removes and writes again.
 """
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 import numpy as np
 
-from pm_app.errors import BadBatch
+from pm_app.errors import BadBatch, SourceUnavailable
 from pm_app.features.panes import (
     fold_panes,
     merge_panes,
     no_panes,
     overlapping_panes,
+    panes_among,
+    panes_changed,
     rows_in_panes,
+    rows_too_late,
+    take_panes,
 )
-from pm_app.features.readings import concat_readings, take_readings
+from pm_app.features.readings import take_readings
+from pm_app.jobs.late import fold_again, known_panes
 from pm_app.jobs.site import Progress, Site, silent, to_moment
 from pm_app.ports import EventsSource, ReadingsSource
 from pm_app.records.features import Panes
@@ -28,16 +33,22 @@ from pm_app.store import BatchRow, Source
 
 log = logging.getLogger(__name__)
 REASONS_KEPT = 20
+# After this many batches in one look it is the source that cannot be reached, not they.
+MOST_UNAVAILABLE = 5
 
 
 @dataclass(frozen=True)
 class Ingested:
-    """What one look at the sources brought."""
+    """What one look at the sources brought.
+
+    unavailable: why batches that are there could not be fetched, and were left for later.
+    """
 
     batches: int = 0
     rows: int = 0
     rejected: int = 0
     quarantined: int = 0
+    unavailable: tuple[str, ...] = ()
 
     def __add__(self, other: "Ingested") -> "Ingested":
         """Both together."""
@@ -46,6 +57,7 @@ class Ingested:
             self.rows + other.rows,
             self.rejected + other.rejected,
             self.quarantined + other.quarantined,
+            self.unavailable + other.unavailable,
         )
 
 
@@ -58,23 +70,25 @@ def ingest(
 ) -> Ingested:
     """Take in every batch the ledger does not know, events first, in order of name.
 
-    `stop` is asked between batches. Raises SourceUnavailable and StoreUnavailable; what was
+    `stop` is asked between batches. One that cannot be fetched now is left for the next look.
+    Raises SourceUnavailable where a source cannot be listed, and StoreUnavailable; what was
     taken in before is kept.
     """
-    remove_garbage(site)
-    total = Ingested()
-    steps: tuple[tuple[Source, Reader], ...] = (
-        ("events", _ingest_events),
-        ("readings", _ingest_readings),
-    )
-    for source, read in steps:
-        port = site.events if source == "events" else site.readings
-        fresh = _unread(site, port, source)
-        for number, batch in enumerate(fresh):
-            if stop():
-                return total
-            progress(number / len(fresh), f"reading {batch.name}")
-            total += _record(site, port, source, batch, read, now)
+    with site.ingesting:
+        remove_garbage(site)
+        total = Ingested()
+        steps: tuple[tuple[Source, Reader], ...] = (
+            ("events", _ingest_events),
+            ("readings", _ingest_readings),
+        )
+        for source, read in steps:
+            port = site.events if source == "events" else site.readings
+            fresh = _unread(site, port, source)
+            for number, batch in enumerate(fresh):
+                if stop() or len(total.unavailable) >= MOST_UNAVAILABLE:
+                    return total
+                progress(number / len(fresh), f"reading {batch.name}")
+                total += _take_in(site, port, source, batch, read, now)
     progress(1.0, f"{total.batches} batches read")
     return total
 
@@ -100,6 +114,21 @@ def _unread(site: Site, port: ReadingsSource | EventsSource, source: Source) -> 
 
 Spans = dict[str, tuple[datetime, datetime]]
 Reader = Callable[[Site, Batch, BatchRow], tuple[BatchRow, Spans]]
+
+
+def _take_in(
+    site: Site,
+    port: ReadingsSource | EventsSource,
+    source: Source,
+    batch: Batch,
+    read: Reader,
+    now: datetime,
+) -> Ingested:
+    try:
+        return _record(site, port, source, batch, read, now)
+    except SourceUnavailable as error:
+        log.warning("left for the next look: %s", error)
+        return Ingested(unavailable=(str(error),))
 
 
 def _record(
@@ -129,6 +158,7 @@ def _record(
         except BadBatch as error:
             row = replace(row, status="quarantined", reason=str(error))
             log.warning("quarantined %s: %s", batch.name, error)
+            remove_garbage(site)
     site.store.ledger.record_batch(row, spans=spans)
     return Ingested(1, row.rows, row.rejected, int(row.status == "quarantined"))
 
@@ -163,8 +193,9 @@ def _ingest_readings(site: Site, batch: Batch, row: BatchRow) -> tuple[BatchRow,
         if not len(readings.time):
             continue
         _widen(spans, readings)
-        segments.append(f"{row.digest[:24]}-{len(segments):04d}.parquet")
-        site.history.write(segments[-1], panes)
+        if len(panes.pane):
+            segments.append(f"{row.digest[:24]}-{len(segments):04d}.parquet")
+            site.history.write(segments[-1], panes)
     if not rows:
         raise BadBatch(f"{batch.name}: no usable row: {_summary(rejections) or '0 rows'}")
     noted = replace(
@@ -194,74 +225,37 @@ def _widen(spans: dict[str, tuple[int, int]], readings: Readings) -> None:
 def _fold_chunk(
     site: Site, batch: Batch, readings: Readings, segments: Sequence[str]
 ) -> tuple[Panes, Readings, list[Rejection]]:
-    """The panes these readings make or change, the readings used, and what was refused."""
+    """The panes these readings make or change, the readings used, and what was refused.
+
+    A pane that comes out as it was is left out: a batch that repeats what is known is no
+    reason to speak again.
+    """
     pane_ns = site.history.pane_ns
     if not len(readings.time):
         return no_panes(pane_ns), readings, []
-    known = _known_panes(site, readings, segments)
+    known = known_panes(site, readings, segments)
     late = overlapping_panes(readings, known)
     if not len(late.pane):
         return fold_panes(readings, pane_ns=pane_ns, onto=known), readings, []
-    missing = _missing_batches(site, late)
-    inside = rows_in_panes(readings, late)
-    on_time = take_readings(readings, ~inside)
-    if missing:
-        reason = (
-            f"timestamp: {int(inside.sum())} readings fall between earlier ones of "
-            f"{', '.join(missing)}, no longer there to be put in order with"
-        )
-        folded = fold_panes(on_time, pane_ns=pane_ns, onto=known)
-        return folded, on_time, [Rejection(int(inside.sum()), reason)]
-    again = fold_panes(_gather(site, batch, late), pane_ns=pane_ns)
+    again, gone = fold_again(site, batch, late)
+    refused = rows_too_late(readings, take_panes(late, ~panes_among(late, again)))
+    on_time = take_readings(readings, ~refused & ~rows_in_panes(readings, again))
     folded = fold_panes(on_time, pane_ns=pane_ns, onto=known)
-    return merge_panes([folded, again], pane_ns=pane_ns), readings, []
-
-
-def _known_panes(site: Site, readings: Readings, segments: Sequence[str]) -> Panes:
-    """What history holds of the panes these readings fall into."""
-    pane_ns = site.history.pane_ns
-    first, last = int(readings.time.min()) // pane_ns, int(readings.time.max()) // pane_ns
-    earlier = _batches_between(site, first * pane_ns, (last + 1) * pane_ns)
-    names = [name for row in earlier for name in row.segments]
-    parts = site.history.read(
-        [*names, *segments], assets=set(readings.assets), since_pane=first, until_pane=last
-    )
-    return merge_panes(list(parts), pane_ns=pane_ns)
-
-
-def _batches_between(site: Site, first_ns: int, last_ns: int) -> list[BatchRow]:
-    return site.store.ledger.batches_overlapping(
-        "readings", to_moment(first_ns), to_moment(last_ns)
+    panes = merge_panes([folded, again], pane_ns=pane_ns)
+    return (
+        take_panes(panes, panes_changed(panes, known)),
+        take_readings(readings, ~refused),
+        [_too_late(int(refused.sum()), gone)] if refused.any() else [],
     )
 
 
-def _behind(site: Site, late: Panes) -> list[BatchRow]:
-    """The batches whose readings may lie in these panes."""
-    pane_ns = site.history.pane_ns
-    first, last = int(late.pane.min()) * pane_ns, (int(late.pane.max()) + 1) * pane_ns
-    return _batches_between(site, first, last)
-
-
-def _missing_batches(site: Site, late: Panes) -> list[str]:
-    there = {(batch.name, batch.size_bytes) for batch in site.readings.list()}
-    return [b.name for b in _behind(site, late) if (b.name, b.size_bytes) not in there]
-
-
-def _gather(site: Site, batch: Batch, late: Panes) -> Readings:
-    """Every reading of these panes, batch by batch in order of name: the later name counts."""
-    behind = {
-        row.name: Batch(row.name, row.size_bytes, row.modified_ns) for row in _behind(site, late)
-    }
-    behind[batch.name] = batch
-    parts = [part for name in sorted(behind) for part in _inside(site.readings, behind[name], late)]
-    return concat_readings(parts)
-
-
-def _inside(source: ReadingsSource, batch: Batch, late: Panes) -> Iterator[Readings]:
-    for chunk in source.read(batch):
-        inside = rows_in_panes(chunk.readings, late)
-        if inside.any():
-            yield take_readings(chunk.readings, inside)
+def _too_late(rows: int, gone: Sequence[str]) -> Rejection:
+    behind = f"of {', '.join(gone)}" if gone else "of files replaced since"
+    return Rejection(
+        rows,
+        f"timestamp: {rows} readings fall between earlier ones {behind}, no longer there to be "
+        "put in order with",
+    )
 
 
 def _summary(rejections: Sequence[Rejection]) -> str:

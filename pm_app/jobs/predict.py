@@ -8,7 +8,7 @@ import numpy as np
 from pm_app.features.frame import build_frame, select_features
 from pm_app.features.panes import merge_panes, take_panes
 from pm_app.jobs.champion import Champion
-from pm_app.jobs.site import Site, first_seen_ns, to_moment
+from pm_app.jobs.site import Site, first_seen_ns, last_seen_ns, to_moment
 from pm_app.records.features import Frame, Panes
 from pm_app.records.predictions import Predictions
 from pm_app.records.readings import Float64, Text
@@ -38,7 +38,7 @@ def predict_spans(
     rows = site.store.ledger.ingested_batches("events")
     events = site.event_history.read([name for row in rows for name in row.segments])
     first_seen = first_seen_ns(site)
-    for group in _groups(site, champion, spans):
+    for group in _groups(site, champion, _with_readings(site, spans)):
         panes = _load(site, champion, group)
         wanted = _wanted(panes, group)
         if not wanted.any():
@@ -64,6 +64,21 @@ def predict_frame(frame: Frame, champion: Champion) -> Predictions:
     text = np.full(len(status), "", dtype=object)
     text[rows] = top_sensors_text(shares, frame.sensors)
     return _predictions(frame, status, _spread(scores, rows, len(status)), text, champion)
+
+
+def _with_readings(site: Site, spans: Mapping[str, Span]) -> dict[str, Span]:
+    """The spans, none longer than its asset's readings."""
+    pane_ns = site.history.pane_ns
+    first_seen, last_seen = first_seen_ns(site), last_seen_ns(site)
+    shorter = {
+        name: Span(
+            max(span.first, first_seen[name] // pane_ns),
+            min(span.last, last_seen[name] // pane_ns),
+        )
+        for name, span in spans.items()
+        if name in first_seen
+    }
+    return {name: span for name, span in shorter.items() if span.first <= span.last}
 
 
 def _groups(
@@ -96,8 +111,9 @@ def _reach(site: Site, champion: Champion | None) -> int:
 
 
 def _load(site: Site, champion: Champion | None, spans: Mapping[str, Span]) -> Panes:
-    pane_ns = site.history.pane_ns
-    first = min(span.first for span in spans.values()) - _reach(site, champion)
+    """The panes of the spans, and those before them that their windows reach back to."""
+    pane_ns, reach = site.history.pane_ns, _reach(site, champion)
+    first = min(span.first for span in spans.values()) - reach
     last = max(span.last for span in spans.values())
     behind = site.store.ledger.batches_overlapping(
         "readings", to_moment(first * pane_ns), to_moment((last + 1) * pane_ns)
@@ -108,15 +124,20 @@ def _load(site: Site, champion: Champion | None, spans: Mapping[str, Span]) -> P
         since_pane=first,
         until_pane=last,
     )
-    return merge_panes(list(parts), pane_ns=pane_ns)
+    # Assets of one group may lie years apart.
+    near = [take_panes(part, _wanted(part, spans, reach=reach)) for part in parts]
+    return merge_panes(near, pane_ns=pane_ns)
 
 
-def _wanted(panes: Panes, spans: Mapping[str, Span]) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    nothing = Span(1, 0)
+def _wanted(
+    panes: Panes, spans: Mapping[str, Span], *, reach: int = 0
+) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    """Which panes lie in the spans, or up to `reach` panes before."""
+    nothing = Span(1 + reach, 0)
     first = np.array([spans.get(name, nothing).first for name in panes.assets], dtype=np.int64)
     last = np.array([spans.get(name, nothing).last for name in panes.assets], dtype=np.int64)
-    inside = (panes.pane >= first[panes.asset]) & (panes.pane <= last[panes.asset])
-    return np.asarray(inside)
+    inside = panes.pane >= first[panes.asset] - reach
+    return np.asarray(inside & (panes.pane <= last[panes.asset]))
 
 
 def _spread(scores: Scores, rows: np.ndarray[tuple[int], np.dtype[np.intp]], size: int) -> Scores:

@@ -7,14 +7,14 @@ time. A crash before it leaves the batches unscored, and the next run says the s
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
-import numpy as np
-
+from pm_app.errors import SourceUnavailable
 from pm_app.jobs.champion import Champion, load_champion
 from pm_app.jobs.ingest import Ingested, ingest
 from pm_app.jobs.predict import Span, predict_spans
-from pm_app.jobs.site import Progress, Site, first_seen_ns, silent, to_moment, to_nanoseconds
+from pm_app.jobs.site import Progress, Site, silent, to_moment, to_nanoseconds
+from pm_app.jobs.touched import touched_spans
 from pm_app.store import BatchRow, Committed
 from pm_app.times import parse_duration
 
@@ -42,11 +42,12 @@ def score(
 ) -> Scored:
     """Ingest what is new, then score every batch that waits; `stop` is asked in between.
 
-    Raises SourceUnavailable, StoreUnavailable and BadVersion.
+    Raises SourceUnavailable, after all else is scored where only some batches cannot be
+    fetched, StoreUnavailable and BadVersion.
     """
     ingested = ingest(site, now=now, progress=progress, stop=stop)
     champion = load_champion(site)
-    floor = backfill_floor(site)
+    floor = backfill_floor(site, now)
     committed = Committed()
     if champion is not None and floor is not None:
         committed += _say_what_waited(site, champion, floor, now)
@@ -56,27 +57,31 @@ def score(
         if stop():
             break
         progress(done / len(pending), f"scoring {group[0].name}")
-        spans = _touched(site, champion, group, floor)
+        spans = touched_spans(site, champion, group, floor)
         sequences = [row.sequence for row in group]
         chunks = predict_spans(site, champion, spans)
         committed += site.store.scores.commit_scores(sequences, chunks, scored_at=now)
         done += len(group)
     progress(1.0, f"{done} batches scored")
+    if ingested.unavailable:
+        raise SourceUnavailable(f"{'; '.join(ingested.unavailable)} (all else is scored)")
     return Scored(ingested, done, committed, champion.number if champion else None)
 
 
-def backfill_floor(site: Site) -> int | None:
+def backfill_floor(site: Site, now: datetime) -> int | None:
     """The first pane that scoring answers for; what is older is left to `pm-app backfill`.
 
     Counted back from the newest reading that was known when the first champion came, so that
-    it never moves afterwards; before that from the newest reading. None without readings.
+    it never moves afterwards; before that from the newest reading. Where a stray clock has
+    sent one from the future, from the present. None without readings.
     """
     first = next(iter(site.store.lineage.promotions()), None)
     newest = site.store.ledger.newest_time("readings", ingested_until=first.at if first else None)
     if newest is None:
         return None
-    reach = timedelta(seconds=parse_duration(site.settings.scoring.backfill) / 1e9)
-    return to_nanoseconds(newest - reach) // site.history.pane_ns
+    latest = to_nanoseconds(min(newest, first.at if first else now))
+    reach = parse_duration(site.settings.scoring.backfill)
+    return max(latest - reach, 0) // site.history.pane_ns
 
 
 def _say_what_waited(site: Site, champion: Champion, floor: int, now: datetime) -> Committed:
@@ -103,46 +108,3 @@ def _groups(pending: Sequence[BatchRow]) -> Iterator[list[BatchRow]]:
         group.append(row)
     if group:
         yield group
-
-
-def _touched(
-    site: Site, champion: Champion | None, group: Sequence[BatchRow], floor: int | None
-) -> dict[str, Span]:
-    """Per asset the cutoffs whose windows hold a pane of these batches, none before `floor`."""
-    reach = 0
-    if champion is not None and champion.card.spec.windows_ns:
-        reach = champion.card.spec.windows_ns[-1] // site.history.pane_ns - 1
-    bounds = _pane_bounds(site, group)
-    first_seen = first_seen_ns(site)
-    newest = max((last for _, last in bounds.values()), default=0)
-    spans = {}
-    for name, (first, last) in bounds.items():
-        # An asset's age counts from its first reading: one that is earlier than all known
-        # touches every cutoff since.
-        is_first = first_seen[name] // site.history.pane_ns >= first
-        until = max(newest, _newest_pane(site)) if is_first else last + reach
-        span = Span(max(first, floor or first), until)
-        if span.first <= span.last:
-            spans[name] = span
-    return spans
-
-
-def _newest_pane(site: Site) -> int:
-    newest = site.store.ledger.newest_time("readings", ingested_until=None)
-    return 0 if newest is None else to_nanoseconds(newest) // site.history.pane_ns
-
-
-def _pane_bounds(site: Site, group: Sequence[BatchRow]) -> dict[str, tuple[int, int]]:
-    """First and last pane of each asset in the segments of these batches."""
-    bounds: dict[str, tuple[int, int]] = {}
-    names = [name for row in group for name in row.segments if row.source == "readings"]
-    for keys in site.history.keys(names):
-        size = len(keys.assets)
-        first = np.full(size, np.iinfo(np.int64).max)
-        last = np.full(size, np.iinfo(np.int64).min)
-        np.minimum.at(first, keys.asset, keys.pane)
-        np.maximum.at(last, keys.asset, keys.pane)
-        for name, low, high in zip(keys.assets, first.tolist(), last.tolist(), strict=True):
-            old = bounds.get(name, (low, high))
-            bounds[name] = (min(old[0], low), max(old[1], high))
-    return bounds

@@ -1,8 +1,9 @@
 """One plant, opened: what every job reads and writes."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from threading import Lock
 
 from pm_app.event_history import EventHistory
 from pm_app.history import History
@@ -21,7 +22,10 @@ def silent(done: float, text: str) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Site:
-    """Settings, sources and places of one plant. Opened by `wiring`."""
+    """Settings, sources and places of one plant. Opened by `wiring`.
+
+    ingesting: held while batches are taken in, for scoring and learning both begin with it.
+    """
 
     settings: Settings
     readings: ReadingsSource
@@ -30,6 +34,7 @@ class Site:
     event_history: EventHistory
     registry: Registry
     store: Store
+    ingesting: Lock = field(default_factory=Lock)
 
 
 def to_moment(nanoseconds: int) -> datetime:
@@ -48,3 +53,8 @@ def to_nanoseconds(moment: datetime) -> int:
 def first_seen_ns(site: Site) -> dict[str, int]:
     """Nanoseconds UTC of each asset's first reading ever."""
     return {name: to_nanoseconds(at) for name, at in site.store.ledger.first_seen().items()}
+
+
+def last_seen_ns(site: Site) -> dict[str, int]:
+    """Nanoseconds UTC of each asset's newest reading."""
+    return {name: to_nanoseconds(at) for name, at in site.store.ledger.last_seen().items()}

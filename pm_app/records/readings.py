@@ -80,17 +80,28 @@ def no_events() -> Events:
     return Events(asset=empty, time=np.empty(0, dtype=np.int64), kind=empty, code=empty)
 
 
-def sort_events(asset: Text, time: Int64, kind: Text, code: Text) -> Events:
-    """Events in their one order, exact repeats dropped."""
-    rows = sorted(
-        set(zip(asset.tolist(), time.tolist(), kind.tolist(), code.tolist(), strict=True))
-    )
+EventRow = tuple[str, int, str, str]
+
+
+def events_as_rows(events: Events) -> set[EventRow]:
+    """Each event as (asset, time, kind, code)."""
+    columns = (events.asset, events.time, events.kind, events.code)
+    return set(zip(*(column.tolist() for column in columns), strict=True))
+
+
+def events_from_rows(rows: set[EventRow]) -> Events:
+    """Events in their one order."""
     if not rows:
         return no_events()
-    columns = list(zip(*rows, strict=True))
+    asset, time, kind, code = zip(*sorted(rows), strict=True)
     return Events(
-        asset=np.array(columns[0], dtype=object),
-        time=np.array(columns[1], dtype=np.int64),
-        kind=np.array(columns[2], dtype=object),
-        code=np.array(columns[3], dtype=object),
+        asset=np.array(asset, dtype=object),
+        time=np.array(time, dtype=np.int64),
+        kind=np.array(kind, dtype=object),
+        code=np.array(code, dtype=object),
     )
+
+
+def sort_events(asset: Text, time: Int64, kind: Text, code: Text) -> Events:
+    """Events in their one order, exact repeats dropped."""
+    return events_from_rows(events_as_rows(Events(asset, time, kind, code)))

@@ -10,8 +10,9 @@ from pm_app.records.readings import Float64
 
 Float32 = NDArray[np.float32]
 
-# Rows handed to the model at once: flat memory for any number of rows and sensors.
+# Rows and values handed to the model at once, whatever comes: its every layer holds a copy.
 _BLOCK_ROWS = 8192
+_BLOCK_CELLS = 500_000
 # Shares that would round to less are not worth an operator's eye.
 _SMALLEST_SHARE = 0.05
 
@@ -36,7 +37,8 @@ def contributions(
     owner = np.array([sensors.index(sensor) for sensor in sensor_of])
     healthy = np.asarray(reference, dtype=np.float32)
     result = np.empty((len(values), len(sensors)))
-    step = max(1, _BLOCK_ROWS // len(sensors))
+    most = min(_BLOCK_ROWS, _BLOCK_CELLS // len(owner))
+    step = max(1, most // len(sensors))
     for start in range(0, len(values), step):
         block = values[start : start + step]
         result[start : start + step] = _block(model, block, owner, healthy, len(sensors))
@@ -69,5 +71,5 @@ def _block(
 ) -> Float64:
     replaced = owner == np.arange(sensors)[:, None]
     variants = np.where(replaced[:, None, :], healthy, block)
-    without = model.signal(variants.reshape(-1, block.shape[1]).astype(np.float32))
+    without = model.signal(variants.reshape(-1, block.shape[1]).astype(np.float32, copy=False))
     return np.asarray(model.signal(block)[:, None] - without.reshape(sensors, -1).T)

@@ -103,15 +103,26 @@ class Ledger:
             found = connection.execute(select(assets.c.asset_id, assets.c.first_time))
             return {name: first for name, first in found}
 
+    def last_seen(self) -> dict[str, datetime]:
+        """The time of each asset's newest reading."""
+        with self.database.reading() as connection:
+            found = connection.execute(select(assets.c.asset_id, assets.c.last_time))
+            return {name: last for name, last in found}
+
     def newest_time(
-        self, source: Source, *, ingested_until: datetime | None = None
+        self, source: Source, *, ingested_until: datetime | None = None, scored: bool = False
     ) -> datetime | None:
-        """The time of the newest row ingested from a source (up to then), None without any."""
+        """The time of the newest row ingested from a source (up to then), None without any.
+
+        scored: only of files whose cutoffs are scored.
+        """
         query = select(func.max(batches.c.last_time)).where(
             batches.c.source == source, batches.c.status == "ingested"
         )
         if ingested_until is not None:
             query = query.where(batches.c.ingested_at <= ingested_until)
+        if scored:
+            query = query.where(batches.c.scored_at.is_not(None))
         with self.database.reading() as connection:
             return connection.execute(query).scalar()
 

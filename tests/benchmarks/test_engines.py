@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +27,8 @@ from sklearn.metrics import average_precision_score
 from pm_app.features.frame import select_features
 from pm_app.jobs.known import gather_known
 from pm_app.jobs.site import first_seen_ns, to_nanoseconds
+from pm_app.learning.splits import split_rows
+from pm_app.records.labels import Labels
 from pm_app.settings import read_settings
 from pm_app.times import HOUR_NS
 from pm_app.wiring import open_site
@@ -119,8 +121,12 @@ def product(folder: Path, name: str) -> tuple[Figures, Rows]:
     return figures, set(zip(names[rows], cutoffs[rows], strict=True))
 
 
-def forest(folder: Path, spoken: Rows) -> Figures:
-    """A random forest on the same features, judged on these rows, once all engines are in."""
+def forests(folder: Path, spoken: Rows) -> list[Figures]:
+    """Random forests on the same features, judged on these rows, once all engines are in.
+
+    One learns from the engines the network learned from, one also from those the product sets
+    apart to calibrate and to judge by.
+    """
     settings = read_settings(folder / "plant.toml")
     with open_site(settings) as site:
         ledger = site.store.ledger
@@ -138,27 +144,38 @@ def forest(folder: Path, spoken: Rows) -> Figures:
         )
     frame, labels = select_features(known.frame, known.informative), known.labels
     names = np.array(frame.assets, dtype=object)[frame.asset]
-    rows = np.array([name.startswith("train-") for name in names]) & labels.usable & labels.failed
+    train = np.flatnonzero([name.startswith("train-") for name in names])
+    split = split_rows(
+        frame.take(train),
+        Labels(**{field.name: getattr(labels, field.name)[train] for field in fields(Labels)}),
+        horizon_hours=HORIZON,
+        seed=settings.retraining.seed,
+    )
+    same = train[np.concatenate([split.train, split.validation])]
     hours = frame.cutoff / HOUR_NS
     test = np.array([key in spoken for key in zip(names, hours, strict=True)])
     assert test.sum() == len(spoken)
-    options = {"n_estimators": 300, "min_samples_leaf": 5, "n_jobs": -1, "random_state": 0}
-    start = time.monotonic()
+    options = {"n_estimators": 300, "min_samples_leaf": 5, "n_jobs": 2, "random_state": 0}
     values = np.nan_to_num(frame.values, nan=-1.0)
-    life = RandomForestRegressor(**options)
-    life.fit(values[rows], np.minimum(labels.duration_hours[rows], CAP))
-    risk = RandomForestClassifier(**options)
-    risk.fit(values[rows], labels.duration_hours[rows] <= HORIZON)
-    seconds = time.monotonic() - start
     nothing = np.full(int(test.sum()), np.nan)
-    said = {
-        "rul_hours": life.predict(values[test]),
-        "rul_low_hours": nothing,
-        "rul_high_hours": nothing,
-        "risk": risk.predict_proba(values[test])[:, 1],
-    }
-    rmse, precision, _ = judge(folder, names[test], hours[test], said)
-    return Figures("random forest, 300 trees", rmse, precision, None, seconds, None, None, None)
+    found = []
+    for name, rows in (("same engines", same), ("all engines", train[labels.usable[train]])):
+        start = time.monotonic()
+        life = RandomForestRegressor(max_features=1 / 3, **options)
+        life.fit(values[rows], np.minimum(labels.duration_hours[rows], CAP))
+        risk = RandomForestClassifier(**options)
+        risk.fit(values[rows], labels.duration_hours[rows] <= HORIZON)
+        seconds = time.monotonic() - start
+        said = {
+            "rul_hours": life.predict(values[test]),
+            "rul_low_hours": nothing,
+            "rul_high_hours": nothing,
+            "risk": risk.predict_proba(values[test])[:, 1],
+        }
+        rmse, precision, _ = judge(folder, names[test], hours[test], said)
+        model = f"random forest, {name}"
+        found.append(Figures(model, rmse, precision, None, seconds, None, None, None))
+    return found
 
 
 def show(rows: list[Figures]) -> None:
@@ -187,8 +204,9 @@ def test_engines_that_no_training_saw(open_data, tmp_path):
         file.write('\n[allocation]\nstrategy = "uniform"\n')
 
     (first, spoken), (second, _) = product(ours, "pm-app"), product(control, "control")
-    rows = [first, second, forest(ours, spoken)]
+    rows = [first, second, *forests(ours, spoken)]
     show(rows)
 
     assert rows[0].rmse <= MOST_RMSE
-    assert rows[0].average_precision >= max(row.average_precision for row in rows[1:])
+    same_data = rows[1:3]
+    assert rows[0].average_precision >= max(row.average_precision for row in same_data)

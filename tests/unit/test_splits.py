@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from pm_app.errors import NotEnoughData
 from pm_app.learning.labels import column_labels, life_labels
-from pm_app.learning.splits import PARTS, censor_at_parts, split_lives, split_rows
+from pm_app.learning.splits import PARTS, censor_at_parts, newest_part, split_lives, split_rows
 from pm_app.records.features import Frame
 from pm_app.records.labels import Labels, Split
 from pm_app.records.readings import sort_events
@@ -232,3 +232,23 @@ def test_a_column_of_many_assets_is_split_by_asset():
 
     owners = [set(frame.asset[rows]) for rows in parts_of(split)]
     assert sum(len(owner) for owner in owners) == 30
+
+
+def test_the_newest_part_holds_what_came_since_and_at_least_so_many_failures():
+    frame, labels = make_plant(assets=20, hours=800, every=60)
+    split = split_lives(frame, labels, horizon_hours=10, seed=0)
+
+    def lives_and_start(since_hour: int, failures: int) -> tuple[int, int]:
+        part = newest_part(frame, labels, split, since_ns=since_hour * HOUR_NS, failures=failures)
+        assert part is not None
+        assert set(part.train) <= set(split.train)
+        np.testing.assert_array_equal(part.test, split.test)
+        rows = np.concatenate([part.train, part.validation])
+        return len(np.unique(labels.life[rows[labels.failed[rows]]])), frame.cutoff[rows].min()
+
+    _, start = lives_and_start(since_hour=300, failures=5)
+    assert start > 300 * HOUR_NS
+    few, reaching_back = lives_and_start(since_hour=790, failures=30)
+    assert few >= 30
+    assert reaching_back < 790 * HOUR_NS
+    assert newest_part(frame, labels, split, since_ns=0, failures=10**6) is None

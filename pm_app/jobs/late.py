@@ -1,0 +1,77 @@
+"""Readings that fall between earlier ones: their panes, folded again from all batches concerned."""
+
+from collections.abc import Iterator, Sequence
+
+from pm_app.errors import BadBatch
+from pm_app.features.panes import (
+    fold_panes,
+    merge_panes,
+    panes_among,
+    panes_touched,
+    rows_held,
+    rows_in_panes,
+    take_panes,
+)
+from pm_app.features.readings import concat_readings, take_readings
+from pm_app.jobs.site import Site, to_moment
+from pm_app.ports import ReadingsSource
+from pm_app.records.features import Panes
+from pm_app.records.readings import Batch, Readings
+from pm_app.store import BatchRow
+
+
+def known_panes(site: Site, readings: Readings, segments: Sequence[str]) -> Panes:
+    """What history holds of the panes these readings fall into.
+
+    segments: those written of the same batch so far, which no ledger row names yet.
+    """
+    pane_ns = site.history.pane_ns
+    first, last = int(readings.time.min()) // pane_ns, int(readings.time.max()) // pane_ns
+    names = [name for row in _batches(site, first, last) for name in row.segments]
+    parts = site.history.read(
+        [*names, *segments], assets=set(readings.assets), since_pane=first, until_pane=last
+    )
+    # One stray time stamp makes this a long time, of which only some panes matter.
+    touched = [take_panes(part, panes_touched(part, readings)) for part in parts]
+    return merge_panes(touched, pane_ns=pane_ns)
+
+
+def fold_again(site: Site, batch: Batch, late: Panes) -> tuple[Panes, tuple[str, ...]]:
+    """Those of the late panes that can be told from the batches there, `batch` with them.
+
+    Of equal times the later name counts. A file replaced under its name stands for what it
+    was before. Also returned: the names that are missing for the others, none where files
+    have been replaced by ones that hold less. Raises BadBatch where `batch` itself is bad.
+    """
+    there = {found.name: found for found in site.readings.list()} | {batch.name: batch}
+    behind = {row.name: row for row in _batches(site, int(late.pane.min()), int(late.pane.max()))}
+    gone = {name: row for name, row in behind.items() if name not in there}
+    parts: list[Readings] = []
+    for name in sorted((behind.keys() - gone.keys()) | {batch.name}):
+        try:
+            parts += _inside(site.readings, there[name], late)
+        except BadBatch:
+            if name == batch.name:
+                raise
+            gone[name] = behind[name]
+    again = fold_panes(concat_readings(parts), pane_ns=site.history.pane_ns)
+    whole = again.rows >= rows_held(again, late)
+    for row in gone.values():
+        for carried in site.history.keys(row.segments):
+            whole &= ~panes_among(again, carried)
+    return take_panes(again, whole), tuple(sorted(gone))
+
+
+def _batches(site: Site, first_pane: int, last_pane: int) -> list[BatchRow]:
+    """The batches whose readings may lie in these panes."""
+    pane_ns = site.history.pane_ns
+    return site.store.ledger.batches_overlapping(
+        "readings", to_moment(first_pane * pane_ns), to_moment((last_pane + 1) * pane_ns)
+    )
+
+
+def _inside(source: ReadingsSource, batch: Batch, late: Panes) -> Iterator[Readings]:
+    for chunk in source.read(batch):
+        inside = rows_in_panes(chunk.readings, late)
+        if inside.any():
+            yield take_readings(chunk.readings, inside)

@@ -1,0 +1,100 @@
+"""Which cutoffs a batch makes or changes: those whose features hold something of it."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pm_app.jobs.champion import Champion
+from pm_app.jobs.predict import Span
+from pm_app.jobs.site import Site, first_seen_ns, last_seen_ns, to_nanoseconds
+from pm_app.records.readings import Events, events_as_rows, events_from_rows
+from pm_app.store import BatchRow
+
+
+def touched_spans(
+    site: Site, champion: Champion | None, group: Sequence[BatchRow], floor: int | None
+) -> dict[str, Span]:
+    """Per asset the panes whose ends these batches make or change, none before `floor`."""
+    spans: dict[str, Span] = {}
+    for found in (_by_readings(site, champion, group), _by_events(site, champion, group)):
+        for name, span in found:
+            old = spans.get(name, span)
+            spans[name] = Span(min(old.first, span.first), max(old.last, span.last))
+    if floor is not None:
+        spans = {name: Span(max(span.first, floor), span.last) for name, span in spans.items()}
+    return {name: span for name, span in spans.items() if span.first <= span.last}
+
+
+def _by_readings(
+    site: Site, champion: Champion | None, group: Sequence[BatchRow]
+) -> Iterator[tuple[str, Span]]:
+    """Cutoffs whose windows hold a pane of these batches."""
+    pane_ns, reach = site.history.pane_ns, _reach(site, champion)
+    first_seen, last_seen = first_seen_ns(site), last_seen_ns(site)
+    for name, (first, last) in _pane_bounds(site, group).items():
+        # An asset's age counts from its first reading: one that is earlier than all known
+        # touches every cutoff since.
+        is_first = first_seen[name] // pane_ns >= first
+        yield name, Span(first, last_seen[name] // pane_ns if is_first else last + reach)
+
+
+def _by_events(
+    site: Site, champion: Champion | None, group: Sequence[BatchRow]
+) -> Iterator[tuple[str, Span]]:
+    """Cutoffs said already to which these events are news; others find them in history."""
+    said_until = site.store.ledger.newest_time("readings", scored=True)
+    if champion is None or said_until is None:
+        return
+    pane_ns, reach = site.history.pane_ns, _reach(site, champion)
+    events, last_seen = _news(site, group), last_seen_ns(site)
+    for lasts, chosen in _features_of(events, champion):
+        for name in np.unique(events.asset[chosen]).tolist():
+            times = events.time[chosen & (events.asset == name)]
+            # An event at the very cutoff counts as known.
+            first, last = (-(-int(time) // pane_ns) - 1 for time in (times.min(), times.max()))
+            until = min(last_seen.get(name, -1), to_nanoseconds(said_until)) // pane_ns
+            yield name, Span(first, until if lasts else min(until, last + reach))
+
+
+def _news(site: Site, group: Sequence[BatchRow]) -> Events:
+    """The events of these batches that no scored one has told: exports repeat old ones."""
+    told = [row for row in site.store.ledger.ingested_batches("events") if row.scored_at]
+    fresh, old = (
+        events_as_rows(site.event_history.read([name for row in rows for name in row.segments]))
+        for rows in ([row for row in group if row.source == "events"], told)
+    )
+    return events_from_rows(fresh - old)
+
+
+def _features_of(events: Events, champion: Champion) -> Iterator[tuple[bool, NDArray[np.bool_]]]:
+    """Events that features look back on for ever (True), and those they do in a window."""
+    spec, groups = champion.card.spec, set(champion.card.sensor_of)
+    code = events.code.astype(str)
+    repairs = (events.kind == "maintenance") & np.isin(code, spec.maintenance_codes)
+    errors = (events.kind == "error") & np.isin(code, spec.error_codes)
+    yield True, ("maintenance" in groups) & (repairs | (events.kind == "failure"))
+    yield False, ("errors" in groups) & errors
+
+
+def _reach(site: Site, champion: Champion | None) -> int:
+    """How many panes after a reading its news last."""
+    if champion is None or not champion.card.spec.windows_ns:
+        return 0
+    return champion.card.spec.windows_ns[-1] // site.history.pane_ns - 1
+
+
+def _pane_bounds(site: Site, group: Sequence[BatchRow]) -> dict[str, tuple[int, int]]:
+    """First and last pane of each asset in the segments of these batches."""
+    bounds: dict[str, tuple[int, int]] = {}
+    names = [name for row in group for name in row.segments if row.source == "readings"]
+    for keys in site.history.keys(names):
+        size = len(keys.assets)
+        first = np.full(size, np.iinfo(np.int64).max)
+        last = np.full(size, np.iinfo(np.int64).min)
+        np.minimum.at(first, keys.asset, keys.pane)
+        np.maximum.at(last, keys.asset, keys.pane)
+        for name, low, high in zip(keys.assets, first.tolist(), last.tolist(), strict=True):
+            old = bounds.get(name, (low, high))
+            bounds[name] = (min(old[0], low), max(old[1], high))
+    return bounds

@@ -1,0 +1,37 @@
+"""A plant in a folder of its own, its store laid down once a session."""
+
+import shutil
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+
+import pytest
+from factories import PLANT_TOML, make_plant, opened, promote_handmade
+
+
+@pytest.fixture(scope="session")
+def empty_states(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, Path]:
+    """State folders without a reading: with a champion and without."""
+    states = {}
+    for champion in (True, False):
+        config = make_plant(tmp_path_factory.mktemp("state"))
+        with opened(config) as site:
+            if champion:
+                promote_handmade(site)
+        states[champion] = config.parent / "state"
+    return states
+
+
+@pytest.fixture
+def new_plant(
+    tmp_path_factory: pytest.TempPathFactory, empty_states: dict[bool, Path]
+) -> Callable[..., Path]:
+    """A factory of plants; champion=False has no version yet."""
+    folder, number = tmp_path_factory.mktemp("plants"), count()
+
+    def make(readings=None, *, events=None, toml=PLANT_TOML, champion=True) -> Path:
+        config = make_plant(folder / str(next(number)), readings, events=events, toml=toml)
+        shutil.copytree(empty_states[champion], config.parent / "state")
+        return config
+
+    return make

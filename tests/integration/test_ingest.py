@@ -1,0 +1,411 @@
+"""Law 5: what cannot be used is named and set aside, and everything else goes on."""
+
+import re
+import threading
+from collections import Counter
+from dataclasses import replace
+from datetime import timedelta
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from factories import (
+    NOW,
+    PLANT_TOML,
+    drop,
+    events_table,
+    opened,
+    readings_table,
+    said,
+)
+
+from pm_app.errors import BadBatch, SourceUnavailable, StoreUnavailable, TerminalError
+from pm_app.jobs.ingest import ingest
+from pm_app.jobs.score import score
+
+HOUR = timedelta(hours=1)
+GOOD = readings_table()
+
+
+def said_of(new_plant, files):
+    """What is said of these files alone."""
+    with opened(new_plant(files)) as site:
+        score(site, now=NOW)
+        return said(site.store)
+
+
+def without_zone(table):
+    return _replaced(table, "timestamp", table["timestamp"].cast(pa.timestamp("us")))
+
+
+def _replaced(table, name, column):
+    return table.set_column(table.column_names.index(name), name, column)
+
+
+def _texts(table, text):
+    return pa.array([text] * len(table))
+
+
+BAD_READINGS = {
+    "text for time": (
+        _replaced(GOOD, "timestamp", _texts(GOOD, "yesterday")),
+        r"bad\.parquet: column 'timestamp' is string; needed a timestamp",
+    ),
+    "no zone": (without_zone(GOOD), r"bad\.parquet: column 'timestamp' .*without a time zone"),
+    "no time": (
+        GOOD.drop_columns(["timestamp"]),
+        r"bad\.parquet: needed a column 'timestamp', got columns \['asset_id', 'sensor-0'",
+    ),
+    "no asset": (
+        GOOD.drop_columns(["asset_id"]),
+        r"bad\.parquet: needed a column 'asset_id' naming the asset, got columns \['timestamp'",
+    ),
+    "numbers for asset": (
+        _replaced(GOOD, "asset_id", pa.array([1.5] * len(GOOD))),
+        r"bad\.parquet: column 'asset_id' is double; needed text or whole numbers",
+    ),
+    "no sensor": (
+        GOOD.select(["asset_id", "timestamp"]),
+        r"bad\.parquet: needed a numeric column as a sensor, got columns \['asset_id', 'timest",
+    ),
+    "no rows": (GOOD.slice(0, 0), r"bad\.parquet: needed rows, got a Parquet file with none"),
+    "no good row": (
+        _replaced(GOOD, "asset_id", pa.nulls(len(GOOD), pa.string())),
+        r"bad\.parquet: none of its rows can be used: asset_id is null or empty",
+    ),
+    "no time at all": (
+        _replaced(GOOD, "timestamp", pa.nulls(len(GOOD), pa.timestamp("us", "UTC"))),
+        r"bad\.parquet: none of its rows can be used: timestamp is null",
+    ),
+}
+
+
+@pytest.mark.parametrize("table, reason", BAD_READINGS.values(), ids=BAD_READINGS)
+def test_a_bad_file_is_quarantined_by_name_column_and_value_and_the_rest_is_scored(
+    new_plant, table, reason
+):
+    config = new_plant({"a.parquet": GOOD.slice(0, 100), "z.parquet": GOOD.slice(100)})
+    drop(config, "bad.parquet", table)
+
+    with opened(config) as site:
+        done = score(site, now=NOW)
+        (row,) = site.store.ledger.batches(status="quarantined")
+        found = said(site.store)
+
+    assert (row.name, row.rows, row.segments) == ("bad.parquet", 0, ())
+    assert re.search(reason, row.reason)
+    assert (done.ingested.batches, done.ingested.quarantined) == (3, 1)
+    assert done.ingested.rows == len(GOOD)
+    assert found == said_of(new_plant, {"a.parquet": GOOD})
+
+
+@pytest.mark.parametrize("kept", [0, 3, 200, -9, -1])
+def test_bytes_that_are_no_whole_parquet_file_are_quarantined(new_plant, kept):
+    config = new_plant({"a.parquet": GOOD})
+    path = drop(config, "torn.parquet", readings_table(seed=1))
+    path.write_bytes(path.read_bytes()[:kept])
+
+    with opened(config) as site:
+        score(site, now=NOW)
+        (row,) = site.store.ledger.batches(status="quarantined")
+        assert said(site.store) == said_of(new_plant, {"a.parquet": GOOD})
+
+    size = path.stat().st_size
+    assert f"torn.parquet: needed a whole Parquet file of {size} bytes" in row.reason
+
+
+def test_a_sensor_that_is_text_is_named_with_what_to_do(new_plant):
+    toml = PLANT_TOML + '\n[readings]\nsensors = ["sensor-0", "mode"]\n'
+    table = GOOD.append_column("mode", _texts(GOOD, "fast"))
+    config = new_plant({"a.parquet": table}, toml=toml)
+
+    with opened(config) as site:
+        score(site, now=NOW)
+        (row,) = site.store.ledger.batches(status="quarantined")
+
+    assert "a.parquet: column 'mode' is string; needed numbers" in row.reason
+
+
+def test_good_rows_of_a_partly_bad_file_are_kept_and_the_others_counted(new_plant):
+    bad = GOOD.slice(7, 5)
+    nameless = _replaced(bad.slice(0, 2), "asset_id", pa.nulls(2, pa.string()))
+    timeless = _replaced(bad.slice(2), "timestamp", pa.nulls(3, bad["timestamp"].type))
+    rest = pa.concat_tables([GOOD.slice(0, 7), GOOD.slice(12)])
+    config = new_plant({"a.parquet": pa.concat_tables([rest, nameless, timeless])})
+
+    with opened(config) as site:
+        done = score(site, now=NOW)
+        (row,) = site.store.ledger.batches()
+        found = said(site.store)
+
+    assert (row.status, row.rows, row.rejected) == ("ingested", len(GOOD) - 5, 5)
+    assert row.reason == "3 rows: timestamp is null; 2 rows: asset_id is null or empty"
+    assert (done.ingested.rejected, done.ingested.quarantined) == (5, 0)
+    assert found == said_of(new_plant, {"a.parquet": rest})
+
+
+def test_a_quarantined_file_is_not_opened_again_and_a_mended_one_is(new_plant):
+    config = new_plant()
+    path = drop(config, "a.parquet", GOOD)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:100])
+    with opened(config) as site:
+        score(site, now=NOW)
+        assert score(site, now=NOW + HOUR).ingested.batches == 0
+
+        path.write_bytes(whole)
+        done = score(site, now=NOW + HOUR)
+
+        assert done.ingested.rows == len(GOOD)
+        assert Counter(row.status for row in site.store.ledger.batches()) == {
+            "quarantined": 1,
+            "ingested": 1,
+        }
+
+
+BAD_EVENTS = {
+    "no kind": (
+        events_table([("pump-00", 1, "failure", "")]).drop_columns(["kind"]),
+        r"bad\.parquet: needed a column 'kind', got columns \['asset_id', 'timestamp', 'code'\]",
+    ),
+    "unknown kind": (
+        events_table([("pump-00", 1, "breakdown", "")]),
+        r"bad\.parquet: none of its 1 rows can be used: row 1: kind is 'breakdown'; needed one of",
+    ),
+    "text for time": (
+        _replaced(
+            events_table([("pump-00", 1, "failure", "")]), "timestamp", pa.array(["2023-08-14"])
+        ),
+        r"bad\.parquet: column 'timestamp' is string; needed a timestamp",
+    ),
+}
+
+
+@pytest.mark.parametrize("table, reason", BAD_EVENTS.values(), ids=BAD_EVENTS)
+def test_bad_events_are_quarantined_and_good_ones_count(new_plant, table, reason):
+    good = events_table([("pump-00", 5.5, "failure", ""), ("pump-00", 7, "maintenance", "seal")])
+    config = new_plant({"a.parquet": GOOD}, events={"good.parquet": good})
+    drop(config, "bad.parquet", table, source="events")
+
+    with opened(config) as site:
+        score(site, now=NOW)
+        (row,) = site.store.ledger.batches(status="quarantined")
+        found = said(site.store)
+
+    assert (row.source, row.name) == ("events", "bad.parquet")
+    assert re.search(reason, row.reason)
+    clean = new_plant({"a.parquet": GOOD}, events={"good.parquet": good})
+    with opened(clean) as site:
+        score(site, now=NOW)
+        assert found == said(site.store)
+
+
+def test_unknown_kinds_among_good_events_are_counted_with_their_row_and_value(new_plant):
+    events = events_table([("pump-00", 5, "failure", ""), ("pump-00", 7, "lunch", "")])
+    config = new_plant({"a.parquet": GOOD}, events={"e.parquet": events})
+
+    with opened(config) as site:
+        ingest(site, now=NOW)
+        row = site.store.ledger.batches()[-1]
+
+    assert (row.status, row.rows, row.rejected) == ("ingested", 1, 1)
+    assert "row 2: kind is 'lunch'; needed one of" in row.reason
+
+
+def test_no_files_at_all_are_nothing_to_complain_about(new_plant):
+    config = new_plant()
+    (config.parent / "events").rmdir()
+    with opened(config) as site:
+        done = score(site, now=NOW)
+
+        assert done.ingested.batches == 0
+        assert said(site.store) == []
+
+
+def test_a_missing_folder_of_readings_is_named(new_plant):
+    config = new_plant()
+    (config.parent / "readings").rmdir()
+    with opened(config) as site, pytest.raises(SourceUnavailable, match="readings: cannot be li"):
+        score(site, now=NOW)
+
+
+class Source:
+    """A source whose named batches fail: `fail` is asked at every chunk that is read."""
+
+    def __init__(self, source, fail):
+        self.source, self.fail = source, fail
+
+    def list(self):
+        return self.source.list()
+
+    def digest(self, batch):
+        self.fail(batch.name, -1)
+        return self.source.digest(batch)
+
+    def read(self, batch):
+        for number, chunk in enumerate(self.source.read(batch)):
+            self.fail(batch.name, number)
+            for start in range(0, len(chunk.readings.time), 50):
+                yield replace(chunk, readings=_rows(chunk.readings, start, start + 50))
+                self.fail(batch.name, start // 50 + 1)
+
+
+def _rows(readings, start, stop):
+    return replace(
+        readings,
+        asset=readings.asset[start:stop],
+        time=readings.time[start:stop],
+        values=readings.values[:, start:stop],
+    )
+
+
+def failing(error, name="b.parquet", *, chunk):
+    def fail(batch, number):
+        if (batch, number) == (name, chunk):
+            raise error
+
+    return fail
+
+
+def test_a_batch_that_turns_bad_after_some_chunks_leaves_nothing_behind(new_plant):
+    config = new_plant({"a.parquet": GOOD.slice(0, 100), "b.parquet": GOOD.slice(100)})
+    with opened(config) as site:
+        bad = Source(site.readings, failing(BadBatch("b.parquet: page 7: rotten"), chunk=2))
+        done = score(replace(site, readings=bad), now=NOW)
+        (row,) = site.store.ledger.batches(status="quarantined")
+        on_disk = {path.name for path in site.history.folder.iterdir()}
+
+        assert on_disk == site.store.ledger.segments()
+        assert said(site.store) == said_of(new_plant, {"a.parquet": GOOD.slice(0, 100)})
+    assert (row.reason, row.rows, row.segments) == ("b.parquet: page 7: rotten", 0, ())
+    assert done.ingested.quarantined == 1
+
+
+@pytest.mark.parametrize("chunk", [-1, 0, 1])
+def test_a_file_that_cannot_be_fetched_now_waits_and_the_others_are_scored(new_plant, chunk):
+    files = {"a.parquet": GOOD.slice(0, 100), "c.parquet": GOOD.slice(150)}
+    config = new_plant({**files, "b.parquet": GOOD.slice(100, 50)})
+    with opened(config) as site:
+        away = Source(
+            site.readings,
+            failing(SourceUnavailable("b.parquet: cannot be read: gone"), chunk=chunk),
+        )
+        with pytest.raises(SourceUnavailable, match=r"b\.parquet: cannot be read: gone \(all else"):
+            score(replace(site, readings=away), now=NOW)
+        assert said(site.store) == said_of(new_plant, files)
+
+        score(site, now=NOW)
+        found = said(site.store, without=("revision",))
+        on_disk = {path.name for path in site.history.folder.iterdir()}
+        assert on_disk == site.store.ledger.segments()
+    with opened(new_plant({"all.parquet": GOOD})) as site:
+        score(site, now=NOW)
+        assert found == said(site.store, without=("revision",))
+
+
+def test_a_source_that_is_out_of_reach_is_not_asked_for_every_file(new_plant):
+    asked = []
+
+    def fail(name, number):
+        asked.append(name)
+        raise SourceUnavailable(f"{name}: timed out")
+
+    config = new_plant({f"{at}.parquet": GOOD.slice(20 * at, 20) for at in range(9)})
+    with opened(config) as site:
+        done = ingest(replace(site, readings=Source(site.readings, fail)), now=NOW)
+
+    assert len(asked) == len(done.unavailable) == 5
+
+
+def test_a_batch_written_again_after_the_store_failed_holds_what_is_known_by_then(new_plant):
+    config = new_plant()
+    every_other = np.arange(len(GOOD)) % 2 == 0
+    drop(config, "b.parquet", GOOD.filter(pa.array(every_other)))
+    with opened(config) as site:
+        chunked = replace(site, readings=Source(site.readings, lambda name, number: None))
+
+        class Ledger:
+            def __getattr__(self, name):
+                return getattr(site.store.ledger, name)
+
+            def record_batch(self, *values, **options):
+                raise StoreUnavailable("the disk is full")
+
+        down = replace(chunked, store=replace(site.store, ledger=Ledger()))
+        with pytest.raises(StoreUnavailable):
+            score(down, now=NOW)
+        drop(config, "a.parquet", GOOD.filter(pa.array(~every_other)))
+        score(chunked, now=NOW)
+        found = said(site.store)
+
+    assert found == said_of(new_plant, {"all.parquet": GOOD})
+
+
+def test_readings_between_those_of_a_file_that_is_gone_are_refused_and_later_ones_kept(new_plant):
+    config = new_plant({"a.parquet": GOOD})
+    with opened(config) as site:
+        score(site, now=NOW)
+        before = said(site.store)
+        (config.parent / "readings" / "a.parquet").unlink()
+        shifted = GOOD["timestamp"].cast(pa.int64()).to_numpy() + 1
+        first = pa.array(shifted, pa.int64()).cast(GOOD["timestamp"].type)
+        late = _replaced(GOOD, "timestamp", first).slice(0, 60)
+        drop(config, "b.parquet", late)
+        drop(config, "c.parquet", readings_table(first_hour=40, hours=2))
+        done = score(site, now=NOW + HOUR)
+        row = next(row for row in site.store.ledger.batches() if row.name == "b.parquet")
+        after = said(site.store)
+
+    refused = row.rejected if row.status == "ingested" else len(late)
+    assert 0 < refused <= len(late)
+    assert "fall between earlier ones of a.parquet, no longer there" in row.reason
+    assert row.rows + row.rejected == len(late)
+    assert done.ingested.rows > 0
+    assert [entry for entry in after if entry in before or entry["revision"] > 1]
+
+
+def test_two_threads_that_ingest_at_once_take_each_batch_in_once(new_plant):
+    config = new_plant({f"{at}.parquet": GOOD.slice(30 * at, 30) for at in range(8)})
+    with opened(config) as site:
+        chunked = replace(site, readings=Source(site.readings, lambda name, number: None))
+        done = []
+        threads = [
+            threading.Thread(target=lambda: done.append(ingest(chunked, now=NOW))) for _ in range(3)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        rows = site.store.ledger.batches()
+        score(site, now=NOW)
+        found = said(site.store)
+
+    assert [row.status for row in rows] == ["ingested"] * 8
+    assert sum(ingested.batches for ingested in done) == 8
+    assert found == said_of(new_plant, {"all.parquet": GOOD})
+
+
+def test_what_a_crash_left_in_the_folders_of_panes_and_events_is_removed(new_plant):
+    config = new_plant({"a.parquet": GOOD})
+    with opened(config) as site:
+        score(site, now=NOW)
+        named = {path.name for path in site.history.folder.iterdir()}
+        for folder in (site.history.folder, site.event_history.folder):
+            for name in ("0123-0000.parquet", ".0123-0000.parquet.tmp"):
+                (folder / name).write_bytes(b"half")
+        score(site, now=NOW)
+
+        assert {path.name for path in site.history.folder.iterdir()} == named
+        assert list(site.event_history.folder.iterdir()) == []
+
+
+def test_a_damaged_event_segment_is_named(new_plant):
+    config = new_plant(
+        {"a.parquet": GOOD}, events={"e.parquet": events_table([("pump-00", 5, "failure", "")])}
+    )
+    with opened(config) as site:
+        ingest(site, now=NOW)
+        (path,) = site.event_history.folder.iterdir()
+        path.write_bytes(path.read_bytes()[:50])
+        with pytest.raises(TerminalError, match=f"{path.name}: not there, or damaged"):
+            score(site, now=NOW)

@@ -1,0 +1,213 @@
+"""Law 3: however readings and events are delivered, the same is said in the end."""
+
+from datetime import timedelta
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from factories import (
+    NOW,
+    drop,
+    events_table,
+    hours_after_start,
+    opened,
+    promote_handmade,
+    readings_table,
+    said,
+)
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pm_app.jobs.score import score
+
+HISTORY = ("revision", "scored_at")
+TABLE = readings_table()
+EVENTS = [
+    ("pump-00", 7.5, "failure", ""),
+    ("pump-00", 9.2, "maintenance", "seal"),
+    ("pump-01", 3.0, "error", "trip"),
+    ("pump-01", 4.1, "error", "trip"),
+    ("pump-02", 25.5, "failure", ""),
+]
+
+
+def clean_run(new_plant, table=TABLE, events=EVENTS):
+    """What is said of one file with everything in it."""
+    config = new_plant({"all.parquet": table}, events={"all.parquet": events_table(events)})
+    with opened(config) as site:
+        score(site, now=NOW)
+        return said(site.store, without=HISTORY)
+
+
+def daily(table, hours=6):
+    """The same readings in files of some hours each, by name."""
+    hour = (table["timestamp"].cast(pa.int64()).to_numpy() // 3_600_000_000_000) // hours
+    return {
+        f"part-{number:07d}.parquet": table.filter(pa.array(hour == number))
+        for number in np.unique(hour)
+    }
+
+
+def deliver(site, config, files, *, source="readings"):
+    """Drop the files one by one and score after each."""
+    for turn, (name, table) in enumerate(files):
+        drop(config, name, table, source=source)
+        score(site, now=NOW + timedelta(minutes=turn))
+
+
+def test_files_of_some_hours_say_what_one_file_says(new_plant):
+    config = new_plant(events={"all.parquet": events_table(EVENTS)})
+    with opened(config) as site:
+        deliver(site, config, daily(TABLE).items())
+        found = said(site.store, without=HISTORY)
+
+    assert found == clean_run(new_plant)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_order_of_delivery_does_not_matter(new_plant, seed):
+    files = list(daily(TABLE).items())
+    order = np.random.default_rng(seed).permutation(len(files))
+    config = new_plant(events={"all.parquet": events_table(EVENTS)})
+    with opened(config) as site:
+        deliver(site, config, [files[at] for at in order])
+        found = said(site.store, without=HISTORY)
+
+    assert found == clean_run(new_plant)
+
+
+def test_the_order_of_delivery_does_not_matter_across_restarts(new_plant):
+    files = list(daily(TABLE).items())[::-1]
+    config = new_plant(events={"all.parquet": events_table(EVENTS)})
+    for file in files:
+        with opened(config) as site:
+            deliver(site, config, [file])
+    with opened(config) as site:
+        found = said(site.store, without=HISTORY)
+
+    assert found == clean_run(new_plant)
+
+
+def test_a_file_delivered_twice_under_two_names_changes_nothing(new_plant):
+    config = new_plant({"a.parquet": TABLE})
+    with opened(config) as site:
+        score(site, now=NOW)
+        before = said(site.store)
+        drop(config, "b.parquet", TABLE)
+        done = score(site, now=NOW + timedelta(hours=1))
+
+        assert said(site.store) == before
+        assert done.ingested.rows == 0
+        assert [row.status for row in site.store.ledger.batches()] == ["duplicate", "ingested"]
+
+
+def test_overlapping_exports_say_what_one_file_says(new_plant):
+    hour = (TABLE["timestamp"].cast(pa.int64()).to_numpy() - 470_000 * 3_600_000_000_000) / 3.6e12
+    config = new_plant(events={"all.parquet": events_table(EVENTS)})
+    with opened(config) as site:
+        spans = [(0, 11.4), (4.3, 17.7), (17.2, 30), (9, 21.6)]
+        parts = [TABLE.filter(pa.array((hour >= low) & (hour < high))) for low, high in spans]
+        deliver(site, config, [(f"{at}.parquet", part) for at, part in enumerate(parts)])
+        found = said(site.store, without=HISTORY)
+
+    assert found == clean_run(new_plant)
+
+
+def test_a_file_that_grows_under_one_name_says_what_one_file_says(new_plant):
+    config = new_plant(events={"all.parquet": events_table(EVENTS)})
+    order = TABLE.sort_by("timestamp")
+    with opened(config) as site:
+        cuts = [50, 51, 120, 180, len(order)]
+        deliver(site, config, [("today.parquet", order.slice(0, cut)) for cut in cuts])
+        found = said(site.store, without=HISTORY)
+
+    assert found == clean_run(new_plant)
+
+
+def test_events_that_come_late_are_said_as_if_they_had_come_in_time(new_plant):
+    config = new_plant({"all.parquet": TABLE})
+    with opened(config) as site:
+        score(site, now=NOW)
+        deliver(
+            site,
+            config,
+            [(f"{at}.parquet", events_table([EVENTS[at]])) for at in (3, 0, 4, 1, 2)],
+            source="events",
+        )
+        found = said(site.store, without=HISTORY)
+
+    assert found == clean_run(new_plant)
+
+
+def test_a_late_batch_revises_only_the_cutoffs_it_touches(new_plant):
+    files = daily(TABLE)
+    names = sorted(files)
+    late = names.pop(2)
+    config = new_plant({name: files[name] for name in names})
+    with opened(config) as site:
+        score(site, now=NOW)
+        before = {(r["asset_id"], r["cutoff"], r["horizon_hours"]): r for r in said(site.store)}
+        drop(config, late, files[late])
+        done = score(site, now=NOW + timedelta(hours=1))
+        after = {(r["asset_id"], r["cutoff"], r["horizon_hours"]): r for r in said(site.store)}
+        superseded = pa.concat_tables(site.store.views.superseded()).to_pylist()
+
+    first = min(hours_after_start(t) for t in files[late]["timestamp"].to_pylist())
+    last = max(hours_after_start(t) for t in files[late]["timestamp"].to_pylist())
+    revised = [key for key in before if after[key]["revision"] == 2]
+    assert revised
+    assert all(first < hours_after_start(cutoff) <= last + 6 for _, cutoff, _ in revised)
+    assert all(after[key] == before[key] for key in before if key not in revised)
+    assert superseded == [before[key] for key in sorted(revised)]
+    assert done.committed.revised == len(revised)
+    assert done.committed.new == len(after) - len(before)
+
+
+@settings(
+    max_examples=12,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(data=st.data())
+def test_any_split_order_and_repetition_says_the_same(new_plant, data):
+    table = readings_table(assets=2, hours=14, seed=data.draw(st.integers(0, 100)), missing=0.2)
+    batches = data.draw(st.integers(1, 4))
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32)))
+    owner = rng.integers(0, batches, len(table))
+    if data.draw(st.booleans()):
+        owner = np.sort(owner)
+    parts = [
+        table.filter(pa.array((owner == at) | (rng.random(len(table)) < 0.2)))
+        for at in range(batches)
+    ]
+    parts = [part for part in parts if len(part)]
+    names = rng.permutation(len(parts))
+    config = new_plant(events={"all.parquet": events_table(EVENTS[:4])})
+    with opened(config) as site:
+        deliver(site, config, [(f"{n}.parquet", p) for n, p in zip(names, parts, strict=True)])
+        found = said(site.store, without=HISTORY)
+
+    assert found == clean_run(new_plant, table, EVENTS[:4])
+
+
+def test_an_export_that_repeats_what_is_known_leaves_a_former_champion_its_words(new_plant):
+    files = daily(TABLE)
+    first, *rest = sorted(files)
+    config = new_plant(
+        {name: files[name] for name in (first, *rest[:-1])},
+        events={"all.parquet": events_table(EVENTS[:4])},
+    )
+    with opened(config) as site:
+        score(site, now=NOW)
+        before = said(site.store)
+        promote_handmade(site, at=NOW, seed=1)
+        drop(config, "export.parquet", TABLE)
+        repeated = events_table([*EVENTS[:4], ("pump-00", 1.0, "inspection", "")])
+        drop(config, "export.parquet", repeated, source="events")
+        score(site, now=NOW + timedelta(hours=1))
+        after = said(site.store)
+
+    newest = files[rest[-1]]["timestamp"].to_pylist()
+    untouched = [row for row in after if row["cutoff"] < min(newest)]
+    assert untouched == [row for row in before if row["cutoff"] < min(newest)]
+    assert {row["model_version"] for row in after if row["cutoff"] > min(newest)} == {2}

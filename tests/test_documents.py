@@ -1,0 +1,91 @@
+"""What README and deploy/ promise, held against the program."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+from pm_app.cli.app import app
+from pm_app.daemon import make_cron
+from pm_app.demo import MARKER, demo_plan, drop_days, lay_out
+from pm_app.errors import BadSettings
+from pm_app.settings import Settings, read_settings
+from pm_app.simulator import PlantPlan, simulate
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_every_command_the_readme_names_exists_and_every_command_is_named():
+    table = README.split("## Commands")[1].split("## ")[0]
+    first_cells = "\n".join(
+        line.split(" | ")[0] for line in table.splitlines() if line.startswith("| `")
+    )
+    named = {text.split()[0] for text in re.findall(r"`([a-z][^`]*)`", first_cells)}
+
+    known = {c.name or c.callback.__name__ for c in app.registered_commands if c.callback}
+    assert named == known | {"import"}
+
+
+def test_the_example_settings_are_valid_and_name_every_section():
+    settings = read_settings(ROOT / "deploy" / "plant.toml")
+    tables = tomllib.loads((ROOT / "deploy" / "plant.toml").read_text(encoding="utf-8"))
+
+    make_cron(settings)
+    sections = set(Settings.model_fields) - {"folder", "web"}
+    assert set(tables) == sections
+
+
+def test_the_unit_starts_a_command_that_exists():
+    unit = (ROOT / "deploy" / "pm-app.service").read_text(encoding="utf-8")
+
+    start = re.search(r"^ExecStart=\S+/pm-app (\S+) -c (\S+)$", unit, re.MULTILINE)
+    assert start is not None
+    assert start[1] == "run"
+    assert "cp plant.toml " + start[2] in unit
+
+
+def test_the_lock_holds_a_version_within_bounds_for_every_dependency():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    lock = (ROOT / "deploy" / "requirements.lock").read_text(encoding="utf-8").split()
+    locked = {
+        name.lower().replace("_", "-"): version
+        for name, version in (line.split("==") for line in lock)
+    }
+
+    for text in (*project["dependencies"], *project["optional-dependencies"]["test"]):
+        wanted = Requirement(text)
+        assert Version(locked[wanted.name.lower()]) in wanted.specifier, text
+
+
+def test_a_demo_replaces_an_earlier_one_and_nothing_else(tmp_path):
+    settings = read_settings(lay_out(tmp_path / "demo"))
+    (tmp_path / "demo" / "readings" / "old.parquet").touch()
+    lay_out(tmp_path / "demo")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("precious")
+
+    assert settings.allocation.strategy == "tiers+regularized"
+    assert not list((tmp_path / "demo" / "readings").iterdir())
+    with pytest.raises(BadSettings, match="mine holds other files; name a new folder"):
+        lay_out(tmp_path / "mine")
+    assert (tmp_path / "mine" / "thesis.txt").read_text() == "precious"
+    assert (tmp_path / "demo" / MARKER).exists()
+
+
+def test_a_day_of_the_demo_is_one_file_of_readings(tmp_path):
+    lay_out(tmp_path / "demo")
+    plant = simulate(PlantPlan(assets=3, days=4))
+
+    drop_days(plant, tmp_path / "demo", 1, 3)
+
+    names = sorted(path.name for path in (tmp_path / "demo" / "readings").iterdir())
+    assert names == ["day-0001.parquet", "day-0002.parquet"]
+
+
+def test_another_seed_is_another_plant_of_the_same_kind():
+    assert demo_plan(1).seed == 1
+    assert demo_plan(1).days == demo_plan(0).days

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def open_data() -> Path:
     """The folder of public data sets; the test skips where it is absent."""
     default = Path(__file__).parents[2] / "shared" / "data"

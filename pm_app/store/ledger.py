@@ -1,6 +1,6 @@
 """The ledger: which files have been read, what they held, and whether their news is told."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -41,15 +41,12 @@ class Ledger:
         batch: BatchRow,
         *,
         spans: Mapping[str, tuple[datetime, datetime]] | None = None,
-        carried_by: Mapping[int, Sequence[str]] | None = None,
     ) -> int:
         """Note a file, and return its sequence.
 
         Content that is in the ledger already is noted as a "duplicate" whatever status came:
         it carries no rows and no segments. The very same file noted again changes nothing.
         spans gives the first and last time of each asset's rows in it.
-        carried_by gives earlier batches (by sequence) other segments in the same transaction:
-        ingesting a file may rewrite the segments of those it overlaps.
         """
         with self.database.writing() as connection:
             known = _same_file(connection, batch)
@@ -57,7 +54,6 @@ class Ledger:
                 return known
             first = _first_of_digest(connection, batch.source, batch.digest)
             values = _values(batch) if first is None else _values_of_duplicate(batch, first)
-            _set_segments(connection, carried_by or {})
             added = insert(batches).values(values).returning(batches.c.sequence)
             sequence: int = connection.execute(added).scalar_one()
             widen_spans(connection, spans or {})
@@ -155,12 +151,6 @@ def _first_of_digest(connection: Connection, source: Source, digest: str) -> Bat
     )
     found = connection.execute(query).first()
     return None if found is None else _row(found)
-
-
-def _set_segments(connection: Connection, carried_by: Mapping[int, Sequence[str]]) -> None:
-    for sequence, names in carried_by.items():
-        statement = update(batches).where(batches.c.sequence == sequence)
-        connection.execute(statement.values(segments=list(names)))
 
 
 def _values(batch: BatchRow) -> dict[str, Any]:

@@ -130,20 +130,6 @@ def test_the_newest_time_is_that_of_what_was_ingested(store):
     assert store.ledger.newest_time("events") == DAY + timedelta(hours=9)
 
 
-def test_a_new_batch_may_give_earlier_ones_other_segments(store):
-    first = store.ledger.record_batch(make_batch(1))
-
-    store.ledger.record_batch(
-        make_batch(2, segments=("merged",)), carried_by={first: ("merged", "rest")}
-    )
-
-    assert [batch.segments for batch in store.ledger.batches()] == [
-        ("merged",),
-        ("merged", "rest"),
-    ]
-    assert store.ledger.segments() == {"merged", "rest"}
-
-
 def test_only_the_named_batches_become_scored(store, monkeypatch):
     monkeypatch.setattr(ledger, "SEQUENCES_PER_STATEMENT", 2)
     sequences = [store.ledger.record_batch(make_batch(number)) for number in range(6)]

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pm_app import history as history_module
+from pm_app.errors import TransientError
 from pm_app.features.panes import fold_panes, merge_panes
 from pm_app.history import History, MissingSegment
 from pm_app.records.features import pane_arrays
@@ -222,7 +223,7 @@ def test_a_write_that_fails_leaves_the_old_segment(history, monkeypatch):
         raise OSError("disk full")
 
     monkeypatch.setattr(history_module.pq, "write_table", fails)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(TransientError, match="0123-0000.parquet: cannot be written: disk full"):
         history.write(NAME, make_panes(seed=9))
 
     (read,) = reopened(history).read([NAME])

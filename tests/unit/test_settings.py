@@ -1,0 +1,187 @@
+"""plant.toml: what it takes, what it refuses, and in which words."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pm_app.cli.templates import PLANT_TOML
+from pm_app.errors import BadSettings
+from pm_app.settings import Settings, parse_settings, read_settings
+
+SECTIONS = [name for name in Settings.model_fields if name != "folder"]
+KEYS = [
+    (section, key)
+    for section in SECTIONS
+    for key in Settings.model_fields[section].annotation.model_fields
+]
+
+
+def parse(text="", folder="."):
+    return parse_settings(tomllib.loads(text), folder=Path(folder), origin="plant.toml")
+
+
+def test_an_empty_file_is_a_plant_of_defaults():
+    settings = parse()
+
+    assert settings == parse_settings({}, folder=Path(), origin="plant.toml")
+    assert settings.features.pane_ns == 600 * 10**9
+    assert settings.target.horizons_hours == (24.0, 72.0)
+    assert settings.state == Path("state")
+
+
+def test_the_file_that_init_writes_says_the_defaults():
+    assert parse(PLANT_TOML.format(name="plant")) == parse()
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_a_misspelled_section_names_the_nearest_one(section):
+    with pytest.raises(BadSettings, match=rf"unknown key '{section}x' \(did you mean '{section}'"):
+        parse(f"[{section}x]")
+
+
+@pytest.mark.parametrize("section, key", KEYS)
+def test_a_misspelled_key_names_the_nearest_one_of_its_section(section, key):
+    wrong = key[:-1] + "_" + key[-1]
+    with pytest.raises(BadSettings) as refused:
+        parse(f'[{section}]\n{wrong} = "x"')
+
+    assert str(refused.value) == (
+        f"plant.toml: unknown key '{section}.{wrong}' (did you mean {key!r}?)"
+    )
+
+
+def test_a_key_like_no_other_lists_those_there_are():
+    with pytest.raises(BadSettings, match=r"unknown key 'drift.zzz' \(known: p_value, in_a_row\)"):
+        parse("[drift]\nzzz = 1")
+
+
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        ('[features]\npane = "10 minutes"', "features.pane: a duration looks like"),
+        ('[features]\npane = "0min"', "features.pane: a duration must be longer than nothing"),
+        ('[scoring]\nbackfill = "99999w"', "scoring.backfill: a duration must be at most 36500d"),
+        ('[features]\nwindows = ["15min"]', "windows must be whole panes of 10min, got '15min'"),
+        ('[features]\nwindows = ["60min", "1h"]', "windows must differ, got ['60min', '1h']"),
+        ("[features]\nwindows = []", "features.windows: tuple should have at least 1 item"),
+        ('[features]\nwindows = ["1h", "soon"]', "features.windows.1: a duration looks like"),
+        ('[features]\nclock = "sometimes"', "features.clock: input should be a valid boolean"),
+        ('[target]\nrul_cap = "48h"', "rul_cap must be at least the longest horizon, got '48h'"),
+        ('[target]\nhorizons = ["24h", "1d"]', "horizons must differ, got ['24h', '1d']"),
+        ('[target]\nkind = "column"', "column must name the label column when kind ="),
+        ('[target]\ncolumn = "y"', 'column goes with kind = "column", got kind = "life"'),
+        ('[target]\nkind = "mood"', "target.kind: input should be 'life' or 'column', got 'mood'"),
+        ('[allocation]\nstrategy = "best"', "allocation.strategy: input should be 'uniform', "),
+        ("[allocation]\nmax_parameters = 499", "greater than or equal to 500, got 499"),
+        ("[drift]\np_value = 0.5", "drift.p_value: input should be less than 0.5, got 0.5"),
+        ("[drift]\nin_a_row = 0", "drift.in_a_row: input should be greater than or equal to 1"),
+        ('[retraining]\ncron = "daily"', "cron must have five fields like"),
+        ("[retraining]\nminimum_failures = 1", "greater than or equal to 2, got 1"),
+        ('[plant]\nname = ""', "plant.name: string should have at least 1 character, got ''"),
+        ('[plant]\ntimezone = "CEST+2"', 'a time zone looks like "Europe/Berlin", got'),
+        ('[plant]\ntimezone = "../etc/passwd"', 'a time zone looks like "Europe/Berlin", got'),
+        ("plant = 3", "plant: input should be a valid dictionary or instance of Plant, got 3"),
+        ('folder = "/tmp"', "unknown key 'folder'"),
+    ],
+)
+def test_what_cannot_be_used_is_named_by_key_need_and_value(text, said):
+    with pytest.raises(BadSettings) as refused:
+        parse(text)
+
+    assert str(refused.value).startswith("plant.toml: ")
+    assert said in str(refused.value)
+
+
+def test_all_that_is_wrong_is_told_at_once():
+    with pytest.raises(BadSettings) as refused:
+        parse('[plant]\nnmae = "x"\n[scoring]\nevery = "soon"\n[drift]\nin_a_row = 0')
+
+    for said in ("plant.nmae", "scoring.every", "drift.in_a_row"):
+        assert said in str(refused.value)
+
+
+words = st.text("ah1é*/ \n", max_size=6)
+
+
+@given(
+    tables=st.dictionaries(
+        st.sampled_from([*SECTIONS, "folder", "x", ""]),
+        st.one_of(
+            st.integers(),
+            words,
+            st.none(),
+            st.dictionaries(
+                st.sampled_from([key for _, key in KEYS] + ["y"]),
+                st.one_of(
+                    words,
+                    st.integers(),
+                    st.floats(),
+                    st.booleans(),
+                    st.lists(words, max_size=3),
+                    st.sampled_from(["1h", "30d", "column", "0 2 * * *", "UTC"]),
+                ),
+                max_size=4,
+            ),
+        ),
+        max_size=3,
+    )
+)
+def test_any_tables_are_either_settings_or_refused_in_one_line(tables):
+    try:
+        settings = parse_settings(tables, folder=Path(), origin="plant.toml")
+    except BadSettings as refused:
+        assert str(refused).startswith("plant.toml: ")
+        assert len(str(refused).splitlines()) == 1
+    else:
+        again = settings.model_dump(mode="json")
+        assert parse_settings(again, folder=Path(), origin="plant.toml") == settings
+
+
+def test_windows_and_horizons_are_sorted_whatever_their_order_in_the_file():
+    settings = parse('[features]\nwindows = ["24h", "1h"]\n[target]\nhorizons = ["3d", "12h"]')
+
+    assert settings.features.windows_ns == (3600 * 10**9, 24 * 3600 * 10**9)
+    assert settings.target.horizons_hours == (12.0, 72.0)
+
+
+def test_a_password_in_the_address_of_the_store_is_not_shown():
+    settings = parse('[store]\nurl = "postgresql://plant:secret@db/pm"')
+
+    assert "secret" not in repr(settings)
+    assert "secret" not in str(settings.store)
+
+
+def test_the_digest_changes_with_what_is_learned_and_with_nothing_else():
+    plain = parse().digest
+
+    assert parse('[features]\npane = "30min"').digest != plain
+    assert parse('[target]\nrul_cap = "20d"').digest != plain
+    assert parse('[plant]\nname = "other"\n[scoring]\nevery = "5min"').digest == plain
+    assert parse(folder="/elsewhere").digest == plain
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["plain", "with a byte order mark"])
+def test_a_file_is_read_as_it_is_written_on_any_system(tmp_path, mark):
+    path = tmp_path / "plant.toml"
+    path.write_bytes(mark + '[plant]\r\nname = "Größe"\r\n'.encode())
+
+    settings = read_settings(path)
+
+    assert settings.plant.name == "Größe"
+    assert settings.state == tmp_path / "state"
+
+
+@pytest.mark.parametrize(
+    "content, said",
+    [(b"[plant\n", "not valid TOML"), (b'name = "\xff"', "cannot be read"), (None, "no such file")],
+)
+def test_a_file_that_is_no_toml_is_named(tmp_path, content, said):
+    path = tmp_path / "plant.toml"
+    if content is not None:
+        path.write_bytes(content)
+
+    with pytest.raises(BadSettings, match=f"{path}: {said}"):
+        read_settings(path)

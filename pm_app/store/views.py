@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Final
 
 import pyarrow as pa
-from sqlalchemy import ColumnElement, Row, Select, String, func, select, type_coerce
+from sqlalchemy import ColumnElement, Row, Select, String, func, literal, select, type_coerce
 
 from pm_app.store.engine import Database
 from pm_app.store.moments import Moment
@@ -98,12 +98,22 @@ class Views:
         return self._stream(query, rows_per_chunk)
 
     def cutoffs_without_model(self, since: datetime) -> dict[str, tuple[datetime, datetime]]:
-        """First and last cutoff from `since` on that was told no_model, per asset."""
-        said = predictions.c
+        """First and last cutoff from `since` on of which no model has spoken yet, per asset."""
+        said, spoken = predictions.c, predictions.alias("spoken").c
+        a_model_spoke = (
+            select(spoken.asset_id)
+            .where(spoken.asset_id == said.asset_id, spoken.cutoff == said.cutoff)
+            .where(spoken.model_version > 0)
+            .exists()
+        )
+        # SQLite takes the index of silent rows only where the status is written out, and
+        # only where groups are not those of the key; else it reads the whole table.
+        name = said.asset_id.concat(literal("", literal_execute=True))
         query = (
-            select(said.asset_id, func.min(said.cutoff), func.max(said.cutoff))
-            .where(said.status == "no_model", said.cutoff >= since)
-            .group_by(said.asset_id)
+            select(name, func.min(said.cutoff), func.max(said.cutoff))
+            .where(said.status == literal("no_model", literal_execute=True))
+            .where(said.cutoff >= since, ~a_model_spoke)
+            .group_by(name)
         )
         with self.database.reading() as connection:
             return {name: (first, last) for name, first, last in connection.execute(query)}

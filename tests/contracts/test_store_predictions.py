@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import delete
+from sqlalchemy import delete, event
 
 from pm_app.errors import StoreUnavailable, TerminalError
 from pm_app.records.predictions import Predictions
@@ -309,6 +310,36 @@ def test_a_span_without_an_asset_covers_all_of_them(store, make_predictions):
 
     assert since == [key("pump-1", 3), key("pump-2", 3)]
     assert until == [key("pump-1", 0), key("pump-2", 0)]
+
+
+def test_cutoffs_wait_until_some_model_has_spoken_of_them(store, make_predictions):
+    silent = make_predictions(
+        {key(asset, at): None for asset in "ab" for at in range(6)}, version=0
+    )
+    silent = replace(silent, status=np.full(12, "no_model", dtype=object))
+    store.scores.commit_predictions([silent], scored_at=DAY)
+    store.scores.commit_predictions(
+        [make_predictions({key("a", at, 72.0): 0.1 for at in (4, 5)})], scored_at=DAY
+    )
+
+    waiting = store.views.cutoffs_without_model(hour(1))
+
+    assert waiting == {"a": (hour(1), hour(3)), "b": (hour(1), hour(5))}
+    assert store.views.cutoffs_without_model(hour(6)) == {}
+
+
+def test_waiting_cutoffs_are_found_without_reading_all_that_was_said(tmp_path):
+    with open_store(f"sqlite:///{tmp_path}/pm.sqlite") as store:
+        heard: list[Any] = []
+        event.listen(
+            store._database.engine, "before_cursor_execute", lambda *given: heard.append(given[2:4])
+        )
+        store.views.cutoffs_without_model(DAY)
+        statement, parameters = heard[-1]
+        with store._database.engine.connect() as connection:
+            plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
+
+    assert "USING INDEX predictions_no_model (cutoff>?)" in plan[0].detail
 
 
 def test_predictions_come_sorted_by_asset_cutoff_and_horizon(store, make_predictions):

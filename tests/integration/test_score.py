@@ -30,6 +30,7 @@ from pm_app.jobs.champion import load_champion
 from pm_app.jobs.ingest import ingest
 from pm_app.jobs.score import score
 from pm_app.jobs.site import to_moment
+from pm_app.store import Committed
 
 HOUR = timedelta(hours=1)
 SHORT_BACKFILL = PLANT_TOML + '\n[scoring]\nbackfill = "10h"\n'
@@ -126,6 +127,23 @@ def test_the_first_champion_scores_what_waited_and_leaves_older_cutoffs_to_backf
         waited = hours_after_start(row["cutoff"]) > int(newest - 10)
         assert (row["status"] == "no_model") != waited
         assert row["revision"] == (2 if waited else 1)
+
+
+def test_horizons_that_no_model_learned_are_not_scored_again_at_every_look(new_plant):
+    toml = PLANT_TOML.replace('"24h", "72h"', '"24h", "48h"')
+    with opened(new_plant({"a.parquet": readings_table()}, toml=toml, champion=False)) as site:
+        score(site, now=NOW)
+        promote_handmade(site, at=NOW)
+        score(site, now=NOW + HOUR)
+        again = score(site, now=NOW + HOUR)
+        found = said(site.store)
+
+    assert again.committed == Committed()
+    assert {
+        row["horizon_hours"]: row["status"]
+        for row in found
+        if row["risk"] or not row["model_version"]
+    } == {24: "scored", 48: "no_model", 72: "scored"}
 
 
 def test_what_a_first_champion_finds_unscored_is_scored_as_far_back_as_set(new_plant):

@@ -28,25 +28,35 @@ from pm_app.times import NS, parse_duration
 
 log = logging.getLogger(__name__)
 LOOK_SECONDS = 1.0
+GRACE_SECONDS = 10.0
 # A score that is this many turns late, and at least ten minutes, will not come any more.
 MOST_TURNS_LATE = 20
 LEAST_PATIENCE_SECONDS = 600.0
 
 
+@dataclass
+class Pulse:
+    """When a job last got on with its work, on the monotonic clock, and whether it is at it."""
+
+    beaten: float = field(default_factory=time.monotonic)
+    busy: bool = False
+    failed: bool = False
+
+    def beat(self) -> None:
+        """Note that work went on just now."""
+        self.beaten = time.monotonic()
+
+
 @dataclass(frozen=True)
 class Job:
-    """Something to run: a name for the log and a call that returns its outcome in words."""
+    """Something to run: a name for the log and a call that returns its outcome in words.
+
+    pulse: for the call to beat while it has much to do; its end counts by itself.
+    """
 
     name: str
     run: Callable[[datetime], str]
-
-
-@dataclass
-class Pulse:
-    """When a job last finished, well or badly, on the monotonic clock."""
-
-    finished: float = field(default_factory=time.monotonic)
-    failed: bool = False
+    pulse: Pulse = field(default_factory=Pulse)
 
 
 def run_daemon(
@@ -56,29 +66,35 @@ def run_daemon(
     retrain: Job,
     last_retraining: datetime | None,
     stop: threading.Event,
+    patience: float | None = None,
 ) -> int:
-    """Run until SIGTERM or SIGINT, then finish the batch in hand; returns the exit code."""
-    pulse = Pulse()
+    """Run until SIGTERM or SIGINT, then finish the batch in hand; returns the exit code.
+
+    patience: seconds without progress in scoring that are too long, by default a multiple of
+    its interval. The code is then 1, and a job may still hang: only `os._exit` ends that.
+    """
     scheduler = make_scheduler()
     scoring = IntervalTrigger(seconds=parse_duration(settings.scoring.every) / NS)
     cron = make_cron(settings)
     now = datetime.now(tz=UTC)
-    scheduler.add_job(
-        _guarded(score, pulse), scoring, executor="scoring", id="score", next_run_time=now
-    )
+    scheduler.add_job(_guarded(score), scoring, executor="scoring", id="score", next_run_time=now)
     later: dict[str, datetime] = (
         {"next_run_time": now} if overdue(cron, last_retraining, now) else {}
     )
-    scheduler.add_job(_guarded(retrain, Pulse()), cron, executor="training", id="retrain", **later)
+    scheduler.add_job(_guarded(retrain), cron, executor="training", id="retrain", **later)
     _stop_on_signals(stop)
     scheduler.start()
     log.info("started: %s; scoring every %s", settings.plant.name, settings.scoring.every)
+    alive = False
     try:
-        return _watch(pulse, patience_seconds(settings), stop)
+        alive = _watch(score.pulse, patience or patience_seconds(settings), stop)
     finally:
         stop.set()
-        scheduler.shutdown(wait=True)
+        scheduler.shutdown(wait=alive)
+        if not alive:
+            _wait_for(retrain.pulse)
         log.info("stopped")
+    return 0 if alive else 1
 
 
 def make_scheduler() -> BackgroundScheduler:
@@ -95,15 +111,18 @@ def make_cron(settings: Settings) -> CronTrigger:
     """The retraining schedule in plant time. Raises BadSettings naming the key."""
     zone = ZoneInfo(settings.plant.timezone)
     try:
-        return CronTrigger.from_crontab(settings.retraining.cron, timezone=zone)
+        cron = CronTrigger.from_crontab(settings.retraining.cron, timezone=zone)
     except ValueError as error:
         raise BadSettings(
             f"retraining.cron cannot be read: {error}, got {settings.retraining.cron!r}"
         ) from error
+    if cron.get_next_fire_time(None, datetime(2000, 1, 1, tzinfo=UTC)) is None:
+        raise BadSettings(f"retraining.cron never comes, got {settings.retraining.cron!r}")
+    return cron
 
 
 def overdue(cron: CronTrigger, last: datetime | None, now: datetime) -> bool:
-    """Whether a run was due since the last one finished; before the first one it always is."""
+    """Whether a run was due since the last one began; before the first one it always is."""
     if last is None:
         return True
     due = cron.get_next_fire_time(None, last)
@@ -111,18 +130,20 @@ def overdue(cron: CronTrigger, last: datetime | None, now: datetime) -> bool:
 
 
 def patience_seconds(settings: Settings) -> float:
-    """How long without a finished score is too long."""
+    """How long without progress in scoring is too long."""
     every = parse_duration(settings.scoring.every) / NS
     return max(MOST_TURNS_LATE * every, LEAST_PATIENCE_SECONDS)
 
 
-def _guarded(job: Job, pulse: Pulse) -> Callable[[], None]:
+def _guarded(job: Job) -> Callable[[], None]:
     """The job as the scheduler calls it: its outcome in one line, never an exception.
 
     An exception that reaches APScheduler's own thread would end scheduling for good.
     """
+    pulse = job.pulse
 
     def run() -> None:
+        pulse.busy = True
         try:
             outcome = job.run(datetime.now(tz=UTC))
             pulse.failed = False
@@ -133,18 +154,27 @@ def _guarded(job: Job, pulse: Pulse) -> Callable[[], None]:
         except Exception:
             pulse.failed = True
             log.exception("%s failed", job.name)
-        pulse.finished = time.monotonic()
+        pulse.busy = False
+        pulse.beat()
 
     return run
 
 
-def _watch(pulse: Pulse, patience: float, stop: threading.Event) -> int:
-    while not stop.wait(LOOK_SECONDS):
-        age = time.monotonic() - pulse.finished
+def _watch(pulse: Pulse, patience: float, stop: threading.Event) -> bool:
+    """Wait for `stop`; False where scoring has made no progress for too long."""
+    while not stop.wait(min(LOOK_SECONDS, patience)):
+        age = time.monotonic() - pulse.beaten
         if age > patience:
-            log.error("no score finished for %.0f s, at most %.0f s: giving up", age, patience)
-            return 1
-    return 0
+            log.error("no progress in scoring for %.0f s, at most %.0f s: giving up", age, patience)
+            return False
+    return True
+
+
+def _wait_for(pulse: Pulse) -> None:
+    """Give a training that was asked to stop the time to end its process."""
+    deadline = time.monotonic() + GRACE_SECONDS
+    while pulse.busy and time.monotonic() < deadline:
+        time.sleep(0.1)
 
 
 def _stop_on_signals(stop: threading.Event) -> None:

@@ -1,6 +1,8 @@
 """The commands of `pm-app`."""
 
 import json
+import os
+import sys
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -116,8 +118,13 @@ def run(config: Plant = PLANT) -> None:
     """The daemon: scores what comes in, learns again on schedule, stops on SIGTERM."""
     from pm_app.cli.daemon import run_plant
 
+    settings = read_settings(config)
     start_log()
-    raise typer.Exit(run_plant(read_settings(config)))
+    code = run_plant(settings)
+    if code:
+        # A job that hangs would keep the process from ending, and so from a new start.
+        sys.stderr.flush()
+        os._exit(code)
 
 
 @app.command()

@@ -89,6 +89,6 @@ def start_log() -> None:
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s %(message)s"
     )
-    # Its own lines about every tick would bury ours.
-    logging.getLogger("apscheduler").setLevel(logging.WARNING)
+    # Its own lines about every tick, and each that a long run lets pass, would bury ours.
+    logging.getLogger("apscheduler").setLevel(logging.ERROR)
     logging.getLogger("alembic").setLevel(logging.WARNING)

@@ -1,0 +1,394 @@
+"""The command line: exit codes, messages of one line, and results that programs can read."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from datetime import datetime
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from factories import NOW, PLANT_TOML, drop, events_table, opened, promote_handmade, readings_table
+
+from pm_app.cli import main
+from pm_app.jobs.score import score
+
+GOOD = readings_table()
+
+
+@pytest.fixture
+def pm_app(monkeypatch, capsys):
+    """Runs a command; returns exit code, stdout and stderr."""
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["pm-app", *map(str, words)])
+        code = 0
+        try:
+            main()
+        except SystemExit as done:
+            code = done.code or 0
+        captured = capsys.readouterr()
+        assert "Traceback" not in captured.err
+        return code, captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def scored(new_plant):
+    """A plant with predictions, a partly bad file, a quarantined one and events."""
+    events = events_table([("pump-00", 5.5, "failure", ""), ("pump-00", 7.0, "lunch", "")])
+    config = new_plant({"a.parquet": GOOD}, events={"e.parquet": events})
+    drop(config, "bad.parquet", GOOD.drop_columns(["timestamp"]))
+    with opened(config) as site:
+        score(site, now=NOW)
+    return config
+
+
+WRONG_USAGE = {
+    "no command": [],
+    "unknown command": ["scroe"],
+    "unknown option": ["score", "--fast"],
+    "no such file": ["score", "-c", "nowhere.toml"],
+    "a folder": ["score", "-c", "."],
+    "no time": ["predictions", "--since", "yesterday", "-c", "PLANT"],
+    "no format": ["predictions", "--format", "xml", "-c", "PLANT"],
+    "parquet to a terminal": ["predictions", "--format", "parquet", "-c", "PLANT"],
+    "a table into a file": ["predictions", "--out", "x.txt", "-c", "PLANT"],
+    "no such folder": ["predictions", "--format", "csv", "--out", "no/x.csv", "-c", "PLANT"],
+    "a folder as file": ["predictions", "--format", "json", "--out", ".", "-c", "PLANT"],
+    "latest since": ["predictions", "--latest", "--since", "2023-01-01", "-c", "PLANT"],
+    "no number": ["promote", "two", "-c", "PLANT"],
+    "backfill of nothing": [
+        "backfill",
+        "--from",
+        "2023-01-02",
+        "--to",
+        "2023-01-02",
+        "-c",
+        "PLANT",
+    ],
+    "backfill without end": ["backfill", "--from", "2023-01-02", "-c", "PLANT"],
+    "init over a plant": ["init", "FOLDER"],
+    "init below a file": ["init", "PLANT"],
+    "import of nothing": ["import", "cmapss", "nowhere", "engines"],
+    "demo over a plant": ["demo", "FOLDER"],
+    "no moment": ["retrain", "--as-of", "never", "-c", "PLANT"],
+}
+FAILED = {
+    "unknown version": ["promote", "9", "-c", "PLANT"],
+    "no way back": ["rollback", "-c", "PLANT"],
+    "unknown importance": ["importance", "--version", "9", "-c", "PLANT"],
+}
+
+
+def filled(words, config):
+    places = {"PLANT": str(config), "FOLDER": str(config.parent)}
+    return [places.get(word, word) for word in words]
+
+
+@pytest.mark.parametrize("words", WRONG_USAGE.values(), ids=WRONG_USAGE)
+def test_wrong_usage_ends_with_2_and_says_why(pm_app, scored, words, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+
+    code, out, err = pm_app(*filled(words, scored))
+
+    assert code == 2
+    assert err or "Usage" in out
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("words", FAILED.values(), ids=FAILED)
+def test_what_cannot_be_done_ends_with_1_and_says_why_in_a_line(pm_app, scored, words):
+    code, out, err = pm_app(*filled(words, scored))
+
+    assert code == 1
+    assert len((out + err).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "line, said",
+    [
+        ('[plant]\nnmae = "x"', r"unknown key 'plant.nmae' (did you mean 'name'?)"),
+        ('[scorign]\nevery = "30s"', r"unknown key 'scorign' (did you mean 'scoring'?)"),
+        ('[plant]\ntimezone = "Mars/Olympus"', "plant.timezone: a time zone looks like"),
+        ('[scoring]\nevery = "soon"', "scoring.every: a duration looks like"),
+        ("[plant", "not valid TOML"),
+    ],
+)
+def test_settings_that_cannot_be_used_are_told_by_key_in_every_command(
+    pm_app, new_plant, line, said
+):
+    config = new_plant(toml=line)
+
+    for command in ("score", "check", "run", "predictions", "models"):
+        code, out, err = pm_app(command, "-c", config)
+        assert (code, out) == (2, "")
+        assert said in err
+        assert str(config) in err
+        assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "line, said",
+    [
+        ('[plant]\nstate = "plant.toml"', "plant.state needs a folder that can be written to"),
+        ('[store]\nurl = "mysql://user:secret@host/db"', "store.url must look like"),
+        ('[store]\nurl = "sqlite:////proc/x/pm.sqlite"', "store.url needs a folder"),
+        ('[readings]\nuri = "nope://x/y"', "'nope://x/y': needed a path or an address like s3"),
+    ],
+)
+def test_places_that_cannot_be_used_are_told_by_their_setting(pm_app, new_plant, line, said):
+    code, _, err = pm_app("score", "-c", new_plant(toml=line))
+
+    assert code == 2
+    assert said in err
+    assert "secret" not in err
+    assert len(err.splitlines()) == 1
+
+
+def test_a_first_score_without_a_model_says_what_to_do_next(pm_app, new_plant):
+    code, out, _ = pm_app("score", "-c", new_plant({"a.parquet": GOOD}, champion=False))
+
+    assert code == 0
+    assert out.startswith("1 batches read (237 readings used, 0 rejected, 0 batches quarantined)")
+    assert out.endswith("no model yet: pm-app retrain makes the first\n")
+
+
+def test_commands_before_the_first_score_say_that_there_is_nothing_yet(pm_app, new_plant, tmp_path):
+    pm_app("init", tmp_path / "new")
+    for command in ("predictions", "batches", "models", "importance"):
+        code, out, err = pm_app(command, "-c", tmp_path / "new" / "plant.toml")
+
+        assert (code, out) == (1, "")
+        assert "there is no store yet; pm-app run or pm-app score makes it" in err
+
+
+def test_a_new_plant_has_settings_that_can_be_used_whatever_its_name(pm_app, tmp_path):
+    folder = tmp_path / 'Line "3" \\ [bold] größer'
+    code, out, _ = pm_app("init", folder)
+    assert code == 0
+    assert f"{folder / 'plant.toml'} written" in out
+
+    code, out, _ = pm_app("check", "--json", "-c", folder / "plant.toml")
+
+    assert code == 0
+    findings = json.loads(out)
+    assert findings[0]["finding"] == 'Line "3" \\ [bold] größer: every key is known and valid'
+    assert [row[""] for row in findings] == ["ok", "ok", "ok", "note", "note"]
+    assert "no Parquet files in 'readings' yet" in findings[3]["finding"]
+
+
+def test_check_names_each_bad_file_and_fails(pm_app, scored):
+    code, out, _ = pm_app("check", "--json", "-c", scored)
+
+    failed = [row for row in json.loads(out) if row[""] == "fails"]
+    assert code == 1
+    assert [row["what"] for row in failed] == ["readings"]
+    assert "would be quarantined: bad.parquet: needed a column 'timestamp'" in failed[0]["finding"]
+
+
+def test_check_fails_without_a_folder_of_readings_and_names_it(pm_app, new_plant):
+    config = new_plant()
+    (config.parent / "readings").rmdir()
+
+    code, out, _ = pm_app("check", "--json", "-c", config)
+
+    assert code == 1
+    assert any(
+        f"{config.parent}/readings: cannot be listed" in r["finding"] for r in json.loads(out)
+    )
+
+
+def test_check_notes_rows_that_would_be_refused(pm_app, scored):
+    (scored.parent / "readings" / "bad.parquet").unlink()
+
+    code, out, _ = pm_app("check", "--json", "-c", scored)
+
+    notes = [row["finding"] for row in json.loads(out) if row[""] == "note"]
+    assert code == 0
+    assert notes == ["1 failures in 'events', 10 needed to learn; 1 rows would be refused"]
+
+
+def test_check_refuses_a_schedule_that_never_comes(pm_app, new_plant):
+    toml = PLANT_TOML + '\n[retraining]\ncron = "0 2 31 2 *"\n'
+    for command in ("check", "run"):
+        code, out, err = pm_app(command, "-c", new_plant(toml=toml))
+        assert code in (1, 2)
+        assert "retraining.cron never comes, got '0 2 31 2 *'" in out + err
+
+
+def test_every_table_is_there_as_json(pm_app, scored):
+    results = {}
+    for command in ("score", "check", "predictions", "batches", "models"):
+        code, out, _ = pm_app(command, "--json", "-c", scored)
+        results[command] = json.loads(out)
+
+    assert results["score"]["batches_read"] == 0
+    assert results["models"]["versions"][0]["scores"] == "yes"
+    assert {row["status"] for row in results["batches"]} == {"ingested", "quarantined"}
+    moment = datetime.fromisoformat(results["batches"][0]["ingested_at"])
+    assert moment == NOW
+    assert len(results["predictions"]) == 158
+
+
+def test_quarantined_batches_are_listed_with_their_reason(pm_app, scored):
+    code, out, _ = pm_app("batches", "--quarantined", "-c", scored)
+
+    assert code == 0
+    assert "needed a column 'timestamp', got columns ['asset_id', 'sensor-0'," in " ".join(
+        out.split()
+    )
+    assert "a.parquet" not in out
+
+
+def test_predictions_agree_in_every_format(pm_app, scored, tmp_path):
+    with opened(scored) as site:
+        table = pa.concat_tables(site.store.views.predictions())
+    path = tmp_path / "all.parquet"
+    assert pm_app("predictions", "--format", "parquet", "--out", path, "-c", scored)[0] == 0
+    as_json = json.loads(pm_app("predictions", "--format", "json", "-c", scored)[1])
+    as_csv = list(
+        csv.DictReader(pm_app("predictions", "--format", "csv", "-c", scored)[1].split("\n"))
+    )
+    rows = table.to_pylist()
+
+    assert pq.read_table(path).equals(table)
+    assert [plain(row) for row in rows] == as_json
+    assert [{k: "" if v is None else str(v) for k, v in row.items()} for row in as_json] == as_csv
+    assert json.loads(pm_app("predictions", "--json", "-c", scored)[1]) == as_json
+
+
+def plain(row):
+    return {k: v.isoformat() if isinstance(v, datetime) else v for k, v in row.items()}
+
+
+@pytest.mark.parametrize("kind", ["csv", "json"])
+def test_a_file_holds_what_the_terminal_would_show(pm_app, scored, tmp_path, kind):
+    path = tmp_path / f"all.{kind}"
+    words = ("predictions", "--asset", "pump-01", "--format", kind, "-c", scored)
+    _, shown, _ = pm_app(*words)
+
+    code, out, _ = pm_app(*words, "--out", path)
+
+    assert (code, out) == (0, "")
+    assert path.read_text() == shown
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+def test_no_predictions_are_exported_as_columns_without_rows(pm_app, scored, tmp_path):
+    words = ("predictions", "--asset", "nobody", "-c", scored)
+    path = tmp_path / "none.parquet"
+
+    header = pm_app(*words, "--format", "csv")[1]
+    assert json.loads(pm_app(*words, "--format", "json")[1]) == []
+    assert pm_app(*words, "--format", "parquet", "--out", path)[0] == 0
+    assert pq.read_table(path).num_rows == 0
+    assert header.strip().split(",") == pq.read_table(path).column_names
+
+
+def test_predictions_since_a_time_begin_with_it(pm_app, scored):
+    rows = json.loads(pm_app("predictions", "--json", "--since", "2023-08-15", "-c", scored)[1])
+    everything = json.loads(pm_app("predictions", "--json", "-c", scored)[1])
+
+    assert rows == [row for row in everything if row["cutoff"] >= "2023-08-15"]
+    assert 0 < len(rows) < len(everything)
+
+
+def test_the_latest_predictions_lead_with_the_riskiest_asset(pm_app, scored):
+    code, out, _ = pm_app("predictions", "--latest", "-c", scored)
+    rows = json.loads(pm_app("predictions", "--latest", "--json", "-c", scored)[1])
+
+    first = max((r for r in rows if r["horizon_hours"] == 72), key=lambda r: r["risk"] or -1)
+    lines = [line for line in out.splitlines() if line.lstrip().startswith("pump-")]
+    assert code == 0
+    assert len(lines) == 3
+    assert lines[0].split()[0] == first["asset_id"]
+
+
+def test_names_that_look_like_markup_are_shown_as_they_are(pm_app, new_plant):
+    config = new_plant()
+    drop(
+        config,
+        "[red]a[/].parquet",
+        GOOD.drop_columns(["timestamp"]).rename_columns(
+            ["asset_id", "speed [rpm]", "[/bold]", "x"]
+        ),
+    )
+    assert pm_app("score", "-c", config)[0] == 0
+
+    code, out, _ = pm_app("batches", "-c", config)
+
+    assert code == 0
+    assert "[red]a[/].parquet" in out
+    assert "'speed [rpm]'" in " ".join(out.split())
+
+
+def test_backfill_says_what_it_did(pm_app, scored):
+    span = ("--from", "2023-08-14", "--to", "2023-08-15T00:00+00:00")
+    code, out, _ = pm_app("backfill", *span, "-c", scored)
+    as_json = json.loads(pm_app("backfill", *span, "--json", "-c", scored)[1])
+
+    assert code == 0
+    assert out == f"0 new, 0 revised, {as_json['unchanged']} unchanged\n"
+    assert as_json["unchanged"] > 50
+
+
+def test_versions_change_places_while_another_process_works(pm_app, scored):
+    with opened(scored) as site:
+        promote_handmade(site, at=NOW, seed=1)
+
+        assert pm_app("rollback", "-c", scored)[:2] == (0, "version 1 scores from now on\n")
+        assert site.store.lineage.champion() == 1
+        assert pm_app("promote", "2", "-c", scored)[:2] == (0, "version 2 scores from now on\n")
+        assert site.store.lineage.champion() == 2
+
+
+def test_a_second_process_on_one_state_folder_says_who_has_it_and_ends_with_1(pm_app, scored):
+    with opened(scored):
+        other = [sys.executable, "-m", "pm_app", "score", "-c", str(scored)]
+        done = subprocess.run(other, capture_output=True, text=True, check=False)
+        shown = pm_app("predictions", "--json", "-c", scored)
+
+    assert done.returncode == 1
+    assert f"{scored.parent / 'state'}: in use by process {os.getpid()}" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert shown[0] == 0
+    assert pm_app("score", "-c", scored)[0] == 0
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(scored):
+    command = f"{sys.executable} -m pm_app predictions --format csv -c {scored} | head -1"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=True)
+
+    assert done.stdout.startswith("asset_id,cutoff,")
+    assert done.stderr == ""
+
+
+def test_a_disk_that_is_full_is_told_in_a_line(pm_app, scored, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    drop(scored, "b.parquet", readings_table(first_hour=50, seed=2))
+    monkeypatch.setattr("pm_app.durable.sync", full)
+    code, _, err = pm_app("score", "-c", scored)
+
+    assert code == 1
+    assert err.endswith("cannot be written: No space left on device\n")
+    monkeypatch.undo()
+
+
+def test_the_time_zone_of_readings_is_taken_from_the_settings(pm_app, new_plant):
+    local = GOOD.set_column(
+        1, "timestamp", pa.array(np.asarray(GOOD["timestamp"].cast(pa.int64())), pa.timestamp("ns"))
+    )
+    toml = PLANT_TOML + '\n[readings]\ntimezone = "Asia/Kolkata"\n'
+    config = new_plant({"a.parquet": local}, toml=toml)
+
+    assert pm_app("score", "-c", config)[0] == 0
+    rows = json.loads(pm_app("predictions", "--json", "-c", config)[1])
+
+    assert min(row["cutoff"] for row in rows) == "2023-08-14T03:00:00+00:00"

@@ -1,0 +1,334 @@
+"""The daemon: what runs when, what a failure does, and how it stops."""
+
+import logging
+import signal
+import subprocess
+import sys
+import threading
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from factories import PLANT_TOML, drop, opened, promote_handmade, readings_table, said
+
+from pm_app.daemon import Job, make_cron, overdue, patience_seconds, run_daemon
+from pm_app.errors import BadSettings, StoreUnavailable
+from pm_app.jobs.score import score
+from pm_app.settings import parse_settings
+
+SECONDS = 20.0  # far more than anything here takes
+BERLIN = "Europe/Berlin"
+SELDOM = PLANT_TOML + '\n[retraining]\ncron = "0 0 1 1 *"\n[scoring]\nevery = "0.1s"\n'
+
+
+def make_settings(*, cron="0 2 * * *", timezone="UTC", every="0.02s", tmp="."):
+    tables = {
+        "plant": {"timezone": timezone},
+        "scoring": {"every": every},
+        "retraining": {"cron": cron},
+    }
+    return parse_settings(tables, folder=tmp, origin="plant.toml")
+
+
+@pytest.fixture(autouse=True)
+def signals():
+    """The daemon takes the signals; they are given back."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+class Script:
+    """A job that does the next of some steps at each run, and stops the daemon after the last."""
+
+    def __init__(self, stop, *steps):
+        self.stop, self.steps, self.runs = stop, list(steps), 0
+
+    def __call__(self, now):
+        step = self.steps[min(self.runs, len(self.steps) - 1)]
+        self.runs += 1
+        if self.runs >= len(self.steps):
+            self.stop.set()
+        if isinstance(step, Exception):
+            raise step
+        return step
+
+
+def nothing(now):
+    return ""
+
+
+def run(stop, score, retrain=nothing, *, last=None, settings=None, **options):
+    last = last or datetime.now(tz=UTC)
+    return run_daemon(
+        settings or make_settings(cron="0 0 1 1 *"),
+        score=Job("score", score),
+        retrain=Job("retrain", retrain),
+        last_retraining=last,
+        stop=stop,
+        **options,
+    )
+
+
+def test_an_exception_in_a_job_does_not_stop_the_next_run(caplog):
+    stop = threading.Event()
+    score = Script(stop, "fine", KeyError("torn"), ZeroDivisionError("odd"), "fine again")
+
+    with caplog.at_level(logging.INFO, logger="pm_app"):
+        code = run(stop, score)
+
+    assert (code, score.runs) == (0, 4)
+    assert [r.getMessage() for r in caplog.records if r.levelname == "ERROR"] == [
+        "score failed"
+    ] * 2
+    assert "score: fine again" in caplog.messages
+
+
+def test_what_may_succeed_later_is_tried_again_without_a_traceback(caplog):
+    stop = threading.Event()
+    score = Script(stop, StoreUnavailable("the database is locked"), "fine")
+
+    with caplog.at_level(logging.INFO, logger="pm_app"):
+        run(stop, score)
+
+    (warning,) = [r for r in caplog.records if r.levelname == "WARNING"]
+    assert warning.getMessage() == "score: will try again: the database is locked"
+    assert warning.exc_info is None
+    assert "score: fine" in caplog.messages
+
+
+def test_a_retraining_missed_while_it_was_off_runs_once_at_the_start():
+    stop, trained = threading.Event(), []
+    settings = make_settings()
+
+    def retrain(now):
+        trained.append(now)
+        stop.set()
+        return "kept"
+
+    run(
+        stop,
+        lambda now: "",
+        retrain,
+        last=datetime.now(tz=UTC) - timedelta(days=9),
+        settings=settings,
+    )
+
+    assert len(trained) == 1
+
+
+def test_a_retraining_that_is_not_due_does_not_run_at_the_start():
+    stop, trained = threading.Event(), []
+
+    code = run(stop, Script(stop, *["fine"] * 5), trained.append)
+
+    assert (code, trained) == (0, [])
+
+
+def test_scoring_goes_on_while_a_training_takes_its_time():
+    stop, training, enough = threading.Event(), threading.Event(), threading.Event()
+    during = []
+
+    def score(now):
+        if training.is_set():
+            during.append(now)
+            if len(during) == 3:
+                enough.set()
+        return ""
+
+    def retrain(now):
+        training.set()
+        assert enough.wait(SECONDS)
+        stop.set()
+        return "rebuilt"
+
+    code = run(stop, score, retrain, last=datetime(2020, 1, 1, tzinfo=UTC))
+
+    assert code == 0
+    assert len(during) >= 3
+
+
+def test_a_job_that_never_finishes_ends_the_daemon_with_1(caplog):
+    stop, release = threading.Event(), threading.Event()
+
+    def stuck(now):
+        release.wait(SECONDS)
+        return "too late"
+
+    code = run(stop, stuck, patience=0.2)
+    release.set()
+
+    assert code == 1
+    assert stop.is_set()
+    assert any("no progress in scoring for 0 s" in text for text in caplog.messages)
+
+
+def test_a_long_run_that_gets_on_is_not_given_up():
+    stop = threading.Event()
+
+    def long(now):
+        for _ in range(8):
+            assert not stop.wait(0.1)
+            job.pulse.beat()
+        stop.set()
+        return "done"
+
+    job = Job("score", long)
+    code = run_daemon(
+        make_settings(cron="0 0 1 1 *"),
+        score=job,
+        retrain=Job("retrain", nothing),
+        last_retraining=datetime.now(tz=UTC),
+        stop=stop,
+        patience=0.4,
+    )
+
+    assert code == 0
+
+
+def test_a_failing_job_is_not_a_stuck_one():
+    stop = threading.Event()
+    score = Script(stop, *[ValueError("again")] * 20, "fine")
+
+    assert run(stop, score, patience=5.0) == 0
+
+
+def test_patience_is_a_multiple_of_the_interval_and_never_under_ten_minutes():
+    assert patience_seconds(make_settings(every="30s")) == 600
+    assert patience_seconds(make_settings(every="10min")) == 20 * 600
+
+
+def moment(text):
+    return datetime.fromisoformat(text)
+
+
+@pytest.mark.parametrize(
+    "last, now, due",
+    [
+        (None, "2026-01-05T12:00+01:00", True),
+        ("2026-01-05T02:00:01+01:00", "2026-01-06T01:59+01:00", False),
+        ("2026-01-05T02:00:01+01:00", "2026-01-06T02:00+01:00", True),
+        ("2026-01-05T01:59:59+01:00", "2026-01-05T02:00+01:00", True),
+        # Clocks go from 2:00 to 3:00 on 2026-03-29: what was due at 2:00 is due at 3:00.
+        ("2026-03-28T02:00:01+01:00", "2026-03-29T01:59+01:00", False),
+        ("2026-03-28T02:00:01+01:00", "2026-03-29T03:00+02:00", True),
+        ("2026-03-29T03:00:01+02:00", "2026-03-30T01:59+02:00", False),
+        ("2026-03-29T03:00:01+02:00", "2026-03-30T02:00+02:00", True),
+        # Clocks go from 3:00 back to 2:00 on 2026-10-25.
+        ("2026-10-24T02:00:01+02:00", "2026-10-25T01:59+02:00", False),
+        ("2026-10-24T02:00:01+02:00", "2026-10-25T02:00+02:00", True),
+        ("2026-10-25T02:00:01+01:00", "2026-10-26T01:59+01:00", False),
+        ("2026-10-25T02:00:01+01:00", "2026-10-26T02:00+01:00", True),
+    ],
+)
+def test_a_retraining_is_overdue_once_its_hour_in_plant_time_has_come(last, now, due):
+    cron = make_cron(make_settings(timezone=BERLIN))
+
+    assert overdue(cron, last and moment(last), moment(now)) == due
+    in_utc = moment(now).astimezone(UTC)
+    assert overdue(cron, last and moment(last).astimezone(UTC), in_utc) == due
+
+
+@pytest.mark.parametrize(
+    "cron, said",
+    [
+        ("0 25 * * *", "retraining.cron cannot be read: .*25.*, got '0 25 "),
+        ("x 2 * * *", "retraining.cron cannot be read: .*, got 'x 2"),
+        ("0 2 30 2 *", "retraining.cron never comes, got '0 2 30 2"),
+    ],
+)
+def test_a_schedule_that_cannot_be_kept_is_refused(cron, said):
+    with pytest.raises(BadSettings, match=said):
+        make_cron(make_settings(cron=cron))
+
+
+def start(config, code=None):
+    """`pm-app run`, or a program that ends in it."""
+    words = ["-c", code] if code else ["-m", "pm_app"]
+    command = [sys.executable, *words, "run", "-c", str(config)]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+
+
+def read_until(process, text):
+    for line in process.stderr:
+        if text in line:
+            return line
+    raise AssertionError(f"{text!r} was never said")
+
+
+@pytest.fixture
+def due_next_year(new_plant):
+    """A factory of plants whose retraining is far away."""
+
+    def make(files):
+        config = new_plant(files, toml=SELDOM, champion=False)
+        with opened(config) as site:
+            promote_handmade(site, at=datetime.now(tz=UTC))
+        return config
+
+    return make
+
+
+@pytest.mark.parametrize("when", ["started: ", "score: "])
+def test_a_daemon_that_is_asked_to_stop_leaves_the_table_of_score(due_next_year, when):
+    table = readings_table(hours=60)
+    files = {f"{at:02d}.parquet": table.slice(25 * at, 25) for at in range(20)}
+    config = due_next_year(files)
+    with start(config) as process:
+        read_until(process, when)
+        process.send_signal(signal.SIGTERM)
+        _, words = process.communicate(timeout=SECONDS)
+
+    assert process.returncode == 0
+    assert "SIGTERM: finishing what is in hand" in words
+    assert words.rstrip().endswith("stopped")
+    with opened(config) as site:
+        score(site, now=datetime.now(tz=UTC))
+        found = said(site.store, without=["scored_at"])
+    with opened(due_next_year(files)) as site:
+        score(site, now=datetime.now(tz=UTC))
+        assert found == said(site.store, without=["scored_at"])
+
+
+def test_a_daemon_scores_what_comes_in_while_it_runs(due_next_year):
+    table = readings_table()
+    config = due_next_year({"a.parquet": table.slice(0, 100)})
+    with start(config) as process:
+        read_until(process, "score: 1 batches read")
+        drop(config, "b.parquet.tmp", table.slice(100)).rename(
+            config.parent / "readings" / "b.parquet"
+        )
+        assert "0 revised" not in read_until(process, "score: 1 batches read")
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=SECONDS)
+
+    assert process.returncode == 0
+    with opened(config) as site:
+        found = said(site.store, without=["scored_at", "revision"])
+    with opened(due_next_year({"all.parquet": table})) as site:
+        score(site, now=datetime.now(tz=UTC))
+        assert found == said(site.store, without=["scored_at", "revision"])
+
+
+def test_a_daemon_whose_scoring_hangs_ends_as_a_process(due_next_year):
+    hanging = (
+        "import threading, pm_app.daemon, pm_app.cli.daemon, pm_app.cli\n"
+        "pm_app.daemon.patience_seconds = lambda settings: 0.5\n"
+        "pm_app.cli.daemon.score = lambda *_, **__: threading.Event().wait()\n"
+        "pm_app.cli.main()"
+    )
+    with start(due_next_year({}), hanging) as process:
+        _, words = process.communicate(timeout=SECONDS)
+
+    assert process.returncode == 1
+    assert "no progress in scoring" in words
+
+
+def test_a_daemon_with_settings_that_cannot_be_used_does_not_start(new_plant):
+    config = new_plant(toml=PLANT_TOML + '\n[retraining]\ncron = "0 25 * * *"\n')
+    with start(config) as process:
+        _, words = process.communicate(timeout=SECONDS)
+
+    assert process.returncode == 2
+    assert words.startswith("pm-app: retraining.cron cannot be read")
+    assert len(words.splitlines()) == 1

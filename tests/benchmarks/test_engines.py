@@ -161,7 +161,7 @@ def forests(folder: Path, spoken: Rows) -> list[Figures]:
     found = []
     for name, rows in (("same engines", same), ("all engines", train[labels.usable[train]])):
         start = time.monotonic()
-        life = RandomForestRegressor(max_features=1 / 3, **options)
+        life = RandomForestRegressor(**options | {"n_estimators": 100, "max_features": "sqrt"})
         life.fit(values[rows], np.minimum(labels.duration_hours[rows], CAP))
         risk = RandomForestClassifier(**options)
         risk.fit(values[rows], labels.duration_hours[rows] <= HORIZON)

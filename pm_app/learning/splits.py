@@ -1,21 +1,18 @@
 """Which rows teach, choose, calibrate and judge, so that none of them knows the other's end."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pm_app.errors import NotEnoughData
 from pm_app.learning.dealing import deal
+from pm_app.learning.parts import PARTS, SHARES, Classes, lacking, make_split
+from pm_app.learning.time_parts import find_borders, split_by_time
 from pm_app.records.features import Frame
 from pm_app.records.labels import Flags, Labels, Split
 from pm_app.records.readings import Float64, Int32, Int64
 from pm_app.times import HOUR_NS
 
-PARTS = ("train", "validation", "calibration", "test")
-SHARES = (0.60, 0.12, 0.13, 0.15)
 # With fewer assets a part would be one machine, and its quirks the verdict.
 MINIMUM_ASSETS = 8
 # Fewer would leave validation and calibration one machine each.
@@ -54,7 +51,7 @@ def split_lives(frame: Frame, labels: Labels, *, horizon_hours: float, seed: int
     Raises NotEnoughData with figures when some part would be without failures.
     """
     positive = labels.fails_within(horizon_hours)
-    classes = _Classes(
+    classes = Classes(
         positive == 1.0,
         positive == 0.0,
         (f"that fail within {horizon_hours:g} h", f"known to outlive {horizon_hours:g} h"),
@@ -65,10 +62,10 @@ def split_lives(frame: Frame, labels: Labels, *, horizon_hours: float, seed: int
     group = _horizon_blocks(labels, horizon_hours)
     purge = round(horizon_hours * HOUR_NS)
     part = _past_by_asset(frame, labels.usable, classes, purge, rng)
-    if part is not None and not _lacking(part, classes):
+    if part is not None and not lacking(part, classes):
         how = f"test newest by time, {horizon_hours:g} h left out before it; the rest by asset"
-        return _make_split(part, group, classes, how)
-    return _by_time(frame.cutoff, labels.usable, classes, group, purge_ns=purge)
+        return make_split(part, group, classes, how)
+    return split_by_time(frame.cutoff, labels.usable, classes, group, purge_ns=purge)
 
 
 def split_column(frame: Frame, labels: Labels, *, seed: int) -> Split:
@@ -89,12 +86,12 @@ def split_column(frame: Frame, labels: Labels, *, seed: int) -> Split:
     if timed and len(assets) < usable.sum():
         lasting = usable & (value == 1.0) & (len(np.unique(value[usable])) == 2)
         group = _runs_in_blocks(frame.cutoff, lasting)
-        return _by_time(frame.cutoff, usable, classes, group, purge_ns=0)
+        return split_by_time(frame.cutoff, usable, classes, group, purge_ns=0)
     part = np.full(len(usable), -1)
     rows = np.flatnonzero(usable)
     part[rows] = deal(value[rows], np.zeros(len(rows)), SHARES, rng)
     number = np.arange(len(usable), dtype=np.int32)
-    return _make_split(part, number, classes, "by row: the table has no assets and no time")
+    return make_split(part, number, classes, "by row: the table has no assets and no time")
 
 
 def censor_at_parts(frame: Frame, labels: Labels, split: Split) -> Labels:
@@ -143,22 +140,13 @@ def newest_part(
     return replace(split, train=parts[0], validation=parts[1]) if serve else None
 
 
-@dataclass(frozen=True, eq=False)
-class _Classes:
-    """Rows of either class, and words for them; every part needs at least one of both."""
-
-    positive: Flags
-    negative: Flags
-    words: tuple[str, str]
-
-
-def _column_classes(usable: Flags, value: Float64) -> _Classes:
+def _column_classes(usable: Flags, value: Float64) -> Classes:
     known = value[usable]
     if set(np.unique(known)) <= {0.0, 1.0}:
         words = ("of the second class", "of the first class")
-        return _Classes(usable & (value == 1.0), usable & (value == 0.0), words)
+        return Classes(usable & (value == 1.0), usable & (value == 0.0), words)
     above = usable & (value > np.median(known))
-    return _Classes(above, usable & ~above, ("above the median", "up to the median"))
+    return Classes(above, usable & ~above, ("above the median", "up to the median"))
 
 
 def _runs_to_failure(frame: Frame, labels: Labels) -> bool:
@@ -216,7 +204,7 @@ def _asset_levels(frame: Frame, labels: Labels) -> _Fates:
 
 
 def _by_asset(
-    frame: Frame, usable: Flags, fates: _Fates, classes: _Classes, rng: np.random.Generator
+    frame: Frame, usable: Flags, fates: _Fates, classes: Classes, rng: np.random.Generator
 ) -> Split:
     dealt = np.full(len(fates.assets), -1)
     newness = np.zeros(len(fates.assets)) if fates.newness is None else fates.newness
@@ -229,7 +217,7 @@ def _by_asset(
     order = "dealt at random" if fates.newness is None else "the newest to end"
     counts = " / ".join(str(int(np.sum(dealt == number))) for number in range(len(PARTS)))
     how = f"by asset: {counts} assets ({' / '.join(PARTS)}), test {order}"
-    return _make_split(part, frame.asset, classes, how)
+    return make_split(part, frame.asset, classes, how)
 
 
 def _horizon_blocks(labels: Labels, horizon_hours: float) -> Int32:
@@ -258,29 +246,11 @@ def _number(keys: NDArray[np.int64]) -> Int32:
     return number.reshape(-1).astype(np.int32)
 
 
-def _by_time(
-    cutoff: Int64, usable: Flags, classes: _Classes, group: Int32, *, purge_ns: int
-) -> Split:
-    """Consecutive parts; of several ways to place the borders, the first that serves."""
-    # Borders follow the rows, the failures, or both; then parts of more equal size.
-    ways = product((SHARES, (0.4, 0.2, 0.2, 0.2)), (0.5, 1.0, 0.0))
-    whole = group if not purge_ns else None
-    problem = ""
-    for shares, weight in ways:
-        borders = _borders(cutoff, usable, classes.positive, shares, weight)
-        part = _parts_between(cutoff, usable, borders, purge_ns, whole)
-        missing = _lacking(part, classes)
-        if not missing:
-            return _make_split(part, group, classes, _tell_time(purge_ns))
-        problem = problem or missing
-    raise NotEnoughData(problem)
-
-
 def _past_by_asset(
-    frame: Frame, usable: Flags, classes: _Classes, purge_ns: int, rng: np.random.Generator
+    frame: Frame, usable: Flags, classes: Classes, purge_ns: int, rng: np.random.Generator
 ) -> NDArray[np.int64] | None:
     """Part of each row: the newest are the test, those before dealt by asset; None for few."""
-    borders = _borders(frame.cutoff, usable, classes.positive, SHARES, 0.5)
+    borders = find_borders(frame.cutoff, usable, classes.positive, SHARES, 0.5)
     if not len(borders):
         return None
     past = usable & (frame.cutoff + purge_ns < borders[-1])
@@ -293,57 +263,3 @@ def _past_by_asset(
     dealt[assets] = deal(failing[assets].astype(float), np.zeros(len(assets)), share.tolist(), rng)
     part = np.where(past, dealt[frame.asset], -1)
     return np.where(usable & (frame.cutoff >= borders[-1]), len(PARTS) - 1, part)
-
-
-def _tell_time(purge_ns: int) -> str:
-    gap = f", {purge_ns / HOUR_NS:g} h left out between parts" if purge_ns else ", runs kept whole"
-    return f"by time: {' / '.join(PARTS)}, the test newest{gap}"
-
-
-def _borders(
-    cutoff: Int64, usable: Flags, positive: Flags, shares: Sequence[float], weight: float
-) -> Int64:
-    """First moments of the second to last part, where `weight` of the balance goes to the
-    positive rows and the rest to all rows."""
-    rows = np.flatnonzero(usable)
-    order = rows[np.argsort(cutoff[rows], kind="stable")]
-    if not len(order) or not positive.any():
-        return np.empty(0, dtype=np.int64)
-    found = np.cumsum(positive[order]) / positive.sum()
-    seen = np.arange(1, len(order) + 1) / len(order)
-    place = np.searchsorted(weight * found + (1 - weight) * seen, np.cumsum(shares)[:-1])
-    return cutoff[order[np.minimum(place, len(order) - 1)]]
-
-
-def _parts_between(
-    cutoff: Int64, usable: Flags, borders: Int64, purge_ns: int, whole: Int32 | None
-) -> NDArray[np.int64]:
-    part = np.searchsorted(borders, cutoff, side="right")
-    if whole is not None and len(part):
-        # A block goes where its first row goes.
-        first = np.full(whole.max() + 1, len(PARTS))
-        np.minimum.at(first, whole, part)
-        part = first[whole]
-    reaches = np.searchsorted(borders, cutoff + purge_ns, side="right") if purge_ns else part
-    return np.where(usable & (reaches <= part), part, -1)
-
-
-def _lacking(part: NDArray[np.int64], classes: _Classes) -> str:
-    """What keeps these parts from serving, "" when nothing does."""
-    positive = np.bincount(part[classes.positive & (part >= 0)], minlength=len(PARTS))
-    negative = np.bincount(part[classes.negative & (part >= 0)], minlength=len(PARTS))
-    for counts, words in zip((positive, negative), classes.words, strict=True):
-        if counts.min() < 1:
-            told = ", ".join(f"{n} in {name}" for n, name in zip(counts, PARTS, strict=True))
-            return f"not enough data: rows {words}: {told}; every part needs some"
-    return ""
-
-
-def _make_split(part: NDArray[np.int64], group: Int32, classes: _Classes, how: str) -> Split:
-    missing = _lacking(part, classes)
-    if missing:
-        raise NotEnoughData(missing)
-    train, validation, calibration, test = (
-        np.flatnonzero(part == number) for number in range(len(PARTS))
-    )
-    return Split(train, validation, calibration, test, group.astype(np.int32), how)

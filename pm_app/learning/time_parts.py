@@ -1,0 +1,64 @@
+"""Parts one after another in time, with a gap or with runs kept whole between them."""
+
+from collections.abc import Sequence
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pm_app.errors import NotEnoughData
+from pm_app.learning.parts import PARTS, SHARES, Classes, lacking, make_split
+from pm_app.records.labels import Flags, Split
+from pm_app.records.readings import Int32, Int64
+from pm_app.times import HOUR_NS
+
+
+def split_by_time(
+    cutoff: Int64, usable: Flags, classes: Classes, group: Int32, *, purge_ns: int
+) -> Split:
+    """Consecutive parts; of several ways to place the borders, the first that serves."""
+    # Borders follow the rows, the failures, or both; then parts of more equal size.
+    ways = product((SHARES, (0.4, 0.2, 0.2, 0.2)), (0.5, 1.0, 0.0))
+    whole = group if not purge_ns else None
+    problem = ""
+    for shares, weight in ways:
+        borders = find_borders(cutoff, usable, classes.positive, shares, weight)
+        part = _parts_between(cutoff, usable, borders, purge_ns, whole)
+        missing = lacking(part, classes)
+        if not missing:
+            return make_split(part, group, classes, _tell_time(purge_ns))
+        problem = problem or missing
+    raise NotEnoughData(problem)
+
+
+def find_borders(
+    cutoff: Int64, usable: Flags, positive: Flags, shares: Sequence[float], weight: float
+) -> Int64:
+    """First moments of the second to last part, where `weight` of the balance goes to the
+    positive rows and the rest to all rows."""
+    rows = np.flatnonzero(usable)
+    order = rows[np.argsort(cutoff[rows], kind="stable")]
+    if not len(order) or not positive.any():
+        return np.empty(0, dtype=np.int64)
+    found = np.cumsum(positive[order]) / positive.sum()
+    seen = np.arange(1, len(order) + 1) / len(order)
+    place = np.searchsorted(weight * found + (1 - weight) * seen, np.cumsum(shares)[:-1])
+    return cutoff[order[np.minimum(place, len(order) - 1)]]
+
+
+def _parts_between(
+    cutoff: Int64, usable: Flags, borders: Int64, purge_ns: int, whole: Int32 | None
+) -> NDArray[np.int64]:
+    part = np.searchsorted(borders, cutoff, side="right")
+    if whole is not None and len(part):
+        # A block goes where its first row goes.
+        first = np.full(whole.max() + 1, len(PARTS))
+        np.minimum.at(first, whole, part)
+        part = first[whole]
+    reaches = np.searchsorted(borders, cutoff + purge_ns, side="right") if purge_ns else part
+    return np.where(usable & (reaches <= part), part, -1)
+
+
+def _tell_time(purge_ns: int) -> str:
+    gap = f", {purge_ns / HOUR_NS:g} h left out between parts" if purge_ns else ", runs kept whole"
+    return f"by time: {' / '.join(PARTS)}, the test newest{gap}"

@@ -2,28 +2,20 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime
 from importlib.metadata import version as installed
 from platform import python_version
 from typing import Any
 
-import numpy as np
-
 from pm_app.features.frame import select_features
 from pm_app.jobs.known import Known
-from pm_app.jobs.site import to_nanoseconds
+from pm_app.jobs.rival import Rival
+from pm_app.jobs.study import Study, make_study, plan_allocations, rank_sensors
 from pm_app.jobs.training_order import TrainingAnswer, TrainingOrder
-from pm_app.learning.allocation import MEMBERS, STRATEGIES, budget
 from pm_app.learning.candidate import Candidate, train_candidate
-from pm_app.learning.drift import compare_rankings
 from pm_app.learning.gate import judge
-from pm_app.learning.importance import measure_importance
-from pm_app.learning.labels import count_failures, require_enough
-from pm_app.learning.splits import censor_at_parts, newest_part, split_rows
-from pm_app.learning.targets import choose_head
+from pm_app.learning.labels import count_failures
 from pm_app.records.features import Frame
-from pm_app.records.labels import Labels, Split
-from pm_app.records.learning import Allocation, Drift, Head, Importance, VersionCard
+from pm_app.records.learning import Allocation, Drift, Importance, VersionCard
 from pm_app.records.readings import Float64
 from pm_app.scoring.predictor import Predictor
 from pm_app.settings import Settings
@@ -31,15 +23,6 @@ from pm_app.times import utc_text
 
 Progress = Callable[[float, str], None]
 SOFTWARE = ("pm-app", "tensorflow", "keras", "onnx", "onnxruntime", "numpy", "scikit-learn")
-
-
-@dataclass(frozen=True, eq=False)
-class Rival:
-    """The champion as the trainer needs it."""
-
-    card: VersionCard
-    onnx: bytes
-    keras: bytes
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,14 +54,14 @@ def learn(
     The same arguments give the same answer and the same weights on the same machine.
     Raises NotEnoughData, and BadVersion when the exported graph is not the network's.
     """
-    study = _study(known, settings)
+    study = make_study(known, settings)
     failures = count_failures(known.labels)
     progress(0.05, "measuring importance")
-    importance, drift = _rank(study, settings, order, rival, failures)
+    importance, drift = rank_sensors(study, settings, order, rival, failures)
     if drift.verdict == "keep":
         return Learned(_answer(drift, failures, drift.reason, importance))
     plans = plan_allocations(study, importance, settings)
-    goes_on = drift.verdict == "refit" and rival is not None and _fits(rival, known.frame)
+    goes_on = drift.verdict == "refit" and rival is not None and rival.can_read(known.frame)
     if goes_on and rival is not None:
         study = replace(
             study, frame=select_features(known.frame, rival.card.features), head=rival.card.head
@@ -103,143 +86,10 @@ def learn(
     return Learned(answer, Made(candidate, card))
 
 
-@dataclass(frozen=True, eq=False)
-class _Study:
-    """What one retraining works on."""
-
-    task: str
-    frame: Frame
-    labels: Labels
-    split: Split
-    head: Head
-
-
-def _study(known: Known, settings: Settings) -> _Study:
-    """Features worth learning from, parts that do not leak, and the head that fits them."""
-    horizons = settings.target.horizons_hours
-    task = settings.target.task if settings.target.kind == "column" else "life"
-    require_enough(known.labels, minimum_failures=settings.retraining.minimum_failures)
-    frame = select_features(known.frame, known.informative)
-    split = split_rows(
-        frame, known.labels, horizon_hours=horizons[-1], seed=settings.retraining.seed
-    )
-    labels = censor_at_parts(frame, known.labels, split)
-    head = choose_head(
-        labels,
-        np.concatenate([split.train, split.validation]),
-        task=task,
-        horizons_hours=horizons,
-        cap_hours=settings.target.cap_hours,
-    )
-    return _Study(task, frame, labels, split, head)
-
-
-def _rank(
-    study: _Study,
-    settings: Settings,
-    order: TrainingOrder,
-    rival: Rival | None,
-    failures: int,
-) -> tuple[Importance, Drift]:
-    """The ranking that guides this retraining, and how it compares with the champion's.
-
-    Drift is asked of the newest failures: over all of history a change would be noticed only
-    when most of history came after it. Where the newest tell another ranking, it also guides.
-    """
-
-    def measure(split: Split) -> Importance:
-        return measure_importance(
-            study.frame,
-            study.labels,
-            split,
-            horizons_hours=settings.target.horizons_hours,
-            task=study.task,
-            seed=settings.retraining.seed,
-        )
-
-    def compare(now: Importance) -> Drift:
-        return _compare(rival, now, study, settings, order, failures)
-
-    recent = None
-    if rival is not None:
-        recent = newest_part(
-            study.frame,
-            study.labels,
-            study.split,
-            since_ns=_trained_until(rival),
-            failures=2 * settings.retraining.minimum_failures,
-        )
-    if recent is None:
-        whole = measure(study.split)
-        return whole, compare(whole)
-    now = measure(recent)
-    drift = compare(now)
-    # The whole of history ranks more surely where nothing changed.
-    return (now if drift.verdict == "rebuild" else measure(study.split)), drift
-
-
-def _trained_until(rival: Rival) -> int:
-    return to_nanoseconds(datetime.fromisoformat(rival.card.trained_until))
-
-
 def _strategy(settings: Settings, goes_on_from: Rival | None) -> str:
     if goes_on_from is None:
         return settings.allocation.strategy
     return goes_on_from.card.allocation.strategy
-
-
-def plan_allocations(
-    study: _Study, importance: Importance, settings: Settings
-) -> dict[str, Allocation]:
-    """A plan of every strategy that may be chosen, all of one size; uniform, the control, always.
-
-    The size follows the number of training rows, within allocation.max_parameters.
-    """
-    chosen = settings.allocation.strategy
-    names = list(STRATEGIES) if chosen == "auto" else list(dict.fromkeys(["uniform", chosen]))
-    frame = study.frame
-    outputs = max(len(study.head.edges_hours), 1)
-    features = {sensor: frame.sensor_of.count(sensor) for sensor in frame.sensors}
-    size = budget(
-        len(study.split.train),
-        settings.allocation.max_parameters,
-        features=len(frame.features),
-        members=MEMBERS,
-        outputs=outputs,
-    )
-    return {
-        name: STRATEGIES[name](importance, features, max_parameters=size, outputs=outputs)
-        for name in names
-    }
-
-
-def _compare(
-    rival: Rival | None,
-    importance: Importance,
-    study: _Study,
-    settings: Settings,
-    order: TrainingOrder,
-    failures: int,
-) -> Drift:
-    plans = plan_allocations(study, importance, settings)
-    before = rival.card.allocation if rival else None
-    strategy = before.strategy if before and before.strategy in plans else next(iter(plans))
-    return compare_rankings(
-        rival.card.importance if rival else None,
-        importance,
-        allocation_before=before,
-        allocation_after=plans[strategy],
-        p_value=settings.drift.p_value,
-        in_a_row_needed=settings.drift.in_a_row,
-        in_a_row_before=order.in_a_row_before,
-        has_new_failures=failures > order.failures_before,
-        forced=order.force,
-    )
-
-
-def _fits(rival: Rival, frame: Frame) -> bool:
-    """Whether the champion's features can still be made."""
-    return set(rival.card.features) <= set(frame.features)
 
 
 def _as_before(rival: Rival) -> dict[str, Allocation]:
@@ -275,7 +125,7 @@ def _answer(
 
 def _make_card(
     known: Known,
-    study: _Study,
+    study: Study,
     candidate: Candidate,
     importance: Importance,
     drift: Drift,
@@ -311,7 +161,7 @@ def _make_card(
 
 def _judge(
     known: Known,
-    study: _Study,
+    study: Study,
     candidate: Candidate,
     card: VersionCard,
     rival: Rival | None,
@@ -323,7 +173,7 @@ def _judge(
     truth = study.labels.value[test]
     if study.task == "life":
         truth = study.labels.fails_within(candidate.head.horizons_hours[-1])[test]
-    comparable = rival is not None and _fits(rival, known.frame)
+    comparable = rival is not None and rival.can_read(known.frame)
     other = _said(rival.card, rival.onnx, rows) if rival is not None and comparable else None
     judgement = judge(
         _said(card, candidate.onnx, rows),

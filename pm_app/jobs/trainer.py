@@ -14,7 +14,8 @@ from pm_app.errors import NotEnoughData, TerminalError
 from pm_app.event_history import EventHistory
 from pm_app.history import History
 from pm_app.jobs.known import gather_known
-from pm_app.jobs.recipe import Made, Rival, learn
+from pm_app.jobs.recipe import Made, learn
+from pm_app.jobs.rival import Rival
 from pm_app.jobs.training_order import ANSWER, ORDER, REFUSED, TrainingAnswer, TrainingOrder
 from pm_app.registry import Golden, Registry, write_version
 from pm_app.settings import Settings, parse_settings

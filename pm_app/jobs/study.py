@@ -1,0 +1,144 @@
+"""What one retraining works on, how it ranks the sensors, and what networks it may build."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pm_app.features.frame import select_features
+from pm_app.jobs.known import Known
+from pm_app.jobs.rival import Rival
+from pm_app.jobs.training_order import TrainingOrder
+from pm_app.learning.allocation import MEMBERS, STRATEGIES, budget
+from pm_app.learning.drift import compare_rankings
+from pm_app.learning.importance import measure_importance
+from pm_app.learning.labels import require_enough
+from pm_app.learning.splits import censor_at_parts, newest_part, split_rows
+from pm_app.learning.targets import choose_head
+from pm_app.records.features import Frame
+from pm_app.records.labels import Labels, Split
+from pm_app.records.learning import Allocation, Drift, Head, Importance
+from pm_app.settings import Settings
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """What one retraining works on."""
+
+    task: str
+    frame: Frame
+    labels: Labels
+    split: Split
+    head: Head
+
+
+def make_study(known: Known, settings: Settings) -> Study:
+    """Features worth learning from, parts that do not leak, and the head that fits them."""
+    horizons = settings.target.horizons_hours
+    task = settings.target.task if settings.target.kind == "column" else "life"
+    require_enough(known.labels, minimum_failures=settings.retraining.minimum_failures)
+    frame = select_features(known.frame, known.informative)
+    split = split_rows(
+        frame, known.labels, horizon_hours=horizons[-1], seed=settings.retraining.seed
+    )
+    labels = censor_at_parts(frame, known.labels, split)
+    head = choose_head(
+        labels,
+        np.concatenate([split.train, split.validation]),
+        task=task,
+        horizons_hours=horizons,
+        cap_hours=settings.target.cap_hours,
+    )
+    return Study(task, frame, labels, split, head)
+
+
+def rank_sensors(
+    study: Study,
+    settings: Settings,
+    order: TrainingOrder,
+    rival: Rival | None,
+    failures: int,
+) -> tuple[Importance, Drift]:
+    """The ranking that guides this retraining, and how it compares with the champion's.
+
+    Drift is asked of the newest failures: over all of history a change would be noticed only
+    when most of history came after it. Where the newest tell another ranking, it also guides.
+    """
+
+    def measure(split: Split) -> Importance:
+        return measure_importance(
+            study.frame,
+            study.labels,
+            split,
+            horizons_hours=settings.target.horizons_hours,
+            task=study.task,
+            seed=settings.retraining.seed,
+        )
+
+    def compare(now: Importance) -> Drift:
+        return _compare(rival, now, study, settings, order, failures)
+
+    recent = None
+    if rival is not None:
+        recent = newest_part(
+            study.frame,
+            study.labels,
+            study.split,
+            since_ns=rival.trained_until_ns,
+            failures=2 * settings.retraining.minimum_failures,
+        )
+    if recent is None:
+        whole = measure(study.split)
+        return whole, compare(whole)
+    now = measure(recent)
+    drift = compare(now)
+    # The whole of history ranks more surely where nothing changed.
+    return (now if drift.verdict == "rebuild" else measure(study.split)), drift
+
+
+def plan_allocations(
+    study: Study, importance: Importance, settings: Settings
+) -> dict[str, Allocation]:
+    """A plan of every strategy that may be chosen, all of one size; uniform, the control, always.
+
+    The size follows the number of training rows, within allocation.max_parameters.
+    """
+    chosen = settings.allocation.strategy
+    names = list(STRATEGIES) if chosen == "auto" else list(dict.fromkeys(["uniform", chosen]))
+    frame = study.frame
+    outputs = max(len(study.head.edges_hours), 1)
+    features = {sensor: frame.sensor_of.count(sensor) for sensor in frame.sensors}
+    size = budget(
+        len(study.split.train),
+        settings.allocation.max_parameters,
+        features=len(frame.features),
+        members=MEMBERS,
+        outputs=outputs,
+    )
+    return {
+        name: STRATEGIES[name](importance, features, max_parameters=size, outputs=outputs)
+        for name in names
+    }
+
+
+def _compare(
+    rival: Rival | None,
+    importance: Importance,
+    study: Study,
+    settings: Settings,
+    order: TrainingOrder,
+    failures: int,
+) -> Drift:
+    plans = plan_allocations(study, importance, settings)
+    before = rival.card.allocation if rival else None
+    strategy = before.strategy if before and before.strategy in plans else next(iter(plans))
+    return compare_rankings(
+        rival.card.importance if rival else None,
+        importance,
+        allocation_before=before,
+        allocation_after=plans[strategy],
+        p_value=settings.drift.p_value,
+        in_a_row_needed=settings.drift.in_a_row,
+        in_a_row_before=order.in_a_row_before,
+        has_new_failures=failures > order.failures_before,
+        forced=order.force,
+    )

@@ -1,0 +1,31 @@
+"""Options that several commands share, and how their values are read."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pm_app.errors import BadSettings
+
+Plant = Annotated[Path, typer.Option("-c", "--config", help="The plant's settings.")]
+Json = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
+PLANT = Path("plant.toml")
+
+
+def parse_time(text: str | None, option: str) -> datetime | None:
+    """An ISO time, UTC where it carries no zone. Raises BadSettings naming the option."""
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise BadSettings(
+            f'{option} takes a time like "2026-01-31" or "2026-01-31T14:00+01:00", got {text!r}'
+        ) from error
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def now() -> datetime:
+    """The time of this call."""
+    return datetime.now(tz=UTC)

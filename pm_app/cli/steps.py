@@ -1,0 +1,124 @@
+"""Commands that read, learn and decide: each job once, and every step back."""
+
+from typing import Annotated, Any
+
+import typer
+
+from pm_app.cli.options import PLANT, Json, Plant, now, parse_time
+from pm_app.cli.output import print_json, progress_bar, say
+from pm_app.cli.reports import print_reports
+from pm_app.settings import read_settings
+
+
+def score(config: Plant = PLANT, as_json: Json = False) -> None:
+    """Ingest and score what is new, once."""
+    from pm_app.jobs.score import score as run_score
+    from pm_app.wiring import open_site
+
+    with open_site(read_settings(config)) as site, progress_bar("score") as progress:
+        done = run_score(site, now=now(), progress=progress)
+    fields = {
+        "batches_read": done.ingested.batches,
+        "readings_used": done.ingested.rows,
+        "readings_rejected": done.ingested.rejected,
+        "batches_quarantined": done.ingested.quarantined,
+        "batches_scored": done.batches,
+        "predictions_new": done.committed.new,
+        "predictions_revised": done.committed.revised,
+        "predictions_unchanged": done.committed.unchanged,
+        "model_version": done.version,
+    }
+    if as_json:
+        print_json(fields)
+    else:
+        say(score_words(fields))
+
+
+def score_words(fields: dict[str, Any]) -> str:
+    """One line on what scoring did."""
+    text = (
+        f"{fields['batches_read']} batches read ({fields['readings_used']:,} readings used, "
+        f"{fields['readings_rejected']:,} rejected, {fields['batches_quarantined']} batches "
+        f"quarantined); {fields['predictions_new']:,} predictions new, "
+        f"{fields['predictions_revised']:,} revised, {fields['predictions_unchanged']:,} unchanged"
+    )
+    if fields["model_version"] is None:
+        return f"{text}; no model yet: pm-app retrain makes the first"
+    return f"{text}; version {fields['model_version']}"
+
+
+def retrain(
+    config: Plant = PLANT,
+    as_of: Annotated[str | None, typer.Option(help="Learn only what was known then.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Rebuild whatever drift says.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Learn from history: keep, refit or rebuild the network, and say why."""
+    from functools import partial
+
+    from pm_app.jobs.retrain import retrain as run_retrain
+    from pm_app.jobs.trainer_process import run_trainer
+    from pm_app.times import NS, parse_duration
+    from pm_app.wiring import open_site
+
+    settings = read_settings(config)
+    moment = parse_time(as_of, "--as-of")
+    timeout = parse_duration(settings.retraining.timeout) / NS
+    with open_site(settings) as site, progress_bar("retrain") as progress:
+        trainer = partial(run_trainer, timeout_seconds=timeout)
+        done = run_retrain(
+            site, now=now(), as_of=moment, force=force, trainer=trainer, progress=progress
+        )
+        version = None if done.version is None else site.store.lineage.version(done.version)
+    reports = list(version.summary["reports"]) if version else []  # type: ignore[call-overload]
+    if as_json:
+        fields = {"decision": done.decision, "reason": done.reason, "version": done.version}
+        print_json({**fields, "promoted": done.promoted, "reports": reports})
+    else:
+        say(f"{done.decision}: {done.reason}")
+        if done.version is not None:
+            made = "now scores" if done.promoted else "was not promoted"
+            say(f"version {done.version} {made}")
+            print_reports(reports)
+    if done.decision == "not_enough_data":
+        raise typer.Exit(1)
+
+
+def promote(version: int, config: Plant = PLANT) -> None:
+    """Let a version score from now on."""
+    from pm_app.jobs.champion import promote as promote_version
+    from pm_app.wiring import open_beside
+
+    with open_beside(read_settings(config)) as site:
+        promote_version(site, version, at=now(), reason="promoted by hand")
+    say(f"version {version} scores from now on")
+
+
+def rollback(config: Plant = PLANT) -> None:
+    """Let the version before the champion score again."""
+    from pm_app.jobs.champion import roll_back
+    from pm_app.wiring import open_beside
+
+    with open_beside(read_settings(config)) as site:
+        version = roll_back(site, at=now(), reason="rolled back by hand")
+    say(f"version {version} scores from now on")
+
+
+def backfill(
+    start: Annotated[str, typer.Option("--from", help="First cutoff.")],
+    end: Annotated[str, typer.Option("--to", help="Cutoffs before this.")],
+    config: Plant = PLANT,
+    as_json: Json = False,
+) -> None:
+    """Score the past again with the champion; what was said before moves to the history."""
+    from pm_app.jobs.backfill import backfill as run_backfill
+    from pm_app.wiring import open_site
+
+    first, last = parse_time(start, "--from"), parse_time(end, "--to")
+    with open_site(read_settings(config)) as site, progress_bar("backfill"):
+        done = run_backfill(site, first=first or now(), last=last or now(), now=now())
+    fields = {"new": done.new, "revised": done.revised, "unchanged": done.unchanged}
+    if as_json:
+        print_json(fields)
+    else:
+        say(", ".join(f"{count:,} {name}" for name, count in fields.items()))

@@ -1,0 +1,114 @@
+"""Commands that show what is stored: predictions, files, versions and their reasons."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pm_app.cli.options import PLANT, Json, Plant, now, parse_time
+from pm_app.cli.output import print_json, print_rows, talk
+from pm_app.cli.predictions_table import latest_columns, latest_rows
+from pm_app.errors import BadSettings
+from pm_app.settings import read_settings
+
+
+class Format(StrEnum):
+    """How predictions are written."""
+
+    table = "table"
+    csv = "csv"
+    json = "json"
+    parquet = "parquet"
+
+
+def predictions(
+    config: Plant = PLANT,
+    latest: Annotated[bool, typer.Option("--latest", help="One line an asset.")] = False,
+    asset: Annotated[str | None, typer.Option(help="Only this asset.")] = None,
+    since: Annotated[str | None, typer.Option(help="Only cutoffs from then on.")] = None,
+    format: Annotated[Format, typer.Option(help="How to write them.")] = Format.table,
+    file: Annotated[Path | None, typer.Option("--out", help="Into this file.")] = None,
+    as_json: Json = False,
+) -> None:
+    """What was said: every prediction, or the newest one of each asset, riskiest first."""
+    from pm_app.cli.export import export_predictions
+    from pm_app.wiring import open_views
+
+    settings = read_settings(config)
+    kind = Format.json if as_json else format
+    start = parse_time(since, "--since")
+    if latest and start is not None:
+        raise BadSettings("--since goes with all predictions, --latest shows the newest only")
+    with open_views(settings) as store:
+        if latest and kind is Format.table and file is None:
+            table = store.views.latest_predictions(asset=asset)
+            if not table.num_rows:
+                talk.print("no predictions yet: pm-app score makes them")
+                return
+            rows = latest_rows(table, now=now(), cap_hours=settings.target.cap_hours)
+            print_rows(rows, latest_columns(table), as_json=False)
+            return
+        tables = (
+            iter([store.views.latest_predictions(asset=asset)])
+            if latest
+            else store.views.predictions(asset=asset, since=start)
+        )
+        export_predictions(tables, kind.value, file)
+
+
+def batches(
+    config: Plant = PLANT,
+    quarantined: Annotated[bool, typer.Option("--quarantined", help="Only those.")] = False,
+    limit: Annotated[int, typer.Option(help="How many, newest first.")] = 50,
+    as_json: Json = False,
+) -> None:
+    """The ledger: every file that came, and what became of it."""
+    from dataclasses import asdict
+
+    from pm_app.wiring import open_views
+
+    with open_views(read_settings(config)) as store:
+        found = store.ledger.batches(status="quarantined" if quarantined else None, limit=limit)
+    rows = [asdict(row) for row in found]
+    columns = ("sequence", "source", "name", "status", "rows", "rejected", "reason")
+    print_rows(rows, columns, as_json=as_json, right=("sequence", "rows", "rejected"))
+
+
+def models(config: Plant = PLANT, as_json: Json = False) -> None:
+    """Versions, which one scores, and every retraining with its reason."""
+    from pm_app.cli.lineage_tables import model_rows, retraining_rows
+    from pm_app.wiring import open_views
+
+    with open_views(read_settings(config)) as store:
+        versions = model_rows(store.lineage)
+        retrainings = retraining_rows(store.lineage)
+    if as_json:
+        print_json({"versions": versions, "retrainings": retrainings})
+        return
+    print_rows(versions, list(versions[0]) if versions else ["version"], as_json=False)
+    print_rows(
+        retrainings, ("at", "decision", "version", "reason"), as_json=False, title="retrainings"
+    )
+
+
+def importance(
+    config: Plant = PLANT,
+    version: Annotated[int | None, typer.Option(help="Default: the champion.")] = None,
+    as_json: Json = False,
+) -> None:
+    """What each sensor is worth to a version, and what the network gave it."""
+    from pm_app.cli.lineage_tables import importance_rows
+    from pm_app.wiring import open_views
+
+    with open_views(read_settings(config)) as store:
+        number = version or store.lineage.champion()
+        rows = importance_rows(store.lineage, number)
+    columns = ("rank", "sensor", "share", "+/-", "tier", "units", "l1")
+    print_rows(
+        rows,
+        columns,
+        as_json=as_json,
+        title=f"version {number}",
+        right=("rank", "share", "+/-", "units", "l1"),
+    )

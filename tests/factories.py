@@ -1,7 +1,9 @@
-"""Factories with readable defaults."""
+"""Factories with readable defaults: readings, plants, and versions made without training."""
 
+import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from pm_app.features.frame import feature_names
 from pm_app.jobs.site import Site
+from pm_app.jobs.training_order import ANSWER, ORDER, TrainingAnswer, TrainingOrder
 from pm_app.records.features import FeatureSpec
 from pm_app.records.learning import (
     Allocation,
@@ -20,13 +23,14 @@ from pm_app.records.learning import (
     Drift,
     Head,
     Importance,
+    Report,
     Tier,
     VersionCard,
 )
 from pm_app.records.readings import Readings
 from pm_app.registry import Golden, write_version
 from pm_app.scoring.predictor import Predictor
-from pm_app.settings import Settings, read_settings
+from pm_app.settings import Settings, parse_settings, read_settings
 from pm_app.store import RetrainingRow, Store, VersionRow
 from pm_app.times import HOUR_NS
 from pm_app.wiring import open_site
@@ -157,6 +161,9 @@ def make_spec(settings: Settings, *, sensors: int = 3) -> FeatureSpec:
     )
 
 
+SPEC = make_spec(parse_settings(tomllib.loads(PLANT_TOML), folder=Path(), origin="plant.toml"))
+
+
 def make_graph(features: int, *, edges: int, seed: int = 0) -> bytes:
     """An ONNX graph whose every output depends on every feature; missing ones count as 0.
 
@@ -199,12 +206,15 @@ def make_graph(features: int, *, edges: int, seed: int = 0) -> bytes:
     return bytes(model.SerializeToString())
 
 
-def make_card(spec: FeatureSpec, *, seed: int = 0) -> VersionCard:
-    """A card for a handmade graph: it speaks of everything, whatever the readings are."""
+def make_card(spec: FeatureSpec = SPEC, **changes: object) -> VersionCard:
+    """A card for a handmade graph: it speaks of everything, whatever the readings are.
+
+    changes: fields that differ.
+    """
     features, sensor_of = feature_names(spec)
     sensors = tuple(dict.fromkeys(sensor_of))
-    share = 1 / len(sensors)
-    return VersionCard(
+    many, share = len(sensors), 1 / len(sensors)
+    card = VersionCard(
         spec=spec,
         features=features,
         sensor_of=sensor_of,
@@ -212,48 +222,58 @@ def make_card(spec: FeatureSpec, *, seed: int = 0) -> VersionCard:
         calibration=Calibration((1.0, 1.0), (0.0, 0.0), 1.0, 1.0),
         importance=Importance(
             sensors=sensors,
-            shares=(share,) * len(sensors),
-            spread=(0.0,) * len(sensors),
-            replicates=((share,) * len(sensors),),
+            shares=(share,) * many,
+            spread=(0.01,) * many,
+            replicates=((share,) * many,),
             clusters=tuple((sensor,) for sensor in sensors),
-            cluster_shares=(share,) * len(sensors),
+            cluster_shares=(share,) * many,
             interactions=(),
             score_name="average_precision",
             score=0.5,
         ),
         allocation=Allocation(
-            "uniform", (Tier("all", sensors, 8, 0, 0.0),), (0.0,) * len(sensors), (8,), 1, 100
+            "uniform", (Tier("all", sensors, 8, 0, 0.0),), (1e-4,) * many, (8,), 1, 100
         ),
         drift=Drift("first", "handmade", None, None, None, 0),
-        reports=(),
+        reports=(Report("uniform", 100, {"average_precision_24h": 0.5}),),
         feature_low=(-1e9,) * len(features),
         feature_high=(1e9,) * len(features),
         reference=(0.0,) * len(features),
         split="none",
         rows=100,
         failures=10,
-        seed=seed,
-        settings_digest="",
+        seed=0,
+        settings_digest="0",
         created_at=NOW.isoformat(),
         trained_until=NOW.isoformat(),
-        parity=0.0,
+        parity=1e-7,
     )
+    return replace(card, **changes)
+
+
+def write_handmade(folder: Path, card: VersionCard | None = None, *, off: float = 0.0) -> None:
+    """Fill a folder with a version made without training; its graph follows the card's seed.
+
+    off is added to what its golden rows say.
+    """
+    card = card or make_card()
+    graph = make_graph(len(card.features), edges=len(card.head.edges_hours), seed=card.seed)
+    rng = np.random.default_rng(card.seed)
+    rows = rng.normal(50, 10, (20, len(card.features))).astype(np.float32)
+    predictor = Predictor(
+        graph, head=card.head, calibration=card.calibration, features=card.features
+    )
+    golden = Golden(rows, (predictor.outputs(rows) + off).astype(np.float32))
+    write_version(folder, card=card, keras=b"handmade", onnx=graph, golden=golden)
 
 
 def promote_handmade(
     site: Site, *, at: datetime = NOW, seed: int = 0, card: VersionCard | None = None
 ) -> int:
     """A version made without training, published, recorded and promoted; returns its number."""
-    card = card or make_card(make_spec(site.settings), seed=seed)
-    graph = make_graph(len(card.features), edges=len(card.head.edges_hours), seed=seed)
-    rows = np.random.default_rng(seed).normal(50, 10, (20, len(card.features))).astype(np.float32)
-    predictor = Predictor(
-        graph, head=card.head, calibration=card.calibration, features=card.features
-    )
     number = site.store.lineage.next_version()
     staged = site.registry.staging()
-    golden = Golden(rows, predictor.outputs(rows))
-    write_version(staged, card=card, keras=b"none: made by hand", onnx=graph, golden=golden)
+    write_handmade(staged, card or make_card(make_spec(site.settings), seed=seed))
     site.registry.publish(staged, number)
     row = VersionRow(
         version=number,
@@ -269,6 +289,35 @@ def promote_handmade(
     return number
 
 
+class FakeTrainer:
+    """Answers as told, and fills the staging folder where the answer says so.
+
+    orders are those it got. off goes to `write_handmade`, other keywords to `make_card`.
+    """
+
+    def __init__(
+        self,
+        decision: str = "first",
+        *,
+        made: bool = True,
+        promote: bool = True,
+        off: float = 0.0,
+        **changes: object,
+    ):
+        self.answer = TrainingAnswer(
+            decision, f"{decision}, for a reason", made, promote and made, metrics={"tau": 0.5}
+        )
+        self.off, self.changes = off, changes
+        self.orders: list[TrainingOrder] = []
+
+    def __call__(self, order_path, answer_path, progress) -> None:
+        order = ORDER.validate_json(order_path.read_bytes())
+        self.orders.append(order)
+        if self.answer.made:
+            write_handmade(Path(order.staging), make_card(**self.changes), off=self.off)
+        answer_path.write_bytes(ANSWER.dump_json(self.answer))
+
+
 @contextmanager
 def opened(config: Path):
     """The plant of a plant.toml, open for jobs."""
@@ -280,6 +329,11 @@ def said(store: Store, *, without: Sequence[str] = ()) -> list[dict[str, object]
     """The predictions table as it stands, but for some columns."""
     tables = list(store.views.predictions())
     return pa.concat_tables(tables).drop_columns(list(without)).to_pylist() if tables else []
+
+
+def hour(number: float) -> datetime:
+    """A moment on the clock of these factories."""
+    return datetime.fromtimestamp(START / 1e9 + number * 3600, tz=UTC)
 
 
 def hours_after_start(moment: datetime) -> float:

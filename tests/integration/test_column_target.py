@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from handmade import lay_plant
+from factories import make_plant
 
 from pm_app.settings import read_settings
 from pm_app.wiring import open_site
@@ -51,7 +51,7 @@ max_parameters = {parameters}
 
 def lay_table(folder, table, toml):
     arrow = pa.Table.from_pandas(table, preserve_index=False)
-    return lay_plant(folder, toml=toml, readings={"table.parquet": arrow})
+    return make_plant(folder, {"table.parquet": arrow}, toml=toml)
 
 
 def run(config, *words):

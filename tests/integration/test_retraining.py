@@ -14,14 +14,16 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from handmade import (
+from factories import (
+    HOUR,
     NOW,
-    START_HOUR,
+    START,
     FakeTrainer,
+    drop,
     events_table,
     hour,
-    lay_plant,
     make_graph,
+    make_plant,
     readings_table,
 )
 
@@ -39,7 +41,6 @@ from pm_app.jobs.trainer_process import run_trainer
 from pm_app.jobs.training_order import ORDER
 from pm_app.settings import read_settings
 from pm_app.simulator import PlantPlan, simulate
-from pm_app.times import HOUR_NS
 from pm_app.wiring import open_site
 
 FILES = ["card.json", "golden.npz", "manifest.json", "model.keras", "model.onnx"]
@@ -47,11 +48,11 @@ FILES = ["card.json", "golden.npz", "manifest.json", "model.keras", "model.onnx"
 
 @pytest.fixture
 def config(tmp_path):
-    events = events_table(("pump-0", 30.0, "failure", ""), ("pump-0", 32.0, "maintenance", "seal"))
-    return lay_plant(
+    events = [("pump-00", 30.0, "failure", ""), ("pump-00", 32.0, "maintenance", "seal")]
+    return make_plant(
         tmp_path / "plant",
-        readings={"a.parquet": readings_table(hours=48)},
-        events={"a.parquet": events},
+        {"a.parquet": readings_table(hours=48, missing=0.0)},
+        events={"a.parquet": events_table(events)},
     )
 
 
@@ -71,8 +72,8 @@ def on_disk(site):
 
 def drop_hour(site, first_hour):
     """Another hour of readings comes."""
-    path = site.settings.folder / "readings" / f"{first_hour}.parquet"
-    pq.write_table(readings_table(hours=1, first_hour=first_hour, seed=first_hour), path)
+    table = readings_table(hours=1, first_hour=first_hour, seed=first_hour, missing=0.0)
+    drop(site.settings.folder / "plant.toml", f"{first_hour}.parquet", table)
 
 
 def newest_said(site):
@@ -95,7 +96,7 @@ def test_a_version_that_earned_its_place_scores(site, decision):
     assert (row.decision, row.reason, row.version) == (decision, f"{decision}, for a reason", 1)
     assert row.metrics["tau"] == 0.5
     assert site.store.lineage.champion() == 1
-    assert [row.sensor for row in site.store.lineage.importances(1)][:2] == ["load", "vibration"]
+    assert [row.sensor for row in site.store.lineage.importances(1)][:2] == ["sensor-0", "sensor-1"]
     assert sorted(path.name for path in site.registry.path(1).iterdir()) == FILES
     assert newest_said(site) == ({1}, {"scored"})
 
@@ -141,9 +142,10 @@ def test_the_trainer_is_told_what_is_known_and_who_scores(site):
     assert first.orders[0].champion is None
     assert second.orders[0].champion == 1
     assert second.orders[0].force
-    assert second.orders[0].as_of_ns == (START_HOUR + 40) * HOUR_NS
+    assert second.orders[0].as_of_ns == START + 40 * HOUR
     assert len(second.orders[0].segments) == 2
-    assert second.orders[0].first_seen == {f"pump-{n}": START_HOUR * HOUR_NS for n in range(3)}
+    first_hours = {name: time // HOUR for name, time in second.orders[0].first_seen.items()}
+    assert first_hours == {f"pump-{n:02d}": START // HOUR for n in range(3)}
 
 
 def test_how_often_the_ranking_differed_is_counted_on(site):
@@ -343,7 +345,7 @@ def test_a_graph_of_another_width_is_refused(site):
         def __call__(self, order_path, answer_path, progress):
             super().__call__(order_path, answer_path, progress)
             staging = Path(self.orders[-1].staging)
-            graph = make_graph(3, 3)
+            graph = make_graph(3, edges=4)
             (staging / "model.onnx").write_bytes(graph)
             hashes = json.loads((staging / "manifest.json").read_text())
             hashes["model.onnx"] = hashlib.sha256(graph).hexdigest()
@@ -387,11 +389,11 @@ def untrained(tmp_path_factory):
     """Pumps in weekly files, the last days still to come."""
     plant = simulate(PUMPS)
     weeks = [(day, min(day + 7, LEARNED_DAYS)) for day in range(0, LEARNED_DAYS, 7)]
-    config = lay_plant(
+    config = make_plant(
         tmp_path_factory.mktemp("pumps") / "plant",
-        toml=PUMPS_TOML,
-        readings={f"{first:02d}.parquet": plant.readings(first, last) for first, last in weeks},
+        {f"{first:02d}.parquet": plant.readings(first, last) for first, last in weeks},
         events={"all.parquet": plant.events_table(0, LEARNED_DAYS)},
+        toml=PUMPS_TOML,
     )
     later = plant.readings(LEARNED_DAYS, PUMPS.days)
     pq.write_table(later, config.parent / "later.parquet")

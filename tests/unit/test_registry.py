@@ -7,7 +7,7 @@ import shutil
 
 import numpy as np
 import pytest
-from handmade import make_card, write_handmade
+from factories import make_card, write_handmade
 
 from pm_app.errors import BadVersion
 from pm_app.registry import Golden, Registry, read_version, write_version

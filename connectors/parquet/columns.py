@@ -16,6 +16,9 @@ from pm_app.records.readings import Float64, Int32, Int64, Rejection
 Flags = NDArray[np.bool_]
 _NS_PER = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1000, "ns": 1}
 _LAST_NS = int(np.iinfo(np.int64).max)
+# No sensor reads this: historians mark bad values so (1e30, 9.97e36, the largest double), and
+# the square of anything larger would soon leave what models compute with.
+LARGEST = 1e30
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +62,7 @@ def is_numeric(kind: Any) -> bool:
 
 
 def read_numbers(column: Any) -> tuple[Float64, int]:
-    """Values as float64, null as NaN; infinite ones are NaN too, and counted."""
+    """Values as float64, null as NaN; those from `LARGEST` on are NaN too, and counted."""
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
     if pa.types.is_null(column.type):
@@ -67,9 +70,9 @@ def read_numbers(column: Any) -> tuple[Float64, int]:
     if not pa.types.is_float64(column.type):
         column = pc.cast(column, pa.float64(), safe=False)
     values: Float64 = column.to_numpy(zero_copy_only=False)
-    infinite = np.isinf(values)
-    count = int(np.count_nonzero(infinite))
-    return (np.where(infinite, np.nan, values) if count else values), count
+    too_large = np.abs(values) >= LARGEST
+    count = int(np.count_nonzero(too_large))
+    return (np.where(too_large, np.nan, values) if count else values), count
 
 
 def check_time_column(kind: Any, where: str, rules: TimeRules) -> None:

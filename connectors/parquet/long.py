@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from connectors.parquet.columns import read_numbers
+from connectors.parquet.columns import LARGEST, read_numbers
 from connectors.parquet.plan import Plan, ReadingsFormat
 from connectors.parquet.tags import Keys, key_columns, read_keys
 from pm_app.errors import BadBatch
@@ -122,7 +122,7 @@ def _read_slice(
 ) -> tuple[_Cells, tuple[Rejection, ...]]:
     low, high = slice_
     overlapping = np.flatnonzero((survey.spans[:, 0] < high) & (survey.spans[:, 1] >= low))
-    parts, infinite = [_nothing()], 0
+    parts, too_large = [_nothing()], 0
     columns = [*key_columns(plan, form), form.value]
     for table in file.iter_batches(cells, row_groups=overlapping.tolist(), columns=columns):
         keys = read_keys(table, plan, form)
@@ -131,10 +131,10 @@ def _read_slice(
         inside = keys.kept & (tag >= 0) & (keys.time >= low) & (keys.time < high)
         value, count = read_numbers(table.column(form.value).filter(pa.array(inside)))
         parts.append((asset[inside], keys.time[inside], tag[inside], value))
-        infinite += count
+        too_large += count
     found = _Cells(*(np.concatenate(column) for column in zip(*parts, strict=True)))
     once = _last_of_each(found)
-    return once, _notes(len(found.time) - len(once.time), infinite)
+    return once, _notes(len(found.time) - len(once.time), too_large)
 
 
 def _nothing() -> tuple[Int32, Int64, Int32, Float64]:
@@ -156,12 +156,13 @@ def _last_of_each(cells: _Cells) -> _Cells:
     return _Cells(asset[last], time[last], tag[last], cells.value[order][last])
 
 
-def _notes(repeats: int, infinite: int) -> tuple[Rejection, ...]:
+def _notes(repeats: int, too_large: int) -> tuple[Rejection, ...]:
     notes = []
     if repeats:
         notes.append(Rejection(repeats, "asset, time and tag repeat: the last row counts"))
-    if infinite:
-        notes.append(Rejection(0, f"value is infinite in {infinite} rows, taken as missing"))
+    if too_large:
+        text = f"value is infinite or beyond {LARGEST:g} in {too_large} rows, taken as missing"
+        notes.append(Rejection(0, text))
     return tuple(notes)
 
 

@@ -76,8 +76,8 @@ class ParquetReadings:
     def read(self, batch: Batch) -> Iterator[ReadingsChunk]:
         """See ReadingsSource.read.
 
-        An infinite value is missing, noted in a rejection of 0 rows. In the long layout rows
-        rejected are rows of the file, rows used are moments.
+        A value that is infinite or beyond `LARGEST` is missing, noted in a rejection of 0
+        rows. In the long layout rows rejected are rows of the file, rows used are moments.
         """
         rejections: tuple[Rejection, ...] = ()
         used = 0

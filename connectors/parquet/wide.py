@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from connectors.parquet.columns import (
+    LARGEST,
     Flags,
     Labels,
     Times,
@@ -44,11 +45,10 @@ def _chunk(table: Any, plan: Plan, form: ReadingsFormat, start: int) -> Readings
     values = np.empty((len(plan.sensors), table.num_rows))
     notes = []
     for row, sensor in enumerate(plan.sensors):
-        values[row], infinite = read_numbers(table.column(sensor))
-        if infinite:
-            notes.append(
-                Rejection(0, f"{sensor} is infinite in {infinite} rows kept, taken as missing")
-            )
+        values[row], too_large = read_numbers(table.column(sensor))
+        if too_large:
+            text = f"{sensor} is infinite or beyond {LARGEST:g} in {too_large} rows kept"
+            notes.append(Rejection(0, f"{text}, taken as missing"))
     readings = Readings(labels.names, labels.index, times.time, plan.sensors, values)
     if refused.any():
         readings = keep_rows(readings, ~refused)

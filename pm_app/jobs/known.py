@@ -13,6 +13,7 @@ from pm_app.features.panes import merge_panes, select_sensors, take_panes
 from pm_app.features.windows import WINDOW_STATISTICS
 from pm_app.history import History
 from pm_app.learning.labels import column_labels, life_labels
+from pm_app.learning.sufficiency import blurred, name_some, tell_missed
 from pm_app.records.features import FeatureSpec, Frame, Panes
 from pm_app.records.labels import Labels
 from pm_app.records.readings import Events, Float64
@@ -31,12 +32,16 @@ class Known:
     """Features at cutoffs up to a moment, with their labels.
 
     informative: the features of the frame that are worth learning from, in its order.
+    missed: words on failures that came but teach nothing, "" without any. blurred: sensors
+    that change by less than 32-bit numbers of their size can tell.
     """
 
     spec: FeatureSpec
     frame: Frame
     labels: Labels
     informative: tuple[str, ...]
+    missed: str = ""
+    blurred: tuple[str, ...] = ()
 
 
 def gather_known(
@@ -62,7 +67,7 @@ def gather_known(
         raise NotEnoughData("not enough data: no readings yet, some are needed to learn from")
     spec = make_spec(_sensors(history, past, last_pane), events, settings, keys=keys)
     stride = -(-rows // MOST_ROWS)
-    frames, labels_read = [], []
+    frames, labels_read, ranges = [], [], []
     for assets in _asset_groups(keys, len(spec.sensors)):
         parts = history.read(segments, assets=set(assets), until_pane=last_pane)
         panes = merge_panes(list(parts), pane_ns=history.pane_ns)
@@ -70,9 +75,18 @@ def gather_known(
         stays = np.flatnonzero(panes.pane % stride == 0)
         frames.append(frame.take(stays))
         labels_read.append(_label_column(panes, settings)[stays])
+        ranges.append(_ranges(panes, spec.sensors))
     frame = _join(frames)
     labels = _label(frame, events, np.concatenate(labels_read), settings, as_of_ns)
-    return Known(spec, frame, labels, informative_features(frame, labels))
+    fine = blurred(*np.fmin.reduce(ranges) * ((1.0,), (-1.0,)))
+    return Known(
+        spec,
+        frame,
+        labels,
+        informative_features(frame, labels),
+        missed=tell_missed(frame, events),
+        blurred=tuple(name for name, unseen in zip(spec.sensors, fine, strict=True) if unseen),
+    )
 
 
 def make_spec(
@@ -84,7 +98,8 @@ def make_spec(
     if column is not None and column not in seen:
         raise BadSettings(
             f"target.column: {column!r} is no numeric column of the readings, "
-            f"which have {', '.join(seen)}"
+            f"which have {name_some([name for name in seen if name != column])}; "
+            "text is written as numbers, classes as 0 and 1"
         )
     # One pane an asset is a table: windows would only repeat the row.
     is_table = len(keys.pane) == len(keys.assets)
@@ -192,6 +207,14 @@ def _label_column(panes: Panes, settings: Settings) -> Float64:
     if column is None:
         return np.full(len(panes.pane), np.nan)
     return np.asarray(select_sensors(panes, (column,)).last[:, 0])
+
+
+def _ranges(panes: Panes, sensors: tuple[str, ...]) -> Float64:
+    """Lowest value of each sensor and minus its highest, (2, n_sensors); NaN without any."""
+    chosen = select_sensors(panes, sensors)
+    return np.stack(
+        [np.fmin.reduce(chosen.minimum), np.fmin.reduce(-chosen.maximum)],
+    )
 
 
 def _label(

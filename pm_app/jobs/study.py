@@ -11,8 +11,8 @@ from pm_app.jobs.training_order import TrainingOrder
 from pm_app.learning.allocation import MEMBERS, STRATEGIES, budget
 from pm_app.learning.drift import compare_rankings
 from pm_app.learning.importance import measure_importance
-from pm_app.learning.labels import require_enough
 from pm_app.learning.splits import censor_at_parts, newest_part, split_rows
+from pm_app.learning.sufficiency import require_enough, require_news, require_warnings
 from pm_app.learning.targets import choose_head
 from pm_app.records.features import Frame
 from pm_app.records.labels import Labels, Split
@@ -32,10 +32,16 @@ class Study:
 
 
 def make_study(known: Known, settings: Settings) -> Study:
-    """Features worth learning from, parts that do not leak, and the head that fits them."""
+    """Features worth learning from, parts that do not leak, and the head that fits them.
+
+    Raises NotEnoughData where what is known cannot teach what is asked.
+    """
     horizons = settings.target.horizons_hours
     task = settings.target.task if settings.target.kind == "column" else "life"
-    require_enough(known.labels, minimum_failures=settings.retraining.minimum_failures)
+    minimum = settings.retraining.minimum_failures
+    require_enough(known.labels, minimum_failures=minimum, missed=known.missed)
+    require_news(known.frame, known.labels, sensors=known.spec.sensors)
+    require_warnings(known.frame, known.labels, horizon_hours=horizons[-1])
     frame = select_features(known.frame, known.informative)
     split = split_rows(
         frame, known.labels, horizon_hours=horizons[-1], seed=settings.retraining.seed

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pm_app.learning.parts import LEAST_GROUPS
 from pm_app.learning.precision import average_precision
 from pm_app.records.readings import Float64, Int32
 
@@ -13,8 +14,6 @@ RESAMPLINGS = 1_000
 CELLS = 4_000_000
 # Both ends of the interval outside which a difference is no longer noise.
 TAILS = (0.05, 0.95)
-# With fewer groups a resampling says nothing about the next machine.
-LEAST_GROUPS = 5
 # A version asked for because the plant changed need not be better, only not worse.
 DEMANDING = ("refit", "rebuild")
 
@@ -84,7 +83,7 @@ def judge(
     rows = _Rows(labels[known], groups[known], task != "regression", seed)
     comparisons = _compare(challenger[known], rival, rows)
     if champion is None:
-        return _admit(comparisons)
+        return _admit(comparisons, len(np.unique(groups[known])))
     return _decide(comparisons, verdict)
 
 
@@ -102,14 +101,23 @@ def _constant(labels: Float64) -> Float64:
     return np.full(len(labels), labels.mean())
 
 
-def _admit(comparisons: tuple[Comparison, ...]) -> Judgement:
+def _admit(comparisons: tuple[Comparison, ...], groups: int) -> Judgement:
     winning = [one for one in comparisons if one.better]
     if winning and not any(one.worse for one in comparisons):
         return Judgement(
             True, f"promoted: first version, beats a constant guess: {_tell(winning)}", comparisons
         )
+    if all(np.isinf(one.low) for one in comparisons):
+        return Judgement(False, f"kept out: {_too_few(groups)}: {_tell(comparisons)}", comparisons)
     told = f"kept out: no better than a constant guess: {_tell(comparisons)}"
     return Judgement(False, told, comparisons)
+
+
+def _too_few(groups: int) -> str:
+    return (
+        f"held-out rows of {groups} machines or spells are too few to tell skill from luck, "
+        f"{LEAST_GROUPS} needed"
+    )
 
 
 def _decide(comparisons: tuple[Comparison, ...], verdict: str) -> Judgement:

@@ -86,14 +86,6 @@ def count_failures(labels: Labels) -> int:
     return int(counts.min()) if set(classes) == {0.0, 1.0} else len(known)
 
 
-def require_enough(labels: Labels, *, minimum_failures: int) -> None:
-    """Raises NotEnoughData when there are fewer failures to learn from than needed."""
-    failures = count_failures(labels)
-    if failures < minimum_failures:
-        noun = "failures" if np.isnan(labels.value).all() else "labelled examples"
-        raise NotEnoughData(f"not enough data: {failures} {noun}, {minimum_failures} needed")
-
-
 def _stops(
     frame: Frame, events: Events, known_until: int | None
 ) -> tuple[tuple[Int64, Int64], Int64]:

@@ -11,6 +11,8 @@ from pm_app.records.readings import Int32
 
 PARTS = ("train", "validation", "calibration", "test")
 SHARES = (0.60, 0.12, 0.13, 0.15)
+# With fewer groups a resampling says nothing about the next machine.
+LEAST_GROUPS = 5
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pm_app.learning.dealing import deal
-from pm_app.learning.parts import PARTS, SHARES, Classes, lacking, make_split
+from pm_app.learning.parts import LEAST_GROUPS, PARTS, SHARES, Classes, lacking, make_split
 from pm_app.learning.time_parts import find_borders, split_by_time
 from pm_app.records.features import Frame
 from pm_app.records.labels import Flags, Labels, Split
@@ -47,7 +47,8 @@ def split_lives(frame: Frame, labels: Labels, *, horizon_hours: float, seed: int
     reaches into it; labels longer than the horizon still do until `censor_at_parts` cuts them.
 
     group is the asset, or one horizon of one life counted back from its end, so that the
-    warning before a failure is one group. Only usable rows are in a part.
+    warning before a failure is one group; the latter also where the test holds too few assets
+    for any resampling of them to tell skill from luck. Only usable rows are in a part.
     Raises NotEnoughData with figures when some part would be without failures.
     """
     positive = labels.fails_within(horizon_hours)
@@ -57,9 +58,10 @@ def split_lives(frame: Frame, labels: Labels, *, horizon_hours: float, seed: int
         (f"that fail within {horizon_hours:g} h", f"known to outlive {horizon_hours:g} h"),
     )
     rng = np.random.default_rng(seed)
-    if _runs_to_failure(frame, labels):
-        return _by_asset(frame, labels.usable, _fates(frame, labels), classes, rng)
     group = _horizon_blocks(labels, horizon_hours)
+    if _runs_to_failure(frame, labels):
+        split = _by_asset(frame, labels.usable, _fates(frame, labels), classes, rng)
+        return _group_finely(frame, split, group)
     purge = round(horizon_hours * HOUR_NS)
     part = _past_by_asset(frame, labels.usable, classes, purge, rng)
     if part is not None and not lacking(part, classes):
@@ -73,19 +75,22 @@ def split_column(frame: Frame, labels: Labels, *, seed: int) -> Split:
 
     By asset where there are enough assets with several rows; by time, test newest, where rows
     differ in time (a run of equal labels is never cut: what lasts several rows would leak);
-    else at random by row, spread evenly over the label. group is the asset, a block of time,
-    or the row. Raises NotEnoughData when some part would hold only one class.
+    else at random by row, spread evenly over the label. group is the asset (a block of its
+    time where the test holds too few assets), a block of time, or the row.
+    Raises NotEnoughData when some part would hold only one class.
     """
     rng = np.random.default_rng(seed)
     usable, value = labels.usable, labels.value
     classes = _column_classes(usable, value)
     assets = np.unique(frame.asset[usable])
     timed = len(np.unique(frame.cutoff[usable])) > 1
+    lasting = usable & (value == 1.0) & (len(np.unique(value[usable])) == 2)
+    group = _runs_in_blocks(frame.cutoff, lasting)
     if len(assets) >= MINIMUM_ASSETS and usable.sum() >= 2 * len(assets):
-        return _by_asset(frame, usable, _asset_levels(frame, labels), classes, rng)
+        split = _by_asset(frame, usable, _asset_levels(frame, labels), classes, rng)
+        blocks = np.column_stack([frame.asset.astype(np.int64), group.astype(np.int64)])
+        return _group_finely(frame, split, _number(blocks))
     if timed and len(assets) < usable.sum():
-        lasting = usable & (value == 1.0) & (len(np.unique(value[usable])) == 2)
-        group = _runs_in_blocks(frame.cutoff, lasting)
         return split_by_time(frame.cutoff, usable, classes, group, purge_ns=0)
     part = np.full(len(usable), -1)
     rows = np.flatnonzero(usable)
@@ -218,6 +223,12 @@ def _by_asset(
     counts = " / ".join(str(int(np.sum(dealt == number))) for number in range(len(PARTS)))
     how = f"by asset: {counts} assets ({' / '.join(PARTS)}), test {order}"
     return make_split(part, frame.asset, classes, how)
+
+
+def _group_finely(frame: Frame, split: Split, group: Int32) -> Split:
+    """A split by asset whose test holds too few of them to be resampled, by a finer group."""
+    few = len(np.unique(frame.asset[split.test])) < LEAST_GROUPS
+    return replace(split, group=group) if few else split
 
 
 def _horizon_blocks(labels: Labels, horizon_hours: float) -> Int32:

@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pm_app.errors import BadSettings, NotEnoughData
-from pm_app.learning.labels import column_labels, life_labels, require_enough
+from pm_app.learning.labels import column_labels, life_labels
+from pm_app.learning.sufficiency import require_enough
 from pm_app.records.features import Frame
 from pm_app.records.readings import Events, no_events, sort_events
 from pm_app.times import HOUR_NS
@@ -198,5 +199,5 @@ def test_examples_of_a_column_are_counted_by_the_rarer_class():
         frame, np.array([0, 0, 0, 0, 1, 1]), column="stop", task="classification"
     )
 
-    with pytest.raises(NotEnoughData, match="2 labelled examples, 3 needed"):
+    with pytest.raises(NotEnoughData, match="2 labelled rows of the rarer class, 3 needed"):
         require_enough(labels, minimum_failures=3)

@@ -142,14 +142,17 @@ def test_booleans_are_zero_and_one_and_null_is_missing(tmp_path: Path) -> None:
     np.testing.assert_array_equal(readings.values, [[1.0, 0.0, np.nan]])
 
 
-def test_infinite_values_are_missing_and_noted_but_their_rows_are_kept(tmp_path: Path) -> None:
-    table = pa.table({"asset_id": ["p"] * 3, "timestamp": hours(3), "x": [np.inf, -np.inf, 1.0]})
+@pytest.mark.parametrize("mark", [np.inf, 1e30, 1.7e308])
+def test_values_no_sensor_reads_are_missing_and_noted_but_their_rows_are_kept(
+    tmp_path: Path, mark: float
+) -> None:
+    table = pa.table({"asset_id": ["p"] * 3, "timestamp": hours(3), "x": [mark, -mark, 9.9e29]})
 
     (chunk,) = read(write(tmp_path, table))
 
-    np.testing.assert_array_equal(chunk.readings.values, [[np.nan, np.nan, 1.0]])
+    np.testing.assert_array_equal(chunk.readings.values, [[np.nan, np.nan, 9.9e29]])
     assert [(r.rows, r.reason) for r in chunk.rejections] == [
-        (0, "x is infinite in 2 rows kept, taken as missing")
+        (0, "x is infinite or beyond 1e+30 in 2 rows kept, taken as missing")
     ]
 
 

@@ -137,7 +137,9 @@ class TargetSettings(Section):
 class AllocationSettings(Section):
     """How importance may guide the network, and how large it may get."""
 
-    strategy: Literal["uniform", "tiers", "regularized", "tiers+regularized", "auto"] = "auto"
+    strategy: Literal[
+        "uniform", "tiers", "regularized", "tiers+regularized", "attention", "auto"
+    ] = "auto"
     max_parameters: int = Field(default=100_000, ge=500)
 
 

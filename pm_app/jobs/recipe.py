@@ -9,13 +9,13 @@ from typing import Any
 from pm_app.features.frame import select_features
 from pm_app.jobs.known import Known
 from pm_app.jobs.rival import Rival
-from pm_app.jobs.study import Study, make_study, plan_allocations, rank_sensors
+from pm_app.jobs.study import Study, make_study, planner_of, rank_sensors
 from pm_app.jobs.training_order import TrainingAnswer, TrainingOrder
-from pm_app.learning.candidate import Candidate, train_candidate
+from pm_app.learning.candidate import Candidate, Warm, train_candidate
 from pm_app.learning.gate import judge
 from pm_app.learning.labels import count_failures
 from pm_app.records.features import Frame
-from pm_app.records.learning import Allocation, Drift, Importance, VersionCard
+from pm_app.records.learning import Drift, Importance, VersionCard
 from pm_app.records.readings import Float64
 from pm_app.scoring.predictor import Predictor
 from pm_app.settings import Settings
@@ -60,40 +60,30 @@ def learn(
     importance, drift = rank_sensors(study, settings, order, rival, failures)
     if drift.verdict == "keep":
         return Learned(_answer(drift, failures, drift.reason, importance))
-    plans = plan_allocations(study, importance, settings)
     goes_on = drift.verdict == "refit" and rival is not None and rival.can_read(known.frame)
+    warm, basis = None, importance
     if goes_on and rival is not None:
         study = replace(
             study, frame=select_features(known.frame, rival.card.features), head=rival.card.head
         )
-        plans = {"uniform": plans["uniform"], **_as_before(rival)}
+        warm = Warm(rival.card.allocation, rival.keras)
+        # A refit keeps the ranking its allocation was built from: against it drift is measured.
+        basis = rival.card.importance
     candidate = train_candidate(
         study.frame,
         study.labels,
         study.split,
-        allocations=plans,
+        planner=planner_of(study, basis, settings),
         head=study.head,
-        strategy=_strategy(settings, rival if goes_on else None),
-        warm_start=rival.keras if goes_on and rival is not None else None,
+        strategy=settings.allocation.strategy,
+        warm_start=warm,
         seed=settings.retraining.seed,
         progress=lambda done, text: progress(0.25 + 0.7 * done, text),
     )
-    # A refit keeps the ranking its allocation was built from: against it drift is measured.
-    basis = rival.card.importance if goes_on and rival is not None else importance
     card = _make_card(known, study, candidate, basis, drift, settings, order, failures)
     promote, reason = _judge(known, study, candidate, card, rival, drift)
     answer = _answer(drift, failures, reason, importance, promote=promote, card=card)
     return Learned(answer, Made(candidate, card))
-
-
-def _strategy(settings: Settings, goes_on_from: Rival | None) -> str:
-    if goes_on_from is None:
-        return settings.allocation.strategy
-    return goes_on_from.card.allocation.strategy
-
-
-def _as_before(rival: Rival) -> dict[str, Allocation]:
-    return {rival.card.allocation.strategy: rival.card.allocation}
 
 
 def _answer(
@@ -155,6 +145,7 @@ def _make_card(
         created_at=order.now,
         trained_until=utc_text(int(frame.cutoff.max())),
         parity=candidate.parity,
+        revision=candidate.revision,
         software={name: installed(name) for name in SOFTWARE} | {"python": python_version()},
     )
 

@@ -8,15 +8,15 @@ from pm_app.features.frame import select_features
 from pm_app.jobs.known import Known
 from pm_app.jobs.rival import Rival
 from pm_app.jobs.training_order import TrainingOrder
-from pm_app.learning.allocation import MEMBERS, STRATEGIES, budget
 from pm_app.learning.drift import compare_rankings
 from pm_app.learning.importance import measure_importance
+from pm_app.learning.planning import CONTROL, Planner, make_planner
 from pm_app.learning.splits import censor_at_parts, newest_part, split_rows
 from pm_app.learning.sufficiency import require_enough, require_news, require_warnings
 from pm_app.learning.targets import choose_head
 from pm_app.records.features import Frame
 from pm_app.records.labels import Labels, Split
-from pm_app.records.learning import Allocation, Drift, Head, Importance
+from pm_app.records.learning import Drift, Head, Importance
 from pm_app.settings import Settings
 
 
@@ -101,29 +101,15 @@ def rank_sensors(
     return (now if drift.verdict == "rebuild" else measure(study.split)), drift
 
 
-def plan_allocations(
-    study: Study, importance: Importance, settings: Settings
-) -> dict[str, Allocation]:
-    """A plan of every strategy that may be chosen, all of one size; uniform, the control, always.
-
-    The size follows the number of training rows, within allocation.max_parameters.
-    """
-    chosen = settings.allocation.strategy
-    names = list(STRATEGIES) if chosen == "auto" else list(dict.fromkeys(["uniform", chosen]))
-    frame = study.frame
-    outputs = max(len(study.head.edges_hours), 1)
-    features = {sensor: frame.sensor_of.count(sensor) for sensor in frame.sensors}
-    size = budget(
-        len(study.split.train),
-        settings.allocation.max_parameters,
-        features=len(frame.features),
-        members=MEMBERS,
-        outputs=outputs,
+def planner_of(study: Study, importance: Importance, settings: Settings) -> Planner:
+    """What may be built for a study, within allocation.max_parameters."""
+    return make_planner(
+        study.frame,
+        study.split.train,
+        importance,
+        outputs=max(len(study.head.edges_hours), 1),
+        max_parameters=settings.allocation.max_parameters,
     )
-    return {
-        name: STRATEGIES[name](importance, features, max_parameters=size, outputs=outputs)
-        for name in names
-    }
 
 
 def _compare(
@@ -134,14 +120,13 @@ def _compare(
     order: TrainingOrder,
     failures: int,
 ) -> Drift:
-    plans = plan_allocations(study, importance, settings)
     before = rival.card.allocation if rival else None
-    strategy = before.strategy if before and before.strategy in plans else next(iter(plans))
+    after = planner_of(study, importance, settings).plan(before.strategy if before else CONTROL)
     return compare_rankings(
         rival.card.importance if rival else None,
         importance,
         allocation_before=before,
-        allocation_after=plans[strategy],
+        allocation_after=after,
         p_value=settings.drift.p_value,
         in_a_row_needed=settings.drift.in_a_row,
         in_a_row_before=order.in_a_row_before,

@@ -7,20 +7,26 @@ of them gains over `uniform` is the guidance's doing and not the size's.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 
-from pm_app.learning.parameters import count_parameters
+from pm_app.learning.parameters import count_gate, count_parameters
 from pm_app.learning.sizing import Limits, afford, fill_budget
 from pm_app.learning.tiers import Group, group_by_merit, measure_merits
-from pm_app.records.learning import Allocation, Importance, Tier
+from pm_app.records.learning import Allocation, Gate, Importance, Tier
 
 # The least important sensor's penalty is at most this many times the most important one's.
 L1_RATIO = 10.0
+# A gate spends at most this share of the budget on at most that many units.
+GATE_SHARE = 0.1
+GATE_UNITS = 8
+# Where the least and the most important sensor's weight starts; 1 leaves a sensor as it is.
+GATE_START = (0.6, 1.4)
 MEMBERS = 8
 SMALLEST_BUDGET = 2_000
+PARAMETERS_A_ROW = 3
 SMALLEST_WIDTH = 16
 
 
@@ -66,8 +72,8 @@ def budget(
 ) -> int:
     """Parameters worth spending on that many training rows.
 
-    About one a row: rows of one life repeat each other, so more would only memorise, while
-    penalty, dropout and the ensemble hold down what is left. Never below `SMALLEST_BUDGET`
+    `PARAMETERS_A_ROW`, most of them in embeddings that penalty, dropout and the ensemble hold
+    down: on FD001 one a row left no room for embeddings. Never below `SMALLEST_BUDGET`
     (networks of 2,000 to 2,300 parameters were the smallest to keep up on FD001) nor below
     `SMALLEST_WIDTH` units, and never above `max_parameters`.
     """
@@ -79,7 +85,7 @@ def budget(
         features_per_sensor=every,
         outputs=outputs,
     )
-    return min(max_parameters, max(rows, SMALLEST_BUDGET, narrow))
+    return min(max_parameters, max(PARAMETERS_A_ROW * rows, SMALLEST_BUDGET, narrow))
 
 
 def moved_units(before: Allocation, after: Allocation) -> float:
@@ -119,7 +125,7 @@ def _make_strategy(name: str, *, tiered: bool, weighted: bool) -> Strategy:
         groups = group_by_merit(importance, features_per_sensor) if tiered else one
         tiers, shared, count = fill_budget(groups, limits, dropout)
         sensors = [sensor for tier in tiers for sensor in tier.sensors]
-        penalties = _weigh_penalties if weighted else _flat_penalties
+        penalties = weigh_penalties if weighted else _flat_penalties
         return Allocation(
             strategy=name,
             tiers=tiers,
@@ -132,12 +138,56 @@ def _make_strategy(name: str, *, tiered: bool, weighted: bool) -> Strategy:
     return allocate
 
 
+def _attend(
+    importance: Importance,
+    features_per_sensor: Mapping[str, int],
+    *,
+    max_parameters: int,
+    members: int = MEMBERS,
+    outputs: int = 1,
+    l1: float = 1e-4,
+    dropout: float = 0.1,
+    embedding: int = 0,
+) -> Allocation:
+    """One branch behind a gate over sensors, which starts from their importance and learns."""
+    features = sum(features_per_sensor[sensor] for sensor in importance.sensors)
+    sensors = len(importance.sensors)
+    each = count_gate(1, features, sensors) - count_gate(0, features, sensors)
+    most = int((GATE_SHARE * max_parameters - sensors) // each)
+    units = max(1, min(GATE_UNITS, most))
+    gate = count_gate(units, features, sensors)
+    limits = Limits(dict(features_per_sensor), max_parameters, members, outputs, embedding)
+    limits = afford(limits, _one_group(importance, features_per_sensor))
+    plan = STRATEGIES["uniform"](
+        importance,
+        features_per_sensor,
+        max_parameters=max_parameters - gate,
+        members=limits.members,
+        outputs=outputs,
+        l1=l1,
+        dropout=dropout,
+        embedding=limits.embedding,
+    )
+    start = _gate_start(importance, plan.sensors)
+    return replace(
+        plan,
+        strategy="attention",
+        gate=Gate(units, start),
+        parameters=plan.parameters + gate,
+    )
+
+
 STRATEGIES: dict[str, Strategy] = {
     "uniform": _make_strategy("uniform", tiered=False, weighted=False),
     "tiers": _make_strategy("tiers", tiered=True, weighted=False),
     "regularized": _make_strategy("regularized", tiered=False, weighted=True),
     "tiers+regularized": _make_strategy("tiers+regularized", tiered=True, weighted=True),
+    "attention": _attend,
 }
+
+
+# Strategies whose penalties follow importance.
+WEIGHTED = ("regularized", "tiers+regularized")
 
 
 def _one_group(importance: Importance, features_per_sensor: Mapping[str, int]) -> tuple[Group, ...]:
@@ -154,7 +204,7 @@ def _flat_penalties(
     return (l1,) * len(sensors)
 
 
-def _weigh_penalties(
+def weigh_penalties(
     importance: Importance,
     sensors: Sequence[str],
     features_per_sensor: Mapping[str, int],
@@ -172,6 +222,15 @@ def _weigh_penalties(
     weight = L1_RATIO ** -np.sqrt(merit / greatest)
     weight *= features.sum() / (weight * features).sum()
     return tuple(float(l1 * value) for value in weight)
+
+
+def _gate_start(importance: Importance, sensors: Sequence[str]) -> tuple[float, ...]:
+    """First weights of a gate, from the square root of merit, as penalties are."""
+    merits = measure_merits(importance)
+    merit = np.array([merits[sensor] for sensor in sensors])
+    low, high = GATE_START
+    greatest = max(float(merit.max()), np.finfo(float).tiny)
+    return tuple(float(x) for x in low + (high - low) * np.sqrt(merit / greatest))
 
 
 def _unit_shares(allocation: Allocation) -> dict[str, float]:

@@ -1,6 +1,5 @@
 """From labelled features to a candidate version: trained, calibrated, measured, exported."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,7 +10,14 @@ from pm_app.learning.baselines import constant_scores, forest_scores
 from pm_app.learning.calibration import calibrate
 from pm_app.learning.evaluation import best_threshold, evaluate
 from pm_app.learning.network import answers, export_onnx, save_network
-from pm_app.learning.selection import CONTROL, Trial, choose_allocation
+from pm_app.learning.planning import CONTROL, Planner
+from pm_app.learning.revision import REVISABLE, Reviser
+from pm_app.learning.selection import (
+    Trial,
+    choose_allocation,
+    is_worse,
+    keep_allocation,
+)
 from pm_app.learning.training import (
     Progress,
     Study,
@@ -24,7 +30,7 @@ from pm_app.learning.training import (
 from pm_app.learning.verification import check_parity, describe_features
 from pm_app.records.features import Frame
 from pm_app.records.labels import Labels, Split
-from pm_app.records.learning import Allocation, Calibration, Head, Report
+from pm_app.records.learning import Allocation, Calibration, Head, Report, Revision
 from pm_app.scores import Scores, scores_of
 
 Float32 = NDArray[np.float32]
@@ -52,6 +58,15 @@ class Candidate:
     feature_low: tuple[float, ...]
     feature_high: tuple[float, ...]
     reference: tuple[float, ...]
+    revision: Revision | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Warm:
+    """A version to go on from: its plan and its stored network."""
+
+    allocation: Allocation
+    keras: bytes
 
 
 def train_candidate(
@@ -59,46 +74,49 @@ def train_candidate(
     labels: Labels,
     split: Split,
     *,
-    allocations: Mapping[str, Allocation],
+    planner: Planner,
     head: Head,
     strategy: str = "auto",
-    warm_start: bytes | None = None,
+    warm_start: Warm | None = None,
     seed: int = 0,
     progress: Progress = silent,
 ) -> Candidate:
     """A network of the best allocation, trained in full on train and validation rows.
 
     head: what the network answers, see `choose_head`; a refit keeps the head of the version
-    it goes on from. allocations must hold "uniform", the control, and `strategy` unless that
-    is "auto", which lets validation choose. warm_start: the stored network of a version to
-    go on from; then nothing is tuned, and whatever the strategy, the plan that is not the
-    control is taken with the penalties it carries. The same arguments give the same candidate
-    on the same machine.
+    it goes on from. strategy: a name in `STRATEGIES`, or "auto", which lets validation choose.
+    warm_start: a version to go on from; then nothing is tuned, and whatever the strategy, its
+    plan is taken with the penalties it carries. The same arguments give the same candidate on
+    the same machine.
     Raises NotEnoughData, and BadVersion when the exported graph disagrees with the network
     or the warm start does not fit its plan.
     """
-    _check(split, labels, head, allocations, "auto" if warm_start else strategy)
-    study = Study(frame, labels, split.train, split.validation, head)
-    chosen, control = choose_allocation(
-        study, allocations, strategy, tuned=warm_start is not None, seed=seed, progress=progress
+    _check(split, labels, head)
+    study = Study(frame, labels, split.train, split.validation, head, split.group)
+    if warm_start is None:
+        chosen, control = choose_allocation(study, planner, strategy, seed=seed, progress=progress)
+    else:
+        chosen, control = keep_allocation(study, planner, warm_start.allocation)
+    stored = warm_start.keras if warm_start else None
+    trained, revision = _train_revised(
+        study, chosen, planner, seed, stored, part_of(progress, 0.4, 0.7)
     )
-    trained = _train(study, chosen, seed, warm_start, part_of(progress, 0.4, 0.65))
     calibration, report = _judge(study, split, trained, chosen)
     beside = report
-    if control != chosen:
-        other = _train(study, control, seed, None, part_of(progress, 0.65, 0.9))
+    if control is not chosen:
+        other = _train(study, control, seed, part_of(progress, 0.7, 0.9))
         _, beside = _judge(study, split, other, control)
     progress(0.9, "measuring beside a random forest")
     reports = (report, replace(beside, model=f"control: {CONTROL}"), *_peers(study, split, seed))
     progress(0.98, "exporting")
-    return _pack(study, split, trained[1], chosen, calibration, reports, seed)
+    candidate = _pack(study, split, trained[1], calibration, reports, seed)
+    return replace(candidate, revision=revision)
 
 
 def _pack(
     study: Study,
     split: Split,
     trained: Trained,
-    chosen: Trial,
     calibration: Calibration,
     reports: tuple[Report, ...],
     seed: int,
@@ -114,7 +132,7 @@ def _pack(
         onnx=onnx,
         head=study.head,
         calibration=calibration,
-        allocation=chosen.allocation,
+        allocation=trained.allocation,
         reports=reports,
         parity=parity,
         golden_values=golden_values,
@@ -125,16 +143,7 @@ def _pack(
     )
 
 
-def _check(
-    split: Split,
-    labels: Labels,
-    head: Head,
-    allocations: Mapping[str, Allocation],
-    strategy: str,
-) -> None:
-    for needed in sorted({CONTROL, strategy} - {"auto"}):
-        if needed not in allocations:
-            raise ValueError(f"allocations must hold {needed!r}, got {sorted(allocations)}")
+def _check(split: Split, labels: Labels, head: Head) -> None:
     for name in ("train", "validation", "calibration", "test"):
         rows = getattr(split, name)
         if not len(rows):
@@ -146,22 +155,62 @@ def _check(
         raise NotEnoughData("the label column holds one class only among the training rows")
 
 
-def _train(
-    study: Study, trial: Trial, seed: int, warm: bytes | None, progress: Progress
-) -> tuple[Trained, Trained]:
-    """The network stopped by validation, and the same fitted to all labelled rows."""
-    half = part_of(progress, 0.0, 0.5)
-    trained = train_network(
-        study, trial.allocation, seed=seed, rate=trial.rate, warm_start=warm, progress=half
+def _train_revised(
+    study: Study,
+    trial: Trial,
+    planner: Planner,
+    seed: int,
+    warm: bytes | None,
+    progress: Progress,
+) -> tuple[tuple[Trained, Trained], Revision | None]:
+    """The network with importance looked at again inside training, if that helped.
+
+    Both trainings, with and without, run to their end and meet on validation; the plan stays
+    unless the revised one is better by more than noise.
+    """
+    guided = trial.name in REVISABLE and warm is None
+    plain = train_network(
+        study,
+        trial.allocation,
+        seed=seed,
+        rate=trial.rate,
+        warm_start=warm,
+        progress=part_of(progress, 0.0, 0.3 if guided else 0.5),
     )
+    best, revision = plain, None
+    if guided:
+        reviser = Reviser(study, planner, seed=seed)
+        revised = train_network(
+            study,
+            trial.allocation,
+            seed=seed,
+            rate=trial.rate,
+            revise=reviser,
+            progress=part_of(progress, 0.3, 0.6),
+        )
+        before, after = (
+            Trial(trial.name, t.allocation, t.losses, study.judged_groups) for t in (plain, revised)
+        )
+        kept = revised.revised_at > 0 and is_worse(before, after)
+        best = revised if kept else plain
+        revision = reviser.told(plain.score, revised.score, kept=kept)
     whole = refit_network(
         study,
         trial.allocation,
         seed=seed,
-        like=trained,
+        like=best,
         warm_start=warm,
-        progress=part_of(progress, 0.5, 1.0),
+        progress=part_of(progress, 0.6, 1.0),
     )
+    return (best, whole), revision
+
+
+def _train(study: Study, trial: Trial, seed: int, progress: Progress) -> tuple[Trained, Trained]:
+    """The network stopped by validation, and the same fitted to all labelled rows."""
+    half = part_of(progress, 0.0, 0.5)
+    trained = train_network(study, trial.allocation, seed=seed, rate=trial.rate, progress=half)
+    rest = part_of(progress, 0.5, 1.0)
+    whole = refit_network(study, trial.allocation, seed=seed, like=trained, progress=rest)
     return trained, whole
 
 

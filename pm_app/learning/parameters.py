@@ -5,6 +5,11 @@ from collections.abc import Mapping, Sequence
 from pm_app.records.learning import Tier
 
 
+def count_gate(units: int, features: int, sensors: int) -> int:
+    """Trainable parameters of a gate of that many units over sensors."""
+    return features * units + units + units * sensors + sensors
+
+
 def count_parameters(
     tiers: Sequence[Tier],
     shared_units: Sequence[int],
@@ -12,8 +17,11 @@ def count_parameters(
     *,
     features_per_sensor: Mapping[str, int],
     outputs: int,
+    gate_units: int = 0,
 ) -> int:
     """Trainable parameters of the network that `network.build_network` makes of this plan.
+
+    features_per_sensor counts indicators of missing values as well.
 
     Each layer is shared by all ensemble members but for a scale of its inputs, a scale of
     its outputs and a bias a member (BatchEnsemble, Wen, Tran & Ba 2020).
@@ -24,6 +32,8 @@ def count_parameters(
         total += _embedding(features, tier.embedding)
         total += _ensemble_layer(features * (1 + tier.embedding), tier.units, members)
         width += tier.units
+    if gate_units:
+        total += count_gate(gate_units, sum(features_per_sensor.values()), len(features_per_sensor))
     for units in (*shared_units, outputs):
         total += _ensemble_layer(width, units, members)
         width = units

@@ -1,8 +1,11 @@
-"""Choosing what no constant fits: penalty, dropout and allocation, on validation, in short runs."""
+"""Choosing what no constant fits: penalty, dropout, allocation and size, on validation."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
+from pm_app.learning.planning import CONTROL, Planner
 from pm_app.learning.training import (
     RATE,
     Progress,
@@ -14,63 +17,93 @@ from pm_app.learning.training import (
     train_network,
 )
 from pm_app.records.learning import Allocation
+from pm_app.records.readings import Float64, Int32
 
-CONTROL = "uniform"
-# Mean L1 strength, dropout, learning rate, from weak to strong. On FD001 an L1 of 1e-3 to 4e-3
-# was best (average precision 0.987 and 0.988 on held-out training engines, 0.981 at 1e-5); on a
-# larger fleet 1e-3 was too much and 1e-4 best.
-LIFE_GRID = ((1e-4, 0.1, 4e-3), (1e-3, 0.1, 2e-3), (4e-3, 0.1, 2e-3))
+# Mean L1 strength, dropout, learning rate, from weak to strong. With embeddings an L1 of 1e-3
+# was best on FD001 (average precision 0.994 on held-out training engines); on larger fleets
+# 1e-4 is.
+LIFE_GRID = ((1e-4, 0.1, 2e-3), (1e-3, 0.1, 2e-3), (3e-3, 0.1, 2e-3))
 # AI4I's six columns, whose products decide, need a fast start held loosely (average precision
 # 0.87 on held-out rows, 0.56 at the slow rate).
 TABLE_GRID = ((1e-5, 0.1, 1e-2), *LIFE_GRID)
-EFFORT = 0.35
+EFFORT = 0.5
 # From simple to elaborate: a tie goes to the simpler one.
-SIMPLEST_FIRST = ("uniform", "regularized", "tiers", "tiers+regularized")
-# Scores that differ by less than this share differ between seeds alone.
-TIE = 0.01
+SIMPLEST_FIRST = ("uniform", "regularized", "tiers", "tiers+regularized", "attention")
+# How many standard errors of the paired difference make a difference (Breiman et al. 1984).
+NOISE = 1.0
+# Sizes tried below the largest, as shares of it.
+SMALLER = (1 / 3, 1 / 10)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Trial:
-    """One allocation as it was strengthened, and its validation score after a short run."""
+    """One allocation as it was strengthened, and the losses of validation rows in a short run.
+
+    losses, group: (n_rows,), the same rows for all trials of a search; empty where nothing was
+    run.
+    """
 
     name: str
     allocation: Allocation
-    score: float
+    losses: Float64
+    group: Int32
     rate: float = RATE
+
+    @property
+    def score(self) -> float:
+        """Minus the mean loss: more is better; 0 where nothing was run."""
+        return -float(self.losses.mean()) if len(self.losses) else 0.0
 
 
 def choose_allocation(
     study: Study,
-    allocations: Mapping[str, Allocation],
+    planner: Planner,
     strategy: str,
     *,
-    tuned: bool = False,
     seed: int,
     progress: Progress = silent,
 ) -> tuple[Trial, Trial]:
     """The trial of the strategy ("auto": of the best allocation), and that of the control.
 
     The control is tuned over the grid; the others take its penalty, dropout and rate, so that they
-    differ in guidance alone and the search stays short. tuned: the allocation that is not the
-    control already carries what an earlier search found; nothing is run, scores are 0.
+    differ in guidance alone and the search stays short. auto also chooses the size, the
+    smallest that is not worse than the largest beyond noise; the control is of that size too.
     """
-    sensor_of = study.frame.sensor_of
-    if tuned:
-        name = next((name for name in allocations if name != CONTROL), CONTROL)
-        chosen = Trial(name, allocations[name], 0.0)
-        l1, dropout = mean_strength(chosen.allocation, sensor_of)
-        beside = strengthen(allocations[CONTROL], sensor_of, l1=l1, dropout=dropout)
-        return chosen, chosen if name == CONTROL else Trial(CONTROL, beside, 0.0)
     control = tune_allocation(
-        study, CONTROL, allocations[CONTROL], seed=seed, progress=part_of(progress, 0.0, 0.25)
+        study,
+        CONTROL,
+        planner.plan(CONTROL),
+        seed=seed,
+        progress=part_of(progress, 0.0, 0.15),
     )
-    rest = [name for name in allocations if name != CONTROL and strategy in (name, "auto")]
-    trials = {CONTROL: control}
+    rest = [name for name in SIMPLEST_FIRST if name != CONTROL and strategy in (name, "auto")]
+    trials = [control]
     for at, name in enumerate(rest):
-        trials[name] = _like(study, name, allocations[name], control, seed)
-        progress(0.25 + 0.15 * (at + 1) / len(rest), f"{name}: {trials[name].score:.4f}")
-    return (choose_trial(trials) if strategy == "auto" else trials[strategy]), control
+        trials.append(try_like(study, name, planner.plan(name), control, seed=seed))
+        progress(0.15 + 0.15 * (at + 1) / len(rest), f"{name}: {trials[-1].score:.4f}")
+    if strategy != "auto":
+        return trials[-1], control
+    chosen = choose_trial(trials)
+    smaller = choose_size(study, planner, chosen, seed=seed, progress=part_of(progress, 0.3, 0.4))
+    if smaller is chosen:
+        return chosen, control
+    if chosen.name == CONTROL:
+        return smaller, smaller
+    size = smaller.allocation.parameters
+    return smaller, like(CONTROL, planner.plan(CONTROL, size=size), control, study)
+
+
+def keep_allocation(study: Study, planner: Planner, kept: Allocation) -> tuple[Trial, Trial]:
+    """The trial of a plan that carries what an earlier search found, and its control.
+
+    Nothing is run.
+    """
+    nothing = np.empty(0)
+    chosen = Trial(kept.strategy, kept, nothing, np.empty(0, dtype=np.int32))
+    if kept.strategy == CONTROL:
+        return chosen, chosen
+    plan = planner.plan(CONTROL, size=kept.parameters)
+    return chosen, like(CONTROL, plan, chosen, study)
 
 
 def tune_allocation(
@@ -82,41 +115,67 @@ def tune_allocation(
     for at, (l1, dropout, rate) in enumerate(grid):
         tried = strengthen(allocation, study.frame.sensor_of, l1=l1, dropout=dropout)
         trials.append(_run(study, name, tried, rate, seed))
-        progress((at + 1) / len(grid), f"{name}: L1 {l1:g}, rate {rate:g}")
+        progress((at + 1) / len(grid), f"{name}: L1 {l1:g}, rate {rate:g}: {trials[-1].score:.4f}")
     return strongest(trials)
 
 
+def choose_size(
+    study: Study, planner: Planner, chosen: Trial, *, seed: int, progress: Progress = silent
+) -> Trial:
+    """The trial of the smallest size that is not worse than the chosen one beyond noise."""
+    smallest = chosen
+    for share in SMALLER:
+        plan = planner.plan(chosen.name, size=round(share * chosen.allocation.parameters))
+        tried = try_like(study, chosen.name, plan, chosen, seed=seed)
+        progress(1.0, f"{plan.parameters} parameters: {tried.score:.4f}")
+        if is_worse(tried, chosen):
+            break
+        smallest = tried
+    return smallest
+
+
 def strongest(trials: Sequence[Trial]) -> Trial:
-    """The last of the trials within `TIE` of the best: they go from weak to strong penalties.
+    """The last of the trials not worse than the best: they go from weak to strong penalties.
 
     Short runs end before a weakly held network overfits, and so flatter it.
     """
-    return [trial for trial in trials if _ties(trial, trials)][-1]
+    best = max(trials, key=lambda trial: trial.score)
+    return [trial for trial in trials if not is_worse(trial, best)][-1]
 
 
-def choose_trial(trials: Mapping[str, Trial]) -> Trial:
-    """The best trial; among those whose score is within `TIE` of it, the simplest."""
-    every = list(trials.values())
-    equal = [trial for trial in every if _ties(trial, every)]
-    return min(equal, key=lambda trial: _complexity(trial.name))
+def choose_trial(trials: Sequence[Trial]) -> Trial:
+    """The best trial; among those not worse than it beyond noise, the simplest."""
+    best = max(trials, key=lambda trial: trial.score)
+    equal = [trial for trial in trials if not is_worse(trial, best)]
+    return min(equal, key=lambda trial: SIMPLEST_FIRST.index(trial.name))
 
 
-def _like(study: Study, name: str, plan: Allocation, control: Trial, seed: int) -> Trial:
+def is_worse(trial: Trial, other: Trial) -> bool:
+    """Whether the losses are greater by more than `NOISE` standard errors, paired by group.
+
+    Rows of one group repeat each other, so groups are what is counted.
+    """
+    groups, place = np.unique(trial.group, return_inverse=True)
+    apart = np.bincount(place, trial.losses - other.losses, minlength=len(groups))
+    if len(groups) < 2:
+        return bool(apart.sum() > 0)
+    error = float(np.std(apart, ddof=1)) * np.sqrt(len(groups))
+    return bool(apart.sum() > NOISE * error)
+
+
+def try_like(study: Study, name: str, plan: Allocation, other: Trial, *, seed: int) -> Trial:
+    """A short run of a plan with the penalty, dropout and rate of another trial."""
+    return _run(study, name, like(name, plan, other, study).allocation, other.rate, seed)
+
+
+def like(name: str, plan: Allocation, other: Trial, study: Study) -> Trial:
+    """The plan with the penalty, dropout and rate of another trial, not run."""
     sensor_of = study.frame.sensor_of
-    l1, dropout = mean_strength(control.allocation, sensor_of)
-    tried = strengthen(plan, sensor_of, l1=l1, dropout=dropout)
-    return _run(study, name, tried, control.rate, seed)
+    l1, dropout = mean_strength(other.allocation, sensor_of)
+    made = strengthen(plan, sensor_of, l1=l1, dropout=dropout)
+    return Trial(name, made, np.empty(0), np.empty(0, dtype=np.int32), other.rate)
 
 
 def _run(study: Study, name: str, allocation: Allocation, rate: float, seed: int) -> Trial:
     trained = train_network(study, allocation, seed=seed, effort=EFFORT, rate=rate)
-    return Trial(name, allocation, trained.score, rate)
-
-
-def _ties(trial: Trial, trials: Sequence[Trial]) -> bool:
-    best = max(other.score for other in trials)
-    return trial.score >= best - TIE * abs(best)
-
-
-def _complexity(name: str) -> int:
-    return SIMPLEST_FIRST.index(name) if name in SIMPLEST_FIRST else len(SIMPLEST_FIRST)
+    return Trial(name, allocation, trained.losses, study.judged_groups, rate)

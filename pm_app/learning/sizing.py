@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pm_app.learning.parameters import count_parameters
 from pm_app.learning.tiers import Group
-from pm_app.records.learning import Tier
+from pm_app.records.learning import Allocation, Importance, Tier
 
 # Share of a network's units dealt by importance; the rest goes by number of features.
 GUIDANCE = 0.6
@@ -84,6 +85,50 @@ def fill_budget(
     return min(plans, key=lambda plan: plan[:4])[4]
 
 
+def redeal_units(
+    plan: Allocation,
+    importance: Importance,
+    features_per_sensor: Mapping[str, int],
+    *,
+    outputs: int,
+) -> tuple[tuple[Tier, ...], int]:
+    """The plan's tiers with units dealt by another importance, and the parameters they count.
+
+    As many units as the plan's own parameters allow; everything else stays.
+    """
+    merits = dict(zip(importance.sensors, importance.shares, strict=True))
+    groups = tuple(
+        Group(
+            tier.name,
+            tier.sensors,
+            sum(merits[sensor] for sensor in tier.sensors),
+            sum(features_per_sensor[sensor] for sensor in tier.sensors),
+        )
+        for tier in plan.tiers
+    )
+    if len(groups) == 1:
+        return plan.tiers, plan.parameters
+
+    def dealt(units: int) -> tuple[tuple[Tier, ...], int]:
+        deals = _deal(groups, units)
+        tiers = tuple(
+            replace(tier, units=int(own)) for tier, own in zip(plan.tiers, deals, strict=True)
+        )
+        count = count_parameters(
+            tiers,
+            plan.shared_units,
+            plan.members,
+            features_per_sensor=features_per_sensor,
+            outputs=outputs,
+        )
+        return tiers, count
+
+    most = 4 * sum(tier.units for tier in plan.tiers)
+    fitting = [dealt(units) for units in range(len(groups), most + 1)]
+    within = [made for made in fitting if made[1] <= plan.parameters]
+    return within[-1] if within else (plan.tiers, plan.parameters)
+
+
 def _widths(groups: tuple[Group, ...], limits: Limits) -> range:
     """Numbers of first-layer units worth trying, the smallest first."""
     smallest = len(groups)
@@ -105,13 +150,7 @@ def _make_tiers(
     groups: tuple[Group, ...], units: int, embedding: int, dropout: float
 ) -> tuple[Tier, ...]:
     """Tiers of about `units` units together, more for what matters, none below its floor."""
-    share = np.array([group.share for group in groups])
-    features = np.array([group.features for group in groups], dtype=float)
-    total = float(share.sum())
-    guided = share / total if total > 0 else features / features.sum()
-    pull = GUIDANCE * guided + (1 - GUIDANCE) * features / features.sum()
-    floor = min(SMALLEST_BRANCH, max(1, units // len(groups)))
-    dealt = np.maximum(floor, np.floor(pull * units + 0.5)).astype(int)
+    dealt = _deal(groups, units)
     return tuple(
         Tier(
             group.name,
@@ -122,6 +161,17 @@ def _make_tiers(
         )
         for at, group in enumerate(groups)
     )
+
+
+def _deal(groups: tuple[Group, ...], units: int) -> NDArray[np.int_]:
+    """Units of each group, (n_groups,): `GUIDANCE` of them by share, the rest by features."""
+    share = np.array([group.share for group in groups])
+    features = np.array([group.features for group in groups], dtype=float)
+    total = float(share.sum())
+    guided = share / total if total > 0 else features / features.sum()
+    pull = GUIDANCE * guided + (1 - GUIDANCE) * features / features.sum()
+    floor = min(SMALLEST_BRANCH, max(1, units // len(groups)))
+    return np.asarray(np.maximum(floor, np.floor(pull * units + 0.5)), dtype=np.int_)
 
 
 def _embedding_width(embedding: int, at: int) -> int:

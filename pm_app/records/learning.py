@@ -53,12 +53,26 @@ class Tier:
 
 
 @dataclass(frozen=True)
+class Gate:
+    """A learned weight per sensor and prediction: how many units decide on it, where it starts.
+
+    start: one weight per sensor in (0, 2), in the order of the allocation's sensors; 1 leaves
+    a sensor as it is.
+    """
+
+    units: int
+    start: tuple[float, ...]
+
+
+@dataclass(frozen=True)
 class Allocation:
     """The frozen plan a network is built from.
 
     l1 holds one penalty per sensor, in the order of the tiers' sensors put end to end.
     shared_units are the widths of the layers behind the concatenated branches. parameters
-    is what the built network will count, members included.
+    is what the built network will count, members included. gate: of the strategy
+    "attention" only. indicators: features beside which the network sees whether they are
+    missing.
     """
 
     strategy: str
@@ -67,6 +81,8 @@ class Allocation:
     shared_units: tuple[int, ...]
     members: int
     parameters: int
+    gate: Gate | None = None
+    indicators: tuple[str, ...] = ()
 
     @property
     def sensors(self) -> tuple[str, ...]:
@@ -126,6 +142,25 @@ class Head:
 
 
 @dataclass(frozen=True)
+class Revision:
+    """Importance looked at again inside training, and whether a new plan helped.
+
+    shares: importance as the network told it, in the order of `sensors`. tau: how it agrees
+    with the forest's (weighted Kendall). moved_units: share of units the new plan moved.
+    loss_before, loss_after: validation losses of both trainings at their best; kept: whether
+    the new plan was better by more than noise, and stayed.
+    """
+
+    sensors: tuple[str, ...]
+    shares: tuple[float, ...]
+    tau: float
+    moved_units: float
+    loss_before: float
+    loss_after: float
+    kept: bool
+
+
+@dataclass(frozen=True)
 class Report:
     """Measured quality of one model on the held-out rows of one version.
 
@@ -169,3 +204,4 @@ class VersionCard:
     trained_until: str
     parity: float
     software: dict[str, str] = field(default_factory=dict)
+    revision: Revision | None = None

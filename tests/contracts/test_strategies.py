@@ -81,6 +81,7 @@ def test_every_sensor_has_one_place_and_the_count_is_true(
         plan.members,
         features_per_sensor=features_of(importance),
         outputs=9,
+        gate_units=plan.gate.units if plan.gate else 0,
     )
 
 

@@ -8,8 +8,18 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from pm_app.learning.network.layers import Answer, Columns, EnsembleDense, Periodic, Scaling
-from pm_app.records.learning import Allocation, Tier
+from pm_app.learning.network.layers import (
+    Answer,
+    Columns,
+    EnsembleDense,
+    Gated,
+    Missing,
+    Periodic,
+    Scaling,
+    SensorGate,
+    Shares,
+)
+from pm_app.records.learning import Allocation, Gate, Tier
 
 Network = Any  # keras.Model, which ships no types
 _SEEDS_A_LAYER = 10
@@ -29,20 +39,37 @@ class Outputs:
 
 
 def build_network(
-    allocation: Allocation, sensor_of: Sequence[str], outputs: Outputs, *, seed: int
+    allocation: Allocation,
+    sensor_of: Sequence[str],
+    outputs: Outputs,
+    *,
+    seed: int,
+    features: Sequence[str] = (),
 ) -> Network:
     """A network of raw features, (n, n_features) float32 with NaN for missing, to answers.
 
     Tier by tier: the tier's features, scaled, through a branch of its own; branches
     concatenated, shared layers, one head a member, members averaged (`Answer`). The layer
     "logits" holds what each member says, (n, members, outputs). Scaling starts as identity:
-    see `set_scaling`.
+    see `set_scaling`. features: their names, needed where the plan has indicators. With a
+    gate the layer "gate" holds each sensor's weight, (n, n_sensors), sensors in the order of
+    `allocation.sensors`.
     """
     values = keras.Input((len(sensor_of),), dtype="float32", name="features")
     scaled = Scaling(name="scaling")(values)
+    if allocation.gate is not None:
+        scaled = _gated(scaled, allocation, allocation.gate, sensor_of, seed + 500)
     strengths = dict(zip(allocation.sensors, allocation.l1, strict=True))
+    gaps = [list(features).index(name) for name in allocation.indicators]
     branches = [
-        _branch(scaled, tier, sensor_of, strengths, allocation.members, seed + 1000 * (at + 1))
+        _branch(
+            (values, scaled),
+            tier,
+            (sensor_of, gaps),
+            strengths,
+            allocation.members,
+            seed + 1000 * (at + 1),
+        )
         for at, tier in enumerate(allocation.tiers)
     ]
     hidden = keras.layers.Concatenate(name="branches")(branches) if branches[1:] else branches[0]
@@ -76,22 +103,51 @@ def set_scaling(network: Network, values: NDArray[np.float32]) -> None:
     layer.set_weights([centre.astype(np.float32), factor.astype(np.float32)])
 
 
+def attention_of(network: Network) -> Network | None:
+    """The same network giving answers and each sensor's share of attention; None without."""
+    gate = next((layer for layer in network.layers if layer.name == "gate"), None)
+    if gate is None:
+        return None
+    attention = Shares(name="attention")(gate.output)
+    return keras.Model(network.input, [network.output, attention], name="network")
+
+
+def _gated(
+    scaled: Any, allocation: Allocation, gate: Gate, sensor_of: Sequence[str], seed: int
+) -> Any:
+    place = {sensor: at for at, sensor in enumerate(allocation.sensors)}
+    weights = SensorGate(gate.units, gate.start, seed, name="gate")(scaled)
+    return Gated([place[sensor] for sensor in sensor_of], name="gated")(scaled, weights)
+
+
 def _branch(
-    scaled: Any,
+    inputs: tuple[Any, Any],
     tier: Tier,
-    sensor_of: Sequence[str],
+    columns_of: tuple[Sequence[str], Sequence[int]],
     strengths: dict[str, float],
     members: int,
     seed: int,
 ) -> Any:
-    """The hidden values of one tier, (n, members, tier.units)."""
+    """The hidden values of one tier, (n, members, tier.units).
+
+    inputs: raw and scaled features. columns_of: the sensor of each feature, and the features
+    that have an indicator.
+    """
+    sensor_of, gaps = columns_of
     place = {sensor: at for at, sensor in enumerate(tier.sensors)}
-    columns = [at for at, sensor in enumerate(sensor_of) if sensor in place]
-    columns.sort(key=lambda at: place[sensor_of[at]])
-    values = Columns(columns, name=f"{tier.name}_columns")(scaled)
+    columns, own = (
+        sorted(
+            (at for at in columns if sensor_of[at] in place), key=lambda at: place[sensor_of[at]]
+        )
+        for columns in (range(len(sensor_of)), gaps)
+    )
+    values = Columns(columns, name=f"{tier.name}_columns")(inputs[1])
+    if own:
+        missing = Missing(own, name=f"{tier.name}_missing")(inputs[0])
+        values = keras.layers.Concatenate(name=f"{tier.name}_inputs")([values, missing])
     if tier.embedding:
         values = Periodic(tier.embedding, seed + 10, name=f"{tier.name}_periodic")(values)
-    l1 = [strengths[sensor_of[at]] for at in columns for _ in range(1 + tier.embedding)]
+    l1 = [strengths[sensor_of[at]] for at in columns + own for _ in range(1 + tier.embedding)]
     dense = EnsembleDense(tier.units, members, seed, first=True, l1=l1, name=f"{tier.name}_branch")
     hidden = keras.layers.Activation("relu", name=f"{tier.name}_relu")(dense(values))
     return keras.layers.Dropout(tier.dropout, seed=seed + 5, name=f"{tier.name}_drop")(hidden)

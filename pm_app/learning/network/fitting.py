@@ -44,12 +44,21 @@ class Fitting:
         *,
         schedule: Schedule,
     ) -> None:
-        self.network, self.schedule = network, schedule
         self._data = tuple(tf.constant(part) for part in (values, happened, survived))
+        self.schedule, self._done = schedule, 0
+        self._take(network)
+
+    def go_on(self, network: Network) -> "Fitting":
+        """The rest of this schedule for another network."""
+        self._take(network)
+        return self
+
+    def _take(self, network: Network) -> None:
+        self.network = network
         self._members = keras.Model(network.input, network.get_layer("logits").output)
         self._regression = network.get_layer("answer").kind == "regression"
-        steps = schedule.epochs * self._steps
-        self._optimizer = _optimizer(schedule, steps)
+        steps = self.schedule.epochs * self._steps
+        self._optimizer = _optimizer(self.schedule, steps, self._done * self._steps)
         self._optimizer.build(network.trainable_variables)
         self._epoch = tf.function(self._run, reduce_retracing=True)
 
@@ -59,6 +68,7 @@ class Fitting:
 
     def epoch(self, order: NDArray[np.int64]) -> float:
         """One pass over the rows in this order; the mean loss."""
+        self._done += 1
         return float(self._epoch(tf.constant(order)))
 
     def _run(self, order: Any) -> Any:
@@ -111,16 +121,24 @@ def _answer(network: Network, values: Float32) -> Any:
     return network(tf.constant(values), training=False)
 
 
-def _optimizer(schedule: Schedule, steps: int) -> Any:
-    warmup = max(1, round(schedule.warmup * steps))
-    rate = keras.optimizers.schedules.CosineDecay(
-        schedule.rate * 0.01,
-        decay_steps=max(1, steps - warmup),
-        warmup_target=schedule.rate,
-        warmup_steps=warmup,
-    )
+class _Rate(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]  # no types
+    """Up from a hundredth in the warm-up, then half a cosine down to 0, `done` steps along."""
+
+    def __init__(self, schedule: Schedule, steps: int, done: int) -> None:
+        self.rate, self.steps, self.done = schedule.rate, steps, done
+        self.warmup = max(1, round(schedule.warmup * steps))
+
+    def __call__(self, step: Any) -> Any:
+        at = tf.cast(step, tf.float32) + self.done
+        rising = 0.01 + 0.99 * at / self.warmup
+        left = max(1, self.steps - self.warmup)
+        along = tf.clip_by_value((at - self.warmup) / left, 0.0, 1.0)
+        return self.rate * tf.minimum(rising, 0.5 * (1.0 + tf.cos(np.pi * along)))
+
+
+def _optimizer(schedule: Schedule, steps: int, done: int) -> Any:
     optimizer = keras.optimizers.AdamW(
-        rate, weight_decay=schedule.weight_decay, global_clipnorm=1.0
+        _Rate(schedule, steps, done), weight_decay=schedule.weight_decay, global_clipnorm=1.0
     )
     optimizer.exclude_from_weight_decay(var_names=_UNDECAYED)
     return optimizer

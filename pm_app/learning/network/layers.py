@@ -57,6 +57,85 @@ class Columns(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no types
 
 
 @_registered
+class Missing(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no types
+    """1 where a column is missing, else 0: (n, n_features) to (n, len(columns)).
+
+    What a value's absence says is lost once the gap is filled (Van Ness et al. 2023, "The
+    missing indicator method").
+    """
+
+    def __init__(self, columns: Sequence[int], **settings: Any) -> None:
+        super().__init__(**settings)
+        self.columns = list(columns)
+
+    def call(self, values: Any) -> Any:
+        return ops.cast(ops.isnan(ops.take(values, self.columns, axis=1)), "float32")
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "columns": self.columns}
+
+
+@_registered
+class SensorGate(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no types
+    """A weight in (0, 2) per sensor, made of all features: (n, n_features) to (n, n_sensors).
+
+    Squeeze-and-excitation (Hu, Shen & Sun 2018) over sensors: 2 sigmoid of a small network's
+    scores, which begin at `start`.
+    """
+
+    def __init__(self, units: int, start: Sequence[float], seed: int, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.units, self.start, self.seed = units, list(start), seed
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        inputs, sensors = int(input_shape[-1] or 0), len(self.start)
+        first = keras.initializers.GlorotUniform(seed=self.seed)
+        second = keras.initializers.RandomNormal(stddev=0.01, seed=self.seed + 1)
+        self.kernel = self.add_weight(shape=(inputs, self.units), initializer=first, name="kernel")
+        self.bias = self.add_weight(shape=(self.units,), initializer="zeros", name="bias")
+        self.scores = self.add_weight(
+            shape=(self.units, sensors), initializer=second, name="scores"
+        )
+        begin = np.array(self.start) / 2.0
+        self.score_bias = self.add_weight(shape=(sensors,), initializer="zeros", name="score_bias")
+        self._begin = np.log(begin / (1.0 - begin)).astype(np.float32)
+
+    def call(self, values: Any) -> Any:
+        hidden = ops.relu(ops.matmul(values, self.kernel) + self.bias)
+        return 2.0 * ops.sigmoid(ops.matmul(hidden, self.scores) + self.score_bias + self._begin)
+
+    def get_config(self) -> dict[str, Any]:
+        own = {"units": self.units, "start": self.start, "seed": self.seed}
+        return {**super().get_config(), **own}
+
+
+@_registered
+class Gated(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no types
+    """Features times their sensor's weight: (n, n_features) and (n, n_sensors).
+
+    owner: the place of each feature's sensor.
+    """
+
+    def __init__(self, owner: Sequence[int], **settings: Any) -> None:
+        super().__init__(**settings)
+        self.owner = list(owner)
+
+    def call(self, values: Any, weights: Any) -> Any:
+        return values * ops.take(weights, self.owner, axis=1)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "owner": self.owner}
+
+
+@_registered
+class Shares(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no types
+    """Weights as shares of their sum: (n, n_sensors), each row summing to 1."""
+
+    def call(self, weights: Any) -> Any:
+        return weights / ops.sum(weights, axis=1, keepdims=True)
+
+
+@_registered
 class Periodic(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no types
     """Each value beside `width` periodic ones: (n, f) to (n, f * (1 + width)).
 

@@ -13,8 +13,7 @@ import numpy as np
 from pm_app.errors import BadVersion
 
 # Importing `building` registers the layers, so that a stored network finds them.
-from pm_app.learning.network.building import Network
-from pm_app.learning.network.fitting import answers
+from pm_app.learning.network.building import Network, attention_of
 
 
 def save_network(network: Network) -> bytes:
@@ -42,11 +41,17 @@ def load_network(content: bytes) -> Network:
 
 
 def export_onnx(network: Network) -> bytes:
-    """The ONNX graph of a network: input (n, n_features) float32, output (n, outputs)."""
+    """The ONNX graph of a network: input (n, n_features) float32, output (n, outputs).
+
+    A gated network has a second output, each sensor's share of attention, (n, n_sensors), in
+    the order of its allocation's sensors.
+    """
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         # tf2onnx still spells np.object.
         warnings.simplefilter("ignore", FutureWarning)
         path = Path(folder) / "network.onnx"
-        answers(network, np.zeros((1, network.input_shape[-1]), dtype=np.float32))
-        network.export(path, format="onnx", verbose=False)
+        whole = attention_of(network) or network
+        # Keras exports only what was called once.
+        whole(np.zeros((1, network.input_shape[-1]), dtype=np.float32))
+        whole.export(path, format="onnx", verbose=False)
         return path.read_bytes()

@@ -1,0 +1,95 @@
+"""A trained network in another shape, saying what it said before.
+
+Branches are widened by doubling units and halving what they send on (function-preserving,
+Chen, Goodfellow & Shlens 2016, Net2Net) and pruned of the units that say least, whose mean
+goes on as a bias.
+"""
+
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from pm_app.learning.network.building import Network
+from pm_app.records.learning import Allocation
+
+Array = NDArray[np.float32]
+# Twins part only if they differ a little: this share of a weight, random.
+_JITTER = 0.01
+
+
+def carry_over(
+    old: Network,
+    fresh: Network,
+    before: Allocation,
+    after: Allocation,
+    values: Array,
+    *,
+    seed: int,
+) -> None:
+    """Fill `fresh`, built from `after`, with what `old`, built from `before`, has learned.
+
+    The plans have the same tiers of the same sensors and may differ in units and penalties.
+    values: raw features, (n, n_features), on which units are judged. Where no branch shrinks
+    the answers stay the same, but for a jitter that lets twin units part.
+    """
+    for layer in fresh.layers:
+        if layer.weights and not _depends_on_units(layer.name, before):
+            layer.set_weights(old.get_layer(layer.name).get_weights())
+    rng = np.random.default_rng(seed)
+    behind = old.get_layer(_behind(before))
+    kernel, inner, outer, bias = behind.get_weights()
+    rows, gains, start = [], [], 0
+    for tier, planned in zip(before.tiers, after.tiers, strict=True):
+        mine = slice(start, start + tier.units)
+        start += tier.units
+        mean = _mean_activation(old, f"{tier.name}_drop", values)
+        chosen = _choose_units(mean, kernel[mine], planned.units)
+        gone = np.setdiff1d(np.arange(tier.units), chosen)
+        bias = bias + outer * ((mean * inner[:, mine])[:, gone] @ kernel[mine][gone])
+        copies = np.bincount(chosen, minlength=tier.units)[chosen]
+        rows.append(kernel[mine][chosen] / copies[:, None])
+        gains.append(inner[:, mine][:, chosen])
+        _fill_branch(old, fresh, f"{tier.name}_branch", chosen, copies, rng)
+    made = [np.concatenate(rows), np.concatenate(gains, axis=1), outer, bias]
+    fresh.get_layer(behind.name).set_weights(made)
+
+
+def _behind(plan: Allocation) -> str:
+    """The layer that reads the branches."""
+    return "shared_0" if plan.shared_units else "logits"
+
+
+def _depends_on_units(name: str, plan: Allocation) -> bool:
+    return name == _behind(plan) or name in {f"{tier.name}_branch" for tier in plan.tiers}
+
+
+def _mean_activation(network: Network, layer: str, values: Array) -> Array:
+    """Mean of each unit over the rows, (members, units)."""
+    part = keras.Model(network.input, network.get_layer(layer).output)
+    said: Array = np.asarray(part(values, training=False))
+    return np.asarray(said.mean(axis=0))
+
+
+def _choose_units(mean: Array, sent_on: Array, count: int) -> NDArray[np.intp]:
+    """Which old unit each of `count` new ones copies: all where there is room, some twice."""
+    weight = np.abs(mean).mean(axis=0) * np.linalg.norm(sent_on, axis=1)
+    ranked = np.argsort(-weight, kind="stable")
+    times = -(-count // len(ranked))
+    return np.sort(np.tile(ranked, times)[:count])
+
+
+def _fill_branch(
+    old: Network,
+    fresh: Network,
+    name: str,
+    chosen: NDArray[np.intp],
+    copies: NDArray[np.intp],
+    rng: np.random.Generator,
+) -> None:
+    kernel, inner, outer, bias = old.get_layer(name).get_weights()
+    again: Any = np.append(False, chosen[1:] == chosen[:-1])
+    jitter = 1.0 + _JITTER * rng.normal(size=(len(kernel), len(chosen))) * again
+    made = [kernel[:, chosen] * jitter, inner, outer[:, chosen], bias[:, chosen]]
+    fresh.get_layer(name).set_weights([part.astype(np.float32) for part in made])

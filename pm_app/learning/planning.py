@@ -1,0 +1,85 @@
+"""What may be built for one study: every strategy, at any size, over the same inputs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pm_app.learning.allocation import MEMBERS, STRATEGIES, budget
+from pm_app.records.features import Frame
+from pm_app.records.learning import Allocation, Importance
+
+# What every guided plan is measured against.
+CONTROL = "uniform"
+# A gap seen more rarely than this, or a value, teaches its indicator nothing.
+RAREST_GAP = 0.005
+# Width of the periodic embedding. On FD001 (3 splits by engine) widths of 0, 2 and 4 gave
+# 0.988, 0.992 and 0.994 average precision, 8 no more.
+EMBEDDING = 4
+
+
+@dataclass(frozen=True)
+class Planner:
+    """Plans for one study. inputs: features and indicators per sensor; size: the largest."""
+
+    importance: Importance
+    inputs: Mapping[str, int]
+    indicators: tuple[str, ...]
+    outputs: int
+    size: int
+
+    def plan(self, strategy: str, *, size: int | None = None) -> Allocation:
+        """The plan of a strategy at this many parameters, by default the largest size."""
+        plan = STRATEGIES[strategy](
+            self.importance,
+            self.inputs,
+            max_parameters=size or self.size,
+            outputs=self.outputs,
+            embedding=EMBEDDING,
+        )
+        return replace(plan, indicators=self.indicators)
+
+    def revised(self, importance: Importance) -> "Planner":
+        """The same planner guided by another importance."""
+        return replace(self, importance=importance)
+
+
+def make_planner(
+    frame: Frame,
+    rows: NDArray[np.intp],
+    importance: Importance,
+    *,
+    outputs: int,
+    max_parameters: int,
+) -> Planner:
+    """The planner for networks that learn from these rows of a frame."""
+    indicators = find_indicators(frame, rows)
+    own = {name: sensor for name, sensor in zip(frame.features, frame.sensor_of, strict=True)}
+    inputs = {
+        sensor: frame.sensor_of.count(sensor) + sum(own[name] == sensor for name in indicators)
+        for sensor in frame.sensors
+    }
+    size = budget(
+        len(rows),
+        max_parameters,
+        features=len(frame.features),
+        members=MEMBERS,
+        outputs=outputs,
+    )
+    return Planner(importance, inputs, indicators, outputs, size)
+
+
+def find_indicators(frame: Frame, rows: NDArray[np.intp]) -> tuple[str, ...]:
+    """Features whose gaps the network should see: some are missing, not alike to another's.
+
+    Of the features of one sensor that are missing in the very same rows, the first stands
+    for all.
+    """
+    gaps = np.isnan(frame.values[rows])
+    share = gaps.mean(axis=0) if len(rows) else np.zeros(len(frame.features))
+    found: dict[tuple[str, bytes], str] = {}
+    for at in np.flatnonzero((share >= RAREST_GAP) & (share <= 1.0 - RAREST_GAP)):
+        pattern = (frame.sensor_of[at], np.packbits(gaps[:, at]).tobytes())
+        found.setdefault(pattern, frame.features[at])
+    return tuple(found.values())

@@ -1,0 +1,140 @@
+"""Importance measured again on a network in training, and the plan it would now get.
+
+The forest ranks sensors before there is a network; what the network itself leans on may
+differ. After a few epochs the same question is put to it, and its answer, averaged with the
+forest's, deals units and penalties anew. Tiers keep their sensors, so that the network can
+go on in the new shape without losing what it has learned.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from pm_app.learning.agreement import weighted_tau
+from pm_app.learning.allocation import WEIGHTED, moved_units, weigh_penalties
+from pm_app.learning.network import answers
+from pm_app.learning.planning import Planner
+from pm_app.learning.sizing import redeal_units
+from pm_app.learning.targets import encode_targets
+from pm_app.learning.training import Study, mean_strength, span_losses
+from pm_app.records.learning import Allocation, Importance, Revision
+from pm_app.records.readings import Float64
+
+# Strategies whose plan follows importance, and can be dealt anew.
+REVISABLE = ("tiers", "regularized", "tiers+regularized")
+_ASKED_ROWS = 2_000
+
+
+class Reviser:
+    """What `train_network` asks for a better plan; remembers what the network told."""
+
+    def __init__(self, study: Study, planner: Planner, *, seed: int) -> None:
+        self._study, self._planner, self._seed = study, planner, seed
+        self._network: Importance | None = None
+        self._moved = 0.0
+
+    def __call__(self, network: Any, plan: Allocation) -> Allocation | None:
+        forest = self._planner.importance
+        self._network = ask_network(self._study, network, forest, seed=self._seed)
+        revised = revise_plan(plan, average_importance(forest, self._network), self._planner)
+        self._moved = moved_units(plan, revised)
+        return None if revised == plan else revised
+
+    def told(self, score_before: float, score_after: float, *, kept: bool) -> Revision | None:
+        """What came of it; None when training ended before it was asked."""
+        if self._network is None:
+            return None
+        pair = (self._network.shares, self._planner.importance.shares)
+        tau = weighted_tau(*(np.array([shares]) for shares in pair))
+        return Revision(
+            sensors=self._network.sensors,
+            shares=self._network.shares,
+            tau=float(tau[0]),
+            moved_units=self._moved,
+            loss_before=-score_before,
+            loss_after=-score_after,
+            kept=kept,
+        )
+
+
+def ask_network(study: Study, network: Any, forest: Importance, *, seed: int) -> Importance:
+    """Importance as the network has it: loss added when a sensor's features are permuted.
+
+    On validation rows, all features of a sensor (or of a cluster of twins) permuted together
+    by the same permutation; the loss is that of training. Losses that shrink count as 0.
+    """
+    rows = study.validation[:: max(1, len(study.validation) // _ASKED_ROWS)]
+    order = np.random.default_rng(seed).permutation(len(rows))
+    several = [cluster for cluster in forest.clusters if len(cluster) > 1]
+    sets = [(sensor,) for sensor in forest.sensors] + several
+    added = dict(zip(sets, _added_losses(study, network, rows, order, sets), strict=True))
+    alone = np.array([added[(sensor,)] for sensor in forest.sensors])
+    whole = np.array([added[cluster] for cluster in forest.clusters])
+    return replace(
+        forest,
+        shares=_to_shares(alone),
+        spread=(0.0,) * len(alone),
+        replicates=(_to_shares(alone),),
+        cluster_shares=_to_shares(whole),
+        score_name="loss added",
+        score=float(alone.sum()),
+    )
+
+
+def average_importance(first: Importance, second: Importance) -> Importance:
+    """The mean of both shares, for the sensors and clusters of the first."""
+    pairs = (
+        (first.shares, second.shares),
+        (first.cluster_shares, second.cluster_shares),
+    )
+    shares, whole = (tuple(0.5 * (a + b) for a, b in zip(*pair, strict=True)) for pair in pairs)
+    return replace(first, shares=shares, cluster_shares=whole)
+
+
+def revise_plan(plan: Allocation, importance: Importance, planner: Planner) -> Allocation:
+    """The plan with units and penalties dealt anew; tiers, strength and parameters stay.
+
+    Counts at most the parameters of the plan. A flat penalty stays flat.
+    """
+    tiers, count = redeal_units(plan, importance, planner.inputs, outputs=planner.outputs)
+    l1 = plan.l1
+    if plan.strategy in WEIGHTED:
+        owners = [sensor for sensor, each in planner.inputs.items() for _ in range(each)]
+        strength, _ = mean_strength(plan, owners)
+        l1 = weigh_penalties(importance, plan.sensors, planner.inputs, strength)
+    return replace(plan, tiers=tiers, l1=l1, parameters=count)
+
+
+def _added_losses(
+    study: Study,
+    network: Any,
+    rows: np.ndarray[tuple[int], np.dtype[np.intp]],
+    order: np.ndarray[tuple[int], np.dtype[np.intp]],
+    sets: Sequence[tuple[str, ...]],
+) -> list[float]:
+    values = study.frame.values[rows]
+    owner = np.array(study.frame.sensor_of)
+    base = _mean_loss(study, answers(network, values), rows)
+    added = []
+    for sensors in sets:
+        columns = np.flatnonzero(np.isin(owner, sensors))
+        mixed = values.copy()
+        mixed[:, columns] = values[order[:, None], columns]
+        added.append(_mean_loss(study, answers(network, mixed), rows) - base)
+    return added
+
+
+def _mean_loss(study: Study, output: Any, rows: Any) -> float:
+    if study.head.kind == "regression":
+        return float(np.mean((output[:, 0] - study.labels.value[rows]) ** 2))
+    targets = encode_targets(study.labels, rows, study.head)
+    return float(span_losses(output, targets, study.head).mean())
+
+
+def _to_shares(added: Float64) -> tuple[float, ...]:
+    positive = np.maximum(added, 0.0)
+    total = positive.sum()
+    shares = positive / total if total > 0 else np.full(len(added), 1.0 / len(added))
+    return tuple(float(share) for share in shares)

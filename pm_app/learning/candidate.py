@@ -13,6 +13,7 @@ from pm_app.learning.network import answers, export_onnx, save_network
 from pm_app.learning.planning import CONTROL, Planner
 from pm_app.learning.revision import REVISABLE, Reviser
 from pm_app.learning.selection import (
+    STRATEGY_NOISE,
     Trial,
     choose_allocation,
     is_worse,
@@ -169,7 +170,7 @@ def _train_revised(
     unless the revised one is better by more than noise.
     """
     guided = trial.name in REVISABLE and warm is None
-    plain = train_network(
+    plain = trial.trained or train_network(
         study,
         trial.allocation,
         seed=seed,
@@ -191,7 +192,7 @@ def _train_revised(
         before, after = (
             Trial(trial.name, t.allocation, t.losses, study.judged_groups) for t in (plain, revised)
         )
-        kept = revised.revised_at > 0 and is_worse(before, after)
+        kept = revised.revised_at > 0 and is_worse(before, after, noise=STRATEGY_NOISE)
         best = revised if kept else plain
         revision = reviser.told(plain.score, revised.score, kept=kept)
     whole = refit_network(
@@ -208,7 +209,9 @@ def _train_revised(
 def _train(study: Study, trial: Trial, seed: int, progress: Progress) -> tuple[Trained, Trained]:
     """The network stopped by validation, and the same fitted to all labelled rows."""
     half = part_of(progress, 0.0, 0.5)
-    trained = train_network(study, trial.allocation, seed=seed, rate=trial.rate, progress=half)
+    trained = trial.trained or train_network(
+        study, trial.allocation, seed=seed, rate=trial.rate, progress=half
+    )
     rest = part_of(progress, 0.5, 1.0)
     whole = refit_network(study, trial.allocation, seed=seed, like=trained, progress=rest)
     return trained, whole

@@ -14,9 +14,11 @@ from pm_app.records.learning import Allocation, Importance
 CONTROL = "uniform"
 # A gap seen more rarely than this, or a value, teaches its indicator nothing.
 RAREST_GAP = 0.005
-# Width of the periodic embedding. On FD001 (3 splits by engine) widths of 0, 2 and 4 gave
-# 0.988, 0.992 and 0.994 average precision, 8 no more.
-EMBEDDING = 4
+# Width of the periodic embedding by the most features it is for. On FD001 (280 features, 3
+# splits by engine) widths of 0, 2 and 4 gave 0.988, 0.992 and 0.994 average precision, 8 no
+# more; on AI4I (6 features) 0, 4, 8 and 16 gave 0.78, 0.83, 0.83 and 0.84.
+EMBEDDINGS = ((30, 16), (120, 8))
+LEAST_EMBEDDING = 4
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Planner:
             self.inputs,
             max_parameters=size or self.size,
             outputs=self.outputs,
-            embedding=EMBEDDING,
+            embedding=embedding_width(sum(self.inputs.values())),
         )
         return replace(plan, indicators=self.indicators)
 
@@ -68,6 +70,11 @@ def make_planner(
         outputs=outputs,
     )
     return Planner(importance, inputs, indicators, outputs, size)
+
+
+def embedding_width(features: int) -> int:
+    """Width of the embedding that this many features may have; few can afford more."""
+    return next((width for most, width in EMBEDDINGS if features <= most), LEAST_EMBEDDING)
 
 
 def find_indicators(frame: Frame, rows: NDArray[np.intp]) -> tuple[str, ...]:

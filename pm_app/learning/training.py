@@ -98,8 +98,8 @@ def part_of(progress: Progress, start: float, end: float) -> Progress:
     return lambda done, text: progress(start + (end - start) * done, text)
 
 
-def plan_schedule(rows: int, *, features: int, effort: float = 1.0, rate: float = RATE) -> Schedule:
-    """Epochs and batch size for this many rows; effort 0.3 trains about a third as long.
+def plan_schedule(rows: int, *, features: int, rate: float = RATE) -> Schedule:
+    """Epochs and batch size for this many rows.
 
     Few features leave little to tell classes apart by but their products, which take up to
     twice as many steps to find, and each step costs less.
@@ -108,7 +108,7 @@ def plan_schedule(rows: int, *, features: int, effort: float = 1.0, rate: float 
     batch = int(np.clip(2 ** round(np.log2(max(rows, 1) / 60)), low, high))
     steps = STEPS * float(np.clip(_MANY_FEATURES / max(features, 1), 1.0, 2.0))
     epochs = int(np.clip(round(steps * batch / max(rows, 1)), *EPOCHS))
-    return Schedule(epochs=max(2, round(epochs * effort)), batch_rows=batch, rate=rate)
+    return Schedule(epochs=epochs, batch_rows=batch, rate=rate)
 
 
 def train_network(
@@ -116,7 +116,6 @@ def train_network(
     allocation: Allocation,
     *,
     seed: int,
-    effort: float = 1.0,
     rate: float = RATE,
     warm_start: bytes | None = None,
     revise: Revise | None = None,
@@ -128,9 +127,7 @@ def train_network(
     revise: asked once, after `LOOK` of the epochs, for a better plan of the network as it
     then is; the network goes on in that shape with what it has learned.
     """
-    schedule = plan_schedule(
-        len(study.train), features=len(study.frame.features), effort=effort, rate=rate
-    )
+    schedule = plan_schedule(len(study.train), features=len(study.frame.features), rate=rate)
     network, fitting = _prepare(study, allocation, schedule, seed, warm_start)
     look = round(LOOK * schedule.epochs) if revise else 0
     revised_at = 0

@@ -7,13 +7,13 @@ import pytest
 
 from pm_app.errors import BadVersion, NotEnoughData
 from pm_app.learning import selection, training
-from pm_app.learning.candidate import train_candidate
+from pm_app.learning.candidate import Warm, train_candidate
 from pm_app.learning.network import answers, load_network
-from pm_app.learning.parameters import count_parameters
+from pm_app.learning.planning import make_planner
 from pm_app.learning.targets import choose_head
 from pm_app.records.features import Frame
 from pm_app.records.labels import Labels, Split
-from pm_app.records.learning import Allocation, Head, Tier
+from pm_app.records.learning import Head, Importance
 from pm_app.scoring.contributions import contributions, top_sensors_text
 from pm_app.scoring.predictor import CHUNK_ROWS, Predictor
 
@@ -52,26 +52,22 @@ def life_head(labels, split):
     return choose_head(labels, rows, task="life", horizons_hours=(12.0, 24.0), cap_hours=CAP)
 
 
-def make_allocations(outputs):
-    tiers = {
-        "uniform": (Tier("all", ("wear", "load", "noise"), 12, 0, 0.1),),
-        "tiers": (
-            Tier("high", ("wear",), 8, 0, 0.1),
-            Tier("low", ("load", "noise"), 4, 0, 0.1),
-        ),
-    }
-    widths = {"wear": 2, "load": 1, "noise": 3}
-    return {
-        name: Allocation(
-            name,
-            made,
-            (1.0, 2.0, 3.0),
-            (8,),
-            4,
-            count_parameters(made, (8,), 4, features_per_sensor=widths, outputs=outputs),
-        )
-        for name, made in tiers.items()
-    }
+def make_fleet_planner(frame, labels, split, outputs=None):
+    """Plans guided by what is known of the fleet: wear matters, noise does not."""
+    outputs = outputs or len(life_head(labels, split).edges_hours)
+    shares = {"wear": 0.8, "load": 0.2, "noise": 0.0}
+    importance = Importance(
+        sensors=tuple(shares),
+        shares=tuple(shares.values()),
+        spread=(0.0,) * 3,
+        replicates=(tuple(shares.values()),),
+        clusters=tuple((name,) for name in shares),
+        cluster_shares=tuple(shares.values()),
+        interactions=(),
+        score_name="average_precision",
+        score=0.9,
+    )
+    return make_planner(frame, split.train, importance, outputs=outputs, max_parameters=4_000)
 
 
 @pytest.fixture(scope="module")
@@ -96,8 +92,8 @@ def life(fleet):
     heard = []
     candidate = train_candidate(
         *fleet,
-        allocations=make_allocations(17),
-        strategy="tiers",
+        planner=make_fleet_planner(*fleet),
+        strategy="tiers+regularized",
         head=life_head(*fleet[1:]),
         progress=lambda done, text: heard.append(done),
     )
@@ -120,9 +116,14 @@ def column_labels(labels, value):
 
 def test_a_candidate_beats_a_constant_guess(life):
     reports = {report.model: report.metrics for report in life[0].reports}
-    own, guess = reports["tiers"], reports["constant guess"]
+    own, guess = reports["tiers+regularized"], reports["constant guess"]
 
-    assert set(reports) == {"tiers", "control: uniform", "random forest", "constant guess"}
+    assert set(reports) == {
+        "tiers+regularized",
+        "control: uniform",
+        "random forest",
+        "constant guess",
+    }
     assert own["average_precision_24h"] > guess["average_precision_24h"] + 0.3
     assert own["brier_24h"] < 0.7 * guess["brier_24h"]
     assert own["rul_rmse_hours"] < 0.7 * guess["rul_rmse_hours"]
@@ -142,17 +143,22 @@ def test_both_graphs_agree_and_golden_rows_come_back(life):
 
 def test_reported_parameters_are_those_of_the_plan(life):
     own, control = life[0].reports[:2]
-    widths = {"wear": 2, "load": 1, "noise": 3}
-    plan = life[0].allocation
 
-    assert own.parameters == count_parameters(
-        plan.tiers,
-        plan.shared_units,
-        plan.members,
-        features_per_sensor=widths,
-        outputs=len(life[0].head.edges_hours),
-    )
-    assert control.parameters is not None
+    assert own.parameters == life[0].allocation.parameters
+    assert abs(control.parameters - own.parameters) < 0.03 * own.parameters
+
+
+def test_gaps_have_indicators_and_the_plan_names_them(life):
+    assert set(life[0].allocation.indicators) == set(FEATURES)
+
+
+def test_the_report_says_whether_a_second_look_helped(life):
+    revision = life[0].revision
+
+    assert revision.sensors == ("wear", "load", "noise")
+    assert sum(revision.shares) == pytest.approx(1.0)
+    assert revision.shares[0] == max(revision.shares)
+    assert revision.kept == (revision.loss_after < revision.loss_before) or not revision.kept
 
 
 def test_progress_only_rises_and_ends(life):
@@ -213,13 +219,12 @@ def test_a_damaged_graph_is_refused(life):
 
 def test_a_refit_starts_where_the_version_stood(life, fleet):
     candidate = life[0]
-    plans = {**make_allocations(17), "tiers": candidate.allocation}
     again = train_candidate(
         *fleet,
-        allocations=plans,
+        planner=make_fleet_planner(*fleet),
         strategy="regularized",
         head=candidate.head,
-        warm_start=candidate.keras,
+        warm_start=Warm(candidate.allocation, candidate.keras),
     )
 
     assert again.head == candidate.head
@@ -233,16 +238,17 @@ def test_a_warm_start_of_other_features_is_refused(life, fleet):
     narrow = replace(
         frame, values=frame.values[:, :5], features=FEATURES[:5], sensor_of=SENSOR_OF[:5]
     )
+    plan = replace(life[0].allocation, indicators=life[0].allocation.indicators[:5])
 
     with pytest.raises(BadVersion, match="a warm start needs weights of shapes"):
         train_candidate(
             narrow,
             labels,
             split,
-            allocations=make_allocations(17),
+            planner=make_fleet_planner(narrow, labels, split),
             strategy="uniform",
             head=life[0].head,
-            warm_start=life[0].keras,
+            warm_start=Warm(plan, life[0].keras),
         )
 
 
@@ -253,7 +259,8 @@ def test_a_class_is_learned_without_time(fleet):
         frame,
         column_labels(labels, value),
         split,
-        allocations=make_allocations(1),
+        planner=make_fleet_planner(*fleet, outputs=1),
+        strategy="uniform",
         head=Head("classification", (), (0.0,)),
     )
     own = candidate.reports[0].metrics
@@ -271,7 +278,8 @@ def test_a_value_is_learned_in_its_own_unit(fleet):
         frame,
         column_labels(labels, value),
         split,
-        allocations=make_allocations(1),
+        planner=make_fleet_planner(*fleet, outputs=1),
+        strategy="uniform",
         head=Head("regression", (), (0.0,)),
     )
     own = candidate.reports[0].metrics
@@ -280,18 +288,6 @@ def test_a_value_is_learned_in_its_own_unit(fleet):
     assert 0.75 < own["coverage"] <= 1.0
     scores = predictor_of(candidate).predict(frame.values[split.test])
     assert 1e6 < np.median(scores.value) < 1e6 + 1e4 * CAP
-
-
-def test_the_control_and_the_strategy_must_be_given(fleet):
-    plans = make_allocations(17)
-    for allocations, strategy in (({"tiers": plans["tiers"]}, "auto"), (plans, "regularized")):
-        with pytest.raises(ValueError, match="allocations must hold"):
-            train_candidate(
-                *fleet,
-                allocations=allocations,
-                strategy=strategy,
-                head=life_head(*fleet[1:]),
-            )
 
 
 def test_an_empty_part_of_the_split_is_named(fleet):
@@ -303,6 +299,6 @@ def test_an_empty_part_of_the_split_is_named(fleet):
             frame,
             labels,
             empty,
-            allocations=make_allocations(17),
+            planner=make_fleet_planner(*fleet),
             head=life_head(*fleet[1:]),
         )

@@ -13,7 +13,6 @@ from pm_app.learning.network import answers, export_onnx, save_network
 from pm_app.learning.planning import CONTROL, Planner
 from pm_app.learning.revision import REVISABLE, Reviser
 from pm_app.learning.selection import (
-    STRATEGY_NOISE,
     Trial,
     choose_allocation,
     is_worse,
@@ -192,7 +191,7 @@ def _train_revised(
         before, after = (
             Trial(trial.name, t.allocation, t.losses, study.judged_groups) for t in (plain, revised)
         )
-        kept = revised.revised_at > 0 and is_worse(before, after, noise=STRATEGY_NOISE)
+        kept = revised.revised_at > 0 and is_worse(before, after)
         best = revised if kept else plain
         revision = reviser.told(plain.score, revised.score, kept=kept)
     whole = refit_network(

@@ -29,11 +29,8 @@ LIFE_GRID = ((1e-4, 0.1, 2e-3), (1e-3, 0.1, 2e-3), (3e-3, 0.1, 2e-3))
 TABLE_GRID = ((1e-5, 0.1, 1e-2), (1e-4, 0.1, 4e-3), (1e-3, 0.1, 4e-3))
 # From simple to elaborate: a tie goes to the simpler one.
 SIMPLEST_FIRST = ("uniform", "regularized", "tiers", "tiers+regularized", "attention")
-# How many standard errors of the paired difference make one penalty or size worse than
-# another (Breiman et al. 1984), and one strategy: elaborate ones are many, and one of many is
-# ahead by chance (one-sided 5 %).
+# How many standard errors of the paired difference make a difference (Breiman et al. 1984).
 NOISE = 1.0
-STRATEGY_NOISE = 1.645
 # Sizes tried below the largest, as shares of it.
 SMALLER = (1 / 3, 1 / 10)
 
@@ -149,12 +146,12 @@ def strongest(trials: Sequence[Trial]) -> Trial:
 def choose_trial(trials: Sequence[Trial]) -> Trial:
     """The best trial; among those not worse than it beyond noise, the simplest."""
     best = max(trials, key=lambda trial: trial.score)
-    equal = [trial for trial in trials if not is_worse(trial, best, noise=STRATEGY_NOISE)]
+    equal = [trial for trial in trials if not is_worse(trial, best)]
     return min(equal, key=lambda trial: SIMPLEST_FIRST.index(trial.name))
 
 
-def is_worse(trial: Trial, other: Trial, *, noise: float = NOISE) -> bool:
-    """Whether the losses are greater by more than `noise` standard errors, paired by group.
+def is_worse(trial: Trial, other: Trial) -> bool:
+    """Whether the losses are greater by more than `NOISE` standard errors, paired by group.
 
     Rows of one group repeat each other, so groups are what is counted.
     """
@@ -163,7 +160,7 @@ def is_worse(trial: Trial, other: Trial, *, noise: float = NOISE) -> bool:
     if len(groups) < 2:
         return bool(apart.sum() > 0)
     error = float(np.std(apart, ddof=1)) * np.sqrt(len(groups))
-    return bool(apart.sum() > noise * error)
+    return bool(apart.sum() > NOISE * error)
 
 
 def try_like(study: Study, name: str, plan: Allocation, other: Trial, *, seed: int) -> Trial:

@@ -265,7 +265,7 @@ def test_a_changed_ranking_moves_units():
 
 
 def test_little_data_is_not_given_all_the_parameters_it_may_have():
-    assert budget(5_000, 100_000, features=50) < 10_000
+    assert budget(5_000, 100_000, features=50) < 20_000
     assert budget(1_000_000, 100_000, features=50) == 100_000
     assert budget(100, 100_000, features=1000) > 16_000
     assert budget(100, 1_500, features=1000) == 1_500

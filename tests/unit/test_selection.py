@@ -5,7 +5,6 @@ from hypothesis import strategies as st
 
 from pm_app.learning.selection import (
     SIMPLEST_FIRST,
-    STRATEGY_NOISE,
     Trial,
     choose_trial,
     is_worse,
@@ -55,7 +54,7 @@ def test_the_choice_is_never_worse_than_the_best_beyond_noise(losses, noise):
     ]
 
     best = max(trials, key=lambda trial: trial.score)
-    assert not is_worse(choose_trial(trials), best, noise=STRATEGY_NOISE)
+    assert not is_worse(choose_trial(trials), best)
 
 
 def test_a_lead_in_every_group_counts_however_small():

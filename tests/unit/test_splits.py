@@ -257,19 +257,21 @@ def test_the_newest_part_holds_what_came_since_and_at_least_so_many_failures():
 
 @st.composite
 def histories(draw) -> tuple[Frame, Labels]:
-    """Machines with gaps, failing whenever they like, repaired soon, late or never."""
+    """Machines with gaps that come and go: repaired at once as often as they fail, or at the
+    end of their readings and for good, but for a few."""
     rng = np.random.default_rng(draw(st.integers(0, 2**16)))
-    assets, hours = draw(st.integers(1, 24)), draw(st.integers(30, 250))
-    spans = [sorted(rng.integers(0, hours, 2)) for _ in range(assets)]
-    kept = [np.arange(first, last + 1)[rng.random(last + 1 - first) < 0.9] for first, last in spans]
+    assets, hours = draw(st.integers(1, 40)), draw(st.integers(100, 400))
+    repaired, every = draw(st.booleans()), draw(st.integers(20, 150))
+    starts = rng.integers(0, hours // 2, assets)
+    ends = starts + rng.integers(hours // 4, hours // 2 + 1, assets)
+    spans = [np.arange(first, last) for first, last in zip(starts, ends, strict=True)]
+    kept = [span[rng.random(len(span)) < 0.9] for span in spans]
     asset = np.repeat(np.arange(assets), [len(rows) for rows in kept])
-    hour = np.concatenate(kept)
-    if not len(asset):
-        return make_plant()
-    many = draw(st.integers(1, 60))
-    who, when = rng.integers(0, asset.max() + 1, many), rng.integers(0, hours, many)
-    frame = make_frame(asset.tolist(), hour.tolist())
-    return frame, label(frame, list(zip(who, when, strict=True)), repaired=draw(st.booleans()))
+    frame = make_frame(asset.tolist(), np.concatenate(kept).tolist())
+    count = max(2, assets * hours // every)
+    some = list(zip(rng.integers(0, assets, count), rng.integers(0, hours, count), strict=True))
+    last = [(number, end) for number, end in enumerate(ends) if rng.random() < 0.9]
+    return frame, label(frame, some if repaired else last or some, repaired=repaired)
 
 
 def assert_sound(frame: Frame, labels: Labels, split: Split, horizon: float) -> None:

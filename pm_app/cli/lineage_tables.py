@@ -18,6 +18,7 @@ def model_rows(lineage: Lineage) -> list[dict[str, Any]]:
             "parameters": row.parameters,
             "failures": row.summary.get("failures"),
             **_figures(row.summary.get("reports")),
+            "knows the outcome?": ", ".join(_suspected(row.summary)),
         }
         for row in lineage.versions()
     ]
@@ -47,6 +48,8 @@ def importance_rows(lineage: Lineage, version: int | None) -> list[dict[str, Any
             if version is None
             else f"there is no version {version}; pm-app models lists them"
         )
+    stored = lineage.version(rows[0].version)
+    suspected = _suspected(stored.summary) if stored else []
     return [
         {
             "rank": row.rank,
@@ -56,6 +59,7 @@ def importance_rows(lineage: Lineage, version: int | None) -> list[dict[str, Any
             "tier": row.tier,
             "units": row.units,
             "l1": f"{row.l1:.1e}",
+            "question": "knows the outcome?" if row.sensor in suspected else "",
         }
         for row in rows
     ]
@@ -79,6 +83,11 @@ def allocation_rows(lineage: Lineage, before: int, after: int) -> list[dict[str,
             }
         )
     return rows
+
+
+def _suspected(summary: Any) -> list[str]:
+    """Sensors that may know the outcome; versions from before this was asked have none."""
+    return [suspicion["sensor"] for suspicion in summary.get("suspicions", ())]
 
 
 def _figures(reports: Any) -> dict[str, str]:

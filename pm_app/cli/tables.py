@@ -104,7 +104,7 @@ def importance(
     with open_views(read_settings(config)) as store:
         number = version or store.lineage.champion()
         rows = importance_rows(store.lineage, number)
-    columns = ("rank", "sensor", "share", "+/-", "tier", "units", "l1")
+    columns = ("rank", "sensor", "share", "+/-", "tier", "units", "l1", "question")
     print_rows(
         rows,
         columns,

@@ -9,7 +9,14 @@ from typing import Any
 from pm_app.features.frame import select_features
 from pm_app.jobs.known import Known
 from pm_app.jobs.rival import Rival
-from pm_app.jobs.study import Study, make_study, planner_of, rank_sensors
+from pm_app.jobs.study import (
+    Study,
+    look_for_leaks,
+    make_study,
+    planner_of,
+    rank_sensors,
+    remarks,
+)
 from pm_app.jobs.training_order import TrainingAnswer, TrainingOrder
 from pm_app.learning.candidate import Candidate, Warm, train_candidate
 from pm_app.learning.gate import judge
@@ -81,7 +88,10 @@ def learn(
         progress=lambda done, text: progress(0.25 + 0.7 * done, text),
     )
     card = _make_card(known, study, candidate, basis, drift, settings, order, failures)
+    progress(0.97, "looking for sensors that know the outcome")
+    card = replace(card, suspicions=look_for_leaks(study, known, settings))
     promote, reason = _judge(known, study, candidate, card, rival, drift)
+    reason = "; ".join((reason, *remarks(known, card.suspicions)))
     answer = _answer(drift, failures, reason, importance, promote=promote, card=card)
     return Learned(answer, Made(candidate, card))
 

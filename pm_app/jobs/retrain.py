@@ -143,6 +143,7 @@ def _version_row(site: Site, version: Version, answer: TrainingAnswer, now: date
             "reports": [asdict(report) for report in card.reports],
             "drift": asdict(card.drift),
             "gate": answer.reason,
+            "suspicions": [asdict(suspicion) for suspicion in card.suspicions],
         },
     )
 

@@ -1,5 +1,6 @@
 """What one retraining works on, how it ranks the sensors, and what networks it may build."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,13 +11,20 @@ from pm_app.jobs.rival import Rival
 from pm_app.jobs.training_order import TrainingOrder
 from pm_app.learning.drift import compare_rankings
 from pm_app.learning.importance import measure_importance
+from pm_app.learning.leaks import suspect_leaks, tell_suspicion
 from pm_app.learning.planning import CONTROL, Planner, make_planner
 from pm_app.learning.splits import censor_at_parts, newest_part, split_rows
-from pm_app.learning.sufficiency import require_enough, require_news, require_warnings
+from pm_app.learning.sufficiency import (
+    name_some,
+    require_enough,
+    require_news,
+    require_warnings,
+    unheard,
+)
 from pm_app.learning.targets import choose_head
 from pm_app.records.features import Frame
 from pm_app.records.labels import Labels, Split
-from pm_app.records.learning import Drift, Head, Importance
+from pm_app.records.learning import Drift, Head, Importance, Suspicion
 from pm_app.settings import Settings
 
 
@@ -133,3 +141,30 @@ def _compare(
         has_new_failures=failures > order.failures_before,
         forced=order.force,
     )
+
+
+def look_for_leaks(study: Study, known: Known, settings: Settings) -> tuple[Suspicion, ...]:
+    """Sensors of the readings that may know the outcome."""
+    return suspect_leaks(
+        study.frame,
+        study.labels,
+        study.split,
+        sensors=known.spec.sensors,
+        horizons_hours=settings.target.horizons_hours,
+        task=study.task,
+        seed=settings.retraining.seed,
+    )
+
+
+def remarks(known: Known, suspicions: Sequence[Suspicion]) -> list[str]:
+    """What a person should know about the readings, in words."""
+    told = [tell_suspicion(one) for one in suspicions]
+    silent = unheard(known.frame, known.labels, sensors=known.spec.sensors)
+    if silent:
+        told.append(f"no value of {name_some(silent)} in any reading")
+    if known.blurred:
+        told.append(
+            f"{name_some(known.blurred)} changes by less than 32-bit numbers of its size can "
+            "tell: subtract a constant from it"
+        )
+    return told

@@ -99,7 +99,10 @@ def tell_missed(frame: Frame, events: Events) -> str:
     first = np.full(len(frame.assets) + 1, np.iinfo(np.int64).max)
     np.minimum.at(first, frame.asset, frame.cutoff)
     early = int(np.sum((asset >= 0) & (events.time[failed] <= first[asset])))
-    told = ((int(np.sum(asset < 0)), "of assets without readings"), (early, "before the first"))
+    told = (
+        (int(np.sum(asset < 0)), "of assets without readings"),
+        (early, "before their asset's first reading"),
+    )
     words = [f"{count} {why}" for count, why in told if count]
     return f"of {failed.sum()} that came, {', '.join(words)}" if words else ""
 

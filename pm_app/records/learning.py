@@ -173,6 +173,21 @@ class Report:
 
 
 @dataclass(frozen=True)
+class Suspicion:
+    """A sensor that alone tells the target, which a leak does, and now and then a good sensor.
+
+    kind "rank": alone and others are the average precision of ranking failures by its values
+    and by all other sensors together; "value": rank correlations with a regressed value;
+    "flag": the share of failures where it leaves its usual value, and what the others expect.
+    """
+
+    sensor: str
+    kind: str
+    alone: float
+    others: float
+
+
+@dataclass(frozen=True)
 class VersionCard:
     """All that explains one trained version, but the weights themselves.
 
@@ -180,7 +195,8 @@ class VersionCard:
     feature_low and feature_high bound the training data per feature (0.1 % and 99.9 %
     quantiles); reference is the healthy median per feature that contributions are measured
     against. reports lists this model first, then the ones it was measured beside.
-    trained_until: ISO time of the newest cutoff used.
+    trained_until: ISO time of the newest cutoff used. suspicions: sensors that may know the
+    outcome, for a person to judge.
     """
 
     spec: FeatureSpec
@@ -205,3 +221,4 @@ class VersionCard:
     parity: float
     software: dict[str, str] = field(default_factory=dict)
     revision: Revision | None = None
+    suspicions: tuple[Suspicion, ...] = ()

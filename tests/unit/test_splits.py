@@ -253,3 +253,91 @@ def test_the_newest_part_holds_what_came_since_and_at_least_so_many_failures():
     assert few >= 30
     assert reaching_back < 790 * HOUR_NS
     assert newest_part(frame, labels, split, since_ns=0, failures=10**6) is None
+
+
+@st.composite
+def histories(draw) -> tuple[Frame, Labels]:
+    """Machines with gaps that come and go: repaired at once as often as they fail, or at the
+    end of their readings and for good, but for a few."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**16)))
+    assets, hours = draw(st.integers(1, 40)), draw(st.integers(100, 400))
+    repaired, every = draw(st.booleans()), draw(st.integers(20, 150))
+    starts = rng.integers(0, hours // 2, assets)
+    ends = starts + rng.integers(hours // 4, hours // 2 + 1, assets)
+    spans = [np.arange(first, last) for first, last in zip(starts, ends, strict=True)]
+    kept = [span[rng.random(len(span)) < 0.9] for span in spans]
+    asset = np.repeat(np.arange(assets), [len(rows) for rows in kept])
+    frame = make_frame(asset.tolist(), np.concatenate(kept).tolist())
+    count = max(2, assets * hours // every)
+    some = list(zip(rng.integers(0, assets, count), rng.integers(0, hours, count), strict=True))
+    last = [(number, end) for number, end in enumerate(ends) if rng.random() < 0.9]
+    return frame, label(frame, some if repaired else last or some, repaired=repaired)
+
+
+def assert_sound(frame: Frame, labels: Labels, split: Split, horizon: float) -> None:
+    """What no split may ever break, whatever it was made of."""
+    parts = parts_of(split)
+    rows = np.concatenate(parts)
+    positive = labels.fails_within(horizon)
+    assert len(np.unique(rows)) == len(rows)
+    assert labels.usable[rows].all()
+    for part in parts:
+        assert np.nansum(positive[part] == 1.0) > 0
+        assert np.nansum(positive[part] == 0.0) > 0
+    for one, other in itertools.combinations(parts, 2):
+        shared = np.intersect1d(frame.asset[one], frame.asset[other])
+        if split.how.startswith("by asset"):
+            assert not len(shared)
+            assert not np.intersect1d(split.group[one], split.group[other]).size
+        elif len(shared):
+            assert frame.cutoff[one].max() + horizon * HOUR_NS < frame.cutoff[other].min()
+
+
+@settings(max_examples=120, deadline=None)
+@given(history=histories(), horizon=st.sampled_from([3.0, 8.0, 20.0]), seed=st.integers(0, 3))
+def test_any_history_is_split_soundly_or_refused_with_figures(history, horizon, seed):
+    frame, labels = history
+    try:
+        split = split_rows(frame, labels, horizon_hours=horizon, seed=seed)
+    except NotEnoughData as error:
+        assert " in train" in str(error)
+        return
+
+    assert_sound(frame, labels, split, horizon)
+
+
+@settings(max_examples=60, deadline=None)
+@given(history=histories(), horizon=st.sampled_from([3.0, 8.0]), seed=st.integers(0, 3))
+def test_censoring_tells_no_part_what_came_after_it(history, horizon, seed):
+    frame, labels = history
+    try:
+        split = split_rows(frame, labels, horizon_hours=horizon, seed=seed)
+    except NotEnoughData:
+        return
+
+    known = censor_at_parts(frame, labels, split)
+
+    rows = np.concatenate(parts_of(split))
+    before, after = labels.fails_within(horizon)[rows], known.fails_within(horizon)[rows]
+    np.testing.assert_array_equal(before, after)
+    assert (known.duration_hours[rows] <= labels.duration_hours[rows]).all()
+    assert not (known.failed & ~labels.failed).any()
+    told = frame.cutoff + np.nan_to_num(known.duration_hours) * HOUR_NS
+    for one, other in itertools.permutations(parts_of(split), 2):
+        shared = np.intersect1d(frame.asset[one], frame.asset[other])
+        if len(shared) and frame.cutoff[one].max() < frame.cutoff[other].min():
+            assert told[one].max() <= frame.cutoff[other].min() + 1
+
+
+@pytest.mark.parametrize(("assets", "by_asset"), [(12, False), (40, True)])
+def test_few_machines_are_judged_by_spells_of_their_lives(assets, by_asset):
+    frame, labels = make_fleet([40] * assets, starts=[5 * number for number in range(assets)])
+
+    split = split_lives(frame, labels, horizon_hours=5, seed=0)
+
+    groups = np.unique(split.group[split.test])
+    machines = np.unique(frame.asset[split.test])
+    assert split.how.startswith("by asset")
+    assert (len(groups) == len(machines)) == by_asset
+    assert len(groups) >= 5
+    assert not np.intersect1d(groups, split.group[split.train]).size

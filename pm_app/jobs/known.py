@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 from pm_app.errors import BadSettings, NotEnoughData
 from pm_app.features.frame import build_frame
 from pm_app.features.panes import merge_panes, select_sensors, take_panes
+from pm_app.features.regime_search import settle_regimes
 from pm_app.features.windows import WINDOW_STATISTICS
 from pm_app.history import History
+from pm_app.jobs.regimes import look_for_regimes
 from pm_app.learning.labels import column_labels, life_labels
 from pm_app.records.features import FeatureSpec, Frame, Panes
 from pm_app.records.labels import Labels
@@ -31,12 +33,16 @@ class Known:
     """Features at cutoffs up to a moment, with their labels.
 
     informative: the features of the frame that are worth learning from, in its order.
+    regimes: in words, what regimes there are or why none. before: the same cutoffs as the
+    champion sees them, None where features of one name have the same values in `frame`.
     """
 
     spec: FeatureSpec
     frame: Frame
     labels: Labels
     informative: tuple[str, ...]
+    regimes: str = ""
+    before: Frame | None = None
 
 
 def gather_known(
@@ -47,11 +53,13 @@ def gather_known(
     *,
     first_seen: Mapping[str, int],
     as_of_ns: int,
+    champion: FeatureSpec | None = None,
 ) -> Known:
     """Every cutoff up to `as_of_ns`, thinned evenly in time where there are too many.
 
-    Raises NotEnoughData when there are no readings, BadSettings when the label column is not
-    among the sensors.
+    champion: the features of the version that scores; its regimes stay where they are found
+    again. Raises NotEnoughData when there are no readings, BadSettings when the label column
+    or a named regime column is not among the sensors.
     """
     events = _until(events, as_of_ns)
     last_pane = as_of_ns // history.pane_ns - 1
@@ -61,18 +69,41 @@ def gather_known(
     if not rows:
         raise NotEnoughData("not enough data: no readings yet, some are needed to learn from")
     spec = make_spec(_sensors(history, past, last_pane), events, settings, keys=keys)
+    search = look_for_regimes(history, segments, settings, spec, keys=keys, last_pane=last_pane)
+    if champion is None:
+        specs = [replace(spec, regimes=search.regimes)]
+    else:
+        spec = replace(spec, regimes=settle_regimes(search.regimes, champion.regimes))
+        same = _mean_the_same(champion, spec)
+        specs = [spec] if same else [spec, replace(champion, pane_ns=spec.pane_ns)]
     stride = -(-rows // MOST_ROWS)
-    frames, labels_read = [], []
-    for assets in _asset_groups(keys, len(spec.sensors)):
+    frames: list[list[Frame]] = [[] for _ in specs]
+    labels_read = []
+    for assets in _asset_groups(keys, max(len(each.sensors) for each in specs)):
         parts = history.read(segments, assets=set(assets), until_pane=last_pane)
         panes = merge_panes(list(parts), pane_ns=history.pane_ns)
-        frame = build_frame(panes, events, spec, first_seen=first_seen)
         stays = np.flatnonzero(panes.pane % stride == 0)
-        frames.append(frame.take(stays))
+        for each, built in zip(specs, frames, strict=True):
+            built.append(build_frame(panes, events, each, first_seen=first_seen).take(stays))
         labels_read.append(_label_column(panes, settings)[stays])
-    frame = _join(frames)
+    frame, *before = [_join(built) for built in frames]
     labels = _label(frame, events, np.concatenate(labels_read), settings, as_of_ns)
-    return Known(spec, frame, labels, informative_features(frame, labels))
+    informative = informative_features(frame, labels)
+    return Known(specs[0], frame, labels, informative, search.reason, next(iter(before), None))
+
+
+def _mean_the_same(champion: FeatureSpec, spec: FeatureSpec) -> bool:
+    """Whether features of one name have the same values by both."""
+    if champion.regimes is None or spec.regimes is None:
+        return champion.regimes == spec.regimes
+    # Sensors that are new since change nothing for those before.
+    known = len(champion.regimes.sensors)
+    return champion.regimes == replace(
+        spec.regimes,
+        sensors=spec.regimes.sensors[:known],
+        levels=tuple(row[:known] for row in spec.regimes.levels),
+        spreads=tuple(row[:known] for row in spec.regimes.spreads),
+    )
 
 
 def make_spec(

@@ -78,7 +78,7 @@ def learn(
     if drift.verdict == "keep":
         return Learned(_answer(drift, failures, drift.reason, importance))
     plans = plan_allocations(study, importance, settings)
-    goes_on = drift.verdict == "refit" and rival is not None and _fits(rival, known.frame)
+    goes_on = drift.verdict == "refit" and rival is not None and _goes_on(rival, known)
     if goes_on and rival is not None:
         study = replace(
             study, frame=select_features(known.frame, rival.card.features), head=rival.card.head
@@ -242,6 +242,12 @@ def _fits(rival: Rival, frame: Frame) -> bool:
     return set(rival.card.features) <= set(frame.features)
 
 
+def _goes_on(rival: Rival, known: Known) -> bool:
+    """Whether the champion's weights can be continued: its features are there, and mean the
+    same. Where regimes changed they do not."""
+    return known.before is None and _fits(rival, known.frame)
+
+
 def _as_before(rival: Rival) -> dict[str, Allocation]:
     return {rival.card.allocation.strategy: rival.card.allocation}
 
@@ -319,14 +325,16 @@ def _judge(
 ) -> tuple[bool, str]:
     """Whether the candidate should score, and why, on the newest held-out rows."""
     test = study.split.test
-    rows = known.frame.take(test)
     truth = study.labels.value[test]
     if study.task == "life":
         truth = study.labels.fails_within(candidate.head.horizons_hours[-1])[test]
-    comparable = rival is not None and _fits(rival, known.frame)
-    other = _said(rival.card, rival.onnx, rows) if rival is not None and comparable else None
+    # Each version sees the same cutoffs through its own regimes.
+    before = known.frame if known.before is None else known.before
+    other = None
+    if rival is not None and _fits(rival, before):
+        other = _said(rival.card, rival.onnx, before.take(test))
     judgement = judge(
-        _said(card, candidate.onnx, rows),
+        _said(card, candidate.onnx, known.frame.take(test)),
         other,
         labels=truth,
         groups=study.split.group[test],

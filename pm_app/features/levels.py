@@ -10,7 +10,7 @@ from pm_app.records.readings import Float64
 Label = NDArray[np.intp]
 
 # A reading in hundreds is a measurement error more often than a level.
-TAIL = 0.002
+TAIL = 0.005
 # Of the column's range: what a setting may move in a pane that has one level.
 STEADY = 0.03
 LEAST_STEADY = 0.2

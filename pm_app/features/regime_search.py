@@ -58,11 +58,18 @@ class _Sample:
     deviation: Float64
 
 
-def find_regimes(panes: Panes, *, columns: Sequence[str] | None, stretch_panes: int) -> Search:
+def find_regimes(
+    panes: Panes,
+    *,
+    columns: Sequence[str] | None,
+    stretch_panes: int,
+    rather: Sequence[str] = (),
+) -> Search:
     """Operating regimes of these panes by the named columns, None to find the columns too.
 
     stretch_panes: how many panes a stretch of time holds, in which settings come back and
-    wear does not. The same panes give the same regimes.
+    wear does not. rather: of columns that would do, those to take first. The same arguments
+    give the same regimes.
     """
     if columns is not None and not columns:
         return Search(None, "switched off")
@@ -71,7 +78,7 @@ def find_regimes(panes: Panes, *, columns: Sequence[str] | None, stretch_panes: 
     moment = pane_second_moment(panes) / np.maximum(panes.count, 1)
     sample = _Sample(panes, pane_mean(panes), np.sqrt(moment))
     if columns is None:
-        return _search(sample, stretch_panes)
+        return _search(sample, stretch_panes, rather)
     return _take_at_their_word(sample, columns)
 
 
@@ -113,7 +120,7 @@ def _same_regimes(found: Regimes, before: Regimes) -> bool:
     return bool((moved <= SAME_CENTRE).all())
 
 
-def _search(sample: _Sample, stretch_panes: int) -> Search:
+def _search(sample: _Sample, stretch_panes: int, rather: Sequence[str]) -> Search:
     """Regimes of the tightest setting, and of those that tell more beside it."""
     candidates: dict[int, Levels] = {}
     for column in range(len(sample.panes.sensors)):
@@ -123,7 +130,9 @@ def _search(sample: _Sample, stretch_panes: int) -> Search:
     chosen: list[int] = []
     label, regimes = np.zeros(len(sample.mean), dtype=np.intp), 1
     # The tightest is the commanded one; others only follow it. Ties go to the earlier column.
-    for column in sorted(candidates, key=lambda c: -candidates[c].apart):
+    for column in sorted(
+        candidates, key=lambda c: (sample.panes.sensors[c] not in rather, -candidates[c].apart)
+    ):
         both, count = _combine([candidates[c] for c in (*chosen, column)])
         covered = (both >= 0).sum() / (candidates[column].label >= 0).sum()
         if not regimes < count <= MOST_LEVELS or covered < LEAST_IN_LEVELS:

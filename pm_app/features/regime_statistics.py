@@ -19,7 +19,7 @@ def creep(panes: Panes, values: Float64, stretch_panes: int) -> float:
     0 where it comes and goes within every stretch, 1 where it only ages or differs by asset.
     """
     there = np.isfinite(values)
-    values, asset = values[there], panes.asset[there].astype(np.int64)
+    values, asset = _tamed(values[there, None])[:, 0], panes.asset[there].astype(np.int64)
     stretch = panes.pane[there] // stretch_panes
     stretch -= stretch.min(initial=0)
     key = asset * (int(stretch.max(initial=0)) + 1) + stretch

@@ -69,13 +69,14 @@ def gather_known(
     if not rows:
         raise NotEnoughData("not enough data: no readings yet, some are needed to learn from")
     spec = make_spec(_sensors(history, past, last_pane), events, settings, keys=keys)
-    search = look_for_regimes(history, segments, settings, spec, keys=keys, last_pane=last_pane)
-    if champion is None:
-        specs = [replace(spec, regimes=search.regimes)]
-    else:
-        spec = replace(spec, regimes=settle_regimes(search.regimes, champion.regimes))
-        same = _mean_the_same(champion, spec)
-        specs = [spec] if same else [spec, replace(champion, pane_ns=spec.pane_ns)]
+    before = champion.regimes if champion is not None else None
+    search = look_for_regimes(
+        history, segments, settings, spec, keys=keys, last_pane=last_pane, before=before
+    )
+    spec = replace(spec, regimes=settle_regimes(search.regimes, before))
+    specs = [spec]
+    if champion is not None and not _mean_the_same(champion, spec):
+        specs.append(replace(champion, pane_ns=spec.pane_ns))
     stride = -(-rows // MOST_ROWS)
     frames: list[list[Frame]] = [[] for _ in specs]
     labels_read = []
@@ -86,10 +87,10 @@ def gather_known(
         for each, built in zip(specs, frames, strict=True):
             built.append(build_frame(panes, events, each, first_seen=first_seen).take(stays))
         labels_read.append(_label_column(panes, settings)[stays])
-    frame, *before = [_join(built) for built in frames]
+    frame, *others = [_join(built) for built in frames]
     labels = _label(frame, events, np.concatenate(labels_read), settings, as_of_ns)
     informative = informative_features(frame, labels)
-    return Known(specs[0], frame, labels, informative, search.reason, next(iter(before), None))
+    return Known(spec, frame, labels, informative, search.reason, next(iter(others), None))
 
 
 def _mean_the_same(champion: FeatureSpec, spec: FeatureSpec) -> bool:

@@ -10,7 +10,7 @@ from pm_app.errors import BadSettings
 from pm_app.features.panes import merge_panes, select_sensors, take_panes
 from pm_app.features.regime_search import Search, find_regimes
 from pm_app.history import History
-from pm_app.records.features import FeatureSpec, Panes
+from pm_app.records.features import FeatureSpec, Panes, Regimes
 from pm_app.settings import Settings
 
 # Panes times sensors in a sample; more tell regimes no surer.
@@ -32,8 +32,11 @@ def look_for_regimes(
     *,
     keys: Panes,
     last_pane: int,
+    before: Regimes | None = None,
 ) -> Search:
     """Regimes of the panes up to `last_pane` (keys: all of them) by the settings' columns.
+
+    before: regimes whose columns are taken again where they still would do.
 
     Reads history once where it has to look at all. Raises BadSettings where a column named
     is no sensor.
@@ -52,7 +55,8 @@ def look_for_regimes(
     longest = spec.windows_ns[-1] // spec.pane_ns if spec.windows_ns else 1
     stretch = int(np.clip(STRETCH_WINDOWS * longest, *STRETCH_PANES))
     panes = _sample(history, segments, spec, keys, last_pane, stretch)
-    return find_regimes(panes, columns=columns, stretch_panes=stretch)
+    rather = before.columns if before is not None else ()
+    return find_regimes(panes, columns=columns, stretch_panes=stretch, rather=rather)
 
 
 def _sample(

@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 from pm_app.errors import BadSettings, NotEnoughData
 from pm_app.features.frame import build_frame
 from pm_app.features.panes import merge_panes, select_sensors, take_panes
-from pm_app.features.regime_search import settle_regimes
+from pm_app.features.regime_search import Search, settle_regimes
 from pm_app.features.windows import WINDOW_STATISTICS
 from pm_app.history import History
 from pm_app.jobs.regimes import look_for_regimes
 from pm_app.learning.labels import column_labels, life_labels
 from pm_app.records.features import FeatureSpec, Frame, Panes
 from pm_app.records.labels import Labels
-from pm_app.records.readings import Events, Float64
+from pm_app.records.readings import Events, Float64, no_events
 from pm_app.settings import Settings
 
 # Rows of one asset repeat each other: beyond this many, time teaches less than it costs.
@@ -91,6 +91,21 @@ def gather_known(
     labels = _label(frame, events, np.concatenate(labels_read), settings, as_of_ns)
     informative = informative_features(frame, labels)
     return Known(spec, frame, labels, informative, search.reason, next(iter(others), None))
+
+
+def known_regimes(
+    history: History, segments: Sequence[str], settings: Settings, *, as_of_ns: int
+) -> Search:
+    """What regimes the readings up to `as_of_ns` show, or why none. Raises as `gather_known`."""
+    last_pane = as_of_ns // history.pane_ns - 1
+    past = _past(history, segments, last_pane)
+    if not len(past.keys.pane):
+        return Search(None, "no readings yet")
+    sensors = _sensors(history, past, last_pane)
+    spec = make_spec(sensors, no_events(), settings, keys=past.keys)
+    return look_for_regimes(
+        history, past.segments, settings, spec, keys=past.keys, last_pane=last_pane
+    )
 
 
 def _mean_the_same(champion: FeatureSpec, spec: FeatureSpec) -> bool:

@@ -2,9 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from pm_app.daemon import make_cron
 from pm_app.errors import PmAppError
+from pm_app.history import History
+from pm_app.jobs.known import known_regimes
+from pm_app.jobs.site import to_nanoseconds
 from pm_app.settings import Settings
 from pm_app.store import open_store
 from pm_app.wiring import events_source, readings_source, store_url
@@ -24,12 +28,13 @@ class Finding:
 
 
 def run_checks(settings: Settings) -> list[Finding]:
-    """Findings on schedule, store, readings and events, in that order."""
+    """Findings on schedule, store, readings, events and regimes, in that order."""
     checks: tuple[tuple[str, Callable[[Settings], Iterator[Finding]]], ...] = (
         ("schedule", _check_schedule),
         ("store", _check_store),
         ("readings", _check_readings),
         ("events", _check_events),
+        ("regimes", _check_regimes),
     )
     findings = [Finding("ok", "settings", f"{settings.plant.name}: every key is known and valid")]
     for subject, look in checks:
@@ -99,3 +104,20 @@ def _check_events(settings: Settings) -> Iterator[Finding]:
         text += f"; {refused} rows would be refused"
     verdict = "ok" if failures >= needed and not refused else "note"
     yield Finding(verdict, "events", text)
+
+
+def _check_regimes(settings: Settings) -> Iterator[Finding]:
+    """What operating regimes the readings taken in so far show."""
+    columns = settings.features.regime_columns
+    if columns == () or (columns is None and settings.target.kind == "column"):
+        return
+    with open_store(store_url(settings), folder=settings.folder) as store:
+        rows = store.ledger.ingested_batches("readings")
+    segments = [name for row in rows for name in row.segments]
+    if not segments:
+        return
+    history = History(settings.state / "panes", pane_ns=settings.features.pane_ns)
+    now = to_nanoseconds(datetime.now(tz=UTC))
+    search = known_regimes(history, segments, settings, as_of_ns=now)
+    asked_in_vain = columns is not None and search.regimes is None
+    yield Finding("note" if asked_in_vain else "ok", "regimes", search.reason)

@@ -23,6 +23,7 @@ uri = "events"
 [features]
 pane = "10min"                 # readings are summed up over this long
 windows = ["1h", "8h", "24h"]  # how far back a prediction looks
+# regime_columns = ["load"]    # settings that make machines run differently; default: found
 
 [target]
 horizons = ["24h", "72h"]      # "how likely does it fail within ..."

@@ -12,6 +12,7 @@ from pm_app.features.history_features import (
     hours_since,
 )
 from pm_app.features.panes import select_sensors, take_panes
+from pm_app.features.regimes import normalise_panes
 from pm_app.features.windows import WINDOW_STATISTICS, last_values, roll_windows
 from pm_app.records.features import FeatureSpec, Frame, Panes
 from pm_app.records.readings import Events, Float64
@@ -54,6 +55,8 @@ def build_frame(
     cutoff = (panes.pane + 1) * spec.pane_ns
     for rows in _asset_chunks(panes):
         part = take_panes(panes, np.arange(rows.start, rows.stop))
+        if spec.regimes is not None:
+            part = normalise_panes(part, spec.regimes)
         columns = _sensor_columns(part, spec)
         block = values[rows.start : rows.stop]
         for number, column in enumerate(columns):

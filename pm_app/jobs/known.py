@@ -10,13 +10,15 @@ from numpy.typing import NDArray
 from pm_app.errors import BadSettings, NotEnoughData
 from pm_app.features.frame import build_frame
 from pm_app.features.panes import merge_panes, select_sensors, take_panes
+from pm_app.features.regime_search import Search, settle_regimes
 from pm_app.features.windows import WINDOW_STATISTICS
 from pm_app.history import History
+from pm_app.jobs.regimes import look_for_regimes
 from pm_app.learning.labels import column_labels, life_labels
 from pm_app.learning.sufficiency import blurred, name_some, tell_missed
 from pm_app.records.features import FeatureSpec, Frame, Panes
 from pm_app.records.labels import Labels
-from pm_app.records.readings import Events, Float64
+from pm_app.records.readings import Events, Float64, no_events
 from pm_app.settings import Settings
 
 # Rows of one asset repeat each other: beyond this many, time teaches less than it costs.
@@ -34,6 +36,8 @@ class Known:
     informative: the features of the frame that are worth learning from, in its order.
     missed: words on failures that came but teach nothing, "" without any. blurred: sensors
     that change by less than 32-bit numbers of their size can tell.
+    regimes: in words, what regimes there are or why none. before: the same cutoffs as the
+    champion sees them, None where features of one name have the same values in `frame`.
     """
 
     spec: FeatureSpec
@@ -42,6 +46,8 @@ class Known:
     informative: tuple[str, ...]
     missed: str = ""
     blurred: tuple[str, ...] = ()
+    regimes: str = ""
+    before: Frame | None = None
 
 
 def gather_known(
@@ -52,11 +58,13 @@ def gather_known(
     *,
     first_seen: Mapping[str, int],
     as_of_ns: int,
+    champion: FeatureSpec | None = None,
 ) -> Known:
     """Every cutoff up to `as_of_ns`, thinned evenly in time where there are too many.
 
-    Raises NotEnoughData when there are no readings, BadSettings when the label column is not
-    among the sensors.
+    champion: the features of the version that scores; its regimes stay where they are found
+    again. Raises NotEnoughData when there are no readings, BadSettings when the label column
+    or a named regime column is not among the sensors.
     """
     events = _until(events, as_of_ns)
     last_pane = as_of_ns // history.pane_ns - 1
@@ -66,17 +74,26 @@ def gather_known(
     if not rows:
         raise NotEnoughData("not enough data: no readings yet, some are needed to learn from")
     spec = make_spec(_sensors(history, past, last_pane), events, settings, keys=keys)
+    before = champion.regimes if champion is not None else None
+    search = look_for_regimes(
+        history, segments, settings, spec, keys=keys, last_pane=last_pane, before=before
+    )
+    spec = replace(spec, regimes=settle_regimes(search.regimes, before))
+    specs = [spec]
+    if champion is not None and not _mean_the_same(champion, spec):
+        specs.append(replace(champion, pane_ns=spec.pane_ns))
     stride = -(-rows // MOST_ROWS)
-    frames, labels_read, ranges = [], [], []
-    for assets in _asset_groups(keys, len(spec.sensors)):
+    frames: list[list[Frame]] = [[] for _ in specs]
+    labels_read, ranges = [], []
+    for assets in _asset_groups(keys, max(len(each.sensors) for each in specs)):
         parts = history.read(segments, assets=set(assets), until_pane=last_pane)
         panes = merge_panes(list(parts), pane_ns=history.pane_ns)
-        frame = build_frame(panes, events, spec, first_seen=first_seen)
         stays = np.flatnonzero(panes.pane % stride == 0)
-        frames.append(frame.take(stays))
+        for each, built in zip(specs, frames, strict=True):
+            built.append(build_frame(panes, events, each, first_seen=first_seen).take(stays))
         labels_read.append(_label_column(panes, settings)[stays])
         ranges.append(_ranges(panes, spec.sensors))
-    frame = _join(frames)
+    frame, *others = [_join(built) for built in frames]
     labels = _label(frame, events, np.concatenate(labels_read), settings, as_of_ns)
     fine = blurred(*np.fmin.reduce(ranges) * ((1.0,), (-1.0,)))
     return Known(
@@ -86,6 +103,37 @@ def gather_known(
         informative_features(frame, labels),
         missed=tell_missed(frame, events),
         blurred=tuple(name for name, unseen in zip(spec.sensors, fine, strict=True) if unseen),
+        regimes=search.reason,
+        before=next(iter(others), None),
+    )
+
+
+def known_regimes(
+    history: History, segments: Sequence[str], settings: Settings, *, as_of_ns: int
+) -> Search:
+    """What regimes the readings up to `as_of_ns` show, or why none. Raises as `gather_known`."""
+    last_pane = as_of_ns // history.pane_ns - 1
+    past = _past(history, segments, last_pane)
+    if not len(past.keys.pane):
+        return Search(None, "no readings yet")
+    sensors = _sensors(history, past, last_pane)
+    spec = make_spec(sensors, no_events(), settings, keys=past.keys)
+    return look_for_regimes(
+        history, past.segments, settings, spec, keys=past.keys, last_pane=last_pane
+    )
+
+
+def _mean_the_same(champion: FeatureSpec, spec: FeatureSpec) -> bool:
+    """Whether features of one name have the same values by both."""
+    if champion.regimes is None or spec.regimes is None:
+        return champion.regimes == spec.regimes
+    # Sensors that are new since change nothing for those before.
+    known = len(champion.regimes.sensors)
+    return champion.regimes == replace(
+        spec.regimes,
+        sensors=spec.regimes.sensors[:known],
+        levels=tuple(row[:known] for row in spec.regimes.levels),
+        spreads=tuple(row[:known] for row in spec.regimes.spreads),
     )
 
 

@@ -67,7 +67,7 @@ def learn(
     importance, drift = rank_sensors(study, settings, order, rival, failures)
     if drift.verdict == "keep":
         return Learned(_answer(drift, failures, drift.reason, importance))
-    goes_on = drift.verdict == "refit" and rival is not None and rival.can_read(known.frame)
+    goes_on = drift.verdict == "refit" and rival is not None and _goes_on(rival, known)
     warm, basis = None, importance
     if goes_on and rival is not None:
         study = replace(
@@ -94,6 +94,12 @@ def learn(
     reason = "; ".join((reason, *remarks(known, card.suspicions)))
     answer = _answer(drift, failures, reason, importance, promote=promote, card=card)
     return Learned(answer, Made(candidate, card))
+
+
+def _goes_on(rival: Rival, known: Known) -> bool:
+    """Whether the champion's weights can be continued: its features are there, and mean the
+    same. Where regimes changed they do not."""
+    return known.before is None and rival.can_read(known.frame)
 
 
 def _answer(
@@ -170,14 +176,16 @@ def _judge(
 ) -> tuple[bool, str]:
     """Whether the candidate should score, and why, on the newest held-out rows."""
     test = study.split.test
-    rows = known.frame.take(test)
     truth = study.labels.value[test]
     if study.task == "life":
         truth = study.labels.fails_within(candidate.head.horizons_hours[-1])[test]
-    comparable = rival is not None and rival.can_read(known.frame)
-    other = _said(rival.card, rival.onnx, rows) if rival is not None and comparable else None
+    # Each version sees the same cutoffs through its own regimes.
+    before = known.frame if known.before is None else known.before
+    other = None
+    if rival is not None and rival.can_read(before):
+        other = _said(rival.card, rival.onnx, before.take(test))
     judgement = judge(
-        _said(card, candidate.onnx, rows),
+        _said(card, candidate.onnx, known.frame.take(test)),
         other,
         labels=truth,
         groups=study.split.group[test],

@@ -43,6 +43,7 @@ def train(order: TrainingOrder, settings: Settings) -> TrainingAnswer:
     """Learn what history holds. Raises NotEnoughData."""
     history = History(settings.state / "panes", pane_ns=settings.features.pane_ns)
     events = EventHistory(settings.state / "events").read(order.event_segments)
+    rival = _rival(order, settings)
     _tell(0.0, "building features")
     known = gather_known(
         history,
@@ -51,8 +52,9 @@ def train(order: TrainingOrder, settings: Settings) -> TrainingAnswer:
         settings,
         first_seen=order.first_seen,
         as_of_ns=order.as_of_ns,
+        champion=rival.card.spec if rival is not None else None,
     )
-    rival = _rival(order, settings)
+    _tell(0.04, known.regimes)
     learned = learn(known, settings, order, rival=rival, progress=_tell)
     if learned.made is not None:
         _write(learned.made, Path(order.staging))

@@ -103,11 +103,32 @@ def pane_arrays(panes: Panes) -> dict[str, NDArray[Any]]:
 
 
 @dataclass(frozen=True)
+class Regimes:
+    """Ways of running that settings (load, speed, altitude) put an asset into; plain values.
+
+    columns: the setting columns. centres: where each regime lies, (k, n_columns), ascending;
+    scale: how far readings of a setting stray from its centre, (n_columns,), positive.
+    shares: how much of the time each regime had, (k,), summing to 1. levels and spreads: mean
+    and deviation of every other sensor in each regime, (k, n_sensors), in order of `sensors`;
+    spreads are positive.
+    """
+
+    columns: tuple[str, ...]
+    centres: tuple[tuple[float, ...], ...]
+    scale: tuple[float, ...]
+    shares: tuple[float, ...]
+    sensors: tuple[str, ...]
+    levels: tuple[tuple[float, ...], ...]
+    spreads: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True)
 class FeatureSpec:
     """All that decides which features a cutoff gets: names and their order follow from it.
 
     windows_ns ascending; empty for tables without a time axis. clock: the time zone of the
-    clock features, None where they are off.
+    clock features, None where they are off. regimes: what sensors are normalised within,
+    None where the plant has one way of running.
     """
 
     sensors: tuple[str, ...]
@@ -116,3 +137,4 @@ class FeatureSpec:
     maintenance_codes: tuple[str, ...]
     error_codes: tuple[str, ...]
     clock: str | None
+    regimes: Regimes | None = None

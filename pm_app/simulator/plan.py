@@ -17,7 +17,10 @@ class PlantPlan:
     warning. typical_life_days: scale of the Weibull time (shape 2) from repair to the first
     sign of a fault, all modes together. warning_days: median time from first sign to failure
     (the P-F interval of Moubray 1997). nuisance: sensors that know nothing of any fault.
-    regimes: distinct levels of load that pumps switch between.
+    regimes: distinct levels of load that pumps switch between, each kept for regime_hours on
+    average. variable_speed: drives hold the regime's load (no day, week or chance), and speed
+    follows it fully; pumps wear as at nominal load, so that plans which differ in regimes
+    alone fail alike.
     missing_share: of single values; outages_per_sensor_month: of sensors, for hours.
     """
 
@@ -44,6 +47,8 @@ class PlantPlan:
     maintenance_days: float = 30.0
     nuisance: int = 6
     regimes: int = 3
+    regime_hours: float = 12.0
+    variable_speed: bool = False
     missing_share: float = 0.005
     outages_per_sensor_month: float = 0.15
 
@@ -53,6 +58,7 @@ class PlantPlan:
         _check("days", self.days, 1, 3660)
         _check("interval_minutes", self.interval_minutes, 1, 240)
         _check("regimes", self.regimes, 1, 6)
+        _check("regime_hours", self.regime_hours, self.step_hours, 8760)
         _check("nuisance", self.nuisance, 0, 1000)
         _check("change_at", self.change_at, 0, 1)
         _check("missing_share", self.missing_share, 0, 0.9)

@@ -84,7 +84,7 @@ def simulate(plan: PlantPlan) -> SimulatedPlant:
         plan.interval_minutes * _MINUTE_NS
     )
     load = draw_load(plan, rng)
-    wear = wear_out(plan, load, rng)
+    wear = wear_out(plan, np.ones_like(load) if plan.variable_speed else load, rng)
     measured = measure(plan, load, wear, rng)
     # A pump fails at some moment between its last good reading and the next.
     delay = rng.random(len(wear.stops))

@@ -34,11 +34,17 @@ class _Scatter:
 
 
 def draw_load(plan: PlantPlan, rng: np.random.Generator) -> Float64:
-    """Load on each pump, shape (n_assets, n_steps), nominal 1: day, week, regime and chance."""
+    """Load on each pump, shape (n_assets, n_steps), nominal 1: day, week, regime and chance.
+
+    With variable speed: the regime alone, without a draw from `rng`.
+    """
     hours = np.arange(plan.steps) * plan.step_hours
     daily = 0.06 * np.sin(2 * np.pi * (hours - 8) / 24)
     weekly = np.where(hours % 168 >= 120, -0.08, 0.02)
-    levels = np.linspace(1.1, 0.7, plan.regimes) if plan.regimes > 1 else np.ones(1)
+    lowest = 0.5 if plan.variable_speed else 0.7
+    levels = np.linspace(1.1, lowest, plan.regimes) if plan.regimes > 1 else np.ones(1)
+    if plan.variable_speed:
+        return levels[_switching(plan, np.random.default_rng([plan.seed, 1]))]
     regime = levels[_switching(plan, rng)]
     wander = 0.04 * _wander((plan.assets, plan.steps), 6 / plan.step_hours, rng)
     return np.clip(regime + daily + weekly + wander, 0.4, 1.35)
@@ -57,7 +63,7 @@ def measure(
     own, noise = scatter.own, scatter.noise
     ambient = _ambient(plan, rng) + noise(0.4)
     inlet = 2.0 + 0.15 * _wander((1, plan.steps), 24 / plan.step_hours, rng)
-    speed = (0.75 + 0.25 * load) * on
+    speed = (load if plan.variable_speed else 0.75 + 0.25 * load) * on
     heat = _lag((24 * load + 8 * bearing) * on, 1.5 / plan.step_hours)
     friction = 1 + 0.07 * bearing**2
     shaking = 1.2 * bearing + 0.2 * impeller
@@ -122,8 +128,8 @@ def _ambient(plan: PlantPlan, rng: np.random.Generator) -> Float64:
 
 
 def _switching(plan: PlantPlan, rng: np.random.Generator) -> NDArray[np.intp]:
-    """Regime of each pump at each step; a pump keeps one for half a day on average."""
-    switch = rng.random((plan.assets, plan.steps)) < plan.step_hours / 12
+    """Regime of each pump at each step."""
+    switch = rng.random((plan.assets, plan.steps)) < plan.step_hours / plan.regime_hours
     switch[:, 0] = True
     drawn = rng.integers(plan.regimes, size=switch.shape)
     last = np.maximum.accumulate(np.where(switch, np.arange(plan.steps), 0), axis=1)

@@ -213,6 +213,36 @@ def test_check_notes_rows_that_would_be_refused(pm_app, scored):
     assert notes == ["1 failures in 'events', 10 needed to learn; 1 rows would be refused"]
 
 
+def test_check_names_the_regimes_of_what_was_read_or_says_why_there_are_none(pm_app, new_plant):
+    table = readings_table(hours=200, missing=0.0)
+    # Four hours of each load in turn; another sensor follows it.
+    load = np.where(np.arange(table.num_rows) // 12 % 2, 100.0, 60.0)
+    columns = {
+        "load": load,
+        "current": 0.5 * load + np.random.default_rng(0).normal(size=len(load)),
+    }
+    for name, column in columns.items():
+        table = table.append_column(name, pa.array(column))
+    config = new_plant({"a.parquet": table})
+    named = config.with_name("named.toml")
+    named.write_text(PLANT_TOML.replace("[features]", '[features]\nregime_columns = ["sensor-0"]'))
+    with opened(config) as site:
+        score(site, now=NOW)
+
+    found, missed = (
+        [
+            row
+            for row in json.loads(pm_app("check", "--json", "-c", path)[1])
+            if row["what"] == "regimes"
+        ]
+        for path in (config, named)
+    )
+
+    assert [row[""] for row in (*found, *missed)] == ["ok", "note"]
+    assert found[0]["finding"].startswith("2 regimes by load: 60 (50%), 100 (50%)")
+    assert missed[0]["finding"].startswith("no regimes: sensor-0 ")
+
+
 def test_check_refuses_a_schedule_that_never_comes(pm_app, new_plant):
     toml = PLANT_TOML + '\n[retraining]\ncron = "0 2 31 2 *"\n'
     for command in ("check", "run"):

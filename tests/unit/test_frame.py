@@ -1,5 +1,7 @@
 """Law 1 (one feature path) and law 2 (nothing from the future), at the features themselves."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from factories import HOUR, START, random_readings
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from pm_app.features.frame import build_frame, feature_names, select_features
 from pm_app.features.panes import fold_panes, merge_panes, take_panes
 from pm_app.features.readings import take_readings
-from pm_app.records.features import FeatureSpec, Frame
+from pm_app.records.features import FeatureSpec, Frame, Regimes
 from pm_app.records.readings import Events, Readings, sort_events
 
 SPEC = FeatureSpec(
@@ -22,6 +24,29 @@ SPEC = FeatureSpec(
 )
 
 
+REGIMES = Regimes(
+    columns=("sensor-0",),
+    centres=((10.0,), (20.0,), (30.0,)),
+    scale=(1.0,),
+    shares=(0.5, 0.25, 0.25),
+    sensors=("sensor-1", "sensor-2"),
+    levels=((1.0, 2e4), (1.5, 3e4), (2.5, 1e4)),
+    spreads=((0.1, 1e3), (0.3, 2e3), (0.7, 3e3)),
+)
+SPECS = pytest.mark.parametrize(
+    "spec", [SPEC, replace(SPEC, regimes=REGIMES)], ids=["raw", "regimes"]
+)
+
+
+def switching_readings(seed: int) -> Readings:
+    """Random readings whose first sensor jumps between the centres of the regimes."""
+    readings = random_readings(rows=400, seed=seed)
+    rng = np.random.default_rng(seed)
+    setting = 10.0 * rng.integers(1, 4, 400) + rng.normal(0, 0.5, 400)
+    readings.values[0] = np.where(np.isnan(readings.values[0]), np.nan, setting)
+    return readings
+
+
 def random_events(seed: int, *, count: int = 40) -> Events:
     rng = np.random.default_rng(seed)
     return sort_events(
@@ -32,9 +57,9 @@ def random_events(seed: int, *, count: int = 40) -> Events:
     )
 
 
-def features_of(readings: Readings, events: Events) -> Frame:
+def features_of(readings: Readings, events: Events, spec: FeatureSpec = SPEC) -> Frame:
     panes = fold_panes(readings, pane_ns=HOUR)
-    return build_frame(panes, events, SPEC, first_seen=first_seen(readings))
+    return build_frame(panes, events, spec, first_seen=first_seen(readings))
 
 
 def first_seen(readings: Readings) -> dict[str, int]:
@@ -44,11 +69,12 @@ def first_seen(readings: Readings) -> dict[str, int]:
     }
 
 
+@SPECS
 @given(seed=st.integers(0, 10_000), cuts=st.lists(st.floats(1, 59), min_size=1, max_size=5))
 @settings(max_examples=30, deadline=None)
-def test_features_built_batch_by_batch_equal_those_built_in_one_go_to_the_bit(seed, cuts):
-    readings, events = random_readings(rows=400, seed=seed), random_events(seed)
-    whole = features_of(readings, events)
+def test_features_built_batch_by_batch_equal_those_built_in_one_go_to_the_bit(spec, seed, cuts):
+    readings, events = switching_readings(seed), random_events(seed)
+    whole = features_of(readings, events, spec)
     rows = {
         (asset, cutoff): values
         for asset, cutoff, values in zip(whole.asset, whole.cutoff, whole.values, strict=True)
@@ -64,7 +90,7 @@ def test_features_built_batch_by_batch_equal_those_built_in_one_go_to_the_bit(se
         if not len(touched.pane):
             continue
         recent = take_panes(history, history.pane > touched.pane.min() - 24)
-        frame = build_frame(recent, events, SPEC, first_seen=first_seen(readings))
+        frame = build_frame(recent, events, spec, first_seen=first_seen(readings))
         done = (frame.cutoff // HOUR - 1 >= touched.pane.min()) & (frame.cutoff <= high)
         for asset, cutoff, values in zip(
             frame.asset[done], frame.cutoff[done], frame.values[done], strict=True
@@ -75,10 +101,11 @@ def test_features_built_batch_by_batch_equal_those_built_in_one_go_to_the_bit(se
     assert {cutoff // HOUR - 1 for _, cutoff in rows} <= {bound // HOUR for bound in bounds}
 
 
+@SPECS
 @given(seed=st.integers(0, 10_000), cut=st.integers(2, 58))
 @settings(max_examples=30, deadline=None)
-def test_changing_anything_after_a_cutoff_never_changes_its_features(seed, cut):
-    readings, events = random_readings(rows=400, seed=seed), random_events(seed)
+def test_changing_anything_after_a_cutoff_never_changes_its_features(spec, seed, cut):
+    readings, events = switching_readings(seed), random_events(seed)
     at = START + cut * HOUR
     rng = np.random.default_rng(seed)
     values = readings.values.copy()
@@ -94,12 +121,23 @@ def test_changing_anything_after_a_cutoff_never_changes_its_features(seed, cut):
         )
     )
 
-    before, after = features_of(readings, events), features_of(changed, later)
+    before, after = features_of(readings, events, spec), features_of(changed, later, spec)
 
     known = before.cutoff <= at
     assert known.any()
     np.testing.assert_array_equal(before.values[known], after.values[known])
     assert not np.array_equal(before.values[~known], after.values[~known], equal_nan=True)
+
+
+def test_regimes_change_the_sensors_they_know_and_nothing_else():
+    readings, events = switching_readings(0), random_events(0)
+    raw = features_of(readings, events)
+    normalised = features_of(readings, events, replace(SPEC, regimes=REGIMES))
+
+    assert (normalised.features, normalised.sensor_of) == (raw.features, raw.sensor_of)
+    for number, (name, sensor) in enumerate(zip(raw.features, raw.sensor_of, strict=True)):
+        same = np.array_equal(raw.values[:, number], normalised.values[:, number], equal_nan=True)
+        assert same == (sensor not in REGIMES.sensors or ".missing." in name), name
 
 
 def test_event_features_equal_a_plain_loop():

@@ -222,6 +222,142 @@ def test_named_sensors_are_the_only_ones(tmp_path):
     assert known.spec.sensors == ("sensor-2",)
 
 
+# Regimes.
+
+
+def switching_plant(*, levels=(70.0, 100.0), hours=240, seed=0, setpoint=False):
+    """Three pumps whose load jumps between levels; a sensor follows it, another does not."""
+    rng = np.random.default_rng(seed)
+    rows = 4 * hours
+    switch = rng.random((3, rows)) < 1 / 12
+    switch[:, 0] = True
+    kept = np.maximum.accumulate(np.where(switch, np.arange(rows), 0), axis=1)
+    drawn = rng.integers(len(levels), size=(3, rows))
+    load = np.array(levels)[np.take_along_axis(drawn, kept, axis=1)].ravel()
+    columns = {
+        "current": 0.3 * load + rng.normal(size=load.size),
+        "load": load + 0.5 * rng.normal(size=load.size),
+        "weather": rng.normal(size=load.size),
+    }
+    if setpoint:
+        columns["setpoint"] = load
+    return Readings(
+        assets=PUMPS,
+        asset=np.repeat(np.arange(3, dtype=np.int32), rows),
+        time=np.tile(START + np.arange(rows) * (HOUR // 4), 3),
+        sensors=tuple(columns),
+        values=np.array(list(columns.values())),
+    )
+
+
+def gather_plant(tmp_path, readings, *, champion=None, at=240.0, **features):
+    history, names = keep(tmp_path, readings, parts=4)
+    settings = make_settings(features={"pane": "1h", "windows": ["2h", "6h"], **features})
+    return gather_known(
+        history,
+        names,
+        EVENTS,
+        settings,
+        first_seen=dict.fromkeys(PUMPS, START),
+        as_of_ns=START + round(at * HOUR),
+        champion=champion,
+    )
+
+
+def test_regimes_are_found_in_the_past_and_sensors_normalised_within_them(tmp_path):
+    known = gather_plant(tmp_path, switching_plant())
+    current = known.frame.values[:, known.frame.features.index("current.mean.6h")]
+
+    assert known.spec.regimes.columns == ("load",)
+    assert known.regimes.startswith("2 regimes by load: 70")
+    assert known.before is None
+    assert np.abs(np.nanmean(current)) < 0.3
+    assert np.nanstd(current) < 0.8
+
+
+def test_regimes_named_or_switched_off_are_those(tmp_path):
+    off = gather_plant(tmp_path / "off", switching_plant(), regime_columns=[])
+    named = gather_plant(tmp_path / "on", switching_plant(setpoint=True), regime_columns=["load"])
+
+    assert (off.spec.regimes, off.regimes) == (None, "switched off")
+    assert named.spec.regimes.columns == ("load",)
+
+
+def test_a_regime_column_that_is_not_there_is_named_with_those_that_are(tmp_path):
+    with pytest.raises(BadSettings, match="'speed' is not among.*current, load, weather"):
+        gather_plant(tmp_path, switching_plant(), regime_columns=["speed"])
+
+
+def test_nothing_after_the_moment_changes_regimes(tmp_path):
+    readings = switching_plant()
+    before = gather_plant(tmp_path / "one", readings, at=200.0)
+    readings.values[:, readings.time >= START + 200 * HOUR] *= 3.0
+    after = gather_plant(tmp_path / "two", readings, at=200.0)
+
+    assert before.spec.regimes is not None
+    assert facts(after) == facts(before)
+
+
+def test_the_champions_regimes_stay_where_they_are_found_again(tmp_path):
+    champion = gather_plant(tmp_path / "one", switching_plant(), at=150.0).spec
+    known = gather_plant(tmp_path / "two", switching_plant(setpoint=True), champion=champion)
+    alone = gather_plant(tmp_path / "three", switching_plant(setpoint=True))
+
+    assert known.before is None
+    assert known.spec.regimes.columns == ("load",)
+    assert known.spec.regimes.centres == champion.regimes.centres
+    assert known.spec.regimes.sensors == ("current", "weather", "setpoint")
+    assert alone.spec.regimes.columns == ("setpoint",)
+
+
+@pytest.mark.parametrize("levels", [(70.0, 85.0, 100.0), (85.0, 85.0)])
+def test_where_regimes_changed_the_champion_sees_the_same_cutoffs_its_own_way(tmp_path, levels):
+    champion = gather_plant(tmp_path / "one", switching_plant()).spec
+    readings = switching_plant(levels=levels)
+    known = gather_plant(tmp_path / "two", readings, champion=champion)
+    panes = fold_panes(readings, pane_ns=HOUR)
+
+    own = build_frame(panes, EVENTS, champion, first_seen=dict.fromkeys(PUMPS, START))
+
+    assert known.spec.regimes != champion.regimes
+    assert known.before.values.tobytes() == own.values.tobytes()
+    np.testing.assert_array_equal(known.before.cutoff, known.frame.cutoff)
+    assert known.before.values.tobytes() != known.frame.values.tobytes()
+
+
+def test_a_champion_without_regimes_is_no_reason_to_go_without(tmp_path):
+    champion = gather_plant(tmp_path / "one", switching_plant(), regime_columns=[]).spec
+    known = gather_plant(tmp_path / "two", switching_plant(), champion=champion)
+
+    assert known.spec.regimes is not None
+    assert known.before is not None
+
+
+def test_regimes_do_not_depend_on_how_history_is_cut(tmp_path, monkeypatch):
+    from pm_app.jobs import regimes as regimes_module
+
+    monkeypatch.setattr(regimes_module, "MOST_PANES", 400)
+    readings = switching_plant()
+    settings = make_settings()
+    specs = []
+    for parts in (1, 5):
+        history, names = keep(tmp_path / str(parts), readings, parts=parts)
+        first_seen = dict.fromkeys(PUMPS, START)
+        specs.append(
+            gather_known(
+                history,
+                names,
+                EVENTS,
+                settings,
+                first_seen=first_seen,
+                as_of_ns=START + 240 * HOUR,
+            ).spec
+        )
+
+    assert specs[0].regimes is not None
+    assert specs[0] == specs[1]
+
+
 # Columns.
 
 

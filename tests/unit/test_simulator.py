@@ -163,6 +163,21 @@ def test_a_failed_pump_stands_still_until_its_repair(plant: SimulatedPlant) -> N
         assert np.nan_to_num(standing).max(initial=0.0) == 0.0
 
 
+def test_pumps_of_variable_speed_fail_alike_whatever_their_regimes() -> None:
+    one, six = (
+        simulate(small_plan(variable_speed=True, regimes=regimes, regime_hours=4.0))
+        for regimes in (1, 6)
+    )
+    load = six.values[six.sensors.index("load")]
+    running = load[load > 20]
+    nearest = np.abs(running[:, None] - np.linspace(110, 50, 6)).min(axis=1)
+
+    np.testing.assert_array_equal(one.failures.time, six.failures.time)
+    np.testing.assert_array_equal(one.failures.mode, six.failures.mode)
+    assert np.quantile(nearest, 0.99) < 3
+    assert np.nanstd(one.values[one.sensors.index("load")]) < np.nanstd(load)
+
+
 def test_values_go_missing_at_about_the_share_asked_for() -> None:
     plan = small_plan(missing_share=0.1, outages_per_sensor_month=0.0)
 
@@ -179,6 +194,7 @@ def test_values_go_missing_at_about_the_share_asked_for() -> None:
         ({"mix_after": {"rust": 1.0}}, "mix_after must weigh some of .* got {'rust': 1.0}"),
         ({"mix_before": {}}, "mix_before must weigh some of"),
         ({"regimes": 9}, r"regimes must lie in \[1, 6\], got 9"),
+        ({"regime_hours": 0.5}, r"regime_hours must lie in \[1.0, 8760\], got 0.5"),
     ],
 )
 def test_impossible_plans_are_refused(changes: dict[str, object], message: str) -> None:

@@ -1,0 +1,175 @@
+"""Sensors normalised within operating regimes, pane by pane, before windows blur them.
+
+What a pane keeps moves with its readings under any affine map, so a pane of one regime is
+normalised exactly. A pane that holds a change of regime is put right by the shares of time
+that its settings tell. Every pane is worked out from itself alone, number by number in a
+fixed order: together or apart, panes come out the same to the bit.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pm_app.features.panes import pane_mean, pane_second_moment, select_sensors, take_panes
+from pm_app.features.shares import Moments, regime_shares
+from pm_app.records.features import Panes, Regimes
+from pm_app.records.readings import Float64
+
+Flags = NDArray[np.bool_]
+Index = NDArray[np.intp]
+# Centres of one column closer than this many deviations are one level of that setting.
+SAME_LEVEL = 3.0
+
+
+def normalise_panes(panes: Panes, regimes: Regimes) -> Panes:
+    """The same panes, each sensor of the regimes as deviations from its mean in the regime.
+
+    Setting columns, and sensors that the regimes do not know, stay as they are. Settings
+    outside every regime count as the nearest; without any setting a pane is held against all
+    regimes by their shares.
+    """
+    place = {name: number for number, name in enumerate(panes.sensors)}
+    known = [number for number, name in enumerate(regimes.sensors) if name in place]
+    at = np.array([place[regimes.sensors[number]] for number in known], dtype=np.intp)
+    table = _table(regimes, known)
+    settings = select_sensors(panes, regimes.columns)
+    mixed = mixes_regimes(settings, regimes)
+    one = nearest_regime(pane_mean(settings), regimes)
+    changed = _of_one_regime(panes, at, table, one)
+    if mixed.any():
+        rows = np.flatnonzero(mixed)
+        parts = _of_several(take_panes(panes, rows), take_panes(settings, rows), at, table, regimes)
+        for name, values in parts.items():
+            changed[name][rows] = values
+    columns: dict[str, Any] = {}
+    for name, values in changed.items():
+        columns[name] = getattr(panes, name).copy()
+        columns[name][:, at] = values
+    return replace(panes, **columns)
+
+
+def nearest_regime(settings: Float64, regimes: Regimes) -> Index:
+    """Which regime each row of settings is nearest to, shape (n_rows,); k where all are missing.
+
+    settings: (n_rows, n_columns), NaN missing; distances are in the scale of each column and
+    over the columns that are there. The earlier regime wins a tie.
+    """
+    nearest = np.full(len(settings), len(regimes.centres), dtype=np.intp)
+    closest = np.full(len(settings), np.inf)
+    closest[np.isnan(settings).all(axis=1)] = -1.0
+    for number, centre in enumerate(regimes.centres):
+        distance = np.zeros(len(settings))
+        for column, (level, scale) in enumerate(zip(centre, regimes.scale, strict=True)):
+            off = (settings[:, column] - level) / scale
+            distance += np.where(np.isnan(off), 0.0, off * off)
+        better = distance < closest
+        nearest[better], closest[better] = number, distance[better]
+    return nearest
+
+
+def mixes_regimes(settings: Panes, regimes: Regimes) -> Flags:
+    """Which panes hold readings at several levels of a setting, shape (n_panes,)."""
+    mixed = np.zeros(len(settings.pane), dtype=np.bool_)
+    for column, scale in enumerate(regimes.scale):
+        levels = sorted(centre[column] for centre in regimes.centres)
+        for below, above in zip(levels[:-1], levels[1:], strict=True):
+            if above - below > SAME_LEVEL * scale:
+                border = 0.5 * (below + above)
+                low, high = settings.minimum[:, column], settings.maximum[:, column]
+                mixed |= (low < border) & (high >= border)
+    return mixed
+
+
+@dataclass(frozen=True, eq=False)
+class _Table:
+    """Mean and deviation of each sensor per regime, (k + 1, n_sensors); the last row is for
+    panes that tell no setting: all regimes by their shares."""
+
+    level: Float64
+    spread: Float64
+
+
+def _table(regimes: Regimes, known: list[int]) -> _Table:
+    level = np.array(regimes.levels)[:, known]
+    spread = np.array(regimes.spreads)[:, known]
+    share = np.array(regimes.shares)[:, None]
+    middle = (share * level).sum(axis=0)
+    wide = np.sqrt((share * (spread**2 + (level - middle) ** 2)).sum(axis=0))
+    return _Table(np.vstack([level, middle]), np.vstack([spread, wide]))
+
+
+def _of_one_regime(panes: Panes, at: Index, table: _Table, regime: Index) -> dict[str, Float64]:
+    level, spread = table.level[regime], table.spread[regime]
+    changed = {
+        name: (getattr(panes, name)[:, at] - level) / spread
+        for name in ("first", "last", "minimum", "maximum")
+    }
+    changed["total"] = panes.total[:, at] / spread
+    changed["squares"] = panes.squares[:, at] / (spread * spread)
+    return changed
+
+
+def _of_several(
+    panes: Panes, settings: Panes, at: Index, table: _Table, regimes: Regimes
+) -> dict[str, Float64]:
+    """What panes that mix regimes keep once the regimes are taken out; (n_panes, n_sensors).
+
+    Were every reading its regime's level + spread * z, z of one distribution all through the
+    pane, mean and second moment of z follow exactly from those of the pane and the shares.
+    First and last readings have regimes of their own; of other readings nobody knows, so
+    that they do not extend minimum and maximum.
+    """
+    begins = nearest_regime(settings.first, regimes)
+    ends = nearest_regime(settings.last, regimes)
+    share = regime_shares(_moments(settings), regimes, begins, ends)
+    count = panes.count[:, at]
+    mean, moment = pane_mean(panes)[:, at], pane_second_moment(panes)[:, at]
+    level, spread, variance = (np.zeros(mean.shape) for _ in range(3))
+    for number, part in enumerate(share.T[:, :, None]):
+        level += part * table.level[number]
+        spread += part * table.spread[number]
+        variance += part * (table.spread[number] * table.spread[number])
+    middle = (mean - level) / spread
+    between = np.zeros(mean.shape)
+    for number, part in enumerate(share.T[:, :, None]):
+        off = table.level[number] + table.spread[number] * middle - mean
+        between += part * (off * off)
+    left = np.maximum(moment - count * between, 0.0) / variance
+    first = _own(panes.first, panes.first_time, settings.first_time, at, table, begins, middle)
+    last = _own(panes.last, panes.last_time, settings.last_time, at, table, ends, middle)
+    total = count * (middle - first)
+    some = count > 0
+    return {
+        "first": first,
+        "last": last,
+        "minimum": np.minimum(np.minimum(first, last), middle),
+        "maximum": np.maximum(np.maximum(first, last), middle),
+        "total": np.where(some, total, 0.0),
+        "squares": np.where(some, left + total * total / np.maximum(count, 1), 0.0),
+    }
+
+
+def _moments(settings: Panes) -> Moments:
+    return Moments(
+        mean=pane_mean(settings),
+        variance=pane_second_moment(settings) / np.maximum(settings.count, 1),
+        minimum=settings.minimum,
+        maximum=settings.maximum,
+    )
+
+
+def _own(
+    values: Float64,
+    time: NDArray[np.int64],
+    setting_time: NDArray[np.int64],
+    at: Index,
+    table: _Table,
+    regime: Index,
+    otherwise: Float64,
+) -> Float64:
+    """A first or last reading in its own regime, where the settings were read at its time."""
+    own = (values[:, at] - table.level[regime]) / table.spread[regime]
+    together = (time[:, at, None] == setting_time[:, None, :]).any(axis=2)
+    return np.where(together, own, otherwise)

@@ -1,0 +1,93 @@
+"""Operating regimes of a plant, looked for in an even sample of its history."""
+
+import zlib
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pm_app.errors import BadSettings
+from pm_app.features.panes import merge_panes, select_sensors, take_panes
+from pm_app.features.regime_search import Search, find_regimes
+from pm_app.history import History
+from pm_app.records.features import FeatureSpec, Panes, Regimes
+from pm_app.settings import Settings
+
+# Panes times sensors in a sample; more tell regimes no surer.
+SAMPLE_CELLS = 1_000_000
+MOST_PANES = 40_000
+# Long runs of a few assets show what comes back; snippets of thousands would not.
+MOST_ASSETS = 40
+# Panes that are taken or left together: some of the longest windows, so that settings come
+# back within them, but neither a handful nor all of the sample.
+STRETCH_WINDOWS = 4
+STRETCH_PANES = (24, 576)
+
+
+def look_for_regimes(
+    history: History,
+    segments: Sequence[str],
+    settings: Settings,
+    spec: FeatureSpec,
+    *,
+    keys: Panes,
+    last_pane: int,
+    before: Regimes | None = None,
+) -> Search:
+    """Regimes of the panes up to `last_pane` (keys: all of them) by the settings' columns.
+
+    before: regimes whose columns are taken again where they still would do.
+
+    Reads history once where it has to look at all. Raises BadSettings where a column named
+    is no sensor.
+    """
+    columns = settings.features.regime_columns
+    for column in columns or ():
+        if column not in spec.sensors:
+            raise BadSettings(
+                f"features.regime_columns: {column!r} is not among the sensors, "
+                f"which are {', '.join(spec.sensors)}"
+            )
+    if columns == ():
+        return Search(None, "switched off")
+    if columns is None and not spec.windows_ns:
+        return Search(None, "a table without a time axis has no regimes to find")
+    longest = spec.windows_ns[-1] // spec.pane_ns if spec.windows_ns else 1
+    stretch = int(np.clip(STRETCH_WINDOWS * longest, *STRETCH_PANES))
+    panes = _sample(history, segments, spec, keys, last_pane, stretch)
+    rather = before.columns if before is not None else ()
+    return find_regimes(panes, columns=columns, stretch_panes=stretch, rather=rather)
+
+
+def _sample(
+    history: History,
+    segments: Sequence[str],
+    spec: FeatureSpec,
+    keys: Panes,
+    last_pane: int,
+    stretch: int,
+) -> Panes:
+    """Whole stretches of some assets, spread over all of the past; one segment at a time."""
+    # By a hash of the name: assets in order of name may be alike.
+    assets = sorted(keys.assets, key=lambda name: (_hash_name(name), name))[:MOST_ASSETS]
+    held = np.isin(keys.asset, [keys.assets.index(name) for name in assets]).sum()
+    most = min(MOST_PANES, SAMPLE_CELLS // max(len(spec.sensors), 1))
+    share = most / max(int(held), 1)
+    parts = []
+    for panes in history.read(segments, assets=set(assets), until_pane=last_pane):
+        seeds = np.array([_hash_name(name) for name in panes.assets], dtype=np.uint64)
+        if len(panes.pane):
+            drawn = _draw(seeds[panes.asset], panes.pane // stretch) < share
+            parts.append(select_sensors(take_panes(panes, drawn), spec.sensors))
+    return select_sensors(merge_panes(parts, pane_ns=history.pane_ns), spec.sensors)
+
+
+def _hash_name(name: str) -> int:
+    return zlib.crc32(name.encode())
+
+
+def _draw(seed: NDArray[np.uint64], number: NDArray[np.int64]) -> NDArray[np.float64]:
+    """A number in [0, 1) that depends on both alone: a multiply-and-shift hash."""
+    mixed = (number.astype(np.uint64) + seed) * np.uint64(0x9E3779B97F4A7C15)
+    mixed = (mixed ^ (mixed >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9)
+    return np.asarray((mixed >> np.uint64(11)).astype(np.float64) / 2.0**53)

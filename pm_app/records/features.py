@@ -108,6 +108,10 @@ class FeatureSpec:
 
     windows_ns ascending; empty for tables without a time axis. clock: the time zone of the
     clock features, None where they are off.
+
+    life: whether there are statistics of the whole life so far. beginning_ns: how much of the
+    beginning of a life change is measured against, None where it is not. smooth_ns: ascending,
+    the half-lives of exponentially weighted means.
     """
 
     sensors: tuple[str, ...]
@@ -116,3 +120,12 @@ class FeatureSpec:
     maintenance_codes: tuple[str, ...]
     error_codes: tuple[str, ...]
     clock: str | None
+    # Cards written before there was long memory do not name these.
+    life: bool = False
+    beginning_ns: int | None = None
+    smooth_ns: tuple[int, ...] = ()
+
+    @property
+    def remembers(self) -> bool:
+        """Whether some feature looks back on the whole life."""
+        return self.life or self.beginning_ns is not None or bool(self.smooth_ns)

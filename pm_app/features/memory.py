@@ -122,12 +122,14 @@ def remember(
         **{name: (getattr(before, name), getattr(new, name)) for name in MEMORY_STATISTICS},
     }
     old_rows, new_rows = ([place[name] for name in part] for part in (before.assets, here))
+    at = np.full(len(names), boundary, dtype=np.int64)
+    at[old_rows] = np.maximum(before.boundary, boundary)
     merged = {}
     for name, (old, fresh) in columns.items():
         merged[name] = np.empty((len(names), *fresh.shape[1:]), dtype=fresh.dtype)
         merged[name][old_rows] = old
         merged[name][new_rows] = fresh
-    return Memory(tuple(names), np.full(len(names), boundary, dtype=np.int64), **merged)
+    return Memory(tuple(names), at, **merged)
 
 
 def _counts(panes: Panes, start: Int64, before: Memory) -> NDArray[np.bool_]:

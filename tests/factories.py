@@ -42,11 +42,16 @@ name = "Pumps"
 [features]
 pane = "1h"
 windows = ["2h", "6h"]
+memory = []
 
 [target]
 horizons = ["24h", "72h"]
 rul_cap = "10d"
 """
+# Blocks of memory end 16 hours after START, and every 128 hours from then on.
+REMEMBERING_TOML = PLANT_TOML.replace(
+    "memory = []", 'memory = ["life", "change", "5h", "2d"]\nbeginning = "4h"'
+)
 
 
 def random_readings(
@@ -154,6 +159,9 @@ def make_spec(settings: Settings, *, sensors: int = 3) -> FeatureSpec:
         maintenance_codes=("seal",),
         error_codes=("trip",),
         clock=None,
+        life=settings.features.life,
+        beginning_ns=settings.features.beginning_ns,
+        smooth_ns=settings.features.smooth_ns,
     )
 
 

@@ -24,7 +24,7 @@ from pm_app.times import parse_duration
 
 # Nanoseconds in 64 bits end after 292 years, and no plant looks this far.
 _LONGEST = "36500d"
-MEMORY_WORDS = ("life", "change")
+MEMORY_WORDS = ("life", "change", "scaled change")
 
 
 def _duration(text: str) -> str:
@@ -37,8 +37,8 @@ def _half_life(text: str) -> int:
     try:
         return parse_duration(_duration(text))
     except ValueError as error:
-        words = " or ".join(f'"{word}"' for word in MEMORY_WORDS)
-        raise ValueError(f"memory is {words} or a half-life: {error}") from error
+        words = ", ".join(f'"{word}"' for word in MEMORY_WORDS)
+        raise ValueError(f"each must be {words} or a half-life, and {error}") from error
 
 
 def _zone(name: str) -> str:
@@ -112,9 +112,19 @@ class FeaturesSettings(Section):
         return "life" in self.memory
 
     @property
+    def change(self) -> bool:
+        """Whether there is the change since the beginning of the life."""
+        return "change" in self.memory
+
+    @property
+    def scaled_change(self) -> bool:
+        """Whether there is that change in deviations of the beginning."""
+        return "scaled change" in self.memory
+
+    @property
     def beginning_ns(self) -> int | None:
         """Whole panes that change is measured against, in nanoseconds; None where it is not."""
-        if "change" not in self.memory:
+        if not (self.change or self.scaled_change):
             return None
         return -(-parse_duration(self.beginning) // self.pane_ns) * self.pane_ns
 

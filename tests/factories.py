@@ -50,7 +50,7 @@ rul_cap = "10d"
 """
 # Blocks of memory end 16 hours after START, and every 128 hours from then on.
 REMEMBERING_TOML = PLANT_TOML.replace(
-    "memory = []", 'memory = ["life", "change", "5h", "2d"]\nbeginning = "4h"'
+    "memory = []", 'memory = ["life", "change", "scaled change", "5h", "2d"]\nbeginning = "4h"'
 )
 
 
@@ -160,6 +160,8 @@ def make_spec(settings: Settings, *, sensors: int = 3) -> FeatureSpec:
         error_codes=("trip",),
         clock=None,
         life=settings.features.life,
+        change=settings.features.change,
+        scaled_change=settings.features.scaled_change,
         beginning_ns=settings.features.beginning_ns,
         smooth_ns=settings.features.smooth_ns,
     )

@@ -52,7 +52,8 @@ def feature_names(spec: FeatureSpec) -> tuple[tuple[str, ...], tuple[str, ...]]:
 def memory_names(spec: FeatureSpec) -> tuple[str, ...]:
     """What the features of long memory are called, behind the name of their sensor."""
     names = [f"{statistic}.life" for statistic in LIFE_STATISTICS] if spec.life else []
-    names += _CHANGE if spec.beginning_ns is not None else ()
+    names += ["change"] if spec.change else []
+    names += ["change.scaled"] if spec.scaled_change else []
     names += [f"{s}.{duration_text(half_life)}" for half_life in spec.smooth_ns for s in _SMOOTH]
     return tuple(names)
 
@@ -142,11 +143,11 @@ def _sensor_columns(panes: Panes, spec: FeatureSpec) -> list[Float64]:
 def _memory_columns(recalled: Recalled, recent: Float64, spec: FeatureSpec) -> list[Float64]:
     """As `memory_names` has them; recent is the mean of the shortest window."""
     columns = [*recalled.life] if spec.life else []
-    if spec.beginning_ns is not None:
-        mean, deviation = recalled.beginning
-        change = recent - mean
-        scale = np.where(deviation > 0, deviation, np.nan)
-        columns += [change, change / scale]
+    mean, deviation = recalled.beginning
+    if spec.change:
+        columns.append(recent - mean)
+    if spec.scaled_change:
+        columns.append((recent - mean) / np.where(deviation > 0, deviation, np.nan))
     for smooth in recalled.smooth:
         columns += [smooth, recent - smooth]
     return columns

@@ -96,6 +96,8 @@ def make_spec(
         error_codes=_codes(events, "error"),
         clock=settings.plant.timezone if features.clock else None,
         life=features.life and not is_table,
+        change=features.change and not is_table,
+        scaled_change=features.scaled_change and not is_table,
         beginning_ns=None if is_table else features.beginning_ns,
         smooth_ns=() if is_table else features.smooth_ns,
     )

@@ -109,9 +109,10 @@ class FeatureSpec:
     windows_ns ascending; empty for tables without a time axis. clock: the time zone of the
     clock features, None where they are off.
 
-    life: whether there are statistics of the whole life so far. beginning_ns: how much of the
-    beginning of a life change is measured against, None where it is not. smooth_ns: ascending,
-    the half-lives of exponentially weighted means.
+    life: whether there are statistics of the whole life so far; change, scaled_change: whether
+    there is the change since its beginning, as it is and in deviations of the beginning, which
+    is beginning_ns long (None where nothing is measured against it). smooth_ns: the half-lives
+    of exponentially weighted means, ascending.
     """
 
     sensors: tuple[str, ...]
@@ -122,6 +123,8 @@ class FeatureSpec:
     clock: str | None
     # Cards written before there was long memory do not name these.
     life: bool = False
+    change: bool = False
+    scaled_change: bool = False
     beginning_ns: int | None = None
     smooth_ns: tuple[int, ...] = ()
 

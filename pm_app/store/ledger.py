@@ -105,11 +105,14 @@ class Ledger:
 
     def digests(self, sequences: Collection[int]) -> dict[int, str]:
         """The digest of each of these files, but for those that are not there."""
-        query = select(batches.c.sequence, batches.c.digest).where(
-            batches.c.sequence.in_(sorted(sequences))
-        )
+        wanted, found = sorted(sequences), {}
         with self.database.reading() as connection:
-            return {sequence: digest for sequence, digest in connection.execute(query)}
+            for start in range(0, len(wanted), SEQUENCES_PER_STATEMENT):
+                part = wanted[start : start + SEQUENCES_PER_STATEMENT]
+                query = select(batches.c.sequence, batches.c.digest)
+                rows = connection.execute(query.where(batches.c.sequence.in_(part)))
+                found.update({sequence: digest for sequence, digest in rows})
+        return found
 
     def segments(self) -> set[str]:
         """The names of all segments a batch is carried by; any other on disk is garbage."""

@@ -23,6 +23,8 @@ SPEC = FeatureSpec(
     error_codes=(),
     clock=None,
     life=True,
+    change=True,
+    scaled_change=True,
     beginning_ns=30 * HOUR,
     smooth_ns=(5 * HOUR, 200 * HOUR),
 )

@@ -91,7 +91,7 @@ class FeaturesSettings(Section):
 
     pane: Duration = "10min"
     windows: tuple[Duration, ...] = Field(default=("1h", "8h", "24h"), min_length=1)
-    memory: tuple[Name, ...] = ("change", "7d")
+    memory: tuple[Name, ...] = ("change", "3d")
     beginning: Duration = "3d"
     clock: bool = False
     regime_columns: tuple[Name, ...] | None = None

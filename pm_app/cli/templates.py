@@ -23,7 +23,7 @@ uri = "events"
 [features]
 pane = "10min"                 # readings are summed up over this long
 windows = ["1h", "8h", "24h"]  # how far back a prediction looks
-memory = ["change", "7d"]      # and beyond: change since the life began, means that fade by half
+memory = ["change", "3d"]      # and beyond: change since the life began, means that fade by half
 beginning = "3d"               # how much of a life change is measured against
 
 [target]

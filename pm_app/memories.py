@@ -95,6 +95,8 @@ class Memories:
 
     def flush(self) -> None:
         """Write what was put; durable when it returns."""
+        # Whoever deletes the folder may do so while this runs.
+        self.folder.mkdir(parents=True, exist_ok=True)
         for boundary in sorted(self._unwritten):
             table = _to_table(self._at_hand[boundary])
             write_file(

@@ -6,9 +6,8 @@ Golub & LeVeque 1979) gives every pane's memory, and that of the block's last pa
 into the next block the life has panes in. The fold therefore can stop at any block's boundary
 and be continued from what it carried, with the same bits as if it had never stopped.
 
-All statistics are traces: weighted means with their second moments, in which a reading weighs
-less by half for every half-life it lies back. The life so far is a trace that forgets nothing,
-the beginning of a life one that takes in nothing after its first days.
+Statistics are traces (see there): those of the whole life, of its beginning, and one for each
+half-life.
 """
 
 from dataclasses import dataclass
@@ -17,6 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pm_app.features.panes import pane_mean, pane_second_moment, take_panes
+from pm_app.features.traces import (
+    BEGINNING,
+    LIFE,
+    Traces,
+    fading_over,
+    half_lives_of,
+    merge_traces,
+)
 from pm_app.features.windows import Index, first_values, ranks
 from pm_app.records.features import FeatureSpec, Panes
 from pm_app.records.memory import MEMORY_STATISTICS, Memory
@@ -24,9 +31,6 @@ from pm_app.records.readings import Float64, Int64
 
 # Scoring one cutoff reads half a block on average, training loops over ranks within one.
 BLOCK_PANES = 128
-# A trace that weighs less than this share of one reading (30 half-lives) is forgotten.
-LEAST_WEIGHT = 1e-9
-_LIFE, _BEGINNING = 0, 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,28 +45,6 @@ class Recalled:
     life: tuple[Float64, Float64, Float64, Float64]
     beginning: tuple[Float64, Float64]
     smooth: tuple[Float64, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class _Traces:
-    """weight, mean, moment (n, n_traces, n_sensors), minimum, maximum (n, n_sensors), and the
-    pane (n,) that weights are seen from. Mean and moment are 0 where the weight is 0, so that
-    merging with nothing changes no bit."""
-
-    pane: Int64
-    weight: Float64
-    mean: Float64
-    moment: Float64
-    minimum: Float64
-    maximum: Float64
-
-    def at(self, rows: Index) -> "_Traces":
-        names = ("pane", *MEMORY_STATISTICS)
-        return _Traces(*(getattr(self, name)[rows] for name in names))
-
-    def put(self, rows: Index, other: "_Traces") -> None:
-        for name in ("pane", *MEMORY_STATISTICS):
-            getattr(self, name)[rows] = getattr(other, name)
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,20 +127,20 @@ def _rows_of(assets: tuple[str, ...], before: Memory) -> Int64:
     return np.array([place.get(name, -1) for name in assets], dtype=np.int64)
 
 
-def _follow(panes: Panes, start: Int64, spec: FeatureSpec, before: Memory) -> tuple[_Traces, Int64]:
+def _follow(panes: Panes, start: Int64, spec: FeatureSpec, before: Memory) -> tuple[Traces, Int64]:
     """Every pane's memory, and the pane its life has begun with."""
     runs = _cut(panes, start)
     begun_of_life, carry = _carried_in(panes, start, spec, runs, before)
     life_rows = np.diff(np.append(runs.segment[runs.life], len(start)))
     begun = np.repeat(begun_of_life, life_rows)
     inside = _scan(panes, begun, spec, runs)
-    half_lives = _half_lives(spec)
+    half_lives = half_lives_of(spec)
     ends = runs.segment + runs.lengths - 1
     for segments in ranks(runs.life, runs.segments, backwards=False):
         earlier = segments - 1
-        carry.put(segments, _merge(carry.at(earlier), inside.at(ends[earlier]), half_lives))
+        carry.put(segments, merge_traces(carry.at(earlier), inside.at(ends[earlier]), half_lives))
     rows = np.repeat(np.arange(len(runs.segment)), runs.lengths)
-    return _merge(carry.at(rows), inside, half_lives), begun
+    return merge_traces(carry.at(rows), inside, half_lives), begun
 
 
 def _cut(panes: Panes, start: Int64) -> _Runs:
@@ -182,13 +164,13 @@ def _cut(panes: Panes, start: Int64) -> _Runs:
 
 def _carried_in(
     panes: Panes, start: Int64, spec: FeatureSpec, runs: _Runs, before: Memory
-) -> tuple[Int64, _Traces]:
+) -> tuple[Int64, Traces]:
     """The pane each life has begun with, and what each segment is given: as yet only the
     first of a life that `before` knows gets something."""
     size = len(runs.segment)
     first = runs.segment[runs.life]
     shape = (size, 2 + len(spec.smooth_ns), len(spec.sensors))
-    carry = _Traces(
+    carry = Traces(
         panes.pane[runs.segment],
         np.zeros(shape),
         np.zeros(shape),
@@ -202,16 +184,16 @@ def _carried_in(
     begun = panes.pane[first]
     begun[known] = before.begun[row]
     statistics = [getattr(before, name)[row] for name in MEMORY_STATISTICS]
-    carry.put(runs.life[known], _Traces(before.newest[row], *statistics))
+    carry.put(runs.life[known], Traces(before.newest[row], *statistics))
     return begun, carry
 
 
-def _scan(panes: Panes, begun: Int64, spec: FeatureSpec, runs: _Runs) -> _Traces:
+def _scan(panes: Panes, begun: Int64, spec: FeatureSpec, runs: _Runs) -> Traces:
     """Running statistics from each segment's first pane on, at every row."""
-    half_lives = _half_lives(spec)
+    half_lives = half_lives_of(spec)
     n = np.repeat(panes.count.astype(float)[:, None], len(half_lives), axis=1)
     days = 0 if spec.beginning_ns is None else spec.beginning_ns // panes.pane_ns
-    n[panes.pane >= begun + days, _BEGINNING] = 0.0
+    n[panes.pane >= begun + days, BEGINNING] = 0.0
     # Deviations are taken from the segment's first value: sums do not cancel.
     mean = pane_mean(panes)
     shift = first_values(mean, runs.segment, runs.lengths, backwards=False)
@@ -224,12 +206,12 @@ def _scan(panes: Panes, begun: Int64, spec: FeatureSpec, runs: _Runs) -> _Traces
     )
     gap = np.diff(panes.pane, prepend=panes.pane[:1])
     for at in ranks(runs.segment, runs.lengths, backwards=False):
-        sums[at] += sums[at - 1] * _fading(gap[at], half_lives)[:, None]
+        sums[at] += sums[at - 1] * fading_over(gap[at], half_lives)[:, None]
         extremes[at] = np.minimum(extremes[at], extremes[at - 1])
     n, s, ss = (sums[:, number] for number in range(3))
     some_weight = n > 0
     weight = np.where(some_weight, n, 1.0)
-    return _Traces(
+    return Traces(
         panes.pane,
         n,
         np.where(some_weight, shift[:, None] + s / weight, 0.0),
@@ -239,43 +221,7 @@ def _scan(panes: Panes, begun: Int64, spec: FeatureSpec, runs: _Runs) -> _Traces
     )
 
 
-def _half_lives(spec: FeatureSpec) -> Float64:
-    """The half-life of each trace in panes."""
-    smooth = [half_ns / spec.pane_ns for half_ns in spec.smooth_ns]
-    return np.array([np.inf, np.inf, *smooth])
-
-
-def _fading(panes: Int64, half_lives: Float64) -> Float64:
-    """What is left of a weight after so many panes, (n, n_traces, 1)."""
-    # One contiguous run of numbers: the same power whatever stands beside it.
-    powers = np.ascontiguousarray((-panes[:, None] / half_lives).ravel())
-    return np.exp2(powers).reshape(len(panes), len(half_lives), 1)
-
-
-def _merge(a: _Traces, b: _Traces, half_lives: Float64) -> _Traces:
-    """Both as one, seen from b's pane."""
-    fading = _fading(b.pane - a.pane, half_lives)
-    left = a.weight * fading
-    left = np.where(left < LEAST_WEIGHT, 0.0, left)
-    kept = left > 0
-    a_mean = np.where(kept, a.mean, 0.0)
-    a_moment = np.where(kept, a.moment * fading, 0.0)
-    n = left + b.weight
-    share = b.weight / np.where(n > 0, n, 1.0)
-    apart = np.where(kept, b.mean - a_mean, b.mean)
-    # With one side empty the other must come out as it is.
-    mean = np.where(b.weight > 0, np.where(kept, a_mean + apart * share, b.mean), a_mean)
-    return _Traces(
-        b.pane,
-        n,
-        mean,
-        a_moment + b.moment + np.where(kept, apart * apart * left * share, 0.0),
-        np.minimum(a.minimum, b.minimum),
-        np.maximum(a.maximum, b.maximum),
-    )
-
-
-def _finish(whole: _Traces, kept: Index, size: int) -> Recalled:
+def _finish(whole: Traces, kept: Index, size: int) -> Recalled:
     """Traces of the rows kept as features of all rows."""
 
     def spread(values: Float64, known: NDArray[np.bool_]) -> Float64:
@@ -285,17 +231,17 @@ def _finish(whole: _Traces, kept: Index, size: int) -> Recalled:
 
     some = whole.weight > 0
     deviation = np.sqrt(whole.moment / np.where(some, whole.weight, 1.0))
-    lived, begun = some[:, _LIFE], some[:, _BEGINNING]
+    lived, begun = some[:, LIFE], some[:, BEGINNING]
     return Recalled(
         life=(
-            spread(whole.mean[:, _LIFE], lived),
-            spread(deviation[:, _LIFE], lived),
+            spread(whole.mean[:, LIFE], lived),
+            spread(deviation[:, LIFE], lived),
             spread(whole.minimum, lived),
             spread(whole.maximum, lived),
         ),
         beginning=(
-            spread(whole.mean[:, _BEGINNING], begun),
-            spread(deviation[:, _BEGINNING], begun),
+            spread(whole.mean[:, BEGINNING], begun),
+            spread(deviation[:, BEGINNING], begun),
         ),
         smooth=tuple(
             spread(whole.mean[:, trace], some[:, trace]) for trace in range(2, some.shape[1])

@@ -1,5 +1,6 @@
 """Memory on disk: what is put is there again, whole, for the spec that made it only."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -120,3 +121,14 @@ def test_a_file_half_written_when_the_power_failed_is_ignored(tmp_path):
     (memories.folder / ".256.parquet.tmp").write_bytes(b"PAR1")
 
     assert opened(tmp_path).boundaries() == []
+
+
+def test_a_folder_that_was_deleted_meanwhile_is_made_again(tmp_path):
+    memories = opened(tmp_path)
+    memories.put(128, make_kept("a"))
+    memories.flush()
+    shutil.rmtree(tmp_path)
+    memories.put(256, make_kept("b", boundary=256))
+    memories.flush()
+
+    assert opened(tmp_path).boundaries() == [256]

@@ -232,6 +232,8 @@ name = "C-MAPSS {subset}"
 [features]
 pane = "1h"                    # one cycle
 windows = ["5h", "20h", "60h"]  # short, middle and long memory of the engine's health
+memory = ["change"]            # and of its whole life: the change since it was new
+beginning = "24h"              # the cycles in which it counts as new
 regime_columns = {regimes}  # flight conditions that shift all sensors
 
 [target]

@@ -9,19 +9,36 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from pm_app.errors import BadSettings
 from pm_app.times import parse_duration
 
 # Nanoseconds in 64 bits end after 292 years, and no plant looks this far.
 _LONGEST = "36500d"
+MEMORY_WORDS = ("life", "change", "scaled change")
 
 
 def _duration(text: str) -> str:
     if parse_duration(text) > parse_duration(_LONGEST):
         raise ValueError(f"a duration must be at most {_LONGEST}, got {text!r}")
     return text
+
+
+def _half_life(text: str) -> int:
+    try:
+        return parse_duration(_duration(text))
+    except ValueError as error:
+        words = ", ".join(f'"{word}"' for word in MEMORY_WORDS)
+        raise ValueError(f"each must be {words} or a half-life, and {error}") from error
 
 
 def _zone(name: str) -> str:
@@ -74,6 +91,8 @@ class FeaturesSettings(Section):
 
     pane: Duration = "10min"
     windows: tuple[Duration, ...] = Field(default=("1h", "8h", "24h"), min_length=1)
+    memory: tuple[Name, ...] = ("change", "3d")
+    beginning: Duration = "3d"
     clock: bool = False
     regime_columns: tuple[Name, ...] | None = None
 
@@ -86,6 +105,42 @@ class FeaturesSettings(Section):
     def windows_ns(self) -> tuple[int, ...]:
         """Window lengths in nanoseconds, ascending."""
         return tuple(sorted(parse_duration(window) for window in self.windows))
+
+    @property
+    def life(self) -> bool:
+        """Whether there are statistics of the whole life so far."""
+        return "life" in self.memory
+
+    @property
+    def change(self) -> bool:
+        """Whether there is the change since the beginning of the life."""
+        return "change" in self.memory
+
+    @property
+    def scaled_change(self) -> bool:
+        """Whether there is that change in deviations of the beginning."""
+        return "scaled change" in self.memory
+
+    @property
+    def beginning_ns(self) -> int | None:
+        """Whole panes that change is measured against, in nanoseconds; None where it is not."""
+        if not (self.change or self.scaled_change):
+            return None
+        return -(-parse_duration(self.beginning) // self.pane_ns) * self.pane_ns
+
+    @property
+    def smooth_ns(self) -> tuple[int, ...]:
+        """Half-lives of exponentially weighted means in nanoseconds, ascending."""
+        words = set(self.memory) - set(MEMORY_WORDS)
+        return tuple(sorted(parse_duration(word) for word in words))
+
+    @field_validator("memory")
+    @classmethod
+    def _memory_is_of_known_kinds(cls, memory: tuple[str, ...]) -> tuple[str, ...]:
+        kinds = [word if word in MEMORY_WORDS else _half_life(word) for word in memory]
+        if len(set(kinds)) < len(kinds):
+            raise ValueError(f"kinds of memory must differ, got {list(memory)}")
+        return memory
 
     @model_validator(mode="after")
     def _windows_hold_whole_panes(self) -> Self:

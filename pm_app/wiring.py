@@ -15,6 +15,7 @@ from connectors.parquet import ParquetEvents, ParquetReadings
 from pm_app.event_history import EventHistory
 from pm_app.history import History
 from pm_app.jobs.site import Site
+from pm_app.memories import Memories
 from pm_app.registry import Registry
 from pm_app.settings import Settings
 from pm_app.state_lock import hold_state
@@ -51,6 +52,7 @@ def open_beside(settings: Settings) -> Iterator[Site]:
             events=events_source(settings),
             history=History(settings.state / "panes", pane_ns=settings.features.pane_ns),
             event_history=EventHistory(settings.state / "events"),
+            memories=Memories(settings.state / "memory"),
             registry=Registry(settings.state / "versions"),
             store=store,
         )

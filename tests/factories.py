@@ -46,11 +46,16 @@ name = "Pumps"
 [features]
 pane = "1h"
 windows = ["2h", "6h"]
+memory = []
 
 [target]
 horizons = ["24h", "72h"]
 rul_cap = "10d"
 """
+# Blocks of memory end 16 hours after START, and every 128 hours from then on.
+REMEMBERING_TOML = PLANT_TOML.replace(
+    "memory = []", 'memory = ["life", "change", "scaled change", "5h", "2d"]\nbeginning = "4h"'
+)
 
 
 def random_readings(
@@ -158,6 +163,11 @@ def make_spec(settings: Settings, *, sensors: int = 3) -> FeatureSpec:
         maintenance_codes=("seal",),
         error_codes=("trip",),
         clock=None,
+        life=settings.features.life,
+        change=settings.features.change,
+        scaled_change=settings.features.scaled_change,
+        beginning_ns=settings.features.beginning_ns,
+        smooth_ns=settings.features.smooth_ns,
     )
 
 

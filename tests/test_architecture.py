@@ -22,6 +22,7 @@ LAYERS = {
     "registry": 4,
     "history": 4,
     "event_history": 4,
+    "memories": 4,
     "state_lock": 4,
     "store": 4,
     "jobs": 5,

@@ -24,6 +24,8 @@ uri = "events"
 pane = "10min"                 # readings are summed up over this long
 windows = ["1h", "8h", "24h"]  # how far back a prediction looks
 # regime_columns = ["load"]    # settings that make machines run differently; default: found
+memory = ["change", "3d"]      # and beyond: change since the life began, means that fade by half
+beginning = "3d"               # how much of a life change is measured against
 
 [target]
 horizons = ["24h", "72h"]      # "how likely does it fail within ..."

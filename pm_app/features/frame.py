@@ -11,15 +11,21 @@ from pm_app.features.history_features import (
     events_within,
     hours_since,
 )
+from pm_app.features.lives import life_starts
+from pm_app.features.memory import Recalled, no_memory, recall
 from pm_app.features.panes import select_sensors, take_panes
 from pm_app.features.regimes import normalise_panes
 from pm_app.features.windows import WINDOW_STATISTICS, last_values, roll_windows
 from pm_app.records.features import FeatureSpec, Frame, Panes
+from pm_app.records.memory import Memory
 from pm_app.records.readings import Events, Float64
 from pm_app.times import duration_text
 
 # Arrays of about this many cells stay in cache: measured 5 times faster than one large pass.
 CHUNK_CELLS = 60_000
+LIFE_STATISTICS = ("mean", "deviation", "minimum", "maximum")
+_CHANGE = ("change", "change.scaled")
+_SMOOTH = ("smooth", "above")
 
 
 def feature_names(spec: FeatureSpec) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -28,7 +34,11 @@ def feature_names(spec: FeatureSpec) -> tuple[tuple[str, ...], tuple[str, ...]]:
     pairs = [
         (f"{sensor}.{name}", sensor)
         for sensor in spec.sensors
-        for name in ("last", *(f"{s}.{w}" for w in windows for s in WINDOW_STATISTICS))
+        for name in (
+            "last",
+            *(f"{s}.{w}" for w in windows for s in WINDOW_STATISTICS),
+            *memory_names(spec),
+        )
     ]
     pairs += [("age", "age"), ("since.failure", "maintenance")]
     pairs += [(f"since.maintenance.{code}", "maintenance") for code in spec.maintenance_codes]
@@ -40,31 +50,64 @@ def feature_names(spec: FeatureSpec) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return tuple(name for name, _ in pairs), tuple(group for _, group in pairs)
 
 
+def memory_names(spec: FeatureSpec) -> tuple[str, ...]:
+    """What the features of long memory are called, behind the name of their sensor."""
+    names = [f"{statistic}.life" for statistic in LIFE_STATISTICS] if spec.life else []
+    names += ["change"] if spec.change else []
+    names += ["change.scaled"] if spec.scaled_change else []
+    names += [f"{s}.{duration_text(half_life)}" for half_life in spec.smooth_ns for s in _SMOOTH]
+    return tuple(names)
+
+
+def is_rolled(feature: str) -> bool:
+    """Whether it is a statistic of a sensor's values over a window or a life."""
+    parts = feature.rsplit(".", 2)
+    rolled = (*WINDOW_STATISTICS, *_SMOOTH)
+    return feature.endswith(tuple(f".{name}" for name in _CHANGE)) or (
+        len(parts) == 3 and parts[1] in rolled
+    )
+
+
 def build_frame(
-    panes: Panes, events: Events, spec: FeatureSpec, *, first_seen: Mapping[str, int]
+    panes: Panes,
+    events: Events,
+    spec: FeatureSpec,
+    *,
+    first_seen: Mapping[str, int],
+    memory: Memory | None = None,
 ) -> Frame:
     """Every feature of the spec at the end of every pane.
 
-    panes must reach back the longest window before the first cutoff that will be used.
-    first_seen: nanoseconds UTC of each asset's first reading ever. A cutoff's features depend
-    on nothing later than it, and on no pane outside its windows.
+    panes must reach back the longest window before the first cutoff that will be used, and
+    where the spec remembers, to the boundary that the asset has in `memory`, or to the first
+    pane of its life. first_seen: nanoseconds UTC of each asset's first reading ever. A
+    cutoff's features depend on nothing later than it, and on no pane outside its windows and
+    its life.
     """
     panes = select_sensors(panes, spec.sensors)
     features, sensor_of = feature_names(spec)
     values = np.empty((len(panes.pane), len(features)), dtype=np.float32)
     cutoff = (panes.pane + 1) * spec.pane_ns
     for rows in _asset_chunks(panes):
-        part = take_panes(panes, np.arange(rows.start, rows.stop))
-        if spec.regimes is not None:
-            part = normalise_panes(part, spec.regimes)
+        part = see_panes(take_panes(panes, np.arange(rows.start, rows.stop)), spec)
+        keys = (panes.assets, part.asset, cutoff[rows.start : rows.stop])
         columns = _sensor_columns(part, spec)
+        if spec.remembers:
+            start = life_starts(keys, events, first_seen=first_seen, pane_ns=spec.pane_ns)
+            recalled = recall(part, start, spec, before=memory or no_memory(spec))
+            columns += _memory_columns(recalled, columns[1], spec)
         block = values[rows.start : rows.stop]
         for number, column in enumerate(columns):
             block[:, number :: len(columns)][:, : len(spec.sensors)] = column
-        keys = (panes.assets, part.asset, cutoff[rows.start : rows.stop])
         for number, column in enumerate(_event_columns(keys, events, spec, first_seen)):
             block[:, len(columns) * len(spec.sensors) + number] = column
     return Frame(panes.assets, panes.asset, cutoff, features, sensor_of, values)
+
+
+def see_panes(panes: Panes, spec: FeatureSpec) -> Panes:
+    """Panes of the spec's sensors as its windows and memory see them: within their regimes."""
+    panes = select_sensors(panes, spec.sensors)
+    return panes if spec.regimes is None else normalise_panes(panes, spec.regimes)
 
 
 def select_features(frame: Frame, features: tuple[str, ...]) -> Frame:
@@ -101,6 +144,19 @@ def _sensor_columns(panes: Panes, spec: FeatureSpec) -> list[Float64]:
     for window_ns in spec.windows_ns:
         windows = roll_windows(panes, window_ns=window_ns)
         columns += [getattr(windows, name) for name in WINDOW_STATISTICS]
+    return columns
+
+
+def _memory_columns(recalled: Recalled, recent: Float64, spec: FeatureSpec) -> list[Float64]:
+    """As `memory_names` has them; recent is the mean of the shortest window."""
+    columns = [*recalled.life] if spec.life else []
+    mean, deviation = recalled.beginning
+    if spec.change:
+        columns.append(recent - mean)
+    if spec.scaled_change:
+        columns.append((recent - mean) / np.where(deviation > 0, deviation, np.nan))
+    for smooth in recalled.smooth:
+        columns += [smooth, recent - smooth]
     return columns
 
 

@@ -29,7 +29,7 @@ def hours_since(keys: Keys, events: Events, *, kind: str, code: str | None) -> F
     event_asset, event_time = _of_kind(assets, events, kind, code)
     if not len(event_time):
         return np.full(len(cutoff), np.nan)
-    seen = _count_until(event_asset, event_time, asset, cutoff)
+    seen = count_until(event_asset, event_time, asset, cutoff)
     first = np.searchsorted(event_asset, asset, side="left")
     newest = event_time[np.maximum(first + seen - 1, 0)]
     return np.where(seen > 0, (cutoff - newest) / HOUR_NS, np.nan)
@@ -39,8 +39,8 @@ def events_within(keys: Keys, events: Events, *, kind: str, code: str, window_ns
     """How many such events fall in (cutoff - window, cutoff], shape (n_rows,)."""
     assets, asset, cutoff = keys
     event_asset, event_time = _of_kind(assets, events, kind, code)
-    upto = _count_until(event_asset, event_time, asset, cutoff)
-    return (upto - _count_until(event_asset, event_time, asset, cutoff - window_ns)).astype(float)
+    upto = count_until(event_asset, event_time, asset, cutoff)
+    return (upto - count_until(event_asset, event_time, asset, cutoff - window_ns)).astype(float)
 
 
 def clock_features(cutoff: Int64, zone: str) -> dict[str, Float64]:
@@ -72,7 +72,7 @@ def _of_kind(
     return numbers[order], times[order]
 
 
-def _count_until(
+def count_until(
     event_asset: NDArray[np.int64], event_time: Int64, asset: Int32, until: Int64
 ) -> NDArray[np.int64]:
     """Per row, how many events of its asset are not later than `until`."""

@@ -110,7 +110,7 @@ def _scan(panes: Panes, starts: Index, lengths: Index, *, backwards: bool) -> _P
     n = panes.count.astype(float)
     # Deviations are taken from the segment's first value on this side: sums do not cancel.
     mean = pane_mean(panes)
-    shift = _first_values(mean, starts, lengths, backwards=backwards)
+    shift = first_values(mean, starts, lengths, backwards=backwards)
     y = np.where(some, mean - shift, 0.0)
     u = (panes.pane - panes.pane[edge])[:, None].astype(float)
     nu, ny = n * u, n * y
@@ -121,14 +121,14 @@ def _scan(panes: Panes, starts: Index, lengths: Index, *, backwards: bool) -> _P
         [np.where(some, panes.minimum, np.inf), np.where(some, -panes.maximum, np.inf)], axis=1
     )
     back = 1 if backwards else -1
-    for at in _ranks(starts, lengths, backwards=backwards):
+    for at in ranks(starts, lengths, backwards=backwards):
         sums[at] += sums[at + back]
         rows[at] += rows[at + back]
         extremes[at] = np.minimum(extremes[at], extremes[at + back])
     return _moments(sums, extremes, rows, shift, panes.pane[edge][:, None].astype(float))
 
 
-def _ranks(starts: Index, lengths: Index, *, backwards: bool) -> Iterator[Index]:
+def ranks(starts: Index, lengths: Index, *, backwards: bool) -> Iterator[Index]:
     """Rows that are second, third, ... from their segment's edge: no loop over segments."""
     edge = starts + lengths - 1 if backwards else starts
     order = np.argsort(-lengths, kind="stable")
@@ -138,7 +138,7 @@ def _ranks(starts: Index, lengths: Index, *, backwards: bool) -> Iterator[Index]
         yield edge[:longer] + (-rank if backwards else rank)
 
 
-def _first_values(values: Float64, starts: Index, lengths: Index, *, backwards: bool) -> Float64:
+def first_values(values: Float64, starts: Index, lengths: Index, *, backwards: bool) -> Float64:
     """Per row, the value nearest its segment's edge that is not missing; 0 where none is."""
     number = np.arange(len(values))[:, None]
     missing = np.isnan(values)

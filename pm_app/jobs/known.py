@@ -8,10 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pm_app.errors import BadSettings, NotEnoughData
-from pm_app.features.frame import build_frame
+from pm_app.features.frame import build_frame, is_rolled
 from pm_app.features.panes import merge_panes, select_sensors, take_panes
 from pm_app.features.regime_search import Search, settle_regimes
-from pm_app.features.windows import WINDOW_STATISTICS
 from pm_app.history import History
 from pm_app.jobs.regimes import look_for_regimes
 from pm_app.learning.labels import column_labels, life_labels
@@ -149,15 +148,21 @@ def make_spec(
             f"which have {name_some([name for name in seen if name != column])}; "
             "text is written as numbers, classes as 0 and 1"
         )
-    # One pane an asset is a table: windows would only repeat the row.
+    # One pane an asset is a table: windows and memory would only repeat the row.
     is_table = len(keys.pane) == len(keys.assets)
+    features = settings.features
     return FeatureSpec(
         sensors=tuple(name for name in sensors if name != column),
         pane_ns=keys.pane_ns,
-        windows_ns=() if is_table else settings.features.windows_ns,
+        windows_ns=() if is_table else features.windows_ns,
         maintenance_codes=_codes(events, "maintenance"),
         error_codes=_codes(events, "error"),
-        clock=settings.plant.timezone if settings.features.clock else None,
+        clock=settings.plant.timezone if features.clock else None,
+        life=features.life and not is_table,
+        change=features.change and not is_table,
+        scaled_change=features.scaled_change and not is_table,
+        beginning_ns=None if is_table else features.beginning_ns,
+        smooth_ns=() if is_table else features.smooth_ns,
     )
 
 
@@ -165,14 +170,14 @@ def informative_features(frame: Frame, labels: Labels) -> tuple[str, ...]:
     """The features that change; of a sensor that never does, its last.
 
     Every sensor keeps a place: what is constant today may speak tomorrow. Of what is now
-    there and now missing, windows tell the share: no statistic of theirs counts as changing
-    for that alone, or a constant sensor's slope would, which needs two panes.
+    there and now missing, windows tell the share: no statistic of theirs or of memory counts as
+    changing for that alone, or a constant sensor's slope would, which needs two panes.
     """
     values = frame.values[labels.usable]
     with np.errstate(invalid="ignore"):
         low = np.fmin.reduce(values, axis=0, initial=np.inf)
         high = np.fmax.reduce(values, axis=0, initial=-np.inf)
-    rolled = np.array([_is_rolled(name) for name in frame.features])
+    rolled = np.array([is_rolled(name) for name in frame.features])
     comes_and_goes = np.isnan(values).any(axis=0) & np.isfinite(low) & ~rolled
     changes = (high > low) | comes_and_goes
     speaks = {frame.sensor_of[number] for number in np.flatnonzero(changes)}
@@ -181,12 +186,6 @@ def informative_features(frame: Frame, labels: Labels) -> tuple[str, ...]:
         for name, sensor, change in zip(frame.features, frame.sensor_of, changes, strict=True)
         if change or (sensor not in speaks and name.endswith(".last"))
     )
-
-
-def _is_rolled(feature: str) -> bool:
-    """Whether it is a statistic of a sensor's values over a window."""
-    parts = feature.rsplit(".", 2)
-    return len(parts) == 3 and parts[1] in WINDOW_STATISTICS
 
 
 @dataclass(frozen=True, eq=False)

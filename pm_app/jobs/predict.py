@@ -6,8 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from pm_app.features.frame import build_frame, select_features
+from pm_app.features.memory import BLOCK_PANES
 from pm_app.features.panes import merge_panes, take_panes
 from pm_app.jobs.champion import Champion
+from pm_app.jobs.recollect import boundary_before, recollect
 from pm_app.jobs.site import Site, first_seen_ns, last_seen_ns, to_moment
 from pm_app.records.features import Frame, Panes
 from pm_app.records.predictions import Predictions
@@ -47,8 +49,13 @@ def predict_spans(
             yield _no_model(take_panes(panes, wanted), site)
             continue
         spec = champion.card.spec
-        frame = build_frame(panes, events, spec, first_seen=first_seen)
+        memory = None
+        if spec.remembers:
+            boundaries = {name: boundary_before(span.first) for name, span in group.items()}
+            memory = recollect(site, spec, events, first_seen=first_seen, boundaries=boundaries)
+        frame = build_frame(panes, events, spec, first_seen=first_seen, memory=memory)
         yield predict_frame(frame.take(np.flatnonzero(wanted)), champion)
+    site.memories.flush()
 
 
 def predict_frame(frame: Frame, champion: Champion) -> Predictions:
@@ -104,10 +111,12 @@ def _groups(
 
 
 def _reach(site: Site, champion: Champion | None) -> int:
-    """How many panes before a cutoff its windows reach."""
+    """How many panes before a cutoff its windows reach, or the block that memory goes on in."""
     if champion is None or not champion.card.spec.windows_ns:
         return 0
-    return champion.card.spec.windows_ns[-1] // site.history.pane_ns
+    spec = champion.card.spec
+    reach = spec.windows_ns[-1] // site.history.pane_ns
+    return max(reach, BLOCK_PANES - 1) if spec.remembers else reach
 
 
 def _load(site: Site, champion: Champion | None, spans: Mapping[str, Span]) -> Panes:

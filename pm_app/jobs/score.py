@@ -14,7 +14,7 @@ from pm_app.jobs.champion import Champion, load_champion
 from pm_app.jobs.ingest import Ingested, ingest
 from pm_app.jobs.predict import Span, predict_spans
 from pm_app.jobs.site import Progress, Site, silent, to_moment, to_nanoseconds
-from pm_app.jobs.touched import touched_spans
+from pm_app.jobs.touched import last_said, touched_spans
 from pm_app.store import BatchRow, Committed
 from pm_app.times import parse_duration
 
@@ -52,12 +52,13 @@ def score(
     if champion is not None and floor is not None:
         committed += _say_what_waited(site, champion, floor, now)
     pending = site.store.ledger.unscored_batches()
+    said_until = last_said(site)
     done = 0
     for group in _groups(pending):
         if stop():
             break
         progress(done / len(pending), f"scoring {group[0].name}")
-        spans = touched_spans(site, champion, group, floor)
+        spans = touched_spans(site, champion, group, floor, said_until=said_until)
         sequences = [row.sequence for row in group]
         chunks = predict_spans(site, champion, spans)
         committed += site.store.scores.commit_scores(sequences, chunks, scored_at=now)

@@ -7,6 +7,7 @@ from threading import Lock
 
 from pm_app.event_history import EventHistory
 from pm_app.history import History
+from pm_app.memories import Memories
 from pm_app.ports import EventsSource, ReadingsSource
 from pm_app.registry import Registry
 from pm_app.settings import Settings
@@ -32,6 +33,7 @@ class Site:
     events: EventsSource
     history: History
     event_history: EventHistory
+    memories: Memories
     registry: Registry
     store: Store
     ingesting: Lock = field(default_factory=Lock)

@@ -13,11 +13,21 @@ from pm_app.store import BatchRow
 
 
 def touched_spans(
-    site: Site, champion: Champion | None, group: Sequence[BatchRow], floor: int | None
+    site: Site,
+    champion: Champion | None,
+    group: Sequence[BatchRow],
+    floor: int | None,
+    *,
+    said_until: int | None,
 ) -> dict[str, Span]:
-    """Per asset the panes whose ends these batches make or change, none before `floor`."""
+    """Per asset the panes whose ends these batches make or change, none before `floor`.
+
+    said_until: the newest pane anything was said of before these batches were ingested; None
+    where nothing was.
+    """
     spans: dict[str, Span] = {}
-    for found in (_by_readings(site, champion, group), _by_events(site, champion, group)):
+    by_readings = _by_readings(site, champion, group, said_until)
+    for found in (by_readings, _by_events(site, champion, group)):
         for name, span in found:
             old = spans.get(name, span)
             spans[name] = Span(min(old.first, span.first), max(old.last, span.last))
@@ -26,17 +36,27 @@ def touched_spans(
     return {name: span for name, span in spans.items() if span.first <= span.last}
 
 
+def last_said(site: Site) -> int | None:
+    """The newest pane that a scored batch reaches into, None where none is scored."""
+    newest = site.store.ledger.newest_time("readings", scored=True)
+    return None if newest is None else to_nanoseconds(newest) // site.history.pane_ns
+
+
 def _by_readings(
-    site: Site, champion: Champion | None, group: Sequence[BatchRow]
+    site: Site, champion: Champion | None, group: Sequence[BatchRow], said_until: int | None
 ) -> Iterator[tuple[str, Span]]:
-    """Cutoffs whose windows hold a pane of these batches."""
+    """Cutoffs whose windows or lives hold a pane of these batches."""
     pane_ns, reach = site.history.pane_ns, _reach(site, champion)
     first_seen, last_seen = first_seen_ns(site), last_seen_ns(site)
     for name, (first, last) in _pane_bounds(site, group).items():
         # An asset's age counts from its first reading: one that is earlier than all known
         # touches every cutoff since.
         is_first = first_seen[name] // pane_ns >= first
-        yield name, Span(first, last_seen[name] // pane_ns if is_first else last + reach)
+        until = last_seen[name] // pane_ns if is_first else last + reach
+        if champion is not None and champion.card.spec.remembers and said_until is not None:
+            # Cutoffs nothing is said of yet find these batches in history.
+            until = max(until, said_until)
+        yield name, Span(first, until)
 
 
 def _by_events(
@@ -74,6 +94,8 @@ def _features_of(events: Events, champion: Champion) -> Iterator[tuple[bool, NDA
     repairs = (events.kind == "maintenance") & np.isin(code, spec.maintenance_codes)
     errors = (events.kind == "error") & np.isin(code, spec.error_codes)
     yield True, ("maintenance" in groups) & (repairs | (events.kind == "failure"))
+    # Lives begin anew with either, whatever the code.
+    yield True, spec.remembers & ((events.kind == "maintenance") | (events.kind == "failure"))
     yield False, ("errors" in groups) & errors
 
 

@@ -129,6 +129,11 @@ class FeatureSpec:
     windows_ns ascending; empty for tables without a time axis. clock: the time zone of the
     clock features, None where they are off. regimes: what sensors are normalised within,
     None where the plant has one way of running.
+
+    life: whether there are statistics of the whole life so far; change, scaled_change: whether
+    there is the change since its beginning, as it is and in deviations of the beginning, which
+    is beginning_ns long (None where nothing is measured against it). smooth_ns: the half-lives
+    of exponentially weighted means, ascending.
     """
 
     sensors: tuple[str, ...]
@@ -138,3 +143,14 @@ class FeatureSpec:
     error_codes: tuple[str, ...]
     clock: str | None
     regimes: Regimes | None = None
+    # Cards written before there was long memory do not name these.
+    life: bool = False
+    change: bool = False
+    scaled_change: bool = False
+    beginning_ns: int | None = None
+    smooth_ns: tuple[int, ...] = ()
+
+    @property
+    def remembers(self) -> bool:
+        """Whether some feature looks back on the whole life."""
+        return self.life or self.beginning_ns is not None or bool(self.smooth_ns)

@@ -1,6 +1,6 @@
 """The ledger: which files have been read, what they held, and whether their news is told."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -86,6 +86,33 @@ class Ledger:
         """Ingested files of a source, in order of ingestion."""
         kept = (batches.c.source == source) & (batches.c.status == "ingested")
         return self._rows(select(batches).where(kept).order_by(batches.c.sequence))
+
+    def newest_batch(self, source: Source) -> BatchRow | None:
+        """The file of a source that was ingested last, None without any."""
+        kept = (batches.c.source == source) & (batches.c.status == "ingested")
+        query = select(batches).where(kept).order_by(batches.c.sequence.desc()).limit(1)
+        return next(iter(self._rows(query)), None)
+
+    def ingested_after(self, source: Source, sequence: int, *, until: datetime) -> list[BatchRow]:
+        """Files of a source ingested later than that one, with rows up to then, in order."""
+        return self._rows(
+            select(batches)
+            .where(batches.c.sequence > sequence)
+            .where(batches.c.source == source, batches.c.status == "ingested")
+            .where(batches.c.first_time <= until)
+            .order_by(batches.c.sequence)
+        )
+
+    def digests(self, sequences: Collection[int]) -> dict[int, str]:
+        """The digest of each of these files, but for those that are not there."""
+        wanted, found = sorted(sequences), {}
+        with self.database.reading() as connection:
+            for start in range(0, len(wanted), SEQUENCES_PER_STATEMENT):
+                part = wanted[start : start + SEQUENCES_PER_STATEMENT]
+                query = select(batches.c.sequence, batches.c.digest)
+                rows = connection.execute(query.where(batches.c.sequence.in_(part)))
+                found.update({sequence: digest for sequence, digest in rows})
+        return found
 
     def segments(self) -> set[str]:
         """The names of all segments a batch is carried by; any other on disk is garbage."""

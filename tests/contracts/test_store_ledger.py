@@ -102,6 +102,38 @@ def test_quarantined_batches_are_listed_with_their_reason_and_never_scored(store
     assert store.ledger.unscored_batches() == []
 
 
+def test_what_came_after_a_batch_is_what_was_ingested_later_and_reaches_back_that_far(store):
+    first = store.ledger.record_batch(make_batch(5))
+    for number, changes in (
+        (3, {}),
+        (9, {}),
+        (2, {"status": "quarantined"}),
+        (4, {"source": "events"}),
+    ):
+        store.ledger.record_batch(make_batch(number, **changes))
+
+    def names(sequence, hours):
+        until = DAY + timedelta(hours=hours)
+        return [row.name for row in store.ledger.ingested_after("readings", sequence, until=until)]
+
+    assert names(0, 9) == ["005.parquet", "003.parquet", "009.parquet"]
+    assert names(first, 9) == ["003.parquet", "009.parquet"]
+    assert names(first, 8.9) == ["003.parquet"]
+    assert names(first, 2.9) == []
+
+
+def test_the_newest_batch_of_a_source_is_the_last_one_that_was_ingested(store):
+    assert store.ledger.newest_batch("readings") is None
+    store.ledger.record_batch(make_batch(5))
+    second = store.ledger.record_batch(make_batch(3))
+    store.ledger.record_batch(make_batch(6, status="quarantined"))
+    store.ledger.record_batch(make_batch(7, source="events"))
+
+    assert store.ledger.newest_batch("readings").sequence == second
+    assert store.ledger.digests([second, second + 100]) == {second: "digest-3"}
+    assert store.ledger.digests([]) == {}
+
+
 def test_batches_overlapping_a_span_include_its_ends(store):
     for number in (1, 3, 5):
         store.ledger.record_batch(make_batch(number))

@@ -7,6 +7,8 @@ import pyarrow as pa
 import pytest
 from factories import (
     NOW,
+    PLANT_TOML,
+    REMEMBERING_TOML,
     drop,
     events_table,
     hours_after_start,
@@ -28,12 +30,29 @@ EVENTS = [
     ("pump-01", 3.0, "error", "trip"),
     ("pump-01", 4.1, "error", "trip"),
     ("pump-02", 25.5, "failure", ""),
+    # No feature counts this code, but a life begins anew.
+    ("pump-02", 26.4, "maintenance", "belt"),
 ]
 
 
-def clean_run(new_plant, table=TABLE, events=EVENTS):
+def remembering(new_plant, *, remembers=True, **files):
+    """A plant whose champion looks back on whole lives, or on windows alone."""
+    toml = REMEMBERING_TOML if remembers else PLANT_TOML
+    config = new_plant(toml=toml, champion=not remembers, **files)
+    if remembers:
+        with opened(config) as site:
+            promote_handmade(site)
+    return config
+
+
+def clean_run(new_plant, table=TABLE, events=EVENTS, *, remembers=False):
     """What is said of one file with everything in it."""
-    config = new_plant({"all.parquet": table}, events={"all.parquet": events_table(events)})
+    config = remembering(
+        new_plant,
+        remembers=remembers,
+        readings={"all.parquet": table},
+        events={"all.parquet": events_table(events)},
+    )
     with opened(config) as site:
         score(site, now=NOW)
         return said(site.store, without=HISTORY)
@@ -64,16 +83,19 @@ def test_files_of_some_hours_say_what_one_file_says(new_plant):
     assert found == clean_run(new_plant)
 
 
+@pytest.mark.parametrize("remembers", [False, True], ids=["windows", "lives"])
 @pytest.mark.parametrize("seed", range(3))
-def test_the_order_of_delivery_does_not_matter(new_plant, seed):
+def test_the_order_of_delivery_does_not_matter(new_plant, seed, remembers):
     files = list(daily(TABLE).items())
     order = np.random.default_rng(seed).permutation(len(files))
-    config = new_plant(events={"all.parquet": events_table(EVENTS)})
+    config = remembering(
+        new_plant, remembers=remembers, events={"all.parquet": events_table(EVENTS)}
+    )
     with opened(config) as site:
         deliver(site, config, [files[at] for at in order])
         found = said(site.store, without=HISTORY)
 
-    assert found == clean_run(new_plant)
+    assert found == clean_run(new_plant, remembers=remembers)
 
 
 def test_the_order_of_delivery_does_not_matter_across_restarts(new_plant):
@@ -124,19 +146,20 @@ def test_a_file_that_grows_under_one_name_says_what_one_file_says(new_plant):
     assert found == clean_run(new_plant)
 
 
-def test_events_that_come_late_are_said_as_if_they_had_come_in_time(new_plant):
-    config = new_plant({"all.parquet": TABLE})
+@pytest.mark.parametrize("remembers", [False, True], ids=["windows", "lives"])
+def test_events_that_come_late_are_said_as_if_they_had_come_in_time(new_plant, remembers):
+    config = remembering(new_plant, remembers=remembers, readings={"all.parquet": TABLE})
     with opened(config) as site:
         score(site, now=NOW)
         deliver(
             site,
             config,
-            [(f"{at}.parquet", events_table([EVENTS[at]])) for at in (3, 0, 4, 1, 2)],
+            [(f"{at}.parquet", events_table([EVENTS[at]])) for at in (3, 0, 4, 1, 2, 5)],
             source="events",
         )
         found = said(site.store, without=HISTORY)
 
-    assert found == clean_run(new_plant)
+    assert found == clean_run(new_plant, remembers=remembers)
 
 
 def test_a_late_batch_revises_only_the_cutoffs_it_touches(new_plant):
@@ -170,7 +193,7 @@ def test_a_late_batch_revises_only_the_cutoffs_it_touches(new_plant):
 )
 @given(data=st.data())
 def test_any_split_order_and_repetition_says_the_same(new_plant, data):
-    table = readings_table(assets=2, hours=14, seed=data.draw(st.integers(0, 100)), missing=0.2)
+    table = readings_table(assets=2, hours=18, seed=data.draw(st.integers(0, 100)), missing=0.2)
     batches = data.draw(st.integers(1, 4))
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32)))
     owner = rng.integers(0, batches, len(table))
@@ -182,12 +205,14 @@ def test_any_split_order_and_repetition_says_the_same(new_plant, data):
     ]
     parts = [part for part in parts if len(part)]
     names = rng.permutation(len(parts))
-    config = new_plant(events={"all.parquet": events_table(EVENTS[:4])})
+    remembers = data.draw(st.booleans())
+    events = {"all.parquet": events_table(EVENTS[:4])}
+    config = remembering(new_plant, remembers=remembers, events=events)
     with opened(config) as site:
         deliver(site, config, [(f"{n}.parquet", p) for n, p in zip(names, parts, strict=True)])
         found = said(site.store, without=HISTORY)
 
-    assert found == clean_run(new_plant, table, EVENTS[:4])
+    assert found == clean_run(new_plant, table, EVENTS[:4], remembers=remembers)
 
 
 def test_an_export_that_repeats_what_is_known_leaves_a_former_champion_its_words(new_plant):

@@ -8,10 +8,13 @@ from factories import HOUR, START, random_readings
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pm_app.features.frame import build_frame, feature_names, select_features
+from pm_app.features.frame import build_frame, feature_names, see_panes, select_features
+from pm_app.features.lives import life_starts
+from pm_app.features.memory import BLOCK_PANES, no_memory, remember
 from pm_app.features.panes import fold_panes, merge_panes, take_panes
 from pm_app.features.readings import take_readings
-from pm_app.records.features import FeatureSpec, Frame, Regimes
+from pm_app.records.features import FeatureSpec, Frame, Panes, Regimes
+from pm_app.records.memory import Memory
 from pm_app.records.readings import Events, Readings, sort_events
 
 SPEC = FeatureSpec(
@@ -21,6 +24,11 @@ SPEC = FeatureSpec(
     maintenance_codes=("seal",),
     error_codes=("E1", "E2"),
     clock="Europe/Berlin",
+    life=True,
+    change=True,
+    scaled_change=True,
+    beginning_ns=5 * HOUR,
+    smooth_ns=(12 * HOUR,),
 )
 
 
@@ -62,6 +70,16 @@ def features_of(readings: Readings, events: Events, spec: FeatureSpec = SPEC) ->
     return build_frame(panes, events, spec, first_seen=first_seen(readings))
 
 
+def memory_of(
+    panes: Panes, events: Events, readings: Readings, spec: FeatureSpec, *, boundary: int
+) -> Memory:
+    """What all assets remember at a boundary."""
+    keys = (panes.assets, panes.asset, (panes.pane + 1) * HOUR)
+    start = life_starts(keys, events, first_seen=first_seen(readings), pane_ns=HOUR)
+    seen = see_panes(panes, spec)
+    return remember(seen, start, spec, before=no_memory(spec), boundary=boundary)
+
+
 def first_seen(readings: Readings) -> dict[str, int]:
     return {
         name: int(readings.time[readings.asset == number].min(initial=2**62))
@@ -89,8 +107,16 @@ def test_features_built_batch_by_batch_equal_those_built_in_one_go_to_the_bit(sp
         history = merge_panes(parts, pane_ns=HOUR)
         if not len(touched.pane):
             continue
-        recent = take_panes(history, history.pane > touched.pane.min() - 24)
-        frame = build_frame(recent, events, spec, first_seen=first_seen(readings))
+        boundary = int(touched.pane.min()) // BLOCK_PANES * BLOCK_PANES
+        earliest = min(int(touched.pane.min()) - 23, boundary)
+        recent = take_panes(history, history.pane >= earliest)
+        frame = build_frame(
+            recent,
+            events,
+            spec,
+            first_seen=first_seen(readings),
+            memory=memory_of(history, events, readings, spec, boundary=boundary),
+        )
         done = (frame.cutoff // HOUR - 1 >= touched.pane.min()) & (frame.cutoff <= high)
         for asset, cutoff, values in zip(
             frame.asset[done], frame.cutoff[done], frame.values[done], strict=True

@@ -56,6 +56,20 @@ def test_a_version_reads_back_as_it_was_written(tmp_path):
     np.testing.assert_array_equal(found.golden.outputs, golden.outputs)
 
 
+def test_a_card_from_before_there_was_memory_remembers_nothing(handmade, tmp_path):
+    folder = tmp_path / "old"
+    shutil.copytree(handmade, folder)
+    card = json.loads((folder / "card.json").read_text())
+    for name in ("life", "change", "scaled_change", "beginning_ns", "smooth_ns"):
+        del card["spec"][name]
+    (folder / "card.json").write_text(json.dumps(card))
+    sign(folder)
+
+    spec = read_version(folder, number=1).card.spec
+    assert not spec.remembers
+    assert spec == read_version(handmade, number=1).card.spec
+
+
 def test_a_published_version_is_what_was_staged(registry, handmade):
     before = contents(handmade)
     registry.publish(stage(registry, handmade), 1)

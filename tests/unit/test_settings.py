@@ -68,6 +68,16 @@ def test_a_key_like_no_other_lists_those_there_are():
         ('[features]\nwindows = ["60min", "1h"]', "windows must differ, got ['60min', '1h']"),
         ("[features]\nwindows = []", "features.windows: tuple should have at least 1 item"),
         ('[features]\nwindows = ["1h", "soon"]', "features.windows.1: a duration looks like"),
+        (
+            '[features]\nmemory = ["lif"]',
+            'memory: each must be "life", "change", "scaled change" or',
+        ),
+        ('[features]\nmemory = ["7"]', "or a half-life, and a duration looks like"),
+        ('[features]\nmemory = ["7d", "1w"]', "kinds of memory must differ, got ['7d', '1w']"),
+        ('[features]\nmemory = ["life", "life"]', "must differ, got ['life', 'life']"),
+        ('[features]\nmemory = ["200y"]', "got '200y'"),
+        ('[features]\nmemory = "life"', "features.memory: input should be a valid tuple"),
+        ('[features]\nbeginning = "0d"', "features.beginning: a duration must be longer than"),
         ('[features]\nclock = "sometimes"', "features.clock: input should be a valid boolean"),
         ('[target]\nrul_cap = "48h"', "rul_cap must be at least the longest horizon, got '48h'"),
         ('[target]\nhorizons = ["24h", "1d"]', "horizons must differ, got ['24h', '1d']"),
@@ -145,6 +155,20 @@ def test_windows_and_horizons_are_sorted_whatever_their_order_in_the_file():
 
     assert settings.features.windows_ns == (3600 * 10**9, 24 * 3600 * 10**9)
     assert settings.target.horizons_hours == (12.0, 72.0)
+
+
+def test_memory_is_what_its_words_say_and_an_empty_list_is_none():
+    some = parse(
+        '[features]\nmemory = ["2w", "life", "36h", "change"]\nbeginning = "25min"'
+    ).features
+    none = parse("[features]\nmemory = []").features
+
+    assert (some.life, some.change, some.scaled_change) == (True, True, False)
+    assert some.smooth_ns == (36 * 3600 * 10**9, 14 * 86400 * 10**9)
+    # Whole panes of ten minutes.
+    assert some.beginning_ns == 30 * 60 * 10**9
+    assert (none.life, none.change, none.scaled_change) == (False, False, False)
+    assert (none.beginning_ns, none.smooth_ns) == (None, ())
 
 
 def test_a_password_in_the_address_of_the_store_is_not_shown():

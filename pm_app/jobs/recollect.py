@@ -1,0 +1,215 @@
+"""What assets remember at the boundaries before their cutoffs, without reading lives again.
+
+Kept memory counts where nothing has come since that it does not know of: no batch later in the
+ledger with panes of the asset before the boundary, and no event that moves the beginning of
+the life. Otherwise, and where none is kept, it is folded on from an older boundary, or from
+the beginning of the life.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pm_app.features.frame import see_panes
+from pm_app.features.lives import life_starts
+from pm_app.features.memory import BLOCK_PANES, no_memory, remember
+from pm_app.features.panes import merge_panes, take_panes
+from pm_app.jobs.site import Site, to_moment
+from pm_app.memories import Kept, join_kept
+from pm_app.records.features import FeatureSpec, Panes
+from pm_app.records.memory import Memory
+from pm_app.records.readings import Events, Int64
+from pm_app.store import BatchRow
+
+# Panes times sensors read at once where a life has to be folded again.
+GROUP_CELLS = 60_000
+# Memory further back than this many boundaries is not looked for: the life is read again.
+MOST_BOUNDARIES = 64
+Starts = Mapping[str, int]
+
+
+@dataclass(frozen=True, eq=False)
+class _Look:
+    """What one look at memory goes by; newest is the newest batch there is."""
+
+    site: Site
+    spec: FeatureSpec
+    events: Events
+    first_seen: Mapping[str, int]
+    newest: BatchRow
+
+
+def boundary_before(pane: int) -> int:
+    """The first pane of the block that a pane lies in."""
+    return pane // BLOCK_PANES * BLOCK_PANES
+
+
+def recollect(
+    site: Site,
+    spec: FeatureSpec,
+    events: Events,
+    *,
+    first_seen: Mapping[str, int],
+    boundaries: Mapping[str, int],
+) -> Memory:
+    """The memory of each asset at its boundary, a pane (see `boundary_before`).
+
+    Assets without a pane in the life they lead there are left out. What had to be folded is
+    kept for the next time once `site.memories` is flushed. Raises MissingSegment.
+    """
+    # Noted before anything is read: a batch that comes in meanwhile counts as unknown.
+    newest = site.store.ledger.newest_batch("readings")
+    if newest is None or not boundaries:
+        return no_memory(spec)
+    site.memories.open(spec, block_panes=BLOCK_PANES)
+    look = _Look(site, spec, events, first_seen, newest)
+    by_boundary: dict[int, list[str]] = {}
+    for name, boundary in sorted(boundaries.items()):
+        by_boundary.setdefault(boundary, []).append(name)
+    parts = [_at_boundary(look, names, at) for at, names in sorted(by_boundary.items())]
+    return join_kept(parts).memory
+
+
+def _at_boundary(look: _Look, names: Sequence[str], boundary: int) -> Kept:
+    """What these assets remember at one boundary; what had to be folded is put by."""
+    starts = _lives_at(look, names, boundary)
+    kept = join_kept([_nothing(look.spec), *_kept_before(look, starts, boundary)])
+    here = kept.memory.boundary == boundary
+    there_already = {kept.memory.assets[row] for row in np.flatnonzero(here).tolist()}
+    behind = {name: start for name, start in starts.items() if name not in there_already}
+    done = kept.take(np.flatnonzero(here))
+    if not behind:
+        return done
+    fresh = _fold_on(look, behind, kept.take(np.flatnonzero(~here)).memory, boundary)
+    look.site.memories.put(boundary, fresh)
+    return join_kept([done, fresh])
+
+
+def _lives_at(look: _Look, names: Sequence[str], boundary: int) -> dict[str, int]:
+    """The pane from which each asset's life counts, of those that live it at the boundary."""
+    size, pane_ns = len(names), look.spec.pane_ns
+    cutoff = np.full(size, boundary * pane_ns, dtype=np.int64)
+    keys = (tuple(names), np.arange(size, dtype=np.int32), cutoff)
+    start = life_starts(keys, look.events, first_seen=look.first_seen, pane_ns=pane_ns)
+    lives = zip(names, start.tolist(), strict=True)
+    return {name: since for name, since in lives if since < boundary}
+
+
+def _kept_before(look: _Look, starts: Starts, boundary: int) -> Iterator[Kept]:
+    """Of each asset the newest kept memory that counts, up to the boundary."""
+    wanted = dict(starts)
+    places = [at for at in look.site.memories.boundaries() if at <= boundary]
+    for place in places[::-1][:MOST_BOUNDARIES]:
+        wanted = {name: start for name, start in wanted.items() if start < place}
+        kept = look.site.memories.read(place) if wanted else None
+        if kept is None:
+            continue
+        names = kept.memory.assets
+        same = [
+            row
+            for row, start in enumerate(kept.memory.start.tolist())
+            if wanted.get(names[row]) == start
+        ]
+        counts = _still_true(look, kept.take(np.array(same, dtype=np.intp)), place)
+        wanted = {n: start for n, start in wanted.items() if n not in set(counts.memory.assets)}
+        yield counts
+
+
+def _still_true(look: _Look, kept: Kept, place: int) -> Kept:
+    """The rows that know of every batch with panes of their asset before this boundary."""
+    if not kept.memory.assets:
+        return kept
+    ledger = look.site.store.ledger
+    digests = ledger.digests(set(kept.sequence.tolist()))
+    rows = [
+        row
+        for row, sequence in enumerate(kept.sequence.tolist())
+        if digests.get(sequence) == kept.digest[row]
+    ]
+    kept = kept.take(np.array(rows, dtype=np.intp))
+    if not rows:
+        return kept
+    until = to_moment(place * look.spec.pane_ns)
+    later = ledger.ingested_after("readings", int(kept.sequence.min()), until=until)
+    if not later:
+        return kept
+    reached = _reached(look, later, place)
+    stays = [
+        row
+        for row, name in enumerate(kept.memory.assets)
+        if reached.get(name, 0) <= int(kept.sequence[row])
+    ]
+    kept = _knowing(look, kept.take(np.array(stays, dtype=np.intp)).memory)
+    # Next time these batches need not be looked into again.
+    look.site.memories.put(place, kept)
+    return kept
+
+
+def _reached(look: _Look, batches: Sequence[BatchRow], place: int) -> dict[str, int]:
+    """Assets with panes before this boundary in these batches: the newest such batch of each."""
+    reached: dict[str, int] = {}
+    for batch in batches:
+        for keys in look.site.history.keys(batch.segments):
+            early = np.unique(keys.asset[keys.pane < place]).tolist()
+            reached.update({keys.assets[number]: batch.sequence for number in early})
+    return reached
+
+
+def _fold_on(look: _Look, starts: Starts, before: Memory, boundary: int) -> Kept:
+    """Memory at the boundary from older memory, or from where lives begin; flat in memory."""
+    memory, spec = before, look.spec
+    known = dict(zip(before.assets, before.boundary.tolist(), strict=True))
+    low = boundary_before(min(known.get(name, start) for name, start in starts.items()))
+    blocks = GROUP_CELLS // max(len(spec.sensors) * len(starts) * BLOCK_PANES, 1)
+    step = max(blocks, 1) * BLOCK_PANES
+    batches = look.site.store.ledger.batches_overlapping(
+        "readings", to_moment(low * spec.pane_ns), to_moment(boundary * spec.pane_ns)
+    )
+    for first in range(low, boundary, step):
+        until = min(first + step, boundary)
+        names = _segments(batches, first * spec.pane_ns, until * spec.pane_ns)
+        if not names and until < boundary:
+            continue
+        panes, start = _load(look, names, starts, first, until)
+        memory = remember(panes, start, spec, before=memory, boundary=until)
+    return _knowing(look, memory)
+
+
+def _segments(batches: Sequence[BatchRow], first_ns: int, until_ns: int) -> list[str]:
+    """Segments of those batches that may hold something in a span of time."""
+    low, high = to_moment(first_ns), to_moment(until_ns)
+    return [
+        name
+        for row in batches
+        if row.first_time is not None and row.last_time is not None
+        if row.first_time <= high and row.last_time >= low
+        for name in row.segments
+    ]
+
+
+def _load(
+    look: _Look, names: Sequence[str], starts: Starts, first: int, until: int
+) -> tuple[Panes, Int64]:
+    """Panes of the lives in [first, until), and where each one's life begins."""
+    history = look.site.history
+    parts = history.read(names, assets=set(starts), since_pane=first, until_pane=until - 1)
+    panes = merge_panes(list(parts), pane_ns=history.pane_ns)
+    start = np.array([starts.get(name, until) for name in panes.assets], dtype=np.int64)
+    lived = panes.pane >= start[panes.asset]
+    panes = see_panes(take_panes(panes, lived), look.spec)
+    return panes, start[panes.asset]
+
+
+def _knowing(look: _Look, memory: Memory) -> Kept:
+    """Memory that knows of every batch there is."""
+    size = len(memory.assets)
+    return Kept(
+        memory,
+        np.full(size, look.newest.sequence, dtype=np.int64),
+        np.full(size, look.newest.digest, dtype=object),
+    )
+
+
+def _nothing(spec: FeatureSpec) -> Kept:
+    return Kept(no_memory(spec), np.empty(0, dtype=np.int64), np.empty(0, dtype=object))

@@ -1,0 +1,186 @@
+"""Memory on disk: what assets remember at boundaries of blocks, so that lives are read once.
+
+One Parquet file a boundary, page checksums written and verified, in a folder for what it is
+that is remembered. A file is replaced whole or not at all. Memory is derived from panes: every
+row says up to which batch of the ledger it knows of, who reads it looks whether a later batch
+reaches behind the boundary, and deleting the folder only costs a rebuild.
+"""
+
+import hashlib
+import json
+import logging
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from pm_app.durable import write_file
+from pm_app.records.features import FeatureSpec
+from pm_app.records.memory import MEMORY_KEYS, MEMORY_STATISTICS, Memory
+from pm_app.records.readings import Int64, Text
+
+log = logging.getLogger(__name__)
+FORMAT = 1
+# Numbers waiting to be written, and numbers read that stay at hand: 16 MB each.
+MOST_CELLS = 2_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """Memory at one boundary, and the newest batch each row knows of.
+
+    sequence, digest: shape (n_assets,), of that batch in the ledger.
+    """
+
+    memory: Memory
+    sequence: Int64
+    digest: Text
+
+    def take(self, rows: NDArray[np.intp]) -> "Kept":
+        """Only these rows, ascending."""
+        return Kept(self.memory.take(rows), self.sequence[rows], self.digest[rows])
+
+
+class Memories:
+    """The memory of one plant in a folder; what is put is on disk after `flush`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.root = folder
+        self.folder = folder
+        self._at_hand: dict[int, Kept] = {}
+        self._unwritten: set[int] = set()
+        self._places: set[int] = set()
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def open(self, spec: FeatureSpec, *, block_panes: int) -> None:
+        """Turn to the memory that this spec makes; that of any other is deleted."""
+        folder = self.root / _digest(spec, block_panes)
+        if self.folder == folder:
+            return
+        for path in self.root.iterdir():
+            if path != folder:
+                log.info("removed memory %s: the champion remembers otherwise", path.name)
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        folder.mkdir(exist_ok=True)
+        self.folder, self._at_hand, self._unwritten = folder, {}, set()
+        self._places = {int(path.stem) for path in folder.glob("*.parquet")}
+
+    def boundaries(self) -> list[int]:
+        """Where something is kept, ascending."""
+        return sorted(self._places)
+
+    def read(self, boundary: int) -> Kept | None:
+        """What is kept at a boundary; None where nothing is, or the file is damaged."""
+        if boundary not in self._at_hand:
+            kept = self._load(boundary)
+            if kept is None:
+                return None
+            self._make_room()
+            self._at_hand[boundary] = kept
+        return self._at_hand[boundary]
+
+    def put(self, boundary: int, fresh: Kept) -> None:
+        """Keep these rows, in place of what their assets have at this boundary."""
+        before = self.read(boundary)
+        self._at_hand[boundary] = fresh if before is None else _in_place(before, fresh)
+        self._unwritten.add(boundary)
+        self._places.add(boundary)
+        if self._cells() > MOST_CELLS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what was put; durable when it returns."""
+        # Whoever deletes the folder may do so while this runs.
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for boundary in sorted(self._unwritten):
+            table = _to_table(self._at_hand[boundary])
+            write_file(
+                self._path(boundary),
+                lambda path, table=table: pq.write_table(  # type: ignore[misc]  # bound now
+                    table, path, compression="zstd", write_page_checksum=True
+                ),
+            )
+        self._unwritten.clear()
+
+    def _path(self, boundary: int) -> Path:
+        return self.folder / f"{boundary}.parquet"
+
+    def _load(self, boundary: int) -> Kept | None:
+        path = self._path(boundary)
+        try:
+            return _from_table(pq.read_table(path, page_checksum_verification=True), boundary)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+            log.warning("%s: damaged, to be made again: %s", path, error)
+            return None
+
+    def _cells(self) -> int:
+        return sum(3 * kept.memory.weight.size for kept in self._at_hand.values())
+
+    def _make_room(self) -> None:
+        while self._cells() > MOST_CELLS and len(self._at_hand) > len(self._unwritten):
+            del self._at_hand[next(b for b in self._at_hand if b not in self._unwritten)]
+
+
+def _digest(spec: FeatureSpec, block_panes: int) -> str:
+    remembered = [FORMAT, spec.sensors, spec.pane_ns, spec.beginning_ns, spec.smooth_ns]
+    remembered.append(None if spec.regimes is None else asdict(spec.regimes))
+    return hashlib.sha256(json.dumps([*remembered, block_panes]).encode()).hexdigest()[:24]
+
+
+def join_kept(parts: Sequence[Kept]) -> Kept:
+    """All rows of parts that have no asset in common, by asset."""
+    names = [name for part in parts for name in part.memory.assets]
+    order = np.array(sorted(range(len(names)), key=lambda at: names[at]), dtype=np.intp)
+    columns = {
+        name: np.concatenate([getattr(part.memory, name) for part in parts])[order]
+        for name in MEMORY_KEYS + MEMORY_STATISTICS
+    }
+    return Kept(
+        Memory(tuple(names[at] for at in order.tolist()), **columns),
+        np.concatenate([part.sequence for part in parts])[order],
+        np.concatenate([part.digest for part in parts])[order],
+    )
+
+
+def _in_place(before: Kept, fresh: Kept) -> Kept:
+    """Rows of both, those of `fresh` where both have an asset."""
+    new = set(fresh.memory.assets)
+    stays = np.flatnonzero([name not in new for name in before.memory.assets])
+    return join_kept([before.take(stays), fresh])
+
+
+def _to_table(kept: Kept) -> pa.Table:
+    memory = kept.memory
+    columns = {
+        "asset": pa.array(memory.assets, pa.string()),
+        "sequence": pa.array(kept.sequence),
+        "digest": pa.array(kept.digest, pa.string()),
+        **{name: pa.array(getattr(memory, name)) for name in MEMORY_KEYS[1:]},
+    }
+    for name in MEMORY_STATISTICS:
+        values = getattr(memory, name)
+        width = int(np.prod(values.shape[1:]))
+        columns[name] = pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), width)
+    return pa.table(columns).replace_schema_metadata({"traces": str(memory.weight.shape[1])})
+
+
+def _from_table(table: pa.Table, boundary: int) -> Kept:
+    rows, traces = len(table), int(table.schema.metadata[b"traces"])
+    columns = {name: table.column(name).to_numpy() for name in MEMORY_KEYS[1:]}
+    for name in MEMORY_STATISTICS:
+        values = table.column(name).combine_chunks().flatten().to_numpy()
+        shape = (rows, -1) if name in ("minimum", "maximum") else (rows, traces, -1)
+        columns[name] = values.reshape(shape)
+    memory = Memory(
+        tuple(table.column("asset").to_pylist()),
+        np.full(rows, boundary, dtype=np.int64),
+        **columns,
+    )
+    return Kept(memory, table.column("sequence").to_numpy(), table.column("digest").to_numpy())

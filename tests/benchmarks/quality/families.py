@@ -1,0 +1,54 @@
+"""Every model by name, in families that are measured together."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+
+from benchmarks.quality.boosters import BOOSTERS, MEAN
+from benchmarks.quality.judging import Said
+from benchmarks.quality.ours import OURS, code_digest, said_by_ours
+from benchmarks.quality.peers import PEERS, Learner, ask, said_by
+from benchmarks.quality.sets import Fold, Task
+
+Measured = tuple[str, Said, float]
+
+
+@dataclass(frozen=True)
+class Family:
+    """Models that share work: those of a booster's mean, the strategies of one network.
+
+    measure(fold, task, seed): name, what is said, seconds, of every model of the family.
+    """
+
+    name: str
+    models: tuple[str, ...]
+    code: str
+    measure: Callable[[Fold, Task, int], Iterator[Measured]]
+
+
+def families() -> tuple[Family, ...]:
+    """All of them, ours first."""
+    learners = f"scikit-learn {version('scikit-learn')}"
+    boosters = ", ".join(f"{name} {version(name.lower())}" for name in BOOSTERS)
+    ours = Family("ours", OURS, code_digest(), lambda f, t, s: iter(said_by_ours(f, t, seed=s)))
+    peers = (Family(name, (name,), learners, _one(name, PEERS[name])) for name in PEERS)
+    return ours, *peers, Family("boosters", (*BOOSTERS, MEAN), boosters, _boosters)
+
+
+def _one(name: str, learner: Learner) -> Callable[[Fold, Task, int], Iterator[Measured]]:
+    def measure(fold: Fold, task: Task, seed: int) -> Iterator[Measured]:
+        start = time.monotonic()
+        said = said_by([ask(fold, learner, task, seed=seed)], fold, task)
+        yield name, said, time.monotonic() - start
+
+    return measure
+
+
+def _boosters(fold: Fold, task: Task, seed: int) -> Iterator[Measured]:
+    every, began = [], time.monotonic()
+    for name, learner in BOOSTERS.items():
+        start = time.monotonic()
+        every.append(ask(fold, learner, task, seed=seed))
+        yield name, said_by(every[-1:], fold, task), time.monotonic() - start
+    yield MEAN, said_by(every, fold, task), time.monotonic() - began

@@ -1,0 +1,281 @@
+"""What the results say: means with their spread, paired differences, and README's block.
+
+Needs nothing but the results, so that figures quoted elsewhere can be checked everywhere.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from benchmarks.quality.results import Cell
+from scipy.stats import wilcoxon
+
+AUTO, CONTROL, MEAN = "pm-app auto", "pm-app uniform", "mean of the three boosters"
+MODELS = (
+    AUTO,
+    CONTROL,
+    "pm-app tiers",
+    "pm-app regularized",
+    "pm-app tiers+regularized",
+    "plain network",
+    "logistic / ridge",
+    "random forest",
+    "LightGBM",
+    "XGBoost",
+    "CatBoost",
+    MEAN,
+)
+TREES = ("random forest", "LightGBM", "XGBoost", "CatBoost")
+OFFICIAL = "official test engines"
+RESAMPLINGS = 10_000
+LEAST_PAIRS = 4
+BEGIN, END = "<!-- quality: begin -->", "<!-- quality: end -->"
+_NOT_MEASURED = "–"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A column: how it is told, and whether more of it is better (None: neither)."""
+
+    name: str
+    title: str
+    form: str
+    more_is_better: bool | None
+
+
+AP = Figure("ap", "AP", ".3f", True)
+F1 = Figure("f1", "F1", ".3f", True)
+RMSE = Figure("rmse", "RMSE", ".2f", False)
+LAST = Figure("rmse_last", "RMSE, last row", ".2f", False)
+ECE = Figure("ece", "ECE", ".3f", False)
+COVERAGE = Figure("coverage", "90 % interval holds", ".3f", None)
+
+
+@dataclass(frozen=True)
+class Block:
+    """Folds that are told together. kept_aside: no choice of the product was made on them."""
+
+    title: str
+    sets: tuple[str, ...]
+    figures: tuple[Figure, ...]
+    official: bool = False
+    kept_aside: bool = False
+    unit: str = "h"
+
+    def cells(self, cells: Iterable[Cell]) -> list[Cell]:
+        """Those of the block."""
+        return [c for c in cells if c.set in self.sets and (c.fold == OFFICIAL) == self.official]
+
+
+_LIFE, _TEST = (AP, RMSE, ECE, COVERAGE), (AP, LAST, RMSE, ECE, COVERAGE)
+BLOCKS = (
+    Block("FD001", ("C-MAPSS FD001",), _LIFE),
+    Block("FD001, official test engines", ("C-MAPSS FD001",), _TEST, official=True),
+    Block("FD003", ("C-MAPSS FD003",), _LIFE, kept_aside=True),
+    Block("FD003, official test engines", ("C-MAPSS FD003",), _TEST, True, kept_aside=True),
+    Block("AI4I 2020", ("AI4I 2020",), (AP, F1, ECE)),
+    Block("UR3 CobotOps", ("UR3 CobotOps",), _LIFE, kept_aside=True, unit="s"),
+    Block("pumps, demo", ("pumps, demo",), _LIFE),
+    Block("pumps, seals", ("pumps, seals",), _LIFE),
+    Block("pumps, mixed", ("pumps, mixed",), _LIFE),
+)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Ours less another's over paired folds, in units of the figure or as a share of it.
+
+    low, high: 95 % of means of folds drawn anew, within each set, with replacement; p_value:
+    Wilcoxon's signed ranks (1945), None for fewer than `LEAST_PAIRS` folds. Folds of one set
+    share most of what is learned from, so both are somewhat too sure.
+    """
+
+    pairs: int
+    better: int
+    mean: float
+    low: float
+    high: float
+    p_value: float | None
+
+
+def values_of(cells: Iterable[Cell], model: str, figure: Figure) -> dict[tuple[str, str], float]:
+    """A figure of a model by set and fold, where it was measured."""
+    return {
+        (c.set, c.fold): c.figures[figure.name]
+        for c in cells
+        if c.model == model and figure.name in c.figures
+    }
+
+
+def best_tree(cells: Sequence[Cell], figure: Figure) -> str | None:
+    """The tree model of the best mean, known in hindsight: the hardest to beat. A tie goes to
+    the first. None where not all were measured."""
+    means = {
+        name: float(np.mean(list(found.values())))
+        for name in TREES
+        if (found := values_of(cells, name, figure))
+    }
+    if len(means) < len(TREES):
+        return None
+    return (max if figure.more_is_better else min)(means, key=lambda name: means[name])
+
+
+def compare(
+    pairs: Sequence[tuple[str, float, float]], *, more_is_better: bool, seed: int = 0
+) -> Difference:
+    """Ours against another's over folds: (set, ours, other)."""
+    apart = np.array([ours - other for _, ours, other in pairs])
+    rng = np.random.default_rng(seed)
+    sets = np.array([name for name, _, _ in pairs])
+    drawn = np.concatenate(
+        [
+            rng.choice(np.flatnonzero(sets == name), (RESAMPLINGS, int(np.sum(sets == name))))
+            for name in sorted(set(sets.tolist()))
+        ],
+        axis=1,
+    )
+    low, high = np.quantile(apart[drawn].mean(axis=1), (0.025, 0.975))
+    tested = len(apart) >= LEAST_PAIRS and bool(np.any(apart != 0))
+    return Difference(
+        pairs=len(apart),
+        better=int(np.sum(apart > 0 if more_is_better else apart < 0)),
+        mean=float(apart.mean()),
+        low=float(low),
+        high=float(high),
+        p_value=float(wilcoxon(apart).pvalue) if tested else None,
+    )
+
+
+def paired(
+    cells: Sequence[Cell], figure: Figure, other: Callable[[list[Cell]], str | None]
+) -> list[tuple[str, float, float]]:
+    """Folds on which both `auto` and another, chosen block by block, were measured.
+
+    Errors as logarithms, so that hours and seconds can be told together: a difference is then
+    a share.
+    """
+    found = []
+    for block in BLOCKS:
+        inside = block.cells(cells)
+        name = other(inside)
+        if name is None or figure not in block.figures:
+            continue
+        ours, theirs = (values_of(inside, model, figure) for model in (AUTO, name))
+        for key in sorted(set(ours) & set(theirs)):
+            pair = (ours[key], theirs[key])
+            if not figure.more_is_better:
+                pair = (float(np.log(pair[0])), float(np.log(pair[1])))
+            found.append((block.title, *pair))
+    return found
+
+
+def markdown(cells: Sequence[Cell]) -> str:
+    """Everything: a table a block, then the paired differences."""
+    parts = ["# Measured quality\n"]
+    mixed = mixed_data(cells)
+    if mixed:
+        parts.append(f"**Measured on different features, do not compare: {', '.join(mixed)}.**\n")
+    parts += [_block_table(block, block.cells(cells)) for block in BLOCKS if block.cells(cells)]
+    parts.append(_difference_table(cells))
+    return "\n".join(parts)
+
+
+def readme_block(cells: Sequence[Cell]) -> str:
+    """The block of README between `BEGIN` and `END`: average precision and RMSE, a row a model."""
+    shown = [block for block in BLOCKS if block.cells(cells)]
+    columns = [(b, f) for b in shown for f in ((AP, LAST) if b.official else (AP, RMSE))]
+    columns = [(block, figure) for block, figure in columns if figure in block.figures]
+    titles = [_heading(block, figure) for block, figure in columns]
+    lines = [_row(["", *titles]), _row(["---"] * (1 + len(columns)))]
+    for model in (AUTO, CONTROL, *MODELS[5:]):
+        said = [_mean(block.cells(cells), model, figure) for block, figure in columns]
+        if any(value != _NOT_MEASURED for value in said):
+            lines.append(_row([model, *said]))
+    return "\n".join([BEGIN, *lines, END])
+
+
+def mixed_data(cells: Iterable[Cell]) -> list[str]:
+    """Folds whose models did not all see the same features and rows."""
+    digests: dict[tuple[str, str], set[str]] = {}
+    for cell in cells:
+        digests.setdefault((cell.set, cell.fold), set()).add(cell.data)
+    return [", ".join(key) for key, found in sorted(digests.items()) if len(found) > 1]
+
+
+def _block_table(block: Block, cells: list[Cell]) -> str:
+    folds = len({(cell.set, cell.fold) for cell in cells})
+    aside = "kept aside, " if block.kept_aside else ""
+    titles = [
+        f"{figure.title} [{block.unit}]" if figure in (RMSE, LAST) else figure.title
+        for figure in block.figures
+    ]
+    lines = [f"## {block.title} ({aside}{folds} fold{'s' if folds > 1 else ''})\n"]
+    lines += [_row(["model", *titles, "seconds"]), _row(["---"] * (2 + len(titles)))]
+    for model in MODELS:
+        mine = [cell for cell in cells if cell.model == model]
+        if mine:
+            told = [_spread(cells, model, figure) for figure in block.figures]
+            seconds = f"{np.mean([cell.seconds for cell in mine]):.0f}"
+            lines.append(_row([model, *told, seconds]))
+    return "\n".join([*lines, ""])
+
+
+def _difference_table(cells: Sequence[Cell]) -> str:
+    rivals = {
+        "the uniform control": lambda figure: lambda inside: CONTROL,
+        "the best single tree model of each set": lambda figure: lambda i: best_tree(i, figure),
+        "the mean of the three boosters": lambda figure: lambda inside: MEAN,
+    }
+    lines = [
+        f"## {AUTO} against others, fold by fold\n",
+        "AP: difference. RMSE: difference of logarithms, so -0.05 is 5 % less error.\n",
+        _row(["against", "figure", "folds", "better in", "mean", "95 % interval", "Wilcoxon p"]),
+        _row(["---"] * 7),
+    ]
+    for place in ("all", *[block.title for block in BLOCKS]):
+        for rival, choose in rivals.items():
+            for figure in (AP, RMSE):
+                pairs = paired(cells, figure, choose(figure))
+                pairs = [pair for pair in pairs if place in ("all", pair[0])]
+                if len(pairs) > 1:
+                    found = compare(pairs, more_is_better=bool(figure.more_is_better))
+                    lines.append(_difference_row(f"{place}: {rival}", figure, found))
+    return "\n".join([*lines, ""])
+
+
+def _difference_row(name: str, figure: Figure, found: Difference) -> str:
+    p_value = _NOT_MEASURED if found.p_value is None else f"{found.p_value:.3g}"
+    interval = f"{found.low:+.4f} to {found.high:+.4f}"
+    counts = [str(found.pairs), str(found.better)]
+    return _row([name, figure.title, *counts, f"{found.mean:+.4f}", interval, p_value])
+
+
+def _heading(block: Block, figure: Figure) -> str:
+    unit = f" [{block.unit}]" if figure in (RMSE, LAST) else ""
+    return f"{block.title}{' *' if block.kept_aside else ''}: {figure.title}{unit}"
+
+
+def _mean(cells: list[Cell], model: str, figure: Figure) -> str:
+    found = list(values_of(cells, model, figure).values())
+    return format(np.mean(found), figure.form) if found else _NOT_MEASURED
+
+
+def _spread(cells: list[Cell], model: str, figure: Figure) -> str:
+    found = list(values_of(cells, model, figure).values())
+    if len(found) < 2:
+        return _mean(cells, model, figure)
+    return f"{_mean(cells, model, figure)} ± {format(np.std(found, ddof=1), figure.form)}"
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def quoted_in(text: str) -> str:
+    """The block that a document quotes, its marks included."""
+    return text[text.index(BEGIN) : text.index(END) + len(END)]
+
+
+def quote_in(text: str, cells: Sequence[Cell]) -> str:
+    """The document with its block made anew from these cells."""
+    return text.replace(quoted_in(text), readme_block(cells))

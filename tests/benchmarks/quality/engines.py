@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from benchmarks.quality.plants import gather
-from benchmarks.quality.sets import Fold, QualitySet, Task, make_fold, part_by_group
+from benchmarks.quality.sets import OFFICIAL, Fold, QualitySet, Task, make_fold, part_by_group
 
 from connectors.cmapss import import_cmapss
 from pm_app.features.frame import select_features
@@ -18,7 +18,6 @@ from pm_app.records.labels import Labels
 from pm_app.times import HOUR_NS
 
 FOLDS = 5
-OFFICIAL = "official test engines"
 LIFE = Task("life", horizon_hours=31.0, cap_hours=126.0)
 
 

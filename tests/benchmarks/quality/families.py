@@ -4,12 +4,15 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 
-from benchmarks.quality.boosters import BOOSTERS, MEAN
+from benchmarks.quality.boosters import BOOSTERS
 from benchmarks.quality.judging import Said
 from benchmarks.quality.ours import OURS, code_digest, said_by_ours
 from benchmarks.quality.peers import PEERS, Learner, ask, said_by
+from benchmarks.quality.results import digest_of_files
 from benchmarks.quality.sets import Fold, Task
+from benchmarks.quality.tables import MEAN
 
 Measured = tuple[str, Said, float]
 
@@ -29,8 +32,10 @@ class Family:
 
 def families() -> tuple[Family, ...]:
     """All of them, ours first."""
-    learners = f"scikit-learn {version('scikit-learn')}"
-    boosters = ", ".join(f"{name} {version(name.lower())}" for name in BOOSTERS)
+    here = Path(__file__).parent
+    learners = f"scikit-learn {version('scikit-learn')}, {digest_of_files([here / 'peers.py'])}"
+    versions = [f"{name} {version(name.lower())}" for name in BOOSTERS]
+    boosters = ", ".join([*versions, digest_of_files([here / "boosters.py"])])
     ours = Family("ours", OURS, code_digest(), lambda f, t, s: iter(said_by_ours(f, t, seed=s)))
     peers = (Family(name, (name,), learners, _one(name, PEERS[name])) for name in PEERS)
     return ours, *peers, Family("boosters", (*BOOSTERS, MEAN), boosters, _boosters)

@@ -19,6 +19,7 @@ import numpy as np
 from benchmarks.quality.judging import Said
 from benchmarks.quality.results import digest_of_files
 from benchmarks.quality.sets import Fold, Task
+from benchmarks.quality.tables import AUTO, CONTROL
 
 from pm_app.learning.allocation import STRATEGIES
 from pm_app.learning.calibration import calibrate
@@ -29,7 +30,6 @@ from pm_app.records.learning import Calibration, Head
 from pm_app.scores import Scores, scores_of
 from pm_app.settings import Settings
 
-AUTO, CONTROL = "pm-app auto", "pm-app uniform"
 PREFIX = "pm-app "
 OURS = (AUTO, *(f"{PREFIX}{name}" for name in STRATEGIES))
 _ROOT = Path(__file__).parents[3]

@@ -8,12 +8,12 @@ import numpy as np
 from benchmarks.quality.results import Cell
 from benchmarks.quality.tables import (
     AP,
-    BLOCKS,
     CONTROL,
     F1,
     LAST,
     MODELS,
     RMSE,
+    SHORT,
     Block,
     Figure,
     values_of,
@@ -24,13 +24,11 @@ from matplotlib import pyplot
 from matplotlib.axes import Axes
 
 OURS_COLOUR, PEER_COLOUR, GRID_COLOUR = "#c2410c", "#475569", "#e2e8f0"
-PUMPS = Block("pumps", ("pumps, demo", "pumps, seals", "pumps, mixed"), (AP, RMSE))
 
 
 def draw(cells: Sequence[Cell], path: Path) -> None:
     """Write the picture: average precision above, errors below, ours in colour."""
-    blocks = [*(b for b in BLOCKS if not b.title.startswith("pumps")), PUMPS]
-    blocks = [block for block in blocks if block.cells(cells)]
+    blocks = [block for block in SHORT if block.cells(cells)]
     models = [name for name in MODELS if any(cell.model == name for cell in cells)]
     if not blocks:
         return

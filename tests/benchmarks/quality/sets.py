@@ -18,6 +18,7 @@ from pm_app.records.labels import Labels, Split
 
 # Of what a fold learns from: to fit, to choose by, to calibrate by, as in the product.
 LEARN_SHARES = (0.70, 0.15, 0.15)
+OFFICIAL = "official test engines"
 PART_NAMES = ("train", "validation", "calibration")
 
 

@@ -8,26 +8,15 @@ from dataclasses import dataclass
 
 import numpy as np
 from benchmarks.quality.results import Cell
+from benchmarks.quality.sets import OFFICIAL
 from scipy.stats import wilcoxon
 
 AUTO, CONTROL, MEAN = "pm-app auto", "pm-app uniform", "mean of the three boosters"
-MODELS = (
-    AUTO,
-    CONTROL,
-    "pm-app tiers",
-    "pm-app regularized",
-    "pm-app tiers+regularized",
-    "plain network",
-    "logistic / ridge",
-    "random forest",
-    "LightGBM",
-    "XGBoost",
-    "CatBoost",
-    MEAN,
-)
+STRATEGIES = ("tiers", "regularized", "tiers+regularized")
 TREES = ("random forest", "LightGBM", "XGBoost", "CatBoost")
-OFFICIAL = "official test engines"
-RESAMPLINGS = 10_000
+PEERS = ("plain network", "logistic / ridge", *TREES, MEAN)
+MODELS = (AUTO, CONTROL, *(f"pm-app {name}" for name in STRATEGIES), *PEERS)
+RESAMPLINGS = 2_000
 LEAST_PAIRS = 4
 BEGIN, END = "<!-- quality: begin -->", "<!-- quality: end -->"
 _NOT_MEASURED = "–"
@@ -79,6 +68,11 @@ BLOCKS = (
     Block("pumps, seals", ("pumps, seals",), _LIFE),
     Block("pumps, mixed", ("pumps, mixed",), _LIFE),
 )
+
+# README has room for the pumps as one.
+PUMPS = Block("pumps", ("pumps, demo", "pumps, seals", "pumps, mixed"), _LIFE)
+SHORT = (*(block for block in BLOCKS if not block.title.startswith("pumps")), PUMPS)
+SHORT_MODELS = (AUTO, CONTROL, *PEERS)
 
 
 @dataclass(frozen=True)
@@ -142,7 +136,7 @@ def compare(
         mean=float(apart.mean()),
         low=float(low),
         high=float(high),
-        p_value=float(wilcoxon(apart).pvalue) if tested else None,
+        p_value=_signed_ranks(apart) if tested else None,
     )
 
 
@@ -169,6 +163,14 @@ def paired(
     return found
 
 
+# A figure gives the rule that names, among the cells of a block, whom `auto` is held against.
+RIVALS: dict[str, Callable[[Figure], Callable[[list[Cell]], str | None]]] = {
+    "the uniform control": lambda figure: lambda inside: CONTROL,
+    "the best single tree model of each set": lambda figure: lambda i: best_tree(i, figure),
+    "the mean of the three boosters": lambda figure: lambda inside: MEAN,
+}
+
+
 def markdown(cells: Sequence[Cell]) -> str:
     """Everything: a table a block, then the paired differences."""
     parts = ["# Measured quality\n"]
@@ -181,17 +183,22 @@ def markdown(cells: Sequence[Cell]) -> str:
 
 
 def readme_block(cells: Sequence[Cell]) -> str:
-    """The block of README between `BEGIN` and `END`: average precision and RMSE, a row a model."""
-    shown = [block for block in BLOCKS if block.cells(cells)]
-    columns = [(b, f) for b in shown for f in ((AP, LAST) if b.official else (AP, RMSE))]
-    columns = [(block, figure) for block, figure in columns if figure in block.figures]
-    titles = [_heading(block, figure) for block, figure in columns]
-    lines = [_row(["", *titles]), _row(["---"] * (1 + len(columns)))]
-    for model in (AUTO, CONTROL, *MODELS[5:]):
-        said = [_mean(block.cells(cells), model, figure) for block, figure in columns]
-        if any(value != _NOT_MEASURED for value in said):
-            lines.append(_row([model, *said]))
-    return "\n".join([BEGIN, *lines, END])
+    """The block of README between `BEGIN` and `END`: a row a model, the best mean in bold."""
+    shown = [block for block in SHORT if block.cells(cells)]
+    precise = _means_table("average precision", [(block, AP) for block in shown], cells)
+    errors = [(block, _error_of(block)) for block in shown if RMSE in block.figures]
+    parts = [precise, _means_table("RMSE of the life left", errors, cells), _sentences(cells)]
+    return "\n\n".join([BEGIN, *(part for part in parts if part), END])
+
+
+def quoted_in(text: str) -> str:
+    """The block that a document quotes, its marks included."""
+    return text[text.index(BEGIN) : text.index(END) + len(END)]
+
+
+def quote_in(text: str, cells: Sequence[Cell]) -> str:
+    """The document with its block made anew from these cells."""
+    return text.replace(quoted_in(text), readme_block(cells))
 
 
 def mixed_data(cells: Iterable[Cell]) -> list[str]:
@@ -221,11 +228,6 @@ def _block_table(block: Block, cells: list[Cell]) -> str:
 
 
 def _difference_table(cells: Sequence[Cell]) -> str:
-    rivals = {
-        "the uniform control": lambda figure: lambda inside: CONTROL,
-        "the best single tree model of each set": lambda figure: lambda i: best_tree(i, figure),
-        "the mean of the three boosters": lambda figure: lambda inside: MEAN,
-    }
     lines = [
         f"## {AUTO} against others, fold by fold\n",
         "AP: difference. RMSE: difference of logarithms, so -0.05 is 5 % less error.\n",
@@ -233,7 +235,7 @@ def _difference_table(cells: Sequence[Cell]) -> str:
         _row(["---"] * 7),
     ]
     for place in ("all", *[block.title for block in BLOCKS]):
-        for rival, choose in rivals.items():
+        for rival, choose in RIVALS.items():
             for figure in (AP, RMSE):
                 pairs = paired(cells, figure, choose(figure))
                 pairs = [pair for pair in pairs if place in ("all", pair[0])]
@@ -250,9 +252,57 @@ def _difference_row(name: str, figure: Figure, found: Difference) -> str:
     return _row([name, figure.title, *counts, f"{found.mean:+.4f}", interval, p_value])
 
 
+def _error_of(block: Block) -> Figure:
+    return LAST if block.official else RMSE
+
+
+def _means_table(
+    corner: str, columns: Sequence[tuple[Block, Figure]], cells: Sequence[Cell]
+) -> str:
+    models = [name for name in SHORT_MODELS if any(cell.model == name for cell in cells)]
+    if not columns:
+        return ""
+    told = [_column(block.cells(cells), figure, models) for block, figure in columns]
+    heads = [_heading(block, figure) for block, figure in columns]
+    lines = [_row([corner, *heads]), _row(["---"] * (1 + len(columns)))]
+    lines += [_row([name, *row]) for name, *row in zip(models, *told, strict=True)]
+    return "\n".join(lines)
+
+
+def _column(cells: list[Cell], figure: Figure, models: Sequence[str]) -> list[str]:
+    """Means of these models as text, the best in bold."""
+    told = [_mean(cells, name, figure) for name in models]
+    known = [float(text) for text in told if text != _NOT_MEASURED]
+    best = format((max if figure.more_is_better else min)(known), figure.form)
+    return [f"**{text}**" if text == best else text for text in told]
+
+
+def _sentences(cells: Sequence[Cell]) -> str:
+    """What the paired differences over all folds say, in words."""
+    lines = []
+    for rival, choose in RIVALS.items():
+        for figure in (AP, RMSE):
+            pairs = paired(cells, figure, choose(figure))
+            if len(pairs) > 1:
+                found = compare(pairs, more_is_better=bool(figure.more_is_better))
+                scale, unit, form = (1, "", ".4f") if figure is AP else (100, " %", ".1f")
+                told = [f"{scale * v:+{form}}{unit}" for v in (found.mean, found.low, found.high)]
+                lines.append(
+                    f"- `auto` against {rival}, {figure.title}: {told[0]} ({told[1]} to {told[2]}),"
+                    f" better on {found.better} of {found.pairs} folds"
+                )
+    return "\n".join(lines)
+
+
+def _signed_ranks(apart: np.ndarray) -> float:
+    """Wilcoxon's p-value: exact where no two differences are alike and none is 0."""
+    plain = len(np.unique(np.abs(apart))) == len(apart) and bool(np.all(apart != 0))
+    return float(wilcoxon(apart, method="exact" if plain else "asymptotic").pvalue)
+
+
 def _heading(block: Block, figure: Figure) -> str:
-    unit = f" [{block.unit}]" if figure in (RMSE, LAST) else ""
-    return f"{block.title}{' *' if block.kept_aside else ''}: {figure.title}{unit}"
+    unit = f" [{block.unit}]" if figure in (RMSE, LAST) and block.unit != "h" else ""
+    return f"{block.title}{' *' if block.kept_aside else ''}{unit}"
 
 
 def _mean(cells: list[Cell], model: str, figure: Figure) -> str:
@@ -269,13 +319,3 @@ def _spread(cells: list[Cell], model: str, figure: Figure) -> str:
 
 def _row(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
-
-
-def quoted_in(text: str) -> str:
-    """The block that a document quotes, its marks included."""
-    return text[text.index(BEGIN) : text.index(END) + len(END)]
-
-
-def quote_in(text: str, cells: Sequence[Cell]) -> str:
-    """The document with its block made anew from these cells."""
-    return text.replace(quoted_in(text), readme_block(cells))

@@ -27,8 +27,9 @@ from pm_app.learning.targets import known_lives
 THREADS = int(os.environ.get("PM_APP_QUALITY_THREADS", "2"))
 PENALTIES = (1e-3, 1e-2, 1e-1, 1.0)
 SHRINKAGES = (1e0, 1e1, 1e2, 1e3, 1e4)
-# Rows of one life repeat each other: two in five make as good a tree, sooner.
-RISK_TREES, LIFE_TREES, LEAF_ROWS, SHARE_OF_ROWS = 150, 60, 5, 0.4
+# Trees for a risk and for the life left; rows a leaf needs; share of rows a tree sees. Rows of
+# one life repeat each other, rows of a table do not.
+LIVES_FOREST, TABLE_FOREST = (150, 60, 5, 0.4), (300, 0, 2, 1.0)
 LAYERS, BATCH_ROWS, MOST_EPOCHS, PATIENCE = (64, 32), 256, 60, 10
 
 Pairs = tuple[np.ndarray, np.ndarray]
@@ -123,10 +124,11 @@ def linear(question: Question, seed: int) -> Answer:
 
 def forest(question: Question, seed: int) -> Answer:
     """A random forest (Breiman 2001), as most reach for first; nothing is tuned."""
+    risk_trees, life_trees, leaf_rows, share = TABLE_FOREST if question.called else LIVES_FOREST
     options = {
-        "n_estimators": RISK_TREES if question.ranks else LIFE_TREES,
-        "min_samples_leaf": LEAF_ROWS,
-        "max_samples": SHARE_OF_ROWS,
+        "n_estimators": risk_trees if question.ranks else life_trees,
+        "min_samples_leaf": leaf_rows,
+        "max_samples": share,
         "max_features": "sqrt",
         "n_jobs": THREADS,
         "random_state": seed,

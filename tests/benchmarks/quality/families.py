@@ -21,7 +21,7 @@ Measured = tuple[str, Said, float]
 class Family:
     """Models that share work: those of a booster's mean, the strategies of one network.
 
-    measure(fold, task, seed): name, what is said, seconds, of every model of the family.
+    measure(fold, task, seed): name, what is said, processor seconds, of every model of the family.
     """
 
     name: str
@@ -43,17 +43,17 @@ def families() -> tuple[Family, ...]:
 
 def _one(name: str, learner: Learner) -> Callable[[Fold, Task, int], Iterator[Measured]]:
     def measure(fold: Fold, task: Task, seed: int) -> Iterator[Measured]:
-        start = time.monotonic()
+        start = time.process_time()
         said = said_by([ask(fold, learner, task, seed=seed)], fold, task)
-        yield name, said, time.monotonic() - start
+        yield name, said, time.process_time() - start
 
     return measure
 
 
 def _boosters(fold: Fold, task: Task, seed: int) -> Iterator[Measured]:
-    every, began = [], time.monotonic()
+    every, began = [], time.process_time()
     for name, learner in BOOSTERS.items():
-        start = time.monotonic()
+        start = time.process_time()
         every.append(ask(fold, learner, task, seed=seed))
-        yield name, said_by(every[-1:], fold, task), time.monotonic() - start
-    yield MEAN, said_by(every, fold, task), time.monotonic() - began
+        yield name, said_by(every[-1:], fold, task), time.process_time() - start
+    yield MEAN, said_by(every, fold, task), time.process_time() - began

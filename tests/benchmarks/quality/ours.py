@@ -57,7 +57,7 @@ def code_digest() -> str:
 
 
 def said_by_ours(fold: Fold, task: Task, *, seed: int) -> list[tuple[str, Said, float]]:
-    """What every strategy says of the judged rows, `auto` first, with seconds."""
+    """What every strategy says of the judged rows, `auto` first, with processor seconds."""
     context = get_context("spawn")
     with ProcessPoolExecutor(max_workers=1, mp_context=context) as pool:
         return pool.submit(_say, fold, task, seed).result()
@@ -66,7 +66,7 @@ def said_by_ours(fold: Fold, task: Task, *, seed: int) -> list[tuple[str, Said, 
 def fit_ours(
     fold: Fold, task: Task, *, seed: int
 ) -> Iterator[tuple[str, Fitted, dict[str, float | str], float]]:
-    """Each strategy, fitted: name, model, note, seconds; the one `auto` chose comes first.
+    """Each strategy, fitted: name, model, note, processor seconds; what `auto` chose comes first.
 
     Importance, the plans' size and the tuning of the control are shared by all strategies,
     whose penalty, dropout and rate are the control's, as `choose_allocation` has it.
@@ -74,7 +74,7 @@ def fit_ours(
     from pm_app.learning.selection import Trial, choose_allocation
     from pm_app.learning.training import Study, mean_strength, strengthen
 
-    start = time.monotonic()
+    start = time.process_time()
     head = choose_head(
         fold.labels,
         np.concatenate([fold.split.train, fold.split.validation]),
@@ -92,11 +92,11 @@ def fit_ours(
         )
         for name, plan in plans.items()
     } | {CONTROL.removeprefix(PREFIX): control, chosen.name: chosen}
-    choosing = time.monotonic() - start
+    choosing = time.process_time() - start
     for name in dict.fromkeys([chosen.name, *plans]):
-        start = time.monotonic()
+        start = time.process_time()
         fitted, note = _fit(fold, study, trials[name], seed)
-        seconds = choosing + time.monotonic() - start
+        seconds = choosing + time.process_time() - start
         if name == chosen.name:
             yield AUTO, fitted, {"chosen": name, **note}, seconds
         yield PREFIX + name, fitted, note, seconds

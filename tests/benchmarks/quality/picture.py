@@ -8,6 +8,7 @@ import numpy as np
 from benchmarks.quality.results import Cell
 from benchmarks.quality.tables import (
     AP,
+    AUTO,
     CONTROL,
     F1,
     LAST,
@@ -38,18 +39,18 @@ def draw(cells: Sequence[Cell], path: Path) -> None:
         below = LAST if block.official else (RMSE if RMSE in block.figures else F1)
         for row, shown in enumerate((AP, below)):
             _panel(axes[row][column], block, block.cells(cells), models, shown)
-        aside = "\nkept aside" if block.kept_aside else "\n"
-        title = block.title.replace(", official", ",\nofficial")
-        axes[0][column].set_title(title + ("" if block.official else aside), fontsize=9)
+        name, _, part = block.title.partition(", ")
+        told = [name, part, "kept aside" if block.kept_aside else ""]
+        axes[0][column].set_title("\n".join(told), fontsize=9)
     for row in axes:
         row[0].set_yticks(range(len(models)), models, fontsize=8)
         for label, name in zip(row[0].get_yticklabels(), models, strict=True):
             label.set_color(_colour(name))
+            label.set_fontweight("bold" if name == AUTO else "normal")
     axes[0][0].invert_yaxis()
     figure.suptitle("One dot a fold, the bar their mean; arrows point to better", fontsize=10)
     figure.tight_layout()
     figure.savefig(path, dpi=130)
-    figure.savefig(path.with_suffix(".svg"), metadata={"Date": None})
     pyplot.close(figure)
 
 

@@ -21,7 +21,11 @@ _DIGITS = 4
 
 @dataclass(frozen=True)
 class Cell:
-    """One model on one fold. note: what the model told of itself, e.g. what `auto` chose."""
+    """One model on one fold.
+
+    seconds: of one processor, to tune and fit. note: what the model told of itself, e.g. what
+    `auto` chose.
+    """
 
     set: str
     fold: str

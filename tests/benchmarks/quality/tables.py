@@ -171,9 +171,20 @@ RIVALS: dict[str, Callable[[Figure], Callable[[list[Cell]], str | None]]] = {
 }
 
 
+_PREFACE = """\
+# Measured quality
+
+Every model of a fold sees the same features and is judged on all of the same rows. Mean ±
+standard deviation over folds. AP: average precision of failing within the horizon, or of the
+class. RMSE: of the life left, up to the cap. ECE: mean distance of stated risk and observed
+share. CPU s: seconds of one processor to tune and fit. Sets kept aside: no choice of the product
+was made on them.
+"""
+
+
 def markdown(cells: Sequence[Cell]) -> str:
     """Everything: a table a block, then the paired differences."""
-    parts = ["# Measured quality\n"]
+    parts = [_PREFACE]
     mixed = mixed_data(cells)
     if mixed:
         parts.append(f"**Measured on different features, do not compare: {', '.join(mixed)}.**\n")
@@ -217,7 +228,7 @@ def _block_table(block: Block, cells: list[Cell]) -> str:
         for figure in block.figures
     ]
     lines = [f"## {block.title} ({aside}{folds} fold{'s' if folds > 1 else ''})\n"]
-    lines += [_row(["model", *titles, "seconds"]), _row(["---"] * (2 + len(titles)))]
+    lines += [_row(["model", *titles, "CPU s"]), _row(["---"] * (2 + len(titles)))]
     for model in MODELS:
         mine = [cell for cell in cells if cell.model == model]
         if mine:
@@ -234,11 +245,14 @@ def _difference_table(cells: Sequence[Cell]) -> str:
         _row(["against", "figure", "folds", "better in", "mean", "95 % interval", "Wilcoxon p"]),
         _row(["---"] * 7),
     ]
-    for place in ("all", *[block.title for block in BLOCKS]):
+    places = {"all": {block.title for block in BLOCKS}}
+    places["kept aside"] = {block.title for block in BLOCKS if block.kept_aside}
+    places |= {block.title: {block.title} for block in BLOCKS}
+    for place, titles in places.items():
         for rival, choose in RIVALS.items():
             for figure in (AP, RMSE):
                 pairs = paired(cells, figure, choose(figure))
-                pairs = [pair for pair in pairs if place in ("all", pair[0])]
+                pairs = [pair for pair in pairs if pair[0] in titles]
                 if len(pairs) > 1:
                     found = compare(pairs, more_is_better=bool(figure.more_is_better))
                     lines.append(_difference_row(f"{place}: {rival}", figure, found))

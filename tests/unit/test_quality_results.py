@@ -203,6 +203,15 @@ def test_a_missing_model_is_shown_as_missing_and_the_best_in_bold():
     assert f"| {MEAN} | 0.800 | **0.500** |" in text
 
 
+def test_a_mean_is_told_only_over_all_folds_of_a_set():
+    cells = [make_cell(MEAN, fold=fold, ap=0.8) for fold in ("split 1", "split 2")]
+    half = readme_block([*cells, make_cell(AUTO, fold="split 1", ap=0.9)])
+    whole = readme_block([*cells, *(replace(cell, model=AUTO) for cell in cells)])
+
+    assert f"| {AUTO} | – |" in half
+    assert f"| {AUTO} | **0.800** |" in whole
+
+
 def test_figures_on_different_features_are_never_told_as_one():
     cells = [make_cell(AUTO), make_cell(MEAN, data="other")]
 

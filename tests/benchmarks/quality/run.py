@@ -17,7 +17,7 @@ from benchmarks.quality.sets import Fold, QualitySet
 from benchmarks.quality.tables import markdown, quote_in
 
 README = Path(__file__).parents[3] / "README.md"
-OWN_RESULTS = Path("tests/benchmarks/quality/results")
+OWN_RESULTS = Path(__file__).parent / "results"
 SETS = (AI4I, UR3, *PUMPS, *ENGINES)
 
 
@@ -60,9 +60,31 @@ def measure(results: Results, family: Family, fold: Fold, quality: QualitySet, s
 def run(open_data: Path, work: Path, folder: Path) -> Results:
     """Every cell asked for, measured where it is missing; table and picture in `folder`.
 
-    README quotes the benchmark's own results, and is written anew with them.
+    Both are made anew also where the run is stopped, and so is what README quotes of the
+    benchmark's own results.
     """
     results = Results(folder / "results.json")
+    try:
+        _measure_missing(results, open_data, work)
+    finally:
+        show(results, folder)
+    return results
+
+
+def show(results: Results, folder: Path) -> None:
+    """Print and write what the results say."""
+    cells = list(results)
+    text = markdown(cells)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "quality.md").write_text(text, encoding="utf-8")
+    draw(cells, folder / "quality.png")
+    if folder.resolve() == OWN_RESULTS:
+        told = README.read_text(encoding="utf-8")
+        README.write_text(quote_in(told, cells), encoding="utf-8")
+    print("\n" + text)
+
+
+def _measure_missing(results: Results, open_data: Path, work: Path) -> None:
     everyone = {family.name: family for family in families()}
     models = asked("MODELS", list(everyone), list(everyone))
     again = asked("AGAIN", list(everyone), ["none"])
@@ -73,11 +95,3 @@ def run(open_data: Path, work: Path, folder: Path) -> Results:
             for family in (everyone[name] for name in everyone if name in models):
                 if is_missing(results, family, fold, quality, again):
                     measure(results, family, fold, quality, seed)
-    text = markdown(list(results))
-    (folder / "quality.md").write_text(text, encoding="utf-8")
-    draw(list(results), folder / "quality.png")
-    if folder == README.parent / OWN_RESULTS:
-        told = README.read_text(encoding="utf-8")
-        README.write_text(quote_in(told, list(results)), encoding="utf-8")
-    print("\n" + text)
-    return results

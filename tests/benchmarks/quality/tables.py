@@ -287,6 +287,8 @@ def _column(cells: list[Cell], figure: Figure, models: Sequence[str]) -> list[st
     """Means of these models as text, the best in bold."""
     told = [_mean(cells, name, figure) for name in models]
     known = [float(text) for text in told if text != _NOT_MEASURED]
+    if not known:
+        return told
     best = format((max if figure.more_is_better else min)(known), figure.form)
     return [f"**{text}**" if text == best else text for text in told]
 
@@ -320,15 +322,19 @@ def _heading(block: Block, figure: Figure) -> str:
 
 
 def _mean(cells: list[Cell], model: str, figure: Figure) -> str:
-    found = list(values_of(cells, model, figure).values())
-    return format(np.mean(found), figure.form) if found else _NOT_MEASURED
+    """The mean over all folds of these cells; nothing where some are yet to be measured."""
+    found = values_of(cells, model, figure)
+    if len(found) < len({(cell.set, cell.fold) for cell in cells}):
+        return _NOT_MEASURED
+    return format(np.mean(list(found.values())), figure.form)
 
 
 def _spread(cells: list[Cell], model: str, figure: Figure) -> str:
-    found = list(values_of(cells, model, figure).values())
-    if len(found) < 2:
-        return _mean(cells, model, figure)
-    return f"{_mean(cells, model, figure)} ± {format(np.std(found, ddof=1), figure.form)}"
+    """The same with its standard deviation, where there is more than one fold."""
+    mean, found = _mean(cells, model, figure), list(values_of(cells, model, figure).values())
+    if len(found) < 2 or mean == _NOT_MEASURED:
+        return mean
+    return f"{mean} ± {format(np.std(found, ddof=1), figure.form)}"
 
 
 def _row(cells: Sequence[str]) -> str:

@@ -56,7 +56,8 @@ def test_the_lock_holds_a_version_within_bounds_for_every_dependency():
         for name, version in (line.split("==") for line in lock)
     }
 
-    for text in (*project["dependencies"], *project["optional-dependencies"]["test"]):
+    extras = project["optional-dependencies"]
+    for text in (*project["dependencies"], *extras["test"], *extras["benchmark"]):
         wanted = Requirement(text)
         assert Version(locked[wanted.name.lower()]) in wanted.specifier, text
 

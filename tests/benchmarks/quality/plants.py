@@ -1,0 +1,67 @@
+"""From files of a plant to a labelled frame, through the product's own jobs."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pm_app.features.frame import select_features
+from pm_app.jobs.ingest import ingest
+from pm_app.jobs.known import gather_known
+from pm_app.jobs.site import first_seen_ns, to_nanoseconds
+from pm_app.records.features import Frame
+from pm_app.records.labels import Labels
+from pm_app.settings import read_settings
+from pm_app.wiring import open_site
+
+NOW = datetime(2100, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, eq=False)
+class Gathered:
+    """Every feature of a plant's cutoffs, their labels, and the features worth learning from."""
+
+    frame: Frame
+    labels: Labels
+    informative: tuple[str, ...]
+
+    @property
+    def chosen(self) -> Frame:
+        """The frame with the informative features alone."""
+        return select_features(self.frame, self.informative)
+
+
+def lay_out(folder: Path, toml: str, readings: pa.Table, events: pa.Table | None = None) -> Path:
+    """A plant of one file of readings, and one of events; its folder."""
+    for source, table in (("readings", readings), ("events", events)):
+        (folder / source).mkdir(parents=True)
+        if table is not None:
+            pq.write_table(table, folder / source / "all.parquet")
+    (folder / "plant.toml").write_text(toml, encoding="utf-8")
+    return folder
+
+
+def gather(folder: Path) -> Gathered:
+    """Ingest what is new in the folder's plant; all that can be known of it then."""
+    settings = read_settings(folder / "plant.toml")
+    with open_site(settings) as site:
+        found = ingest(site, now=NOW)
+        assert not found.rejected and not found.quarantined, found
+        ledger = site.store.ledger
+        segments, events = (
+            [name for row in ledger.ingested_batches(source) for name in row.segments]
+            for source in ("readings", "events")
+        )
+        known_events = site.event_history.read(events)
+        ends = [to_nanoseconds(ledger.newest_time("readings")), *known_events.time.tolist()]
+        known = gather_known(
+            site.history,
+            segments,
+            known_events,
+            settings,
+            first_seen=first_seen_ns(site),
+            as_of_ns=max(ends) + settings.features.pane_ns,
+        )
+    return Gathered(known.frame, known.labels, known.informative)

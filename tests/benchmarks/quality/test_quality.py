@@ -1,0 +1,36 @@
+"""pm-app's network beside what people use today, on the same features and rows.
+
+    python -m pytest -m benchmark tests/benchmarks/quality -s
+
+needs the extra `benchmark` (pip install -e ".[test,benchmark]") and the public data sets.
+Prints a table, and writes it with a picture into the results folder; only what is missing there,
+or was measured on other features, is measured. From the environment, all optional:
+
+    PM_APP_QUALITY_RESULTS  the folder of results (default: results/ beside this file)
+    PM_APP_QUALITY_SETS     sets to measure, separated by ";" (default: all)
+    PM_APP_QUALITY_MODELS   families to measure, separated by ";": ours, boosters, "random
+                            forest", ...; "peers" is all but ours, "none" only draws
+    PM_APP_QUALITY_AGAIN    families whose code has changed since are measured again
+    PM_APP_QUALITY_THREADS  threads of a peer (default 2)
+"""
+
+import os
+from pathlib import Path
+
+import pytest
+
+RESULTS = Path(__file__).parent / "results"
+EXTRA = ("lightgbm", "xgboost", "catboost", "matplotlib")
+
+
+@pytest.mark.benchmark
+def test_our_network_is_measured_beside_its_peers(open_data, tmp_path):
+    for needed in EXTRA:
+        pytest.importorskip(needed, reason=f"needs {needed}: install the extra `benchmark`")
+    from benchmarks.quality.run import run
+
+    results = run(open_data, tmp_path, Path(os.environ.get("PM_APP_QUALITY_RESULTS", RESULTS)))
+
+    for cell in results:
+        assert 0.0 <= cell.figures["ap"] <= 1.0, cell
+        assert cell.figures.get("rmse", 1.0) > 0.0, cell

@@ -22,6 +22,8 @@ ALONE = 0.97
 # FD001 all sensors together reach 0.96.
 TIMES_FARTHER = 4.0
 LEAST_FARTHER = 0.02
+# When more sensors than these each tell the outcome, it is easy to tell, and none of them leaks.
+MOST_ALIKE = 3
 # A sensor that keeps one value on this share of rows has a usual value that it can leave.
 USUAL = 0.8
 PURE = 0.99
@@ -81,7 +83,8 @@ def suspect_leaks(
     groups that it did not see (`FOLDS` folds of lives, assets or blocks of time).
 
     sensors: which of the frame's sensors can be suspects; what is made from events and age
-    cannot. A really good sensor that stands alone is suspected as well: hence a question.
+    cannot, nor can more than `MOST_ALIKE` sensors that rank alike. A really good sensor that
+    stands alone is suspected as well: hence a question.
     """
     found: dict[str, Suspicion] = {}
     for asked in _questions(frame, labels, split, horizons_hours, task, seed):
@@ -158,7 +161,8 @@ def _leads(frame: Frame, asked: _Asked, sensors: Sequence[str], task: str) -> li
             leads.append(_Lead(sensor, alone))
         elif task != "regression":
             leads += _flags(sensor, values[:, mine], asked)
-    return leads
+    flags = [lead for lead in leads if lead.rows]
+    return leads if len(leads) - len(flags) <= MOST_ALIKE else flags
 
 
 def _rank_alone(values: NDArray[np.float32], asked: _Asked, task: str) -> float:

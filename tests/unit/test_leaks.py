@@ -115,11 +115,18 @@ def noise(rows=600, columns=4, seed=0):
 
 def test_a_good_sensor_that_others_confirm_is_not_asked_about():
     wear = noise(rows=2000, columns=1, seed=5)
-    values = wear + noise(rows=2000, columns=9) * ((0.05,) + (0.2,) * 8)
+    values = wear + noise(rows=2000, columns=9) * ((0.1,) + (0.3,) * 8)
     target = (wear[:, 0] > 0.5) * 1.0
 
     assert suspects_of_table(values, target) == ()
     assert [one.sensor for one in suspects_of_table(values[:, :1], target)] == ["a"]
+
+
+def test_a_target_that_many_sensors_tell_is_easy_not_leaked():
+    wear = noise(rows=2000, columns=1, seed=5)
+    values = wear + 0.1 * noise(rows=2000, columns=5)
+
+    assert suspects_of_table(values, (wear[:, 0] > 0.5) * 1.0) == ()
 
 
 def test_two_copies_of_the_outcome_do_not_excuse_each_other():

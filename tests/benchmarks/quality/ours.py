@@ -12,7 +12,6 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -25,6 +24,7 @@ from pm_app.learning.allocation import STRATEGIES
 from pm_app.learning.calibration import calibrate
 from pm_app.learning.evaluation import best_threshold
 from pm_app.learning.importance import measure_importance
+from pm_app.learning.planning import Planner, make_planner
 from pm_app.learning.targets import choose_head
 from pm_app.records.learning import Calibration, Head
 from pm_app.scores import Scores, scores_of
@@ -71,8 +71,8 @@ def fit_ours(
     Importance, the plans' size and the tuning of the control are shared by all strategies,
     whose penalty, dropout and rate are the control's, as `choose_allocation` has it.
     """
-    from pm_app.learning.selection import Trial, choose_allocation
-    from pm_app.learning.training import Study, mean_strength, strengthen
+    from pm_app.learning.selection import choose_allocation, try_like
+    from pm_app.learning.training import Study
 
     start = time.process_time()
     head = choose_head(
@@ -82,24 +82,26 @@ def fit_ours(
         horizons_hours=task.horizons_hours,
         cap_hours=task.cap_hours,
     )
-    plans = _plans(fold, task, head, seed)
-    study = Study(fold.frame, fold.labels, fold.split.train, fold.split.validation, head)
-    chosen, control = choose_allocation(study, plans, "auto", seed=seed)
-    l1, dropout = mean_strength(control.allocation, fold.frame.sensor_of)
-    trials = {
-        name: Trial(
-            name, strengthen(plan, fold.frame.sensor_of, l1=l1, dropout=dropout), 0.0, control.rate
-        )
-        for name, plan in plans.items()
-    } | {CONTROL.removeprefix(PREFIX): control, chosen.name: chosen}
+    planner = _planner(fold, task, head, seed)
+    split = fold.split
+    study = Study(fold.frame, fold.labels, split.train, split.validation, head, split.group)
+    chosen, control = choose_allocation(study, planner, "auto", seed=seed)
     choosing = time.process_time() - start
-    for name in dict.fromkeys([chosen.name, *plans]):
+    start = time.process_time()
+    fitted, note = _fit(fold, study, chosen, seed)
+    seconds = choosing + time.process_time() - start
+    yield AUTO, fitted, {"chosen": chosen.name, **note}, seconds
+    for name in STRATEGIES:
         start = time.process_time()
-        fitted, note = _fit(fold, study, trials[name], seed)
-        seconds = choosing + time.process_time() - start
         if name == chosen.name:
-            yield AUTO, fitted, {"chosen": name, **note}, seconds
-        yield PREFIX + name, fitted, note, seconds
+            trial = chosen
+        elif name == CONTROL.removeprefix(PREFIX):
+            trial = control
+        else:
+            size = chosen.allocation.parameters
+            trial = try_like(study, name, planner.plan(name, size=size), control, seed=seed)
+        fitted, note = _fit(fold, study, trial, seed)
+        yield PREFIX + name, fitted, note, choosing + time.process_time() - start
 
 
 def _say(fold: Fold, task: Task, seed: int) -> list[tuple[str, Said, float]]:
@@ -110,10 +112,8 @@ def _say(fold: Fold, task: Task, seed: int) -> list[tuple[str, Said, float]]:
     ]
 
 
-def _plans(fold: Fold, task: Task, head: Head, seed: int) -> dict[str, Any]:
-    """A plan of every strategy, guided by the importance measured on this fold."""
-    from pm_app.jobs.recipe import plan_allocations
-
+def _planner(fold: Fold, task: Task, head: Head, seed: int) -> Planner:
+    """Plans of every strategy, guided by the importance measured on this fold."""
     importance = measure_importance(
         fold.frame,
         fold.labels,
@@ -122,9 +122,13 @@ def _plans(fold: Fold, task: Task, head: Head, seed: int) -> dict[str, Any]:
         task=task.kind,
         seed=seed,
     )
-    # The parts of a retraining's study that plans are made from.
-    study = SimpleNamespace(frame=fold.frame, split=fold.split, head=head)
-    return plan_allocations(study, importance, Settings())
+    return make_planner(
+        fold.frame,
+        fold.split.train,
+        importance,
+        outputs=max(len(head.edges_hours), 1),
+        max_parameters=Settings().allocation.max_parameters,
+    )
 
 
 def _fit(fold: Fold, study: Any, trial: Any, seed: int) -> tuple[Fitted, dict[str, float | str]]:
@@ -133,7 +137,7 @@ def _fit(fold: Fold, study: Any, trial: Any, seed: int) -> tuple[Fitted, dict[st
     from pm_app.learning.training import refit_network, train_network
 
     labels, split, head = fold.labels, fold.split, study.head
-    trained = train_network(study, trial.allocation, seed=seed, rate=trial.rate)
+    trained = trial.trained or train_network(study, trial.allocation, seed=seed, rate=trial.rate)
     whole = refit_network(study, trial.allocation, seed=seed, like=trained).network
     output = answers(whole, fold.frame.values[split.calibration])
     group = split.group[split.calibration]

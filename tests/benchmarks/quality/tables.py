@@ -12,7 +12,7 @@ from benchmarks.quality.sets import OFFICIAL
 from scipy.stats import wilcoxon
 
 AUTO, CONTROL, MEAN = "pm-app auto", "pm-app uniform", "mean of the three boosters"
-STRATEGIES = ("tiers", "regularized", "tiers+regularized")
+STRATEGIES = ("tiers", "regularized", "tiers+regularized", "attention")
 TREES = ("random forest", "LightGBM", "XGBoost", "CatBoost")
 PEERS = ("plain network", "logistic / ridge", *TREES, MEAN)
 MODELS = (AUTO, CONTROL, *(f"pm-app {name}" for name in STRATEGIES), *PEERS)

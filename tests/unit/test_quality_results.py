@@ -8,23 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from benchmarks.quality.blocks import AP, AUTO, CONTROL, MEAN, MODELS, RMSE, TREES
+from benchmarks.quality.comparing import best_tree, compare, paired
 from benchmarks.quality.results import Cell, Results, digest_of_data
 from benchmarks.quality.sets import Fold, Task, part_by_group
 from benchmarks.quality.tables import (
-    AP,
-    AUTO,
     BEGIN,
-    CONTROL,
     END,
-    MEAN,
-    MODELS,
-    RMSE,
-    TREES,
-    best_tree,
-    compare,
     markdown,
     mixed_data,
-    paired,
     quote_in,
     quoted_in,
     readme_block,

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+from benchmarks.quality.blocks import MEAN
 from benchmarks.quality.boosters import BOOSTERS
 from benchmarks.quality.judging import Said
 from benchmarks.quality.ours import OURS, code_digest, said_by_ours
 from benchmarks.quality.peers import PEERS, Learner, ask, said_by
 from benchmarks.quality.results import digest_of_files
 from benchmarks.quality.sets import Fold, Task
-from benchmarks.quality.tables import MEAN
 
 Measured = tuple[str, Said, float]
 

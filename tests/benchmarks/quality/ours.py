@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from benchmarks.quality.blocks import AUTO, CONTROL
 from benchmarks.quality.judging import Said
 from benchmarks.quality.results import digest_of_files
 from benchmarks.quality.sets import Fold, Task
-from benchmarks.quality.tables import AUTO, CONTROL
 
 from pm_app.learning.allocation import STRATEGIES
 from pm_app.learning.calibration import calibrate

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
-from benchmarks.quality.results import Cell
-from benchmarks.quality.tables import (
+from benchmarks.quality.blocks import (
     AP,
     AUTO,
     CONTROL,
@@ -19,6 +18,7 @@ from benchmarks.quality.tables import (
     Figure,
     values_of,
 )
+from benchmarks.quality.results import Cell
 
 matplotlib.use("Agg")
 from matplotlib import pyplot
@@ -41,7 +41,7 @@ def draw(cells: Sequence[Cell], path: Path) -> None:
             _panel(axes[row][column], block, block.cells(cells), models, shown)
         name, _, part = block.title.partition(", ")
         told = [name, part, "kept aside" if block.kept_aside else ""]
-        axes[0][column].set_title("\n".join(told), fontsize=9)
+        axes[0][column].set_title("\n".join(filter(None, told)), fontsize=9)
     for row in axes:
         row[0].set_yticks(range(len(models)), models, fontsize=8)
         for label, name in zip(row[0].get_yticklabels(), models, strict=True):
@@ -62,9 +62,12 @@ def _panel(
         found = np.array(list(values_of(cells, model, shown).values()))
         if not len(found):
             continue
-        means[model] = found.mean()
+        whole = len(found) == len({(cell.set, cell.fold) for cell in cells})
         colour = _colour(model)
         axes.plot(found, np.full(len(found), place), "o", ms=3, color=colour, alpha=0.35, mew=0)
+        if not whole:
+            continue
+        means[model] = found.mean()
         axes.plot([found.mean()], [place], "|", ms=12, mew=2.4, color=colour)
     if means:
         best = (max if shown.more_is_better else min)(means.values())

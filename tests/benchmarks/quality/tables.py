@@ -3,172 +3,27 @@
 Needs nothing but the results, so that figures quoted elsewhere can be checked everywhere.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 
 import numpy as np
+from benchmarks.quality.blocks import (
+    AP,
+    AUTO,
+    BLOCKS,
+    LAST,
+    MODELS,
+    RMSE,
+    SHORT,
+    SHORT_MODELS,
+    Block,
+    Figure,
+    values_of,
+)
+from benchmarks.quality.comparing import RIVALS, Difference, compare, paired
 from benchmarks.quality.results import Cell
-from benchmarks.quality.sets import OFFICIAL
-from scipy.stats import wilcoxon
 
-AUTO, CONTROL, MEAN = "pm-app auto", "pm-app uniform", "mean of the three boosters"
-STRATEGIES = ("tiers", "regularized", "tiers+regularized", "attention")
-TREES = ("random forest", "LightGBM", "XGBoost", "CatBoost")
-PEERS = ("plain network", "logistic / ridge", *TREES, MEAN)
-MODELS = (AUTO, CONTROL, *(f"pm-app {name}" for name in STRATEGIES), *PEERS)
-RESAMPLINGS = 2_000
-LEAST_PAIRS = 4
 BEGIN, END = "<!-- quality: begin -->", "<!-- quality: end -->"
 _NOT_MEASURED = "–"
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A column: how it is told, and whether more of it is better (None: neither)."""
-
-    name: str
-    title: str
-    form: str
-    more_is_better: bool | None
-
-
-AP = Figure("ap", "AP", ".3f", True)
-F1 = Figure("f1", "F1", ".3f", True)
-RMSE = Figure("rmse", "RMSE", ".2f", False)
-LAST = Figure("rmse_last", "RMSE, last row", ".2f", False)
-ECE = Figure("ece", "ECE", ".3f", False)
-COVERAGE = Figure("coverage", "90 % interval holds", ".3f", None)
-
-
-@dataclass(frozen=True)
-class Block:
-    """Folds that are told together. kept_aside: no choice of the product was made on them."""
-
-    title: str
-    sets: tuple[str, ...]
-    figures: tuple[Figure, ...]
-    official: bool = False
-    kept_aside: bool = False
-    unit: str = "h"
-
-    def cells(self, cells: Iterable[Cell]) -> list[Cell]:
-        """Those of the block."""
-        return [c for c in cells if c.set in self.sets and (c.fold == OFFICIAL) == self.official]
-
-
-_LIFE, _TEST = (AP, RMSE, ECE, COVERAGE), (AP, LAST, RMSE, ECE, COVERAGE)
-BLOCKS = (
-    Block("FD001", ("C-MAPSS FD001",), _LIFE),
-    Block("FD001, official test engines", ("C-MAPSS FD001",), _TEST, official=True),
-    Block("FD003", ("C-MAPSS FD003",), _LIFE, kept_aside=True),
-    Block("FD003, official test engines", ("C-MAPSS FD003",), _TEST, True, kept_aside=True),
-    Block("AI4I 2020", ("AI4I 2020",), (AP, F1, ECE)),
-    Block("UR3 CobotOps", ("UR3 CobotOps",), _LIFE, kept_aside=True, unit="s"),
-    Block("pumps, demo", ("pumps, demo",), _LIFE),
-    Block("pumps, seals", ("pumps, seals",), _LIFE),
-    Block("pumps, mixed", ("pumps, mixed",), _LIFE),
-)
-
-# README has room for the pumps as one.
-PUMPS = Block("pumps", ("pumps, demo", "pumps, seals", "pumps, mixed"), _LIFE)
-SHORT = (*(block for block in BLOCKS if not block.title.startswith("pumps")), PUMPS)
-SHORT_MODELS = (AUTO, CONTROL, *PEERS)
-
-
-@dataclass(frozen=True)
-class Difference:
-    """Ours less another's over paired folds, in units of the figure or as a share of it.
-
-    low, high: 95 % of means of folds drawn anew, within each set, with replacement; p_value:
-    Wilcoxon's signed ranks (1945), None for fewer than `LEAST_PAIRS` folds. Folds of one set
-    share most of what is learned from, so both are somewhat too sure.
-    """
-
-    pairs: int
-    better: int
-    mean: float
-    low: float
-    high: float
-    p_value: float | None
-
-
-def values_of(cells: Iterable[Cell], model: str, figure: Figure) -> dict[tuple[str, str], float]:
-    """A figure of a model by set and fold, where it was measured."""
-    return {
-        (c.set, c.fold): c.figures[figure.name]
-        for c in cells
-        if c.model == model and figure.name in c.figures
-    }
-
-
-def best_tree(cells: Sequence[Cell], figure: Figure) -> str | None:
-    """The tree model of the best mean, known in hindsight: the hardest to beat. A tie goes to
-    the first. None where not all were measured."""
-    means = {
-        name: float(np.mean(list(found.values())))
-        for name in TREES
-        if (found := values_of(cells, name, figure))
-    }
-    if len(means) < len(TREES):
-        return None
-    return (max if figure.more_is_better else min)(means, key=lambda name: means[name])
-
-
-def compare(
-    pairs: Sequence[tuple[str, float, float]], *, more_is_better: bool, seed: int = 0
-) -> Difference:
-    """Ours against another's over folds: (set, ours, other)."""
-    apart = np.array([ours - other for _, ours, other in pairs])
-    rng = np.random.default_rng(seed)
-    sets = np.array([name for name, _, _ in pairs])
-    drawn = np.concatenate(
-        [
-            rng.choice(np.flatnonzero(sets == name), (RESAMPLINGS, int(np.sum(sets == name))))
-            for name in sorted(set(sets.tolist()))
-        ],
-        axis=1,
-    )
-    low, high = np.quantile(apart[drawn].mean(axis=1), (0.025, 0.975))
-    tested = len(apart) >= LEAST_PAIRS and bool(np.any(apart != 0))
-    return Difference(
-        pairs=len(apart),
-        better=int(np.sum(apart > 0 if more_is_better else apart < 0)),
-        mean=float(apart.mean()),
-        low=float(low),
-        high=float(high),
-        p_value=_signed_ranks(apart) if tested else None,
-    )
-
-
-def paired(
-    cells: Sequence[Cell], figure: Figure, other: Callable[[list[Cell]], str | None]
-) -> list[tuple[str, float, float]]:
-    """Folds on which both `auto` and another, chosen block by block, were measured.
-
-    Errors as logarithms, so that hours and seconds can be told together: a difference is then
-    a share.
-    """
-    found = []
-    for block in BLOCKS:
-        inside = block.cells(cells)
-        name = other(inside)
-        if name is None or figure not in block.figures:
-            continue
-        ours, theirs = (values_of(inside, model, figure) for model in (AUTO, name))
-        for key in sorted(set(ours) & set(theirs)):
-            pair = (ours[key], theirs[key])
-            if not figure.more_is_better:
-                pair = (float(np.log(pair[0])), float(np.log(pair[1])))
-            found.append((block.title, *pair))
-    return found
-
-
-# A figure gives the rule that names, among the cells of a block, whom `auto` is held against.
-RIVALS: dict[str, Callable[[Figure], Callable[[list[Cell]], str | None]]] = {
-    "the uniform control": lambda figure: lambda inside: CONTROL,
-    "the best single tree model of each set": lambda figure: lambda i: best_tree(i, figure),
-    "the mean of the three boosters": lambda figure: lambda inside: MEAN,
-}
 
 
 _PREFACE = """\
@@ -308,12 +163,6 @@ def _sentences(cells: Sequence[Cell]) -> str:
                     f" better on {found.better} of {found.pairs} folds"
                 )
     return "\n".join(lines)
-
-
-def _signed_ranks(apart: np.ndarray) -> float:
-    """Wilcoxon's p-value: exact where no two differences are alike and none is 0."""
-    plain = len(np.unique(np.abs(apart))) == len(apart) and bool(np.all(apart != 0))
-    return float(wilcoxon(apart, method="exact" if plain else "asymptotic").pvalue)
 
 
 def _heading(block: Block, figure: Figure) -> str:

@@ -78,7 +78,7 @@ def learn(
     if drift.verdict == "keep":
         return Learned(_answer(drift, failures, drift.reason, importance))
     plans = plan_allocations(study, importance, settings)
-    goes_on = drift.verdict == "refit" and rival is not None and _goes_on(rival, known)
+    goes_on = drift.verdict == "refit" and rival is not None and can_go_on(rival, known)
     if goes_on and rival is not None:
         study = replace(
             study, frame=select_features(known.frame, rival.card.features), head=rival.card.head
@@ -242,7 +242,7 @@ def _fits(rival: Rival, frame: Frame) -> bool:
     return set(rival.card.features) <= set(frame.features)
 
 
-def _goes_on(rival: Rival, known: Known) -> bool:
+def can_go_on(rival: Rival, known: Known) -> bool:
     """Whether the champion's weights can be continued: its features are there, and mean the
     same. Where regimes changed they do not."""
     return known.before is None and _fits(rival, known.frame)

@@ -67,7 +67,7 @@ def learn(
     importance, drift = rank_sensors(study, settings, order, rival, failures)
     if drift.verdict == "keep":
         return Learned(_answer(drift, failures, drift.reason, importance))
-    goes_on = drift.verdict == "refit" and rival is not None and _goes_on(rival, known)
+    goes_on = drift.verdict == "refit" and rival is not None and can_go_on(rival, known)
     warm, basis = None, importance
     if goes_on and rival is not None:
         study = replace(
@@ -96,7 +96,7 @@ def learn(
     return Learned(answer, Made(candidate, card))
 
 
-def _goes_on(rival: Rival, known: Known) -> bool:
+def can_go_on(rival: Rival, known: Known) -> bool:
     """Whether the champion's weights can be continued: its features are there, and mean the
     same. Where regimes changed they do not."""
     return known.before is None and rival.can_read(known.frame)

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from factories import HOUR, START, random_readings
+from handmade import make_card
 
 from pm_app.errors import BadSettings, NotEnoughData
 from pm_app.features.frame import build_frame
@@ -331,6 +332,21 @@ def test_a_champion_without_regimes_is_no_reason_to_go_without(tmp_path):
 
     assert known.spec.regimes is not None
     assert known.before is not None
+
+
+def test_weights_are_continued_only_where_features_mean_the_same(tmp_path):
+    # Recipes bring TensorFlow with them.
+    from pm_app.jobs.recipe import Rival, can_go_on
+
+    first = gather_plant(tmp_path / "one", switching_plant())
+    card = make_card(spec=first.spec, features=first.informative)
+    again = gather_plant(tmp_path / "two", switching_plant(seed=1), champion=card.spec)
+    other = switching_plant(levels=(70.0, 85.0, 100.0))
+    changed = gather_plant(tmp_path / "three", other, champion=card.spec)
+
+    assert set(card.features) <= set(changed.frame.features)
+    assert can_go_on(Rival(card, b"", b""), again)
+    assert not can_go_on(Rival(card, b"", b""), changed)
 
 
 def test_regimes_do_not_depend_on_how_history_is_cut(tmp_path, monkeypatch):

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pm_app.errors import BadSettings, NotEnoughData
@@ -95,6 +95,7 @@ def test_labels_agree_with_a_plain_loop(first, second, rows, known):
     np.testing.assert_array_equal(labels.usable, usable)
 
 
+@settings(deadline=None)
 @given(rows=rows_of_events, known=hours)
 def test_events_after_what_is_known_change_nothing(rows, known):
     frame = make_frame({"a": list(range(10)), "b": list(range(5))})

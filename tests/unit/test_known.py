@@ -5,8 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from factories import HOUR, START, random_readings
-from handmade import make_card
+from factories import HOUR, START, make_card, random_readings
 
 from pm_app.errors import BadSettings, NotEnoughData
 from pm_app.features.frame import build_frame

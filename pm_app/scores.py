@@ -112,10 +112,14 @@ def life_quantile(survival: Curves, edges: tuple[float, ...], level: float) -> F
 def life_interval(
     survival: Curves, edges: tuple[float, ...], calibration: Calibration
 ) -> tuple[Float64, Float64]:
-    """Low and high bound of the life left, conformalised, within [0, last edge]; (n,) each."""
-    low = life_quantile(survival, edges, INTERVAL[0]) - calibration.rul_margin_low
-    high = life_quantile(survival, edges, INTERVAL[1]) + calibration.rul_margin_high
+    """Low and high bound of the life left, conformalised, within [0, last edge]; (n,) each.
+
+    A high bound at the last edge says "beyond": it stays there whatever the margin.
+    """
     cap = edges[-1]
+    raw = life_quantile(survival, edges, INTERVAL[1])
+    low = life_quantile(survival, edges, INTERVAL[0]) - calibration.rul_margin_low
+    high = np.where(raw < cap, raw + calibration.rul_margin_high, cap)
     low, high = np.clip(low, 0.0, cap), np.clip(high, 0.0, cap)
     return np.minimum(low, high), np.maximum(low, high)
 

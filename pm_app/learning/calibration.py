@@ -28,7 +28,8 @@ def calibrate(
     group: (n_rows,), the unit that is held out together.
     """
     if head.kind == "regression":
-        low, high = _margins(output[:, 0], output[:, 0], labels.value[rows])
+        apart = output[:, 0] - labels.value[rows]
+        low, high = _margin(apart), _margin(-apart)
         return Calibration((1.0,), (0.0,), low, high)
     truths = event_truths(labels, rows, head)
     risks = raw_risk(output, head)
@@ -39,7 +40,7 @@ def calibrate(
     if head.kind == "hazard":
         lives, known = known_lives(labels, rows, head.edges_hours[-1])
         bounds = [life_quantile(output[known], head.edges_hours, level) for level in INTERVAL]
-        low, high = _margins(bounds[0], bounds[1], lives)
+        low, high = _margin(bounds[0] - lives), _upper_margin(bounds[1], lives, head)
     slopes, intercepts = zip(*lines, strict=True)
     return Calibration(slopes, intercepts, low, high)
 
@@ -103,13 +104,19 @@ def _log_loss(score: Float64, truth: Float64) -> float:
     return float(np.mean(np.logaddexp(0.0, score) - truth * score))
 
 
-def _margins(
-    low: NDArray[np.floating], high: NDArray[np.floating], truth: Float64
-) -> tuple[float, float]:
-    """How far each bound must move for its share of the truth to lie beyond it."""
-    if not len(truth):
-        return 0.0, 0.0
-    level = min(1.0, (1.0 - INTERVAL[0]) * (1.0 + 1.0 / len(truth)))
-    too_high = np.quantile(np.asarray(low, dtype=float) - truth, level, method="higher")
-    too_low = np.quantile(truth - np.asarray(high, dtype=float), level, method="higher")
-    return float(too_high), float(too_low)
+def _upper_margin(high: Float64, lives: Float64, head: Head) -> float:
+    """The margin of high bounds below the cap: one at the cap holds whatever comes.
+
+    Together with them the others would look safer than they are wide (conformal by group,
+    Vovk 2012).
+    """
+    below = high < head.edges_hours[-1]
+    return _margin((lives - high)[below])
+
+
+def _margin(beyond: NDArray[np.floating]) -> float:
+    """How far a bound must move for its share of the truth to lie beyond it."""
+    if not len(beyond):
+        return 0.0
+    level = min(1.0, (1.0 - INTERVAL[0]) * (1.0 + 1.0 / len(beyond)))
+    return float(np.quantile(np.asarray(beyond, dtype=float), level, method="higher"))

@@ -97,6 +97,25 @@ def test_intervals_hold_nine_in_ten_on_rows_never_seen():
     assert np.mean((low <= life[judged]) & (life[judged] <= high)) == pytest.approx(0.9, abs=0.02)
 
 
+def test_intervals_hold_also_among_lives_that_end_below_the_cap():
+    rng = np.random.default_rng(4)
+    edges = (25.0, 50.0, 75.0, 100.0)
+    head = Head("hazard", edges, (25.0,))
+    # Two in three machines run past the cap, and the model knows which.
+    life = np.where(np.arange(6000) % 3 == 0, rng.uniform(0, 90, 6000), 500.0)
+    centre = np.where(life < 100, life + rng.normal(0, 10, 6000), 900.0)
+    output = sigmoid((centre[:, None] - np.array(edges)) / 5.0)
+    every = np.ones(6000, bool)
+    labels = Labels(life, every, np.full(6000, np.nan), every, np.zeros(6000, np.int32))
+    rows = np.arange(3000)
+    found = calibrate(output[rows], labels, rows, head, group=rows.astype(np.int32) % 50)
+    _, high = life_interval(output[3000:], edges, found)
+    below = life[3000:] < 100
+
+    assert np.mean(life[3000:][below] <= high[below]) == pytest.approx(0.95, abs=0.03)
+    assert (high[~below] == 100.0).all()
+
+
 def test_a_regressed_value_gets_margins_that_hold():
     rng = np.random.default_rng(2)
     truth = rng.normal(size=4000)

@@ -103,6 +103,13 @@ def test_margins_widen_the_interval():
     assert wide[1] == pytest.approx(np.minimum(plain[1] + 3.0, 40.0))
 
 
+def test_a_bound_at_the_last_edge_stays_there():
+    curve = np.array([[1.0, 0.99, 0.98]])
+    narrow = life_interval(curve, EDGES, Calibration((1.0, 1.0), (0.0, 0.0), 0.0, -8.0))
+
+    assert narrow[1] == pytest.approx([40.0])
+
+
 def test_a_class_has_a_risk_and_no_life():
     head = Head("classification", (), (0.0,))
     scores = scores_of(np.array([[0.3]]), head, Calibration((1.0,), (0.0,), 0.0, 0.0))

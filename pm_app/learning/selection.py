@@ -20,7 +20,7 @@ from pm_app.learning.training import (
 from pm_app.records.learning import Allocation
 from pm_app.records.readings import Float64, Int32
 
-# Mean L1 strength, dropout, learning rate, from weak to strong. With embeddings an L1 of 1e-3
+# Mean L1 strength, dropout, learning rate. With embeddings an L1 of 1e-3
 # was best on FD001 (average precision 0.994 on held-out training engines); on larger fleets
 # 1e-4 is.
 LIFE_GRID = ((1e-4, 0.1, 2e-3), (1e-3, 0.1, 2e-3), (3e-3, 0.1, 2e-3))
@@ -29,8 +29,10 @@ LIFE_GRID = ((1e-4, 0.1, 2e-3), (1e-3, 0.1, 2e-3), (3e-3, 0.1, 2e-3))
 TABLE_GRID = ((1e-5, 0.1, 1e-2), (1e-4, 0.1, 4e-3), (1e-3, 0.1, 4e-3))
 # From simple to elaborate: a tie goes to the simpler one.
 SIMPLEST_FIRST = ("uniform", "regularized", "tiers", "tiers+regularized", "attention")
-# How many standard errors of the paired difference make a difference (Breiman et al. 1984).
-NOISE = 1.0
+# How many standard errors of the paired difference make a difference. The usual one (Breiman
+# et al. 1984) finds nothing where failures are few: on AI4I it passed over `attention`, which
+# had the least validation loss and 0.85 average precision, for 0.79.
+NOISE = 0.5
 # Sizes tried below the largest, as shares of it.
 SMALLER = (1 / 3, 1 / 10)
 
@@ -119,7 +121,7 @@ def tune_allocation(
         tried = strengthen(allocation, study.frame.sensor_of, l1=l1, dropout=dropout)
         trials.append(_run(study, name, tried, rate, seed))
         progress((at + 1) / len(grid), f"{name}: L1 {l1:g}, rate {rate:g}: {trials[-1].score:.4f}")
-    return strongest(trials)
+    return max(trials, key=lambda trial: trial.score)
 
 
 def choose_size(
@@ -135,12 +137,6 @@ def choose_size(
             break
         smallest = tried
     return smallest
-
-
-def strongest(trials: Sequence[Trial]) -> Trial:
-    """The last of the trials not worse than the best: they go from weak to strong penalties."""
-    best = max(trials, key=lambda trial: trial.score)
-    return [trial for trial in trials if not is_worse(trial, best)][-1]
 
 
 def choose_trial(trials: Sequence[Trial]) -> Trial:

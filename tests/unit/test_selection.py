@@ -8,7 +8,6 @@ from pm_app.learning.selection import (
     Trial,
     choose_trial,
     is_worse,
-    strongest,
 )
 from pm_app.learning.training import plan_schedule, strengthen
 from pm_app.records.learning import Allocation, Tier
@@ -31,8 +30,8 @@ def make_trial(name="uniform", loss=1.0, noise=0.0, seed=0):
 def test_the_simpler_allocation_wins_a_tie():
     trials = [
         make_trial("tiers", 1.0),
-        make_trial("uniform", 1.02, noise=0.2, seed=1),
-        make_trial("regularized", 1.01, noise=0.2, seed=2),
+        make_trial("uniform", 1.01, noise=0.2, seed=1),
+        make_trial("regularized", 1.005, noise=0.2, seed=2),
     ]
 
     assert choose_trial(trials).name == "uniform"
@@ -64,14 +63,14 @@ def test_a_lead_in_every_group_counts_however_small():
 
 
 def test_a_lead_in_a_few_groups_is_noise():
-    wild = make_trial(loss=1.05, noise=0.5)
+    wild = make_trial(loss=1.05, noise=0.6)
 
     assert not is_worse(wild, make_trial(loss=1.0))
     assert not is_worse(make_trial(loss=1.0), wild)
 
 
 def test_rows_of_one_group_are_one_witness():
-    trial = make_trial(loss=1.05, noise=0.3)
+    trial = make_trial(loss=1.03, noise=0.3)
     other = make_trial(loss=1.0)
     alone = np.arange(len(GROUPS), dtype=np.int32)
 
@@ -80,14 +79,6 @@ def test_rows_of_one_group_are_one_witness():
         Trial("uniform", trial.allocation, trial.losses, alone),
         Trial("uniform", other.allocation, other.losses, alone),
     )
-
-
-def test_the_stronger_penalty_wins_a_tie_and_loses_a_clear_race():
-    weak, tied, behind = make_trial(loss=1.0), make_trial(loss=1.01, noise=0.3), make_trial(loss=2)
-
-    assert strongest([weak, tied]) is tied
-    assert strongest([weak, tied, behind]) is tied
-    assert strongest([weak, behind]) is weak
 
 
 def test_strength_keeps_the_ratios_and_sets_the_mean():

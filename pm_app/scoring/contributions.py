@@ -72,12 +72,12 @@ def top_sensors_text(
     ]
 
 
-def attention_text(shares: NDArray[np.floating], sensors: Sequence[str]) -> list[str]:
+def attention_text(shares: Float32, sensors: Sequence[str]) -> list[str]:
     """Per row of attention (n, n_sensors), rows summing to 1: its three leading sensors.
 
     Worded as `top_sensors_text`; shares that tell apart only by rounding are ties.
     """
-    rounded = np.round(shares.astype(np.float64), _ATTENTION_DIGITS)
+    rounded = np.asarray(shares, dtype=np.float64).round(_ATTENTION_DIGITS)
     return top_sensors_text(rounded, sensors, smallest=_SMALLEST_ATTENTION)
 
 

@@ -74,7 +74,7 @@ def test_attention_spread_over_many_sensors_names_its_leaders():
 
 
 def test_attention_that_differs_by_rounding_alone_is_a_tie():
-    attention = np.array([[0.4, 0.30000001, 0.3], [0.4, 0.3, 0.30000001]])
+    attention = np.array([[0.4, 0.30001, 0.3], [0.4, 0.3, 0.30001]], dtype=np.float32)
 
     assert attention_text(attention, ("b", "a", "c")) == ["b 40 %, a 30 %, c 30 %"] * 2
 

@@ -21,6 +21,7 @@ from pm_app.records.learning import (
     Allocation,
     Calibration,
     Drift,
+    Gate,
     Head,
     Importance,
     Report,
@@ -174,11 +175,12 @@ def make_spec(settings: Settings, *, sensors: int = 3) -> FeatureSpec:
 SPEC = make_spec(parse_settings(tomllib.loads(PLANT_TOML), folder=Path(), origin="plant.toml"))
 
 
-def make_graph(features: int, *, edges: int, seed: int = 0) -> bytes:
+def make_graph(features: int, *, edges: int, seed: int = 0, attends: int = 0) -> bytes:
     """An ONNX graph whose every output depends on every feature; missing ones count as 0.
 
     (n, features) float32 to survival at ascending edges, (n, edges), falling along a row: the
-    mean of an ensemble, as the trained ones are.
+    mean of an ensemble, as the trained ones are. attends: sensors whose shares of attention
+    are a second output.
     """
     rng = np.random.default_rng(seed)
     constants = {
@@ -200,6 +202,16 @@ def make_graph(features: int, *, edges: int, seed: int = 0) -> bytes:
         helper.make_node("Sigmoid", ["logits"], ["opinions"]),
         helper.make_node("ReduceMean", ["opinions"], ["survival"], axes=[1], keepdims=0),
     ]
+    outputs = [helper.make_tensor_value_info("survival", TensorProto.FLOAT, [None, edges])]
+    if attends:
+        constants["look"] = rng.normal(0, 0.5, (features, attends))
+        nodes += [
+            helper.make_node("MatMul", ["small", "look"], ["looks"]),
+            helper.make_node("Softmax", ["looks"], ["attention"]),
+        ]
+        outputs.append(
+            helper.make_tensor_value_info("attention", TensorProto.FLOAT, [None, attends])
+        )
     initializers = [
         numpy_helper.from_array(value.astype(np.float32), name) for name, value in constants.items()
     ]
@@ -208,7 +220,7 @@ def make_graph(features: int, *, edges: int, seed: int = 0) -> bytes:
         nodes,
         "handmade",
         [helper.make_tensor_value_info("features", TensorProto.FLOAT, [None, features])],
-        [helper.make_tensor_value_info("survival", TensorProto.FLOAT, [None, edges])],
+        outputs,
         initializers,
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
@@ -261,13 +273,28 @@ def make_card(spec: FeatureSpec = SPEC, **changes: object) -> VersionCard:
     return replace(card, **changes)
 
 
+def make_gated_card(spec: FeatureSpec = SPEC) -> VersionCard:
+    """As make_card, with a gate over the sensors, which the plan has in another order."""
+    card = make_card(spec)
+    sensors = card.importance.sensors[::-1]
+    plan = card.allocation
+    tiers = (replace(plan.tiers[0], sensors=sensors),)
+    gated = replace(plan, strategy="attention", tiers=tiers, gate=Gate(2, (1.0,) * len(sensors)))
+    return replace(card, allocation=gated)
+
+
 def write_handmade(folder: Path, card: VersionCard | None = None, *, off: float = 0.0) -> None:
     """Fill a folder with a version made without training; its graph follows the card's seed.
 
     off is added to what its golden rows say.
     """
     card = card or make_card()
-    graph = make_graph(len(card.features), edges=len(card.head.edges_hours), seed=card.seed)
+    graph = make_graph(
+        len(card.features),
+        edges=len(card.head.edges_hours),
+        seed=card.seed,
+        attends=len(card.allocation.sensors) if card.allocation.gate else 0,
+    )
     rng = np.random.default_rng(card.seed)
     rows = rng.normal(50, 10, (20, len(card.features))).astype(np.float32)
     predictor = Predictor(

@@ -26,6 +26,7 @@ _SHOWN = (
     "rul_hours",
     "value",
     "top_sensors",
+    "attention",
     "revision",
 )
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from pm_app.cli.second_look import tell_revision
 from pm_app.errors import TerminalError
 from pm_app.store.lineage import Lineage
 
@@ -19,6 +20,7 @@ def model_rows(lineage: Lineage) -> list[dict[str, Any]]:
             "failures": row.summary.get("failures"),
             **_figures(row.summary.get("reports")),
             "knows the outcome?": ", ".join(_suspected(row.summary)),
+            "revision": row.summary.get("revision"),
         }
         for row in lineage.versions()
     ]
@@ -49,13 +51,15 @@ def importance_rows(lineage: Lineage, version: int | None) -> list[dict[str, Any
             else f"there is no version {version}; pm-app models lists them"
         )
     stored = lineage.version(rows[0].version)
-    suspected = _suspected(stored.summary) if stored else []
+    summary = stored.summary if stored else {}
+    suspected, again = _suspected(summary), _asked_again(summary)
     return [
         {
             "rank": row.rank,
             "sensor": row.sensor,
             "share": f"{row.share:.1%}",
             "+/-": f"{row.spread:.1%}",
+            "asked again": again.get(row.sensor, ""),
             "tier": row.tier,
             "units": row.units,
             "l1": f"{row.l1:.1e}",
@@ -63,6 +67,13 @@ def importance_rows(lineage: Lineage, version: int | None) -> list[dict[str, Any
         }
         for row in rows
     ]
+
+
+def second_look(lineage: Lineage, version: int) -> str:
+    """What came of asking the network itself for importance, in a sentence; "" if it was not."""
+    stored = lineage.version(version)
+    revision = stored.summary.get("revision") if stored else None
+    return tell_revision(revision) if isinstance(revision, dict) else ""
 
 
 def allocation_rows(lineage: Lineage, before: int, after: int) -> list[dict[str, Any]]:
@@ -88,6 +99,15 @@ def allocation_rows(lineage: Lineage, before: int, after: int) -> list[dict[str,
 def _suspected(summary: Any) -> list[str]:
     """Sensors that may know the outcome; versions from before this was asked have none."""
     return [suspicion["sensor"] for suspicion in summary.get("suspicions", ())]
+
+
+def _asked_again(summary: Any) -> dict[str, str]:
+    """Importance as the network told it in training, by sensor; empty where it was not asked."""
+    revision = summary.get("revision")
+    if not revision:
+        return {}
+    pairs = zip(revision["sensors"], revision["shares"], strict=True)
+    return {sensor: f"{share:.1%}" for sensor, share in pairs}
 
 
 def _figures(reports: Any) -> dict[str, str]:

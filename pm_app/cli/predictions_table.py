@@ -34,9 +34,9 @@ def latest_columns(table: pa.Table) -> list[str]:
     """Column names of `latest_rows` in their order."""
     horizons = sorted(set(table.column("horizon_hours").to_pylist()))
     if horizons == [0.0]:
-        return ["asset", "risk", "value", "driven by", "note"]
+        return ["asset", "risk", "value", "driven by", "attention", "note"]
     risks = [_risk_name(hours) for hours in horizons]
-    return ["asset", *risks, "life left", "driven by", "data age", "note"]
+    return ["asset", *risks, "life left", "driven by", "attention", "data age", "note"]
 
 
 def _asset_row(rows: Sequence[dict[str, Any]], now: datetime, cap: float) -> dict[str, Any]:
@@ -48,6 +48,7 @@ def _asset_row(rows: Sequence[dict[str, Any]], now: datetime, cap: float) -> dic
         "life left": _life_text(longest, cap),
         "value": "" if longest["value"] is None else f"{longest['value']:.4g}",
         "driven by": longest["top_sensors"],
+        "attention": longest["attention"],
         "data age": _age((now - longest["cutoff"]).total_seconds()),
         "note": STATUS_WORDS[longest["status"]],
     }

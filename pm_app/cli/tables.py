@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from pm_app.cli.options import PLANT, Json, Plant, now, parse_time
-from pm_app.cli.output import print_json, print_rows, talk
+from pm_app.cli.output import print_json, print_rows, say, talk
 from pm_app.cli.predictions_table import latest_columns, latest_rows
 from pm_app.errors import BadSettings
 from pm_app.settings import read_settings
@@ -86,7 +86,8 @@ def models(config: Plant = PLANT, as_json: Json = False) -> None:
     if as_json:
         print_json({"versions": versions, "retrainings": retrainings})
         return
-    print_rows(versions, list(versions[0]) if versions else ["version"], as_json=False)
+    columns = [name for name in versions[0] if name != "revision"] if versions else ["version"]
+    print_rows(versions, columns, as_json=False)
     print_rows(
         retrainings, ("at", "decision", "version", "reason"), as_json=False, title="retrainings"
     )
@@ -98,17 +99,20 @@ def importance(
     as_json: Json = False,
 ) -> None:
     """What each sensor is worth to a version, and what the network gave it."""
-    from pm_app.cli.lineage_tables import importance_rows
+    from pm_app.cli.lineage_tables import importance_rows, second_look
     from pm_app.wiring import open_views
 
     with open_views(read_settings(config)) as store:
         number = version or store.lineage.champion()
         rows = importance_rows(store.lineage, number)
-    columns = ("rank", "sensor", "share", "+/-", "tier", "units", "l1", "question")
+        again = second_look(store.lineage, number) if number else ""
+    columns = ("rank", "sensor", "share", "+/-", "asked again", "tier", "units", "l1", "question")
     print_rows(
         rows,
         columns,
         as_json=as_json,
         title=f"version {number}",
-        right=("rank", "share", "+/-", "units", "l1"),
+        right=("rank", "share", "+/-", "asked again", "units", "l1"),
     )
+    if again and not as_json:
+        say(again)

@@ -16,7 +16,7 @@ from pm_app.records.predictions import Predictions
 from pm_app.records.readings import Float64, Text
 from pm_app.scores import Scores
 from pm_app.scoring.abstention import statuses
-from pm_app.scoring.contributions import contributions, top_sensors_text
+from pm_app.scoring.contributions import attention_text, contributions, top_sensors_text
 
 # Panes times sensors held at once: some 20 MB with all their statistics and features.
 GROUP_CELLS = 60_000
@@ -64,13 +64,16 @@ def predict_frame(frame: Frame, champion: Champion) -> Predictions:
     status = statuses(frame, champion.card)
     speaks = status == "scored"
     rows = np.flatnonzero(speaks)
-    scores = champion.predictor.predict(frame.values[rows])
+    scores, attention = champion.predictor.predict_attending(frame.values[rows])
     shares = contributions(
         champion.predictor, frame.values[rows], frame.sensor_of, champion.card.reference
     )
-    text = np.full(len(status), "", dtype=object)
+    text, attended = np.full((2, len(status)), "", dtype=object)
     text[rows] = top_sensors_text(shares, frame.sensors)
-    return _predictions(frame, status, _spread(scores, rows, len(status)), text, champion)
+    if attention is not None:
+        attended[rows] = attention_text(attention, champion.card.allocation.sensors)
+    scores = _spread(scores, rows, len(status))
+    return _predictions(frame, status, scores, (text, attended), champion)
 
 
 def _with_readings(site: Site, spans: Mapping[str, Span]) -> dict[str, Span]:
@@ -171,8 +174,9 @@ def _spread(scores: Scores, rows: np.ndarray[tuple[int], np.dtype[np.intp]], siz
 
 
 def _predictions(
-    frame: Frame, status: Text, scores: Scores, text: Text, champion: Champion
+    frame: Frame, status: Text, scores: Scores, texts: tuple[Text, Text], champion: Champion
 ) -> Predictions:
+    """texts: what drives each row's risk, and where the network looked."""
     horizons = np.array(champion.card.head.horizons_hours)
     each = len(horizons)
     return Predictions(
@@ -186,7 +190,8 @@ def _predictions(
         rul_low_hours=np.repeat(scores.low, each),
         rul_high_hours=np.repeat(scores.high, each),
         value=np.repeat(scores.value, each),
-        top_sensors=np.repeat(text, each),
+        top_sensors=np.repeat(texts[0], each),
+        attention=np.repeat(texts[1], each),
         model_version=champion.number,
     )
 
@@ -207,5 +212,6 @@ def _no_model(panes: Panes, site: Site) -> Predictions:
         rul_high_hours=nothing,
         value=nothing,
         top_sensors=np.full(rows, "", dtype=object),
+        attention=np.full(rows, "", dtype=object),
         model_version=0,
     )

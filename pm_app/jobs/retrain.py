@@ -144,6 +144,7 @@ def _version_row(site: Site, version: Version, answer: TrainingAnswer, now: date
             "drift": asdict(card.drift),
             "gate": answer.reason,
             "suspicions": [asdict(suspicion) for suspicion in card.suspicions],
+            "revision": asdict(card.revision) if card.revision else None,
         },
     )
 

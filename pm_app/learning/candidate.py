@@ -193,7 +193,7 @@ def _train_revised(
         )
         kept = revised.revised_at > 0 and is_worse(before, after)
         best = revised if kept else plain
-        revision = reviser.told(plain.score, revised.score, kept=kept)
+        revision = reviser.told(plain.score, revised.score, kept=kept, epochs=revised.revised_at)
     whole = refit_network(
         study,
         trial.allocation,

@@ -42,7 +42,9 @@ class Reviser:
         self._moved = moved_units(plan, revised)
         return None if revised == plan else revised
 
-    def told(self, score_before: float, score_after: float, *, kept: bool) -> Revision | None:
+    def told(
+        self, score_before: float, score_after: float, *, kept: bool, epochs: int = 0
+    ) -> Revision | None:
         """What came of it; None when training ended before it was asked."""
         if self._network is None:
             return None
@@ -56,6 +58,7 @@ class Reviser:
             loss_before=-score_before,
             loss_after=-score_after,
             kept=kept,
+            epochs=epochs,
         )
 
 

@@ -148,7 +148,8 @@ class Revision:
     shares: importance as the network told it, in the order of `sensors`. tau: how it agrees
     with the forest's (weighted Kendall). moved_units: share of units the new plan moved.
     loss_before, loss_after: validation losses of both trainings at their best; kept: whether
-    the new plan was better by more than noise, and stayed.
+    the new plan was better by more than noise, and stayed. epochs: how many training had run
+    when the plan changed, 0 where it did not.
     """
 
     sensors: tuple[str, ...]
@@ -158,6 +159,7 @@ class Revision:
     loss_before: float
     loss_after: float
     kept: bool
+    epochs: int = 0
 
 
 @dataclass(frozen=True)

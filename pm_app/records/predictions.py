@@ -26,6 +26,8 @@ class Predictions:
     risk, rul_hours, rul_low_hours, rul_high_hours, value: float64, NaN where the status
     abstains or the target has none. value is the estimate for a regressed column.
     top_sensors: text like "vibration 62 %, load 21 %", "" where nothing is said.
+    attention: where the network itself looked, text like top_sensors: shares of all its
+    attention, "" where the model has no gate over sensors or nothing is said.
     model_version is 0 where no model spoke.
     """
 
@@ -40,6 +42,7 @@ class Predictions:
     rul_high_hours: Float64
     value: Float64
     top_sensors: Text
+    attention: Text
     model_version: int
 
 

@@ -15,6 +15,10 @@ _BLOCK_ROWS = 8192
 _BLOCK_CELLS = 500_000
 # Shares that would round to less are not worth an operator's eye.
 _SMALLEST_SHARE = 0.05
+# Attention is spread over all sensors: of many, even the leading ones have little each.
+_SMALLEST_ATTENTION = 0.005
+# A graph may sum in another order when it is given other rows beside.
+_ATTENTION_DIGITS = 4
 
 
 class Explained(Protocol):
@@ -45,11 +49,13 @@ def contributions(
     return result
 
 
-def top_sensors_text(shares: Float64, sensors: Sequence[str], *, most: int = 3) -> list[str]:
+def top_sensors_text(
+    shares: Float64, sensors: Sequence[str], *, most: int = 3, smallest: float = _SMALLEST_SHARE
+) -> list[str]:
     """Per row of contributions (n, n_sensors): "vibration 62 %, load 21 %".
 
-    Shares are of all that raises the risk; sensors that lower it are not named. "" where
-    nothing raises it. Ties break by the order of `sensors`.
+    Shares are of all that raises the risk; sensors that lower it are not named, nor those
+    below the smallest share. "" where nothing raises it. Ties break by the order of `sensors`.
     """
     raising = np.maximum(np.nan_to_num(shares), 0.0)
     whole = raising.sum(axis=1, keepdims=True)
@@ -60,10 +66,19 @@ def top_sensors_text(shares: Float64, sensors: Sequence[str], *, most: int = 3) 
         ", ".join(
             f"{sensors[sensor]} {share:.0%}".replace("%", " %")
             for sensor, share in zip(places, amounts, strict=True)
-            if share >= _SMALLEST_SHARE
+            if share >= smallest
         )
         for places, amounts in zip(order.tolist(), leading.tolist(), strict=True)
     ]
+
+
+def attention_text(shares: Float32, sensors: Sequence[str]) -> list[str]:
+    """Per row of attention (n, n_sensors), rows summing to 1: its three leading sensors.
+
+    Worded as `top_sensors_text`; shares that tell apart only by rounding are ties.
+    """
+    rounded = np.asarray(shares, dtype=np.float64).round(_ATTENTION_DIGITS)
+    return top_sensors_text(rounded, sensors, smallest=_SMALLEST_ATTENTION)
 
 
 def _block(

@@ -50,28 +50,49 @@ class Predictor:
                 f"the stored graph takes {entry.shape[-1]} features, its card names {len(features)}"
             )
         self._input = entry.name
+        # A graph with a gate over sensors gives their shares of attention after its answers.
+        self._names = [output.name for output in self._session.get_outputs()][:2]
 
     def outputs(self, values: Float32) -> Float32:
         """Raw outputs as `Head` says, (n, outputs), for feature rows (n, n_features)."""
+        return self._answers(values, self._names[:1])[0]
+
+    def attention(self, values: Float32) -> Float32 | None:
+        """Each sensor's share of the network's attention, (n, n_sensors), rows summing to 1.
+
+        Sensors in the order of the version's `allocation.sensors`. None where the version has
+        no gate over sensors; then nothing is run.
+        """
+        return self._answers(values, self._names[1:])[0] if self._names[1:] else None
+
+    def _answers(self, values: Float32, names: list[str]) -> list[Float32]:
         if values.ndim != 2 or values.shape[1] != len(self.features):
             raise ValueError(
                 f"rows must hold {len(self.features)} features, got shape {values.shape}"
             )
         rows = np.ascontiguousarray(values, dtype=np.float32)
         starts = range(0, max(len(rows), 1), CHUNK_ROWS)
-        parts = [self._run(rows[start : start + CHUNK_ROWS]) for start in starts]
-        return np.concatenate(parts).astype(np.float32, copy=False)
+        parts = [self._run(rows[start : start + CHUNK_ROWS], names) for start in starts]
+        return [
+            np.concatenate(part).astype(np.float32, copy=False) for part in zip(*parts, strict=True)
+        ]
 
-    def _run(self, block: Float32) -> Float32:
+    def _run(self, block: Float32, names: list[str]) -> list[Float32]:
         # ONNX Runtime adds up a row that comes alone in another order than one among others:
         # what is said of a cutoff must not depend on which others are scored with it.
         rows = np.repeat(block, 2, axis=0) if len(block) == 1 else block
-        said: Float32 = self._session.run(None, {self._input: rows})[0]
-        return said[: len(block)]
+        said = self._session.run(names, {self._input: rows})
+        return [each[: len(block)] for each in said]
 
     def predict(self, values: Float32) -> Scores:
         """Calibrated scores of feature rows, (n, n_features) float32 with NaN for missing."""
         return scores_of(self.outputs(values), self.head, self.calibration)
+
+    def predict_attending(self, values: Float32) -> tuple[Scores, Float32 | None]:
+        """What `predict` and `attention` say, from one run of the graph."""
+        outputs, *attention = self._answers(values, self._names)
+        scores = scores_of(outputs, self.head, self.calibration)
+        return scores, attention[0] if attention else None
 
     def signal(self, values: Float32) -> Float64:
         """What contributions explain, (n,): log-odds of the longest horizon's risk.

@@ -17,11 +17,12 @@ from sqlalchemy import (
     PrimaryKeyConstraint,
     Table,
     Text,
+    text,
 )
 
 from pm_app.store.moments import Moment
 
-REVISION: Final = "0001"
+REVISION: Final = "0002"
 
 metadata = MetaData(
     naming_convention={
@@ -48,8 +49,10 @@ SAID: Final = (
     "value",
     "top_sensors",
     "model_version",
+    "attention",
 )
-PREDICTION_COLUMNS: Final = (*PREDICTION_KEY, *SAID, "revision", "scored_at")
+# In the order of the table: attention came later.
+PREDICTION_COLUMNS: Final = (*PREDICTION_KEY, *SAID[:-1], "revision", "scored_at", "attention")
 
 
 def _key() -> list[Column[Any]]:
@@ -73,6 +76,10 @@ def _said() -> list[Column[Any]]:
     ]
 
 
+def _attention() -> Column[Any]:
+    return Column("attention", Text, nullable=False, server_default=text("''"))
+
+
 def _predictions(name: str, *key: str) -> Table:
     return Table(
         name,
@@ -81,6 +88,8 @@ def _predictions(name: str, *key: str) -> Table:
         *_said(),
         Column("revision", Integer, nullable=False),
         Column("scored_at", Moment, nullable=False),
+        # Last, where databases put a column that came later.
+        _attention(),
         PrimaryKeyConstraint(*key),
         # The rows live in the key's own tree: half the pages, and neighbours are together.
         sqlite_with_rowid=False,
@@ -105,6 +114,7 @@ staged_predictions = Table(
     MetaData(),
     *_key(),
     *_said(),
+    _attention(),
     PrimaryKeyConstraint(*PREDICTION_KEY),
     prefixes=["TEMPORARY"],
     sqlite_with_rowid=False,

@@ -128,6 +128,7 @@ def _columns(chunk: Predictions, rows: slice, dialect: str) -> list[Sequence[obj
         *(_nullable(getattr(chunk, name)[rows]) for name in _NUMBERS),
         chunk.top_sensors[rows].tolist(),
         [chunk.model_version] * len(asset_ids),
+        chunk.attention[rows].tolist(),
     ]
 
 
@@ -161,7 +162,8 @@ def _upsert(connection: Connection, scored_at: datetime) -> int:
         literal(1).label("revision"),
         literal(scored_at, Moment).label("scored_at"),
     ).where(true())  # SQLite reads "FROM t ON CONFLICT" as a join without it
-    statement = _insert(connection, predictions).from_select(PREDICTION_COLUMNS, said)
+    columns = (*_STAGED, "revision", "scored_at")
+    statement = _insert(connection, predictions).from_select(columns, said)
     new = statement.excluded
     statement = statement.on_conflict_do_update(
         index_elements=PREDICTION_KEY,

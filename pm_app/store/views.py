@@ -34,6 +34,7 @@ PREDICTIONS_SCHEMA: Final = pa.schema(
         ("model_version", pa.int32()),
         ("revision", pa.int32()),
         ("scored_at", _UTC),
+        ("attention", pa.string()),
     ]
 )
 

@@ -108,8 +108,10 @@ def store(store_url: str) -> Iterator[Store]:
         yield opened
 
 
-def predictions_of(risks: Mapping[Key, float | None], *, version: int = 1) -> Predictions:
-    """Predictions that say these risks; None abstains."""
+def predictions_of(
+    risks: Mapping[Key, float | None], *, version: int = 1, attention: str = ""
+) -> Predictions:
+    """Predictions that say these risks; None abstains. attention: said beside each risk."""
     keys = sorted(risks)
     assets = tuple(sorted({asset for asset, _, _ in keys}))
     given = [risks[key] for key in keys]
@@ -130,6 +132,7 @@ def predictions_of(risks: Mapping[Key, float | None], *, version: int = 1) -> Pr
         rul_high_hours=150 * (1 - risk),
         value=np.full(count, np.nan),
         top_sensors=_texts("" if value is None else "vibration 62 %" for value in given),
+        attention=_texts("" if value is None else attention for value in given),
         model_version=version,
     )
 

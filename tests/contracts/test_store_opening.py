@@ -24,6 +24,7 @@ from pm_app.store.migrate import MIGRATIONS
 from pm_app.store.schema import REVISION, metadata
 
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
+PREDICTION_TABLES = {"predictions": 2, "prediction_history": 1, "latest_predictions": 2}
 DEFINITIONS = {
     "sqlite": "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'ale%'",
     "postgresql": """
@@ -73,6 +74,60 @@ def test_the_code_names_the_newest_migration():
     config.set_main_option("script_location", str(MIGRATIONS))
 
     assert ScriptDirectory.from_config(config).get_current_head() == REVISION
+
+
+@pytest.fixture
+def first_schema(empty_url, monkeypatch):
+    """The address of a database that an older program has made, with a row in each table."""
+    monkeypatch.setattr("pm_app.store.migrate.REVISION", "0001")
+    columns = (
+        "asset_id, cutoff, horizon_hours, status, risk, top_sensors, model_version, revision, "
+        "scored_at"
+    )
+    moment = "'2026-03-01T00:00:00.000000Z'"
+    with open_store(empty_url) as store, store._database.writing() as connection:
+        for table, revision in PREDICTION_TABLES.items():
+            connection.execute(
+                text(
+                    f"INSERT INTO {table} ({columns}) VALUES ('pump-1', {moment}, 24, 'scored', "
+                    f"0.{revision}, 'load 40 %', 3, {revision}, {moment})"
+                )
+            )
+    monkeypatch.undo()
+    return empty_url
+
+
+def test_a_database_of_the_first_schema_is_upgraded_and_keeps_its_rows(
+    first_schema, make_predictions
+):
+    with open_store(first_schema) as store:
+        tables = [
+            *store.views.predictions(),
+            *store.views.superseded(),
+            store.views.latest_predictions(),
+        ]
+        migrated = definitions(store)
+
+        assert [table["risk"].to_pylist() for table in tables] == [[0.2], [0.1], [0.2]]
+        assert [table["attention"].to_pylist() for table in tables] == [[""]] * 3
+        assert [table["cutoff"].to_pylist() for table in tables] == [[DAY]] * 3
+
+        chunk = make_predictions({("pump-1", DAY, 24.0): 0.5}, attention="load 40 %")
+        store.scores.commit_predictions([chunk], scored_at=DAY)
+        (latest,) = store.views.latest_predictions().to_pylist()
+
+        assert (latest["revision"], latest["attention"]) == (3, "load 40 %")
+
+        with store._database.writing() as connection:
+            metadata.drop_all(connection)
+            metadata.create_all(connection)
+
+        assert migrated == definitions(store)
+
+
+def test_a_reader_leaves_an_older_schema_to_those_who_write(first_schema):
+    with pytest.raises(StoreUnavailable, match=f"must hold schema {REVISION}, got 0001"):
+        open_reader(first_schema)
 
 
 def test_opening_twice_keeps_what_is_there(empty_url):

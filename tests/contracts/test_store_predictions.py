@@ -52,7 +52,8 @@ def make_batch(digest: str = "d1") -> BatchRow:
 
 
 def test_what_is_written_reads_back(store, make_predictions):
-    chunk = make_predictions({key(): 0.25, key(horizon=72.0): None}, version=4)
+    risks = {key(): 0.25, key(horizon=72.0): None}
+    chunk = make_predictions(risks, version=4, attention="load 40 %")
 
     counts = store.scores.commit_predictions([chunk], scored_at=DAY)
 
@@ -72,8 +73,10 @@ def test_what_is_written_reads_back(store, make_predictions):
         "model_version": 4,
         "revision": 1,
         "scored_at": DAY,
+        "attention": "load 40 %",
     }
     assert (second["status"], second["risk"], second["rul_hours"]) == ("machine_off", None, None)
+    assert second["attention"] == ""
 
 
 def test_writing_twice_changes_nothing(store, make_predictions):
@@ -91,18 +94,26 @@ def test_writing_twice_changes_nothing(store, make_predictions):
 
 
 @pytest.mark.parametrize(
-    ("risk", "version"), [(0.5, 1), (None, 1), (0.25, 2)], ids=["number", "status", "version"]
+    ("risk", "version", "attention"),
+    [(0.5, 1, "load 40 %"), (None, 1, ""), (0.25, 2, "load 40 %"), (0.25, 1, "heat 50 %")],
+    ids=["number", "status", "version", "attention"],
 )
-def test_a_changed_row_moves_the_old_one_to_history(store, make_predictions, risk, version):
-    store.scores.commit_predictions([make_predictions({key(): 0.25})], scored_at=hour(1))
+def test_a_changed_row_moves_the_old_one_to_history(
+    store, make_predictions, risk, version, attention
+):
+    first = make_predictions({key(): 0.25}, attention="load 40 %")
+    store.scores.commit_predictions([first], scored_at=hour(1))
     old = said(store)
 
     counts = store.scores.commit_predictions(
-        [make_predictions({key(): risk}, version=version)], scored_at=hour(2)
+        [make_predictions({key(): risk}, version=version, attention=attention)],
+        scored_at=hour(2),
     )
 
     (new,) = said(store)
+    (latest,) = store.views.latest_predictions().to_pylist()
     assert counts == Committed(revised=1)
+    assert new["attention"] == latest["attention"] == attention
     assert (new["revision"], new["risk"], new["model_version"]) == (2, risk, version)
     assert new["scored_at"] == hour(2)
     assert rows_of(store.views.superseded()) == old
@@ -451,6 +462,7 @@ def _many(rows: int, seed: int, start: int) -> Predictions:
         status=np.full(rows, "scored", dtype=object),
         value=np.full(rows, np.nan),
         top_sensors=np.full(rows, "vibration 62 %, load 21 %", dtype=object),
+        attention=np.full(rows, "", dtype=object),
         model_version=1,
         **columns,
     )

@@ -158,6 +158,7 @@ def test_the_report_says_whether_a_second_look_helped(life):
     assert revision.sensors == ("wear", "load", "noise")
     assert sum(revision.shares) == pytest.approx(1.0)
     assert revision.shares[0] == max(revision.shares)
+    assert revision.epochs > 0
     assert revision.kept == (revision.loss_after < revision.loss_before) or not revision.kept
 
 

@@ -5,16 +5,30 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import asdict
 from datetime import datetime
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from factories import NOW, PLANT_TOML, drop, events_table, opened, promote_handmade, readings_table
+from factories import (
+    NOW,
+    PLANT_TOML,
+    FakeTrainer,
+    drop,
+    events_table,
+    make_gated_card,
+    make_spec,
+    opened,
+    promote_handmade,
+    readings_table,
+)
 
 from pm_app.cli import main
+from pm_app.jobs.retrain import retrain
 from pm_app.jobs.score import score
+from pm_app.records.learning import Revision
 
 GOOD = readings_table()
 
@@ -337,6 +351,36 @@ def test_the_latest_predictions_lead_with_the_riskiest_asset(pm_app, scored):
     assert code == 0
     assert len(lines) == 3
     assert lines[0].split()[0] == first["asset_id"]
+
+
+@pytest.mark.parametrize("words", [("--latest",), ()], ids=["latest", "all"])
+def test_attention_is_shown_where_some_row_has_it(pm_app, scored, words):
+    before = pm_app("predictions", *words, "-c", scored)[1]
+    with opened(scored) as site:
+        promote_handmade(site, card=make_gated_card(make_spec(site.settings)))
+        drop(scored, "b.parquet", readings_table(hours=2, first_hour=50))
+        score(site, now=NOW)
+    after = pm_app("predictions", *words, "-c", scored)[1]
+
+    assert "attention" not in before
+    assert "attention" in after
+    rows = json.loads(pm_app("predictions", "--json", "-c", scored)[1])
+    assert {row["model_version"] for row in rows if row["attention"]} == {2}
+
+
+def test_the_second_look_at_importance_is_told(pm_app, scored):
+    revision = Revision(("sensor-0", "sensor-1"), (0.75, 0.25), 0.9, 0.03, 1.2, 1.1, True, 6)
+    with opened(scored) as site:
+        retrain(site, now=NOW, trainer=FakeTrainer(revision=revision))
+
+    out = pm_app("importance", "-c", scored)[1]
+    newest = json.loads(pm_app("models", "--json", "-c", scored)[1])["versions"][0]
+    rows = json.loads(pm_app("importance", "--json", "-c", scored)[1])
+    assert "\nasked again after 6 epochs, the network agrees with the forest (tau 0.90); " in out
+    assert newest["revision"] == json.loads(json.dumps(asdict(revision)))
+    assert {row["asked again"] for row in rows} == {"75.0%", "25.0%", ""}
+    assert "asked again" not in pm_app("importance", "--version", "1", "-c", scored)[1]
+    assert "revision" not in pm_app("models", "-c", scored)[1]
 
 
 def test_names_that_look_like_markup_are_shown_as_they_are(pm_app, new_plant):

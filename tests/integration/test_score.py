@@ -1,5 +1,6 @@
 """Scoring said once: repeats, batch sizes, the first champion, promotions and backfill."""
 
+import re
 import subprocess
 import sys
 from datetime import timedelta
@@ -15,6 +16,7 @@ from factories import (
     events_table,
     hours_after_start,
     make_card,
+    make_gated_card,
     make_spec,
     opened,
     promote_handmade,
@@ -30,6 +32,7 @@ from pm_app.jobs.champion import load_champion
 from pm_app.jobs.ingest import ingest
 from pm_app.jobs.score import score
 from pm_app.jobs.site import to_moment
+from pm_app.records.features import Frame
 from pm_app.store import Committed
 
 HOUR = timedelta(hours=1)
@@ -97,6 +100,43 @@ def test_a_row_gets_the_same_bits_alone_as_among_others(new_plant):
 
     alone = [champion.predictor.outputs(rows[number : number + 1]) for number in range(len(rows))]
     assert np.concatenate(alone).tobytes() == together.tobytes()
+
+
+def test_a_gated_version_says_where_it_looked_whatever_is_scored_together(new_plant, monkeypatch):
+    tables = []
+    for cells in (predict.GROUP_CELLS, 7):
+        monkeypatch.setattr(predict, "GROUP_CELLS", cells)
+        with opened(new_plant({"a.parquet": readings_table(assets=4)})) as site:
+            promote_handmade(site, card=make_gated_card(make_spec(site.settings)))
+            score(site, now=NOW)
+            tables.append(said(site.store))
+
+    assert tables[0] == tables[1]
+    assert {row["status"] for row in tables[0]} == {"scored", "not_enough_history"}
+    for row in tables[0]:
+        shares = [int(share) for share in re.findall(r" (\d+) %", row["attention"])]
+        assert len(shares) <= 3
+        assert shares == sorted(shares, reverse=True)
+        assert (50 < sum(shares) <= 101) if row["status"] == "scored" else not shares
+
+
+def test_attention_names_sensors_in_the_order_of_the_plan(new_plant):
+    with opened(new_plant()) as site:
+        promote_handmade(site, card=make_gated_card(make_spec(site.settings)))
+        champion = load_champion(site)
+    card = champion.card
+    values = np.random.default_rng(0).normal(50, 20, (6, len(card.features))).astype(np.float32)
+    cutoffs = np.arange(6, dtype=np.int64)
+    asset = np.zeros(6, dtype=np.int32)
+    frame = Frame(("pump-00",), asset, cutoffs, card.features, card.sensor_of, values)
+    found = predict.predict_frame(frame, champion)
+
+    leading = champion.predictor.attention(values).argmax(axis=1)
+    expected = [card.allocation.sensors[place] for place in leading]
+    horizons = len(card.head.horizons_hours)
+    assert [text.split()[0] for text in found.attention[::horizons]] == expected
+    assert set(found.status) == {"scored"}
+    assert len(set(expected)) > 1
 
 
 def test_before_the_first_champion_every_row_says_so(new_plant):

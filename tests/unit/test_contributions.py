@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pm_app.scoring.contributions import contributions, top_sensors_text
+from pm_app.scoring.contributions import attention_text, contributions, top_sensors_text
 
 SENSOR_OF = ("heat", "heat", "load", "age")
 REFERENCE = (1.0, 1.0, 0.0, 0.0)
@@ -63,6 +63,20 @@ def test_ties_keep_the_order_of_sensors():
 
 def test_crumbs_are_left_out():
     assert top_sensors_text(np.array([[97.0, 3.0]]), ("heat", "load")) == ["heat 97 %"]
+
+
+def test_attention_spread_over_many_sensors_names_its_leaders():
+    attention = np.full((1, 40), 0.97 / 39, dtype=np.float32)
+    attention[0, 7] = 0.03
+    sensors = [f"s{number}" for number in range(40)]
+
+    assert attention_text(attention, sensors) == ["s7 3 %, s0 2 %, s1 2 %"]
+
+
+def test_attention_that_differs_by_rounding_alone_is_a_tie():
+    attention = np.array([[0.4, 0.30001, 0.3], [0.4, 0.3, 0.30001]], dtype=np.float32)
+
+    assert attention_text(attention, ("b", "a", "c")) == ["b 40 %, a 30 %, c 30 %"] * 2
 
 
 @given(

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -16,7 +18,8 @@ from pm_app.learning.network import (
     set_scaling,
 )
 from pm_app.learning.parameters import count_parameters
-from pm_app.records.learning import Allocation, Tier
+from pm_app.records.learning import Allocation, Calibration, Gate, Head, Tier
+from pm_app.scoring.predictor import Predictor
 
 SENSOR_OF = ("heat", "load", "heat", "age", "load", "load")
 HAZARD = Outputs("hazard", 3)
@@ -214,3 +217,21 @@ def test_the_exported_graph_agrees_also_where_values_are_missing(kind):
     said = session.run(None, {session.get_inputs()[0].name: values})[0]
 
     assert said == pytest.approx(answers(network, values), abs=1e-5)
+
+
+def test_a_stored_gate_tells_the_share_each_sensor_starts_with():
+    weights = (1.2, 0.3, 0.9)
+    plan = replace(make_allocation(), gate=Gate(2, weights))
+    network = build_network(plan, SENSOR_OF, HAZARD, seed=0)
+    predictor = Predictor(
+        export_onnx(network),
+        head=Head("hazard", (12.0, 24.0, 72.0), (24.0, 72.0)),
+        calibration=Calibration((1.0, 1.0), (0.0, 0.0), 1.0, 1.0),
+        features=tuple(str(at) for at in range(len(SENSOR_OF))),
+    )
+
+    attention = predictor.attention(make_rows())
+
+    expected = np.tile(np.array(weights) / sum(weights), (len(attention), 1))
+    assert attention == pytest.approx(expected, abs=1e-5)
+    assert predictor.outputs(make_rows()) == pytest.approx(answers(network, make_rows()), abs=1e-5)

@@ -1,0 +1,65 @@
+from dataclasses import asdict, replace
+
+import pytest
+
+from pm_app.cli.second_look import tell_revision
+from pm_app.records.learning import Revision
+
+REVISION = Revision(("heat", "load"), (0.7, 0.3), 0.891, 0.0312, 1.1811, 1.1824, False, 6)
+
+
+def tell(**changes):
+    return tell_revision(asdict(replace(REVISION, **changes)))
+
+
+def test_a_second_look_that_did_not_help_is_told_with_its_figures():
+    assert tell() == (
+        "asked again after 6 epochs, the network agrees with the forest (tau 0.89); dealing 3 % "
+        "of the units anew did not help (validation loss 1.182 against 1.181) and was not kept"
+    )
+
+
+def test_what_was_kept_helped():
+    said = tell(loss_after=1.1, kept=True)
+
+    assert said.endswith("anew helped (validation loss 1.100 against 1.181) and was kept")
+
+
+def test_a_gain_within_noise_is_called_one():
+    said = tell(loss_after=1.18)
+
+    assert "anew helped by no more than noise (validation loss 1.180 against 1.181)" in said
+    assert said.endswith("and was not kept")
+
+
+def test_a_plan_that_did_not_change_has_nothing_to_compare():
+    assert tell(epochs=0, moved_units=0.0, tau=1.0) == (
+        "asked again in training, the network agrees with the forest (tau 1.00); "
+        "the plan stays as it was"
+    )
+
+
+@pytest.mark.parametrize(
+    ("tau", "words"),
+    [
+        (0.7, "the network agrees with the forest"),
+        (0.69, "the network partly agrees with the forest"),
+        (0.3, "the network partly agrees with the forest"),
+        (0.29, "the network does not agree with the forest"),
+        (-1.0, "the network does not agree with the forest (tau -1.00)"),
+    ],
+)
+def test_rankings_agree_as_far_as_their_tau_says(tau, words):
+    assert words in tell(tau=tau)
+
+
+@pytest.mark.parametrize(
+    ("moved", "words"),
+    [
+        (0.0, "; weighing penalties anew did"),
+        (0.001, "; dealing less than 1 % of the units anew did"),
+        (0.01, "; dealing 1 % of the units anew did"),
+    ],
+)
+def test_what_was_dealt_anew_is_named(moved, words):
+    assert words in tell(moved_units=moved)

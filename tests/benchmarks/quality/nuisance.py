@@ -1,10 +1,10 @@
 """Sensors that carry no news of a machine's health, added to a fold.
 
 Of three kinds in turn: a value that wanders and comes back (an autoregression of its own speed),
-white noise, and a real sensor as another engine had it. The first two go through the product's own
-panes and windows; of the third the whole block of features is taken, row by row from one engine at a
-random place of its life, going round: it keeps how features of a sensor hang together and how
-they run, and knows nothing of the engine it is given to.
+white noise, and a real sensor as another engine had it. The first two go through the product's
+own panes and windows; of the third the whole block of features is taken, row by row from one
+engine at a random place of its life, going round: it keeps how features of a sensor hang together
+and how they run, and knows nothing of the engine it is given to.
 """
 
 from collections import Counter

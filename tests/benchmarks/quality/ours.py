@@ -23,7 +23,7 @@ from benchmarks.quality.sets import Fold, Task
 from pm_app.learning.allocation import STRATEGIES
 from pm_app.learning.calibration import calibrate
 from pm_app.learning.evaluation import best_threshold
-from pm_app.learning.importance import measure_importance
+from pm_app.learning.importance import REPLICATES, measure_importance
 from pm_app.learning.planning import Planner, make_planner
 from pm_app.learning.targets import choose_head
 from pm_app.records.learning import Calibration, Head
@@ -117,7 +117,9 @@ def head_of(fold: Fold, task: Task) -> Head:
     )
 
 
-def planner_of(fold: Fold, task: Task, head: Head, *, seed: int) -> Planner:
+def planner_of(
+    fold: Fold, task: Task, head: Head, *, seed: int, replicates: int = REPLICATES
+) -> Planner:
     """Plans of every strategy, guided by the importance measured on this fold."""
     importance = measure_importance(
         fold.frame,
@@ -126,6 +128,7 @@ def planner_of(fold: Fold, task: Task, head: Head, *, seed: int) -> Planner:
         horizons_hours=task.horizons_hours,
         task=task.kind,
         seed=seed,
+        replicates=replicates,
     )
     return make_planner(
         fold.frame,

@@ -117,17 +117,20 @@ def train_network(
     *,
     seed: int,
     rate: float = RATE,
+    schedule: Schedule | None = None,
     warm_start: bytes | None = None,
     revise: Revise | None = None,
     progress: Progress = silent,
 ) -> Trained:
     """The network of an allocation, fitted to `study.train`, stopped by `study.validation`.
 
+    schedule: in place of the one that `plan_schedule` makes of `rate`.
     warm_start: a stored network of the same allocation to go on from, at a third of the rate.
     revise: asked once, after `LOOK` of the epochs, for a better plan of the network as it
     then is; the network goes on in that shape with what it has learned.
     """
-    schedule = plan_schedule(len(study.train), features=len(study.frame.features), rate=rate)
+    if schedule is None:
+        schedule = plan_schedule(len(study.train), features=len(study.frame.features), rate=rate)
     network, fitting = _prepare(study, allocation, schedule, seed, warm_start)
     look = round(LOOK * schedule.epochs) if revise else 0
     revised_at = 0

@@ -16,13 +16,17 @@ _UNDECAYED = ["bias", "inner", "outer", "frequency", "centre", "factor"]
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long and how fast: the rate falls from `rate` to 0 along half a cosine."""
+    """How long and how fast: the rate falls from `rate` to 0 along half a cosine.
+
+    falling: False keeps it at `rate` after the warm-up, for comparison.
+    """
 
     epochs: int
     batch_rows: int
     rate: float
     weight_decay: float = 1e-4
     warmup: float = 0.05
+    falling: bool = True
 
 
 class Fitting:
@@ -122,15 +126,18 @@ def _answer(network: Network, values: Float32) -> Any:
 
 
 class _Rate(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]  # no types
-    """Up from a hundredth in the warm-up, then half a cosine down to 0, `done` steps along."""
+    """Up from a hundredth in the warm-up, then as the schedule says, `done` steps along."""
 
     def __init__(self, schedule: Schedule, steps: int, done: int) -> None:
         self.rate, self.steps, self.done = schedule.rate, steps, done
         self.warmup = max(1, round(schedule.warmup * steps))
+        self.falling = schedule.falling
 
     def __call__(self, step: Any) -> Any:
         at = tf.cast(step, tf.float32) + self.done
         rising = 0.01 + 0.99 * at / self.warmup
+        if not self.falling:
+            return self.rate * tf.minimum(rising, 1.0)
         left = max(1, self.steps - self.warmup)
         along = tf.clip_by_value((at - self.warmup) / left, 0.0, 1.0)
         return self.rate * tf.minimum(rising, 0.5 * (1.0 + tf.cos(np.pi * along)))

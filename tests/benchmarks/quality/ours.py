@@ -23,7 +23,7 @@ from benchmarks.quality.sets import Fold, Task
 from pm_app.learning.allocation import STRATEGIES
 from pm_app.learning.calibration import calibrate
 from pm_app.learning.evaluation import best_threshold
-from pm_app.learning.importance import measure_importance
+from pm_app.learning.importance import REPLICATES, measure_importance
 from pm_app.learning.planning import Planner, make_planner
 from pm_app.learning.targets import choose_head
 from pm_app.records.learning import Calibration, Head
@@ -75,20 +75,14 @@ def fit_ours(
     from pm_app.learning.training import Study
 
     start = time.process_time()
-    head = choose_head(
-        fold.labels,
-        np.concatenate([fold.split.train, fold.split.validation]),
-        task=task.kind,
-        horizons_hours=task.horizons_hours,
-        cap_hours=task.cap_hours,
-    )
-    planner = _planner(fold, task, head, seed)
+    head = head_of(fold, task)
+    planner = planner_of(fold, task, head, seed=seed)
     split = fold.split
     study = Study(fold.frame, fold.labels, split.train, split.validation, head, split.group)
     chosen, control = choose_allocation(study, planner, "auto", seed=seed)
     choosing = time.process_time() - start
     start = time.process_time()
-    fitted, note = _fit(fold, study, chosen, seed)
+    fitted, note = fit_trial(fold, study, chosen, seed=seed)
     seconds = choosing + time.process_time() - start
     yield AUTO, fitted, {"chosen": chosen.name, **note}, seconds
     for name in STRATEGIES:
@@ -100,7 +94,7 @@ def fit_ours(
         else:
             size = chosen.allocation.parameters
             trial = try_like(study, name, planner.plan(name, size=size), control, seed=seed)
-        fitted, note = _fit(fold, study, trial, seed)
+        fitted, note = fit_trial(fold, study, trial, seed=seed)
         yield PREFIX + name, fitted, note, choosing + time.process_time() - start
 
 
@@ -112,7 +106,20 @@ def _say(fold: Fold, task: Task, seed: int) -> list[tuple[str, Said, float]]:
     ]
 
 
-def _planner(fold: Fold, task: Task, head: Head, seed: int) -> Planner:
+def head_of(fold: Fold, task: Task) -> Head:
+    """The product's head for a task, spans of life cut by what is learned from."""
+    return choose_head(
+        fold.labels,
+        np.concatenate([fold.split.train, fold.split.validation]),
+        task=task.kind,
+        horizons_hours=task.horizons_hours,
+        cap_hours=task.cap_hours,
+    )
+
+
+def planner_of(
+    fold: Fold, task: Task, head: Head, *, seed: int, replicates: int = REPLICATES
+) -> Planner:
     """Plans of every strategy, guided by the importance measured on this fold."""
     importance = measure_importance(
         fold.frame,
@@ -121,6 +128,7 @@ def _planner(fold: Fold, task: Task, head: Head, seed: int) -> Planner:
         horizons_hours=task.horizons_hours,
         task=task.kind,
         seed=seed,
+        replicates=replicates,
     )
     return make_planner(
         fold.frame,
@@ -131,7 +139,9 @@ def _planner(fold: Fold, task: Task, head: Head, seed: int) -> Planner:
     )
 
 
-def _fit(fold: Fold, study: Any, trial: Any, seed: int) -> tuple[Fitted, dict[str, float | str]]:
+def fit_trial(
+    fold: Fold, study: Any, trial: Any, *, seed: int
+) -> tuple[Fitted, dict[str, float | str]]:
     """Train, refit on all labelled rows, calibrate."""
     from pm_app.learning.network import answers
     from pm_app.learning.training import refit_network, train_network

@@ -83,13 +83,13 @@ def _block_table(block: Block, cells: list[Cell]) -> str:
         for figure in block.figures
     ]
     lines = [f"## {block.title} ({aside}{folds} fold{'s' if folds > 1 else ''})\n"]
-    lines += [_row(["model", *titles, "CPU s"]), _row(["---"] * (2 + len(titles)))]
+    lines += [table_row(["model", *titles, "CPU s"]), table_row(["---"] * (2 + len(titles)))]
     for model in MODELS:
         mine = [cell for cell in cells if cell.model == model]
         if mine:
             told = [_spread(cells, model, figure) for figure in block.figures]
             seconds = f"{np.mean([cell.seconds for cell in mine]):.0f}"
-            lines.append(_row([model, *told, seconds]))
+            lines.append(table_row([model, *told, seconds]))
     return "\n".join([*lines, ""])
 
 
@@ -97,8 +97,10 @@ def _difference_table(cells: Sequence[Cell]) -> str:
     lines = [
         f"## {AUTO} against others, fold by fold\n",
         "AP: difference. RMSE: difference of logarithms, so -0.05 is 5 % less error.\n",
-        _row(["against", "figure", "folds", "better in", "mean", "95 % interval", "Wilcoxon p"]),
-        _row(["---"] * 7),
+        table_row(
+            ["against", "figure", "folds", "better in", "mean", "95 % interval", "Wilcoxon p"]
+        ),
+        table_row(["---"] * 7),
     ]
     places = {"all": {block.title for block in BLOCKS}}
     places["kept aside"] = {block.title for block in BLOCKS if block.kept_aside}
@@ -110,15 +112,16 @@ def _difference_table(cells: Sequence[Cell]) -> str:
                 pairs = [pair for pair in pairs if pair[0] in titles]
                 if len(pairs) > 1:
                     found = compare(pairs, more_is_better=bool(figure.more_is_better))
-                    lines.append(_difference_row(f"{place}: {rival}", figure, found))
+                    lines.append(difference_row(f"{place}: {rival}", figure, found))
     return "\n".join([*lines, ""])
 
 
-def _difference_row(name: str, figure: Figure, found: Difference) -> str:
+def difference_row(name: str, figure: Figure, found: Difference) -> str:
+    """Name, figure and what `compare` found, as a line of a Markdown table."""
     p_value = _NOT_MEASURED if found.p_value is None else f"{found.p_value:.3g}"
     interval = f"{found.low:+.4f} to {found.high:+.4f}"
     counts = [str(found.pairs), str(found.better)]
-    return _row([name, figure.title, *counts, f"{found.mean:+.4f}", interval, p_value])
+    return table_row([name, figure.title, *counts, f"{found.mean:+.4f}", interval, p_value])
 
 
 def _error_of(block: Block) -> Figure:
@@ -133,8 +136,8 @@ def _means_table(
         return ""
     told = [_column(block.cells(cells), figure, models) for block, figure in columns]
     heads = [_heading(block, figure) for block, figure in columns]
-    lines = [_row([corner, *heads]), _row(["---"] * (1 + len(columns)))]
-    lines += [_row([name, *row]) for name, *row in zip(models, *told, strict=True)]
+    lines = [table_row([corner, *heads]), table_row(["---"] * (1 + len(columns)))]
+    lines += [table_row([name, *row]) for name, *row in zip(models, *told, strict=True)]
     return "\n".join(lines)
 
 
@@ -186,5 +189,6 @@ def _spread(cells: list[Cell], model: str, figure: Figure) -> str:
     return f"{mean} ± {format(np.std(found, ddof=1), figure.form)}"
 
 
-def _row(cells: Sequence[str]) -> str:
+def table_row(cells: Sequence[str]) -> str:
+    """A line of a Markdown table."""
     return f"| {' | '.join(cells)} |"

@@ -58,11 +58,11 @@ def _measure_all(results: Results, path: Path, open_data: Path, work: Path) -> N
 
 
 def _folds(open_data: Path, work: Path) -> Iterator[tuple[QualitySet, int, Fold]]:
-    counts = {
-        ENGINES[0]: whole_number("PM_APP_ABLATION_SPLITS", SPLITS),
-        PLANT_SET: whole_number("PM_APP_ABLATION_PLANTS", PLANTS),
-    }
-    for quality, count in counts.items():
+    counts = (
+        (ENGINES[0], whole_number("PM_APP_ABLATION_SPLITS", SPLITS)),
+        (PLANT_SET, whole_number("PM_APP_ABLATION_PLANTS", PLANTS)),
+    )
+    for quality, count in counts:
         folder = work / quality.name
         folder.mkdir()
         for seed, fold in enumerate(islice(quality.folds(open_data, folder), count)):

@@ -151,6 +151,24 @@ def fit(l1=0.0, seed=0, epochs=6, kind="classification"):
     return network, losses, values, truth
 
 
+def test_a_rate_that_does_not_fall_moves_weights_to_the_end():
+    values = make_rows(rows=400)
+    # Nothing to be learned: what moves weights late is the rate alone.
+    truth = np.random.default_rng(0).integers(0, 2, (400, 1)).astype(np.float32)
+    moved = {}
+    for falling in (True, False):
+        network = build_network(make_allocation(), SENSOR_OF, Outputs("classification", 1), seed=0)
+        set_scaling(network, values)
+        schedule = Schedule(epochs=6, batch_rows=32, rate=0.02, falling=falling)
+        fitting = Fitting(network, values, truth, 1 - truth, schedule=schedule)
+        for _ in range(6):
+            before = network.get_layer("logits").get_weights()[0]
+            fitting.epoch(np.arange(400))
+        moved[falling] = np.abs(network.get_layer("logits").get_weights()[0] - before).mean()
+
+    assert moved[True] < 0.3 * moved[False]
+
+
 @pytest.mark.parametrize("kind", ["hazard", "classification", "regression"])
 def test_fitting_lowers_the_loss(kind):
     _, losses, _, _ = fit(kind=kind)

@@ -168,7 +168,8 @@ def test_thinning_keeps_judged_rows_and_every_so_many_of_the_others(every):
         name: [
             row
             for row in getattr(fold.split, name)
-            if (row - np.flatnonzero(fold.frame.asset == fold.frame.asset[row])[0]) % every == 0
+            if (row - np.flatnonzero(fold.frame.asset == fold.frame.asset[row])[0]) % every
+            == every - 1
         ]
         for name in names
     }

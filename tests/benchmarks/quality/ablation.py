@@ -16,12 +16,13 @@ from benchmarks.quality.judging import Said, judge, risk_and_life
 from benchmarks.quality.ours import head_of, planner_of
 from benchmarks.quality.sets import Fold, Task
 
-from pm_app.learning.allocation import MEMBERS, STRATEGIES
+from pm_app.learning.allocation import MEMBERS, STRATEGIES, budget
 from pm_app.learning.calibration import calibrate, no_calibration
 from pm_app.learning.planning import CONTROL, Planner, embedding_width
 from pm_app.learning.targets import encode_targets, known_lives
 from pm_app.records.learning import Allocation, Head
 from pm_app.scores import scores_of
+from pm_app.settings import Settings
 
 WEIGHTED = "regularized"
 AVERAGED_EPOCHS = 5
@@ -85,13 +86,24 @@ class Outcome:
     note: dict[str, float | str]
 
 
-def prepare(fold: Fold, task: Task, *, seed: int) -> Bench:
-    """Tune the control, train and refit the full network."""
+def prepare(fold: Fold, task: Task, *, rows: int, seed: int) -> Bench:
+    """Tune the control, train and refit the full network.
+
+    rows: as many as the fold had to train on before it was thinned; networks are as large as
+    the product makes them for these, else nothing would be left for embeddings.
+    """
     from pm_app.learning.selection import tune_allocation
     from pm_app.learning.training import Study, refit_network, train_network
 
     head = head_of(fold, task)
     planner = planner_of(fold, task, head, seed=seed)
+    size = budget(
+        rows,
+        Settings().allocation.max_parameters,
+        features=len(fold.frame.features),
+        outputs=planner.outputs,
+    )
+    planner = replace(planner, size=size)
     split = fold.split
     study = Study(fold.frame, fold.labels, split.train, split.validation, head, split.group)
     control = tune_allocation(study, CONTROL, planner.plan(CONTROL), seed=seed)

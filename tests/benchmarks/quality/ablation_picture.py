@@ -54,6 +54,7 @@ def _panel(
     axes.set_xlabel(told, fontsize=8)
     axes.set_title(name, fontsize=9)
     axes.tick_params(labelsize=7, length=0)
+    axes.locator_params(axis="x", nbins=4)
     axes.grid(axis="x", color=GRID_COLOUR, lw=0.7)
     axes.set_axisbelow(True)
     axes.spines[["top", "right", "left"]].set_visible(False)

@@ -85,13 +85,13 @@ def _measure_fold(
         return
     (fold, task), (count, every, seed) = plain, how
     noisy = thin(add_nuisance(fold, count, seed=seed), every=every)
-    if BOOSTER in missing:
-        keep(results, place, [_boost(noisy, task, seed)])
     asked = ask(noisy, task, seed=seed)
     with one_process() as pool:
         _measure_networks(results, place, asked, budgets, missing, pool)
         if costly:
             keep(results, costs, pool.submit(measure_costs, asked, budgets).result())
+    if BOOSTER in missing:
+        keep(results, place, [_boost(noisy, task, seed)])
 
 
 def _measure_networks(

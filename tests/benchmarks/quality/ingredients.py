@@ -29,7 +29,9 @@ class Variant:
     measure: Callable[[Bench], Outcome | None]
 
 
-def _without_embedding(bench: Bench) -> Outcome:
+def _without_embedding(bench: Bench) -> Outcome | None:
+    if not any(tier.embedding for tier in bench.plan().tiers):
+        return None
     return with_plan(bench, bench.plan(embedding=0))
 
 

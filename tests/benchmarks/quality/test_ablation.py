@@ -8,7 +8,7 @@ From the environment, all optional:
 
     PM_APP_ABLATION_RESULTS  the folder of results (default: results/ beside this file)
     PM_APP_ABLATION_SPLITS   splits of FD001 by engine, at most 5 (default 3)
-    PM_APP_ABLATION_PLANTS   plants of simulated pumps, at most 3 (default 3)
+    PM_APP_ABLATION_PLANTS   plants of simulated pumps, at most 3 (default 1)
     PM_APP_ABLATION_EVERY    of a machine's rows every how many-th is learned from (default 3)
     PM_APP_ABLATION_AGAIN    1: what other code has measured is measured again
 """

@@ -512,9 +512,9 @@ class Overheard:
     def __init__(self, inner):
         self.inner, self.asked = inner, []
 
-    def predict(self, values):
+    def predict_attending(self, values):
         self.asked.append(values.copy())
-        return self.inner.predict(values)
+        return self.inner.predict_attending(values)
 
     def signal(self, values):
         return self.inner.signal(values)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from factories import HOUR, START, random_readings
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pm_app.features.frame import build_frame
@@ -11,6 +11,7 @@ from pm_app.features.lives import life_starts
 from pm_app.features.memory import BLOCK_PANES, Recalled, no_memory, recall, remember
 from pm_app.features.panes import fold_panes, take_panes
 from pm_app.features.readings import sort_readings
+from pm_app.features.traces import LEAST_WEIGHT
 from pm_app.records.features import FeatureSpec, Panes
 from pm_app.records.memory import MEMORY_KEYS, MEMORY_STATISTICS, Memory
 from pm_app.records.readings import Events, sort_events
@@ -74,6 +75,7 @@ def columns_of(recalled: Recalled) -> list[np.ndarray]:
 
 
 @given(hours=spans, rows=st.integers(1, 400), seed=seeds)
+@example(hours=640, rows=95, seed=351)  # the newest reading itself is nearly forgotten
 @settings(max_examples=40, deadline=None)
 def test_memory_equals_a_plain_loop_over_the_readings_of_the_life(hours, rows, seed):
     readings = sort_readings(random_readings(rows=rows, hours=hours, missing=0.4, seed=seed))
@@ -108,9 +110,14 @@ def test_memory_equals_a_plain_loop_over_the_readings_of_the_life(hours, rows, s
             if there.any() and now - pane[there].max() > 20 * 5:
                 expected[6] = found[6][row, sensor]  # nearly forgotten, or quite
             scale = np.abs(column[there]).max(initial=1.0)
-            np.testing.assert_allclose(
-                [values[row, sensor] for values in found], expected, rtol=1e-6, atol=1e-8 * scale
-            )
+            said = [values[row, sensor] for values in found]
+            np.testing.assert_allclose(said[:6], expected[:6], rtol=1e-6, atol=1e-8 * scale)
+            for at, weight in enumerate(faded, 6):
+                # What weighs next to nothing is forgotten, each reading at most once.
+                lost = LEAST_WEIGHT * there.sum() / max(weight.sum(), LEAST_WEIGHT)
+                np.testing.assert_allclose(
+                    said[at], expected[at], rtol=1e-6, atol=(1e-8 + 2 * lost) * scale
+                )
 
 
 @given(

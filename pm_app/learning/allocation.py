@@ -107,7 +107,9 @@ def describe(allocation: Allocation) -> tuple[AllocationRow, ...]:
     )
 
 
-def _make_strategy(name: str, *, tiered: bool, weighted: bool) -> Strategy:
+def _make_strategy(
+    name: str, *, tiered: bool = False, weighted: bool = False, gated: bool = False
+) -> Strategy:
     def allocate(
         importance: Importance,
         features_per_sensor: Mapping[str, int],
@@ -122,6 +124,10 @@ def _make_strategy(name: str, *, tiered: bool, weighted: bool) -> Strategy:
         one = _one_group(importance, features_per_sensor)
         limits = Limits(dict(features_per_sensor), max_parameters, members, outputs, embedding)
         limits = afford(limits, one)
+        sizes = (one[0].features, len(importance.sensors))
+        gate_units = _gate_units(max_parameters, *sizes) if gated else 0
+        gate_count = count_gate(gate_units, *sizes) if gated else 0
+        limits = replace(limits, max_parameters=max_parameters - gate_count)
         groups = group_by_merit(importance, features_per_sensor) if tiered else one
         tiers, shared, count = fill_budget(groups, limits, dropout)
         sensors = [sensor for tier in tiers for sensor in tier.sensors]
@@ -132,57 +138,19 @@ def _make_strategy(name: str, *, tiered: bool, weighted: bool) -> Strategy:
             l1=penalties(importance, sensors, features_per_sensor, l1),
             shared_units=(shared,),
             members=limits.members,
-            parameters=count,
+            parameters=count + gate_count,
+            gate=Gate(gate_units, _gate_start(importance, sensors)) if gated else None,
         )
 
     return allocate
 
 
-def _attend(
-    importance: Importance,
-    features_per_sensor: Mapping[str, int],
-    *,
-    max_parameters: int,
-    members: int = MEMBERS,
-    outputs: int = 1,
-    l1: float = 1e-4,
-    dropout: float = 0.1,
-    embedding: int = 0,
-) -> Allocation:
-    """One branch behind a gate over sensors, which starts from their importance and learns."""
-    features = sum(features_per_sensor[sensor] for sensor in importance.sensors)
-    sensors = len(importance.sensors)
-    each = count_gate(1, features, sensors) - count_gate(0, features, sensors)
-    most = int((GATE_SHARE * max_parameters - sensors) // each)
-    units = max(1, min(GATE_UNITS, most))
-    gate = count_gate(units, features, sensors)
-    limits = Limits(dict(features_per_sensor), max_parameters, members, outputs, embedding)
-    limits = afford(limits, _one_group(importance, features_per_sensor))
-    plan = STRATEGIES["uniform"](
-        importance,
-        features_per_sensor,
-        max_parameters=max_parameters - gate,
-        members=limits.members,
-        outputs=outputs,
-        l1=l1,
-        dropout=dropout,
-        embedding=limits.embedding,
-    )
-    start = _gate_start(importance, plan.sensors)
-    return replace(
-        plan,
-        strategy="attention",
-        gate=Gate(units, start),
-        parameters=plan.parameters + gate,
-    )
-
-
 STRATEGIES: dict[str, Strategy] = {
-    "uniform": _make_strategy("uniform", tiered=False, weighted=False),
-    "tiers": _make_strategy("tiers", tiered=True, weighted=False),
-    "regularized": _make_strategy("regularized", tiered=False, weighted=True),
+    "uniform": _make_strategy("uniform"),
+    "tiers": _make_strategy("tiers", tiered=True),
+    "regularized": _make_strategy("regularized", weighted=True),
     "tiers+regularized": _make_strategy("tiers+regularized", tiered=True, weighted=True),
-    "attention": _attend,
+    "attention": _make_strategy("attention", gated=True),
 }
 
 
@@ -222,6 +190,12 @@ def weigh_penalties(
     weight = L1_RATIO ** -np.sqrt(merit / greatest)
     weight *= features.sum() / (weight * features).sum()
     return tuple(float(l1 * value) for value in weight)
+
+
+def _gate_units(max_parameters: int, features: int, sensors: int) -> int:
+    """Units of a gate within its share of the budget, at least 1."""
+    each = count_gate(1, features, sensors) - count_gate(0, features, sensors)
+    return max(1, min(GATE_UNITS, int((GATE_SHARE * max_parameters - sensors) // each)))
 
 
 def _gate_start(importance: Importance, sensors: Sequence[str]) -> tuple[float, ...]:

@@ -104,7 +104,7 @@ def train_candidate(
     calibration, report = _judge(study, split, trained, chosen)
     beside = report
     if control is not chosen:
-        other = _train(study, control, seed, part_of(progress, 0.7, 0.9))
+        other, _ = _train_revised(study, control, planner, seed, None, part_of(progress, 0.7, 0.9))
         _, beside = _judge(study, split, other, control)
     progress(0.9, "measuring beside a random forest")
     reports = (report, replace(beside, model=f"control: {CONTROL}"), *_peers(study, split, seed))
@@ -203,17 +203,6 @@ def _train_revised(
         progress=part_of(progress, 0.6, 1.0),
     )
     return (best, whole), revision
-
-
-def _train(study: Study, trial: Trial, seed: int, progress: Progress) -> tuple[Trained, Trained]:
-    """The network stopped by validation, and the same fitted to all labelled rows."""
-    half = part_of(progress, 0.0, 0.5)
-    trained = trial.trained or train_network(
-        study, trial.allocation, seed=seed, rate=trial.rate, progress=half
-    )
-    rest = part_of(progress, 0.5, 1.0)
-    whole = refit_network(study, trial.allocation, seed=seed, like=trained, progress=rest)
-    return trained, whole
 
 
 def _judge(

@@ -94,7 +94,7 @@ def test_a_revised_plan_deals_units_and_penalties_anew_within_its_parameters(pla
     assert revised.tiers[0].units < plan.tiers[0].units
     assert revised.tiers[-1].units > plan.tiers[-1].units
     before, after = (dict(zip(p.sensors, p.l1, strict=True)) for p in (plan, revised))
-    assert after["s3"] < before["s3"] < before["s0"] * 100
+    assert after["s3"] < before["s3"]
     assert after["s0"] > before["s0"]
     assert np.mean(list(after.values())) == pytest.approx(np.mean(list(before.values())))
 

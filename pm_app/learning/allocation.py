@@ -35,10 +35,11 @@ class Strategy(Protocol):
 
     l1 is the mean penalty over features, dropout the geometric mean of the highest and the
     lowest tier's, embedding the width of the most important tier's periodic embedding (0 for
-    none). The plan holds every sensor once, counts at most `max_parameters` (and nearly all
-    of them where units are fine enough), and all strategies agree on the number of members. A
-    budget too small for all of it gives up the embedding first, then members; one too small
-    for any network gets the smallest there is.
+    none), packs the number of kernels that members share, each among as many. The plan holds
+    every sensor once, counts at most `max_parameters` (and nearly all of them where units are
+    fine enough), and all strategies agree on the number of members. A budget too small for
+    all of it gives up packs first, then the embedding, then members; one too small for any
+    network gets the smallest there is.
     """
 
     def __call__(
@@ -52,6 +53,7 @@ class Strategy(Protocol):
         l1: float = 1e-4,
         dropout: float = 0.1,
         embedding: int = 0,
+        packs: int = 1,
     ) -> Allocation: ...
 
 
@@ -68,14 +70,20 @@ class AllocationRow:
 
 
 def budget(
-    rows: int, max_parameters: int, *, features: int, members: int = MEMBERS, outputs: int = 1
+    rows: int,
+    max_parameters: int,
+    *,
+    features: int,
+    members: int = MEMBERS,
+    outputs: int = 1,
+    packs: int = 1,
 ) -> int:
     """Parameters worth spending on that many training rows.
 
-    `PARAMETERS_A_ROW`, most of them in embeddings that penalty, dropout and the ensemble hold
-    down: on FD001 one a row left no room for embeddings. Never below `SMALLEST_BUDGET`
-    (networks of 2,000 to 2,300 parameters were the smallest to keep up on FD001) nor below
-    `SMALLEST_WIDTH` units, and never above `max_parameters`.
+    `PARAMETERS_A_ROW` a pack, most of them in embeddings that penalty, dropout and the
+    ensemble hold down: on FD001 one a row left no room for embeddings. Never below
+    `SMALLEST_BUDGET` (networks of 2,000 to 2,300 parameters were the smallest to keep up on
+    FD001) nor below `SMALLEST_WIDTH` units, and never above `max_parameters`.
     """
     every = {"all": features}
     narrow = count_parameters(
@@ -85,7 +93,7 @@ def budget(
         features_per_sensor=every,
         outputs=outputs,
     )
-    return min(max_parameters, max(PARAMETERS_A_ROW * rows, SMALLEST_BUDGET, narrow))
+    return min(max_parameters, max(packs * PARAMETERS_A_ROW * rows, SMALLEST_BUDGET, narrow))
 
 
 def moved_units(before: Allocation, after: Allocation) -> float:
@@ -120,9 +128,12 @@ def _make_strategy(
         l1: float = 1e-4,
         dropout: float = 0.1,
         embedding: int = 0,
+        packs: int = 1,
     ) -> Allocation:
         one = _one_group(importance, features_per_sensor)
-        limits = Limits(dict(features_per_sensor), max_parameters, members, outputs, embedding)
+        limits = Limits(
+            dict(features_per_sensor), max_parameters, members, outputs, embedding, packs
+        )
         limits = afford(limits, one)
         sizes = (one[0].features, len(importance.sensors))
         gate_units = _gate_units(max_parameters, *sizes) if gated else 0
@@ -138,6 +149,7 @@ def _make_strategy(
             l1=penalties(importance, sensors, features_per_sensor, l1),
             shared_units=(shared,),
             members=limits.members,
+            packs=limits.packs,
             parameters=count + gate_count,
             gate=Gate(gate_units, _gate_start(importance, sensors)) if gated else None,
         )

@@ -18,6 +18,7 @@ from pm_app.learning.selection import (
     is_worse,
     keep_allocation,
 )
+from pm_app.learning.side_by_side import side_by_side
 from pm_app.learning.training import (
     Progress,
     Study,
@@ -98,14 +99,14 @@ def train_candidate(
     else:
         chosen, control = keep_allocation(study, planner, warm_start.allocation)
     stored = warm_start.keras if warm_start else None
-    trained, revision = _train_revised(
-        study, chosen, planner, seed, stored, part_of(progress, 0.4, 0.7)
+    jobs = [(chosen, stored, part_of(progress, 0.4, 0.9))]
+    if control is not chosen:
+        jobs.append((control, None, silent))
+    (trained, revision), *others = side_by_side(
+        lambda job: _train_revised(study, job[0], planner, seed, *job[1:]), jobs
     )
     calibration, report = _judge(study, split, trained, chosen)
-    beside = report
-    if control is not chosen:
-        other, _ = _train_revised(study, control, planner, seed, None, part_of(progress, 0.7, 0.9))
-        _, beside = _judge(study, split, other, control)
+    beside = _judge(study, split, others[0][0], control)[1] if others else report
     progress(0.9, "measuring beside a random forest")
     reports = (report, replace(beside, model=f"control: {CONTROL}"), *_peers(study, split, seed))
     progress(0.98, "exporting")

@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 import numpy as np
 
 from pm_app.learning.planning import CONTROL, Planner
+from pm_app.learning.side_by_side import side_by_side
 from pm_app.learning.training import (
     RATE,
     Progress,
@@ -29,10 +31,11 @@ LIFE_GRID = ((1e-4, 0.1, 2e-3), (1e-3, 0.1, 2e-3), (3e-3, 0.1, 2e-3))
 TABLE_GRID = ((1e-5, 0.1, 1e-2), (1e-4, 0.1, 4e-3), (1e-3, 0.1, 4e-3))
 # From simple to elaborate: a tie goes to the simpler one.
 SIMPLEST_FIRST = ("uniform", "regularized", "tiers", "tiers+regularized", "attention")
-# How many standard errors of the paired difference make a difference. The usual one (Breiman
-# et al. 1984) finds nothing where failures are few: on AI4I it passed over `attention`, which
-# had the least validation loss and 0.85 average precision, for 0.79.
-NOISE = 0.5
+# How many standard errors of the paired difference make a difference (Breiman et al. 1984).
+NOISE = 1.0
+# What giving up parameters may cost, in the same unit: where failures are few, one standard
+# error is a lot to lose for a little speed.
+SIZE_NOISE = 0.5
 # Sizes tried below the largest, as shares of it.
 SMALLER = (1 / 3, 1 / 10)
 
@@ -82,10 +85,16 @@ def choose_allocation(
         progress=part_of(progress, 0.0, 0.15),
     )
     rest = [name for name in SIMPLEST_FIRST if name != CONTROL and strategy in (name, "auto")]
-    trials = [control]
-    for at, name in enumerate(rest):
-        trials.append(try_like(study, name, planner.plan(name), control, seed=seed))
-        progress(0.15 + 0.15 * (at + 1) / len(rest), f"{name}: {trials[-1].score:.4f}")
+
+    def tell(count: int, trial: Trial) -> None:
+        progress(0.15 + 0.15 * count / len(rest), f"{trial.name}: {trial.score:.4f}")
+
+    guided = side_by_side(
+        lambda name: try_like(study, name, planner.plan(name), control, seed=seed),
+        rest,
+        done=tell,
+    )
+    trials = [control, *guided]
     if strategy != "auto":
         return trials[-1], control
     chosen = choose_trial(trials)
@@ -115,12 +124,19 @@ def tune_allocation(
     study: Study, name: str, allocation: Allocation, *, seed: int, progress: Progress = silent
 ) -> Trial:
     """The best trial of an allocation over the grid of penalty, dropout and learning rate."""
-    trials = []
     grid = LIFE_GRID if study.head.kind == "hazard" else TABLE_GRID
-    for at, (l1, dropout, rate) in enumerate(grid):
+
+    def run(place: tuple[float, float, float]) -> Trial:
+        l1, dropout, rate = place
         tried = strengthen(allocation, study.frame.sensor_of, l1=l1, dropout=dropout)
-        trials.append(_run(study, name, tried, rate, seed))
-        progress((at + 1) / len(grid), f"{name}: L1 {l1:g}, rate {rate:g}: {trials[-1].score:.4f}")
+        return _run(study, name, tried, rate, seed)
+
+    def tell(count: int, trial: Trial) -> None:
+        l1, _, rate = grid[count - 1]
+        text = f"{name}: L1 {l1:g}, rate {rate:g}: {trial.score:.4f}"
+        progress(count / len(grid), text)
+
+    trials = side_by_side(run, grid, done=tell)
     return max(trials, key=lambda trial: trial.score)
 
 
@@ -128,15 +144,18 @@ def choose_size(
     study: Study, planner: Planner, chosen: Trial, *, seed: int, progress: Progress = silent
 ) -> Trial:
     """The trial of the smallest size that is not worse than the chosen one beyond noise."""
-    smallest = chosen
-    for share in SMALLER:
+
+    def run(share: float) -> Trial:
         plan = planner.plan(chosen.name, size=round(share * chosen.allocation.parameters))
-        tried = try_like(study, chosen.name, plan, chosen, seed=seed)
-        progress(1.0, f"{plan.parameters} parameters: {tried.score:.4f}")
-        if is_worse(tried, chosen):
-            break
-        smallest = tried
-    return smallest
+        return try_like(study, chosen.name, plan, chosen, seed=seed)
+
+    def tell(count: int, trial: Trial) -> None:
+        text = f"{trial.allocation.parameters} parameters: {trial.score:.4f}"
+        progress(count / len(SMALLER), text)
+
+    smaller = side_by_side(run, SMALLER, done=tell)
+    good = takewhile(lambda trial: not is_worse(trial, chosen, noise=SIZE_NOISE), smaller)
+    return [chosen, *good][-1]
 
 
 def choose_trial(trials: Sequence[Trial]) -> Trial:
@@ -146,8 +165,8 @@ def choose_trial(trials: Sequence[Trial]) -> Trial:
     return min(equal, key=lambda trial: SIMPLEST_FIRST.index(trial.name))
 
 
-def is_worse(trial: Trial, other: Trial) -> bool:
-    """Whether the losses are greater by more than `NOISE` standard errors, paired by group.
+def is_worse(trial: Trial, other: Trial, *, noise: float = NOISE) -> bool:
+    """Whether the losses are greater by more than `noise` standard errors, paired by group.
 
     Rows of one group repeat each other, so groups are what is counted.
     """
@@ -156,7 +175,7 @@ def is_worse(trial: Trial, other: Trial) -> bool:
     if len(groups) < 2:
         return bool(apart.sum() > 0)
     error = float(np.std(apart, ddof=1)) * np.sqrt(len(groups))
-    return bool(apart.sum() > NOISE * error)
+    return bool(apart.sum() > noise * error)
 
 
 def try_like(study: Study, name: str, plan: Allocation, other: Trial, *, seed: int) -> Trial:

@@ -34,6 +34,7 @@ class Limits:
     members: int
     outputs: int
     embedding: int
+    packs: int = 1
 
     def count(self, tiers: Sequence[Tier], shared: int) -> int:
         """Parameters of these branches and one shared layer of that width."""
@@ -43,18 +44,18 @@ class Limits:
             self.members,
             features_per_sensor=self.features_per_sensor,
             outputs=self.outputs,
+            packs=self.packs,
         )
 
 
 def afford(limits: Limits, one: tuple[Group, ...]) -> Limits:
-    """The most embedding, then the most members, that leave room for a smallest network."""
+    """The most packs, then embedding, then members, that leave room for a smallest network."""
     widths = dict.fromkeys((limits.embedding, limits.embedding // 2, 0))
     halves = [limits.members >> shift for shift in range(limits.members.bit_length())]
-    tries = [(w, limits.members) for w in widths] + [(0, m) for m in halves]
-    for width, members in tries:
-        tried = Limits(
-            limits.features_per_sensor, limits.max_parameters, members, limits.outputs, width
-        )
+    tries = [(limits.embedding, limits.members, limits.packs)]
+    tries += [(w, limits.members, 1) for w in widths] + [(0, m, 1) for m in halves]
+    for width, members, packs in tries:
+        tried = replace(limits, members=members, embedding=width, packs=packs)
         # Twice the smallest branch leaves every strategy room for tiers of its own.
         least = 2 * SMALLEST_BRANCH if members > 1 else 1
         if tried.count(_make_tiers(one, least, width, 0.0), least) <= limits.max_parameters:
@@ -120,6 +121,7 @@ def redeal_units(
             plan.members,
             features_per_sensor=features_per_sensor,
             outputs=outputs,
+            packs=plan.packs,
         )
         return tiers, count
 

@@ -72,7 +72,7 @@ class Allocation:
     shared_units are the widths of the layers behind the concatenated branches. parameters
     is what the built network will count, members included. gate: of the strategy
     "attention" only. indicators: features beside which the network sees whether they are
-    missing.
+    missing. packs: kernels a layer has, each shared by as many members.
     """
 
     strategy: str
@@ -83,6 +83,7 @@ class Allocation:
     parameters: int
     gate: Gate | None = None
     indicators: tuple[str, ...] = ()
+    packs: int = 1
 
     @property
     def sensors(self) -> tuple[str, ...]:

@@ -53,10 +53,10 @@ def tier_of(allocation: Allocation) -> dict[str, str]:
     values=weights,
     spend=st.integers(500, 60_000),
     embedding=st.sampled_from([0, 4]),
-    members=st.sampled_from([1, 8]),
+    ensemble=st.sampled_from([(1, 1), (8, 1), (8, 8)]),
 )
 def test_every_sensor_has_one_place_and_the_count_is_true(
-    strategy, values, spend, embedding, members
+    strategy, values, spend, embedding, ensemble
 ):
     importance = make_importance(values)
 
@@ -64,9 +64,10 @@ def test_every_sensor_has_one_place_and_the_count_is_true(
         importance,
         features_of(importance),
         max_parameters=spend,
-        members=members,
+        members=ensemble[0],
         outputs=9,
         embedding=embedding,
+        packs=ensemble[1],
     )
 
     assert sorted(plan.sensors) == sorted(importance.sensors)
@@ -82,7 +83,9 @@ def test_every_sensor_has_one_place_and_the_count_is_true(
         features_per_sensor=features_of(importance),
         outputs=9,
         gate_units=plan.gate.units if plan.gate else 0,
+        packs=plan.packs,
     )
+    assert plan.members % plan.packs == 0
 
 
 @settings(deadline=None, max_examples=40)
@@ -90,8 +93,9 @@ def test_every_sensor_has_one_place_and_the_count_is_true(
     values=weights,
     spend=st.integers(12_000, 100_000),
     embedding=st.sampled_from([0, 4]),
+    packs=st.sampled_from([1, 8]),
 )
-def test_all_strategies_spend_the_same_parameters(values, spend, embedding):
+def test_all_strategies_spend_the_same_parameters(values, spend, embedding, packs):
     importance = make_importance(values)
 
     plans = [
@@ -101,6 +105,7 @@ def test_all_strategies_spend_the_same_parameters(values, spend, embedding):
             max_parameters=spend,
             outputs=9,
             embedding=embedding,
+            packs=packs,
         )
         for strategy in STRATEGIES.values()
     ]
@@ -108,7 +113,7 @@ def test_all_strategies_spend_the_same_parameters(values, spend, embedding):
     counts = [plan.parameters for plan in plans]
     assert max(counts) <= spend
     assert min(counts) >= SPENT * spend
-    assert len({plan.members for plan in plans}) == 1
+    assert len({(plan.members, plan.packs) for plan in plans}) == 1
 
 
 @every_strategy
@@ -269,3 +274,4 @@ def test_little_data_is_not_given_all_the_parameters_it_may_have():
     assert budget(1_000_000, 100_000, features=50) == 100_000
     assert budget(100, 100_000, features=1000) > 16_000
     assert budget(100, 1_500, features=1000) == 1_500
+    assert budget(5_000, 200_000, features=6, packs=8) == 8 * budget(5_000, 200_000, features=6)

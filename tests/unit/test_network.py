@@ -26,14 +26,20 @@ HAZARD = Outputs("hazard", 3)
 
 
 def make_allocation(
-    tiers=(("heat",), ("load", "age")), units=(4, 3), embedding=(2, 0), shared=(5,), members=3
+    tiers=(("heat",), ("load", "age")),
+    units=(4, 3),
+    embedding=(2, 0),
+    shared=(5,),
+    members=3,
+    packs=1,
 ):
     made = tuple(
         Tier(f"tier{at}", tuple(sensors), units[at], embedding[at], 0.1)
         for at, sensors in enumerate(tiers)
     )
     count = sum(len(sensors) for sensors in tiers)
-    return Allocation("tiers", made, (0.001,) * count, tuple(shared), members, 0)
+    l1 = (0.001,) * count
+    return Allocation("tiers", made, l1, tuple(shared), members, 0, packs=packs)
 
 
 def make_rows(rows=64, seed=0):
@@ -48,10 +54,11 @@ def trainable(network):
 
 @pytest.mark.parametrize("kind", ["hazard", "classification", "regression"])
 @pytest.mark.parametrize(
-    ("shared", "embedding", "members"), [((), (0, 0), 1), ((5,), (2, 0), 3), ((4, 2), (1, 3), 2)]
+    ("shared", "embedding", "members", "packs"),
+    [((), (0, 0), 1, 1), ((5,), (2, 0), 3, 1), ((4, 2), (1, 3), 2, 2), ((5,), (1, 0), 4, 2)],
 )
-def test_counted_parameters_are_what_keras_counts(kind, shared, embedding, members):
-    plan = make_allocation(shared=shared, embedding=embedding, members=members)
+def test_counted_parameters_are_what_keras_counts(kind, shared, embedding, members, packs):
+    plan = make_allocation(shared=shared, embedding=embedding, members=members, packs=packs)
     outputs = Outputs(kind, 3 if kind == "hazard" else 1)
     network = build_network(plan, SENSOR_OF, outputs, seed=0)
     counted = count_parameters(
@@ -60,6 +67,7 @@ def test_counted_parameters_are_what_keras_counts(kind, shared, embedding, membe
         plan.members,
         features_per_sensor={"heat": 2, "load": 3, "age": 1},
         outputs=outputs.width,
+        packs=packs,
     )
 
     assert trainable(network) == counted
@@ -136,6 +144,40 @@ def test_every_feature_of_a_sensor_shares_its_penalty():
 
     assert network.get_layer("tier0_branch").l1 == [0.1] * 4
     assert network.get_layer("tier1_branch").l1 == [0.2, 0.2, 0.2, 0.3]
+
+
+def test_a_penalty_is_on_what_comes_of_its_own_sensor():
+    plan = replace(make_allocation(embedding=(0, 2)), l1=(0.1, 0.2, 0.3))
+    network = build_network(plan, SENSOR_OF, HAZARD, seed=0)
+    part = type(network)(network.input, network.get_layer("tier1_periodic").output)
+    values = np.random.default_rng(0).normal(size=(50, len(SENSOR_OF))).astype(np.float32)
+    older = values.copy()
+    older[:, SENSOR_OF.index("age")] += 1.0
+
+    moved = np.abs(np.asarray(part(values)) - np.asarray(part(older))).max(axis=0) > 0
+
+    l1 = np.array(network.get_layer("tier1_branch").l1)
+    assert len(l1) == 4 * 3
+    assert set(l1[moved]) == {0.3}
+    assert moved.sum() == 3
+
+
+def test_members_of_a_pack_share_a_kernel_and_others_do_not():
+    plan = make_allocation(members=4, packs=2)
+    network = build_network(plan, SENSOR_OF, HAZARD, seed=0)
+    members = type(network)(network.input, network.get_layer("logits").output)
+    values = make_rows(rows=20)
+    before = np.asarray(members(values))
+    for name in ("tier0_branch", "tier1_branch", "shared_0", "logits"):
+        layer = network.get_layer(name)
+        kernel, *rest = layer.get_weights()
+        kernel[1] *= 2.0
+        layer.set_weights([kernel, *rest])
+
+    moved = np.abs(np.asarray(members(values)) - before).max(axis=(0, 2))
+
+    assert moved[:2].tolist() == [0.0, 0.0]
+    assert (moved[2:] > 1e-3).all()
 
 
 def fit(l1=0.0, seed=0, epochs=6, kind="classification"):

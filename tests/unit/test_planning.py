@@ -73,6 +73,25 @@ def test_few_features_are_embedded_more_widely():
     assert widths == [16, 16, 8, 8, 4, 4]
 
 
+def test_members_have_kernels_of_their_own_where_features_are_few():
+    values = np.random.default_rng(0).normal(size=(5_000, 31))
+    few, many = (
+        make_planner(
+            make_frame(values[:, :count], [f"s{at}" for at in range(count)]),
+            np.arange(5_000),
+            make_importance({f"s{at}": 1.0 for at in range(count)}),
+            outputs=1,
+            max_parameters=200_000,
+        )
+        for count in (30, 31)
+    )
+
+    assert few.plan("uniform").packs == few.plan("uniform").members == 8
+    assert many.plan("uniform").packs == 1
+    assert few.size > 4 * many.size
+    assert few.plan("uniform", size=3_000).packs == 1
+
+
 @pytest.fixture
 def planner():
     shares = {f"s{at}": share for at, share in enumerate((0.5, 0.3, 0.15, 0.05))}

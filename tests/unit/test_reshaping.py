@@ -21,14 +21,14 @@ FEATURES = tuple(f"{sensor}.{at}" for at, sensor in enumerate(SENSOR_OF))
 HAZARD = Outputs("hazard", 3)
 
 
-def make_plan(units=(4, 3), shared=(5,), gate=None):
+def make_plan(units=(4, 3), shared=(5,), gate=None, packs=1):
     tiers = tuple(
         Tier(name, sensors, own, width, 0.1)
         for name, sensors, own, width in zip(
             ("high", "low"), (("heat",), ("load", "age")), units, (2, 0), strict=True
         )
     )
-    return Allocation("tiers", tiers, (1e-3,) * 3, shared, 3, 0, gate, ("load.1",))
+    return Allocation("tiers", tiers, (1e-3,) * 3, shared, 3, 0, gate, ("load.1",), packs)
 
 
 def make_rows(rows=300, seed=0):
@@ -48,10 +48,12 @@ def build(plan, seed=0):
     wider=st.tuples(st.integers(4, 13), st.integers(3, 9)),
     shared=st.sampled_from([(), (5,), (5, 4)]),
     gated=st.booleans(),
+    packs=st.sampled_from([1, 3]),
 )
-def test_a_wider_network_says_the_same(wider, shared, gated):
+def test_a_wider_network_says_the_same(wider, shared, gated, packs):
     gate = Gate(2, (1.2, 0.8, 1.0)) if gated else None
-    before, after = make_plan(shared=shared, gate=gate), make_plan(wider, shared, gate)
+    before = make_plan(shared=shared, gate=gate, packs=packs)
+    after = make_plan(wider, shared, gate, packs)
     old, fresh = build(before), build(after, seed=9)
     values = make_rows()
     assert np.abs(answers(fresh, values) - answers(old, values)).max() > 0.01
@@ -63,17 +65,18 @@ def test_a_wider_network_says_the_same(wider, shared, gated):
     assert [w.shape for w in fresh.get_weights()] == [w.shape for w in build(after).get_weights()]
 
 
-def test_pruning_units_that_say_nothing_changes_nothing():
-    before, after = make_plan(units=(6, 3)), make_plan(units=(4, 3))
+@pytest.mark.parametrize("packs", [1, 3])
+def test_pruning_units_that_say_nothing_changes_nothing(packs):
+    before, after = make_plan(units=(6, 3), packs=packs), make_plan(units=(4, 3), packs=packs)
     old = build(before)
     branch = old.get_layer("high_branch")
     kernel, inner, outer, bias = branch.get_weights()
-    kernel[:, [1, 4]] = 0.0
+    kernel[:, :, [1, 4]] = 0.0
     bias[:, [1, 4]] = 0.5
     branch.set_weights([kernel, inner, outer, bias])
     # Constant units that say little are the ones to go; their constant stays as a bias.
     weights = old.get_layer("shared_0").get_weights()
-    weights[0][[1, 4]] *= 1e-2
+    weights[0][:, [1, 4]] *= 1e-3
     old.get_layer("shared_0").set_weights(weights)
     fresh = build(after, seed=9)
 

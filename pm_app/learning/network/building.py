@@ -67,19 +67,20 @@ def build_network(
             tier,
             (sensor_of, gaps),
             strengths,
-            allocation.members,
+            (allocation.members, allocation.packs),
             seed + 1000 * (at + 1),
         )
         for at, tier in enumerate(allocation.tiers)
     ]
     hidden = keras.layers.Concatenate(name="branches")(branches) if branches[1:] else branches[0]
     dropout = max(tier.dropout for tier in allocation.tiers)
+    members, packs = allocation.members, allocation.packs
     for at, units in enumerate(allocation.shared_units):
         start = seed + _SEEDS_A_LAYER * (at + 1)
-        hidden = EnsembleDense(units, allocation.members, start, name=f"shared_{at}")(hidden)
+        hidden = EnsembleDense(units, members, start, packs, name=f"shared_{at}")(hidden)
         hidden = keras.layers.Activation("relu", name=f"shared_{at}_relu")(hidden)
         hidden = keras.layers.Dropout(dropout, seed=start + 5, name=f"shared_{at}_drop")(hidden)
-    logits = EnsembleDense(outputs.width, allocation.members, seed, name="logits")(hidden)
+    logits = EnsembleDense(outputs.width, members, seed, packs, name="logits")(hidden)
     answer = Answer(outputs.kind, outputs.zero, outputs.unit, name="answer")(logits)
     return keras.Model(values, answer, name="network")
 
@@ -125,15 +126,16 @@ def _branch(
     tier: Tier,
     columns_of: tuple[Sequence[str], Sequence[int]],
     strengths: dict[str, float],
-    members: int,
+    ensemble: tuple[int, int],
     seed: int,
 ) -> Any:
     """The hidden values of one tier, (n, members, tier.units).
 
     inputs: raw and scaled features. columns_of: the sensor of each feature, and the features
-    that have an indicator.
+    that have an indicator. ensemble: members and packs.
     """
     sensor_of, gaps = columns_of
+    members, packs = ensemble
     place = {sensor: at for at, sensor in enumerate(tier.sensors)}
     columns, own = (
         sorted(
@@ -147,7 +149,8 @@ def _branch(
         values = keras.layers.Concatenate(name=f"{tier.name}_inputs")([values, missing])
     if tier.embedding:
         values = Periodic(tier.embedding, seed + 10, name=f"{tier.name}_periodic")(values)
-    l1 = [strengths[sensor_of[at]] for at in columns + own for _ in range(1 + tier.embedding)]
-    dense = EnsembleDense(tier.units, members, seed, first=True, l1=l1, name=f"{tier.name}_branch")
+    l1 = [strengths[sensor_of[at]] for _ in range(1 + tier.embedding) for at in columns + own]
+    name = f"{tier.name}_branch"
+    dense = EnsembleDense(tier.units, members, seed, packs, first=True, l1=l1, name=name)
     hidden = keras.layers.Activation("relu", name=f"{tier.name}_relu")(dense(values))
     return keras.layers.Dropout(tier.dropout, seed=seed + 5, name=f"{tier.name}_drop")(hidden)

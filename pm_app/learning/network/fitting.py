@@ -1,5 +1,6 @@
 """Epochs of gradient descent, each one call into a compiled graph."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 from pm_app.learning.network.building import Network
 
 Float32 = NDArray[np.float32]
+# Rows asked at once: more leave the processor's cache, fewer cost calls.
+_COMPILED_ROWS, _EAGER_ROWS = 2048, 8192
 _UNDECAYED = ["bias", "inner", "outer", "frequency", "centre", "factor"]
 
 
@@ -36,7 +39,7 @@ class Fitting:
     for hazard and classification the loss of a member is the sum over outputs of
     happened * -log p + survived * -log(1 - p); for regression it is the Huber loss of
     `happened`, a value in the network's own unit. The loss is the mean over members, each on
-    its own, plus the L1 penalty of the branches.
+    its own, plus the L1 penalty of the branches (the mean over packs).
     """
 
     def __init__(
@@ -65,6 +68,8 @@ class Fitting:
         self._optimizer = _optimizer(self.schedule, steps, self._done * self._steps)
         self._optimizer.build(network.trainable_variables)
         self._epoch = tf.function(self._run, reduce_retracing=True)
+        rows = tf.TensorSpec((None, int(network.input_shape[-1])), tf.float32)
+        self._say = tf.function(lambda values: network(values, training=False), [rows])
 
     @property
     def _steps(self) -> int:
@@ -74,6 +79,10 @@ class Fitting:
         """One pass over the rows in this order; the mean loss."""
         self._done += 1
         return float(self._epoch(tf.constant(order)))
+
+    def answers(self, values: Float32) -> Float32:
+        """What the network says now: as `answers`, twice as fast from the second time on."""
+        return _in_chunks(self._say, values, _COMPILED_ROWS)
 
     def _run(self, order: Any) -> Any:
         total = tf.constant(0.0)
@@ -104,25 +113,23 @@ class Fitting:
         layers = [layer for layer in self.network.layers if getattr(layer, "l1", None)]
         strength = [tf.constant(layer.l1, tf.float32)[:, None] for layer in layers]
         parts = [
-            tf.reduce_sum(each * tf.abs(layer.kernel))
+            tf.reduce_sum(each * tf.abs(layer.kernel)) / layer.packs
             for each, layer in zip(strength, layers, strict=True)
         ]
         return tf.add_n(parts) if parts else tf.constant(0.0)
 
 
-def answers(network: Network, values: Float32, *, chunk_rows: int = 8192) -> Float32:
+def answers(network: Network, values: Float32) -> Float32:
     """What the network says of raw features, (n, outputs), some rows at a time."""
-    parts = [
-        np.asarray(_answer(network, values[start : start + chunk_rows]))
-        for start in range(0, len(values), chunk_rows)
-    ]
-    width = int(network.output_shape[-1])
-    return np.concatenate(parts) if parts else np.empty((0, width), dtype=np.float32)
-
-
-def _answer(network: Network, values: Float32) -> Any:
     # Not `predict`: it leaks about 5 KiB a call and costs 50 ms.
-    return network(tf.constant(values), training=False)
+    return _in_chunks(lambda rows: network(rows, training=False), values, _EAGER_ROWS)
+
+
+def _in_chunks(say: Callable[[Any], Any], values: Float32, rows: int) -> Float32:
+    starts = range(0, max(len(values), 1), rows)
+    return np.concatenate(
+        [np.asarray(say(tf.constant(values[start : start + rows]))) for start in starts]
+    )
 
 
 class _Rate(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]  # no types

@@ -137,10 +137,11 @@ class Shares(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no types
 
 @_registered
 class Periodic(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no types
-    """Each value beside `width` periodic ones: (n, f) to (n, f * (1 + width)).
+    """All values, then `width` times as many periodic ones: (n, f) to (n, (1 + width) * f).
 
     relu(linear(sin and cos of 2π c x)) with trained frequencies c a feature and one linear
-    map for all (Gorishniy, Rubachev & Babenko 2022).
+    map for all (Gorishniy, Rubachev & Babenko 2022). Rows come last but one inside, so that
+    sums run along whole features: half the time of a training step on 297 features.
     """
 
     def __init__(self, width: int, seed: int, spread: float = 0.1, **settings: Any) -> None:
@@ -151,7 +152,7 @@ class Periodic(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no type
         frequency = keras.initializers.RandomNormal(stddev=self.spread, seed=self.seed)
         kernel = keras.initializers.GlorotUniform(seed=self.seed + 1)
         self.frequency = self.add_weight(
-            shape=(input_shape[-1], self.width), initializer=frequency, name="frequency"
+            shape=(self.width, input_shape[-1]), initializer=frequency, name="frequency"
         )
         self.kernel = self.add_weight(
             shape=(2 * self.width, self.width), initializer=kernel, name="kernel"
@@ -159,11 +160,12 @@ class Periodic(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no type
         self.bias = self.add_weight(shape=(self.width,), initializer="zeros", name="bias")
 
     def call(self, values: Any) -> Any:
-        angle = 2.0 * np.pi * ops.expand_dims(values, -1) * self.frequency
-        waves = ops.concatenate([ops.sin(angle), ops.cos(angle)], axis=-1)
-        embedded = ops.relu(ops.matmul(waves, self.kernel) + self.bias)
-        beside = ops.concatenate([ops.expand_dims(values, -1), embedded], axis=-1)
-        return ops.reshape(beside, (-1, values.shape[-1] * (1 + self.width)))
+        angle = 2.0 * np.pi * values * self.frequency[:, None, :]
+        waves = ops.concatenate([ops.sin(angle), ops.cos(angle)], axis=0)
+        flat = ops.reshape(waves, (2 * self.width, -1))
+        mixed = ops.matmul(ops.transpose(self.kernel), flat) + self.bias[:, None]
+        embedded = ops.reshape(ops.relu(mixed), (self.width, -1, values.shape[-1]))
+        return ops.concatenate([values, *ops.unstack(embedded, num=self.width)], axis=-1)
 
     def get_config(self) -> dict[str, Any]:
         own = {"width": self.width, "seed": self.seed, "spread": self.spread}
@@ -172,12 +174,13 @@ class Periodic(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no type
 
 @_registered
 class EnsembleDense(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no types
-    """One dense layer that k members share but for scales and biases of their own.
+    """One dense layer that members of a pack share but for scales and biases of their own.
 
-    Member i gives ((x * r_i) W) * s_i + b_i (BatchEnsemble, Wen, Tran & Ba 2020); only a
-    layer that sees raw features (`first`) starts with random signs r (TabM, Gorishniy et
-    al. 2025). (n, inputs) or (n, k, inputs) to (n, k, units). `l1` holds a penalty per input
-    that `penalty` reads.
+    Member i gives ((x * r_i) W) * s_i + b_i (BatchEnsemble, Wen, Tran & Ba 2020), W that of
+    its pack (packed ensembles, Laurent et al. 2023); only a layer that sees raw features
+    (`first`) starts with random signs r (TabM, Gorishniy et al. 2025). Packs hold as many
+    members each, one after the other. (n, inputs) or (n, members, inputs) to
+    (n, members, units). `l1` holds a penalty per input that training reads.
     """
 
     def __init__(
@@ -185,12 +188,13 @@ class EnsembleDense(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no
         units: int,
         members: int,
         seed: int,
+        packs: int = 1,
         first: bool = False,
         l1: Sequence[float] = (),
         **settings: Any,
     ) -> None:
         super().__init__(**settings)
-        self.units, self.members, self.seed = units, members, seed
+        self.units, self.members, self.seed, self.packs = units, members, seed, packs
         self.first, self.l1 = first, list(l1)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
@@ -201,7 +205,7 @@ class EnsembleDense(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no
         scales: Any = RandomSigns(self.seed + 2) if self.first else "ones"
         outer = (self.members, self.units)
         self.kernel = self.add_weight(
-            shape=(inputs, self.units), initializer=uniform, name="kernel"
+            shape=(self.packs, inputs, self.units), initializer=uniform, name="kernel"
         )
         self.inner = self.add_weight(shape=(self.members, inputs), initializer=scales, name="inner")
         self.outer = self.add_weight(shape=outer, initializer="ones", name="outer")
@@ -210,16 +214,25 @@ class EnsembleDense(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no
     def call(self, values: Any) -> Any:
         if len(values.shape) == 2:
             # All members see the same rows: scaling the kernel costs less than the rows.
-            kernels = ops.transpose(self.inner)[:, :, None] * self.kernel[:, None, :]
+            kernels = ops.transpose(self.inner[:, :, None] * self._own_kernels(), (1, 0, 2))
             flat = ops.reshape(kernels, (-1, self.members * self.units))
             product = ops.reshape(ops.matmul(values, flat), (-1, self.members, self.units))
+        elif self.packs == 1:
+            product = ops.matmul(values * self.inner, self.kernel[0])
         else:
-            product = ops.matmul(values * self.inner, self.kernel)
+            product = ops.einsum("nki,kiu->nku", values * self.inner, self._own_kernels())
         return product * self.outer + self.bias
+
+    def _own_kernels(self) -> Any:
+        """Each member's kernel, (members, inputs, units); one for all where they share it."""
+        if self.packs == 1:
+            return self.kernel
+        return ops.repeat(self.kernel, self.members // self.packs, axis=0)
 
     def get_config(self) -> dict[str, Any]:
         own = {"units": self.units, "members": self.members, "seed": self.seed}
-        return {**super().get_config(), **own, "first": self.first, "l1": self.l1}
+        also = {"packs": self.packs, "first": self.first, "l1": self.l1}
+        return {**super().get_config(), **own, **also}
 
 
 @_registered

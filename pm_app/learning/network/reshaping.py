@@ -45,14 +45,15 @@ def carry_over(
         mine = slice(start, start + tier.units)
         start += tier.units
         mean = _mean_activation(old, f"{tier.name}_drop", values)
-        chosen = _choose_units(mean, kernel[mine], planned.units)
+        sent_on = kernel[:, mine]
+        chosen = _choose_units(mean, sent_on, planned.units)
         gone = np.setdiff1d(np.arange(tier.units), chosen)
-        bias = bias + outer * ((mean * inner[:, mine])[:, gone] @ kernel[mine][gone])
+        bias = bias + outer * _said((mean * inner[:, mine])[:, gone], sent_on[:, gone])
         copies = np.bincount(chosen, minlength=tier.units)[chosen]
-        rows.append(kernel[mine][chosen] / copies[:, None])
+        rows.append(sent_on[:, chosen] / copies[:, None])
         gains.append(inner[:, mine][:, chosen])
         _fill_branch(old, fresh, f"{tier.name}_branch", chosen, copies, rng)
-    made = [np.concatenate(rows), np.concatenate(gains, axis=1), outer, bias]
+    made = [np.concatenate(rows, axis=1), np.concatenate(gains, axis=1), outer, bias]
     fresh.get_layer(behind.name).set_weights(made)
 
 
@@ -73,11 +74,20 @@ def _mean_activation(network: Network, layer: str, values: Array) -> Array:
 
 
 def _choose_units(mean: Array, sent_on: Array, count: int) -> NDArray[np.intp]:
-    """Which old unit each of `count` new ones copies: all where there is room, some twice."""
-    weight = np.abs(mean).mean(axis=0) * np.linalg.norm(sent_on, axis=1)
+    """Which old unit each of `count` new ones copies: all where there is room, some twice.
+
+    mean: (members, units). sent_on: (packs, units, units behind).
+    """
+    weight = np.abs(mean).mean(axis=0) * np.linalg.norm(sent_on, axis=(0, 2))
     ranked = np.argsort(-weight, kind="stable")
     times = -(-count // len(ranked))
     return np.sort(np.tile(ranked, times)[:count])
+
+
+def _said(mean: Array, sent_on: Array) -> Array:
+    """What units of that mean, (members, units), add behind: (members, units behind)."""
+    own = np.repeat(sent_on, len(mean) // len(sent_on), axis=0)
+    return np.asarray(np.einsum("ki,kiu->ku", mean, own))
 
 
 def _fill_branch(
@@ -90,6 +100,6 @@ def _fill_branch(
 ) -> None:
     kernel, inner, outer, bias = old.get_layer(name).get_weights()
     again: Any = np.append(False, chosen[1:] == chosen[:-1])
-    jitter = 1.0 + _JITTER * rng.normal(size=(len(kernel), len(chosen))) * again
-    made = [kernel[:, chosen] * jitter, inner, outer[:, chosen], bias[:, chosen]]
+    jitter = 1.0 + _JITTER * rng.normal(size=(*kernel.shape[:2], len(chosen))) * again
+    made = [kernel[:, :, chosen] * jitter, inner, outer[:, chosen], bias[:, chosen]]
     fresh.get_layer(name).set_weights([part.astype(np.float32) for part in made])

@@ -192,7 +192,8 @@ def _train_revised(
         before, after = (
             Trial(trial.name, t.allocation, t.losses, study.judged_groups) for t in (plain, revised)
         )
-        kept = revised.revised_at > 0 and is_worse(before, after)
+        better = is_worse(before, after) and not is_worse(after, before)
+        kept = revised.revised_at > 0 and better
         best = revised if kept else plain
         revision = reviser.told(plain.score, revised.score, kept=kept, epochs=revised.revised_at)
     whole = refit_network(

@@ -14,11 +14,11 @@ import numpy as np
 
 from pm_app.learning.agreement import weighted_tau
 from pm_app.learning.allocation import WEIGHTED, moved_units, weigh_penalties
+from pm_app.learning.losses import row_losses
 from pm_app.learning.network import answers
 from pm_app.learning.planning import Planner
 from pm_app.learning.sizing import redeal_units
-from pm_app.learning.targets import encode_targets
-from pm_app.learning.training import Study, mean_strength, span_losses
+from pm_app.learning.training import Study, mean_strength
 from pm_app.records.learning import Allocation, Importance, Revision
 from pm_app.records.readings import Float64
 
@@ -130,10 +130,7 @@ def _added_losses(
 
 
 def _mean_loss(study: Study, output: Any, rows: Any) -> float:
-    if study.head.kind == "regression":
-        return float(np.mean((output[:, 0] - study.labels.value[rows]) ** 2))
-    targets = encode_targets(study.labels, rows, study.head)
-    return float(span_losses(output, targets, study.head).mean())
+    return float(row_losses(output, study.labels, rows, study.head)[:, 0].mean())
 
 
 def _to_shares(added: Float64) -> tuple[float, ...]:

@@ -36,6 +36,7 @@ NOISE = 1.0
 # What giving up parameters may cost, in the same unit: where failures are few, one standard
 # error is a lot to lose for a little speed.
 SIZE_NOISE = 0.5
+_NOTHING = 1e-12
 # Sizes tried below the largest, as shares of it.
 SMALLER = (1 / 3, 1 / 10)
 
@@ -44,8 +45,8 @@ SMALLER = (1 / 3, 1 / 10)
 class Trial:
     """One allocation as it was strengthened, trained, and its losses of validation rows.
 
-    losses, group: (n_rows,), the same rows for all trials of a search; empty where nothing was
-    run.
+    losses: (n_rows, n_figures) as `row_losses` gives them, group: (n_rows,), the same rows for
+    all trials of a search; empty where nothing was run.
     """
 
     name: str
@@ -56,9 +57,18 @@ class Trial:
     trained: Trained | None = None
 
     @property
+    def means(self) -> Float64:
+        """The mean of each loss, (n_figures,)."""
+        return np.asarray(self.losses.mean(axis=0))
+
+    @property
     def score(self) -> float:
-        """Minus the mean loss: more is better; 0 where nothing was run."""
-        return -float(self.losses.mean()) if len(self.losses) else 0.0
+        """Minus the logarithm of the mean losses, summed: more is better, and a tenth less of
+        one loss is worth a tenth more of another. 0 where nothing was run."""
+        return -float(np.log(self.means + _NOTHING).sum()) if len(self.losses) else 0.0
+
+    def __str__(self) -> str:
+        return ", ".join(f"{mean:.4f}" for mean in self.means)
 
 
 def choose_allocation(
@@ -87,7 +97,7 @@ def choose_allocation(
     rest = [name for name in SIMPLEST_FIRST if name != CONTROL and strategy in (name, "auto")]
 
     def tell(count: int, trial: Trial) -> None:
-        progress(0.15 + 0.15 * count / len(rest), f"{trial.name}: {trial.score:.4f}")
+        progress(0.15 + 0.15 * count / len(rest), f"{trial.name}: loss {trial}")
 
     guided = side_by_side(
         lambda name: try_like(study, name, planner.plan(name), control, seed=seed),
@@ -112,7 +122,7 @@ def keep_allocation(study: Study, planner: Planner, kept: Allocation) -> tuple[T
 
     Nothing is run.
     """
-    nothing = np.empty(0)
+    nothing = np.empty((0, 1))
     chosen = Trial(kept.strategy, kept, nothing, np.empty(0, dtype=np.int32))
     if kept.strategy == CONTROL:
         return chosen, chosen
@@ -133,7 +143,7 @@ def tune_allocation(
 
     def tell(count: int, trial: Trial) -> None:
         l1, _, rate = grid[count - 1]
-        text = f"{name}: L1 {l1:g}, rate {rate:g}: {trial.score:.4f}"
+        text = f"{name}: L1 {l1:g}, rate {rate:g}: loss {trial}"
         progress(count / len(grid), text)
 
     trials = side_by_side(run, grid, done=tell)
@@ -150,7 +160,7 @@ def choose_size(
         return try_like(study, chosen.name, plan, chosen, seed=seed)
 
     def tell(count: int, trial: Trial) -> None:
-        text = f"{trial.allocation.parameters} parameters: {trial.score:.4f}"
+        text = f"{trial.allocation.parameters} parameters: loss {trial}"
         progress(count / len(SMALLER), text)
 
     smaller = side_by_side(run, SMALLER, done=tell)
@@ -166,16 +176,17 @@ def choose_trial(trials: Sequence[Trial]) -> Trial:
 
 
 def is_worse(trial: Trial, other: Trial, *, noise: float = NOISE) -> bool:
-    """Whether the losses are greater by more than `noise` standard errors, paired by group.
+    """Whether a loss is greater by more than `noise` standard errors, paired by group.
 
     Rows of one group repeat each other, so groups are what is counted.
     """
     groups, place = np.unique(trial.group, return_inverse=True)
-    apart = np.bincount(place, trial.losses - other.losses, minlength=len(groups))
-    if len(groups) < 2:
-        return bool(apart.sum() > 0)
-    error = float(np.std(apart, ddof=1)) * np.sqrt(len(groups))
-    return bool(apart.sum() > noise * error)
+    for apart in (trial.losses - other.losses).T:
+        sums = np.bincount(place, apart, minlength=len(groups))
+        error = float(np.std(sums, ddof=1)) * np.sqrt(len(groups)) if len(groups) > 1 else 0.0
+        if sums.sum() > noise * error:
+            return True
+    return False
 
 
 def try_like(study: Study, name: str, plan: Allocation, other: Trial, *, seed: int) -> Trial:
@@ -188,7 +199,7 @@ def like(name: str, plan: Allocation, other: Trial, study: Study) -> Trial:
     sensor_of = study.frame.sensor_of
     l1, dropout = mean_strength(other.allocation, sensor_of)
     made = strengthen(plan, sensor_of, l1=l1, dropout=dropout)
-    return Trial(name, made, np.empty(0), np.empty(0, dtype=np.int32), other.rate)
+    return Trial(name, made, np.empty((0, 1)), np.empty(0, dtype=np.int32), other.rate)
 
 
 def _run(study: Study, name: str, allocation: Allocation, rate: float, seed: int) -> Trial:

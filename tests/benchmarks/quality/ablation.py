@@ -242,8 +242,8 @@ def standardise(network: Any, values: np.ndarray) -> None:
 
 def conclude(bench: Bench, trained: Any, seconds: float, *, calibrated: bool = True) -> Outcome:
     """Calibrate a network with the product's head, and judge it."""
+    from pm_app.learning.losses import span_losses
     from pm_app.learning.network import answers
-    from pm_app.learning.training import span_losses
 
     fold, head = bench.fold, bench.study.head
     split, labels = fold.split, fold.labels

@@ -19,6 +19,7 @@ from benchmarks.quality.nuisance import add_nuisance, borrow_rows, largest_senso
 from benchmarks.quality.options import whole_numbers
 from benchmarks.quality.places import Place, find_missing, keep
 from benchmarks.quality.results import Cell, Results
+from benchmarks.quality.seeds import seeds_markdown, spread_over
 from benchmarks.quality.sets import Fold, part_by_group
 from benchmarks.quality.thinning import thin
 from hypothesis import given
@@ -272,3 +273,20 @@ def test_numbers_from_the_environment_are_checked(monkeypatch):
     assert whole_numbers("PM_APP_OTHER", (2, 1)) == (1, 2)
     with pytest.raises(AssertionError, match="PM_APP_SOMETHING must be at least 1"):
         whole_numbers("PM_APP_SOMETHING", (1,), least=1)
+
+
+def test_seeds_are_told_by_their_median_and_their_worst():
+    aps = {"regularized": (0.9, 0.95, 0.99), "uniform": (0.5,)}
+    cells = [
+        Cell(SET, "split 1", f"{strategy}, seed {seed}", {"ap": ap}, 1.0, "d", "c")
+        for strategy, found in aps.items()
+        for seed, ap in enumerate(found)
+    ]
+
+    spread = spread_over(cells, SET, "regularized")
+
+    assert spread is not None
+    assert (spread.seeds, spread.worst, spread.median, spread.best) == (3, 0.9, 0.95, 0.99)
+    assert spread_over(cells, SET, "tiers") is None
+    assert f"| {SET} | regularized | 3 | 0.9500 | 0.9000 |" in seeds_markdown(cells)
+    assert "| uniform | 1 | 0.5000 |" in seeds_markdown(cells)

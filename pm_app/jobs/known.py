@@ -1,7 +1,7 @@
 """All that a retraining may look at: features and labels up to a moment."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from pm_app.errors import BadSettings, NotEnoughData
 from pm_app.features.frame import build_frame, is_rolled
-from pm_app.features.panes import merge_panes, select_sensors, take_panes
+from pm_app.features.panes import merge_panes, select_sensors
 from pm_app.features.regime_search import Search, settle_regimes
 from pm_app.history import History
+from pm_app.jobs.past import Past, asset_groups, past_until, sensors_of
 from pm_app.jobs.regimes import look_for_regimes
 from pm_app.learning.labels import column_labels, life_labels
 from pm_app.learning.sufficiency import blurred, name_some, tell_missed
@@ -22,8 +23,6 @@ from pm_app.settings import Settings
 
 # Rows of one asset repeat each other: beyond this many, time teaches less than it costs.
 MOST_ROWS = 200_000
-# Panes times sensors held at once while features are built.
-GROUP_CELLS = 2_000_000
 # A code seen less often than this cannot be told from chance.
 LEAST_CODES = 3
 
@@ -67,12 +66,12 @@ def gather_known(
     """
     events = _until(events, as_of_ns)
     last_pane = as_of_ns // history.pane_ns - 1
-    past = _past(history, segments, last_pane)
+    past = past_until(history, segments, last_pane)
     segments, keys = past.segments, past.keys
     rows = len(keys.pane)
     if not rows:
         raise NotEnoughData("not enough data: no readings yet, some are needed to learn from")
-    spec = make_spec(_sensors(history, past, last_pane), events, settings, keys=keys)
+    spec = make_spec(sensors_of(history, past, last_pane), events, settings, keys=keys)
     before = champion.regimes if champion is not None else None
     search = look_for_regimes(
         history, segments, settings, spec, keys=keys, last_pane=last_pane, before=before
@@ -81,20 +80,12 @@ def gather_known(
     specs = [spec]
     if champion is not None and not _mean_the_same(champion, spec):
         specs.append(replace(champion, pane_ns=spec.pane_ns))
-    stride = -(-rows // MOST_ROWS)
-    frames: list[list[Frame]] = [[] for _ in specs]
-    labels_read, ranges = [], []
-    for assets in _asset_groups(keys, max(len(each.sensors) for each in specs)):
-        parts = history.read(segments, assets=set(assets), until_pane=last_pane)
-        panes = merge_panes(list(parts), pane_ns=history.pane_ns)
-        stays = np.flatnonzero(panes.pane % stride == 0)
-        for each, built in zip(specs, frames, strict=True):
-            built.append(build_frame(panes, events, each, first_seen=first_seen).take(stays))
-        labels_read.append(_label_column(panes, settings)[stays])
-        ranges.append(_ranges(panes, spec.sensors))
-    frame, *others = [_join(built) for built in frames]
-    labels = _label(frame, events, np.concatenate(labels_read), settings, as_of_ns)
-    fine = blurred(*np.fmin.reduce(ranges) * ((1.0,), (-1.0,)))
+    built = _build(
+        history, past, events, settings, specs, first_seen=first_seen, last_pane=last_pane
+    )
+    frame = built.frames[0]
+    labels = _label(frame, events, built.labels, settings, as_of_ns)
+    fine = blurred(*built.ranges)
     return Known(
         spec,
         frame,
@@ -103,8 +94,43 @@ def gather_known(
         missed=tell_missed(frame, events),
         blurred=tuple(name for name, unseen in zip(spec.sensors, fine, strict=True) if unseen),
         regimes=search.reason,
-        before=next(iter(others), None),
+        before=next(iter(built.frames[1:]), None),
     )
+
+
+@dataclass(frozen=True, eq=False)
+class _Built:
+    """A frame a spec, the label column of its rows, least and greatest pane of a sensor."""
+
+    frames: Sequence[Frame]
+    labels: Float64
+    ranges: tuple[Float64, Float64]
+
+
+def _build(
+    history: History,
+    past: Past,
+    events: Events,
+    settings: Settings,
+    specs: Sequence[FeatureSpec],
+    *,
+    first_seen: Mapping[str, int],
+    last_pane: int,
+) -> _Built:
+    """Some assets at a time; ranges are those of the first spec's sensors."""
+    stride = -(-len(past.keys.pane) // MOST_ROWS)
+    frames: list[list[Frame]] = [[] for _ in specs]
+    labels_read, ranges = [], []
+    for assets in asset_groups(past.keys, max(len(each.sensors) for each in specs)):
+        parts = history.read(past.segments, assets=set(assets), until_pane=last_pane)
+        panes = merge_panes(list(parts), pane_ns=history.pane_ns)
+        stays = np.flatnonzero(panes.pane % stride == 0)
+        for each, built in zip(specs, frames, strict=True):
+            built.append(build_frame(panes, events, each, first_seen=first_seen).take(stays))
+        labels_read.append(_label_column(panes, settings)[stays])
+        ranges.append(_ranges(panes, specs[0].sensors))
+    low, high = np.fmin.reduce(ranges) * ((1.0,), (-1.0,))
+    return _Built([_join(built) for built in frames], np.concatenate(labels_read), (low, high))
 
 
 def known_regimes(
@@ -112,10 +138,10 @@ def known_regimes(
 ) -> Search:
     """What regimes the readings up to `as_of_ns` show, or why none. Raises as `gather_known`."""
     last_pane = as_of_ns // history.pane_ns - 1
-    past = _past(history, segments, last_pane)
+    past = past_until(history, segments, last_pane)
     if not len(past.keys.pane):
         return Search(None, "no readings yet")
-    sensors = _sensors(history, past, last_pane)
+    sensors = sensors_of(history, past, last_pane)
     spec = make_spec(sensors, no_events(), settings, keys=past.keys)
     return look_for_regimes(
         history, past.segments, settings, spec, keys=past.keys, last_pane=last_pane
@@ -188,49 +214,6 @@ def informative_features(frame: Frame, labels: Labels) -> tuple[str, ...]:
     )
 
 
-@dataclass(frozen=True, eq=False)
-class _Past:
-    """Segments that hold panes up to a moment, which of them hold later ones too, and keys."""
-
-    segments: tuple[str, ...]
-    reach_beyond: tuple[bool, ...]
-    keys: Panes
-
-
-def _past(history: History, segments: Sequence[str], last_pane: int) -> _Past:
-    """What of history there was up to this pane: what came later tells nothing."""
-    held: dict[str, bool] = {}
-    parts: list[Panes] = []
-    for name, keys in zip(segments, history.keys(segments), strict=True):
-        early = keys.pane <= last_pane
-        if early.any():
-            held[name] = not early.all()
-            parts.append(_only_present(take_panes(keys, early)))
-    keys = merge_panes(parts, pane_ns=history.pane_ns)
-    return _Past(tuple(held), tuple(held.values()), keys)
-
-
-def _only_present(keys: Panes) -> Panes:
-    """The same panes under a list of only the assets that have some."""
-    present, asset = np.unique(keys.asset, return_inverse=True)
-    assets = tuple(keys.assets[number] for number in present)
-    return replace(keys, assets=assets, asset=asset.astype(np.int32))
-
-
-def _sensors(history: History, past: _Past, last_pane: int) -> list[str]:
-    """The sensors there were up to this pane, by name."""
-    seen: set[str] = set()
-    for segment, reaches_beyond in zip(past.segments, past.reach_beyond, strict=True):
-        if not reaches_beyond:
-            seen.update(history.sensors(segment))
-            continue
-        # What this file brings of a sensor may all come later.
-        for panes in history.read([segment], until_pane=last_pane):
-            spoke = np.flatnonzero((panes.count > 0).any(axis=0))
-            seen.update(panes.sensors[number] for number in spoke.tolist())
-    return sorted(seen)
-
-
 def _until(events: Events, as_of_ns: int) -> Events:
     known = events.time <= as_of_ns
     return Events(events.asset[known], events.time[known], events.kind[known], events.code[known])
@@ -239,13 +222,6 @@ def _until(events: Events, as_of_ns: int) -> Events:
 def _codes(events: Events, kind: str) -> tuple[str, ...]:
     counts = Counter(events.code[events.kind == kind].tolist())
     return tuple(sorted(code for code, count in counts.items() if count >= LEAST_CODES))
-
-
-def _asset_groups(keys: Panes, sensors: int) -> Iterator[tuple[str, ...]]:
-    cells = np.bincount(keys.asset, minlength=len(keys.assets)) * max(sensors, 1)
-    group = np.cumsum(cells) // GROUP_CELLS
-    for number in np.unique(group):
-        yield tuple(keys.assets[at] for at in np.flatnonzero(group == number))
 
 
 def _label_column(panes: Panes, settings: Settings) -> Float64:

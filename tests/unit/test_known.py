@@ -13,6 +13,7 @@ from pm_app.features.panes import fold_panes, merge_panes
 from pm_app.features.readings import concat_readings, take_readings
 from pm_app.history import History
 from pm_app.jobs import known as known_module
+from pm_app.jobs import past as past_module
 from pm_app.jobs.known import gather_known
 from pm_app.records.readings import Readings, sort_events
 from pm_app.settings import parse_settings
@@ -174,7 +175,7 @@ def test_the_frame_is_that_of_all_readings_in_one_go(tmp_path):
 def test_groups_of_assets_make_no_difference(tmp_path, monkeypatch):
     readings = random_readings(rows=900, hours=HOURS)
     before = facts(gather(tmp_path / "one", readings))
-    monkeypatch.setattr(known_module, "GROUP_CELLS", 1)
+    monkeypatch.setattr(past_module, "GROUP_CELLS", 1)
 
     assert facts(gather(tmp_path / "two", readings)) == before
 

@@ -6,11 +6,9 @@ import json
 import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import Any, Literal, Self
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -20,38 +18,8 @@ from pydantic import (
 )
 
 from pm_app.errors import BadSettings
+from pm_app.settings_values import MEMORY_WORDS, Duration, Name, Zone, read_half_life
 from pm_app.times import parse_duration
-
-# Nanoseconds in 64 bits end after 292 years, and no plant looks this far.
-_LONGEST = "36500d"
-MEMORY_WORDS = ("life", "change", "scaled change")
-
-
-def _duration(text: str) -> str:
-    if parse_duration(text) > parse_duration(_LONGEST):
-        raise ValueError(f"a duration must be at most {_LONGEST}, got {text!r}")
-    return text
-
-
-def _half_life(text: str) -> int:
-    try:
-        return parse_duration(_duration(text))
-    except ValueError as error:
-        words = ", ".join(f'"{word}"' for word in MEMORY_WORDS)
-        raise ValueError(f"each must be {words} or a half-life, and {error}") from error
-
-
-def _zone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ValueError(f'a time zone looks like "Europe/Berlin", got {name!r}') from error
-    return name
-
-
-Duration = Annotated[str, AfterValidator(_duration)]
-Zone = Annotated[str, AfterValidator(_zone)]
-Name = Annotated[str, Field(min_length=1)]
 
 
 class Section(BaseModel):
@@ -137,7 +105,7 @@ class FeaturesSettings(Section):
     @field_validator("memory")
     @classmethod
     def _memory_is_of_known_kinds(cls, memory: tuple[str, ...]) -> tuple[str, ...]:
-        kinds = [word if word in MEMORY_WORDS else _half_life(word) for word in memory]
+        kinds = [word if word in MEMORY_WORDS else read_half_life(word) for word in memory]
         if len(set(kinds)) < len(kinds):
             raise ValueError(f"kinds of memory must differ, got {list(memory)}")
         return memory

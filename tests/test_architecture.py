@@ -10,6 +10,7 @@ LAYERS = {
     "errors": 0,
     "records": 1,
     "settings": 1,
+    "settings_values": 1,
     "times": 1,
     "durable": 1,
     "survival": 1,
@@ -36,7 +37,9 @@ LAYERS = {
 SAME_LAYER = {
     ("survival", "records"),
     ("scores", "records"),
+    ("settings", "settings_values"),
     ("settings", "times"),
+    ("settings_values", "times"),
     ("records", "times"),
     ("demo", "wiring"),
     ("daemon", "wiring"),

@@ -13,7 +13,9 @@ from pm_app.records.readings import Float64
 from pm_app.scores import Scores, calibrated_log_odds, raw_risk, scores_of
 
 Float32 = NDArray[np.float32]
-CHUNK_ROWS = 8192
+# Rows and values a graph is given at once: more leave the processor's cache. A network of 297
+# embedded features takes 22 us a row by 512 rows, 55 us by 8192.
+CHUNK_ROWS, CHUNK_CELLS = 8192, 100_000
 _UNREADABLE = (
     errors.Fail,
     errors.InvalidArgument,
@@ -71,8 +73,9 @@ class Predictor:
                 f"rows must hold {len(self.features)} features, got shape {values.shape}"
             )
         rows = np.ascontiguousarray(values, dtype=np.float32)
-        starts = range(0, max(len(rows), 1), CHUNK_ROWS)
-        parts = [self._run(rows[start : start + CHUNK_ROWS], names) for start in starts]
+        step = max(1, min(CHUNK_ROWS, CHUNK_CELLS // len(self.features)))
+        starts = range(0, max(len(rows), 1), step)
+        parts = [self._run(rows[start : start + step], names) for start in starts]
         return [
             np.concatenate(part).astype(np.float32, copy=False) for part in zip(*parts, strict=True)
         ]

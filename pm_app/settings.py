@@ -223,6 +223,17 @@ class Settings(Section):
     store: StoreSettings = StoreSettings()
     web: WebSettings = WebSettings()
 
+    @model_validator(mode="after")
+    def _state_is_a_folder_of_its_own(self) -> Self:
+        # What no ledger row names is deleted there: it must not be anybody else's.
+        state = self.state.resolve()
+        for key, uri in (("readings.uri", self.readings.uri), ("events.uri", self.events.uri)):
+            source = (self.folder / uri).resolve()
+            if "://" not in uri and (source.is_relative_to(state) or state.is_relative_to(source)):
+                told = f"got {self.plant.state!r} beside {uri!r}"
+                raise ValueError(f"plant.state must be a folder apart from {key}, {told}")
+        return self
+
     @property
     def state(self) -> Path:
         """The state folder."""
@@ -273,7 +284,7 @@ def _describe(problem: dict[str, Any]) -> str:
         return f"unknown key {key!r}{_nearest(key, _section(problem['loc']))}"
     message = re.sub(r"^(Value error, |Assertion failed, )", "", problem["msg"])
     if problem["type"] == "value_error":
-        return f"{key}: {message}"
+        return f"{key}: {message}" if key else message
     return f"{key}: {message[0].lower()}{message[1:]}, got {problem['input']!r}"
 
 

@@ -209,3 +209,29 @@ def test_a_file_that_is_no_toml_is_named(tmp_path, content, said):
 
     with pytest.raises(BadSettings, match=f"{path}: {said}"):
         read_settings(path)
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        (".", "readings.uri, got '.' beside 'readings'"),
+        ("events", "events.uri, got 'events' beside 'events'"),
+        ("readings/state", "readings.uri, got 'readings/state' beside 'readings'"),
+        ("../line3/events/../events", "events.uri"),
+    ],
+)
+def test_state_is_never_where_somebody_elses_files_are(tmp_path, state, said):
+    folder = tmp_path / "line3"
+    folder.mkdir()
+    tables = {"plant": {"state": state}}
+
+    with pytest.raises(BadSettings, match="state must be a folder apart") as info:
+        parse_settings(tables, folder=folder, origin="plant.toml")
+
+    assert said in str(info.value)
+
+
+def test_state_may_be_anywhere_else(tmp_path):
+    for state in ("state", "../readings-state", str(tmp_path / "elsewhere")):
+        tables = {"plant": {"state": state}, "readings": {"uri": "s3://plant/readings"}}
+        parse_settings(tables, folder=tmp_path / "line3", origin="plant.toml")

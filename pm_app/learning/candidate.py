@@ -82,7 +82,11 @@ def train_candidate(
     seed: int = 0,
     progress: Progress = silent,
 ) -> Candidate:
-    """A network of the best allocation, trained in full on train and validation rows.
+    """A network of the best allocation, calibrated, then trained anew on all rows but the test.
+
+    What corrects its risks and intervals is found on calibration rows with the network that
+    has not seen them; what is published has learned from these rows too, which are the newest
+    where a plant changes.
 
     head: what the network answers, see `choose_head`; a refit keeps the head of the version
     it goes on from. strategy: a name in `STRATEGIES`, or "auto", which lets validation choose.
@@ -103,7 +107,7 @@ def train_candidate(
     if control is not chosen:
         jobs.append((control, None, silent))
     (trained, revision), *others = side_by_side(
-        lambda job: _train_revised(study, job[0], planner, seed, *job[1:]), jobs
+        lambda job: _train_revised(study, split, job[0], planner, seed, *job[1:]), jobs
     )
     calibration, report = _judge(study, split, trained, chosen)
     beside = _judge(study, split, others[0][0], control)[1] if others else report
@@ -158,6 +162,7 @@ def _check(split: Split, labels: Labels, head: Head) -> None:
 
 def _train_revised(
     study: Study,
+    split: Split,
     trial: Trial,
     planner: Planner,
     seed: int,
@@ -199,6 +204,7 @@ def _train_revised(
     whole = refit_network(
         study,
         trial.allocation,
+        split.learned,
         seed=seed,
         like=best,
         warm_start=warm,
@@ -212,7 +218,7 @@ def _judge(
 ) -> tuple[Calibration, Report]:
     frame, labels, head = study.frame, study.labels, study.head
     trained, whole = pair
-    output = answers(whole.network, frame.values[split.calibration])
+    output = answers(trained.network, frame.values[split.calibration])
     calibration = calibrate(
         output, labels, split.calibration, head, group=split.group[split.calibration]
     )
@@ -244,7 +250,7 @@ def _measure(
 
 
 def _peers(study: Study, split: Split, seed: int) -> tuple[Report, Report]:
-    rows = np.concatenate([study.train, study.validation])
+    rows = split.learned
     forest = forest_scores(
         study.frame, study.labels, study.head, rows=rows, judged=split.test, seed=seed
     )

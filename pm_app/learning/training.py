@@ -166,17 +166,17 @@ def train_network(
 def refit_network(
     study: Study,
     allocation: Allocation,
+    rows: Rows,
     *,
     seed: int,
     like: Trained,
     warm_start: bytes | None = None,
     progress: Progress = silent,
 ) -> Trained:
-    """The same training on train and validation rows together, for as many epochs as `like`.
+    """The same training on these rows, for as many epochs as `like`.
 
     allocation: the plan `like` began with; where it was revised on the way, so is this one.
     """
-    rows = np.sort(np.concatenate([study.train, study.validation]))
     whole = replace(study, train=rows)
     network, fitting = _prepare(whole, allocation, like.schedule, seed, warm_start)
     order = np.random.default_rng(seed)

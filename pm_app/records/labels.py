@@ -48,3 +48,8 @@ class Split:
     test: NDArray[np.intp]
     group: Int32
     how: str
+
+    @property
+    def learned(self) -> NDArray[np.intp]:
+        """All rows that a version may learn from: every part but the test."""
+        return np.sort(np.concatenate([self.train, self.validation, self.calibration]))

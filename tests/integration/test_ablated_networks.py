@@ -55,9 +55,10 @@ def test_a_given_schedule_is_followed(trained):
 
 def test_the_mean_of_one_epoch_is_the_refitted_network(trained):
     study, like = trained
-    whole = refit_network(study, like.allocation, seed=0, like=like).network
-    one = refit_averaged(study, like, seed=0, epochs=1)
-    several = refit_averaged(study, like, seed=0, epochs=3)
+    rows = np.sort(np.concatenate([study.train, study.validation]))
+    whole = refit_network(study, like.allocation, rows, seed=0, like=like).network
+    one = refit_averaged(study, like, rows, seed=0, epochs=1)
+    several = refit_averaged(study, like, rows, seed=0, epochs=3)
     said = answers(whole, study.frame.values)
 
     np.testing.assert_allclose(answers(one, study.frame.values), said, atol=1e-6)

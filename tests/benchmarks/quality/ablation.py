@@ -111,7 +111,7 @@ def prepare(fold: Fold, task: Task, *, rows: int, seed: int) -> Bench:
     begun = time.process_time()
     full = train_network(study, bench.plan(), seed=seed, rate=control.rate)
     between = time.process_time()
-    whole = refit_network(study, full.allocation, seed=seed, like=full)
+    whole = refit_network(study, full.allocation, split.learned, seed=seed, like=full)
     return replace(
         bench,
         full=full,
@@ -124,18 +124,18 @@ def prepare(fold: Fold, task: Task, *, rows: int, seed: int) -> Bench:
 def as_it_is(bench: Bench) -> Outcome:
     """The full network."""
     seconds = bench.training_seconds + bench.refit_seconds
-    return conclude(bench, bench.whole, seconds)
+    return conclude(bench, bench.full, bench.whole, seconds)
 
 
 def without_refit(bench: Bench) -> Outcome:
-    """The network that validation stopped, which has not learned from validation rows."""
-    return conclude(bench, bench.full, bench.training_seconds)
+    """The network that validation stopped, which has learned from training rows only."""
+    return conclude(bench, bench.full, bench.full, bench.training_seconds)
 
 
 def without_calibration(bench: Bench) -> Outcome:
     """The full network's risks as they are."""
     seconds = bench.training_seconds + bench.refit_seconds
-    return conclude(bench, bench.whole, seconds, calibrated=False)
+    return conclude(bench, None, bench.whole, seconds)
 
 
 def at_last_epoch(bench: Bench) -> Outcome:
@@ -144,8 +144,9 @@ def at_last_epoch(bench: Bench) -> Outcome:
 
     begun = time.process_time()
     last = replace(bench.full, epoch=bench.full.schedule.epochs)
-    whole = refit_network(bench.study, bench.full.allocation, seed=bench.seed, like=last)
-    return conclude(bench, whole, bench.training_seconds + time.process_time() - begun)
+    rows = bench.fold.split.learned
+    whole = refit_network(bench.study, bench.full.allocation, rows, seed=bench.seed, like=last)
+    return conclude(bench, bench.full, whole, bench.training_seconds + time.process_time() - begun)
 
 
 def with_plan(bench: Bench, allocation: Allocation, *, falling: bool = True) -> Outcome:
@@ -159,8 +160,9 @@ def with_plan(bench: Bench, allocation: Allocation, *, falling: bool = True) -> 
     )
     schedule = replace(schedule, falling=falling)
     trained = train_network(study, allocation, seed=seed, schedule=schedule)
-    whole = refit_network(study, allocation, seed=seed, like=trained)
-    return conclude(bench, whole, time.process_time() - begun)
+    rows = bench.fold.split.learned
+    whole = refit_network(study, allocation, rows, seed=seed, like=trained)
+    return conclude(bench, trained, whole, time.process_time() - begun)
 
 
 def with_plain_scaling(bench: Bench) -> Outcome:
@@ -172,9 +174,10 @@ def with_plain_scaling(bench: Bench) -> Outcome:
 def with_averaged_weights(bench: Bench) -> Outcome:
     """The full network refitted, its weights the mean of those of its last epochs."""
     begun = time.process_time()
-    network = refit_averaged(bench.study, bench.full, seed=bench.seed, epochs=AVERAGED_EPOCHS)
+    rows, full = bench.fold.split.learned, bench.full
+    network = refit_averaged(bench.study, full, rows, seed=bench.seed, epochs=AVERAGED_EPOCHS)
     seconds = bench.training_seconds + time.process_time() - begun
-    return conclude(bench, replace(bench.full, network=network), seconds)
+    return conclude(bench, full, replace(full, network=network), seconds)
 
 
 def with_plain_heads(bench: Bench) -> Outcome:
@@ -194,12 +197,11 @@ def with_plain_heads(bench: Bench) -> Outcome:
     return Outcome(figures, time.process_time() - begun, note)
 
 
-def refit_averaged(study: Any, like: Any, *, seed: int, epochs: int) -> Any:
+def refit_averaged(study: Any, like: Any, rows: np.ndarray, *, seed: int, epochs: int) -> Any:
     """`refit_network`, ending in the mean of the weights after each of the last epochs (Izmailov
     et al. 2018)."""
     from pm_app.learning.network import Fitting, Outputs, build_network, set_scaling
 
-    rows = np.sort(np.concatenate([study.train, study.validation]))
     frame, values = study.frame, study.frame.values[rows]
     targets = encode_targets(study.labels, rows, study.head)
     outputs = Outputs(study.head.kind, targets.happened.shape[1], targets.zero, targets.unit)
@@ -240,16 +242,17 @@ def standardise(network: Any, values: np.ndarray) -> None:
     layer.set_weights([centre.astype(np.float32), factor.astype(np.float32)])
 
 
-def conclude(bench: Bench, trained: Any, seconds: float, *, calibrated: bool = True) -> Outcome:
-    """Calibrate a network with the product's head, and judge it."""
+def conclude(bench: Bench, held: Any | None, trained: Any, seconds: float) -> Outcome:
+    """Judge a network, corrected by what `held`, which has not learned from calibration rows,
+    says of them; None: not corrected."""
     from pm_app.learning.losses import span_losses
     from pm_app.learning.network import answers
 
     fold, head = bench.fold, bench.study.head
     split, labels = fold.split, fold.labels
     calibration = no_calibration(head)
-    if calibrated:
-        output = answers(trained.network, fold.frame.values[split.calibration])
+    if held is not None:
+        output = answers(held.network, fold.frame.values[split.calibration])
         group = split.group[split.calibration]
         calibration = calibrate(output, labels, split.calibration, head, group=group)
     output = answers(trained.network, fold.frame.values[split.test])
@@ -277,10 +280,11 @@ def _answer_plainly(
     study = Study(fold.frame, labels, train, validation, PLAIN[kind], split.group)
     plan = bench.plan(outputs=1)
     trained = train_network(study, plan, seed=seed, rate=bench.control.rate)
-    network = refit_network(study, plan, seed=seed, like=trained).network
+    learned = np.sort(np.concatenate([train, validation, rest]))
+    network = refit_network(study, plan, learned, seed=seed, like=trained).network
     output = answers(network, fold.frame.values[split.test])
     if not calibrated:
         return np.asarray(output[:, 0], dtype=float)
-    held = answers(network, fold.frame.values[rest])
+    held = answers(trained.network, fold.frame.values[rest])
     found = calibrate(held, labels, rest, study.head, group=split.group[rest])
     return scores_of(output, study.head, found).risk[:, 0]

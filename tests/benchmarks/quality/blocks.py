@@ -54,7 +54,7 @@ BLOCKS = (
     Block("FD003", ("C-MAPSS FD003",), _LIFE, kept_aside=True),
     Block("FD003, official test engines", ("C-MAPSS FD003",), _TEST, True, kept_aside=True),
     Block("AI4I 2020", ("AI4I 2020",), (AP, F1, ECE)),
-    Block("UR3 CobotOps", ("UR3 CobotOps",), _LIFE, kept_aside=True, unit="s"),
+    Block("UR3 CobotOps", ("UR3 CobotOps",), _LIFE, unit="s"),
     Block("pumps, demo", ("pumps, demo",), _LIFE),
     Block("pumps, seals", ("pumps, seals",), _LIFE),
     Block("pumps, mixed", ("pumps, mixed",), _LIFE),

@@ -76,7 +76,7 @@ VARIANTS: dict[str, Variant] = {
     "last epoch, no early stopping": Variant("Prechelt 1998", at_last_epoch),
     "standardised, no smooth clip": Variant("Holzmüller et al. 2024", with_plain_scaling),
     "plain heads, no hazard": Variant("Gensheimer & Narasimhan 2019", with_plain_heads),
-    "no refit on validation rows": Variant("Goodfellow et al. 2016, alg. 7.2", without_refit),
+    "no refit on all rows": Variant("Goodfellow et al. 2016, alg. 7.2", without_refit),
     "without calibration": Variant("Platt 1999", without_calibration),
     "added: averaged weights": Variant("Izmailov et al. 2018", with_averaged_weights),
 }

@@ -33,6 +33,8 @@ from pm_app.settings import Settings
 PREFIX = "pm-app "
 OURS = (AUTO, *(f"{PREFIX}{name}" for name in STRATEGIES))
 _ROOT = Path(__file__).parents[3]
+# Of pm_app/learning, what judges data or versions and changes no network.
+_BESIDE = {"candidate", "drift", "gate", "leaks", "sufficiency", "verification"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +55,8 @@ class Fitted:
 
 def code_digest() -> str:
     """Of everything that decides what the network learns from a frame."""
-    return digest_of_files([*(_ROOT / "pm_app" / "learning").rglob("*.py"), Path(__file__)])
+    learning = (_ROOT / "pm_app" / "learning").rglob("*.py")
+    return digest_of_files([*(p for p in learning if p.stem not in _BESIDE), Path(__file__)])
 
 
 def said_by_ours(fold: Fold, task: Task, *, seed: int) -> list[tuple[str, Said, float]]:
@@ -82,14 +85,15 @@ def fit_ours(
     chosen, control = choose_allocation(study, planner, "auto", seed=seed)
     choosing = time.process_time() - start
     start = time.process_time()
-    fitted, note = fit_trial(fold, study, chosen, seed=seed)
+    best = fit_trial(fold, study, chosen, seed=seed)
     seconds = choosing + time.process_time() - start
-    yield AUTO, fitted, {"chosen": chosen.name, **note}, seconds
+    yield AUTO, best[0], {"chosen": chosen.name, **best[1]}, seconds
     for name in STRATEGIES:
         start = time.process_time()
         if name == chosen.name:
-            trial = chosen
-        elif name == CONTROL.removeprefix(PREFIX):
+            yield PREFIX + name, *best, seconds
+            continue
+        if name == CONTROL.removeprefix(PREFIX):
             trial = control
         else:
             size = chosen.allocation.parameters
@@ -142,14 +146,14 @@ def planner_of(
 def fit_trial(
     fold: Fold, study: Any, trial: Any, *, seed: int
 ) -> tuple[Fitted, dict[str, float | str]]:
-    """Train, refit on all labelled rows, calibrate."""
+    """Train, calibrate, refit on all rows but the judged."""
     from pm_app.learning.network import answers
     from pm_app.learning.training import refit_network, train_network
 
     labels, split, head = fold.labels, fold.split, study.head
     trained = trial.trained or train_network(study, trial.allocation, seed=seed, rate=trial.rate)
-    whole = refit_network(study, trial.allocation, seed=seed, like=trained).network
-    output = answers(whole, fold.frame.values[split.calibration])
+    whole = refit_network(study, trial.allocation, split.learned, seed=seed, like=trained).network
+    output = answers(trained.network, fold.frame.values[split.calibration])
     group = split.group[split.calibration]
     calibration = calibrate(output, labels, split.calibration, head, group=group)
     threshold = None

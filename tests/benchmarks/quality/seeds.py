@@ -85,7 +85,8 @@ def measure_seed(bench: Bench, strategy: str, seed: int) -> tuple[dict, dict]:
 
     plan, study = bench.plan(strategy=strategy), bench.study
     trained = train_network(study, plan, seed=seed, rate=bench.control.rate)
-    found = conclude(bench, refit_network(study, plan, seed=seed, like=trained), 0.0)
+    whole = refit_network(study, plan, bench.fold.split.learned, seed=seed, like=trained)
+    found = conclude(bench, trained, whole, 0.0)
     return found.figures, found.note
 
 

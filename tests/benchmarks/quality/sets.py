@@ -53,7 +53,7 @@ class Fold:
     @property
     def learn(self) -> np.ndarray:
         """Rows a model may learn from in whatever way, ascending."""
-        return np.sort(np.concatenate([getattr(self.split, name) for name in PART_NAMES]))
+        return self.split.learned
 
 
 @dataclass(frozen=True)

@@ -122,6 +122,16 @@ def test_a_good_sensor_that_others_confirm_is_not_asked_about():
     assert [one.sensor for one in suspects_of_table(values[:, :1], target)] == ["a"]
 
 
+def test_a_copy_of_the_outcome_stands_out_among_sensors_that_tell_it_well():
+    wear = noise(rows=2000, columns=1, seed=5)
+    target = (wear[:, 0] > 0.5) * 1.0
+    values = np.concatenate([target[:, None], wear + 0.3 * noise(rows=2000, columns=8)], axis=1)
+    (found,) = suspects_of_table(values, target)
+
+    assert found.sensor == "a"
+    assert 0.975 < found.others < 0.99
+
+
 def test_a_target_that_many_sensors_tell_is_easy_not_leaked():
     wear = noise(rows=2000, columns=1, seed=5)
     values = wear + 0.1 * noise(rows=2000, columns=5)

@@ -1,26 +1,65 @@
-"""Files that are there whole or not at all, also after the power fails."""
+"""The one place that changes files and folders: whole or not at all, also after the power fails.
 
+Everything here raises TransientError, naming the path, where the disk is full, the folder cannot
+be written to, or the like. What is made is closed to strangers: files 0640, folders 0750.
+"""
+
+import contextlib
 import os
-from collections.abc import Callable
+import shutil
+import stat
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from pm_app.errors import TransientError
+from pm_app.instants import announce
+
+FILE_MODE, FOLDER_MODE = 0o640, 0o750
 
 
-def write_file(path: Path, write: Callable[[Path], None]) -> None:
+def make_folder(path: Path) -> None:
+    """A folder that stays, and every one above it that is missing."""
+    if path.is_dir():
+        return
+    with _translated(path, "made"):
+        if path.parent != path:
+            make_folder(path.parent)
+        announce("make folder", path)
+        with contextlib.suppress(FileExistsError):
+            path.mkdir(mode=FOLDER_MODE)
+        _sync_folder(path.parent)
+        if not path.is_dir():
+            raise NotADirectoryError(None, "a file of that name is in the way")
+
+
+def make_file(path: Path) -> None:
+    """An empty file where there is none."""
+    with _translated(path, "made"):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, FILE_MODE))
+
+
+def write_file(path: Path, write: Callable[[Path], None], *, mode: int = FILE_MODE) -> None:
     """Let `write` fill a file beside `path`, make it durable, then give it its name.
 
-    Raises TransientError where the disk is full or the folder cannot be written to.
+    mode: takes permissions away, never adds any to those that `write` gives.
     """
     beside = path.with_name(f".{path.name}.tmp")
     try:
-        write(beside)
-        sync(beside)
-        os.replace(beside, path)
-        sync(path.parent)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise TransientError(f"{path}: cannot be written: {error.strerror or error}") from error
+        with _translated(path, "written"):
+            announce("write", path)
+            write(beside)
+            os.chmod(beside, stat.S_IMODE(beside.stat().st_mode) & mode)
+            announce("sync", path)
+            _sync(beside)
+            announce("rename", path)
+            os.replace(beside, path)
+            _sync_folder(path.parent)
+            announce("written", path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
+        raise
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -32,19 +71,60 @@ def write_bytes(path: Path, content: bytes) -> None:
     write_file(path, fill)
 
 
+def fill_folder(folder: Path, contents: Mapping[str, bytes]) -> None:
+    """A new folder with these files; durable only once `rename_folder` gives it its name."""
+    make_folder(folder)
+    for name, content in contents.items():
+        with _translated(folder / name, "written"):
+            announce("write", folder / name)
+            (folder / name).write_bytes(content)
+            os.chmod(folder / name, FILE_MODE)
+
+
 def rename_folder(beside: Path, path: Path) -> None:
     """Give a complete folder its name; everything in it is durable first."""
-    for item in sorted(beside.rglob("*")):
-        sync(item)
-    sync(beside)
-    os.replace(beside, path)
-    sync(path.parent)
+    with _translated(path, "written"):
+        announce("sync", path)
+        for item in sorted(beside.rglob("*")):
+            _sync(item)
+        _sync(beside)
+        announce("rename", path)
+        os.replace(beside, path)
+        _sync_folder(path.parent)
+        announce("written", path)
 
 
-def sync(path: Path) -> None:
-    """Wait until a file or folder is on the disk."""
+def remove_file(path: Path) -> None:
+    """Delete a file, if it is there."""
+    with _translated(path, "removed"):
+        announce("remove", path)
+        path.unlink(missing_ok=True)
+
+
+def remove_folder(path: Path) -> None:
+    """Delete a folder and all in it, if it is there."""
+    with _translated(path, "removed"), contextlib.suppress(FileNotFoundError):
+        announce("remove", path)
+        shutil.rmtree(path)
+
+
+def _sync_folder(path: Path) -> None:
+    announce("sync folder", path)
+    _sync(path)
+
+
+def _sync(path: Path) -> None:
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+@contextmanager
+def _translated(path: Path, what: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        raise TransientError(f"{path}: cannot be {what}: {reason}") from error

@@ -1,17 +1,20 @@
 """Events on disk: one immutable segment a batch, kept because sources may forget."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pm_app.durable import write_file
+from pm_app.durable import make_folder, remove_file, write_file
 from pm_app.errors import TerminalError
 from pm_app.records.readings import Events, no_events, sort_events
 
 _COLUMNS = ("asset", "time", "kind", "code")
+# Names that are ours to delete: segments, and ones that were being written.
+_OWN = re.compile(r"(\.[0-9a-f]{24}\.parquet\.tmp|[0-9a-f]{24}\.parquet)")
 
 
 class EventHistory:
@@ -20,7 +23,7 @@ class EventHistory:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._cache: dict[str, Events] = {}
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
 
     def write(self, name: str, events: Events) -> None:
         """Keep events under this name; durable when it returns."""
@@ -39,6 +42,14 @@ class EventHistory:
         if not parts:
             return no_events()
         return sort_events(*(np.concatenate([getattr(p, c) for p in parts]) for c in _COLUMNS))
+
+    def remove_unnamed(self, named: Collection[str]) -> list[str]:
+        """Delete every segment that is not named; returns what went. What is not ours stays."""
+        found = (path for path in self.folder.iterdir() if _OWN.fullmatch(path.name))
+        garbage = [path for path in found if path.name not in named]
+        for path in garbage:
+            remove_file(path)
+        return sorted(path.name for path in garbage)
 
     def _segment(self, name: str) -> Events:
         if name not in self._cache:

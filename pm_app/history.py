@@ -6,6 +6,7 @@ batch latest in the ledger counts. Panes are derived data: what the ledger does 
 garbage, and deleting the folder only costs a rebuild.
 """
 
+import re
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -17,13 +18,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pm_app.durable import write_file
+from pm_app.durable import make_folder, remove_file, write_file
 from pm_app.errors import TerminalError
 from pm_app.records.features import PANE_KEYS, PANE_STATISTICS, Panes, pane_arrays
 
 ROW_GROUP_CELLS = 100_000
 CACHE_CELLS = 400_000
 _KEYS_ONLY = ("asset", "pane")
+# Names that are ours to delete: segments, and ones that were being written.
+_OWN = re.compile(r"(\.[0-9a-f]{24}-\d{4}\.parquet\.tmp|[0-9a-f]{24}-\d{4}\.parquet)")
 _NEEDED = {*PANE_KEYS, "sensor", *PANE_STATISTICS}
 
 
@@ -39,7 +42,7 @@ class History:
         self.pane_ns = pane_ns
         self._cache: OrderedDict[str, Panes] = OrderedDict()
         self._cache_lock = Lock()
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
 
     def write(self, name: str, panes: Panes) -> None:
         """Keep panes under this name; durable when it returns."""
@@ -89,11 +92,12 @@ class History:
             return _sensors(file.schema_arrow)
 
     def remove_unnamed(self, named: Collection[str]) -> list[str]:
-        """Delete every file that is not named; returns what went."""
-        garbage = [path for path in self.folder.iterdir() if path.name not in named]
+        """Delete every segment that is not named; returns what went. What is not ours stays."""
+        found = (path for path in self.folder.iterdir() if _OWN.fullmatch(path.name))
+        garbage = [path for path in found if path.name not in named]
         for path in garbage:
             self._forget(path.name)
-            path.unlink()
+            remove_file(path)
         return sorted(path.name for path in garbage)
 
     def _load(

@@ -9,7 +9,7 @@ reaches behind the boundary, and deleting the folder only costs a rebuild.
 import hashlib
 import json
 import logging
-import shutil
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from pm_app.durable import write_file
+from pm_app.durable import make_folder, remove_file, remove_folder, write_file
 from pm_app.records.features import FeatureSpec
 from pm_app.records.memory import MEMORY_KEYS, MEMORY_STATISTICS, Memory
 from pm_app.records.readings import Int64, Text
@@ -28,6 +28,9 @@ log = logging.getLogger(__name__)
 FORMAT = 1
 # Numbers waiting to be written, and numbers read that stay at hand: 16 MB each.
 MOST_CELLS = 2_000_000
+# Names that are ours: a folder for each thing remembered, a file a boundary.
+_OWN_FOLDER = re.compile(r"[0-9a-f]{24}")
+_OWN_FILE = re.compile(r"-?\d+\.parquet")
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +58,7 @@ class Memories:
         self._at_hand: dict[int, Kept] = {}
         self._unwritten: set[int] = set()
         self._places: set[int] = set()
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
 
     def open(self, spec: FeatureSpec, *, block_panes: int) -> None:
         """Turn to the memory that this spec makes; that of any other is deleted."""
@@ -63,12 +66,15 @@ class Memories:
         if self.folder == folder:
             return
         for path in self.root.iterdir():
-            if path != folder:
+            if path != folder and path.is_dir() and _OWN_FOLDER.fullmatch(path.name):
                 log.info("removed memory %s: the champion remembers otherwise", path.name)
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
-        folder.mkdir(exist_ok=True)
+                remove_folder(path)
+        make_folder(folder)
+        for path in folder.glob(".*.parquet.tmp"):
+            remove_file(path)
         self.folder, self._at_hand, self._unwritten = folder, {}, set()
-        self._places = {int(path.stem) for path in folder.glob("*.parquet")}
+        found = (path for path in folder.iterdir() if _OWN_FILE.fullmatch(path.name))
+        self._places = {int(path.stem) for path in found}
 
     def boundaries(self) -> list[int]:
         """Where something is kept, ascending."""
@@ -96,7 +102,7 @@ class Memories:
     def flush(self) -> None:
         """Write what was put; durable when it returns."""
         # Whoever deletes the folder may do so while this runs.
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
         for boundary in sorted(self._unwritten):
             table = _to_table(self._at_hand[boundary])
             write_file(

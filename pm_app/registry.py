@@ -14,7 +14,7 @@ ever unpickled.
 import hashlib
 import io
 import json
-import shutil
+import re
 import zipfile
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
@@ -24,13 +24,15 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
-from pm_app.durable import rename_folder
+from pm_app.durable import fill_folder, make_folder, remove_folder, rename_folder
 from pm_app.errors import BadVersion
 from pm_app.records.learning import VersionCard
 
 _CARD = TypeAdapter(VersionCard)
 _HASHES = TypeAdapter(dict[str, str])
 _MANIFEST = "manifest.json"
+# Names that are ours to delete: versions, and the one being written.
+_OWN = re.compile(r"(\d{6,}|\.staging)")
 _FILES = ("model.keras", "model.onnx", "card.json", "golden.npz")
 _UNREADABLE = (ValidationError, ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile)
 
@@ -57,15 +59,13 @@ def write_version(
     folder: Path, *, card: VersionCard, keras: bytes, onnx: bytes, golden: Golden
 ) -> None:
     """Fill a new folder with a version's files and their manifest."""
-    folder.mkdir(parents=True)
     buffer = io.BytesIO()
     np.savez(buffer, rows=golden.rows, outputs=golden.outputs)
     card_text = json.dumps(asdict(card), indent=1)
     contents = dict(zip(_FILES, (keras, onnx, card_text.encode(), buffer.getvalue()), strict=True))
-    for name, content in contents.items():
-        (folder / name).write_bytes(content)
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
-    (folder / _MANIFEST).write_text(json.dumps(hashes, indent=1))
+    manifest = json.dumps(hashes, indent=1).encode()
+    fill_folder(folder, {**contents, _MANIFEST: manifest})
 
 
 def read_version(folder: Path, *, number: int) -> Version:
@@ -88,7 +88,7 @@ class Registry:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
 
     def path(self, number: int) -> Path:
         """Where version `number` lies."""
@@ -97,8 +97,7 @@ class Registry:
     def staging(self) -> Path:
         """Where the next version is written before it has a number; emptied on every call."""
         folder = self.folder / ".staging"
-        if folder.exists():
-            shutil.rmtree(folder)
+        remove_folder(folder)
         return folder
 
     def publish(self, staged: Path, number: int) -> None:
@@ -107,8 +106,7 @@ class Registry:
         What a crash left under that number, named by no row, is replaced.
         """
         _verified(staged)
-        if self.path(number).exists():
-            shutil.rmtree(self.path(number))
+        remove_folder(self.path(number))
         rename_folder(staged, self.path(number))
 
     def digest(self, number: int) -> str:
@@ -127,11 +125,12 @@ class Registry:
         return _verified(self.path(number))["model.keras"]
 
     def remove_unnamed(self, recorded: Collection[int]) -> list[str]:
-        """Delete whatever belongs to no recorded version; returns the names of it."""
+        """Delete the folders of versions that are not recorded; returns their names."""
         named = {self.path(number).name for number in recorded}
-        garbage = [path for path in self.folder.iterdir() if path.name not in named]
+        found = (path for path in self.folder.iterdir() if _OWN.fullmatch(path.name))
+        garbage = [path for path in found if path.name not in named]
         for path in garbage:
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+            remove_folder(path)
         return sorted(path.name for path in garbage)
 
 

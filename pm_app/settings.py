@@ -6,205 +6,25 @@ import json
 import re
 import tomllib
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from pm_app.errors import BadSettings
-from pm_app.settings_values import MEMORY_WORDS, Duration, Name, Zone, read_half_life
-from pm_app.times import parse_duration
-
-
-class Section(BaseModel):
-    """A table of plant.toml: frozen, unknown keys refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Plant(Section):
-    """Who this is. The time zone is for schedules and display; data is UTC."""
-
-    name: Name = "plant"
-    timezone: Zone = "UTC"
-    state: Name = "state"
-
-
-class ReadingsSettings(Section):
-    """Where readings come from and what their columns are called."""
-
-    uri: Name = "readings"
-    layout: Literal["wide", "long"] = "wide"
-    asset_column: Name = "asset_id"
-    time_column: Name = "timestamp"
-    timezone: Zone | None = None
-    sensors: tuple[Name, ...] | None = None
-
-
-class EventsSettings(Section):
-    """Where failures and repairs come from. An absent folder means none yet."""
-
-    uri: Name = "events"
-    timezone: Zone | None = None
-
-
-class FeaturesSettings(Section):
-    """How readings become features."""
-
-    pane: Duration = "10min"
-    windows: tuple[Duration, ...] = Field(default=("1h", "8h", "24h"), min_length=1)
-    memory: tuple[Name, ...] = ("change", "3d")
-    beginning: Duration = "3d"
-    clock: bool = False
-    regime_columns: tuple[Name, ...] | None = None
-
-    @property
-    def pane_ns(self) -> int:
-        """Length of a pane in nanoseconds."""
-        return parse_duration(self.pane)
-
-    @property
-    def windows_ns(self) -> tuple[int, ...]:
-        """Window lengths in nanoseconds, ascending."""
-        return tuple(sorted(parse_duration(window) for window in self.windows))
-
-    @property
-    def life(self) -> bool:
-        """Whether there are statistics of the whole life so far."""
-        return "life" in self.memory
-
-    @property
-    def change(self) -> bool:
-        """Whether there is the change since the beginning of the life."""
-        return "change" in self.memory
-
-    @property
-    def scaled_change(self) -> bool:
-        """Whether there is that change in deviations of the beginning."""
-        return "scaled change" in self.memory
-
-    @property
-    def beginning_ns(self) -> int | None:
-        """Whole panes that change is measured against, in nanoseconds; None where it is not."""
-        if not (self.change or self.scaled_change):
-            return None
-        return -(-parse_duration(self.beginning) // self.pane_ns) * self.pane_ns
-
-    @property
-    def smooth_ns(self) -> tuple[int, ...]:
-        """Half-lives of exponentially weighted means in nanoseconds, ascending."""
-        words = set(self.memory) - set(MEMORY_WORDS)
-        return tuple(sorted(parse_duration(word) for word in words))
-
-    @field_validator("memory")
-    @classmethod
-    def _memory_is_of_known_kinds(cls, memory: tuple[str, ...]) -> tuple[str, ...]:
-        kinds = [word if word in MEMORY_WORDS else read_half_life(word) for word in memory]
-        if len(set(kinds)) < len(kinds):
-            raise ValueError(f"kinds of memory must differ, got {list(memory)}")
-        return memory
-
-    @model_validator(mode="after")
-    def _windows_hold_whole_panes(self) -> Self:
-        for window in self.windows:
-            if parse_duration(window) % self.pane_ns:
-                raise ValueError(f"windows must be whole panes of {self.pane}, got {window!r}")
-        if len(set(self.windows_ns)) < len(self.windows):
-            raise ValueError(f"windows must differ, got {list(self.windows)}")
-        return self
-
-
-class TargetSettings(Section):
-    """What is learned: time to failure, or a given column."""
-
-    kind: Literal["life", "column"] = "life"
-    horizons: tuple[Duration, ...] = Field(default=("24h", "72h"), min_length=1)
-    rul_cap: Duration = "30d"
-    column: Name | None = None
-    task: Literal["classification", "regression"] = "classification"
-
-    @property
-    def horizons_hours(self) -> tuple[float, ...]:
-        """Horizons in hours, ascending; (0,) where a column is learned."""
-        if self.kind == "column":
-            return (0.0,)
-        return tuple(sorted(parse_duration(h) / 3.6e12 for h in self.horizons))
-
-    @property
-    def cap_hours(self) -> float:
-        """The longest life left that is told apart, in hours."""
-        return parse_duration(self.rul_cap) / 3.6e12
-
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        if self.kind == "column" and self.column is None:
-            raise ValueError('column must name the label column when kind = "column"')
-        if self.kind == "life" and self.column is not None:
-            raise ValueError('column goes with kind = "column", got kind = "life"')
-        if self.kind == "life" and self.horizons_hours[-1] > self.cap_hours:
-            raise ValueError(
-                f"rul_cap must be at least the longest horizon, got {self.rul_cap!r} "
-                f"and horizons {list(self.horizons)}"
-            )
-        if len(set(self.horizons_hours)) < len(self.horizons) and self.kind == "life":
-            raise ValueError(f"horizons must differ, got {list(self.horizons)}")
-        return self
-
-
-class AllocationSettings(Section):
-    """How importance may guide the network, and how large it may get."""
-
-    strategy: Literal[
-        "uniform", "tiers", "regularized", "tiers+regularized", "attention", "auto"
-    ] = "auto"
-    max_parameters: int = Field(default=100_000, ge=500)
-
-
-class DriftSettings(Section):
-    """What counts as a changed ranking, and for how many retrainings in a row."""
-
-    p_value: float = Field(default=0.01, gt=0, lt=0.5)
-    in_a_row: int = Field(default=2, ge=1)
-
-
-class ScoringSettings(Section):
-    """When new batches are looked for, and how far back the first champion scores."""
-
-    every: Duration = "30s"
-    backfill: Duration = "30d"
-
-
-class RetrainingSettings(Section):
-    """When the plant is learned again, and how long that may take."""
-
-    cron: Name = "0 2 * * *"
-    minimum_failures: int = Field(default=10, ge=2)
-    timeout: Duration = "6h"
-    seed: int = Field(default=0, ge=0)
-
-    @model_validator(mode="after")
-    def _cron_has_five_fields(self) -> Self:
-        if len(self.cron.split()) != 5:
-            raise ValueError(f'cron must have five fields like "0 2 * * *", got {self.cron!r}')
-        return self
-
-
-class StoreSettings(Section):
-    """Where predictions are written. A password belongs in PM_APP_STORE_URL instead."""
-
-    url: str = Field(default="", repr=False)
-
-
-class WebSettings(Section):
-    """Where the operators' page listens."""
-
-    listen: Name = "127.0.0.1:8080"
+from pm_app.settings_sections import (
+    AllocationSettings,
+    DriftSettings,
+    EventsSettings,
+    FeaturesSettings,
+    Plant,
+    ReadingsSettings,
+    RetrainingSettings,
+    ScoringSettings,
+    Section,
+    StoreSettings,
+    TargetSettings,
+    WebSettings,
+)
 
 
 class Settings(Section):

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
-from pm_app.errors import BadSettings, Busy
+from pm_app.durable import FILE_MODE, make_folder
+from pm_app.errors import BadSettings, Busy, TransientError
 
 
 @contextmanager
@@ -34,9 +35,10 @@ def hold_state(folder: Path) -> Iterator[None]:
 
 def _opened(folder: Path) -> TextIO:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        return (folder / "lock").open("a+")
-    except OSError as error:
+        make_folder(folder)
+        handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, FILE_MODE)
+        return os.fdopen(handle, "r+")
+    except (OSError, TransientError) as error:
         raise BadSettings(
-            f"plant.state needs a folder that can be written to, got {folder}: {error.strerror}"
+            f"plant.state needs a folder that can be written to, got {folder}: {error}"
         ) from error

@@ -1,9 +1,12 @@
-"""Where the open data sets lie."""
+"""Where the open data sets lie, and the database server of the session."""
 
 import os
 from pathlib import Path
 
 import pytest
+from databases import postgresql, postgresql_copies
+
+__all__ = ["open_data", "postgresql", "postgresql_copies"]
 
 
 @pytest.fixture(scope="session")

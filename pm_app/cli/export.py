@@ -44,7 +44,7 @@ def export_predictions(tables: Iterator[pa.Table], kind: str, path: Path | None)
     if path is not None and (not path.parent.is_dir() or path.is_dir()):
         raise BadSettings(f"--out needs a file in a folder that is there, got {path}")
     if path is not None:
-        write_file(path, lambda beside: _write(tables, kind, beside))
+        write_file(path, lambda beside: _write(tables, kind, beside), mode=0o777)
     elif kind == "table":
         _print_table(tables)
     else:

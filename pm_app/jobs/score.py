@@ -11,9 +11,10 @@ from datetime import datetime
 
 from pm_app.errors import SourceUnavailable
 from pm_app.jobs.champion import Champion, load_champion
-from pm_app.jobs.ingest import Ingested, ingest
+from pm_app.jobs.ingest import ingest
 from pm_app.jobs.predict import Span, predict_spans
 from pm_app.jobs.site import Progress, Site, silent, to_moment, to_nanoseconds
+from pm_app.jobs.take_in import Ingested
 from pm_app.jobs.touched import last_said, touched_spans
 from pm_app.store import BatchRow, Committed
 from pm_app.times import parse_duration

@@ -11,6 +11,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, make_
 from sqlalchemy.pool import QueuePool
 
 from pm_app.errors import BadSettings, StoreUnavailable, TerminalError
+from pm_app.instants import announce
 from pm_app.store.filesystem import network_filesystem
 
 BUSY_SECONDS: Final = 30.0
@@ -66,6 +67,8 @@ class Database:
             if self.dialect == "postgresql":
                 connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITER_LOCK})")
             yield connection
+            announce("commit", self.name)
+        announce("committed", self.name)
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -77,6 +80,15 @@ class Database:
             if error.connection_invalidated:
                 raise StoreUnavailable(f"{self.name}: {_reason(error)}") from error
             raise TerminalError(f"{self.name}: {_reason(error)}") from error
+        except self._driver.OperationalError as error:
+            # Bulk loading goes past SQLAlchemy: nobody has wrapped what the driver says there.
+            raise StoreUnavailable(f"{self.name}: {_reason(error)}") from error
+        except self._driver.Error as error:
+            raise TerminalError(f"{self.name}: {_reason(error)}") from error
+
+    @property
+    def _driver(self) -> Any:
+        return self.engine.dialect.dbapi
 
 
 def connect(url: str, *, folder: Path | None = None, read_only: bool = False) -> Database:
@@ -180,7 +192,7 @@ def _postgresql(address: URL, *, read_only: bool) -> Database:
     return Database(engine, shown, read_only)
 
 
-def _reason(error: exc.SQLAlchemyError) -> str:
+def _reason(error: Exception) -> str:
     # The wrapped error carries SQL and a link to the manual; a person needs the driver's words.
     original = getattr(error, "orig", None) or error
     return " ".join(str(original).split())

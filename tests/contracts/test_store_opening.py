@@ -258,7 +258,7 @@ def test_a_file_that_is_no_database_is_left_alone(tmp_path):
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "state").write_text("a file")
 
-    with pytest.raises(BadSettings, match="a folder it can write to"):
+    with pytest.raises(BadSettings, match="a file it can write to: .*state"):
         open_store(f"sqlite:///{tmp_path}/state/pm.sqlite")
 
 

@@ -23,15 +23,41 @@ def empty_states(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, Path]:
 
 
 @pytest.fixture
+def new_url() -> Callable[[], str]:
+    """Where plants of `new_plant` keep their tables: "" for their own SQLite file.
+
+    A module whose tests are about the whole flow overrides it, `on_both_databases` beside it.
+    """
+    return lambda: ""
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def on_both_databases(request: pytest.FixtureRequest) -> Callable[[], str]:
+    """As `new_url`, once for SQLite, once with a PostgreSQL database for each plant."""
+    if request.param == "postgresql":
+        return request.getfixturevalue("postgresql_copies")
+    return lambda: ""
+
+
+@pytest.fixture
 def new_plant(
-    tmp_path_factory: pytest.TempPathFactory, empty_states: dict[bool, Path]
+    tmp_path_factory: pytest.TempPathFactory,
+    empty_states: dict[bool, Path],
+    new_url: Callable[[], str],
 ) -> Callable[..., Path]:
     """A factory of plants; champion=False has no version yet."""
     folder, number = tmp_path_factory.mktemp("plants"), count()
 
     def make(readings=None, *, events=None, toml=PLANT_TOML, champion=True) -> Path:
+        url = new_url()
+        if url:
+            toml += f'\n[store]\nurl = "{url}"\n'
         config = make_plant(folder / str(next(number)), readings, events=events, toml=toml)
-        shutil.copytree(empty_states[champion], config.parent / "state")
+        if not url:
+            shutil.copytree(empty_states[champion], config.parent / "state")
+        elif champion:
+            with opened(config) as site:
+                promote_handmade(site)
         return config
 
     return make

@@ -151,7 +151,7 @@ def test_settings_that_cannot_be_used_are_told_by_key_in_every_command(
     [
         ('[plant]\nstate = "plant.toml"', "plant.state needs a folder that can be written to"),
         ('[store]\nurl = "mysql://user:secret@host/db"', "store.url must look like"),
-        ('[store]\nurl = "sqlite:////proc/x/pm.sqlite"', "store.url needs a folder"),
+        ('[store]\nurl = "sqlite:////proc/x/pm.sqlite"', "store.url needs a file"),
         ('[readings]\nuri = "nope://x/y"', "'nope://x/y': needed a path or an address like s3"),
     ],
 )
@@ -447,7 +447,7 @@ def test_a_disk_that_is_full_is_told_in_a_line(pm_app, scored, monkeypatch):
         raise OSError(28, "No space left on device")
 
     drop(scored, "b.parquet", readings_table(first_hour=50, seed=2))
-    monkeypatch.setattr("pm_app.durable.sync", full)
+    monkeypatch.setattr("pm_app.durable._sync", full)
     code, _, err = pm_app("score", "-c", scored)
 
     assert code == 1

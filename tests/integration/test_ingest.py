@@ -390,13 +390,15 @@ def test_what_a_crash_left_in_the_folders_of_panes_and_events_is_removed(new_pla
     with opened(config) as site:
         score(site, now=NOW)
         named = {path.name for path in site.history.folder.iterdir()}
-        for folder in (site.history.folder, site.event_history.folder):
-            for name in ("0123-0000.parquet", ".0123-0000.parquet.tmp"):
+        for folder, end in ((site.history.folder, "-0000"), (site.event_history.folder, "")):
+            for name in (f"{24 * 'a'}{end}.parquet", f".{24 * 'a'}{end}.parquet.tmp", "mine.txt"):
                 (folder / name).write_bytes(b"half")
+            (folder / "lost+found").mkdir()
         score(site, now=NOW)
 
-        assert {path.name for path in site.history.folder.iterdir()} == named
-        assert list(site.event_history.folder.iterdir()) == []
+        others = {"mine.txt", "lost+found"}
+        assert {path.name for path in site.history.folder.iterdir()} == named | others
+        assert {path.name for path in site.event_history.folder.iterdir()} == others
 
 
 def test_a_damaged_event_segment_is_named(new_plant):

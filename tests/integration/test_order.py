@@ -35,6 +35,11 @@ EVENTS = [
 ]
 
 
+@pytest.fixture
+def new_url(on_both_databases):
+    return on_both_databases
+
+
 def remembering(new_plant, *, remembers=True, **files):
     """A plant whose champion looks back on whole lives, or on windows alone."""
     toml = REMEMBERING_TOML if remembers else PLANT_TOML

@@ -206,12 +206,16 @@ def test_a_truncated_segment_is_damaged(history, kept):
 
 
 def test_only_what_no_row_names_is_removed(history):
-    for name in ("a", "b", "c"):
+    first, second, third = (f"{24 * letter}-0000.parquet" for letter in "abc")
+    for name in (first, second, third):
         history.write(name, make_panes())
-    (history.folder / ".d.tmp").write_bytes(b"half a segment")
+    half = f".{24 * 'd'}-0000.parquet.tmp"
+    (history.folder / half).write_bytes(b"half a segment")
+    (history.folder / "notes.txt").write_bytes(b"somebody's")
 
-    assert history.remove_unnamed({"a", "c"}) == [".d.tmp", "b"]
-    assert sorted(path.name for path in history.folder.iterdir()) == ["a", "c"]
+    assert history.remove_unnamed({first, third}) == [half, second]
+    left = sorted(path.name for path in history.folder.iterdir())
+    assert left == [first, third, "notes.txt"]
 
 
 def test_a_write_that_fails_leaves_the_old_segment(history, monkeypatch):

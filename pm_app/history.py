@@ -1,37 +1,54 @@
 """Panes on disk: one or more immutable segments a batch.
 
-A segment is a Parquet file with one row a pane and sensor, sorted by asset and pane, page
-checksums written and verified. Of the same asset and pane in several segments the one of the
+A segment is a Parquet file that proves itself (see `segments`) with one row a pane and sensor,
+sorted by asset and pane; its footer says of which length the panes are, which sensors it holds,
+and what lies in each row group. Of the same asset and pane in several segments the one of the
 batch latest in the ledger counts. Panes are derived data: what the ledger does not name is
 garbage, and deleting the folder only costs a rebuild.
 """
 
+import json
 import re
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import replace
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from pm_app.durable import make_folder, remove_file, write_file
-from pm_app.errors import TerminalError
+from pm_app.durable import make_folder, remove_file
 from pm_app.records.features import PANE_KEYS, PANE_STATISTICS, Panes, pane_arrays
+from pm_app.segments import PROOF, MissingSegment, Segment, opened_segment, write_segment
 
 ROW_GROUP_CELLS = 100_000
 CACHE_CELLS = 400_000
 _KEYS_ONLY = ("asset", "pane")
 # Names that are ours to delete: segments, and ones that were being written.
-_OWN = re.compile(r"(\.[0-9a-f]{24}-\d{4}\.parquet\.tmp|[0-9a-f]{24}-\d{4}\.parquet)")
-_NEEDED = {*PANE_KEYS, "sensor", *PANE_STATISTICS}
+_OWN = re.compile(rf"\.?[0-9a-f]{{24}}-\d{{4}}(?:{PROOF}|\.parquet)(?:\.tmp)?")
+_SELF = b"pm_app"
 
 
-class MissingSegment(TerminalError):
-    """A segment the ledger names is not on disk, or damaged: rebuild it from its batch."""
+@dataclass(frozen=True)
+class _Group:
+    """What a row group holds, bounds included."""
+
+    first_asset: str
+    last_asset: str
+    first_pane: int
+    last_pane: int
+
+
+@dataclass(frozen=True)
+class _Description:
+    """What a segment says of itself; `groups` in the order of the file."""
+
+    sensors: tuple[str, ...]
+    pane_ns: int
+    groups: tuple[_Group, ...]
 
 
 class History:
@@ -44,20 +61,18 @@ class History:
         self._cache_lock = Lock()
         make_folder(folder)
 
-    def write(self, name: str, panes: Panes) -> None:
-        """Keep panes under this name; durable when it returns."""
+    def write(self, stem: str, panes: Panes) -> str:
+        """Keep panes under a name that begins with this; durable when it returns the name."""
+        width = len(panes.sensors)
+        group_rows = max(ROW_GROUP_CELLS // width, 1) * width
+        name = write_segment(self.folder, stem, _to_table(panes, group_rows), group_rows=group_rows)
         self._forget(name)
-        table = _to_table(panes)
-        write_file(
-            self.folder / name,
-            lambda path: pq.write_table(
-                table,
-                path,
-                row_group_size=max(ROW_GROUP_CELLS // len(panes.sensors), 1) * len(panes.sensors),
-                compression="zstd",
-                write_page_checksum=True,
-            ),
-        )
+        return name
+
+    def check(self, name: str) -> None:
+        """Raises MissingSegment where a segment is not there, or not the one of this name."""
+        with self._open(name):
+            pass
 
     def read(
         self,
@@ -80,16 +95,14 @@ class History:
     def keys(self, names: Iterable[str]) -> Iterator[Panes]:
         """As `read`, but without sensors: which assets have which panes."""
         for name in names:
-            with self._open(name) as file:
-                sensors = _sensors(file.schema_arrow)
-                step = len(sensors)
-                table = file.read(columns=list(_KEYS_ONLY))
-            yield _keys_of(table, step, self.pane_ns)
+            with self._open(name) as (segment, told):
+                table = segment.read(columns=_KEYS_ONLY)
+            yield _keys_of(table, len(told.sensors), self.pane_ns)
 
     def sensors(self, name: str) -> tuple[str, ...]:
         """Which sensors a segment holds."""
-        with self._open(name) as file:
-            return _sensors(file.schema_arrow)
+        with self._open(name) as (_, told):
+            return told.sensors
 
     def remove_unnamed(self, named: Collection[str]) -> list[str]:
         """Delete every segment that is not named; returns what went. What is not ours stays."""
@@ -107,18 +120,11 @@ class History:
         since_pane: int | None,
         until_pane: int | None,
     ) -> Panes:
-        with self._open(name) as file:
-            groups = [
-                number
-                for number in range(file.num_row_groups)
-                if _may_hold(file.metadata.row_group(number), assets, since_pane, until_pane)
-            ]
-            try:
-                table = file.read_row_groups(groups)
-            except (OSError, pa.ArrowException) as error:
-                raise MissingSegment(f"{self.folder / name}: damaged: {error}") from error
-            whole = len(groups) == file.num_row_groups
-        panes = _from_table(table, self.pane_ns)
+        with self._open(name) as (segment, told):
+            wanted = [_may_hold(group, assets, since_pane, until_pane) for group in told.groups]
+            table = segment.read(groups=np.flatnonzero(wanted).tolist())
+        whole = all(wanted)
+        panes = _from_table(table, told.sensors, self.pane_ns)
         if whole and panes.count.size <= CACHE_CELLS // 8:
             self._remember(name, panes)
         return panes
@@ -135,21 +141,19 @@ class History:
         with self._cache_lock:
             self._cache.pop(name, None)
 
-    def _open(self, name: str) -> pq.ParquetFile:
-        try:
-            file = pq.ParquetFile(self.folder / name, page_checksum_verification=True)
-        except FileNotFoundError as error:
-            raise MissingSegment(f"{self.folder / name}: not there") from error
-        except (OSError, pa.ArrowException) as error:
-            raise MissingSegment(f"{self.folder / name}: damaged: {error}") from error
-        # Checksums cover the pages, not the footer that names the columns.
-        lost = _NEEDED - set(file.schema_arrow.names)
-        if lost or b"sensors" not in (file.schema_arrow.metadata or {}):
-            raise MissingSegment(f"{self.folder / name}: damaged: no {sorted(lost) or 'sensors'}")
-        return file
+    @contextmanager
+    def _open(self, name: str) -> Iterator[tuple[Segment, _Description]]:
+        with opened_segment(self.folder, name) as segment:
+            told = _describe(segment.metadata)
+            if told.pane_ns != self.pane_ns:
+                raise MissingSegment(
+                    self.folder / name,
+                    f"holds panes of {told.pane_ns} ns, needed {self.pane_ns} ns",
+                )
+            yield segment, told
 
 
-def _to_table(panes: Panes) -> pa.Table:
+def _to_table(panes: Panes, group_rows: int) -> pa.Table:
     width = len(panes.sensors)
     columns: dict[str, Any] = {}
     for name, values in pane_arrays(panes).items():
@@ -158,15 +162,29 @@ def _to_table(panes: Panes) -> pa.Table:
     numbers = pa.array(np.tile(np.arange(width, dtype=np.int32), len(panes.pane)))
     columns["sensor"] = pa.DictionaryArray.from_arrays(numbers, pa.array(panes.sensors))
     table = pa.table(columns)
-    return table.replace_schema_metadata({"sensors": "\x00".join(panes.sensors)})
+    told = {
+        "sensors": panes.sensors,
+        "pane_ns": panes.pane_ns,
+        "groups": list(_groups(panes, group_rows // width)),
+    }
+    return table.replace_schema_metadata({_SELF: json.dumps(told)})
 
 
-def _sensors(schema: pa.Schema) -> tuple[str, ...]:
-    return tuple(schema.metadata[b"sensors"].decode().split("\x00"))
+def _groups(panes: Panes, step: int) -> Iterator[tuple[str, str, int, int]]:
+    """First and last asset and pane of each row group of this many panes."""
+    for start in range(0, len(panes.pane), step):
+        asset, pane = panes.asset[start : start + step], panes.pane[start : start + step]
+        first, last = panes.assets[int(asset[0])], panes.assets[int(asset[-1])]
+        yield first, last, int(pane.min()), int(pane.max())
 
 
-def _from_table(table: pa.Table, pane_ns: int) -> Panes:
-    sensors = _sensors(table.schema)
+def _describe(metadata: dict[bytes, bytes]) -> _Description:
+    told = json.loads(metadata[_SELF])
+    groups = tuple(_Group(*group) for group in told["groups"])
+    return _Description(tuple(told["sensors"]), told["pane_ns"], groups)
+
+
+def _from_table(table: pa.Table, sensors: tuple[str, ...], pane_ns: int) -> Panes:
     keys = _keys_of(table, len(sensors), pane_ns)
     columns = {
         name: table.column(name).to_numpy().reshape(-1, len(sensors)) for name in PANE_STATISTICS
@@ -196,26 +214,17 @@ def _keys_of(table: pa.Table, step: int, pane_ns: int) -> Panes:
 
 
 def _may_hold(
-    group: Any,
+    group: _Group,
     assets: Collection[str] | None,
     since_pane: int | None,
     until_pane: int | None,
 ) -> bool:
-    """Whether a row group's statistics leave room for what is asked."""
-    bounds = {}
-    for number in range(group.num_columns):
-        column = group.column(number)
-        if column.path_in_schema in _KEYS_ONLY and column.statistics is not None:
-            bounds[column.path_in_schema] = (column.statistics.min, column.statistics.max)
-    low, high = bounds.get("pane", (None, None))
-    if since_pane is not None and high is not None and high < since_pane:
+    """Whether a row group's bounds leave room for what is asked."""
+    if since_pane is not None and group.last_pane < since_pane:
         return False
-    if until_pane is not None and low is not None and low > until_pane:
+    if until_pane is not None and group.first_pane > until_pane:
         return False
-    if assets is None or "asset" not in bounds:
-        return True
-    first, last = bounds["asset"]
-    return any(first <= name <= last for name in assets)
+    return assets is None or any(group.first_asset <= name <= group.last_asset for name in assets)
 
 
 def _restrict(

@@ -32,8 +32,7 @@ Spans = dict[str, tuple[datetime, datetime]]
 def read_events(site: Site, batch: Batch, row: BatchRow) -> tuple[BatchRow, Spans]:
     """Keep the events of a batch. Raises BadBatch and SourceUnavailable."""
     events, reasons = site.events.read(batch)
-    name = f"{row.digest[:24]}.parquet"
-    site.event_history.write(name, events)
+    name = site.event_history.write(row.digest[:24], events)
     times = events.time
     noted = replace(
         row,
@@ -65,8 +64,8 @@ def read_readings(site: Site, batch: Batch, row: BatchRow) -> tuple[BatchRow, Sp
             continue
         _widen(spans, readings)
         if len(panes.pane):
-            segments.append(f"{row.digest[:24]}-{len(segments):04d}.parquet")
-            site.history.write(segments[-1], panes)
+            stem = f"{row.digest[:24]}-{len(segments):04d}"
+            segments.append(site.history.write(stem, panes))
     if not rows:
         raise BadBatch(f"{batch.name}: no usable row: {_summary(rejections) or '0 rows'}")
     noted = replace(

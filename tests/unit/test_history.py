@@ -1,20 +1,28 @@
 """Panes on disk: what is read is what was written, damage is named, segments never mix."""
 
+import errno
+import os
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
-from factories import HOUR, random_readings
+from factories import HOUR, START, random_readings
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pm_app import history as history_module
+from pm_app import segments
 from pm_app.errors import TransientError
+from pm_app.event_history import EventHistory
 from pm_app.features.panes import fold_panes, merge_panes
-from pm_app.history import History, MissingSegment
+from pm_app.history import History
 from pm_app.records.features import pane_arrays
+from pm_app.records.readings import events_as_rows, events_from_rows
+from pm_app.segments import MissingSegment
 
-NAME = "0123-0000.parquet"
+STEM = "0123-0000"
+FLIPS = 400
 
 
 def make_panes(**kw):
@@ -46,16 +54,16 @@ def assert_same(one, other):
 @pytest.mark.parametrize("cached", [True, False])
 def test_what_was_written_is_read_to_the_bit(history, cached):
     panes = make_panes(missing=0.6)
-    history.write(NAME, panes)
+    name = history.write(STEM, panes)
     found = history if cached else reopened(history)
 
     for _ in range(2):
-        (read,) = found.read([NAME])
+        (read,) = found.read([name])
         assert read.assets == panes.assets
-        for name, values in pane_arrays(panes).items():
-            other = pane_arrays(read)[name]
-            assert other.dtype == values.dtype, name
-            np.testing.assert_array_equal(other, values, err_msg=name)
+        for column, values in pane_arrays(panes).items():
+            other = pane_arrays(read)[column]
+            assert other.dtype == values.dtype, column
+            np.testing.assert_array_equal(other, values, err_msg=column)
 
 
 @settings(max_examples=25, deadline=None)
@@ -77,11 +85,11 @@ def test_a_restricted_read_is_the_whole_read_restricted(
     high = None if length is None else (low or first) + length
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(history_module, "ROW_GROUP_CELLS", group)
-        history.write(NAME, panes)
+        name = history.write(STEM, panes)
     if warm:
-        list(history.read([NAME]))
+        list(history.read([name]))
 
-    (read,) = history.read([NAME], assets=assets, since_pane=low, until_pane=high)
+    (read,) = history.read([name], assets=assets, since_pane=low, until_pane=high)
 
     sensors, rows = plain(panes)
     wanted = [
@@ -97,32 +105,31 @@ def test_a_restricted_read_is_the_whole_read_restricted(
 def test_a_partial_read_is_never_taken_for_the_whole(history, monkeypatch):
     monkeypatch.setattr(history_module, "ROW_GROUP_CELLS", 4)
     panes = make_panes()
-    history.write(NAME, panes)
+    name = history.write(STEM, panes)
 
-    list(history.read([NAME], assets={"pump-1"}, until_pane=int(panes.pane.min()) + 3))
-    (whole,) = history.read([NAME])
+    list(history.read([name], assets={"pump-1"}, until_pane=int(panes.pane.min()) + 3))
+    (whole,) = history.read([name])
 
     assert_same(whole, panes)
 
 
 def test_what_a_caller_does_with_panes_stays_out_of_the_next_read(history):
     panes = make_panes()
-    history.write(NAME, panes)
-    (read,) = history.read([NAME])
+    name = history.write(STEM, panes)
+    (read,) = history.read([name])
     before = plain(read)
     merge_panes([read, replace(read)], pane_ns=HOUR)
 
-    (again,) = history.read([NAME])
+    (again,) = history.read([name])
 
     assert plain(again) == before
 
 
 def test_segments_come_in_the_order_asked_for(history):
     one, two = make_panes(seed=1), make_panes(seed=2, sensors=5)
-    history.write("b", one)
-    history.write("a", two)
+    b, a = history.write("b", one), history.write("a", two)
 
-    found = list(history.read(["b", "a", "b"]))
+    found = list(history.read([b, a, b]))
 
     for read, written in zip(found, [one, two, one], strict=True):
         assert_same(read, written)
@@ -130,105 +137,188 @@ def test_segments_come_in_the_order_asked_for(history):
 
 def test_keys_tell_who_has_which_panes(history):
     panes = make_panes()
-    history.write(NAME, panes)
+    name = history.write(STEM, panes)
 
-    (keys,) = history.keys([NAME])
+    (keys,) = history.keys([name])
 
     assert keys.sensors == ()
     assert keys.assets == panes.assets
     np.testing.assert_array_equal(keys.asset, panes.asset)
     np.testing.assert_array_equal(keys.pane, panes.pane)
-    assert history.sensors(NAME) == panes.sensors
+    assert history.sensors(name) == panes.sensors
 
 
 def test_names_of_sensors_survive_whatever_is_in_them(history):
-    names = ("Torque [Nm]", "Größe/µm", "a\nb", 'say "x"')
+    names = ("Torque [Nm]", "Größe/µm", "a\nb", 'say "x" \x00')
     panes = replace(make_panes(sensors=4), sensors=names)
-    history.write(NAME, panes)
+    name = history.write(STEM, panes)
 
-    assert reopened(history).sensors(NAME) == names
-    (read,) = reopened(history).read([NAME])
+    assert reopened(history).sensors(name) == names
+    (read,) = reopened(history).read([name])
     assert_same(read, panes)
 
 
 def test_memory_holds_a_bounded_number_of_segments(history, monkeypatch):
     monkeypatch.setattr(history_module, "CACHE_CELLS", 8_000)
-    for number in range(60):
-        history.write(f"{number}", make_panes(seed=number))
-    list(history.read([f"{number}" for number in range(60)]))
+    names = [history.write(f"{number}", make_panes(seed=number)) for number in range(60)]
+    list(history.read(names))
 
     held = sum(panes.count.size for panes in history._cache.values())
     assert 0 < held <= 8_000
 
 
 def test_a_segment_that_is_gone_is_named(history):
-    with pytest.raises(MissingSegment, match="0123-0000.parquet: not there"):
-        list(history.read([NAME]))
+    with pytest.raises(MissingSegment, match="0123-0000.parquet: not there") as raised:
+        list(history.read(["0123-0000.parquet"]))
+
+    assert raised.value.name == "0123-0000.parquet"
 
 
-def test_no_bit_flipped_in_the_values_is_read_silently(history):
-    panes = make_panes()
-    history.write(NAME, panes)
-    path = history.folder / NAME
+def in_a_child(looks):
+    """What each look returns, below 100; a child whose process ends at one says no more."""
+    read, write = os.pipe()
+    child = os.fork()
+    if not child:
+        for look in looks:
+            os.write(write, bytes([look()]))
+        os._exit(0)
+    os.close(write)
+    with open(read, "rb") as said:
+        outcomes = list(said.read())
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0, f"ended at {len(outcomes)}"
+    return outcomes
+
+
+def flipped(content, place, bit):
+    return content[:place] + bytes([content[place] ^ (1 << bit)]) + content[place + 1 :]
+
+
+def footer_of(content):
+    return len(content) - 8 - int.from_bytes(content[-8:-4], "little")
+
+
+SAME, DAMAGED, WRONG = range(3)
+
+
+def look_at(history, name, panes):
+    """Whether a segment reads as it was written, by all three ways of reading it."""
+    try:
+        (read,) = reopened(history).read([name])
+        (keys,) = reopened(history).keys([name])
+        same = plain(read) == plain(panes) and np.array_equal(keys.pane, panes.pane)
+        return SAME if same and reopened(history).sensors(name) == panes.sensors else WRONG
+    except MissingSegment:
+        return DAMAGED
+
+
+@pytest.mark.parametrize("where", ["anywhere", "footer"])
+def test_no_bit_flipped_in_a_segment_is_read_silently_or_ends_the_process(history, where):
+    panes = make_panes(rows=150)
+    name = history.write(STEM, panes)
+    path = history.folder / name
     good = path.read_bytes()
-    footer = len(good) - 8 - int.from_bytes(good[-8:-4], "little")
     rng = np.random.default_rng(0)
-    damaged = 0
-    for place in rng.integers(0, footer, 300).tolist():
-        flipped = good[place] ^ (1 << int(rng.integers(8)))
-        path.write_bytes(good[:place] + bytes([flipped]) + good[place + 1 :])
-        try:
-            assert_same(next(reopened(history).read([NAME])), panes)
-        except MissingSegment:
-            damaged += 1
+    first = 0 if where == "anywhere" else footer_of(good)
+    places = rng.integers(first, len(good), FLIPS // 2).tolist()
 
-    assert damaged > 200
+    def look(place, bit):
+        path.write_bytes(flipped(good, place, bit))
+        return look_at(history, name, panes)
+
+    outcomes = in_a_child(
+        [partial(look, place, bit) for place in places for bit in [int(rng.integers(8))]]
+    )
+
+    assert set(outcomes) <= {SAME, DAMAGED}
+    assert outcomes.count(DAMAGED) > (FLIPS // 2 - 1 if where == "footer" else FLIPS // 3)
 
 
-def test_a_footer_that_lost_a_column_is_damaged(history):
-    history.write(NAME, make_panes())
-    path = history.folder / NAME
-    path.write_bytes(path.read_bytes().replace(b"squares", b"squarfs"))
+def test_a_segment_of_another_length_of_panes_is_not_read(history):
+    name = history.write(STEM, make_panes())
+    other = History(history.folder, pane_ns=HOUR // 2)
 
-    with pytest.raises(MissingSegment, match="damaged: no .'squares'"):
-        list(history.read([NAME]))
+    for look in (other.read, other.keys):
+        with pytest.raises(MissingSegment, match=f"{name}: holds panes of {HOUR} ns, needed"):
+            list(look([name]))
+
+
+def test_a_whole_segment_under_the_name_of_another_is_damaged(history):
+    one, other = (history.write(STEM, make_panes(seed=seed)) for seed in (1, 2))
+    (history.folder / one).replace(history.folder / other)
+
+    with pytest.raises(MissingSegment, match="damaged: its footer proves to be"):
+        history.check(other)
+
+
+def test_a_segment_that_cannot_be_read_now_is_not_taken_for_lost(history, monkeypatch):
+    name = history.write(STEM, make_panes())
+
+    def refused(path):
+        raise PermissionError(errno.EACCES, "no", path)
+
+    monkeypatch.setattr(segments.pa, "OSFile", refused)
+    with pytest.raises(TransientError, match=f"{name}: cannot be read"):
+        history.check(name)
 
 
 @pytest.mark.parametrize("kept", [0.0, 0.3, 0.9, 0.999])
 def test_a_truncated_segment_is_damaged(history, kept):
-    history.write(NAME, make_panes())
-    path = history.folder / NAME
+    name = history.write(STEM, make_panes())
+    path = history.folder / name
     path.write_bytes(path.read_bytes()[: int(kept * path.stat().st_size)])
 
-    for look in (lambda h: list(h.read([NAME])), lambda h: list(h.keys([NAME]))):
+    for look in (lambda h: list(h.read([name])), lambda h: list(h.keys([name]))):
         with pytest.raises(MissingSegment, match="damaged"):
             look(reopened(history))
 
 
 def test_only_what_no_row_names_is_removed(history):
-    first, second, third = (f"{24 * letter}-0000.parquet" for letter in "abc")
-    for name in (first, second, third):
-        history.write(name, make_panes())
-    half = f".{24 * 'd'}-0000.parquet.tmp"
-    (history.folder / half).write_bytes(b"half a segment")
+    first, second, third = (history.write(f"{24 * letter}-0000", make_panes()) for letter in "abc")
+    half, old = f".{24 * 'd'}-0000-{16 * '0'}.parquet.tmp", f"{24 * 'd'}-0000.parquet"
+    for name in (half, old):
+        (history.folder / name).write_bytes(b"half a segment")
     (history.folder / "notes.txt").write_bytes(b"somebody's")
 
-    assert history.remove_unnamed({first, third}) == [half, second]
+    assert history.remove_unnamed({first, third}) == [half, second, old]
     left = sorted(path.name for path in history.folder.iterdir())
     assert left == [first, third, "notes.txt"]
 
 
 def test_a_write_that_fails_leaves_the_old_segment(history, monkeypatch):
     panes = make_panes()
-    history.write(NAME, panes)
+    name = history.write(STEM, panes)
 
-    def fails(table, path, **kw):
-        path.write_bytes(b"half")
+    def fails(source, target):
         raise OSError("disk full")
 
-    monkeypatch.setattr(history_module.pq, "write_table", fails)
-    with pytest.raises(TransientError, match="0123-0000.parquet: cannot be written: disk full"):
-        history.write(NAME, make_panes(seed=9))
+    monkeypatch.setattr("pm_app.durable.os.replace", fails)
+    with pytest.raises(TransientError, match=r"0123-0000-\w+.parquet: cannot be written"):
+        history.write(STEM, make_panes(seed=9))
 
-    (read,) = reopened(history).read([NAME])
+    assert [path.name for path in history.folder.iterdir()] == [name]
+    (read,) = reopened(history).read([name])
     assert_same(read, panes)
+
+
+def test_no_bit_flipped_in_events_is_read_silently_or_ends_the_process(tmp_path):
+    rows = {(f"pump-{at % 3}", START + at, "failure", f"code {at % 5}") for at in range(40)}
+    events = EventHistory(tmp_path)
+    name = events.write("0123", events_from_rows(rows))
+    good = (tmp_path / name).read_bytes()
+    rng = np.random.default_rng(0)
+
+    def look(place, bit):
+        (tmp_path / name).write_bytes(flipped(good, place, bit))
+        try:
+            found = events_as_rows(EventHistory(tmp_path).read([name]))
+        except MissingSegment:
+            return DAMAGED
+        return SAME if found == rows else WRONG
+
+    places = rng.integers(4, len(good), FLIPS // 2).tolist()
+    outcomes = in_a_child(
+        [partial(look, at, bit) for at in places for bit in rng.integers(8, size=1)]
+    )
+
+    assert set(outcomes) == {DAMAGED}
+    assert len(outcomes) == FLIPS // 2

@@ -58,14 +58,14 @@ def keep(tmp_path, readings, *, parts=3):
     bounds = np.quantile(readings.time, np.linspace(0, 1, parts + 1)[1:-1]).astype(np.int64)
     # Whole hours, so that no pane is in two segments.
     part = np.searchsorted(bounds // HOUR, readings.time // HOUR)
-    names = [f"{number}.parquet" for number in range(parts)]
-    for number, name in enumerate(names):
+    names = []
+    for number in range(parts):
         chosen = take_readings(readings, part == number)
         # A sensor that says nothing yet has no column yet.
         speaks = np.flatnonzero(~np.isnan(chosen.values).all(axis=1))
         sensors = tuple(chosen.sensors[row] for row in speaks)
         chosen = replace(chosen, sensors=sensors, values=chosen.values[speaks])
-        history.write(name, fold_panes(chosen, pane_ns=HOUR))
+        names.append(history.write(f"{number}", fold_panes(chosen, pane_ns=HOUR)))
     return history, names
 
 
@@ -395,9 +395,9 @@ def table_of(values):
 
 def gather_table(tmp_path, readings, settings):
     history = History(tmp_path / "panes", pane_ns=HOUR)
-    history.write("a", fold_panes(readings, pane_ns=HOUR))
+    name = history.write("a", fold_panes(readings, pane_ns=HOUR))
     first_seen = dict.fromkeys(readings.assets, 0)
-    return gather_known(history, ["a"], EVENTS, settings, first_seen=first_seen, as_of_ns=START)
+    return gather_known(history, [name], EVENTS, settings, first_seen=first_seen, as_of_ns=START)
 
 
 def test_the_label_column_is_no_feature(tmp_path):

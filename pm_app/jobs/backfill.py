@@ -6,6 +6,7 @@ from pm_app.errors import BadSettings, NotEnoughData
 from pm_app.jobs.champion import load_champion
 from pm_app.jobs.ingest import ingest
 from pm_app.jobs.predict import Span, predict_spans
+from pm_app.jobs.rebuild import repairing
 from pm_app.jobs.site import Site, to_nanoseconds
 from pm_app.store import Committed
 
@@ -29,4 +30,9 @@ def backfill(site: Site, *, first: datetime, last: datetime, now: datetime) -> C
     # A cutoff is the end of its pane.
     low, high = (-(-to_nanoseconds(moment) // pane_ns) - 1 for moment in (first, last))
     spans = {name: Span(low, high - 1) for name in site.store.ledger.first_seen()}
-    return site.store.scores.commit_predictions(predict_spans(site, champion, spans), scored_at=now)
+
+    def say() -> Committed:
+        chunks = predict_spans(site, champion, spans)
+        return site.store.scores.commit_predictions(chunks, scored_at=now)
+
+    return repairing(site, say)

@@ -1,5 +1,6 @@
 """The version that scores, loaded and proven on its own golden rows."""
 
+import logging
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,6 +12,9 @@ from pm_app.records.learning import VersionCard
 from pm_app.registry import Version
 from pm_app.scoring.predictor import Predictor
 from pm_app.store.lineage import version_before
+from pm_app.times import NS
+
+log = logging.getLogger(__name__)
 
 # ONNX Runtime may order sums differently on another processor; a damaged graph is far off.
 GOLDEN_TOLERANCE = 1e-4
@@ -26,9 +30,21 @@ class Champion:
 
 
 def load_champion(site: Site) -> Champion | None:
-    """The champion, None before the first. Raises BadVersion."""
+    """The champion, None before the first, and of other panes than the plant's.
+
+    Raises BadVersion.
+    """
     number = site.store.lineage.champion()
-    return None if number is None else load_recorded(site, number)
+    champion = None if number is None else load_recorded(site, number)
+    if champion is not None and champion.card.spec.pane_ns != site.history.pane_ns:
+        log.warning(
+            "version %d reads panes of %g s, features.pane says %g s: retrain first",
+            champion.number,
+            champion.card.spec.pane_ns / NS,
+            site.history.pane_ns / NS,
+        )
+        return None
+    return champion
 
 
 def load_recorded(site: Site, number: int) -> Champion:

@@ -57,7 +57,7 @@ def read_readings(site: Site, batch: Batch, row: BatchRow) -> tuple[BatchRow, Sp
     rows = 0
     for chunk in site.readings.read(batch):
         rejections += chunk.rejections
-        panes, readings, refused = _fold_chunk(site, batch, chunk.readings, segments)
+        panes, readings, refused = _fold_chunk(site, batch, row, chunk.readings, segments)
         rejections += refused
         rows += len(readings.time)
         if not len(readings.time):
@@ -93,7 +93,7 @@ def _widen(spans: dict[str, tuple[int, int]], readings: Readings) -> None:
 
 
 def _fold_chunk(
-    site: Site, batch: Batch, readings: Readings, segments: Sequence[str]
+    site: Site, batch: Batch, row: BatchRow, readings: Readings, segments: Sequence[str]
 ) -> tuple[Panes, Readings, list[Rejection]]:
     """The panes these readings make or change, the readings used, and what was refused.
 
@@ -103,11 +103,11 @@ def _fold_chunk(
     pane_ns = site.history.pane_ns
     if not len(readings.time):
         return no_panes(pane_ns), readings, []
-    known = known_panes(site, readings, segments)
+    known = known_panes(site, row, readings, segments)
     late = overlapping_panes(readings, known)
     if not len(late.pane):
         return fold_panes(readings, pane_ns=pane_ns, onto=known), readings, []
-    again, gone = fold_again(site, batch, late)
+    again, gone = fold_again(site, batch, row, late)
     refused = rows_too_late(readings, take_panes(late, ~panes_among(late, again)))
     on_time = take_readings(readings, ~refused & ~rows_in_panes(readings, again))
     folded = fold_panes(on_time, pane_ns=pane_ns, onto=known)

@@ -6,9 +6,11 @@ names, which the next run removes and writes again.
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 
 from pm_app.jobs.fold import read_events, read_readings
 from pm_app.jobs.garbage import remove_garbage
+from pm_app.jobs.rebuild import repairing
 from pm_app.jobs.site import Progress, Site, silent
 from pm_app.jobs.take_in import Ingested, Reader, take_in
 from pm_app.ports import EventsSource, ReadingsSource
@@ -30,7 +32,7 @@ def ingest(
 
     `stop` is asked between batches. One that cannot be fetched now is left for the next look.
     Raises SourceUnavailable where a source cannot be listed, and StoreUnavailable; what was
-    taken in before is kept.
+    taken in before is kept. Segments that are missing on the way are rebuilt.
     """
     with site.ingesting:
         remove_garbage(site)
@@ -46,7 +48,8 @@ def ingest(
                 if stop() or len(total.unavailable) >= MOST_UNAVAILABLE:
                     return total
                 progress(number / len(fresh), f"reading {batch.name}")
-                total += take_in(site, port, source, batch, read, now)
+                take = partial(take_in, site, port, source, batch, read, now)
+                total += repairing(site, take)
     progress(1.0, f"{total.batches} batches read")
     return total
 

@@ -1,6 +1,6 @@
 """Readings that fall between earlier ones: their panes, folded again from all batches concerned."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from pm_app.errors import BadBatch
 from pm_app.features.panes import (
@@ -14,20 +14,21 @@ from pm_app.features.panes import (
 )
 from pm_app.features.readings import concat_readings, take_readings
 from pm_app.jobs.site import Site, to_moment
-from pm_app.ports import ReadingsSource
+from pm_app.ports import EventsSource, ReadingsSource
 from pm_app.records.features import Panes
 from pm_app.records.readings import Batch, Readings
 from pm_app.store import BatchRow
 
 
-def known_panes(site: Site, readings: Readings, segments: Sequence[str]) -> Panes:
+def known_panes(site: Site, row: BatchRow, readings: Readings, segments: Sequence[str]) -> Panes:
     """What history holds of the panes these readings fall into.
 
-    segments: those written of the same batch so far, which no ledger row names yet.
+    row: the batch they are of; what came after it counts as unknown. segments: those written
+    of the same batch so far, which no ledger row names yet.
     """
     pane_ns = site.history.pane_ns
     first, last = int(readings.time.min()) // pane_ns, int(readings.time.max()) // pane_ns
-    names = [name for row in _batches(site, first, last) for name in row.segments]
+    names = [name for behind in _batches(site, row, first, last) for name in behind.segments]
     parts = site.history.read(
         [*names, *segments], assets=set(readings.assets), since_pane=first, until_pane=last
     )
@@ -36,38 +37,71 @@ def known_panes(site: Site, readings: Readings, segments: Sequence[str]) -> Pane
     return merge_panes(touched, pane_ns=pane_ns)
 
 
-def fold_again(site: Site, batch: Batch, late: Panes) -> tuple[Panes, tuple[str, ...]]:
+def fold_again(
+    site: Site, batch: Batch, row: BatchRow, late: Panes
+) -> tuple[Panes, tuple[str, ...]]:
     """Those of the late panes that can be told from the batches there, `batch` with them.
 
     Of equal times the later name counts. A file replaced under its name stands for what it
     was before. Also returned: the names that are missing for the others, none where files
     have been replaced by ones that hold less. Raises BadBatch where `batch` itself is bad.
     """
-    there = {found.name: found for found in site.readings.list()} | {batch.name: batch}
-    behind = {row.name: row for row in _batches(site, int(late.pane.min()), int(late.pane.max()))}
-    gone = {name: row for name, row in behind.items() if name not in there}
+    there = {found.name: found for found in site.readings.list()} | {row.name: batch}
+    panes = int(late.pane.min()), int(late.pane.max())
+    behind = {found.name: found for found in _batches(site, row, *panes)}
+    gone = {}
+    for name, found in behind.items():
+        if name not in there:
+            moved, _ = content_of(site, site.readings, found, there)
+            if moved is None:
+                gone[name] = found
+            else:
+                there[name] = moved
     parts: list[Readings] = []
-    for name in sorted((behind.keys() - gone.keys()) | {batch.name}):
+    for name in sorted((behind.keys() - gone.keys()) | {row.name}):
         try:
             parts += _inside(site.readings, there[name], late)
         except BadBatch:
-            if name == batch.name:
+            if name == row.name:
                 raise
             gone[name] = behind[name]
     again = fold_panes(concat_readings(parts), pane_ns=site.history.pane_ns)
     whole = again.rows >= rows_held(again, late)
-    for row in gone.values():
-        for carried in site.history.keys(row.segments):
+    for found in gone.values():
+        for carried in site.history.keys(found.segments):
             whole &= ~panes_among(again, carried)
     return take_panes(again, whole), tuple(sorted(gone))
 
 
-def _batches(site: Site, first_pane: int, last_pane: int) -> list[BatchRow]:
-    """The batches whose readings may lie in these panes."""
+def content_of(
+    site: Site, port: ReadingsSource | EventsSource, row: BatchRow, there: Mapping[str, Batch]
+) -> tuple[Batch | None, bool]:
+    """The file that has what this batch brought, and whether it is the same to the byte.
+
+    The one of its name, or one of another name that the same content came under; else the one
+    of its name that has been taken in since in its place. None where there is none.
+    there: the files of the source by name. Raises SourceUnavailable.
+    """
+    ledger = site.store.ledger
+    digests = {}
+    for name in [row.name, *ledger.names_of(row.source, row.digest)]:
+        if name in there and name not in digests:
+            digests[name] = port.digest(there[name])
+            if digests[name] == row.digest:
+                return there[name], True
+    heir = ledger.find_digest(row.source, digests.get(row.name, ""))
+    if heir is None or heir.name != row.name or heir.status != "ingested":
+        return None, False
+    return there[row.name], False
+
+
+def _batches(site: Site, row: BatchRow, first_pane: int, last_pane: int) -> list[BatchRow]:
+    """The batches before this one whose readings may lie in these panes."""
     pane_ns = site.history.pane_ns
-    return site.store.ledger.batches_overlapping(
+    found = site.store.ledger.batches_overlapping(
         "readings", to_moment(first_pane * pane_ns), to_moment((last_pane + 1) * pane_ns)
     )
+    return [behind for behind in found if not row.sequence or behind.sequence < row.sequence]
 
 
 def _inside(source: ReadingsSource, batch: Batch, late: Panes) -> Iterator[Readings]:

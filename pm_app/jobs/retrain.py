@@ -11,13 +11,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pm_app.errors import BadVersion
-from pm_app.jobs.champion import ready
+from pm_app.jobs.champion import load_champion, ready
 from pm_app.jobs.ingest import ingest
+from pm_app.jobs.rebuild import rebuild, repairing
 from pm_app.jobs.site import Progress, Site, first_seen_ns, silent, to_nanoseconds
 from pm_app.jobs.training_order import ANSWER, ORDER, TrainingAnswer, TrainingOrder
 from pm_app.learning.allocation import describe
 from pm_app.records.learning import VersionCard
 from pm_app.registry import Version, read_version
+from pm_app.segments import MissingSegment
 from pm_app.store import BatchRow, ImportanceRow, RetrainingRow, VersionRow
 
 PARITY = 1e-5
@@ -51,20 +53,37 @@ def retrain(
     BadVersion when its version fails its own checks; the champion is then untouched.
     """
     ingest(site, now=now)
+    rebuild(site)
     site.registry.remove_unnamed([row.version for row in site.store.lineage.versions()])
     as_of = as_of or now
+    order, answer = repairing(site, lambda: _learn(site, now, as_of, force, trainer, progress))
+    return _record(site, order, answer, now, as_of)
+
+
+def _learn(
+    site: Site,
+    now: datetime,
+    as_of: datetime,
+    force: bool,
+    trainer: Trainer,
+    progress: Progress,
+) -> tuple[TrainingOrder, TrainingAnswer]:
+    """What the trainer was told, and its answer. Raises MissingSegment where it met one."""
     order = _order(site, now, as_of, force)
     with tempfile.TemporaryDirectory(dir=site.settings.state, prefix=".training-") as folder:
         order_path, answer_path = Path(folder, "order.json"), Path(folder, "answer.json")
         order_path.write_bytes(ORDER.dump_json(order))
         trainer(order_path, answer_path, progress)
         answer: TrainingAnswer = ANSWER.validate_json(answer_path.read_bytes())
-    return _record(site, order, answer, now, as_of)
+    if answer.missing:
+        raise MissingSegment(Path(answer.missing), answer.reason)
+    return order, answer
 
 
 def _order(site: Site, now: datetime, as_of: datetime, force: bool) -> TrainingOrder:
     ledger, lineage = site.store.ledger, site.store.lineage
-    champion = lineage.champion()
+    ready_now = load_champion(site)
+    champion = ready_now.number if ready_now is not None else None
     last = next(iter(lineage.retrainings(limit=1)), None)
     scoring = lineage.version(champion) if champion is not None else None
     seen = scoring.summary.get("failures", 0) if scoring is not None else 0

@@ -8,11 +8,13 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from pm_app.errors import SourceUnavailable
 from pm_app.jobs.champion import Champion, load_champion
 from pm_app.jobs.ingest import ingest
 from pm_app.jobs.predict import Span, predict_spans
+from pm_app.jobs.rebuild import repairing
 from pm_app.jobs.site import Progress, Site, silent, to_moment, to_nanoseconds
 from pm_app.jobs.take_in import Ingested
 from pm_app.jobs.touched import last_said, touched_spans
@@ -51,7 +53,7 @@ def score(
     floor = backfill_floor(site, now)
     committed = Committed()
     if champion is not None and floor is not None:
-        committed += _say_what_waited(site, champion, floor, now)
+        committed += repairing(site, partial(_say_what_waited, site, champion, floor, now))
     pending = site.store.ledger.unscored_batches()
     said_until = last_said(site)
     done = 0
@@ -59,15 +61,27 @@ def score(
         if stop():
             break
         progress(done / len(pending), f"scoring {group[0].name}")
-        spans = touched_spans(site, champion, group, floor, said_until=said_until)
-        sequences = [row.sequence for row in group]
-        chunks = predict_spans(site, champion, spans)
-        committed += site.store.scores.commit_scores(sequences, chunks, scored_at=now)
+        say = partial(_say_group, site, champion, group, floor, said_until, now)
+        committed += repairing(site, say)
         done += len(group)
     progress(1.0, f"{done} batches scored")
     if ingested.unavailable:
         raise SourceUnavailable(f"{'; '.join(ingested.unavailable)} (all else is scored)")
     return Scored(ingested, done, committed, champion.number if champion else None)
+
+
+def _say_group(
+    site: Site,
+    champion: Champion | None,
+    group: Sequence[BatchRow],
+    floor: int | None,
+    said_until: int | None,
+    now: datetime,
+) -> Committed:
+    """One transaction with all that these batches make or change."""
+    spans = touched_spans(site, champion, group, floor, said_until=said_until)
+    chunks = predict_spans(site, champion, spans)
+    return site.store.scores.commit_scores([row.sequence for row in group], chunks, scored_at=now)
 
 
 def backfill_floor(site: Site, now: datetime) -> int | None:

@@ -1,9 +1,10 @@
 """One plant, opened: what every job reads and writes."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from threading import Lock
+from threading import RLock
 
 from pm_app.event_history import EventHistory
 from pm_app.history import History
@@ -25,7 +26,7 @@ def silent(done: float, text: str) -> None:
 class Site:
     """Settings, sources and places of one plant. Opened by `wiring`.
 
-    ingesting: held while batches are taken in, for scoring and learning both begin with it.
+    ingesting: held while batches are taken in or rebuilt, for scoring and learning both do it.
     """
 
     settings: Settings
@@ -36,7 +37,7 @@ class Site:
     memories: Memories
     registry: Registry
     store: Store
-    ingesting: Lock = field(default_factory=Lock)
+    ingesting: AbstractContextManager[object] = field(default_factory=RLock)
 
 
 def to_moment(nanoseconds: int) -> datetime:

@@ -18,6 +18,7 @@ from pm_app.jobs.recipe import Made, learn
 from pm_app.jobs.rival import Rival
 from pm_app.jobs.training_order import ANSWER, ORDER, REFUSED, TrainingAnswer, TrainingOrder
 from pm_app.registry import Golden, Registry, write_version
+from pm_app.segments import MissingSegment
 from pm_app.settings import Settings, parse_settings
 
 # The plant's scoring comes first: training gives way to it.
@@ -33,6 +34,8 @@ def main(order_path: Path, answer_path: Path) -> None:
         answer = train(order, settings)
     except NotEnoughData as error:
         answer = TrainingAnswer("not_enough_data", str(error), in_a_row=order.in_a_row_before)
+    except MissingSegment as error:
+        answer = TrainingAnswer("missing_segment", str(error), missing=error.name)
     except TerminalError as error:
         sys.stderr.write(f"{type(error).__name__}: {error}")
         sys.exit(REFUSED)

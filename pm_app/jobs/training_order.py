@@ -40,7 +40,7 @@ class TrainingAnswer:
 
     decision: "first", "keep", "refit", "rebuild" or "not_enough_data". made says whether the
     staging folder holds a version, promote whether it should score. metrics are for the
-    record of the retraining.
+    record of the retraining. missing is the path of a segment that has to be rebuilt first.
     """
 
     decision: str
@@ -50,6 +50,7 @@ class TrainingAnswer:
     in_a_row: int = 0
     failures: int = 0
     metrics: dict[str, Any] = field(default_factory=dict)
+    missing: str = ""
 
 
 ORDER = TypeAdapter(TrainingOrder)

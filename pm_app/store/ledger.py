@@ -28,13 +28,28 @@ class Ledger:
         """(name, size_bytes, modified_ns) of every file that need not be opened again."""
         columns = (batches.c.name, batches.c.size_bytes, batches.c.modified_ns)
         with self.database.reading() as connection:
-            found = connection.execute(select(*columns).where(batches.c.source == source))
+            query = select(*columns).where(batches.c.source == source)
+            found = connection.execute(query.where(batches.c.status != "lost"))
             return {(name, size, modified) for name, size, modified in found}
 
     def find_digest(self, source: Source, digest: str) -> BatchRow | None:
         """The file that first brought this content, None where it is new."""
         with self.database.reading() as connection:
             return _first_of_digest(connection, source, digest)
+
+    def names_of(self, source: Source, digest: str) -> list[str]:
+        """Every name that this content has come under, in order of ingestion."""
+        query = select(batches.c.name).where(batches.c.source == source, batches.c.digest == digest)
+        with self.database.reading() as connection:
+            return list(connection.execute(query.order_by(batches.c.sequence)).scalars())
+
+    def replace_segments(self, batch: BatchRow) -> None:
+        """Note what carries a batch of this sequence now, its counts, status and reason."""
+        changed = ("segments", "rows", "rejected", "status", "reason")
+        values = {name: _values(batch)[name] for name in changed}
+        with self.database.writing() as connection:
+            where = batches.c.sequence == batch.sequence
+            connection.execute(update(batches).where(where).values(values))
 
     def record_batch(
         self,
@@ -169,12 +184,15 @@ def mark_scored(connection: Connection, sequences: Iterable[int], scored_at: dat
 def _same_file(connection: Connection, batch: BatchRow) -> int | None:
     keys = ("source", "name", "digest", "size_bytes", "modified_ns")
     same = [batches.c[key] == getattr(batch, key) for key in keys]
+    same.append(batches.c.status != "lost")
     return connection.execute(select(batches.c.sequence).where(*same)).scalars().first()
 
 
 def _first_of_digest(connection: Connection, source: Source, digest: str) -> BatchRow | None:
     query = select(batches).where(
-        batches.c.source == source, batches.c.digest == digest, batches.c.status != "duplicate"
+        batches.c.source == source,
+        batches.c.digest == digest,
+        batches.c.status.in_(("ingested", "quarantined")),
     )
     found = connection.execute(query).first()
     return None if found is None else _row(found)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-BatchStatus = Literal["ingested", "quarantined", "duplicate"]
+BatchStatus = Literal["ingested", "quarantined", "duplicate", "lost"]
 Source = Literal["readings", "events"]
 
 
@@ -15,7 +15,8 @@ class BatchRow:
 
     rows counts what was kept, rejected what was refused; reason says why, "" where all is
     well. first_time and last_time bound its rows. segments names the files on disk that
-    carry its panes. sequence (the order of ingestion) and scored_at are the store's to set.
+    carry its panes. A batch is lost when none of its segments is left, nor the file.
+    sequence (the order of ingestion) and scored_at are the store's to set.
     """
 
     source: Source

@@ -22,7 +22,7 @@ from sqlalchemy import (
 
 from pm_app.store.moments import Moment
 
-REVISION: Final = "0002"
+REVISION: Final = "0004"
 
 metadata = MetaData(
     naming_convention={
@@ -141,7 +141,7 @@ batches = Table(
     Column("scored_at", Moment),
     sqlite_autoincrement=True,
 )
-_counts = batches.c.status != "duplicate"
+_counts = batches.c.status.in_(("ingested", "quarantined"))
 Index(
     "batches_one_digest",
     batches.c.source,

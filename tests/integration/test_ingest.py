@@ -19,7 +19,7 @@ from factories import (
     said,
 )
 
-from pm_app.errors import BadBatch, SourceUnavailable, StoreUnavailable, TerminalError
+from pm_app.errors import BadBatch, SourceUnavailable, StoreUnavailable
 from pm_app.jobs.ingest import ingest
 from pm_app.jobs.score import score
 
@@ -399,15 +399,3 @@ def test_what_a_crash_left_in_the_folders_of_panes_and_events_is_removed(new_pla
         others = {"mine.txt", "lost+found"}
         assert {path.name for path in site.history.folder.iterdir()} == named | others
         assert {path.name for path in site.event_history.folder.iterdir()} == others
-
-
-def test_a_damaged_event_segment_is_named(new_plant):
-    config = new_plant(
-        {"a.parquet": GOOD}, events={"e.parquet": events_table([("pump-00", 5, "failure", "")])}
-    )
-    with opened(config) as site:
-        ingest(site, now=NOW)
-        (path,) = site.event_history.folder.iterdir()
-        path.write_bytes(path.read_bytes()[:50])
-        with pytest.raises(TerminalError, match=f"{path.name}: not there, or damaged"):
-            score(site, now=NOW)

@@ -1,0 +1,127 @@
+"""Segments that are gone, damaged or of other panes, made anew from the files they came from.
+
+Panes are derived data: a batch is read again as it was when it came, on top of the batches
+ledgered before it, and its row then names what was made. So nothing is said again, and no
+revision is raised.
+"""
+
+import logging
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from typing import TypeVar
+
+from pm_app.errors import BadBatch
+from pm_app.jobs.fold import read_events, read_readings
+from pm_app.jobs.garbage import remove_garbage
+from pm_app.jobs.late import content_of
+from pm_app.jobs.site import Site
+from pm_app.ports import EventsSource, ReadingsSource
+from pm_app.records.readings import Batch
+from pm_app.segments import MissingSegment
+from pm_app.store import BatchRow, Source
+
+log = logging.getLogger(__name__)
+Result = TypeVar("Result")
+
+
+def repairing(site: Site, job: Callable[[], Result]) -> Result:
+    """What the job returns, begun again after every segment it misses is rebuilt.
+
+    Raises MissingSegment where one is missing again once it has been rebuilt, and
+    SourceUnavailable where the files cannot be reached now.
+    """
+    missing: set[str] = set()
+    while True:
+        try:
+            return job()
+        except MissingSegment as error:
+            if error.name in missing:
+                raise
+            log.warning("rebuilding: %s", error)
+            missing.add(error.name)
+            _rebuild_until_whole(site, missing)
+
+
+def rebuild(site: Site, missing: Collection[str] = ()) -> int:
+    """Rebuild these segments and all that do not prove themselves; how many batches it took.
+
+    In the order of the ledger, a transaction each, so that a crash repeats only what it has
+    to. A batch whose file is no longer there is noted as lost, and what is left of it kept.
+    Raises MissingSegment where one that is not among these has damaged values.
+    """
+    steps: tuple[tuple[Source, ReadingsSource | EventsSource], ...] = (
+        ("events", site.events),
+        ("readings", site.readings),
+    )
+    done = 0
+    with site.ingesting:
+        for source, port in steps:
+            rows = site.store.ledger.ingested_batches(source)
+            looked = [(row, _whole(site, row, missing)) for row in rows]
+            broken = [(row, whole) for row, whole in looked if whole != row.segments]
+            there = {batch.name: batch for batch in port.list()} if broken else {}
+            for row, whole in broken:
+                _rebuild_batch(site, port, row, whole, there)
+            done += len(broken)
+        if done:
+            remove_garbage(site)
+    return done
+
+
+def _rebuild_until_whole(site: Site, missing: set[str]) -> None:
+    """As rebuild, also where it meets damage that nobody has met yet."""
+    while True:
+        try:
+            rebuild(site, missing)
+            return
+        except MissingSegment as error:
+            if error.name in missing:
+                raise
+            missing.add(error.name)
+
+
+def _whole(site: Site, row: BatchRow, missing: Collection[str]) -> tuple[str, ...]:
+    """Those of a batch's segments that are there and prove themselves."""
+    history = site.event_history if row.source == "events" else site.history
+    whole = []
+    for name in row.segments:
+        try:
+            if name not in missing:
+                history.check(name)
+                whole.append(name)
+        except MissingSegment as error:
+            log.info("%s: rebuilt from %s", error, row.name)
+    return tuple(whole)
+
+
+def _rebuild_batch(
+    site: Site,
+    port: ReadingsSource | EventsSource,
+    row: BatchRow,
+    whole: tuple[str, ...],
+    there: dict[str, Batch],
+) -> None:
+    batch, same = content_of(site, port, row, there)
+    if batch is None:
+        site.store.ledger.replace_segments(_lost(row, whole, "its file is no longer there"))
+        return
+    try:
+        again, _ = (read_events if row.source == "events" else read_readings)(site, batch, row)
+    except BadBatch as error:
+        site.store.ledger.replace_segments(_lost(row, whole, str(error)))
+        return
+    # Of a file that has grown since, the newer row counts the readings.
+    kept = again if same else replace(row, segments=again.segments)
+    site.store.ledger.replace_segments(kept)
+
+
+def _lost(row: BatchRow, whole: tuple[str, ...], why: str) -> BatchRow:
+    count = len(row.segments) - len(whole)
+    reason = f"{count} of {len(row.segments)} segments lost: {why}"
+    log.warning("%s: %s", row.name, reason)
+    if row.reason:
+        reason = f"{reason}; {row.reason}"
+    if whole:
+        return replace(row, segments=whole, reason=reason)
+    rejected = row.rejected + row.rows
+    return replace(row, segments=(), status="lost", reason=reason, rows=0, rejected=rejected)

@@ -60,7 +60,7 @@ def predictions(
 def batches(
     config: Plant = PLANT,
     quarantined: Annotated[bool, typer.Option("--quarantined", help="Only those.")] = False,
-    limit: Annotated[int, typer.Option(help="How many, newest first.")] = 50,
+    limit: Annotated[int, typer.Option(min=0, max=10**9, help="How many, newest first.")] = 50,
     as_json: Json = False,
 ) -> None:
     """The ledger: every file that came, and what became of it."""
@@ -95,7 +95,9 @@ def models(config: Plant = PLANT, as_json: Json = False) -> None:
 
 def importance(
     config: Plant = PLANT,
-    version: Annotated[int | None, typer.Option(help="Default: the champion.")] = None,
+    version: Annotated[
+        int | None, typer.Option(min=1, max=2**31 - 1, help="Default: the champion.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """What each sensor is worth to a version, and what the network gave it."""

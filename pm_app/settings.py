@@ -18,6 +18,7 @@ from pm_app.settings_sections import (
     FeaturesSettings,
     Plant,
     ReadingsSettings,
+    RetentionSettings,
     RetrainingSettings,
     ScoringSettings,
     Section,
@@ -45,6 +46,7 @@ class Settings(Section):
     drift: DriftSettings = DriftSettings()
     scoring: ScoringSettings = ScoringSettings()
     retraining: RetrainingSettings = RetrainingSettings()
+    retention: RetentionSettings = RetentionSettings()
     store: StoreSettings = StoreSettings()
     web: WebSettings = WebSettings()
 

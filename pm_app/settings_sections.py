@@ -5,10 +5,12 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from pm_app.settings_values import (
+    FOR_EVER,
     MEMORY_WORDS,
     Address,
     Duration,
     Name,
+    Span,
     Text,
     Zone,
     read_half_life,
@@ -187,6 +189,12 @@ class RetrainingSettings(Section):
         if len(self.cron.split()) != 5:
             raise ValueError(f'cron must have five fields like "0 2 * * *", got {self.cron!r}')
         return self
+
+
+class RetentionSettings(Section):
+    """How long every prediction is kept; of older days the riskiest of each asset stays."""
+
+    predictions: Span = FOR_EVER
 
 
 class StoreSettings(Section):

@@ -12,6 +12,9 @@ from pm_app.times import parse_duration
 # Nanoseconds in 64 bits end after 292 years, and no plant looks this far.
 _LONGEST = "36500d"
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+FOR_EVER = "for ever"
+# What operators look back on, and late files may still change.
+_SHORTEST_DAYS = 7
 MEMORY_WORDS = ("life", "change", "scaled change")
 
 
@@ -58,6 +61,19 @@ def _address(text: str) -> str:
     return text
 
 
+def _span(text: str) -> str:
+    if text == FOR_EVER:
+        return text
+    try:
+        days = parse_duration(_duration(text)) / parse_duration("1d")
+    except ValueError as error:
+        raise ValueError(f'must be "{FOR_EVER}" or a duration, and {error}') from error
+    if days < _SHORTEST_DAYS:
+        raise ValueError(f'must be "{FOR_EVER}" or at least {_SHORTEST_DAYS}d, got {text!r}')
+    return text
+
+
+Span = Annotated[str, AfterValidator(_span)]
 Duration = Annotated[str, AfterValidator(_duration)]
 Zone = Annotated[str, AfterValidator(_zone)]
 Name = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_printable)]

@@ -123,6 +123,16 @@ def _scored(make: Make) -> Path:
     return config
 
 
+def _keeping(make: Make) -> Path:
+    """A plant two days of whose predictions are older than it keeps."""
+    config = make({"a.parquet": readings_table(hours=60, a_pane=1)})
+    with opened(config) as site:
+        score(site, now=NOW)
+    limit = (LATER - hour(0)).days - 1
+    config.write_text(f'{config.read_text()}\n[retention]\npredictions = "{limit}d"\n')
+    return config
+
+
 def _littered(make: Make) -> Path:
     config = _scored(make)
     with opened(config) as site:
@@ -191,6 +201,7 @@ FLOWS = {
     "a retraining that keeps": Flow(_scored, _learn_nothing),
     "a promotion": Flow(_with_two_versions, _promote),
     "a rollback": Flow(_promoted, _roll_back),
+    "a retirement": Flow(_keeping, _score),
     "a backfill": Flow(_promoted, _backfill),
     "an export": Flow(_scored, _export),
 }

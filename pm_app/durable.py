@@ -35,8 +35,12 @@ def make_folder(path: Path) -> None:
 
 def make_file(path: Path) -> None:
     """An empty file where there is none."""
+    if path.exists():
+        return
     with _translated(path, "made"):
+        announce("make file", path)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, FILE_MODE))
+        _sync_folder(path.parent)
 
 
 def write_file(path: Path, write: Callable[[Path], None], *, mode: int = FILE_MODE) -> None:

@@ -18,6 +18,7 @@ from pm_app.settings_sections import (
     FeaturesSettings,
     Plant,
     ReadingsSettings,
+    RetentionSettings,
     RetrainingSettings,
     ScoringSettings,
     Section,
@@ -25,6 +26,11 @@ from pm_app.settings_sections import (
     TargetSettings,
     WebSettings,
 )
+
+_LONGEST = 1_000_000
+_SHOWN = 200
+# Someone's name and password before a host.
+_SECRET = re.compile(r"://[^/@\s]*@")
 
 
 class Settings(Section):
@@ -40,6 +46,7 @@ class Settings(Section):
     drift: DriftSettings = DriftSettings()
     scoring: ScoringSettings = ScoringSettings()
     retraining: RetrainingSettings = RetrainingSettings()
+    retention: RetentionSettings = RetentionSettings()
     store: StoreSettings = StoreSettings()
     web: WebSettings = WebSettings()
 
@@ -80,9 +87,12 @@ def read_settings(path: Path) -> Settings:
         raise BadSettings(f"{path}: no such file; `pm-app init` makes one") from error
     except (OSError, UnicodeDecodeError) as error:
         raise BadSettings(f"{path}: cannot be read: {error}") from error
+    if len(text) > _LONGEST:
+        raise BadSettings(f"{path}: needed at most {_LONGEST:,} characters, got {len(text):,}")
     try:
         tables = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
+        # Numbers of thousands of digits and brackets without end are told otherwise.
         raise BadSettings(f"{path}: not valid TOML: {error}") from error
     return parse_settings(tables, folder=path.parent, origin=str(path))
 
@@ -95,7 +105,8 @@ def parse_settings(tables: dict[str, Any], *, folder: Path, origin: str) -> Sett
         return Settings.model_validate({**tables, "folder": folder})
     except ValidationError as error:
         problems = "; ".join(_describe(dict(problem)) for problem in error.errors())
-        raise BadSettings(f"{origin}: {problems}") from error
+        # Neither here nor in what led here: the library's error shows every value.
+        raise BadSettings(f"{origin}: {_SECRET.sub('://…@', problems)}") from None
 
 
 def _describe(problem: dict[str, Any]) -> str:
@@ -105,7 +116,14 @@ def _describe(problem: dict[str, Any]) -> str:
     message = re.sub(r"^(Value error, |Assertion failed, )", "", problem["msg"])
     if problem["type"] == "value_error":
         return f"{key}: {message}" if key else message
-    return f"{key}: {message[0].lower()}{message[1:]}, got {problem['input']!r}"
+    told = f"{key}: {message[0].lower()}{message[1:]}"
+    return told if key.startswith("store") else f"{told}, got {_short(problem['input'])}"
+
+
+def _short(value: object) -> str:
+    """A value as it came, cut off where it is long."""
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
 def _section(location: tuple[str | int, ...]) -> type[BaseModel]:

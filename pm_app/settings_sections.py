@@ -4,7 +4,17 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from pm_app.settings_values import MEMORY_WORDS, Duration, Name, Zone, read_half_life
+from pm_app.settings_values import (
+    FOR_EVER,
+    MEMORY_WORDS,
+    Address,
+    Duration,
+    Name,
+    Span,
+    Text,
+    Zone,
+    read_half_life,
+)
 from pm_app.times import parse_duration
 
 
@@ -25,7 +35,7 @@ class Plant(Section):
 class ReadingsSettings(Section):
     """Where readings come from and what their columns are called."""
 
-    uri: Name = "readings"
+    uri: Address = "readings"
     layout: Literal["wide", "long"] = "wide"
     asset_column: Name = "asset_id"
     time_column: Name = "timestamp"
@@ -36,7 +46,7 @@ class ReadingsSettings(Section):
 class EventsSettings(Section):
     """Where failures and repairs come from. An absent folder means none yet."""
 
-    uri: Name = "events"
+    uri: Address = "events"
     timezone: Zone | None = None
 
 
@@ -149,14 +159,14 @@ class AllocationSettings(Section):
     strategy: Literal[
         "uniform", "tiers", "regularized", "tiers+regularized", "attention", "auto"
     ] = "auto"
-    max_parameters: int = Field(default=100_000, ge=500)
+    max_parameters: int = Field(default=100_000, ge=500, le=10_000_000)
 
 
 class DriftSettings(Section):
     """What counts as a changed ranking, and for how many retrainings in a row."""
 
     p_value: float = Field(default=0.01, gt=0, lt=0.5)
-    in_a_row: int = Field(default=2, ge=1)
+    in_a_row: int = Field(default=2, ge=1, le=100)
 
 
 class ScoringSettings(Section):
@@ -170,9 +180,9 @@ class RetrainingSettings(Section):
     """When the plant is learned again, and how long that may take."""
 
     cron: Name = "0 2 * * *"
-    minimum_failures: int = Field(default=10, ge=2)
+    minimum_failures: int = Field(default=10, ge=2, le=1_000_000)
     timeout: Duration = "6h"
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=2**32)
 
     @model_validator(mode="after")
     def _cron_has_five_fields(self) -> Self:
@@ -181,10 +191,16 @@ class RetrainingSettings(Section):
         return self
 
 
+class RetentionSettings(Section):
+    """How long every prediction is kept; of older days the riskiest of each asset stays."""
+
+    predictions: Span = FOR_EVER
+
+
 class StoreSettings(Section):
     """Where predictions are written. A password belongs in PM_APP_STORE_URL instead."""
 
-    url: str = Field(default="", repr=False)
+    url: Text = Field(default="", repr=False)
 
 
 class WebSettings(Section):

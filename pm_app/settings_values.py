@@ -1,6 +1,8 @@
 """Kinds of values that plant.toml takes, each checked with words of its own."""
 
+import re
 from typing import Annotated
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field
@@ -9,6 +11,10 @@ from pm_app.times import parse_duration
 
 # Nanoseconds in 64 bits end after 292 years, and no plant looks this far.
 _LONGEST = "36500d"
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+FOR_EVER = "for ever"
+# What operators look back on, and late files may still change.
+_SHORTEST_DAYS = 7
 MEMORY_WORDS = ("life", "change", "scaled change")
 
 
@@ -35,6 +41,41 @@ def _zone(name: str) -> str:
     return name
 
 
+def _printable(text: str) -> str:
+    if _UNPRINTABLE.search(text):
+        raise ValueError("must hold no control characters and only whole Unicode ones")
+    return text
+
+
+def _address(text: str) -> str:
+    try:
+        keys = "://" in text and urlsplit(text).username is not None
+    except ValueError as error:
+        raise ValueError("must be a path or an address like s3://bucket/prefix") from error
+    if keys:
+        # Not shown: it would be in logs and on screens from then on.
+        raise ValueError(
+            "must hold no keys or passwords; the environment takes them, for S3 "
+            "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        )
+    return text
+
+
+def _span(text: str) -> str:
+    if text == FOR_EVER:
+        return text
+    try:
+        days = parse_duration(_duration(text)) / parse_duration("1d")
+    except ValueError as error:
+        raise ValueError(f'must be "{FOR_EVER}" or a duration, and {error}') from error
+    if days < _SHORTEST_DAYS:
+        raise ValueError(f'must be "{FOR_EVER}" or at least {_SHORTEST_DAYS}d, got {text!r}')
+    return text
+
+
+Span = Annotated[str, AfterValidator(_span)]
 Duration = Annotated[str, AfterValidator(_duration)]
 Zone = Annotated[str, AfterValidator(_zone)]
-Name = Annotated[str, Field(min_length=1)]
+Name = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_printable)]
+Text = Annotated[str, Field(max_length=1000), AfterValidator(_printable)]
+Address = Annotated[Name, AfterValidator(_address)]

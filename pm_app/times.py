@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 NS = 1_000_000_000
 HOUR_NS = 3600 * NS
 _SECONDS = {"s": 1, "min": 60, "h": 3600, "d": 86400, "w": 604800}
-_FORM = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|h|d|w)")
+_FORM = re.compile(r"(\d{1,15}(?:\.\d{1,15})?)\s*(s|min|h|d|w)", re.ASCII)
 
 
 def parse_duration(text: str) -> int:

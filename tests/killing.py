@@ -1,82 +1,58 @@
-"""`pm-app score` on each plant named, killed at evenly spaced instants; run as a program.
+"""Flows run in children that are killed; a program, so that nothing but this is forked.
 
-Every other plant is shot between changes to its files, the ones between within an SQL
-statement. The first of each kind is spared, and tells how many instants there are.
+Reads one line of JSON a job from standard input, [flow, plant.toml, at], and answers each with
+the instants it heard: all where `at` is null, none where the child died at that number of them,
+as it must. [flow, plant.toml, {"seconds": s}] kills it after that time, wherever it is.
 """
 
+import json
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
-STEPS_A_LOOK = 50  # virtual machine steps of SQLite from one instant to the next
-FILE_EVENTS = {"open", "os.rename", "os.remove", "os.mkdir"}
+from flows import FLOWS
+from striking import heard, killing_at, listening
 
 
-class Trigger:
-    """Counts instants, and at the chosen one kills the process it is in."""
-
-    def __init__(self, at):
-        self.at, self.count = at, 0
-
-    def __call__(self):
-        self.count += 1
-        if self.count == self.at:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-
-def watch_files(trigger, folder):
-    def hook(event, arguments):
-        if event in FILE_EVENTS and str(arguments[0]).startswith(folder):
-            trigger()
-
-    sys.addaudithook(hook)
-
-
-def watch_sql(trigger, folder):
-    from sqlalchemy import Engine, event
-
-    def watch(connection, _):
-        connection.set_progress_handler(trigger, STEPS_A_LOOK)
-
-    event.listen(Engine, "connect", watch)
-
-
-def score(config, watch, at):
-    """The command line as it is started by hand, in a child; returns the instants it saw."""
+def run(flow, config, at):
+    """The flow in a child, undisturbed or killed; returns the instants of an undisturbed one."""
     reader, writer = os.pipe()
     child = os.fork()
     if not child:
-        trigger = Trigger(at)
-        watch(trigger, str(Path(config).parent))
-        sys.argv = ["pm-app", "score", "-c", config]
-        try:
-            main()
-        except SystemExit as done:
-            os.write(writer, str(trigger.count).encode())
-            os._exit(done.code or 0)
-        os._exit(70)
+        os.close(reader)
+        _run_here(flow, config, at, writer)
     os.close(writer)
-    _, status = os.waitpid(child, 0)
+    if isinstance(at, dict):
+        time.sleep(at["seconds"])
+        os.kill(child, signal.SIGKILL)
     with os.fdopen(reader) as pipe:
-        seen = pipe.read()
-    if status != (signal.SIGKILL if at else 0):
-        sys.exit(f"{config}: to be killed at {at}, ended with {status} after {seen or '?'}")
-    return int(seen or 0)
+        said = pipe.read()
+    _, status = os.waitpid(child, 0)
+    expected = {0} if at is None else {signal.SIGKILL, 0} if isinstance(at, dict) else {9}
+    if status not in expected:
+        sys.exit(f"{flow} at {at}: ended with {status} after {said or '?'}")
+    return json.loads(said) if said else []
 
 
-def kill_all(configs):
-    """Shoot at every plant once."""
-    for first, watch in enumerate((watch_files, watch_sql)):
-        spared, *others = configs[first::2]
-        instants = score(spared, watch, 0)
-        for number, config in enumerate(others):
-            score(config, watch, 1 + instants * number // len(others))
+def _run_here(flow, config, at, writer):
+    try:
+        if isinstance(at, int):
+            with listening(killing_at(at)):
+                FLOWS[flow].run(config)
+            os._exit(70)
+        with heard() as instants:
+            FLOWS[flow].run(config)
+        os.write(writer, json.dumps(instants).encode())
+        os._exit(0)
+    except BaseException as error:
+        sys.stderr.write(f"{type(error).__name__}: {error}\n")
+        os._exit(71)
 
 
 if __name__ == "__main__":
-    import pm_app.jobs.score
-    from pm_app.cli import main
-
-    pm_app.jobs.score.GROUP_ROWS = 60  # so that there are several transactions
-    kill_all(sys.argv[1:])
+    for line in sys.stdin:
+        flow, config, at = json.loads(line)
+        sys.stdout.write(json.dumps(run(flow, Path(config), at)) + "\n")
+        sys.stdout.flush()

@@ -12,6 +12,7 @@ def main() -> None:
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     # Imported here so that a broken pipe or an interrupt while loading is caught as well.
     try:
+        _check_text(sys.argv[1:])
         from pm_app.cli.app import app
 
         app()
@@ -25,3 +26,11 @@ def main() -> None:
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _check_text(arguments: list[str]) -> None:
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError as error:
+            raise BadSettings(f"arguments must be UTF-8, got {os.fsencode(argument)!r}") from error

@@ -11,6 +11,9 @@ from pm_app.errors import BadSettings
 Plant = Annotated[Path, typer.Option("-c", "--config", help="The plant's settings.")]
 Json = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
 PLANT = Path("plant.toml")
+Version = Annotated[int, typer.Argument(min=1, max=2**31 - 1)]
+# Nanoseconds since 1970 in 64 bits end in 2262.
+_FIRST_YEAR, _LAST_YEAR = 1970, 2261
 
 
 def parse_time(text: str | None, option: str) -> datetime | None:
@@ -23,7 +26,10 @@ def parse_time(text: str | None, option: str) -> datetime | None:
         raise BadSettings(
             f'{option} takes a time like "2026-01-31" or "2026-01-31T14:00+01:00", got {text!r}'
         ) from error
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
+        raise BadSettings(f"{option} takes a time from {_FIRST_YEAR} to {_LAST_YEAR}, got {text!r}")
+    return moment
 
 
 def now() -> datetime:

@@ -18,7 +18,7 @@ DEMO = Path("pm-app-demo")
 
 def demo(
     folder: Annotated[Path, typer.Argument(help="Where to lay the plant out.")] = DEMO,
-    seed: Annotated[int, typer.Option(help="Another plant.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Another plant.")] = 0,
 ) -> None:
     """A simulated plant, trained, scored, shown, drifting: the whole product in one command."""
     from pm_app.cli.demo import run_demo

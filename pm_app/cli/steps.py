@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pm_app.cli.options import PLANT, Json, Plant, now, parse_time
+from pm_app.cli.options import PLANT, Json, Plant, Version, now, parse_time
 from pm_app.cli.output import print_json, progress_bar, say
 from pm_app.cli.reports import print_reports
 from pm_app.settings import read_settings
@@ -84,7 +84,7 @@ def retrain(
         raise typer.Exit(1)
 
 
-def promote(version: int, config: Plant = PLANT) -> None:
+def promote(version: Version, config: Plant = PLANT) -> None:
     """Let a version score from now on."""
     from pm_app.jobs.champion import promote as promote_version
     from pm_app.wiring import open_beside

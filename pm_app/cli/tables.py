@@ -1,5 +1,6 @@
 """Commands that show what is stored: predictions, files, versions and their reasons."""
 
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -29,6 +30,9 @@ def predictions(
     since: Annotated[str | None, typer.Option(help="Only cutoffs from then on.")] = None,
     format: Annotated[Format, typer.Option(help="How to write them.")] = Format.table,
     file: Annotated[Path | None, typer.Option("--out", help="Into this file.")] = None,
+    peaks: Annotated[
+        bool, typer.Option("--peaks", help="What is left of days that are kept no longer.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """What was said: every prediction, or the newest one of each asset, riskiest first."""
@@ -40,7 +44,14 @@ def predictions(
     start = parse_time(since, "--since")
     if latest and start is not None:
         raise BadSettings("--since goes with all predictions, --latest shows the newest only")
+    if peaks and (latest or start is not None or file is not None):
+        raise BadSettings("--peaks takes --asset and --json, nothing else")
     with open_views(settings) as store:
+        if peaks:
+            rows = [asdict(row) for row in store.retention.peaks(asset=asset)]
+            columns = ("asset_id", "day", "horizon_hours", "risk", "cutoff", "top_sensors")
+            print_rows(rows, columns, as_json=kind is Format.json)
+            return
         if latest and kind is Format.table and file is None:
             table = store.views.latest_predictions(asset=asset)
             if not table.num_rows:
@@ -60,12 +71,10 @@ def predictions(
 def batches(
     config: Plant = PLANT,
     quarantined: Annotated[bool, typer.Option("--quarantined", help="Only those.")] = False,
-    limit: Annotated[int, typer.Option(help="How many, newest first.")] = 50,
+    limit: Annotated[int, typer.Option(min=0, max=10**9, help="How many, newest first.")] = 50,
     as_json: Json = False,
 ) -> None:
     """The ledger: every file that came, and what became of it."""
-    from dataclasses import asdict
-
     from pm_app.wiring import open_views
 
     with open_views(read_settings(config)) as store:
@@ -95,7 +104,9 @@ def models(config: Plant = PLANT, as_json: Json = False) -> None:
 
 def importance(
     config: Plant = PLANT,
-    version: Annotated[int | None, typer.Option(help="Default: the champion.")] = None,
+    version: Annotated[
+        int | None, typer.Option(min=1, max=2**31 - 1, help="Default: the champion.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """What each sensor is worth to a version, and what the network gave it."""

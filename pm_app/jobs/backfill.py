@@ -25,6 +25,12 @@ def backfill(site: Site, *, first: datetime, last: datetime, now: datetime) -> C
     champion = load_champion(site)
     if champion is None:
         raise NotEnoughData("no model yet: pm-app retrain makes the first")
+    retired = site.store.retention.retired_until()
+    if retired is not None and first < retired:
+        raise BadSettings(
+            f"backfill needs a first cutoff from {retired.isoformat()} on, got "
+            f"{first.isoformat()}: what was said before went by retention.predictions"
+        )
     ingest(site, now=now)
     pane_ns = site.history.pane_ns
     # A cutoff is the end of its pane.

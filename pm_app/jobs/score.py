@@ -15,6 +15,7 @@ from pm_app.jobs.champion import Champion, load_champion
 from pm_app.jobs.ingest import ingest
 from pm_app.jobs.predict import Span, predict_spans
 from pm_app.jobs.rebuild import repairing
+from pm_app.jobs.retire import retire, retired_until_ns
 from pm_app.jobs.site import Progress, Site, silent, to_moment, to_nanoseconds
 from pm_app.jobs.take_in import Ingested
 from pm_app.jobs.touched import last_said, touched_spans
@@ -50,6 +51,7 @@ def score(
     """
     ingested = ingest(site, now=now, progress=progress, stop=stop)
     champion = load_champion(site)
+    retire(site, now)
     floor = backfill_floor(site, now)
     committed = Committed()
     if champion is not None and floor is not None:
@@ -97,7 +99,7 @@ def backfill_floor(site: Site, now: datetime) -> int | None:
         return None
     latest = to_nanoseconds(min(newest, first.at if first else now))
     reach = parse_duration(site.settings.scoring.backfill)
-    return max(latest - reach, 0) // site.history.pane_ns
+    return max(latest - reach, retired_until_ns(site), 0) // site.history.pane_ns
 
 
 def _say_what_waited(site: Site, champion: Champion, floor: int, now: datetime) -> Committed:

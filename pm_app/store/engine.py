@@ -59,16 +59,16 @@ class Database:
         """
         if self.read_only:
             raise TerminalError(f"{self.name} was opened for reading, a write needs open_store")
-        with (
-            self._translated(),
-            self.engine.connect().execution_options(pm_app_writes=True) as connection,
-            connection.begin(),
-        ):
-            if self.dialect == "postgresql":
-                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITER_LOCK})")
-            yield connection
-            announce("commit", self.name)
-        announce("committed", self.name)
+        with self._translated():
+            with (
+                self.engine.connect().execution_options(pm_app_writes=True) as connection,
+                connection.begin(),
+            ):
+                if self.dialect == "postgresql":
+                    connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITER_LOCK})")
+                yield connection
+                announce("commit", self.name)
+            announce("committed", self.name)
 
     @contextmanager
     def _translated(self) -> Iterator[None]:

@@ -11,6 +11,7 @@ from pm_app.store.engine import Database, connect
 from pm_app.store.ledger import Ledger
 from pm_app.store.lineage import Lineage
 from pm_app.store.migrate import check_current, migrate
+from pm_app.store.retention import Retention
 from pm_app.store.scores import Scores
 from pm_app.store.views import Views
 
@@ -26,6 +27,7 @@ class Store:
     scores: Scores
     lineage: Lineage
     views: Views
+    retention: Retention
     _database: Database
 
     def close(self) -> None:
@@ -77,7 +79,14 @@ def open_reader(url: str, *, folder: Path | None = None) -> Store:
 
 
 def _store(database: Database) -> Store:
-    return Store(Ledger(database), Scores(database), Lineage(database), Views(database), database)
+    return Store(
+        Ledger(database),
+        Scores(database),
+        Lineage(database),
+        Views(database),
+        Retention(database),
+        database,
+    )
 
 
 def _create_file(database: Database) -> None:

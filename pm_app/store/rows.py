@@ -93,6 +93,22 @@ class PromotionRow:
 
 
 @dataclass(frozen=True)
+class PeakRow:
+    """The riskiest of the `cutoffs` of one asset, UTC day and horizon that are kept no longer."""
+
+    asset_id: str
+    day: datetime
+    horizon_hours: float
+    cutoff: datetime
+    status: str
+    risk: float | None
+    rul_hours: float | None
+    top_sensors: str
+    model_version: int
+    cutoffs: int
+
+
+@dataclass(frozen=True)
 class Committed:
     """How many predictions a commit added, revised, or found to be said already."""
 

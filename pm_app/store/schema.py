@@ -108,6 +108,35 @@ Index(
     postgresql_where=_silent,
 )
 
+# What is left of predictions that are kept no longer: the riskiest cutoff of each UTC day, and
+# how many there were.
+prediction_peaks = Table(
+    "prediction_peaks",
+    metadata,
+    Column("asset_id", _Asset, nullable=False),
+    Column("day", Moment, nullable=False),
+    Column("horizon_hours", Float(53), nullable=False),
+    Column("cutoff", Moment, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("risk", Float(53)),
+    Column("rul_hours", Float(53)),
+    Column("top_sensors", Text, nullable=False),
+    Column("model_version", Integer, nullable=False),
+    Column("cutoffs", Integer, nullable=False),
+    PrimaryKeyConstraint("asset_id", "day", "horizon_hours"),
+    sqlite_with_rowid=False,
+)
+
+# UTC days whose predictions were retired, in the order in which they were.
+retirements = Table(
+    "retirements",
+    metadata,
+    Column("id", _Number, primary_key=True),
+    Column("day", Moment, nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    sqlite_autoincrement=True,
+)
+
 # Where a transaction lays rows down before they are merged; never seen by another connection.
 staged_predictions = Table(
     "staged_predictions",

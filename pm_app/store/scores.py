@@ -42,6 +42,7 @@ from pm_app.store.schema import (
     predictions,
     staged_predictions,
 )
+from pm_app.store.upserts import insert_into
 
 ROWS_PER_MERGE: Final = 20_000
 _STAGED: Final = (*PREDICTION_KEY, *SAID)
@@ -163,7 +164,7 @@ def _upsert(connection: Connection, scored_at: datetime) -> int:
         literal(scored_at, Moment).label("scored_at"),
     ).where(true())  # SQLite reads "FROM t ON CONFLICT" as a join without it
     columns = (*_STAGED, "revision", "scored_at")
-    statement = _insert(connection, predictions).from_select(columns, said)
+    statement = insert_into(connection, predictions).from_select(columns, said)
     new = statement.excluded
     statement = statement.on_conflict_do_update(
         index_elements=PREDICTION_KEY,
@@ -186,7 +187,7 @@ def _follow_latest(connection: Connection) -> None:
     newest = _newest_staged()
     same = and_(*(predictions.c[name] == newest.c[name] for name in PREDICTION_KEY))
     rows = select(*(predictions.c[name] for name in PREDICTION_COLUMNS))
-    statement = _insert(connection, latest_predictions).from_select(
+    statement = insert_into(connection, latest_predictions).from_select(
         PREDICTION_COLUMNS, rows.join_from(newest, predictions, same).where(true())
     )
     new, old = statement.excluded, latest_predictions.c
@@ -216,14 +217,3 @@ def _same_key() -> ColumnElement[bool]:
 
 def _differs(columns: Any) -> ColumnElement[bool]:
     return or_(*(predictions.c[name].is_distinct_from(columns[name]) for name in SAID))
-
-
-def _insert(connection: Connection, table: Any) -> Any:
-    # Both speak the same ON CONFLICT, but SQLAlchemy keeps one construct a database.
-    if connection.dialect.name == "postgresql":
-        from sqlalchemy.dialects import postgresql
-
-        return postgresql.insert(table)
-    from sqlalchemy.dialects import sqlite
-
-    return sqlite.insert(table)

@@ -45,7 +45,7 @@ def new_plant(
     empty_states: dict[bool, Path],
     new_url: Callable[[], str],
 ) -> Callable[..., Path]:
-    """A factory of plants; champion=False has no version yet."""
+    """A factory of plants; champion=False has no version yet, None nothing at all."""
     folder, number = tmp_path_factory.mktemp("plants"), count()
 
     def make(readings=None, *, events=None, toml=PLANT_TOML, champion=True) -> Path:
@@ -53,6 +53,8 @@ def new_plant(
         if url:
             toml += f'\n[store]\nurl = "{url}"\n'
         config = make_plant(folder / str(next(number)), readings, events=events, toml=toml)
+        if champion is None:
+            return config
         if not url:
             shutil.copytree(empty_states[champion], config.parent / "state")
         elif champion:

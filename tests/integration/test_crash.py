@@ -1,83 +1,152 @@
-"""Law 4: killed at any instant, scoring loses nothing and says nothing twice."""
+"""Law 4: killed at any instant, or failed by the disk at any, nothing is lost or said twice."""
 
+import errno
+import json
 import os
+import random
+import shutil
 import subprocess
 import sys
-from datetime import timedelta
+from itertools import count
 from pathlib import Path
 
-import numpy as np
-import pyarrow as pa
 import pytest
-from factories import NOW, drop, events_table, opened, readings_table, said
+from flows import FLOWS, outcome
+from striking import Failing, Instant, first_of_each, heard, listening, sites_in_code
 
-from pm_app.jobs.score import score
+from pm_app.errors import PmAppError
 
-SHOTS = 5  # of each kind
-HOUR = timedelta(hours=1)
 KILLING = Path(__file__).parents[1] / "killing.py"
-EVENTS = events_table([("pump-00", 5.5, "failure", ""), ("pump-01", 9.0, "maintenance", "seal")])
-LATE_EVENTS = events_table([("pump-02", 3.0, "failure", "")])
+FAULTS = (errno.ENOSPC, errno.EIO, errno.EACCES, errno.EMFILE)
+RANDOM_KILLS = 20
+# Sites that no flow of a plant's life passes: what they are, and why they need none.
+NO_FLOW = {
+    "pm_app.jobs.trainer:main": "the trainer's answer, lost with its scratch folder",
+    "pm_app.demo:_drop": "files of a simulated plant",
+}
+
+
+class Killer:
+    """Runs flows in children of a program that has loaded everything once."""
+
+    def __init__(self):
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+        self._process = subprocess.Popen(
+            [sys.executable, str(KILLING)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment,
+            text=True,
+        )
+
+    def __call__(self, flow, config, at=None):
+        """The instants heard, as `killing.run` has it."""
+        self._process.stdin.write(json.dumps([flow, str(config), at]) + "\n")
+        self._process.stdin.flush()
+        said = self._process.stdout.readline()
+        assert said, self._process.stderr.read()
+        return [Instant(*instant) for instant in json.loads(said)]
+
+    def close(self):
+        """End the program."""
+        self._process.communicate()
+
+
+@pytest.fixture(scope="module")
+def kill():
+    killer = Killer()
+    yield killer
+    killer.close()
 
 
 @pytest.fixture
-def started(new_plant):
-    """A factory of plants that have said something, with a late file, new ones and events."""
-    table = readings_table()
-    part = (np.arange(len(table)) // 10) % 5
+def copies(tmp_path):
+    """A factory of copies of a plant."""
+    number = count()
 
-    def make():
-        files = {f"{at}.parquet": table.filter(pa.array(part == at)) for at in range(5)}
-        late = files.pop("2.parquet")
-        config = new_plant(files, events={"e.parquet": EVENTS})
-        with opened(config) as site:
-            score(site, now=NOW)
-        drop(config, "2.parquet", late)
-        drop(config, "export.parquet", table.slice(0, 150))
-        drop(config, "new.parquet", readings_table(first_hour=30, hours=20, seed=1))
-        drop(config, "late.parquet", LATE_EVENTS, source="events")
-        return config
+    def copy(config):
+        folder = tmp_path / f"copy-{next(number)}"
+        shutil.copytree(config.parent, folder)
+        return folder / config.name
 
-    return make
+    return copy
 
 
-def outcome(config):
-    """All that is said and noted, but for when."""
-    with opened(config) as site:
-        ledger = [
-            (row.source, row.name, row.status, row.rows, row.reason, row.scored_at is None)
-            for row in site.store.ledger.batches()
-        ]
-        superseded = [row for table in site.store.views.superseded() for row in table.to_pylist()]
-        latest = site.store.views.latest_predictions().drop_columns("scored_at")
-        files = {path.name for path in site.history.folder.iterdir()}
-        files |= {path.name for path in site.event_history.folder.iterdir()}
-        assert files == site.store.ledger.segments()
-        assert site.store.ledger.unscored_batches() == []
-        return said(site.store, without=["scored_at"]), superseded, latest, ledger
+@pytest.fixture
+def prepared(new_plant):
+    return lambda flow: FLOWS[flow].prepare(new_plant)
 
 
-@pytest.mark.parametrize("begun", [False, True], ids=["from nothing", "with history"])
-def test_a_killed_score_run_again_says_what_an_undisturbed_one_says(started, new_plant, begun):
-    table = readings_table()
-    make = (
-        started
-        if begun
-        else lambda: new_plant(
-            {f"{at}.parquet": table.slice(50 * at, 50) for at in range(5)},
-            events={"e.parquet": EVENTS},
-        )
-    )
-    plants = [make() for _ in range(2 * (SHOTS + 1))]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    command = [sys.executable, str(KILLING), *map(str, plants)]
-    subprocess.run(command, check=True, capture_output=True, env=environment)
-    with opened(undisturbed := make()) as site:
-        score(site, now=NOW + HOUR)
-    expected = outcome(undisturbed)
-    assert bool(expected[1]) == begun
+def undisturbed(flow, config):
+    """The instants of a flow, and what comes of it."""
+    with heard() as instants:
+        FLOWS[flow].run(config)
+    return instants, outcome(config)
 
-    for config in plants:
-        with opened(config) as site:
-            score(site, now=NOW + HOUR)
-        assert outcome(config) == expected
+
+def test_every_change_in_the_code_is_an_instant_that_some_flow_passes(prepared):
+    passed: set[str] = set()
+    for name in FLOWS:
+        with heard() as instants:
+            config = prepared(name)
+            FLOWS[name].run(config)
+        passed |= {instant.site for instant in instants}
+
+    assert sites_in_code() - passed == set(NO_FLOW)
+
+
+@pytest.mark.parametrize("flow", FLOWS)
+def test_killed_at_any_instant_and_run_again_it_ends_as_if_undisturbed(
+    flow, prepared, copies, kill
+):
+    before = prepared(flow)
+    instants, expected = undisturbed(flow, copies(before))
+
+    for number in first_of_each(instants):
+        config = copies(before)
+        kill(flow, config, number)
+        FLOWS[flow].run(config)
+        assert outcome(config) == expected, instants[number]
+
+
+@pytest.mark.parametrize("flow", FLOWS)
+def test_a_disk_that_fails_at_any_instant_is_told_and_costs_nothing(flow, prepared, copies):
+    before = prepared(flow)
+    instants, expected = undisturbed(flow, copies(before))
+
+    for turn, number in enumerate(first_of_each(instants)):
+        config = copies(before)
+        code = FAULTS[turn % len(FAULTS)]
+        failing = Failing(number, code)
+        with listening(failing), pytest.raises(PmAppError, match=os.strerror(code)):
+            FLOWS[flow].run(config)
+        assert failing.struck is not None
+        FLOWS[flow].run(config)
+        assert outcome(config) == expected, instants[number]
+
+
+def kill_at_random(kill, before, copies, *, times, seed):
+    """One plant, killed again and again while it scores."""
+    flow = "late, repeated and torn files"
+    _, expected = undisturbed(flow, copies(before))
+    rng = random.Random(seed)
+    config = copies(before)
+    for _ in range(times):
+        if rng.random() < 0.2:
+            config = copies(before)
+        kill(flow, config, {"seconds": rng.uniform(0.0, 0.4)})
+    FLOWS[flow].run(config)
+    assert outcome(config) == expected, f"seed {seed}"
+
+
+def test_killed_at_random_again_and_again_it_ends_as_if_undisturbed(prepared, copies, kill):
+    before = prepared("late, repeated and torn files")
+    kill_at_random(kill, before, copies, times=RANDOM_KILLS, seed=random.randrange(10**9))
+
+
+@pytest.mark.slow
+def test_five_hundred_kills_at_random_lose_nothing(prepared, copies, kill):
+    before = prepared("late, repeated and torn files")
+    for _ in range(25):
+        kill_at_random(kill, before, copies, times=20, seed=random.randrange(10**9))

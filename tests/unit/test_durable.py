@@ -1,9 +1,9 @@
 """Files whole or not at all, closed to strangers, every change announced before it happens."""
 
 import os
-import sys
 
 import pytest
+from striking import listening
 
 from pm_app.durable import (
     fill_folder,
@@ -15,29 +15,27 @@ from pm_app.durable import (
     write_file,
 )
 from pm_app.errors import TransientError
-from pm_app.instants import INSTANT
-
-_HEARD: list = []
-_RAISE: dict[str, BaseException] = {}
 
 
-def _hook(event, arguments):
-    if event == INSTANT:
-        _HEARD.append(arguments[0])
-        if arguments[0] in _RAISE:
-            raise _RAISE[arguments[0]]
+class Heard(list):
+    """Steps as they are announced; those in `errors` fail."""
 
+    def __init__(self):
+        super().__init__()
+        self.errors: dict[str, BaseException] = {}
 
-sys.addaudithook(_hook)  # stays for the life of the process: it only listens to us
+    def __call__(self, instant):
+        self.append(instant.step)
+        if instant.step in self.errors:
+            raise self.errors[instant.step]
 
 
 @pytest.fixture
 def heard():
     """The steps announced while a test runs."""
-    _HEARD.clear()
-    _RAISE.clear()
-    yield _HEARD
-    _RAISE.clear()
+    steps = Heard()
+    with listening(steps):
+        yield steps
 
 
 def mode(path):
@@ -55,7 +53,7 @@ def test_a_file_is_written_beside_synced_and_renamed(tmp_path, heard):
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
 def test_what_fails_before_the_name_is_given_leaves_the_old_file(tmp_path, heard, step, error):
     write_bytes(tmp_path / "a", b"old")
-    _RAISE[step] = error
+    heard.errors[step] = error
     expected = TransientError if isinstance(error, OSError) else KeyboardInterrupt
 
     with pytest.raises(expected):
@@ -65,7 +63,7 @@ def test_what_fails_before_the_name_is_given_leaves_the_old_file(tmp_path, heard
 
 
 def test_an_error_names_the_path_and_the_reason(tmp_path, heard):
-    _RAISE["sync folder"] = OSError(5, "Input/output error")
+    heard.errors["sync folder"] = OSError(5, "Input/output error")
 
     with pytest.raises(TransientError, match="a: cannot be written: Input/output error"):
         write_bytes(tmp_path / "a", b"new")

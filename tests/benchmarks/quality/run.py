@@ -89,9 +89,12 @@ def _measure_missing(results: Results, open_data: Path, work: Path) -> None:
     models = asked("MODELS", list(everyone), list(everyone))
     again = asked("AGAIN", list(everyone), ["none"])
     sets = asked("SETS", [quality.name for quality in SETS], [quality.name for quality in SETS])
+    wanted = {name for name in os.environ.get("PM_APP_QUALITY_FOLDS", "").split(";") if name}
     for quality in (quality for quality in SETS if quality.name in sets and models != ["none"]):
         (work / quality.name).mkdir()
         for seed, fold in enumerate(quality.folds(open_data, work / quality.name)):
+            if wanted and fold.name not in wanted:
+                continue
             for family in (everyone[name] for name in everyone if name in models):
                 if is_missing(results, family, fold, quality, again):
                     measure(results, family, fold, quality, seed)

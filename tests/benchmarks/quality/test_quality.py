@@ -8,6 +8,7 @@ or was measured on other features, is measured. From the environment, all option
 
     PM_APP_QUALITY_RESULTS  the folder of results (default: results/ beside this file)
     PM_APP_QUALITY_SETS     sets to measure, separated by ";" (default: all)
+    PM_APP_QUALITY_FOLDS    folds to measure by name, separated by ";" (default: all)
     PM_APP_QUALITY_MODELS   families to measure, separated by ";": ours, boosters, "random
                             forest", ...; "peers" is all but ours, "none" only draws
     PM_APP_QUALITY_AGAIN    families whose code has changed since are measured again

@@ -1,0 +1,207 @@
+"""What a plant goes through in its life, each flow one call that may be cut short and repeated.
+
+prepare(make) lays a plant out, run(config) is what is cut short, outcome(config) is all that
+must be alike in the end, whenever it was.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from factories import (
+    NOW,
+    REMEMBERING_TOML,
+    FakeTrainer,
+    drop,
+    events_table,
+    hour,
+    opened,
+    promote_handmade,
+    readings_table,
+    said,
+)
+
+from pm_app.cli.app import app
+from pm_app.jobs.backfill import backfill
+from pm_app.jobs.champion import load_champion
+from pm_app.jobs.retrain import retrain
+from pm_app.jobs.score import score
+from pm_app.jobs.site import Site
+
+LATER = NOW + timedelta(hours=1)
+EVENTS = events_table([("pump-00", 5.5, "failure", ""), ("pump-01", 9.0, "maintenance", "seal")])
+LATE_EVENTS = events_table([("pump-02", 3.0, "failure", "")])
+TABLE = readings_table()
+Make = Callable[..., Path]
+
+
+@dataclass(frozen=True)
+class Flow:
+    """A plant and what happens to it."""
+
+    prepare: Callable[[Make], Path]
+    run: Callable[[Path], None]
+
+
+def outcome(config: Path) -> dict[str, object]:
+    """All that is said and noted, but for when; the files on disk must be those in the tables."""
+    with opened(config) as site:
+        segments = site.store.ledger.segments()
+        folders = (site.history.folder, site.event_history.folder)
+        assert {path.name for folder in folders for path in folder.iterdir()} == segments
+        # A version that was made and not recorded goes at the next retraining.
+        recorded = {f"{row.version:06d}": row.digest for row in site.store.lineage.versions()}
+        for name, digest in recorded.items():
+            assert site.registry.digest(int(name)) == digest
+        assert not [path for path in config.parent.rglob("*.tmp")]
+        champion = load_champion(site)
+        return {
+            "said": said(site.store, without=["scored_at", "model_version"]),
+            "superseded": [
+                row
+                for table in site.store.views.superseded()
+                for row in table.drop_columns("scored_at").to_pylist()
+            ],
+            "latest": site.store.views.latest_predictions()
+            .drop_columns(["scored_at", "model_version"])
+            .to_pylist(),
+            "ledger": [
+                (row.source, row.name, row.status, row.rows, row.reason, row.scored_at is None)
+                for row in site.store.ledger.batches()
+            ],
+            "champion": None if champion is None else champion.card.seed,
+        }
+
+
+def _fresh(make: Make) -> Path:
+    parts = {f"{at}.parquet": TABLE.slice(50 * at, 50) for at in range(3)}
+    return make(parts, events={"e.parquet": EVENTS})
+
+
+def _started(make: Make) -> Path:
+    """A plant that has said something, with a late file, a repetition, a torn one and events."""
+    part = (np.arange(len(TABLE)) // 10) % 5
+    files = {f"{at}.parquet": TABLE.filter(pa.array(part == at)) for at in range(5)}
+    late = files.pop("2.parquet")
+    config = make(files, events={"e.parquet": EVENTS})
+    with opened(config) as site:
+        score(site, now=NOW)
+        _litter(site)
+    drop(config, "2.parquet", late)
+    drop(config, "export.parquet", TABLE.slice(0, 150))
+    drop(config, "new.parquet", readings_table(first_hour=30, hours=20, seed=1))
+    drop(config, "late.parquet", LATE_EVENTS, source="events")
+    torn = (config.parent / "readings" / "new.parquet").read_bytes()[:-100]
+    (config.parent / "readings" / "torn.parquet").write_bytes(torn)
+    return config
+
+
+def _remembering(make: Make) -> Path:
+    """A plant whose champion looks back on lives longer than what is scored next."""
+    config = make({"a.parquet": TABLE}, toml=REMEMBERING_TOML, champion=False)
+    with opened(config) as site:
+        promote_handmade(site)
+        score(site, now=NOW)
+    drop(config, "new.parquet", readings_table(first_hour=30, hours=20, seed=1))
+    return config
+
+
+def _litter(site: Site) -> None:
+    """What a crash may have left behind."""
+    (site.history.folder / f"{24 * 'a'}-0000.parquet").write_bytes(b"half")
+    (site.event_history.folder / f"{24 * 'a'}.parquet").write_bytes(b"half")
+    (site.registry.folder / "000099").mkdir()
+
+
+def _scored(make: Make) -> Path:
+    config = make({"a.parquet": TABLE}, events={"e.parquet": EVENTS})
+    with opened(config) as site:
+        score(site, now=NOW)
+    return config
+
+
+def _keeping(make: Make) -> Path:
+    """A plant two days of whose predictions are older than it keeps."""
+    config = make({"a.parquet": readings_table(hours=60, a_pane=1)})
+    with opened(config) as site:
+        score(site, now=NOW)
+    limit = (LATER - hour(0)).days - 1
+    config.write_text(f'{config.read_text()}\n[retention]\npredictions = "{limit}d"\n')
+    return config
+
+
+def _littered(make: Make) -> Path:
+    config = _scored(make)
+    with opened(config) as site:
+        _litter(site)
+    return config
+
+
+def _with_two_versions(make: Make) -> Path:
+    config = _scored(make)
+    with opened(config) as site:
+        retrain(site, now=NOW, trainer=FakeTrainer("rebuild", promote=False, seed=1))
+    return config
+
+
+def _promoted(make: Make) -> Path:
+    config = _with_two_versions(make)
+    _promote(config)
+    return config
+
+
+def _score(config: Path) -> None:
+    with opened(config) as site:
+        score(site, now=LATER)
+
+
+def _learn(config: Path) -> None:
+    with opened(config) as site:
+        retrain(site, now=LATER, trainer=FakeTrainer("rebuild", seed=1))
+
+
+def _learn_nothing(config: Path) -> None:
+    with opened(config) as site:
+        retrain(site, now=LATER, trainer=FakeTrainer("keep", made=False))
+
+
+def _promote(config: Path) -> None:
+    with opened(config) as site:
+        site.store.lineage.promote(2, at=LATER, reason="by hand")
+
+
+def _roll_back(config: Path) -> None:
+    with opened(config) as site:
+        if site.store.lineage.champion() == 2:
+            site.store.lineage.rollback(at=LATER, reason="by hand")
+
+
+def _backfill(config: Path) -> None:
+    with opened(config) as site:
+        backfill(site, first=hour(0), last=hour(10), now=LATER)
+
+
+def _export(config: Path) -> None:
+    folder = str(config.parent / "said.parquet")
+    command = ["predictions", "-c", str(config), "--format", "parquet", "--out", folder]
+    app(command, standalone_mode=False)
+
+
+FLOWS = {
+    "the first score of a plant without anything": Flow(
+        lambda make: make({"a.parquet": TABLE.slice(0, 60)}, champion=None), _score
+    ),
+    "the first score with a champion": Flow(_fresh, _score),
+    "late, repeated and torn files": Flow(_started, _score),
+    "new files with a champion that remembers": Flow(_remembering, _score),
+    "a retraining that promotes": Flow(_littered, _learn),
+    "a retraining that keeps": Flow(_scored, _learn_nothing),
+    "a promotion": Flow(_with_two_versions, _promote),
+    "a rollback": Flow(_promoted, _roll_back),
+    "a retirement": Flow(_keeping, _score),
+    "a backfill": Flow(_promoted, _backfill),
+    "an export": Flow(_scored, _export),
+}

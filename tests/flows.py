@@ -123,6 +123,17 @@ def _scored(make: Make) -> Path:
     return config
 
 
+def _robbed(make: Make) -> Path:
+    """A plant that has lost what it made of its files, and gets another one."""
+    config = _scored(make)
+    with opened(config) as site:
+        for folder in (site.history.folder, site.event_history.folder):
+            for path in folder.iterdir():
+                path.unlink()
+    drop(config, "new.parquet", readings_table(first_hour=30, hours=20, seed=1))
+    return config
+
+
 def _keeping(make: Make) -> Path:
     """A plant two days of whose predictions are older than it keeps."""
     config = make({"a.parquet": readings_table(hours=60, a_pane=1)})
@@ -201,6 +212,7 @@ FLOWS = {
     "a retraining that keeps": Flow(_scored, _learn_nothing),
     "a promotion": Flow(_with_two_versions, _promote),
     "a rollback": Flow(_promoted, _roll_back),
+    "panes that are gone": Flow(_robbed, _score),
     "a retirement": Flow(_keeping, _score),
     "a backfill": Flow(_promoted, _backfill),
     "an export": Flow(_scored, _export),

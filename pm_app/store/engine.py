@@ -1,6 +1,7 @@
 """Connections: where the database is, how it is opened, and what its errors mean here."""
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from pm_app.store.filesystem import network_filesystem
 
 BUSY_SECONDS: Final = 30.0
 _CONNECT_SECONDS: Final = 10
+_LOOK_AGAIN_SECONDS: Final = 0.01
 _SQLITE_CACHE_KIB: Final = 16_000
 _LOG_BYTES: Final = 64_000_000
 # One writer at a time, as SQLite has it: any number will do that others are unlikely to use.
@@ -150,8 +152,8 @@ def _sqlite(path: Path, *, read_only: bool) -> Database:
 
 
 def _pragmas(connection: Any, _record: object) -> None:
+    _use_a_write_ahead_log(connection)
     for pragma in (
-        "journal_mode = WAL",
         "synchronous = FULL",
         "foreign_keys = ON",
         # A large commit leaves a large log; give the disk back at the next checkpoint.
@@ -159,6 +161,21 @@ def _pragmas(connection: Any, _record: object) -> None:
         f"cache_size = -{_SQLITE_CACHE_KIB}",
     ):
         connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _use_a_write_ahead_log(connection: Any) -> None:
+    # Whoever changes the journal needs the file alone, and for that SQLite does not wait by
+    # itself: of several that open a new file at once, all but one are refused on the spot.
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL").close()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(_LOOK_AGAIN_SECONDS)
+        else:
+            return
 
 
 def _read_only_pragmas(connection: Any, _record: object) -> None:

@@ -146,6 +146,22 @@ def test_several_may_open_an_empty_store_at_once(empty_url):
         store.close()
 
 
+def test_opening_waits_for_another_that_has_begun_to_make_the_file(tmp_path, monkeypatch):
+    other = sqlite3.connect(tmp_path / "pm.sqlite", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    waits = []
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        other.rollback()
+
+    monkeypatch.setattr("pm_app.store.engine.time.sleep", wait)
+
+    with open_store(f"sqlite:///{tmp_path / 'pm.sqlite'}") as store:
+        assert store.lineage.champion() is None
+    assert len(waits) == 1
+
+
 def test_a_store_of_a_newer_program_is_left_alone(empty_url):
     with open_store(empty_url) as store, store._database.writing() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))

@@ -1,5 +1,6 @@
 """The tables of plant.toml: what each key takes, and what it is by default."""
 
+from datetime import date
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -8,6 +9,7 @@ from pm_app.settings_values import (
     FOR_EVER,
     MEMORY_WORDS,
     Address,
+    Day,
     Duration,
     Name,
     Span,
@@ -41,6 +43,8 @@ class ReadingsSettings(Section):
     time_column: Name = "timestamp"
     timezone: Zone | None = None
     sensors: tuple[Name, ...] | None = None
+    future: Duration = "1d"
+    earliest: Day = date(2000, 1, 1)
 
 
 class EventsSettings(Section):

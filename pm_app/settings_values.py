@@ -1,6 +1,7 @@
 """Kinds of values that plant.toml takes, each checked with words of its own."""
 
 import re
+from datetime import date
 from typing import Annotated
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -15,6 +16,8 @@ _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 FOR_EVER = "for ever"
 # What operators look back on, and late files may still change.
 _SHORTEST_DAYS = 7
+# Nanoseconds since 1970 in 64 bits end in 2262.
+_LAST_YEAR = 2261
 MEMORY_WORDS = ("life", "change", "scaled change")
 
 
@@ -73,6 +76,13 @@ def _span(text: str) -> str:
     return text
 
 
+def _since_1970(day: date) -> date:
+    if not 1970 <= day.year <= _LAST_YEAR:
+        raise ValueError(f"must be a day from 1970 to {_LAST_YEAR}, got {day}")
+    return day
+
+
+Day = Annotated[date, AfterValidator(_since_1970)]
 Span = Annotated[str, AfterValidator(_span)]
 Duration = Annotated[str, AfterValidator(_duration)]
 Zone = Annotated[str, AfterValidator(_zone)]

@@ -69,14 +69,28 @@ def predictions(
 
 
 def batches(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="With --retry: only these files.")
+    ] = None,
     config: Plant = PLANT,
+    retry: Annotated[bool, typer.Option("--retry", help="Read quarantined files again.")] = False,
     quarantined: Annotated[bool, typer.Option("--quarantined", help="Only those.")] = False,
     limit: Annotated[int, typer.Option(min=0, max=10**9, help="How many, newest first.")] = 50,
     as_json: Json = False,
 ) -> None:
     """The ledger: every file that came, and what became of it."""
-    from pm_app.wiring import open_views
+    from pm_app.wiring import open_beside, open_views
 
+    if names and not retry:
+        raise BadSettings(f"names go with --retry, got {', '.join(names)}")
+    if retry:
+        with open_beside(read_settings(config)) as site:
+            freed = site.store.ledger.release(names=names or ())
+        unknown = sorted(set(names or ()) - {row.name for row in freed})
+        if unknown:
+            raise BadSettings(f"no quarantined file of that name: {', '.join(unknown)}")
+        say(f"{len(freed)} files are read again at the next look of pm-app run or pm-app score")
+        return
     with open_views(read_settings(config)) as store:
         found = store.ledger.batches(status="quarantined" if quarantined else None, limit=limit)
     rows = [asdict(row) for row in found]

@@ -21,6 +21,7 @@ from pm_app.features.panes import (
 from pm_app.features.readings import take_readings
 from pm_app.jobs.late import fold_again, known_panes
 from pm_app.jobs.site import Site, to_moment
+from pm_app.jobs.timeliness import events_in_time, readings_in_time
 from pm_app.records.features import Panes
 from pm_app.records.readings import Batch, Readings, Rejection
 from pm_app.store import BatchRow
@@ -31,7 +32,9 @@ Spans = dict[str, tuple[datetime, datetime]]
 
 def read_events(site: Site, batch: Batch, row: BatchRow) -> tuple[BatchRow, Spans]:
     """Keep the events of a batch. Raises BadBatch and SourceUnavailable."""
-    events, reasons = site.events.read(batch)
+    read, reasons = site.events.read(batch)
+    events, refused = events_in_time(site, read, row.ingested_at)
+    reasons = (*reasons, *refused)
     name = site.event_history.write(row.digest[:24], events)
     times = events.time
     noted = replace(
@@ -57,7 +60,9 @@ def read_readings(site: Site, batch: Batch, row: BatchRow) -> tuple[BatchRow, Sp
     rows = 0
     for chunk in site.readings.read(batch):
         rejections += chunk.rejections
-        panes, readings, refused = _fold_chunk(site, batch, row, chunk.readings, segments)
+        timely, refused = readings_in_time(site, chunk.readings, row.ingested_at)
+        rejections += refused
+        panes, readings, refused = _fold_chunk(site, batch, row, timely, segments)
         rejections += refused
         rows += len(readings.time)
         if not len(readings.time):

@@ -4,21 +4,25 @@ A segment is durable before the ledger names it, so a crash leaves at most a fil
 names, which the next run removes and writes again.
 """
 
+import logging
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
+from time import monotonic
 
 from pm_app.jobs.fold import read_events, read_readings
 from pm_app.jobs.garbage import remove_garbage
 from pm_app.jobs.rebuild import repairing
 from pm_app.jobs.site import Progress, Site, silent
-from pm_app.jobs.take_in import Ingested, Reader, take_in
+from pm_app.jobs.take_in import Ingested, Reader, reader_of, take_in
 from pm_app.ports import EventsSource, ReadingsSource
 from pm_app.records.readings import Batch
 from pm_app.store import Source
 
-# After this many batches in one look it is the source that cannot be reached, not they.
-MOST_UNAVAILABLE = 5
+log = logging.getLogger(__name__)
+# After so many batches, and so long waited for them, it is the source that cannot be reached.
+# A file that cannot be opened says so at once, and keeps no other waiting.
+MOST_UNAVAILABLE, MOST_SECONDS_LOST = 5, 10.0
 
 
 def ingest(
@@ -27,6 +31,7 @@ def ingest(
     now: datetime,
     progress: Progress = silent,
     stop: Callable[[], bool] = lambda: False,
+    clock: Callable[[], float] = monotonic,
 ) -> Ingested:
     """Take in every batch the ledger does not know, events first, in order of name.
 
@@ -43,15 +48,26 @@ def ingest(
         )
         for source, read in steps:
             port = site.events if source == "events" else site.readings
+            _release(site, source)
             fresh = _unread(site, port, source)
+            lost = 0.0
             for number, batch in enumerate(fresh):
-                if stop() or len(total.unavailable) >= MOST_UNAVAILABLE:
+                unreachable = lost > MOST_SECONDS_LOST and len(total.unavailable) > MOST_UNAVAILABLE
+                if stop() or unreachable:
                     return total
                 progress(number / len(fresh), f"reading {batch.name}")
-                take = partial(take_in, site, port, source, batch, read, now)
-                total += repairing(site, take)
+                begun = clock()
+                done = repairing(site, partial(take_in, site, port, source, batch, read, now))
+                lost += clock() - begun if done.unavailable else 0.0
+                total += done
     progress(1.0, f"{total.batches} batches read")
     return total
+
+
+def _release(site: Site, source: Source) -> None:
+    """Take files again that other settings have refused."""
+    for row in site.store.ledger.release(source, other_reader=reader_of(site, source)):
+        log.info("%s is read again: the settings it was refused by have changed", row.name)
 
 
 def _unread(site: Site, port: ReadingsSource | EventsSource, source: Source) -> list[Batch]:

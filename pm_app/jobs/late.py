@@ -1,6 +1,7 @@
 """Readings that fall between earlier ones: their panes, folded again from all batches concerned."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 
 from pm_app.errors import BadBatch
 from pm_app.features.panes import (
@@ -14,6 +15,7 @@ from pm_app.features.panes import (
 )
 from pm_app.features.readings import concat_readings, take_readings
 from pm_app.jobs.site import Site, to_moment
+from pm_app.jobs.timeliness import readings_in_time
 from pm_app.ports import EventsSource, ReadingsSource
 from pm_app.records.features import Panes
 from pm_app.records.readings import Batch, Readings
@@ -60,7 +62,8 @@ def fold_again(
     parts: list[Readings] = []
     for name in sorted((behind.keys() - gone.keys()) | {row.name}):
         try:
-            parts += _inside(site.readings, there[name], late)
+            came = row.ingested_at if name == row.name else behind[name].ingested_at
+            parts += _inside(site, there[name], late, came)
         except BadBatch:
             if name == row.name:
                 raise
@@ -104,8 +107,10 @@ def _batches(site: Site, row: BatchRow, first_pane: int, last_pane: int) -> list
     return [behind for behind in found if not row.sequence or behind.sequence < row.sequence]
 
 
-def _inside(source: ReadingsSource, batch: Batch, late: Panes) -> Iterator[Readings]:
-    for chunk in source.read(batch):
-        inside = rows_in_panes(chunk.readings, late)
+def _inside(site: Site, batch: Batch, late: Panes, came: datetime) -> Iterator[Readings]:
+    for chunk in site.readings.read(batch):
+        # What its clock said was judged when it came, and is so again.
+        readings, _ = readings_in_time(site, chunk.readings, came)
+        inside = rows_in_panes(readings, late)
         if inside.any():
-            yield take_readings(chunk.readings, inside)
+            yield take_readings(readings, inside)

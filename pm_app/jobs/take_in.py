@@ -1,5 +1,7 @@
 """One batch into history and ledger, whatever becomes of it."""
 
+import hashlib
+import json
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -41,6 +43,13 @@ class Ingested:
         )
 
 
+def reader_of(site: Site, source: Source) -> str:
+    """Digest of the settings that decide how files of a source are read."""
+    section = site.settings.readings if source == "readings" else site.settings.events
+    told = [section.model_dump(mode="json"), site.settings.target.column, source]
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:24]
+
+
 def take_in(
     site: Site,
     port: ReadingsSource | EventsSource,
@@ -76,6 +85,7 @@ def _record(
         rejected=0,
         status="ingested",
         ingested_at=now,
+        reader=reader_of(site, source),
     )
     spans: Spans = {}
     if site.store.ledger.find_digest(source, row.digest) is None:

@@ -80,6 +80,11 @@ def no_events() -> Events:
     return Events(asset=empty, time=np.empty(0, dtype=np.int64), kind=empty, code=empty)
 
 
+def take_events(events: Events, rows: NDArray[np.bool_]) -> Events:
+    """The same events with only these rows."""
+    return Events(events.asset[rows], events.time[rows], events.kind[rows], events.code[rows])
+
+
 EventRow = tuple[str, int, str, str]
 
 

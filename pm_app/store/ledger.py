@@ -5,13 +5,25 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    and_,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from pm_app.store.asset_spans import widen_spans
 from pm_app.store.engine import Database
 from pm_app.store.rows import BatchRow, BatchStatus, Source
 from pm_app.store.schema import assets, batches
 
+# Rows that stand for no file any more: the same one is read again.
+_MAY_COME_AGAIN = ("lost", "retried")
 SEQUENCES_PER_STATEMENT = 500  # SQLite of old takes 999 parameters
 
 
@@ -29,7 +41,7 @@ class Ledger:
         columns = (batches.c.name, batches.c.size_bytes, batches.c.modified_ns)
         with self.database.reading() as connection:
             query = select(*columns).where(batches.c.source == source)
-            found = connection.execute(query.where(batches.c.status != "lost"))
+            found = connection.execute(query.where(batches.c.status.not_in(_MAY_COME_AGAIN)))
             return {(name, size, modified) for name, size, modified in found}
 
     def find_digest(self, source: Source, digest: str) -> BatchRow | None:
@@ -42,6 +54,32 @@ class Ledger:
         query = select(batches.c.name).where(batches.c.source == source, batches.c.digest == digest)
         with self.database.reading() as connection:
             return list(connection.execute(query.order_by(batches.c.sequence)).scalars())
+
+    def release(
+        self,
+        source: Source | None = None,
+        *,
+        names: Collection[str] = (),
+        other_reader: str | None = None,
+    ) -> list[BatchRow]:
+        """Let quarantined files be read again at the next look; returns their rows.
+
+        Files of the same content go with them. names: only these; other_reader: only those
+        that settings of another digest than this have read.
+        """
+        chosen = batches.c.status == "quarantined"
+        if source is not None:
+            chosen &= batches.c.source == source
+        if names:
+            chosen &= batches.c.name.in_(names)
+        if other_reader is not None:
+            chosen &= batches.c.reader != other_reader
+        found = self._rows(select(batches).where(chosen).order_by(batches.c.sequence))
+        if found:
+            with self.database.writing() as connection:
+                for row in found:
+                    connection.execute(update(batches).where(_refused_like(row)).values(_RETRIED))
+        return found
 
     def replace_segments(self, batch: BatchRow) -> None:
         """Note what carries a batch of this sequence now, its counts, status and reason."""
@@ -181,10 +219,21 @@ def mark_scored(connection: Connection, sequences: Iterable[int], scored_at: dat
         )
 
 
+_RETRIED = {"status": "retried"}
+
+
+def _refused_like(row: BatchRow) -> ColumnElement[bool]:
+    return and_(
+        batches.c.source == row.source,
+        batches.c.digest == row.digest,
+        batches.c.status.in_(("quarantined", "duplicate")),
+    )
+
+
 def _same_file(connection: Connection, batch: BatchRow) -> int | None:
     keys = ("source", "name", "digest", "size_bytes", "modified_ns")
     same = [batches.c[key] == getattr(batch, key) for key in keys]
-    same.append(batches.c.status != "lost")
+    same.append(batches.c.status.not_in(_MAY_COME_AGAIN))
     return connection.execute(select(batches.c.sequence).where(*same)).scalars().first()
 
 

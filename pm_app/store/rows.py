@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-BatchStatus = Literal["ingested", "quarantined", "duplicate", "lost"]
+BatchStatus = Literal["ingested", "quarantined", "duplicate", "lost", "retried"]
 Source = Literal["readings", "events"]
 
 
@@ -15,7 +15,9 @@ class BatchRow:
 
     rows counts what was kept, rejected what was refused; reason says why, "" where all is
     well. first_time and last_time bound its rows. segments names the files on disk that
-    carry its panes. A batch is lost when none of its segments is left, nor the file.
+    carry its panes, reader is the digest of the settings it was read by. A batch is lost when
+    none of its segments is left, nor the file; one that is retried was refused, and its file is
+    read again.
     sequence (the order of ingestion) and scored_at are the store's to set.
     """
 
@@ -34,6 +36,7 @@ class BatchRow:
     segments: tuple[str, ...] = ()
     sequence: int = 0
     scored_at: datetime | None = None
+    reader: str = ""
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from sqlalchemy import (
 
 from pm_app.store.moments import Moment
 
-REVISION: Final = "0004"
+REVISION: Final = "0005"
 
 metadata = MetaData(
     naming_convention={
@@ -168,6 +168,7 @@ batches = Table(
     Column("segments", JSON, nullable=False),
     Column("ingested_at", Moment, nullable=False),
     Column("scored_at", Moment),
+    Column("reader", Text, nullable=False, server_default=text("''")),
     sqlite_autoincrement=True,
 )
 _counts = batches.c.status.in_(("ingested", "quarantined"))

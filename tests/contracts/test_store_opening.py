@@ -1,6 +1,7 @@
 """Opening the store: addresses, migrations, and what is said when it does not open."""
 
 import ast
+import re
 import sqlite3
 import subprocess
 import sys
@@ -46,7 +47,8 @@ def definitions(store) -> dict[str, str]:
     with store._database.reading() as connection:
         found = connection.execute(text(DEFINITIONS[store._database.dialect])).all()
     return {
-        name: " ".join(sql.replace('"', "").split())
+        # A column added later leaves other blanks behind than one that was always there.
+        name: re.sub(r" (?=[,)])|(?<=\() ", "", " ".join(sql.replace('"', "").split()))
         for name, sql in found
         if not name.startswith("alembic")
     }

@@ -1,0 +1,247 @@
+"""What a plant sends that cannot be right: told, kept out, and never in the way of the rest."""
+
+import json
+from datetime import timedelta
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from factories import (
+    NOW,
+    PLANT_TOML,
+    START,
+    drop,
+    events_table,
+    opened,
+    readings_table,
+    said,
+)
+
+from pm_app.cli.app import app
+from pm_app.errors import BadSettings, SourceUnavailable
+from pm_app.jobs.ingest import ingest
+from pm_app.jobs.score import score
+
+GOOD = readings_table(hours=6, missing=0)
+SECOND = 10**9
+DAY = 86400 * SECOND
+NOW_NS = int(NOW.timestamp()) * SECOND
+
+
+@pytest.fixture
+def new_url(on_both_databases):
+    return on_both_databases
+
+
+def at(*moments, asset="pump-00"):
+    """Readings of one asset at these nanoseconds."""
+    count = len(moments)
+    columns = {
+        "asset_id": pa.array([asset] * count),
+        "timestamp": pa.array(moments, pa.timestamp("ns", "UTC")),
+    }
+    return pa.table(columns | {f"sensor-{n}": pa.array(np.full(count, 50.0)) for n in range(3)})
+
+
+def rows_of(site):
+    return {row.name: row for row in site.store.ledger.batches()}
+
+
+# Times that cannot be.
+
+
+def test_a_stray_clock_does_not_pin_an_asset_to_the_future(new_plant):
+    stray = pa.concat_tables([GOOD, at(NOW_NS + 173 * 365 * DAY)])
+    clean, mixed = (new_plant({"a.parquet": table}) for table in (GOOD, stray))
+    seen = []
+    for config in (clean, mixed):
+        with opened(config) as site:
+            score(site, now=NOW)
+            seen.append((said(site.store), site.store.views.latest_predictions().to_pylist()))
+            row = rows_of(site)["a.parquet"]
+
+    assert seen[0] == seen[1]
+    assert (row.status, row.rows, row.rejected) == ("ingested", len(GOOD), 1)
+    assert "1 rows: timestamp is more than readings.future = '1d' ahead of its coming" in row.reason
+    assert "first 2196-" in row.reason
+
+
+@pytest.mark.parametrize(
+    ("moment", "kept"),
+    [
+        (NOW_NS + DAY, True),
+        (NOW_NS + DAY + 1, False),
+        (946_684_800 * SECOND, True),  # the first instant of 2000
+        (946_684_800 * SECOND - 1, False),
+        (START // 1000, False),  # microseconds taken for nanoseconds
+    ],
+)
+def test_the_limits_belong_to_what_is_kept(new_plant, moment, kept):
+    with opened(new_plant({"a.parquet": pa.concat_tables([GOOD, at(moment)])})) as site:
+        ingest(site, now=NOW)
+
+        assert rows_of(site)["a.parquet"].rejected == (0 if kept else 1)
+
+
+def test_a_file_of_nothing_else_is_quarantined(new_plant):
+    with opened(new_plant({"a.parquet": at(NOW_NS + 40 * DAY, NOW_NS + 41 * DAY)})) as site:
+        done = ingest(site, now=NOW)
+        row = rows_of(site)["a.parquet"]
+
+    assert (done.quarantined, row.status) == (1, "quarantined")
+    assert "no usable row: 2 rows: timestamp is more than" in row.reason
+
+
+def test_what_was_too_early_to_be_stays_refused_when_it_is_put_in_order_later(new_plant):
+    ahead = NOW_NS + 3 * DAY
+    config = new_plant({"a.parquet": pa.concat_tables([GOOD, at(ahead)])})
+    with opened(config) as site:
+        score(site, now=NOW)
+        # Its hour has come; a late file makes the first one be read again.
+        drop(config, "b.parquet", at(ahead + SECOND, START + 1, asset="pump-00"))
+        score(site, now=NOW + timedelta(days=4))
+        drop(config, "c.parquet", at(ahead, asset="pump-00"))
+        score(site, now=NOW + timedelta(days=4))
+        refused = {name: row.rejected for name, row in rows_of(site).items()}
+
+    assert refused == {"a.parquet": 1, "b.parquet": 0, "c.parquet": 0}
+
+
+def test_events_of_a_stray_clock_are_refused_too(new_plant):
+    hours = (NOW_NS - START) / (3600 * SECOND)
+    table = events_table([("pump-00", 5, "failure", ""), ("pump-01", hours + 100, "failure", "")])
+    with opened(new_plant({"a.parquet": GOOD}, events={"e.parquet": table})) as site:
+        ingest(site, now=NOW)
+        row = rows_of(site)["e.parquet"]
+
+    assert (row.rows, row.rejected) == (1, 1)
+    assert "readings.future" in row.reason
+
+
+# Files that cannot be opened.
+
+
+class Closed:
+    """A source some of whose files cannot be fetched; counts who was asked for."""
+
+    def __init__(self, source, closed):
+        self._source, self._closed, self.asked = source, closed, []
+
+    def list(self):
+        """As the source."""
+        return self._source.list()
+
+    def digest(self, batch):
+        """Raises SourceUnavailable for those that are closed."""
+        self.asked.append(batch.name)
+        if batch.name in self._closed:
+            raise SourceUnavailable(f"{batch.name}: permission denied")
+        return self._source.digest(batch)
+
+    def read(self, batch):
+        """As the source."""
+        return self._source.read(batch)
+
+
+def with_closed(site, names):
+    from dataclasses import replace
+
+    return replace(site, readings=Closed(site.readings, names))
+
+
+def test_files_that_cannot_be_opened_keep_no_other_waiting(new_plant):
+    files = {f"{n:02d}.parquet": GOOD.slice(n, 1) for n in range(30)} | {"z.parquet": GOOD}
+    closed = set(sorted(files)[:30])
+    with opened(new_plant(files)) as site:
+        done = ingest(with_closed(site, closed), now=NOW)
+        row = rows_of(site)["z.parquet"]
+
+        assert len(done.unavailable) == 30
+        assert (row.status, row.rows) == ("ingested", len(GOOD))
+        assert ingest(site, now=NOW).batches == 30
+
+
+def test_a_source_that_answers_late_each_time_is_left_for_the_next_look(new_plant):
+    files = {f"{n:02d}.parquet": GOOD.slice(n, 1) for n in range(30)}
+    ticks = iter(range(0, 10_000, 3))
+    with opened(new_plant(files)) as site:
+        site = with_closed(site, set(files))
+        ingest(site, now=NOW, clock=lambda: float(next(ticks)))
+
+        assert len(site.readings.asked) == 6
+
+
+# A way back.
+
+
+def torn(config, name):
+    path = drop(config, name, GOOD)
+    path.write_bytes(path.read_bytes()[:-40])
+
+
+def test_a_file_refused_by_a_setting_is_taken_once_the_setting_is_mended(new_plant):
+    wrong = PLANT_TOML + '\n[readings]\nsensors = ["sensor-9"]\n'
+    config = new_plant({"a.parquet": GOOD}, toml=wrong)
+    with opened(config) as site:
+        score(site, now=NOW)
+        assert rows_of(site)["a.parquet"].status == "quarantined"
+    config.write_text(config.read_text().replace('["sensor-9"]', '["sensor-0", "sensor-1"]'))
+    with opened(config) as site:
+        first, second = ingest(site, now=NOW), ingest(site, now=NOW)
+        statuses = [row.status for row in site.store.ledger.batches()]
+
+    assert (first.batches, second.batches) == (1, 0)
+    assert statuses == ["ingested", "retried"]
+
+
+def test_what_no_setting_can_mend_is_read_again_only_once(new_plant):
+    config = new_plant({"a.parquet": GOOD})
+    torn(config, "b.parquet")
+    with opened(config) as site:
+        ingest(site, now=NOW)
+    config.write_text(config.read_text() + '\n[readings]\nfuture = "2d"\n')
+    with opened(config) as site:
+        looks = [ingest(site, now=NOW).quarantined for _ in range(3)]
+
+    assert looks == [1, 0, 0]
+
+
+def test_quarantined_files_are_read_again_when_asked(new_plant, capsys):
+    config = new_plant({"a.parquet": GOOD})
+    for name in ("b.parquet", "c.parquet"):
+        torn(config, name)
+    with opened(config) as site:
+        assert ingest(site, now=NOW).quarantined == 1  # the other one has the same content
+    command = ["batches", "-c", str(config)]
+    app([*command, "--retry", "b.parquet"], standalone_mode=False)
+    said_it = capsys.readouterr().out
+    with opened(config) as site:
+        again = ingest(site, now=NOW)
+    app([*command, "--quarantined", "--json"], standalone_mode=False)
+    listed = json.loads(capsys.readouterr().out)
+
+    assert "1 files are read again" in said_it
+    assert (again.batches, again.quarantined) == (2, 1)
+    assert [row["status"] for row in listed] == ["quarantined"]
+
+
+def test_a_name_that_is_not_quarantined_is_told(new_plant):
+    config = new_plant({"a.parquet": GOOD})
+    with opened(config) as site:
+        ingest(site, now=NOW)
+
+    with pytest.raises(BadSettings, match=r"no quarantined file of that name: a\.parquet"):
+        app(["batches", "--retry", "a.parquet", "-c", str(config)], standalone_mode=False)
+    with pytest.raises(BadSettings, match="names go with --retry"):
+        app(["batches", "a.parquet", "-c", str(config)], standalone_mode=False)
+
+
+def test_mended_bytes_under_the_same_name_need_no_retry(new_plant):
+    config = new_plant()
+    torn(config, "a.parquet")
+    with opened(config) as site:
+        ingest(site, now=NOW)
+        pq.write_table(GOOD, config.parent / "readings" / "a.parquet")
+
+        assert ingest(site, now=NOW).rows == len(GOOD)

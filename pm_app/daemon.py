@@ -1,50 +1,64 @@
-"""When jobs run and how the process stops. The only user of APScheduler.
+"""Runs the jobs at their turns, watches over them, and stops when asked.
 
 Scoring comes round every few seconds, retraining follows its cron in the plant's time zone,
 each on a thread of its own, so that a long training never delays a score. What was due while
-the process was down runs once at the start. Health is the age of the last finished score: a
-scheduler can look alive and do nothing, so a daemon without progress ends with exit code 1
-and its supervisor starts it again.
+the process was down runs once at the start. A daemon without progress ends with exit code 1 and
+its supervisor starts it again.
 """
 
 import logging
+import math
 import signal
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from types import FrameType
-from zoneinfo import ZoneInfo
+from typing import TypeVar
 
-from apscheduler.executors.pool import ThreadPoolExecutor
-from apscheduler.schedulers.background import BackgroundScheduler
-from apscheduler.triggers.cron import CronTrigger
-from apscheduler.triggers.interval import IntervalTrigger
-
-from pm_app.errors import BadSettings, TransientError
+from pm_app.clock import Clock, read_clock
+from pm_app.errors import StoreUnavailable, TransientError
+from pm_app.health import Monitor
 from pm_app.settings import Settings
+from pm_app.supervisor import tell_supervisor
 from pm_app.times import NS, parse_duration
+from pm_app.turns import Turns, make_turns
 
+Opened = TypeVar("Opened")
 log = logging.getLogger(__name__)
 LOOK_SECONDS = 1.0
 GRACE_SECONDS = 10.0
 # A score that is this many turns late, and at least ten minutes, will not come any more.
 MOST_TURNS_LATE = 20
 LEAST_PATIENCE_SECONDS = 600.0
+# What a retraining may be late beyond its own timeout.
+LATE_RETRAINING_SECONDS = 3600.0
+FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 1.0, 30.0
+# systemd is told that the daemon lives this often; the unit waits much longer.
+PING_SECONDS = 10.0
 
 
 @dataclass
 class Pulse:
-    """When a job last got on with its work, on the monotonic clock, and whether it is at it."""
+    """When a job last got on with its work, on the monotonic clock."""
 
     beaten: float = field(default_factory=time.monotonic)
-    busy: bool = False
-    failed: bool = False
+    parts: int = 0
 
     def beat(self) -> None:
-        """Note that work went on just now."""
+        """Note that a part of the work was done just now."""
         self.beaten = time.monotonic()
+        self.parts += 1
+
+    def end(self) -> None:
+        """Note that the job has ended, well or not: it does not hang."""
+        self.beaten = time.monotonic()
+
+    def news(self) -> bool:
+        """Whether parts were done since this was last asked."""
+        parts, self.parts = self.parts, 0
+        return parts > 0
 
 
 @dataclass(frozen=True)
@@ -66,67 +80,71 @@ def run_daemon(
     retrain: Job,
     last_retraining: datetime | None,
     stop: threading.Event,
+    monitor: Monitor,
     patience: float | None = None,
+    clock: Clock = read_clock,
 ) -> int:
-    """Run until SIGTERM or SIGINT, then finish the batch in hand; returns the exit code.
+    """Run until `stop` is set, then finish the batch in hand; returns the exit code.
 
     patience: seconds without progress in scoring that are too long, by default a multiple of
     its interval. The code is then 1, and a job may still hang: only `os._exit` ends that.
     """
-    scheduler = make_scheduler()
-    scoring = IntervalTrigger(seconds=parse_duration(settings.scoring.every) / NS)
-    cron = make_cron(settings)
-    now = datetime.now(tz=UTC)
-    scheduler.add_job(_guarded(score), scoring, executor="scoring", id="score", next_run_time=now)
-    later: dict[str, datetime] = (
-        {"next_run_time": now} if overdue(cron, last_retraining, now) else {}
-    )
-    scheduler.add_job(_guarded(retrain), cron, executor="training", id="retrain", **later)
-    _stop_on_signals(stop)
-    scheduler.start()
+    interval, calendar = make_turns(settings, last_retraining)
+    allowed = patience or patience_seconds(settings)
+    scorer = _Hand(score, interval, monitor, clock)
+    learner = _Hand(retrain, calendar, monitor, clock)
+    monitor.expect(score.name, lambda: allowed)
+    late = LATE_RETRAINING_SECONDS + parse_duration(settings.retraining.timeout) / NS
+    monitor.expect(retrain.name, lambda: calendar.until_next(clock()) + late)
     log.info("started: %s; scoring every %s", settings.plant.name, settings.scoring.every)
+    look = min(LOOK_SECONDS, allowed, interval.every_seconds)
     alive = False
     try:
-        alive = _watch(score.pulse, patience or patience_seconds(settings), stop)
+        alive = _watch(scorer, learner, patience=allowed, look=look, stop=stop)
     finally:
         stop.set()
-        scheduler.shutdown(wait=alive)
-        if not alive:
-            _wait_for(retrain.pulse)
+        tell_supervisor("STOPPING=1")
+        scorer.wait(None if alive else 0.0)
+        learner.wait(None if alive else GRACE_SECONDS)
+        if alive:
+            monitor.stop()
         log.info("stopped")
     return 0 if alive else 1
 
 
-def make_scheduler() -> BackgroundScheduler:
-    """A scheduler with a thread for each job."""
-    return BackgroundScheduler(
-        executors={"scoring": ThreadPoolExecutor(1), "training": ThreadPoolExecutor(1)},
-        # APScheduler 3 skips a run that starts over 1 s late; a late score beats none.
-        job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
-        timezone=UTC,
-    )
+def wait_for_store(
+    open_it: Callable[[], Opened], *, stop: threading.Event, monitor: Monitor
+) -> Opened | None:
+    """What `open_it` returns, tried until the store answers; None where `stop` came first.
+
+    The pauses double up to LONGEST_WAIT_SECONDS. Errors but StoreUnavailable pass through.
+    """
+    pause = FIRST_WAIT_SECONDS
+    while not stop.is_set():
+        try:
+            opened = open_it()
+        except StoreUnavailable as error:
+            log.warning("waiting %.0f s for the store: %s", pause, error)
+            monitor.wait_for(str(error))
+            tell_supervisor("WATCHDOG=1", f"STATUS=waiting for the store: {error}")
+            stop.wait(pause)
+            pause = min(2 * pause, LONGEST_WAIT_SECONDS)
+        else:
+            monitor.wait_for("")
+            tell_supervisor("WATCHDOG=1", "STATUS=")
+            return opened
+    return None
 
 
-def make_cron(settings: Settings) -> CronTrigger:
-    """The retraining schedule in plant time. Raises BadSettings naming the key."""
-    zone = ZoneInfo(settings.plant.timezone)
-    try:
-        cron = CronTrigger.from_crontab(settings.retraining.cron, timezone=zone)
-    except ValueError as error:
-        raise BadSettings(
-            f"retraining.cron cannot be read: {error}, got {settings.retraining.cron!r}"
-        ) from error
-    if cron.get_next_fire_time(None, datetime(2000, 1, 1, tzinfo=UTC)) is None:
-        raise BadSettings(f"retraining.cron never comes, got {settings.retraining.cron!r}")
-    return cron
+def stop_on_signals(stop: threading.Event) -> None:
+    """Set `stop` at SIGTERM and SIGINT."""
 
+    def ask_to_stop(number: int, frame: FrameType | None) -> None:
+        log.info("%s: finishing what is in hand", signal.Signals(number).name)
+        stop.set()
 
-def overdue(cron: CronTrigger, last: datetime | None, now: datetime) -> bool:
-    """Whether a run was due since the last one began; before the first one it always is."""
-    if last is None:
-        return True
-    due = cron.get_next_fire_time(None, last)
-    return due is not None and due <= now
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, ask_to_stop)
 
 
 def patience_seconds(settings: Settings) -> float:
@@ -135,52 +153,62 @@ def patience_seconds(settings: Settings) -> float:
     return max(MOST_TURNS_LATE * every, LEAST_PATIENCE_SECONDS)
 
 
-def _guarded(job: Job) -> Callable[[], None]:
-    """The job as the scheduler calls it: its outcome in one line, never an exception.
+class _Hand:
+    """A job, its turns, and the thread that it runs on, one run at a time."""
 
-    An exception that reaches APScheduler's own thread would end scheduling for good.
-    """
-    pulse = job.pulse
+    def __init__(self, job: Job, turns: Turns, monitor: Monitor, clock: Clock) -> None:
+        self.job, self.turns, self.monitor, self.clock = job, turns, monitor, clock
+        self._thread: threading.Thread | None = None
 
-    def run() -> None:
-        pulse.busy = True
+    def look(self) -> None:
+        """Start the job where it is its turn and it is not at it."""
+        now = self.clock()
+        if (self._thread is None or not self._thread.is_alive()) and self.turns.due(now):
+            self.turns.began(now)
+            self.monitor.began(self.job.name)
+            self._thread = threading.Thread(target=self._run, args=(now.at,), daemon=True)
+            self._thread.start()
+
+    def wait(self, seconds: float | None) -> None:
+        """Give a run that is under way so much time to end; None: as long as it takes."""
+        if self._thread is not None:
+            self._thread.join(seconds)
+
+    def _run(self, now: datetime) -> None:
+        """The job at its turn: its outcome in one line, never an exception."""
+        failed, again, words = True, False, "ended without a word"
         try:
-            outcome = job.run(datetime.now(tz=UTC))
-            pulse.failed = False
-            log.info("%s: %s", job.name, outcome)
+            words = self.job.run(now)
+            failed = False
+            log.info("%s: %s", self.job.name, words)
         except TransientError as error:
-            pulse.failed = True
-            log.warning("%s: will try again: %s", job.name, error)
-        except Exception:
-            pulse.failed = True
-            log.exception("%s failed", job.name)
-        pulse.busy = False
-        pulse.beat()
+            again, words = True, str(error)
+            log.warning("%s: will try again: %s", self.job.name, error)
+        except Exception as error:
+            words = f"{type(error).__name__}: {error}"
+            log.exception("%s failed", self.job.name)
+        finally:
+            self.turns.ended(self.clock(), again=again)
+            self.monitor.ended(self.job.name, words, failed=failed)
+            self.job.pulse.end()
 
-    return run
 
-
-def _watch(pulse: Pulse, patience: float, stop: threading.Event) -> bool:
-    """Wait for `stop`; False where scoring has made no progress for too long."""
-    while not stop.wait(min(LOOK_SECONDS, patience)):
+def _watch(
+    score: _Hand, retrain: _Hand, *, patience: float, look: float, stop: threading.Event
+) -> bool:
+    """Start what is due until `stop`; False where scoring has made no progress for too long."""
+    pulse, told = score.job.pulse, -math.inf
+    while not stop.is_set():
+        for hand in (score, retrain):
+            hand.look()
+        if pulse.news():
+            score.monitor.got_on(score.job.name)
+        if time.monotonic() - told > PING_SECONDS:
+            told = time.monotonic()
+            tell_supervisor("WATCHDOG=1")
+        stop.wait(look)
         age = time.monotonic() - pulse.beaten
-        if age > patience:
+        if age > patience and not stop.is_set():
             log.error("no progress in scoring for %.0f s, at most %.0f s: giving up", age, patience)
             return False
     return True
-
-
-def _wait_for(pulse: Pulse) -> None:
-    """Give a training that was asked to stop the time to end its process."""
-    deadline = time.monotonic() + GRACE_SECONDS
-    while pulse.busy and time.monotonic() < deadline:
-        time.sleep(0.1)
-
-
-def _stop_on_signals(stop: threading.Event) -> None:
-    def ask_to_stop(number: int, frame: FrameType | None) -> None:
-        log.info("%s: finishing what is in hand", signal.Signals(number).name)
-        stop.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, ask_to_stop)

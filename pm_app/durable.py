@@ -43,7 +43,7 @@ def make_file(path: Path) -> None:
         _sync_folder(path.parent)
 
 
-def write_file(path: Path, write: Callable[[Path], None], *, mode: int = FILE_MODE) -> None:
+def write_file(path: Path, write: Callable[[Path], object], *, mode: int = FILE_MODE) -> None:
     """Let `write` fill a file beside `path`, make it durable, then give it its name.
 
     mode: takes permissions away, never adds any to those that `write` gives.
@@ -73,6 +73,22 @@ def write_bytes(path: Path, content: bytes) -> None:
         beside.write_bytes(content)
 
     write_file(path, fill)
+
+
+def copy_file(source: Path, path: Path) -> None:
+    """A durable copy under this name, whole or not at all."""
+    write_file(path, lambda beside: shutil.copyfile(source, beside))
+
+
+def write_passing(path: Path, content: bytes) -> None:
+    """Bytes of passing worth under this name: whole, but lost where the power fails."""
+    beside = path.with_name(f".{path.name}.tmp")
+    with _translated(path, "written"):
+        announce("write", path)
+        beside.write_bytes(content)
+        os.chmod(beside, FILE_MODE)
+        announce("rename", path)
+        os.replace(beside, path)
 
 
 def fill_folder(folder: Path, contents: Mapping[str, bytes]) -> None:

@@ -4,6 +4,7 @@ PmAppError
 ├── TransientError        the job tries again at its next turn
 │   ├── SourceUnavailable     a folder or bucket cannot be reached now
 │   ├── StoreUnavailable      the database does not answer now
+│   │   └── NoStore               there is none yet, or one of an older program
 │   └── Busy                  another process holds the state folder
 └── TerminalError         a person must act
     ├── BadSettings           plant.toml is wrong; exit code 2
@@ -31,6 +32,10 @@ class SourceUnavailable(TransientError):
 
 class StoreUnavailable(TransientError):
     """The output store cannot be reached or written now."""
+
+
+class NoStore(StoreUnavailable):
+    """There is no output store yet, or one that the next run brings up to date."""
 
 
 class Busy(TransientError):

@@ -34,6 +34,7 @@ _MANIFEST = "manifest.json"
 # Names that are ours to delete: versions, and the one being written.
 _OWN = re.compile(r"(\d{6,}|\.staging)")
 _FILES = ("model.keras", "model.onnx", "card.json", "golden.npz")
+VERSION_FILES = (*_FILES, _MANIFEST)
 _UNREADABLE = (ValidationError, ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile)
 
 

@@ -14,6 +14,7 @@ import pyarrow as pa
 from connectors.parquet import ParquetEvents, ParquetReadings
 from pm_app.event_history import EventHistory
 from pm_app.history import History
+from pm_app.jobs.belonging import claim
 from pm_app.jobs.site import Site
 from pm_app.memories import Memories
 from pm_app.registry import Registry
@@ -42,10 +43,12 @@ def open_beside(settings: Settings) -> Iterator[Site]:
     """A plant that another process may be working on, to move its champion pointer.
 
     A move is one transaction, and what scores looks at the pointer before every run. Anything
-    else needs `open_site`. Raises BadSettings and StoreUnavailable.
+    else needs `open_site`. Raises BadSettings, StoreUnavailable, and TerminalError where the
+    database is another than the state folder's.
     """
     _keep_pandas_out()
     with open_store(store_url(settings), folder=settings.folder) as store:
+        claim(settings.state, store)
         yield Site(
             settings=settings,
             readings=readings_source(settings),

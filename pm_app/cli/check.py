@@ -4,14 +4,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from pm_app.daemon import make_cron
-from pm_app.errors import PmAppError
+from pm_app.errors import NoStore, PmAppError
 from pm_app.history import History
 from pm_app.jobs.known import known_regimes
 from pm_app.jobs.site import to_nanoseconds
 from pm_app.settings import Settings
-from pm_app.store import open_store
-from pm_app.wiring import events_source, readings_source, store_url
+from pm_app.turns import make_cron
+from pm_app.wiring import events_source, open_views, readings_source
 
 # Enough files to see a pattern, few enough to be done in a moment.
 FILES_LOOKED_AT = 5
@@ -28,7 +27,10 @@ class Finding:
 
 
 def run_checks(settings: Settings) -> list[Finding]:
-    """Findings on schedule, store, readings, events and regimes, in that order."""
+    """Findings on schedule, store, readings, events and regimes, in that order.
+
+    Only looks: it makes no file and no table, and changes none.
+    """
     checks: tuple[tuple[str, Callable[[Settings], Iterator[Finding]]], ...] = (
         ("schedule", _check_schedule),
         ("store", _check_store),
@@ -52,9 +54,12 @@ def _check_schedule(settings: Settings) -> Iterator[Finding]:
 
 
 def _check_store(settings: Settings) -> Iterator[Finding]:
-    with open_store(store_url(settings), folder=settings.folder) as store:
-        batches = len(store.ledger.seen("readings"))
-        yield Finding("ok", "store", f"open; {batches} files of readings in the ledger")
+    try:
+        with open_views(settings) as store:
+            batches = len(store.ledger.seen("readings"))
+            yield Finding("ok", "store", f"open; {batches} files of readings in the ledger")
+    except NoStore as error:
+        yield Finding("note", "store", str(error))
 
 
 def _check_readings(settings: Settings) -> Iterator[Finding]:
@@ -111,8 +116,11 @@ def _check_regimes(settings: Settings) -> Iterator[Finding]:
     columns = settings.features.regime_columns
     if columns == () or (columns is None and settings.target.kind == "column"):
         return
-    with open_store(store_url(settings), folder=settings.folder) as store:
-        rows = store.ledger.ingested_batches("readings")
+    try:
+        with open_views(settings) as store:
+            rows = store.ledger.ingested_batches("readings")
+    except NoStore:
+        return
     segments = [name for row in rows for name in row.segments]
     if not segments:
         return

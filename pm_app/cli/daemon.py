@@ -1,37 +1,61 @@
 """`pm-app run`: the jobs of a plant handed to the daemon."""
 
 import threading
+from contextlib import ExitStack
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
-from pm_app.daemon import Job, Pulse, make_cron, run_daemon
+from pm_app.daemon import Job, Pulse, run_daemon, stop_on_signals, wait_for_store
+from pm_app.health import Monitor
 from pm_app.jobs.retrain import retrain
 from pm_app.jobs.score import score
 from pm_app.jobs.site import Site
 from pm_app.jobs.trainer_process import run_trainer
 from pm_app.settings import Settings
+from pm_app.state_lock import hold_state
+from pm_app.supervisor import tell_supervisor
 from pm_app.times import NS, parse_duration
-from pm_app.wiring import open_site
+from pm_app.turns import make_cron
+from pm_app.wiring import open_beside
 
 
 def run_plant(settings: Settings) -> int:
     """Run the daemon until it is asked to stop; returns the exit code."""
     make_cron(settings)
-    stop, pulse = threading.Event(), Pulse()
-    with open_site(settings) as site:
-        retrainings = site.store.lineage.retrainings(limit=1)
-        return run_daemon(
-            settings,
-            score=Job("score", partial(_score, site, stop, pulse), pulse),
-            retrain=Job("retrain", partial(_retrain, site, stop)),
-            last_retraining=retrainings[0].started_at if retrainings else None,
-            stop=stop,
+    stop = threading.Event()
+    stop_on_signals(stop)
+    with ExitStack() as opened:
+        opened.enter_context(hold_state(settings.state))
+        monitor = Monitor(settings.state)
+        tell_supervisor("READY=1")
+        site = wait_for_store(
+            lambda: opened.enter_context(open_beside(settings)), stop=stop, monitor=monitor
         )
+        if site is not None:
+            return _run(site, stop, monitor)
+        monitor.stop()
+    return 0
 
 
-def _score(site: Site, stop: threading.Event, pulse: Pulse, now: datetime) -> str:
-    # A first look at years of files takes long, but gets on from file to file.
-    done = score(site, now=now, stop=stop.is_set, progress=lambda share, text: pulse.beat())
+def _run(site: Site, stop: threading.Event, monitor: Monitor) -> int:
+    # A first look at years of files takes long, but gets on from chunk to chunk; scoring may
+    # have to wait while a training is at it.
+    pulse = Pulse()
+    site = replace(site, beat=pulse.beat)
+    retrainings = site.store.lineage.retrainings(limit=1)
+    return run_daemon(
+        site.settings,
+        score=Job("score", partial(_score, site, stop), pulse),
+        retrain=Job("retrain", partial(_retrain, site, stop)),
+        last_retraining=retrainings[0].started_at if retrainings else None,
+        stop=stop,
+        monitor=monitor,
+    )
+
+
+def _score(site: Site, stop: threading.Event, now: datetime) -> str:
+    done = score(site, now=now, stop=stop.is_set)
     said = done.committed
     return (
         f"{done.ingested.batches} batches read, {done.ingested.quarantined} quarantined, "
@@ -43,7 +67,7 @@ def _score(site: Site, stop: threading.Event, pulse: Pulse, now: datetime) -> st
 def _retrain(site: Site, stop: threading.Event, now: datetime) -> str:
     timeout = parse_duration(site.settings.retraining.timeout) / NS
     trainer = partial(run_trainer, timeout_seconds=timeout, stop=stop.is_set)
-    done = retrain(site, now=now, trainer=trainer)
+    done = retrain(site, now=now, trainer=trainer, stop=stop.is_set)
     outcome = f"{done.decision}: {done.reason}"
     if done.version is None:
         return outcome

@@ -59,6 +59,7 @@ def read_readings(site: Site, batch: Batch, row: BatchRow) -> tuple[BatchRow, Sp
     spans: dict[str, tuple[int, int]] = {}
     rows = 0
     for chunk in site.readings.read(batch):
+        site.beat()
         rejections += chunk.rejections
         timely, refused = readings_in_time(site, chunk.readings, row.ingested_at)
         rejections += refused

@@ -10,6 +10,7 @@ from datetime import datetime
 from functools import partial
 from time import monotonic
 
+from pm_app.jobs.belonging import note_progress
 from pm_app.jobs.fold import read_events, read_readings
 from pm_app.jobs.garbage import remove_garbage
 from pm_app.jobs.rebuild import repairing
@@ -55,11 +56,14 @@ def ingest(
                 unreachable = lost > MOST_SECONDS_LOST and len(total.unavailable) > MOST_UNAVAILABLE
                 if stop() or unreachable:
                     return total
+                site.beat()
                 progress(number / len(fresh), f"reading {batch.name}")
                 begun = clock()
                 done = repairing(site, partial(take_in, site, port, source, batch, read, now))
                 lost += clock() - begun if done.unavailable else 0.0
                 total += done
+        if total.batches:
+            note_progress(site.settings.state, site.store)
     progress(1.0, f"{total.batches} batches read")
     return total
 

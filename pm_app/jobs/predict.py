@@ -41,6 +41,7 @@ def predict_spans(
     events = site.event_history.read([name for row in rows for name in row.segments])
     first_seen = first_seen_ns(site)
     for group in _groups(site, champion, _with_readings(site, spans)):
+        site.beat()
         panes = _load(site, champion, group)
         wanted = _wanted(panes, group)
         if not wanted.any():

@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pm_app.errors import BadVersion
+from pm_app.errors import BadVersion, TransientError
+from pm_app.jobs.belonging import note_progress, require_own
 from pm_app.jobs.champion import load_champion, ready
 from pm_app.jobs.ingest import ingest
 from pm_app.jobs.rebuild import rebuild, repairing
@@ -46,14 +47,18 @@ def retrain(
     force: bool = False,
     trainer: Trainer,
     progress: Progress = silent,
+    stop: Callable[[], bool] = lambda: False,
 ) -> Retrained:
-    """Ingest, learn in a child process, gate, publish, record.
+    """Ingest, learn in a child process, gate, publish, record; `stop` is asked while ingesting.
 
     Raises SourceUnavailable, StoreUnavailable, TransientError when the trainer died, and
     BadVersion when its version fails its own checks; the champion is then untouched.
     """
-    ingest(site, now=now)
+    ingest(site, now=now, stop=stop)
+    if stop():
+        raise TransientError("asked to stop before the training began")
     rebuild(site)
+    require_own(site.settings.state, site.store)
     site.registry.remove_unnamed([row.version for row in site.store.lineage.versions()])
     as_of = as_of or now
     order, answer = repairing(site, lambda: _learn(site, now, as_of, force, trainer, progress))
@@ -88,7 +93,7 @@ def _order(site: Site, now: datetime, as_of: datetime, force: bool) -> TrainingO
     scoring = lineage.version(champion) if champion is not None else None
     seen = scoring.summary.get("failures", 0) if scoring is not None else 0
     return TrainingOrder(
-        settings=site.settings.model_dump(mode="json"),
+        settings=site.settings.model_dump(mode="json", exclude={"store"}),
         folder=str(site.settings.folder),
         segments=_segments(ledger.ingested_batches("readings")),
         event_segments=_segments(ledger.ingested_batches("events")),
@@ -133,6 +138,7 @@ def _record(
         importances=_importance_rows(number, version.card),
         promote=answer.promote,
     )
+    note_progress(site.settings.state, site.store)
     return Retrained(answer.decision, answer.reason, number, promoted=answer.promote)
 
 

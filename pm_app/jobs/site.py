@@ -22,11 +22,16 @@ def silent(done: float, text: str) -> None:
     """Progress nobody watches."""
 
 
+def unwatched() -> None:
+    """A beat nobody hears."""
+
+
 @dataclass(frozen=True, eq=False)
 class Site:
     """Settings, sources and places of one plant. Opened by `wiring`.
 
     ingesting: held while batches are taken in or rebuilt, for scoring and learning both do it.
+    beat: called whenever a part of the work is done, for whoever watches over the jobs.
     """
 
     settings: Settings
@@ -38,6 +43,7 @@ class Site:
     registry: Registry
     store: Store
     ingesting: AbstractContextManager[object] = field(default_factory=RLock)
+    beat: Callable[[], None] = unwatched
 
 
 def to_moment(nanoseconds: int) -> datetime:

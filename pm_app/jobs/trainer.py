@@ -5,7 +5,6 @@ Started as `python -m pm_app.jobs.trainer ORDER ANSWER`; each line it prints is 
 and what it is doing.
 """
 
-import os
 import sys
 from pathlib import Path
 
@@ -16,18 +15,16 @@ from pm_app.history import History
 from pm_app.jobs.known import gather_known
 from pm_app.jobs.recipe import Made, learn
 from pm_app.jobs.rival import Rival
+from pm_app.jobs.trainer_manners import end_with_parent, give_way
 from pm_app.jobs.training_order import ANSWER, ORDER, REFUSED, TrainingAnswer, TrainingOrder
 from pm_app.registry import Golden, Registry, write_version
 from pm_app.segments import MissingSegment
 from pm_app.settings import Settings, parse_settings
 
-# The plant's scoring comes first: training gives way to it.
-NICENESS = 10
-
 
 def main(order_path: Path, answer_path: Path) -> None:
     """Learn as ordered and write the answer; what a person must change ends it as REFUSED."""
-    os.nice(NICENESS)
+    give_way()
     order: TrainingOrder = ORDER.validate_json(order_path.read_bytes())
     settings = parse_settings(order.settings, folder=Path(order.folder), origin="plant.toml")
     try:
@@ -90,4 +87,5 @@ def _tell(done: float, text: str) -> None:
 
 
 if __name__ == "__main__":
+    end_with_parent()
     main(Path(sys.argv[1]), Path(sys.argv[2]))

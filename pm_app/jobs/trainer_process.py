@@ -1,12 +1,13 @@
 """Starting the trainer process, watching it, and ending it."""
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pm_app.errors import BadSettings, BadVersion, TerminalError, TransientError
@@ -39,7 +40,13 @@ def run_trainer(
     with (
         tempfile.TemporaryFile("w+") as errors,
         subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=errors, text=True, env=_QUIET | os.environ
+            command,
+            # Never written to: its end tells the trainer that this process is gone.
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            env=_QUIET | os.environ,
         ) as process,
     ):
         ended: list[str] = []
@@ -58,8 +65,14 @@ def run_trainer(
             if code == REFUSED:
                 kind, _, text = words.rpartition("\n")[2].partition(": ")
                 raise _TERMINAL.get(kind, TerminalError)(text)
-            why = ended[0] if ended else words or "no message"
-            raise TransientError(f"the trainer ended with code {code}: {why}")
+            raise TransientError(_blame(code, ended, words))
+
+
+def _blame(code: int, ended: Sequence[str], words: str) -> str:
+    """Why the trainer ended: what this process did, how the system ended it, or its last words."""
+    if code == -signal.SIGKILL and not ended:
+        return "the trainer was killed, most likely because memory ran out"
+    return f"the trainer ended with code {code}: {ended[0] if ended else words or 'no message'}"
 
 
 def _watch(

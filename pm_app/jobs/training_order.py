@@ -13,7 +13,8 @@ REFUSED = 3
 class TrainingOrder:
     """What to learn from, and where the result goes.
 
-    settings are the tables of plant.toml, folder where it lies. Only readings before as_of_ns
+    settings are the tables of plant.toml but for the store, whose address may hold a password;
+    folder is where it lies. Only readings before as_of_ns
     (nanoseconds UTC) and events up to it exist. first_seen: nanoseconds of each asset's first
     reading. champion is the version that scores, None before the first; in_a_row_before how
     many retrainings up to the last one found another ranking; failures_before how many

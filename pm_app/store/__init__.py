@@ -1,5 +1,6 @@
 """The output store: predictions, the ledger, the lineage of versions, in one database."""
 
+from pm_app.store.identity import Standing
 from pm_app.store.opening import Store, open_reader, open_store
 from pm_app.store.rows import (
     BatchRow,
@@ -20,6 +21,7 @@ __all__ = [
     "PromotionRow",
     "RetrainingRow",
     "Source",
+    "Standing",
     "Store",
     "VersionRow",
     "open_reader",

@@ -17,6 +17,22 @@ from pm_app.store.filesystem import network_filesystem
 
 BUSY_SECONDS: Final = 30.0
 _CONNECT_SECONDS: Final = 10
+# A server that is gone without a word (power, cable, firewall) is noticed within a minute or so,
+# not after the two hours of the system's own keepalives. Settings of libpq; an address may say
+# otherwise.
+_NOTICE: Final = {
+    "connect_timeout": str(_CONNECT_SECONDS),
+    "keepalives_idle": "30",
+    "keepalives_interval": "10",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "60000",
+    "application_name": "pm-app",
+}
+# What a commit has confirmed is on the server's disk, and no connection that a dead process left
+# holds the writers' lock for long.
+_SESSION: Final = (
+    "-c timezone=UTC -c synchronous_commit=on -c idle_in_transaction_session_timeout=600s"
+)
 _LOOK_AGAIN_SECONDS: Final = 0.01
 _SQLITE_CACHE_KIB: Final = 16_000
 _LOG_BYTES: Final = 64_000_000
@@ -190,14 +206,14 @@ def _begin(connection: Connection) -> None:
 
 
 def _postgresql(address: URL, *, read_only: bool) -> Database:
-    options = f"-c timezone=UTC -c lock_timeout={1000 * BUSY_SECONDS:.0f}ms"
+    options = f"{_SESSION} -c lock_timeout={1000 * BUSY_SECONDS:.0f}ms"
     if read_only:
         options += " -c default_transaction_read_only=on"
     # Settings of the address go last, so that they win.
     given = str(address.query.get("options", ""))
     address = address.update_query_dict({"options": f"{options} {given}".strip()})
-    if "connect_timeout" not in address.query:
-        address = address.update_query_dict({"connect_timeout": str(_CONNECT_SECONDS)})
+    absent = {key: value for key, value in _NOTICE.items() if key not in address.query}
+    address = address.update_query_dict(absent)
     try:
         engine = create_engine(address, pool_pre_ping=True, hide_parameters=True)
     except ImportError as error:

@@ -5,7 +5,7 @@ from typing import Final
 
 from sqlalchemy import Connection, inspect, text
 
-from pm_app.errors import StoreUnavailable, TerminalError
+from pm_app.errors import NoStore, TerminalError
 from pm_app.store.engine import Database
 from pm_app.store.schema import REVISION
 
@@ -25,11 +25,11 @@ def migrate(database: Database) -> None:
 
 
 def check_current(database: Database) -> None:
-    """Raises StoreUnavailable where the tables are absent or await a migration."""
+    """Raises NoStore where the tables are absent or await a migration, StoreUnavailable."""
     with database.reading() as connection:
         found = current_revision(connection)
     if found != REVISION:
-        raise StoreUnavailable(
+        raise NoStore(
             f"{database.name} must hold schema {REVISION}, got {found or 'none'}; "
             "pm-app run or pm-app score brings it there"
         )

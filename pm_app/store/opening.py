@@ -6,8 +6,10 @@ from types import TracebackType
 from typing import Self
 
 from pm_app.durable import make_file, make_folder
-from pm_app.errors import BadSettings, StoreUnavailable, TransientError
+from pm_app.errors import BadSettings, NoStore, TransientError
+from pm_app.store.backup import save
 from pm_app.store.engine import Database, connect
+from pm_app.store.identity import Identity
 from pm_app.store.ledger import Ledger
 from pm_app.store.lineage import Lineage
 from pm_app.store.migrate import check_current, migrate
@@ -28,7 +30,15 @@ class Store:
     lineage: Lineage
     views: Views
     retention: Retention
+    identity: Identity
     _database: Database
+
+    def save(self, path: Path) -> None:
+        """Write one state of the store into a new SQLite file, while others write.
+
+        Raises StoreUnavailable.
+        """
+        save(self._database, path)
 
     def close(self) -> None:
         """Let go of all connections; closing twice is harmless."""
@@ -66,7 +76,7 @@ def open_store(url: str, *, folder: Path | None = None) -> Store:
 def open_reader(url: str, *, folder: Path | None = None) -> Store:
     """As open_store, only for reading: creates nothing, migrates nothing, blocks no one.
 
-    Raises StoreUnavailable where there is no store yet, or one of another schema.
+    Raises NoStore where there is no store yet, or one of another schema, StoreUnavailable.
     """
     database = connect(url, folder=folder, read_only=True)
     try:
@@ -85,6 +95,7 @@ def _store(database: Database) -> Store:
         Lineage(database),
         Views(database),
         Retention(database),
+        Identity(database),
         database,
     )
 
@@ -102,6 +113,6 @@ def _create_file(database: Database) -> None:
 
 def _require_file(database: Database) -> None:
     if database.dialect == "sqlite" and not Path(database.name).is_file():
-        raise StoreUnavailable(
+        raise NoStore(
             f"{database.name}: there is no store yet; pm-app run or pm-app score makes it"
         )

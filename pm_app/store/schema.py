@@ -22,7 +22,7 @@ from sqlalchemy import (
 
 from pm_app.store.moments import Moment
 
-REVISION: Final = "0005"
+REVISION: Final = "0006"
 
 metadata = MetaData(
     naming_convention={
@@ -217,6 +217,14 @@ retrainings = Table(
     Column("version", Integer, ForeignKey("versions.version")),
     Column("metrics", JSON, nullable=False),
     sqlite_autoincrement=True,
+)
+
+# One row: the name that the state folder of this database's plant bears as well.
+plant = Table(
+    "plant",
+    metadata,
+    Column("identity", Text, primary_key=True),
+    Column("created_at", Moment, nullable=False),
 )
 
 promotions = Table(

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import asdict
@@ -26,6 +27,7 @@ from factories import (
 )
 
 from pm_app.cli import main
+from pm_app.health import Monitor
 from pm_app.jobs.retrain import retrain
 from pm_app.jobs.score import score
 from pm_app.records.learning import Revision
@@ -192,7 +194,7 @@ def test_a_new_plant_has_settings_that_can_be_used_whatever_its_name(pm_app, tmp
     assert code == 0
     findings = json.loads(out)
     assert findings[0]["finding"] == 'Line "3" \\ [bold] größer: every key is known and valid'
-    assert [row[""] for row in findings] == ["ok", "ok", "ok", "note", "note"]
+    assert [row[""] for row in findings] == ["ok", "ok", "note", "note", "note"]
     assert "no Parquet files in 'readings' yet" in findings[3]["finding"]
 
 
@@ -466,3 +468,69 @@ def test_the_time_zone_of_readings_is_taken_from_the_settings(pm_app, new_plant)
     rows = json.loads(pm_app("predictions", "--json", "-c", config)[1])
 
     assert min(row["cutoff"] for row in rows) == "2023-08-14T03:00:00+00:00"
+
+
+def contents(folder):
+    """Every path below a folder, with what its file holds and when it was written."""
+    return {
+        path: (path.stat().st_mtime_ns, path.read_bytes()) if path.is_file() else None
+        for path in folder.rglob("*")
+    }
+
+
+def test_check_writes_nothing_neither_before_the_first_score_nor_after(pm_app, new_plant, scored):
+    fresh = new_plant({"a.parquet": GOOD})
+    shutil.rmtree(fresh.parent / "state")
+    for config, verdict in ((fresh, "note"), (scored, "ok")):
+        before = contents(config.parent)
+
+        _, out, _ = pm_app("check", "-c", config, "--json")
+
+        (store,) = (row for row in json.loads(out) if row["what"] == "store")
+        assert store[""] == verdict
+        assert contents(config.parent) == before
+
+
+def test_status_tells_what_waits_who_scores_and_that_no_daemon_runs(pm_app, scored):
+    drop(scored, "late.parquet", readings_table(first_hour=40, hours=2))
+
+    code, out, _ = pm_app("status", "-c", scored, "--json")
+    told = json.loads(out)
+
+    assert code == 1
+    assert told["troubles"] == ["no daemon has run here yet: pm-app run starts it"]
+    assert (told["unread_readings"], told["unread_events"]) == (1, 0)
+    assert (told["unscored"], told["quarantined"], told["champion"]) == (0, 1, 1)
+
+
+def test_status_of_a_daemon_at_work_is_fine_and_of_one_that_fails_is_not(pm_app, scored):
+    monitor = Monitor(scored.parent / "state")
+    monitor.expect("score", lambda: 600.0)
+    monitor.ended("score", "3 batches read", failed=False)
+
+    code, out, _ = pm_app("status", "-c", scored)
+    assert code == 0
+    assert out.startswith(f"fine: process {os.getpid()}")
+    assert "0 unscored, 1 quarantined; version 1 scores" in out
+
+    for _ in range(3):
+        monitor.ended("score", "the disk is full", failed=True)
+    code, out, _ = pm_app("status", "-c", scored)
+    assert code == 1
+    assert "trouble: score: failed 3 times in a row: the disk is full" in out
+
+
+def test_a_plant_is_backed_up_and_restored_by_command(pm_app, scored, new_plant, tmp_path):
+    file, copy = tmp_path / "plant.backup", new_plant()
+    shutil.rmtree(copy.parent / "state")
+
+    assert pm_app("backup", file, "-c", scored)[0] == 0
+    code, out, _ = pm_app("restore", file, "-c", copy, "--json")
+
+    assert code == 0
+    assert json.loads(out)["version"] == 1
+    shown = [pm_app("predictions", "--json", "-c", config)[1] for config in (scored, copy)]
+    assert shown[0] == shown[1] != "[]\n"
+    code, _, err = pm_app("restore", file, "-c", copy)
+    assert code == 1
+    assert "restore needs a place without a database" in err

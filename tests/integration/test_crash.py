@@ -23,6 +23,9 @@ RANDOM_KILLS = 20
 NO_FLOW = {
     "pm_app.jobs.trainer:main": "the trainer's answer, lost with its scratch folder",
     "pm_app.demo:_drop": "files of a simulated plant",
+    "pm_app.health:Monitor._write": "the state of health, written anew at every look",
+    "pm_app.store.backup:save": "a copy of a PostgreSQL database in a scratch folder",
+    "pm_app.store.backup:_load_tables": "the one transaction of a restore into PostgreSQL",
 }
 
 

@@ -10,13 +10,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from factories import PLANT_TOML, drop, opened, promote_handmade, readings_table, said
 
-from pm_app.daemon import Job, make_cron, overdue, patience_seconds, run_daemon
+from pm_app.daemon import Job, patience_seconds, run_daemon, wait_for_store
 from pm_app.errors import BadSettings, StoreUnavailable
+from pm_app.health import Monitor, read_health
 from pm_app.jobs.score import score
 from pm_app.settings import parse_settings
 
 SECONDS = 20.0  # far more than anything here takes
-BERLIN = "Europe/Berlin"
 SELDOM = PLANT_TOML + '\n[retraining]\ncron = "0 0 1 1 *"\n[scoring]\nevery = "0.1s"\n'
 
 
@@ -58,19 +58,25 @@ def nothing(now):
     return ""
 
 
-def run(stop, score, retrain=nothing, *, last=None, settings=None, **options):
-    last = last or datetime.now(tz=UTC)
-    return run_daemon(
-        settings or make_settings(cron="0 0 1 1 *"),
-        score=Job("score", score),
-        retrain=Job("retrain", retrain),
-        last_retraining=last,
-        stop=stop,
-        **options,
-    )
+@pytest.fixture
+def run(tmp_path):
+    """Runs the daemon on jobs of a test's own; its health lies in tmp_path."""
+
+    def run(stop, score, retrain=nothing, *, last=None, settings=None, **options):
+        return run_daemon(
+            settings or make_settings(cron="0 0 1 1 *"),
+            score=score if isinstance(score, Job) else Job("score", score),
+            retrain=Job("retrain", retrain),
+            last_retraining=last or datetime.now(tz=UTC),
+            stop=stop,
+            monitor=Monitor(tmp_path),
+            **options,
+        )
+
+    return run
 
 
-def test_an_exception_in_a_job_does_not_stop_the_next_run(caplog):
+def test_an_exception_in_a_job_does_not_stop_the_next_run(run, caplog):
     stop = threading.Event()
     score = Script(stop, "fine", KeyError("torn"), ZeroDivisionError("odd"), "fine again")
 
@@ -84,7 +90,7 @@ def test_an_exception_in_a_job_does_not_stop_the_next_run(caplog):
     assert "score: fine again" in caplog.messages
 
 
-def test_what_may_succeed_later_is_tried_again_without_a_traceback(caplog):
+def test_what_may_succeed_later_is_tried_again_without_a_traceback(run, caplog):
     stop = threading.Event()
     score = Script(stop, StoreUnavailable("the database is locked"), "fine")
 
@@ -97,7 +103,7 @@ def test_what_may_succeed_later_is_tried_again_without_a_traceback(caplog):
     assert "score: fine" in caplog.messages
 
 
-def test_a_retraining_missed_while_it_was_off_runs_once_at_the_start():
+def test_a_retraining_missed_while_it_was_off_runs_once_at_the_start(run):
     stop, trained = threading.Event(), []
     settings = make_settings()
 
@@ -117,7 +123,7 @@ def test_a_retraining_missed_while_it_was_off_runs_once_at_the_start():
     assert len(trained) == 1
 
 
-def test_a_retraining_that_is_not_due_does_not_run_at_the_start():
+def test_a_retraining_that_is_not_due_does_not_run_at_the_start(run):
     stop, trained = threading.Event(), []
 
     code = run(stop, Script(stop, *["fine"] * 5), trained.append)
@@ -125,7 +131,7 @@ def test_a_retraining_that_is_not_due_does_not_run_at_the_start():
     assert (code, trained) == (0, [])
 
 
-def test_scoring_goes_on_while_a_training_takes_its_time():
+def test_scoring_goes_on_while_a_training_takes_its_time(run):
     stop, training, enough = threading.Event(), threading.Event(), threading.Event()
     during = []
 
@@ -148,7 +154,7 @@ def test_scoring_goes_on_while_a_training_takes_its_time():
     assert len(during) >= 3
 
 
-def test_a_job_that_never_finishes_ends_the_daemon_with_1(caplog):
+def test_a_job_that_never_finishes_ends_the_daemon_with_1(run, caplog):
     stop, release = threading.Event(), threading.Event()
 
     def stuck(now):
@@ -163,7 +169,7 @@ def test_a_job_that_never_finishes_ends_the_daemon_with_1(caplog):
     assert any("no progress in scoring for 0 s" in text for text in caplog.messages)
 
 
-def test_a_long_run_that_gets_on_is_not_given_up():
+def test_a_long_run_that_gets_on_is_not_given_up(run):
     stop = threading.Event()
 
     def long(now):
@@ -174,72 +180,114 @@ def test_a_long_run_that_gets_on_is_not_given_up():
         return "done"
 
     job = Job("score", long)
-    code = run_daemon(
-        make_settings(cron="0 0 1 1 *"),
-        score=job,
-        retrain=Job("retrain", nothing),
-        last_retraining=datetime.now(tz=UTC),
-        stop=stop,
-        patience=0.4,
-    )
 
-    assert code == 0
+    assert run(stop, job, patience=0.4) == 0
 
 
-def test_a_failing_job_is_not_a_stuck_one():
+def test_a_failing_job_is_not_a_stuck_one(run):
     stop = threading.Event()
     score = Script(stop, *[ValueError("again")] * 20, "fine")
 
     assert run(stop, score, patience=5.0) == 0
 
 
+def test_the_health_file_tells_what_became_of_each_job(run, tmp_path):
+    stop, trained = threading.Event(), threading.Event()
+    score = Script(stop, "fine", ValueError("torn"), StoreUnavailable("no answer"), "done", "done")
+
+    def retrain(now):
+        trained.set()
+        raise StoreUnavailable("the trainer was killed")
+
+    run(stop, score, retrain, last=datetime(2020, 1, 1, tzinfo=UTC))
+    assert trained.wait(SECONDS)
+    health = read_health(tmp_path)
+    scored, learned = sorted(health.jobs, key=lambda job: job.name == "retrain")
+
+    assert health.stopped
+    assert (scored.words, scored.failures_in_a_row, scored.busy) == ("done", 0, False)
+    assert scored.began.seconds <= scored.ended.seconds == scored.succeeded.seconds
+    assert (learned.words, learned.failures_in_a_row) == ("the trainer was killed", 1)
+    assert learned.succeeded is None
+    assert learned.expected_seconds > 3600
+
+
+def test_a_scoring_that_fails_at_every_turn_is_told_and_not_taken_for_work(run, tmp_path):
+    stop = threading.Event()
+
+    run(stop, Script(stop, *[ValueError("again")] * 6))
+    (job,) = (job for job in read_health(tmp_path).jobs if job.name == "score")
+
+    assert (job.failures_in_a_row, job.words) == (6, "ValueError: again")
+    assert (job.succeeded, job.worked) == (None, None)
+
+
+def test_even_what_ends_a_thread_is_no_reason_to_stop_the_others(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+    stop = threading.Event()
+    score = Script(stop, "fine", "fine")
+
+    def run_once(now):
+        if score.runs == 1:
+            score.runs += 1
+            raise SystemExit(3)
+        return score(now)
+
+    assert run(stop, run_once) == 0
+    assert score.runs >= 2
+
+
+def test_a_store_that_is_down_at_the_start_is_waited_for_with_growing_pauses(tmp_path, caplog):
+    stop, monitor = Pauses(), Monitor(tmp_path)
+    answers = [StoreUnavailable("server: no answer")] * 8 + ["a store"]
+    told = []
+
+    def open_it():
+        told.append(read_health(tmp_path).waiting)
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    opened = wait_for_store(open_it, stop=stop, monitor=monitor)
+
+    assert opened == "a store"
+    assert stop.pauses == [1, 2, 4, 8, 16, 30, 30, 30]
+    assert told == [""] + ["server: no answer"] * 8
+    assert read_health(tmp_path).waiting == ""
+
+
+def test_who_waits_for_a_store_can_be_asked_to_stop_and_meets_other_errors(tmp_path):
+    stop, monitor = Pauses(), Monitor(tmp_path)
+
+    def down():
+        stop.set()
+        raise StoreUnavailable("no answer")
+
+    def wrong():
+        raise BadSettings("store.url must be another")
+
+    with pytest.raises(BadSettings, match="must be another"):
+        wait_for_store(wrong, stop=stop, monitor=monitor)
+    assert wait_for_store(down, stop=stop, monitor=monitor) is None
+    assert len(stop.pauses) == 1
+
+
+class Pauses(threading.Event):
+    """An event that notes for how long it was waited for, and does not wait."""
+
+    def __init__(self):
+        super().__init__()
+        self.pauses = []
+
+    def wait(self, timeout=None):
+        self.pauses.append(timeout)
+        return self.is_set()
+
+
 def test_patience_is_a_multiple_of_the_interval_and_never_under_ten_minutes():
     assert patience_seconds(make_settings(every="30s")) == 600
     assert patience_seconds(make_settings(every="10min")) == 20 * 600
-
-
-def moment(text):
-    return datetime.fromisoformat(text)
-
-
-@pytest.mark.parametrize(
-    "last, now, due",
-    [
-        (None, "2026-01-05T12:00+01:00", True),
-        ("2026-01-05T02:00:01+01:00", "2026-01-06T01:59+01:00", False),
-        ("2026-01-05T02:00:01+01:00", "2026-01-06T02:00+01:00", True),
-        ("2026-01-05T01:59:59+01:00", "2026-01-05T02:00+01:00", True),
-        # Clocks go from 2:00 to 3:00 on 2026-03-29: what was due at 2:00 is due at 3:00.
-        ("2026-03-28T02:00:01+01:00", "2026-03-29T01:59+01:00", False),
-        ("2026-03-28T02:00:01+01:00", "2026-03-29T03:00+02:00", True),
-        ("2026-03-29T03:00:01+02:00", "2026-03-30T01:59+02:00", False),
-        ("2026-03-29T03:00:01+02:00", "2026-03-30T02:00+02:00", True),
-        # Clocks go from 3:00 back to 2:00 on 2026-10-25.
-        ("2026-10-24T02:00:01+02:00", "2026-10-25T01:59+02:00", False),
-        ("2026-10-24T02:00:01+02:00", "2026-10-25T02:00+02:00", True),
-        ("2026-10-25T02:00:01+01:00", "2026-10-26T01:59+01:00", False),
-        ("2026-10-25T02:00:01+01:00", "2026-10-26T02:00+01:00", True),
-    ],
-)
-def test_a_retraining_is_overdue_once_its_hour_in_plant_time_has_come(last, now, due):
-    cron = make_cron(make_settings(timezone=BERLIN))
-
-    assert overdue(cron, last and moment(last), moment(now)) == due
-    in_utc = moment(now).astimezone(UTC)
-    assert overdue(cron, last and moment(last).astimezone(UTC), in_utc) == due
-
-
-@pytest.mark.parametrize(
-    "cron, said",
-    [
-        ("0 25 * * *", "retraining.cron cannot be read: .*25.*, got '0 25 "),
-        ("x 2 * * *", "retraining.cron cannot be read: .*, got 'x 2"),
-        ("0 2 30 2 *", "retraining.cron never comes, got '0 2 30 2"),
-    ],
-)
-def test_a_schedule_that_cannot_be_kept_is_refused(cron, said):
-    with pytest.raises(BadSettings, match=said):
-        make_cron(make_settings(cron=cron))
 
 
 def start(config, code=None):

@@ -1,0 +1,53 @@
+"""`pm-app backup` and `pm-app restore`: a plant in one file, and back."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pm_app.cli.options import PLANT, Json, Plant
+from pm_app.cli.output import print_json, say
+from pm_app.settings import read_settings
+
+
+def backup(
+    file: Annotated[Path, typer.Argument(help="Where to write it; replaced if it is there.")],
+    config: Plant = PLANT,
+    as_json: Json = False,
+) -> None:
+    """Everything that cannot be had again in one file, also beside a running daemon."""
+    from pm_app.jobs.backup import backup as write_backup
+    from pm_app.wiring import open_views
+
+    settings = read_settings(config)
+    with open_views(settings) as store:
+        done = write_backup(store, settings.state, file)
+    _tell(f"{file} written", done, as_json)
+
+
+def restore(
+    file: Annotated[Path, typer.Argument(help="What pm-app backup wrote.")],
+    config: Plant = PLANT,
+    as_json: Json = False,
+) -> None:
+    """A backup into an empty state folder and no or an empty database, whole or not at all."""
+    from pm_app.jobs.backup import restore as put_back
+    from pm_app.state_lock import hold_state
+    from pm_app.wiring import store_url
+
+    settings = read_settings(config)
+    with hold_state(settings.state):
+        done = put_back(file, settings.state, store_url(settings), folder=settings.folder)
+    _tell(f"{file} restored into {settings.state}", done, as_json)
+
+
+def _tell(what: str, done: Any, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    if as_json:
+        print_json(asdict(done))
+    else:
+        say(
+            f"{what}: {done.files} files, {done.bytes:,} bytes, up to batch {done.sequence} "
+            f"and version {done.version}"
+        )

@@ -1,0 +1,145 @@
+"""When it is a job's turn. The only user of APScheduler, whose cron expressions it reads.
+
+Both kinds of turns are asked at every look of the daemon whether they are due, so that a clock
+that is set, a machine that slept or a day without 02:30 only ever moves a turn, and never makes
+two of one.
+"""
+
+import math
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+from zoneinfo import ZoneInfo
+
+from apscheduler.triggers.cron import CronTrigger
+
+from pm_app.clock import Stamp, seconds_between
+from pm_app.errors import BadSettings
+from pm_app.settings import Settings
+from pm_app.times import NS, parse_duration
+
+# What failed and may succeed later is tried again this soon, then half as often each time.
+FIRST_RETRY_SECONDS = 600.0
+LONGEST_RETRY_SECONDS = 3600.0
+# A run that lies further ahead than this was noted by a clock that was wrong then, not now.
+MOST_AHEAD = timedelta(days=1)
+_SECOND, _MICROSECOND = timedelta(seconds=1), timedelta(microseconds=1)
+
+
+class Turns(Protocol):
+    """When a job runs. Whoever runs it tells when it began and how it ended."""
+
+    def due(self, now: Stamp) -> bool:
+        """Whether it is the job's turn."""
+        ...
+
+    def began(self, now: Stamp) -> None:
+        """Note that the job begins now."""
+        ...
+
+    def ended(self, now: Stamp, *, again: bool) -> None:
+        """Note that the job has ended; again: it failed, and may succeed when tried soon."""
+        ...
+
+    def until_next(self, now: Stamp) -> float:
+        """Seconds until the next turn in the plan, 0 where it is due."""
+        ...
+
+
+@dataclass
+class Interval:
+    """A turn every so many seconds, counted from the beginning of the one before."""
+
+    every_seconds: float
+    last: Stamp | None = None
+
+    def due(self, now: Stamp) -> bool:
+        """At once at first."""
+        return self.until_next(now) <= 0
+
+    def began(self, now: Stamp) -> None:
+        """The next turn is counted from here."""
+        self.last = now
+
+    def ended(self, now: Stamp, *, again: bool) -> None:
+        """The next turn is soon anyway."""
+
+    def until_next(self, now: Stamp) -> float:
+        """Seconds that neither sleep nor a clock that is set can change."""
+        if self.last is None:
+            return 0.0
+        return max(self.every_seconds - seconds_between(self.last, now), 0.0)
+
+
+@dataclass
+class Calendar:
+    """A turn at every time that a cron expression names, made up for where it was missed.
+
+    last: when the job last began, None where it never did: then it is due. A turn that failed
+    and may succeed comes again after FIRST_RETRY_SECONDS, then twice that, until it succeeds.
+    """
+
+    cron: CronTrigger
+    last: datetime | None
+    failures: int = 0
+    failed: Stamp | None = None
+
+    def due(self, now: Stamp) -> bool:
+        """Whether a time has come since the last run began, or a failed one is to be repeated."""
+        return self._to_be_repeated(now) or self.until_next(now) <= 0
+
+    def began(self, now: Stamp) -> None:
+        """What was due until now is being done."""
+        self.last, self.failed = now.at, None
+
+    def ended(self, now: Stamp, *, again: bool) -> None:
+        """A failure that may pass is not left for the next night."""
+        self.failures = self.failures + 1 if again else 0
+        self.failed = now if again else None
+
+    def until_next(self, now: Stamp) -> float:
+        """Seconds on the wall clock."""
+        if self.last is not None and self.last > now.at + MOST_AHEAD:
+            self.last = now.at
+        if self.last is None:
+            return 0.0
+        coming = next_time(self.cron, self.last)
+        return math.inf if coming is None else max((coming - now.at).total_seconds(), 0.0)
+
+    def _to_be_repeated(self, now: Stamp) -> bool:
+        if self.failed is None:
+            return False
+        waits = FIRST_RETRY_SECONDS * 2.0 ** min(self.failures - 1, 16)
+        return seconds_between(self.failed, now) >= min(waits, LONGEST_RETRY_SECONDS)
+
+
+def make_cron(settings: Settings) -> CronTrigger:
+    """The retraining schedule in plant time. Raises BadSettings naming the key."""
+    zone = ZoneInfo(settings.plant.timezone)
+    try:
+        cron = CronTrigger.from_crontab(settings.retraining.cron, timezone=zone)
+    except ValueError as error:
+        raise BadSettings(
+            f"retraining.cron cannot be read: {error}, got {settings.retraining.cron!r}"
+        ) from error
+    if cron.get_next_fire_time(None, datetime(2000, 1, 1, tzinfo=UTC)) is None:
+        raise BadSettings(f"retraining.cron never comes, got {settings.retraining.cron!r}")
+    return cron
+
+
+def make_turns(settings: Settings, last_retraining: datetime | None) -> tuple[Interval, Calendar]:
+    """The turns of scoring and of retraining. Raises BadSettings."""
+    every = parse_duration(settings.scoring.every) / NS
+    return Interval(every), Calendar(make_cron(settings), last_retraining)
+
+
+def next_time(cron: CronTrigger, after: datetime) -> datetime | None:
+    """The first time after `after`; of an hour that comes twice in autumn the first counts.
+
+    A time that spring leaves out comes an hour later by the wall, as far from midnight.
+    """
+    # APScheduler takes "after" for "not before".
+    found: datetime | None = cron.get_next_fire_time(None, after + _MICROSECOND)
+    while found is not None and found.utcoffset() != found.replace(fold=0).utcoffset():
+        found = cron.get_next_fire_time(None, found.astimezone(UTC) + _SECOND)
+    return found

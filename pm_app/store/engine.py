@@ -2,7 +2,7 @@
 
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,23 +69,27 @@ class Database:
             yield connection
 
     @contextmanager
-    def writing(self) -> Iterator[Connection]:
+    def writing(self, prepare: Callable[[Connection], None] | None = None) -> Iterator[Connection]:
         """A transaction that commits as a whole, or, on any exception, leaves nothing.
 
         One at a time: a second writer waits up to BUSY_SECONDS, then gets StoreUnavailable.
+        prepare: what the same connection does first, in temporary tables of its own, while
+        others may still write.
         Raises StoreUnavailable when a later call may succeed.
         """
         if self.read_only:
             raise TerminalError(f"{self.name} was opened for reading, a write needs open_store")
         with self._translated():
-            with (
-                self.engine.connect().execution_options(pm_app_writes=True) as connection,
-                connection.begin(),
-            ):
-                if self.dialect == "postgresql":
-                    connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITER_LOCK})")
-                yield connection
-                announce("commit", self.name)
+            with self.engine.connect() as connection:
+                if prepare is not None:
+                    with connection.begin():
+                        prepare(connection)
+                connection.execution_options(pm_app_writes=True)
+                with connection.begin():
+                    if self.dialect == "postgresql":
+                        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITER_LOCK})")
+                    yield connection
+                    announce("commit", self.name)
             announce("committed", self.name)
 
     @contextmanager

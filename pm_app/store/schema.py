@@ -137,7 +137,7 @@ retirements = Table(
     sqlite_autoincrement=True,
 )
 
-# Where a transaction lays rows down before they are merged; never seen by another connection.
+# Where rows are laid down before they are merged; never seen by another connection.
 staged_predictions = Table(
     "staged_predictions",
     MetaData(),
@@ -147,7 +147,6 @@ staged_predictions = Table(
     PrimaryKeyConstraint(*PREDICTION_KEY),
     prefixes=["TEMPORARY"],
     sqlite_with_rowid=False,
-    postgresql_on_commit="DROP",
 )
 
 batches = Table(

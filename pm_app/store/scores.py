@@ -1,7 +1,8 @@
 """Predictions, written: each is said once, and what was said before is kept.
 
-Rows are laid down in a temporary table some thousands at a time and merged by a few
-statements over whole sets, so that memory is flat however many come.
+Rows are laid down in a temporary table some thousands at a time, while others may write, and
+then merged by a few statements over whole sets: memory is flat however many come, and the lock
+is held for the merge alone.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,7 +17,6 @@ from sqlalchemy import (
     Insert,
     Subquery,
     and_,
-    delete,
     func,
     insert,
     literal,
@@ -25,7 +25,6 @@ from sqlalchemy import (
     text,
     true,
 )
-from sqlalchemy.schema import CreateTable
 
 from pm_app.records.predictions import Predictions
 from pm_app.records.readings import Float64
@@ -44,7 +43,7 @@ from pm_app.store.schema import (
 )
 from pm_app.store.upserts import insert_into
 
-ROWS_PER_MERGE: Final = 20_000
+ROWS_PER_INSERT: Final = 20_000
 _STAGED: Final = (*PREDICTION_KEY, *SAID)
 _NUMBERS: Final = ("risk", "rul_hours", "rul_low_hours", "rul_high_hours", "value")
 
@@ -64,10 +63,11 @@ class Scores:
         Otherwise it replaces the row of its key with the next revision, the old one moves to
         `prediction_history`, and `latest_predictions` follows, never to an older cutoff. An
         exception from `chunks` passes through and leaves nothing behind.
-        A key must not come twice in one commit. Other writers wait until this is done.
+        A key must not come twice in one commit. Other writers wait only once the last chunk
+        has come.
         """
-        with self.database.writing() as connection:
-            counts = _merge_chunks(connection, chunks, scored_at)
+        with self.database.writing(lambda staging: _stage(staging, chunks)) as connection:
+            counts = _merge(connection, scored_at)
             mark_scored(connection, sequences, scored_at)
         return counts
 
@@ -78,31 +78,18 @@ class Scores:
         return self.commit_scores((), chunks, scored_at=scored_at)
 
 
-def _merge_chunks(
-    connection: Connection, chunks: Iterable[Predictions], scored_at: datetime
-) -> Committed:
-    connection.execute(CreateTable(staged_predictions, if_not_exists=True))
-    counts = Committed()
+def _stage(connection: Connection, chunks: Iterable[Predictions]) -> None:
+    # The pool may give a connection again whose last commit has failed.
+    staged_predictions.drop(connection, checkfirst=True)
+    staged_predictions.create(connection)
     for chunk in chunks:
-        for start in range(0, len(chunk.asset), ROWS_PER_MERGE):
-            rows = slice(start, start + ROWS_PER_MERGE)
-            counts += _merge(connection, chunk, rows, scored_at)
-    return counts
+        for start in range(0, len(chunk.asset), ROWS_PER_INSERT):
+            _lay_down(connection, chunk, slice(start, start + ROWS_PER_INSERT))
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("ANALYZE staged_predictions"))
 
 
-def _merge(
-    connection: Connection, chunk: Predictions, rows: slice, scored_at: datetime
-) -> Committed:
-    staged = _stage(connection, chunk, rows)
-    revised = _keep_superseded(connection)
-    written = _upsert(connection, scored_at)
-    if written:
-        _follow_latest(connection)
-    _clear_stage(connection)
-    return Committed(written - revised, revised, staged - written)
-
-
-def _stage(connection: Connection, chunk: Predictions, rows: slice) -> int:
+def _lay_down(connection: Connection, chunk: Predictions, rows: slice) -> None:
     columns = _columns(chunk, rows, connection.dialect.name)
     names = ", ".join(_STAGED)
     if connection.dialect.name == "postgresql":
@@ -110,12 +97,20 @@ def _stage(connection: Connection, chunk: Predictions, rows: slice) -> int:
         with cursor, cursor.copy(f"COPY staged_predictions ({names}) FROM STDIN") as copy:  # type: ignore[attr-defined]  # psycopg's own
             for row in zip(*columns, strict=True):
                 copy.write_row(row)
-        connection.execute(text("ANALYZE staged_predictions"))
     else:
         marks = ", ".join("?" * len(_STAGED))
         statement = f"INSERT INTO staged_predictions ({names}) VALUES ({marks})"
         connection.exec_driver_sql(statement, list(zip(*columns, strict=True)))
-    return len(columns[0])
+
+
+def _merge(connection: Connection, scored_at: datetime) -> Committed:
+    staged = connection.execute(select(func.count()).select_from(staged_predictions)).scalar_one()
+    revised = _keep_superseded(connection)
+    written = _upsert(connection, scored_at)
+    if written:
+        _follow_latest(connection)
+    staged_predictions.drop(connection)
+    return Committed(written - revised, revised, staged - written)
 
 
 def _columns(chunk: Predictions, rows: slice, dialect: str) -> list[Sequence[object]]:
@@ -138,13 +133,6 @@ def _nullable(values: Float64) -> list[object]:
     boxed[np.isnan(values)] = None
     listed: list[object] = boxed.tolist()
     return listed
-
-
-def _clear_stage(connection: Connection) -> None:
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("TRUNCATE staged_predictions"))
-    else:
-        connection.execute(delete(staged_predictions))
 
 
 def _keep_superseded(connection: Connection) -> int:

@@ -213,8 +213,8 @@ def test_a_commit_without_rows_still_marks_its_batches(store, make_predictions):
     assert store.ledger.batches()[0].scored_at == hour(3)
 
 
-def test_a_chunk_larger_than_a_merge_is_written_whole(store, make_predictions, monkeypatch):
-    monkeypatch.setattr(scores, "ROWS_PER_MERGE", 3)
+def test_a_chunk_larger_than_an_insert_is_written_whole(store, make_predictions, monkeypatch):
+    monkeypatch.setattr(scores, "ROWS_PER_INSERT", 3)
     risks = {key(f"pump-{asset}", cutoff): 0.5 for asset in range(4) for cutoff in range(5)}
 
     counts = store.scores.commit_predictions([make_predictions(risks)], scored_at=DAY)
@@ -240,17 +240,40 @@ def test_readers_see_the_old_state_while_a_write_is_open(store, store_url, make_
     assert [row["risk"] for row in said(store)] == [0.5, 0.5]
 
 
-def test_a_second_writer_waits_then_may_try_again(store_url, make_predictions, monkeypatch):
+def test_others_may_write_while_predictions_are_still_made(
+    store_url, make_predictions, monkeypatch
+):
     monkeypatch.setattr(engine, "BUSY_SECONDS", 0.05)
     with open_store(store_url) as first, open_store(store_url) as second:
 
         def chunks():
             yield make_predictions({key(): 0.5})
-            with pytest.raises(StoreUnavailable, match="lock"):
-                second.ledger.record_batch(make_batch())
+            assert second.ledger.record_batch(make_batch()) == 1
+            second.scores.commit_predictions([make_predictions({key(): 0.25})], scored_at=hour(1))
 
-        assert first.scores.commit_predictions(chunks(), scored_at=DAY) == Committed(new=1)
+        assert first.scores.commit_predictions(chunks(), scored_at=DAY) == Committed(revised=1)
+        assert [row["risk"] for row in said(first)] == [0.5]
+
+
+def test_a_second_writer_waits_then_may_try_again(store_url, monkeypatch):
+    monkeypatch.setattr(engine, "BUSY_SECONDS", 0.05)
+    with open_store(store_url) as first, open_store(store_url) as second:
+        with first._database.writing(), pytest.raises(StoreUnavailable, match="lock"):
+            second.ledger.record_batch(make_batch())
+
         assert second.ledger.record_batch(make_batch()) == 1
+
+
+def test_what_a_failed_commit_laid_down_is_not_written_later(store, make_predictions):
+    def chunks():
+        yield make_predictions({key(): 0.5})
+        raise ValueError("no more")
+
+    with pytest.raises(ValueError, match="no more"):
+        store.scores.commit_predictions(chunks(), scored_at=DAY)
+
+    assert store.scores.commit_predictions([], scored_at=DAY) == Committed()
+    assert said(store) == []
 
 
 def test_a_reader_cannot_write(store, store_url, make_predictions):
@@ -386,12 +409,12 @@ commits = st.lists(
     # The store is emptied at the start of each example.
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-@given(commits=commits, rows_per_merge=st.integers(1, 5))
-def test_the_tables_follow_a_plain_dictionary(store, make_predictions, commits, rows_per_merge):
+@given(commits=commits, rows_per_insert=st.integers(1, 5))
+def test_the_tables_follow_a_plain_dictionary(store, make_predictions, commits, rows_per_insert):
     _empty(store)
     current, history = {}, {}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(scores, "ROWS_PER_MERGE", rows_per_merge)
+        patch.setattr(scores, "ROWS_PER_INSERT", rows_per_insert)
         for number, (risks, version) in enumerate(commits):
             chunk = make_predictions(risks, version=version)
             store.scores.commit_predictions([chunk], scored_at=hour(number))

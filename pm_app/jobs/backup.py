@@ -55,8 +55,10 @@ def backup(store: Store, state: Path, file: Path) -> Archived:
     """Write a plant into `file`; durable when it returns.
 
     Raises StoreUnavailable, TransientError where `file` cannot be written, and TerminalError
-    naming a file that the database names and the state folder does not hold.
+    where it names no file, or the database names one that the state folder does not hold.
     """
+    if not file.name or file.is_dir():
+        raise TerminalError(f"backup needs the name of a file to write, got {str(file)!r}")
     found: list[Archived] = []
 
     def fill(beside: Path) -> None:

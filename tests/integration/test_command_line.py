@@ -471,11 +471,21 @@ def test_the_time_zone_of_readings_is_taken_from_the_settings(pm_app, new_plant)
 
 
 def contents(folder):
-    """Every path below a folder, with what its file holds and when it was written."""
-    return {
+    """Every path below a folder, with what its file holds and when it was written.
+
+    But for what SQLite lays beside a database that is only read: an index and an empty log.
+    """
+    found = {
         path: (path.stat().st_mtime_ns, path.read_bytes()) if path.is_file() else None
         for path in folder.rglob("*")
+        if path.name != "pm.sqlite-shm"
     }
+    return {path: kept for path, kept in found.items() if not empty_log(path, kept)}
+
+
+def empty_log(path, kept):
+    """Whether a path is a write-ahead log with nothing in it."""
+    return path.name == "pm.sqlite-wal" and kept is not None and not kept[1]
 
 
 def test_check_writes_nothing_neither_before_the_first_score_nor_after(pm_app, new_plant, scored):

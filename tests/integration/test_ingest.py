@@ -303,20 +303,6 @@ def test_a_file_that_cannot_be_fetched_now_waits_and_the_others_are_scored(new_p
         assert found == said(site.store, without=("revision",))
 
 
-def test_a_source_that_is_out_of_reach_is_not_asked_for_every_file(new_plant):
-    asked = []
-
-    def fail(name, number):
-        asked.append(name)
-        raise SourceUnavailable(f"{name}: timed out")
-
-    config = new_plant({f"{at}.parquet": GOOD.slice(20 * at, 20) for at in range(9)})
-    with opened(config) as site:
-        done = ingest(replace(site, readings=Source(site.readings, fail)), now=NOW)
-
-    assert len(asked) == len(done.unavailable) == 5
-
-
 def test_a_batch_written_again_after_the_store_failed_holds_what_is_known_by_then(new_plant):
     config = new_plant()
     every_other = np.arange(len(GOOD)) % 2 == 0

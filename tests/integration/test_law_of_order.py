@@ -32,6 +32,7 @@ from pm_app.features.frame import build_frame
 from pm_app.features.panes import fold_panes
 from pm_app.history import History
 from pm_app.instants import INSTANT
+from pm_app.jobs.belonging import Mark, write_mark
 from pm_app.jobs.champion import load_champion
 from pm_app.jobs.predict import predict_frame
 from pm_app.jobs.rebuild import rebuild
@@ -161,6 +162,9 @@ class Plant(RuleBasedStateMachine):
         with self.site.store._database.writing() as connection:
             for table in (predictions, prediction_history, latest_predictions, batches, assets):
                 connection.execute(table.delete())
+        # A folder does not take a database that knows less than it did.
+        identity = self.site.store.identity.standing().identity
+        write_mark(self.site.settings.state, Mark(identity))
         self.restart()
 
     @property

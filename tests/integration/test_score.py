@@ -229,7 +229,7 @@ def test_a_reading_from_the_future_does_not_silence_the_present(new_plant):
         promote_handmade(site, at=at(30))
         score(site, now=at(30))
 
-        assert _cutoffs(site, asset="pump-01") == range(21, 31)
+        assert _cutoffs(site, asset="pump-01") == range(20, 31)
 
 
 def test_backfill_says_what_scoring_left_out(new_plant):

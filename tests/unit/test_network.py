@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -191,6 +192,27 @@ def fit(l1=0.0, seed=0, epochs=6, kind="classification"):
     order = np.random.default_rng(seed)
     losses = [fitting.epoch(order.permutation(400)) for _ in range(epochs)]
     return network, losses, values, truth
+
+
+def test_graphs_that_may_run_at_the_same_time_share_no_name():
+    values = make_rows(rows=100)
+    truth = np.zeros((100, 1), dtype=np.float32)
+    names = []
+    for _ in range(2):
+        network = build_network(make_allocation(), SENSOR_OF, Outputs("classification", 1), seed=0)
+        fitting = Fitting(network, values, truth, 1 - truth, schedule=Schedule(1, 32, rate=0.02))
+        graphs = [
+            fitting._epoch.get_concrete_function(tf.TensorSpec([None], tf.int64)).graph,
+            fitting._say.get_concrete_function().graph,
+        ]
+        names += [{op.name for op in graph.get_operations() if computes(op)} for graph in graphs]
+
+    assert all(len(found) > 0 for found in names)
+    assert not (names[0] | names[1]) & (names[2] | names[3])
+
+
+def computes(op):
+    return op.type not in {"Placeholder", "Identity", "NoOp", "Const"}
 
 
 def test_a_rate_that_does_not_fall_moves_weights_to_the_end():

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import keras
@@ -14,6 +15,7 @@ from pm_app.learning.network.building import Network
 Float32 = NDArray[np.float32]
 # Rows asked at once: more leave the processor's cache, fewer cost calls.
 _COMPILED_ROWS, _EAGER_ROWS = 2048, 8192
+_NUMBERS = count()
 _UNDECAYED = ["bias", "inner", "outer", "frequency", "centre", "factor"]
 
 
@@ -67,9 +69,12 @@ class Fitting:
         steps = self.schedule.epochs * self._steps
         self._optimizer = _optimizer(self.schedule, steps, self._done * self._steps)
         self._optimizer.build(network.trainable_variables)
+        # In large graphs TensorFlow keeps sums in variables named after their nodes, for all of
+        # the process: graphs that run at the same time must not share a name (tensorflow#23780).
+        self._scope = f"training_{next(_NUMBERS)}"
         self._epoch = tf.function(self._run, reduce_retracing=True)
         rows = tf.TensorSpec((None, int(network.input_shape[-1])), tf.float32)
-        self._say = tf.function(lambda values: network(values, training=False), [rows])
+        self._say = tf.function(self._ask, [rows])
 
     @property
     def _steps(self) -> int:
@@ -84,7 +89,15 @@ class Fitting:
         """What the network says now: as `answers`, twice as fast from the second time on."""
         return _in_chunks(self._say, values, _COMPILED_ROWS)
 
+    def _ask(self, values: Any) -> Any:
+        with tf.name_scope(self._scope):
+            return self.network(values, training=False)
+
     def _run(self, order: Any) -> Any:
+        with tf.name_scope(self._scope):
+            return self._pass(order)
+
+    def _pass(self, order: Any) -> Any:
         total = tf.constant(0.0)
         count = tf.shape(order)[0]
         for step in tf.range(self._steps):

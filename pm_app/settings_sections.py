@@ -43,6 +43,7 @@ class ReadingsSettings(Section):
     time_column: Name = "timestamp"
     timezone: Zone | None = None
     sensors: tuple[Name, ...] | None = None
+    required: tuple[Name, ...] = ()
     future: Duration = "1d"
     earliest: Day = date(2000, 1, 1)
 

@@ -60,12 +60,13 @@ def read_readings(site: Site, batch: Batch, row: BatchRow) -> tuple[BatchRow, Sp
     segments: list[str] = []
     rejections: list[Rejection] = []
     spans: dict[str, tuple[int, int]] = {}
-    rows = 0
+    rows = came = 0
     required = dict.fromkeys(site.settings.readings.required, 0)
     for chunk in site.readings.read(batch):
         site.beat()
         _count_values(required, chunk.readings)
         rejections += chunk.rejections
+        came += len(chunk.readings.time) + _rows_of(chunk.rejections)
         timely, refused = readings_in_time(site, chunk.readings, row.ingested_at)
         rejections += refused
         panes, readings, refused = _fold_chunk(site, batch, row, timely, segments)
@@ -85,6 +86,11 @@ def read_readings(site: Site, batch: Batch, row: BatchRow) -> tuple[BatchRow, Sp
             segments.append(site.history.write(stem, panes))
     if not rows:
         raise BadBatch(f"{batch.name}: no usable row: {summarise(rejections) or '0 rows'}")
+    if rows + _rows_of(rejections) != came:
+        raise BadBatch(
+            f"{batch.name}: {came:,} rows came, but {rows:,} were used and "
+            f"{_rows_of(rejections):,} rejected: an error of pm-app, nothing of it is kept"
+        )
     without = [sensor for sensor, values in required.items() if not values]
     if without:
         raise BadBatch(
@@ -94,13 +100,17 @@ def read_readings(site: Site, batch: Batch, row: BatchRow) -> tuple[BatchRow, Sp
     noted = replace(
         row,
         rows=rows,
-        rejected=sum(rejection.rows for rejection in rejections),
+        rejected=_rows_of(rejections),
         reason=summarise(rejections),
         first_time=to_moment(min(first for first, _ in spans.values())),
         last_time=to_moment(max(last for _, last in spans.values())),
         segments=tuple(segments),
     )
     return noted, {name: (to_moment(low), to_moment(high)) for name, (low, high) in spans.items()}
+
+
+def _rows_of(rejections: Sequence[Rejection]) -> int:
+    return sum(rejection.rows for rejection in rejections)
 
 
 def _count_values(required: dict[str, int], readings: Readings) -> None:

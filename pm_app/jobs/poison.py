@@ -19,9 +19,9 @@ from pm_app.errors import BadBatch
 from pm_app.records.readings import Batch
 
 FILE: Final = "reading.json"
-# Power fails too, and whoever restarts a daemon does not ask what it does: so many ends in a
-# row, all while the same file was read, are no chance.
-MOST_ENDS: Final = 5
+# Power fails too, and whoever kills a daemon does not ask what it does: five ends in a row while
+# the same file was read have been chance. A supervisor is through with this many in minutes.
+MOST_ENDS: Final = 10
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from sqlalchemy import (
 
 from pm_app.store.asset_spans import widen_spans
 from pm_app.store.engine import Database
-from pm_app.store.rows import BatchRow, BatchStatus, Source
+from pm_app.store.rows import Balance, BatchRow, BatchStatus, Source
 from pm_app.store.schema import assets, batches
 
 # Rows that stand for no file any more: the same one is read again.
@@ -111,6 +111,16 @@ class Ledger:
             sequence: int = connection.execute(added).scalar_one()
             widen_spans(connection, spans or {})
             return sequence
+
+    def balance(self) -> Balance:
+        """What came in all, and what became of it."""
+        query = select(
+            func.coalesce(func.sum(batches.c.rows), 0),
+            func.coalesce(func.sum(batches.c.rejected), 0),
+        )
+        with self.database.reading() as connection:
+            used, rejected = connection.execute(query).one()
+        return Balance(int(used), int(rejected))
 
     def batches(
         self, *, status: BatchStatus | None = None, limit: int | None = None

@@ -22,6 +22,7 @@ from factories import (
 
 from pm_app.cli.app import app
 from pm_app.errors import BadSettings, SourceUnavailable
+from pm_app.features.readings import take_readings
 from pm_app.jobs import fold
 from pm_app.jobs.ingest import ingest
 from pm_app.jobs.poison import MOST_ENDS, reading
@@ -367,6 +368,20 @@ def test_a_file_without_a_required_sensor_is_refused_and_others_may_be_missing(n
     assert "needed values of 'sensor-0' (readings.required), got none in 9 rows" in (
         rows["d.parquet"].reason
     )
+
+
+def test_rows_that_get_lost_on_the_way_are_an_error_and_no_batch(new_plant, monkeypatch):
+    def lose(site, readings, came):
+        return take_readings(readings, np.arange(len(readings.time)) > 0), []
+
+    monkeypatch.setattr(fold, "readings_in_time", lose)
+    with opened(new_plant({"a.parquet": GOOD})) as site:
+        ingest(site, now=NOW)
+        row = rows_of(site)["a.parquet"]
+
+    assert row.status == "quarantined"
+    told = f"{len(GOOD)} rows came, but {len(GOOD) - 1} were used and 0 rejected"
+    assert told in row.reason
 
 
 def test_more_assets_than_a_plant_has_are_refused(new_plant, monkeypatch):

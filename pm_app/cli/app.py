@@ -9,7 +9,7 @@ from pm_app.cli.backup import backup, restore
 from pm_app.cli.output import out
 from pm_app.cli.plant import check, cmapss, demo, init, run
 from pm_app.cli.status import status
-from pm_app.cli.steps import backfill, promote, retrain, rollback, score
+from pm_app.cli.steps import backfill, promote, replay, retrain, rollback, score
 from pm_app.cli.tables import batches, importance, models, predictions
 
 # In the order in which the help lists them.
@@ -28,6 +28,7 @@ COMMANDS = (
     promote,
     rollback,
     backfill,
+    replay,
     backup,
     restore,
 )

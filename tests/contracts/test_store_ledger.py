@@ -199,6 +199,8 @@ def test_rows_of_all_files_are_added_up(store):
     assert store.ledger.balance() == Balance(0, 0)
     for number in range(3):
         store.ledger.record_batch(make_batch(number))
-    store.ledger.record_batch(make_batch(7, digest="digest-1", rejected=0))  # a duplicate carries no rows
+    store.ledger.record_batch(
+        make_batch(7, digest="digest-1", rejected=0)
+    )  # a duplicate carries no rows
 
     assert store.ledger.balance() == Balance(300, 6)

@@ -6,6 +6,7 @@ import typer
 
 from pm_app import __version__
 from pm_app.cli.backup import backup, restore
+from pm_app.cli.explain import explain
 from pm_app.cli.output import out
 from pm_app.cli.plant import check, cmapss, demo, init, run
 from pm_app.cli.status import status
@@ -25,6 +26,7 @@ COMMANDS = (
     batches,
     models,
     importance,
+    explain,
     promote,
     rollback,
     backfill,

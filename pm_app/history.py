@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from sys import getsizeof
 from threading import Lock
 from typing import Any
 
@@ -25,7 +26,13 @@ from pm_app.records.features import PANE_KEYS, PANE_STATISTICS, Panes, pane_arra
 from pm_app.segments import PROOF, MissingSegment, Segment, opened_segment, write_segment
 
 ROW_GROUP_CELLS = 100_000
-CACHE_CELLS = 400_000
+# What is read stays at hand up to this, all that Python keeps beside the numbers included; a
+# segment of more than an eighth of it is read anew each time.
+CACHE_BYTES = 16_000_000
+# An object with a dictionary, and its place in the cache.
+_OBJECT_BYTES = 2_000
+_ARRAY_BYTES = 144
+_POINTER_BYTES = 8
 _KEYS_ONLY = ("asset", "pane")
 # Names that are ours to delete: segments, and ones that were being written.
 _OWN = re.compile(rf"\.?[0-9a-f]{{24}}-\d{{4}}(?:{PROOF}|\.parquet)(?:\.tmp)?")
@@ -58,6 +65,7 @@ class History:
         self.folder = folder
         self.pane_ns = pane_ns
         self._cache: OrderedDict[str, Panes] = OrderedDict()
+        self._cache_bytes = 0
         self._cache_lock = Lock()
         make_folder(folder)
 
@@ -104,10 +112,14 @@ class History:
         with self._open(name) as (_, told):
             return told.sensors
 
-    def remove_unnamed(self, named: Collection[str]) -> list[str]:
-        """Delete every segment that is not named; returns what went. What is not ours stays."""
+    def remove_unnamed(self, named: Collection[str], *, stem: str = "") -> list[str]:
+        """Delete every segment (of this stem) that is not named; returns what went.
+
+        What is not ours stays.
+        """
         found = (path for path in self.folder.iterdir() if _OWN.fullmatch(path.name))
-        garbage = [path for path in found if path.name not in named]
+        ours = (path for path in found if path.name.removeprefix(".").startswith(stem))
+        garbage = [path for path in ours if path.name not in named]
         for path in garbage:
             self._forget(path.name)
             remove_file(path)
@@ -123,23 +135,31 @@ class History:
         with self._open(name) as (segment, told):
             wanted = [_may_hold(group, assets, since_pane, until_pane) for group in told.groups]
             table = segment.read(groups=np.flatnonzero(wanted).tolist())
-        whole = all(wanted)
         panes = _from_table(table, told.sensors, self.pane_ns)
-        if whole and panes.count.size <= CACHE_CELLS // 8:
+        if all(wanted) and _weight(panes) <= CACHE_BYTES // 8:
+            # Arrays of their own: a view of a table holds on to all that came with it.
+            own: dict[str, Any] = {n: values.copy() for n, values in pane_arrays(panes).items()}
+            panes = replace(panes, **own)
             self._remember(name, panes)
         return panes
 
     def _remember(self, name: str, panes: Panes) -> None:
         # Scoring and ingesting for a training look at the same time.
         with self._cache_lock:
+            self._drop(name)
             self._cache[name] = panes
-            while sum(kept.count.size for kept in self._cache.values()) > CACHE_CELLS:
-                self._cache.popitem(last=False)
+            self._cache_bytes += _weight(panes)
+            while self._cache_bytes > CACHE_BYTES:
+                self._drop(next(iter(self._cache)))
 
     def _forget(self, name: str) -> None:
         """A batch that was not recorded may be written again with other panes."""
         with self._cache_lock:
-            self._cache.pop(name, None)
+            self._drop(name)
+
+    def _drop(self, name: str) -> None:
+        panes = self._cache.pop(name, None)
+        self._cache_bytes -= 0 if panes is None else _weight(panes)
 
     @contextmanager
     def _open(self, name: str) -> Iterator[tuple[Segment, _Description]]:
@@ -151,6 +171,14 @@ class History:
                     f"holds panes of {told.pane_ns} ns, needed {self.pane_ns} ns",
                 )
             yield segment, told
+
+
+def _weight(panes: Panes) -> int:
+    """Bytes of memory that panes take, once their arrays are their own."""
+    names = (*panes.assets, *panes.sensors)
+    arrays = pane_arrays(panes).values()
+    texts = sum(getsizeof(name) + _POINTER_BYTES for name in names)
+    return _OBJECT_BYTES + texts + sum(_ARRAY_BYTES + values.nbytes for values in arrays)
 
 
 def _to_table(panes: Panes, group_rows: int) -> pa.Table:

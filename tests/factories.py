@@ -28,7 +28,7 @@ from pm_app.records.learning import (
     Tier,
     VersionCard,
 )
-from pm_app.records.readings import Readings
+from pm_app.records.readings import Batch, Readings
 from pm_app.registry import Golden, write_version
 from pm_app.scoring.predictor import Predictor
 from pm_app.settings import Settings, parse_settings, read_settings
@@ -145,6 +145,11 @@ def make_plant(
     for name, table in (events or {}).items():
         drop(config, name, table, source="events")
     return config
+
+
+def by_name(source) -> list[Batch]:
+    """What a source lists, in order of name."""
+    return sorted(source.list(), key=lambda batch: batch.name)
 
 
 def drop(config: Path, name: str, table: pa.Table, *, source: str = "readings") -> Path:

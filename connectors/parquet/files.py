@@ -1,10 +1,12 @@
 """Parquet files under a folder or prefix: listing, content digest, opening, whose fault it is."""
 
 import hashlib
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+from stat import S_ISREG
 from typing import Any
 
 import pyarrow as pa
@@ -16,7 +18,7 @@ from pm_app.records.readings import Batch
 
 _BLOCK_BYTES = 1 << 20
 _COLUMN_BUFFER_BYTES = 1 << 18
-_UNFINISHED = (".tmp", ".part")
+_UNFINISHED = {"tmp", "part"}
 
 
 @dataclass(frozen=True)
@@ -35,21 +37,30 @@ class Folder:
     root: str
 
     def batches(self, *, absent_is_empty: bool) -> Iterator[Batch]:
-        """Finished *.parquet files below the folder, ascending by relative name.
+        """Finished *.parquet files below the folder, in any order; flat in memory on a disk.
 
         Raises SourceUnavailable when the folder cannot be listed (or is absent, unless that
         counts as empty), BadSettings when the address is that of a file.
         """
-        selector = fs.FileSelector(self.root, recursive=True, allow_not_found=absent_is_empty)
         try:
-            if self.filesystem.get_file_info(self.root).type == fs.FileType.File:
+            kind = self.filesystem.get_file_info(self.root).type
+            if kind == fs.FileType.File:
                 raise BadSettings(f"{self.root}: needed a folder of Parquet files, got a file")
-            found = self.filesystem.get_file_info(selector)
+            if kind == fs.FileType.NotFound and absent_is_empty:
+                return
+            if isinstance(self.filesystem, fs.LocalFileSystem):
+                yield from _walk(self.root, "")
+            else:
+                yield from self._listed()
         except (OSError, pa.ArrowException) as error:
             raise SourceUnavailable(f"{self.root}: cannot be listed: {error}") from error
-        named = {self._relative(info.path): info for info in found if info.is_file}
-        for name in sorted(filter(_is_finished, named)):
-            yield Batch(name, named[name].size or 0, named[name].mtime_ns or 0)
+
+    def _listed(self) -> Iterator[Batch]:
+        selector = fs.FileSelector(self.root, recursive=True)
+        for info in self.filesystem.get_file_info(selector):
+            name = self._relative(info.path)
+            if info.is_file and _is_finished(name):
+                yield Batch(name, info.size or 0, info.mtime_ns or 0)
 
     def digest(self, batch: Batch) -> str:
         """SHA-256 of a file's bytes, hex, read a block at a time. Raises SourceUnavailable."""
@@ -121,11 +132,32 @@ def open_folder(uri: str) -> Folder:
     return Folder(filesystem, root.rstrip("/"))
 
 
+def _walk(folder: str, below: str) -> Iterator[Batch]:
+    """Finished files of a folder on a disk and the folders in it, as the system names them.
+
+    pyarrow would list them all before the first one comes.
+    """
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            with suppress(FileNotFoundError):
+                if entry.is_dir():
+                    if not _is_hidden(entry.name):
+                        yield from _walk(entry.path, f"{below}{entry.name}/")
+                elif _is_finished(entry.name):
+                    about = entry.stat()
+                    if S_ISREG(about.st_mode):
+                        yield Batch(below + entry.name, about.st_size, about.st_mtime_ns)
+
+
 def _is_finished(name: str) -> bool:
-    parts = PurePosixPath(name).parts
-    hidden = any(part.startswith((".", "_")) for part in parts)
-    unfinished = set(PurePosixPath(name).suffixes) & set(_UNFINISHED)
-    return name.endswith(".parquet") and not hidden and not unfinished
+    parts = name.split("/")
+    if not name.endswith(".parquet") or any(map(_is_hidden, parts)):
+        return False
+    return _UNFINISHED.isdisjoint(parts[-1].split(".")[1:])
+
+
+def _is_hidden(part: str) -> bool:
+    return part.startswith((".", "_"))
 
 
 class _Fetched:

@@ -60,6 +60,7 @@ def rebuild(site: Site, missing: Collection[str] = ()) -> int:
             looked = [(row, _whole(site, row, missing)) for row in rows]
             broken = [(row, whole) for row, whole in looked if whole != row.segments]
             there = {batch.name: batch for batch in port.list()} if broken else {}
+            site.litter.possible |= bool(broken)
             for row, whole in broken:
                 _rebuild_batch(site, port, row, whole, there)
             done += len(broken)

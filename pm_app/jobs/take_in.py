@@ -9,7 +9,7 @@ from datetime import datetime
 
 from pm_app.errors import BadBatch, SourceUnavailable
 from pm_app.jobs.fold import Spans
-from pm_app.jobs.garbage import remove_garbage
+from pm_app.jobs.garbage import remove_leftovers
 from pm_app.jobs.site import Site
 from pm_app.ports import EventsSource, ReadingsSource
 from pm_app.records.readings import Batch
@@ -94,6 +94,6 @@ def _record(
         except BadBatch as error:
             row = replace(row, status="quarantined", reason=str(error))
             log.warning("quarantined %s: %s", batch.name, error)
-            remove_garbage(site)
+            remove_leftovers(site, row.digest[:24])
     site.store.ledger.record_batch(row, spans=spans)
     return Ingested(1, row.rows, row.rejected, int(row.status == "quarantined"))

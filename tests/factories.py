@@ -4,16 +4,18 @@ import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from pm_app.features.frame import feature_names
+from pm_app.jobs import compact
 from pm_app.jobs.site import Site
 from pm_app.jobs.training_order import ANSWER, ORDER, TrainingAnswer, TrainingOrder
 from pm_app.records.features import FeatureSpec
@@ -145,6 +147,16 @@ def make_plant(
     for name, table in (events or {}).items():
         drop(config, name, table, source="events")
     return config
+
+
+@contextmanager
+def few_batches_a_run(run: int = 16, least: int = 2, settled: timedelta = timedelta(days=2)):
+    """Compaction that has something to join in a small plant."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compact, "RUN_BATCHES", run)
+        patch.setattr(compact, "LEAST_BATCHES", least)
+        patch.setattr(compact, "SETTLED", settled)
+        yield
 
 
 def by_name(source) -> list[Batch]:

@@ -11,6 +11,7 @@ from pm_app.jobs.site import to_nanoseconds
 from pm_app.ports import EventsSource, ReadingsSource
 from pm_app.records.readings import Batch
 from pm_app.settings import Settings
+from pm_app.store import segments_of
 from pm_app.turns import make_cron
 from pm_app.wiring import events_source, open_views, readings_source
 
@@ -127,7 +128,7 @@ def _check_regimes(settings: Settings) -> Iterator[Finding]:
             rows = store.ledger.ingested_batches("readings")
     except NoStore:
         return
-    segments = [name for row in rows for name in row.segments]
+    segments = segments_of(rows)
     if not segments:
         return
     history = History(settings.state / "panes", pane_ns=settings.features.pane_ns)

@@ -11,6 +11,7 @@ from pm_app.store.rows import (
     RetrainingRow,
     Source,
     VersionRow,
+    segments_of,
 )
 
 __all__ = [
@@ -26,4 +27,5 @@ __all__ = [
     "VersionRow",
     "open_reader",
     "open_store",
+    "segments_of",
 ]

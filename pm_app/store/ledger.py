@@ -28,6 +28,7 @@ from pm_app.store.schema import (
     MAY_COME_AGAIN,
     QUARANTINED,
     UNSCORED,
+    UNSETTLED,
     assets,
     batches,
 )
@@ -186,12 +187,28 @@ class Ledger:
             .order_by(batches.c.sequence)
         )
 
+    def unsettled(self, limit: int) -> list[BatchRow]:
+        """The first files of readings that compaction has not come by, in order of ingestion."""
+        return self._rows(
+            select(batches).where(UNSETTLED).order_by(batches.c.sequence).limit(limit)
+        )
+
+    def settle(self, settled: Collection[BatchRow], *, joined: str | None) -> None:
+        """Note that compaction has come by these files; joined: what carries them all now."""
+        carried = [row.sequence for row in settled if row.segments]
+        with self.database.writing() as connection:
+            for part in _parts(row.sequence for row in settled):
+                where = batches.c.sequence.in_(part)
+                connection.execute(update(batches).where(where).values(settled=1))
+            for part in _parts(carried if joined is not None else ()):
+                where = batches.c.sequence.in_(part)
+                connection.execute(update(batches).where(where).values(segments=[joined]))
+
     def digests(self, sequences: Collection[int]) -> dict[int, str]:
         """The digest of each of these files, but for those that are not there."""
-        wanted, found = sorted(sequences), {}
+        found = {}
         with self.database.reading() as connection:
-            for start in range(0, len(wanted), SEQUENCES_PER_STATEMENT):
-                part = wanted[start : start + SEQUENCES_PER_STATEMENT]
+            for part in _parts(sequences):
                 query = select(batches.c.sequence, batches.c.digest)
                 rows = connection.execute(query.where(batches.c.sequence.in_(part)))
                 found.update({sequence: digest for sequence, digest in rows})
@@ -241,14 +258,18 @@ class Ledger:
 
 def mark_scored(connection: Connection, sequences: Iterable[int], scored_at: datetime) -> None:
     """Set when batches were scored, within a transaction; the first time said stays."""
-    wanted = list(sequences)
-    for start in range(0, len(wanted), SEQUENCES_PER_STATEMENT):
-        part = wanted[start : start + SEQUENCES_PER_STATEMENT]
+    for part in _parts(sequences):
         connection.execute(
             update(batches)
             .where(batches.c.sequence.in_(part), batches.c.scored_at.is_(None))
             .values(scored_at=scored_at)
         )
+
+
+def _parts(sequences: Iterable[int]) -> Iterator[list[int]]:
+    wanted = sorted(sequences)
+    for start in range(0, len(wanted), SEQUENCES_PER_STATEMENT):
+        yield wanted[start : start + SEQUENCES_PER_STATEMENT]
 
 
 _RETRIED = {"status": "retried"}
@@ -277,7 +298,7 @@ def _first_of_digest(connection: Connection, source: Source, digest: str) -> Bat
 
 def _values(batch: BatchRow) -> dict[str, Any]:
     values = asdict(batch)
-    del values["sequence"], values["scored_at"]
+    del values["sequence"], values["scored_at"], values["settled"]
     return {**values, "segments": list(batch.segments)}
 
 

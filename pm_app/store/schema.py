@@ -170,6 +170,7 @@ batches = Table(
     Column("ingested_at", Moment, nullable=False),
     Column("scored_at", Moment),
     Column("reader", Text, nullable=False, server_default=text("''")),
+    Column("settled", Integer, nullable=False, server_default=text("0")),
     sqlite_autoincrement=True,
 )
 
@@ -183,6 +184,11 @@ def _has_status(*statuses: str) -> ColumnElement[bool]:
 INGESTED: Final = _has_status("ingested")
 QUARANTINED: Final = _has_status("quarantined")
 UNSCORED: Final = batches.c.scored_at.is_(None) & INGESTED
+UNSETTLED: Final = (
+    INGESTED
+    & (batches.c.source == literal("readings", literal_execute=True))
+    & (batches.c.settled == literal(0, literal_execute=True))
+)
 # Rows that bring their content first: any other of the same digest is a duplicate.
 CARRY: Final = _has_status("ingested", "quarantined")
 # Rows that stand for no file any more: the same one is read again.
@@ -204,6 +210,7 @@ _index("batches_in_order", INGESTED, batches.c.source, batches.c.sequence)
 _index("batches_newest", INGESTED, batches.c.source, batches.c.last_time)
 _index("batches_ingested", INGESTED, batches.c.source, batches.c.ingested_at, batches.c.last_time)
 _index("batches_quarantined", QUARANTINED, batches.c.source, batches.c.reader)
+_index("batches_unsettled", UNSETTLED, batches.c.sequence)
 _index("batches_come_again", MAY_COME_AGAIN, batches.c.source)
 
 assets = Table(

@@ -44,9 +44,9 @@ class Seen:
         """
         with self._lock:
             come_again = _count(connection)
-            if come_again != self._come_again:
-                self._hashes, self._sequence = self._hashes[:0], 0
             newest = connection.execute(select(func.max(batches.c.sequence))).scalar() or 0
+            if come_again != self._come_again or newest < self._sequence:
+                self._hashes, self._sequence = self._hashes[:0], 0
             if newest > self._sequence:
                 fresh = np.sort(np.fromiter(_noted(connection, self._sequence), dtype=np.int64))
                 places = np.searchsorted(self._hashes, fresh)

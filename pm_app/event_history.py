@@ -46,10 +46,14 @@ class EventHistory:
             return no_events()
         return sort_events(*(np.concatenate([getattr(p, c) for p in parts]) for c in _COLUMNS))
 
-    def remove_unnamed(self, named: Collection[str]) -> list[str]:
-        """Delete every segment that is not named; returns what went. What is not ours stays."""
+    def remove_unnamed(self, named: Collection[str], *, stem: str = "") -> list[str]:
+        """Delete every segment (of this stem) that is not named; returns what went.
+
+        What is not ours stays.
+        """
         found = (path for path in self.folder.iterdir() if _OWN.fullmatch(path.name))
-        garbage = [path for path in found if path.name not in named]
+        ours = (path for path in found if path.name.removeprefix(".").startswith(stem))
+        garbage = [path for path in ours if path.name not in named]
         for path in garbage:
             remove_file(path)
         return sorted(path.name for path in garbage)

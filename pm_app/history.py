@@ -1,34 +1,45 @@
-"""Panes on disk: one or more immutable segments a batch.
+"""Panes on disk: one or more immutable segments a batch, or one that many batches share.
 
 A segment is a Parquet file that proves itself (see `segments`) with one row a pane and sensor,
 sorted by asset and pane; its footer says of which length the panes are, which sensors it holds,
 and what lies in each row group. Of the same asset and pane in several segments the one of the
-batch latest in the ledger counts. Panes are derived data: what the ledger does not name is
-garbage, and deleting the folder only costs a rebuild.
+batch latest in the ledger counts. A joined segment is what a run of batches comes to that way, and
+its footer says which panes each of them had. Panes are derived data: what the ledger does not name
+is garbage, and deleting the folder only costs a rebuild.
 """
 
+import base64
 import json
 import re
+import zlib
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from sys import getsizeof
 from threading import Lock
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from pm_app.durable import make_folder, remove_file
 from pm_app.records.features import PANE_KEYS, PANE_STATISTICS, Panes, pane_arrays
 from pm_app.segments import PROOF, MissingSegment, Segment, opened_segment, write_segment
 
 ROW_GROUP_CELLS = 100_000
-CACHE_CELLS = 400_000
+# What is read stays at hand up to this, all that Python keeps beside the numbers included; a
+# segment of more than an eighth of it is read anew each time.
+CACHE_BYTES = 16_000_000
+# An object with a dictionary, and its place in the cache.
+_OBJECT_BYTES = 2_000
+_ARRAY_BYTES = 144
+_POINTER_BYTES = 8
 _KEYS_ONLY = ("asset", "pane")
 # Names that are ours to delete: segments, and ones that were being written.
-_OWN = re.compile(rf"\.?[0-9a-f]{{24}}-\d{{4}}(?:{PROOF}|\.parquet)(?:\.tmp)?")
+_OWN = re.compile(rf"\.?[0-9a-f]{{24}}-(?:\d{{4}}|joined)(?:{PROOF}|\.parquet)(?:\.tmp)?")
 _SELF = b"pm_app"
 
 
@@ -44,11 +55,15 @@ class _Group:
 
 @dataclass(frozen=True)
 class _Description:
-    """What a segment says of itself; `groups` in the order of the file."""
+    """What a segment says of itself; `groups` in the order of the file.
+
+    carried: of a joined one, which panes each batch has, by its digest.
+    """
 
     sensors: tuple[str, ...]
     pane_ns: int
     groups: tuple[_Group, ...]
+    carried: Mapping[str, str] | None
 
 
 class History:
@@ -58,14 +73,21 @@ class History:
         self.folder = folder
         self.pane_ns = pane_ns
         self._cache: OrderedDict[str, Panes] = OrderedDict()
+        self._cache_bytes = 0
         self._cache_lock = Lock()
         make_folder(folder)
 
-    def write(self, stem: str, panes: Panes) -> str:
-        """Keep panes under a name that begins with this; durable when it returns the name."""
+    def write(
+        self, stem: str, panes: Panes, *, carried: Mapping[str, NDArray[np.intp]] | None = None
+    ) -> str:
+        """Keep panes under a name that begins with this; durable when it returns the name.
+
+        carried: where they are those of several batches, the rows of each by its digest.
+        """
         width = len(panes.sensors)
         group_rows = max(ROW_GROUP_CELLS // width, 1) * width
-        name = write_segment(self.folder, stem, _to_table(panes, group_rows), group_rows=group_rows)
+        table = _to_table(panes, group_rows, carried)
+        name = write_segment(self.folder, stem, table, group_rows=group_rows)
         self._forget(name)
         return name
 
@@ -92,25 +114,39 @@ class History:
                 panes = self._load(name, assets, since_pane, until_pane)
             yield _restrict(panes, assets, since_pane, until_pane)
 
-    def keys(self, names: Iterable[str]) -> Iterator[Panes]:
-        """As `read`, but without sensors: which assets have which panes."""
+    def keys(self, names: Iterable[str], *, batch: str | None = None) -> Iterator[Panes]:
+        """As `read`, but without sensors: which assets have which panes.
+
+        batch: only those that the batch of this digest has, of what others share with it.
+        """
         for name in names:
             with self._open(name) as (segment, told):
                 table = segment.read(columns=_KEYS_ONLY)
-            yield _keys_of(table, len(told.sensors), self.pane_ns)
+            keys = _keys_of(table, len(told.sensors), self.pane_ns)
+            if batch is not None and told.carried is not None:
+                keys = _take(keys, _unpacked(told.carried.get(batch, "")))
+            yield keys
 
     def sensors(self, name: str) -> tuple[str, ...]:
         """Which sensors a segment holds."""
         with self._open(name) as (_, told):
             return told.sensors
 
-    def remove_unnamed(self, named: Collection[str]) -> list[str]:
-        """Delete every segment that is not named; returns what went. What is not ours stays."""
+    def remove(self, names: Iterable[str]) -> None:
+        """Delete segments that nothing names any more."""
+        for name in names:
+            self._forget(name)
+            remove_file(self.folder / name)
+
+    def remove_unnamed(self, named: Collection[str], *, stem: str = "") -> list[str]:
+        """Delete every segment (of this stem) that is not named; returns what went.
+
+        What is not ours stays.
+        """
         found = (path for path in self.folder.iterdir() if _OWN.fullmatch(path.name))
-        garbage = [path for path in found if path.name not in named]
-        for path in garbage:
-            self._forget(path.name)
-            remove_file(path)
+        ours = (path for path in found if path.name.removeprefix(".").startswith(stem))
+        garbage = [path for path in ours if path.name not in named]
+        self.remove(path.name for path in garbage)
         return sorted(path.name for path in garbage)
 
     def _load(
@@ -123,23 +159,31 @@ class History:
         with self._open(name) as (segment, told):
             wanted = [_may_hold(group, assets, since_pane, until_pane) for group in told.groups]
             table = segment.read(groups=np.flatnonzero(wanted).tolist())
-        whole = all(wanted)
         panes = _from_table(table, told.sensors, self.pane_ns)
-        if whole and panes.count.size <= CACHE_CELLS // 8:
+        if all(wanted) and _weight(panes) <= CACHE_BYTES // 8:
+            # Arrays of their own: a view of a table holds on to all that came with it.
+            own: dict[str, Any] = {n: values.copy() for n, values in pane_arrays(panes).items()}
+            panes = replace(panes, **own)
             self._remember(name, panes)
         return panes
 
     def _remember(self, name: str, panes: Panes) -> None:
         # Scoring and ingesting for a training look at the same time.
         with self._cache_lock:
+            self._drop(name)
             self._cache[name] = panes
-            while sum(kept.count.size for kept in self._cache.values()) > CACHE_CELLS:
-                self._cache.popitem(last=False)
+            self._cache_bytes += _weight(panes)
+            while self._cache_bytes > CACHE_BYTES:
+                self._drop(next(iter(self._cache)))
 
     def _forget(self, name: str) -> None:
         """A batch that was not recorded may be written again with other panes."""
         with self._cache_lock:
-            self._cache.pop(name, None)
+            self._drop(name)
+
+    def _drop(self, name: str) -> None:
+        panes = self._cache.pop(name, None)
+        self._cache_bytes -= 0 if panes is None else _weight(panes)
 
     @contextmanager
     def _open(self, name: str) -> Iterator[tuple[Segment, _Description]]:
@@ -153,7 +197,17 @@ class History:
             yield segment, told
 
 
-def _to_table(panes: Panes, group_rows: int) -> pa.Table:
+def _weight(panes: Panes) -> int:
+    """Bytes of memory that panes take, once their arrays are their own."""
+    names = (*panes.assets, *panes.sensors)
+    arrays = pane_arrays(panes).values()
+    texts = sum(getsizeof(name) + _POINTER_BYTES for name in names)
+    return _OBJECT_BYTES + texts + sum(_ARRAY_BYTES + values.nbytes for values in arrays)
+
+
+def _to_table(
+    panes: Panes, group_rows: int, carried: Mapping[str, NDArray[np.intp]] | None
+) -> pa.Table:
     width = len(panes.sensors)
     columns: dict[str, Any] = {}
     for name, values in pane_arrays(panes).items():
@@ -162,11 +216,13 @@ def _to_table(panes: Panes, group_rows: int) -> pa.Table:
     numbers = pa.array(np.tile(np.arange(width, dtype=np.int32), len(panes.pane)))
     columns["sensor"] = pa.DictionaryArray.from_arrays(numbers, pa.array(panes.sensors))
     table = pa.table(columns)
-    told = {
+    told: dict[str, Any] = {
         "sensors": panes.sensors,
         "pane_ns": panes.pane_ns,
         "groups": list(_groups(panes, group_rows // width)),
     }
+    if carried is not None:
+        told["carried"] = {batch: _packed(rows) for batch, rows in carried.items()}
     return table.replace_schema_metadata({_SELF: json.dumps(told)})
 
 
@@ -181,7 +237,21 @@ def _groups(panes: Panes, step: int) -> Iterator[tuple[str, str, int, int]]:
 def _describe(metadata: dict[bytes, bytes]) -> _Description:
     told = json.loads(metadata[_SELF])
     groups = tuple(_Group(*group) for group in told["groups"])
-    return _Description(tuple(told["sensors"]), told["pane_ns"], groups)
+    return _Description(tuple(told["sensors"]), told["pane_ns"], groups, told.get("carried"))
+
+
+def _packed(rows: NDArray[np.intp]) -> str:
+    """Ascending row numbers as text."""
+    return base64.b85encode(
+        zlib.compress(np.diff(rows, prepend=0).astype("<i4").tobytes())
+    ).decode()
+
+
+def _unpacked(text: str) -> NDArray[np.intp]:
+    if not text:
+        return np.empty(0, dtype=np.intp)
+    steps = np.frombuffer(zlib.decompress(base64.b85decode(text)), dtype="<i4")
+    return np.cumsum(steps, dtype=np.intp)
 
 
 def _from_table(table: pa.Table, sensors: tuple[str, ...], pane_ns: int) -> Panes:
@@ -241,7 +311,9 @@ def _restrict(
     if assets is not None:
         wanted = np.array([name in assets for name in panes.assets], dtype=bool)
         stays &= wanted[panes.asset]
-    if stays.all():
-        return panes
-    columns: dict[str, Any] = {name: values[stays] for name, values in pane_arrays(panes).items()}
+    return panes if stays.all() else _take(panes, stays)
+
+
+def _take(panes: Panes, rows: NDArray[np.intp] | NDArray[np.bool_]) -> Panes:
+    columns: dict[str, Any] = {name: values[rows] for name, values in pane_arrays(panes).items()}
     return replace(panes, **columns)

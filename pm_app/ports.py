@@ -10,7 +10,9 @@ class ReadingsSource(Protocol):
     """Where batches of sensor readings come from."""
 
     def list(self) -> Iterator[Batch]:
-        """Every batch there is now, in ascending order of name, without opening any.
+        """Every batch there is now, in any order, without opening any.
+
+        A folder may hold a million: whoever keeps them all needs memory for them.
 
         Hidden files and unfinished ones (".tmp", ".part", leading "." or "_") are passed over.
         Raises SourceUnavailable when a later call may succeed.

@@ -4,16 +4,18 @@ import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from pm_app.features.frame import feature_names
+from pm_app.jobs import compact
 from pm_app.jobs.site import Site
 from pm_app.jobs.training_order import ANSWER, ORDER, TrainingAnswer, TrainingOrder
 from pm_app.records.features import FeatureSpec
@@ -28,7 +30,7 @@ from pm_app.records.learning import (
     Tier,
     VersionCard,
 )
-from pm_app.records.readings import Readings
+from pm_app.records.readings import Batch, Readings
 from pm_app.registry import Golden, write_version
 from pm_app.scoring.predictor import Predictor
 from pm_app.settings import Settings, parse_settings, read_settings
@@ -145,6 +147,21 @@ def make_plant(
     for name, table in (events or {}).items():
         drop(config, name, table, source="events")
     return config
+
+
+@contextmanager
+def few_batches_a_run(run: int = 16, least: int = 2, settled: timedelta = timedelta(days=2)):
+    """Compaction that has something to join in a small plant."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compact, "RUN_BATCHES", run)
+        patch.setattr(compact, "LEAST_BATCHES", least)
+        patch.setattr(compact, "SETTLED", settled)
+        yield
+
+
+def by_name(source) -> list[Batch]:
+    """What a source lists, in order of name."""
+    return sorted(source.list(), key=lambda batch: batch.name)
 
 
 def drop(config: Path, name: str, table: pa.Table, *, source: str = "readings") -> Path:

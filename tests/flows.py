@@ -18,6 +18,7 @@ from factories import (
     FakeTrainer,
     drop,
     events_table,
+    few_batches_a_run,
     hour,
     opened,
     promote_handmade,
@@ -148,6 +149,22 @@ def _keeping(make: Make) -> Path:
     return config
 
 
+def _grown(make: Make) -> Path:
+    """A plant with more small files than are joined at once, late ones among them."""
+    hours = [*range(0, 40, 2), *range(1, 40, 2)]
+    parts = [readings_table(hours=1, first_hour=at, seed=at) for at in hours]
+    config = make({f"{at:02d}.parquet": part for at, part in enumerate(parts)})
+    with opened(config) as site:
+        score(site, now=NOW)
+    return config
+
+
+def _compact(config: Path) -> None:
+    with opened(config) as site, few_batches_a_run():
+        score(site, now=NOW + timedelta(days=3))
+        assert any("-joined-" in name for name in site.store.ledger.segments())
+
+
 def _littered(make: Make) -> Path:
     config = _scored(make)
     with opened(config) as site:
@@ -258,6 +275,7 @@ FLOWS = {
     "a rollback": Flow(_promoted, _roll_back),
     "panes that are gone": Flow(_robbed, _score),
     "a retirement": Flow(_keeping, _score),
+    "a compaction": Flow(_grown, _compact),
     "a backfill": Flow(_promoted, _backfill),
     "an export": Flow(_scored, _export),
     "quarantined files read again": Flow(_refused, _retry),

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
@@ -18,7 +18,7 @@ from pm_app.records.readings import Batch
 
 _BLOCK_BYTES = 1 << 20
 _COLUMN_BUFFER_BYTES = 1 << 18
-_UNFINISHED = (".tmp", ".part")
+_UNFINISHED = {"tmp", "part"}
 _ESCAPED = re.compile(r"\\x[0-9a-f]{2}")
 # A file ends with its footer, the footer's length in four bytes, and these.
 _MAGIC: Final = b"PAR1"
@@ -48,7 +48,7 @@ class Folder:
     root: str
 
     def batches(self, *, absent_is_empty: bool) -> Iterator[Batch]:
-        """Finished *.parquet files below the folder, ascending by relative name.
+        """Finished *.parquet files below the folder, in any order; flat in memory on a disk.
 
         Raises SourceUnavailable when the folder cannot be listed (or is absent, unless that
         counts as empty), BadSettings when the address is that of a file.
@@ -62,16 +62,16 @@ class Folder:
             if isinstance(self.filesystem, fs.LocalFileSystem):
                 yield from list_local(self.root, wanted=_is_finished)
             else:
-                yield from self._objects(absent_is_empty=absent_is_empty)
+                yield from self._listed()
         except (OSError, pa.ArrowException) as error:
             raise SourceUnavailable(f"{self.root}: cannot be listed: {error}") from error
 
-    def _objects(self, *, absent_is_empty: bool) -> Iterator[Batch]:
-        selector = fs.FileSelector(self.root, recursive=True, allow_not_found=absent_is_empty)
-        found = self.filesystem.get_file_info(selector)
-        named = {self._relative(info.path): info for info in found if info.is_file}
-        for name in sorted(filter(_is_finished, named)):
-            yield Batch(name, named[name].size or 0, named[name].mtime_ns or 0)
+    def _listed(self) -> Iterator[Batch]:
+        selector = fs.FileSelector(self.root, recursive=True)
+        for info in self.filesystem.get_file_info(selector):
+            name = self._relative(info.path)
+            if info.is_file and _is_finished(name):
+                yield Batch(name, info.size or 0, info.mtime_ns or 0)
 
     def digest(self, batch: Batch) -> str:
         """SHA-256 of a file's bytes, hex, read a block at a time.
@@ -204,10 +204,14 @@ def _whole(batch: Batch) -> str:
 
 
 def _is_finished(name: str) -> bool:
-    parts = PurePosixPath(name).parts
-    hidden = any(part.startswith((".", "_")) for part in parts)
-    unfinished = set(PurePosixPath(name).suffixes) & set(_UNFINISHED)
-    return name.endswith(".parquet") and not hidden and not unfinished
+    parts = name.split("/")
+    if not name.endswith(".parquet") or any(map(_is_hidden, parts)):
+        return False
+    return _UNFINISHED.isdisjoint(parts[-1].split(".")[1:])
+
+
+def _is_hidden(part: str) -> bool:
+    return part.startswith((".", "_"))
 
 
 class _Fetched:

@@ -8,7 +8,10 @@ from pm_app.errors import NoStore, PmAppError
 from pm_app.history import History
 from pm_app.jobs.known import known_regimes
 from pm_app.jobs.site import to_nanoseconds
+from pm_app.ports import EventsSource, ReadingsSource
+from pm_app.records.readings import Batch
 from pm_app.settings import Settings
+from pm_app.store import segments_of
 from pm_app.turns import make_cron
 from pm_app.wiring import events_source, open_views, readings_source
 
@@ -56,7 +59,7 @@ def _check_schedule(settings: Settings) -> Iterator[Finding]:
 def _check_store(settings: Settings) -> Iterator[Finding]:
     try:
         with open_views(settings) as store:
-            batches = len(store.ledger.seen("readings"))
+            batches = store.ledger.count("readings")
             yield Finding("ok", "store", f"open; {batches} files of readings in the ledger")
     except NoStore as error:
         yield Finding("note", "store", str(error))
@@ -64,7 +67,7 @@ def _check_store(settings: Settings) -> Iterator[Finding]:
 
 def _check_readings(settings: Settings) -> Iterator[Finding]:
     source = readings_source(settings)
-    batches = list(source.list())
+    batches = _by_name(source)
     if not batches:
         text = f"no Parquet files in {settings.readings.uri!r} yet"
         yield Finding("note", "readings", text)
@@ -90,12 +93,16 @@ def _check_readings(settings: Settings) -> Iterator[Finding]:
         yield Finding(verdict, "readings", text)
 
 
+def _by_name(source: ReadingsSource | EventsSource) -> list[Batch]:
+    return sorted(source.list(), key=lambda batch: batch.name)
+
+
 def _check_events(settings: Settings) -> Iterator[Finding]:
     if settings.target.kind == "column":
         return
     source = events_source(settings)
     failures, refused = 0, 0
-    for batch in source.list():
+    for batch in _by_name(source):
         try:
             events, reasons = source.read(batch)
         except PmAppError as error:
@@ -121,7 +128,7 @@ def _check_regimes(settings: Settings) -> Iterator[Finding]:
             rows = store.ledger.ingested_batches("readings")
     except NoStore:
         return
-    segments = [name for row in rows for name in row.segments]
+    segments = segments_of(rows)
     if not segments:
         return
     history = History(settings.state / "panes", pane_ns=settings.features.pane_ns)

@@ -21,11 +21,10 @@ def count_backlog(store: Store, readings: ReadingsSource, events: EventsSource) 
     return Backlog(
         unread_readings=_unread(store, readings, "readings"),
         unread_events=_unread(store, events, "events"),
-        unscored=len(store.ledger.unscored_batches()),
-        quarantined=len(store.ledger.batches(status="quarantined")),
+        unscored=store.ledger.count_unscored(),
+        quarantined=store.ledger.count(status="quarantined"),
     )
 
 
 def _unread(store: Store, port: ReadingsSource | EventsSource, source: Source) -> int:
-    seen = store.ledger.seen(source)
-    return sum((b.name, b.size_bytes, b.modified_ns) not in seen for b in port.list())
+    return sum(1 for _ in store.ledger.unseen(source, port.list()))

@@ -1,6 +1,7 @@
-"""What a crash left behind: segments on disk that no ledger row names."""
+"""What a crash or a bad batch left behind: segments on disk that no ledger row names."""
 
 import logging
+from collections.abc import Collection
 from itertools import chain
 
 from pm_app.jobs.belonging import require_own
@@ -16,6 +17,16 @@ def remove_garbage(site: Site) -> None:
     """
     require_own(site.settings.state, site.store)
     named = site.store.ledger.segments()
-    removed = (h.remove_unnamed(named) for h in (site.history, site.event_history))
+    _remove(site, named, "")
+
+
+def remove_leftovers(site: Site, stem: str) -> None:
+    """Delete all segments of this stem: those of a batch that carries none in the end."""
+    _remove(site, (), stem)
+
+
+def _remove(site: Site, named: Collection[str], stem: str) -> None:
+    histories = (site.history, site.event_history)
+    removed = (h.remove_unnamed(named, stem=stem) for h in histories)
     for gone in chain.from_iterable(removed):
         log.info("removed %s: no batch names it", gone)

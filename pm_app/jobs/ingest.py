@@ -5,12 +5,13 @@ names, which the next run removes and writes again.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from functools import partial
+from heapq import nsmallest
 from time import monotonic
 
-from pm_app.jobs.belonging import note_progress
+from pm_app.jobs.belonging import note_progress, require_own
 from pm_app.jobs.fold import read_events, read_readings
 from pm_app.jobs.garbage import remove_garbage
 from pm_app.jobs.rebuild import repairing
@@ -24,6 +25,8 @@ log = logging.getLogger(__name__)
 # After so many batches, and so long waited for them, it is the source that cannot be reached.
 # A file that cannot be opened says so at once, and keeps no other waiting.
 MOST_UNAVAILABLE, MOST_SECONDS_LOST = 5, 10.0
+# Names of files kept at once.
+MOST_AT_ONCE = 10_000
 
 
 def ingest(
@@ -41,30 +44,45 @@ def ingest(
     taken in before is kept. Segments that are missing on the way are rebuilt.
     """
     with site.ingesting:
-        remove_garbage(site)
-        total = Ingested()
-        steps: tuple[tuple[Source, Reader], ...] = (
-            ("events", read_events),
-            ("readings", read_readings),
-        )
-        for source, read in steps:
-            port = site.events if source == "events" else site.readings
-            _release(site, source)
-            fresh = _unread(site, port, source)
-            lost = 0.0
-            for number, batch in enumerate(fresh):
-                unreachable = lost > MOST_SECONDS_LOST and len(total.unavailable) > MOST_UNAVAILABLE
-                if stop() or unreachable:
-                    return total
-                site.beat()
-                progress(number / len(fresh), f"reading {batch.name}")
-                begun = clock()
-                done = repairing(site, partial(take_in, site, port, source, batch, read, now))
-                lost += clock() - begun if done.unavailable else 0.0
-                total += done
+        require_own(site.settings.state, site.store)
+        if site.litter.possible:
+            remove_garbage(site)
+        site.litter.possible = True
+        total = _look(site, now, progress, stop, clock)
+        site.litter.possible = bool(total.unavailable)
         if total.batches:
             note_progress(site.settings.state, site.store)
     progress(1.0, f"{total.batches} batches read")
+    return total
+
+
+def _look(
+    site: Site,
+    now: datetime,
+    progress: Progress,
+    stop: Callable[[], bool],
+    clock: Callable[[], float],
+) -> Ingested:
+    """Both sources once through."""
+    total = Ingested()
+    steps: tuple[tuple[Source, Reader], ...] = (
+        ("events", read_events),
+        ("readings", read_readings),
+    )
+    for source, read in steps:
+        port = site.events if source == "events" else site.readings
+        _release(site, source)
+        lost = 0.0
+        for before, batch in _unread(site, port, source):
+            unreachable = lost > MOST_SECONDS_LOST and len(total.unavailable) > MOST_UNAVAILABLE
+            if stop() or unreachable:
+                return total
+            site.beat()
+            progress(before, f"reading {batch.name}")
+            begun = clock()
+            done = repairing(site, partial(take_in, site, port, source, batch, read, now))
+            lost += clock() - begun if done.unavailable else 0.0
+            total += done
     return total
 
 
@@ -74,6 +92,20 @@ def _release(site: Site, source: Source) -> None:
         log.info("%s is read again: the settings it was refused by have changed", row.name)
 
 
-def _unread(site: Site, port: ReadingsSource | EventsSource, source: Source) -> list[Batch]:
-    seen = site.store.ledger.seen(source)
-    return [b for b in port.list() if (b.name, b.size_bytes, b.modified_ns) not in seen]
+def _unread(
+    site: Site, port: ReadingsSource | EventsSource, source: Source
+) -> Iterator[tuple[float, Batch]]:
+    """What waits to be read, in order of name; and what share of it came before.
+
+    Only so many names are kept at once: after a long absence a million files may wait.
+    """
+    after = ""
+    while True:
+        unseen = site.store.ledger.unseen(source, port.list())
+        later = (batch for batch in unseen if batch.name > after)
+        fresh = nsmallest(MOST_AT_ONCE, later, key=lambda batch: batch.name)
+        for number, batch in enumerate(fresh):
+            yield number / len(fresh), batch
+        if len(fresh) < MOST_AT_ONCE:
+            return
+        after = fresh[-1].name

@@ -1,6 +1,6 @@
 """Readings that fall between earlier ones: their panes, folded again from all batches concerned."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 from pm_app.errors import BadBatch
@@ -19,7 +19,7 @@ from pm_app.jobs.timeliness import readings_in_time
 from pm_app.ports import EventsSource, ReadingsSource
 from pm_app.records.features import Panes
 from pm_app.records.readings import Batch, Readings
-from pm_app.store import BatchRow
+from pm_app.store import BatchRow, segments_of
 
 
 def known_panes(site: Site, row: BatchRow, readings: Readings, segments: Sequence[str]) -> Panes:
@@ -30,7 +30,7 @@ def known_panes(site: Site, row: BatchRow, readings: Readings, segments: Sequenc
     """
     pane_ns = site.history.pane_ns
     first, last = int(readings.time.min()) // pane_ns, int(readings.time.max()) // pane_ns
-    names = [name for behind in _batches(site, row, first, last) for name in behind.segments]
+    names = segments_of(_batches(site, row, first, last))
     parts = site.history.read(
         [*names, *segments], assets=set(readings.assets), since_pane=first, until_pane=last
     )
@@ -48,9 +48,9 @@ def fold_again(
     was before. Also returned: the names that are missing for the others, none where files
     have been replaced by ones that hold less. Raises BadBatch where `batch` itself is bad.
     """
-    there = {found.name: found for found in site.readings.list()} | {row.name: batch}
     panes = int(late.pane.min()), int(late.pane.max())
     behind = {found.name: found for found in _batches(site, row, *panes)}
+    there = _files_of(site, behind.values()) | {row.name: batch}
     gone = {}
     for name, found in behind.items():
         if name not in there:
@@ -71,7 +71,7 @@ def fold_again(
     again = fold_panes(concat_readings(parts), pane_ns=site.history.pane_ns)
     whole = again.rows >= rows_held(again, late)
     for found in gone.values():
-        for carried in site.history.keys(found.segments):
+        for carried in site.history.keys(found.segments, batch=found.digest):
             whole &= ~panes_among(again, carried)
     return take_panes(again, whole), tuple(sorted(gone))
 
@@ -96,6 +96,13 @@ def content_of(
     if heir is None or heir.name != row.name or heir.status != "ingested":
         return None, False
     return there[row.name], False
+
+
+def _files_of(site: Site, batches: Iterable[BatchRow]) -> dict[str, Batch]:
+    """The files of readings, by name, that may still hold what these batches brought."""
+    names_of = site.store.ledger.names_of
+    wanted = {name for row in batches for name in names_of("readings", row.digest)}
+    return {found.name: found for found in site.readings.list() if found.name in wanted}
 
 
 def _batches(site: Site, row: BatchRow, first_pane: int, last_pane: int) -> list[BatchRow]:

@@ -17,6 +17,7 @@ from pm_app.records.readings import Float64, Text
 from pm_app.scores import Scores
 from pm_app.scoring.abstention import statuses
 from pm_app.scoring.contributions import attention_text, contributions, top_sensors_text
+from pm_app.store import segments_of
 
 # Panes times sensors held at once: some 20 MB with all their statistics and features.
 GROUP_CELLS = 60_000
@@ -52,7 +53,7 @@ def predict_spans(
 def frames(site: Site, champion: Champion, spans: Mapping[str, Span]) -> Iterator[Frame]:
     """The features of every pane in the spans, as the champion's spec has them."""
     rows = site.store.ledger.ingested_batches("events")
-    events = site.event_history.read([name for row in rows for name in row.segments])
+    events = site.event_history.read(segments_of(rows))
     first_seen = first_seen_ns(site)
     spec = champion.card.spec
     for group in _groups(site, champion, _with_readings(site, spans)):
@@ -143,7 +144,7 @@ def _load(site: Site, champion: Champion | None, spans: Mapping[str, Span]) -> P
         "readings", to_moment(first * pane_ns), to_moment((last + 1) * pane_ns)
     )
     parts = site.history.read(
-        [name for row in behind for name in row.segments],
+        segments_of(behind),
         assets=set(spans),
         since_pane=first,
         until_pane=last,

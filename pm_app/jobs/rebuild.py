@@ -6,7 +6,7 @@ revision is raised.
 """
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -18,7 +18,7 @@ from pm_app.jobs.site import Site
 from pm_app.ports import EventsSource, ReadingsSource
 from pm_app.records.readings import Batch
 from pm_app.segments import MissingSegment
-from pm_app.store import BatchRow, Source
+from pm_app.store import BatchRow, Source, segments_of
 
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -57,9 +57,11 @@ def rebuild(site: Site, missing: Collection[str] = ()) -> int:
     with site.ingesting:
         for source, port in steps:
             rows = site.store.ledger.ingested_batches(source)
-            looked = [(row, _whole(site, row, missing)) for row in rows]
+            lost = _lost_segments(site, source, segments_of(rows), missing)
+            looked = [(row, tuple(n for n in row.segments if n not in lost)) for row in rows]
             broken = [(row, whole) for row, whole in looked if whole != row.segments]
             there = {batch.name: batch for batch in port.list()} if broken else {}
+            site.litter.possible |= bool(broken)
             for row, whole in broken:
                 _rebuild_batch(site, port, row, whole, there)
             done += len(broken)
@@ -80,18 +82,21 @@ def _rebuild_until_whole(site: Site, missing: set[str]) -> None:
             missing.add(error.name)
 
 
-def _whole(site: Site, row: BatchRow, missing: Collection[str]) -> tuple[str, ...]:
-    """Those of a batch's segments that are there and prove themselves."""
-    history = site.event_history if row.source == "events" else site.history
-    whole = []
-    for name in row.segments:
+def _lost_segments(
+    site: Site, source: Source, names: Sequence[str], missing: Collection[str]
+) -> set[str]:
+    """Those of these segments that are missing, or do not prove themselves."""
+    history = site.event_history if source == "events" else site.history
+    lost = set()
+    for name in names:
         try:
             if name not in missing:
                 history.check(name)
-                whole.append(name)
+                continue
         except MissingSegment as error:
-            log.info("%s: rebuilt from %s", error, row.name)
-    return tuple(whole)
+            log.info("to be rebuilt: %s", error)
+        lost.add(name)
+    return lost
 
 
 def _rebuild_batch(

@@ -20,7 +20,7 @@ from pm_app.memories import Kept, join_kept
 from pm_app.records.features import FeatureSpec, Panes
 from pm_app.records.memory import Memory
 from pm_app.records.readings import Events, Int64
-from pm_app.store import BatchRow
+from pm_app.store import BatchRow, segments_of
 
 # Panes times sensors read at once where a life has to be folded again.
 GROUP_CELLS = 60_000
@@ -150,7 +150,7 @@ def _reached(look: _Look, batches: Sequence[BatchRow], place: int) -> dict[str, 
     """Assets with panes before this boundary in these batches: the newest such batch of each."""
     reached: dict[str, int] = {}
     for batch in batches:
-        for keys in look.site.history.keys(batch.segments):
+        for keys in look.site.history.keys(batch.segments, batch=batch.digest):
             early = np.unique(keys.asset[keys.pane < place]).tolist()
             reached.update({keys.assets[number]: batch.sequence for number in early})
     return reached
@@ -179,13 +179,12 @@ def _fold_on(look: _Look, starts: Starts, before: Memory, boundary: int) -> Kept
 def _segments(batches: Sequence[BatchRow], first_ns: int, until_ns: int) -> list[str]:
     """Segments of those batches that may hold something in a span of time."""
     low, high = to_moment(first_ns), to_moment(until_ns)
-    return [
-        name
+    return segments_of(
+        row
         for row in batches
         if row.first_time is not None and row.last_time is not None
         if row.first_time <= high and row.last_time >= low
-        for name in row.segments
-    ]
+    )
 
 
 def _load(

@@ -5,7 +5,7 @@ staging folder; only the transaction that records the retraining makes its versi
 """
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +21,7 @@ from pm_app.learning.allocation import describe
 from pm_app.records.learning import VersionCard
 from pm_app.registry import Version, read_version
 from pm_app.segments import MissingSegment
-from pm_app.store import BatchRow, ImportanceRow, RetrainingRow, VersionRow
+from pm_app.store import ImportanceRow, RetrainingRow, VersionRow, segments_of
 
 PARITY = 1e-5
 
@@ -95,8 +95,8 @@ def _order(site: Site, now: datetime, as_of: datetime, force: bool) -> TrainingO
     return TrainingOrder(
         settings=site.settings.model_dump(mode="json", exclude={"store"}),
         folder=str(site.settings.folder),
-        segments=_segments(ledger.ingested_batches("readings")),
-        event_segments=_segments(ledger.ingested_batches("events")),
+        segments=tuple(segments_of(ledger.ingested_batches("readings"))),
+        event_segments=tuple(segments_of(ledger.ingested_batches("events"))),
         first_seen=first_seen_ns(site),
         as_of_ns=to_nanoseconds(as_of),
         now=now.isoformat(),
@@ -106,10 +106,6 @@ def _order(site: Site, now: datetime, as_of: datetime, force: bool) -> TrainingO
         force=force,
         staging=str(site.registry.staging()),
     )
-
-
-def _segments(rows: Sequence[BatchRow]) -> tuple[str, ...]:
-    return tuple(name for row in rows for name in row.segments)
 
 
 def _record(

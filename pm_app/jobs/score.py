@@ -12,6 +12,7 @@ from functools import partial
 
 from pm_app.errors import BadVersion, SourceUnavailable
 from pm_app.jobs.champion import Champion, load_champion
+from pm_app.jobs.compact import compact
 from pm_app.jobs.ingest import ingest
 from pm_app.jobs.predict import Span, predict_spans
 from pm_app.jobs.rebuild import repairing
@@ -44,7 +45,9 @@ def score(
     progress: Progress = silent,
     stop: Callable[[], bool] = lambda: False,
 ) -> Scored:
-    """Ingest what is new, then score every batch that waits; `stop` is asked in between.
+    """Ingest what is new, score every batch that waits, and join some of the oldest segments.
+
+    `stop` is asked in between.
 
     Raises SourceUnavailable, after all else is scored where only some batches cannot be
     fetched, StoreUnavailable, and BadVersion, after all is scored where a version before the
@@ -68,6 +71,8 @@ def score(
         committed += repairing(site, say)
         done += len(group)
     progress(1.0, f"{done} batches scored")
+    if not stop():
+        repairing(site, partial(compact, site, now=now))
     if champion is not None and champion.stands_in:
         raise BadVersion(f"{champion.stands_in}; version {champion.number} scores in its place")
     if ingested.unavailable:

@@ -26,12 +26,20 @@ def unwatched() -> None:
     """A beat nobody hears."""
 
 
+@dataclass
+class Litter:
+    """Whether files may lie in the state folder that no ledger row names: a crash leaves some."""
+
+    possible: bool = True
+
+
 @dataclass(frozen=True, eq=False)
 class Site:
     """Settings, sources and places of one plant. Opened by `wiring`.
 
     ingesting: held while batches are taken in or rebuilt, for scoring and learning both do it.
     beat: called whenever a part of the work is done, for whoever watches over the jobs.
+    litter: to be looked for at the first look, and after one that did not end well.
     """
 
     settings: Settings
@@ -44,6 +52,7 @@ class Site:
     store: Store
     ingesting: AbstractContextManager[object] = field(default_factory=RLock)
     beat: Callable[[], None] = unwatched
+    litter: Litter = field(default_factory=Litter)
 
 
 def to_moment(nanoseconds: int) -> datetime:

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from pm_app.errors import BadBatch, SourceUnavailable, TornBatch
 from pm_app.jobs.fold import Spans
-from pm_app.jobs.garbage import remove_garbage
+from pm_app.jobs.garbage import remove_leftovers
 from pm_app.jobs.poison import reading
 from pm_app.jobs.reasons import shorten
 from pm_app.jobs.site import Site, to_nanoseconds
@@ -124,7 +124,7 @@ def _row(site: Site, source: Source, batch: Batch, digest: str, now: datetime) -
 
 def _quarantine(site: Site, row: BatchRow, error: BadBatch) -> Ingested:
     log.warning("quarantined %s: %s", row.name, error)
-    remove_garbage(site)
+    remove_leftovers(site, row.digest[:24])
     row = replace(row, status="quarantined", reason=shorten(str(error)))
     site.store.ledger.record_batch(row)
     return Ingested(batches=1, quarantined=1)

@@ -12,6 +12,7 @@ from pm_app.store.rows import (
     RetrainingRow,
     Source,
     VersionRow,
+    segments_of,
 )
 
 __all__ = [
@@ -28,4 +29,5 @@ __all__ = [
     "VersionRow",
     "open_reader",
     "open_store",
+    "segments_of",
 ]

@@ -1,7 +1,7 @@
 """The ledger: which files have been read, what they held, and whether their news is told."""
 
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -13,17 +13,27 @@ from sqlalchemy import (
     and_,
     func,
     insert,
+    literal,
     select,
     update,
 )
 
+from pm_app.records.readings import Batch
 from pm_app.store.asset_spans import widen_spans
 from pm_app.store.engine import Database
 from pm_app.store.rows import Balance, BatchRow, BatchStatus, Source
-from pm_app.store.schema import assets, batches
+from pm_app.store.schema import (
+    CARRY,
+    INGESTED,
+    MAY_COME_AGAIN,
+    QUARANTINED,
+    UNSCORED,
+    UNSETTLED,
+    assets,
+    batches,
+)
+from pm_app.store.seen import Seen, unseen
 
-# Rows that stand for no file any more: the same one is read again.
-_MAY_COME_AGAIN = ("lost", "retried")
 SEQUENCES_PER_STATEMENT = 500  # SQLite of old takes 999 parameters
 
 
@@ -35,14 +45,34 @@ class Ledger:
     """
 
     database: Database
+    _seen: Seen = field(default_factory=Seen, repr=False)
 
-    def seen(self, source: Source) -> set[tuple[str, int, int]]:
-        """(name, size_bytes, modified_ns) of every file that need not be opened again."""
-        columns = (batches.c.name, batches.c.size_bytes, batches.c.modified_ns)
+    def unseen(self, source: Source, listed: Iterable[Batch]) -> Iterator[Batch]:
+        """Those of the files listed that have to be opened, in the order given.
+
+        Flat in memory, but for eight bytes a file in the ledger, which stay for the next call.
+        """
         with self.database.reading() as connection:
-            query = select(*columns).where(batches.c.source == source)
-            found = connection.execute(query.where(batches.c.status.not_in(_MAY_COME_AGAIN)))
-            return {(name, size, modified) for name, size, modified in found}
+            seen = self._seen.catch_up(connection)
+        yield from unseen(seen, source, listed)
+
+    def count(self, source: Source | None = None, *, status: BatchStatus | None = None) -> int:
+        """How many files are noted, of a source and of a status where they are given."""
+        query = select(func.count()).select_from(batches)
+        if source is not None:
+            query = query.where(batches.c.source == source)
+        if status is not None:
+            query = query.where(batches.c.status == literal(status, literal_execute=True))
+        with self.database.reading() as connection:
+            found: int = connection.execute(query).scalar_one()
+        return found
+
+    def count_unscored(self) -> int:
+        """How many ingested files have cutoffs that are not scored yet."""
+        query = select(func.count()).select_from(batches).where(UNSCORED)
+        with self.database.reading() as connection:
+            found: int = connection.execute(query).scalar_one()
+        return found
 
     def find_digest(self, source: Source, digest: str) -> BatchRow | None:
         """The file that first brought this content, None where it is new."""
@@ -67,7 +97,7 @@ class Ledger:
         Files of the same content go with them. names: only these; other_reader: only those
         that settings of another digest than this have read.
         """
-        chosen = batches.c.status == "quarantined"
+        chosen = QUARANTINED
         if source is not None:
             chosen &= batches.c.source == source
         if names:
@@ -127,12 +157,13 @@ class Ledger:
     ) -> list[BatchRow]:
         """Files noted, newest first."""
         query = select(batches).order_by(batches.c.sequence.desc()).limit(limit)
-        return self._rows(query if status is None else query.where(batches.c.status == status))
+        if status is not None:
+            query = query.where(batches.c.status == literal(status, literal_execute=True))
+        return self._rows(query)
 
     def unscored_batches(self) -> list[BatchRow]:
         """Ingested files whose cutoffs are not scored yet, in order of ingestion."""
-        waiting = batches.c.scored_at.is_(None) & (batches.c.status == "ingested")
-        return self._rows(select(batches).where(waiting).order_by(batches.c.sequence))
+        return self._rows(select(batches).where(UNSCORED).order_by(batches.c.sequence))
 
     def batches_overlapping(
         self, source: Source, first_time: datetime, last_time: datetime
@@ -140,19 +171,19 @@ class Ledger:
         """Ingested files with rows in [first_time, last_time], in order of ingestion."""
         return self._rows(
             select(batches)
-            .where(batches.c.source == source, batches.c.status == "ingested")
+            .where(batches.c.source == source, INGESTED)
             .where(batches.c.first_time <= last_time, batches.c.last_time >= first_time)
             .order_by(batches.c.sequence)
         )
 
     def ingested_batches(self, source: Source) -> list[BatchRow]:
         """Ingested files of a source, in order of ingestion."""
-        kept = (batches.c.source == source) & (batches.c.status == "ingested")
+        kept = (batches.c.source == source) & INGESTED
         return self._rows(select(batches).where(kept).order_by(batches.c.sequence))
 
     def newest_batch(self, source: Source) -> BatchRow | None:
         """The file of a source that was ingested last, None without any."""
-        kept = (batches.c.source == source) & (batches.c.status == "ingested")
+        kept = (batches.c.source == source) & INGESTED
         query = select(batches).where(kept).order_by(batches.c.sequence.desc()).limit(1)
         return next(iter(self._rows(query)), None)
 
@@ -161,17 +192,33 @@ class Ledger:
         return self._rows(
             select(batches)
             .where(batches.c.sequence > sequence)
-            .where(batches.c.source == source, batches.c.status == "ingested")
+            .where(batches.c.source == source, INGESTED)
             .where(batches.c.first_time <= until)
             .order_by(batches.c.sequence)
         )
 
+    def unsettled(self, limit: int) -> list[BatchRow]:
+        """The first files of readings that compaction has not come by, in order of ingestion."""
+        return self._rows(
+            select(batches).where(UNSETTLED).order_by(batches.c.sequence).limit(limit)
+        )
+
+    def settle(self, settled: Collection[BatchRow], *, joined: str | None) -> None:
+        """Note that compaction has come by these files; joined: what carries them all now."""
+        carried = [row.sequence for row in settled if row.segments]
+        with self.database.writing() as connection:
+            for part in _parts(row.sequence for row in settled):
+                where = batches.c.sequence.in_(part)
+                connection.execute(update(batches).where(where).values(settled=1))
+            for part in _parts(carried if joined is not None else ()):
+                where = batches.c.sequence.in_(part)
+                connection.execute(update(batches).where(where).values(segments=[joined]))
+
     def digests(self, sequences: Collection[int]) -> dict[int, str]:
         """The digest of each of these files, but for those that are not there."""
-        wanted, found = sorted(sequences), {}
+        found = {}
         with self.database.reading() as connection:
-            for start in range(0, len(wanted), SEQUENCES_PER_STATEMENT):
-                part = wanted[start : start + SEQUENCES_PER_STATEMENT]
+            for part in _parts(sequences):
                 query = select(batches.c.sequence, batches.c.digest)
                 rows = connection.execute(query.where(batches.c.sequence.in_(part)))
                 found.update({sequence: digest for sequence, digest in rows})
@@ -202,13 +249,15 @@ class Ledger:
 
         scored: only of files whose cutoffs are scored.
         """
-        query = select(func.max(batches.c.last_time)).where(
-            batches.c.source == source, batches.c.status == "ingested"
-        )
-        if ingested_until is not None:
-            query = query.where(batches.c.ingested_at <= ingested_until)
+        newest = batches.c.last_time
+        kept = (batches.c.source == source) & INGESTED & newest.is_not(None)
         if scored:
-            query = query.where(batches.c.scored_at.is_not(None))
+            kept &= batches.c.scored_at.is_not(None)
+        query = select(newest).where(kept).order_by(newest.desc()).limit(1)
+        if ingested_until is not None:
+            # What came since is newer and ever more: grouped, it is looked up by when it came.
+            until = batches.c.ingested_at <= ingested_until
+            query = select(func.max(newest)).where(kept, until).group_by(batches.c.source)
         with self.database.reading() as connection:
             return connection.execute(query).scalar()
 
@@ -219,14 +268,18 @@ class Ledger:
 
 def mark_scored(connection: Connection, sequences: Iterable[int], scored_at: datetime) -> None:
     """Set when batches were scored, within a transaction; the first time said stays."""
-    wanted = list(sequences)
-    for start in range(0, len(wanted), SEQUENCES_PER_STATEMENT):
-        part = wanted[start : start + SEQUENCES_PER_STATEMENT]
+    for part in _parts(sequences):
         connection.execute(
             update(batches)
             .where(batches.c.sequence.in_(part), batches.c.scored_at.is_(None))
             .values(scored_at=scored_at)
         )
+
+
+def _parts(sequences: Iterable[int]) -> Iterator[list[int]]:
+    wanted = sorted(sequences)
+    for start in range(0, len(wanted), SEQUENCES_PER_STATEMENT):
+        yield wanted[start : start + SEQUENCES_PER_STATEMENT]
 
 
 _RETRIED = {"status": "retried"}
@@ -243,23 +296,19 @@ def _refused_like(row: BatchRow) -> ColumnElement[bool]:
 def _same_file(connection: Connection, batch: BatchRow) -> int | None:
     keys = ("source", "name", "digest", "size_bytes", "modified_ns")
     same = [batches.c[key] == getattr(batch, key) for key in keys]
-    same.append(batches.c.status.not_in(_MAY_COME_AGAIN))
+    same.append(~MAY_COME_AGAIN)
     return connection.execute(select(batches.c.sequence).where(*same)).scalars().first()
 
 
 def _first_of_digest(connection: Connection, source: Source, digest: str) -> BatchRow | None:
-    query = select(batches).where(
-        batches.c.source == source,
-        batches.c.digest == digest,
-        batches.c.status.in_(("ingested", "quarantined")),
-    )
-    found = connection.execute(query).first()
+    same = (batches.c.source == source) & (batches.c.digest == digest)
+    found = connection.execute(select(batches).where(same, CARRY)).first()
     return None if found is None else _row(found)
 
 
 def _values(batch: BatchRow) -> dict[str, Any]:
     values = asdict(batch)
-    del values["sequence"], values["scored_at"]
+    del values["sequence"], values["scored_at"], values["settled"]
     return {**values, "segments": list(batch.segments)}
 
 

@@ -1,6 +1,6 @@
 """Rows of the store as frozen records; times are aware UTC."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
@@ -26,7 +26,9 @@ class BatchRow:
     carry its panes, reader is the digest of the settings it was read by. A batch is lost when
     none of its segments is left, nor the file; one that is retried was refused, and its file is
     read again.
-    sequence (the order of ingestion) and scored_at are the store's to set.
+    A joined segment carries several batches and is named by each.
+    sequence (the order of ingestion), scored_at and settled (1 once compaction has come by) are
+    the store's to set.
     """
 
     source: Source
@@ -45,6 +47,12 @@ class BatchRow:
     sequence: int = 0
     scored_at: datetime | None = None
     reader: str = ""
+    settled: int = 0
+
+
+def segments_of(rows: Iterable[BatchRow]) -> list[str]:
+    """The segments that carry these batches, each once, in the order of the rows."""
+    return list(dict.fromkeys(name for row in rows for name in row.segments))
 
 
 @dataclass(frozen=True)

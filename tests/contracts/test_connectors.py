@@ -62,16 +62,27 @@ def drain(source: Source, batch: Batch) -> int:
 
 
 @every_source
-def test_batches_come_in_ascending_order_of_name_from_all_folders(
-    tmp_path: Path, make: Callable[[str], Source]
+@pytest.mark.parametrize("on_a_disk", [True, False])
+def test_batches_come_from_all_folders_each_once(
+    tmp_path: Path, make: Callable[[str], Source], on_a_disk: bool
 ) -> None:
     names = ["b.parquet", "a/z.parquet", "a.parquet", "2024/06/x.parquet", "Z.parquet"]
     for name in names:
         deliver(tmp_path, name)
 
-    listed = [batch.name for batch in make(str(tmp_path)).list()]
+    (tmp_path / "folder.parquet").mkdir()
+    (tmp_path / "link.parquet").symlink_to(tmp_path / "b.parquet")
+    (tmp_path / "dangling.parquet").symlink_to(tmp_path / "nowhere")
+    source = make(str(tmp_path))
+    if not on_a_disk:
+        source._folder = Folder(fs.PyFileSystem(FailingStorage(1)), str(tmp_path))
 
-    assert listed == sorted(names)
+    listed = list(source.list())
+
+    assert sorted(batch.name for batch in listed) == sorted([*names, "link.parquet"])
+    for batch in listed:
+        about = (tmp_path / batch.name).stat()
+        assert (batch.size_bytes, batch.modified_ns) == (about.st_size, about.st_mtime_ns)
 
 
 @every_source

@@ -2,13 +2,17 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy import event
 
-from pm_app.store import Balance, BatchRow, ledger
+from pm_app.records.readings import Batch
+from pm_app.store import Balance, BatchRow, ledger, open_store, seen
 from pm_app.store.moments import Moment, moment_of, moment_text, nanoseconds_of
+from pm_app.store.seen import Seen
 
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -79,17 +83,135 @@ def test_the_same_bytes_may_come_from_both_sources(store):
     assert [batch.status for batch in store.ledger.batches()] == ["ingested", "ingested"]
 
 
+def listed(*rows: BatchRow) -> list[Batch]:
+    """Files as a source lists them, by the rows they were noted in."""
+    return [Batch(row.name, row.size_bytes, row.modified_ns) for row in rows]
+
+
+def unseen(store, source, *rows):
+    return [batch.name[:3] for batch in store.ledger.unseen(source, listed(*rows))]
+
+
 def test_every_noted_file_is_seen_whatever_became_of_it(store):
-    store.ledger.record_batch(make_batch(1))
-    store.ledger.record_batch(make_batch(2, status="quarantined", reason="no column 'timestamp'"))
-    store.ledger.record_batch(make_batch(3, digest="digest-1"))
+    readings = [
+        make_batch(1),
+        make_batch(2, status="quarantined", reason="no column 'timestamp'"),
+        make_batch(3, digest="digest-1"),
+    ]
+    for row in (*readings, make_batch(4, source="events")):
+        store.ledger.record_batch(row)
+
+    others = [make_batch(4), make_batch(1, size_bytes=1), make_batch(2, modified_ns=1)]
+    assert unseen(store, "readings", *readings) == []
+    assert unseen(store, "readings", others[0], *readings, *others[1:]) == ["004", "001", "002"]
+    assert unseen(store, "events", readings[0], make_batch(4)) == ["001"]
+
+
+def test_what_was_seen_is_caught_up_with_as_files_come_and_may_come_again(store, store_url):
+    rows = [make_batch(number) for number in range(5)]
+    bad = make_batch(5, status="quarantined")
+
+    assert unseen(store, "readings", *rows, bad) == ["000", "001", "002", "003", "004", "005"]
+    for row in (rows[3], bad, rows[0]):
+        store.ledger.record_batch(row)
+    assert unseen(store, "readings", *rows, bad) == ["001", "002", "004"]
+    store.ledger.record_batch(rows[2])
+    with open_store(store_url) as another:
+        another.ledger.release()
+    assert unseen(store, "readings", *rows, bad) == ["001", "004", "005"]
+    store.ledger.record_batch(bad)
+    assert unseen(store, "readings", *rows, bad) == ["001", "004"]
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    noted=st.lists(st.sets(st.integers(0, 60)), max_size=4),
+    asked_at_once=st.integers(1, 70),
+)
+def test_what_is_unseen_is_what_no_row_names_however_it_is_asked(noted, asked_at_once):
+    memory = Seen()
+    rows = [make_batch(number) for number in range(61)]
+    with pytest.MonkeyPatch.context() as patch, TemporaryDirectory() as folder:
+        patch.setattr(seen, "ASKED_AT_ONCE", asked_at_once)
+        with open_store(f"sqlite:///{folder}/pm.sqlite") as store:
+            for numbers in noted:
+                for number in numbers:
+                    store.ledger.record_batch(rows[number])
+                with store._database.reading() as connection:
+                    hashes = memory.catch_up(connection)
+                left = [b.name for b in seen.unseen(hashes, "readings", iter(listed(*rows)))]
+                there = {row.name for row in store.ledger.batches()}
+                assert left == [row.name for row in rows if row.name not in there]
+
+
+def test_files_are_counted_by_source_and_status(store):
+    assert store.ledger.count() == store.ledger.count_unscored() == 0
+    for number in range(3):
+        store.ledger.record_batch(make_batch(number))
+    store.ledger.record_batch(make_batch(3, status="quarantined"))
     store.ledger.record_batch(make_batch(4, source="events"))
 
-    seen = store.ledger.seen("readings")
+    assert (store.ledger.count(), store.ledger.count("readings")) == (5, 4)
+    assert store.ledger.count(status="quarantined") == 1
+    assert store.ledger.count_unscored() == 4
 
-    assert seen == {
-        (f"{n:03d}.parquet", 5_000_000_000 + n, 1_772_323_200_123_456_789) for n in (1, 2, 3)
-    }
+
+class Asked:
+    """Every question that is put to a database, with how it means to answer."""
+
+    def __init__(self, store):
+        self.database = store._database
+        self.questions = []
+        event.listen(self.database.engine, "before_cursor_execute", self._hear)
+
+    def _hear(self, connection, cursor, statement, parameters, context, many):
+        self.questions.append((statement, parameters))
+
+    def plans(self):
+        """The steps of every plan that touch the ledger, tables whole only where they must be."""
+        explain = {"sqlite": "EXPLAIN QUERY PLAN ", "postgresql": "EXPLAIN "}
+        event.remove(self.database.engine, "before_cursor_execute", self._hear)
+        with self.database.reading() as connection:
+            if self.database.dialect == "postgresql":
+                connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+            for statement, parameters in self.questions:
+                if statement.startswith(("SELECT", "UPDATE")):
+                    prefix = explain[self.database.dialect]
+                    for step in connection.exec_driver_sql(prefix + statement, parameters):
+                        yield statement, str(step[-1])
+
+
+QUESTIONS = {
+    "which files are new": lambda ledger: list(ledger.unseen("readings", [])),
+    "whose content this is": lambda ledger: ledger.find_digest("readings", "digest-1"),
+    "what it came under": lambda ledger: ledger.names_of("readings", "digest-1"),
+    "what others have refused": lambda ledger: ledger.release("readings", other_reader="x"),
+    "what waits": lambda ledger: ledger.unscored_batches(),
+    "how much waits": lambda ledger: ledger.count_unscored(),
+    "how much is set aside": lambda ledger: ledger.count(status="quarantined"),
+    "what lies there": lambda ledger: ledger.batches_overlapping("readings", DAY, DAY),
+    "all of a source": lambda ledger: ledger.ingested_batches("events"),
+    "the newest": lambda ledger: ledger.newest_batch("readings"),
+    "what came since": lambda ledger: ledger.ingested_after("readings", 1, until=DAY),
+    "until when": lambda ledger: ledger.newest_time("readings"),
+    "until when it is said": lambda ledger: ledger.newest_time("readings", scored=True),
+    "until when it was": lambda ledger: ledger.newest_time("readings", ingested_until=DAY),
+    "a new row": lambda ledger: ledger.record_batch(make_batch(2)),
+}
+
+
+@pytest.mark.parametrize("ask", QUESTIONS.values(), ids=QUESTIONS)
+def test_no_question_of_a_look_reads_the_whole_ledger(store, ask):
+    store.ledger.record_batch(make_batch())
+    list(store.ledger.unseen("readings", []))
+    asked = Asked(store)
+    ask(store.ledger)
+
+    steps = list(asked.plans())
+    whole = [step for step in steps if step[1] in ("SCAN batches", "SCAN TABLE batches")]
+    whole += [step for step in steps if "Seq Scan on batches" in step[1]]
+    assert steps
+    assert whole == []
 
 
 def test_quarantined_batches_are_listed_with_their_reason_and_never_scored(store):

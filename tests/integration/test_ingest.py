@@ -375,6 +375,7 @@ def test_what_a_crash_left_in_the_folders_of_panes_and_events_is_removed(new_pla
     config = new_plant({"a.parquet": GOOD})
     with opened(config) as site:
         score(site, now=NOW)
+    with opened(config) as site:
         named = {path.name for path in site.history.folder.iterdir()}
         for folder, end in ((site.history.folder, "-0000"), (site.event_history.folder, "")):
             for name in (f"{24 * 'a'}{end}.parquet", f".{24 * 'a'}{end}.parquet.tmp", "mine.txt"):

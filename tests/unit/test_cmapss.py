@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from factories import by_name
 
 from connectors.cmapss import LIFE_OFFSET_HOURS, SENSORS, import_cmapss
 from connectors.parquet import ParquetEvents, ParquetReadings
@@ -148,7 +149,7 @@ def test_the_published_fleet_keeps_every_row_and_value(tmp_path: Path) -> None:
     assert (summary.train_engines, summary.train_rows) == (100, 20_631)
     assert (summary.test_engines, summary.test_rows) == (100, 13_096)
     source = ParquetReadings(str(tmp_path / "plant" / "readings"))
-    chunks = [chunk for batch in source.list() for chunk in source.read(batch)]
+    chunks = [chunk for batch in by_name(source) for chunk in source.read(batch)]
     assert sum(len(chunk.readings.time) for chunk in chunks) == 20_631
     assert not any(chunk.rejections for chunk in chunks)
     assert chunks[0].readings.sensors == tuple(SENSORS)

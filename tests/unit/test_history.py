@@ -1,7 +1,9 @@
 """Panes on disk: what is read is what was written, damage is named, segments never mix."""
 
 import errno
+import gc
 import os
+import tracemalloc
 from dataclasses import replace
 from functools import partial
 
@@ -158,13 +160,23 @@ def test_names_of_sensors_survive_whatever_is_in_them(history):
     assert_same(read, panes)
 
 
-def test_memory_holds_a_bounded_number_of_segments(history, monkeypatch):
-    monkeypatch.setattr(history_module, "CACHE_CELLS", 8_000)
-    names = [history.write(f"{number}", make_panes(seed=number)) for number in range(60)]
-    list(history.read(names))
+@pytest.mark.parametrize("shape", [{"rows": 3, "assets": 2}, {"rows": 60, "assets": 30}, {}])
+def test_memory_is_bounded_in_bytes_however_small_segments_are(history, monkeypatch, shape):
+    monkeypatch.setattr(history_module, "CACHE_BYTES", 400_000)
+    names = [history.write(f"{number}", make_panes(seed=number, **shape)) for number in range(120)]
+    list(history.read(names[:1]))
+    tracemalloc.start()
+    list(history.read(names[1:]))
+    gc.collect()
+    held = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
 
-    held = sum(panes.count.size for panes in history._cache.values())
-    assert 0 < held <= 8_000
+    assert 5 < len(history._cache) < 119
+    assert history._cache_bytes <= 400_000
+    assert held < 1.1 * 400_000
+    list(history.read(names))
+    weighed = sum(history_module._weight(panes) for panes in history._cache.values())
+    assert history._cache_bytes == weighed
 
 
 def test_a_segment_that_is_gone_is_named(history):
@@ -279,7 +291,8 @@ def test_only_what_no_row_names_is_removed(history):
         (history.folder / name).write_bytes(b"half a segment")
     (history.folder / "notes.txt").write_bytes(b"somebody's")
 
-    assert history.remove_unnamed({first, third}) == [half, second, old]
+    assert history.remove_unnamed({first, third}, stem=24 * "d") == [half, old]
+    assert history.remove_unnamed({first, third}) == [second]
     left = sorted(path.name for path in history.folder.iterdir())
     assert left == [first, third, "notes.txt"]
 

@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from factories import by_name
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -35,7 +36,7 @@ def read(
 ) -> list[ReadingsChunk]:
     pq.write_table(table, folder / "a.parquet", row_group_size=rows)
     source = ParquetReadings(str(folder), layout="long", **options)  # type: ignore[arg-type]
-    return [chunk for batch in source.list() for chunk in source.read(batch)]
+    return [chunk for batch in by_name(source) for chunk in source.read(batch)]
 
 
 def cells(chunks: list[ReadingsChunk]) -> dict[tuple[str, int, str], float]:

@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from factories import by_name
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -37,7 +38,7 @@ def write(folder: Path, table: pa.Table, name: str = "a.parquet", rows: int | No
 
 def read(folder: Path, **options: object) -> list[ReadingsChunk]:
     source = ParquetReadings(str(folder), **options)  # type: ignore[arg-type]
-    return [chunk for batch in source.list() for chunk in source.read(batch)]
+    return [chunk for batch in by_name(source) for chunk in source.read(batch)]
 
 
 def only(folder: Path, **options: object) -> Readings:

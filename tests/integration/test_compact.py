@@ -1,0 +1,212 @@
+"""Small segments joined: fewer files, and nothing that is read, said or rebuilt is another."""
+
+from datetime import timedelta
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from factories import (
+    NOW,
+    PLANT_TOML,
+    REMEMBERING_TOML,
+    drop,
+    events_table,
+    few_batches_a_run,
+    hour,
+    opened,
+    promote_handmade,
+    readings_table,
+    said,
+)
+
+from pm_app.features.panes import merge_panes
+from pm_app.jobs import compact as compact_module
+from pm_app.jobs.backfill import backfill
+from pm_app.jobs.backup import backup, restore
+from pm_app.jobs.compact import compact
+from pm_app.jobs.score import score
+from pm_app.records.features import pane_arrays
+from pm_app.settings import read_settings
+from pm_app.store import segments_of
+from pm_app.wiring import store_url
+
+LATER = NOW + timedelta(days=3)
+HOURS = 20
+TABLE = readings_table(hours=HOURS, a_pane=4, missing=0.1)
+WHEN = ["scored_at"]
+
+
+def pieces(table=TABLE, hold_back=()):
+    """Files of half an hour, so that two share each pane; every fifth comes late."""
+    second = table["timestamp"].cast(pa.int64()).to_numpy() // 10**9
+    slot = (second - second.min()) // 1800
+    order = sorted(set(slot.tolist()), key=lambda at: (at % 5 == 0, at))
+    files = {f"{at:03d}.parquet": table.filter(pa.array(slot == at)) for at in order}
+    return {name: part for name, part in files.items() if name not in hold_back}
+
+
+@pytest.fixture
+def plant(new_plant):
+    """A plant that has taken in one file at a time; toml and the files held back."""
+
+    def make(toml=PLANT_TOML, hold_back=()):
+        config = new_plant(toml=toml, champion=False)
+        with opened(config) as site:
+            promote_handmade(site)
+            for name, part in pieces(hold_back=hold_back).items():
+                drop(config, name, part)
+                score(site, now=NOW)
+        return config
+
+    return make
+
+
+def joined(site, now=LATER):
+    """The plant with all joined that can be; how many runs that took."""
+    runs = 0
+    with few_batches_a_run():
+        while compact(site, now=now):
+            runs += 1
+    return runs
+
+
+def panes_of(site):
+    rows = site.store.ledger.ingested_batches("readings")
+    return merge_panes(list(site.history.read(segments_of(rows))), pane_ns=site.history.pane_ns)
+
+
+def test_panes_are_to_the_bit_what_they_were_and_files_are_few(plant):
+    with opened(plant()) as site:
+        before, files = panes_of(site), len(list(site.history.folder.iterdir()))
+        runs = joined(site)
+        after = panes_of(site)
+        on_disk = {path.name for path in site.history.folder.iterdir()}
+
+        assert (after.assets, after.sensors) == (before.assets, before.sensors)
+        for name, values in pane_arrays(before).items():
+            np.testing.assert_array_equal(pane_arrays(after)[name], values, err_msg=name)
+        assert on_disk == site.store.ledger.segments()
+        assert runs == files // 16
+        assert len(on_disk) == files - 15 * runs
+
+
+@pytest.mark.parametrize("toml", [PLANT_TOML, REMEMBERING_TOML], ids=["windows", "memory"])
+def test_features_and_predictions_are_what_they_were(plant, toml):
+    with opened(plant(toml)) as site:
+        before = said(site.store)
+        assert joined(site)
+        site.memories.folder = site.memories.root
+        done = backfill(site, first=hour(0), last=hour(HOURS + 1), now=LATER)
+
+        assert (done.new, done.revised) == (0, 0)
+        assert done.unchanged > 100
+        assert said(site.store) == before
+
+
+@pytest.mark.parametrize("toml", [PLANT_TOML, REMEMBERING_TOML], ids=["windows", "memory"])
+@pytest.mark.parametrize("gone", [False, True], ids=["files there", "files gone"])
+def test_late_readings_meet_what_they_would_have_met(plant, toml, gone):
+    late = ("010.parquet", "023.parquet", "024.parquet", "031.parquet")
+    found = []
+    for joins in (False, True):
+        config = plant(toml, hold_back=late)
+        with opened(config) as site:
+            assert not joins or joined(site)
+            if gone:
+                for path in sorted((config.parent / "readings").iterdir())[::3]:
+                    path.unlink()
+            for name in late:
+                drop(config, name, pieces()[name])
+            drop(
+                config,
+                "e.parquet",
+                events_table([("pump-01", 9.0, "failure", "")]),
+                source="events",
+            )
+            score(site, now=LATER)
+            found.append((said(site.store, without=WHEN), told(site)))
+
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("harm", ["remove", "flip"])
+def test_a_joined_segment_that_is_lost_is_rebuilt_from_all_its_files(plant, harm):
+    config = plant()
+    with opened(config) as site:
+        joined(site)
+        before, panes = said(site.store), panes_of(site)
+        noted = told(site)
+        paths = [path for path in site.history.folder.iterdir() if "-joined-" in path.name]
+        for path in sorted(paths)[::2]:
+            content = bytearray(path.read_bytes())
+            content[len(content) // 3] ^= 4
+            path.write_bytes(content)
+            if harm == "remove":
+                path.unlink()
+    with opened(config) as site:
+        # Whoever reads it, finds it; here everything is read.
+        done = backfill(site, first=hour(0), last=hour(HOURS + 1), now=LATER)
+        score(site, now=LATER)
+
+        assert (done.new, done.revised) == (0, 0)
+        assert (said(site.store), told(site)) == (before, noted)
+        np.testing.assert_array_equal(panes_of(site).total, panes.total)
+        assert {path.name for path in site.history.folder.iterdir()} == site.store.ledger.segments()
+
+
+def test_of_a_joined_segment_that_is_lost_only_files_that_are_gone_are(plant):
+    config = plant()
+    with opened(config) as site:
+        joined(site)
+        for path in site.history.folder.iterdir():
+            path.unlink()
+    (config.parent / "readings" / "001.parquet").unlink()
+    with opened(config) as site:
+        backfill(site, first=hour(0), last=hour(HOURS + 1), now=LATER)
+
+        lost = [row.name for row in site.store.ledger.batches(status="lost")]
+        assert lost == ["001.parquet"]
+
+
+def told(site):
+    """What the ledger says of each file, but for what carries it."""
+    return [
+        (row.name, row.status, row.rows, row.rejected, row.reason)
+        for row in site.store.ledger.batches()
+    ]
+
+
+def test_only_what_is_long_scored_is_joined_and_a_run_at_a_time(plant):
+    config = plant()
+    with opened(config) as site, few_batches_a_run():
+        assert compact(site, now=NOW + timedelta(days=1)) == 0
+        assert compact(site, now=LATER) == 15
+        waiting = site.store.ledger.unsettled(1000)
+        assert waiting[0].sequence == 17
+        drop(config, "new.parquet", readings_table(first_hour=HOURS, hours=2, seed=1))
+        score(site, now=LATER)
+        assert len(site.store.ledger.unsettled(1000)) == len(waiting) + 1 - 16
+
+
+def test_large_files_are_left_as_they_are(plant, monkeypatch):
+    with opened(plant()) as site, few_batches_a_run():
+        before = site.store.ledger.segments()
+        monkeypatch.setattr(compact_module, "MOST_CELLS", 1)
+        while site.store.ledger.unsettled(16)[15:]:
+            assert compact(site, now=LATER) == 0
+
+        assert site.store.ledger.segments() == before
+
+
+def test_a_backup_holds_what_is_joined(plant, tmp_path):
+    config = plant()
+    with opened(config) as site:
+        joined(site)
+        backup(site.store, site.settings.state, tmp_path / "plant.backup")
+        before, panes = said(site.store), panes_of(site)
+    settings = read_settings(config)
+    settings.state.rename(tmp_path / "old")
+    restore(tmp_path / "plant.backup", settings.state, store_url(settings), folder=settings.folder)
+    with opened(config) as site:
+        assert said(site.store) == before
+        np.testing.assert_array_equal(panes_of(site).total, panes.total)

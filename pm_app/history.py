@@ -8,25 +8,30 @@ its footer says which panes each of them had. Panes are derived data: what the l
 is garbage, and deleting the folder only costs a rebuild.
 """
 
-import base64
-import json
 import re
-import zlib
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from sys import getsizeof
 from threading import Lock
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from pm_app.durable import make_folder, remove_file
-from pm_app.records.features import PANE_KEYS, PANE_STATISTICS, Panes, pane_arrays
+from pm_app.pane_tables import (
+    Description,
+    Group,
+    describe,
+    keys_from_table,
+    panes_from_table,
+    panes_to_table,
+    unpacked,
+)
+from pm_app.records.features import Panes, pane_arrays
 from pm_app.segments import PROOF, MissingSegment, Segment, opened_segment, write_segment
 
 ROW_GROUP_CELLS = 100_000
@@ -40,30 +45,6 @@ _POINTER_BYTES = 8
 _KEYS_ONLY = ("asset", "pane")
 # Names that are ours to delete: segments, and ones that were being written.
 _OWN = re.compile(rf"\.?[0-9a-f]{{24}}-(?:\d{{4}}|joined)(?:{PROOF}|\.parquet)(?:\.tmp)?")
-_SELF = b"pm_app"
-
-
-@dataclass(frozen=True)
-class _Group:
-    """What a row group holds, bounds included."""
-
-    first_asset: str
-    last_asset: str
-    first_pane: int
-    last_pane: int
-
-
-@dataclass(frozen=True)
-class _Description:
-    """What a segment says of itself; `groups` in the order of the file.
-
-    carried: of a joined one, which panes each batch has, by its digest.
-    """
-
-    sensors: tuple[str, ...]
-    pane_ns: int
-    groups: tuple[_Group, ...]
-    carried: Mapping[str, str] | None
 
 
 class History:
@@ -86,7 +67,7 @@ class History:
         """
         width = len(panes.sensors)
         group_rows = max(ROW_GROUP_CELLS // width, 1) * width
-        table = _to_table(panes, group_rows, carried)
+        table = panes_to_table(panes, group_rows, carried)
         name = write_segment(self.folder, stem, table, group_rows=group_rows)
         self._forget(name)
         return name
@@ -122,9 +103,9 @@ class History:
         for name in names:
             with self._open(name) as (segment, told):
                 table = segment.read(columns=_KEYS_ONLY)
-            keys = _keys_of(table, len(told.sensors), self.pane_ns)
+            keys = keys_from_table(table, len(told.sensors), self.pane_ns)
             if batch is not None and told.carried is not None:
-                keys = _take(keys, _unpacked(told.carried.get(batch, "")))
+                keys = _take(keys, unpacked(told.carried.get(batch, "")))
             yield keys
 
     def sensors(self, name: str) -> tuple[str, ...]:
@@ -159,7 +140,7 @@ class History:
         with self._open(name) as (segment, told):
             wanted = [_may_hold(group, assets, since_pane, until_pane) for group in told.groups]
             table = segment.read(groups=np.flatnonzero(wanted).tolist())
-        panes = _from_table(table, told.sensors, self.pane_ns)
+        panes = panes_from_table(table, told.sensors, self.pane_ns)
         if all(wanted) and _weight(panes) <= CACHE_BYTES // 8:
             # Arrays of their own: a view of a table holds on to all that came with it.
             own: dict[str, Any] = {n: values.copy() for n, values in pane_arrays(panes).items()}
@@ -186,9 +167,9 @@ class History:
         self._cache_bytes -= 0 if panes is None else _weight(panes)
 
     @contextmanager
-    def _open(self, name: str) -> Iterator[tuple[Segment, _Description]]:
+    def _open(self, name: str) -> Iterator[tuple[Segment, Description]]:
         with opened_segment(self.folder, name) as segment:
-            told = _describe(segment.metadata)
+            told = describe(segment.metadata)
             if told.pane_ns != self.pane_ns:
                 raise MissingSegment(
                     self.folder / name,
@@ -205,86 +186,8 @@ def _weight(panes: Panes) -> int:
     return _OBJECT_BYTES + texts + sum(_ARRAY_BYTES + values.nbytes for values in arrays)
 
 
-def _to_table(
-    panes: Panes, group_rows: int, carried: Mapping[str, NDArray[np.intp]] | None
-) -> pa.Table:
-    width = len(panes.sensors)
-    columns: dict[str, Any] = {}
-    for name, values in pane_arrays(panes).items():
-        columns[name] = pa.array(np.repeat(values, width) if name in PANE_KEYS else values.ravel())
-    columns["asset"] = pa.DictionaryArray.from_arrays(columns["asset"], pa.array(panes.assets))
-    numbers = pa.array(np.tile(np.arange(width, dtype=np.int32), len(panes.pane)))
-    columns["sensor"] = pa.DictionaryArray.from_arrays(numbers, pa.array(panes.sensors))
-    table = pa.table(columns)
-    told: dict[str, Any] = {
-        "sensors": panes.sensors,
-        "pane_ns": panes.pane_ns,
-        "groups": list(_groups(panes, group_rows // width)),
-    }
-    if carried is not None:
-        told["carried"] = {batch: _packed(rows) for batch, rows in carried.items()}
-    return table.replace_schema_metadata({_SELF: json.dumps(told)})
-
-
-def _groups(panes: Panes, step: int) -> Iterator[tuple[str, str, int, int]]:
-    """First and last asset and pane of each row group of this many panes."""
-    for start in range(0, len(panes.pane), step):
-        asset, pane = panes.asset[start : start + step], panes.pane[start : start + step]
-        first, last = panes.assets[int(asset[0])], panes.assets[int(asset[-1])]
-        yield first, last, int(pane.min()), int(pane.max())
-
-
-def _describe(metadata: dict[bytes, bytes]) -> _Description:
-    told = json.loads(metadata[_SELF])
-    groups = tuple(_Group(*group) for group in told["groups"])
-    return _Description(tuple(told["sensors"]), told["pane_ns"], groups, told.get("carried"))
-
-
-def _packed(rows: NDArray[np.intp]) -> str:
-    """Ascending row numbers as text."""
-    return base64.b85encode(
-        zlib.compress(np.diff(rows, prepend=0).astype("<i4").tobytes())
-    ).decode()
-
-
-def _unpacked(text: str) -> NDArray[np.intp]:
-    if not text:
-        return np.empty(0, dtype=np.intp)
-    steps = np.frombuffer(zlib.decompress(base64.b85decode(text)), dtype="<i4")
-    return np.cumsum(steps, dtype=np.intp)
-
-
-def _from_table(table: pa.Table, sensors: tuple[str, ...], pane_ns: int) -> Panes:
-    keys = _keys_of(table, len(sensors), pane_ns)
-    columns = {
-        name: table.column(name).to_numpy().reshape(-1, len(sensors)) for name in PANE_STATISTICS
-    }
-    return replace(keys, sensors=sensors, **columns)
-
-
-def _keys_of(table: pa.Table, step: int, pane_ns: int) -> Panes:
-    """Panes without sensors from a table that has `step` rows a pane."""
-    text = table.column("asset").combine_chunks()
-    if isinstance(text, pa.ChunkedArray):
-        text = text.chunk(0) if text.num_chunks else pa.DictionaryArray.from_arrays([], [])
-    names = text.dictionary.to_pylist()
-    order = sorted(range(len(names)), key=lambda number: names[number])
-    rank = np.empty(len(names), dtype=np.int32)
-    rank[order] = np.arange(len(names))
-    asset = rank[text.indices.to_numpy()[::step]] if len(text) else np.empty(0, np.int32)
-    keys: dict[str, Any] = {
-        name: table.column(name).to_numpy()[::step]
-        if name in table.column_names
-        else np.zeros(len(asset), dtype=np.int64)
-        for name in PANE_KEYS[1:]
-    }
-    empty: dict[str, Any] = {name: np.empty((len(asset), 0)) for name in PANE_STATISTICS}
-    assets = tuple(names[number] for number in order)
-    return Panes(pane_ns=pane_ns, assets=assets, asset=asset, sensors=(), **keys, **empty)
-
-
 def _may_hold(
-    group: _Group,
+    group: Group,
     assets: Collection[str] | None,
     since_pane: int | None,
     until_pane: int | None,

@@ -16,6 +16,7 @@ LAYERS = {
     "instants": 1,
     "clock": 1,
     "segments": 1,
+    "pane_tables": 2,
     "settings_sections": 1,
     "survival": 1,
     "scores": 1,

@@ -37,9 +37,8 @@ def compact(site: Site, *, now: datetime) -> int:
     Raises MissingSegment where one of them has to be rebuilt first.
     """
     with site.ingesting:
-        waiting = site.store.ledger.unsettled(RUN_BATCHES)
-        settled = [row for row in waiting if row.scored_at and row.ingested_at <= now - SETTLED]
-        if len(settled) < RUN_BATCHES:
+        settled = site.store.ledger.unsettled(RUN_BATCHES, before=now - SETTLED)
+        if not settled or any(row.scored_at is None for row in settled):
             return 0
         parts = _read(site, settled)
         run = settled[: max(len(parts), 1)]
@@ -64,6 +63,9 @@ def _read(site: Site, rows: Sequence[BatchRow]) -> list[Panes]:
 
 def _join(site: Site, run: Sequence[BatchRow], parts: Sequence[Panes]) -> int:
     before = segments_of(run)
+    if not before:
+        site.store.ledger.settle(run, joined=None)
+        return 0
     panes = merge_panes(parts, pane_ns=site.history.pane_ns)
     carried = {
         row.digest: np.flatnonzero(panes_among(panes, part))

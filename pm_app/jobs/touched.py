@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from pm_app.jobs.champion import Champion
 from pm_app.jobs.predict import Span
 from pm_app.jobs.site import Site, first_seen_ns, last_seen_ns, to_nanoseconds
-from pm_app.records.readings import Events, events_as_rows, events_from_rows
-from pm_app.store import BatchRow
+from pm_app.records.readings import Events, events_as_rows, events_from_rows, no_events
+from pm_app.store import BatchRow, segments_of
 
 
 def touched_spans(
@@ -79,9 +79,11 @@ def _by_events(
 
 def _news(site: Site, group: Sequence[BatchRow]) -> Events:
     """The events of these batches that no scored one has told: exports repeat old ones."""
+    if all(row.source != "events" for row in group):
+        return no_events()
     told = [row for row in site.store.ledger.ingested_batches("events") if row.scored_at]
     fresh, old = (
-        events_as_rows(site.event_history.read([name for row in rows for name in row.segments]))
+        events_as_rows(site.event_history.read(segments_of(rows)))
         for rows in ([row for row in group if row.source == "events"], told)
     )
     return events_from_rows(fresh - old)

@@ -34,7 +34,7 @@ _SESSION: Final = (
     "-c timezone=UTC -c synchronous_commit=on -c idle_in_transaction_session_timeout=600s"
 )
 _LOOK_AGAIN_SECONDS: Final = 0.01
-_SQLITE_CACHE_KIB: Final = 16_000
+_SQLITE_CACHE_KIB: Final = 8_000
 _LOG_BYTES: Final = 64_000_000
 # One writer at a time, as SQLite has it: any number will do that others are unlikely to use.
 _WRITER_LOCK: Final = 0x706D_6170_70

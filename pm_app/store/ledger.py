@@ -1,14 +1,13 @@
 """The ledger: which files have been read, what they held, and whether their news is told."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Row,
     Select,
     and_,
     func,
@@ -20,18 +19,23 @@ from sqlalchemy import (
 
 from pm_app.records.readings import Batch
 from pm_app.store.asset_spans import widen_spans
+from pm_app.store.batch_rows import (
+    first_of_digest,
+    row_of,
+    same_file,
+    values_of,
+    values_of_duplicate,
+)
 from pm_app.store.engine import Database
-from pm_app.store.rows import Balance, BatchRow, BatchStatus, Source
-from pm_app.store.schema import (
-    CARRY,
+from pm_app.store.ledger_tables import (
     INGESTED,
-    MAY_COME_AGAIN,
     QUARANTINED,
     UNSCORED,
     UNSETTLED,
     assets,
     batches,
 )
+from pm_app.store.rows import Balance, BatchRow, BatchStatus, Source
 from pm_app.store.seen import Seen, unseen
 
 SEQUENCES_PER_STATEMENT = 500  # SQLite of old takes 999 parameters
@@ -77,7 +81,7 @@ class Ledger:
     def find_digest(self, source: Source, digest: str) -> BatchRow | None:
         """The file that first brought this content, None where it is new."""
         with self.database.reading() as connection:
-            return _first_of_digest(connection, source, digest)
+            return first_of_digest(connection, source, digest)
 
     def names_of(self, source: Source, digest: str) -> list[str]:
         """Every name that this content has come under, in order of ingestion."""
@@ -114,7 +118,7 @@ class Ledger:
     def replace_segments(self, batch: BatchRow) -> None:
         """Note what carries a batch of this sequence now, its counts, status and reason."""
         changed = ("segments", "rows", "rejected", "status", "reason")
-        values = {name: _values(batch)[name] for name in changed}
+        values = {name: values_of(batch)[name] for name in changed}
         with self.database.writing() as connection:
             where = batches.c.sequence == batch.sequence
             connection.execute(update(batches).where(where).values(values))
@@ -132,11 +136,11 @@ class Ledger:
         spans gives the first and last time of each asset's rows in it.
         """
         with self.database.writing() as connection:
-            known = _same_file(connection, batch)
+            known = same_file(connection, batch)
             if known is not None:
                 return known
-            first = _first_of_digest(connection, batch.source, batch.digest)
-            values = _values(batch) if first is None else _values_of_duplicate(batch, first)
+            first = first_of_digest(connection, batch.source, batch.digest)
+            values = values_of(batch) if first is None else values_of_duplicate(batch, first)
             added = insert(batches).values(values).returning(batches.c.sequence)
             sequence: int = connection.execute(added).scalar_one()
             widen_spans(connection, spans or {})
@@ -197,11 +201,16 @@ class Ledger:
             .order_by(batches.c.sequence)
         )
 
-    def unsettled(self, limit: int) -> list[BatchRow]:
-        """The first files of readings that compaction has not come by, in order of ingestion."""
-        return self._rows(
-            select(batches).where(UNSETTLED).order_by(batches.c.sequence).limit(limit)
-        )
+    def unsettled(self, count: int, *, before: datetime) -> list[BatchRow]:
+        """The first files of readings that compaction has not come by, in order of ingestion.
+
+        So many, or none where they are fewer, or the last of them came later than `before`.
+        """
+        waiting = select(batches).where(UNSETTLED).order_by(batches.c.sequence)
+        last = waiting.with_only_columns(batches.c.ingested_at).offset(count - 1).limit(1)
+        with self.database.reading() as connection:
+            came = connection.execute(last).scalar()
+        return [] if came is None or came > before else self._rows(waiting.limit(count))
 
     def settle(self, settled: Collection[BatchRow], *, joined: str | None) -> None:
         """Note that compaction has come by these files; joined: what carries them all now."""
@@ -263,7 +272,7 @@ class Ledger:
 
     def _rows(self, query: Select[Any]) -> list[BatchRow]:
         with self.database.reading() as connection:
-            return [_row(found) for found in connection.execute(query)]
+            return [row_of(found) for found in connection.execute(query)]
 
 
 def mark_scored(connection: Connection, sequences: Iterable[int], scored_at: datetime) -> None:
@@ -291,37 +300,3 @@ def _refused_like(row: BatchRow) -> ColumnElement[bool]:
         batches.c.digest == row.digest,
         batches.c.status.in_(("quarantined", "duplicate")),
     )
-
-
-def _same_file(connection: Connection, batch: BatchRow) -> int | None:
-    keys = ("source", "name", "digest", "size_bytes", "modified_ns")
-    same = [batches.c[key] == getattr(batch, key) for key in keys]
-    same.append(~MAY_COME_AGAIN)
-    return connection.execute(select(batches.c.sequence).where(*same)).scalars().first()
-
-
-def _first_of_digest(connection: Connection, source: Source, digest: str) -> BatchRow | None:
-    same = (batches.c.source == source) & (batches.c.digest == digest)
-    found = connection.execute(select(batches).where(same, CARRY)).first()
-    return None if found is None else _row(found)
-
-
-def _values(batch: BatchRow) -> dict[str, Any]:
-    values = asdict(batch)
-    del values["sequence"], values["scored_at"], values["settled"]
-    return {**values, "segments": list(batch.segments)}
-
-
-def _values_of_duplicate(batch: BatchRow, first: BatchRow) -> dict[str, Any]:
-    return {
-        **_values(batch),
-        "status": "duplicate",
-        "reason": batch.reason or f"same content as {first.name}",
-        "rows": 0,
-        "segments": [],
-    }
-
-
-def _row(found: Row[Any]) -> BatchRow:
-    values = found._asdict()
-    return BatchRow(**{**values, "segments": tuple(values["segments"])})

@@ -9,7 +9,6 @@ from sqlalchemy import (
     JSON,
     BigInteger,
     Column,
-    ColumnElement,
     Float,
     ForeignKey,
     Index,
@@ -18,28 +17,16 @@ from sqlalchemy import (
     PrimaryKeyConstraint,
     Table,
     Text,
-    literal,
     text,
 )
 
+from pm_app.store.ledger_tables import assets as assets
+from pm_app.store.ledger_tables import batches as batches
+from pm_app.store.metadata import ASSET, NUMBER
+from pm_app.store.metadata import metadata as metadata
 from pm_app.store.moments import Moment
 
 REVISION: Final = "0007"
-
-metadata = MetaData(
-    naming_convention={
-        "ix": "%(table_name)s_%(column_0_N_name)s",
-        "uq": "%(table_name)s_%(column_0_N_name)s_key",
-        "fk": "%(table_name)s_%(column_0_N_name)s_fkey",
-        "pk": "%(table_name)s_pkey",
-    }
-)
-
-# SQLite numbers rows by itself only in a column typed exactly INTEGER.
-_Number = BigInteger().with_variant(Integer(), "sqlite")
-
-# Every database sorts assets by their code points, as Python does.
-_Asset = Text().with_variant(Text(collation="C"), "postgresql")
 
 PREDICTION_KEY: Final = ("asset_id", "cutoff", "horizon_hours")
 SAID: Final = (
@@ -59,7 +46,7 @@ PREDICTION_COLUMNS: Final = (*PREDICTION_KEY, *SAID[:-1], "revision", "scored_at
 
 def _key() -> list[Column[Any]]:
     return [
-        Column("asset_id", _Asset, nullable=False),
+        Column("asset_id", ASSET, nullable=False),
         Column("cutoff", Moment, nullable=False),
         Column("horizon_hours", Float(53), nullable=False),
     ]
@@ -115,7 +102,7 @@ Index(
 prediction_peaks = Table(
     "prediction_peaks",
     metadata,
-    Column("asset_id", _Asset, nullable=False),
+    Column("asset_id", ASSET, nullable=False),
     Column("day", Moment, nullable=False),
     Column("horizon_hours", Float(53), nullable=False),
     Column("cutoff", Moment, nullable=False),
@@ -133,7 +120,7 @@ prediction_peaks = Table(
 retirements = Table(
     "retirements",
     metadata,
-    Column("id", _Number, primary_key=True),
+    Column("id", NUMBER, primary_key=True),
     Column("day", Moment, nullable=False),
     Column("rows", BigInteger, nullable=False),
     sqlite_autoincrement=True,
@@ -148,77 +135,6 @@ staged_predictions = Table(
     _attention(),
     PrimaryKeyConstraint(*PREDICTION_KEY),
     prefixes=["TEMPORARY"],
-    sqlite_with_rowid=False,
-)
-
-batches = Table(
-    "batches",
-    metadata,
-    Column("sequence", _Number, primary_key=True),
-    Column("source", Text, nullable=False),
-    Column("name", Text, nullable=False),
-    Column("digest", Text, nullable=False),
-    Column("size_bytes", BigInteger, nullable=False),
-    Column("modified_ns", BigInteger, nullable=False),
-    Column("rows", BigInteger, nullable=False),
-    Column("rejected", BigInteger, nullable=False),
-    Column("status", Text, nullable=False),
-    Column("reason", Text, nullable=False),
-    Column("first_time", Moment),
-    Column("last_time", Moment),
-    Column("segments", JSON, nullable=False),
-    Column("ingested_at", Moment, nullable=False),
-    Column("scored_at", Moment),
-    Column("reader", Text, nullable=False, server_default=text("''")),
-    Column("settled", Integer, nullable=False, server_default=text("0")),
-    sqlite_autoincrement=True,
-)
-
-
-def _has_status(*statuses: str) -> ColumnElement[bool]:
-    # Written out: a database takes an index of some rows only where it sees that it may.
-    written = [literal(status, literal_execute=True) for status in statuses]
-    return batches.c.status == written[0] if len(written) == 1 else batches.c.status.in_(written)
-
-
-INGESTED: Final = _has_status("ingested")
-QUARANTINED: Final = _has_status("quarantined")
-UNSCORED: Final = batches.c.scored_at.is_(None) & INGESTED
-UNSETTLED: Final = (
-    INGESTED
-    & (batches.c.source == literal("readings", literal_execute=True))
-    & (batches.c.settled == literal(0, literal_execute=True))
-)
-# Rows that bring their content first: any other of the same digest is a duplicate.
-CARRY: Final = _has_status("ingested", "quarantined")
-# Rows that stand for no file any more: the same one is read again.
-MAY_COME_AGAIN: Final = _has_status("lost", "retried")
-
-
-def _index(
-    name: str, rows: ColumnElement[bool], *columns: Column[Any], unique: bool = False
-) -> None:
-    Index(name, *columns, unique=unique, sqlite_where=rows, postgresql_where=rows)
-
-
-# Every question a look asks of the ledger has an index, so that it costs as much after years as
-# on the first day.
-_index("batches_one_digest", CARRY, batches.c.source, batches.c.digest, unique=True)
-Index("batches_content", batches.c.source, batches.c.digest, batches.c.name)
-_index("batches_unscored", UNSCORED, batches.c.sequence)
-_index("batches_in_order", INGESTED, batches.c.source, batches.c.sequence)
-_index("batches_newest", INGESTED, batches.c.source, batches.c.last_time)
-_index("batches_ingested", INGESTED, batches.c.source, batches.c.ingested_at, batches.c.last_time)
-_index("batches_quarantined", QUARANTINED, batches.c.source, batches.c.reader)
-_index("batches_unsettled", UNSETTLED, batches.c.sequence)
-_index("batches_come_again", MAY_COME_AGAIN, batches.c.source)
-
-assets = Table(
-    "assets",
-    metadata,
-    Column("asset_id", Text, primary_key=True),
-    Column("first_time", Moment, nullable=False),
-    Column("last_time", Moment, nullable=False),
     sqlite_with_rowid=False,
 )
 
@@ -238,7 +154,7 @@ versions = Table(
 retrainings = Table(
     "retrainings",
     metadata,
-    Column("id", _Number, primary_key=True),
+    Column("id", NUMBER, primary_key=True),
     Column("started_at", Moment, nullable=False),
     Column("finished_at", Moment, nullable=False),
     Column("as_of", Moment, nullable=False),
@@ -260,7 +176,7 @@ plant = Table(
 promotions = Table(
     "promotions",
     metadata,
-    Column("id", _Number, primary_key=True),
+    Column("id", NUMBER, primary_key=True),
     Column("version", Integer, ForeignKey("versions.version"), nullable=False),
     Column("at", Moment, nullable=False),
     Column("reason", Text, nullable=False),
@@ -287,8 +203,8 @@ importances = Table(
 alarms = Table(
     "alarms",
     metadata,
-    Column("id", _Number, primary_key=True),
-    Column("asset_id", _Asset, nullable=False),
+    Column("id", NUMBER, primary_key=True),
+    Column("asset_id", ASSET, nullable=False),
     Column("horizon_hours", Float(53), nullable=False),
     Column("state", Text, nullable=False),
     Column("raised_at", Moment, nullable=False),
@@ -315,8 +231,8 @@ Index(
 alarm_events = Table(
     "alarm_events",
     metadata,
-    Column("id", _Number, primary_key=True),
-    Column("alarm_id", _Number, ForeignKey("alarms.id"), nullable=False, index=True),
+    Column("id", NUMBER, primary_key=True),
+    Column("alarm_id", NUMBER, ForeignKey("alarms.id"), nullable=False, index=True),
     Column("at", Moment, nullable=False),
     Column("from_state", Text),
     Column("to_state", Text, nullable=False),

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, func, select
 
 from pm_app.records.readings import Batch
+from pm_app.store.ledger_tables import MAY_COME_AGAIN, batches
 from pm_app.store.rows import Source
-from pm_app.store.schema import MAY_COME_AGAIN, batches
 
 Hashes = NDArray[np.int64]
 ASKED_AT_ONCE: Final = 4096

@@ -156,6 +156,27 @@ def test_files_are_counted_by_source_and_status(store):
     assert store.ledger.count_unscored() == 4
 
 
+def test_files_are_settled_in_order_once_so_many_came_long_enough_ago(store):
+    for number in range(4):
+        came = DAY + timedelta(hours=number)
+        store.ledger.record_batch(make_batch(number, ingested_at=came))
+    store.ledger.record_batch(make_batch(8, source="events"))
+    store.ledger.record_batch(make_batch(9, status="quarantined"))
+
+    def names(count, hours):
+        before = DAY + timedelta(hours=hours)
+        return [row.name[:3] for row in store.ledger.unsettled(count, before=before)]
+
+    assert names(5, 99) == names(3, 1.9) == []
+    assert names(3, 2) == ["000", "001", "002"]
+    first = store.ledger.unsettled(2, before=DAY + timedelta(hours=9))
+    store.ledger.settle(first, joined="joined-1")
+    assert names(2, 9) == ["002", "003"]
+    store.ledger.settle(store.ledger.unsettled(1, before=DAY + timedelta(hours=9)), joined=None)
+    segments = [row.segments for row in store.ledger.ingested_batches("readings")]
+    assert segments == [("joined-1",), ("joined-1",), ("segment-2",), ("segment-3",)]
+
+
 class Asked:
     """Every question that is put to a database, with how it means to answer."""
 
@@ -196,6 +217,7 @@ QUESTIONS = {
     "until when": lambda ledger: ledger.newest_time("readings"),
     "until when it is said": lambda ledger: ledger.newest_time("readings", scored=True),
     "until when it was": lambda ledger: ledger.newest_time("readings", ingested_until=DAY),
+    "what is to be joined": lambda ledger: ledger.unsettled(1, before=DAY),
     "a new row": lambda ledger: ledger.record_batch(make_batch(2)),
 }
 

@@ -168,6 +168,11 @@ def test_of_a_joined_segment_that_is_lost_only_files_that_are_gone_are(plant):
         assert lost == ["001.parquet"]
 
 
+def waiting(site):
+    """Files of readings that compaction has not come by."""
+    return [row for row in site.store.ledger.ingested_batches("readings") if not row.settled]
+
+
 def told(site):
     """What the ledger says of each file, but for what carries it."""
     return [
@@ -181,18 +186,30 @@ def test_only_what_is_long_scored_is_joined_and_a_run_at_a_time(plant):
     with opened(config) as site, few_batches_a_run():
         assert compact(site, now=NOW + timedelta(days=1)) == 0
         assert compact(site, now=LATER) == 15
-        waiting = site.store.ledger.unsettled(1000)
-        assert waiting[0].sequence == 17
+        left = waiting(site)
+        assert left[0].sequence == 17
         drop(config, "new.parquet", readings_table(first_hour=HOURS, hours=2, seed=1))
         score(site, now=LATER)
-        assert len(site.store.ledger.unsettled(1000)) == len(waiting) + 1 - 16
+        assert len(waiting(site)) == len(left) + 1 - 16
+
+
+def test_files_that_brought_nothing_new_are_passed_over(new_plant):
+    repeats = {f"{at}.parquet": TABLE.slice(0, 50 + at) for at in range(20, 0, -1)}
+    config = new_plant(champion=False)
+    with opened(config) as site, few_batches_a_run(settled=timedelta(0)):
+        for at, (name, part) in enumerate(repeats.items()):
+            drop(config, f"{at:02d}-{name}", part)
+        score(site, now=NOW)
+        assert site.store.ledger.count("readings") == 20
+        assert len(waiting(site)) == 4
+        assert {path.name for path in site.history.folder.iterdir()} == site.store.ledger.segments()
 
 
 def test_large_files_are_left_as_they_are(plant, monkeypatch):
     with opened(plant()) as site, few_batches_a_run():
         before = site.store.ledger.segments()
         monkeypatch.setattr(compact_module, "MOST_CELLS", 1)
-        while site.store.ledger.unsettled(16)[15:]:
+        while len(waiting(site)) >= 16:
             assert compact(site, now=LATER) == 0
 
         assert site.store.ledger.segments() == before

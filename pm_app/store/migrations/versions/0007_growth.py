@@ -21,11 +21,7 @@ def upgrade() -> None:
         ("newest", ["source", "last_time"], "status = 'ingested'"),
         ("ingested", ["source", "ingested_at", "last_time"], "status = 'ingested'"),
         ("quarantined", ["source", "reader"], "status = 'quarantined'"),
-        (
-            "unsettled",
-            ["sequence"],
-            "status = 'ingested' AND source = 'readings' AND settled = 0",
-        ),
+        ("unsettled", ["settled", "source", "sequence"], "status = 'ingested'"),
         ("come_again", ["source"], "status IN ('lost', 'retried')"),
     ):
         op.create_index(

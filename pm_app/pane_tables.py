@@ -1,0 +1,124 @@
+"""Panes as tables of one row a pane and sensor, and what such a table says of itself."""
+
+import base64
+import json
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from pm_app.records.features import PANE_KEYS, PANE_STATISTICS, Panes, pane_arrays
+
+_SELF = b"pm_app"
+
+
+@dataclass(frozen=True)
+class Group:
+    """What a row group holds, bounds included."""
+
+    first_asset: str
+    last_asset: str
+    first_pane: int
+    last_pane: int
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a segment says of itself; `groups` in the order of the file.
+
+    carried: of a joined one, which panes each batch has, by its digest.
+    """
+
+    sensors: tuple[str, ...]
+    pane_ns: int
+    groups: tuple[Group, ...]
+    carried: Mapping[str, str] | None
+
+
+def panes_to_table(
+    panes: Panes, group_rows: int, carried: Mapping[str, NDArray[np.intp]] | None
+) -> pa.Table:
+    """A table to be written in row groups of this many rows, described in its metadata.
+
+    carried: of panes of several batches, the ascending rows of each by its digest.
+    """
+    width = len(panes.sensors)
+    columns: dict[str, Any] = {}
+    for name, values in pane_arrays(panes).items():
+        columns[name] = pa.array(np.repeat(values, width) if name in PANE_KEYS else values.ravel())
+    columns["asset"] = pa.DictionaryArray.from_arrays(columns["asset"], pa.array(panes.assets))
+    numbers = pa.array(np.tile(np.arange(width, dtype=np.int32), len(panes.pane)))
+    columns["sensor"] = pa.DictionaryArray.from_arrays(numbers, pa.array(panes.sensors))
+    table = pa.table(columns)
+    told: dict[str, Any] = {
+        "sensors": panes.sensors,
+        "pane_ns": panes.pane_ns,
+        "groups": list(_groups(panes, group_rows // width)),
+    }
+    if carried is not None:
+        told["carried"] = {batch: _packed(rows) for batch, rows in carried.items()}
+    return table.replace_schema_metadata({_SELF: json.dumps(told)})
+
+
+def _groups(panes: Panes, step: int) -> Iterator[tuple[str, str, int, int]]:
+    """First and last asset and pane of each row group of this many panes."""
+    for start in range(0, len(panes.pane), step):
+        asset, pane = panes.asset[start : start + step], panes.pane[start : start + step]
+        first, last = panes.assets[int(asset[0])], panes.assets[int(asset[-1])]
+        yield first, last, int(pane.min()), int(pane.max())
+
+
+def describe(metadata: dict[bytes, bytes]) -> Description:
+    """What a table written here says of itself."""
+    told = json.loads(metadata[_SELF])
+    groups = tuple(Group(*group) for group in told["groups"])
+    return Description(tuple(told["sensors"]), told["pane_ns"], groups, told.get("carried"))
+
+
+def _packed(rows: NDArray[np.intp]) -> str:
+    """Ascending row numbers as text."""
+    return base64.b85encode(
+        zlib.compress(np.diff(rows, prepend=0).astype("<i4").tobytes())
+    ).decode()
+
+
+def unpacked(text: str) -> NDArray[np.intp]:
+    """The rows of a batch in `Description.carried`; "" is none."""
+    if not text:
+        return np.empty(0, dtype=np.intp)
+    steps = np.frombuffer(zlib.decompress(base64.b85decode(text)), dtype="<i4")
+    return np.cumsum(steps, dtype=np.intp)
+
+
+def panes_from_table(table: pa.Table, sensors: tuple[str, ...], pane_ns: int) -> Panes:
+    """Panes with these sensors, as views of the table."""
+    keys = keys_from_table(table, len(sensors), pane_ns)
+    columns = {
+        name: table.column(name).to_numpy().reshape(-1, len(sensors)) for name in PANE_STATISTICS
+    }
+    return replace(keys, sensors=sensors, **columns)
+
+
+def keys_from_table(table: pa.Table, step: int, pane_ns: int) -> Panes:
+    """Panes without sensors from a table that has `step` rows a pane."""
+    text = table.column("asset").combine_chunks()
+    if isinstance(text, pa.ChunkedArray):
+        text = text.chunk(0) if text.num_chunks else pa.DictionaryArray.from_arrays([], [])
+    names = text.dictionary.to_pylist()
+    order = sorted(range(len(names)), key=lambda number: names[number])
+    rank = np.empty(len(names), dtype=np.int32)
+    rank[order] = np.arange(len(names))
+    asset = rank[text.indices.to_numpy()[::step]] if len(text) else np.empty(0, np.int32)
+    keys: dict[str, Any] = {
+        name: table.column(name).to_numpy()[::step]
+        if name in table.column_names
+        else np.zeros(len(asset), dtype=np.int64)
+        for name in PANE_KEYS[1:]
+    }
+    empty: dict[str, Any] = {name: np.empty((len(asset), 0)) for name in PANE_STATISTICS}
+    assets = tuple(names[number] for number in order)
+    return Panes(pane_ns=pane_ns, assets=assets, asset=asset, sensors=(), **keys, **empty)

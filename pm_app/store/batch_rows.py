@@ -1,0 +1,48 @@
+"""Rows of the ledger as records, and records as rows."""
+
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import Connection, Row, select
+
+from pm_app.store.ledger_tables import CARRY, MAY_COME_AGAIN, batches
+from pm_app.store.rows import BatchRow, Source
+
+
+def same_file(connection: Connection, batch: BatchRow) -> int | None:
+    """The sequence of this very file, None where it is not noted."""
+    keys = ("source", "name", "digest", "size_bytes", "modified_ns")
+    same = [batches.c[key] == getattr(batch, key) for key in keys]
+    same.append(~MAY_COME_AGAIN)
+    return connection.execute(select(batches.c.sequence).where(*same)).scalars().first()
+
+
+def first_of_digest(connection: Connection, source: Source, digest: str) -> BatchRow | None:
+    """The file that first brought this content, None where it is new."""
+    same = (batches.c.source == source) & (batches.c.digest == digest)
+    found = connection.execute(select(batches).where(same, CARRY)).first()
+    return None if found is None else row_of(found)
+
+
+def values_of(batch: BatchRow) -> dict[str, Any]:
+    """The columns of a row that are not the store's to set."""
+    values = asdict(batch)
+    del values["sequence"], values["scored_at"], values["settled"]
+    return {**values, "segments": list(batch.segments)}
+
+
+def values_of_duplicate(batch: BatchRow, first: BatchRow) -> dict[str, Any]:
+    """The columns of a row whose content another brought before."""
+    return {
+        **values_of(batch),
+        "status": "duplicate",
+        "reason": batch.reason or f"same content as {first.name}",
+        "rows": 0,
+        "segments": [],
+    }
+
+
+def row_of(found: Row[Any]) -> BatchRow:
+    """A row as a record."""
+    values = found._asdict()
+    return BatchRow(**{**values, "segments": tuple(values["segments"])})

@@ -8,6 +8,7 @@ import typer
 
 from pm_app.cli.options import PLANT, Json, Plant, now, parse_time
 from pm_app.cli.output import print_json, print_rows, say
+from pm_app.cli.predictions_table import latest_columns, latest_rows
 from pm_app.settings import read_settings
 
 if TYPE_CHECKING:
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
 _SENSORS_SHOWN: Final = 8
 _LEADING: Final = 3
 _FILES_SHOWN: Final = 10
-_SAID: Final = ("horizon_hours", "status", "risk", "rul_hours", "rul_low_hours", "rul_high_hours")
+# Of the many features of a sensor, those that a person can place at once.
+_TELLING: Final = (".last", ".mean.", ".slope.", ".change")
 
 
 def explain(
@@ -32,12 +34,14 @@ def explain(
     from pm_app.wiring import open_beside
 
     moment = parse_time(cutoff, "CUTOFF") or now()
-    with open_beside(read_settings(config)) as site:
+    settings = read_settings(config)
+    with open_beside(settings) as site:
         found = provenance(site, asset=asset, cutoff=moment)
     if as_json:
         print_json(_fields(found))
     else:
-        _print(asset, found)
+        _print_said(found, settings.target.cap_hours)
+        _print_reasons(found)
 
 
 def _fields(found: "Provenance") -> dict[str, Any]:
@@ -72,10 +76,17 @@ def _sensor_rows(found: "Provenance") -> list[dict[str, Any]]:
     ]
 
 
-def _print(asset: str, found: "Provenance") -> None:
+def _print_said(found: "Provenance", cap_hours: float) -> None:
+    import pyarrow as pa
+
     last = found.said[-1]
-    say(f"{asset} at {last['cutoff']}, said {last['scored_at']} (revision {last['revision']})")
-    print_rows([dict(row) for row in found.said], _SAID, as_json=False, right=_SAID)
+    say(f"at {last['cutoff']:%Y-%m-%d %H:%M}Z, said {last['scored_at']:%Y-%m-%d %H:%M}Z:")
+    table = pa.Table.from_pylist([dict(row) for row in found.said])
+    rows = latest_rows(table, now=now(), cap_hours=cap_hours)
+    print_rows(rows, latest_columns(table), as_json=False)
+
+
+def _print_reasons(found: "Provenance") -> None:
     version, told = found.version, found.explanation
     if version is None or told is None:
         say("no model has spoken of it")
@@ -94,7 +105,7 @@ def _print(asset: str, found: "Provenance") -> None:
     features = [
         {"feature": one.name, "value": f"{one.value:.4g}", "usual in health": f"{one.usual:.4g}"}
         for one in found.features
-        if one.sensor in leading
+        if one.sensor in leading and _is_telling(one.name)
     ]
     numbers = ("value", "usual in health")
     print_rows(features, ("feature", *numbers), as_json=False, right=numbers)
@@ -114,3 +125,7 @@ def _print(asset: str, found: "Provenance") -> None:
         words = [f"{more} earlier files"] if more > 0 else []
         words += ["all before them, by what the asset remembers"] if found.remembers else []
         say(f"and {', and '.join(words)}")
+
+
+def _is_telling(feature: str) -> bool:
+    return "." not in feature or any(part in feature for part in _TELLING)

@@ -3,10 +3,10 @@
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from stat import S_ISREG
+from stat import S_ISDIR, S_ISREG
 from typing import Any
 
 import pyarrow as pa
@@ -139,21 +139,26 @@ def _walk(folder: str, below: str) -> Iterator[Batch]:
     """
     with os.scandir(folder) as entries:
         for entry in entries:
-            with suppress(FileNotFoundError):
-                if entry.is_dir():
-                    if not _is_hidden(entry.name):
-                        yield from _walk(entry.path, f"{below}{entry.name}/")
-                elif _is_finished(entry.name):
-                    about = entry.stat()
-                    if S_ISREG(about.st_mode):
-                        yield Batch(below + entry.name, about.st_size, about.st_mtime_ns)
+            name = entry.name
+            if not _is_finished(name) and not entry.is_dir():
+                continue
+            try:
+                about = entry.stat()
+                if S_ISREG(about.st_mode):
+                    yield Batch(below + name, about.st_size, about.st_mtime_ns)
+                elif S_ISDIR(about.st_mode) and not _is_hidden(name):
+                    yield from _walk(entry.path, f"{below}{name}/")
+            except FileNotFoundError:
+                continue  # gone since it was named
 
 
 def _is_finished(name: str) -> bool:
-    parts = name.split("/")
-    if not name.endswith(".parquet") or any(map(_is_hidden, parts)):
+    if not name.endswith(".parquet"):
         return False
-    return _UNFINISHED.isdisjoint(parts[-1].split(".")[1:])
+    *above, last = name.split("/")
+    if _is_hidden(last) or any(map(_is_hidden, above)):
+        return False
+    return last.count(".") == 1 or _UNFINISHED.isdisjoint(last.split(".")[1:])
 
 
 def _is_hidden(part: str) -> bool:

@@ -18,7 +18,7 @@ from types import FrameType
 from typing import TypeVar
 
 from pm_app.clock import Clock, read_clock
-from pm_app.errors import StoreUnavailable, TransientError
+from pm_app.errors import PmAppError, StoreUnavailable, TransientError
 from pm_app.health import Monitor
 from pm_app.settings import Settings
 from pm_app.supervisor import tell_supervisor
@@ -184,6 +184,9 @@ class _Hand:
         except TransientError as error:
             again, words = True, str(error)
             log.warning("%s: will try again: %s", self.job.name, error)
+        except PmAppError as error:
+            words = str(error)
+            log.error("%s failed: %s", self.job.name, error)
         except Exception as error:
             words = f"{type(error).__name__}: {error}"
             log.exception("%s failed", self.job.name)

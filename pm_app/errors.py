@@ -9,6 +9,7 @@ PmAppError
 └── TerminalError         a person must act
     ├── BadSettings           plant.toml is wrong; exit code 2
     ├── BadBatch              a file cannot be used; it is quarantined
+    │   └── TornBatch             its end is missing; it may still be on its way
     ├── BadVersion            a stored model fails its own checks
     └── NotEnoughData         there is too little to learn from
 """
@@ -48,6 +49,10 @@ class BadSettings(TerminalError):
 
 class BadBatch(TerminalError):
     """A batch cannot be used; the text names file, column and value."""
+
+
+class TornBatch(BadBatch):
+    """A file without its end: cut short, or still being written."""
 
 
 class BadVersion(TerminalError):

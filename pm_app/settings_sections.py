@@ -43,6 +43,7 @@ class ReadingsSettings(Section):
     time_column: Name = "timestamp"
     timezone: Zone | None = None
     sensors: tuple[Name, ...] | None = None
+    required: tuple[Name, ...] = ()
     future: Duration = "1d"
     earliest: Day = date(2000, 1, 1)
 
@@ -181,11 +182,15 @@ class ScoringSettings(Section):
 
 
 class RetrainingSettings(Section):
-    """When the plant is learned again, and how long that may take."""
+    """When the plant is learned again, how long that may take, and who promotes.
+
+    promotion: "approve" lets a version that has passed the gate wait for `pm-app promote`.
+    """
 
     cron: Name = "0 2 * * *"
     minimum_failures: int = Field(default=10, ge=2, le=1_000_000)
     timeout: Duration = "6h"
+    promotion: Literal["automatic", "approve"] = "automatic"
     seed: int = Field(default=0, ge=0, lt=2**32)
 
     @model_validator(mode="after")

@@ -1,10 +1,12 @@
 """A real PostgreSQL server for the session, and databases on it that are quickly made."""
 
 import os
+import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -16,11 +18,15 @@ STARTS = 3
 
 
 @pytest.fixture(scope="session")
-def postgresql_server(tmp_path_factory: pytest.TempPathFactory):
+def postgresql_server() -> Iterator[Any]:
     """The server itself, for those who stop and start it."""
-    server = _start_postgresql(tmp_path_factory.mktemp("postgresql"))
-    yield server
-    server.cleanup()
+    # Not where pytest keeps its folders: the server has a user of its own, and every session
+    # of pytest that starts closes them to others.
+    with tempfile.TemporaryDirectory(prefix="pm-app-postgresql-") as folder:
+        os.chmod(folder, 0o755)
+        server = _start_postgresql(Path(folder))
+        yield server
+        server.cleanup()
 
 
 def crash(server) -> None:

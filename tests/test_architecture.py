@@ -134,6 +134,8 @@ CHANGES_FILES = {
     "pm_app/cli/plant.py",
     "pm_app/state_lock.py",
     "pm_app/jobs/backup.py",
+    "pm_app/jobs/explain.py",
+    "pm_app/jobs/replay.py",
     "pm_app/jobs/retrain.py",
     "pm_app/jobs/trainer_manners.py",
     "pm_app/learning/network/storing.py",

@@ -1,6 +1,6 @@
 """Columns of any Arrow type as the arrays that records hold, with a reason per refused row."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -19,6 +19,9 @@ _LAST_NS = int(np.iinfo(np.int64).max)
 # No sensor reads this: historians mark bad values so (1e30, 9.97e36, the largest double), and
 # the square of anything larger would soon leave what models compute with.
 LARGEST = 1e30
+# Longer than any name that a person gives a machine, a sensor or a fault.
+LONGEST_NAME = 256
+_SHOWN = 40
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,10 +34,19 @@ class Times:
 
 @dataclass(frozen=True, eq=False)
 class Labels:
-    """Text per row as indices into distinct names, sorted; -1 where null or empty."""
+    """Text per row as indices into distinct names, sorted; -1 where there is none to use.
+
+    odd: rows whose text cannot be a name, and what is wrong with the first of them.
+    """
 
     names: tuple[str, ...]
     index: Int32
+    odd: tuple[tuple[Flags, str], ...] = ()
+
+    def refused(self, column: str) -> list[tuple[Flags, str]]:
+        """Rows without a name, and why, for messages about this column."""
+        found = [(rows, f"{column} {why}") for rows, why in self.odd]
+        return [*found, (self.index < 0, f"{column} is null or empty")]
 
 
 @dataclass(frozen=True)
@@ -53,6 +65,7 @@ class TimeRules:
 def is_numeric(kind: Any) -> bool:
     """Whether a column of this Arrow type is a sensor without being named as one."""
     types = pa.types
+    kind = kind.value_type if types.is_dictionary(kind) else kind
     return bool(
         types.is_integer(kind)
         or types.is_floating(kind)
@@ -116,7 +129,7 @@ def check_label_column(kind: Any, where: str) -> None:
     """Raises BadBatch unless this type can name assets, tags, kinds or codes."""
     kind = kind.value_type if pa.types.is_dictionary(kind) else kind
     types = pa.types
-    if not (_is_text(kind) or types.is_integer(kind) or types.is_null(kind)):
+    if not (is_text(kind) or types.is_integer(kind) or types.is_null(kind)):
         raise BadBatch(f"{where} is {kind}; needed text or whole numbers")
 
 
@@ -130,14 +143,33 @@ def read_labels(column: Any, clean: Callable[[str], str] = str) -> Labels:
     if pa.types.is_binary(values.type) or pa.types.is_large_binary(values.type):
         values = values.cast(pa.string())
     texts = ["" if value is None else clean(str(value)) for value in values.to_pylist()]
+    wrong = {at: why for at, text in enumerate(texts) if (why := _unfit(text))}
     codes = pc.fill_null(column.indices.cast(pa.int64()), -1).to_numpy(zero_copy_only=False)
     # One look-up slot more than there are values: code -1 lands on it and stays -1.
     used = np.zeros(len(texts) + 1, dtype=np.bool_)
     used[codes] = True
-    names = sorted({text for text, seen in zip(texts, used[:-1], strict=True) if seen and text})
+    fit = [text for at, text in enumerate(texts) if used[at] and text and at not in wrong]
+    names = sorted(set(fit))
     place = {name: index for index, name in enumerate(names)}
     table = np.array([*(place.get(text, -1) for text in texts), -1], dtype=np.int32)
-    return Labels(tuple(names), table[codes])
+    table[list(wrong)] = -1
+    return Labels(tuple(names), table[codes], _odd(wrong, codes))
+
+
+def _odd(wrong: Mapping[int, str], codes: Int64) -> tuple[tuple[Flags, str], ...]:
+    if not wrong:
+        return ()
+    rows = np.isin(codes, list(wrong))
+    return ((rows, wrong[int(codes[np.argmax(rows)])]),) if rows.any() else ()
+
+
+def _unfit(text: str) -> str:
+    """Why a text cannot be a name, "" where it can."""
+    if len(text) > LONGEST_NAME:
+        return f"is {text[:_SHOWN]!r}... of {len(text):,} characters; needed at most {LONGEST_NAME}"
+    if any(ord(char) < ord(" ") or "\x7f" <= char <= "\x9f" for char in text):
+        return f"is {text[:_SHOWN]!r}; needed a name without control characters"
+    return ""
 
 
 def count_refusals(refused: list[tuple[Flags, str]]) -> tuple[Flags, tuple[Rejection, ...]]:
@@ -152,7 +184,8 @@ def count_refusals(refused: list[tuple[Flags, str]]) -> tuple[Flags, tuple[Rejec
     return taken, tuple(rejections)
 
 
-def _is_text(kind: Any) -> bool:
+def is_text(kind: Any) -> bool:
+    """Whether a column of this Arrow type holds texts."""
     types = pa.types
     return bool(
         types.is_string(kind)

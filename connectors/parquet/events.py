@@ -19,6 +19,8 @@ from pm_app.errors import BadBatch
 from pm_app.records.readings import EVENT_KINDS, Batch, Events, Text, no_events, sort_events
 
 _REASONS_SHOWN = 3
+# A file of events is read whole; a plant has not had more in its life.
+MOST_EVENTS = 1_000_000
 
 
 class ParquetEvents:
@@ -61,8 +63,11 @@ class ParquetEvents:
 
     def read(self, batch: Batch) -> tuple[Events, tuple[str, ...]]:
         """See EventsSource.read. A file without rows reports that nothing happened."""
-        with self._folder.opened(batch) as file:
+        with self._folder.opened(batch, labels=(self._asset, self._kind, self._code)) as file:
             self._check(batch.name, file.schema_arrow)
+            rows = file.metadata.num_rows
+            if rows > MOST_EVENTS:
+                raise BadBatch(f"{batch.name}: needed at most {MOST_EVENTS:,} rows, got {rows:,}")
             wanted = [self._asset, self._time, self._kind, self._code]
             columns = [name for name in wanted if name in file.schema_arrow.names]
             table = file.read(columns=columns).combine_chunks()
@@ -91,9 +96,10 @@ class ParquetEvents:
 
     def _events(self, table: Any) -> tuple[Events, tuple[str, ...]]:
         times = read_times(_array(table, self._time), self._time, self._rules)
-        asset = self._text(table, self._asset, self._default_asset or "")
-        kind = self._text(table, self._kind, "")
-        code = self._text(table, self._code, "")
+        odd: list[tuple[Flags, str]] = []
+        asset = _texts(table, self._asset, self._default_asset or "", odd)
+        kind = _texts(table, self._kind, "", odd)
+        code = _texts(table, self._code, "", odd)
         lower = np.array([text.strip().casefold() for text in kind], dtype=object)
         known = np.isin(lower.astype(str), EVENT_KINDS)
         reasons = np.full(table.num_rows, "", dtype=object)
@@ -102,16 +108,21 @@ class ParquetEvents:
         for rows, reason in times.refused:
             reasons[rows] = reason
         reasons[asset == ""] = f"{self._asset} is null or empty"
+        for rows, reason in odd:
+            reasons[rows] = reason
         good = reasons == ""
         events = sort_events(asset[good], times.time[good], lower[good], code[good])
         return events, _numbered(reasons, ~good)
 
-    def _text(self, table: Any, name: str, default: str) -> Text:
-        if name not in table.column_names:
-            return np.full(table.num_rows, default, dtype=object)
-        labels = read_labels(_array(table, name))
-        texts: Text = np.array([*labels.names, ""], dtype=object)[labels.index]
-        return texts
+
+def _texts(table: Any, name: str, default: str, odd: list[tuple[Flags, str]]) -> Text:
+    """The texts of a column; rows whose text cannot be used are added to `odd`."""
+    if name not in table.column_names:
+        return np.full(table.num_rows, default, dtype=object)
+    labels = read_labels(_array(table, name))
+    odd += [(rows, f"{name} {why}") for rows, why in labels.odd]
+    texts: Text = np.array([*labels.names, ""], dtype=object)[labels.index]
+    return texts
 
 
 def _array(table: Any, name: str) -> Any:

@@ -1,24 +1,35 @@
 """Parquet files under a folder or prefix: listing, content digest, opening, whose fault it is."""
 
 import hashlib
-import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from stat import S_ISDIR, S_ISREG
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
 
-from pm_app.errors import BadBatch, BadSettings, SourceUnavailable
+from connectors.parquet.listing import list_local
+from pm_app.errors import BadBatch, BadSettings, SourceUnavailable, TornBatch
 from pm_app.records.readings import Batch
 
 _BLOCK_BYTES = 1 << 20
 _COLUMN_BUFFER_BYTES = 1 << 18
 _UNFINISHED = {"tmp", "part"}
+_ESCAPED = re.compile(r"\\x[0-9a-f]{2}")
+# A file ends with its footer, the footer's length in four bytes, and these.
+_MAGIC: Final = b"PAR1"
+_TAIL_BYTES: Final = 8
+# What no plant writes and a server's memory may not bear. Footers are parsed whole, at some
+# twenty times their size: a file of 5,000 columns and ten row groups has one of 7 MB.
+MOST_FOOTER_BYTES: Final = 64_000_000
+MOST_COLUMNS: Final = 5_000
+MOST_ROW_GROUPS: Final = 100_000
+_MOST_TEXT_BYTES: Final = 10_000_000
+_MOST_ITEMS: Final = 10_000_000
 
 
 @dataclass(frozen=True)
@@ -49,7 +60,7 @@ class Folder:
             if kind == fs.FileType.NotFound and absent_is_empty:
                 return
             if isinstance(self.filesystem, fs.LocalFileSystem):
-                yield from _walk(self.root, "")
+                yield from list_local(self.root, wanted=_is_finished)
             else:
                 yield from self._listed()
         except (OSError, pa.ArrowException) as error:
@@ -63,51 +74,61 @@ class Folder:
                 yield Batch(name, info.size or 0, info.mtime_ns or 0)
 
     def digest(self, batch: Batch) -> str:
-        """SHA-256 of a file's bytes, hex, read a block at a time. Raises SourceUnavailable."""
+        """SHA-256 of a file's bytes, hex, read a block at a time.
+
+        Raises SourceUnavailable, and BadBatch where its name is not UTF-8.
+        """
         content = hashlib.sha256()
         try:
             with self.filesystem.open_input_stream(self._path(batch)) as stream:
                 while block := stream.read(_BLOCK_BYTES):
                     content.update(block)
         except (OSError, pa.ArrowException) as error:
+            if _ESCAPED.search(batch.name):
+                raise BadBatch(f"{batch.name}: needed a file name in UTF-8") from error
             raise SourceUnavailable(f"{batch.name}: cannot be read: {error}") from error
         return content.hexdigest()
 
     @contextmanager
-    def opened(self, batch: Batch) -> Iterator[Any]:
+    def opened(self, batch: Batch, *, labels: Sequence[str] = ()) -> Iterator[Any]:
         """The file as `pyarrow.parquet.ParquetFile`, page checksums verified where present.
 
+        labels: columns whose texts repeat; each text is held once, however often it comes.
         Inside the block, bytes that cannot be fetched raise SourceUnavailable; bytes that
-        were fetched and do not decode raise BadBatch.
+        were fetched and do not decode raise BadBatch, TornBatch where the end is missing.
         """
         try:
             file = self.filesystem.open_input_file(self._path(batch))
         except (OSError, pa.ArrowException) as error:
             raise SourceUnavailable(f"{batch.name}: cannot be opened: {error}") from error
         with file:
+            _check_end(file, batch)
             try:
-                yield pq.ParquetFile(
-                    _Fetched(file, batch.name),
-                    # Else a huge row group is fetched whole.
-                    buffer_size=_COLUMN_BUFFER_BYTES,
-                    pre_buffer=False,
-                    page_checksum_verification=True,
-                    # Spark's INT96 read as nanoseconds wraps around outside 1677-2262.
-                    coerce_int96_timestamp_unit="us",
-                )
-            except MemoryError:
-                raise
+                fetched = _Fetched(file, batch.name)
+                footer = _open(fetched).metadata
+                _check_limits(footer, batch.name)
+                yield _open(fetched, footer, labels)
             except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
-                raise BadBatch(
-                    f"{batch.name}: needed a whole Parquet file of {batch.size_bytes} bytes, "
-                    f"got one that does not decode: {error}"
-                ) from error
+                raise BadBatch(f"{_whole(batch)}, got one that does not decode: {error}") from error
+            except MemoryError as error:
+                raise BadBatch(f"{batch.name}: needs more memory than there is") from error
+            self._check_unchanged(batch)
 
     def describe(self, batch: Batch) -> BatchDescription:
         """Rows and columns of a file, from its footer alone. Raises as `opened`."""
         with self.opened(batch) as file:
             fields = tuple((field.name, str(field.type)) for field in file.schema_arrow)
             return BatchDescription(file.metadata.num_rows, fields)
+
+    def _check_unchanged(self, batch: Batch) -> None:
+        """Raises SourceUnavailable where the file is not the one that was listed any more."""
+        try:
+            found = self.filesystem.get_file_info(self._path(batch))
+        except (OSError, pa.ArrowException) as error:
+            raise SourceUnavailable(f"{batch.name}: cannot be read: {error}") from error
+        now = (found.size or 0, found.mtime_ns or 0) if found.is_file else None
+        if now != (batch.size_bytes, batch.modified_ns):
+            raise SourceUnavailable(f"{batch.name}: changed while it was read")
 
     def _path(self, batch: Batch) -> str:
         return f"{self.root}/{batch.name}"
@@ -132,33 +153,61 @@ def open_folder(uri: str) -> Folder:
     return Folder(filesystem, root.rstrip("/"))
 
 
-def _walk(folder: str, below: str) -> Iterator[Batch]:
-    """Finished files of a folder on a disk and the folders in it, as the system names them.
+def _check_end(file: Any, batch: Batch) -> None:
+    """Raises TornBatch where a file does not end as one does, BadBatch for a huge footer."""
+    try:
+        size = file.size()
+        file.seek(max(size - _TAIL_BYTES, 0))
+        tail = bytes(file.read(_TAIL_BYTES))
+        file.seek(0)
+    except (OSError, pa.ArrowException) as error:
+        raise SourceUnavailable(f"{batch.name}: cannot be read: {error}") from error
+    footer = int.from_bytes(tail[:4], "little")
+    if len(tail) < _TAIL_BYTES or tail[4:] != _MAGIC or footer > size - _TAIL_BYTES:
+        raise TornBatch(f"{_whole(batch)}, got one that does not decode: its end is missing")
+    if footer > MOST_FOOTER_BYTES:
+        raise BadBatch(
+            f"{batch.name}: needed a footer of at most {MOST_FOOTER_BYTES:,} bytes, got {footer:,}"
+        )
 
-    pyarrow would list them all before the first one comes.
-    """
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            name = entry.name
-            if not _is_finished(name) and not entry.is_dir():
-                continue
-            try:
-                about = entry.stat()
-                if S_ISREG(about.st_mode):
-                    yield Batch(below + name, about.st_size, about.st_mtime_ns)
-                elif S_ISDIR(about.st_mode) and not _is_hidden(name):
-                    yield from _walk(entry.path, f"{below}{name}/")
-            except FileNotFoundError:
-                continue  # gone since it was named
+
+def _open(file: Any, footer: Any = None, labels: Sequence[str] = ()) -> Any:
+    there = {footer.schema.column(at).path for at in range(footer.num_columns)} if footer else ()
+    return pq.ParquetFile(
+        file,
+        metadata=footer,
+        # Else a huge row group is fetched whole.
+        buffer_size=_COLUMN_BUFFER_BYTES,
+        pre_buffer=False,
+        page_checksum_verification=True,
+        read_dictionary=[name for name in labels if name in there],
+        thrift_string_size_limit=_MOST_TEXT_BYTES,
+        thrift_container_size_limit=_MOST_ITEMS,
+        # Spark's INT96 read as nanoseconds wraps around outside 1677-2262.
+        coerce_int96_timestamp_unit="us",
+    )
+
+
+def _check_limits(found: Any, name: str) -> None:
+    for what, most, got in (
+        ("columns", MOST_COLUMNS, found.num_columns),
+        ("row groups", MOST_ROW_GROUPS, found.num_row_groups),
+    ):
+        if got > most:
+            raise BadBatch(f"{name}: needed at most {most:,} {what}, got {got:,}")
+    if found.num_rows < 0:
+        raise BadBatch(f"{name}: needed rows, got a footer that counts {found.num_rows:,}")
+
+
+def _whole(batch: Batch) -> str:
+    return f"{batch.name}: needed a whole Parquet file of {batch.size_bytes} bytes"
 
 
 def _is_finished(name: str) -> bool:
-    if not name.endswith(".parquet"):
+    parts = name.split("/")
+    if not name.endswith(".parquet") or any(map(_is_hidden, parts)):
         return False
-    *above, last = name.split("/")
-    if _is_hidden(last) or any(map(_is_hidden, above)):
-        return False
-    return last.count(".") == 1 or _UNFINISHED.isdisjoint(last.split(".")[1:])
+    return _UNFINISHED.isdisjoint(parts[-1].split(".")[1:])
 
 
 def _is_hidden(part: str) -> bool:

@@ -1,17 +1,23 @@
 """Which columns of one file are the asset, the time and the sensors, judged from its schema."""
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import pyarrow as pa
 
 from connectors.parquet.columns import (
+    LONGEST_NAME,
     TimeRules,
     check_label_column,
     check_time_column,
     is_numeric,
+    is_text,
 )
 from pm_app.errors import BadBatch
+
+_NAMES_SHOWN = 12
 
 
 @dataclass(frozen=True)
@@ -37,13 +43,17 @@ class ReadingsFormat:
 
 @dataclass(frozen=True)
 class Plan:
-    """Columns to read of one file; None where it has no such column and may do without."""
+    """Columns to read of one file; None where it has no such column and may do without.
+
+    texts: columns of text that are passed over, for no sensors are named.
+    """
 
     name: str
     asset: str | None
     time: str | None
     quality: str | None
     sensors: tuple[str, ...]
+    texts: tuple[str, ...] = ()
 
     @property
     def wide_columns(self) -> list[str]:
@@ -55,7 +65,9 @@ def plan_wide(name: str, schema: Any, form: ReadingsFormat) -> Plan:
     """Raises BadBatch when the file's columns cannot be readings."""
     asset, time = _keys(name, schema, form)
     keys = {form.asset, form.time}
+    texts: tuple[str, ...] = ()
     if form.sensors is None:
+        texts = tuple(f.name for f in schema if is_text(f.type) and f.name not in keys)
         sensors = tuple(f.name for f in schema if is_numeric(f.type) and f.name not in keys)
     else:
         sensors = tuple(sensor for sensor in form.sensors if sensor in schema.names)
@@ -64,7 +76,7 @@ def plan_wide(name: str, schema: Any, form: ReadingsFormat) -> Plan:
     if not sensors:
         wanted = "a numeric column" if form.sensors is None else f"one of {list(form.sensors)}"
         raise BadBatch(f"{name}: needed {wanted} as a sensor, got columns {_columns(schema)}")
-    return Plan(name, asset, time, None, sensors)
+    return Plan(name, asset, time, None, sensors, texts)
 
 
 def plan_long(name: str, schema: Any, form: ReadingsFormat) -> Plan:
@@ -98,9 +110,9 @@ def _keys(name: str, schema: Any, form: ReadingsFormat) -> tuple[str | None, str
 
 
 def _check_names(name: str, schema: Any) -> None:
-    twice = sorted({column for column in schema.names if schema.names.count(column) > 1})
+    twice = sorted(column for column, times in Counter(schema.names).items() if times > 1)
     if twice:
-        raise BadBatch(f"{name}: needed distinct column names, got {twice} more than once")
+        raise BadBatch(f"{name}: needed distinct column names, got {_some(twice)} more than once")
 
 
 def _check_sensor(name: str, sensor: str, kind: Any) -> None:
@@ -114,5 +126,10 @@ def _check_sensor(name: str, sensor: str, kind: Any) -> None:
 
 
 def _columns(schema: Any) -> str:
-    shown = schema.names[:12]
-    return f"{shown}" if len(schema.names) <= 12 else f"{shown} and {len(schema.names) - 12} more"
+    return _some(schema.names)
+
+
+def _some(names: Sequence[str]) -> str:
+    shown = [name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}..." for name in names]
+    more = len(names) - _NAMES_SHOWN
+    return f"{shown[:_NAMES_SHOWN]} and {more} more" if more > 0 else f"{shown}"

@@ -61,6 +61,11 @@ class ParquetReadings:
             quality=quality_column,
         )
 
+    @property
+    def _labels(self) -> tuple[str, ...]:
+        form = self._format
+        return (form.asset, form.tag, form.quality) if form.layout == "long" else (form.asset,)
+
     def list(self) -> Iterator[Batch]:
         """See ReadingsSource.list; an absent folder raises SourceUnavailable."""
         return self._folder.batches(absent_is_empty=False)
@@ -93,7 +98,7 @@ class ParquetReadings:
             raise BadBatch(f"{batch.name}: none of its rows can be used: {reasons}")
 
     def _chunks(self, batch: Batch) -> Iterator[ReadingsChunk]:
-        with self._folder.opened(batch) as file:
+        with self._folder.opened(batch, labels=self._labels) as file:
             if file.metadata.num_rows == 0:
                 raise BadBatch(f"{batch.name}: needed rows, got a Parquet file with none")
             if self._format.layout == "long":

@@ -37,9 +37,9 @@ def read_keys(table: Any, plan: Plan, form: ReadingsFormat) -> Keys:
     times = read_times(table.column(form.time), form.time, form.rules)
     tags = read_labels(table.column(form.tag))
     refused = [
-        (whose.index < 0, f"{form.asset} is null or empty"),
+        *whose.refused(form.asset),
         *times.refused,
-        (tags.index < 0, f"{form.tag} is null or empty"),
+        *tags.refused(form.tag),
     ]
     if plan.quality is not None:
         refused.append(_bad_quality(table.column(plan.quality), form.quality))

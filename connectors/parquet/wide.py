@@ -1,6 +1,6 @@
 """Wide files: one row a moment, one column a sensor."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -21,6 +21,7 @@ from pm_app.errors import BadBatch
 from pm_app.records.readings import Readings, ReadingsChunk, Rejection
 
 _ROW_DIGITS = 9
+_TEXTS_LOOKED_AT, _ROWS_LOOKED_AT = 50, 20
 
 
 def read_wide(file: Any, plan: Plan, form: ReadingsFormat, cells: int) -> Iterator[ReadingsChunk]:
@@ -31,17 +32,41 @@ def read_wide(file: Any, plan: Plan, form: ReadingsFormat, cells: int) -> Iterat
     if plan.time is None and plan.asset is not None:
         _check_one_row_each(file, plan)
     rows = max(1, cells // len(plan.sensors))
-    start = 0
+    start, notes = 0, _numbers_as_text(file, plan)
     for table in file.iter_batches(batch_size=rows, columns=plan.wide_columns):
-        yield _chunk(table, plan, form, start)
+        chunk = _chunk(table, plan, form, start)
+        yield ReadingsChunk(chunk.readings, (*notes, *chunk.rejections))
+        notes = ()
         start += table.num_rows
+
+
+def _numbers_as_text(file: Any, plan: Plan) -> tuple[Rejection, ...]:
+    """A note on every column of texts whose first values are numbers: a sensor would be missed."""
+    columns = list(plan.texts[:_TEXTS_LOOKED_AT])
+    if not columns:
+        return ()
+    table = next(file.iter_batches(batch_size=_ROWS_LOOKED_AT, columns=columns))
+    found = (name for name in columns if _are_numbers(table.column(name).to_pylist()))
+    return tuple(
+        Rejection(0, f"{name} is text that holds numbers, not read: write it as numbers")
+        for name in found
+    )
+
+
+def _are_numbers(texts: Sequence[object]) -> bool:
+    given = [text for text in texts if text is not None]
+    try:
+        for text in given:
+            float(str(text))
+    except ValueError:
+        return False
+    return bool(given)
 
 
 def _chunk(table: Any, plan: Plan, form: ReadingsFormat, start: int) -> ReadingsChunk:
     labels = _labels(table, plan, form, start)
     times = _times(table, plan, form)
-    unnamed = [(labels.index < 0, f"{form.asset} is null or empty")]
-    refused, rejections = count_refusals([*unnamed, *times.refused])
+    refused, rejections = count_refusals([*labels.refused(form.asset), *times.refused])
     values = np.empty((len(plan.sensors), table.num_rows))
     notes = []
     for row, sensor in enumerate(plan.sensors):

@@ -1,5 +1,6 @@
 """Versions, retrainings and importance as rows for people."""
 
+from datetime import datetime
 from typing import Any
 
 from pm_app.cli.second_look import tell_revision
@@ -7,9 +8,9 @@ from pm_app.errors import TerminalError
 from pm_app.store.lineage import Lineage
 
 
-def model_rows(lineage: Lineage) -> list[dict[str, Any]]:
-    """One row a version, newest first; the one that scores is marked."""
-    champion = lineage.champion()
+def model_rows(lineage: Lineage, as_of: datetime | None = None) -> list[dict[str, Any]]:
+    """One row a version, newest first; the one that scores (or did, then) is marked."""
+    champion = lineage.champion() if as_of is None else lineage.champion_at(as_of)
     return [
         {
             "version": row.version,
@@ -23,11 +24,26 @@ def model_rows(lineage: Lineage) -> list[dict[str, Any]]:
             "revision": row.summary.get("revision"),
         }
         for row in lineage.versions()
+        if as_of is None or row.created_at <= as_of
     ]
 
 
-def retraining_rows(lineage: Lineage) -> list[dict[str, Any]]:
-    """One row a retraining, newest first."""
+def promotion_rows(lineage: Lineage, as_of: datetime | None = None) -> list[dict[str, Any]]:
+    """One row a move of the champion pointer (until then), newest first."""
+    return [
+        {
+            "at": row.at.isoformat(timespec="seconds"),
+            "version": row.version,
+            "kind": row.kind,
+            "reason": row.reason,
+        }
+        for row in lineage.promotions()[::-1]
+        if as_of is None or row.at <= as_of
+    ]
+
+
+def retraining_rows(lineage: Lineage, as_of: datetime | None = None) -> list[dict[str, Any]]:
+    """One row a retraining (begun until then), newest first."""
     return [
         {
             "at": row.started_at.isoformat(timespec="seconds"),
@@ -38,6 +54,7 @@ def retraining_rows(lineage: Lineage) -> list[dict[str, Any]]:
             "metrics": dict(row.metrics),
         }
         for row in lineage.retrainings()
+        if as_of is None or row.started_at <= as_of
     ]
 
 

@@ -56,7 +56,8 @@ def _work(settings: Settings) -> tuple[dict[str, Any], list[str]]:
     try:
         with open_views(settings) as store:
             backlog = count_backlog(store, readings_source(settings), events_source(settings))
-            return {**asdict(backlog), "champion": store.lineage.champion()}, []
+            balance = asdict(store.ledger.balance())
+            return {**asdict(backlog), **balance, "champion": store.lineage.champion()}, []
     except PmAppError as error:
         return {}, [str(error)]
 
@@ -96,6 +97,8 @@ def _print(fields: dict[str, Any]) -> None:
             f"{fields['quarantined']} quarantined; "
             f"{'no model yet' if version is None else f'version {version} scores'}"
         )
+        used, rejected = fields["rows_used"], fields["rows_rejected"]
+        say(f"{used + rejected:,} rows read: {used:,} used, {rejected:,} rejected")
 
 
 def _shown(job: dict[str, Any]) -> dict[str, Any]:

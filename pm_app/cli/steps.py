@@ -1,13 +1,16 @@
 """Commands that read, learn and decide: each job once, and every step back."""
 
-from typing import Annotated, Any
+from dataclasses import asdict
+from typing import Annotated, Any, Final
 
 import typer
 
 from pm_app.cli.options import PLANT, Json, Plant, Version, now, parse_time
-from pm_app.cli.output import print_json, progress_bar, say
+from pm_app.cli.output import print_json, print_rows, progress_bar, say
 from pm_app.cli.reports import print_reports
 from pm_app.settings import read_settings
+
+_DIFFERENCES_SHOWN: Final = 20
 
 
 def score(config: Plant = PLANT, as_json: Json = False) -> None:
@@ -122,3 +125,34 @@ def backfill(
         print_json(fields)
     else:
         say(", ".join(f"{count:,} {name}" for name, count in fields.items()))
+
+
+def replay(
+    start: Annotated[str, typer.Option("--from", help="First cutoff.")],
+    end: Annotated[str, typer.Option("--to", help="Cutoffs before this.")],
+    version: Annotated[
+        int | None, typer.Option(min=1, help="This version instead of the one that spoke.")
+    ] = None,
+    config: Plant = PLANT,
+    as_json: Json = False,
+) -> None:
+    """What was said, computed again from files and versions, and what comes out otherwise."""
+    from pm_app.jobs.replay import replay as run_replay
+    from pm_app.wiring import open_beside
+
+    first, last = parse_time(start, "--from"), parse_time(end, "--to")
+    with open_beside(read_settings(config)) as site, progress_bar("replay") as progress:
+        done = run_replay(
+            site, first=first or now(), last=last or now(), version=version, progress=progress
+        )
+    fields = {"rows": done.rows, "differing": done.differing}
+    if as_json:
+        print_json({**fields, "differences": [asdict(one) for one in done.differences]})
+    else:
+        say(f"{done.rows:,} rows replayed, {done.differing:,} differ")
+        columns = ("asset_id", "cutoff", "horizon_hours", "column", "said", "replayed")
+        if done.differences:
+            rows = [asdict(one) for one in done.differences[:_DIFFERENCES_SHOWN]]
+            print_rows(rows, columns, as_json=False)
+    if done.differing:
+        raise typer.Exit(1)

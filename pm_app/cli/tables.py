@@ -98,21 +98,30 @@ def batches(
     print_rows(rows, columns, as_json=as_json, right=("sequence", "rows", "rejected"))
 
 
-def models(config: Plant = PLANT, as_json: Json = False) -> None:
-    """Versions, which one scores, and every retraining with its reason."""
-    from pm_app.cli.lineage_tables import model_rows, retraining_rows
+def models(
+    config: Plant = PLANT,
+    as_of: Annotated[str | None, typer.Option(help="As it was then.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Versions, which one scores, every retraining and every promotion with its reason."""
+    from pm_app.cli.lineage_tables import model_rows, promotion_rows, retraining_rows
     from pm_app.wiring import open_views
 
+    then = parse_time(as_of, "--as-of")
     with open_views(read_settings(config)) as store:
-        versions = model_rows(store.lineage)
-        retrainings = retraining_rows(store.lineage)
+        versions = model_rows(store.lineage, then)
+        retrainings = retraining_rows(store.lineage, then)
+        promotions = promotion_rows(store.lineage, then)
     if as_json:
-        print_json({"versions": versions, "retrainings": retrainings})
+        print_json({"versions": versions, "retrainings": retrainings, "promotions": promotions})
         return
     columns = [name for name in versions[0] if name != "revision"] if versions else ["version"]
     print_rows(versions, columns, as_json=False)
     print_rows(
         retrainings, ("at", "decision", "version", "reason"), as_json=False, title="retrainings"
+    )
+    print_rows(
+        promotions, ("at", "kind", "version", "reason"), as_json=False, title="who scored when"
     )
 
 

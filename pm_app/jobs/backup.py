@@ -57,8 +57,7 @@ def backup(store: Store, state: Path, file: Path) -> Archived:
     Raises StoreUnavailable, TransientError where `file` cannot be written, and TerminalError
     where it names no file, or the database names one that the state folder does not hold.
     """
-    if not file.name or file.is_dir():
-        raise TerminalError(f"backup needs the name of a file to write, got {str(file)!r}")
+    _require_a_file_name(file)
     found: list[Archived] = []
 
     def fill(beside: Path) -> None:
@@ -67,6 +66,15 @@ def backup(store: Store, state: Path, file: Path) -> Archived:
 
     write_file(file, fill)
     return found[-1]
+
+
+def _require_a_file_name(file: Path) -> None:
+    try:
+        usable = bool(file.name) and not file.is_dir()
+    except (OSError, ValueError) as error:
+        raise TerminalError(f"backup needs the name of a file to write: {error}") from error
+    if not usable:
+        raise TerminalError(f"backup needs the name of a file to write, got {str(file)!r}")
 
 
 def restore(file: Path, state: Path, url: str, *, folder: Path) -> Archived:

@@ -1,7 +1,8 @@
 """The version that scores, loaded and proven on its own golden rows."""
 
 import logging
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import numpy as np
@@ -22,20 +23,25 @@ GOLDEN_TOLERANCE = 1e-4
 
 @dataclass(frozen=True, eq=False)
 class Champion:
-    """A version ready to score."""
+    """A version ready to score.
+
+    stands_in: why the champion cannot, where this is one before it; else "".
+    """
 
     number: int
     card: VersionCard
     predictor: Predictor
+    stands_in: str = ""
 
 
 def load_champion(site: Site) -> Champion | None:
     """The champion, None before the first, and of other panes than the plant's.
 
-    Raises BadVersion.
+    Where it is damaged or fails its own checks, the newest one before it that does not stands
+    in: a plant is not left without a word for that. Raises BadVersion where none can.
     """
     number = site.store.lineage.champion()
-    champion = None if number is None else load_recorded(site, number)
+    champion = None if number is None else _load_proven(site, number)
     if champion is not None and champion.card.spec.pane_ns != site.history.pane_ns:
         log.warning(
             "version %d reads panes of %g s, features.pane says %g s: retrain first",
@@ -45,6 +51,18 @@ def load_champion(site: Site) -> Champion | None:
         )
         return None
     return champion
+
+
+def _load_proven(site: Site, number: int) -> Champion:
+    try:
+        return load_recorded(site, number)
+    except BadVersion as error:
+        moves = site.store.lineage.promotions()
+        before = dict.fromkeys(move.version for move in moves[::-1] if move.version != number)
+        for other in before:
+            with suppress(BadVersion):
+                return replace(load_recorded(site, other), stands_in=str(error))
+        raise
 
 
 def load_recorded(site: Site, number: int) -> Champion:

@@ -20,13 +20,16 @@ from pm_app.features.panes import (
 )
 from pm_app.features.readings import take_readings
 from pm_app.jobs.late import fold_again, known_panes
+from pm_app.jobs.reasons import summarise
 from pm_app.jobs.site import Site, to_moment
 from pm_app.jobs.timeliness import events_in_time, readings_in_time
 from pm_app.records.features import Panes
 from pm_app.records.readings import Batch, Readings, Rejection
 from pm_app.store import BatchRow
 
-REASONS_KEPT = 20
+# Assets that one file may bring; rows of a plain table are an asset each. What is known of an
+# asset is held in memory while it is scored.
+MOST_ASSETS, MOST_TABLE_ROWS = 100_000, 2_000_000
 Spans = dict[str, tuple[datetime, datetime]]
 
 
@@ -41,7 +44,7 @@ def read_events(site: Site, batch: Batch, row: BatchRow) -> tuple[BatchRow, Span
         row,
         rows=len(times),
         rejected=len(reasons),
-        reason=_summary([Rejection(1, reason) for reason in reasons]),
+        reason=summarise([Rejection(1, reason) for reason in reasons]),
         first_time=to_moment(int(times.min())) if len(times) else None,
         last_time=to_moment(int(times.max())) if len(times) else None,
         segments=(name,),
@@ -57,10 +60,13 @@ def read_readings(site: Site, batch: Batch, row: BatchRow) -> tuple[BatchRow, Sp
     segments: list[str] = []
     rejections: list[Rejection] = []
     spans: dict[str, tuple[int, int]] = {}
-    rows = 0
+    rows = came = 0
+    required = dict.fromkeys(site.settings.readings.required, 0)
     for chunk in site.readings.read(batch):
         site.beat()
+        _count_values(required, chunk.readings)
         rejections += chunk.rejections
+        came += len(chunk.readings.time) + _rows_of(chunk.rejections)
         timely, refused = readings_in_time(site, chunk.readings, row.ingested_at)
         rejections += refused
         panes, readings, refused = _fold_chunk(site, batch, row, timely, segments)
@@ -69,21 +75,49 @@ def read_readings(site: Site, batch: Batch, row: BatchRow) -> tuple[BatchRow, Sp
         if not len(readings.time):
             continue
         _widen(spans, readings)
+        most = MOST_TABLE_ROWS if site.settings.target.kind == "column" else MOST_ASSETS
+        if len(spans) > most:
+            raise BadBatch(
+                f"{batch.name}: needed at most {most:,} different "
+                f"{site.settings.readings.asset_column}, got more than {len(spans) - 1:,}"
+            )
         if len(panes.pane):
             stem = f"{row.digest[:24]}-{len(segments):04d}"
             segments.append(site.history.write(stem, panes))
     if not rows:
-        raise BadBatch(f"{batch.name}: no usable row: {_summary(rejections) or '0 rows'}")
+        raise BadBatch(f"{batch.name}: no usable row: {summarise(rejections) or '0 rows'}")
+    if rows + _rows_of(rejections) != came:
+        raise BadBatch(
+            f"{batch.name}: {came:,} rows came, but {rows:,} were used and "
+            f"{_rows_of(rejections):,} rejected: an error of pm-app, nothing of it is kept"
+        )
+    without = [sensor for sensor, values in required.items() if not values]
+    if without:
+        raise BadBatch(
+            f"{batch.name}: needed values of {', '.join(map(repr, without))} "
+            f"(readings.required), got none in {rows:,} rows"
+        )
     noted = replace(
         row,
         rows=rows,
-        rejected=sum(rejection.rows for rejection in rejections),
-        reason=_summary(rejections),
+        rejected=_rows_of(rejections),
+        reason=summarise(rejections),
         first_time=to_moment(min(first for first, _ in spans.values())),
         last_time=to_moment(max(last for _, last in spans.values())),
         segments=tuple(segments),
     )
     return noted, {name: (to_moment(low), to_moment(high)) for name, (low, high) in spans.items()}
+
+
+def _rows_of(rejections: Sequence[Rejection]) -> int:
+    return sum(rejection.rows for rejection in rejections)
+
+
+def _count_values(required: dict[str, int], readings: Readings) -> None:
+    """Add how many values of each required sensor are there."""
+    for sensor in required.keys() & set(readings.sensors):
+        values = readings.values[readings.sensors.index(sensor)]
+        required[sensor] += int(np.count_nonzero(values == values))
 
 
 def _widen(spans: dict[str, tuple[int, int]], readings: Readings) -> None:
@@ -132,13 +166,3 @@ def _too_late(rows: int, gone: Sequence[str]) -> Rejection:
         f"timestamp: {rows} readings fall between earlier ones {behind}, no longer there to be "
         "put in order with",
     )
-
-
-def _summary(rejections: Sequence[Rejection]) -> str:
-    """Like reasons added up, most rows first."""
-    rows: dict[str, int] = {}
-    for rejection in rejections:
-        rows[rejection.reason] = rows.get(rejection.reason, 0) + rejection.rows
-    order = np.argsort([-count for count in rows.values()], kind="stable")
-    texts = [f"{count} rows: {reason}" for reason, count in rows.items()]
-    return "; ".join(texts[number] for number in order[:REASONS_KEPT])

@@ -38,25 +38,36 @@ def predict_spans(
 
     Without a champion every row says no_model.
     """
+    if champion is not None:
+        for frame in frames(site, champion, spans):
+            yield predict_frame(frame, champion)
+        return
+    for group in _groups(site, None, _with_readings(site, spans)):
+        site.beat()
+        panes = _load(site, None, group)
+        wanted = _wanted(panes, group)
+        if wanted.any():
+            yield _no_model(take_panes(panes, wanted), site)
+
+
+def frames(site: Site, champion: Champion, spans: Mapping[str, Span]) -> Iterator[Frame]:
+    """The features of every pane in the spans, as the champion's spec has them."""
     rows = site.store.ledger.ingested_batches("events")
     events = site.event_history.read(segments_of(rows))
     first_seen = first_seen_ns(site)
+    spec = champion.card.spec
     for group in _groups(site, champion, _with_readings(site, spans)):
         site.beat()
         panes = _load(site, champion, group)
         wanted = _wanted(panes, group)
         if not wanted.any():
             continue
-        if champion is None:
-            yield _no_model(take_panes(panes, wanted), site)
-            continue
-        spec = champion.card.spec
         memory = None
         if spec.remembers:
             boundaries = {name: boundary_before(span.first) for name, span in group.items()}
             memory = recollect(site, spec, events, first_seen=first_seen, boundaries=boundaries)
         frame = build_frame(panes, events, spec, first_seen=first_seen, memory=memory)
-        yield predict_frame(frame.take(np.flatnonzero(wanted)), champion)
+        yield frame.take(np.flatnonzero(wanted))
     site.memories.flush()
 
 

@@ -124,18 +124,21 @@ def _record(
         site.store.lineage.record_retraining(row)
         return Retrained(answer.decision, answer.reason, None, promoted=False)
     number = site.store.lineage.next_version()
+    waits = answer.promote and site.settings.retraining.promotion == "approve"
+    reason = f"{answer.reason}; waits for pm-app promote {number}" if waits else answer.reason
+    promoted = answer.promote and not waits
     staged = Path(order.staging)
     version = read_version(staged, number=number)
     _check(version)
     site.registry.publish(staged, number)
     site.store.lineage.record_retraining(
-        replace(row, version=number),
+        replace(row, version=number, reason=reason),
         version=_version_row(site, version, answer, now),
         importances=_importance_rows(number, version.card),
-        promote=answer.promote,
+        promote=promoted,
     )
     note_progress(site.settings.state, site.store)
-    return Retrained(answer.decision, answer.reason, number, promoted=answer.promote)
+    return Retrained(answer.decision, reason, number, promoted=promoted)
 
 
 def _check(version: Version) -> None:

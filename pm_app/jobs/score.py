@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
-from pm_app.errors import SourceUnavailable
+from pm_app.errors import BadVersion, SourceUnavailable
 from pm_app.jobs.champion import Champion, load_champion
 from pm_app.jobs.compact import compact
 from pm_app.jobs.ingest import ingest
@@ -50,7 +50,8 @@ def score(
     `stop` is asked in between.
 
     Raises SourceUnavailable, after all else is scored where only some batches cannot be
-    fetched, StoreUnavailable and BadVersion.
+    fetched, StoreUnavailable, and BadVersion, after all is scored where a version before the
+    champion could stand in for it.
     """
     ingested = ingest(site, now=now, progress=progress, stop=stop)
     champion = load_champion(site)
@@ -72,6 +73,8 @@ def score(
     progress(1.0, f"{done} batches scored")
     if not stop():
         repairing(site, partial(compact, site, now=now))
+    if champion is not None and champion.stands_in:
+        raise BadVersion(f"{champion.stands_in}; version {champion.number} scores in its place")
     if ingested.unavailable:
         raise SourceUnavailable(f"{'; '.join(ingested.unavailable)} (all else is scored)")
     return Scored(ingested, done, committed, champion.number if champion else None)

@@ -7,29 +7,36 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from pm_app.errors import BadBatch, SourceUnavailable
+from pm_app.errors import BadBatch, SourceUnavailable, TornBatch
 from pm_app.jobs.fold import Spans
 from pm_app.jobs.garbage import remove_leftovers
-from pm_app.jobs.site import Site
+from pm_app.jobs.poison import reading
+from pm_app.jobs.reasons import shorten
+from pm_app.jobs.site import Site, to_nanoseconds
 from pm_app.ports import EventsSource, ReadingsSource
 from pm_app.records.readings import Batch
 from pm_app.store import BatchRow, Source
+from pm_app.times import NS
 
 log = logging.getLogger(__name__)
 Reader = Callable[[Site, Batch, BatchRow], tuple[BatchRow, Spans]]
+# A file without its end that was written to this lately may still be on its way.
+SETTLED_SECONDS = 60
 
 
 @dataclass(frozen=True)
 class Ingested:
     """What one look at the sources brought.
 
-    unavailable: why batches that are there could not be fetched, and were left for later.
+    arriving: batches that are still being written, left for later. unavailable: why batches
+    that are there could not be fetched, and were left for later.
     """
 
     batches: int = 0
     rows: int = 0
     rejected: int = 0
     quarantined: int = 0
+    arriving: int = 0
     unavailable: tuple[str, ...] = ()
 
     def __add__(self, other: "Ingested") -> "Ingested":
@@ -39,6 +46,7 @@ class Ingested:
             self.rows + other.rows,
             self.rejected + other.rejected,
             self.quarantined + other.quarantined,
+            self.arriving + other.arriving,
             self.unavailable + other.unavailable,
         )
 
@@ -58,9 +66,18 @@ def take_in(
     read: Reader,
     now: datetime,
 ) -> Ingested:
-    """Read one batch, or find why not, and note it in the ledger; unavailable ones are left."""
+    """Read one batch, or find why not, and note it in the ledger.
+
+    Those that cannot be fetched now, or are still being written, are left for the next look.
+    """
     try:
-        return _record(site, port, source, batch, read, now)
+        with reading(site.settings.state, batch):
+            return _record(site, port, source, batch, read, now)
+    except TornBatch as error:
+        log.info("left for the next look, still arriving: %s", error)
+        return Ingested(arriving=1)
+    except BadBatch as error:
+        return _quarantine(site, _row(site, source, batch, _no_digest(batch), now), error)
     except SourceUnavailable as error:
         log.warning("left for the next look: %s", error)
         return Ingested(unavailable=(str(error),))
@@ -75,10 +92,26 @@ def _record(
     now: datetime,
 ) -> Ingested:
     """Read one batch, or find why not, and note it in the ledger."""
-    row = BatchRow(
+    row = _row(site, source, batch, port.digest(batch), now)
+    spans: Spans = {}
+    if site.store.ledger.find_digest(source, row.digest) is None:
+        try:
+            row, spans = read(site, batch, row)
+        except TornBatch as error:
+            if abs(to_nanoseconds(now) - batch.modified_ns) < SETTLED_SECONDS * NS:
+                raise
+            return _quarantine(site, row, error)
+        except BadBatch as error:
+            return _quarantine(site, row, error)
+    site.store.ledger.record_batch(row, spans=spans)
+    return Ingested(1, row.rows, row.rejected)
+
+
+def _row(site: Site, source: Source, batch: Batch, digest: str, now: datetime) -> BatchRow:
+    return BatchRow(
         source=source,
         name=batch.name,
-        digest=port.digest(batch),
+        digest=digest,
         size_bytes=batch.size_bytes,
         modified_ns=batch.modified_ns,
         rows=0,
@@ -87,13 +120,17 @@ def _record(
         ingested_at=now,
         reader=reader_of(site, source),
     )
-    spans: Spans = {}
-    if site.store.ledger.find_digest(source, row.digest) is None:
-        try:
-            row, spans = read(site, batch, row)
-        except BadBatch as error:
-            row = replace(row, status="quarantined", reason=str(error))
-            log.warning("quarantined %s: %s", batch.name, error)
-            remove_leftovers(site, row.digest[:24])
-    site.store.ledger.record_batch(row, spans=spans)
-    return Ingested(1, row.rows, row.rejected, int(row.status == "quarantined"))
+
+
+def _quarantine(site: Site, row: BatchRow, error: BadBatch) -> Ingested:
+    log.warning("quarantined %s: %s", row.name, error)
+    remove_leftovers(site, row.digest[:24])
+    row = replace(row, status="quarantined", reason=shorten(str(error)))
+    site.store.ledger.record_batch(row)
+    return Ingested(batches=1, quarantined=1)
+
+
+def _no_digest(batch: Batch) -> str:
+    """Stands for the content of a file that cannot be read at all."""
+    told = f"{batch.name}\n{batch.size_bytes}\n{batch.modified_ns}"
+    return hashlib.sha256(told.encode("utf-8", "surrogateescape")).hexdigest()

@@ -3,6 +3,7 @@
 from pm_app.store.identity import Standing
 from pm_app.store.opening import Store, open_reader, open_store
 from pm_app.store.rows import (
+    Balance,
     BatchRow,
     Committed,
     ImportanceRow,
@@ -15,6 +16,7 @@ from pm_app.store.rows import (
 )
 
 __all__ = [
+    "Balance",
     "BatchRow",
     "Committed",
     "ImportanceRow",

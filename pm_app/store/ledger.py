@@ -35,7 +35,7 @@ from pm_app.store.ledger_tables import (
     assets,
     batches,
 )
-from pm_app.store.rows import BatchRow, BatchStatus, Source
+from pm_app.store.rows import Balance, BatchRow, BatchStatus, Source
 from pm_app.store.seen import Seen, unseen
 
 SEQUENCES_PER_STATEMENT = 500  # SQLite of old takes 999 parameters
@@ -145,6 +145,16 @@ class Ledger:
             sequence: int = connection.execute(added).scalar_one()
             widen_spans(connection, spans or {})
             return sequence
+
+    def balance(self) -> Balance:
+        """What came in all, and what became of it."""
+        query = select(
+            func.coalesce(func.sum(batches.c.rows), 0),
+            func.coalesce(func.sum(batches.c.rejected), 0),
+        )
+        with self.database.reading() as connection:
+            used, rejected = connection.execute(query).one()
+        return Balance(int(used), int(rejected))
 
     def batches(
         self, *, status: BatchStatus | None = None, limit: int | None = None

@@ -10,6 +10,14 @@ Source = Literal["readings", "events"]
 
 
 @dataclass(frozen=True)
+class Balance:
+    """Rows of all files together; those of quarantined files are not counted."""
+
+    rows_used: int
+    rows_rejected: int
+
+
+@dataclass(frozen=True)
 class BatchRow:
     """What became of one delivered file.
 

@@ -72,7 +72,6 @@ def test_batches_come_from_all_folders_each_once(
 
     (tmp_path / "folder.parquet").mkdir()
     (tmp_path / "link.parquet").symlink_to(tmp_path / "b.parquet")
-    (tmp_path / "linked").symlink_to(tmp_path / "a")
     (tmp_path / "dangling.parquet").symlink_to(tmp_path / "nowhere")
     source = make(str(tmp_path))
     if not on_a_disk:
@@ -80,9 +79,7 @@ def test_batches_come_from_all_folders_each_once(
 
     listed = list(source.list())
 
-    assert sorted(batch.name for batch in listed) == sorted(
-        [*names, "link.parquet", "linked/z.parquet"]
-    )
+    assert sorted(batch.name for batch in listed) == sorted([*names, "link.parquet"])
     for batch in listed:
         about = (tmp_path / batch.name).stat()
         assert (batch.size_bytes, batch.modified_ns) == (about.st_size, about.st_mtime_ns)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sqlalchemy import event
 
 from pm_app.records.readings import Batch
-from pm_app.store import BatchRow, ledger, open_store, seen
+from pm_app.store import Balance, BatchRow, ledger, open_store, seen
 from pm_app.store.moments import Moment, moment_of, moment_text, nanoseconds_of
 from pm_app.store.seen import Seen
 
@@ -337,3 +337,14 @@ def test_nanoseconds_round_down_to_the_microsecond_and_come_back(nanoseconds):
 def test_a_naive_time_is_refused():
     with pytest.raises(ValueError, match="must be aware"):
         Moment().process_bind_param(datetime(2026, 1, 1), dialect=None)  # noqa: DTZ001  # the point
+
+
+def test_rows_of_all_files_are_added_up(store):
+    assert store.ledger.balance() == Balance(0, 0)
+    for number in range(3):
+        store.ledger.record_batch(make_batch(number))
+    store.ledger.record_batch(
+        make_batch(7, digest="digest-1", rejected=0)
+    )  # a duplicate carries no rows
+
+    assert store.ledger.balance() == Balance(300, 6)

@@ -522,6 +522,10 @@ def test_status_of_a_daemon_at_work_is_fine_and_of_one_that_fails_is_not(pm_app,
     assert code == 0
     assert out.startswith(f"fine: process {os.getpid()}")
     assert "0 unscored, 1 quarantined; version 1 scores" in out
+    with opened(scored) as site:
+        noted = site.store.ledger.batches()
+    used, rejected = sum(row.rows for row in noted), sum(row.rejected for row in noted)
+    assert f"{used + rejected:,} rows read: {used:,} used, {rejected:,} rejected" in out
 
     for _ in range(3):
         monitor.ended("score", "the disk is full", failed=True)

@@ -1,6 +1,8 @@
 """What a plant sends that cannot be right: told, kept out, and never in the way of the rest."""
 
 import json
+import os
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -20,8 +22,13 @@ from factories import (
 
 from pm_app.cli.app import app
 from pm_app.errors import BadSettings, SourceUnavailable
+from pm_app.features.readings import take_readings
+from pm_app.jobs import fold
 from pm_app.jobs.ingest import ingest
+from pm_app.jobs.poison import MOST_ENDS, reading
 from pm_app.jobs.score import score
+from pm_app.jobs.take_in import SETTLED_SECONDS
+from pm_app.records.readings import Batch
 
 GOOD = readings_table(hours=6, missing=0)
 SECOND = 10**9
@@ -145,8 +152,6 @@ class Closed:
 
 
 def with_closed(site, names):
-    from dataclasses import replace
-
     return replace(site, readings=Closed(site.readings, names))
 
 
@@ -245,3 +250,160 @@ def test_mended_bytes_under_the_same_name_need_no_retry(new_plant):
         pq.write_table(GOOD, config.parent / "readings" / "a.parquet")
 
         assert ingest(site, now=NOW).rows == len(GOOD)
+
+
+# Files on their way.
+
+
+def at_mtime(path, moment):
+    stamp = int(moment.timestamp() * SECOND)
+    os.utime(path, ns=(stamp, stamp))
+
+
+def test_a_file_that_is_still_being_written_is_waited_for(new_plant):
+    config = new_plant({"b.parquet": GOOD})
+    path = config.parent / "readings" / "a.parquet"
+    path.write_bytes((config.parent / "readings" / "b.parquet").read_bytes()[:-40])
+    at_mtime(path, NOW - timedelta(seconds=SETTLED_SECONDS - 1))
+    with opened(config) as site:
+        first = ingest(site, now=NOW)
+        pq.write_table(GOOD.slice(0, 7), path)
+        second = ingest(site, now=NOW)
+
+    assert (first.batches, first.arriving, first.unavailable) == (1, 1, ())
+    assert (second.batches, second.rows, second.quarantined) == (1, 7, 0)
+
+
+def test_a_torn_file_that_stands_still_is_quarantined(new_plant):
+    config = new_plant()
+    torn(config, "a.parquet")
+    at_mtime(config.parent / "readings" / "a.parquet", NOW)
+    with opened(config) as site:
+        looks = [ingest(site, now=NOW + timedelta(seconds=s)) for s in (0, SETTLED_SECONDS, 99)]
+
+    assert [(look.arriving, look.quarantined) for look in looks] == [(1, 0), (0, 1), (0, 0)]
+
+
+# Files that end their reader.
+
+
+class Deadly:
+    """A source one of whose files ends the process, as an abort in a decoder does."""
+
+    def __init__(self, source, name):
+        self._source, self._name = source, name
+
+    def list(self):
+        """As the source."""
+        return self._source.list()
+
+    def digest(self, batch):
+        """As the source."""
+        return self._source.digest(batch)
+
+    def read(self, batch):
+        """Ends the process at the file of that name."""
+        if batch.name == self._name:
+            os._exit(6)
+        return self._source.read(batch)
+
+
+def test_a_file_that_ends_its_reader_is_set_aside_and_the_others_are_read(new_plant):
+    config = new_plant({"a.parquet": GOOD, "z.parquet": GOOD.slice(0, 9)})
+
+    def look():
+        with opened(config) as site:
+            return ingest(replace(site, readings=Deadly(site.readings, "a.parquet")), now=NOW)
+
+    codes = []
+    for _ in range(MOST_ENDS):
+        child = os.fork()
+        if not child:
+            look()
+            os._exit(0)
+        codes.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    done = look()
+    with opened(config) as site:
+        rows = rows_of(site)
+
+    assert codes == [6] * MOST_ENDS
+    assert (done.batches, done.quarantined) == (2, 1)
+    assert "a.parquet: needed a file that can be read, got one" in rows["a.parquet"].reason
+    assert rows["z.parquet"].rows == 9
+    assert not (config.parent / "state" / "reading.json").exists()
+
+
+def test_ends_of_the_process_for_other_reasons_are_not_added_up(new_plant):
+    config = new_plant({"a.parquet": GOOD})
+    with opened(config) as site:
+        for batch in (Batch("a.parquet", 1, 2), Batch("b.parquet", 1, 2)) * 2 * MOST_ENDS:
+            with reading(site.settings.state, batch):
+                content = (site.settings.state / "reading.json").read_bytes()
+            # As if the process had ended there.
+            (site.settings.state / "reading.json").write_bytes(content)
+
+        assert ingest(site, now=NOW).rows == len(GOOD)
+
+
+# What a file may be without, and what it may bring.
+
+
+REQUIRED = PLANT_TOML + '\n[readings]\nrequired = ["sensor-0"]\n'
+
+
+def test_a_file_without_a_required_sensor_is_refused_and_others_may_be_missing(new_plant):
+    files = {
+        "a.parquet": GOOD,
+        "b.parquet": GOOD.slice(0, 9).drop_columns(["sensor-0"]),
+        "c.parquet": GOOD.slice(1, 9).drop_columns(["sensor-1"]),
+        "d.parquet": GOOD.slice(2, 9).set_column(2, "sensor-0", pa.nulls(9, pa.float64())),
+    }
+    assert GOOD.column_names[2] == "sensor-0"
+    with opened(new_plant(files, toml=REQUIRED)) as site:
+        ingest(site, now=NOW)
+        rows = rows_of(site)
+
+    status = {name: row.status for name, row in sorted(rows.items())}
+    assert list(status.values()) == ["ingested", "quarantined", "ingested", "quarantined"]
+    assert "needed values of 'sensor-0' (readings.required), got none in 9 rows" in (
+        rows["d.parquet"].reason
+    )
+
+
+def test_rows_that_get_lost_on_the_way_are_an_error_and_no_batch(new_plant, monkeypatch):
+    def lose(site, readings, came):
+        return take_readings(readings, np.arange(len(readings.time)) > 0), []
+
+    monkeypatch.setattr(fold, "readings_in_time", lose)
+    with opened(new_plant({"a.parquet": GOOD})) as site:
+        ingest(site, now=NOW)
+        row = rows_of(site)["a.parquet"]
+
+    assert row.status == "quarantined"
+    told = f"{len(GOOD)} rows came, but {len(GOOD) - 1} were used and 0 rejected"
+    assert told in row.reason
+
+
+def test_more_assets_than_a_plant_has_are_refused(new_plant, monkeypatch):
+    monkeypatch.setattr(fold, "MOST_ASSETS", 2)
+    with opened(new_plant({"a.parquet": GOOD})) as site:
+        ingest(site, now=NOW)
+        row = rows_of(site)["a.parquet"]
+
+        assert row.status == "quarantined"
+        assert "needed at most 2 different asset_id, got more than" in row.reason
+        assert not list(site.history.folder.iterdir())
+
+
+def test_a_reason_has_an_end_and_a_name_that_is_no_text_has_one(new_plant):
+    config = new_plant({"a.parquet": GOOD.rename_columns(["x" * 9000, "y", "z", "w", "v"])})
+    folder = os.fsencode(config.parent / "readings")
+    os.rename(folder + b"/a.parquet", folder + b"/caf\xe9.parquet")
+    drop(config, "b.parquet", GOOD.rename_columns(["x" * 9000, "y", "z", "w", "v"]))
+    with opened(config) as site:
+        looks = [ingest(site, now=NOW).quarantined for _ in range(2)]
+        rows = rows_of(site)
+
+    assert looks == [2, 0]
+    assert rows["caf\\xe9.parquet"].reason == "caf\\xe9.parquet: needed a file name in UTF-8"
+    assert 100 < len(rows["b.parquet"].reason) <= 2000

@@ -47,7 +47,7 @@ from pm_app.store.schema import (
     predictions,
 )
 
-EXAMPLES, MANY_EXAMPLES = 60, 5_000  # on each of the two databases
+EXAMPLES, MANY_EXAMPLES = 150, 5_000  # on each of the two databases
 KEY = ("asset_id", "cutoff", "horizon_hours")
 NUMBERS = ("risk", "rul_hours", "rul_low_hours", "rul_high_hours", "value")
 TABLE = readings_table(assets=2, hours=12, missing=0.2).sort_by("timestamp")

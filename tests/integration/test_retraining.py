@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
+from itertools import chain, repeat
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,7 @@ from pm_app.jobs.score import score
 from pm_app.jobs.site import first_seen_ns, to_nanoseconds
 from pm_app.jobs.trainer_process import run_trainer
 from pm_app.jobs.training_order import ORDER
+from pm_app.scoring.predictor import Predictor
 from pm_app.settings import read_settings
 from pm_app.simulator import PlantPlan, simulate
 from pm_app.wiring import open_site
@@ -280,6 +282,44 @@ def test_every_step_is_one_command(config, capsys, words, champion):
         assert newest_said(site) == ({champion}, {"scored"})
 
 
+def test_a_version_may_have_to_wait_for_a_person(config):
+    config.write_text(f'{config.read_text()}\n[retraining]\npromotion = "approve"\n')
+    with open_site(read_settings(config)) as site:
+        done = learn(site, FakeTrainer())
+        (noted,) = site.store.lineage.retrainings()
+
+        assert (done.version, done.promoted) == (1, False)
+        assert done.reason == noted.reason
+        assert done.reason.endswith("; waits for pm-app promote 1")
+        assert site.store.lineage.champion() is None
+
+        promote(site, 1, at=NOW, reason="by hand")
+        assert newest_said(site) == ({1}, {"scored"})
+
+
+def test_models_are_told_as_they_were(config, capsys):
+    with open_site(read_settings(config)) as site:
+        for seed in (0, 1, 2):
+            learn(site, FakeTrainer("rebuild", seed=seed, promote=seed < 2), days=seed)
+        moved = site.store.lineage.promotions()
+        roll_back(site, at=moved[1].at + timedelta(days=5), reason="it cried wolf")
+
+    def told(*words):
+        _, said = command(capsys, config, "models", "--json", *words)
+        found = json.loads(said)
+        scoring = [row["version"] for row in found["versions"] if row["scores"]]
+        moves = [(row["version"], row["kind"]) for row in found["promotions"]]
+        return len(found["versions"]), scoring, len(found["retrainings"]), moves
+
+    before = moved[0].at - timedelta(seconds=1)
+    assert told("--as-of", before.isoformat())[1::2] == ([], [])
+    assert told("--as-of", moved[0].at.isoformat())[1::2] == ([1], [(1, "promote")])
+    assert told("--as-of", moved[1].at.isoformat())[1] == [2]
+    assert told("--as-of", (NOW - timedelta(days=1)).isoformat()) == (0, [], 0, [])
+    assert told()[1] == [1]
+    assert told()[3][0] == (1, "rollback")
+
+
 def test_a_promotion_rewrites_nothing_that_was_said(three_versions):
     newest_said(three_versions)
     before = [table.to_pylist() for table in three_versions.store.views.predictions()]
@@ -319,14 +359,52 @@ def test_a_rollback_to_a_damaged_version_is_refused(three_versions, harm):
     assert newest_said(three_versions) == ({2}, {"scored"})
 
 
-def test_a_damaged_champion_says_so_and_a_rollback_scores_again(three_versions):
+def test_a_damaged_champion_is_told_and_the_one_before_it_scores(three_versions):
     damage(three_versions, 2)
     drop_hour(three_versions, 60)
-    with pytest.raises(BadVersion, match=r"000002.model\.onnx"):
+    with pytest.raises(BadVersion, match=r"000002.model\.onnx.*; version 1 scores in its place"):
         score(three_versions, now=NOW)
+    assert spoken_by(three_versions) == 1
+    assert three_versions.store.lineage.champion() == 2
 
     assert roll_back(three_versions, at=NOW, reason="by hand") == 1
+    drop_hour(three_versions, 61)
+    score(three_versions, now=NOW)
     assert newest_said(three_versions) == ({1}, {"scored"})
+
+
+def test_a_champion_that_fails_its_golden_rows_is_stood_in_for(three_versions, monkeypatch):
+    class Drifting(Predictor):
+        """A graph that another processor answers differently from version 2 on."""
+
+        def outputs(self, rows):
+            return super().outputs(rows) + next(drift)
+
+    drift = chain([0.1], repeat(0.0))
+    monkeypatch.setattr("pm_app.jobs.champion.Predictor", Drifting)
+    drop_hour(three_versions, 60)
+    with pytest.raises(BadVersion, match="version 2 answers its golden rows differently"):
+        score(three_versions, now=NOW)
+
+    assert spoken_by(three_versions) == 1
+
+
+def test_where_no_version_can_score_nothing_is_said(three_versions):
+    newest_said(three_versions)
+    before = spoken_by(three_versions)
+    damage(three_versions, 1)
+    damage(three_versions, 2)
+    drop_hour(three_versions, 60)
+    with pytest.raises(BadVersion, match="000002"):
+        score(three_versions, now=NOW)
+
+    assert spoken_by(three_versions) == before == 2
+
+
+def spoken_by(site):
+    """The version whose word on the newest cutoff stands."""
+    rows = [row for table in site.store.views.predictions() for row in table.to_pylist()]
+    return max(rows, key=lambda row: row["cutoff"])["model_version"]
 
 
 def test_promoting_what_is_not_there_names_what_is(three_versions):

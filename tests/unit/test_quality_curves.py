@@ -1,19 +1,30 @@
 """The budget curve's and the ablation's bookkeeping, and nuisance sensors that know nothing."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
-from benchmarks.quality.ablation_tables import ablation_markdown, differences
+from benchmarks.quality.ablation_tables import (
+    ABLATION_BEGIN,
+    ABLATION_END,
+    ablation_block,
+    ablation_markdown,
+    differences,
+)
 from benchmarks.quality.blocks import AP, RMSE
 from benchmarks.quality.budget import BOOSTER, COST, model_name, set_name
 from benchmarks.quality.budget_tables import (
+    BUDGET_BEGIN,
+    BUDGET_END,
+    budget_block,
     budget_pairs,
     cost_of,
     curves_markdown,
     points_of,
     sets_of,
 )
+from benchmarks.quality.comparing import compare
 from benchmarks.quality.ingredients import FULL, VARIANTS
 from benchmarks.quality.nuisance import add_nuisance, borrow_rows, largest_sensors
 from benchmarks.quality.options import whole_numbers
@@ -21,6 +32,7 @@ from benchmarks.quality.places import Place, find_missing, keep
 from benchmarks.quality.results import Cell, Results
 from benchmarks.quality.seeds import seeds_markdown, spread_over
 from benchmarks.quality.sets import Fold, part_by_group
+from benchmarks.quality.tables import quoted_in
 from benchmarks.quality.thinning import thin
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,6 +46,8 @@ from pm_app.records.readings import Readings, no_events
 from pm_app.times import HOUR_NS
 
 SET = "C-MAPSS FD001"
+ROOT = Path(__file__).parents[2]
+RESULTS = ROOT / "tests" / "benchmarks" / "quality" / "results"
 PLACE = Place(SET, "split 1", "data", "code")
 
 
@@ -290,3 +304,39 @@ def test_seeds_are_told_by_their_median_and_their_worst():
     assert spread_over(cells, SET, "tiers") is None
     assert f"| {SET} | regularized | 3 | 0.9500 | 0.9000 |" in seeds_markdown(cells)
     assert "| uniform | 1 | 0.5000 |" in seeds_markdown(cells)
+
+
+@pytest.mark.parametrize(
+    ("file", "block", "marks"),
+    [
+        ("budget.json", budget_block, (BUDGET_BEGIN, BUDGET_END)),
+        ("ablation.json", ablation_block, (ABLATION_BEGIN, ABLATION_END)),
+    ],
+)
+def test_readme_quotes_what_was_measured(file, block, marks):
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+
+    assert quoted_in(text, *marks) == block(list(Results(RESULTS / file)))
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("budget", curves_markdown), ("ablation", ablation_markdown)],
+)
+def test_tables_beside_the_results_tell_them_as_they_are(name, told):
+    text = (RESULTS / f"{name}.md").read_text(encoding="utf-8")
+
+    assert text == told(list(Results(RESULTS / f"{name}.json")))
+
+
+def test_readme_tells_seeds_and_averages_as_they_were_measured():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    seeds = spread_over(list(Results(RESULTS / "seeds.json")), SET, "regularized")
+    cells = list(Results(RESULTS / "budget.json"))
+    pairs = [pair for name in sets_of(cells) for pair in budget_pairs(cells, name, "tiers", AP)]
+    found = compare(pairs, more_is_better=True)
+
+    assert f"{seeds.worst:.3f} to {seeds.best:.3f} around {seeds.median:.3f}" in text
+    assert f"{found.mean:+.2f} for `tiers`" in text
+    assert f"{found.low:+.2f} to {found.high:+.2f}" in text
+    assert f"p = {found.p_value:.2f}" in text

@@ -11,6 +11,7 @@ from benchmarks.quality.tables import table_row
 
 LOSS = Figure("loss", "loss", ".3f", False)
 SHOWN = (AP, RMSE, ECE, LOSS)
+ABLATION_BEGIN, ABLATION_END = "<!-- ablation: begin -->", "<!-- ablation: end -->"
 _NOTHING = "–"
 _PREFACE = """\
 # Each ingredient of the network removed in turn
@@ -27,6 +28,22 @@ nats a row of the hazard head, before calibration. CPU s: seconds of one process
 def ablation_markdown(cells: Sequence[Cell]) -> str:
     """Everything: a table a set."""
     return "\n".join([_PREFACE, *(_set_table(name, cells) for name in ablated_sets(cells))])
+
+
+def ablation_block(cells: Sequence[Cell]) -> str:
+    """The block of README: what average precision loses without each ingredient, by set."""
+    sets = ablated_sets(cells)
+    heads = ["average precision", *sets, "from"]
+    lines = [table_row(heads), table_row(["---"] * len(heads))]
+    for variant, ingredient in VARIANTS.items():
+        found = [differences(cells, name, variant, AP) for name in sets]
+        if variant != FULL and any(found):
+            told = [
+                f"{np.mean([a - b for _, a, b in pairs]):+.4f}" if pairs else _NOTHING
+                for pairs in found
+            ]
+            lines.append(table_row([variant, *told, ingredient.paper]))
+    return "\n\n".join([ABLATION_BEGIN, "\n".join(lines), ABLATION_END])
 
 
 def ablated_sets(cells: Sequence[Cell]) -> list[str]:

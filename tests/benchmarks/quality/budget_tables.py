@@ -11,6 +11,7 @@ from benchmarks.quality.tables import difference_row, table_row
 
 from pm_app.learning.planning import CONTROL
 
+BUDGET_BEGIN, BUDGET_END = "<!-- budget: begin -->", "<!-- budget: end -->"
 _NOT_MEASURED = "–"
 _PREFACE = """\
 # Accuracy against parameter budget
@@ -28,6 +29,25 @@ def curves_markdown(cells: Sequence[Cell]) -> str:
     """Everything: a table a set, then the paired differences against the control."""
     tables = [_set_table(name, cells) for name in sets_of(cells)]
     return "\n".join([_PREFACE, *tables, _difference_table(cells)])
+
+
+def budget_block(cells: Sequence[Cell]) -> str:
+    """The block of README: average precision by sensors added and budget, a column a strategy."""
+    heads = ["nuisance sensors", "parameters", *CURVES]
+    lines = [table_row(heads), table_row(["---"] * len(heads))]
+    for name in sets_of(cells):
+        for budget in BUDGETS:
+            found = [_precisions(cells, name, strategy, budget) for strategy in CURVES]
+            if all(found):
+                means = [float(np.mean(values)) for values in found]
+                told = [f"**{m:.3f}**" if m == max(means) else f"{m:.3f}" for m in means]
+                lines.append(table_row([str(_count(name)), f"{budget:,}", *told]))
+    return "\n\n".join([BUDGET_BEGIN, "\n".join(lines), BUDGET_END])
+
+
+def _precisions(cells: Sequence[Cell], name: str, strategy: str, budget: int) -> list[float]:
+    points = points_of(cells, name, strategy, AP)
+    return [value for (_, at), value in points.items() if at == budget]
 
 
 def sets_of(cells: Iterable[Cell]) -> list[str]:

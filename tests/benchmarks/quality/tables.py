@@ -57,9 +57,9 @@ def readme_block(cells: Sequence[Cell]) -> str:
     return "\n\n".join([BEGIN, *(part for part in parts if part), END])
 
 
-def quoted_in(text: str) -> str:
+def quoted_in(text: str, begin: str = BEGIN, end: str = END) -> str:
     """The block that a document quotes, its marks included."""
-    return text[text.index(BEGIN) : text.index(END) + len(END)]
+    return text[text.index(begin) : text.index(end) + len(end)]
 
 
 def quote_in(text: str, cells: Sequence[Cell]) -> str:

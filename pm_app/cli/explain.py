@@ -1,0 +1,116 @@
+"""`pm-app explain`: where one prediction comes from."""
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import numpy as np
+import typer
+
+from pm_app.cli.options import PLANT, Json, Plant, now, parse_time
+from pm_app.cli.output import print_json, print_rows, say
+from pm_app.settings import read_settings
+
+if TYPE_CHECKING:
+    from pm_app.jobs.explain import Provenance
+
+_SENSORS_SHOWN: Final = 8
+_LEADING: Final = 3
+_FILES_SHOWN: Final = 10
+_SAID: Final = ("horizon_hours", "status", "risk", "rul_hours", "rul_low_hours", "rul_high_hours")
+
+
+def explain(
+    asset: Annotated[str, typer.Argument(help="Of this asset.")],
+    cutoff: Annotated[
+        str | None, typer.Argument(help="What was said last up to then; default: now.")
+    ] = None,
+    config: Plant = PLANT,
+    as_json: Json = False,
+) -> None:
+    """Who said it, from which files, and what every sensor adds to it."""
+    from pm_app.jobs.explain import provenance
+    from pm_app.wiring import open_beside
+
+    moment = parse_time(cutoff, "CUTOFF") or now()
+    with open_beside(read_settings(config)) as site:
+        found = provenance(site, asset=asset, cutoff=moment)
+    if as_json:
+        print_json(_fields(found))
+    else:
+        _print(asset, found)
+
+
+def _fields(found: "Provenance") -> dict[str, Any]:
+    return {
+        "said": list(found.said),
+        "version": asdict(found.version) if found.version else None,
+        "remembers": found.remembers,
+        "sensors": _sensor_rows(found),
+        "base": found.explanation.base if found.explanation else None,
+        "signal": found.explanation.signal if found.explanation else None,
+        "features": [
+            {key: None if value != value else value for key, value in asdict(one).items()}
+            for one in found.features
+        ],
+        "batches": [asdict(row) for row in found.batches],
+    }
+
+
+def _sensor_rows(found: "Provenance") -> list[dict[str, Any]]:
+    """Sensors by how much they add, the most first, whichever way."""
+    told = found.explanation
+    if told is None:
+        return []
+    order = np.argsort(-np.abs(told.added), kind="stable").tolist()
+    return [
+        {
+            "sensor": told.sensors[at],
+            "adds": round(float(told.added[at]), 6),
+            "+/-": round(float(told.error[at]), 6),
+        }
+        for at in order
+    ]
+
+
+def _print(asset: str, found: "Provenance") -> None:
+    last = found.said[-1]
+    say(f"{asset} at {last['cutoff']}, said {last['scored_at']} (revision {last['revision']})")
+    print_rows([dict(row) for row in found.said], _SAID, as_json=False, right=_SAID)
+    version, told = found.version, found.explanation
+    if version is None or told is None:
+        say("no model has spoken of it")
+        return
+    say(
+        f"by version {version.version} ({version.strategy}, {version.parameters:,} parameters, "
+        f"made {version.created_at:%Y-%m-%d %H:%M}Z, SHA-256 {version.digest[:16]})"
+    )
+    say(f"log-odds {told.signal:.2f}, of a healthy machine {told.base:.2f}; between them:")
+    rows = [
+        {**row, "adds": f"{row['adds']:+.2f}", "+/-": f"{row['+/-']:.2f}"}
+        for row in _sensor_rows(found)[:_SENSORS_SHOWN]
+    ]
+    print_rows(rows, ("sensor", "adds", "+/-"), as_json=False, right=("adds", "+/-"))
+    leading = {row["sensor"] for row in rows[:_LEADING]}
+    features = [
+        {"feature": one.name, "value": f"{one.value:.4g}", "usual in health": f"{one.usual:.4g}"}
+        for one in found.features
+        if one.sensor in leading
+    ]
+    numbers = ("value", "usual in health")
+    print_rows(features, ("feature", *numbers), as_json=False, right=numbers)
+    files = [
+        {
+            "sequence": row.sequence,
+            "file": row.name,
+            "rows": row.rows,
+            "SHA-256": row.digest[:16],
+            "came": f"{row.ingested_at:%Y-%m-%d %H:%M}Z",
+        }
+        for row in found.batches[-_FILES_SHOWN:]
+    ]
+    more = len(found.batches) - len(files)
+    print_rows(files, ("sequence", "file", "rows", "SHA-256", "came"), as_json=False)
+    if more > 0 or found.remembers:
+        words = [f"{more} earlier files"] if more > 0 else []
+        words += ["all before them, by what the asset remembers"] if found.remembers else []
+        say(f"and {', and '.join(words)}")

@@ -1,0 +1,121 @@
+"""Where one prediction comes from: who said it, from which files, and because of which sensors."""
+
+import tempfile
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+
+from pm_app.errors import BadSettings
+from pm_app.features.frame import select_features
+from pm_app.jobs.champion import Champion, load_recorded
+from pm_app.jobs.predict import Span, frames
+from pm_app.jobs.site import Site, to_moment, to_nanoseconds
+from pm_app.memories import Memories
+from pm_app.records.features import Frame
+from pm_app.scoring.shapley import Explanation, explain
+from pm_app.store import BatchRow, VersionRow
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One value that the version saw, and what is usual in health; NaN where it is missing."""
+
+    name: str
+    sensor: str
+    value: float
+    usual: float
+
+
+@dataclass(frozen=True, eq=False)
+class Provenance:
+    """A prediction and all that it rests on.
+
+    said: its rows, one a horizon, as the table has them. version: None where no model spoke.
+    batches: files with readings of any asset in the time that its windows see, in order of
+    ingestion; older ones reach it by what an asset remembers, where `remembers`.
+    explanation: of the log-odds of the longest horizon's risk, or the value.
+    """
+
+    said: tuple[dict[str, object], ...]
+    version: VersionRow | None
+    batches: tuple[BatchRow, ...]
+    remembers: bool
+    features: tuple[Feature, ...]
+    explanation: Explanation | None
+
+
+def provenance(site: Site, *, asset: str, cutoff: datetime) -> Provenance:
+    """Everything behind what is said of this asset at the newest cutoff up to then.
+
+    Writes nothing. Raises BadSettings where nothing is said of it, BadVersion, MissingSegment,
+    and TerminalError where the version is not there any more.
+    """
+    said = _said(site, asset, cutoff)
+    moment = said[-1]["cutoff"]
+    number = said[-1]["model_version"]
+    if not number:
+        return Provenance(said, None, (), False, (), None)
+    champion = load_recorded(site, int(str(number)))
+    pane = to_nanoseconds(moment) // site.history.pane_ns - 1  # type: ignore[arg-type]  # a moment
+    with tempfile.TemporaryDirectory(prefix="pm-app-explain-") as folder:
+        beside = replace(site, memories=Memories(Path(folder)))
+        (frame,) = frames(beside, champion, {asset: Span(pane, pane)})
+    return Provenance(
+        said,
+        site.store.lineage.version(champion.number),
+        _behind(site, champion, pane),
+        champion.card.spec.remembers,
+        _features(frame, champion),
+        _explained(frame, champion),
+    )
+
+
+def _said(site: Site, asset: str, cutoff: datetime) -> tuple[dict[str, object], ...]:
+    newest: list[dict[str, object]] = []
+    for table in site.store.views.predictions(asset=asset, until=_after(cutoff)):
+        rows = table.to_pylist()
+        newest = [row for row in [*newest, *rows] if row["cutoff"] == rows[-1]["cutoff"]]
+    if not newest:
+        known = site.store.ledger.first_seen()
+        raise BadSettings(
+            f"nothing is said of {asset!r} up to {cutoff.isoformat()}"
+            if asset in known
+            else f"there is no asset {asset!r}; there are {len(known):,}: "
+            f"{', '.join(sorted(known)[:5])}{', ...' if len(known) > 5 else ''}"
+        )
+    return tuple(newest)
+
+
+def _after(cutoff: datetime) -> datetime:
+    # Until is exclusive; times are kept to the microsecond.
+    return to_moment(to_nanoseconds(cutoff) + 1000)
+
+
+def _behind(site: Site, champion: Champion, pane: int) -> tuple[BatchRow, ...]:
+    spec, pane_ns = champion.card.spec, site.history.pane_ns
+    reach = spec.windows_ns[-1] if spec.windows_ns else pane_ns
+    end = (pane + 1) * pane_ns
+    return tuple(
+        site.store.ledger.batches_overlapping(
+            "readings", to_moment(end - max(reach, pane_ns)), to_moment(end - 1000)
+        )
+    )
+
+
+def _features(frame: Frame, champion: Champion) -> tuple[Feature, ...]:
+    card = champion.card
+    chosen = select_features(frame, card.features)
+    return tuple(
+        Feature(name, sensor, float(value), float(usual))
+        for name, sensor, value, usual in zip(
+            chosen.features, chosen.sensor_of, chosen.values[0], card.reference, strict=True
+        )
+    )
+
+
+def _explained(frame: Frame, champion: Champion) -> Explanation:
+    chosen = select_features(frame, champion.card.features)
+    row = np.asarray(chosen.values[0], dtype=np.float32)
+    return explain(champion.predictor, row, chosen.sensor_of, champion.card.reference)

@@ -1,0 +1,143 @@
+"""What was said, computed again from the same files and versions, and held against the table."""
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pm_app.errors import BadSettings
+from pm_app.jobs.champion import load_recorded
+from pm_app.jobs.predict import Span, predict_spans
+from pm_app.jobs.site import Progress, Site, silent, to_moment, to_nanoseconds
+from pm_app.memories import Memories
+from pm_app.records.predictions import Predictions
+from pm_app.records.readings import Float64
+
+_NUMBERS: Final = ("risk", "rul_hours", "rul_low_hours", "rul_high_hours", "value")
+_TEXTS: Final = ("status", "top_sensors", "attention")
+MOST_SHOWN: Final = 1000
+
+Key = tuple[str, datetime, float]
+Said = dict[str, object]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One value that comes out otherwise than it was said; None where there is no such row."""
+
+    asset_id: str
+    cutoff: datetime
+    horizon_hours: float
+    column: str
+    said: object
+    replayed: object
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """Rows compared, how many of them differ, and the first differences."""
+
+    rows: int
+    differing: int
+    differences: tuple[Difference, ...]
+
+
+def replay(
+    site: Site,
+    *,
+    first: datetime,
+    last: datetime,
+    version: int | None = None,
+    progress: Progress = silent,
+) -> Replayed:
+    """Compute every prediction with cutoff in [first, last) anew, and write nothing.
+
+    version: with this one instead of the one that each row names. What assets remember is
+    computed anew too, in a folder that passes, for it is derived and might be wrong.
+    Raises BadSettings where `last` is not after `first`, BadVersion, MissingSegment, and
+    TerminalError where a version is not there any more.
+    """
+    if first >= last:
+        raise BadSettings(
+            f"replay needs a first cutoff before the last, got {first.isoformat()} "
+            f"and {last.isoformat()}"
+        )
+    with tempfile.TemporaryDirectory(prefix="pm-app-replay-") as folder:
+        beside = replace(site, memories=Memories(Path(folder)))
+        return _replay(beside, first, last, version, progress)
+
+
+def _replay(
+    site: Site, first: datetime, last: datetime, version: int | None, progress: Progress
+) -> Replayed:
+    rows = differing = 0
+    shown: list[Difference] = []
+    for table in site.store.views.predictions(since=first, until=last):
+        progress(0.0, f"{rows:,} rows replayed")
+        for number in pc.unique(table["model_version"]).to_pylist():
+            part = table.filter(pc.equal(table["model_version"], number))
+            found = _compare(site, part, number if version is None else version)
+            differing += len({(d.asset_id, d.cutoff, d.horizon_hours) for d in found})
+            shown += islice(found, MOST_SHOWN - len(shown))
+        rows += len(table)
+    progress(1.0, f"{rows:,} rows replayed")
+    return Replayed(rows, differing, tuple(shown))
+
+
+def _compare(site: Site, table: pa.Table, version: int) -> list[Difference]:
+    champion = load_recorded(site, version) if version else None
+    again: dict[Key, Said] = {}
+    for chunk in predict_spans(site, champion, _spans(table, site.history.pane_ns)):
+        again.update(_rows(chunk))
+    differences: list[Difference] = []
+    for row in table.to_pylist():
+        key = (row["asset_id"], row["cutoff"], row["horizon_hours"])
+        differences += _differences(key, row, again.get(key))
+    return differences
+
+
+def _differences(key: Key, row: Mapping[str, object], anew: Said | None) -> Iterator[Difference]:
+    if anew is None:
+        yield Difference(*key, "status", row["status"], None)
+        return
+    for column, value in anew.items():
+        if row[column] != value:
+            yield Difference(*key, column, row[column], value)
+
+
+def _spans(table: pa.Table, pane_ns: int) -> dict[str, Span]:
+    """The panes that end at these cutoffs, from first to last of each asset."""
+    groups = table.group_by("asset_id").aggregate([("cutoff", "min"), ("cutoff", "max")])
+    return {
+        row["asset_id"]: Span(
+            to_nanoseconds(row["cutoff_min"]) // pane_ns - 1,
+            to_nanoseconds(row["cutoff_max"]) // pane_ns - 1,
+        )
+        for row in groups.to_pylist()
+    }
+
+
+def _rows(chunk: Predictions) -> Iterator[tuple[Key, Said]]:
+    numbers = {name: _without_nan(getattr(chunk, name)) for name in _NUMBERS}
+    columns = numbers | {name: getattr(chunk, name).tolist() for name in _TEXTS}
+    for at, asset in enumerate(chunk.asset.tolist()):
+        key = (
+            chunk.assets[asset],
+            to_moment(int(chunk.cutoff[at])),
+            float(chunk.horizon_hours[at]),
+        )
+        yield key, {name: values[at] for name, values in columns.items()}
+
+
+def _without_nan(values: Float64) -> list[Any]:
+    told = values.astype(object)
+    told[np.isnan(values)] = None
+    listed: list[Any] = told.tolist()
+    return listed

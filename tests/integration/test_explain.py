@@ -1,0 +1,120 @@
+"""Where a prediction comes from: its version, its files, its features and what sensors add."""
+
+import json
+
+import numpy as np
+import pytest
+from factories import (
+    NOW,
+    REMEMBERING_TOML,
+    drop,
+    hour,
+    opened,
+    promote_handmade,
+    readings_table,
+    said,
+)
+
+from pm_app.cli.app import app
+from pm_app.errors import BadSettings
+from pm_app.jobs.champion import load_champion
+from pm_app.jobs.explain import provenance
+from pm_app.jobs.predict import Span, frames
+from pm_app.jobs.score import score
+
+TABLE = readings_table(missing=0)
+
+
+@pytest.fixture
+def plant(new_plant):
+    config = new_plant({"a.parquet": TABLE})
+    drop(config, "b.parquet", readings_table(first_hour=30, hours=20, seed=1, missing=0))
+    with opened(config) as site:
+        score(site, now=NOW)
+    return config
+
+
+def test_what_is_said_is_told_with_its_version_and_files(plant):
+    with opened(plant) as site:
+        found = provenance(site, asset="pump-01", cutoff=hour(33.5))
+        mine = [
+            r for r in said(site.store) if (r["asset_id"], r["cutoff"]) == ("pump-01", hour(33))
+        ]
+
+    assert list(found.said) == mine
+    assert found.version.version == mine[0]["model_version"]
+    assert {row.name for row in found.batches} == {"a.parquet", "b.parquet"}
+
+
+def test_only_files_that_the_windows_see_stand_behind_it(plant):
+    with opened(plant) as site:
+        reach = load_champion(site).card.spec.windows_ns[-1] / 3.6e12
+        found = provenance(site, asset="pump-01", cutoff=hour(30 + reach + 1))
+        early = provenance(site, asset="pump-01", cutoff=hour(8))
+
+    assert [row.name for row in found.batches] == ["b.parquet"]
+    assert [row.name for row in early.batches] == ["a.parquet"]
+
+
+def test_what_sensors_add_explains_the_risk_that_was_said(plant):
+    with opened(plant) as site:
+        champion = load_champion(site)
+        found = provenance(site, asset="pump-02", cutoff=hour(25))
+        pane = int(hour(25).timestamp()) // 3600 * 3600 * 10**9 // site.history.pane_ns - 1
+        (frame,) = frames(site, champion, {"pump-02": Span(pane, pane)})
+        signal = champion.predictor.signal(frame.values)
+
+    told = found.explanation
+    assert told.signal == pytest.approx(float(signal[0]), abs=1e-6)
+    assert told.added.sum() == pytest.approx(told.signal - told.base, abs=1e-4)
+    longest = max(found.said, key=lambda row: row["horizon_hours"])
+    assert longest["risk"] == pytest.approx(1 / (1 + np.exp(-told.signal)), abs=1e-3)
+    assert len(found.features) == frame.values.shape[1]
+
+
+def test_a_plant_that_remembers_is_explained_and_left_as_it_is(new_plant):
+    config = new_plant({"a.parquet": TABLE}, toml=REMEMBERING_TOML, champion=False)
+    with opened(config) as site:
+        promote_handmade(site)
+        score(site, now=NOW)
+        before = sorted(site.memories.root.rglob("*"))
+        found = provenance(site, asset="pump-00", cutoff=NOW)
+
+        assert found.remembers
+        assert sorted(site.memories.root.rglob("*")) == before
+
+
+def test_without_a_model_there_is_nothing_to_explain(new_plant):
+    config = new_plant({"a.parquet": TABLE}, champion=False)
+    with opened(config) as site:
+        score(site, now=NOW)
+        found = provenance(site, asset="pump-00", cutoff=NOW)
+
+    assert (found.version, found.explanation) == (None, None)
+    assert found.said[-1]["status"] == "no_model"
+
+
+@pytest.mark.parametrize(
+    ("asset", "cutoff", "words"),
+    [
+        ("pump-99", NOW, "there is no asset 'pump-99'; there are"),
+        ("pump-00", hour(-9), "nothing is"),
+    ],
+)
+def test_what_is_not_there_is_named(plant, asset, cutoff, words):
+    with opened(plant) as site, pytest.raises(BadSettings, match=words):
+        provenance(site, asset=asset, cutoff=cutoff)
+
+
+def test_the_command_tells_it_to_people_and_programs(plant, capsys):
+    when = hour(25).isoformat()
+    app(["explain", "pump-02", when, "-c", str(plant)], standalone_mode=False)
+    text = capsys.readouterr().out
+    app(["explain", "pump-02", when, "-c", str(plant), "--json"], standalone_mode=False)
+    told = json.loads(capsys.readouterr().out)
+
+    assert "by version 1 (" in text
+    assert "a.parquet" in text
+    assert told["version"]["version"] == 1
+    added = sum(row["adds"] for row in told["sensors"])
+    assert added == pytest.approx(told["signal"] - told["base"], abs=1e-4)

@@ -1,0 +1,132 @@
+"""What was said comes out again, to the last digit; what was altered does not."""
+
+import json
+from datetime import timedelta
+
+import pytest
+from factories import (
+    NOW,
+    REMEMBERING_TOML,
+    FakeTrainer,
+    drop,
+    events_table,
+    hour,
+    opened,
+    promote_handmade,
+    readings_table,
+    said,
+)
+from sqlalchemy import update
+
+from pm_app.cli.app import app
+from pm_app.errors import BadSettings
+from pm_app.jobs.replay import replay
+from pm_app.jobs.retrain import retrain
+from pm_app.jobs.score import score
+from pm_app.store.schema import predictions
+
+TABLE = readings_table()
+EVENTS = events_table([("pump-00", 5.5, "failure", ""), ("pump-01", 9.0, "maintenance", "seal")])
+ALWAYS = {"first": hour(-9000), "last": hour(9_000_000)}
+
+
+@pytest.fixture
+def lived(new_plant):
+    """A plant that spoke without a model, with one that remembers, and with another one."""
+    config = new_plant(
+        {"a.parquet": TABLE.slice(0, 60)},
+        toml=REMEMBERING_TOML,
+        events={"e.parquet": EVENTS},
+        champion=False,
+    )
+    with opened(config) as site:
+        score(site, now=NOW)
+        promote_handmade(site)
+        score(site, now=NOW)
+        drop(config, "b.parquet", TABLE.slice(60))
+        score(site, now=NOW + timedelta(hours=1))
+        retrain(site, now=NOW, trainer=FakeTrainer("rebuild", seed=1))
+        drop(config, "late.parquet", TABLE.slice(20, 5))
+        drop(config, "c.parquet", readings_table(first_hour=30, hours=20, seed=1))
+        score(site, now=NOW + timedelta(hours=2))
+    return config
+
+
+def tamper(site, **values):
+    """Change one row that a model has said behind everyone's back."""
+    with site.store._database.writing() as connection:
+        chosen = said(site.store)[-1]
+        connection.execute(
+            update(predictions)
+            .where(predictions.c.asset_id == chosen["asset_id"])
+            .where(predictions.c.cutoff == chosen["cutoff"])
+            .where(predictions.c.horizon_hours == chosen["horizon_hours"])
+            .values(**values)
+        )
+    return chosen
+
+
+def test_all_that_was_said_by_every_version_comes_out_again(lived):
+    with opened(lived) as site:
+        versions = {row["model_version"] for row in said(site.store)}
+        done = replay(site, **ALWAYS)
+
+        assert len(versions) > 1
+        assert (done.rows, done.differing) == (len(said(site.store)), 0)
+
+
+@pytest.mark.parametrize("values", [{"risk": 0.123}, {"rul_hours": None}, {"top_sensors": "x 9 %"}])
+def test_one_altered_value_is_found(lived, values):
+    ((column, value),) = values.items()
+    with opened(lived) as site:
+        chosen = tamper(site, **values)
+        done = replay(site, **ALWAYS)
+
+    assert done.differing == 1
+    (found,) = done.differences
+    assert (found.asset_id, found.cutoff) == (chosen["asset_id"], chosen["cutoff"])
+    assert (found.column, found.said, found.replayed) == (column, value, chosen[column])
+
+
+def test_a_row_of_which_nothing_is_known_is_found(lived):
+    with opened(lived) as site:
+        tamper(site, cutoff=hour(77_777))
+        done = replay(site, **ALWAYS)
+
+    assert [(d.column, d.replayed) for d in done.differences] == [("status", None)]
+
+
+def test_another_version_says_otherwise_where_it_does(lived):
+    with opened(lived) as site:
+        done = replay(site, **ALWAYS, version=1)
+        by_others = [row for row in said(site.store) if row["model_version"] != 1]
+
+    assert 0 < done.differing <= len(by_others)
+
+
+def test_only_cutoffs_asked_for_are_replayed(lived):
+    with opened(lived) as site:
+        inside = [row for row in said(site.store) if hour(10) <= row["cutoff"] < hour(12)]
+        done = replay(site, first=hour(10), last=hour(12))
+
+        assert (done.rows, done.differing) == (len(inside), 0)
+        assert inside
+        with pytest.raises(BadSettings, match="a first cutoff before the last"):
+            replay(site, first=hour(2), last=hour(2))
+
+
+def test_the_command_tells_differences_by_its_exit_code_and_touches_nothing(lived, capsys):
+    span = ["--from", "2000-01-01", "--to", "2100-01-01", "-c", str(lived)]
+    memory = lived.parent / "state" / "memory"
+    before = sorted((path, path.stat().st_mtime_ns) for path in memory.rglob("*"))
+
+    assert app(["replay", *span], standalone_mode=False) in (0, None)
+    assert " rows replayed, 0 differ" in capsys.readouterr().out
+    assert sorted((path, path.stat().st_mtime_ns) for path in memory.rglob("*")) == before
+    assert before
+
+    with opened(lived) as site:
+        tamper(site, risk=0.123)
+    assert app(["replay", *span, "--json"], standalone_mode=False) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert (told["differing"], told["differences"][0]["said"]) == (1, 0.123)

@@ -57,8 +57,9 @@ def _run(site: Site, stop: threading.Event, monitor: Monitor) -> int:
 def _score(site: Site, stop: threading.Event, now: datetime) -> str:
     done = score(site, now=now, stop=stop.is_set)
     said = done.committed
+    arriving = f"{done.ingested.arriving} still being written, " if done.ingested.arriving else ""
     return (
-        f"{done.ingested.batches} batches read, {done.ingested.quarantined} quarantined, "
+        f"{done.ingested.batches} batches read, {done.ingested.quarantined} quarantined, {arriving}"
         f"{done.ingested.rejected} rows rejected; {said.new} predictions new, "
         f"{said.revised} revised"
     )

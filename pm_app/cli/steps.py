@@ -25,6 +25,7 @@ def score(config: Plant = PLANT, as_json: Json = False) -> None:
         "readings_used": done.ingested.rows,
         "readings_rejected": done.ingested.rejected,
         "batches_quarantined": done.ingested.quarantined,
+        "batches_arriving": done.ingested.arriving,
         "batches_scored": done.batches,
         "predictions_new": done.committed.new,
         "predictions_revised": done.committed.revised,
@@ -45,6 +46,8 @@ def score_words(fields: dict[str, Any]) -> str:
         f"quarantined); {fields['predictions_new']:,} predictions new, "
         f"{fields['predictions_revised']:,} revised, {fields['predictions_unchanged']:,} unchanged"
     )
+    if fields["batches_arriving"]:
+        text += f"; {fields['batches_arriving']} still being written"
     if fields["model_version"] is None:
         return f"{text}; no model yet: pm-app retrain makes the first"
     return f"{text}; version {fields['model_version']}"

@@ -513,6 +513,17 @@ def test_status_tells_what_waits_who_scores_and_that_no_daemon_runs(pm_app, scor
     assert (told["unscored"], told["quarantined"], told["champion"]) == (0, 1, 1)
 
 
+def test_a_file_on_its_way_is_told_and_fails_nothing(pm_app, scored):
+    content = (scored.parent / "readings" / "bad.parquet").read_bytes()
+    (scored.parent / "readings" / "coming.parquet").write_bytes(content[:-9])
+
+    code, out, _ = pm_app("score", "-c", scored)
+
+    assert code == 0
+    assert "0 batches quarantined)" in out
+    assert "; 1 still being written; version 1" in out
+
+
 def test_status_of_a_daemon_at_work_is_fine_and_of_one_that_fails_is_not(pm_app, scored):
     monitor = Monitor(scored.parent / "state")
     monitor.expect("score", lambda: 600.0)

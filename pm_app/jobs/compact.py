@@ -34,8 +34,18 @@ MOST_CELLS = 400_000
 def compact(site: Site, *, now: datetime) -> int:
     """Join the oldest run of settled batches, if there is one; how many segments were saved.
 
-    Raises MissingSegment where one of them has to be rebuilt first.
+    None while a trainer reads them: it would have to begin again. Raises MissingSegment where
+    one of them has to be rebuilt first.
     """
+    if not site.learning.acquire(blocking=False):
+        return 0
+    try:
+        return _compact(site, now)
+    finally:
+        site.learning.release()
+
+
+def _compact(site: Site, now: datetime) -> int:
     with site.ingesting:
         settled = site.store.ledger.unsettled(RUN_BATCHES, before=now - SETTLED)
         if not settled or any(row.scored_at is None for row in settled):

@@ -61,7 +61,8 @@ def retrain(
     require_own(site.settings.state, site.store)
     site.registry.remove_unnamed([row.version for row in site.store.lineage.versions()])
     as_of = as_of or now
-    order, answer = repairing(site, lambda: _learn(site, now, as_of, force, trainer, progress))
+    with site.learning:
+        order, answer = repairing(site, lambda: _learn(site, now, as_of, force, trainer, progress))
     return _record(site, order, answer, now, as_of)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from threading import RLock
+from threading import Lock, RLock
 
 from pm_app.event_history import EventHistory
 from pm_app.history import History
@@ -40,6 +40,7 @@ class Site:
     ingesting: held while batches are taken in or rebuilt, for scoring and learning both do it.
     beat: called whenever a part of the work is done, for whoever watches over the jobs.
     litter: to be looked for at the first look, and after one that did not end well.
+    learning: held while a trainer reads segments, which only wait to be joined meanwhile.
     """
 
     settings: Settings
@@ -53,6 +54,7 @@ class Site:
     ingesting: AbstractContextManager[object] = field(default_factory=RLock)
     beat: Callable[[], None] = unwatched
     litter: Litter = field(default_factory=Litter)
+    learning: Lock = field(default_factory=Lock)
 
 
 def to_moment(nanoseconds: int) -> datetime:

@@ -9,6 +9,7 @@ from factories import (
     NOW,
     PLANT_TOML,
     REMEMBERING_TOML,
+    FakeTrainer,
     drop,
     events_table,
     few_batches_a_run,
@@ -24,6 +25,7 @@ from pm_app.jobs import compact as compact_module
 from pm_app.jobs.backfill import backfill
 from pm_app.jobs.backup import backup, restore
 from pm_app.jobs.compact import compact
+from pm_app.jobs.retrain import retrain
 from pm_app.jobs.score import score
 from pm_app.records.features import pane_arrays
 from pm_app.settings import read_settings
@@ -59,6 +61,22 @@ def plant(new_plant):
         return config
 
     return make
+
+
+def test_nothing_is_joined_while_a_trainer_reads_it(plant):
+    class Beside(FakeTrainer):
+        """A training beside which scoring has its turn."""
+
+        def __call__(self, *arguments):
+            counts.append(joined(site))
+            super().__call__(*arguments)
+
+    counts = []
+    with opened(plant()) as site:
+        done = retrain(site, now=LATER, trainer=Beside("rebuild", seed=1))
+
+        assert (done.version, counts) == (2, [0])
+        assert joined(site) > 0
 
 
 def joined(site, now=LATER):

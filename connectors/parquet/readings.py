@@ -98,12 +98,16 @@ class ParquetReadings:
             raise BadBatch(f"{batch.name}: none of its rows can be used: {reasons}")
 
     def _chunks(self, batch: Batch) -> Iterator[ReadingsChunk]:
+        form = self._format
         with self._folder.opened(batch, labels=self._labels) as file:
-            if file.metadata.num_rows == 0:
+            if file.outline.rows == 0:
                 raise BadBatch(f"{batch.name}: needed rows, got a Parquet file with none")
-            if self._format.layout == "long":
-                plan = plan_long(batch.name, file.schema_arrow, self._format)
-                yield from read_long(file, plan, self._format, self._most_cells)
+            schema = file.parquet.schema_arrow
+            if form.layout == "long":
+                yield from read_long(
+                    file, plan_long(batch.name, schema, form), form, self._most_cells
+                )
             else:
-                plan = plan_wide(batch.name, file.schema_arrow, self._format)
-                yield from read_wide(file, plan, self._format, self._most_cells)
+                yield from read_wide(
+                    file, plan_wide(batch.name, schema, form), form, self._most_cells
+                )

@@ -24,12 +24,9 @@ from pm_app.jobs.reasons import summarise
 from pm_app.jobs.site import Site, to_moment
 from pm_app.jobs.timeliness import events_in_time, readings_in_time
 from pm_app.records.features import Panes
-from pm_app.records.readings import Batch, Readings, Rejection
+from pm_app.records.readings import MOST_ASSETS, MOST_TABLE_ROWS, Batch, Readings, Rejection
 from pm_app.store import BatchRow
 
-# Assets that one file may bring; rows of a plain table are an asset each. What is known of an
-# asset is held in memory while it is scored.
-MOST_ASSETS, MOST_TABLE_ROWS = 100_000, 2_000_000
 Spans = dict[str, tuple[datetime, datetime]]
 
 
@@ -67,6 +64,7 @@ def read_readings(site: Site, batch: Batch, row: BatchRow) -> tuple[BatchRow, Sp
         _count_values(required, chunk.readings)
         rejections += chunk.rejections
         came += len(chunk.readings.time) + _rows_of(chunk.rejections)
+        _bound_assets(site, batch, spans, chunk.readings)
         timely, refused = readings_in_time(site, chunk.readings, row.ingested_at)
         rejections += refused
         panes, readings, refused = _fold_chunk(site, batch, row, timely, segments)
@@ -75,12 +73,6 @@ def read_readings(site: Site, batch: Batch, row: BatchRow) -> tuple[BatchRow, Sp
         if not len(readings.time):
             continue
         _widen(spans, readings)
-        most = MOST_TABLE_ROWS if site.settings.target.kind == "column" else MOST_ASSETS
-        if len(spans) > most:
-            raise BadBatch(
-                f"{batch.name}: needed at most {most:,} different "
-                f"{site.settings.readings.asset_column}, got more than {len(spans) - 1:,}"
-            )
         if len(panes.pane):
             stem = f"{row.digest[:24]}-{len(segments):04d}"
             segments.append(site.history.write(stem, panes))
@@ -111,6 +103,21 @@ def read_readings(site: Site, batch: Batch, row: BatchRow) -> tuple[BatchRow, Sp
 
 def _rows_of(rejections: Sequence[Rejection]) -> int:
     return sum(rejection.rows for rejection in rejections)
+
+
+def _bound_assets(
+    site: Site, batch: Batch, spans: dict[str, tuple[int, int]], readings: Readings
+) -> None:
+    """Raises BadBatch where these readings bring a file more assets than it may have."""
+    most = MOST_TABLE_ROWS if site.settings.target.kind == "column" else MOST_ASSETS
+    if len(spans) + len(readings.assets) <= most:
+        return
+    fresh = [asset for asset in readings.assets if asset not in spans]
+    if len(spans) + len(fresh) > most:
+        raise BadBatch(
+            f"{batch.name}: needed at most {most:,} different "
+            f"{site.settings.readings.asset_column}, got more, {fresh[-1]!r} among them"
+        )
 
 
 def _count_values(required: dict[str, int], readings: Readings) -> None:

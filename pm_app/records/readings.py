@@ -9,6 +9,9 @@ Int64 = NDArray[np.int64]
 Int32 = NDArray[np.int32]
 Float64 = NDArray[np.float64]
 Text = NDArray[np.object_]
+# Assets that one file may bring; rows of a plain table are an asset each. What is known of an
+# asset is held in memory while it is scored.
+MOST_ASSETS, MOST_TABLE_ROWS = 100_000, 2_000_000
 
 
 @dataclass(frozen=True)

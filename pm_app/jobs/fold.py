@@ -1,7 +1,7 @@
 """The rows of one batch into pane segments or an event segment, and what the ledger notes."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import numpy as np
@@ -16,6 +16,7 @@ from pm_app.features.panes import (
     panes_changed,
     rows_in_panes,
     rows_too_late,
+    select_sensors,
     take_panes,
 )
 from pm_app.features.readings import take_readings
@@ -57,6 +58,7 @@ def read_readings(site: Site, batch: Batch, row: BatchRow) -> tuple[BatchRow, Sp
     segments: list[str] = []
     rejections: list[Rejection] = []
     spans: dict[str, tuple[int, int]] = {}
+    whole = no_panes(site.history.pane_ns)
     rows = came = 0
     required = dict.fromkeys(site.settings.readings.required, 0)
     for chunk in site.readings.read(batch):
@@ -67,8 +69,9 @@ def read_readings(site: Site, batch: Batch, row: BatchRow) -> tuple[BatchRow, Sp
         _bound_assets(site, batch, spans, chunk.readings)
         timely, refused = readings_in_time(site, chunk.readings, row.ingested_at)
         rejections += refused
-        panes, readings, refused = _fold_chunk(site, batch, row, timely, segments)
-        rejections += refused
+        folded = _fold_chunk(site, batch, row, timely, segments, whole)
+        panes, readings, whole = folded.panes, folded.used, folded.whole
+        rejections += folded.refused
         rows += len(readings.time)
         if not len(readings.time):
             continue
@@ -139,30 +142,51 @@ def _widen(spans: dict[str, tuple[int, int]], readings: Readings) -> None:
             spans[name] = (min(old[0], low), max(old[1], high))
 
 
+@dataclass(frozen=True, eq=False)
+class _Folded:
+    """What became of a chunk. whole: panes that hold all there is of this batch, their keys."""
+
+    panes: Panes
+    used: Readings
+    refused: list[Rejection]
+    whole: Panes
+
+
 def _fold_chunk(
-    site: Site, batch: Batch, row: BatchRow, readings: Readings, segments: Sequence[str]
-) -> tuple[Panes, Readings, list[Rejection]]:
+    site: Site,
+    batch: Batch,
+    row: BatchRow,
+    readings: Readings,
+    segments: Sequence[str],
+    whole: Panes,
+) -> _Folded:
     """The panes these readings make or change, the readings used, and what was refused.
 
     A pane that comes out as it was is left out: a batch that repeats what is known is no
-    reason to speak again.
+    reason to speak again. Readings of panes that are whole are in them already.
     """
     pane_ns = site.history.pane_ns
-    if not len(readings.time):
-        return no_panes(pane_ns), readings, []
-    known = known_panes(site, row, readings, segments)
-    late = overlapping_panes(readings, known)
+    inside = rows_in_panes(readings, whole)
+    fresh = take_readings(readings, ~inside) if inside.any() else readings
+    if not len(fresh.time):
+        return _Folded(no_panes(pane_ns), readings, [], whole)
+    known = known_panes(site, row, fresh, segments)
+    late = overlapping_panes(fresh, known)
     if not len(late.pane):
-        return fold_panes(readings, pane_ns=pane_ns, onto=known), readings, []
+        panes = fold_panes(fresh, pane_ns=pane_ns, onto=known)
+        return _Folded(panes, readings, [], whole)
     again, gone = fold_again(site, batch, row, late)
-    refused = rows_too_late(readings, take_panes(late, ~panes_among(late, again)))
-    on_time = take_readings(readings, ~refused & ~rows_in_panes(readings, again))
+    refused = rows_too_late(fresh, take_panes(late, ~panes_among(late, again)))
+    on_time = take_readings(fresh, ~refused & ~rows_in_panes(fresh, again))
     folded = fold_panes(on_time, pane_ns=pane_ns, onto=known)
     panes = merge_panes([folded, again], pane_ns=pane_ns)
-    return (
+    used = inside.copy()
+    used[~inside] = ~refused
+    return _Folded(
         take_panes(panes, panes_changed(panes, known)),
-        take_readings(readings, ~refused),
+        take_readings(readings, used),
         [_too_late(int(refused.sum()), gone)] if refused.any() else [],
+        merge_panes([whole, select_sensors(again, ())], pane_ns=pane_ns),
     )
 
 

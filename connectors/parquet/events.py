@@ -62,6 +62,10 @@ class ParquetEvents:
         """Rows and columns of a batch, from its footer alone. Raises as `read`."""
         return self._folder.describe(batch)
 
+    def count(self, batch: Batch) -> int:
+        """See EventsSource.count."""
+        return self._folder.count(batch)
+
     def read(self, batch: Batch) -> tuple[Events, tuple[str, ...]]:
         """See EventsSource.read. A file without rows reports that nothing happened."""
         with self._folder.opened(batch, labels=(self._asset, self._kind, self._code)) as file:
@@ -74,7 +78,9 @@ class ParquetEvents:
             columns = [name for name in wanted if name in schema.names]
             file.check(columns)
             table = file.parquet.read(columns=columns).combine_chunks()
-            if table.num_rows == 0:
+            if table.num_rows != rows:
+                raise BadBatch(f"{batch.name}: needed {rows:,} rows, got {table.num_rows:,}")
+            if rows == 0:
                 return no_events(), ()
             events, reasons = self._events(table)
         if not len(events.time):
@@ -123,7 +129,8 @@ class ParquetEvents:
             _chosen(plain, kind.index[good]),
             _chosen(code.names, code.index[good]),
         )
-        return events, _numbered(reasons, ~good)
+        repeats = int(np.count_nonzero(good)) - len(events.time)
+        return events, (*_numbered(reasons, ~good), *(["repeats another row"] * repeats))
 
     def _labels(self, table: Any, name: str) -> Labels:
         if name in table.column_names:

@@ -28,6 +28,7 @@ from pm_app.records.readings import (
 )
 
 _SAMPLES_PER_SLICE = 64
+_OTHER_TAG = "tag is none of the sensors asked for"
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,14 +62,15 @@ def read_long(
 ) -> Iterator[ReadingsChunk]:
     """Chunks of at most `cells` values; within one, rows are sorted by asset, then time.
 
-    Rejected are rows of the file: no asset, time or tag, bad quality, and repeats of asset,
-    time and tag, of which the last counts. Raises BadBatch where no usable tag is left.
+    Rejected are rows of the file: no asset, time or tag, a tag that is not asked for, bad
+    quality, and repeats of asset, time and tag, of which the last counts. Raises BadBatch
+    where no usable tag is left.
     """
     file.check([*key_columns(plan, form), form.value])
     survey = _survey(file, plan, form, cells)
     if not survey.tags:
         wanted = "a tag" if form.sensors is None else f"one of the tags {list(form.sensors)}"
-        why = "; ".join(f"{r.rows} rows: {r.reason}" for r in survey.rejections) or "other tags"
+        why = "; ".join(f"{r.rows} rows: {r.reason}" for r in survey.rejections)
         raise BadBatch(f"{plan.name}: needed usable values of {wanted}, got none ({why})")
     waiting = survey.rejections
     for low, high in zip(survey.edges[:-1].tolist(), survey.edges[1:].tolist(), strict=True):
@@ -92,6 +94,8 @@ def _survey(file: OpenFile, plan: Plan, form: ReadingsFormat, cells: int) -> _Su
         tags.update(keys.tags[i] for i in np.unique(keys.tag[keys.kept]).tolist())
         if form.sensors is not None:
             tags.intersection_update(form.sensors)
+            others = ~np.isin(keys.tag, _renumber(form.sensors, keys.tags)) & keys.kept
+            rejected[_OTHER_TAG] = rejected.get(_OTHER_TAG, 0) + int(np.count_nonzero(others))
         _bound(plan.name, form.asset, MOST_ASSETS, assets)
         _bound(plan.name, form.tag, MOST_COLUMNS, tags)
         for rejection in keys.rejections:
@@ -107,7 +111,7 @@ def _survey(file: OpenFile, plan: Plan, form: ReadingsFormat, cells: int) -> _Su
         tags=tuple(sorted(wanted) if form.sensors is None else wanted),
         spans=spans,
         edges=_edges(np.concatenate(samples), spans, -(-file.outline.rows // cells)),
-        rejections=tuple(Rejection(rows, reason) for reason, rows in rejected.items()),
+        rejections=tuple(Rejection(rows, reason) for reason, rows in rejected.items() if rows),
     )
 
 
@@ -212,7 +216,8 @@ def _rows(survey: _Survey, cells: _Cells) -> Readings:
     changes = (cells.asset[1:] != cells.asset[:-1]) | (cells.time[1:] != cells.time[:-1])
     first = np.append(True, changes)[: len(cells.time)]
     values = np.full((len(survey.tags), int(np.count_nonzero(first))), np.nan)
-    values[cells.tag, np.cumsum(first) - 1] = cells.value
+    row = np.cumsum(first) - 1
+    values[cells.tag, row] = cells.value
     present, asset = np.unique(cells.asset[first], return_inverse=True)
     return Readings(
         assets=tuple(survey.assets[i] for i in present.tolist()),
@@ -220,4 +225,5 @@ def _rows(survey: _Survey, cells: _Cells) -> Readings:
         time=cells.time[first],
         sensors=survey.tags,
         values=values,
+        held=np.bincount(row, minlength=values.shape[1]).astype(np.int64),
     )

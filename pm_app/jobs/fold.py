@@ -19,7 +19,7 @@ from pm_app.features.panes import (
     select_sensors,
     take_panes,
 )
-from pm_app.features.readings import take_readings
+from pm_app.features.readings import count_delivered, take_readings
 from pm_app.jobs.late import fold_again, known_panes
 from pm_app.jobs.reasons import summarise
 from pm_app.jobs.site import Site, to_moment
@@ -65,14 +65,14 @@ def read_readings(site: Site, batch: Batch, row: BatchRow) -> tuple[BatchRow, Sp
         site.beat()
         _count_values(required, chunk.readings)
         rejections += chunk.rejections
-        came += len(chunk.readings.time) + _rows_of(chunk.rejections)
+        came += count_delivered(chunk.readings) + _rows_of(chunk.rejections)
         _bound_assets(site, batch, spans, chunk.readings)
         timely, refused = readings_in_time(site, chunk.readings, row.ingested_at)
         rejections += refused
         folded = _fold_chunk(site, batch, row, timely, segments, whole)
         panes, readings, whole = folded.panes, folded.used, folded.whole
         rejections += folded.refused
-        rows += len(readings.time)
+        rows += count_delivered(readings)
         if not len(readings.time):
             continue
         _widen(spans, readings)
@@ -185,7 +185,7 @@ def _fold_chunk(
     return _Folded(
         take_panes(panes, panes_changed(panes, known)),
         take_readings(readings, used),
-        [_too_late(int(refused.sum()), gone)] if refused.any() else [],
+        [_too_late(count_delivered(fresh, refused), gone)] if refused.any() else [],
         merge_panes([whole, select_sensors(again, ())], pane_ns=pane_ns),
     )
 

@@ -35,6 +35,7 @@ class Readings:
     assets: distinct names, sorted. asset: shape (n_rows,), index into `assets`.
     time: shape (n_rows,), nanoseconds since 1970 UTC. values: shape (n_sensors, n_rows),
     sensor-major because every later step works a column at a time; NaN is missing.
+    held: how many rows of the file each row is made of, None where it is one each.
     """
 
     assets: tuple[str, ...]
@@ -42,6 +43,7 @@ class Readings:
     time: Int64
     sensors: tuple[str, ...]
     values: Float64
+    held: Int64 | None = None
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from connectors.parquet import ParquetEvents, ParquetReadings, listing, long, outline
 from connectors.parquet import events as events_module
 from pm_app.errors import BadBatch, SourceUnavailable, TornBatch
+from pm_app.features.readings import count_delivered
 
 DAMAGED = 200
 MEGABYTE = 10**6
@@ -549,20 +550,73 @@ def test_no_schema_gives_anything_but_rows_or_a_reason(tmp_path, table, groups):
     except (pa.ArrowException, NotImplementedError):
         return  # not a file that pyarrow itself can write
     plain = {"table": True, "default_asset": "p"}
-    for options in ({}, plain, {"timezone": "UTC"}):
-        try:
-            used, refused = read(tmp_path, **options)
-        except BadBatch as error:
-            assert str(error).startswith("a.parquet: ")
-        else:
-            assert len(used) + refused == len(table)
-    for source in (ParquetReadings(str(tmp_path), layout="long"), ParquetEvents(str(tmp_path))):
-        try:
-            _drain(source)
-        except BadBatch as error:
-            assert str(error).startswith("a.parquet: ")
+    for options in ({}, plain, {"timezone": "UTC"}, {"layout": "long", "timezone": "UTC"}):
+        with told_in_words():
+            delivered, refused = account(tmp_path, **options)
+            assert delivered + refused == len(table)
+    events = ParquetEvents(str(tmp_path), timezone="UTC")
+    with told_in_words():
+        found, reasons = events.read(next(events.list()))
+        assert len(found.time) + len(reasons) == len(table)
+    assert events.count(next(events.list())) == len(table)
 
 
-def _drain(source):
-    found = source.read(next(source.list()))
-    return list(found)
+@contextlib.contextmanager
+def told_in_words():
+    """Lets pass only what names the file."""
+    try:
+        yield
+    except BadBatch as error:
+        assert str(error).startswith("a.parquet: ")
+
+
+def account(folder, **options):
+    """Rows of the file in readings, and rows refused."""
+    source = ParquetReadings(str(folder), **options)
+    chunks = list(source.read(next(source.list())))
+    refused = sum(r.rows for chunk in chunks for r in chunk.rejections)
+    return sum(count_delivered(chunk.readings) for chunk in chunks), refused
+
+
+LONG_ROWS = st.tuples(
+    st.sampled_from(["p", "q", None, "q\0"]),
+    st.sampled_from([*range(4), None, -1]),
+    st.sampled_from(["x", "y", "z", "", None]),
+    st.sampled_from([1.0, None, float("nan"), 1e300]),
+    st.sampled_from(["Good", "Bad", None]),
+)
+
+
+@given(
+    rows=st.lists(LONG_ROWS, min_size=1, max_size=30),
+    cells=st.integers(3, 12),
+    group=st.integers(1, 9),
+    sensors=st.sampled_from([None, ("x",), ("y", "x", "w")]),
+)
+@settings(
+    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_every_row_of_a_long_file_is_used_or_refused(tmp_path, rows, cells, group, sensors):
+    asset, second, tag, value, quality = zip(*rows, strict=True)
+    columns = {
+        "asset_id": pa.array(asset, pa.string()),
+        "timestamp": pa.array(second, pa.int64()).cast(pa.timestamp("s", "UTC")),
+        "tag": pa.array(tag, pa.string()),
+        "value": pa.array(value, pa.float64()),
+        "quality": pa.array(quality, pa.string()),
+    }
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet", row_group_size=group)
+    usable = {
+        (a, t, name)
+        for a, t, name, _, q in rows
+        if a in ("p", "q") and t is not None and t >= 0 and name and q == "Good"
+        if sensors is None or name in sensors
+    }
+
+    if not usable:
+        with pytest.raises(BadBatch, match="got none"):
+            account(tmp_path, layout="long", sensors=sensors, most_cells=cells)
+        return
+    used, refused = account(tmp_path, layout="long", sensors=sensors, most_cells=cells)
+
+    assert (used, refused) == (len(usable), len(rows) - len(usable))

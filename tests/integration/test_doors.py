@@ -301,6 +301,10 @@ class Deadly:
         """As the source."""
         return self._source.digest(batch)
 
+    def count(self, batch):
+        """As the source."""
+        return self._source.count(batch)
+
     def read(self, batch):
         """Ends the process at the file of that name."""
         if batch.name == self._name:

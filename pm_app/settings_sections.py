@@ -12,10 +12,12 @@ from pm_app.settings_values import (
     Day,
     Duration,
     Name,
+    Running,
     Span,
     Text,
     Zone,
     read_half_life,
+    read_running,
 )
 from pm_app.times import parse_duration
 
@@ -44,8 +46,17 @@ class ReadingsSettings(Section):
     timezone: Zone | None = None
     sensors: tuple[Name, ...] | None = None
     required: tuple[Name, ...] = ()
+    running: Running | None = None
     future: Duration = "1d"
     earliest: Day = date(2000, 1, 1)
+
+    @model_validator(mode="after")
+    def _what_tells_running_is_read(self) -> Self:
+        if self.running and self.sensors is not None:
+            sensor, _ = read_running(self.running)
+            if sensor not in self.sensors:
+                raise ValueError(f"running names {sensor!r}, which is not among sensors")
+        return self
 
 
 class EventsSettings(Section):

@@ -14,12 +14,13 @@ from pm_app.features.regime_search import Search, settle_regimes
 from pm_app.history import History
 from pm_app.jobs.past import Past, asset_groups, past_until, sensors_of
 from pm_app.jobs.regimes import look_for_regimes
-from pm_app.learning.labels import column_labels, life_labels
+from pm_app.learning.labels import column_labels, life_labels, while_running
 from pm_app.learning.sufficiency import blurred, name_some, tell_missed
-from pm_app.records.features import FeatureSpec, Frame, Panes
+from pm_app.records.features import FeatureSpec, Frame, Panes, Running
 from pm_app.records.labels import Labels
 from pm_app.records.readings import Events, Float64, no_events
 from pm_app.settings import Settings
+from pm_app.settings_values import read_running
 
 # Rows of one asset repeat each other: beyond this many, time teaches less than it costs.
 MOST_ROWS = 200_000
@@ -189,7 +190,20 @@ def make_spec(
         scaled_change=features.scaled_change and not is_table,
         beginning_ns=None if is_table else features.beginning_ns,
         smooth_ns=() if is_table else features.smooth_ns,
+        running=_running(settings.readings.running, seen),
     )
+
+
+def _running(told: str | None, seen: Sequence[str]) -> Running | None:
+    if told is None:
+        return None
+    sensor, above = read_running(told)
+    if sensor not in seen:
+        raise BadSettings(
+            f"readings.running: {sensor!r} is no numeric column of the readings, "
+            f"which have {name_some(seen)}"
+        )
+    return Running(sensor, above)
 
 
 def informative_features(frame: Frame, labels: Labels) -> tuple[str, ...]:
@@ -244,7 +258,7 @@ def _label(
     frame: Frame, events: Events, column: Float64, settings: Settings, as_of_ns: int
 ) -> Labels:
     if settings.target.column is None:
-        return life_labels(frame, events, known_until=as_of_ns)
+        return while_running(frame, life_labels(frame, events, known_until=as_of_ns))
     return column_labels(frame, column, column=settings.target.column, task=settings.target.task)
 
 
@@ -263,4 +277,10 @@ def _join(frames: Sequence[Frame]) -> Frame:
         asset=np.concatenate(numbers),
         cutoff=np.concatenate([frame.cutoff for frame in frames]),
         values=np.concatenate([frame.values for frame in frames]),
+        off=_put_end_to_end([frame.off for frame in frames]),
     )
+
+
+def _put_end_to_end(parts: Sequence[NDArray[np.bool_] | None]) -> NDArray[np.bool_] | None:
+    there = [part for part in parts if part is not None]
+    return np.concatenate(there) if there else None

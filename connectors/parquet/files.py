@@ -79,7 +79,7 @@ class Folder:
             if kind == fs.FileType.NotFound and absent_is_empty:
                 return
             if isinstance(self.filesystem, fs.LocalFileSystem):
-                yield from list_local(self.root, wanted=_is_finished)
+                yield from list_local(self.root, wanted=is_finished)
             else:
                 yield from self._listed()
         except (OSError, pa.ArrowException) as error:
@@ -89,7 +89,7 @@ class Folder:
         selector = fs.FileSelector(self.root, recursive=True)
         for info in self.filesystem.get_file_info(selector):
             name = self._relative(info.path)
-            if info.is_file and _is_finished(name):
+            if info.is_file and is_finished(name):
                 yield Batch(name, info.size or 0, info.mtime_ns or 0)
 
     def digest(self, batch: Batch) -> str:
@@ -217,7 +217,8 @@ def _whole(batch: Batch) -> str:
     return f"{batch.name}: needed a whole Parquet file of {batch.size_bytes} bytes"
 
 
-def _is_finished(name: str) -> bool:
+def is_finished(name: str) -> bool:
+    """Whether a file of this relative name is a batch: Parquet, not hidden, not half written."""
     parts = name.split("/")
     if not name.endswith(".parquet") or any(map(_is_hidden, parts)):
         return False

@@ -200,6 +200,25 @@ class RetrainingSettings(Section):
         return self
 
 
+class AlarmsSettings(Section):
+    """What raises an alarm, and what clears it.
+
+    persistence counts scored cutoffs; clear is a share of the threshold.
+    """
+
+    persistence: int = Field(default=2, ge=1, le=1000)
+    clear: float = Field(default=0.8, gt=0, le=1)
+    threshold: float | Literal["auto"] = "auto"
+
+    @field_validator("threshold", mode="before")
+    @classmethod
+    def _threshold_is_a_risk(cls, threshold: object) -> object:
+        number = isinstance(threshold, int | float) and not isinstance(threshold, bool)
+        if threshold != "auto" and not (number and 0 < threshold < 1):  # type: ignore[operator]  # a number by now
+            raise ValueError(f'must be "auto" or a number between 0 and 1, got {threshold!r}')
+        return threshold
+
+
 class RetentionSettings(Section):
     """How long every prediction is kept; of older days the riskiest of each asset stays."""
 

@@ -129,7 +129,7 @@ class Alarms:
         actor: str,
         verdict: Verdict | None = None,
     ) -> AlarmRow:
-        """Do to an alarm what `decide` says of it as it stands; returns how it stood before.
+        """Do to an alarm what `decide` says of it as it stands; returns how it stands then.
 
         An exception of `decide` passes through and leaves nothing behind. Raises TerminalError
         where there is no such alarm.
@@ -153,7 +153,7 @@ class Alarms:
                 )
             if verdict is not None:
                 _insert_verdict(connection, alarm_id, verdict, at, actor)
-        return alarm
+            return _alarm(connection, alarm_id)
 
 
 def _alarm(connection: Connection, alarm_id: int) -> AlarmRow:

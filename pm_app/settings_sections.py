@@ -49,10 +49,14 @@ class ReadingsSettings(Section):
 
 
 class EventsSettings(Section):
-    """Where failures and repairs come from. An absent folder means none yet."""
+    """Where failures and repairs come from. An absent folder means none yet.
+
+    until_column: when an event had happened at the latest, where only that is known.
+    """
 
     uri: Address = "events"
     timezone: Zone | None = None
+    until_column: Name | None = None
 
 
 class FeaturesSettings(Section):

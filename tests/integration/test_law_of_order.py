@@ -128,6 +128,7 @@ def expected_rows(rows, events, champion):
         table["timestamp"].cast(pa.int64()).to_pylist(),
         table["kind"].to_pylist(),
         table["code"].to_pylist(),
+        table["timestamp"].cast(pa.int64()).to_pylist(),
         strict=True,
     )
     frame = build_frame(

@@ -12,6 +12,8 @@ from pm_app.records.readings import Events, no_events, sort_events
 from pm_app.segments import PROOF, opened_segment, write_segment
 
 _COLUMNS = ("asset", "time", "kind", "code")
+# Only where some time is not known to the moment.
+_SINCE = "since"
 # Names that are ours to delete: segments, and ones that were being written.
 _OWN = re.compile(rf"\.?[0-9a-f]{{24}}(?:{PROOF}|\.parquet)(?:\.tmp)?")
 
@@ -26,7 +28,7 @@ class EventHistory:
 
     def write(self, stem: str, events: Events) -> str:
         """Keep events under a name that begins with this; durable when it returns the name."""
-        table = pa.table({column: pa.array(getattr(events, column)) for column in _COLUMNS})
+        table = pa.table({column: pa.array(getattr(events, column)) for column in _written(events)})
         name = write_segment(self.folder, stem, table)
         self._cache.pop(name, None)
         return name
@@ -44,7 +46,8 @@ class EventHistory:
         parts = [self._segment(name) for name in names]
         if not parts:
             return no_events()
-        return sort_events(*(np.concatenate([getattr(p, c) for p in parts]) for c in _COLUMNS))
+        columns = (*_COLUMNS, _SINCE)
+        return sort_events(*(np.concatenate([getattr(p, c) for p in parts]) for c in columns))
 
     def remove_unnamed(self, named: Collection[str], *, stem: str = "") -> list[str]:
         """Delete every segment (of this stem) that is not named; returns what went.
@@ -61,7 +64,12 @@ class EventHistory:
     def _segment(self, name: str) -> Events:
         if name not in self._cache:
             with opened_segment(self.folder, name) as segment:
-                table = segment.read(columns=_COLUMNS)
-            columns = {c: table.column(c).to_numpy() for c in _COLUMNS}
+                table = segment.read(columns=[*_COLUMNS, _SINCE])
+            columns = {c: table.column(c).to_numpy() for c in table.column_names}
             self._cache[name] = Events(**columns)
         return self._cache[name]
+
+
+def _written(events: Events) -> tuple[str, ...]:
+    known = np.array_equal(events.since, events.time)
+    return _COLUMNS if known else (*_COLUMNS, _SINCE)

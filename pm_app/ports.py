@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import Protocol
 
+from pm_app.records.alarms import AlarmRule, Outage, Step, Trail, Transitions
+from pm_app.records.labels import Flags
 from pm_app.records.readings import Batch, Events, ReadingsChunk
 
 
@@ -66,4 +68,25 @@ class EventsSource(Protocol):
 
         Raises BadBatch and SourceUnavailable as ReadingsSource.read.
         """
+        ...
+
+
+class AlarmJudge(Protocol):
+    """What tells when alarms are raised, return and clear, from what the store shows it."""
+
+    @property
+    def rule(self) -> AlarmRule:
+        """The risk that is watched, and its threshold."""
+        ...
+
+    def undecided(self, trail: Trail) -> Flags:
+        """Of which assets more of the past is needed to tell, (n_assets,)."""
+        ...
+
+    def transitions(self, trail: Trail) -> Transitions:
+        """What becomes of each asset's alarm."""
+        ...
+
+    def outage(self, outage: Outage) -> Step | None:
+        """What becomes of the plant's data alarm, None where nothing does."""
         ...

@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from pm_app.errors import BadSettings
 from pm_app.settings_sections import (
+    AlarmsSettings,
     AllocationSettings,
     DriftSettings,
     EventsSettings,
@@ -46,6 +47,7 @@ class Settings(Section):
     drift: DriftSettings = DriftSettings()
     scoring: ScoringSettings = ScoringSettings()
     retraining: RetrainingSettings = RetrainingSettings()
+    alarms: AlarmsSettings = AlarmsSettings()
     retention: RetentionSettings = RetentionSettings()
     store: StoreSettings = StoreSettings()
     web: WebSettings = WebSettings()

@@ -60,10 +60,14 @@ class ReadingsSettings(Section):
 
 
 class EventsSettings(Section):
-    """Where failures and repairs come from. An absent folder means none yet."""
+    """Where failures and repairs come from. An absent folder means none yet.
+
+    until_column: when an event had happened at the latest, where only that is known.
+    """
 
     uri: Address = "events"
     timezone: Zone | None = None
+    until_column: Name | None = None
 
 
 class FeaturesSettings(Section):
@@ -209,6 +213,25 @@ class RetrainingSettings(Section):
         if len(self.cron.split()) != 5:
             raise ValueError(f'cron must have five fields like "0 2 * * *", got {self.cron!r}')
         return self
+
+
+class AlarmsSettings(Section):
+    """What raises an alarm, and what clears it.
+
+    persistence counts scored cutoffs; clear is a share of the threshold.
+    """
+
+    persistence: int = Field(default=2, ge=1, le=1000)
+    clear: float = Field(default=0.8, gt=0, le=1)
+    threshold: float | Literal["auto"] = "auto"
+
+    @field_validator("threshold", mode="before")
+    @classmethod
+    def _threshold_is_a_risk(cls, threshold: object) -> object:
+        number = isinstance(threshold, int | float) and not isinstance(threshold, bool)
+        if threshold != "auto" and not (number and 0 < threshold < 1):  # type: ignore[operator]  # a number by now
+            raise ValueError(f'must be "auto" or a number between 0 and 1, got {threshold!r}')
+        return threshold
 
 
 class RetentionSettings(Section):

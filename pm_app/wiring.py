@@ -91,8 +91,9 @@ def readings_source(settings: Settings) -> ParquetReadings:
 
 def events_source(settings: Settings) -> ParquetEvents:
     """The source of events that plant.toml names."""
-    uri = _located(settings.events.uri, settings.folder)
-    return ParquetEvents(uri, timezone=settings.events.timezone)
+    events = settings.events
+    uri = _located(events.uri, settings.folder)
+    return ParquetEvents(uri, timezone=events.timezone, until_column=events.until_column)
 
 
 def watch_folders(settings: Settings, ring: Callable[[], None]) -> AbstractContextManager[bool]:

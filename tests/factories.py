@@ -60,6 +60,16 @@ REMEMBERING_TOML = PLANT_TOML.replace(
     "memory = []", 'memory = ["life", "change", "scaled change", "5h", "2d"]\nbeginning = "4h"'
 )
 
+# The risks of a handmade champion lie close around this threshold.
+ALARMING_TOML = (
+    PLANT_TOML
+    + """
+[alarms]
+threshold = 0.39
+clear = 0.98
+"""
+)
+
 
 def random_readings(
     *,
@@ -383,6 +393,27 @@ def said(store: Store, *, without: Sequence[str] = ()) -> list[dict[str, object]
     """The predictions table as it stands, but for some columns."""
     tables = list(store.views.predictions())
     return pa.concat_tables(tables).drop_columns(list(without)).to_pylist() if tables else []
+
+
+def standing(store: Store) -> set[str]:
+    """Assets whose alarms stand."""
+    rows = store.alarms.alarms(only_open=True)
+    return {row.asset_id for row in rows if row.kind == "risk" and row.state != "returned"}
+
+
+def expected_alarms(store: Store, *, threshold: float = 0.39, clear: float = 0.98) -> set[str]:
+    """Assets whose newest two risks running on one side of their thresholds are high ones."""
+    risks: dict[str, list[float]] = {}
+    for row in said(store):
+        if row["horizon_hours"] == 72.0 and row["status"] == "scored":
+            risks.setdefault(str(row["asset_id"]), []).append(row["risk"])  # type: ignore[arg-type]
+    found = set()
+    for asset, values in risks.items():
+        for pair in list(zip(values, values[1:], strict=False))[::-1]:
+            if min(pair) >= threshold or max(pair) < clear * threshold:
+                found |= {asset} if min(pair) >= threshold else set()
+                break
+    return found
 
 
 def hour(number: float) -> datetime:

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 from factories import (
+    ALARMING_TOML,
     NOW,
     REMEMBERING_TOML,
     FakeTrainer,
@@ -77,13 +78,21 @@ def outcome(config: Path) -> dict[str, object]:
                 (row.source, row.name, row.status, row.rows, row.reason, row.scored_at is None)
                 for row in site.store.ledger.batches()
             ],
+            "alarms": [
+                (row.kind, row.asset_id, row.state, row.cutoff, row.risk, row.threshold)
+                for row in site.store.alarms.alarms()
+            ],
+            "alarm events": [
+                (row.alarm_id, row.action, row.from_state, row.to_state, row.cutoff, row.note)
+                for row in site.store.alarms.events()
+            ],
             "champion": None if champion is None else champion.card.seed,
         }
 
 
 def _fresh(make: Make) -> Path:
     parts = {f"{at}.parquet": TABLE.slice(50 * at, 50) for at in range(3)}
-    return make(parts, events={"e.parquet": EVENTS})
+    return make(parts, events={"e.parquet": EVENTS}, toml=ALARMING_TOML)
 
 
 def _started(make: Make) -> Path:
@@ -91,7 +100,7 @@ def _started(make: Make) -> Path:
     part = (np.arange(len(TABLE)) // 10) % 5
     files = {f"{at}.parquet": TABLE.filter(pa.array(part == at)) for at in range(5)}
     late = files.pop("2.parquet")
-    config = make(files, events={"e.parquet": EVENTS})
+    config = make(files, events={"e.parquet": EVENTS}, toml=ALARMING_TOML)
     with opened(config) as site:
         score(site, now=NOW)
         _litter(site)

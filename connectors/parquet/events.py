@@ -17,7 +17,16 @@ from connectors.parquet.columns import (
 )
 from connectors.parquet.files import BatchDescription, open_folder
 from pm_app.errors import BadBatch
-from pm_app.records.readings import EVENT_KINDS, Batch, Events, Int32, Text, no_events, sort_events
+from pm_app.records.readings import (
+    EVENT_KINDS,
+    Batch,
+    Events,
+    Int32,
+    Int64,
+    Text,
+    no_events,
+    sort_events,
+)
 
 _REASONS_SHOWN = 3
 # A file of events is read whole; a plant has not had more in its life.
@@ -28,7 +37,8 @@ class ParquetEvents:
     """Failures, repairs, errors and inspections under a folder or bucket prefix.
 
     Columns asset_id, timestamp, kind and, where there is one, code. Kinds are matched
-    without regard to case. timezone, latest: as for ParquetReadings.
+    without regard to case. until_column: where there is one and it holds a time, the event
+    happened between timestamp and then. timezone, latest: as for ParquetReadings.
     """
 
     def __init__(
@@ -39,6 +49,7 @@ class ParquetEvents:
         time_column: str = "timestamp",
         kind_column: str = "kind",
         code_column: str = "code",
+        until_column: str | None = None,
         timezone: str | None = None,
         default_asset: str | None = None,
         latest: int | None = None,
@@ -47,6 +58,7 @@ class ParquetEvents:
         self._folder = open_folder(uri)
         self._asset, self._time = asset_column, time_column
         self._kind, self._code = kind_column, code_column
+        self._until = until_column
         self._rules = TimeRules(timezone, latest)
         self._default_asset = default_asset
 
@@ -74,8 +86,8 @@ class ParquetEvents:
             rows = file.outline.rows
             if rows > MOST_EVENTS:
                 raise BadBatch(f"{batch.name}: needed at most {MOST_EVENTS:,} rows, got {rows:,}")
-            wanted = [self._asset, self._time, self._kind, self._code]
-            columns = [name for name in wanted if name in schema.names]
+            wanted = (self._asset, self._time, self._kind, self._code, self._until)
+            columns = [name for name in wanted if name is not None and name in schema.names]
             file.check(columns)
             table = file.parquet.read(columns=columns).combine_chunks()
             if table.num_rows != rows:
@@ -93,12 +105,13 @@ class ParquetEvents:
             optional = column == self._asset and self._default_asset is not None
             if column not in schema.names and not optional:
                 raise BadBatch(f"{name}: needed a column {column!r}, got columns {schema.names}")
-        for column in {self._asset, self._time, self._kind, self._code} & set(schema.names):
+        known = (self._asset, self._time, self._kind, self._code, self._until)
+        for column in set(schema.names).intersection(known):
             where = f"{name}: column {column!r}"
             if schema.names.count(column) > 1:
                 raise BadBatch(f"{where} comes more than once; needed distinct column names")
             kind = schema.field(column).type
-            if column == self._time:
+            if column in (self._time, self._until):
                 check_time_column(kind, where, self._rules)
             else:
                 check_label_column(kind, where)
@@ -122,12 +135,14 @@ class ParquetEvents:
         named = ((self._asset, asset), (self._kind, kind), (self._code, code))
         for rows, reason in ((rows, f"{name} {why}") for name, of in named for rows, why in of.odd):
             reasons[rows] = reason
+        until = self._untils(table, times.time, reasons)
         good = reasons == ""
         events = sort_events(
             _chosen(asset.names, asset.index[good]),
-            times.time[good],
+            until[good],
             _chosen(plain, kind.index[good]),
             _chosen(code.names, code.index[good]),
+            since=times.time[good],
         )
         repeats = int(np.count_nonzero(good)) - len(events.time)
         return events, (*_numbered(reasons, ~good), *(["repeats another row"] * repeats))
@@ -139,6 +154,20 @@ class ParquetEvents:
         if default is None:
             return Labels((), np.full(table.num_rows, -1, dtype=np.int32))
         return Labels((default,), np.zeros(table.num_rows, dtype=np.int32))
+
+    def _untils(self, table: Any, since: Int64, reasons: Text) -> Int64:
+        """By when each event had happened; rows where that cannot be get a reason."""
+        if self._until is None or self._until not in table.column_names:
+            return since
+        column = _array(table, self._until)
+        known = column.is_valid().to_numpy(zero_copy_only=False)
+        until = read_times(column, self._until, self._rules)
+        for rows, reason in until.refused:
+            reasons[rows & known] = reason
+        reasons[known & (reasons == "") & (until.time < since)] = (
+            f"{self._until} is before {self._time}"
+        )
+        return np.where(known, until.time, since)
 
 
 def _chosen(names: Sequence[str], index: Int32) -> Text:

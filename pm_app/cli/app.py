@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from pm_app import __version__
+from pm_app.cli.alarms import alarms_app
 from pm_app.cli.backup import backup, restore
 from pm_app.cli.explain import explain
 from pm_app.cli.importance import importance
@@ -48,6 +49,7 @@ app.add_typer(import_app, name="import")
 import_app.command()(cmapss)
 for command in COMMANDS:
     app.command()(command)
+app.add_typer(alarms_app, name="alarms")
 
 
 @app.callback(invoke_without_command=True)

@@ -19,6 +19,7 @@ def model_rows(lineage: Lineage, as_of: datetime | None = None) -> list[dict[str
             "strategy": row.strategy,
             "parameters": row.parameters,
             "failures": row.summary.get("failures"),
+            "of these from verdicts": row.summary.get("failures_from_verdicts") or None,
             **_figures(row.summary.get("reports")),
             "knows the outcome?": ", ".join(_suspected(row.summary)),
             "revision": row.summary.get("revision"),

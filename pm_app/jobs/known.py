@@ -14,13 +14,20 @@ from pm_app.features.regime_search import Search, settle_regimes
 from pm_app.history import History
 from pm_app.jobs.past import Past, asset_groups, past_until, sensors_of
 from pm_app.jobs.regimes import look_for_regimes
-from pm_app.learning.labels import column_labels, life_labels, while_running
+from pm_app.learning.failures import ToldFailure, join_failures
+from pm_app.learning.labels import (
+    column_labels,
+    failures_learned,
+    life_labels,
+    while_running,
+)
 from pm_app.learning.sufficiency import blurred, name_some, tell_missed
 from pm_app.records.features import FeatureSpec, Frame, Panes, Running
 from pm_app.records.labels import Labels
-from pm_app.records.readings import Events, Float64, no_events
+from pm_app.records.readings import Events, Float64, no_events, take_events
 from pm_app.settings import Settings
 from pm_app.settings_values import read_running
+from pm_app.times import HOUR_NS
 
 # Rows of one asset repeat each other: beyond this many, time teaches less than it costs.
 MOST_ROWS = 200_000
@@ -37,6 +44,7 @@ class Known:
     that change by less than 32-bit numbers of their size can tell.
     regimes: in words, what regimes there are or why none. before: the same cutoffs as the
     champion sees them, None where features of one name have the same values in `frame`.
+    told: how many of the failures that teach came from verdicts.
     """
 
     spec: FeatureSpec
@@ -47,6 +55,7 @@ class Known:
     blurred: tuple[str, ...] = ()
     regimes: str = ""
     before: Frame | None = None
+    told: int = 0
 
 
 def gather_known(
@@ -58,9 +67,11 @@ def gather_known(
     first_seen: Mapping[str, int],
     as_of_ns: int,
     champion: FeatureSpec | None = None,
+    told: Sequence[ToldFailure] = (),
 ) -> Known:
     """Every cutoff up to `as_of_ns`, thinned evenly in time where there are too many.
 
+    told: failures that verdicts confirm; they are in labels, features know only events.
     champion: the features of the version that scores; its regimes stay where they are found
     again. Raises NotEnoughData when there are no readings, BadSettings when the label column
     or a named regime column is not among the sensors.
@@ -85,17 +96,20 @@ def gather_known(
         history, past, events, settings, specs, first_seen=first_seen, last_pane=last_pane
     )
     frame = built.frames[0]
-    labels = _label(frame, events, built.labels, settings, as_of_ns)
+    near_ns = round(settings.target.horizons_hours[0] * HOUR_NS)
+    failures = join_failures(events, told, near_ns=near_ns, known_until=as_of_ns)
+    labels = _label(frame, failures.events, built.labels, settings, as_of_ns)
     fine = blurred(*built.ranges)
     return Known(
         spec,
         frame,
         labels,
         informative_features(frame, labels),
-        missed=tell_missed(frame, events),
+        missed=tell_missed(frame, failures.events),
         blurred=tuple(name for name, unseen in zip(spec.sensors, fine, strict=True) if unseen),
         regimes=search.reason,
         before=next(iter(built.frames[1:]), None),
+        told=failures_learned(frame, labels, failures.events, failures.told, known_until=as_of_ns),
     )
 
 
@@ -229,8 +243,7 @@ def informative_features(frame: Frame, labels: Labels) -> tuple[str, ...]:
 
 
 def _until(events: Events, as_of_ns: int) -> Events:
-    known = events.time <= as_of_ns
-    return Events(events.asset[known], events.time[known], events.kind[known], events.code[known])
+    return take_events(events, events.time <= as_of_ns)
 
 
 def _codes(events: Events, kind: str) -> tuple[str, ...]:
@@ -258,7 +271,9 @@ def _label(
     frame: Frame, events: Events, column: Float64, settings: Settings, as_of_ns: int
 ) -> Labels:
     if settings.target.column is None:
-        return while_running(frame, life_labels(frame, events, known_until=as_of_ns))
+        horizons = settings.target.horizons_hours
+        labels = life_labels(frame, events, known_until=as_of_ns, horizons_hours=horizons)
+        return while_running(frame, labels)
     return column_labels(frame, column, column=settings.target.column, task=settings.target.task)
 
 

@@ -66,7 +66,7 @@ def learn(
     progress(0.05, "measuring importance")
     importance, drift = rank_sensors(study, settings, order, rival, failures)
     if drift.verdict == "keep":
-        return Learned(_answer(drift, failures, drift.reason, importance))
+        return Learned(_answer(drift, failures, drift.reason, importance, told=known.told))
     goes_on = drift.verdict == "refit" and rival is not None and can_go_on(rival, known)
     warm, basis = None, importance
     if goes_on and rival is not None:
@@ -92,7 +92,9 @@ def learn(
     card = replace(card, suspicions=look_for_leaks(study, known, settings))
     promote, reason = _judge(known, study, candidate, card, rival, drift)
     reason = "; ".join((reason, *remarks(known, card.suspicions)))
-    answer = _answer(drift, failures, reason, importance, promote=promote, card=card)
+    answer = _answer(
+        drift, failures, reason, importance, told=known.told, promote=promote, card=card
+    )
     return Learned(answer, Made(candidate, card))
 
 
@@ -108,6 +110,7 @@ def _answer(
     reason: str,
     importance: Importance,
     *,
+    told: int,
     promote: bool = False,
     card: VersionCard | None = None,
 ) -> TrainingAnswer:
@@ -125,6 +128,7 @@ def _answer(
         promote=promote,
         in_a_row=drift.in_a_row,
         failures=failures,
+        told=told,
         metrics=metrics,
     )
 
@@ -162,6 +166,7 @@ def _make_card(
         trained_until=utc_text(int(frame.cutoff.max())),
         parity=candidate.parity,
         revision=candidate.revision,
+        failures_from_verdicts=known.told,
         software={name: installed(name) for name in SOFTWARE} | {"python": python_version()},
     )
 

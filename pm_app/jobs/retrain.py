@@ -16,6 +16,7 @@ from pm_app.jobs.champion import load_champion, ready
 from pm_app.jobs.ingest import ingest
 from pm_app.jobs.rebuild import rebuild, repairing
 from pm_app.jobs.site import Progress, Site, first_seen_ns, silent, to_nanoseconds
+from pm_app.jobs.told_failures import told_failures
 from pm_app.jobs.training_order import ANSWER, ORDER, TrainingAnswer, TrainingOrder
 from pm_app.learning.allocation import describe
 from pm_app.records.learning import VersionCard
@@ -106,6 +107,7 @@ def _order(site: Site, now: datetime, as_of: datetime, force: bool) -> TrainingO
         failures_before=int(str(seen)),
         force=force,
         staging=str(site.registry.staging()),
+        told=told_failures(site.store.alarms.verdicts(until=as_of)),
     )
 
 
@@ -119,7 +121,12 @@ def _record(
         as_of=as_of,
         decision=answer.decision,
         reason=answer.reason,
-        metrics={**answer.metrics, "in_a_row": answer.in_a_row, "failures": answer.failures},
+        metrics={
+            **answer.metrics,
+            "in_a_row": answer.in_a_row,
+            "failures": answer.failures,
+            "failures_from_verdicts": answer.told,
+        },
     )
     if not answer.made:
         site.store.lineage.record_retraining(row)
@@ -163,6 +170,7 @@ def _version_row(site: Site, version: Version, answer: TrainingAnswer, now: date
         status="published",
         summary={
             "failures": card.failures,
+            "failures_from_verdicts": card.failures_from_verdicts,
             "rows": card.rows,
             "trained_until": card.trained_until,
             "reports": [asdict(report) for report in card.reports],

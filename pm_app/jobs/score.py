@@ -11,6 +11,7 @@ from datetime import datetime
 from functools import partial
 
 from pm_app.errors import BadVersion, SourceUnavailable
+from pm_app.jobs.alarm_rule import watch_of
 from pm_app.jobs.champion import Champion, load_champion
 from pm_app.jobs.compact import compact
 from pm_app.jobs.ingest import ingest
@@ -70,6 +71,8 @@ def score(
         say = partial(_say_group, site, champion, group, floor, said_until, now)
         committed += repairing(site, say)
         done += len(group)
+    if not stop():
+        _unshelve(site, champion, now)
     progress(1.0, f"{done} batches scored")
     if not stop():
         repairing(site, partial(compact, site, now=now))
@@ -91,7 +94,16 @@ def _say_group(
     """One transaction with all that these batches make or change."""
     spans = touched_spans(site, champion, group, floor, said_until=said_until)
     chunks = predict_spans(site, champion, spans)
-    return site.store.scores.commit_scores([row.sequence for row in group], chunks, scored_at=now)
+    return site.store.scores.commit_scores(
+        [row.sequence for row in group], chunks, scored_at=now, judge=watch_of(site, champion)
+    )
+
+
+def _unshelve(site: Site, champion: Champion | None, now: datetime) -> None:
+    """Alarms whose time on the shelf is over come back, also where no batch came."""
+    if site.store.alarms.shelf_time_over(now):
+        judge = watch_of(site, champion)
+        site.store.scores.commit_scores((), (), scored_at=now, judge=judge)
 
 
 def backfill_floor(site: Site, now: datetime) -> int | None:
@@ -121,7 +133,8 @@ def _say_what_waited(site: Site, champion: Champion, floor: int, now: datetime) 
         for name, (first, last) in waiting.items()
     }
     chunks = predict_spans(site, champion, spans)
-    return site.store.scores.commit_predictions(chunks, scored_at=now)
+    judge = watch_of(site, champion)
+    return site.store.scores.commit_predictions(chunks, scored_at=now, judge=judge)
 
 
 def _groups(pending: Sequence[BatchRow]) -> Iterator[list[BatchRow]]:

@@ -11,6 +11,7 @@ from pm_app.jobs.rival import Rival
 from pm_app.jobs.training_order import TrainingOrder
 from pm_app.learning.drift import compare_rankings
 from pm_app.learning.importance import measure_importance
+from pm_app.learning.labels import count_failures
 from pm_app.learning.leaks import suspect_leaks, tell_suspicion
 from pm_app.learning.planning import CONTROL, Planner, make_planner
 from pm_app.learning.splits import censor_at_parts, newest_part, split_rows
@@ -159,6 +160,10 @@ def look_for_leaks(study: Study, known: Known, settings: Settings) -> tuple[Susp
 def remarks(known: Known, suspicions: Sequence[Suspicion]) -> list[str]:
     """What a person should know about the readings, in words."""
     told = [tell_suspicion(one) for one in suspicions]
+    if known.told:
+        failures = count_failures(known.labels)
+        events = failures - known.told
+        told.append(f"{failures} failures: {events} from events, {known.told} from verdicts")
     silent = unheard(known.frame, known.labels, sensors=known.spec.sensors)
     if silent:
         told.append(f"no value of {name_some(silent)} in any reading")

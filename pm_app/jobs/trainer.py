@@ -53,6 +53,7 @@ def train(order: TrainingOrder, settings: Settings) -> TrainingAnswer:
         first_seen=order.first_seen,
         as_of_ns=order.as_of_ns,
         champion=rival.card.spec if rival is not None else None,
+        told=order.told,
     )
     _tell(0.04, known.regimes)
     learned = learn(known, settings, order, rival=rival, progress=_tell)

@@ -5,6 +5,8 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from pm_app.learning.failures import ToldFailure
+
 # The trainer's exit code when a person must act; its last words name the error.
 REFUSED = 3
 
@@ -19,6 +21,7 @@ class TrainingOrder:
     reading. champion is the version that scores, None before the first; in_a_row_before how
     many retrainings up to the last one found another ranking; failures_before how many
     failures the champion had seen. staging is the folder to fill when a version is made.
+    told: failures that verdicts up to then confirm.
     """
 
     settings: dict[str, Any]
@@ -33,6 +36,7 @@ class TrainingOrder:
     failures_before: int
     force: bool
     staging: str
+    told: tuple[ToldFailure, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -40,8 +44,9 @@ class TrainingAnswer:
     """What came of it.
 
     decision: "first", "keep", "refit", "rebuild" or "not_enough_data". made says whether the
-    staging folder holds a version, promote whether it should score. metrics are for the
-    record of the retraining. missing is the path of a segment that has to be rebuilt first.
+    staging folder holds a version, promote whether it should score. told: how many of the
+    failures came from verdicts. metrics are for the record of the retraining. missing is the
+    path of a segment that has to be rebuilt first.
     """
 
     decision: str
@@ -50,6 +55,7 @@ class TrainingAnswer:
     promote: bool = False
     in_a_row: int = 0
     failures: int = 0
+    told: int = 0
     metrics: dict[str, Any] = field(default_factory=dict)
     missing: str = ""
 

@@ -1,7 +1,7 @@
 """What each row of a frame is to be taught: time to failure, or the value of a column."""
 
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,13 @@ from pm_app.times import HOUR_NS
 _NEVER = np.iinfo(np.int64).max
 
 
-def life_labels(frame: Frame, events: Events, *, known_until: int | None) -> Labels:
+def life_labels(
+    frame: Frame,
+    events: Events,
+    *,
+    known_until: int | None,
+    horizons_hours: Sequence[float] = (),
+) -> Labels:
     """Hours from each cutoff to the asset's next failure, censored where none is known.
 
     Only events up to `known_until` (nanoseconds UTC, None for no bound) exist. An asset is
@@ -31,21 +37,27 @@ def life_labels(frame: Frame, events: Events, *, known_until: int | None) -> Lab
 
     Example: a failure at 10:00, repaired at 12:00, hourly cutoffs. 09:00 has one hour left,
     10:00 to 12:00 are unusable, 13:00 starts the next life.
+
+    Of a failure that happened at some time between `since` and `time`, rows in between are
+    unusable, and so is a margin before: rows for which it depends on when it was whether it
+    came within one of the horizons. Rows nearer than that have the hours to the middle; rows
+    further away as well where the span is at most the shortest horizon, else they are censored
+    at its beginning, up to which the asset is known to have run.
     """
     failures, repairs = _stops(frame, events, known_until)
-    first_failure = np.searchsorted(failures[0], np.arange(len(frame.assets)))
-    passed = _count_until(failures, frame.asset, frame.cutoff)
+    first_failure = np.searchsorted(failures.asset, np.arange(len(frame.assets)))
+    passed = _count_until((failures.asset, failures.time), frame.asset, frame.cutoff)
     # A sentinel behind the last failure keeps `passed` a valid index.
-    owner = np.append(failures[0], -1)
-    next_time = np.append(failures[1], _NEVER)
+    owner = np.append(failures.asset, -1)
     failed = owner[passed] == frame.asset
+    ahead = _ahead(failures, passed, frame, horizons_hours)
     down = _in_downtime(owner, repairs, passed, frame)
-    end = np.where(failed, next_time[passed], _known_to_run(frame, known_until))
-    usable = ~down & (end >= frame.cutoff)
+    end = np.where(failed, ahead.end, _known_to_run(frame, known_until))
+    usable = ~down & (end >= frame.cutoff) & ~(failed & ahead.unclear)
     duration = np.where(usable, (end - frame.cutoff) / HOUR_NS, np.nan)
     return Labels(
         duration_hours=duration,
-        failed=failed & usable,
+        failed=failed & usable & ~ahead.far,
         value=np.full(len(frame.cutoff), np.nan),
         usable=usable,
         life=_number_lives(frame.asset, passed - first_failure[frame.asset]),
@@ -100,16 +112,69 @@ def count_failures(labels: Labels) -> int:
     return int(counts.min()) if set(classes) == {0.0, 1.0} else len(known)
 
 
-def _stops(
-    frame: Frame, events: Events, known_until: int | None
-) -> tuple[tuple[Int64, Int64], Int64]:
-    """(asset, time) of every failure, distinct and sorted, and the time each was repaired."""
+def failures_learned(
+    frame: Frame, labels: Labels, events: Events, chosen: Flags, *, known_until: int | None
+) -> int:
+    """How many of the chosen events are failures that some usable row comes before."""
+    failures, _ = _stops(frame, events, known_until)
+    passed = _count_until((failures.asset, failures.time), frame.asset, frame.cutoff)
+    met = np.unique(passed[labels.failed & labels.usable])
+    learned = set(zip(failures.asset[met].tolist(), failures.time[met].tolist(), strict=True))
+    number = {name: index for index, name in enumerate(frame.assets)}
+    picked = zip(events.asset[chosen], events.time[chosen].tolist(), strict=True)
+    return len(learned & {(number.get(name, -1), time) for name, time in picked})
+
+
+@dataclass(frozen=True, eq=False)
+class _Failures:
+    """Each failure once, by asset, then time; since: the earliest it may have been."""
+
+    asset: Int64
+    time: Int64
+    since: Int64
+
+
+@dataclass(frozen=True, eq=False)
+class _Ahead:
+    """The next failure of each row: where its label ends, whether that is only until when the
+    asset is known to have run, and whether the label depends on when it was."""
+
+    end: Int64
+    far: Flags
+    unclear: Flags
+
+
+def _ahead(
+    failures: _Failures, passed: NDArray[np.intp], frame: Frame, horizons_hours: Sequence[float]
+) -> _Ahead:
+    first = np.append(failures.since, _NEVER)[passed]
+    last = np.append(failures.time, _NEVER)[passed]
+    reach = np.array([round(hours * HOUR_NS) for hours in horizons_hours], dtype=np.int64)
+    soonest, latest = (first - frame.cutoff)[:, None], (last - frame.cutoff)[:, None]
+    spread = first < last
+    unclear = ((soonest <= reach) & (reach < latest)).any(axis=1) | (first <= frame.cutoff)
+    wide = last - first > reach.min(initial=_NEVER)
+    far = spread & wide & (soonest > reach).all(axis=1)
+    middle = first + (last - first) // 2
+    return _Ahead(np.where(far, first, middle), far, spread & unclear)
+
+
+def _stops(frame: Frame, events: Events, known_until: int | None) -> tuple[_Failures, Int64]:
+    """Every failure, and the time each was repaired."""
     number = {name: index for index, name in enumerate(frame.assets)}
     asset = np.array([number.get(name, -1) for name in events.asset], dtype=np.int64)
     exists = (asset >= 0) & (events.time <= (_NEVER if known_until is None else known_until))
-    failures = _distinct(asset, events.time, exists & (events.kind == "failure"))
+    failures = _distinct_failures(asset, events, exists & (events.kind == "failure"))
     repairs = _distinct(asset, events.time, exists & (events.kind == "maintenance"))
     return failures, _repair_times(failures, repairs)
+
+
+def _distinct_failures(asset: Int64, events: Events, chosen: Flags) -> _Failures:
+    """Of several that had happened by one time, the one that is known most closely."""
+    order = np.lexsort((-events.since[chosen], events.time[chosen], asset[chosen]))
+    asset, time = asset[chosen][order], events.time[chosen][order]
+    first = np.append(True, (asset[1:] != asset[:-1]) | (time[1:] != time[:-1]))[: len(asset)]
+    return _Failures(asset[first], time[first], events.since[chosen][order][first])
 
 
 def _distinct(asset: Int64, time: Int64, chosen: Flags) -> tuple[Int64, Int64]:
@@ -117,14 +182,15 @@ def _distinct(asset: Int64, time: Int64, chosen: Flags) -> tuple[Int64, Int64]:
     return pairs[:, 0], pairs[:, 1]
 
 
-def _repair_times(failures: tuple[Int64, Int64], repairs: tuple[Int64, Int64]) -> Int64:
-    asset, time = failures
+def _repair_times(failures: _Failures, repairs: tuple[Int64, Int64]) -> Int64:
+    asset, time = failures.asset, failures.time
     next_same = np.append(asset[1:] == asset[:-1], False)[: len(asset)]
     next_failure = np.where(next_same, np.append(time[1:], _NEVER)[: len(time)], _NEVER)
-    at = _count_until(repairs, asset, time - 1)
+    at = _count_until(repairs, asset, failures.since - 1)
     repair_asset, repair_time = np.append(repairs[0], -1)[at], np.append(repairs[1], 0)[at]
     repaired = (repair_asset == asset) & (repair_time < next_failure)
-    return np.where(repaired, repair_time, np.where(next_same, time, _NEVER))
+    known = np.maximum(repair_time, time)
+    return np.where(repaired, known, np.where(next_same, time, _NEVER))
 
 
 def _count_until(

@@ -199,7 +199,8 @@ class VersionCard:
     quantiles); reference is the healthy median per feature that contributions are measured
     against. reports lists this model first, then the ones it was measured beside.
     trained_until: ISO time of the newest cutoff used. suspicions: sensors that may know the
-    outcome, for a person to judge.
+    outcome, for a person to judge. failures_from_verdicts: how many of the failures people told
+    of, the others came as events.
     """
 
     spec: FeatureSpec
@@ -225,3 +226,4 @@ class VersionCard:
     software: dict[str, str] = field(default_factory=dict)
     revision: Revision | None = None
     suspicions: tuple[Suspicion, ...] = ()
+    failures_from_verdicts: int = 0

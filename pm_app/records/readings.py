@@ -1,6 +1,7 @@
 """What sources deliver: batches, readings, events."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,14 +70,23 @@ EVENT_KINDS = ("failure", "maintenance", "error", "inspection")
 class Events:
     """Failures, repairs, errors and inspections; each array has shape (n_events,).
 
-    Sorted by asset, then time, then kind, then code. time: nanoseconds since 1970 UTC;
-    kind: one of EVENT_KINDS; code: free text, "" where none was given.
+    Sorted by asset, then time, then kind, then code. time: nanoseconds since 1970 UTC, by when
+    it had happened; kind: one of EVENT_KINDS; code: free text, "" where none was given.
+    since: from when on it may have happened; where the time is known (the default), `time`.
     """
 
     asset: Text
     time: Int64
     kind: Text
     code: Text
+    since: Int64 = field(default_factory=lambda: _EXACT)
+
+    def __post_init__(self) -> None:
+        if self.since is _EXACT:
+            object.__setattr__(self, "since", self.time)
+
+
+_EXACT: Final[Int64] = np.empty(0, dtype=np.int64)
 
 
 def no_events() -> Events:
@@ -87,15 +97,21 @@ def no_events() -> Events:
 
 def take_events(events: Events, rows: NDArray[np.bool_]) -> Events:
     """The same events with only these rows."""
-    return Events(events.asset[rows], events.time[rows], events.kind[rows], events.code[rows])
+    return Events(
+        events.asset[rows],
+        events.time[rows],
+        events.kind[rows],
+        events.code[rows],
+        events.since[rows],
+    )
 
 
-EventRow = tuple[str, int, str, str]
+EventRow = tuple[str, int, str, str, int]
 
 
 def events_as_rows(events: Events) -> set[EventRow]:
-    """Each event as (asset, time, kind, code)."""
-    columns = (events.asset, events.time, events.kind, events.code)
+    """Each event as (asset, time, kind, code, since)."""
+    columns = (events.asset, events.time, events.kind, events.code, events.since)
     return set(zip(*(column.tolist() for column in columns), strict=True))
 
 
@@ -103,15 +119,19 @@ def events_from_rows(rows: set[EventRow]) -> Events:
     """Events in their one order."""
     if not rows:
         return no_events()
-    asset, time, kind, code = zip(*sorted(rows), strict=True)
+    asset, time, kind, code, since = zip(*sorted(rows), strict=True)
     return Events(
         asset=np.array(asset, dtype=object),
         time=np.array(time, dtype=np.int64),
         kind=np.array(kind, dtype=object),
         code=np.array(code, dtype=object),
+        since=np.array(since, dtype=np.int64),
     )
 
 
-def sort_events(asset: Text, time: Int64, kind: Text, code: Text) -> Events:
+def sort_events(
+    asset: Text, time: Int64, kind: Text, code: Text, since: Int64 | None = None
+) -> Events:
     """Events in their one order, exact repeats dropped."""
-    return events_from_rows(events_as_rows(Events(asset, time, kind, code)))
+    given = Events(asset, time, kind, code, time if since is None else since)
+    return events_from_rows(events_as_rows(given))

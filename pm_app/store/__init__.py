@@ -1,5 +1,6 @@
 """The output store: predictions, the ledger, the lineage of versions, in one database."""
 
+from pm_app.store.alarms import AlarmEventRow, AlarmRow, VerdictRow
 from pm_app.store.identity import Standing
 from pm_app.store.opening import Store, open_reader, open_store
 from pm_app.store.rows import (
@@ -16,6 +17,8 @@ from pm_app.store.rows import (
 )
 
 __all__ = [
+    "AlarmEventRow",
+    "AlarmRow",
     "Balance",
     "BatchRow",
     "Committed",
@@ -26,6 +29,7 @@ __all__ = [
     "Source",
     "Standing",
     "Store",
+    "VerdictRow",
     "VersionRow",
     "open_reader",
     "open_store",

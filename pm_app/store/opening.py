@@ -7,6 +7,7 @@ from typing import Self
 
 from pm_app.durable import make_file, make_folder
 from pm_app.errors import BadSettings, NoStore, TransientError
+from pm_app.store.alarms import Alarms
 from pm_app.store.backup import save
 from pm_app.store.engine import Database, connect
 from pm_app.store.identity import Identity
@@ -30,6 +31,7 @@ class Store:
     lineage: Lineage
     views: Views
     retention: Retention
+    alarms: Alarms
     identity: Identity
     _database: Database
 
@@ -95,6 +97,7 @@ def _store(database: Database) -> Store:
         Lineage(database),
         Views(database),
         Retention(database),
+        Alarms(database),
         Identity(database),
         database,
     )

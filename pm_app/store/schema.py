@@ -20,13 +20,16 @@ from sqlalchemy import (
     text,
 )
 
+from pm_app.store.alarm_tables import alarm_events as alarm_events
+from pm_app.store.alarm_tables import alarms as alarms
+from pm_app.store.alarm_tables import verdicts as verdicts
 from pm_app.store.ledger_tables import assets as assets
 from pm_app.store.ledger_tables import batches as batches
 from pm_app.store.metadata import ASSET, NUMBER
 from pm_app.store.metadata import metadata as metadata
 from pm_app.store.moments import Moment
 
-REVISION: Final = "0007"
+REVISION: Final = "0009"
 
 PREDICTION_KEY: Final = ("asset_id", "cutoff", "horizon_hours")
 SAID: Final = (
@@ -197,46 +200,4 @@ importances = Table(
     Column("l1", Float(53), nullable=False),
     PrimaryKeyConstraint("version", "sensor"),
     sqlite_with_rowid=False,
-)
-
-# States as in ISA-18.2: unacknowledged, acknowledged, shelved, returned, cleared.
-alarms = Table(
-    "alarms",
-    metadata,
-    Column("id", NUMBER, primary_key=True),
-    Column("asset_id", ASSET, nullable=False),
-    Column("horizon_hours", Float(53), nullable=False),
-    Column("state", Text, nullable=False),
-    Column("raised_at", Moment, nullable=False),
-    Column("changed_at", Moment, nullable=False),
-    Column("shelved_until", Moment),
-    Column("cleared_at", Moment),
-    Column("cutoff", Moment, nullable=False),
-    Column("risk", Float(53), nullable=False),
-    Column("threshold", Float(53), nullable=False),
-    Column("top_sensors", Text, nullable=False),
-    Column("model_version", Integer, nullable=False),
-    sqlite_autoincrement=True,
-)
-_open = alarms.c.cleared_at.is_(None)
-Index(
-    "alarms_one_open",
-    alarms.c.asset_id,
-    alarms.c.horizon_hours,
-    unique=True,
-    sqlite_where=_open,
-    postgresql_where=_open,
-)
-
-alarm_events = Table(
-    "alarm_events",
-    metadata,
-    Column("id", NUMBER, primary_key=True),
-    Column("alarm_id", NUMBER, ForeignKey("alarms.id"), nullable=False, index=True),
-    Column("at", Moment, nullable=False),
-    Column("from_state", Text),
-    Column("to_state", Text, nullable=False),
-    Column("actor", Text, nullable=False),
-    Column("note", Text, nullable=False),
-    sqlite_autoincrement=True,
 )

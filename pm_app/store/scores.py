@@ -26,8 +26,10 @@ from sqlalchemy import (
     true,
 )
 
+from pm_app.ports import AlarmJudge
 from pm_app.records.predictions import Predictions
 from pm_app.records.readings import Float64
+from pm_app.store.alarm_writing import before_merge, follow
 from pm_app.store.engine import Database
 from pm_app.store.ledger import mark_scored
 from pm_app.store.moments import Moment, stored_moments
@@ -55,7 +57,13 @@ class Scores:
     database: Database
 
     def commit_scores(
-        self, sequences: Sequence[int], chunks: Iterable[Predictions], *, scored_at: datetime
+        self,
+        sequences: Sequence[int],
+        chunks: Iterable[Predictions],
+        *,
+        scored_at: datetime,
+        judge: AlarmJudge | None = None,
+        live: bool = True,
     ) -> Committed:
         """Write predictions and mark the batches they answer as scored: all or nothing.
 
@@ -65,17 +73,29 @@ class Scores:
         exception from `chunks` passes through and leaves nothing behind.
         A key must not come twice in one commit. Other writers wait only once the last chunk
         has come.
+
+        judge: tells what becomes of alarms, which follow in the same transaction; None leaves
+        them as they are. Without `live` only what stands in the end raises one, not what came
+        and went.
         """
         with self.database.writing(lambda staging: _stage(staging, chunks)) as connection:
+            before = before_merge(connection, judge, scored_at, live=live) if judge else None
             counts = _merge(connection, scored_at)
             mark_scored(connection, sequences, scored_at)
+            if judge is not None and before is not None:
+                follow(connection, judge, before, scored_at)
+            staged_predictions.drop(connection)
         return counts
 
     def commit_predictions(
-        self, chunks: Iterable[Predictions], *, scored_at: datetime
+        self,
+        chunks: Iterable[Predictions],
+        *,
+        scored_at: datetime,
+        judge: AlarmJudge | None = None,
     ) -> Committed:
-        """As commit_scores, for rows that answer no batch: a backfill, a first champion."""
-        return self.commit_scores((), chunks, scored_at=scored_at)
+        """As commit_scores, not live, for rows that answer no batch: backfill, first champion."""
+        return self.commit_scores((), chunks, scored_at=scored_at, judge=judge, live=False)
 
 
 def _stage(connection: Connection, chunks: Iterable[Predictions]) -> None:
@@ -109,7 +129,6 @@ def _merge(connection: Connection, scored_at: datetime) -> Committed:
     written = _upsert(connection, scored_at)
     if written:
         _follow_latest(connection)
-    staged_predictions.drop(connection)
     return Committed(written - revised, revised, staged - written)
 
 

@@ -24,18 +24,22 @@ texts = st.one_of(
 
 def commands():
     """Every command that is tried: its name, and the flags and options that it knows."""
-    found = get_command(app).commands
+    found = dict(get_command(app).commands)
+    for name, group in list(found.items()):
+        found |= {
+            f"{name} {own}": command for own, command in getattr(group, "commands", {}).items()
+        }
     return {
         name: [param for param in command.params if param.name != "config"]
         for name, command in found.items()
-        if name not in LEFT_OUT
+        if name.split()[0] not in LEFT_OUT
     }
 
 
 @st.composite
 def lines(draw):
     name = draw(st.sampled_from(sorted(commands())))
-    line = [name]
+    line = name.split()
     for param in draw(st.lists(st.sampled_from(commands()[name] or [None]), max_size=4)):
         if param is None:
             continue
@@ -49,11 +53,12 @@ def lines(draw):
 
 @pytest.fixture(scope="module")
 def plant(tmp_path_factory):
-    from factories import NOW, make_plant, opened, promote_handmade, readings_table
+    from factories import ALARMING_TOML, NOW, make_plant, opened, promote_handmade, readings_table
 
     from pm_app.jobs.score import score
 
-    config = make_plant(tmp_path_factory.mktemp("plant"), {"a.parquet": readings_table(hours=5)})
+    folder, table = tmp_path_factory.mktemp("plant"), readings_table(hours=5)
+    config = make_plant(folder, {"a.parquet": table}, toml=ALARMING_TOML)
     with opened(config) as site:
         promote_handmade(site)
         score(site, now=NOW)

@@ -1,4 +1,5 @@
-"""Law 3 as a machine: whatever arrives, breaks and comes back, the table is that of one clean file.
+"""Law 3 as a machine: whatever arrives, breaks and comes back, the table is that of one clean file,
+and the alarms that stand are those of the table.
 
 What is expected comes from all readings folded at once and one frame of them: neither jobs,
 nor history, nor the ledger have a part in it.
@@ -16,7 +17,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from factories import NOW, drop, events_table, few_batches_a_run, opened, readings_table, said
+from factories import (
+    ALARMING_TOML,
+    NOW,
+    drop,
+    events_table,
+    expected_alarms,
+    few_batches_a_run,
+    opened,
+    readings_table,
+    said,
+    standing,
+)
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -40,6 +52,8 @@ from pm_app.jobs.score import score
 from pm_app.jobs.site import Litter
 from pm_app.records.readings import Readings, events_from_rows
 from pm_app.store.schema import (
+    alarm_events,
+    alarms,
     assets,
     batches,
     latest_predictions,
@@ -114,6 +128,7 @@ def expected_rows(rows, events, champion):
         table["timestamp"].cast(pa.int64()).to_pylist(),
         table["kind"].to_pylist(),
         table["code"].to_pylist(),
+        table["timestamp"].cast(pa.int64()).to_pylist(),
         strict=True,
     )
     frame = build_frame(
@@ -161,7 +176,9 @@ class Plant(RuleBasedStateMachine):
             shutil.rmtree(folder / source)
             (folder / source).mkdir()
         with self.site.store._database.writing() as connection:
-            for table in (predictions, prediction_history, latest_predictions, batches, assets):
+            for table in (alarm_events, alarms, predictions, prediction_history):
+                connection.execute(table.delete())
+            for table in (latest_predictions, batches, assets):
                 connection.execute(table.delete())
         # A folder does not take a database that knows less than it did.
         identity = self.site.store.identity.standing().identity
@@ -250,6 +267,7 @@ class Plant(RuleBasedStateMachine):
         score(self.site, now=self.now)
         self.check_what_is_said()
         self.check_the_books()
+        assert standing(self.site.store) == expected_alarms(self.site.store)
 
     def check_what_is_said(self):
         rows = frozenset().union(*self.files.values())
@@ -301,7 +319,7 @@ def new_url(on_both_databases):
 
 
 def run(new_plant, examples):
-    with opened(new_plant()) as site, few_batches_a_run(3, 2, timedelta(0)):
+    with opened(new_plant(toml=ALARMING_TOML)) as site, few_batches_a_run(3, 2, timedelta(0)):
         machine = type("Plant", (Plant,), {"site": site, "champion": load_champion(site)})
         run_state_machine_as_test(
             machine,

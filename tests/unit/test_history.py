@@ -314,7 +314,10 @@ def test_a_write_that_fails_leaves_the_old_segment(history, monkeypatch):
 
 
 def test_no_bit_flipped_in_events_is_read_silently_or_ends_the_process(tmp_path):
-    rows = {(f"pump-{at % 3}", START + at, "failure", f"code {at % 5}") for at in range(40)}
+    rows = {
+        (f"pump-{at % 3}", START + at, "failure", f"code {at % 5}", START + at - at % 2)
+        for at in range(40)
+    }
     events = EventHistory(tmp_path)
     name = events.write("0123", events_from_rows(rows))
     good = (tmp_path / name).read_bytes()

@@ -15,8 +15,15 @@ from pm_app.history import History
 from pm_app.jobs import known as known_module
 from pm_app.jobs import past as past_module
 from pm_app.jobs.known import gather_known
+from pm_app.learning.failures import ToldFailure
+from pm_app.learning.labels import count_failures
 from pm_app.records.features import Running
-from pm_app.records.readings import Readings, sort_events
+from pm_app.records.readings import (
+    Readings,
+    events_as_rows,
+    events_from_rows,
+    sort_events,
+)
 from pm_app.settings import parse_settings
 
 HOURS = 60
@@ -70,7 +77,7 @@ def keep(tmp_path, readings, *, parts=3):
     return history, names
 
 
-def gather(tmp_path, readings, events=EVENTS, *, at=36.0, settings=None, parts=3):
+def gather(tmp_path, readings, events=EVENTS, *, at=36.0, settings=None, parts=3, told=()):
     history, names = keep(tmp_path, readings, parts=parts)
     return gather_known(
         history,
@@ -79,6 +86,7 @@ def gather(tmp_path, readings, events=EVENTS, *, at=36.0, settings=None, parts=3
         settings or make_settings(),
         first_seen=dict.fromkeys(("a-pump", *PUMPS), START),
         as_of_ns=START + round(at * HOUR),
+        told=told,
     )
 
 
@@ -467,3 +475,65 @@ def test_what_tells_running_has_to_be_a_sensor(tmp_path):
     settings = make_settings(readings={"running": "speed > 5"})
     with pytest.raises(BadSettings, match="readings.running: 'speed' is no numeric column"):
         gather(tmp_path, random_readings(), settings=settings)
+
+
+def told_at(hours, *, given, asset="pump-2"):
+    """A failure that a verdict has told of."""
+    first, last = (START + round(hour * HOUR) for hour in hours)
+    return ToldFailure(asset, first, last, START + round(given * HOUR))
+
+
+def test_a_verdict_changes_labels_and_no_feature(tmp_path):
+    readings = random_readings(rows=900, hours=HOURS)
+    before = gather(tmp_path / "one", readings)
+    after = gather(tmp_path / "two", readings, told=[told_at((20, 24), given=30)])
+
+    assert after.spec == before.spec
+    assert after.frame.values.tobytes() == before.frame.values.tobytes()
+    assert count_failures(after.labels) == count_failures(before.labels) + 1
+    assert (before.told, after.told) == (0, 1)
+
+
+def test_a_verdict_given_after_the_moment_changes_nothing(tmp_path):
+    readings = random_readings(rows=900, hours=HOURS)
+    before = facts(gather(tmp_path / "one", readings))
+    after = facts(gather(tmp_path / "two", readings, told=[told_at((20, 24), given=36.1)]))
+
+    assert after == before
+
+
+def test_an_event_whose_span_ends_after_the_moment_changes_nothing(tmp_path):
+    readings = random_readings(rows=900, hours=HOURS)
+    before = facts(gather(tmp_path / "one", readings))
+    rows = events_as_rows(EVENTS) | {
+        ("pump-2", START + 37 * HOUR, "failure", "seal", START + 20 * HOUR)
+    }
+    after = facts(gather(tmp_path / "two", readings, events_from_rows(rows)))
+
+    assert after == before
+
+
+def test_features_know_of_an_uncertain_event_only_when_it_has_happened(tmp_path):
+    readings = random_readings(rows=900, hours=HOURS)
+    spans = [(20.0, 24.0), (24.0, 24.0)]
+    frames = [
+        gather(
+            tmp_path / str(begin),
+            readings,
+            events_from_rows(
+                events_as_rows(EVENTS)
+                | {
+                    (
+                        "pump-2",
+                        START + round(end * HOUR),
+                        "failure",
+                        "",
+                        START + round(begin * HOUR),
+                    )
+                }
+            ),
+        ).frame
+        for begin, end in spans
+    ]
+
+    assert frames[0].values.tobytes() == frames[1].values.tobytes()

@@ -116,3 +116,31 @@ def test_an_absent_folder_has_no_events_yet(tmp_path: Path) -> None:
 def test_an_unusable_file_says_why(tmp_path: Path, table: pa.Table, message: str) -> None:
     with pytest.raises(BadBatch, match=message):
         read(tmp_path, table)
+
+
+def test_an_event_may_have_happened_until_some_time(tmp_path: Path) -> None:
+    table = events_table(until=pa.array([30, None], pa.timestamp("s", "UTC")))
+    events, reasons = read(tmp_path, table, until_column="until")
+
+    assert events.since.tolist() == [10 * 10**9, 20 * 10**9]
+    assert events.time.tolist() == [10 * 10**9, 30 * 10**9]
+    assert reasons == ()
+
+
+def test_a_file_without_the_column_knows_its_times(tmp_path: Path) -> None:
+    events, _ = read(tmp_path, events_table(), until_column="until")
+
+    assert events.since.tolist() == events.time.tolist()
+
+
+def test_an_end_before_the_beginning_is_refused(tmp_path: Path) -> None:
+    table = events_table(until=pa.array([19, 11], pa.timestamp("s", "UTC")))
+    events, reasons = read(tmp_path, table, until_column="until")
+
+    assert events.asset.tolist() == ["p1"]
+    assert reasons == ("row 1: until is before timestamp",)
+
+
+def test_an_end_that_is_no_time_quarantines_the_file(tmp_path: Path) -> None:
+    with pytest.raises(BadBatch, match="column 'until' is string; needed a timestamp"):
+        read(tmp_path, events_table(until=["soon", "later"]), until_column="until")

@@ -1,0 +1,205 @@
+"""`pm-app alarms`: what stands, and what people do about it."""
+
+import getpass
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pm_app.cli.options import PLANT, Json, now, parse_time
+from pm_app.cli.output import print_json, print_rows, say
+from pm_app.errors import BadSettings
+from pm_app.settings import read_settings
+
+if TYPE_CHECKING:
+    from pm_app.store import AlarmEventRow, AlarmRow
+
+Config = Annotated[
+    Path | None, typer.Option("-c", "--config", help="The plant's settings.", show_default=False)
+]
+Number = Annotated[int, typer.Argument(min=1, max=2**31 - 1, help="As pm-app alarms shows it.")]
+By = Annotated[str | None, typer.Option("--by", help="Who says so; default: the user.")]
+Note = Annotated[str, typer.Option("--note", help="Why.")]
+
+alarms_app = typer.Typer(invoke_without_command=True)
+
+
+class Answer(StrEnum):
+    """What was found behind an alarm."""
+
+    confirmed = "confirmed"
+    not_confirmed = "not-confirmed"
+    unclear = "unclear"
+
+
+@alarms_app.callback()
+def alarms(
+    context: typer.Context,
+    config: Config = None,
+    only_open: Annotated[bool, typer.Option("--open/--all", help="Without cleared ones.")] = True,
+    asset: Annotated[str | None, typer.Option(help="Only of this asset.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Alarms, newest first; and what to do about one: acknowledge, shelve, comment, verdict."""
+    context.obj = config
+    if context.invoked_subcommand is not None:
+        return
+    from pm_app.wiring import open_views
+
+    with open_views(read_settings(config or PLANT)) as store:
+        found = store.alarms.alarms(only_open=only_open, asset=asset)
+        if as_json:
+            events = store.alarms.events()
+            print_json([_fields([e for e in events if e.alarm_id == row.id], row) for row in found])
+            return
+        given = {row.alarm_id: row.verdict for row in store.alarms.verdicts()}
+    rows = [_shown(row, given.get(row.id, "")) for row in found]
+    columns = ("id", "asset", "state", "since", "risk", "from", "driven by", "verdict", "reason")
+    print_rows(rows, columns, as_json=False, title="alarms", right=("id", "risk", "from"))
+
+
+@alarms_app.command()
+def show(
+    context: typer.Context, number: Number, config: Config = None, as_json: Json = False
+) -> None:
+    """All that was ever done to an alarm."""
+    from pm_app.errors import TerminalError
+    from pm_app.wiring import open_views
+
+    with open_views(read_settings(_plant(context, config))) as store:
+        found = [row for row in store.alarms.alarms() if row.id == number]
+        events = store.alarms.events(number)
+    if not found:
+        raise TerminalError(f"there is no alarm {number}; pm-app alarms --all lists them")
+    if as_json:
+        print_json(_fields(events, found[0]))
+        return
+    print_rows([_shown(found[0], "")], ("asset", "state", "risk", "from", "reason"), as_json=False)
+    rows = [
+        {
+            **asdict(event),
+            "at": f"{event.at:%Y-%m-%d %H:%M}Z",
+            "by": event.actor,
+            "state": event.to_state,
+        }
+        for event in events
+    ]
+    print_rows(rows, ("at", "action", "state", "by", "note"), as_json=False)
+
+
+@alarms_app.command()
+def acknowledge(
+    context: typer.Context, number: Number, by: By = None, note: Note = "", config: Config = None
+) -> None:
+    """It was seen."""
+    from pm_app.jobs.alarms import acknowledge as run
+    from pm_app.wiring import open_beside
+
+    with open_beside(read_settings(_plant(context, config))) as site:
+        row = run(site.store, number, at=now(), actor=_actor(by), note=note)
+    _tell(row)
+
+
+@alarms_app.command()
+def shelve(
+    context: typer.Context,
+    number: Number,
+    until: Annotated[str, typer.Option(help="When it comes back.")],
+    by: By = None,
+    note: Note = "",
+    config: Config = None,
+) -> None:
+    """Let it keep still for a time."""
+    from pm_app.jobs.alarms import shelve as run
+    from pm_app.wiring import open_beside
+
+    moment = parse_time(until, "--until") or now()
+    with open_beside(read_settings(_plant(context, config))) as site:
+        row = run(site.store, number, until=moment, at=now(), actor=_actor(by), note=note)
+    _tell(row)
+
+
+@alarms_app.command()
+def comment(
+    context: typer.Context,
+    number: Number,
+    text: Annotated[str, typer.Argument(help="What to keep with it.")],
+    by: By = None,
+    config: Config = None,
+) -> None:
+    """Add words to it."""
+    from pm_app.jobs.alarms import comment as run
+    from pm_app.wiring import open_beside
+
+    with open_beside(read_settings(_plant(context, config))) as site:
+        run(site.store, number, text, at=now(), actor=_actor(by))
+    say(f"alarm {number}: noted")
+
+
+@alarms_app.command()
+def verdict(
+    context: typer.Context,
+    number: Number,
+    answer: Annotated[Answer, typer.Argument(help="Whether there was a failure behind it.")],
+    found: Annotated[str, typer.Option(help="What was found.")] = "",
+    failed_at: Annotated[str | None, typer.Option(help="When it failed.")] = None,
+    failed_between: Annotated[
+        tuple[str, str] | None, typer.Option(help="Since when and by when.")
+    ] = None,
+    code: Annotated[str, typer.Option(help="Of the failure, as events have it.")] = "",
+    by: By = None,
+    config: Config = None,
+) -> None:
+    """What was found behind it; pm-app learns from what is confirmed."""
+    from pm_app.jobs.alarms import give_verdict
+    from pm_app.records.alarms import Verdict
+    from pm_app.wiring import open_beside
+
+    if failed_at is not None and failed_between is not None:
+        raise BadSettings("--failed-at and --failed-between exclude each other")
+    first, last = failed_between or (failed_at, failed_at)
+    option = "--failed-at" if failed_between is None else "--failed-between"
+    times = parse_time(first, option), parse_time(last, option)
+    given = Verdict(answer.value, found, *times, code)
+    with open_beside(read_settings(_plant(context, config))) as site:
+        give_verdict(site.store, number, given, at=now(), actor=_actor(by))
+    say(f"alarm {number}: {answer.value}")
+
+
+def _plant(context: typer.Context, config: Path | None) -> Path:
+    """The settings named behind the command, or before it."""
+    return config or context.obj or PLANT
+
+
+def _actor(by: str | None) -> str:
+    if by is not None:
+        return by
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError) as error:
+        raise BadSettings("--by has to say who does it: this user has no name") from error
+
+
+def _tell(row: "AlarmRow") -> None:
+    until = f" until {row.shelved_until.isoformat()}" if row.shelved_until else ""
+    say(f"alarm {row.id} of {row.asset_id or 'the plant'}: {row.state}{until}")
+
+
+def _shown(row: "AlarmRow", verdict: str) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "asset": row.asset_id or "(readings)",
+        "state": row.state,
+        "since": f"{row.cutoff:%Y-%m-%d %H:%M}Z",
+        "risk": "" if row.risk is None else f"{row.risk:.0%}",
+        "from": "" if row.threshold is None else f"{row.threshold:.0%}",
+        "driven by": row.top_sensors,
+        "verdict": verdict,
+        "reason": row.reason,
+    }
+
+
+def _fields(events: "list[AlarmEventRow]", row: "AlarmRow") -> dict[str, Any]:
+    return {**asdict(row), "events": [asdict(event) for event in events]}

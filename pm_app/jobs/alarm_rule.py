@@ -1,0 +1,48 @@
+"""Which risk is watched, and from where on it is an alarm."""
+
+from dataclasses import dataclass
+
+from pm_app.jobs.champion import Champion
+from pm_app.jobs.site import Site
+from pm_app.records.alarms import AlarmRule
+from pm_app.scoring.alarms import Watch
+
+# As likely to fail as not.
+EVEN_ODDS = 0.5
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """A risk in (0, 1), and where it comes from, in words."""
+
+    risk: float
+    why: str
+
+
+def watch_of(site: Site, champion: Champion | None) -> Watch | None:
+    """What judges alarms while this champion scores; None where no risk is said.
+
+    Of several horizons the longest is watched, by which versions are judged too: it is the one
+    that warns first.
+    """
+    if champion is None or champion.card.head.kind == "regression":
+        return None
+    settings = site.settings.alarms
+    threshold = threshold_of(site)
+    return Watch(
+        AlarmRule(
+            horizon_hours=champion.card.head.horizons_hours[-1],
+            threshold=threshold.risk,
+            clear=settings.clear,
+            persistence=settings.persistence,
+            why=threshold.why,
+        )
+    )
+
+
+def threshold_of(site: Site) -> Threshold:
+    """The threshold that holds now: that of plant.toml, where it names one, else even odds."""
+    given = site.settings.alarms.threshold
+    if given != "auto":
+        return Threshold(given, "alarms.threshold")
+    return Threshold(EVEN_ODDS, "even odds, for none was set")

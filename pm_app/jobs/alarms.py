@@ -1,0 +1,154 @@
+"""What people do to alarms; who did it, when and why is kept for ever.
+
+Every act returns the alarm as it stands then, and raises TerminalError where there is none of
+that number, BadSettings for words and times that cannot be used.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from pm_app.errors import BadSettings, TerminalError
+from pm_app.records.alarms import (
+    ACKNOWLEDGED,
+    CLEARED,
+    DATA,
+    RETURNED,
+    SHELVED,
+    UNACKNOWLEDGED,
+    VERDICTS,
+    Step,
+    Verdict,
+)
+from pm_app.store import AlarmRow, Store
+
+LONGEST_TEXT = 1000
+
+
+def acknowledge(
+    store: Store, alarm_id: int, *, at: datetime, actor: str, note: str = ""
+) -> AlarmRow:
+    """Say that the alarm was seen; one that has returned is cleared by it.
+
+    Raises TerminalError where there is nothing to acknowledge.
+    """
+
+    _check_text(note, "--note")
+
+    def decide(alarm: AlarmRow) -> Step:
+        if alarm.state not in (UNACKNOWLEDGED, RETURNED):
+            raise TerminalError(f"{_told(alarm)}: there is nothing to acknowledge")
+        return Step("acknowledged", CLEARED if alarm.state == RETURNED else ACKNOWLEDGED, note)
+
+    return _act(store, alarm_id, decide, at, actor)
+
+
+def shelve(
+    store: Store, alarm_id: int, *, until: datetime, at: datetime, actor: str, note: str = ""
+) -> AlarmRow:
+    """Let the alarm keep still until then.
+
+    The first scoring from then on brings it back. Raises TerminalError where its
+    condition is gone.
+    """
+    if until <= at:
+        raise BadSettings(f"--until takes a time to come, got {until.isoformat()}")
+
+    _check_text(note, "--note")
+
+    def decide(alarm: AlarmRow) -> Step:
+        if alarm.state in (RETURNED, CLEARED):
+            raise TerminalError(f"{_told(alarm)}: only an alarm that stands can be shelved")
+        told = f"until {until.isoformat()}"
+        return Step("shelved", SHELVED, f"{told}: {note}" if note else told, shelved_until=until)
+
+    return _act(store, alarm_id, decide, at, actor)
+
+
+def comment(store: Store, alarm_id: int, text: str, *, at: datetime, actor: str) -> AlarmRow:
+    """Add words to an alarm, whatever its state."""
+    if not text.strip():
+        raise BadSettings("a comment needs words, got none")
+    _check_text(text, "a comment")
+
+    def decide(alarm: AlarmRow) -> Step:
+        return Step("comment", alarm.state, text, shelved_until=alarm.shelved_until)
+
+    return _act(store, alarm_id, decide, at, actor)
+
+
+def give_verdict(
+    store: Store, alarm_id: int, verdict: Verdict, *, at: datetime, actor: str
+) -> AlarmRow:
+    """Say what was found behind an alarm, whatever its state.
+
+    A later verdict on the same alarm takes the place of an earlier one. Raises TerminalError
+    where the alarm is not one of an asset.
+    """
+    _check_verdict(verdict, at)
+    _check_text(verdict.found, "--found")
+    _check_text(verdict.code, "--code")
+
+    def decide(alarm: AlarmRow) -> Step:
+        if alarm.kind == DATA:
+            raise TerminalError(
+                f"alarm {alarm.id} is about missing readings; a verdict needs one of an asset"
+            )
+        return Step("verdict", alarm.state, tell_verdict(verdict), alarm.shelved_until)
+
+    return _act(store, alarm_id, decide, at, actor, verdict)
+
+
+def tell_verdict(verdict: Verdict) -> str:
+    """A verdict in a line."""
+    words = [verdict.verdict]
+    first, last = verdict.failed_from, verdict.failed_until
+    if first is not None and last is not None:
+        until = "" if first == last else f" to {last.isoformat()}"
+        words.append(f"failed {first.isoformat()}{until}")
+    words += [part for part in (verdict.code, verdict.found) if part]
+    return "; ".join(words)
+
+
+def _check_verdict(verdict: Verdict, at: datetime) -> None:
+    if verdict.verdict not in VERDICTS:
+        raise BadSettings(f"a verdict is one of {', '.join(VERDICTS)}, got {verdict.verdict!r}")
+    first, last = verdict.failed_from, verdict.failed_until
+    if first is None or last is None:
+        return
+    if verdict.verdict != "confirmed":
+        raise BadSettings(f"a time of failure goes with confirmed, got {verdict.verdict}")
+    if first > last:
+        raise BadSettings(
+            f"--failed-between takes the earlier time first, got {first.isoformat()} and "
+            f"{last.isoformat()}"
+        )
+    if last > at:
+        raise BadSettings(f"a failure that was found has happened, got {last.isoformat()}")
+
+
+def _act(
+    store: Store,
+    alarm_id: int,
+    decide: Callable[[AlarmRow], Step],
+    at: datetime,
+    actor: str,
+    verdict: Verdict | None = None,
+) -> AlarmRow:
+    _check_text(actor, "--by")
+    if not actor.strip():
+        raise BadSettings("--by takes a name, got none")
+    return store.alarms.act(alarm_id, decide, at=at, actor=actor, verdict=verdict)
+
+
+def _check_text(text: str, what: str) -> None:
+    if len(text) > LONGEST_TEXT or not text.replace("\n", "").isprintable():
+        raise BadSettings(
+            f"{what} takes at most {LONGEST_TEXT} characters and no control characters, "
+            f"got {text[:40]!r}"
+        )
+
+
+def _told(alarm: AlarmRow) -> str:
+    """An alarm's number and state, for messages."""
+    when = f" until {alarm.shelved_until.isoformat()}" if alarm.shelved_until else ""
+    return f"alarm {alarm.id} is {alarm.state}{when}"

@@ -1,0 +1,107 @@
+"""Failures from all who tell of them, each counted once.
+
+Events of the plant come first. A person's verdict on an alarm is a failure too, and the machine
+counts as repaired by the time the verdict is given, for events may not say so. It teaches (it
+is in labels, and ends a life there), but features look at events alone: when a verdict is given
+depends on who was at the screen, and what was said once must come out again.
+
+What is told twice is one failure: a failure of uncertain time is the one of the same asset that
+overlaps it and is known more closely; a verdict is the failure that lies within the shortest
+horizon of it, for nobody could have been warned of the two apart.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pm_app.records.labels import Flags
+from pm_app.records.readings import Events, Int64, sort_events, take_events
+
+Span = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class ToldFailure:
+    """A failure that a verdict confirms: between since_ns and until_ns, told at told_ns.
+
+    All in nanoseconds UTC.
+    """
+
+    asset: str
+    since_ns: int
+    until_ns: int
+    told_ns: int
+    code: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Failures:
+    """Events with each failure once, and where among them those are that verdicts told."""
+
+    events: Events
+    told: Flags
+
+
+def join_failures(
+    events: Events, told: Sequence[ToldFailure], *, near_ns: int, known_until: int
+) -> Failures:
+    """Events of the plant and verdicts given up to `known_until`, duplicates dropped.
+
+    near_ns: how close a verdict's failure and another one are the same.
+    """
+    taken: dict[str, list[Span]] = {}
+    stays = _stays(events, taken)
+    chosen = []
+    for one in sorted(told, key=lambda one: (one.until_ns - one.since_ns, one.until_ns, one.asset)):
+        span = (one.since_ns, one.until_ns)
+        if one.told_ns <= known_until and not _is_taken(taken, one.asset, span, near_ns):
+            taken.setdefault(one.asset, []).append(span)
+            chosen.append(one)
+    joined = _with_told(take_events(events, stays), chosen)
+    marks = {(one.asset, one.until_ns, one.since_ns) for one in chosen}
+    keys = zip(joined.asset, joined.time.tolist(), joined.since.tolist(), strict=True)
+    of_verdict = np.array([key in marks for key in keys], dtype=np.bool_)
+    return Failures(joined, of_verdict & (joined.kind == "failure").astype(np.bool_))
+
+
+def _stays(events: Events, taken: dict[str, list[Span]]) -> Flags:
+    """Which events are no repetition; `taken` gets the failures among them."""
+    stays = np.ones(len(events.time), dtype=np.bool_)
+    width = events.time - events.since
+    failed = np.flatnonzero(events.kind == "failure")
+    for row in failed[np.argsort(width[failed], kind="stable")].tolist():
+        asset, span = events.asset[row], (int(events.since[row]), int(events.time[row]))
+        if span[0] < span[1] and _is_taken(taken, asset, span, 0):
+            stays[row] = False
+        else:
+            taken.setdefault(asset, []).append(span)
+    return stays
+
+
+def _is_taken(taken: dict[str, list[Span]], asset: str, span: Span, near_ns: int) -> bool:
+    return any(
+        since - near_ns <= span[1] and span[0] <= until + near_ns
+        for since, until in taken.get(asset, ())
+    )
+
+
+def _with_told(events: Events, chosen: Sequence[ToldFailure]) -> Events:
+    """Events with these failures, each repaired when it was told."""
+
+    def column(values: list[str]) -> np.ndarray[tuple[int], np.dtype[np.object_]]:
+        listed = np.empty(len(values), dtype=object)
+        listed[:] = values
+        return listed
+
+    def times(values: list[int]) -> Int64:
+        return np.array(values, dtype=np.int64)
+
+    count, told = len(chosen), [one.told_ns for one in chosen]
+    return sort_events(
+        np.concatenate([events.asset, column([one.asset for one in chosen] * 2)]),
+        np.concatenate([events.time, times([one.until_ns for one in chosen] + told)]),
+        np.concatenate([events.kind, column(["failure"] * count + ["maintenance"] * count)]),
+        np.concatenate([events.code, column([one.code for one in chosen] * 2)]),
+        np.concatenate([events.since, times([one.since_ns for one in chosen] + told)]),
+    )

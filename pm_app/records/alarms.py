@@ -1,0 +1,123 @@
+"""Alarms: what raises one, what is looked at, and what comes of it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from pm_app.records.labels import Flags
+from pm_app.records.readings import Float64, Int32, Int64, Text
+
+# The states of ISA-18.2 that a plant needs. An alarm is open until it is cleared, and stands
+# while its condition does: in the first three.
+UNACKNOWLEDGED: Final = "unacknowledged"
+ACKNOWLEDGED: Final = "acknowledged"
+SHELVED: Final = "shelved"
+RETURNED: Final = "returned"
+CLEARED: Final = "cleared"
+NO_ALARM: Final = ""
+
+RISK: Final = "risk"
+DATA: Final = "data"
+# A data alarm is the plant's own: no asset has this name.
+WHOLE_PLANT: Final = ""
+# Statuses that say that readings do not come, not that the machine is new or off.
+OUTAGES: Final = ("sensor_missing", "stale_input")
+# Who acts where no person does.
+SYSTEM: Final = "pm-app"
+VERDICTS: Final = ("confirmed", "not-confirmed", "unclear")
+
+
+@dataclass(frozen=True)
+class AlarmRule:
+    """What raises an alarm, and what clears it.
+
+    horizon_hours: of the risk that is watched. threshold: in (0, 1); clear: the share of it
+    that a risk has to fall below. persistence: for how many scored cutoffs running. why: where
+    the threshold comes from, in words.
+    """
+
+    horizon_hours: float
+    threshold: float
+    clear: float
+    persistence: int
+    why: str
+
+
+@dataclass(frozen=True, eq=False)
+class Trail:
+    """The scored risks of some assets, oldest first, and how their alarms stand.
+
+    asset: shape (n_rows,), index into `assets`, ascending; cutoff: nanoseconds UTC, ascending
+    within an asset; risk: (n_rows,). said_until: (n_assets,), the newest cutoff that was judged
+    before, the least number where none was. whole: (n_assets,), whether nothing lies before
+    the first row. state: (n_assets,), of the open alarm, "" without. due: (n_assets,),
+    whether it is shelved and its time is over.
+    """
+
+    assets: tuple[str, ...]
+    asset: Int32
+    cutoff: Int64
+    risk: Float64
+    said_until: Int64
+    whole: Flags
+    state: Text
+    due: Flags
+
+
+@dataclass(frozen=True, eq=False)
+class Transitions:
+    """What becomes of alarms, in order within an asset; each array has shape (n,).
+
+    asset: index into the trail's assets. cutoff: nanoseconds UTC of the row that decided.
+    from_state "" is no alarm: a new one begins. fresh: whether it is of the alarm that began
+    here, not of the one that was open before. revised: whether what was said before decided,
+    which late readings or another threshold have changed.
+    """
+
+    asset: Int32
+    cutoff: Int64
+    risk: Float64
+    from_state: Text
+    to_state: Text
+    fresh: Flags
+    revised: Flags
+
+
+@dataclass(frozen=True)
+class Outage:
+    """Assets whose newest cutoffs all lack readings, by name, and of how many assets.
+
+    before: the same as the open data alarm has it; state of that alarm, "" without; due as
+    for Trail.
+    """
+
+    dark: tuple[str, ...]
+    assets: int
+    before: tuple[str, ...]
+    state: str
+    due: bool
+
+
+@dataclass(frozen=True)
+class Step:
+    """One alarm from one state to the next, and the words for it."""
+
+    action: str
+    to_state: str
+    note: str
+    shelved_until: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a person found behind an alarm.
+
+    verdict: one of VERDICTS. failed_from and failed_until bound the failure's time, None where
+    it was not told. code: of the failure, as events have it.
+    """
+
+    verdict: str
+    found: str = ""
+    failed_from: datetime | None = None
+    failed_until: datetime | None = None
+    code: str = ""

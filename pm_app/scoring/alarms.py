@@ -1,0 +1,226 @@
+"""When an alarm is raised, returns and clears: a pure state machine over the risks said.
+
+The condition of an asset is a function of what the predictions table says now of one horizon,
+and of nothing else: `persistence` scored cutoffs running at or above the threshold are a high
+run, as many below `clear` times it a low run, and the condition stands if the newest run of
+either kind is a high one. Cutoffs that abstain are passed over: they are in no run and break
+none. So however the same data came, in whatever order, late, or twice, the same conditions
+stand in the end, for the table is the same.
+
+Alarms follow the condition as it is said. A commit first asks it anew at the newest cutoff that
+was judged before: where late readings (or a new threshold) have changed the past so that it
+stands otherwise, the alarm follows now, and its event says so; an alarm that was raised is
+history and stays, whatever is known later. Then it walks the cutoffs that are new. What came
+and went between two cutoffs that were judged long ago is nobody's news and raises nothing. So
+data in order gives the same alarms however it is cut into batches; data out of order the same
+standing ones, beside a history of what was thought in between.
+
+States are those of ISA-18.2: a condition raises an alarm as unacknowledged; gone, it leaves an
+acknowledged one cleared and another one returned, which a person still has to acknowledge; come
+again before that, the same alarm is unacknowledged again. A shelved alarm keeps still, whatever
+the condition does, until its time is over; then it is unacknowledged where the condition
+stands, else cleared. An asset has at most one open alarm.
+
+An outage of readings is one alarm of the plant, not one an asset: its condition is that some
+asset abstained at its newest `persistence` cutoffs for lack of readings. An asset more than it
+was acknowledged for raises it again. It is asked at commits alone: an outage that is over when
+its readings come is no news.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pm_app.records.alarms import (
+    ACKNOWLEDGED,
+    CLEARED,
+    NO_ALARM,
+    RETURNED,
+    SHELVED,
+    UNACKNOWLEDGED,
+    AlarmRule,
+    Outage,
+    Step,
+    Trail,
+    Transitions,
+)
+from pm_app.records.labels import Flags
+from pm_app.records.readings import Int32, Int64
+
+_NAMES_SHOWN = 20
+Runs = NDArray[np.int8]
+
+
+@dataclass(frozen=True)
+class Watch:
+    """One rule, applied; fulfils `pm_app.ports.AlarmJudge`."""
+
+    rule: AlarmRule
+
+    def undecided(self, trail: Trail) -> Flags:
+        """Which assets' trails are too short to tell the condition up to `said_until`."""
+        nothing = _runs_before(trail, _runs(trail, self.rule)) == 0
+        return np.asarray(nothing & ~trail.whole)
+
+    def transitions(self, trail: Trail) -> Transitions:
+        """What becomes of each asset's alarm.
+
+        Where a trail is too short to tell, the condition is taken to stand as it stood.
+        """
+        runs = _runs(trail, self.rule)
+        stood = np.isin(trail.state.astype(str), (UNACKNOWLEDGED, ACKNOWLEDGED))
+        before = _runs_before(trail, runs)
+        stands = np.where(before == 0, (stood | trail.due) & ~trail.whole, before > 0)
+        steps = _Sequence.of(trail, stands, np.where(runs == 0, stands[trail.asset], runs > 0))
+        return _unshelved(trail, steps, stood) if trail.due.any() else _follow(trail, steps, stood)
+
+    def outage(self, outage: Outage) -> Step | None:
+        """What becomes of the plant's data alarm; None where nothing does."""
+        stands, state = bool(outage.dark), outage.state
+        more = not set(outage.dark) <= set(outage.before)
+        note = tell_outage(outage)
+        if state == SHELVED:
+            if not outage.due:
+                return None
+            return Step("unshelved", UNACKNOWLEDGED if stands else CLEARED, note)
+        if not stands:
+            if state in (NO_ALARM, RETURNED):
+                return None
+            gone = CLEARED if state == ACKNOWLEDGED else RETURNED
+            return Step(gone, gone, note)
+        if state in (NO_ALARM, RETURNED) or (more and state == ACKNOWLEDGED):
+            return Step("raised", UNACKNOWLEDGED, note)
+        return None if outage.dark == outage.before else Step("changed", state, note)
+
+
+def tell_outage(outage: Outage) -> str:
+    """How many assets are without usable readings, and which."""
+    if not outage.dark:
+        return "every asset has usable readings again"
+    shown = ", ".join(outage.dark[:_NAMES_SHOWN])
+    rest = len(outage.dark) - _NAMES_SHOWN
+    more = f" and {rest} more" if rest > 0 else ""
+    return f"{len(outage.dark)} of {outage.assets} assets without usable readings: {shown}{more}"
+
+
+def _runs(trail: Trail, rule: AlarmRule) -> Runs:
+    """The newest run up to each row, (n_rows,): 1 a high one, -1 a low one, 0 none so far."""
+    first = _first_rows(trail.asset)
+    high = _ends_run(trail.risk >= rule.threshold, first, rule.persistence)
+    low = _ends_run(trail.risk < rule.clear * rule.threshold, first, rule.persistence)
+    kind = high.astype(np.int8) - low.astype(np.int8)
+    row = np.arange(len(kind))
+    newest = np.maximum.accumulate(np.where(kind != 0, row, -1)) if len(kind) else row
+    return np.where(newest >= first, kind[newest], np.int8(0))
+
+
+def _ends_run(inside: Flags, first: Int64, persistence: int) -> Flags:
+    """Whether a row and those just before it, `persistence` together, are all inside."""
+    row = np.arange(len(inside))
+    broken = np.maximum.accumulate(np.where(inside, -1, row)) if len(inside) else row
+    return np.asarray(row - np.maximum(broken, first - 1) >= persistence)
+
+
+def _first_rows(asset: Int32) -> Int64:
+    """The first row of each row's asset, (n_rows,)."""
+    return np.searchsorted(asset, asset, side="left").astype(np.int64)
+
+
+def _runs_before(trail: Trail, runs: Runs) -> Runs:
+    """The newest run up to `said_until`, (n_assets,)."""
+    last = _last_judged(trail)
+    return np.where(last >= 0, np.append(runs, np.int8(0))[last], np.int8(0))
+
+
+def _last_judged(trail: Trail) -> Int64:
+    """The newest row up to `said_until` of each asset, (n_assets,); -1 without one."""
+    judged = trail.cutoff <= trail.said_until[trail.asset]
+    last = np.full(len(trail.assets), -1, dtype=np.int64)
+    # Rows ascend: of several for one asset the last one stays.
+    last[trail.asset[judged]] = np.flatnonzero(judged)
+    return last
+
+
+@dataclass(frozen=True, eq=False)
+class _Sequence:
+    """The condition asked again at what was judged before, then at each new row, by asset."""
+
+    asset: Int32
+    cutoff: Int64
+    risk: NDArray[np.float64]
+    stands: Flags
+    revised: Flags
+
+    @classmethod
+    def of(cls, trail: Trail, stands: Flags, row_stands: Flags) -> "_Sequence":
+        """stands: at what was judged before, (n_assets,); row_stands: at each row."""
+        last = _last_judged(trail)
+        new = np.flatnonzero(trail.cutoff > trail.said_until[trail.asset])
+        cutoff = np.where(last >= 0, np.append(trail.cutoff, 0)[last], trail.said_until)
+        risk = np.where(last >= 0, np.append(trail.risk, np.nan)[last], np.nan)
+        count = len(trail.assets)
+        asset = np.concatenate([np.arange(count, dtype=np.int32), trail.asset[new]])
+        order = np.argsort(asset, kind="stable")
+        return cls(
+            asset[order],
+            np.concatenate([cutoff, trail.cutoff[new]])[order],
+            np.concatenate([risk, trail.risk[new]])[order],
+            np.concatenate([stands, row_stands[new]])[order],
+            (np.arange(len(asset)) < count)[order],
+        )
+
+    def take(self, rows: Flags | NDArray[np.intp]) -> "_Sequence":
+        """Only these."""
+        return _Sequence(
+            self.asset[rows],
+            self.cutoff[rows],
+            self.risk[rows],
+            self.stands[rows],
+            self.revised[rows],
+        )
+
+
+def _follow(trail: Trail, steps: _Sequence, stood: Flags) -> Transitions:
+    """Where the condition changes, and what the alarm becomes there."""
+    first = np.append(True, steps.asset[1:] != steps.asset[:-1])[: len(steps.asset)]
+    previous = np.where(first, stood[steps.asset], np.roll(steps.stands, 1))
+    shelved = trail.state[steps.asset] == SHELVED
+    changes = steps.take((steps.stands != previous) & ~shelved)
+    asset, state = changes.asset, trail.state[changes.asset]
+    leads = np.append(True, asset[1:] != asset[:-1])[: len(asset)]
+    acknowledged = state == ACKNOWLEDGED
+    gone = np.where(leads & acknowledged, CLEARED, RETURNED)
+    to_state = np.where(changes.stands, UNACKNOWLEDGED, gone).astype(object)
+    from_state = np.where(leads, state, np.roll(to_state, 1))
+    from_state[from_state == CLEARED] = NO_ALARM
+    return Transitions(
+        asset,
+        changes.cutoff,
+        changes.risk,
+        from_state,
+        to_state,
+        np.asarray((state == NO_ALARM) | (acknowledged & ~leads), dtype=np.bool_),
+        changes.revised,
+    )
+
+
+def _unshelved(trail: Trail, steps: _Sequence, stood: Flags) -> Transitions:
+    """As _follow, and shelved alarms whose time is over as their assets stand at the end."""
+    told = _follow(trail, steps, stood)
+    final = np.append(steps.asset[1:] != steps.asset[:-1], True)[: len(steps.asset)]
+    ended = steps.take(final & trail.due[steps.asset])
+    count = len(ended.asset)
+    added = Transitions(
+        ended.asset,
+        ended.cutoff,
+        ended.risk,
+        np.full(count, SHELVED, dtype=object),
+        np.where(ended.stands, UNACKNOWLEDGED, CLEARED).astype(object),
+        np.zeros(count, dtype=np.bool_),
+        ended.revised,
+    )
+    names = ("asset", "cutoff", "risk", "from_state", "to_state", "fresh", "revised")
+    joined = {name: np.concatenate([getattr(told, name), getattr(added, name)]) for name in names}
+    order = np.argsort(joined["asset"], kind="stable")
+    return Transitions(**{name: values[order] for name, values in joined.items()})

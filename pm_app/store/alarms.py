@@ -1,0 +1,181 @@
+"""Alarms as people see them, and what people do to them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from sqlalchemy import Connection, func, insert, select, update
+
+from pm_app.errors import TerminalError
+from pm_app.records.alarms import CLEARED, SHELVED, Step, Verdict
+from pm_app.store.alarm_tables import OPEN, alarm_events, alarms, verdicts
+from pm_app.store.engine import Database
+
+
+@dataclass(frozen=True)
+class AlarmRow:
+    """One alarm as it stands. asset_id is "" for a data alarm, which is `about` some assets."""
+
+    id: int
+    kind: Literal["risk", "data"]
+    asset_id: str
+    horizon_hours: float
+    state: str
+    raised_at: datetime
+    changed_at: datetime
+    shelved_until: datetime | None
+    cleared_at: datetime | None
+    cutoff: datetime
+    risk: float | None
+    threshold: float | None
+    reason: str
+    top_sensors: str
+    model_version: int
+    about: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class AlarmEventRow:
+    """Something that was done to an alarm, by whom, and why."""
+
+    id: int
+    alarm_id: int
+    at: datetime
+    action: str
+    from_state: str | None
+    to_state: str
+    actor: str
+    note: str
+    cutoff: datetime | None
+
+
+@dataclass(frozen=True)
+class VerdictRow:
+    """What a person found behind an alarm of an asset that was raised at `cutoff`."""
+
+    id: int
+    alarm_id: int
+    asset_id: str
+    cutoff: datetime
+    at: datetime
+    actor: str
+    verdict: str
+    found: str
+    failed_from: datetime | None
+    failed_until: datetime | None
+    code: str
+
+
+@dataclass(frozen=True, eq=False)
+class Alarms:
+    """Alarms, their events and verdicts. What was done stays for ever.
+
+    Methods raise StoreUnavailable when a later call may succeed.
+    """
+
+    database: Database
+
+    def alarms(
+        self, *, only_open: bool = False, asset: str | None = None, limit: int | None = None
+    ) -> list[AlarmRow]:
+        """Alarms, newest first."""
+        query = select(alarms).order_by(alarms.c.id.desc()).limit(limit)
+        if only_open:
+            query = query.where(OPEN)
+        if asset is not None:
+            query = query.where(alarms.c.asset_id == asset)
+        with self.database.reading() as connection:
+            return [
+                AlarmRow(**{**row._asdict(), "about": tuple(row.about)})
+                for row in connection.execute(query)
+            ]
+
+    def events(self, alarm_id: int | None = None) -> list[AlarmEventRow]:
+        """All that was done to an alarm, or to any, oldest first."""
+        query = select(alarm_events).order_by(alarm_events.c.id)
+        if alarm_id is not None:
+            query = query.where(alarm_events.c.alarm_id == alarm_id)
+        with self.database.reading() as connection:
+            return [AlarmEventRow(**row._asdict()) for row in connection.execute(query)]
+
+    def verdicts(self, *, until: datetime | None = None) -> list[VerdictRow]:
+        """The newest verdict of each alarm, of those given until then, in order of alarms."""
+        given = select(func.max(verdicts.c.id)).group_by(verdicts.c.alarm_id)
+        if until is not None:
+            given = given.where(verdicts.c.at <= until)
+        query = (
+            select(verdicts, alarms.c.asset_id, alarms.c.cutoff)
+            .join_from(verdicts, alarms)
+            .where(verdicts.c.id.in_(given))
+            .order_by(verdicts.c.alarm_id)
+        )
+        with self.database.reading() as connection:
+            return [VerdictRow(**row._asdict()) for row in connection.execute(query)]
+
+    def shelf_time_over(self, now: datetime) -> bool:
+        """Whether some shelved alarm waits to come back."""
+        query = select(alarms.c.id).where(OPEN, alarms.c.state == SHELVED)
+        with self.database.reading() as connection:
+            due = query.where(alarms.c.shelved_until <= now).limit(1)
+            return connection.execute(due).first() is not None
+
+    def act(
+        self,
+        alarm_id: int,
+        decide: Callable[[AlarmRow], Step],
+        *,
+        at: datetime,
+        actor: str,
+        verdict: Verdict | None = None,
+    ) -> AlarmRow:
+        """Do to an alarm what `decide` says of it as it stands; returns how it stands then.
+
+        An exception of `decide` passes through and leaves nothing behind. Raises TerminalError
+        where there is no such alarm.
+        """
+        with self.database.writing() as connection:
+            alarm = _alarm(connection, alarm_id)
+            step = decide(alarm)
+            event = {"action": step.action, "from_state": alarm.state, "to_state": step.to_state}
+            event |= {"actor": actor, "note": step.note}
+            connection.execute(insert(alarm_events).values(alarm_id=alarm_id, at=at, **event))
+            if step.to_state != alarm.state or step.shelved_until != alarm.shelved_until:
+                gone = at if step.to_state == CLEARED else None
+                moved = update(alarms).where(alarms.c.id == alarm_id)
+                connection.execute(
+                    moved.values(
+                        state=step.to_state,
+                        changed_at=at,
+                        cleared_at=alarm.cleared_at or gone,
+                        shelved_until=step.shelved_until,
+                    )
+                )
+            if verdict is not None:
+                _insert_verdict(connection, alarm_id, verdict, at, actor)
+            return _alarm(connection, alarm_id)
+
+
+def _alarm(connection: Connection, alarm_id: int) -> AlarmRow:
+    found = connection.execute(select(alarms).where(alarms.c.id == alarm_id)).first()
+    if found is None:
+        newest = connection.execute(select(func.max(alarms.c.id))).scalar()
+        known = "there are none yet" if newest is None else f"the newest is {newest}"
+        raise TerminalError(f"there is no alarm {alarm_id}; {known}")
+    return AlarmRow(**{**found._asdict(), "about": tuple(found.about)})
+
+
+def _insert_verdict(
+    connection: Connection, alarm_id: int, verdict: Verdict, at: datetime, actor: str
+) -> None:
+    row = insert(verdicts).values(
+        alarm_id=alarm_id,
+        at=at,
+        actor=actor,
+        verdict=verdict.verdict,
+        found=verdict.found,
+        failed_from=verdict.failed_from,
+        failed_until=verdict.failed_until,
+        code=verdict.code,
+    )
+    connection.execute(row)

@@ -1,0 +1,343 @@
+"""What every database must do with alarms."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy.exc import IntegrityError
+
+from pm_app.errors import TerminalError
+from pm_app.records.alarms import AlarmRule, Step, Verdict
+from pm_app.scoring.alarms import Watch
+from pm_app.store import alarm_trails
+from pm_app.store.alarm_tables import alarm_events, alarms, verdicts
+from pm_app.store.schema import latest_predictions, prediction_history, predictions, retirements
+
+DAY = datetime(2026, 3, 1, tzinfo=UTC)
+RULE = AlarmRule(horizon_hours=72.0, threshold=0.5, clear=0.8, persistence=2, why="for a test")
+JUDGE = Watch(RULE)
+HIGH, BETWEEN, LOW = 0.9, 0.45, 0.1
+
+
+def hour(number):
+    return DAY + timedelta(hours=number)
+
+
+@pytest.fixture
+def say(store, make_predictions):
+    """Commits risks by (asset, hour), at horizons of 24 and 72 hours, as scoring does."""
+
+    def commit(risks, *, judge=JUDGE, at=DAY, live=True, statuses=None):
+        chunk = make_predictions(
+            {
+                (asset, hour(number), horizon): None if risk is None else risk * share
+                for (asset, number), risk in risks.items()
+                for horizon, share in ((24.0, 0.5), (72.0, 1.0))
+            }
+        )
+        if statuses is not None:
+            chunk = replace(chunk, status=np.repeat(np.array(statuses, dtype=object), 2))
+        return store.scores.commit_scores((), [chunk], scored_at=at, judge=judge, live=live)
+
+    return commit
+
+
+def states(store):
+    return {row.asset_id: row.state for row in store.alarms.alarms()[::-1]}
+
+
+def steps(store):
+    return [(row.action, row.from_state, row.to_state) for row in store.alarms.events()]
+
+
+def to(state):
+    return lambda alarm: Step("moved", state, "by hand")
+
+
+def test_an_alarm_keeps_what_raised_it(store, say):
+    say({("a", 1): HIGH, ("a", 2): 0.8, ("b", 1): LOW, ("b", 2): HIGH}, at=hour(3))
+
+    (alarm,) = store.alarms.alarms()
+    (event,) = store.alarms.events(alarm.id)
+    assert (alarm.kind, alarm.asset_id, alarm.horizon_hours) == ("risk", "a", 72.0)
+    assert (alarm.state, alarm.raised_at, alarm.cutoff) == ("unacknowledged", hour(3), hour(2))
+    assert (alarm.risk, alarm.threshold, alarm.reason) == (0.8, 0.5, "for a test")
+    assert (alarm.top_sensors, alarm.model_version) == ("vibration 62 %", 1)
+    assert (event.action, event.from_state, event.actor) == ("raised", None, "pm-app")
+    assert (event.cutoff, event.note) == (hour(2), "risk 0.8, threshold 0.5 (for a test)")
+
+
+def test_saying_the_same_again_changes_no_alarm(store, say):
+    risks = {("a", 1): HIGH, ("a", 2): HIGH}
+    say(risks)
+    before = store.alarms.alarms(), store.alarms.events()
+    say(risks, at=hour(5))
+
+    assert (store.alarms.alarms(), store.alarms.events()) == before
+    assert len(before[0]) == 1
+
+
+def test_what_is_said_without_a_judge_raises_nothing(store, say):
+    say({("a", 1): HIGH, ("a", 2): HIGH}, judge=None)
+
+    assert store.alarms.alarms() == []
+
+
+def test_what_is_not_live_raises_only_what_stands_in_the_end(store, say):
+    past = {("a", 1): HIGH, ("a", 2): HIGH, ("a", 3): LOW, ("a", 4): LOW}
+    say(past | {("b", 3): HIGH, ("b", 4): HIGH}, live=False)
+
+    assert states(store) == {"b": "unacknowledged"}
+
+
+def test_a_commit_that_fails_raises_nothing(store, say):
+    class Broken(Watch):
+        def outage(self, outage):
+            raise ZeroDivisionError
+
+    risks = {("a", 1): HIGH, ("a", 2): HIGH, ("b", 1): None, ("b", 2): None}
+    with pytest.raises(ZeroDivisionError):
+        say(risks, judge=Broken(RULE), statuses=["scored"] * 2 + ["sensor_missing"] * 2)
+
+    assert store.alarms.alarms() == []
+    assert list(store.views.predictions()) == []
+
+
+def test_an_alarm_returns_and_rises_again_as_the_same_one(store, say):
+    say({("a", 1): HIGH, ("a", 2): HIGH})
+    say({("a", 3): LOW, ("a", 4): LOW})
+    say({("a", 5): HIGH, ("a", 6): HIGH})
+
+    assert states(store) == {"a": "unacknowledged"}
+    assert steps(store) == [
+        ("raised", None, "unacknowledged"),
+        ("returned", "unacknowledged", "returned"),
+        ("raised", "returned", "unacknowledged"),
+    ]
+
+
+def test_one_commit_may_clear_an_alarm_and_raise_the_next(store, say):
+    say({("a", 1): HIGH, ("a", 2): HIGH})
+    (first,) = store.alarms.alarms()
+    store.alarms.act(first.id, to("acknowledged"), at=DAY, actor="ann")
+    say({("a", 3): LOW, ("a", 4): LOW, ("a", 5): HIGH, ("a", 6): HIGH}, at=hour(9))
+
+    second, first = store.alarms.alarms()
+    assert (first.state, first.cleared_at) == ("cleared", hour(9))
+    assert (second.state, second.cutoff) == ("unacknowledged", hour(6))
+    assert [row.action for row in store.alarms.events(first.id)] == ["raised", "moved", "cleared"]
+    assert [row.action for row in store.alarms.events(second.id)] == ["raised"]
+
+
+def test_late_risks_that_take_the_cause_away_are_told_as_such(store, say):
+    say({("a", 1): LOW, ("a", 2): HIGH, ("a", 3): HIGH})
+    say({("a", 2): LOW})
+
+    (alarm,) = store.alarms.alarms()
+    assert (alarm.state, alarm.cutoff) == ("returned", hour(3))
+    assert "judged anew" in store.alarms.events()[-1].note
+
+
+def test_another_threshold_is_applied_at_the_next_scoring(store, say):
+    say({("a", 1): 0.6, ("a", 2): 0.6})
+    say({("a", 3): 0.6}, judge=Watch(replace(RULE, threshold=0.9, why="raised")))
+
+    assert states(store) == {"a": "returned"}
+    assert "threshold 0.9 (raised)" in store.alarms.events()[-1].note
+
+
+def test_at_most_one_alarm_of_an_asset_is_open(store, say):
+    say({("a", 1): HIGH, ("a", 2): HIGH})
+    (alarm,) = store.alarms.alarms()
+
+    with (
+        pytest.raises((TerminalError, IntegrityError)),
+        store._database.writing() as connection,
+    ):
+        connection.execute(
+            alarms.insert().from_select(
+                [c.name for c in alarms.c if c.name != "id"],
+                alarms.select().with_only_columns(*[c for c in alarms.c if c.name != "id"]),
+            )
+        )
+    assert store.alarms.alarms() == [alarm]
+
+
+def test_a_look_goes_back_as_far_as_it_takes(store, say, monkeypatch):
+    say({("a", number): HIGH for number in (1, 2)} | {("a", n): BETWEEN for n in range(3, 40)})
+    say({("a", 40): BETWEEN})
+    assert states(store) == {"a": "unacknowledged"}
+
+    monkeypatch.setattr(alarm_trails, "FAR", 20)
+    say({("a", 41): BETWEEN})
+    assert states(store) == {"a": "unacknowledged"}
+    say({("a", 42): LOW, ("a", 43): LOW})
+    assert states(store) == {"a": "returned"}
+
+
+def test_days_that_are_retired_clear_nothing(store, say):
+    say({("a", 1): HIGH, ("a", 2): HIGH} | {("a", number): BETWEEN for number in range(24, 27)})
+    store.retention.retire_day(DAY)
+    say({("a", 27): BETWEEN})
+
+    assert states(store) == {"a": "unacknowledged"}
+
+
+def test_shelved_alarms_keep_still_until_their_time_is_over(store, say):
+    say({(name, number): HIGH for name in "ab" for number in (1, 2)})
+    for alarm in store.alarms.alarms():
+        shelve = Step("shelved", "shelved", "", shelved_until=hour(10))
+        store.alarms.act(alarm.id, lambda _, step=shelve: step, at=DAY, actor="ann")
+    say({("a", 3): LOW, ("a", 4): LOW}, at=hour(9))
+    assert states(store) == {"a": "shelved", "b": "shelved"}
+    assert not store.alarms.shelf_time_over(hour(9))
+
+    assert store.alarms.shelf_time_over(hour(10))
+    say({("c", 1): LOW}, at=hour(10))
+    assert states(store) == {"a": "cleared", "b": "unacknowledged"}
+    assert not store.alarms.shelf_time_over(hour(11))
+
+
+def test_many_assets_without_readings_are_one_data_alarm(store, say):
+    names = [f"pump-{number}" for number in range(5)]
+    dark = {(name, number): None for name in names for number in (1, 2)}
+    say(dark, statuses=["sensor_missing", "stale_input"] * 5)
+    (alarm,) = store.alarms.alarms()
+    assert (alarm.kind, alarm.asset_id, alarm.about) == ("data", "", tuple(names))
+    assert alarm.reason.startswith("5 of 5 assets without usable readings: pump-0, pump-1")
+    assert (alarm.risk, alarm.cutoff) == (None, hour(2))
+
+    say({(names[0], 3): LOW})
+    assert store.alarms.alarms()[0].about == tuple(names[1:])
+    say({(name, 3): LOW for name in names})
+    assert states(store) == {"": "returned"}
+    assert [row.action for row in store.alarms.events()] == ["raised", "changed", "returned"]
+
+
+def test_a_machine_that_is_off_is_no_outage(store, say):
+    say({("a", 1): None, ("a", 2): None})
+
+    assert store.alarms.alarms() == []
+
+
+def test_an_outage_takes_as_many_cutoffs_as_an_alarm(store, say):
+    say({("a", 1): LOW, ("a", 2): None}, statuses=["scored", "sensor_missing"])
+    assert store.alarms.alarms() == []
+
+    say({("a", 3): None}, statuses=["sensor_missing"])
+    assert [alarm.kind for alarm in store.alarms.alarms()] == ["data"]
+
+
+def test_acts_are_kept_with_who_and_when(store, say):
+    say({("a", 1): HIGH, ("a", 2): HIGH})
+    (alarm,) = store.alarms.alarms()
+    after = store.alarms.act(alarm.id, to("acknowledged"), at=hour(4), actor="ann")
+
+    event = store.alarms.events(alarm.id)[-1]
+    assert after == replace(alarm, state="acknowledged", changed_at=hour(4))
+    assert (event.at, event.actor, event.note) == (hour(4), "ann", "by hand")
+    assert (event.from_state, event.to_state) == ("unacknowledged", "acknowledged")
+    assert store.alarms.alarms() == [after]
+
+
+def test_an_act_on_no_alarm_is_told(store, say):
+    with pytest.raises(TerminalError, match="there is no alarm 7; there are none yet"):
+        store.alarms.act(7, to("acknowledged"), at=DAY, actor="ann")
+    say({("a", 1): HIGH, ("a", 2): HIGH})
+
+    with pytest.raises(TerminalError, match=r"there is no alarm 7; the newest is \d"):
+        store.alarms.act(7, to("acknowledged"), at=DAY, actor="ann")
+
+
+def test_the_newest_verdict_given_until_then_counts(store, say):
+    say({("a", 1): HIGH, ("a", 2): HIGH})
+    (alarm,) = store.alarms.alarms()
+    first = Verdict("confirmed", "worn seal", hour(3), hour(4), "seal")
+    for number, verdict in enumerate((first, Verdict("not-confirmed"))):
+        same = to(alarm.state)
+        store.alarms.act(alarm.id, same, at=hour(5 + number), actor="ann", verdict=verdict)
+
+    assert store.alarms.verdicts(until=hour(4)) == []
+    (then,) = store.alarms.verdicts(until=hour(5))
+    assert (then.asset_id, then.verdict, then.found, then.code) == (
+        "a",
+        "confirmed",
+        "worn seal",
+        "seal",
+    )
+    assert (then.failed_from, then.failed_until, then.cutoff) == (hour(3), hour(4), hour(2))
+    assert [row.verdict for row in store.alarms.verdicts()] == ["not-confirmed"]
+
+
+def standing(store):
+    open_now = store.alarms.alarms(only_open=True)
+    return {row.asset_id for row in open_now if row.state != "returned"}
+
+
+def forget(store):
+    tables = (verdicts, alarm_events, alarms, predictions, prediction_history, latest_predictions)
+    with store._database.writing() as connection:
+        for table in (*tables, retirements):
+            connection.execute(table.delete())
+
+
+PLACES = [(asset, number) for asset in "ab" for number in range(1, 7)]
+
+
+@settings(
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(
+    risks=st.lists(st.sampled_from([HIGH, BETWEEN, LOW, None]), min_size=12, max_size=12),
+    order=st.permutations(PLACES),
+    size=st.integers(1, 5),
+    wrong=st.sets(st.sampled_from(PLACES), max_size=4),
+)
+def test_risks_in_any_order_and_revised_leave_the_alarms_of_one_commit_standing(
+    store, say, risks, order, size, wrong
+):
+    truth = dict(zip(PLACES, risks, strict=True))
+    forget(store)
+    say(truth)
+    expected = standing(store)
+
+    forget(store)
+    if wrong:
+        say({place: HIGH for place in sorted(wrong)})
+    for start in range(0, len(order), size):
+        say({place: truth[place] for place in sorted(order[start : start + size])})
+    assert standing(store) == expected
+    assert not expected or store.alarms.events()
+
+
+@settings(
+    max_examples=15,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(
+    risks=st.lists(st.sampled_from([HIGH, BETWEEN, LOW, None]), min_size=12, max_size=12),
+    cuts=st.sets(st.integers(2, 6)),
+)
+def test_history_in_order_gives_the_same_alarms_however_it_is_cut(store, say, risks, cuts):
+    truth = dict(zip(PLACES, risks, strict=True))
+
+    def told():
+        names = {row.id: row.asset_id for row in store.alarms.alarms()}
+        events = store.alarms.events()
+        return sorted((names[row.alarm_id], row.cutoff, row.action, row.to_state) for row in events)
+
+    forget(store)
+    say(truth)
+    expected = told()
+    forget(store)
+    for low, high in zip([1, *sorted(cuts)], [*sorted(cuts), 7], strict=True):
+        part = {place: risk for place, risk in truth.items() if low <= place[1] < high}
+        if part:
+            say(part)
+    assert told() == expected

@@ -1,0 +1,248 @@
+"""Alarms of a plant that runs: raised by scoring, worked on from the command line."""
+
+import json
+import sys
+from datetime import UTC, datetime, timedelta
+
+import pyarrow as pa
+import pytest
+from factories import (
+    ALARMING_TOML,
+    NOW,
+    drop,
+    expected_alarms,
+    hour,
+    opened,
+    promote_handmade,
+    readings_table,
+    standing,
+)
+
+from pm_app.cli import main
+from pm_app.errors import BadSettings, TerminalError
+from pm_app.jobs.alarm_rule import threshold_of
+from pm_app.jobs.alarms import acknowledge, comment, give_verdict, shelve
+from pm_app.jobs.backfill import backfill
+from pm_app.jobs.replay import replay
+from pm_app.jobs.score import score
+from pm_app.records.alarms import Verdict
+from pm_app.store.alarm_tables import alarms
+
+TABLE = readings_table()
+LATER = NOW + timedelta(hours=1)
+
+
+@pytest.fixture
+def pm_app(monkeypatch, capsys):
+    """Runs a command; returns exit code, stdout and stderr."""
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["pm-app", *map(str, words)])
+        code = 0
+        try:
+            main()
+        except SystemExit as done:
+            code = done.code or 0
+        captured = capsys.readouterr()
+        assert "Traceback" not in captured.err
+        return code, captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def alarmed(new_plant):
+    """A plant with alarms; threshold 39 %."""
+    config = new_plant({"a.parquet": TABLE}, toml=ALARMING_TOML)
+    with opened(config) as site:
+        score(site, now=NOW)
+    return config
+
+
+def alarms_of(config, **which):
+    with opened(config) as site:
+        return site.store.alarms.alarms(**which)
+
+
+def standing_alarm(config):
+    return next(row for row in alarms_of(config, only_open=True) if row.state == "unacknowledged")
+
+
+def test_scoring_raises_the_alarms_that_its_predictions_give(alarmed):
+    with opened(alarmed) as site:
+        assert standing(site.store) == expected_alarms(site.store) != set()
+    row = standing_alarm(alarmed)
+    assert row.risk >= row.threshold == 0.39
+    assert (row.horizon_hours, row.reason, row.model_version) == (72.0, "alarms.threshold", 1)
+
+
+def test_without_a_threshold_even_odds_hold(new_plant):
+    config = new_plant({"a.parquet": TABLE})
+    with opened(config) as site:
+        score(site, now=NOW)
+        assert site.store.alarms.alarms() == []
+
+        threshold = threshold_of(site)
+        assert (threshold.risk, threshold.why) == (0.5, "even odds, for none was set")
+
+
+def test_the_first_champion_raises_only_what_stands(new_plant):
+    config = new_plant({"a.parquet": TABLE}, toml=ALARMING_TOML, champion=False)
+    with opened(config) as site:
+        score(site, now=NOW)
+        assert site.store.alarms.alarms() == []
+        promote_handmade(site)
+        score(site, now=LATER)
+
+        rows = site.store.alarms.alarms()
+        assert {row.asset_id for row in rows} == expected_alarms(site.store) != set()
+        assert {row.state for row in rows} == {"unacknowledged"}
+
+
+def test_backfill_and_replay_touch_no_alarm(alarmed):
+    with opened(alarmed) as site:
+        before = site.store.alarms.alarms(), site.store.alarms.events()
+        promote_handmade(site, seed=5, at=NOW)
+        done = backfill(site, first=hour(0), last=hour(40), now=LATER)
+        replay(site, first=hour(0), last=hour(40))
+
+        assert done.revised > 0
+        assert (site.store.alarms.alarms(), site.store.alarms.events()) == before
+
+
+def test_what_was_shelved_comes_back_at_a_scoring_without_news(alarmed):
+    number = standing_alarm(alarmed).id
+    with opened(alarmed) as site:
+        shelve(site.store, number, until=LATER, at=NOW, actor="ann")
+        score(site, now=NOW + timedelta(minutes=30))
+        assert [e.action for e in site.store.alarms.events(number)][-1] == "shelved"
+        score(site, now=LATER)
+
+        event = site.store.alarms.events(number)[-1]
+        assert (event.action, event.to_state, event.at) == ("unshelved", "unacknowledged", LATER)
+
+
+def test_sensors_that_fall_silent_are_one_data_alarm(new_plant):
+    config = new_plant({"a.parquet": TABLE}, toml=ALARMING_TOML)
+    with opened(config) as site:
+        score(site, now=NOW)
+        silent = readings_table(first_hour=30, hours=12, seed=1)
+        nothing = pa.nulls(len(silent), pa.float64())
+        for name in [name for name in silent.column_names if name.startswith("sensor")]:
+            silent = silent.set_column(silent.column_names.index(name), name, nothing)
+        drop(config, "silent.parquet", silent)
+        score(site, now=LATER)
+
+        (row,) = [row for row in site.store.alarms.alarms() if row.kind == "data"]
+        assert row.about == ("pump-00", "pump-01", "pump-02")
+        assert row.reason.startswith("3 of 3 assets without usable readings")
+
+
+def test_a_list_of_alarms_names_what_a_person_needs(alarmed, pm_app):
+    row = standing_alarm(alarmed)
+    code, out, _ = pm_app("alarms", "-c", alarmed, "--asset", row.asset_id)
+
+    assert code == 0
+    for text in (row.asset_id, "unacknowledged", f"{row.risk:.0%}", "39%", "alarms.threshold"):
+        assert text in out
+    (listed,) = json.loads(pm_app("alarms", "-c", alarmed, "--json", "--asset", row.asset_id)[1])
+    assert (listed["id"], listed["risk"]) == (row.id, row.risk)
+    assert listed["events"][0]["action"] == "raised"
+
+
+def test_what_is_done_to_an_alarm_is_shown_with_who_and_why(alarmed, pm_app):
+    number = standing_alarm(alarmed).id
+    assert pm_app("alarms", "acknowledge", number, "-c", alarmed, "--by", "Ann")[0] == 0
+    pm_app("alarms", "comment", number, "looks like the seal", "-c", alarmed, "--by", "Bo")
+    pm_app("alarms", "verdict", number, "not-confirmed", "-c", alarmed, "--found", "dry run")
+    soon = (datetime.now(tz=UTC) + timedelta(hours=1)).isoformat()
+    code, out, _ = pm_app(
+        "alarms", "-c", alarmed, "shelve", number, "--until", soon, "--note", "wait"
+    )
+
+    assert code == 0
+    assert f"shelved until {soon}" in out
+    shown = json.loads(pm_app("alarms", "show", number, "-c", alarmed, "--json")[1])
+    assert shown["state"] == "shelved"
+    assert [(e["action"], e["to_state"]) for e in shown["events"][-4:]] == [
+        ("acknowledged", "acknowledged"),
+        ("comment", "acknowledged"),
+        ("verdict", "acknowledged"),
+        ("shelved", "shelved"),
+    ]
+    assert [e["actor"] for e in shown["events"][-4:-2]] == ["Ann", "Bo"]
+    table = pm_app("alarms", "show", number, "-c", alarmed)[1]
+    for text in ("looks like the seal", "not-confirmed; dry run", ": wait", "Bo"):
+        assert text in table
+    assert "not-confirmed" in pm_app("alarms", "-c", alarmed)[1]
+
+
+def test_a_returned_alarm_is_cleared_by_acknowledging_and_then_shown_only_with_all(alarmed, pm_app):
+    row = next(row for row in alarms_of(alarmed, only_open=True) if row.state == "returned")
+    code, out, _ = pm_app("alarms", "acknowledge", row.id, "-c", alarmed)
+
+    assert (code, out.strip()) == (0, f"alarm {row.id} of {row.asset_id}: cleared")
+    asked = ("alarms", "-c", alarmed, "--json", "--asset", row.asset_id)
+    assert json.loads(pm_app(*asked)[1]) == []
+    assert [found["id"] for found in json.loads(pm_app(*asked, "--all")[1])] == [row.id]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["acknowledge", "999"], 1, "there is no alarm 999; the newest is"),
+        (["show", "999"], 1, "there is no alarm 999"),
+        (["comment", "1", " "], 2, "a comment needs words"),
+        (["comment", "1", "a\x1b[2Jb"], 2, "no control characters"),
+        (["acknowledge", "1", "--by", " "], 2, "--by takes a name"),
+        (["shelve", "1", "--until", "2020-01-01"], 2, "--until takes a time to come, got 2020-01"),
+        (["shelve", "1", "--until", "soon"], 2, "--until takes a time like"),
+        (["verdict", "1", "confirmed", "--failed-at", "2199-01-01"], 2, "has happened, got 2199"),
+        (["verdict", "1", "unclear", "--failed-at", "2020-01-01"], 2, "goes with confirmed"),
+        (
+            ["verdict", "1", "confirmed", "--failed-between", "2021-01-02", "2021-01-01"],
+            2,
+            "takes the earlier time first",
+        ),
+        (
+            ["verdict", "1", "confirmed", "--failed-at", "2021-01-02"]
+            + ["--failed-between", "2021-01-02", "2021-01-03"],
+            2,
+            "exclude each other",
+        ),
+        (["verdict", "1", "perhaps"], 2, "perhaps"),
+    ],
+)
+def test_what_cannot_be_done_to_an_alarm_is_told(alarmed, pm_app, words, code, message):
+    found, _, err = pm_app("alarms", words[0], "-c", alarmed, *words[1:])
+
+    assert found == code
+    assert message in " ".join(err.replace("│", " ").split())
+
+
+def test_what_a_state_does_not_allow_is_refused(alarmed):
+    row = standing_alarm(alarmed)
+    with opened(alarmed) as site:
+        store = site.store
+        acknowledge(store, row.id, at=NOW, actor="ann")
+        with pytest.raises(TerminalError, match="is acknowledged: there is nothing to ackn"):
+            acknowledge(store, row.id, at=NOW, actor="ann")
+        shelve(store, row.id, until=LATER, at=NOW, actor="ann")
+        with pytest.raises(TerminalError, match="is shelved until 2023-10-01T01:00"):
+            acknowledge(store, row.id, at=NOW, actor="ann")
+        comment(store, row.id, "still on the shelf", at=NOW, actor="ann")
+        assert next(r for r in store.alarms.alarms() if r.id == row.id).shelved_until == LATER
+        returned = next(r for r in store.alarms.alarms() if r.state == "returned")
+        with pytest.raises(TerminalError, match="only an alarm that stands can be shelved"):
+            shelve(store, returned.id, until=LATER, at=NOW, actor="ann")
+        with pytest.raises(BadSettings, match="a verdict is one of confirmed, not-confirmed"):
+            give_verdict(store, row.id, Verdict("maybe"), at=NOW, actor="ann")
+
+
+def test_a_data_alarm_takes_no_verdict(alarmed):
+    row = standing_alarm(alarmed)
+    with opened(alarmed) as site:
+        with site.store._database.writing() as connection:
+            connection.execute(alarms.update().where(alarms.c.id == row.id).values(kind="data"))
+        with pytest.raises(TerminalError, match="is about missing readings"):
+            give_verdict(site.store, row.id, Verdict("unclear"), at=NOW, actor="ann")

@@ -234,6 +234,19 @@ class AlarmsSettings(Section):
         return threshold
 
 
+class CostsSettings(Section):
+    """What alarms and failures cost, in the plant's own money, and what its crew can do.
+
+    least_warning: a failure warned of later than that before it is missed. weekly_capacity:
+    alarms a week that the crew can look at.
+    """
+
+    missed_failure: float = Field(default=10.0, ge=0, le=1e15)
+    false_alarm: float = Field(default=1.0, ge=0, le=1e15)
+    least_warning: Duration = "1h"
+    weekly_capacity: int = Field(default=5, ge=1, le=1_000_000)
+
+
 class RetentionSettings(Section):
     """How long every prediction is kept; of older days the riskiest of each asset stays."""
 

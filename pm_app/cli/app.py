@@ -6,6 +6,7 @@ import typer
 
 from pm_app import __version__
 from pm_app.cli.alarms import alarms_app
+from pm_app.cli.backtest import backtest
 from pm_app.cli.backup import backup, restore
 from pm_app.cli.explain import explain
 from pm_app.cli.importance import importance
@@ -29,6 +30,7 @@ COMMANDS = (
     models,
     importance,
     explain,
+    backtest,
     promote,
     rollback,
     backfill,

@@ -14,7 +14,7 @@ from pm_app.features.regime_search import Search, settle_regimes
 from pm_app.history import History
 from pm_app.jobs.past import Past, asset_groups, past_until, sensors_of
 from pm_app.jobs.regimes import look_for_regimes
-from pm_app.learning.failures import ToldFailure, join_failures
+from pm_app.learning.failures import Failures, ToldFailure, join_failures
 from pm_app.learning.labels import (
     column_labels,
     failures_learned,
@@ -96,8 +96,7 @@ def gather_known(
         history, past, events, settings, specs, first_seen=first_seen, last_pane=last_pane
     )
     frame = built.frames[0]
-    near_ns = round(settings.target.horizons_hours[0] * HOUR_NS)
-    failures = join_failures(events, told, near_ns=near_ns, known_until=as_of_ns)
+    failures = all_failures(events, told, settings, known_until=as_of_ns)
     labels = _label(frame, failures.events, built.labels, settings, as_of_ns)
     fine = blurred(*built.ranges)
     return Known(
@@ -111,6 +110,14 @@ def gather_known(
         before=next(iter(built.frames[1:]), None),
         told=failures_learned(frame, labels, failures.events, failures.told, known_until=as_of_ns),
     )
+
+
+def all_failures(
+    events: Events, told: Sequence[ToldFailure], settings: Settings, *, known_until: int
+) -> Failures:
+    """Events and what verdicts confirm, each failure once, as the plant's horizons have it."""
+    near_ns = round(settings.target.horizons_hours[0] * HOUR_NS)
+    return join_failures(events, told, near_ns=near_ns, known_until=known_until)
 
 
 @dataclass(frozen=True, eq=False)

@@ -72,3 +72,15 @@ verdicts = Table(
     Column("code", Text, nullable=False),
     sqlite_autoincrement=True,
 )
+
+# Rows are only ever added; the newest of a horizon counts.
+thresholds = Table(
+    "thresholds",
+    metadata,
+    Column("id", NUMBER, primary_key=True),
+    Column("at", Moment, nullable=False),
+    Column("threshold", Float(53), nullable=False),
+    Column("horizon_hours", Float(53), nullable=False),
+    Column("reason", Text, nullable=False),
+    sqlite_autoincrement=True,
+)

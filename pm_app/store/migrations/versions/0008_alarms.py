@@ -8,7 +8,7 @@ from alembic import op
 
 from pm_app.store.moments import Moment
 
-revision = "0009"
+revision = "0008"
 down_revision: str | None = "0007"
 
 

@@ -1,5 +1,6 @@
 """What a backtest comes to: both sides, the threshold for the next champion and why."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
@@ -7,7 +8,6 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from pm_app.jobs.backtest import Account
-from pm_app.jobs.backtest_folds import Fold
 from pm_app.jobs.site import to_moment
 from pm_app.learning.backtest_figures import (
     Course,
@@ -19,10 +19,10 @@ from pm_app.learning.backtest_figures import (
     never_alarm,
     paired,
 )
+from pm_app.learning.evaluation import average_precision
 from pm_app.learning.gate import Comparison
-from pm_app.learning.warnings import AlarmManner, Lives, Prices, Tally, find_alarms
-from pm_app.records.labels import Labels
-from pm_app.records.readings import Int64
+from pm_app.learning.warnings import AlarmManner, Alarms, Lives, Prices, Tally, find_alarms
+from pm_app.records.readings import Float64, Int64
 from pm_app.settings import Settings
 from pm_app.times import HOUR_NS, NS, parse_duration
 
@@ -82,12 +82,17 @@ class Report:
         """Why that threshold, in a sentence."""
         best, prices = self.ours.best, self.prices
         low, high = self.near
+        near = (
+            f"from {low:g} to {high:g} it makes little difference"
+            if low < high
+            else "no other comes near"
+        )
         return (
             f"at a risk of {best.threshold:g} alarms would have cost least: "
             f"{best.caught} of {best.failures} failures caught ({best.missed} missed at "
             f"{prices.missed_failure:g}) and {best.false_alarms} false alarms (at "
             f"{prices.false_alarm:g}) come to {best.cost:g}, against {self.never.cost:g} without "
-            f"alarms; from {low:g} to {high:g} it makes little difference"
+            f"alarms; {near}"
         )
 
 
@@ -103,14 +108,16 @@ def report_on(account: Account, settings: Settings) -> Report:
     near = [at for at, cost in costs.items() if cost <= _NEAR * side.best.cost]
     lives = lives_of(ours, course)
     threshold = side.best.threshold
+    alarms = find_alarms(lives, threshold, plan.manner)
+    failures = _failures(account, lives, alarms, plan)
     return Report(
         horizon_hours=account.horizon_hours,
         ours=side,
         peer=peer,
         never=never_alarm(ours, course, plan),
         comparisons=paired(ours, theirs, course),
-        folds=_folds(account, course, (ours, theirs), plan, threshold),
-        failures=_failures(account, course, lives, plan, threshold),
+        folds=_folds(account, course, (ours, theirs), failures, lives.cutoff[alarms.false_looks]),
+        failures=failures,
         near=(min([*near, threshold]), max([*near, threshold])),
         prices=plan.prices,
         weekly_capacity=plan.weekly_capacity,
@@ -154,51 +161,42 @@ def _folds(
     account: Account,
     course: Course,
     sides: tuple[Told, Told],
-    plan: Plan,
-    threshold: float,
+    failures: Sequence[FailureTold],
+    false_looks: Int64,
 ) -> tuple[FoldFigures, ...]:
+    """false_looks: cutoffs at which the crew would have looked for nothing."""
+    truth = course.labels.fails_within(course.horizon_hours)
     found = []
     for number, (fold, note) in enumerate(zip(account.folds, account.decisions, strict=True)):
-        part = _part(course, account.fold == number)
-        mine, theirs = (_of_rows(side, account.fold == number) for side in sides)
-        found.append(_fold(fold, note, part, mine, theirs, plan, threshold))
+        origin, end = to_moment(fold.origin), to_moment(fold.end)
+        came = [one for one in failures if origin < one.failed_at <= end]
+        mine = account.fold == number
+        found.append(
+            FoldFigures(
+                origin,
+                end,
+                fold.known,
+                len(came),
+                sum(one.warning_hours is not None for one in came),
+                int(np.sum((false_looks > fold.origin) & (false_looks <= fold.end))),
+                _precision(sides[0].risk[mine], truth[mine]),
+                _precision(sides[1].risk[mine], truth[mine]),
+                note,
+            )
+        )
     return tuple(found)
 
 
-def _fold(
-    fold: Fold,
-    note: str,
-    course: Course,
-    ours: Told,
-    theirs: Told,
-    plan: Plan,
-    threshold: float,
-) -> FoldFigures:
-    precise = float("nan")
-    both = (precise, precise)
-    caught = false = 0
-    if len(course.cutoff):
-        sides = [measure_side(side, course, plan) for side in (ours, theirs)]
-        both = (sides[0].average_precision, sides[1].average_precision)
-        at = next((each for each in sides[0].sweep if each.threshold == threshold), sides[0].best)
-        caught, false = at.caught, at.false_alarms
-    return FoldFigures(
-        to_moment(fold.origin),
-        to_moment(fold.end),
-        fold.known,
-        fold.coming,
-        caught,
-        false,
-        *both,
-        note,
-    )
+def _precision(risk: Float64, truth: Float64) -> float:
+    known = np.isfinite(risk) & np.isfinite(truth)
+    both = 0 < truth[known].sum() < known.sum()
+    return average_precision(risk[known], truth[known]) if both else float("nan")
 
 
 def _failures(
-    account: Account, course: Course, lives: Lives, plan: Plan, threshold: float
+    account: Account, lives: Lives, alarms: Alarms, plan: Plan
 ) -> tuple[FailureTold, ...]:
     """Every failure that a risk was said before, in order of time."""
-    alarms = find_alarms(lives, threshold, plan.manner)
     warned = dict(
         zip(
             lives.life[alarms.row[alarms.true]].tolist(),
@@ -224,26 +222,3 @@ def _failures(
             )
         )
     return tuple(sorted(told, key=lambda one: one.failed_at))
-
-
-def _part(course: Course, rows: np.ndarray) -> Course:
-    labels = course.labels
-    mine = Labels(
-        labels.duration_hours[rows],
-        labels.failed[rows],
-        labels.value[rows],
-        labels.usable[rows],
-        labels.life[rows],
-    )
-    return Course(
-        course.asset[rows],
-        course.cutoff[rows],
-        course.week[rows],
-        mine,
-        course.horizon_hours,
-        course.cap_hours,
-    )
-
-
-def _of_rows(told: Told, rows: np.ndarray) -> Told:
-    return Told(told.name, told.risk[rows], told.rul[rows], told.low[rows], told.high[rows])

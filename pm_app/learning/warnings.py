@@ -2,9 +2,11 @@
 
 Rows are risks said of lives (an asset from repair to failure), life after life, each oldest
 first. An alarm stands from `persistence` cutoffs running at or above a threshold until as many
-below `clear` times it. It is true where it stands within the horizon before the failure of its
-life, false where the asset is known to have outlived the horizon after it; where neither is
-known, it is not counted.
+below `clear` times it. A failure is caught where one stands within the horizon before it.
+
+The crew looks when an alarm is raised, and once a horizon again for as long as it stands: what
+always stands would warn of everything and cost nothing else. A look is false where the asset is
+known to have outlived the horizon after it; where that is not known, it is not counted.
 """
 
 from dataclasses import dataclass
@@ -61,12 +63,13 @@ class Lives:
 @dataclass(frozen=True, eq=False)
 class Alarms:
     """Alarms at one threshold. row: where each was raised; hours: from there to the failure,
-    NaN where it was not true; true, false: (n_alarms,)."""
+    NaN where it was not true; true: (n_alarms,). false_looks: rows at which the crew looked
+    for nothing."""
 
     row: Int64
     hours: Float64
     true: Flags
-    false: Flags
+    false_looks: Int64
 
 
 @dataclass(frozen=True)
@@ -113,11 +116,22 @@ def find_alarms(lives: Lives, threshold: float, manner: AlarmManner) -> Alarms:
     inside = lives.failed[said] & (lives.left_hours[said] <= lives.horizon_hours)
     true = np.zeros(len(raised), dtype=np.bool_)
     true[number[stands & inside]] = True
-    last = np.zeros(len(raised), dtype=np.int64)
-    last[number[stands]] = said[stands]
-    outlived = lives.left_hours[last] > lives.horizon_hours
+    looks = _looks(lives, said[stands], raised[number[stands]])
     hours = np.where(true, lives.left_hours[raised], np.nan)
-    return Alarms(raised.astype(np.int64), hours, true, ~true & outlived)
+    false = looks[lives.left_hours[looks] > lives.horizon_hours]
+    return Alarms(raised.astype(np.int64), hours, true, false)
+
+
+def _looks(lives: Lives, standing_rows: Int64, raised: Int64) -> Int64:
+    """Rows at which the crew looks: where an alarm is raised, and once a horizon from then on.
+
+    standing_rows: where alarms stand, ascending; raised: where each of these was raised.
+    """
+    hours = (lives.cutoff[standing_rows] - lives.cutoff[raised]) / HOUR_NS
+    turn = np.floor(hours / lives.horizon_hours + 1e-9)
+    first = np.ones(len(turn), dtype=np.bool_)
+    first[1:] = (raised[1:] != raised[:-1]) | (turn[1:] != turn[:-1])
+    return standing_rows[first]
 
 
 def tally(lives: Lives, threshold: float, manner: AlarmManner, prices: Prices) -> Tally:
@@ -128,7 +142,7 @@ def tally(lives: Lives, threshold: float, manner: AlarmManner, prices: Prices) -
     # Of several true alarms of a life the last one to be raised stood when it failed.
     warning = dict(zip(warned.tolist(), alarms.hours[alarms.true].tolist(), strict=True))
     caught = sorted(hours for hours in warning.values() if hours >= prices.least_hours)
-    false = int(alarms.false.sum())
+    false = len(alarms.false_looks)
     months = _observed_hours(lives) / HOURS_A_MONTH
     return Tally(
         threshold=threshold,

@@ -100,8 +100,12 @@ def plain_alarms(lives, manner):
         for run in runs:
             if failed and any(hours[at] <= 5.0 for at in run):
                 warned = hours[run[0]]
-            elif hours[run[-1]] > 5.0:
-                false += 1
+            turns = set()
+            for at in run:
+                turn = (at - run[0]) // 5
+                if turn not in turns and hours[at] > 5.0:
+                    false += 1
+                turns.add(turn)
         if warned is not None and warned >= PRICES.least_hours:
             caught.append(warned)
     return alarms, caught, false
@@ -114,6 +118,7 @@ def test_an_alarm_is_true_where_it_stands_within_the_horizon_before_the_failure(
 
     assert tally(make_lives(early), 0.5, MANNER, PRICES).false_alarms == 1
     assert tally(make_lives(long), 0.5, MANNER, PRICES).warning_hours == (11.0,)
+    assert tally(make_lives(long), 0.5, MANNER, PRICES).false_alarms == 2
     missed = tally(make_lives(late), 0.5, MANNER, PRICES)
     assert (missed.caught, missed.false_alarms, missed.missed) == (0, 0, 1)
 
@@ -123,7 +128,13 @@ def test_what_cannot_be_known_yet_is_not_counted():
 
     found = find_alarms(make_lives(running), 0.5, MANNER)
 
-    assert (found.true.sum(), found.false.sum(), len(found.row)) == (0, 0, 1)
+    assert (found.true.sum(), len(found.false_looks), len(found.row)) == (0, 0, 1)
+
+
+def test_an_alarm_that_always_stands_is_looked_at_once_a_horizon():
+    found = tally(make_lives(([0.9] * 23, 1, True)), 0.5, MANNER, PRICES)
+
+    assert (found.caught, found.false_alarms) == (1, 4)
 
 
 def test_false_alarms_are_told_by_asset_and_month():

@@ -109,13 +109,12 @@ def paired_words(report: "Report") -> str:
     told = []
     for one in report.comparisons:
         verdict = "better" if one.better else "worse" if one.worse else "no different beyond chance"
-        span = f" ({one.low:+.3f} to {one.high:+.3f})" if isfinite(one.low) else ""
-        told.append(f"{one.measure} {verdict}: gain {one.gain:+.3f}{span}")
+        span = f", {one.low:+.3f} to {one.high:+.3f}" if isfinite(one.low) else ""
+        told.append(f"{one.measure} {verdict} (gain {one.gain:+.3f}{span})")
     if not told:
         return "Nothing to compare: no outcome is known."
-    return (
-        f"On the same rows, lives resampled whole, {report.ours.name} is " + "; ".join(told) + "."
-    )
+    names = f"{report.ours.name} against {report.peer.name}"
+    return f"{names} on the same rows, lives resampled whole: {'; '.join(told)}."
 
 
 def _costs(report: "Report") -> str:
@@ -134,7 +133,9 @@ def _costs(report: "Report") -> str:
 def _trade(report: "Report") -> str:
     def line(side: "Side", kind: str) -> Line:
         points = sorted((each.false_alarms, each.caught) for each in side.sweep)
-        return Line(side.name, points, kind)
+        most = np.maximum.accumulate([caught for _, caught in points]).tolist()
+        steps = [(false, caught) for (false, _), caught in zip(points, most, strict=True)]
+        return Line(side.name, steps, kind)
 
     return line_chart(
         [line(report.ours, "ours"), line(report.peer, "theirs")],

@@ -6,8 +6,9 @@ from html import escape
 from math import ceil, floor, isfinite, log10
 
 _WIDTH, _HEIGHT = 460, 240
-_LEFT, _RIGHT, _TOP, _BOTTOM = 56, 12, 16, 40
+_LEFT, _RIGHT, _TOP, _BOTTOM = 56, 12, 26, 40
 _TICKS = 5
+_LEGEND_ENTRY = 110
 
 
 @dataclass(frozen=True)
@@ -105,16 +106,17 @@ def _frame(axes: _Axes, x_title: str, y_title: str, names: Sequence[str] = ()) -
         _text(axes.at(x, axes.y[0])[0], bottom + 15, name, anchor="middle") for x, name in places
     ]
     parts.append(_text((left + right) / 2, _HEIGHT - 6, x_title, anchor="middle"))
-    parts.append(_text(left - 44, top - 5, y_title))
+    parts.append(_text(left - 44, top - 12, y_title))
     return parts
 
 
 def _legend(entries: Sequence[tuple[str, str]]) -> list[str]:
+    """Above the axes, where no line runs."""
     parts = []
-    for number, (name, kind) in enumerate(entries):
-        y = _TOP + 10 + 16 * number
-        parts.append(_line(_WIDTH - 130, y - 4, _WIDTH - 112, y - 4, kind))
-        parts.append(_text(_WIDTH - 106, y, name))
+    for number, (name, kind) in enumerate(entries[::-1], 1):
+        x = _WIDTH - _RIGHT - _LEGEND_ENTRY * number
+        parts.append(_line(x, 10, x + 18, 10, kind))
+        parts.append(_text(x + 24, 14, name))
     return parts
 
 

@@ -66,6 +66,14 @@ def open_views(settings: Settings) -> Store:
     return open_reader(store_url(settings), folder=settings.folder)
 
 
+def open_users(settings: Settings) -> Store:
+    """The store for its users' sake; made where there is none yet.
+
+    Raises BadSettings, TerminalError and StoreUnavailable.
+    """
+    return open_store(store_url(settings), folder=settings.folder)
+
+
 def store_url(settings: Settings) -> str:
     """Where predictions go: the environment first, then plant.toml, then the state folder."""
     default = f"sqlite:///{settings.plant.state}/pm.sqlite"

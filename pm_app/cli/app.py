@@ -15,6 +15,7 @@ from pm_app.cli.plant import check, cmapss, demo, init, run
 from pm_app.cli.status import status
 from pm_app.cli.steps import backfill, promote, replay, retrain, rollback, score
 from pm_app.cli.tables import batches, models, predictions
+from pm_app.cli.users import users_app
 
 # In the order in which the help lists them.
 COMMANDS = (
@@ -52,6 +53,7 @@ import_app.command()(cmapss)
 for command in COMMANDS:
     app.command()(command)
 app.add_typer(alarms_app, name="alarms")
+app.add_typer(users_app, name="users")
 
 
 @app.callback(invoke_without_command=True)

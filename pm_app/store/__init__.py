@@ -15,10 +15,13 @@ from pm_app.store.rows import (
     VersionRow,
     segments_of,
 )
+from pm_app.store.users import ROLES, AuditRow, SessionRow, TokenRow, UserRow, may
 
 __all__ = [
+    "ROLES",
     "AlarmEventRow",
     "AlarmRow",
+    "AuditRow",
     "Balance",
     "BatchRow",
     "Committed",
@@ -26,11 +29,15 @@ __all__ = [
     "PeakRow",
     "PromotionRow",
     "RetrainingRow",
+    "SessionRow",
     "Source",
     "Standing",
     "Store",
+    "TokenRow",
+    "UserRow",
     "VerdictRow",
     "VersionRow",
+    "may",
     "open_reader",
     "open_store",
     "segments_of",

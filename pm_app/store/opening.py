@@ -16,6 +16,7 @@ from pm_app.store.lineage import Lineage
 from pm_app.store.migrate import check_current, migrate
 from pm_app.store.retention import Retention
 from pm_app.store.scores import Scores
+from pm_app.store.users import Users
 from pm_app.store.views import Views
 
 
@@ -32,6 +33,7 @@ class Store:
     views: Views
     retention: Retention
     alarms: Alarms
+    users: Users
     identity: Identity
     _database: Database
 
@@ -98,6 +100,7 @@ def _store(database: Database) -> Store:
         Views(database),
         Retention(database),
         Alarms(database),
+        Users(database),
         Identity(database),
         database,
     )

@@ -22,14 +22,19 @@ from sqlalchemy import (
 
 from pm_app.store.alarm_tables import alarm_events as alarm_events
 from pm_app.store.alarm_tables import alarms as alarms
+from pm_app.store.alarm_tables import thresholds as thresholds
 from pm_app.store.alarm_tables import verdicts as verdicts
 from pm_app.store.ledger_tables import assets as assets
 from pm_app.store.ledger_tables import batches as batches
 from pm_app.store.metadata import ASSET, NUMBER
 from pm_app.store.metadata import metadata as metadata
 from pm_app.store.moments import Moment
+from pm_app.store.user_tables import api_tokens as api_tokens
+from pm_app.store.user_tables import audit as audit
+from pm_app.store.user_tables import sessions as sessions
+from pm_app.store.user_tables import users as users
 
-REVISION: Final = "0009"
+REVISION: Final = "0010"
 
 PREDICTION_KEY: Final = ("asset_id", "cutoff", "horizon_hours")
 SAID: Final = (

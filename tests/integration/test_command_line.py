@@ -1,6 +1,7 @@
 """The command line: exit codes, messages of one line, and results that programs can read."""
 
 import csv
+import io
 import json
 import os
 import shutil
@@ -590,3 +591,42 @@ def test_the_first_version_has_nothing_to_be_compared_with(pm_app, scored, tmp_p
     assert "against" not in out
     assert "guidance was not used" in out
     assert "Hidden units of version 1" in picture.read_text(encoding="utf-8")
+
+
+def test_users_are_added_listed_and_shut_out(pm_app, scored, monkeypatch):
+    def typed(*lines):
+        monkeypatch.setattr("sys.stdin", io.StringIO("".join(f"{line}\n" for line in lines)))
+
+    typed("a long password")
+    assert pm_app("users", "add", "ada", "--role", "engineer", "-c", scored)[:2] == (
+        0,
+        "ada may sign in as engineer\n",
+    )
+    typed("another password")
+    pm_app("users", "passwd", "ada", "-c", scored)
+    pm_app("users", "disable", "ada", "-c", scored)
+    rows = json.loads(pm_app("users", "--json", "-c", scored)[1])
+    token = pm_app("users", "tokens", "--add", "historian", "-c", scored)[1].strip()
+    done = json.loads(pm_app("users", "audit", "--json", "-c", scored)[1])
+    with opened(scored) as site:
+        assert site.store.users.check_token(token).role == "viewer"
+        assert site.store.users.check_password("ada", "another password") is None
+
+    assert [(row["name"], row["role"], row["state"]) for row in rows] == [
+        ("ada", "engineer", "disabled")
+    ]
+    assert [row["action"] for row in done] == [
+        "add token",
+        "disable user",
+        "set password",
+        "add user",
+    ]
+
+
+def test_a_password_that_will_not_do_is_told_without_it(pm_app, scored, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO("secret\n"))
+    code, out, err = pm_app("users", "add", "ada", "-c", scored)
+
+    assert code == 2
+    assert "10 to 1000 characters, got 6" in err
+    assert "secret" not in out + err

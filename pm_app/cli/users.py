@@ -1,0 +1,173 @@
+"""`pm-app users`: who may sign in to the page, and what lets programs in."""
+
+import getpass
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pm_app.cli.options import PLANT, Json, now
+from pm_app.cli.output import print_rows, say
+from pm_app.errors import BadSettings
+from pm_app.settings import read_settings
+
+if TYPE_CHECKING:
+    from pm_app.store import Store
+
+Config = Annotated[
+    Path | None, typer.Option("-c", "--config", help="The plant's settings.", show_default=False)
+]
+Name = Annotated[str, typer.Argument(help="As they sign in.")]
+Role = Annotated[str, typer.Option(help="viewer looks, operator answers alarms, engineer all.")]
+
+users_app = typer.Typer(invoke_without_command=True)
+
+
+@users_app.callback()
+def users(context: typer.Context, config: Config = None, as_json: Json = False) -> None:
+    """Who may sign in, and how to change that: add, passwd, role, disable, enable, tokens."""
+    context.obj = config
+    if context.invoked_subcommand is not None:
+        return
+    from pm_app.wiring import open_views
+
+    with open_views(read_settings(config or PLANT)) as store:
+        found = store.users.users()
+    rows = [
+        {
+            "name": row.name,
+            "role": row.role,
+            "since": f"{row.created_at:%Y-%m-%d}",
+            "state": "disabled" if row.disabled_at else "",
+        }
+        for row in found
+    ]
+    print_rows(rows, ("name", "role", "since", "state"), as_json=as_json, title="users")
+
+
+@users_app.command()
+def add(context: typer.Context, name: Name, role: Role = "operator", config: Config = None) -> None:
+    """Let someone sign in; the password is asked for, or read from standard input."""
+    with _writing(context, config) as store:
+        store.users.add(name, _password(), role=role, at=now(), actor=_actor())
+    say(f"{name} may sign in as {role}")
+
+
+@users_app.command()
+def passwd(context: typer.Context, name: Name, config: Config = None) -> None:
+    """A new password; whoever is signed in with the old one is signed out."""
+    with _writing(context, config) as store:
+        store.users.set_password(name, _password(), at=now(), actor=_actor())
+    say(f"{name} has a new password and is signed out everywhere")
+
+
+@users_app.command()
+def role(
+    context: typer.Context,
+    name: Name,
+    role: Annotated[str, typer.Argument(help="viewer, operator or engineer.")],
+    config: Config = None,
+) -> None:
+    """Another role; it holds at once."""
+    with _writing(context, config) as store:
+        store.users.set_role(name, role, at=now(), actor=_actor())
+    say(f"{name} is {role}")
+
+
+@users_app.command()
+def disable(context: typer.Context, name: Name, config: Config = None) -> None:
+    """Let someone in no more, and sign them out."""
+    with _writing(context, config) as store:
+        store.users.set_disabled(name, True, at=now(), actor=_actor())
+    say(f"{name} may not sign in any more")
+
+
+@users_app.command()
+def enable(context: typer.Context, name: Name, config: Config = None) -> None:
+    """Let someone in again."""
+    with _writing(context, config) as store:
+        store.users.set_disabled(name, False, at=now(), actor=_actor())
+    say(f"{name} may sign in again")
+
+
+@users_app.command()
+def tokens(
+    context: typer.Context,
+    add_token: Annotated[str | None, typer.Option("--add", help="A new one, shown once.")] = None,
+    revoke: Annotated[str | None, typer.Option("--revoke", help="It lets no one in more.")] = None,
+    role: Role = "viewer",
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """What lets programs in through the API."""
+    if add_token and revoke:
+        raise BadSettings("--add and --revoke go one at a time")
+    with _writing(context, config) as store:
+        if add_token:
+            say(store.users.add_token(add_token, role=role, at=now(), actor=_actor()))
+            return
+        if revoke:
+            store.users.revoke_token(revoke, at=now(), actor=_actor())
+        found = store.users.tokens()
+    rows = [
+        {
+            "name": row.name,
+            "role": row.role,
+            "since": f"{row.created_at:%Y-%m-%d}",
+            "state": "revoked" if row.revoked_at else "",
+        }
+        for row in found
+    ]
+    print_rows(rows, ("name", "role", "since", "state"), as_json=as_json, title="tokens")
+
+
+@users_app.command()
+def audit(
+    context: typer.Context,
+    config: Config = None,
+    limit: Annotated[int, typer.Option(min=1, max=10**6, help="How many, newest first.")] = 50,
+    as_json: Json = False,
+) -> None:
+    """Who changed what, and from where."""
+    from pm_app.wiring import open_views
+
+    with open_views(read_settings(config or context.obj or PLANT)) as store:
+        found = store.users.audit(limit=limit)
+    rows = [
+        {
+            "at": f"{row.at:%Y-%m-%d %H:%M:%S}Z",
+            "by": row.actor,
+            "action": row.action,
+            "what": row.target,
+            "details": row.details,
+            "from": row.address,
+        }
+        for row in found
+    ]
+    columns = ("at", "by", "action", "what", "details", "from")
+    print_rows(rows, columns, as_json=as_json, title="audit")
+
+
+def _writing(context: typer.Context, config: Path | None) -> "Store":
+    """The store of the plant; a new one where there is none yet."""
+    from pm_app.wiring import open_users
+
+    return open_users(read_settings(config or context.obj or PLANT))
+
+
+def _password() -> str:
+    """Asked for twice at a terminal; else the first line of standard input."""
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().rstrip("\r\n")
+    first = getpass.getpass("password: ")
+    if first != getpass.getpass("once more: "):
+        raise BadSettings("the two passwords differ")
+    return first
+
+
+def _actor() -> str:
+    try:
+        return f"{getpass.getuser()} (command line)"
+    except (KeyError, OSError):
+        return "command line"

@@ -1,0 +1,162 @@
+"""Who may sign in, on both databases: what lets in, what does not, and what is kept of it."""
+
+from datetime import timedelta
+
+import pytest
+from factories import NOW
+from sqlalchemy import select
+
+from pm_app.errors import BadSettings
+from pm_app.store import ROLES, may
+from pm_app.store.user_tables import api_tokens, sessions, users
+
+HOUR = timedelta(hours=1)
+PASSWORD = "correct horse battery"
+WHO = {"at": NOW, "actor": "test"}
+
+
+@pytest.fixture
+def people(store):
+    """A store with one operator."""
+    store.users.add("ada", PASSWORD, role="operator", **WHO)
+    return store.users
+
+
+def signed_in(people, at=NOW):
+    return people.open_session("ada", at=at, lasts=8 * HOUR)
+
+
+def test_name_and_password_together_tell_who_it_is(people):
+    found = people.check_password("ada", PASSWORD)
+
+    assert (found.name, found.role, found.disabled_at) == ("ada", "operator", None)
+    assert people.check_password("ada", PASSWORD + "x") is None
+    assert people.check_password("bob", PASSWORD) is None
+    assert people.check_password("ada", "x" * 10_000_000) is None
+
+
+def test_nothing_in_the_store_lets_anyone_in(people, store):
+    token, session = signed_in(people)
+    key = people.add_token("historian", role="viewer", **WHO)
+    with store._database.reading() as connection:
+        rows = [connection.execute(select(table)).all() for table in (users, sessions, api_tokens)]
+
+    text = repr(rows)
+    assert "$argon2id$" in text
+    assert all(secret not in text for secret in (PASSWORD, token, key))
+    assert people.session(repr(rows[1][0].token_hash), at=NOW) is None
+    assert PASSWORD not in repr(people)
+
+
+def test_a_session_is_its_tokens_until_it_is_over(people):
+    token, session = signed_in(people)
+    other, _ = signed_in(people)
+
+    assert token != other
+    assert people.session(token, at=NOW + 7 * HOUR) == session
+    assert people.session(token, at=NOW + 8 * HOUR) is None
+    assert people.session("", at=NOW) is None
+    assert people.session("\ud800", at=NOW) is None
+    people.close_session(token)
+    assert people.session(token, at=NOW) is None
+    assert people.session(other, at=NOW) is not None
+
+
+def test_sessions_that_are_over_are_swept_when_another_begins(people, store):
+    signed_in(people)
+    signed_in(people, at=NOW + 9 * HOUR)
+    with store._database.reading() as connection:
+        assert len(connection.execute(select(sessions)).all()) == 1
+
+
+def test_a_new_password_signs_out_whoever_had_the_old_one(people):
+    token, _ = signed_in(people)
+    people.set_password("ada", "another one altogether", **WHO)
+
+    assert people.session(token, at=NOW) is None
+    assert people.check_password("ada", PASSWORD) is None
+    assert people.check_password("ada", "another one altogether")
+
+
+def test_whoever_is_disabled_is_out_at_once_and_may_come_back(people):
+    token, _ = signed_in(people)
+    people.set_disabled("ada", True, **WHO)
+
+    assert people.session(token, at=NOW) is None
+    assert people.check_password("ada", PASSWORD) is None
+    people.set_disabled("ada", False, **WHO)
+    assert people.check_password("ada", PASSWORD)
+    assert people.session(token, at=NOW) is None
+
+
+def test_another_role_holds_at_once(people):
+    token, _ = signed_in(people)
+    people.set_role("ada", "engineer", **WHO)
+
+    assert people.session(token, at=NOW).role == "engineer"
+
+
+def test_roles_include_those_before_them():
+    allowed = {role: [needed for needed in ROLES if may(role, needed)] for role in ROLES}
+
+    assert allowed == {
+        "viewer": ["viewer"],
+        "operator": ["viewer", "operator"],
+        "engineer": ["viewer", "operator", "engineer"],
+    }
+
+
+def test_a_token_lets_a_program_in_until_it_is_revoked(people):
+    key = people.add_token("historian", role="viewer", **WHO)
+
+    assert people.check_token(key).name == "historian"
+    assert people.check_token(key[:-1]) is None
+    people.revoke_token("historian", **WHO)
+    assert people.check_token(key) is None
+    assert [row.revoked_at for row in people.tokens()] == [NOW]
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda p: p.add("ada", PASSWORD, role="viewer", **WHO), "there is a user 'ada' already"),
+        (lambda p: p.add("", PASSWORD, role="viewer", **WHO), "needs 1 to 100 printable"),
+        (lambda p: p.add("a\nb", PASSWORD, role="viewer", **WHO), "needs 1 to 100 printable"),
+        (lambda p: p.add("eve", PASSWORD, role="root", **WHO), "one of viewer, operator, engineer"),
+        (lambda p: p.add("eve", "short", role="viewer", **WHO), "10 to 1000 characters, got 5"),
+        (lambda p: p.set_password("bob", PASSWORD, **WHO), "no user 'bob'; there are: ada"),
+        (lambda p: p.set_role("bob", "viewer", **WHO), "no user 'bob'"),
+        (lambda p: p.set_disabled("bob", True, **WHO), "no user 'bob'"),
+        (lambda p: p.revoke_token("none", **WHO), "no token 'none'"),
+        (lambda p: [p.add_token("t", role="viewer", **WHO) for _ in "12"], "a token 't' already"),
+    ],
+)
+def test_what_will_not_do_is_told_and_leaves_no_trace(people, call, words):
+    before = people.users(), len(people.audit())
+    with pytest.raises(BadSettings, match=words):
+        call(people)
+
+    assert people.users() == before[0]
+    assert len(people.audit()) <= before[1] + 1  # the first of two tokens was given
+
+
+def test_who_did_what_is_kept(people):
+    people.set_role("ada", "engineer", at=NOW + HOUR, actor="root")
+    people.note("ada", "acknowledge", "alarm 3", at=NOW + 2 * HOUR, details="seen", address="::1")
+
+    newest, role, added = people.audit()
+    assert (newest.actor, newest.target, newest.details, newest.address) == (
+        "ada",
+        "alarm 3",
+        "seen",
+        "::1",
+    )
+    assert (role.at, role.actor, role.action, role.details) == (
+        NOW + HOUR,
+        "root",
+        "set role",
+        "engineer",
+    )
+    assert (added.action, added.target) == ("add user", "ada")
+    assert len(people.audit(limit=1)) == 1
+    assert PASSWORD not in repr(people.audit())

@@ -88,7 +88,7 @@ class Report:
             else "no other comes near"
         )
         return (
-            f"at a risk of {best.threshold:g} alarms would have cost least: "
+            f"alarms from a risk of {best.threshold:g} on would have cost about the least: "
             f"{best.caught} of {best.failures} failures caught ({best.missed} missed at "
             f"{prices.missed_failure:g}) and {best.false_alarms} false alarms (at "
             f"{prices.false_alarm:g}) come to {best.cost:g}, against {self.never.cost:g} without "

@@ -12,12 +12,13 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import FrameType
 from typing import TypeVar
 
-from pm_app.clock import Clock, read_clock
+from pm_app.clock import Clock, Stamp, read_clock
 from pm_app.errors import PmAppError, StoreUnavailable, TransientError
 from pm_app.health import Monitor
 from pm_app.settings import Settings
@@ -26,6 +27,8 @@ from pm_app.times import NS, parse_duration
 from pm_app.turns import Turns, make_turns
 
 Opened = TypeVar("Opened")
+# Calls what it is given whenever something new may have come, as long as it is entered.
+Watching = Callable[[Callable[[], None]], AbstractContextManager[bool]]
 log = logging.getLogger(__name__)
 LOOK_SECONDS = 1.0
 GRACE_SECONDS = 10.0
@@ -37,6 +40,11 @@ LATE_RETRAINING_SECONDS = 3600.0
 FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 1.0, 30.0
 # systemd is told that the daemon lives this often; the unit waits much longer.
 PING_SECONDS = 10.0
+
+
+def nobody_watches(ring: Callable[[], None]) -> AbstractContextManager[bool]:
+    """Word of nothing."""
+    return nullcontext(False)
 
 
 @dataclass
@@ -81,10 +89,13 @@ def run_daemon(
     last_retraining: datetime | None,
     stop: threading.Event,
     monitor: Monitor,
+    watching: Watching = nobody_watches,
     patience: float | None = None,
     clock: Clock = read_clock,
 ) -> int:
     """Run until `stop` is set, then finish the batch in hand; returns the exit code.
+
+    watching: tells of new files, which are scored at once; without it they wait for their turn.
 
     patience: seconds without progress in scoring that are too long, by default a multiple of
     its interval. The code is then 1, and a job may still hang: only `os._exit` ends that.
@@ -100,7 +111,8 @@ def run_daemon(
     look = min(LOOK_SECONDS, allowed, interval.every_seconds)
     alive = False
     try:
-        alive = _watch(scorer, learner, patience=allowed, look=look, stop=stop)
+        with watching(scorer.hurry):
+            alive = _watch(scorer, learner, patience=allowed, look=look, stop=stop)
     finally:
         stop.set()
         tell_supervisor("STOPPING=1")
@@ -159,20 +171,44 @@ class _Hand:
     def __init__(self, job: Job, turns: Turns, monitor: Monitor, clock: Clock) -> None:
         self.job, self.turns, self.monitor, self.clock = job, turns, monitor, clock
         self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+        self._hurried = self._closed = False
 
     def look(self) -> None:
         """Start the job where it is its turn and it is not at it."""
-        now = self.clock()
-        if (self._thread is None or not self._thread.is_alive()) and self.turns.due(now):
-            self.turns.began(now)
-            self.monitor.began(self.job.name)
-            self._thread = threading.Thread(target=self._run, args=(now.at,), daemon=True)
-            self._thread.start()
+        with self._lock:
+            now = self.clock()
+            if self._closed or (self._thread is not None and self._thread.is_alive()):
+                return
+            if self._hurried or self.turns.due(now):
+                self._begin(now)
+                self._thread = threading.Thread(target=self._work, args=(now,), daemon=True)
+                self._thread.start()
+
+    def hurry(self) -> None:
+        """It is the job's turn now; where it is at it, as soon as it is done."""
+        self._hurried = True
+        self.look()
 
     def wait(self, seconds: float | None) -> None:
         """Give a run that is under way so much time to end; None: as long as it takes."""
+        with self._lock:
+            self._closed = True
         if self._thread is not None:
             self._thread.join(seconds)
+
+    def _begin(self, now: Stamp) -> None:
+        self._hurried = False
+        self.turns.began(now)
+        self.monitor.began(self.job.name)
+
+    def _work(self, now: Stamp) -> None:
+        """Run, and again for what came meanwhile."""
+        self._run(now.at)
+        while self._hurried and not self._closed:
+            now = self.clock()
+            self._begin(now)
+            self._run(now.at)
 
     def _run(self, now: datetime) -> None:
         """The job at its turn: its outcome in one line, never an exception."""

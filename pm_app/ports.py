@@ -28,10 +28,18 @@ class ReadingsSource(Protocol):
         """
         ...
 
+    def count(self, batch: Batch) -> int:
+        """The rows of a batch by its own account, 0 where it gives none; raises nothing.
+
+        Safe for any content: it is asked of batches that cannot be read.
+        """
+        ...
+
     def read(self, batch: Batch) -> Iterator[ReadingsChunk]:
         """The rows of a batch, some row groups at a time, in file order, so memory is flat.
 
-        Every row of the batch is either in a chunk's readings or counted in its rejections.
+        Every row of the batch is either in a chunk's readings or counted in its rejections:
+        together they are as many as the batch says it has.
         The columns are those of this file: a new sensor appears, a missing one is absent.
         Reading twice gives the same chunks.
         Raises BadBatch when nothing of it can be used, naming file, column and value, and
@@ -51,8 +59,12 @@ class EventsSource(Protocol):
         """As ReadingsSource.digest."""
         ...
 
+    def count(self, batch: Batch) -> int:
+        """As ReadingsSource.count."""
+        ...
+
     def read(self, batch: Batch) -> tuple[Events, tuple[str, ...]]:
-        """The events of a batch, and a reason for every row refused.
+        """The events of a batch, and a reason for every row refused or repeated.
 
         Raises BadBatch and SourceUnavailable as ReadingsSource.read.
         """

@@ -14,6 +14,7 @@ from pm_app.errors import BadSettings
 from pm_app.settings_sections import (
     AlarmsSettings,
     AllocationSettings,
+    CostsSettings,
     DriftSettings,
     EventsSettings,
     FeaturesSettings,
@@ -48,6 +49,7 @@ class Settings(Section):
     scoring: ScoringSettings = ScoringSettings()
     retraining: RetrainingSettings = RetrainingSettings()
     alarms: AlarmsSettings = AlarmsSettings()
+    costs: CostsSettings = CostsSettings()
     retention: RetentionSettings = RetentionSettings()
     store: StoreSettings = StoreSettings()
     web: WebSettings = WebSettings()

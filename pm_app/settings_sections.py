@@ -12,10 +12,12 @@ from pm_app.settings_values import (
     Day,
     Duration,
     Name,
+    Running,
     Span,
     Text,
     Zone,
     read_half_life,
+    read_running,
 )
 from pm_app.times import parse_duration
 
@@ -44,8 +46,17 @@ class ReadingsSettings(Section):
     timezone: Zone | None = None
     sensors: tuple[Name, ...] | None = None
     required: tuple[Name, ...] = ()
+    running: Running | None = None
     future: Duration = "1d"
     earliest: Day = date(2000, 1, 1)
+
+    @model_validator(mode="after")
+    def _what_tells_running_is_read(self) -> Self:
+        if self.running and self.sensors is not None:
+            sensor, _ = read_running(self.running)
+            if sensor not in self.sensors:
+                raise ValueError(f"running names {sensor!r}, which is not among sensors")
+        return self
 
 
 class EventsSettings(Section):
@@ -221,6 +232,19 @@ class AlarmsSettings(Section):
         if threshold != "auto" and not (number and 0 < threshold < 1):  # type: ignore[operator]  # a number by now
             raise ValueError(f'must be "auto" or a number between 0 and 1, got {threshold!r}')
         return threshold
+
+
+class CostsSettings(Section):
+    """What alarms and failures cost, in the plant's own money, and what its crew can do.
+
+    least_warning: a failure warned of later than that before it is missed. weekly_capacity:
+    alarms a week that the crew can look at.
+    """
+
+    missed_failure: float = Field(default=10.0, ge=0, le=1e15)
+    false_alarm: float = Field(default=1.0, ge=0, le=1e15)
+    least_warning: Duration = "1h"
+    weekly_capacity: int = Field(default=5, ge=1, le=1_000_000)
 
 
 class RetentionSettings(Section):

@@ -2,6 +2,7 @@
 
 import re
 from datetime import date
+from math import inf, isfinite
 from typing import Annotated
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -34,6 +35,23 @@ def read_half_life(text: str) -> int:
     except ValueError as error:
         words = ", ".join(f'"{word}"' for word in MEMORY_WORDS)
         raise ValueError(f"each must be {words} or a half-life, and {error}") from error
+
+
+def read_running(text: str) -> tuple[str, float]:
+    """Sensor and bound of "speed > 10". Raises ValueError."""
+    sensor, sign, bound = (part.strip() for part in text.rpartition(">"))
+    try:
+        above = float(bound)
+    except ValueError:
+        above = inf
+    if not sensor or not sign or not isfinite(above):
+        raise ValueError(f'needed a sensor and a number like "speed > 10", got {text!r}')
+    return sensor, above
+
+
+def _running(text: str) -> str:
+    read_running(text)
+    return text
 
 
 def _zone(name: str) -> str:
@@ -88,4 +106,5 @@ Duration = Annotated[str, AfterValidator(_duration)]
 Zone = Annotated[str, AfterValidator(_zone)]
 Name = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_printable)]
 Text = Annotated[str, Field(max_length=1000), AfterValidator(_printable)]
+Running = Annotated[Name, AfterValidator(_running)]
 Address = Annotated[Name, AfterValidator(_address)]

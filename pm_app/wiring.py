@@ -2,8 +2,8 @@
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from importlib.abc import MetaPathFinder
 from pathlib import Path
 from types import ModuleType
@@ -94,6 +94,15 @@ def events_source(settings: Settings) -> ParquetEvents:
     events = settings.events
     uri = _located(events.uri, settings.folder)
     return ParquetEvents(uri, timezone=events.timezone, until_column=events.until_column)
+
+
+def watch_folders(settings: Settings, ring: Callable[[], None]) -> AbstractContextManager[bool]:
+    """Word of new files in the plant's folders; True where any can be watched."""
+    # Only the daemon watches.
+    from connectors.parquet.watching import watched
+
+    uris = (settings.readings.uri, settings.events.uri)
+    return watched([_located(uri, settings.folder) for uri in uris], ring)
 
 
 def import_engines(source: Path, folder: Path, *, subset: str) -> "CmapssSummary":

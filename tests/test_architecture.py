@@ -133,6 +133,7 @@ CHANGES_FILES = {
     "pm_app/cli/export.py",
     "pm_app/cli/plant.py",
     "pm_app/state_lock.py",
+    "pm_app/jobs/backtest.py",
     "pm_app/jobs/backup.py",
     "pm_app/jobs/explain.py",
     "pm_app/jobs/replay.py",

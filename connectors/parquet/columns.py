@@ -1,6 +1,5 @@
 """Columns of any Arrow type as the arrays that records hold, with a reason per refused row."""
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -133,40 +132,60 @@ def check_label_column(kind: Any, where: str) -> None:
         raise BadBatch(f"{where} is {kind}; needed text or whole numbers")
 
 
-def read_labels(column: Any, clean: Callable[[str], str] = str) -> Labels:
-    """Text (or whole numbers as text) per row, each distinct value decoded and cleaned once."""
+def read_labels(column: Any) -> Labels:
+    """Text (or whole numbers as text) per row, each distinct value decoded once."""
     if pa.types.is_null(column.type):
         return Labels((), np.full(len(column), -1, dtype=np.int32))
     if not pa.types.is_dictionary(column.type):
         column = pc.dictionary_encode(column)
-    values = column.dictionary
-    if pa.types.is_binary(values.type) or pa.types.is_large_binary(values.type):
-        values = values.cast(pa.string())
-    texts = ["" if value is None else clean(str(value)) for value in values.to_pylist()]
-    wrong = {at: why for at, text in enumerate(texts) if (why := _unfit(text))}
     codes = pc.fill_null(column.indices.cast(pa.int64()), -1).to_numpy(zero_copy_only=False)
-    # One look-up slot more than there are values: code -1 lands on it and stays -1.
-    used = np.zeros(len(texts) + 1, dtype=np.bool_)
-    used[codes] = True
-    fit = [text for at, text in enumerate(texts) if used[at] and text and at not in wrong]
-    names = sorted(set(fit))
+    used, codes = _used(codes, len(column.dictionary))
+    texts, sizes = _texts(column.dictionary.take(pa.array(used)))
+    wrong = [at for at, text in enumerate(texts) if _unfit(text, sizes[at])]
+    table = np.full(len(texts) + 1, -1, dtype=np.int32)
+    names = sorted({text for text in texts if text}.difference(texts[at] for at in wrong))
     place = {name: index for index, name in enumerate(names)}
-    table = np.array([*(place.get(text, -1) for text in texts), -1], dtype=np.int32)
-    table[list(wrong)] = -1
-    return Labels(tuple(names), table[codes], _odd(wrong, codes))
-
-
-def _odd(wrong: Mapping[int, str], codes: Int64) -> tuple[tuple[Flags, str], ...]:
+    # One look-up slot more than there are values: code -1 lands on it and stays -1.
+    table[:-1] = [place.get(text, -1) for text in texts]
     if not wrong:
-        return ()
-    rows = np.isin(codes, list(wrong))
-    return ((rows, wrong[int(codes[np.argmax(rows)])]),) if rows.any() else ()
+        return Labels(tuple(names), table[codes])
+    rows = np.isin(codes, wrong)
+    first = int(codes[np.argmax(rows)])
+    return Labels(tuple(names), table[codes], ((rows, _unfit(texts[first], sizes[first])),))
 
 
-def _unfit(text: str) -> str:
-    """Why a text cannot be a name, "" where it can."""
-    if len(text) > LONGEST_NAME:
-        return f"is {text[:_SHOWN]!r}... of {len(text):,} characters; needed at most {LONGEST_NAME}"
+def _used(codes: Int64, size: int) -> tuple[Int64, Int64]:
+    """Which codes occur, ascending, and the codes by their place among those."""
+    occurs = np.zeros(size + 1, dtype=np.bool_)
+    occurs[codes] = True
+    occurs[-1] = False
+    place = np.append(np.cumsum(occurs[:-1]) - 1, -1)
+    return np.flatnonzero(occurs), place[codes]
+
+
+def _texts(values: Any) -> tuple[list[str], list[int]]:
+    """The start of each distinct value as text, "" for null, and how many characters it has."""
+    if not is_text(values.type):
+        texts = ["" if value is None else str(value) for value in values.to_pylist()]
+        return texts, [len(text) for text in texts]
+    if not pa.types.is_string(values.type):
+        values = values.cast(pa.large_string())
+    sizes = pc.fill_null(pc.utf8_length(values), 0).to_pylist()
+    # One character more than a name has, so that none is taken for another. What is far longer
+    # is never held as a text of Python, which takes up to four bytes a character.
+    starts = pc.utf8_slice_codeunits(values, 0, LONGEST_NAME + 1).to_pylist()
+    return [text or "" for text in starts], sizes
+
+
+def why_no_name(text: str) -> str:
+    """Why a text cannot name anything, "" where it can."""
+    return _unfit(text, len(text)) or ("" if text else "is empty")
+
+
+def _unfit(text: str, size: int) -> str:
+    """Why a text of so many characters, these first, cannot be a name; "" where it can."""
+    if size > LONGEST_NAME:
+        return f"is {text[:_SHOWN]!r}... of {size:,} characters; needed at most {LONGEST_NAME}"
     if any(ord(char) < ord(" ") or "\x7f" <= char <= "\x9f" for char in text):
         return f"is {text[:_SHOWN]!r}; needed a name without control characters"
     return ""

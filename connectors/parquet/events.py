@@ -1,6 +1,6 @@
 """Events from Parquet files; fulfils `pm_app.ports.EventsSource`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from connectors.parquet.columns import (
     Flags,
+    Labels,
     TimeRules,
     check_label_column,
     check_time_column,
@@ -20,6 +21,7 @@ from pm_app.records.readings import (
     EVENT_KINDS,
     Batch,
     Events,
+    Int32,
     Int64,
     Text,
     no_events,
@@ -72,17 +74,25 @@ class ParquetEvents:
         """Rows and columns of a batch, from its footer alone. Raises as `read`."""
         return self._folder.describe(batch)
 
+    def count(self, batch: Batch) -> int:
+        """See EventsSource.count."""
+        return self._folder.count(batch)
+
     def read(self, batch: Batch) -> tuple[Events, tuple[str, ...]]:
         """See EventsSource.read. A file without rows reports that nothing happened."""
         with self._folder.opened(batch, labels=(self._asset, self._kind, self._code)) as file:
-            self._check(batch.name, file.schema_arrow)
-            rows = file.metadata.num_rows
+            schema = file.parquet.schema_arrow
+            self._check(batch.name, schema)
+            rows = file.outline.rows
             if rows > MOST_EVENTS:
                 raise BadBatch(f"{batch.name}: needed at most {MOST_EVENTS:,} rows, got {rows:,}")
             wanted = (self._asset, self._time, self._kind, self._code, self._until)
-            columns = [name for name in wanted if name in file.schema_arrow.names]
-            table = file.read(columns=columns).combine_chunks()
-            if table.num_rows == 0:
+            columns = [name for name in wanted if name is not None and name in schema.names]
+            file.check(columns)
+            table = file.parquet.read(columns=columns).combine_chunks()
+            if table.num_rows != rows:
+                raise BadBatch(f"{batch.name}: needed {rows:,} rows, got {table.num_rows:,}")
+            if rows == 0:
                 return no_events(), ()
             events, reasons = self._events(table)
         if not len(events.time):
@@ -108,26 +118,42 @@ class ParquetEvents:
 
     def _events(self, table: Any) -> tuple[Events, tuple[str, ...]]:
         times = read_times(_array(table, self._time), self._time, self._rules)
-        odd: list[tuple[Flags, str]] = []
-        asset = _texts(table, self._asset, self._default_asset or "", odd)
-        kind = _texts(table, self._kind, "", odd)
-        code = _texts(table, self._code, "", odd)
-        lower = np.array([text.strip().casefold() for text in kind], dtype=object)
-        known = np.isin(lower.astype(str), EVENT_KINDS)
-        reasons = np.full(table.num_rows, "", dtype=object)
-        unknown = [f"{self._kind} is {text!r}; needed one of {EVENT_KINDS}" for text in kind]
-        reasons[~known] = np.array(unknown, dtype=object)[~known]
+        asset, code = self._labels(table, self._asset), self._labels(table, self._code)
+        kind = self._labels(table, self._kind)
+        plain = [text.strip().casefold() for text in kind.names]
+        unknown = [
+            f"{self._kind} is {text!r}; needed one of {EVENT_KINDS}"
+            if plain[at] not in EVENT_KINDS
+            else ""
+            for at, text in enumerate(kind.names)
+        ]
+        nothing = f"{self._kind} is ''; needed one of {EVENT_KINDS}"
+        reasons = np.array([*unknown, nothing], dtype=object)[kind.index]
         for rows, reason in times.refused:
             reasons[rows] = reason
-        reasons[asset == ""] = f"{self._asset} is null or empty"
-        for rows, reason in odd:
+        reasons[asset.index < 0] = f"{self._asset} is null or empty"
+        named = ((self._asset, asset), (self._kind, kind), (self._code, code))
+        for rows, reason in ((rows, f"{name} {why}") for name, of in named for rows, why in of.odd):
             reasons[rows] = reason
         until = self._untils(table, times.time, reasons)
         good = reasons == ""
         events = sort_events(
-            asset[good], until[good], lower[good], code[good], since=times.time[good]
+            _chosen(asset.names, asset.index[good]),
+            until[good],
+            _chosen(plain, kind.index[good]),
+            _chosen(code.names, code.index[good]),
+            since=times.time[good],
         )
-        return events, _numbered(reasons, ~good)
+        repeats = int(np.count_nonzero(good)) - len(events.time)
+        return events, (*_numbered(reasons, ~good), *(["repeats another row"] * repeats))
+
+    def _labels(self, table: Any, name: str) -> Labels:
+        if name in table.column_names:
+            return read_labels(_array(table, name))
+        default = self._default_asset if name == self._asset else None
+        if default is None:
+            return Labels((), np.full(table.num_rows, -1, dtype=np.int32))
+        return Labels((default,), np.zeros(table.num_rows, dtype=np.int32))
 
     def _untils(self, table: Any, since: Int64, reasons: Text) -> Int64:
         """By when each event had happened; rows where that cannot be get a reason."""
@@ -144,14 +170,10 @@ class ParquetEvents:
         return np.where(known, until.time, since)
 
 
-def _texts(table: Any, name: str, default: str, odd: list[tuple[Flags, str]]) -> Text:
-    """The texts of a column; rows whose text cannot be used are added to `odd`."""
-    if name not in table.column_names:
-        return np.full(table.num_rows, default, dtype=object)
-    labels = read_labels(_array(table, name))
-    odd += [(rows, f"{name} {why}") for rows, why in labels.odd]
-    texts: Text = np.array([*labels.names, ""], dtype=object)[labels.index]
-    return texts
+def _chosen(names: Sequence[str], index: Int32) -> Text:
+    """The names of these places, "" for -1."""
+    chosen: Text = np.array([*names, ""], dtype=object)[index]
+    return chosen
 
 
 def _array(table: Any, name: str) -> Any:

@@ -12,7 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
 
+from connectors.parquet import outline as outlines
+from connectors.parquet.compact import Malformed
+from connectors.parquet.fetched import Fetched
 from connectors.parquet.listing import list_local
+from connectors.parquet.outline import Outline, TooMuch, check_pages, read_outline, takes_a_glance
 from pm_app.errors import BadBatch, BadSettings, SourceUnavailable, TornBatch
 from pm_app.records.readings import Batch
 
@@ -23,13 +27,8 @@ _ESCAPED = re.compile(r"\\x[0-9a-f]{2}")
 # A file ends with its footer, the footer's length in four bytes, and these.
 _MAGIC: Final = b"PAR1"
 _TAIL_BYTES: Final = 8
-# What no plant writes and a server's memory may not bear. Footers are parsed whole, at some
-# twenty times their size: a file of 5,000 columns and ten row groups has one of 7 MB.
-MOST_FOOTER_BYTES: Final = 64_000_000
-MOST_COLUMNS: Final = 5_000
-MOST_ROW_GROUPS: Final = 100_000
 _MOST_TEXT_BYTES: Final = 10_000_000
-_MOST_ITEMS: Final = 10_000_000
+_MOST_ITEMS: Final = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -38,6 +37,26 @@ class BatchDescription:
 
     rows: int
     columns: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class OpenFile:
+    """A file whose footer makes sense. parquet: a `pyarrow.parquet.ParquetFile`."""
+
+    parquet: Any
+    outline: Outline
+    _fetched: Fetched
+
+    def check(self, columns: Sequence[str]) -> None:
+        """Raises TooMuch unless the pages of these columns can be unpacked safely."""
+        check_pages(self.outline, columns, self._fetched.read_at)
+
+    def first(self, column: str, rows: int) -> list[Any]:
+        """Up to so many values from the start of a column; none where that takes memory."""
+        if not takes_a_glance(self.outline, column, self._fetched.read_at):
+            return []
+        table = next(self.parquet.iter_batches(batch_size=rows, columns=[column]), None)
+        return [] if table is None else list(table.column(column).to_pylist())
 
 
 @dataclass(frozen=True)
@@ -60,7 +79,7 @@ class Folder:
             if kind == fs.FileType.NotFound and absent_is_empty:
                 return
             if isinstance(self.filesystem, fs.LocalFileSystem):
-                yield from list_local(self.root, wanted=_is_finished)
+                yield from list_local(self.root, wanted=is_finished)
             else:
                 yield from self._listed()
         except (OSError, pa.ArrowException) as error:
@@ -70,7 +89,7 @@ class Folder:
         selector = fs.FileSelector(self.root, recursive=True)
         for info in self.filesystem.get_file_info(selector):
             name = self._relative(info.path)
-            if info.is_file and _is_finished(name):
+            if info.is_file and is_finished(name):
                 yield Batch(name, info.size or 0, info.mtime_ns or 0)
 
     def digest(self, batch: Batch) -> str:
@@ -90,35 +109,45 @@ class Folder:
         return content.hexdigest()
 
     @contextmanager
-    def opened(self, batch: Batch, *, labels: Sequence[str] = ()) -> Iterator[Any]:
-        """The file as `pyarrow.parquet.ParquetFile`, page checksums verified where present.
+    def opened(self, batch: Batch, *, labels: Sequence[str] = ()) -> Iterator[OpenFile]:
+        """The file, its page checksums verified where present.
 
         labels: columns whose texts repeat; each text is held once, however often it comes.
         Inside the block, bytes that cannot be fetched raise SourceUnavailable; bytes that
-        were fetched and do not decode raise BadBatch, TornBatch where the end is missing.
+        were fetched and do not decode raise BadBatch, TornBatch where the end is missing, and
+        what would take more than a server can bear raises BadBatch.
         """
         try:
             file = self.filesystem.open_input_file(self._path(batch))
         except (OSError, pa.ArrowException) as error:
             raise SourceUnavailable(f"{batch.name}: cannot be opened: {error}") from error
         with file:
-            _check_end(file, batch)
+            fetched = Fetched(file, batch.name)
             try:
-                fetched = _Fetched(file, batch.name)
+                outline = _outline(fetched, file.size(), batch)
                 footer = _open(fetched).metadata
-                _check_limits(footer, batch.name)
-                yield _open(fetched, footer, labels)
-            except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
+                yield OpenFile(_open(fetched, footer, labels), outline, fetched)
+            except (OSError, pa.ArrowException, UnicodeDecodeError, Malformed) as error:
                 raise BadBatch(f"{_whole(batch)}, got one that does not decode: {error}") from error
+            except TooMuch as error:
+                raise BadBatch(f"{batch.name}: {error}") from error
             except MemoryError as error:
                 raise BadBatch(f"{batch.name}: needs more memory than there is") from error
             self._check_unchanged(batch)
 
+    def count(self, batch: Batch) -> int:
+        """Rows of a file by its footer, 0 where that cannot be read; raises nothing."""
+        try:
+            with self.filesystem.open_input_file(self._path(batch)) as file:
+                return _outline(Fetched(file, batch.name), file.size(), batch).rows
+        except (OSError, pa.ArrowException, Malformed, TooMuch, BadBatch, SourceUnavailable):
+            return 0
+
     def describe(self, batch: Batch) -> BatchDescription:
         """Rows and columns of a file, from its footer alone. Raises as `opened`."""
         with self.opened(batch) as file:
-            fields = tuple((field.name, str(field.type)) for field in file.schema_arrow)
-            return BatchDescription(file.metadata.num_rows, fields)
+            fields = tuple((field.name, str(field.type)) for field in file.parquet.schema_arrow)
+            return BatchDescription(file.outline.rows, fields)
 
     def _check_unchanged(self, batch: Batch) -> None:
         """Raises SourceUnavailable where the file is not the one that was listed any more."""
@@ -153,22 +182,18 @@ def open_folder(uri: str) -> Folder:
     return Folder(filesystem, root.rstrip("/"))
 
 
-def _check_end(file: Any, batch: Batch) -> None:
-    """Raises TornBatch where a file does not end as one does, BadBatch for a huge footer."""
-    try:
-        size = file.size()
-        file.seek(max(size - _TAIL_BYTES, 0))
-        tail = bytes(file.read(_TAIL_BYTES))
-        file.seek(0)
-    except (OSError, pa.ArrowException) as error:
-        raise SourceUnavailable(f"{batch.name}: cannot be read: {error}") from error
+def _outline(file: Fetched, size: int, batch: Batch) -> Outline:
+    """Raises TornBatch where a file does not end as one does, Malformed and TooMuch."""
+    tail = file.read_at(max(size - _TAIL_BYTES, 0), _TAIL_BYTES)
     footer = int.from_bytes(tail[:4], "little")
     if len(tail) < _TAIL_BYTES or tail[4:] != _MAGIC or footer > size - _TAIL_BYTES:
         raise TornBatch(f"{_whole(batch)}, got one that does not decode: its end is missing")
-    if footer > MOST_FOOTER_BYTES:
-        raise BadBatch(
-            f"{batch.name}: needed a footer of at most {MOST_FOOTER_BYTES:,} bytes, got {footer:,}"
+    if footer > outlines.MOST_FOOTER_BYTES:
+        raise TooMuch(
+            f"needed a footer of at most {outlines.MOST_FOOTER_BYTES:,} bytes, got {footer:,}"
         )
+    start = size - _TAIL_BYTES - footer
+    return read_outline(file.read_at(start, footer), size_bytes=start)
 
 
 def _open(file: Any, footer: Any = None, labels: Sequence[str] = ()) -> Any:
@@ -188,22 +213,12 @@ def _open(file: Any, footer: Any = None, labels: Sequence[str] = ()) -> Any:
     )
 
 
-def _check_limits(found: Any, name: str) -> None:
-    for what, most, got in (
-        ("columns", MOST_COLUMNS, found.num_columns),
-        ("row groups", MOST_ROW_GROUPS, found.num_row_groups),
-    ):
-        if got > most:
-            raise BadBatch(f"{name}: needed at most {most:,} {what}, got {got:,}")
-    if found.num_rows < 0:
-        raise BadBatch(f"{name}: needed rows, got a footer that counts {found.num_rows:,}")
-
-
 def _whole(batch: Batch) -> str:
     return f"{batch.name}: needed a whole Parquet file of {batch.size_bytes} bytes"
 
 
-def _is_finished(name: str) -> bool:
+def is_finished(name: str) -> bool:
+    """Whether a file of this relative name is a batch: Parquet, not hidden, not half written."""
     parts = name.split("/")
     if not name.endswith(".parquet") or any(map(_is_hidden, parts)):
         return False
@@ -212,53 +227,3 @@ def _is_finished(name: str) -> bool:
 
 def _is_hidden(part: str) -> bool:
     return part.startswith((".", "_"))
-
-
-class _Fetched:
-    """A file whose failures to deliver bytes are told apart from bytes that make no sense.
-
-    pyarrow reports both as OSError; an exception raised in here passes through it unchanged.
-    """
-
-    def __init__(self, file: Any, name: str) -> None:
-        self._file, self._name = file, name
-
-    @property
-    def closed(self) -> bool:
-        return bool(self._file.closed)
-
-    def read(self, size: int = -1) -> Any:
-        """Bytes from the current position; raises SourceUnavailable."""
-        try:
-            return self._file.read_buffer(None if size < 0 else size)
-        except OSError as error:
-            raise SourceUnavailable(f"{self._name}: cannot be read: {error}") from error
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        """Move the position; raises SourceUnavailable."""
-        try:
-            return int(self._file.seek(offset, whence))
-        except OSError as error:
-            raise SourceUnavailable(f"{self._name}: cannot be read: {error}") from error
-
-    def tell(self) -> int:
-        """The current position."""
-        return int(self._file.tell())
-
-    def close(self) -> None:
-        """Leave closing to whoever opened it."""
-
-    def readable(self) -> bool:
-        """Yes."""
-        return True
-
-    def seekable(self) -> bool:
-        """Yes."""
-        return True
-
-    def writable(self) -> bool:
-        """No."""
-        return False
-
-    def flush(self) -> None:
-        """Nothing to flush."""

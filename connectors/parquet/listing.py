@@ -33,10 +33,12 @@ def list_local(root: str, *, wanted: Callable[[str], bool]) -> Iterator[Batch]:
                 name = f"{folder}/{entry.name}" if folder else entry.name
                 if entry.is_dir(follow_symlinks=False):
                     waiting.append(name)
-                elif wanted(_legible(name)) and _lies_below(entry, below):
+                    continue
+                legible = _legible(name)
+                if wanted(legible) and _lies_below(entry, below):
                     with suppress(FileNotFoundError):  # gone since it was listed
                         about = entry.stat()
-                        yield Batch(_legible(name), about.st_size, about.st_mtime_ns)
+                        yield Batch(legible, about.st_size, about.st_mtime_ns)
 
 
 def _lies_below(entry: "os.DirEntry[str]", below: str) -> bool:
@@ -47,4 +49,5 @@ def _lies_below(entry: "os.DirEntry[str]", below: str) -> bool:
 
 
 def _legible(name: str) -> str:
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
+    # Nearly every name is plain, and a look asks this of all of them.
+    return name if name.isascii() else os.fsencode(name).decode("utf-8", "backslashreplace")

@@ -7,18 +7,28 @@ row groups that overlap the slice: memory stays flat, and no moment is torn apar
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from connectors.parquet.columns import LARGEST, read_numbers
+from connectors.parquet.files import OpenFile
+from connectors.parquet.outline import MOST_COLUMNS
 from connectors.parquet.plan import Plan, ReadingsFormat
 from connectors.parquet.tags import Keys, key_columns, read_keys
 from pm_app.errors import BadBatch
-from pm_app.records.readings import Float64, Int32, Int64, Readings, ReadingsChunk, Rejection
+from pm_app.records.readings import (
+    MOST_ASSETS,
+    Float64,
+    Int32,
+    Int64,
+    Readings,
+    ReadingsChunk,
+    Rejection,
+)
 
 _SAMPLES_PER_SLICE = 64
+_OTHER_TAG = "tag is none of the sensors asked for"
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,16 +57,20 @@ class _Cells:
     value: Float64
 
 
-def read_long(file: Any, plan: Plan, form: ReadingsFormat, cells: int) -> Iterator[ReadingsChunk]:
+def read_long(
+    file: OpenFile, plan: Plan, form: ReadingsFormat, cells: int
+) -> Iterator[ReadingsChunk]:
     """Chunks of at most `cells` values; within one, rows are sorted by asset, then time.
 
-    Rejected are rows of the file: no asset, time or tag, bad quality, and repeats of asset,
-    time and tag, of which the last counts. Raises BadBatch where no usable tag is left.
+    Rejected are rows of the file: no asset, time or tag, a tag that is not asked for, bad
+    quality, and repeats of asset, time and tag, of which the last counts. Raises BadBatch
+    where no usable tag is left.
     """
+    file.check([*key_columns(plan, form), form.value])
     survey = _survey(file, plan, form, cells)
     if not survey.tags:
         wanted = "a tag" if form.sensors is None else f"one of the tags {list(form.sensors)}"
-        why = "; ".join(f"{r.rows} rows: {r.reason}" for r in survey.rejections) or "other tags"
+        why = "; ".join(f"{r.rows} rows: {r.reason}" for r in survey.rejections)
         raise BadBatch(f"{plan.name}: needed usable values of {wanted}, got none ({why})")
     waiting = survey.rejections
     for low, high in zip(survey.edges[:-1].tolist(), survey.edges[1:].tolist(), strict=True):
@@ -69,15 +83,21 @@ def read_long(file: Any, plan: Plan, form: ReadingsFormat, cells: int) -> Iterat
         yield ReadingsChunk(_rows(survey, _Cells(*_nothing())), waiting)
 
 
-def _survey(file: Any, plan: Plan, form: ReadingsFormat, cells: int) -> _Survey:
+def _survey(file: OpenFile, plan: Plan, form: ReadingsFormat, cells: int) -> _Survey:
     assets: set[str] = set()
     tags: set[str] = set()
     rejected: dict[str, int] = {}
     samples: list[Int64] = [np.empty(0, dtype=np.int64)]
-    spans = np.tile([np.iinfo(np.int64).max, -1], (file.num_row_groups, 1)).astype(np.int64)
+    spans = np.tile([np.iinfo(np.int64).max, -1], (file.parquet.num_row_groups, 1)).astype(np.int64)
     for group, keys in _keys(file, plan, form, cells):
         assets.update(keys.assets[i] for i in np.unique(keys.asset[keys.kept]).tolist())
         tags.update(keys.tags[i] for i in np.unique(keys.tag[keys.kept]).tolist())
+        if form.sensors is not None:
+            tags.intersection_update(form.sensors)
+            others = ~np.isin(keys.tag, _renumber(form.sensors, keys.tags)) & keys.kept
+            rejected[_OTHER_TAG] = rejected.get(_OTHER_TAG, 0) + int(np.count_nonzero(others))
+        _bound(plan.name, form.asset, MOST_ASSETS, assets)
+        _bound(plan.name, form.tag, MOST_COLUMNS, tags)
         for rejection in keys.rejections:
             rejected[rejection.reason] = rejected.get(rejection.reason, 0) + rejection.rows
         time = keys.time[keys.kept]
@@ -90,16 +110,26 @@ def _survey(file: Any, plan: Plan, form: ReadingsFormat, cells: int) -> _Survey:
         assets=tuple(sorted(assets)),
         tags=tuple(sorted(wanted) if form.sensors is None else wanted),
         spans=spans,
-        edges=_edges(np.concatenate(samples), spans, -(-file.metadata.num_rows // cells)),
-        rejections=tuple(Rejection(rows, reason) for reason, rows in rejected.items()),
+        edges=_edges(np.concatenate(samples), spans, -(-file.outline.rows // cells)),
+        rejections=tuple(Rejection(rows, reason) for reason, rows in rejected.items() if rows),
     )
 
 
-def _keys(file: Any, plan: Plan, form: ReadingsFormat, cells: int) -> Iterator[tuple[int, Keys]]:
-    for group in range(file.num_row_groups):
+def _keys(
+    file: OpenFile, plan: Plan, form: ReadingsFormat, cells: int
+) -> Iterator[tuple[int, Keys]]:
+    for group in range(file.parquet.num_row_groups):
         columns = key_columns(plan, form)
-        for table in file.iter_batches(cells, row_groups=[group], columns=columns):
+        for table in file.parquet.iter_batches(cells, row_groups=[group], columns=columns):
             yield group, read_keys(table, plan, form)
+
+
+def _bound(name: str, column: str, most: int, found: set[str]) -> None:
+    if len(found) > most:
+        raise BadBatch(
+            f"{name}: needed at most {most:,} different {column}, got more than {most:,}, "
+            f"{min(found)!r} among them"
+        )
 
 
 def _edges(samples: Int64, spans: Int64, slices: int) -> Int64:
@@ -113,7 +143,7 @@ def _edges(samples: Int64, spans: Int64, slices: int) -> Int64:
 
 
 def _read_slice(
-    file: Any,
+    file: OpenFile,
     plan: Plan,
     form: ReadingsFormat,
     survey: _Survey,
@@ -124,7 +154,7 @@ def _read_slice(
     overlapping = np.flatnonzero((survey.spans[:, 0] < high) & (survey.spans[:, 1] >= low))
     parts, too_large = [_nothing()], 0
     columns = [*key_columns(plan, form), form.value]
-    for table in file.iter_batches(cells, row_groups=overlapping.tolist(), columns=columns):
+    for table in file.parquet.iter_batches(cells, row_groups=overlapping.tolist(), columns=columns):
         keys = read_keys(table, plan, form)
         tag = _renumber(keys.tags, survey.tags)[keys.tag]
         asset = _renumber(keys.assets, survey.assets)[keys.asset]
@@ -186,7 +216,8 @@ def _rows(survey: _Survey, cells: _Cells) -> Readings:
     changes = (cells.asset[1:] != cells.asset[:-1]) | (cells.time[1:] != cells.time[:-1])
     first = np.append(True, changes)[: len(cells.time)]
     values = np.full((len(survey.tags), int(np.count_nonzero(first))), np.nan)
-    values[cells.tag, np.cumsum(first) - 1] = cells.value
+    row = np.cumsum(first) - 1
+    values[cells.tag, row] = cells.value
     present, asset = np.unique(cells.asset[first], return_inverse=True)
     return Readings(
         assets=tuple(survey.assets[i] for i in present.tolist()),
@@ -194,4 +225,5 @@ def _rows(survey: _Survey, cells: _Cells) -> Readings:
         time=cells.time[first],
         sensors=survey.tags,
         values=values,
+        held=np.bincount(row, minlength=values.shape[1]).astype(np.int64),
     )

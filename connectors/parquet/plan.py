@@ -14,6 +14,7 @@ from connectors.parquet.columns import (
     check_time_column,
     is_numeric,
     is_text,
+    why_no_name,
 )
 from pm_app.errors import BadBatch
 
@@ -45,7 +46,8 @@ class ReadingsFormat:
 class Plan:
     """Columns to read of one file; None where it has no such column and may do without.
 
-    texts: columns of text that are passed over, for no sensors are named.
+    texts: columns of text that are passed over, for no sensors are named; unnamed: why columns
+    of numbers are passed over, for nothing can be called so.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Plan:
     quality: str | None
     sensors: tuple[str, ...]
     texts: tuple[str, ...] = ()
+    unnamed: tuple[str, ...] = ()
 
     @property
     def wide_columns(self) -> list[str]:
@@ -64,19 +67,24 @@ class Plan:
 def plan_wide(name: str, schema: Any, form: ReadingsFormat) -> Plan:
     """Raises BadBatch when the file's columns cannot be readings."""
     asset, time = _keys(name, schema, form)
-    keys = {form.asset, form.time}
+    others = [field for field in schema if field.name not in {form.asset, form.time}]
     texts: tuple[str, ...] = ()
+    unnamed: tuple[str, ...] = ()
     if form.sensors is None:
-        texts = tuple(f.name for f in schema if is_text(f.type) and f.name not in keys)
-        sensors = tuple(f.name for f in schema if is_numeric(f.type) and f.name not in keys)
+        texts = tuple(field.name for field in others if is_text(field.type))
+        numeric = {
+            field.name: why_no_name(field.name) for field in others if is_numeric(field.type)
+        }
+        sensors = tuple(sensor for sensor, why in numeric.items() if not why)
+        unnamed = tuple(f"a column name {why}: not read" for why in numeric.values() if why)
     else:
-        sensors = tuple(sensor for sensor in form.sensors if sensor in schema.names)
+        sensors = tuple(filter(set(schema.names).__contains__, form.sensors))
         for sensor in sensors:
             _check_sensor(name, sensor, schema.field(sensor).type)
     if not sensors:
         wanted = "a numeric column" if form.sensors is None else f"one of {list(form.sensors)}"
         raise BadBatch(f"{name}: needed {wanted} as a sensor, got columns {_columns(schema)}")
-    return Plan(name, asset, time, None, sensors, texts)
+    return Plan(name, asset, time, None, sensors, texts, unnamed)
 
 
 def plan_long(name: str, schema: Any, form: ReadingsFormat) -> Plan:

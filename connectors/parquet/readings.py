@@ -78,32 +78,54 @@ class ParquetReadings:
         """Rows and columns of a batch, from its footer alone. Raises as `read`."""
         return self._folder.describe(batch)
 
+    def count(self, batch: Batch) -> int:
+        """See ReadingsSource.count."""
+        return self._folder.count(batch)
+
     def read(self, batch: Batch) -> Iterator[ReadingsChunk]:
         """See ReadingsSource.read.
 
         A value that is infinite or beyond `LARGEST` is missing, noted in a rejection of 0
-        rows. In the long layout rows rejected are rows of the file, rows used are moments.
+        rows. In the long layout a row is of the file, not of the moments it is pivoted to.
         """
-        rejections: tuple[Rejection, ...] = ()
+        waiting: tuple[Rejection, ...] = ()
         used = 0
         for chunk in self._chunks(batch):
             used += len(chunk.readings.time)
-            rejections += chunk.rejections
+            waiting += chunk.rejections
             if used:
                 # Chunks without a usable row were held back until one with some came.
-                yield ReadingsChunk(chunk.readings, rejections)
-                rejections = ()
+                yield ReadingsChunk(chunk.readings, waiting)
+                waiting = ()
         if not used:
-            reasons = "; ".join(dict.fromkeys(r.reason for r in rejections))
+            reasons = "; ".join(dict.fromkeys(r.reason for r in waiting))
             raise BadBatch(f"{batch.name}: none of its rows can be used: {reasons}")
 
     def _chunks(self, batch: Batch) -> Iterator[ReadingsChunk]:
+        form = self._format
         with self._folder.opened(batch, labels=self._labels) as file:
-            if file.metadata.num_rows == 0:
+            if file.outline.rows == 0:
                 raise BadBatch(f"{batch.name}: needed rows, got a Parquet file with none")
-            if self._format.layout == "long":
-                plan = plan_long(batch.name, file.schema_arrow, self._format)
-                yield from read_long(file, plan, self._format, self._most_cells)
+            schema = file.parquet.schema_arrow
+            if form.layout == "long":
+                plan = plan_long(batch.name, schema, form)
+                chunks = read_long(file, plan, form, self._most_cells)
             else:
-                plan = plan_wide(batch.name, file.schema_arrow, self._format)
-                yield from read_wide(file, plan, self._format, self._most_cells)
+                plan = plan_wide(batch.name, schema, form)
+                chunks = read_wide(file, plan, form, self._most_cells)
+            came = 0
+            for chunk in chunks:
+                came += _rows_of(chunk)
+                yield chunk
+            if came != file.outline.rows:
+                raise BadBatch(
+                    f"{batch.name}: needed {file.outline.rows:,} rows, as its footer counts, "
+                    f"got {came:,}"
+                )
+
+
+def _rows_of(chunk: ReadingsChunk) -> int:
+    """Rows of the file that a chunk accounts for."""
+    held = chunk.readings.held
+    used = len(chunk.readings.time) if held is None else int(held.sum())
+    return used + sum(rejection.rows for rejection in chunk.rejections)

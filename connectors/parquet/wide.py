@@ -8,6 +8,7 @@ import numpy as np
 
 from connectors.parquet.columns import (
     LARGEST,
+    LONGEST_NAME,
     Flags,
     Labels,
     Times,
@@ -16,37 +17,39 @@ from connectors.parquet.columns import (
     read_numbers,
     read_times,
 )
+from connectors.parquet.files import OpenFile
 from connectors.parquet.plan import Plan, ReadingsFormat
 from pm_app.errors import BadBatch
-from pm_app.records.readings import Readings, ReadingsChunk, Rejection
+from pm_app.records.readings import MOST_TABLE_ROWS, Readings, ReadingsChunk, Rejection
 
 _ROW_DIGITS = 9
 _TEXTS_LOOKED_AT, _ROWS_LOOKED_AT = 50, 20
 
 
-def read_wide(file: Any, plan: Plan, form: ReadingsFormat, cells: int) -> Iterator[ReadingsChunk]:
+def read_wide(
+    file: OpenFile, plan: Plan, form: ReadingsFormat, cells: int
+) -> Iterator[ReadingsChunk]:
     """Chunks of at most `cells` values, in file order.
 
     Raises BadBatch where a plain table without times repeats an asset.
     """
+    file.check(plan.wide_columns)
     if plan.time is None and plan.asset is not None:
         _check_one_row_each(file, plan)
     rows = max(1, cells // len(plan.sensors))
-    start, notes = 0, _numbers_as_text(file, plan)
-    for table in file.iter_batches(batch_size=rows, columns=plan.wide_columns):
+    unnamed = tuple(Rejection(0, why) for why in plan.unnamed)
+    start, notes = 0, (*unnamed, *_numbers_as_text(file, plan))
+    for table in file.parquet.iter_batches(batch_size=rows, columns=plan.wide_columns):
         chunk = _chunk(table, plan, form, start)
         yield ReadingsChunk(chunk.readings, (*notes, *chunk.rejections))
         notes = ()
         start += table.num_rows
 
 
-def _numbers_as_text(file: Any, plan: Plan) -> tuple[Rejection, ...]:
+def _numbers_as_text(file: OpenFile, plan: Plan) -> tuple[Rejection, ...]:
     """A note on every column of texts whose first values are numbers: a sensor would be missed."""
-    columns = list(plan.texts[:_TEXTS_LOOKED_AT])
-    if not columns:
-        return ()
-    table = next(file.iter_batches(batch_size=_ROWS_LOOKED_AT, columns=columns))
-    found = (name for name in columns if _are_numbers(table.column(name).to_pylist()))
+    columns = plan.texts[:_TEXTS_LOOKED_AT]
+    found = (name for name in columns if _are_numbers(file.first(name, _ROWS_LOOKED_AT)))
     return tuple(
         Rejection(0, f"{name} is text that holds numbers, not read: write it as numbers")
         for name in found
@@ -110,11 +113,16 @@ def _times(table: Any, plan: Plan, form: ReadingsFormat) -> Times:
     return read_times(table.column(plan.time), form.time, form.rules)
 
 
-def _check_one_row_each(file: Any, plan: Plan) -> None:
-    assets = file.read(columns=[plan.asset]).column(0)
+def _check_one_row_each(file: OpenFile, plan: Plan) -> None:
+    if file.outline.rows > MOST_TABLE_ROWS:
+        raise BadBatch(
+            f"{plan.name}: needed at most {MOST_TABLE_ROWS:,} rows in a table without times, "
+            f"got {file.outline.rows:,}"
+        )
+    assets = file.parquet.read(columns=[plan.asset]).column(0)
     counts = assets.value_counts()
     for entry in counts.filter(np.asarray(counts.field("counts")) > 1)[:1]:
         raise BadBatch(
-            f"{plan.name}: column {plan.asset!r} holds {entry['values'].as_py()!r} "
+            f"{plan.name}: column {plan.asset!r} holds {str(entry['values'])[:LONGEST_NAME]!r} "
             f"{entry['counts'].as_py()} times; needed each once in a table without times"
         )

@@ -6,13 +6,15 @@ import typer
 
 from pm_app import __version__
 from pm_app.cli.alarms import alarms_app
+from pm_app.cli.backtest import backtest
 from pm_app.cli.backup import backup, restore
 from pm_app.cli.explain import explain
+from pm_app.cli.importance import importance
 from pm_app.cli.output import out
 from pm_app.cli.plant import check, cmapss, demo, init, run
 from pm_app.cli.status import status
 from pm_app.cli.steps import backfill, promote, replay, retrain, rollback, score
-from pm_app.cli.tables import batches, importance, models, predictions
+from pm_app.cli.tables import batches, models, predictions
 
 # In the order in which the help lists them.
 COMMANDS = (
@@ -28,6 +30,7 @@ COMMANDS = (
     models,
     importance,
     explain,
+    backtest,
     promote,
     rollback,
     backfill,

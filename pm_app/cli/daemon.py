@@ -17,7 +17,7 @@ from pm_app.state_lock import hold_state
 from pm_app.supervisor import tell_supervisor
 from pm_app.times import NS, parse_duration
 from pm_app.turns import make_cron
-from pm_app.wiring import open_beside
+from pm_app.wiring import open_beside, watch_folders
 
 
 def run_plant(settings: Settings) -> int:
@@ -51,6 +51,7 @@ def _run(site: Site, stop: threading.Event, monitor: Monitor) -> int:
         last_retraining=retrainings[0].started_at if retrainings else None,
         stop=stop,
         monitor=monitor,
+        watching=partial(watch_folders, site.settings),
     )
 
 

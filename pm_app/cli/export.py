@@ -1,4 +1,4 @@
-"""Predictions into files: exactly the columns of the table."""
+"""Results into files; predictions with exactly the columns of the table."""
 
 import csv
 import json
@@ -49,6 +49,11 @@ def export_predictions(tables: Iterator[pa.Table], kind: str, path: Path | None)
         _print_table(tables)
     else:
         (_write_csv if kind == "csv" else _write_json)(tables, sys.stdout)
+
+
+def export_text(text: str, path: Path) -> None:
+    """A file with this text, there whole or not at all."""
+    write_file(path, lambda beside: beside.write_text(text, encoding="utf-8"), mode=0o777)
 
 
 def _write(tables: Iterator[pa.Table], kind: str, path: Path) -> None:

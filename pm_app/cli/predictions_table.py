@@ -13,7 +13,7 @@ BEYOND = 0.98
 STATUS_WORDS = {
     "scored": "",
     "machine_off": "machine off",
-    "stale_input": "no recent readings",
+    "stale_input": "readings stand still",
     "sensor_missing": "key sensors missing",
     "out_of_distribution": "unlike anything learned",
     "not_enough_history": "too new to say",

@@ -123,30 +123,3 @@ def models(
     print_rows(
         promotions, ("at", "kind", "version", "reason"), as_json=False, title="who scored when"
     )
-
-
-def importance(
-    config: Plant = PLANT,
-    version: Annotated[
-        int | None, typer.Option(min=1, max=2**31 - 1, help="Default: the champion.")
-    ] = None,
-    as_json: Json = False,
-) -> None:
-    """What each sensor is worth to a version, and what the network gave it."""
-    from pm_app.cli.lineage_tables import importance_rows, second_look
-    from pm_app.wiring import open_views
-
-    with open_views(read_settings(config)) as store:
-        number = version or store.lineage.champion()
-        rows = importance_rows(store.lineage, number)
-        again = second_look(store.lineage, number) if number else ""
-    columns = ("rank", "sensor", "share", "+/-", "asked again", "tier", "units", "l1", "question")
-    print_rows(
-        rows,
-        columns,
-        as_json=as_json,
-        title=f"version {number}",
-        right=("rank", "share", "+/-", "asked again", "units", "l1"),
-    )
-    if again and not as_json:
-        say(again)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pm_app.features.history_features import (
     Keys,
@@ -16,7 +17,7 @@ from pm_app.features.memory import Recalled, no_memory, recall
 from pm_app.features.panes import select_sensors, take_panes
 from pm_app.features.regimes import normalise_panes
 from pm_app.features.windows import WINDOW_STATISTICS, last_values, roll_windows
-from pm_app.records.features import FeatureSpec, Frame, Panes
+from pm_app.records.features import FeatureSpec, Frame, Panes, Running
 from pm_app.records.memory import Memory
 from pm_app.records.readings import Events, Float64
 from pm_app.times import duration_text
@@ -84,6 +85,7 @@ def build_frame(
     cutoff's features depend on nothing later than it, and on no pane outside its windows and
     its life.
     """
+    off = None if spec.running is None else _off(panes, spec.running)
     panes = select_sensors(panes, spec.sensors)
     features, sensor_of = feature_names(spec)
     values = np.empty((len(panes.pane), len(features)), dtype=np.float32)
@@ -101,7 +103,7 @@ def build_frame(
             block[:, number :: len(columns)][:, : len(spec.sensors)] = column
         for number, column in enumerate(_event_columns(keys, events, spec, first_seen)):
             block[:, len(columns) * len(spec.sensors) + number] = column
-    return Frame(panes.assets, panes.asset, cutoff, features, sensor_of, values)
+    return Frame(panes.assets, panes.asset, cutoff, features, sensor_of, values, off)
 
 
 def see_panes(panes: Panes, spec: FeatureSpec) -> Panes:
@@ -121,7 +123,15 @@ def select_features(frame: Frame, features: tuple[str, ...]) -> Frame:
         features,
         tuple(frame.sensor_of[column] for column in columns),
         np.ascontiguousarray(frame.values[:, columns]),
+        frame.off,
     )
+
+
+def _off(panes: Panes, running: Running) -> NDArray[np.bool_]:
+    """Panes that end with the machine off; one without a reading of what tells it does not."""
+    last = select_sensors(panes, (running.sensor,)).last[:, 0]
+    with np.errstate(invalid="ignore"):
+        return np.asarray(last <= running.above)
 
 
 def _asset_chunks(panes: Panes) -> Iterator[range]:

@@ -11,7 +11,7 @@ from pm_app.records.readings import Readings
 def concat_readings(parts: Sequence[Readings]) -> Readings:
     """All rows of all parts, part by part; sensors and assets are the sorted unions.
 
-    A sensor that a part does not have is missing in its rows.
+    A sensor that a part does not have is missing in its rows. What each row is made of is lost.
     """
     assets = tuple(sorted({name for part in parts for name in part.assets}))
     sensors = tuple(sorted({name for part in parts for name in part.sensors}))
@@ -46,7 +46,15 @@ def take_readings(readings: Readings, rows: NDArray[np.intp] | NDArray[np.bool_]
         time=readings.time[rows],
         sensors=readings.sensors,
         values=readings.values[:, rows],
+        held=None if readings.held is None else readings.held[rows],
     )
+
+
+def count_delivered(readings: Readings, rows: NDArray[np.bool_] | None = None) -> int:
+    """How many rows of the file these readings are made of, or those of them that are marked."""
+    if readings.held is None:
+        return len(readings.time) if rows is None else int(np.count_nonzero(rows))
+    return int(readings.held.sum() if rows is None else readings.held[rows].sum())
 
 
 def sort_readings(readings: Readings) -> Readings:

@@ -28,7 +28,7 @@ def watch_of(site: Site, champion: Champion | None) -> Watch | None:
     if champion is None or champion.card.head.kind == "regression":
         return None
     settings = site.settings.alarms
-    threshold = threshold_of(site)
+    threshold = threshold_of(site, champion.card.head.horizons_hours[-1])
     return Watch(
         AlarmRule(
             horizon_hours=champion.card.head.horizons_hours[-1],
@@ -40,9 +40,16 @@ def watch_of(site: Site, champion: Champion | None) -> Watch | None:
     )
 
 
-def threshold_of(site: Site) -> Threshold:
-    """The threshold that holds now: that of plant.toml, where it names one, else even odds."""
+def threshold_of(site: Site, horizon_hours: float) -> Threshold:
+    """The threshold that holds now for risks of this horizon.
+
+    That of plant.toml, where it names one; else the newest that a backtest has set; else even
+    odds.
+    """
     given = site.settings.alarms.threshold
     if given != "auto":
         return Threshold(given, "alarms.threshold")
+    found = site.store.alarms.threshold(horizon_hours)
+    if found is not None:
+        return Threshold(found.threshold, f"set by a backtest on {found.at:%Y-%m-%d}")
     return Threshold(EVEN_ODDS, "even odds, for none was set")

@@ -1,7 +1,7 @@
 """The rows of one batch into pane segments or an event segment, and what the ledger notes."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import numpy as np
@@ -16,20 +16,18 @@ from pm_app.features.panes import (
     panes_changed,
     rows_in_panes,
     rows_too_late,
+    select_sensors,
     take_panes,
 )
-from pm_app.features.readings import take_readings
+from pm_app.features.readings import count_delivered, take_readings
 from pm_app.jobs.late import fold_again, known_panes
 from pm_app.jobs.reasons import summarise
 from pm_app.jobs.site import Site, to_moment
 from pm_app.jobs.timeliness import events_in_time, readings_in_time
 from pm_app.records.features import Panes
-from pm_app.records.readings import Batch, Readings, Rejection
+from pm_app.records.readings import MOST_ASSETS, MOST_TABLE_ROWS, Batch, Readings, Rejection
 from pm_app.store import BatchRow
 
-# Assets that one file may bring; rows of a plain table are an asset each. What is known of an
-# asset is held in memory while it is scored.
-MOST_ASSETS, MOST_TABLE_ROWS = 100_000, 2_000_000
 Spans = dict[str, tuple[datetime, datetime]]
 
 
@@ -60,27 +58,24 @@ def read_readings(site: Site, batch: Batch, row: BatchRow) -> tuple[BatchRow, Sp
     segments: list[str] = []
     rejections: list[Rejection] = []
     spans: dict[str, tuple[int, int]] = {}
+    whole = no_panes(site.history.pane_ns)
     rows = came = 0
     required = dict.fromkeys(site.settings.readings.required, 0)
     for chunk in site.readings.read(batch):
         site.beat()
         _count_values(required, chunk.readings)
         rejections += chunk.rejections
-        came += len(chunk.readings.time) + _rows_of(chunk.rejections)
+        came += count_delivered(chunk.readings) + _rows_of(chunk.rejections)
+        _bound_assets(site, batch, spans, chunk.readings)
         timely, refused = readings_in_time(site, chunk.readings, row.ingested_at)
         rejections += refused
-        panes, readings, refused = _fold_chunk(site, batch, row, timely, segments)
-        rejections += refused
-        rows += len(readings.time)
+        folded = _fold_chunk(site, batch, row, timely, segments, whole)
+        panes, readings, whole = folded.panes, folded.used, folded.whole
+        rejections += folded.refused
+        rows += count_delivered(readings)
         if not len(readings.time):
             continue
         _widen(spans, readings)
-        most = MOST_TABLE_ROWS if site.settings.target.kind == "column" else MOST_ASSETS
-        if len(spans) > most:
-            raise BadBatch(
-                f"{batch.name}: needed at most {most:,} different "
-                f"{site.settings.readings.asset_column}, got more than {len(spans) - 1:,}"
-            )
         if len(panes.pane):
             stem = f"{row.digest[:24]}-{len(segments):04d}"
             segments.append(site.history.write(stem, panes))
@@ -113,6 +108,21 @@ def _rows_of(rejections: Sequence[Rejection]) -> int:
     return sum(rejection.rows for rejection in rejections)
 
 
+def _bound_assets(
+    site: Site, batch: Batch, spans: dict[str, tuple[int, int]], readings: Readings
+) -> None:
+    """Raises BadBatch where these readings bring a file more assets than it may have."""
+    most = MOST_TABLE_ROWS if site.settings.target.kind == "column" else MOST_ASSETS
+    if len(spans) + len(readings.assets) <= most:
+        return
+    fresh = [asset for asset in readings.assets if asset not in spans]
+    if len(spans) + len(fresh) > most:
+        raise BadBatch(
+            f"{batch.name}: needed at most {most:,} different "
+            f"{site.settings.readings.asset_column}, got more, {fresh[-1]!r} among them"
+        )
+
+
 def _count_values(required: dict[str, int], readings: Readings) -> None:
     """Add how many values of each required sensor are there."""
     for sensor in required.keys() & set(readings.sensors):
@@ -132,30 +142,51 @@ def _widen(spans: dict[str, tuple[int, int]], readings: Readings) -> None:
             spans[name] = (min(old[0], low), max(old[1], high))
 
 
+@dataclass(frozen=True, eq=False)
+class _Folded:
+    """What became of a chunk. whole: panes that hold all there is of this batch, their keys."""
+
+    panes: Panes
+    used: Readings
+    refused: list[Rejection]
+    whole: Panes
+
+
 def _fold_chunk(
-    site: Site, batch: Batch, row: BatchRow, readings: Readings, segments: Sequence[str]
-) -> tuple[Panes, Readings, list[Rejection]]:
+    site: Site,
+    batch: Batch,
+    row: BatchRow,
+    readings: Readings,
+    segments: Sequence[str],
+    whole: Panes,
+) -> _Folded:
     """The panes these readings make or change, the readings used, and what was refused.
 
     A pane that comes out as it was is left out: a batch that repeats what is known is no
-    reason to speak again.
+    reason to speak again. Readings of panes that are whole are in them already.
     """
     pane_ns = site.history.pane_ns
-    if not len(readings.time):
-        return no_panes(pane_ns), readings, []
-    known = known_panes(site, row, readings, segments)
-    late = overlapping_panes(readings, known)
+    inside = rows_in_panes(readings, whole)
+    fresh = take_readings(readings, ~inside) if inside.any() else readings
+    if not len(fresh.time):
+        return _Folded(no_panes(pane_ns), readings, [], whole)
+    known = known_panes(site, row, fresh, segments)
+    late = overlapping_panes(fresh, known)
     if not len(late.pane):
-        return fold_panes(readings, pane_ns=pane_ns, onto=known), readings, []
+        panes = fold_panes(fresh, pane_ns=pane_ns, onto=known)
+        return _Folded(panes, readings, [], whole)
     again, gone = fold_again(site, batch, row, late)
-    refused = rows_too_late(readings, take_panes(late, ~panes_among(late, again)))
-    on_time = take_readings(readings, ~refused & ~rows_in_panes(readings, again))
+    refused = rows_too_late(fresh, take_panes(late, ~panes_among(late, again)))
+    on_time = take_readings(fresh, ~refused & ~rows_in_panes(fresh, again))
     folded = fold_panes(on_time, pane_ns=pane_ns, onto=known)
     panes = merge_panes([folded, again], pane_ns=pane_ns)
-    return (
+    used = inside.copy()
+    used[~inside] = ~refused
+    return _Folded(
         take_panes(panes, panes_changed(panes, known)),
-        take_readings(readings, ~refused),
-        [_too_late(int(refused.sum()), gone)] if refused.any() else [],
+        take_readings(readings, used),
+        [_too_late(count_delivered(fresh, refused), gone)] if refused.any() else [],
+        merge_panes([whole, select_sensors(again, ())], pane_ns=pane_ns),
     )
 
 

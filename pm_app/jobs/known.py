@@ -14,13 +14,19 @@ from pm_app.features.regime_search import Search, settle_regimes
 from pm_app.history import History
 from pm_app.jobs.past import Past, asset_groups, past_until, sensors_of
 from pm_app.jobs.regimes import look_for_regimes
-from pm_app.learning.failures import ToldFailure, join_failures
-from pm_app.learning.labels import column_labels, failures_learned, life_labels
+from pm_app.learning.failures import Failures, ToldFailure, join_failures
+from pm_app.learning.labels import (
+    column_labels,
+    failures_learned,
+    life_labels,
+    while_running,
+)
 from pm_app.learning.sufficiency import blurred, name_some, tell_missed
-from pm_app.records.features import FeatureSpec, Frame, Panes
+from pm_app.records.features import FeatureSpec, Frame, Panes, Running
 from pm_app.records.labels import Labels
 from pm_app.records.readings import Events, Float64, no_events, take_events
 from pm_app.settings import Settings
+from pm_app.settings_values import read_running
 from pm_app.times import HOUR_NS
 
 # Rows of one asset repeat each other: beyond this many, time teaches less than it costs.
@@ -90,8 +96,7 @@ def gather_known(
         history, past, events, settings, specs, first_seen=first_seen, last_pane=last_pane
     )
     frame = built.frames[0]
-    near_ns = round(settings.target.horizons_hours[0] * HOUR_NS)
-    failures = join_failures(events, told, near_ns=near_ns, known_until=as_of_ns)
+    failures = all_failures(events, told, settings, known_until=as_of_ns)
     labels = _label(frame, failures.events, built.labels, settings, as_of_ns)
     fine = blurred(*built.ranges)
     return Known(
@@ -105,6 +110,14 @@ def gather_known(
         before=next(iter(built.frames[1:]), None),
         told=failures_learned(frame, labels, failures.events, failures.told, known_until=as_of_ns),
     )
+
+
+def all_failures(
+    events: Events, told: Sequence[ToldFailure], settings: Settings, *, known_until: int
+) -> Failures:
+    """Events and what verdicts confirm, each failure once, as the plant's horizons have it."""
+    near_ns = round(settings.target.horizons_hours[0] * HOUR_NS)
+    return join_failures(events, told, near_ns=near_ns, known_until=known_until)
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,7 +211,20 @@ def make_spec(
         scaled_change=features.scaled_change and not is_table,
         beginning_ns=None if is_table else features.beginning_ns,
         smooth_ns=() if is_table else features.smooth_ns,
+        running=_running(settings.readings.running, seen),
     )
+
+
+def _running(told: str | None, seen: Sequence[str]) -> Running | None:
+    if told is None:
+        return None
+    sensor, above = read_running(told)
+    if sensor not in seen:
+        raise BadSettings(
+            f"readings.running: {sensor!r} is no numeric column of the readings, "
+            f"which have {name_some(seen)}"
+        )
+    return Running(sensor, above)
 
 
 def informative_features(frame: Frame, labels: Labels) -> tuple[str, ...]:
@@ -253,7 +279,8 @@ def _label(
 ) -> Labels:
     if settings.target.column is None:
         horizons = settings.target.horizons_hours
-        return life_labels(frame, events, known_until=as_of_ns, horizons_hours=horizons)
+        labels = life_labels(frame, events, known_until=as_of_ns, horizons_hours=horizons)
+        return while_running(frame, labels)
     return column_labels(frame, column, column=settings.target.column, task=settings.target.task)
 
 
@@ -272,4 +299,10 @@ def _join(frames: Sequence[Frame]) -> Frame:
         asset=np.concatenate(numbers),
         cutoff=np.concatenate([frame.cutoff for frame in frames]),
         values=np.concatenate([frame.values for frame in frames]),
+        off=_put_end_to_end([frame.off for frame in frames]),
     )
+
+
+def _put_end_to_end(parts: Sequence[NDArray[np.bool_] | None]) -> NDArray[np.bool_] | None:
+    there = [part for part in parts if part is not None]
+    return np.concatenate(there) if there else None

@@ -76,7 +76,7 @@ def _learn(
     progress: Progress,
 ) -> tuple[TrainingOrder, TrainingAnswer]:
     """What the trainer was told, and its answer. Raises MissingSegment where it met one."""
-    order = _order(site, now, as_of, force)
+    order = make_order(site, now, as_of, force=force, staging=site.registry.staging())
     with tempfile.TemporaryDirectory(dir=site.settings.state, prefix=".training-") as folder:
         order_path, answer_path = Path(folder, "order.json"), Path(folder, "answer.json")
         order_path.write_bytes(ORDER.dump_json(order))
@@ -87,7 +87,10 @@ def _learn(
     return order, answer
 
 
-def _order(site: Site, now: datetime, as_of: datetime, force: bool) -> TrainingOrder:
+def make_order(
+    site: Site, now: datetime, as_of: datetime, *, force: bool, staging: Path
+) -> TrainingOrder:
+    """What the trainer is to learn from, and the folder it is to fill."""
     ledger, lineage = site.store.ledger, site.store.lineage
     ready_now = load_champion(site)
     champion = ready_now.number if ready_now is not None else None
@@ -106,7 +109,7 @@ def _order(site: Site, now: datetime, as_of: datetime, force: bool) -> TrainingO
         in_a_row_before=int(str(last.metrics.get("in_a_row", 0))) if last else 0,
         failures_before=int(str(seen)),
         force=force,
-        staging=str(site.registry.staging()),
+        staging=str(staging),
         told=told_failures(site.store.alarms.verdicts(until=as_of)),
     )
 

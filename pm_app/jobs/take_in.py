@@ -77,7 +77,9 @@ def take_in(
         log.info("left for the next look, still arriving: %s", error)
         return Ingested(arriving=1)
     except BadBatch as error:
-        return _quarantine(site, _row(site, source, batch, _no_digest(batch), now), error)
+        return _quarantine(
+            site, port, batch, _row(site, source, batch, _no_digest(batch), now), error
+        )
     except SourceUnavailable as error:
         log.warning("left for the next look: %s", error)
         return Ingested(unavailable=(str(error),))
@@ -100,9 +102,9 @@ def _record(
         except TornBatch as error:
             if abs(to_nanoseconds(now) - batch.modified_ns) < SETTLED_SECONDS * NS:
                 raise
-            return _quarantine(site, row, error)
+            return _quarantine(site, port, batch, row, error)
         except BadBatch as error:
-            return _quarantine(site, row, error)
+            return _quarantine(site, port, batch, row, error)
     site.store.ledger.record_batch(row, spans=spans)
     return Ingested(1, row.rows, row.rejected)
 
@@ -122,12 +124,21 @@ def _row(site: Site, source: Source, batch: Batch, digest: str, now: datetime) -
     )
 
 
-def _quarantine(site: Site, row: BatchRow, error: BadBatch) -> Ingested:
-    log.warning("quarantined %s: %s", row.name, error)
+def _quarantine(
+    site: Site,
+    port: ReadingsSource | EventsSource,
+    batch: Batch,
+    row: BatchRow,
+    error: BadBatch,
+) -> Ingested:
+    reason = shorten(str(error))
+    log.warning("quarantined %s: %s", row.name, reason)
     remove_leftovers(site, row.digest[:24])
-    row = replace(row, status="quarantined", reason=shorten(str(error)))
-    site.store.ledger.record_batch(row)
-    return Ingested(batches=1, quarantined=1)
+    rejected = port.count(batch)
+    site.store.ledger.record_batch(
+        replace(row, status="quarantined", reason=reason, rejected=rejected)
+    )
+    return Ingested(batches=1, rejected=rejected, quarantined=1)
 
 
 def _no_digest(batch: Batch) -> str:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, time
 
 import numpy as np
 
-from pm_app.features.readings import take_readings
+from pm_app.features.readings import count_delivered, take_readings
 from pm_app.jobs.site import Site, to_moment, to_nanoseconds
 from pm_app.records.readings import Events, Int64, Readings, Rejection, take_events
 from pm_app.times import parse_duration
@@ -23,7 +23,8 @@ def readings_in_time(
     stays = np.ones(len(readings.time), dtype=np.bool_)
     for rows, _ in refused:
         stays &= ~rows
-    return take_readings(readings, stays), [Rejection(int(r.sum()), why) for r, why in refused]
+    told = [Rejection(count_delivered(readings, rows), why) for rows, why in refused]
+    return take_readings(readings, stays), told
 
 
 def events_in_time(site: Site, events: Events, came: datetime) -> tuple[Events, list[str]]:

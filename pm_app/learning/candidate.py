@@ -10,7 +10,7 @@ from pm_app.learning.baselines import constant_scores, forest_scores
 from pm_app.learning.calibration import calibrate
 from pm_app.learning.evaluation import best_threshold, evaluate
 from pm_app.learning.network import answers, export_onnx, save_network
-from pm_app.learning.planning import CONTROL, Planner
+from pm_app.learning.planning import CONTROL_REPORT, Planner
 from pm_app.learning.revision import REVISABLE, Reviser
 from pm_app.learning.selection import (
     Trial,
@@ -112,7 +112,7 @@ def train_candidate(
     calibration, report = _judge(study, split, trained, chosen)
     beside = _judge(study, split, others[0][0], control)[1] if others else report
     progress(0.9, "measuring beside a random forest")
-    reports = (report, replace(beside, model=f"control: {CONTROL}"), *_peers(study, split, seed))
+    reports = (report, replace(beside, model=CONTROL_REPORT), *_peers(study, split, seed))
     progress(0.98, "exporting")
     candidate = _pack(study, split, trained[1], calibration, reports, seed)
     return replace(candidate, revision=revision)

@@ -1,7 +1,7 @@
 """What each row of a frame is to be taught: time to failure, or the value of a column."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -86,6 +86,19 @@ def column_labels(frame: Frame, values: NDArray[np.generic], *, column: str, tas
         value=value,
         usable=~missing,
         life=frame.asset.astype(np.int32),
+    )
+
+
+def while_running(frame: Frame, labels: Labels) -> Labels:
+    """The same labels without rows at which the machine is off: nothing is said of those."""
+    if frame.off is None:
+        return labels
+    usable = labels.usable & ~frame.off
+    return replace(
+        labels,
+        usable=usable,
+        failed=labels.failed & usable,
+        duration_hours=np.where(usable, labels.duration_hours, np.nan),
     )
 
 

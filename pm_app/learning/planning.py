@@ -12,6 +12,7 @@ from pm_app.records.learning import Allocation, Importance
 
 # What every guided plan is measured against.
 CONTROL = "uniform"
+CONTROL_REPORT = f"control: {CONTROL}"
 # A gap seen more rarely than this, or a value, teaches its indicator nothing.
 RAREST_GAP = 0.005
 # Width of the periodic embedding by the most features it is for. On FD001 (280 features, 3

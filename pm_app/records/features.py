@@ -66,7 +66,8 @@ class Frame:
 
     asset: shape (n_rows,), index into `assets`. cutoff: shape (n_rows,), nanoseconds UTC.
     values: float32, shape (n_rows, n_features); NaN is missing. sensor_of[j] is the sensor
-    (or the group: "age", "events", "clock") that feature j belongs to.
+    (or the group: "age", "events", "clock") that feature j belongs to. off: shape (n_rows,),
+    where the machine did not run; None where nothing tells.
     """
 
     assets: tuple[str, ...]
@@ -75,6 +76,7 @@ class Frame:
     features: tuple[str, ...]
     sensor_of: tuple[str, ...]
     values: NDArray[np.float32]
+    off: NDArray[np.bool_] | None = None
 
     @property
     def sensors(self) -> tuple[str, ...]:
@@ -90,6 +92,7 @@ class Frame:
             self.features,
             self.sensor_of,
             self.values[rows],
+            None if self.off is None else self.off[rows],
         )
 
 
@@ -123,6 +126,14 @@ class Regimes:
 
 
 @dataclass(frozen=True)
+class Running:
+    """What tells that a machine runs: its sensor reads above this, in the sensor's unit."""
+
+    sensor: str
+    above: float
+
+
+@dataclass(frozen=True)
 class FeatureSpec:
     """All that decides which features a cutoff gets: names and their order follow from it.
 
@@ -133,7 +144,7 @@ class FeatureSpec:
     life: whether there are statistics of the whole life so far; change, scaled_change: whether
     there is the change since its beginning, as it is and in deviations of the beginning, which
     is beginning_ns long (None where nothing is measured against it). smooth_ns: the half-lives
-    of exponentially weighted means, ascending.
+    of exponentially weighted means, ascending. running: None where machines always run.
     """
 
     sensors: tuple[str, ...]
@@ -149,6 +160,7 @@ class FeatureSpec:
     scaled_change: bool = False
     beginning_ns: int | None = None
     smooth_ns: tuple[int, ...] = ()
+    running: Running | None = None
 
     @property
     def remembers(self) -> bool:

@@ -10,6 +10,9 @@ Int64 = NDArray[np.int64]
 Int32 = NDArray[np.int32]
 Float64 = NDArray[np.float64]
 Text = NDArray[np.object_]
+# Assets that one file may bring; rows of a plain table are an asset each. What is known of an
+# asset is held in memory while it is scored.
+MOST_ASSETS, MOST_TABLE_ROWS = 100_000, 2_000_000
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,7 @@ class Readings:
     assets: distinct names, sorted. asset: shape (n_rows,), index into `assets`.
     time: shape (n_rows,), nanoseconds since 1970 UTC. values: shape (n_sensors, n_rows),
     sensor-major because every later step works a column at a time; NaN is missing.
+    held: how many rows of the file each row is made of, None where it is one each.
     """
 
     assets: tuple[str, ...]
@@ -40,6 +44,7 @@ class Readings:
     time: Int64
     sensors: tuple[str, ...]
     values: Float64
+    held: Int64 | None = None
 
 
 @dataclass(frozen=True)

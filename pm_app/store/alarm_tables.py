@@ -89,3 +89,15 @@ alarm_marks = Table(
     Column("run", Integer, nullable=False),
     sqlite_with_rowid=False,
 )
+
+# Rows are only ever added; the newest of a horizon counts.
+thresholds = Table(
+    "thresholds",
+    metadata,
+    Column("id", NUMBER, primary_key=True),
+    Column("at", Moment, nullable=False),
+    Column("threshold", Float(53), nullable=False),
+    Column("horizon_hours", Float(53), nullable=False),
+    Column("reason", Text, nullable=False),
+    sqlite_autoincrement=True,
+)

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, func, insert, select, update
 
 from pm_app.errors import TerminalError
 from pm_app.records.alarms import CLEARED, SHELVED, Step, Verdict
-from pm_app.store.alarm_tables import OPEN, alarm_events, alarms, verdicts
+from pm_app.store.alarm_tables import OPEN, alarm_events, alarms, thresholds, verdicts
 from pm_app.store.engine import Database
 
 
@@ -67,6 +67,15 @@ class VerdictRow:
     code: str
 
 
+@dataclass(frozen=True)
+class ThresholdRow:
+    """From which risk on alarms are raised, since when and why."""
+
+    at: datetime
+    threshold: float
+    reason: str
+
+
 @dataclass(frozen=True, eq=False)
 class Alarms:
     """Alarms, their events and verdicts. What was done stays for ever.
@@ -112,6 +121,29 @@ class Alarms:
         )
         with self.database.reading() as connection:
             return [VerdictRow(**row._asdict()) for row in connection.execute(query)]
+
+    def set_threshold(
+        self, threshold: float, *, horizon_hours: float, reason: str, at: datetime
+    ) -> None:
+        """From which risk of this horizon on alarms are raised from now on, and why."""
+        with self.database.writing() as connection:
+            connection.execute(
+                insert(thresholds).values(
+                    at=at, threshold=threshold, horizon_hours=horizon_hours, reason=reason
+                )
+            )
+
+    def threshold(self, horizon_hours: float) -> ThresholdRow | None:
+        """The newest threshold set for this horizon."""
+        query = (
+            select(thresholds)
+            .where(thresholds.c.horizon_hours == horizon_hours)
+            .order_by(thresholds.c.id.desc())
+            .limit(1)
+        )
+        with self.database.reading() as connection:
+            found = connection.execute(query).first()
+        return None if found is None else ThresholdRow(found.at, found.threshold, found.reason)
 
     def shelf_time_over(self, now: datetime) -> bool:
         """Whether some shelved alarm waits to come back."""

@@ -30,7 +30,7 @@ from pm_app.store.metadata import ASSET, NUMBER
 from pm_app.store.metadata import metadata as metadata
 from pm_app.store.moments import Moment
 
-REVISION: Final = "0009"
+REVISION: Final = "0010"
 
 PREDICTION_KEY: Final = ("asset_id", "cutoff", "horizon_hours")
 SAID: Final = (

@@ -1,7 +1,9 @@
 """Files that would harm whoever reads them: each is refused in words, in bounded memory."""
 
+import contextlib
 import logging
 import os
+import tracemalloc
 from collections.abc import Iterator
 
 import numpy as np
@@ -11,9 +13,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from connectors.parquet import ParquetEvents, ParquetReadings, files, listing
+from connectors.parquet import ParquetEvents, ParquetReadings, listing, long, outline
 from connectors.parquet import events as events_module
 from pm_app.errors import BadBatch, SourceUnavailable, TornBatch
+from pm_app.features.readings import count_delivered
 
 DAMAGED = 200
 MEGABYTE = 10**6
@@ -126,20 +129,206 @@ def test_a_long_name_that_repeats_is_refused_and_held_once(tmp_path, pool):
     assert pool.max_memory() - before < 20 * MEGABYTE
 
 
+def bomb(path, column, value, rows, **options):
+    """A file one of whose columns repeats a text; written as no reader would want it."""
+    table = readings_table(rows, **{column: pa.array([value]).take(pa.array([0] * rows))})
+    options = {"compression": "zstd", "write_statistics": False, "store_schema": False} | options
+    pq.write_table(table, path, **options)
+    assert path.stat().st_size < 100_000
+
+
+@pytest.mark.parametrize(
+    ("size", "options", "words"),
+    [
+        (
+            100 * MEGABYTE,
+            {},
+            "'asset_id': needed pages of at most 64,000,000 bytes, got one of 100",
+        ),
+        (
+            200_000,
+            {"use_dictionary": False, "column_encoding": {"asset_id": "DELTA_BYTE_ARRAY"}},
+            "needed texts written plainly or as a dictionary, got encoding DELTA_BYTE_ARRAY",
+        ),
+    ],
+)
+def test_a_text_that_unpacks_to_gigabytes_is_not_unpacked(tmp_path, pool, size, options, words):
+    bomb(tmp_path / "a.parquet", "asset_id", "p" * size, 1 if size > MEGABYTE else 300, **options)
+    before = pool.max_memory()
+
+    with pytest.raises(BadBatch, match=words):
+        read(tmp_path)
+
+    assert pool.max_memory() - before < 20 * MEGABYTE
+
+
+def test_a_long_text_that_nobody_reads_costs_nothing(tmp_path, pool):
+    """3.8 KB of a remark of 100 MB, twenty times, took 5.6 GB and 20 s."""
+    bomb(tmp_path / "a.parquet", "remark", "1" * 50 * MEGABYTE, 20)
+    before = pool.max_memory()
+
+    assert len(read(tmp_path)[0]) == 20
+    assert pool.max_memory() - before < 20 * MEGABYTE
+
+
+@pytest.mark.parametrize("kind", ["k" * 256, "failure"])
+def test_events_are_held_once_however_long_their_kind(tmp_path, kind):
+    rows = 100_000
+    kinds = pa.array([kind, "k" * 256]).take(pa.array([0] * (rows - 1) + [1]))
+    table = pa.table({"asset_id": ["p"] * rows, "timestamp": times(rows), "kind": kinds})
+    pq.write_table(table, tmp_path / "a.parquet")
+    source = ParquetEvents(str(tmp_path))
+    tracemalloc.start()
+
+    with contextlib.suppress(BadBatch):
+        source.read(next(source.list()))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    # A row as a text of its own took a kilobyte.
+    assert peak < 600 * rows
+
+
 @pytest.mark.parametrize(
     ("limit", "value", "words"),
     [
         ("MOST_COLUMNS", 2, "at most 2 columns, got 3"),
         ("MOST_ROW_GROUPS", 4, "at most 4 row groups, got 5"),
+        ("MOST_ROWS", 49, "at most 49 rows, got 50"),
         ("MOST_FOOTER_BYTES", 100, "a footer of at most 100 bytes, got"),
+        ("MOST_PATH_CHARACTERS", 7, "at most 7 characters in a column's name, got 8"),
+        ("MOST_PAGE_BYTES", 79, "column 'timestamp': needed pages of at most 79 bytes, got one of"),
+        ("MOST_TEXT_PAGE_BYTES", 4, "column 'asset_id': needed pages of at most 4 bytes, got one"),
     ],
 )
 def test_what_no_plant_writes_is_refused(tmp_path, monkeypatch, limit, value, words):
-    monkeypatch.setattr(files, limit, value)
-    pq.write_table(readings_table(), tmp_path / "a.parquet", row_group_size=10)
+    monkeypatch.setattr(outline, limit, value)
+    path = tmp_path / "a.parquet"
+    pq.write_table(readings_table(), path, row_group_size=10, compression="none")
+
+    with pytest.raises(BadBatch, match=f"a.parquet: .*{words}"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("column", "limit", "words"),
+    [
+        ("asset_id", "MOST_ASSETS", "at most 3 different asset_id, got more than 3, 'name 0' amo"),
+        ("tag", "MOST_COLUMNS", "at most 3 different tag, got more than 3, 'name 0' among them"),
+    ],
+)
+def test_a_long_file_brings_only_so_many_names(tmp_path, monkeypatch, column, limit, words):
+    """200,000 tags took 35 s, and four times that for twice as many."""
+    names = [f"name {at}" for at in range(4)]
+    table = readings_table(4, value=[0.0] * 4, **({"tag": ["x"] * 4} | {column: names}))
+    pq.write_table(table, tmp_path / "a.parquet")
+    monkeypatch.setattr(long, limit, 3)
 
     with pytest.raises(BadBatch, match=words):
+        read(tmp_path, layout="long")
+
+
+def test_tags_that_are_not_asked_for_are_not_counted(tmp_path, monkeypatch):
+    table = readings_table(9, value=[0.0] * 9, tag=[f"name {at}" for at in range(9)])
+    pq.write_table(table, tmp_path / "a.parquet")
+    monkeypatch.setattr(long, "MOST_COLUMNS", 3)
+
+    assert len(read(tmp_path, layout="long", sensors=("name 5",))[0]) == 1
+
+
+# Footers and page headers that lie; written by hand, as no library would.
+
+
+def number(value):
+    """A whole number as Thrift's compact protocol has it."""
+    return length(2 * value if value >= 0 else -2 * value - 1)
+
+
+def length(value):
+    parts = []
+    while value > 127:
+        parts.append(value & 127 | 128)
+        value >>= 7
+    return bytes([*parts, value])
+
+
+def element(name, *, children=0):
+    kind = b"" if children else b"\x15" + number(5)
+    ends = b"\x15" + number(children) if children else b""
+    return kind + bytes([0x38 if kind else 0x48]) + length(len(name)) + name + ends + b"\0"
+
+
+def many(items, count=None):
+    count = len(items) if count is None else count
+    return b"\xfc" + length(count) + b"".join(items)
+
+
+def forged(schema, groups=b"\x0c", rows=1):
+    footer = b"\x15\x02\x19" + schema + b"\x16" + number(rows) + b"\x19" + groups + b"\0"
+    return b"PAR1" + footer + len(footer).to_bytes(4, "little") + b"PAR1"
+
+
+FLAT = many([element(b"root", children=1), element(b"load")])
+CHUNK = b"\x3c\x56" + number(1) + b"\x26" + number(10**9) + b"\x26" + number(4) + b"\0\0"
+GROUP = b"\x19" + many([CHUNK]) + b"\x16" + number(1) + b"\x16" + number(1) + b"\0"
+FORGED = {
+    "a million row groups": (forged(FLAT, many([b"\0"] * 10**6)), "at most 10,000 row groups"),
+    "row groups that are not there": (forged(FLAT, many([], 10**9)), "a length of 1000000000"),
+    "columns that are not there": (forged(many([], 2**40)), "a length of 1099511627776"),
+    "a schema 200,000 levels deep": (
+        forged(many([*[element(b"", children=2)] * 200_000, element(b"a")])),
+        "needed at most 100 levels",
+    ),
+    "a column whose name is a novel": (
+        forged(many([element(b"root", children=1), element(b"a" * MEGABYTE)])),
+        "at most 1,000 characters in a column's name, got 1,000,000",
+    ),
+    "a million columns": (
+        forged(many([element(b"root", children=10**6), *[element(b"a")] * 10**6])),
+        "at most 5,000 columns, got 1,000,000",
+    ),
+    "more rows than its parts": (forged(FLAT, many([]), rows=7), "got 7 and 0 in parts"),
+    "rows below none": (forged(FLAT, many([]), rows=-7), "got -7 and 0 in parts"),
+    "a column beyond the file": (forged(FLAT, many([GROUP])), "column 'load' beyond the file"),
+    "a row group without columns": (forged(FLAT, many([b"\0"])), "0 columns in a row group, 1 in"),
+    "a number without end": (forged(b"\xfc" + b"\xff" * 100), "a number of more than 64 bits"),
+    "lists in lists in lists": (
+        forged(FLAT)[:4] + b"\x19" + b"\x19" * 90 + b"\x5a\0\0\0PAR1",
+        "too many levels",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FORGED)
+def test_a_forged_footer_is_found_out_before_arrow_believes_it(tmp_path, pool, name):
+    content, words = FORGED[name]
+    (tmp_path / "a.parquet").write_bytes(content)
+    before = pool.max_memory()
+
+    with pytest.raises(BadBatch, match=f"a.parquet: .*{words}"):
         read(tmp_path)
+
+    assert pool.max_memory() - before < MEGABYTE
+
+
+def test_a_page_that_claims_gigabytes_is_not_given_them(tmp_path, pool):
+    rows = 40_000
+    table = readings_table(rows, load=np.random.default_rng(0).normal(size=rows))
+    path = tmp_path / "a.parquet"
+    plain = {"use_dictionary": False, "data_page_size": MEGABYTE, "max_rows_per_page": rows}
+    pq.write_table(table, path, compression="none", write_statistics=False, **plain)
+    content = path.read_bytes()
+    # A page header begins with its kind and its size unpacked; this column comes last.
+    at = pq.ParquetFile(path).metadata.row_group(0).column(2).data_page_offset + len(b"\x15\0\x15")
+    size = number(8 * rows + 8)
+    assert content[at:].startswith(size)
+    path.write_bytes(content[:at] + number(2**31 - 1) + content[at + len(size) :])
+    before = pool.max_memory()
+
+    with pytest.raises(BadBatch, match="at most 256,000,000 bytes, got one of 2,147,483,647"):
+        read(tmp_path)
+
+    assert pool.max_memory() - before < 20 * MEGABYTE
 
 
 def test_ten_thousand_columns_are_refused_by_their_footer(tmp_path):
@@ -199,6 +388,18 @@ def test_a_name_that_nobody_can_read_is_refused_by_row(tmp_path, name):
     assert [rejection.rows for rejection in chunk.rejections] == [1, 1]
     assert chunk.rejections[0].reason.startswith("asset_id is '")
     assert all(len(rejection.reason) < 200 for rejection in chunk.rejections)
+
+
+@pytest.mark.parametrize("name", ["load\x00", "load\x1b[31m", "l" * 257, ""])
+def test_a_sensor_whose_name_nobody_can_read_is_passed_over_and_told(tmp_path, name):
+    pq.write_table(readings_table(3, **{name: [1.0, 2.0, 3.0]}), tmp_path / "a.parquet")
+    source = ParquetReadings(str(tmp_path))
+    (chunk,) = source.read(next(source.list()))
+
+    assert chunk.readings.sensors == ("load",)
+    (told,) = chunk.rejections
+    assert (told.rows, told.reason[:14]) == (0, "a column name ")
+    assert len(told.reason) < 200
 
 
 def test_a_file_name_that_is_not_utf8_stops_no_other(tmp_path):
@@ -349,20 +550,73 @@ def test_no_schema_gives_anything_but_rows_or_a_reason(tmp_path, table, groups):
     except (pa.ArrowException, NotImplementedError):
         return  # not a file that pyarrow itself can write
     plain = {"table": True, "default_asset": "p"}
-    for options in ({}, plain, {"timezone": "UTC"}):
-        try:
-            used, refused = read(tmp_path, **options)
-        except BadBatch as error:
-            assert str(error).startswith("a.parquet: ")
-        else:
-            assert len(used) + refused == len(table)
-    for source in (ParquetReadings(str(tmp_path), layout="long"), ParquetEvents(str(tmp_path))):
-        try:
-            _drain(source)
-        except BadBatch as error:
-            assert str(error).startswith("a.parquet: ")
+    for options in ({}, plain, {"timezone": "UTC"}, {"layout": "long", "timezone": "UTC"}):
+        with told_in_words():
+            delivered, refused = account(tmp_path, **options)
+            assert delivered + refused == len(table)
+    events = ParquetEvents(str(tmp_path), timezone="UTC")
+    with told_in_words():
+        found, reasons = events.read(next(events.list()))
+        assert len(found.time) + len(reasons) == len(table)
+    assert events.count(next(events.list())) == len(table)
 
 
-def _drain(source):
-    found = source.read(next(source.list()))
-    return list(found)
+@contextlib.contextmanager
+def told_in_words():
+    """Lets pass only what names the file."""
+    try:
+        yield
+    except BadBatch as error:
+        assert str(error).startswith("a.parquet: ")
+
+
+def account(folder, **options):
+    """Rows of the file in readings, and rows refused."""
+    source = ParquetReadings(str(folder), **options)
+    chunks = list(source.read(next(source.list())))
+    refused = sum(r.rows for chunk in chunks for r in chunk.rejections)
+    return sum(count_delivered(chunk.readings) for chunk in chunks), refused
+
+
+LONG_ROWS = st.tuples(
+    st.sampled_from(["p", "q", None, "q\0"]),
+    st.sampled_from([*range(4), None, -1]),
+    st.sampled_from(["x", "y", "z", "", None]),
+    st.sampled_from([1.0, None, float("nan"), 1e300]),
+    st.sampled_from(["Good", "Bad", None]),
+)
+
+
+@given(
+    rows=st.lists(LONG_ROWS, min_size=1, max_size=30),
+    cells=st.integers(3, 12),
+    group=st.integers(1, 9),
+    sensors=st.sampled_from([None, ("x",), ("y", "x", "w")]),
+)
+@settings(
+    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_every_row_of_a_long_file_is_used_or_refused(tmp_path, rows, cells, group, sensors):
+    asset, second, tag, value, quality = zip(*rows, strict=True)
+    columns = {
+        "asset_id": pa.array(asset, pa.string()),
+        "timestamp": pa.array(second, pa.int64()).cast(pa.timestamp("s", "UTC")),
+        "tag": pa.array(tag, pa.string()),
+        "value": pa.array(value, pa.float64()),
+        "quality": pa.array(quality, pa.string()),
+    }
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet", row_group_size=group)
+    usable = {
+        (a, t, name)
+        for a, t, name, _, q in rows
+        if a in ("p", "q") and t is not None and t >= 0 and name and q == "Good"
+        if sensors is None or name in sensors
+    }
+
+    if not usable:
+        with pytest.raises(BadBatch, match="got none"):
+            account(tmp_path, layout="long", sensors=sensors, most_cells=cells)
+        return
+    used, refused = account(tmp_path, layout="long", sensors=sensors, most_cells=cells)
+
+    assert (used, refused) == (len(usable), len(rows) - len(usable))

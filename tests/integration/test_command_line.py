@@ -92,11 +92,14 @@ WRONG_USAGE = {
     "init below a file": ["init", "PLANT"],
     "import of nothing": ["import", "cmapss", "nowhere", "engines"],
     "demo over a plant": ["demo", "FOLDER"],
+    "a picture of another kind": ["importance", "--plot", "a.png", "-c", "PLANT"],
+    "a picture in no folder": ["importance", "--plot", "no/a.svg", "-c", "PLANT"],
     "no moment": ["retrain", "--as-of", "never", "-c", "PLANT"],
 }
 FAILED = {
     "unknown version": ["promote", "9", "-c", "PLANT"],
     "no way back": ["rollback", "-c", "PLANT"],
+    "unknown before": ["importance", "--against", "9", "-c", "PLANT"],
     "unknown importance": ["importance", "--version", "9", "-c", "PLANT"],
 }
 
@@ -559,3 +562,31 @@ def test_a_plant_is_backed_up_and_restored_by_command(pm_app, scored, new_plant,
     code, _, err = pm_app("restore", file, "-c", copy)
     assert code == 1
     assert "restore needs a place without a database" in err
+
+
+def test_what_changed_between_two_versions_is_shown_and_drawn(pm_app, scored, tmp_path):
+    picture = tmp_path / "a.svg"
+    with opened(scored) as site:
+        promote_handmade(site, seed=1)
+        promote_handmade(site, seed=2)
+
+    code, out, _ = pm_app("importance", "--plot", str(picture), "-c", scored)
+    since_first = pm_app("importance", "--against", "1", "-c", scored)[1]
+    rows = json.loads(pm_app("importance", "--plot", str(picture), "--json", "-c", scored)[1])
+
+    assert code == 0
+    assert "version 3 against version 2" in out
+    assert "version 3 against version 1" in since_first
+    assert (rows["version"], rows["against"]) == (3, 2)
+    assert rows["sensors"][0]["before"]["units"] == 8
+    assert "version 2 to version 3" in picture.read_text(encoding="utf-8")
+
+
+def test_the_first_version_has_nothing_to_be_compared_with(pm_app, scored, tmp_path):
+    picture = tmp_path / "a.svg"
+
+    out = pm_app("importance", "--plot", str(picture), "-c", scored)[1]
+
+    assert "against" not in out
+    assert "guidance was not used" in out
+    assert "Hidden units of version 1" in picture.read_text(encoding="utf-8")

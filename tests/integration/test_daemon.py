@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -380,3 +381,83 @@ def test_a_daemon_with_settings_that_cannot_be_used_does_not_start(new_plant):
     assert process.returncode == 2
     assert words.startswith("pm-app: retraining.cron cannot be read")
     assert len(words.splitlines()) == 1
+
+
+def test_new_files_are_scored_at_once_though_it_is_nobodys_turn(run):
+    stop, again = threading.Event(), threading.Event()
+    runs = []
+
+    def score(now):
+        runs.append(now)
+        if len(runs) == 1:
+            again.set()
+        else:
+            stop.set()
+        return ""
+
+    @contextmanager
+    def watching(ring):
+        helper = threading.Thread(target=lambda: again.wait(SECONDS) and ring())
+        helper.start()
+        yield True
+        helper.join()
+
+    settings = make_settings(cron="0 0 1 1 *", every="1h")
+
+    assert run(stop, score, settings=settings, watching=watching) == 0
+    assert len(runs) == 2
+
+
+def test_word_that_comes_while_scoring_is_not_forgotten(run):
+    stop, rings = threading.Event(), []
+    runs = []
+
+    def score(now):
+        runs.append(now)
+        if len(runs) < 3:
+            rings[0]()
+        else:
+            stop.set()
+        return ""
+
+    @contextmanager
+    def watching(ring):
+        rings.append(ring)
+        yield True
+
+    settings = make_settings(cron="0 0 1 1 *", every="1h")
+
+    assert run(stop, score, settings=settings, watching=watching) == 0
+    assert len(runs) == 3
+
+
+def test_a_dropped_file_is_said_long_before_its_turn(tmp_path, new_plant):
+    seldom = SELDOM.replace('every = "0.1s"', 'every = "1h"')
+    config = new_plant(toml=seldom)
+    drop(config, "a.parquet", readings_table())
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pm_app", "run", "-c", str(config)],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        wait_for_line(process, "score: 1 batches read")
+        drop(config, "b.parquet", readings_table(first_hour=40, hours=2, seed=1))
+        wait_for_line(process, "score: 1 batches read")
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=SECONDS)
+    assert process.returncode == 0
+
+
+def wait_for_line(process, words):
+    """The next line of the log that holds these words."""
+    deadline = threading.Timer(SECONDS, process.kill)
+    deadline.start()
+    try:
+        for line in process.stderr:
+            if words in line:
+                return
+    finally:
+        deadline.cancel()
+    raise AssertionError(f"{words!r} was never logged")

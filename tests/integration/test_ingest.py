@@ -242,6 +242,9 @@ class Source:
         self.fail(batch.name, -1)
         return self.source.digest(batch)
 
+    def count(self, batch):
+        return self.source.count(batch)
+
     def read(self, batch):
         for number, chunk in enumerate(self.source.read(batch)):
             self.fail(batch.name, number)

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -32,7 +33,7 @@ from pm_app.jobs.champion import load_champion
 from pm_app.jobs.ingest import ingest
 from pm_app.jobs.score import score
 from pm_app.jobs.site import to_moment
-from pm_app.records.features import Frame
+from pm_app.records.features import Frame, Running
 from pm_app.store import Committed
 
 HOUR = timedelta(hours=1)
@@ -356,3 +357,20 @@ def _cutoffs(site, asset=None):
     hours = sorted({int(hours_after_start(row["cutoff"])) for row in rows})
     assert hours == list(range(hours[0], hours[-1] + 1))
     return range(hours[0], hours[-1] + 1)
+
+
+def test_of_a_machine_that_is_off_the_table_says_so_and_no_risk(new_plant):
+    table = readings_table(missing=0, a_pane=1)
+    speed = np.where(_hours(table).astype(int) % 5 == 0, 0.0, 50.0)
+    table = table.set_column(2, "sensor-0", pa.array(speed))
+    with opened(new_plant({"a.parquet": table})) as site:
+        spec = replace(make_spec(site.settings), running=Running("sensor-0", 10.0))
+        promote_handmade(site, card=make_card(spec))
+        score(site, now=NOW)
+        found = said(site.store)
+
+    for row in found:
+        off = int(hours_after_start(row["cutoff"]) - 1) % 5 == 0
+        assert (row["status"] == "machine_off") == off
+        assert (row["risk"] is None) == (row["status"] != "scored")
+    assert "scored" in {row["status"] for row in found}

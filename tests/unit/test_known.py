@@ -17,6 +17,7 @@ from pm_app.jobs import past as past_module
 from pm_app.jobs.known import gather_known
 from pm_app.learning.failures import ToldFailure
 from pm_app.learning.labels import count_failures
+from pm_app.records.features import Running
 from pm_app.records.readings import (
     Readings,
     events_as_rows,
@@ -454,6 +455,26 @@ def test_merging_segments_in_any_number_of_parts_is_the_same(tmp_path):
 
     np.testing.assert_array_equal(merged.pane, whole.pane)
     assert merged.total.tobytes() == whole.total.tobytes()
+
+
+def test_rows_at_which_a_machine_is_off_are_not_learned_from(tmp_path):
+    readings = random_readings(rows=3000, missing=0)
+    bound = float(np.median(readings.values[1]))
+    settings = make_settings(readings={"running": f"sensor-1 > {bound}"})
+    before = gather(tmp_path / "all", readings)
+    found = gather(tmp_path / "running", readings, settings=settings)
+
+    assert found.spec.running == Running("sensor-1", bound)
+    off = found.frame.off
+    assert off.any() and not off.all()
+    np.testing.assert_array_equal(found.labels.usable, before.labels.usable & ~off)
+    np.testing.assert_array_equal(found.frame.values, before.frame.values)
+
+
+def test_what_tells_running_has_to_be_a_sensor(tmp_path):
+    settings = make_settings(readings={"running": "speed > 5"})
+    with pytest.raises(BadSettings, match="readings.running: 'speed' is no numeric column"):
+        gather(tmp_path, random_readings(), settings=settings)
 
 
 def told_at(hours, *, given, asset="pump-2"):

@@ -77,6 +77,14 @@ def test_every_refused_row_has_a_reason_that_names_it(tmp_path: Path) -> None:
     )
 
 
+def test_a_row_that_repeats_another_is_counted(tmp_path: Path) -> None:
+    table = pa.concat_tables([events_table(), events_table().slice(1, 1)])
+
+    events, reasons = read(tmp_path, table)
+
+    assert (len(events.time), reasons) == (2, ("repeats another row",))
+
+
 def test_a_file_without_rows_reports_that_nothing_happened(tmp_path: Path) -> None:
     events, reasons = read(tmp_path, events_table().slice(0, 0))
 

@@ -166,7 +166,7 @@ def test_tags_without_an_asset_column_belong_to_the_default_asset(tmp_path: Path
         (
             long_table([("p", 1, "x", 1.0)]),
             {"sensors": ("y",)},
-            r"a.parquet: needed usable values of one of the tags \['y'\], got none \(other tags\)",
+            r"of one of the tags \['y'\], got none \(1 rows: tag is none of the sensors",
         ),
         (
             long_table([("p", 1, "x", 1.0)], quality=pa.array(["Bad"])),

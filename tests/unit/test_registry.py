@@ -4,12 +4,14 @@ import hashlib
 import io
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from factories import make_card, write_handmade
+from factories import SPEC, make_card, write_handmade
 
 from pm_app.errors import BadVersion
+from pm_app.records.features import Running
 from pm_app.registry import Golden, Registry, read_version, write_version
 
 FILES = ("model.keras", "model.onnx", "card.json", "golden.npz", "manifest.json")
@@ -43,7 +45,8 @@ def contents(folder):
 
 
 def test_a_version_reads_back_as_it_was_written(tmp_path):
-    card = make_card(seed=3, software={"python": "3"})
+    spec = replace(SPEC, running=Running("speed", 2.5))
+    card = make_card(spec, seed=3, software={"python": "3"})
     rows = np.arange(6, dtype=np.float32).reshape(2, 3)
     golden = Golden(rows, rows[:, :1] / 7)
     write_version(tmp_path / "v", card=card, keras=b"k", onnx=b"o", golden=golden)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pm_app.cli.templates import PLANT_TOML
 from pm_app.errors import BadSettings
 from pm_app.settings import Settings, parse_settings, read_settings
+from pm_app.settings_values import read_running
 
 SECTIONS = [name for name in Settings.model_fields if name != "folder"]
 KEYS = [
@@ -239,3 +240,22 @@ def test_state_may_be_anywhere_else(tmp_path):
     for state in ("state", "../readings-state", str(tmp_path / "elsewhere")):
         tables = {"plant": {"state": state}, "readings": {"uri": "s3://plant/readings"}}
         parse_settings(tables, folder=tmp_path / "line3", origin="plant.toml")
+
+
+def test_what_tells_that_a_machine_runs_is_a_sensor_and_a_bound():
+    found = parse_settings({"readings": {"running": "speed > 2.5"}}, folder=Path(), origin="p")
+
+    assert read_running(found.readings.running) == ("speed", 2.5)
+    assert read_running("a > b > -1e3") == ("a > b", -1000.0)
+
+
+@pytest.mark.parametrize("text", ["speed", "speed > ", "> 5", "speed > fast", "speed > nan"])
+def test_what_tells_that_a_machine_runs_is_refused_in_words(text):
+    with pytest.raises(BadSettings, match='readings.running: needed .* like "speed > 10"'):
+        parse_settings({"readings": {"running": text}}, folder=Path(), origin="p")
+
+
+def test_what_tells_that_a_machine_runs_is_among_the_sensors_that_are_read():
+    tables = {"readings": {"running": "speed > 2.5", "sensors": ["load"]}}
+    with pytest.raises(BadSettings, match="'speed', which is not among sensors"):
+        parse_settings(tables, folder=Path(), origin="p")

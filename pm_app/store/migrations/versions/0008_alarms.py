@@ -8,7 +8,7 @@ from alembic import op
 
 from pm_app.store.moments import Moment
 
-revision = "0009"
+revision = "0008"
 down_revision: str | None = "0007"
 
 
@@ -19,15 +19,15 @@ def upgrade() -> None:
     _create_alarms()
     _create_events()
     _create_verdicts()
-    _create_marks()
 
 
 def _create_alarms() -> None:
+    asset = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
     op.create_table(
         "alarms",
         _number(),
         sa.Column("kind", sa.Text, nullable=False),
-        _asset(),
+        sa.Column("asset_id", asset, nullable=False),
         sa.Column("horizon_hours", sa.Float(53), nullable=False),
         sa.Column("state", sa.Text, nullable=False),
         sa.Column("raised_at", Moment, nullable=False),
@@ -91,27 +91,6 @@ def _create_verdicts() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("verdicts_alarm_id", "verdicts", ["alarm_id"])
-
-
-def _create_marks() -> None:
-    op.create_table(
-        "alarm_marks",
-        _asset(),
-        sa.Column("horizon_hours", sa.Float(53), nullable=False),
-        sa.Column("threshold", sa.Float(53), nullable=False),
-        sa.Column("clear", sa.Float(53), nullable=False),
-        sa.Column("persistence", sa.Integer, nullable=False),
-        sa.Column("since", Moment, nullable=False),
-        sa.Column("cutoff", Moment, nullable=False),
-        sa.Column("run", sa.Integer, nullable=False),
-        sa.PrimaryKeyConstraint("asset_id", name="alarm_marks_pkey"),
-        sqlite_with_rowid=False,
-    )
-
-
-def _asset() -> sa.Column[str]:
-    kind = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
-    return sa.Column("asset_id", kind, nullable=False)
 
 
 def _number() -> sa.Column[int]:

@@ -1,0 +1,319 @@
+"""What a Parquet file says of its size, read before Arrow believes it.
+
+Arrow makes room for whatever a footer or a page header claims, and 16 KB can unpack to
+gigabytes. Here both are read first (Apache Parquet, parquet.thrift), at a cost that the bytes
+there are bound, and what no plant writes is refused in words.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from connectors.parquet.compact import BINARY, STRUCT, Compact, Malformed
+
+# What no plant writes and a server's memory may not bear. Arrow takes footers whole, at some
+# twenty times their size: a file of 5,000 columns and ten row groups has one of 7 MB.
+MOST_FOOTER_BYTES: Final = 16_000_000
+MOST_COLUMNS: Final = 5_000
+MOST_ROW_GROUPS: Final = 10_000
+MOST_ROWS: Final = 1_000_000_000
+MOST_PATH_CHARACTERS: Final = 1_000
+_MOST_LEVELS: Final = 100
+# A page is unpacked whole. Writers end one after a megabyte or so; some make one of each row
+# group. Texts are held once more as names.
+MOST_PAGE_BYTES: Final = 256_000_000
+MOST_TEXT_PAGE_BYTES: Final = 64_000_000
+# Texts are passed over, not refused, where a glance at the first would take more.
+GLANCE_BYTES: Final = 1_000_000
+_HEADER_BYTES: Final = 4096
+_MOST_HEADER_BYTES: Final = 1_000_000
+_BYTE_ARRAY: Final = 6
+# Each text as a few bytes more than the one before: pages unpack a million times over.
+_DELTA_BYTE_ARRAY: Final = 7
+_DICTIONARY: Final = 2
+ReadAt = Callable[[int, int], bytes]
+
+
+class TooMuch(ValueError):
+    """More than any plant writes; the text says what was needed and what came."""
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """A column without columns in it: its path, dots between the levels."""
+
+    path: str
+    is_text: bool
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """The pages of one leaf in one row group."""
+
+    leaf: Leaf
+    start: int
+    size_bytes: int
+    values: int
+
+
+@dataclass(frozen=True)
+class Outline:
+    """Rows, leaves and chunks of a file, by its footer."""
+
+    rows: int
+    leaves: tuple[Leaf, ...]
+    groups: tuple[tuple[Chunk, ...], ...]
+
+    def chunks_of(self, columns: Sequence[str]) -> Iterator[Chunk]:
+        """What Arrow reads for these columns: it takes "a.b" along with "a"."""
+        wanted = set(columns)
+        parts = [[*_prefixes(leaf.path)] for leaf in self.leaves]
+        places = [at for at, prefixes in enumerate(parts) if not wanted.isdisjoint(prefixes)]
+        return (group[at] for group in self.groups for at in places)
+
+
+@dataclass(frozen=True)
+class Page:
+    """What a page header tells. values counts rows, or names in a dictionary."""
+
+    is_dictionary: bool
+    encoding: int
+    values: int
+    unpacked_bytes: int
+    packed_bytes: int
+    header_bytes: int
+
+
+def read_outline(footer: bytes, *, size_bytes: int) -> Outline:
+    """The outline of a file of this size. Raises Malformed, and TooMuch for what is too much."""
+    compact = Compact(footer)
+    rows, held = -1, 0
+    leaves: tuple[Leaf, ...] = ()
+    groups: tuple[tuple[Chunk, ...], ...] = ()
+    for field, kind in compact.fields():
+        if field == 2 and not leaves:
+            leaves = tuple(_leaves(compact))
+        elif field == 3:
+            rows = compact.integer()
+        elif field == 4 and not groups:
+            held, groups = _groups(compact, leaves, size_bytes)
+        else:
+            compact.skip(kind)
+    if rows != held:
+        raise TooMuch(f"needed rows as its footer counts them, got {rows:,} and {held:,} in parts")
+    _bound("rows", MOST_ROWS, rows)
+    return Outline(rows, leaves, groups)
+
+
+def check_pages(outline: Outline, columns: Sequence[str], read_at: ReadAt) -> None:
+    """Raises TooMuch where a page of these columns unpacks to more than is borne."""
+    for chunk in outline.chunks_of(columns):
+        _check_chunk(chunk, read_at)
+
+
+def takes_a_glance(outline: Outline, column: str, read_at: ReadAt) -> bool:
+    """Whether the first values of a column of texts can be had for little memory."""
+    most, found = GLANCE_BYTES, 0
+    for chunk in next(iter(outline.groups), ()):
+        if chunk.leaf.path != column:
+            continue
+        for page in _pages(chunk, read_at):
+            found += 1
+            if page.unpacked_bytes > most or page.encoding == _DELTA_BYTE_ARRAY:
+                return False
+            if not page.is_dictionary:
+                return True
+    return False
+
+
+def _check_chunk(chunk: Chunk, read_at: ReadAt) -> None:
+    name = chunk.leaf.path
+    most = MOST_TEXT_PAGE_BYTES if chunk.leaf.is_text else MOST_PAGE_BYTES
+    for page in _pages(chunk, read_at):
+        if page.unpacked_bytes > most:
+            raise TooMuch(
+                f"column {_shown(name)}: needed pages of at most {most:,} bytes, "
+                f"got one of {page.unpacked_bytes:,}"
+            )
+        if chunk.leaf.is_text and page.encoding == _DELTA_BYTE_ARRAY:
+            raise TooMuch(
+                f"column {_shown(name)}: needed texts written plainly or as a dictionary, "
+                "got encoding DELTA_BYTE_ARRAY"
+            )
+        if page.is_dictionary and page.values > page.unpacked_bytes:
+            raise Malformed(f"a dictionary of {page.values} in {page.unpacked_bytes} bytes")
+
+
+def _pages(chunk: Chunk, read_at: ReadAt) -> Iterator[Page]:
+    at, end, left = chunk.start, chunk.start + chunk.size_bytes, chunk.values
+    while at < end and left > 0:
+        page = _page(at, end, read_at)
+        yield page
+        left -= 0 if page.is_dictionary else page.values
+        at += page.header_bytes + page.packed_bytes
+
+
+def _page(at: int, end: int, read_at: ReadAt) -> Page:
+    size = _HEADER_BYTES
+    while True:
+        head = read_at(at, min(size, end - at))
+        try:
+            return _page_of(Compact(head))
+        except Malformed:
+            if size >= min(end - at, _MOST_HEADER_BYTES):
+                raise
+        size *= 16
+
+
+def _page_of(compact: Compact) -> Page:
+    kind = values = encoding = -1
+    unpacked = packed = -1
+    for field, of in compact.fields():
+        if field == 1:
+            kind = compact.integer()
+        elif field == 2:
+            unpacked = compact.integer()
+        elif field == 3:
+            packed = compact.integer()
+        elif field in (5, 7, 8) and of == STRUCT:
+            values, encoding = _counts(compact, encoding_field=4 if field == 8 else 2)
+        else:
+            compact.skip(of)
+    if unpacked < 0 or packed < 0 or values < 0:
+        raise Malformed("a page without its sizes")
+    return Page(kind == _DICTIONARY, encoding, values, unpacked, packed, compact.at)
+
+
+def _counts(compact: Compact, *, encoding_field: int) -> tuple[int, int]:
+    values = encoding = -1
+    for field, kind in compact.fields():
+        if field == 1:
+            values = compact.integer()
+        elif field == encoding_field:
+            encoding = compact.integer()
+        else:
+            compact.skip(kind)
+    return values, encoding
+
+
+def _leaves(compact: Compact) -> Iterator[Leaf]:
+    """Columns in the order of their chunks; the schema is a tree in depth-first order."""
+    size, kind = compact.items()
+    if kind != STRUCT or size == 0:
+        raise Malformed("no schema")
+    open_: list[tuple[str, int]] = []
+    found = 0
+    for number in range(size):
+        name, children, physical = _element(compact)
+        if number and not open_:
+            raise Malformed("columns beyond the schema")
+        if open_:
+            prefix, left = open_.pop()
+            path = f"{prefix}.{name}" if prefix else name
+            if left > 1:
+                open_.append((prefix, left - 1))
+        else:
+            path = ""
+        _bound("characters in a column's name", MOST_PATH_CHARACTERS, len(path))
+        if children > 0:
+            open_.append((path, children))
+            if len(open_) > _MOST_LEVELS:
+                raise TooMuch(f"column {_shown(path)}: needed at most {_MOST_LEVELS} levels")
+            continue
+        found += 1
+        if found > MOST_COLUMNS:
+            _bound("columns", MOST_COLUMNS, size - 1)
+        yield Leaf(path, physical == _BYTE_ARRAY)
+
+
+def _element(compact: Compact) -> tuple[str, int, int]:
+    name, children, physical = "", 0, -1
+    for field, kind in compact.fields():
+        if field == 1:
+            physical = compact.integer()
+        elif field == 4 and kind == BINARY:
+            name = compact.binary().decode("utf-8", "backslashreplace")
+        elif field == 5:
+            children = compact.integer()
+        else:
+            compact.skip(kind)
+    return name, children, physical
+
+
+def _groups(
+    compact: Compact, leaves: Sequence[Leaf], size_bytes: int
+) -> tuple[int, tuple[tuple[Chunk, ...], ...]]:
+    """Rows in all row groups, and their chunks."""
+    size, kind = compact.items()
+    if size and kind != STRUCT:
+        raise Malformed("no row groups")
+    _bound("row groups", MOST_ROW_GROUPS, size)
+    rows, groups = 0, []
+    for _ in range(size):
+        chunks: tuple[Chunk, ...] = ()
+        for field, inner in compact.fields():
+            if field == 1:
+                chunks = tuple(_chunks(compact, leaves, size_bytes))
+            elif field == 3:
+                here = compact.integer()
+                if here < 0:
+                    raise Malformed(f"a row group of {here} rows")
+                rows += here
+            else:
+                compact.skip(inner)
+        if len(chunks) != len(leaves):
+            raise Malformed(f"{len(chunks)} columns in a row group, {len(leaves)} in the schema")
+        groups.append(chunks)
+    return rows, tuple(groups)
+
+
+def _chunks(compact: Compact, leaves: Sequence[Leaf], size_bytes: int) -> Iterator[Chunk]:
+    size, kind = compact.items()
+    if size != len(leaves) or (size and kind != STRUCT):
+        raise Malformed(f"{size} columns in a row group, {len(leaves)} in the schema")
+    for leaf in leaves:
+        chunk = None
+        for field, inner in compact.fields():
+            if field == 3 and inner == STRUCT:
+                chunk = _chunk(compact, leaf)
+            else:
+                compact.skip(inner)
+        if chunk is None or chunk.start < 0 or chunk.size_bytes < 0 or chunk.values < 0:
+            raise Malformed(f"column {_shown(leaf.path)} without its place")
+        if chunk.start + chunk.size_bytes > size_bytes:
+            raise Malformed(f"column {_shown(leaf.path)} beyond the file")
+        yield chunk
+
+
+def _chunk(compact: Compact, leaf: Leaf) -> Chunk:
+    values = packed = data = -1
+    dictionary = 0
+    for field, kind in compact.fields():
+        if field == 5:
+            values = compact.integer()
+        elif field == 7:
+            packed = compact.integer()
+        elif field == 9:
+            data = compact.integer()
+        elif field == 11:
+            dictionary = compact.integer()
+        else:
+            compact.skip(kind)
+    return Chunk(leaf, dictionary if 0 < dictionary < data else data, packed, values)
+
+
+def _bound(what: str, most: int, found: int) -> None:
+    if found > most:
+        raise TooMuch(f"needed at most {most:,} {what}, got {found:,}")
+
+
+def _prefixes(path: str) -> Iterator[str]:
+    end = path.find(".")
+    while end >= 0:
+        yield path[:end]
+        end = path.find(".", end + 1)
+    yield path
+
+
+def _shown(name: str) -> str:
+    return repr(name if len(name) <= 80 else f"{name[:80]}...")

@@ -1,0 +1,135 @@
+"""`pm-app backtest`: what it would have caught, when, at what cost, beside its peers."""
+
+from contextlib import contextmanager
+from dataclasses import asdict
+from functools import partial
+from math import isfinite
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pm_app.cli.export import export_text
+from pm_app.cli.options import PLANT, Json, Plant, now, parse_time
+from pm_app.cli.output import print_json, print_rows, progress_bar, say
+from pm_app.errors import BadSettings, Busy
+from pm_app.settings import read_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pm_app.jobs.backtest_report import Report
+    from pm_app.jobs.site import Site
+    from pm_app.settings import Settings
+
+
+def backtest(
+    config: Plant = PLANT,
+    folds: Annotated[int, typer.Option(min=1, max=100, help="How often it learns.")] = 4,
+    start: Annotated[
+        str | None, typer.Option("--from", help="The first model learns from all before.")
+    ] = None,
+    end: Annotated[str | None, typer.Option("--to", help="Cutoffs up to then.")] = None,
+    html: Annotated[Path | None, typer.Option(help="A page with charts, into this file.")] = None,
+    set_threshold: Annotated[
+        bool, typer.Option("--set-threshold", help="Raise alarms from the best threshold on.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """What alarms would have caught, how long before and at what cost, beside its peers."""
+    from pm_app.jobs.backtest import backtest as run_backtest
+    from pm_app.jobs.backtest_report import report_on
+    from pm_app.jobs.trainer_process import run_trainer
+    from pm_app.times import NS, parse_duration
+
+    if html is not None and (not html.parent.is_dir() or html.is_dir()):
+        raise BadSettings(f"--html needs a file in a folder that is there, got {str(html)!r}")
+    first, last = parse_time(start, "--from"), parse_time(end, "--to")
+    settings = read_settings(config)
+    with _open(settings) as site, progress_bar("backtest") as progress:
+        timeout = parse_duration(settings.retraining.timeout) / NS
+        account = run_backtest(
+            site,
+            now=now(),
+            folds=folds,
+            first=first,
+            last=last,
+            trainer=partial(run_trainer, timeout_seconds=timeout),
+            progress=progress,
+        )
+        report = report_on(account, settings)
+        if set_threshold:
+            site.store.alarms.set_threshold(
+                report.threshold,
+                horizon_hours=report.horizon_hours,
+                reason=f"backtest: {report.reason}",
+                at=now(),
+            )
+    if html is not None:
+        from pm_app.cli.backtest_page import backtest_page
+
+        made = f"Made {now():%Y-%m-%d %H:%M} UTC"
+        export_text(backtest_page(report, plant=settings.plant.name, made=made), html)
+    if as_json:
+        print_json(_fields(report))
+    else:
+        _print(report)
+    if set_threshold:
+        say(f"alarms are raised at {report.threshold:g} from now on")
+
+
+@contextmanager
+def _open(settings: "Settings") -> "Iterator[Site]":
+    """The plant, new files taken in; beside the daemon where that runs, which takes them in."""
+    from pm_app.jobs.ingest import ingest
+    from pm_app.wiring import open_beside, open_site
+
+    try:
+        with open_site(settings) as site:
+            ingest(site, now=now())
+            yield site
+    except Busy:
+        with open_beside(settings) as site:
+            yield site
+
+
+def _fields(report: "Report") -> dict[str, Any]:
+    fields = asdict(report)
+    fields |= {"threshold": report.threshold, "reason": report.reason}
+    return _plain(fields)  # type: ignore[no-any-return]  # a dict stays one
+
+
+def _plain(value: Any) -> Any:
+    """The same without numbers that JSON does not know."""
+    if isinstance(value, dict):
+        return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    return None if isinstance(value, float) and not isfinite(value) else value
+
+
+def _print(report: "Report") -> None:
+    from pm_app.cli.backtest_page import paired_words, side_rows
+
+    names = (report.ours.name, report.peer.name)
+    rows = [dict(zip(("figure", *names), row, strict=True)) for row in side_rows(report)]
+    title = f"risk of a failure within {report.horizon_hours:g} h, all folds"
+    print_rows(rows, ("figure", *names), as_json=False, title=title, right=names)
+    folds = [
+        {
+            "learned until": f"{fold.origin:%Y-%m-%d %H:%M}Z",
+            "spoke until": f"{fold.end:%Y-%m-%d %H:%M}Z",
+            "failures": fold.failures,
+            "caught": fold.caught,
+            "false alarms": fold.false_alarms,
+            "AP": f"{fold.average_precision:.3f}" if isfinite(fold.average_precision) else "",
+            "note": fold.note,
+        }
+        for fold in report.folds
+    ]
+    numbers = ("failures", "caught", "false alarms", "AP")
+    print_rows(
+        folds, ("learned until", "spoke until", *numbers, "note"), as_json=False, right=numbers
+    )
+    say(paired_words(report))
+    say(report.reason[0].upper() + report.reason[1:] + ".")

@@ -1,0 +1,231 @@
+"""A backtest on one page that loads nothing: to be read in a browser, sent and printed."""
+
+from collections.abc import Sequence
+from html import escape
+from math import isfinite
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from pm_app.cli.charts import Line, bar_chart, line_chart
+
+if TYPE_CHECKING:
+    from pm_app.jobs.backtest_report import FailureTold, Report
+    from pm_app.learning.backtest_figures import Side
+
+_STYLE: Final = Path(__file__).with_suffix(".css")
+_BARS: Final = 8
+
+
+def backtest_page(report: "Report", *, plant: str, made: str) -> str:
+    """The whole page as text. made: when, in words."""
+    best = report.ours.best
+    body = [
+        f"<h1>Backtest of {escape(plant)}</h1>",
+        f'<p class="soft">{escape(made)}. History as it would have happened: in '
+        f"{len(report.folds)} folds a model learned from all before a day and spoke of the time "
+        f"after it. Risks are of a failure within {report.horizon_hours:g} hours.</p>",
+        f'<p class="lead">{escape(report.reason[0].upper() + report.reason[1:])}.</p>',
+        _figures(report),
+        "<h2>Beside its peers</h2>",
+        f'<div class="wide">{_sides(report)}</div>',
+        f"<p>{escape(paired_words(report))}</p>",
+        '<div class="charts">',
+        _figure(
+            "What every threshold would have cost; the dashed line is the one proposed.",
+            _costs(report),
+        ),
+        _figure("Hours of warning of the failures caught.", _warnings(best.warning_hours)),
+        _figure("Where a risk is told, so often the failure should come.", _calibration(report)),
+        _figure("Failures caught and false alarms at every threshold.", _trade(report)),
+        "</div>",
+        "<h2>Fold by fold</h2>",
+        f'<div class="wide">{_folds(report)}</div>',
+        "<h2>Every failure</h2>",
+        f'<div class="wide">{_failures(report.failures)}</div>',
+    ]
+    style = _STYLE.read_text(encoding="utf-8")
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>Backtest of {escape(plant)}</title><style>{style}</style></head>"
+        f"<body>{''.join(body)}</body></html>\n"
+    )
+
+
+def _figures(report: "Report") -> str:
+    best = report.ours.best
+    hours = best.warning_hours
+    told = [
+        (f"{best.caught} of {best.failures}", "failures caught"),
+        (f"{np.median(hours):.0f} h" if hours else "none", "warning, median"),
+        (f"{best.false_a_month:.2f}", "false alarms an asset and month"),
+        (f"{report.threshold:g}", "proposed threshold"),
+        (f"{best.cost:g}", f"cost; without alarms {report.never.cost:g}"),
+    ]
+    boxes = (
+        f'<div class="figure"><b>{escape(value)}</b>{escape(name)}</div>' for value, name in told
+    )
+    return f'<div class="figures">{"".join(boxes)}</div>'
+
+
+def _sides(report: "Report") -> str:
+    return _table(("", report.ours.name, report.peer.name), side_rows(report))
+
+
+def side_rows(report: "Report") -> list[tuple[str, str, str]]:
+    """Name and value of both sides of every figure, as words."""
+    pairs = zip(figures_of(report.ours, report), figures_of(report.peer, report), strict=True)
+    return [(name, ours, theirs) for (name, ours), (_, theirs) in pairs]
+
+
+def figures_of(side: "Side", report: "Report") -> list[tuple[str, str]]:
+    """What a reader asks of one model, in order."""
+    best, hours = side.best, side.best.warning_hours
+    quartiles = np.percentile(hours, (25, 50, 75)).tolist() if hours else []
+    return [
+        ("average precision", _number(side.average_precision)),
+        ("Brier score", _number(side.brier)),
+        ("calibration error", _number(side.calibration_error)),
+        ("life left, RMSE in hours", _number(side.rul_rmse_hours, 1)),
+        ("life left, mean error in hours", _number(side.rul_mae_hours, 1)),
+        ("life left inside its interval", "" if side.coverage is None else f"{side.coverage:.0%}"),
+        ("own best threshold", f"{best.threshold:g}"),
+        ("failures caught", f"{best.caught} of {best.failures}"),
+        ("hours of warning (quartiles)", " / ".join(f"{hour:.0f}" for hour in quartiles)),
+        ("false alarms", str(best.false_alarms)),
+        ("false alarms an asset and month", f"{best.false_a_month:.2f}"),
+        (
+            f"right of the {report.weekly_capacity} riskiest a week",
+            f"{_number(side.precision_at_capacity, 2)} of {side.looked_at}",
+        ),
+        ("cost", f"{best.cost:g}"),
+    ]
+
+
+def paired_words(report: "Report") -> str:
+    """The paired test of both sides in a sentence."""
+    told = []
+    for one in report.comparisons:
+        verdict = "better" if one.better else "worse" if one.worse else "no different beyond chance"
+        span = f", {one.low:+.3f} to {one.high:+.3f}" if isfinite(one.low) else ""
+        told.append(f"{one.measure} {verdict} (gain {one.gain:+.3f}{span})")
+    if not told:
+        return "Nothing to compare: no outcome is known."
+    names = f"{report.ours.name} against {report.peer.name}"
+    return f"{names} on the same rows, lives resampled whole: {'; '.join(told)}."
+
+
+def _costs(report: "Report") -> str:
+    def line(side: "Side", kind: str) -> Line:
+        return Line(side.name, [(each.threshold, each.cost) for each in side.sweep], kind)
+
+    return line_chart(
+        [line(report.ours, "ours"), line(report.peer, "theirs")],
+        x_title="threshold",
+        y_title="cost",
+        mark=report.threshold,
+        x_range=(0, 1),
+    )
+
+
+def _trade(report: "Report") -> str:
+    def line(side: "Side", kind: str) -> Line:
+        points = sorted((each.false_alarms, each.caught) for each in side.sweep)
+        most = np.maximum.accumulate([caught for _, caught in points]).tolist()
+        steps = [(false, caught) for (false, _), caught in zip(points, most, strict=True)]
+        return Line(side.name, steps, kind)
+
+    return line_chart(
+        [line(report.ours, "ours"), line(report.peer, "theirs")],
+        x_title="false alarms",
+        y_title="failures caught",
+    )
+
+
+def _calibration(report: "Report") -> str:
+    def line(side: "Side", kind: str) -> Line:
+        return Line(side.name, [(each.said, each.came) for each in side.bins], kind, marks=True)
+
+    ideal = Line("", [(0, 0), (1, 1)], "ideal")
+    return line_chart(
+        [ideal, line(report.ours, "ours"), line(report.peer, "theirs")],
+        x_title="risk told",
+        y_title="share that failed",
+        x_range=(0, 1),
+        y_range=(0, 1),
+    )
+
+
+def _warnings(hours: Sequence[float]) -> str:
+    if not hours:
+        return bar_chart([], x_title="", y_title="")
+    edges = np.histogram_bin_edges(
+        hours, bins=min(_BARS, max(len(hours) // 2, 1)), range=(0, max(hours))
+    )
+    counts, _ = np.histogram(hours, edges)
+    names = [f"{low:.0f}-{high:.0f}" for low, high in zip(edges[:-1], edges[1:], strict=True)]
+    bars = list(zip(names, counts.astype(float).tolist(), strict=True))
+    return bar_chart(bars, x_title="hours of warning", y_title="failures")
+
+
+def _folds(report: "Report") -> str:
+    head = (
+        "learned until",
+        "spoke until",
+        "failures known",
+        "failures to come",
+        "caught",
+        "false alarms",
+        f"AP {report.ours.name}",
+        f"AP {report.peer.name}",
+        "",
+    )
+    rows = [
+        (
+            f"{fold.origin:%Y-%m-%d %H:%M}",
+            f"{fold.end:%Y-%m-%d %H:%M}",
+            str(fold.known),
+            str(fold.failures),
+            str(fold.caught),
+            str(fold.false_alarms),
+            _number(fold.average_precision),
+            _number(fold.peer_average_precision),
+            fold.note,
+        )
+        for fold in report.folds
+    ]
+    return _table(head, rows)
+
+
+def _failures(failures: Sequence["FailureTold"]) -> str:
+    head = ("asset", "failed", "highest risk in the horizon before", "warning")
+    rows = "".join(
+        f"<tr><td>{escape(one.asset)}</td><td>{one.failed_at:%Y-%m-%d %H:%M}</td>"
+        f"<td>{one.highest_risk:.0%}</td>{_outcome(one.warning_hours)}</tr>"
+        for one in failures
+    )
+    return f"<table><tr>{''.join(f'<th>{name}</th>' for name in head)}</tr>{rows}</table>"
+
+
+def _outcome(hours: float | None) -> str:
+    if hours is None:
+        return '<td class="missed">missed</td>'
+    return f'<td class="caught">{hours:.0f} h before</td>'
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    top = "".join(f"<th>{escape(name)}</th>" for name in head)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
+    )
+    return f"<table><tr>{top}</tr>{body}</table>"
+
+
+def _figure(caption: str, chart: str) -> str:
+    return f"<figure>{chart}<figcaption>{escape(caption)}</figcaption></figure>"
+
+
+def _number(value: float, digits: int = 3) -> str:
+    return f"{value:.{digits}f}" if isfinite(value) else ""

@@ -1,0 +1,224 @@
+"""What a backtest comes to: both sides, the threshold for the next champion and why."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from pm_app.jobs.backtest import Account
+from pm_app.jobs.site import to_moment
+from pm_app.learning.backtest_figures import (
+    Course,
+    Plan,
+    Side,
+    Told,
+    lives_of,
+    measure_side,
+    never_alarm,
+    paired,
+)
+from pm_app.learning.evaluation import average_precision
+from pm_app.learning.gate import Comparison
+from pm_app.learning.warnings import AlarmManner, Alarms, Lives, Prices, Tally, find_alarms
+from pm_app.records.readings import Float64, Int64
+from pm_app.settings import Settings
+from pm_app.times import HOUR_NS, NS, parse_duration
+
+_WEEK_NS = 7 * 24 * HOUR_NS
+# Costs this near the least are as good: chance moves them more.
+_NEAR = 1.1
+OURS = "pm-app"
+
+
+@dataclass(frozen=True)
+class FoldFigures:
+    """One fold: what was known, what came, and what the threshold would have done."""
+
+    origin: datetime
+    end: datetime
+    known: int
+    failures: int
+    caught: int
+    false_alarms: int
+    average_precision: float
+    peer_average_precision: float
+    note: str
+
+
+@dataclass(frozen=True)
+class FailureTold:
+    """One failure that came, and the hours of warning; None where it was missed."""
+
+    asset: str
+    failed_at: datetime
+    warning_hours: float | None
+    highest_risk: float
+
+
+@dataclass(frozen=True)
+class Report:
+    """All of it. near: the thresholds whose cost is within a tenth of the least."""
+
+    horizon_hours: float
+    ours: Side
+    peer: Side
+    never: Tally
+    comparisons: tuple[Comparison, ...]
+    folds: tuple[FoldFigures, ...]
+    failures: tuple[FailureTold, ...]
+    near: tuple[float, float]
+    prices: Prices
+    weekly_capacity: int
+
+    @property
+    def threshold(self) -> float:
+        """Where alarms would have cost least."""
+        return self.ours.best.threshold
+
+    @property
+    def reason(self) -> str:
+        """Why that threshold, in a sentence."""
+        best, prices = self.ours.best, self.prices
+        low, high = self.near
+        near = (
+            f"from {low:g} to {high:g} it makes little difference"
+            if low < high
+            else "no other comes near"
+        )
+        return (
+            f"at a risk of {best.threshold:g} alarms would have cost least: "
+            f"{best.caught} of {best.failures} failures caught ({best.missed} missed at "
+            f"{prices.missed_failure:g}) and {best.false_alarms} false alarms (at "
+            f"{prices.false_alarm:g}) come to {best.cost:g}, against {self.never.cost:g} without "
+            f"alarms; {near}"
+        )
+
+
+def report_on(account: Account, settings: Settings) -> Report:
+    """All figures of a backtest with the plant's own prices and alarms."""
+    plan = plan_of(settings)
+    course = course_of(account, settings)
+    ours = Told(OURS, account.risk, account.rul, account.low, account.high)
+    nothing = np.full(len(account.risk), np.nan)
+    theirs = Told(account.peer, account.peer_risk, account.peer_rul, nothing, nothing)
+    side, peer = measure_side(ours, course, plan), measure_side(theirs, course, plan)
+    costs = {each.threshold: each.cost for each in side.sweep}
+    near = [at for at, cost in costs.items() if cost <= _NEAR * side.best.cost]
+    lives = lives_of(ours, course)
+    threshold = side.best.threshold
+    alarms = find_alarms(lives, threshold, plan.manner)
+    failures = _failures(account, lives, alarms, plan)
+    return Report(
+        horizon_hours=account.horizon_hours,
+        ours=side,
+        peer=peer,
+        never=never_alarm(ours, course, plan),
+        comparisons=paired(ours, theirs, course),
+        folds=_folds(account, course, (ours, theirs), failures, lives.cutoff[alarms.false_looks]),
+        failures=failures,
+        near=(min([*near, threshold]), max([*near, threshold])),
+        prices=plan.prices,
+        weekly_capacity=plan.weekly_capacity,
+    )
+
+
+def plan_of(settings: Settings) -> Plan:
+    """How the plant raises alarms and what they cost it."""
+    alarms, costs = settings.alarms, settings.costs
+    least = parse_duration(costs.least_warning) / HOUR_NS
+    return Plan(
+        AlarmManner(alarms.persistence, alarms.clear),
+        Prices(costs.missed_failure, costs.false_alarm, least),
+        costs.weekly_capacity,
+    )
+
+
+def course_of(account: Account, settings: Settings) -> Course:
+    """What came, with weeks as the plant's calendar has them (from Monday, by its clock)."""
+    return Course(
+        account.asset,
+        account.cutoff,
+        _weeks(account.cutoff, settings.plant.timezone),
+        account.labels,
+        account.horizon_hours,
+        account.cap_hours,
+    )
+
+
+def _weeks(cutoff: Int64, zone: str) -> Int64:
+    if not len(cutoff):
+        return cutoff
+    # One offset for all: a week that is an hour off around a change of the clocks is a week.
+    offset = datetime.fromtimestamp(int(cutoff[0]) / NS, tz=UTC).astimezone(ZoneInfo(zone))
+    shift = round((offset.utcoffset().total_seconds() if offset.utcoffset() else 0) * NS)  # type: ignore[union-attr]  # asked just before
+    # 1970 began on a Thursday.
+    return np.asarray((cutoff + shift + 3 * 24 * HOUR_NS) // _WEEK_NS)
+
+
+def _folds(
+    account: Account,
+    course: Course,
+    sides: tuple[Told, Told],
+    failures: Sequence[FailureTold],
+    false_looks: Int64,
+) -> tuple[FoldFigures, ...]:
+    """false_looks: cutoffs at which the crew would have looked for nothing."""
+    truth = course.labels.fails_within(course.horizon_hours)
+    found = []
+    for number, (fold, note) in enumerate(zip(account.folds, account.decisions, strict=True)):
+        origin, end = to_moment(fold.origin), to_moment(fold.end)
+        came = [one for one in failures if origin < one.failed_at <= end]
+        mine = account.fold == number
+        found.append(
+            FoldFigures(
+                origin,
+                end,
+                fold.known,
+                len(came),
+                sum(one.warning_hours is not None for one in came),
+                int(np.sum((false_looks > fold.origin) & (false_looks <= fold.end))),
+                _precision(sides[0].risk[mine], truth[mine]),
+                _precision(sides[1].risk[mine], truth[mine]),
+                note,
+            )
+        )
+    return tuple(found)
+
+
+def _precision(risk: Float64, truth: Float64) -> float:
+    known = np.isfinite(risk) & np.isfinite(truth)
+    both = 0 < truth[known].sum() < known.sum()
+    return average_precision(risk[known], truth[known]) if both else float("nan")
+
+
+def _failures(
+    account: Account, lives: Lives, alarms: Alarms, plan: Plan
+) -> tuple[FailureTold, ...]:
+    """Every failure that a risk was said before, in order of time."""
+    warned = dict(
+        zip(
+            lives.life[alarms.row[alarms.true]].tolist(),
+            alarms.hours[alarms.true].tolist(),
+            strict=True,
+        )
+    )
+    asset = account.asset[account.labels.usable]
+    told = []
+    for life in np.unique(lives.life[lives.failed & np.isfinite(lives.risk)]).tolist():
+        begin, end = np.searchsorted(lives.life, [life, life + 1])
+        rows = begin + np.flatnonzero(np.isfinite(lives.risk[begin:end]))
+        last = rows[-1]
+        moment = int(lives.cutoff[last]) + round(lives.left_hours[last] * HOUR_NS)
+        near = rows[lives.left_hours[rows] <= lives.horizon_hours]
+        hours = warned.get(life)
+        told.append(
+            FailureTold(
+                account.assets[asset[last]],
+                to_moment(moment),
+                hours if hours is not None and hours >= plan.prices.least_hours else None,
+                float(lives.risk[near].max()) if len(near) else float(lives.risk[last]),
+            )
+        )
+    return tuple(sorted(told, key=lambda one: one.failed_at))

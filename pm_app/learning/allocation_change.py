@@ -1,0 +1,90 @@
+"""What sensors were worth and got in one version, and what in another: why a network changed."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pm_app.learning.allocation import AllocationRow, describe
+from pm_app.learning.planning import CONTROL_REPORT
+from pm_app.records.learning import Report, VersionCard
+
+# The part of the resampled rankings that an interval leaves out at either end, in percent.
+_TAIL = 5
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A sensor in one version: its importance, with the interval that resampling gives
+    (5 % and 95 %), and what the network gave it. units serve all sensors of the tier."""
+
+    share: float
+    low: float
+    high: float
+    tier: str
+    units: int
+    embedding: int
+    l1: float
+
+
+@dataclass(frozen=True)
+class AllocationChange:
+    """A sensor before and after; None where that version did not know it."""
+
+    sensor: str
+    before: Standing | None
+    after: Standing | None
+
+
+@dataclass(frozen=True)
+class Gain:
+    """A held-out figure of a version and of the same network without guidance."""
+
+    figure: str
+    guided: float
+    uniform: float
+
+
+def compare_allocations(
+    before: VersionCard | None, after: VersionCard
+) -> tuple[AllocationChange, ...]:
+    """Every sensor of either version, those that are worth most now first."""
+    old = {} if before is None else _standings(before)
+    new = _standings(after)
+    known = sorted({*old, *new}, key=lambda name: (-_share(new.get(name)), -_share(old.get(name))))
+    return tuple(AllocationChange(name, old.get(name), new.get(name)) for name in known)
+
+
+def gains_over_uniform(card: VersionCard) -> tuple[Gain, ...]:
+    """Every figure that both have; none where guidance was not used."""
+    control = next((each for each in card.reports if each.model == CONTROL_REPORT), None)
+    if control is None or not card.reports:
+        return ()
+    own: Report = card.reports[0]
+    return tuple(
+        Gain(name, value, control.metrics[name])
+        for name, value in own.metrics.items()
+        if name in control.metrics
+    )
+
+
+def _standings(card: VersionCard) -> dict[str, Standing]:
+    importance = card.importance
+    replicates = np.array(importance.replicates or (importance.shares,))
+    low, high = np.percentile(replicates, (_TAIL, 100 - _TAIL), axis=0)
+    placed: dict[str, AllocationRow] = {row.sensor: row for row in describe(card.allocation)}
+    return {
+        sensor: Standing(
+            share=importance.shares[at],
+            low=float(low[at]),
+            high=float(high[at]),
+            tier=placed[sensor].tier,
+            units=placed[sensor].units,
+            embedding=placed[sensor].embedding,
+            l1=placed[sensor].l1,
+        )
+        for at, sensor in enumerate(importance.sensors)
+    }
+
+
+def _share(standing: Standing | None) -> float:
+    return -1.0 if standing is None else standing.share

@@ -1,0 +1,221 @@
+"""What alarms would have been worth: failures caught, hours of warning, false alarms, costs.
+
+Rows are risks said of lives (an asset from repair to failure), life after life, each oldest
+first. An alarm stands from `persistence` cutoffs running at or above a threshold until as many
+below `clear` times it. A failure is caught where one stands within the horizon before it.
+
+The crew looks when an alarm is raised, and once a horizon again for as long as it stands: what
+always stands would warn of everything and cost nothing else. A look is false where the asset is
+known to have outlived the horizon after it; where that is not known, it is not counted.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pm_app.records.labels import Flags
+from pm_app.records.readings import Float64, Int32, Int64
+from pm_app.times import HOUR_NS
+
+# Risks are calibrated: what lies between two of these would be noise.
+THRESHOLDS = (0.005, 0.01, 0.015, *(round(0.02 * step, 2) for step in range(1, 50)))
+HOURS_A_MONTH = 730.5
+
+
+@dataclass(frozen=True)
+class Prices:
+    """What a missed failure and a false alarm cost, in the plant's own money.
+
+    A failure warned of less than `least_hours` before counts as missed.
+    """
+
+    missed_failure: float
+    false_alarm: float
+    least_hours: float
+
+
+@dataclass(frozen=True)
+class AlarmManner:
+    """For how many cutoffs running a risk is high or low, and what share of the threshold is
+    low."""
+
+    persistence: int
+    clear: float
+
+
+@dataclass(frozen=True, eq=False)
+class Lives:
+    """What was said of lives, and how they ended; rows by life, then time.
+
+    life: (n_rows,), ascending; cutoff: nanoseconds UTC; risk: NaN where nothing was said;
+    left_hours: to the failure, or to where the life was last seen; failed: whether it ends in
+    a failure, the same in all rows of a life. horizon_hours: of the risk.
+    """
+
+    life: Int32
+    cutoff: Int64
+    risk: Float64
+    left_hours: Float64
+    failed: Flags
+    horizon_hours: float
+
+
+@dataclass(frozen=True, eq=False)
+class Alarms:
+    """Alarms at one threshold. row: where each was raised; hours: from there to the failure,
+    NaN where it was not true; true: (n_alarms,). false_looks: rows at which the crew looked
+    for nothing."""
+
+    row: Int64
+    hours: Float64
+    true: Flags
+    false_looks: Int64
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What one threshold comes to. warning_hours: of each failure caught, ascending."""
+
+    threshold: float
+    failures: int
+    caught: int
+    false_alarms: int
+    alarms: int
+    warning_hours: tuple[float, ...]
+    false_a_month: float
+    cost: float
+
+    @property
+    def missed(self) -> int:
+        """Failures that no alarm stood for, or too late."""
+        return self.failures - self.caught
+
+
+def standing(lives: Lives, threshold: float, manner: AlarmManner) -> Flags:
+    """Whether an alarm stands at each row, (n_rows,). Rows without a risk change nothing."""
+    said = np.flatnonzero(np.isfinite(lives.risk))
+    life, risk = lives.life[said], lives.risk[said]
+    first = np.searchsorted(life, life, side="left")
+    high = _ends_run(risk >= threshold, first, manner.persistence)
+    low = _ends_run(risk < manner.clear * threshold, first, manner.persistence)
+    row = np.arange(len(said))
+    newest = np.maximum.accumulate(np.where(high | low, row, -1)) if len(row) else row
+    result = np.zeros(len(lives.risk), dtype=np.bool_)
+    result[said] = (newest >= first) & high[newest] if len(row) else False
+    return result
+
+
+def find_alarms(lives: Lives, threshold: float, manner: AlarmManner) -> Alarms:
+    """Every alarm that would have been raised, in order of rows."""
+    said = np.flatnonzero(np.isfinite(lives.risk))
+    stands = standing(lives, threshold, manner)[said]
+    same = np.append(False, lives.life[said][1:] == lives.life[said][:-1])[: len(said)]
+    begins = stands & ~(np.append(False, stands[:-1])[: len(said)] & same)
+    number = np.cumsum(begins) - 1
+    raised = said[begins]
+    inside = lives.failed[said] & (lives.left_hours[said] <= lives.horizon_hours)
+    true = np.zeros(len(raised), dtype=np.bool_)
+    true[number[stands & inside]] = True
+    looks = _looks(lives, said[stands], raised[number[stands]])
+    hours = np.where(true, lives.left_hours[raised], np.nan)
+    false = looks[lives.left_hours[looks] > lives.horizon_hours]
+    return Alarms(raised.astype(np.int64), hours, true, false)
+
+
+def _looks(lives: Lives, standing_rows: Int64, raised: Int64) -> Int64:
+    """Rows at which the crew looks: where an alarm is raised, and once a horizon from then on.
+
+    standing_rows: where alarms stand, ascending; raised: where each of these was raised.
+    """
+    hours = (lives.cutoff[standing_rows] - lives.cutoff[raised]) / HOUR_NS
+    turn = np.floor(hours / lives.horizon_hours + 1e-9)
+    first = np.ones(len(turn), dtype=np.bool_)
+    first[1:] = (raised[1:] != raised[:-1]) | (turn[1:] != turn[:-1])
+    return standing_rows[first]
+
+
+def tally(lives: Lives, threshold: float, manner: AlarmManner, prices: Prices) -> Tally:
+    """What one threshold comes to over these lives."""
+    alarms = find_alarms(lives, threshold, manner)
+    failing = np.unique(lives.life[lives.failed & np.isfinite(lives.risk)])
+    warned = lives.life[alarms.row[alarms.true]]
+    # Of several true alarms of a life the last one to be raised stood when it failed.
+    warning = dict(zip(warned.tolist(), alarms.hours[alarms.true].tolist(), strict=True))
+    caught = sorted(hours for hours in warning.values() if hours >= prices.least_hours)
+    false = len(alarms.false_looks)
+    months = _observed_hours(lives) / HOURS_A_MONTH
+    return Tally(
+        threshold=threshold,
+        failures=len(failing),
+        caught=len(caught),
+        false_alarms=false,
+        alarms=len(alarms.row),
+        warning_hours=tuple(caught),
+        false_a_month=false / months if months else 0.0,
+        cost=prices.missed_failure * (len(failing) - len(caught)) + prices.false_alarm * false,
+    )
+
+
+def sweep(lives: Lives, manner: AlarmManner, prices: Prices) -> tuple[Tally, ...]:
+    """Every threshold of THRESHOLDS, ascending."""
+    return tuple(tally(lives, threshold, manner, prices) for threshold in THRESHOLDS)
+
+
+def cheapest(tallies: tuple[Tally, ...]) -> Tally:
+    """The threshold of least cost; of a stretch of equal ones the middle.
+
+    Costs jump from one threshold to the next by the chance of single failures, so they are
+    averaged over each and its two neighbours first.
+    """
+    cost = np.array([each.cost for each in tallies])
+    padded = np.concatenate([cost[:1], cost, cost[-1:]])
+    smooth = (padded[:-2] + padded[1:-1] + padded[2:]) / 3
+    best = np.flatnonzero(smooth <= smooth.min() * (1 + 1e-9))
+    runs = np.split(best, np.flatnonzero(np.diff(best) > 1) + 1)
+    longest = max(runs, key=len)
+    return tallies[int(longest[len(longest) // 2])]
+
+
+def precision_at_capacity(lives: Lives, *, week: Int64, capacity: int) -> tuple[float, int]:
+    """How many of the lives that a crew looks at in a week fail, and how many it looked at.
+
+    week: (n_rows,), the number of each row's week. Each week the crew looks at the `capacity`
+    lives of the highest risk said in it; one counts where it fails within the horizon after
+    that. NaN where no outcome is known.
+    """
+    said = np.flatnonzero(np.isfinite(lives.risk) & _outcome_known(lives))
+    if not len(said):
+        return float("nan"), 0
+    order = said[np.lexsort((-lives.risk[said], lives.life[said], week[said]))]
+    first = np.ones(len(order), dtype=np.bool_)
+    first[1:] = (week[order][1:] != week[order][:-1]) | (
+        lives.life[order][1:] != lives.life[order][:-1]
+    )
+    leading = order[first]
+    ranked = leading[np.lexsort((-lives.risk[leading], week[leading]))]
+    start = np.searchsorted(week[ranked], week[ranked], side="left")
+    chosen = ranked[np.arange(len(ranked)) - start < capacity]
+    fails = lives.failed[chosen] & (lives.left_hours[chosen] <= lives.horizon_hours)
+    return float(fails.mean()), len(chosen)
+
+
+def _ends_run(inside: Flags, first: Int64, persistence: int) -> Flags:
+    """Whether a row and those just before it, `persistence` together, are all inside."""
+    row = np.arange(len(inside))
+    broken = np.maximum.accumulate(np.where(inside, -1, row)) if len(inside) else row
+    return np.asarray(row - np.maximum(broken, first - 1) >= persistence)
+
+
+def _outcome_known(lives: Lives) -> Flags:
+    return np.asarray(lives.failed | (lives.left_hours > lives.horizon_hours))
+
+
+def _observed_hours(lives: Lives) -> float:
+    """Time that lives were watched: from the first risk said of each to the last."""
+    said = np.flatnonzero(np.isfinite(lives.risk))
+    if not len(said):
+        return 0.0
+    life, cutoff = lives.life[said], lives.cutoff[said]
+    starts = np.flatnonzero(np.append(True, life[1:] != life[:-1]))
+    ends = np.append(starts[1:], len(said)) - 1
+    return float((cutoff[ends] - cutoff[starts]).sum() / HOUR_NS)

@@ -1,0 +1,263 @@
+"""A backtest speaks of the past as if it had not come yet, and leaves everything as it is."""
+
+import json
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from factories import (
+    NOW,
+    PLANT_TOML,
+    START,
+    FakeTrainer,
+    drop,
+    events_table,
+    make_spec,
+    opened,
+    promote_handmade,
+    readings_table,
+    said,
+)
+
+from pm_app.cli import app as cli
+from pm_app.errors import BadSettings, NotEnoughData, TransientError
+from pm_app.jobs import trainer_process
+from pm_app.jobs.alarm_rule import threshold_of
+from pm_app.jobs.backtest import backtest
+from pm_app.jobs.backtest_report import report_on
+from pm_app.jobs.ingest import ingest
+from pm_app.learning.peers import Peer
+from pm_app.records.learning import Head
+
+ASSETS, HOURS = 20, 60
+HOUR = 3_600_000_000_000
+TOML = (
+    PLANT_TOML.replace('["24h", "72h"]', '["2h", "4h"]').replace('"10d"', '"1d"')
+    + "\n[retraining]\nminimum_failures = 4\n"
+)
+HEAD = Head("hazard", (1.0, 2.0, 4.0, 24.0), (2.0, 4.0))
+
+
+def failures(seed=0):
+    """Every asset fails once, at an hour of its own, and is repaired an hour later."""
+    rng = np.random.default_rng(seed)
+    hours = np.sort(rng.uniform(8, HOURS - 4, ASSETS))
+    rows = [(f"pump-{n:02d}", float(at), "failure", "seal") for n, at in enumerate(hours)]
+    return [*rows, *((name, at + 1, "maintenance", "seal") for name, at, *_ in rows)]
+
+
+@pytest.fixture
+def plant(new_plant):
+    """Readings of all assets and their failures, taken in."""
+    config = new_plant(toml=TOML, champion=False)
+    drop(config, "a.parquet", readings_table(assets=ASSETS, hours=HOURS, missing=0, seed=1))
+    drop(config, "e.parquet", events_table(failures()), source="events")
+    with opened(config) as site:
+        ingest(site, now=NOW)
+    return config
+
+
+def first_feature(lesson):
+    """A peer that needs no learning, and says what it was shown."""
+
+    def answer(values):
+        return np.full(len(values), 0.25), np.full(len(values), float(len(lesson.frame.cutoff)))
+
+    return Peer("a constant", answer)
+
+
+def run(site, *, trainer=None, folds=3, fit=first_feature, **options):
+    trainer = trainer or FakeTrainer(spec=make_spec(site.settings), head=HEAD)
+    times = {"first": None, "last": None, **options}
+    return backtest(site, now=NOW, folds=folds, trainer=trainer, fit=fit, **times)
+
+
+def facts(folder, store):
+    """All that a backtest could leave behind."""
+    files = sorted(str(path) for path in folder.rglob("*") if "pm.sqlite" not in path.name)
+    lineage = store.lineage
+    rows = (lineage.versions(), lineage.retrainings(), lineage.promotions(), said(store))
+    return files, *rows, store.ledger.batches(status=None, limit=100)
+
+
+def test_every_cutoff_after_the_first_origin_is_spoken_of_once_by_the_fold_before_it(plant):
+    with opened(plant) as site:
+        trainer = FakeTrainer(spec=make_spec(site.settings), head=HEAD)
+        account = run(site, trainer=trainer)
+
+    origins = [fold.origin for fold in account.folds]
+    assert [order.as_of_ns for order in trainer.orders] == origins
+    assert all(order.champion is None for order in trainer.orders)
+    end = START + HOURS * HOUR
+    expected = {
+        (number, cutoff)
+        for number in range(ASSETS)
+        for cutoff in range(origins[0] + HOUR, end + 1, HOUR)
+    }
+    found = list(zip(account.asset.tolist(), account.cutoff.tolist(), strict=True))
+    assert sorted(found) == sorted(expected)
+    bounds = [*origins, end]
+    for number in range(3):
+        cutoffs = account.cutoff[account.fold == number]
+        assert bounds[number] < cutoffs.min()
+        assert cutoffs.max() <= bounds[number + 1]
+    assert np.isfinite(account.risk).any()
+    assert np.array_equal(np.isnan(account.risk), np.isnan(account.peer_risk))
+
+
+def test_failures_are_dealt_evenly_over_the_folds(plant):
+    with opened(plant) as site:
+        account = run(site, folds=4)
+
+    assert account.folds[0].known == 8
+    coming = [fold.coming for fold in account.folds]
+    # Those of one pane stay together.
+    assert sum(coming) == 12
+    assert max(coming) - min(coming) <= 2
+
+
+def test_what_comes_later_changes_nothing_that_was_said_before(plant, new_plant):
+    with opened(plant) as site:
+        before = run(site)
+    later = before.folds[1].origin
+    table = readings_table(assets=ASSETS, hours=HOURS, missing=0, seed=1)
+    other = readings_table(assets=ASSETS, hours=HOURS, missing=0, seed=2)
+    when = table["timestamp"].cast(pa.int64()).to_numpy()
+    since = other["timestamp"].cast(pa.int64()).to_numpy()
+    mixed = pa.concat_tables([table.filter(when < later), other.filter(since >= later)])
+    config = new_plant(toml=TOML, champion=False)
+    drop(config, "a.parquet", mixed)
+    drop(config, "e.parquet", events_table(failures()), source="events")
+    with opened(config) as site:
+        ingest(site, now=NOW)
+        after = run(site)
+
+    for name in ("asset", "cutoff", "risk", "rul", "peer_rul"):
+        one, two = (getattr(each, name)[each.fold == 0] for each in (before, after))
+        np.testing.assert_array_equal(one, two)
+    changed = [each.risk[each.fold > 0] for each in (before, after)]
+    assert not np.array_equal(*changed, equal_nan=True)
+
+
+def test_a_backtest_changes_nothing_and_leaves_nothing_behind(plant, tmp_path, monkeypatch):
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    with opened(plant) as site:
+        promote_handmade(site)
+        before = facts(plant.parent, site.store)
+        run(site)
+
+        assert facts(plant.parent, site.store) == before
+    assert not list(scratch.iterdir())
+
+
+def test_a_trainer_that_dies_ends_the_backtest_and_nothing_else(plant, tmp_path, monkeypatch):
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+
+    class Mortal(FakeTrainer):
+        def __call__(self, *args):
+            if self.orders:
+                raise TransientError("the trainer was killed")
+            super().__call__(*args)
+
+    with opened(plant) as site:
+        before = facts(plant.parent, site.store)
+        with pytest.raises(TransientError, match="killed"):
+            run(site, trainer=Mortal(spec=make_spec(site.settings), head=HEAD))
+
+        assert facts(plant.parent, site.store) == before
+    assert not list(scratch.iterdir())
+
+
+def test_a_fold_that_cannot_be_learned_is_told_and_the_others_go_on(plant):
+    class Slow(FakeTrainer):
+        def __call__(self, *args):
+            self.answer = replace(self.answer, made=bool(self.orders), reason="not enough data")
+            super().__call__(*args)
+
+    with opened(plant) as site:
+        account = run(site, trainer=Slow(spec=make_spec(site.settings), head=HEAD))
+        report = report_on(account, site.settings)
+        with pytest.raises(NotEnoughData, match="no fold could be learned: first, for a reason"):
+            run(site, trainer=FakeTrainer(made=False))
+
+    assert account.decisions == ("not enough data", "", "")
+    assert set(account.fold.tolist()) == {1, 2}
+    assert report.folds[0].note == "not enough data"
+
+
+def test_too_few_failures_are_told_with_their_number(plant):
+    with opened(plant) as site, pytest.raises(NotEnoughData, match="20 failures .* 13 folds"):
+        run(site, folds=13)
+
+
+def test_a_column_target_has_no_past_to_replay(new_plant):
+    config = new_plant(
+        {"a.parquet": readings_table()},
+        toml=PLANT_TOML.replace("[target]", '[target]\nkind = "column"\ncolumn = "sensor-0"')
+        .replace('horizons = ["24h", "72h"]\n', "")
+        .replace('rul_cap = "10d"\n', ""),
+        champion=False,
+    )
+    with opened(config) as site, pytest.raises(BadSettings, match='target.kind is "column"'):
+        run(site)
+
+
+def test_the_reason_for_a_threshold_holds_its_figures(plant):
+    with opened(plant) as site:
+        report = report_on(run(site), site.settings)
+
+    best = report.ours.best
+    assert best.cost == min(each.cost for each in report.ours.sweep)
+    assert best.cost == 10 * best.missed + best.false_alarms
+    assert report.never.cost == 10 * best.failures
+    assert f"{best.caught} of {best.failures} failures caught" in report.reason
+    assert len(report.failures) == best.failures
+    told = [one.warning_hours for one in report.failures if one.warning_hours is not None]
+    assert sorted(told) == pytest.approx(list(best.warning_hours))
+    assert report.near[0] <= report.threshold <= report.near[1]
+
+
+@pytest.fixture
+def pm_app(monkeypatch, capsys):
+    """Runs a command in this process, with a trainer that takes no time."""
+
+    def fake(order_path, answer_path, progress, **options):
+        return fake.trainer(order_path, answer_path, progress)
+
+    def command(config, *words):
+        with opened(config) as site:
+            fake.trainer = FakeTrainer(spec=make_spec(site.settings), head=HEAD)
+        monkeypatch.setattr(trainer_process, "run_trainer", fake)
+        with pytest.raises(SystemExit) as ended:
+            cli.app(["backtest", "-c", str(config), *words])
+        assert ended.value.code in (0, None)
+        return capsys.readouterr().out
+
+    return command
+
+
+def test_the_command_tells_draws_and_sets_the_threshold(plant, pm_app, tmp_path):
+    page = tmp_path / "page.html"
+
+    told = pm_app(plant, "--html", str(page), "--folds", "2", "--set-threshold")
+    fields = json.loads(pm_app(plant, "--folds", "2", "--json"))
+
+    text = page.read_text(encoding="utf-8")
+    assert text.count("<svg") == 4
+    assert "http" not in text.replace("http://www.w3.org", "")
+    assert all(f"pump-{number:02d}" in text for number in (15, 19))
+    assert f"at {fields['threshold']:g} from now on" in told
+    with opened(plant) as site:
+        found = threshold_of(site, fields["horizon_hours"])
+        assert found.risk == fields["threshold"]
+        assert "set by a backtest" in found.why
+        assert threshold_of(site, 1.0).why.startswith("even odds")
+    assert fields["peer"]["name"] in told
+    assert not list(Path(plant.parent).rglob("*.training*"))

@@ -1,0 +1,167 @@
+"""When the model does not speak: each reason, from readings, beside an asset it speaks of."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from factories import HOUR, START, make_card
+
+from pm_app.features.frame import build_frame, select_features
+from pm_app.features.panes import fold_panes
+from pm_app.learning.labels import life_labels, while_running
+from pm_app.records.features import FeatureSpec, Frame, Running
+from pm_app.records.readings import Readings, no_events
+from pm_app.scoring.abstention import statuses
+
+HOURS, SENSORS = 40, 4
+SPEC = FeatureSpec(
+    sensors=tuple(f"sensor-{number}" for number in range(SENSORS)),
+    pane_ns=HOUR,
+    windows_ns=(2 * HOUR, 6 * HOUR),
+    maintenance_codes=(),
+    error_codes=(),
+    clock=None,
+)
+
+
+@pytest.fixture
+def values():
+    """Sensors by hours of an asset that nothing is wrong with."""
+    return np.random.default_rng(0).normal(50, 10, (SENSORS, HOURS))
+
+
+def frame_of(values, spec: FeatureSpec = SPEC) -> Frame:
+    readings = Readings(
+        assets=("pump",),
+        asset=np.zeros(HOURS, dtype=np.int32),
+        time=START + np.arange(HOURS) * HOUR + 1,
+        sensors=tuple(f"sensor-{number}" for number in range(len(values))),
+        values=values,
+    )
+    panes = fold_panes(readings, pane_ns=HOUR)
+    return build_frame(panes, no_events(), spec, first_seen={"pump": START})
+
+
+def card_of(frame: Frame, spec: FeatureSpec = SPEC, shares=(0.4, 0.3, 0.2, 0.1)):
+    """A card trained on this frame."""
+    seen = frame.values[frame.values[:, frame.features.index("age")] >= 6]
+    card = make_card(
+        spec,
+        feature_low=tuple(np.fmin.reduce(seen).tolist()),
+        feature_high=tuple(np.fmax.reduce(seen).tolist()),
+    )
+    names = tuple(f"sensor-{number}" for number in range(SENSORS))
+    return replace(card, importance=replace(card.importance, sensors=names, shares=shares))
+
+
+def said(values, card, spec: FeatureSpec = SPEC):
+    return statuses(select_features(frame_of(values, spec), card.features), card).tolist()
+
+
+def test_a_healthy_asset_is_spoken_of_once_it_is_old_enough(values):
+    assert said(values, card_of(frame_of(values))) == ["not_enough_history"] + ["scored"] * 39
+
+
+@pytest.mark.parametrize(("missing", "status"), [((0,), "scored"), ((0, 1), "sensor_missing")])
+def test_sensors_of_half_the_importance_may_be_missing_through_the_longest_window(
+    values, missing, status
+):
+    gone = values.copy()
+    gone[list(missing), 20:] = np.nan
+    found = said(gone, card_of(frame_of(values)))
+
+    assert found[1:25] == ["scored"] * 24
+    assert found[25:] == [status] * 15
+
+
+@pytest.mark.parametrize(("stuck", "status"), [((0,), "scored"), ((0, 1), "stale_input")])
+def test_sensors_that_repeat_their_last_word_are_found_after_the_longest_window(
+    values, stuck, status
+):
+    frozen = values.copy()
+    frozen[list(stuck), 20:] = frozen[list(stuck), 20][:, None]
+    found = said(frozen, card_of(frame_of(values)))
+
+    assert found[1:25] == ["scored"] * 24
+    assert found[25:] == [status] * 15
+
+
+def test_sensors_that_stood_still_in_training_may_stand_still(values):
+    steps = values.copy()
+    steps[:2, 20:] = steps[:2, 20][:, None]
+
+    assert "stale_input" not in said(steps, card_of(frame_of(steps)))
+
+
+def test_a_version_without_the_features_that_tell_standing_still_does_not_judge_it(values):
+    frozen = values.copy()
+    frozen[:, 20:] = frozen[:, 20][:, None]
+    card = card_of(frame_of(values))
+    stays = [at for at, name in enumerate(card.features) if not name.endswith(".minimum.6h")]
+
+    def pick(every):
+        return tuple(every[at] for at in stays)
+
+    fewer = replace(
+        card,
+        features=pick(card.features),
+        feature_low=pick(card.feature_low),
+        feature_high=pick(card.feature_high),
+    )
+
+    assert "stale_input" in said(frozen, card)
+    assert "stale_input" not in said(frozen, fewer)
+
+
+@pytest.mark.parametrize(("odd", "status"), [((0,), "scored"), ((0, 2), "out_of_distribution")])
+def test_sensors_of_half_the_importance_may_read_as_never_before(values, odd, status):
+    strange = values.copy()
+    strange[list(odd), 30:] += 500
+    found = said(strange, card_of(frame_of(values)))
+
+    assert found[1:30] == ["scored"] * 29
+    assert found[30:] == [status] * 10
+
+
+def test_nothing_is_said_of_a_machine_that_is_off_whatever_else_is_wrong(values):
+    spec = replace(SPEC, running=Running("sensor-3", 5.0))
+    off = values.copy()
+    off[3] = np.abs(off[3]) + 6
+    healthy = off.copy()
+    off[3, 30:35] = 5.0
+    off[:3, 30:35] = np.nan
+    card = card_of(frame_of(healthy, spec), spec)
+
+    found = said(off, card, spec)
+
+    assert found[30:35] == ["machine_off"] * 5
+    assert "machine_off" not in found[:30] + found[35:]
+
+
+def test_a_machine_that_does_not_tell_whether_it_runs_is_taken_to_run(values):
+    spec = replace(SPEC, running=Running("sensor-3", 5.0))
+    silent = values.copy()
+    silent[3] = np.nan
+
+    assert not frame_of(silent, spec).off.any()
+
+
+def test_what_tells_running_is_read_as_it_is_measured_and_need_not_be_learned_from(values):
+    spec = replace(SPEC, sensors=SPEC.sensors[:3], running=Running("sensor-3", 5.0))
+    values[3, ::2] = 0
+
+    assert frame_of(values, spec).off.tolist() == [True, False] * 20
+
+
+def test_rows_at_which_the_machine_is_off_teach_nothing(values):
+    spec = replace(SPEC, running=Running("sensor-3", 5.0))
+    values[3] = np.where(np.arange(HOURS) < 10, 0.0, 9.0)
+    frame = frame_of(values, spec)
+    labels = life_labels(frame, no_events(), known_until=None)
+
+    kept = while_running(frame, labels)
+
+    assert labels.usable.all()
+    assert kept.usable.tolist() == [False] * 10 + [True] * 30
+    assert np.isnan(kept.duration_hours[:10]).all()
+    assert np.array_equal(kept.duration_hours[10:], labels.duration_hours[10:])

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from typing import Protocol
 
-from pm_app.records.alarms import AlarmRule, Outage, Step, Trail, Transitions
+from pm_app.records.alarms import AlarmRule, Marks, Outage, Step, Trail, Transitions
 from pm_app.records.labels import Flags
-from pm_app.records.readings import Batch, Events, ReadingsChunk
+from pm_app.records.readings import Batch, Events, Int64, ReadingsChunk
 
 
 class ReadingsSource(Protocol):
@@ -85,6 +85,10 @@ class AlarmJudge(Protocol):
 
     def transitions(self, trail: Trail) -> Transitions:
         """What becomes of each asset's alarm."""
+        ...
+
+    def marks(self, trail: Trail, upto: Int64) -> Marks:
+        """What a later look may go on from at these cutoffs, (n_assets,)."""
         ...
 
     def outage(self, outage: Outage) -> Step | None:

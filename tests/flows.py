@@ -28,6 +28,7 @@ from factories import (
 )
 
 from pm_app.cli.app import app
+from pm_app.jobs.alarms import acknowledge
 from pm_app.jobs.backfill import backfill
 from pm_app.jobs.backup import backup, restore
 from pm_app.jobs.champion import load_champion
@@ -174,6 +175,21 @@ def _compact(config: Path) -> None:
         assert any("-joined-" in name for name in site.store.ledger.segments())
 
 
+def _alarmed(make: Make) -> Path:
+    config = make({"a.parquet": TABLE}, toml=ALARMING_TOML)
+    with opened(config) as site:
+        score(site, now=NOW)
+        assert site.store.alarms.alarms(only_open=True)
+    return config
+
+
+def _work_on_alarms(config: Path) -> None:
+    with opened(config) as site:
+        for alarm in site.store.alarms.alarms(only_open=True):
+            if alarm.state != "acknowledged":
+                acknowledge(site.store, alarm.id, at=LATER, actor="ann")
+
+
 def _littered(make: Make) -> Path:
     config = _scored(make)
     with opened(config) as site:
@@ -285,6 +301,7 @@ FLOWS = {
     "panes that are gone": Flow(_robbed, _score),
     "a retirement": Flow(_keeping, _score),
     "a compaction": Flow(_grown, _compact),
+    "alarms acknowledged": Flow(_alarmed, _work_on_alarms),
     "a backfill": Flow(_promoted, _backfill),
     "an export": Flow(_scored, _export),
     "quarantined files read again": Flow(_refused, _retry),

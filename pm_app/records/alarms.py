@@ -4,8 +4,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pm_app.records.labels import Flags
 from pm_app.records.readings import Float64, Int32, Int64, Text
+
+Runs = NDArray[np.int8]
 
 # The states of ISA-18.2 that a plant needs. An alarm is open until it is cleared, and stands
 # while its condition does: in the first three.
@@ -49,9 +54,10 @@ class Trail:
 
     asset: shape (n_rows,), index into `assets`, ascending; cutoff: nanoseconds UTC, ascending
     within an asset; risk: (n_rows,). said_until: (n_assets,), the newest cutoff that was judged
-    before, the least number where none was. whole: (n_assets,), whether nothing lies before
-    the first row. state: (n_assets,), of the open alarm, "" without. due: (n_assets,),
-    whether it is shelved and its time is over.
+    before, the least number where none was. held: (n_assets,), the newest run before the first
+    row: 1 a high one, -1 a low one, 0 none; whole: (n_assets,), whether that is known. state:
+    (n_assets,), of the open alarm, "" without. due: (n_assets,), whether it is shelved and its
+    time is over.
     """
 
     assets: tuple[str, ...]
@@ -59,9 +65,38 @@ class Trail:
     cutoff: Int64
     risk: Float64
     said_until: Int64
+    held: Runs
     whole: Flags
     state: Text
     due: Flags
+
+    def take(self, chosen: Flags) -> "Trail":
+        """Only these assets, by (n_assets,)."""
+        rows = chosen[self.asset]
+        place = np.cumsum(chosen, dtype=np.int32) - np.int32(1)
+        return Trail(
+            tuple(self.assets[at] for at in np.flatnonzero(chosen).tolist()),
+            place[self.asset[rows]],
+            self.cutoff[rows],
+            self.risk[rows],
+            self.said_until[chosen],
+            self.held[chosen],
+            self.whole[chosen],
+            self.state[chosen],
+            self.due[chosen],
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Marks:
+    """What later looks may go on from, each array of shape (n_assets,).
+
+    since: the cutoff from which risks are to be read then, nanoseconds UTC. run: the newest run
+    up to the cutoff that was asked for, as Trail.held has it.
+    """
+
+    since: Int64
+    run: Runs
 
 
 @dataclass(frozen=True, eq=False)

@@ -40,7 +40,9 @@ from pm_app.records.alarms import (
     SHELVED,
     UNACKNOWLEDGED,
     AlarmRule,
+    Marks,
     Outage,
+    Runs,
     Step,
     Trail,
     Transitions,
@@ -49,7 +51,6 @@ from pm_app.records.labels import Flags
 from pm_app.records.readings import Int32, Int64
 
 _NAMES_SHOWN = 20
-Runs = NDArray[np.int8]
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,21 @@ class Watch:
         stands = np.where(before == 0, (stood | trail.due) & ~trail.whole, before > 0)
         steps = _Sequence.of(trail, stands, np.where(runs == 0, stands[trail.asset], runs > 0))
         return _unshelved(trail, steps, stood) if trail.due.any() else _follow(trail, steps, stood)
+
+    def marks(self, trail: Trail, upto: Int64) -> Marks:
+        """What a later look may go on from at these cutoffs, (n_assets,).
+
+        It has to see as many risks before as make a run with the first one after. Where the
+        trail does not tell, what is known is how the alarm stood.
+        """
+        last = _last_rows(trail, upto)
+        first = np.searchsorted(trail.asset, np.arange(len(trail.assets)))
+        begin = np.maximum(last - (self.rule.persistence - 2), first)
+        since = np.where(last >= 0, np.append(trail.cutoff, 0)[np.minimum(begin, last)], upto)
+        run = _runs_until(trail, _runs(trail, self.rule), last)
+        stood = np.isin(trail.state.astype(str), (UNACKNOWLEDGED, ACKNOWLEDGED, SHELVED))
+        guess = np.where(stood, 1, -1).astype(np.int8)
+        return Marks(since, np.where((run == 0) & ~trail.whole, guess, run))
 
     def outage(self, outage: Outage) -> Step | None:
         """What becomes of the plant's data alarm; None where nothing does."""
@@ -112,7 +128,7 @@ def _runs(trail: Trail, rule: AlarmRule) -> Runs:
     kind = high.astype(np.int8) - low.astype(np.int8)
     row = np.arange(len(kind))
     newest = np.maximum.accumulate(np.where(kind != 0, row, -1)) if len(kind) else row
-    return np.where(newest >= first, kind[newest], np.int8(0))
+    return np.where(newest >= first, kind[newest], trail.held[trail.asset])
 
 
 def _ends_run(inside: Flags, first: Int64, persistence: int) -> Flags:
@@ -129,16 +145,20 @@ def _first_rows(asset: Int32) -> Int64:
 
 def _runs_before(trail: Trail, runs: Runs) -> Runs:
     """The newest run up to `said_until`, (n_assets,)."""
-    last = _last_judged(trail)
-    return np.where(last >= 0, np.append(runs, np.int8(0))[last], np.int8(0))
+    return _runs_until(trail, runs, _last_rows(trail, trail.said_until))
 
 
-def _last_judged(trail: Trail) -> Int64:
-    """The newest row up to `said_until` of each asset, (n_assets,); -1 without one."""
-    judged = trail.cutoff <= trail.said_until[trail.asset]
+def _runs_until(trail: Trail, runs: Runs, last: Int64) -> Runs:
+    """The newest run up to these rows, (n_assets,); -1 is before the first."""
+    return np.where(last >= 0, np.append(runs, np.int8(0))[last], trail.held)
+
+
+def _last_rows(trail: Trail, upto: Int64) -> Int64:
+    """The newest row of each asset up to a cutoff of its own, (n_assets,); -1 without one."""
+    inside = trail.cutoff <= upto[trail.asset]
     last = np.full(len(trail.assets), -1, dtype=np.int64)
     # Rows ascend: of several for one asset the last one stays.
-    last[trail.asset[judged]] = np.flatnonzero(judged)
+    last[trail.asset[inside]] = np.flatnonzero(inside)
     return last
 
 
@@ -155,7 +175,7 @@ class _Sequence:
     @classmethod
     def of(cls, trail: Trail, stands: Flags, row_stands: Flags) -> "_Sequence":
         """stands: at what was judged before, (n_assets,); row_stands: at each row."""
-        last = _last_judged(trail)
+        last = _last_rows(trail, trail.said_until)
         new = np.flatnonzero(trail.cutoff > trail.said_until[trail.asset])
         cutoff = np.where(last >= 0, np.append(trail.cutoff, 0)[last], trail.said_until)
         risk = np.where(last >= 0, np.append(trail.risk, np.nan)[last], np.nan)

@@ -73,6 +73,23 @@ verdicts = Table(
     sqlite_autoincrement=True,
 )
 
+# What alarms may go on from where the newest risks tell nothing: up to `cutoff` the newest run
+# of this rule was a high one (1), a low one (-1), or there was none (0). Risks are read from
+# `since` on. Derived: a row goes when something up to its cutoff is said anew.
+alarm_marks = Table(
+    "alarm_marks",
+    metadata,
+    Column("asset_id", ASSET, primary_key=True),
+    Column("horizon_hours", Float(53), nullable=False),
+    Column("threshold", Float(53), nullable=False),
+    Column("clear", Float(53), nullable=False),
+    Column("persistence", Integer, nullable=False),
+    Column("since", Moment, nullable=False),
+    Column("cutoff", Moment, nullable=False),
+    Column("run", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 # Rows are only ever added; the newest of a horizon counts.
 thresholds = Table(
     "thresholds",

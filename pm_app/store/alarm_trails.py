@@ -1,25 +1,32 @@
-"""What alarms are judged by: the newest risks of assets that something was just said of."""
+"""What alarms are judged by: the newest risks of assets that something was just said of.
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+Most assets are calm at their newest cutoffs, and a near look tells. Where it tells nothing
+(risks between both thresholds, cutoffs that abstain) it goes on from a mark that an earlier
+look left, and without one further back, to where some run decides.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
-from sqlalchemy import Connection, String, and_, func, select, type_coerce
+import pyarrow.compute as pc
+from sqlalchemy import Connection, String, func, select, type_coerce
 
 from pm_app.ports import AlarmJudge
-from pm_app.records.alarms import NO_ALARM, OUTAGES, RISK, SHELVED, Trail
-from pm_app.records.readings import Int64
+from pm_app.records.alarms import NO_ALARM, RISK, SHELVED, Trail
+from pm_app.records.readings import Float64, Int64
+from pm_app.store.alarm_marks import keep_marks, marks_of
 from pm_app.store.alarm_tables import OPEN, alarms
-from pm_app.store.moments import moment_of, nanoseconds_of
+from pm_app.store.moments import nanoseconds_of
 from pm_app.store.schema import latest_predictions, predictions, retirements, staged_predictions
 
-# Calm assets are below the threshold at their newest cutoffs; the far look is for the others.
-# A condition that nothing has decided for longer than that stays as it is.
-NEAR_RUNS: Final = 4
-FAR: Final = 4096
+# A near look sees as many cutoffs as make so many runs. A condition that nothing has decided
+# for longer than the furthest look stays as it is.
+NEAR_RUNS: Final = 2
+FURTHER: Final = (64, 512, 4096)
 ASSETS_AT_ONCE: Final = 500
 ROWS_AT_ONCE: Final = 200_000
 _NEVER: Final = int(np.iinfo(np.int64).min)
@@ -31,13 +38,15 @@ class Touched:
     """An asset that a commit says something of.
 
     said_until: the newest cutoff that was said before, nanoseconds UTC. since: the cutoff from
-    which its risks are looked at, None where that is all of them. rows: said now.
+    which its risks are looked at, None where that is all of them. rows: said now. held: the
+    newest run before the look, where that is known.
     """
 
     asset: str
     said_until: int
     since: datetime | None
     rows: int
+    held: int | None = None
 
 
 @dataclass(frozen=True)
@@ -78,13 +87,73 @@ def touched_assets(
     rows |= {name: rows.get(name, 0) for name, alarm in standing.items() if alarm.due}
     near = NEAR_RUNS * judge.rule.persistence
     found: list[Touched] = []
-    for part in _some(sorted(rows), ASSETS_AT_ONCE):
+    names = sorted(rows)
+    for start in range(0, len(names), ASSETS_AT_ONCE):
+        part = names[start : start + ASSETS_AT_ONCE]
         newest = _newest(connection, part, horizon, back=near)
         for name in part:
             cutoff, since = newest.get(name, (None, None))
             until = nanoseconds_of(cutoff) if cutoff is not None else _NEVER
             found.append(Touched(name, until if live else _EVER, since, rows[name]))
-    return sorted(found, key=lambda one: (one.since is None, one.since, one.asset))
+    return sorted(found, key=_order)
+
+
+def trails(
+    connection: Connection,
+    judge: AlarmJudge,
+    touched: Sequence[Touched],
+    standing: Mapping[str, Standing],
+) -> Iterator[Trail]:
+    """The newest risks of these assets, some assets at a time, as far back as it takes."""
+    retired = connection.execute(select(retirements.c.id).limit(1)).first() is not None
+    horizon = judge.rule.horizon_hours
+
+    def read(part: Sequence[Touched]) -> Trail:
+        return _trail(part, _rows(connection, part, horizon), standing, retired=retired)
+
+    for group in _groups(touched):
+        part = sorted(group, key=lambda one: one.asset)
+        near = read(part)
+        more = judge.undecided(near) & [one.since is not None for one in part]
+        if not more.all():
+            yield near.take(~more)
+        unclear = [part[at] for at in np.flatnonzero(more).tolist()]
+        if unclear:
+            trail = _look_further(connection, judge, unclear, read)
+            seen = [nanoseconds_of(one.since) for one in unclear if one.since is not None]
+            upto = np.array(seen, dtype=np.int64)
+            keep_marks(connection, judge.rule, trail.assets, upto, judge.marks(trail, upto))
+            yield trail
+
+
+def _look_further(
+    connection: Connection,
+    judge: AlarmJudge,
+    unclear: Sequence[Touched],
+    read: Callable[[Sequence[Touched]], Trail],
+) -> Trail:
+    """A trail of these assets from their marks on, else from further and further back."""
+    marks = marks_of(connection, judge.rule, [one.asset for one in unclear])
+    part = [
+        replace(one, since=marks[one.asset][0], held=marks[one.asset][1])
+        if one.asset in marks
+        else one
+        for one in unclear
+    ]
+    trail = read(part)
+    for back in FURTHER:
+        more = judge.undecided(trail)
+        if not more.any():
+            break
+        names = [trail.assets[at] for at in np.flatnonzero(more).tolist()]
+        offset = back + max(one.rows for one in part)
+        newest = _newest(connection, names, judge.rule.horizon_hours, back=offset)
+        begins = {name: since for name, (_, since) in newest.items()}
+        part = [
+            replace(one, since=begins[one.asset]) if one.asset in begins else one for one in part
+        ]
+        trail = read(part)
+    return trail
 
 
 def _newest(
@@ -105,29 +174,13 @@ def _newest(
     return {row.asset_id: (row.cutoff, row.since) for row in connection.execute(query)}
 
 
-def trails(
-    connection: Connection,
-    judge: AlarmJudge,
-    touched: Sequence[Touched],
-    standing: Mapping[str, Standing],
-) -> Iterator[Trail]:
-    """The newest risks of these assets, so many assets at a time; far back where it takes that."""
-    retired = connection.execute(select(retirements.c.id).limit(1)).first() is not None
-    horizon = judge.rule.horizon_hours
-    for part in _groups(touched):
-        trail = _read(connection, part, horizon, standing, retired=retired)
-        further = judge.undecided(trail)
-        if further.any():
-            part = [
-                _further_back(connection, one, horizon) if more else one
-                for one, more in zip(part, further.tolist(), strict=True)
-            ]
-            trail = _read(connection, part, horizon, standing, retired=retired)
-        yield trail
+def _order(one: Touched) -> tuple[bool, datetime | None, str]:
+    # Looks that begin at about the same time are read together.
+    return (one.since is None, one.since, one.asset)
 
 
 def _groups(touched: Sequence[Touched]) -> Iterator[list[Touched]]:
-    """Assets whose looks begin at about the same time, with not too many rows together."""
+    """Assets in their order, with not too many rows together."""
     group: list[Touched] = []
     rows = 0
     for one in touched:
@@ -140,44 +193,27 @@ def _groups(touched: Sequence[Touched]) -> Iterator[list[Touched]]:
         yield group
 
 
-def _further_back(connection: Connection, one: Touched, horizon: float) -> Touched:
-    said = predictions.c
-    query = (
-        select(said.cutoff)
-        .where(said.asset_id == one.asset, said.horizon_hours == horizon)
-        .order_by(said.cutoff.desc())
-        .limit(1)
-        .offset(FAR)
-    )
-    if one.said_until != _EVER:
-        query = query.where(said.cutoff <= moment_of(one.said_until))
-    return Touched(one.asset, one.said_until, connection.execute(query).scalar(), one.rows)
-
-
-def _read(
-    connection: Connection,
+def _trail(
     part: Sequence[Touched],
-    horizon: float,
+    rows: tuple[Int64, Int64, Float64],
     standing: Mapping[str, Standing],
     *,
     retired: bool,
 ) -> Trail:
-    part = sorted(part, key=lambda one: one.asset)
-    assets = tuple(one.asset for one in part)
-    asset, cutoff, risk = _rows(connection, part, horizon)
-    since = np.array(
-        [_NEVER if one.since is None else nanoseconds_of(one.since) for one in part],
-        dtype=np.int64,
-    )
-    inside = cutoff >= since[asset]
-    alarms_of = [standing.get(name, Standing(0, NO_ALARM, due=False)) for name in assets]
+    asset, cutoff, risk = rows
+    since = [_NEVER if one.since is None else nanoseconds_of(one.since) for one in part]
+    inside = cutoff >= np.array(since, dtype=np.int64)[asset]
+    nothing = Standing(0, NO_ALARM, due=False)
+    alarms_of = [standing.get(one.asset, nothing) for one in part]
+    known = [one.held is not None or (one.since is None and not retired) for one in part]
     return Trail(
-        assets=assets,
+        assets=tuple(one.asset for one in part),
         asset=asset[inside].astype(np.int32),
         cutoff=cutoff[inside],
         risk=risk[inside],
         said_until=np.array([one.said_until for one in part], dtype=np.int64),
-        whole=np.array([one.since is None and not retired for one in part], dtype=np.bool_),
+        held=np.array([one.held or 0 for one in part], dtype=np.int8),
+        whole=np.array(known, dtype=np.bool_),
         state=np.array([alarm.state for alarm in alarms_of], dtype=object),
         due=np.array([alarm.due for alarm in alarms_of], dtype=np.bool_),
     )
@@ -185,7 +221,7 @@ def _read(
 
 def _rows(
     connection: Connection, part: Sequence[Touched], horizon: float
-) -> tuple[Int64, Int64, Any]:
+) -> tuple[Int64, Int64, Float64]:
     """Place in `part`, cutoff and risk of the scored rows since the earliest look begins."""
     said, sqlite = predictions.c, connection.dialect.name == "sqlite"
     # Arrow parses the text of a whole column faster than Python its single values.
@@ -204,51 +240,9 @@ def _rows(
     kind = pa.timestamp("us", tz="UTC")
     moments = pa.array(cutoffs, pa.string()).cast(kind) if sqlite else pa.array(cutoffs, kind)
     known = pa.array([one.asset for one in part], pa.string())
-    place = pa.compute.index_in(pa.array(names, pa.string()), value_set=known)
+    place = pc.index_in(pa.array(names, pa.string()), value_set=known)
     return (
         place.to_numpy(zero_copy_only=False).astype(np.int64),
         1000 * moments.cast(pa.int64()).to_numpy(),
         np.array(risks, dtype=np.float64),
     )
-
-
-def dark_assets(
-    connection: Connection, horizon: float, persistence: int
-) -> tuple[tuple[str, ...], datetime | None]:
-    """Assets whose newest cutoffs all abstain for lack of readings, and the newest of these."""
-    latest, said = latest_predictions.c, predictions.c
-    own = and_(said.asset_id == latest.asset_id, said.horizon_hours == horizon)
-    first = (
-        select(said.cutoff)
-        .where(own)
-        .order_by(said.cutoff.desc())
-        .limit(1)
-        .offset(persistence - 1)
-        .scalar_subquery()
-    )
-    spoke = (
-        select(said.asset_id)
-        .where(own, said.cutoff >= first.correlate(latest_predictions))
-        .where(said.status.not_in(OUTAGES))
-        .exists()
-    )
-    query = select(latest.asset_id, latest.cutoff).where(
-        latest.horizon_hours == horizon,
-        latest.status.in_(OUTAGES),
-        first.is_not(None),
-        ~spoke.correlate(latest_predictions),
-    )
-    rows = connection.execute(query.order_by(latest.asset_id)).all()
-    return tuple(row.asset_id for row in rows), max((row.cutoff for row in rows), default=None)
-
-
-def assets_told_of(connection: Connection, horizon: float) -> int:
-    """How many assets something was ever said of."""
-    query = select(func.count()).where(latest_predictions.c.horizon_hours == horizon)
-    count: int = connection.execute(query).scalar_one()
-    return count
-
-
-def _some(names: Sequence[str], most: int) -> Iterator[Sequence[str]]:
-    for start in range(0, len(names), most):
-        yield names[start : start + most]

@@ -23,12 +23,11 @@ from pm_app.records.alarms import (
     Trail,
     Transitions,
 )
+from pm_app.store.alarm_outages import assets_told_of, dark_assets
 from pm_app.store.alarm_tables import OPEN, alarm_events, alarms
 from pm_app.store.alarm_trails import (
     Standing,
     Touched,
-    assets_told_of,
-    dark_assets,
     open_risk_alarms,
     touched_assets,
     trails,

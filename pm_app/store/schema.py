@@ -21,6 +21,7 @@ from sqlalchemy import (
 )
 
 from pm_app.store.alarm_tables import alarm_events as alarm_events
+from pm_app.store.alarm_tables import alarm_marks as alarm_marks
 from pm_app.store.alarm_tables import alarms as alarms
 from pm_app.store.alarm_tables import thresholds as thresholds
 from pm_app.store.alarm_tables import verdicts as verdicts

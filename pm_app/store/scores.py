@@ -29,6 +29,7 @@ from sqlalchemy import (
 from pm_app.ports import AlarmJudge
 from pm_app.records.predictions import Predictions
 from pm_app.records.readings import Float64
+from pm_app.store.alarm_marks import forget_marks
 from pm_app.store.alarm_writing import before_merge, follow
 from pm_app.store.engine import Database
 from pm_app.store.ledger import mark_scored
@@ -79,6 +80,7 @@ class Scores:
         and went.
         """
         with self.database.writing(lambda staging: _stage(staging, chunks)) as connection:
+            forget_marks(connection)
             before = before_merge(connection, judge, scored_at, live=live) if judge else None
             counts = _merge(connection, scored_at)
             mark_scored(connection, sequences, scored_at)

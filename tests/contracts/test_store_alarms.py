@@ -13,7 +13,7 @@ from pm_app.errors import TerminalError
 from pm_app.records.alarms import AlarmRule, Step, Verdict
 from pm_app.scoring.alarms import Watch
 from pm_app.store import alarm_trails
-from pm_app.store.alarm_tables import alarm_events, alarms, verdicts
+from pm_app.store.alarm_tables import alarm_events, alarm_marks, alarms, verdicts
 from pm_app.store.schema import latest_predictions, prediction_history, predictions, retirements
 
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
@@ -171,10 +171,56 @@ def test_a_look_goes_back_as_far_as_it_takes(store, say, monkeypatch):
     say({("a", 40): BETWEEN})
     assert states(store) == {"a": "unacknowledged"}
 
-    monkeypatch.setattr(alarm_trails, "FAR", 20)
+    monkeypatch.setattr(alarm_trails, "FURTHER", (20,))
     say({("a", 41): BETWEEN})
     assert states(store) == {"a": "unacknowledged"}
     say({("a", 42): LOW, ("a", 43): LOW})
+    assert states(store) == {"a": "returned"}
+
+
+def test_a_look_goes_on_from_where_the_last_one_was_and_reads_no_more(store, say):
+    stretch = range(3, 200)
+    say({("a", 1): HIGH, ("a", 2): HIGH} | {("a", number): BETWEEN for number in stretch})
+    say({("a", 200): BETWEEN})
+    seen = []
+
+    class Counting(Watch):
+        def transitions(self, trail):
+            seen.append(len(trail.risk))
+            return super().transitions(trail)
+
+    for number in range(201, 221):
+        say({("a", number): BETWEEN}, judge=Counting(RULE))
+    assert states(store) == {"a": "unacknowledged"}
+    assert max(seen) <= 2 * 4 + 4
+
+
+@pytest.mark.parametrize("hour_of_news", [1, 90, 196])
+def test_a_look_goes_on_from_no_mark_that_late_risks_have_overtaken(store, say, hour_of_news):
+    say({("a", 1): HIGH, ("a", 2): HIGH} | {("a", number): BETWEEN for number in range(3, 200)})
+    for number in range(200, 203):
+        say({("a", number): BETWEEN})
+    assert store.alarms.alarms()[0].state == "unacknowledged"
+
+    say({("a", hour_of_news): LOW, ("a", hour_of_news + 1): LOW})
+    assert states(store) == {"a": "returned"}
+
+
+def test_a_mark_of_another_threshold_is_not_gone_on_from(store, say):
+    say({("a", 1): HIGH, ("a", 2): HIGH} | {("a", number): BETWEEN for number in range(3, 30)})
+    say({("a", 30): BETWEEN})
+    say({("a", 31): 0.85}, judge=Watch(replace(RULE, threshold=0.99, clear=0.5)))
+
+    assert states(store) == {"a": "returned"}
+
+
+def test_what_a_backfill_says_anew_is_judged_at_the_next_scoring(store, say):
+    say({("a", 1): HIGH, ("a", 2): HIGH} | {("a", number): BETWEEN for number in range(3, 30)})
+    say({("a", 30): BETWEEN})
+    say({("a", 1): LOW, ("a", 2): LOW}, judge=None, live=False)
+    assert states(store) == {"a": "unacknowledged"}
+
+    say({("a", 31): BETWEEN})
     assert states(store) == {"a": "returned"}
 
 
@@ -278,29 +324,50 @@ def standing(store):
 
 
 def forget(store):
-    tables = (verdicts, alarm_events, alarms, predictions, prediction_history, latest_predictions)
+    tables = (alarm_marks, verdicts, alarm_events, alarms, predictions, prediction_history)
     with store._database.writing() as connection:
-        for table in (*tables, retirements):
+        for table in (*tables, latest_predictions, retirements):
             connection.execute(table.delete())
 
 
-PLACES = [(asset, number) for asset in "ab" for number in range(1, 7)]
+PLACES = [(asset, number) for asset in "ab" for number in range(1, 11)]
 
 
-@settings(
-    max_examples=25,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
-@given(
-    risks=st.lists(st.sampled_from([HIGH, BETWEEN, LOW, None]), min_size=12, max_size=12),
+def many(examples):
+    """So many examples, of a test that takes its time."""
+    return settings(
+        max_examples=examples,
+        deadline=None,
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    )
+
+
+RISKS = st.lists(st.sampled_from([HIGH, BETWEEN, LOW, None]), min_size=20, max_size=20)
+any_order = given(
+    risks=RISKS,
     order=st.permutations(PLACES),
-    size=st.integers(1, 5),
+    size=st.integers(1, 7),
     wrong=st.sets(st.sampled_from(PLACES), max_size=4),
 )
+any_cuts = given(risks=RISKS, cuts=st.sets(st.integers(2, 10)))
+
+
+@many(8)
+@any_order
 def test_risks_in_any_order_and_revised_leave_the_alarms_of_one_commit_standing(
     store, say, risks, order, size, wrong
 ):
+    hold_order(store, say, risks, order, size, wrong)
+
+
+@pytest.mark.slow
+@many(300)
+@any_order
+def test_risks_in_any_order_leave_the_same_alarms_many_times(store, say, risks, order, size, wrong):
+    hold_order(store, say, risks, order, size, wrong)
+
+
+def hold_order(store, say, risks, order, size, wrong):
     truth = dict(zip(PLACES, risks, strict=True))
     forget(store)
     say(truth)
@@ -315,15 +382,8 @@ def test_risks_in_any_order_and_revised_leave_the_alarms_of_one_commit_standing(
     assert not expected or store.alarms.events()
 
 
-@settings(
-    max_examples=15,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
-@given(
-    risks=st.lists(st.sampled_from([HIGH, BETWEEN, LOW, None]), min_size=12, max_size=12),
-    cuts=st.sets(st.integers(2, 6)),
-)
+@many(8)
+@any_cuts
 def test_history_in_order_gives_the_same_alarms_however_it_is_cut(store, say, risks, cuts):
     truth = dict(zip(PLACES, risks, strict=True))
 
@@ -336,7 +396,7 @@ def test_history_in_order_gives_the_same_alarms_however_it_is_cut(store, say, ri
     say(truth)
     expected = told()
     forget(store)
-    for low, high in zip([1, *sorted(cuts)], [*sorted(cuts), 7], strict=True):
+    for low, high in zip([1, *sorted(cuts)], [*sorted(cuts), 11], strict=True):
         part = {place: risk for place, risk in truth.items() if low <= place[1] < high}
         if part:
             say(part)

@@ -9,7 +9,9 @@ import pytest
 from factories import (
     ALARMING_TOML,
     NOW,
+    FakeTrainer,
     drop,
+    events_table,
     expected_alarms,
     hour,
     opened,
@@ -24,8 +26,12 @@ from pm_app.jobs.alarm_rule import threshold_of
 from pm_app.jobs.alarms import acknowledge, comment, give_verdict, shelve
 from pm_app.jobs.backfill import backfill
 from pm_app.jobs.replay import replay
+from pm_app.jobs.retrain import retrain
 from pm_app.jobs.score import score
+from pm_app.jobs.site import to_nanoseconds
+from pm_app.learning.failures import ToldFailure
 from pm_app.records.alarms import Verdict
+from pm_app.store import segments_of
 from pm_app.store.alarm_tables import alarms
 
 TABLE = readings_table()
@@ -246,3 +252,50 @@ def test_a_data_alarm_takes_no_verdict(alarmed):
             connection.execute(alarms.update().where(alarms.c.id == row.id).values(kind="data"))
         with pytest.raises(TerminalError, match="is about missing readings"):
             give_verdict(site.store, row.id, Verdict("unclear"), at=NOW, actor="ann")
+
+
+def test_a_confirmed_verdict_is_a_failure_to_learn_from_once_it_is_given(alarmed):
+    with opened(alarmed) as site:
+        two, one = [row.id for row in site.store.alarms.alarms()][:2]
+        known = Verdict("confirmed", "worn", hour(20), hour(22), "seal")
+        give_verdict(site.store, one, known, at=hour(30), actor="ann")
+        give_verdict(site.store, two, Verdict("confirmed"), at=hour(40), actor="ann")
+        trainer = FakeTrainer("keep", made=False)
+        for as_of in (29, 30, 40):
+            retrain(site, now=NOW, as_of=hour(as_of), trainer=trainer)
+        give_verdict(site.store, one, Verdict("not-confirmed"), at=hour(41), actor="ann")
+        retrain(site, now=NOW, as_of=hour(41), trainer=trainer)
+        raised = {row.id: row for row in site.store.alarms.alarms()}
+
+    told = [order.told for order in trainer.orders]
+    moments = {number: to_nanoseconds(hour(number)) for number in (20, 22, 30, 40)}
+    first = ToldFailure(raised[one].asset_id, moments[20], moments[22], moments[30], "seal")
+    second = ToldFailure(
+        raised[two].asset_id, to_nanoseconds(raised[two].cutoff), moments[40], moments[40]
+    )
+    assert told == [
+        (),
+        (first,),
+        (first, second),
+        (second,),
+    ]
+
+
+def test_events_may_say_until_when(new_plant):
+    toml = ALARMING_TOML + '[events]\nuntil_column = "by"\n'
+    events = events_table(
+        [("pump-00", 5.5, "failure", ""), ("pump-01", 6.0, "maintenance", "seal")]
+    )
+    by = pa.array([hour(8), None], pa.timestamp("us", "UTC"))
+    config = new_plant(
+        {"a.parquet": TABLE}, events={"e.parquet": events.append_column("by", by)}, toml=toml
+    )
+    with opened(config) as site:
+        score(site, now=NOW)
+        first = site.event_history.read(segments_of(site.store.ledger.ingested_batches("events")))
+    with opened(config) as site:
+        again = site.event_history.read(segments_of(site.store.ledger.ingested_batches("events")))
+
+    for found in (first, again):
+        assert found.time.tolist() == [to_nanoseconds(hour(number)) for number in (8, 6)]
+        assert found.since.tolist() == [to_nanoseconds(hour(number)) for number in (5.5, 6)]

@@ -53,6 +53,7 @@ from pm_app.jobs.site import Litter
 from pm_app.records.readings import Readings, events_from_rows
 from pm_app.store.schema import (
     alarm_events,
+    alarm_marks,
     alarms,
     assets,
     batches,
@@ -178,7 +179,7 @@ class Plant(RuleBasedStateMachine):
         with self.site.store._database.writing() as connection:
             for table in (alarm_events, alarms, predictions, prediction_history):
                 connection.execute(table.delete())
-            for table in (latest_predictions, batches, assets):
+            for table in (alarm_marks, latest_predictions, batches, assets):
                 connection.execute(table.delete())
         # A folder does not take a database that knows less than it did.
         identity = self.site.store.identity.standing().identity

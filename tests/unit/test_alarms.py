@@ -26,6 +26,7 @@ def make_trail(risks, *, judged=None, states=None, whole=True, due=False):
         cutoff=np.concatenate([np.arange(1, count + 1, dtype=np.int64) for count in counts]),
         risk=np.array([risk for each in risks for risk in each], dtype=float),
         said_until=np.array([number or NEVER for number in judged], dtype=np.int64),
+        held=np.zeros(len(risks), dtype=np.int8),
         whole=np.full(len(risks), whole),
         state=np.array(states or [""] * len(risks), dtype=object),
         due=np.full(len(risks), due),

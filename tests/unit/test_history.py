@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from factories import HOUR, START, random_readings
 from hypothesis import given, settings
@@ -338,3 +339,17 @@ def test_no_bit_flipped_in_events_is_read_silently_or_ends_the_process(tmp_path)
 
     assert set(outcomes) == {DAMAGED}
     assert len(outcomes) == FLIPS // 2
+
+
+def test_events_of_uncertain_time_are_kept_beside_those_that_an_older_program_wrote(tmp_path):
+    events = EventHistory(tmp_path)
+    exact = {("pump-0", START, "failure", "", START)}
+    spread = {("pump-1", START + 5, "failure", "", START + 2)}
+    names = [
+        events.write(stem, events_from_rows(rows)) for stem, rows in (("01", exact), ("02", spread))
+    ]
+
+    written = [pq.read_schema(tmp_path / name).names for name in names]
+    assert written[0] == ["asset", "time", "kind", "code"]
+    assert written[1] == [*written[0], "since"]
+    assert events_as_rows(EventHistory(tmp_path).read(names)) == exact | spread

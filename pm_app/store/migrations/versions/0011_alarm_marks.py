@@ -5,8 +5,8 @@ from alembic import op
 
 from pm_app.store.moments import Moment
 
-revision = "0010"
-down_revision: str | None = "0009"
+revision = "0011"
+down_revision: str | None = "0010"
 
 
 def upgrade() -> None:

@@ -27,8 +27,8 @@ from pm_app.settings import Settings
 from pm_app.times import HOUR_NS, NS, parse_duration
 
 _WEEK_NS = 7 * 24 * HOUR_NS
-# Costs this near the least are as good: chance moves them more.
-_NEAR = 1.1
+# Costs that lose no more of what alarms save are as good: chance moves them more.
+_NEAR = 0.05
 OURS = "pm-app"
 
 
@@ -59,7 +59,7 @@ class FailureTold:
 
 @dataclass(frozen=True)
 class Report:
-    """All of it. near: the thresholds whose cost is within a tenth of the least."""
+    """All of it. near: from the lowest to the highest threshold that costs about as little."""
 
     horizon_hours: float
     ours: Side
@@ -105,7 +105,9 @@ def report_on(account: Account, settings: Settings) -> Report:
     theirs = Told(account.peer, account.peer_risk, account.peer_rul, nothing, nothing)
     side, peer = measure_side(ours, course, plan), measure_side(theirs, course, plan)
     costs = {each.threshold: each.cost for each in side.sweep}
-    near = [at for at, cost in costs.items() if cost <= _NEAR * side.best.cost]
+    never = never_alarm(ours, course, plan)
+    most = side.best.cost + _NEAR * max(never.cost - side.best.cost, 0.0)
+    near = [at for at, cost in costs.items() if cost <= most]
     lives = lives_of(ours, course)
     threshold = side.best.threshold
     alarms = find_alarms(lives, threshold, plan.manner)
@@ -114,7 +116,7 @@ def report_on(account: Account, settings: Settings) -> Report:
         horizon_hours=account.horizon_hours,
         ours=side,
         peer=peer,
-        never=never_alarm(ours, course, plan),
+        never=never,
         comparisons=paired(ours, theirs, course),
         folds=_folds(account, course, (ours, theirs), failures, lives.cutoff[alarms.false_looks]),
         failures=failures,

@@ -88,7 +88,7 @@ def test_without_a_threshold_even_odds_hold(new_plant):
         score(site, now=NOW)
         assert site.store.alarms.alarms() == []
 
-        threshold = threshold_of(site)
+        threshold = threshold_of(site, 72.0)
         assert (threshold.risk, threshold.why) == (0.5, "even odds, for none was set")
 
 

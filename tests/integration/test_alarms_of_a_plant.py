@@ -88,7 +88,7 @@ def test_without_a_threshold_even_odds_hold(new_plant):
         score(site, now=NOW)
         assert site.store.alarms.alarms() == []
 
-        threshold = threshold_of(site)
+        threshold = threshold_of(site, 72.0)
         assert (threshold.risk, threshold.why) == (0.5, "even odds, for none was set")
 
 
@@ -299,3 +299,12 @@ def test_events_may_say_until_when(new_plant):
     for found in (first, again):
         assert found.time.tolist() == [to_nanoseconds(hour(number)) for number in (8, 6)]
         assert found.since.tolist() == [to_nanoseconds(hour(number)) for number in (5.5, 6)]
+
+
+def test_a_version_tells_how_many_of_its_failures_people_told_of(new_plant, pm_app):
+    config = new_plant({"a.parquet": TABLE}, champion=False)
+    with opened(config) as site:
+        retrain(site, now=NOW, trainer=FakeTrainer(failures=12, failures_from_verdicts=3))
+
+    (version,) = json.loads(pm_app("models", "-c", config, "--json")[1])["versions"]
+    assert (version["failures"], version["of these from verdicts"]) == (12, 3)

@@ -15,6 +15,7 @@ from pm_app.history import History
 from pm_app.jobs import known as known_module
 from pm_app.jobs import past as past_module
 from pm_app.jobs.known import gather_known
+from pm_app.jobs.study import remarks
 from pm_app.learning.failures import ToldFailure
 from pm_app.learning.labels import count_failures
 from pm_app.records.features import Running
@@ -537,3 +538,13 @@ def test_features_know_of_an_uncertain_event_only_when_it_has_happened(tmp_path)
     ]
 
     assert frames[0].values.tobytes() == frames[1].values.tobytes()
+
+
+def test_a_retraining_tells_failures_by_who_told_of_them(tmp_path):
+    readings = random_readings(rows=900, hours=HOURS)
+    silent = gather(tmp_path / "one", readings)
+    known = gather(tmp_path / "two", readings, told=[told_at((20, 22), given=30)])
+    failures = count_failures(known.labels)
+
+    assert f"{failures} failures: {failures - 1} from events, 1 from verdicts" in remarks(known, ())
+    assert not any("verdicts" in remark for remark in remarks(silent, ()))

@@ -30,6 +30,8 @@ from pm_app.times import utc_text
 
 Progress = Callable[[float, str], None]
 SOFTWARE = ("pm-app", "tensorflow", "keras", "onnx", "onnxruntime", "numpy", "scikit-learn")
+# Verdicts by which the champion stays, and nothing is trained.
+STANDING = ("keep", "not_enough_data")
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,35 +66,33 @@ def learn(
     study = make_study(known, settings)
     failures = count_failures(known.labels)
     progress(0.05, "measuring importance")
-    importance, drift = rank_sensors(study, settings, order, rival, failures)
-    if drift.verdict == "keep":
-        return Learned(_answer(drift, failures, drift.reason, importance))
-    goes_on = drift.verdict == "refit" and rival is not None and can_go_on(rival, known)
-    warm, basis = None, importance
-    if goes_on and rival is not None:
+    can_continue = rival is not None and can_go_on(rival, known)
+    importance, drift = rank_sensors(study, settings, order, rival, failures, goes_on=can_continue)
+    if drift.verdict in STANDING:
+        return Learned(_answer(drift, failures, drift.reason))
+    warm = None
+    if drift.verdict == "refit" and can_continue and rival is not None:
         study = replace(
             study, frame=select_features(known.frame, rival.card.features), head=rival.card.head
         )
         warm = Warm(rival.card.allocation, rival.keras)
-        # A refit keeps the ranking its allocation was built from: against it drift is measured.
-        basis = rival.card.importance
     candidate = train_candidate(
         study.frame,
         study.labels,
         study.split,
-        planner=planner_of(study, basis, settings),
+        planner=planner_of(study, importance, settings),
         head=study.head,
         strategy=settings.allocation.strategy,
         warm_start=warm,
         seed=settings.retraining.seed,
         progress=lambda done, text: progress(0.25 + 0.7 * done, text),
     )
-    card = _make_card(known, study, candidate, basis, drift, settings, order, failures)
+    card = _make_card(known, study, candidate, importance, drift, settings, order, failures)
     progress(0.97, "looking for sensors that know the outcome")
     card = replace(card, suspicions=look_for_leaks(study, known, settings))
     promote, reason = _judge(known, study, candidate, card, rival, drift)
     reason = "; ".join((reason, *remarks(known, card.suspicions)))
-    answer = _answer(drift, failures, reason, importance, promote=promote, card=card)
+    answer = _answer(drift, failures, reason, promote=promote, card=card)
     return Learned(answer, Made(candidate, card))
 
 
@@ -106,7 +106,6 @@ def _answer(
     drift: Drift,
     failures: int,
     reason: str,
-    importance: Importance,
     *,
     promote: bool = False,
     card: VersionCard | None = None,
@@ -114,6 +113,7 @@ def _answer(
     metrics: dict[str, Any] = {
         "tau": drift.tau,
         "p_value": drift.p_value,
+        "top_overlap": drift.top_overlap,
         "moved_units": drift.moved_units,
     }
     if card is not None:

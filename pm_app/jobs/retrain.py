@@ -102,11 +102,22 @@ def _order(site: Site, now: datetime, as_of: datetime, force: bool) -> TrainingO
         as_of_ns=to_nanoseconds(as_of),
         now=now.isoformat(),
         champion=champion,
-        in_a_row_before=int(str(last.metrics.get("in_a_row", 0))) if last else 0,
+        in_a_row_before=_in_a_row(last, champion),
         failures_before=int(str(seen)),
+        failures_last=int(str(last.metrics.get("failures", 0))) if last else 0,
         force=force,
         staging=str(site.registry.staging()),
     )
+
+
+def _in_a_row(last: RetrainingRow | None, champion: int | None) -> int:
+    """How many retrainings up to the last one found another ranking than the champion's.
+
+    A champion with a ranking of its own begins the count anew.
+    """
+    if last is None or (last.version == champion and last.decision != "refit"):
+        return 0
+    return int(str(last.metrics.get("in_a_row", 0)))
 
 
 def _record(

@@ -71,11 +71,15 @@ def rank_sensors(
     order: TrainingOrder,
     rival: Rival | None,
     failures: int,
+    *,
+    goes_on: bool,
 ) -> tuple[Importance, Drift]:
     """The ranking that guides this retraining, and how it compares with the champion's.
 
     Drift is asked of the newest failures: over all of history a change would be noticed only
     when most of history came after it. Where the newest tell another ranking, it also guides.
+    goes_on: whether a refit may continue the rival's weights; it then keeps the ranking its
+    allocation was built from, for against it drift is measured.
     """
 
     def measure(split: Split) -> Importance:
@@ -88,25 +92,29 @@ def rank_sensors(
             seed=settings.retraining.seed,
         )
 
-    def compare(now: Importance) -> Drift:
-        return _compare(rival, now, study, settings, order, failures)
-
-    recent = None
-    if rival is not None:
-        recent = newest_part(
-            study.frame,
-            study.labels,
-            study.split,
-            since_ns=rival.trained_until_ns,
-            failures=2 * settings.retraining.minimum_failures,
-        )
-    if recent is None:
-        whole = measure(study.split)
-        return whole, compare(whole)
-    now = measure(recent)
-    drift = compare(now)
+    recent = None if rival is None else newest_failures(study, settings, rival)
+    now = measure(recent or study.split)
+    drift = _compare(rival, now, recent or study.split, study, settings, order, failures)
+    if drift.verdict == "refit" and goes_on and rival is not None:
+        return rival.card.importance, drift
     # The whole of history ranks more surely where nothing changed.
-    return (now if drift.verdict == "rebuild" else measure(study.split)), drift
+    again = recent is not None and drift.verdict == "refit"
+    return (measure(study.split) if again else now), drift
+
+
+def newest_failures(study: Study, settings: Settings, rival: Rival) -> Split | None:
+    """The rows that drift is asked of, None where those are all of history.
+
+    They hold the failures since the rival was trained, and at least
+    `2 * retraining.minimum_failures` of the newest.
+    """
+    return newest_part(
+        study.frame,
+        study.labels,
+        study.split,
+        since_ns=rival.trained_until_ns,
+        failures=2 * settings.retraining.minimum_failures,
+    )
 
 
 def planner_of(study: Study, importance: Importance, settings: Settings) -> Planner:
@@ -123,6 +131,7 @@ def planner_of(study: Study, importance: Importance, settings: Settings) -> Plan
 def _compare(
     rival: Rival | None,
     importance: Importance,
+    asked: Split,
     study: Study,
     settings: Settings,
     order: TrainingOrder,
@@ -139,8 +148,19 @@ def _compare(
         in_a_row_needed=settings.drift.in_a_row,
         in_a_row_before=order.in_a_row_before,
         has_new_failures=failures > order.failures_before,
+        has_new_evidence=failures > order.failures_last,
+        too_few=_tell_too_few(study, asked, settings.retraining.minimum_failures),
         forced=order.force,
     )
+
+
+def _tell_too_few(study: Study, asked: Split, minimum: int) -> str:
+    """Why these rows cannot rank sensors, "" where they can; a table's rows always can."""
+    rows = np.concatenate([asked.train, asked.validation])
+    failures = len(np.unique(study.labels.life[rows[study.labels.failed[rows]]]))
+    if study.task != "life" or failures >= minimum:
+        return ""
+    return f"{failures} failures to rank sensors by, {minimum} needed"
 
 
 def look_for_leaks(study: Study, known: Known, settings: Settings) -> tuple[Suspicion, ...]:

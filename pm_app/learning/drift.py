@@ -25,18 +25,21 @@ SMALLEST_CHANGE = 0.01
 BETWEEN_RANKINGS = 1.0
 # With fewer spare replicates their scatter is unknown, and nothing is beyond chance.
 LEAST_FREEDOM = 4
+# Leading sensors that are compared by name.
+LEADERS = 5
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 
 @dataclass(frozen=True)
 class _Change:
-    """How two rankings differ: tau, p, and the sensor that moved most with its ranks."""
+    """How two rankings differ, and the sensor that moved most with its ranks and shares."""
 
     tau: float
+    overlap: float
     p: float
     sensor: str
-    before: int
-    after: int
+    ranks: tuple[int, int]
+    shares: tuple[float, float]
 
 
 def compare_rankings(
@@ -49,6 +52,8 @@ def compare_rankings(
     in_a_row_needed: int,
     in_a_row_before: int,
     has_new_failures: bool,
+    has_new_evidence: bool = True,
+    too_few: str = "",
     forced: bool = False,
 ) -> Drift:
     """The verdict on the ranking, with hysteresis.
@@ -56,30 +61,45 @@ def compare_rankings(
     "first" without a champion; "rebuild" when forced, when sensors came or went (the plan no
     longer fits them), or when the ranking differs beyond chance (p at most `p_value`) for the
     `in_a_row_needed`-th retraining in a row; "refit" when it differs but not yet that often,
-    or holds and there are new failures to learn from; else "keep".
+    or holds, and there are new failures to learn from; else "keep". "not_enough_data" where
+    `too_few` says in words that the new ranking rests on too few failures to be compared.
+
+    has_new_failures: since the champion learned. has_new_evidence: since the last retraining;
+    without, the same failures are asked again, and what they say is counted once.
     """
     if champion is None:
         return Drift("first", "first ranking: nothing to compare it with", None, None, None, 0)
-    found = _measure_change(champion, now)
-    in_a_row = in_a_row_before + 1 if found.p <= p_value else 0
     fitting = _tell_sensors(champion, now)
+    if too_few and not (forced or fitting):
+        reason = f"not enough data to compare rankings: {too_few}; the champion stays"
+        return Drift("not_enough_data", reason, None, None, None, in_a_row_before)
+    found = _measure_change(champion, now)
+    counts = has_new_evidence or not in_a_row_before
+    in_a_row = in_a_row_before + counts if found.p <= p_value else 0
     if forced:
         verdict, reason = "rebuild", "rebuild was asked for"
     elif fitting:
         verdict, reason = "rebuild", f"{fitting}: rebuild"
     elif in_a_row:
-        verdict, reason = _weigh(found, in_a_row, in_a_row_needed)
+        verdict, reason = _weigh(found, in_a_row, in_a_row_needed, counts, has_new_failures)
     else:
         verdict, reason = _stay(found, has_new_failures)
     moved = _moved(allocation_before, allocation_after)
-    return Drift(verdict, reason, found.tau, found.p, moved, in_a_row)
+    return Drift(verdict, reason, found.tau, found.p, moved, in_a_row, found.overlap)
 
 
-def _weigh(found: _Change, in_a_row: int, needed: int) -> tuple[str, str]:
+def _weigh(
+    found: _Change, in_a_row: int, needed: int, counts: bool, has_new_failures: bool
+) -> tuple[str, str]:
     change = f"{_tell(found)}, beyond what chance gives (p = {found.p:.2g})"
+    if not counts:
+        return "keep", f"{change}, but no failure is new since the last retraining: keep"
     if in_a_row >= needed:
         return "rebuild", f"{change}, {_times(in_a_row)}: rebuild"
-    return "refit", f"{change}, but not yet {_times(needed)}: refit"
+    waits = f"{change}, but not yet {_times(needed)}"
+    if has_new_failures:
+        return "refit", f"{waits}: refit"
+    return "keep", f"{waits}, and no failure is new: keep"
 
 
 def _stay(found: _Change, has_new_failures: bool) -> tuple[str, str]:
@@ -97,8 +117,10 @@ def _tell_sensors(champion: Importance, now: Importance) -> str:
 
 
 def _tell(found: _Change) -> str:
-    verb = "rose" if found.after < found.before else "fell"
-    return f"{found.sensor} {verb} from rank {found.before} to {found.after}"
+    verb = "rose" if found.ranks[1] < found.ranks[0] else "fell"
+    ranks = f"from rank {found.ranks[0]} to {found.ranks[1]}"
+    before, after = (f"{share:.0%}".replace("%", " %") for share in found.shares)
+    return f"{found.sensor} {verb} {ranks} ({before} to {after} of what tells failures)"
 
 
 def _moved(before: Allocation | None, after: Allocation | None) -> float | None:
@@ -130,11 +152,18 @@ def _measure_change(champion: Importance, now: Importance) -> _Change:
     top = int(np.argmax(change))
     return _Change(
         tau=float(weighted_tau(before[None], after[None])[0]),
+        overlap=_overlap(rank_before, rank_after),
         p=_chance(deviations, scale, len(old), len(new), reached=float(change[top])),
         sensor=" with ".join(groups[top][:2]),
-        before=int(rank_before[top]),
-        after=int(rank_after[top]),
+        ranks=(int(rank_before[top]), int(rank_after[top])),
+        shares=(float(before[top]), float(after[top])),
     )
+
+
+def _overlap(before: NDArray[np.intp], after: NDArray[np.intp]) -> float:
+    """The share of the leaders by either ranks that lead by the other too."""
+    leaders = min(LEADERS, len(before))
+    return float(np.sum((before <= leaders) & (after <= leaders)) / leaders)
 
 
 def _chance(deviations: Float64, scale: Float64, old: int, new: int, *, reached: float) -> float:

@@ -95,10 +95,12 @@ class Allocation:
 class Drift:
     """How the ranking compares with the champion's, and what follows from it.
 
-    verdict: "first", "keep", "refit" or "rebuild". tau is the weighted Kendall correlation
-    of the two rankings (Vigna 2015); p_value is how often resampling alone gives a change
-    at least as large; moved_units is the share of units the new allocation would move;
-    in_a_row counts retrainings, this one included, whose ranking differed beyond chance.
+    verdict: "first", "keep", "refit", "rebuild" or "not_enough_data". tau is the weighted
+    Kendall correlation of the two rankings (Vigna 2015); p_value is how often resampling alone
+    gives a change at least as large; moved_units is the share of units the new allocation
+    would move; in_a_row counts retrainings, this one included, whose ranking differed beyond
+    chance, each on failures the one before did not know. top_overlap is the share of the
+    leading sensors of either ranking that lead the other as well, twins counted as one.
     """
 
     verdict: str
@@ -107,6 +109,7 @@ class Drift:
     p_value: float | None
     moved_units: float | None
     in_a_row: int
+    top_overlap: float | None = None
 
 
 @dataclass(frozen=True)

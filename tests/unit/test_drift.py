@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -55,6 +57,8 @@ def compare(
     *,
     in_a_row_before: int = 0,
     has_new_failures: bool = True,
+    has_new_evidence: bool = True,
+    too_few: str = "",
     forced: bool = False,
 ) -> Drift:
     return compare_rankings(
@@ -66,6 +70,8 @@ def compare(
         in_a_row_needed=2,
         in_a_row_before=in_a_row_before,
         has_new_failures=has_new_failures,
+        has_new_evidence=has_new_evidence,
+        too_few=too_few,
         forced=forced,
     )
 
@@ -116,13 +122,67 @@ def test_a_change_rebuilds_only_when_it_lasts():
 
     assert (once.verdict, once.in_a_row) == ("refit", 1)
     assert (twice.verdict, twice.in_a_row) == ("rebuild", 2)
-    assert "rank" in twice.reason
-    assert "beyond what chance gives (p = " in twice.reason
-    assert twice.reason.endswith("in two retrainings in a row: rebuild")
+    assert re.fullmatch(
+        r"s9 rose from rank 10 to 1 \([345] % to 2\d % of what tells failures\), "
+        r"beyond what chance gives \(p = 0\.000\d+\), in two retrainings in a row: rebuild",
+        twice.reason,
+    )
     assert twice.tau is not None
     assert twice.tau < 0.9
     assert twice.moved_units is not None
     assert twice.moved_units > 0
+
+
+def test_the_same_failures_asked_again_are_no_second_sign():
+    rng = np.random.default_rng(1)
+    champion = draw_importance(LIKE_ENGINES, rng)
+    now = draw_importance(swap(LIKE_ENGINES, 0, 9), rng)
+
+    again = compare(champion, now, in_a_row_before=1, has_new_evidence=False)
+    still = compare(champion, now, in_a_row_before=2, has_new_evidence=False)
+
+    assert (again.verdict, again.in_a_row) == ("keep", 1)
+    assert (still.verdict, still.in_a_row) == ("keep", 2)
+    assert again.reason.endswith("but no failure is new since the last retraining: keep")
+
+
+def test_a_change_that_waits_without_new_failures_trains_nothing():
+    rng = np.random.default_rng(1)
+    champion = draw_importance(LIKE_ENGINES, rng)
+    now = draw_importance(swap(LIKE_ENGINES, 0, 9), rng)
+
+    drift = compare(champion, now, has_new_failures=False, has_new_evidence=False)
+
+    assert (drift.verdict, drift.in_a_row) == ("keep", 1)
+    assert drift.reason.endswith("not yet in two retrainings in a row, and no failure is new: keep")
+
+
+def test_too_few_failures_decide_nothing_and_forget_nothing():
+    rng = np.random.default_rng(1)
+    champion = draw_importance(LIKE_ENGINES, rng)
+    now = draw_importance(swap(LIKE_ENGINES, 0, 9), rng)
+    few = "7 failures to rank sensors by, 10 needed"
+
+    drift = compare(champion, now, in_a_row_before=1, too_few=few)
+
+    assert (drift.verdict, drift.in_a_row, drift.p_value) == ("not_enough_data", 1, None)
+    assert drift.reason == f"not enough data to compare rankings: {few}; the champion stays"
+    assert compare(None, now, too_few=few).verdict == "first"
+    assert compare(champion, now, too_few=few, forced=True).verdict == "rebuild"
+
+
+def test_the_overlap_of_leaders_counts_twins_once():
+    rng = np.random.default_rng(2)
+    truth = np.array([0.3, 0.25, 0.2, 0.15, 0.06, 0.04])
+    twins = (("s3", "s5"), ("s0",), ("s1",), ("s2",), ("s4",))
+    before, after = (draw_importance(each, rng, noise=0.01) for each in (truth, swap(truth, 3, 5)))
+    same, other = (
+        draw_importance(each, rng, noise=0.01, clusters=twins)
+        for each in (truth, swap(truth, 3, 5))
+    )
+
+    assert compare(before, after).top_overlap == pytest.approx(4 / 5)
+    assert compare(same, other).top_overlap == 1.0
 
 
 def test_a_ranking_that_holds_again_starts_the_count_anew():

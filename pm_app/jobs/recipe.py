@@ -10,6 +10,8 @@ from pm_app.features.frame import select_features
 from pm_app.jobs.known import Known
 from pm_app.jobs.rival import Rival
 from pm_app.jobs.study import (
+    STANDING,
+    Ranking,
     Study,
     look_for_leaks,
     make_study,
@@ -22,7 +24,7 @@ from pm_app.learning.candidate import Candidate, Warm, train_candidate
 from pm_app.learning.gate import judge
 from pm_app.learning.labels import count_failures
 from pm_app.records.features import Frame
-from pm_app.records.learning import Drift, Importance, VersionCard
+from pm_app.records.learning import Drift, VersionCard
 from pm_app.records.readings import Float64
 from pm_app.scoring.predictor import Predictor
 from pm_app.settings import Settings
@@ -30,8 +32,6 @@ from pm_app.times import utc_text
 
 Progress = Callable[[float, str], None]
 SOFTWARE = ("pm-app", "tensorflow", "keras", "onnx", "onnxruntime", "numpy", "scikit-learn")
-# Verdicts by which the champion stays, and nothing is trained.
-STANDING = ("keep", "not_enough_data")
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +67,8 @@ def learn(
     failures = count_failures(known.labels)
     progress(0.05, "measuring importance")
     can_continue = rival is not None and can_go_on(rival, known)
-    importance, drift = rank_sensors(study, settings, order, rival, failures, goes_on=can_continue)
+    ranking = rank_sensors(study, settings, order, rival, failures, goes_on=can_continue)
+    drift = ranking.drift
     if drift.verdict in STANDING:
         return Learned(_answer(drift, failures, drift.reason))
     warm = None
@@ -80,14 +81,14 @@ def learn(
         study.frame,
         study.labels,
         study.split,
-        planner=planner_of(study, importance, settings),
+        planner=planner_of(study, ranking.importance, settings),
         head=study.head,
         strategy=settings.allocation.strategy,
         warm_start=warm,
         seed=settings.retraining.seed,
         progress=lambda done, text: progress(0.25 + 0.7 * done, text),
     )
-    card = _make_card(known, study, candidate, importance, drift, settings, order, failures)
+    card = _make_card(known, study, candidate, ranking, settings, order, failures)
     progress(0.97, "looking for sensors that know the outcome")
     card = replace(card, suspicions=look_for_leaks(study, known, settings))
     promote, reason = _judge(known, study, candidate, card, rival, drift)
@@ -133,8 +134,7 @@ def _make_card(
     known: Known,
     study: Study,
     candidate: Candidate,
-    importance: Importance,
-    drift: Drift,
+    ranking: Ranking,
     settings: Settings,
     order: TrainingOrder,
     failures: int,
@@ -146,9 +146,9 @@ def _make_card(
         sensor_of=frame.sensor_of,
         head=candidate.head,
         calibration=candidate.calibration,
-        importance=importance,
+        importance=ranking.importance,
         allocation=candidate.allocation,
-        drift=drift,
+        drift=ranking.drift,
         reports=candidate.reports,
         feature_low=candidate.feature_low,
         feature_high=candidate.feature_high,
@@ -162,6 +162,7 @@ def _make_card(
         trained_until=utc_text(int(frame.cutoff.max())),
         parity=candidate.parity,
         revision=candidate.revision,
+        ranked=ranking.span,
         software={name: installed(name) for name in SOFTWARE} | {"python": python_version()},
     )
 

@@ -201,8 +201,9 @@ class VersionCard:
     feature_low and feature_high bound the training data per feature (0.1 % and 99.9 %
     quantiles); reference is the healthy median per feature that contributions are measured
     against. reports lists this model first, then the ones it was measured beside.
-    trained_until: ISO time of the newest cutoff used. suspicions: sensors that may know the
-    outcome, for a person to judge.
+    trained_until: ISO time of the newest cutoff used. ranked: nanoseconds of the first and the
+    last failure that `importance` comes from, where the target is a life. suspicions: sensors
+    that may know the outcome, for a person to judge.
     """
 
     spec: FeatureSpec
@@ -228,3 +229,4 @@ class VersionCard:
     software: dict[str, str] = field(default_factory=dict)
     revision: Revision | None = None
     suspicions: tuple[Suspicion, ...] = ()
+    ranked: tuple[int, int] | None = None

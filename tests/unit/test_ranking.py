@@ -1,5 +1,8 @@
 """Which failures a retraining ranks sensors by, and what it says where they are too few."""
 
+import re
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from factories import make_card
@@ -8,6 +11,7 @@ from pm_app.jobs import study as study_module
 from pm_app.jobs.rival import Rival
 from pm_app.jobs.study import Study, rank_sensors
 from pm_app.jobs.training_order import TrainingOrder
+from pm_app.learning.telling import tell_failures
 from pm_app.records.features import Frame
 from pm_app.records.labels import Labels, Split
 from pm_app.records.learning import Allocation, Head, Importance, Tier
@@ -65,7 +69,9 @@ def make_rival(*, knew: int) -> Rival:
     )  # fmt: skip
     plan = Allocation("uniform", (Tier("all", SENSORS, 8, 0, 0.0),), (1e-4,) * 3, (8,), 1, 100)
     until = utc_text((knew * LIFE_HOURS - 1) * HOUR_NS)
-    return Rival(make_card(importance=importance, allocation=plan, trained_until=until), b"", b"")
+    card = make_card(importance=importance, allocation=plan, trained_until=until)
+    spec = replace(card.spec, sensors=SENSORS)
+    return Rival(replace(card, spec=spec), b"", b"")
 
 
 def make_order(*, failures_before: int, failures_last: int) -> TrainingOrder:
@@ -78,43 +84,83 @@ def rank(study: Study, rival: Rival | None, *, failures: int, goes_on: bool = Tr
 
 
 def test_a_change_that_the_newest_failures_tell_is_seen_though_most_of_history_knows_none():
-    now, drift = rank(make_study(lives=40, changed_from=30), make_rival(knew=30), failures=40)
+    ranking = rank(make_study(lives=40, changed_from=30), make_rival(knew=25), failures=40)
 
-    assert drift.verdict == "rebuild"
-    assert drift.reason.startswith("new rose from rank")
-    assert now.shares[1] > 0.5
+    assert ranking.drift.verdict == "rebuild"
+    assert re.match(r"(new rose|old fell) from rank \d to \d", ranking.drift.reason)
+    assert ranking.importance.shares[1] > 0.4
+    assert ranking.drift.moved_units is not None
+    assert ranking.span is not None
+    assert ranking.span[0] > 20 * LIFE_HOURS * HOUR_NS
+
+
+def test_what_a_ranking_comes_from_is_not_compared_with_itself():
+    study = make_study(lives=40, changed_from=30)
+    ends = [LIFE_HOURS * HOUR_NS * life for life in (29, 40)]
+    rival = make_rival(knew=40)
+    rebuilt = replace(rival, card=replace(rival.card, ranked=(ends[0] + 1, ends[1])))
+
+    ranking = rank(study, rebuilt, failures=41)
+
+    assert ranking.drift.verdict == "refit"
+    assert ranking.compared is not None
+    assert len(ranking.compared.before.time) == len(ranking.compared.after.time) + 1 == 6
+    assert ranking.span == rebuilt.card.ranked
 
 
 @pytest.mark.parametrize(("lives", "verdict"), [(5, "not_enough_data"), (6, "refit")])
-def test_rankings_are_compared_from_the_least_number_of_failures_on(lives, verdict):
-    _, drift = rank(make_study(lives=lives, changed_from=99), make_rival(knew=3), failures=lives)
+def test_failures_are_compared_from_the_least_number_on(lives, verdict):
+    drift = rank(make_study(lives=lives, changed_from=99), make_rival(knew=4), failures=lives).drift
 
     assert drift.verdict == verdict
     if verdict == "not_enough_data":
-        assert "5 failures to rank sensors by, 6 needed; the champion stays" in drift.reason
+        assert "5 failures say which sensors told them, 6 needed; the champion" in drift.reason
 
 
 def test_a_first_ranking_needs_no_comparison():
-    _, drift = rank(make_study(lives=5, changed_from=99), None, failures=5)
+    ranking = rank(make_study(lives=5, changed_from=99), None, failures=5)
 
-    assert drift.verdict == "first"
+    assert ranking.drift.verdict == "first"
+    assert ranking.span == (LIFE_HOURS * HOUR_NS, 5 * LIFE_HOURS * HOUR_NS)
 
 
-def test_a_refit_that_goes_on_keeps_the_ranking_of_its_plan_and_measures_once(monkeypatch):
-    asked: list[int] = []
+def test_a_refit_that_goes_on_keeps_the_ranking_of_its_plan_and_measures_none(monkeypatch):
+    measured: list[int] = []
 
     def count(frame, labels, split, **kw):
-        asked.append(len(split.train))
+        measured.append(len(split.train))
         return measure(frame, labels, split, **kw)
 
     measure = study_module.measure_importance
     monkeypatch.setattr(study_module, "measure_importance", count)
-    study, rival = make_study(lives=40, changed_from=99), make_rival(knew=30)
-    kept, drift = rank(study, rival, failures=40)
-    anew, _ = rank(study, rival, failures=40, goes_on=False)
+    study, rival = make_study(lives=20, changed_from=99), make_rival(knew=15)
+    kept = rank(study, rival, failures=20)
+    anew = rank(study, rival, failures=20, goes_on=False)
 
-    assert drift.verdict == "refit"
-    assert kept is rival.card.importance
-    assert anew is not kept
-    assert asked == [asked[0], asked[0], len(study.split.train)]
-    assert asked[0] < len(study.split.train)
+    assert kept.drift.verdict == anew.drift.verdict == "refit"
+    assert kept.importance is rival.card.importance
+    assert anew.importance is not kept.importance
+    assert measured == [len(study.split.train)]
+
+
+def test_sensors_that_come_or_go_rebuild_by_name():
+    study = make_study(lives=20, changed_from=99)
+    frame = replace(
+        study.frame, features=("old", "newer", "noise"), sensor_of=("old", "newer", "noise")
+    )
+
+    drift = rank(replace(study, frame=frame), make_rival(knew=15), failures=20).drift
+
+    assert (drift.verdict, drift.reason) == ("rebuild", "newer appeared and new vanished: rebuild")
+
+
+@pytest.mark.parametrize("lives", [1, 4, 30])
+def test_each_failure_is_told_by_the_sensor_that_announced_it(lives):
+    study = make_study(lives=lives, changed_from=lives // 2)
+
+    told = tell_failures(study.frame, study.labels, study.split, horizons_hours=(6.0,), seed=0)
+
+    assert told.time.tolist() == [LIFE_HOURS * HOUR_NS * (life + 1) for life in range(lives)]
+    if lives == 30:
+        assert (np.argmax(told.lost, axis=1) == np.repeat([0, 1], 15)).mean() >= 0.9
+        assert np.abs(told.lost[:, 2]).max() < 0.15

@@ -10,23 +10,27 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
-from benchmarks.decisions.plants import Grown, distinct_failures
+from benchmarks.decisions.plants import Grown
 from factories import make_card
 
 from pm_app.errors import NotEnoughData
 from pm_app.jobs.known import Known
 from pm_app.jobs.rival import Rival
-from pm_app.jobs.study import Study, make_study, newest_failures, planner_of, rank_sensors
+from pm_app.jobs.study import (
+    STANDING,
+    Ranking,
+    Study,
+    make_study,
+    planner_of,
+    rank_sensors,
+)
 from pm_app.jobs.training_order import TrainingOrder
 from pm_app.learning.labels import count_failures
-from pm_app.records.learning import Drift, Importance
 from pm_app.times import utc_text
 
 # A failure is known to the nanosecond, time left to the rounding of hours.
 ROUNDING_NS = 1_000_000
 STRATEGY = "tiers"
-# Verdicts that leave the champion as it is, as `jobs.recipe` has them.
-STANDING = ("keep", "not_enough_data")
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Standing:
+class Course:
     """What one retraining hands to the next."""
 
     rival: Rival | None = None
@@ -64,13 +68,13 @@ class Standing:
 
 def follow(plant: Grown, days: Iterable[float], *, watch: str) -> Iterator[Step]:
     """A retraining on each of these days, in turn."""
-    standing = Standing()
+    standing = Course()
     for day in days:
         step, standing = _retrain(plant, day, standing, watch)
         yield step
 
 
-def _retrain(plant: Grown, day: float, standing: Standing, watch: str) -> tuple[Step, Standing]:
+def _retrain(plant: Grown, day: float, standing: Course, watch: str) -> tuple[Step, Course]:
     start = time.process_time()
     rival = standing.rival
     known = plant.known(day, rival.card.spec if rival else None)
@@ -83,15 +87,16 @@ def _retrain(plant: Grown, day: float, standing: Standing, watch: str) -> tuple[
         return step, standing
     order = _order(plant, day, standing)
     goes_on = known.before is None and rival is not None and rival.can_read(known.frame)
-    importance, drift = rank_sensors(study, plant.settings, order, rival, failures, goes_on=goes_on)
-    window, of_kind = _window(plant, study, rival, watch)
+    ranking = rank_sensors(study, plant.settings, order, rival, failures, goes_on=goes_on)
+    drift = ranking.drift
+    window, of_kind = _window(plant, ranking, watch)
     seconds = time.process_time() - start
     step = Step(day, drift.verdict, drift.p_value, drift.tau, drift.in_a_row, failures,
                 window, of_kind, drift.reason, seconds)  # fmt: skip
-    return step, _hand_on(known, study, plant, standing, importance, drift, failures)
+    return step, _hand_on(known, study, plant, standing, ranking, failures)
 
 
-def _order(plant: Grown, day: float, standing: Standing) -> TrainingOrder:
+def _order(plant: Grown, day: float, standing: Course) -> TrainingOrder:
     return TrainingOrder(
         settings={},
         folder="",
@@ -113,11 +118,11 @@ def _hand_on(
     known: Known,
     study: Study,
     plant: Grown,
-    standing: Standing,
-    importance: Importance,
-    drift: Drift,
+    standing: Course,
+    ranking: Ranking,
     failures: int,
-) -> Standing:
+) -> Course:
+    drift, importance = ranking.drift, ranking.importance
     if drift.verdict in STANDING:
         return replace(standing, in_a_row=drift.in_a_row, failures=failures)
     old = standing.rival.card if standing.rival else None
@@ -130,18 +135,18 @@ def _hand_on(
         failures=failures,
         features=study.frame.features,
         trained_until=utc_text(int(study.frame.cutoff.max())),
+        ranked=ranking.span,
     )
     # A version with a ranking of its own begins the count anew.
     in_a_row = drift.in_a_row if drift.verdict == "refit" else 0
-    return Standing(Rival(card, b"", b""), in_a_row, failures)
+    return Course(Rival(card, b"", b""), in_a_row, failures)
 
 
-def _window(plant: Grown, study: Study, rival: Rival | None, watch: str) -> tuple[int, int]:
-    """Failures that the rows compared come before, and how many are of the mode watched for."""
-    split = None if rival is None else newest_failures(study, plant.settings, rival)
-    split = split or study.split
-    rows = np.concatenate([split.train, split.validation])
-    found = distinct_failures(study.frame, study.labels, rows)
-    watched = plant.failures(watch)
-    near = {(asset, time // ROUNDING_NS + by) for asset, time in watched for by in (-1, 0, 1)}
-    return len(found), sum((asset, time // ROUNDING_NS) in near for asset, time in found)
+def _window(plant: Grown, ranking: Ranking, watch: str) -> tuple[int, int]:
+    """The newest failures that were compared, and how many are of the mode watched for."""
+    if ranking.compared is None:
+        return 0, 0
+    newest = ranking.compared.after.time // ROUNDING_NS
+    watched = np.array([time // ROUNDING_NS for _, time in plant.failures(watch)], dtype=np.int64)
+    near = np.abs(newest[:, None] - watched) <= 1
+    return len(newest), int(near.any(axis=1).sum())

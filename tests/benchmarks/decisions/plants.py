@@ -5,14 +5,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from benchmarks.quality.plants import NOW, lay_out
 
 from pm_app.jobs.ingest import ingest
 from pm_app.jobs.known import Known, gather_known
 from pm_app.jobs.site import Site, first_seen_ns
-from pm_app.records.features import FeatureSpec, Frame
-from pm_app.records.labels import Labels
+from pm_app.records.features import FeatureSpec
 from pm_app.records.readings import Events, Int64
 from pm_app.settings import Settings, read_settings
 from pm_app.simulator import PlantPlan, simulate
@@ -88,11 +86,3 @@ def grown(plan: PlantPlan, folder: Path) -> Iterator[Grown]:
             for source in ("readings", "events")
         )
         yield Grown(plan, site, site.event_history.read(events), segments)
-
-
-def distinct_failures(frame: Frame, labels: Labels, rows: np.ndarray) -> set[tuple[str, int]]:
-    """Asset and time of the failures that these rows come before."""
-    rows = rows[labels.failed[rows]]
-    end = frame.cutoff[rows] + np.round(labels.duration_hours[rows] * HOUR_NS).astype(np.int64)
-    names = [frame.assets[number] for number in frame.asset[rows]]
-    return set(zip(names, end.tolist(), strict=True))

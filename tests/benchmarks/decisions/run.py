@@ -58,7 +58,7 @@ def _until_told(steps: Iterator[Step]) -> Iterator[Step]:
     for step in steps:
         yield step
         chances += step.of_kind >= ENOUGH
-        if chances >= WITHIN or (step.of_kind and step.verdict == "rebuild"):
+        if chances > WITHIN or (step.of_kind and step.verdict == "rebuild"):
             return
 
 
@@ -74,7 +74,7 @@ def _by_network(plant: Grown) -> list[dict[str, Any]]:
 
 _LEARNING = "pm_app/learning/"
 _PLANTS = ("pm_app/simulator/*.py", "tests/benchmarks/decisions/plants.py")
-_RANKING = ("drift", "importance", "forest", "splits", "time_parts", "clusters")
+_RANKING = ("drift", "telling", "importance", "forest", "splits", "time_parts", "clusters")
 _DRIFT = (*_PLANTS, *(f"{_LEARNING}{name}.py" for name in _RANKING), "pm_app/jobs/study.py",
           "tests/benchmarks/decisions/course.py")  # fmt: skip
 _GATE = (*_PLANTS, f"{_LEARNING}gate.py", "tests/benchmarks/decisions/gates.py")

@@ -14,7 +14,7 @@ NEW_KIND = "impeller"
 # A change can be noticed once this many of the failures that drift is asked of, the newest of
 # those that teach, are of the new kind: half of 2 * retraining.minimum_failures.
 ENOUGH = 10
-# Retrainings with enough of them, the first included, by which the plan has to be rebuilt.
+# Retrainings after the one that first saw enough of them by which the plan has to be rebuilt.
 WITHIN = 2
 CONFIDENCE = 0.95
 
@@ -70,14 +70,16 @@ def _count_stationary(plants: Sequence[Outcome]) -> list[Count]:
 def _count_changes(plants: Sequence[Outcome]) -> list[Count]:
     if not plants:
         return []
-    told = [_is_told(plant) for plant in plants]
-    early = [_is_early(plant) for plant in plants]
+    told, at_once, early = (
+        sum(_is_told(plant, after=after) for plant in plants) for after in (WITHIN, 1, -1)
+    )
+    of = len(plants)
     return [
-        Count(
-            f"plants whose failures change: rebuilt within {WITHIN} retrainings",
-            sum(told), len(told), least=0.95,
-        ),
-        Count(f"… before {ENOUGH} failures of the new kind were seen", sum(early), len(early)),
+        Count(f"plants whose failures change: rebuilt within {WITHIN} retrainings", told, of,
+              least=0.95),
+        Count("… by the very next one", at_once, of),
+        Count(f"… before {ENOUGH} failures of the new kind were seen", early, of),
+        Count("… rebuilt before any was seen", sum(map(_is_false, plants)), of),
     ]  # fmt: skip
 
 
@@ -88,19 +90,19 @@ def _rebuilds(plant: Outcome) -> list[int]:
     ]
 
 
+def _is_false(plant: Outcome) -> bool:
+    return any(row["verdict"] == "rebuild" and not row["of_kind"] for row in plant.rows)
+
+
 def _enough(plant: Outcome) -> list[int]:
     return [at for at, row in enumerate(plant.rows) if row["of_kind"] >= ENOUGH]
 
 
-def _is_told(plant: Outcome) -> bool:
-    rebuilds, enough = _rebuilds(plant), _enough(plant)
-    last = enough[WITHIN - 1] if len(enough) >= WITHIN else len(plant.rows)
-    return any(at <= last for at in rebuilds)
-
-
-def _is_early(plant: Outcome) -> bool:
-    rebuilds, enough = _rebuilds(plant), _enough(plant)
-    return bool(rebuilds) and (not enough or rebuilds[0] < enough[0])
+def _is_told(plant: Outcome, *, after: int) -> bool:
+    """Whether it was rebuilt by so many retrainings after the one that first saw enough."""
+    enough = _enough(plant)
+    last = enough[0] + after if enough else len(plant.rows)
+    return any(at <= last for at in _rebuilds(plant))
 
 
 def _count_gate(plants: Sequence[Outcome], learner: str) -> list[Count]:

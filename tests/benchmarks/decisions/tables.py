@@ -26,10 +26,10 @@ defaults of `[drift]` and `[retraining]`. Intervals are exact for independent dr
 Pearson 1934, 95 %); retrainings of one plant share history, so theirs are rather wider. Where
 the product would train a network, its version is taken to pass the gate.
 
-A change: until day 40 mostly bearings fail, then mostly {NEW_KIND}s. It could have been noticed
-once {ENOUGH} of the 20 failures that drift is asked of (the newest among training and validation
-rows, `2 * retraining.minimum_failures`) are of the new kind; that retraining is the first of the
-{WITHIN}.
+A change: until day 40 mostly bearings fail, then mostly {NEW_KIND}s. It can be noticed once
+{ENOUGH} (`retraining.minimum_failures`) of the newest failures that drift is asked of (20, twice
+that number, among training and validation rows) are of the new kind; "within {WITHIN}" counts the
+retrainings after the one that first saw so many.
 """
 
 

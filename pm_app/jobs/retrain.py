@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pm_app.durable import remove_folder
 from pm_app.errors import BadVersion, TransientError
 from pm_app.jobs.belonging import note_progress, require_own
 from pm_app.jobs.champion import load_champion, ready
@@ -24,6 +25,8 @@ from pm_app.segments import MissingSegment
 from pm_app.store import ImportanceRow, RetrainingRow, VersionRow, segments_of
 
 PARITY = 1e-5
+# Folders of the state in which a trainer is told what to learn, and answers.
+SCRATCH = ".training-"
 
 # Runs the trainer on (order file, answer file): the process, or a fake of it.
 Trainer = Callable[[Path, Path, Progress], None]
@@ -76,7 +79,10 @@ def _learn(
 ) -> tuple[TrainingOrder, TrainingAnswer]:
     """What the trainer was told, and its answer. Raises MissingSegment where it met one."""
     order = _order(site, now, as_of, force)
-    with tempfile.TemporaryDirectory(dir=site.settings.state, prefix=".training-") as folder:
+    # A process that was killed could not take its own away.
+    for left in site.settings.state.glob(f"{SCRATCH}*"):
+        remove_folder(left)
+    with tempfile.TemporaryDirectory(dir=site.settings.state, prefix=SCRATCH) as folder:
         order_path, answer_path = Path(folder, "order.json"), Path(folder, "answer.json")
         order_path.write_bytes(ORDER.dump_json(order))
         trainer(order_path, answer_path, progress)

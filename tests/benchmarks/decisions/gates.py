@@ -75,7 +75,7 @@ def forest(study: Study, seed: int, shuffled: bool) -> np.ndarray:
     are shuffled none of its own."""
     split, horizon = study.split, study.head.horizons_hours[-1]
     head = Head("hazard", (horizon,), (horizon,))
-    labels = _shuffle(study.labels, split.learned, seed) if shuffled else study.labels
+    labels = shuffle_labels(study.labels, split.learned, seed) if shuffled else study.labels
     learned = np.concatenate([split.train, split.validation])
     truth = labels.fails_within(horizon)[learned]
     known = np.isfinite(truth)
@@ -97,7 +97,7 @@ def forest(study: Study, seed: int, shuffled: bool) -> np.ndarray:
     return scores_of(survival(split.test), head, found).risk[:, -1]
 
 
-def _shuffle(labels: Labels, rows: np.ndarray, seed: int) -> Labels:
+def shuffle_labels(labels: Labels, rows: np.ndarray, seed: int) -> Labels:
     """Labels of which these rows have each other's."""
     dealt = np.random.default_rng(seed).permutation(rows)
     duration, failed = labels.duration_hours.copy(), labels.failed.copy()

@@ -164,3 +164,33 @@ def test_each_failure_is_told_by_the_sensor_that_announced_it(lives):
     if lives == 30:
         assert (np.argmax(told.lost, axis=1) == np.repeat([0, 1], 15)).mean() >= 0.9
         assert np.abs(told.lost[:, 2]).max() < 0.15
+
+
+def make_table(*, telling: int, seed: int) -> Study:
+    """A table whose class one sensor tells; three quarters of its rows are for training."""
+    rng = np.random.default_rng(seed)
+    rows = 400
+    values = rng.normal(size=(rows, 3)).astype(np.float32)
+    value = (values[:, telling] > 0.8) * 1.0
+    number = np.arange(rows, dtype=np.int32)
+    names = tuple(f"row-{row:03d}" for row in range(rows))
+    frame = Frame(names, number, np.zeros(rows, dtype=np.int64), SENSORS, SENSORS, values)
+    no, yes = np.zeros(rows, dtype=bool), np.ones(rows, dtype=bool)
+    labels = Labels(np.full(rows, np.nan), no, value, yes, number)
+    nothing = np.zeros(0, dtype=np.intp)
+    split = Split(np.arange(300), np.arange(300, rows), nothing, nothing, number, "here")
+    return Study("classification", frame, labels, split, Head("classification", (), (0.0,)))
+
+
+@pytest.mark.parametrize(("telling", "verdict"), [(0, "refit"), (1, "rebuild")])
+def test_a_table_is_ranked_as_a_whole(telling, verdict):
+    before = rank(make_table(telling=0, seed=0), None, failures=80)
+    rival = make_rival(knew=1)
+    rival = replace(rival, card=replace(rival.card, importance=before.importance, ranked=None))
+
+    ranking = rank(make_table(telling=telling, seed=1), rival, failures=81)
+
+    assert before.drift.verdict == "first"
+    assert ranking.drift.verdict == verdict
+    assert ranking.compared is None
+    assert ranking.drift.moved_units is not None

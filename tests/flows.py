@@ -129,6 +129,7 @@ def _litter(site: Site) -> None:
     (site.history.folder / f"{24 * 'a'}-0000.parquet").write_bytes(b"half")
     (site.event_history.folder / f"{24 * 'a'}.parquet").write_bytes(b"half")
     (site.registry.folder / "000099").mkdir()
+    (site.settings.state / ".training-1").mkdir()
 
 
 def _scored(make: Make) -> Path:

@@ -127,7 +127,7 @@ class _Said:
 def _order(site: Site, now: datetime) -> TrainingOrder:
     """As a first retraining is told."""
     order = make_order(site, now, now, force=False, staging=Path())
-    return replace(order, champion=None, in_a_row_before=0, failures_before=0)
+    return replace(order, champion=None, in_a_row_before=0, failures_before=0, failures_last=0)
 
 
 def _told(progress: Progress, begun: float, share: float, where: str) -> Progress:

@@ -10,6 +10,8 @@ from pm_app.features.frame import select_features
 from pm_app.jobs.known import Known
 from pm_app.jobs.rival import Rival
 from pm_app.jobs.study import (
+    STANDING,
+    Ranking,
     Study,
     look_for_leaks,
     make_study,
@@ -22,7 +24,7 @@ from pm_app.learning.candidate import Candidate, Warm, train_candidate
 from pm_app.learning.gate import judge
 from pm_app.learning.labels import count_failures
 from pm_app.records.features import Frame
-from pm_app.records.learning import Drift, Importance, VersionCard
+from pm_app.records.learning import Drift, VersionCard
 from pm_app.records.readings import Float64
 from pm_app.scoring.predictor import Predictor
 from pm_app.settings import Settings
@@ -64,37 +66,34 @@ def learn(
     study = make_study(known, settings)
     failures = count_failures(known.labels)
     progress(0.05, "measuring importance")
-    importance, drift = rank_sensors(study, settings, order, rival, failures)
-    if drift.verdict == "keep":
-        return Learned(_answer(drift, failures, drift.reason, importance, told=known.told))
-    goes_on = drift.verdict == "refit" and rival is not None and can_go_on(rival, known)
-    warm, basis = None, importance
-    if goes_on and rival is not None:
+    can_continue = rival is not None and can_go_on(rival, known)
+    ranking = rank_sensors(study, settings, order, rival, failures, goes_on=can_continue)
+    drift = ranking.drift
+    if drift.verdict in STANDING:
+        return Learned(_answer(drift, failures, drift.reason, told=known.told))
+    warm = None
+    if drift.verdict == "refit" and can_continue and rival is not None:
         study = replace(
             study, frame=select_features(known.frame, rival.card.features), head=rival.card.head
         )
         warm = Warm(rival.card.allocation, rival.keras)
-        # A refit keeps the ranking its allocation was built from: against it drift is measured.
-        basis = rival.card.importance
     candidate = train_candidate(
         study.frame,
         study.labels,
         study.split,
-        planner=planner_of(study, basis, settings),
+        planner=planner_of(study, ranking.importance, settings),
         head=study.head,
         strategy=settings.allocation.strategy,
         warm_start=warm,
         seed=settings.retraining.seed,
         progress=lambda done, text: progress(0.25 + 0.7 * done, text),
     )
-    card = _make_card(known, study, candidate, basis, drift, settings, order, failures)
+    card = _make_card(known, study, candidate, ranking, settings, order, failures)
     progress(0.97, "looking for sensors that know the outcome")
     card = replace(card, suspicions=look_for_leaks(study, known, settings))
     promote, reason = _judge(known, study, candidate, card, rival, drift)
     reason = "; ".join((reason, *remarks(known, card.suspicions)))
-    answer = _answer(
-        drift, failures, reason, importance, told=known.told, promote=promote, card=card
-    )
+    answer = _answer(drift, failures, reason, told=known.told, promote=promote, card=card)
     return Learned(answer, Made(candidate, card))
 
 
@@ -108,7 +107,6 @@ def _answer(
     drift: Drift,
     failures: int,
     reason: str,
-    importance: Importance,
     *,
     told: int,
     promote: bool = False,
@@ -117,6 +115,7 @@ def _answer(
     metrics: dict[str, Any] = {
         "tau": drift.tau,
         "p_value": drift.p_value,
+        "top_overlap": drift.top_overlap,
         "moved_units": drift.moved_units,
     }
     if card is not None:
@@ -137,8 +136,7 @@ def _make_card(
     known: Known,
     study: Study,
     candidate: Candidate,
-    importance: Importance,
-    drift: Drift,
+    ranking: Ranking,
     settings: Settings,
     order: TrainingOrder,
     failures: int,
@@ -150,9 +148,9 @@ def _make_card(
         sensor_of=frame.sensor_of,
         head=candidate.head,
         calibration=candidate.calibration,
-        importance=importance,
+        importance=ranking.importance,
         allocation=candidate.allocation,
-        drift=drift,
+        drift=ranking.drift,
         reports=candidate.reports,
         feature_low=candidate.feature_low,
         feature_high=candidate.feature_high,
@@ -167,6 +165,7 @@ def _make_card(
         parity=candidate.parity,
         revision=candidate.revision,
         failures_from_verdicts=known.told,
+        ranked=ranking.span,
         software={name: installed(name) for name in SOFTWARE} | {"python": python_version()},
     )
 

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pm_app.durable import remove_folder
 from pm_app.errors import BadVersion, TransientError
 from pm_app.jobs.belonging import note_progress, require_own
 from pm_app.jobs.champion import load_champion, ready
@@ -25,6 +26,8 @@ from pm_app.segments import MissingSegment
 from pm_app.store import ImportanceRow, RetrainingRow, VersionRow, segments_of
 
 PARITY = 1e-5
+# Folders of the state in which a trainer is told what to learn, and answers.
+SCRATCH = ".training-"
 
 # Runs the trainer on (order file, answer file): the process, or a fake of it.
 Trainer = Callable[[Path, Path, Progress], None]
@@ -77,7 +80,10 @@ def _learn(
 ) -> tuple[TrainingOrder, TrainingAnswer]:
     """What the trainer was told, and its answer. Raises MissingSegment where it met one."""
     order = make_order(site, now, as_of, force=force, staging=site.registry.staging())
-    with tempfile.TemporaryDirectory(dir=site.settings.state, prefix=".training-") as folder:
+    # A process that was killed could not take its own away.
+    for left in site.settings.state.glob(f"{SCRATCH}*"):
+        remove_folder(left)
+    with tempfile.TemporaryDirectory(dir=site.settings.state, prefix=SCRATCH) as folder:
         order_path, answer_path = Path(folder, "order.json"), Path(folder, "answer.json")
         order_path.write_bytes(ORDER.dump_json(order))
         trainer(order_path, answer_path, progress)
@@ -106,12 +112,23 @@ def make_order(
         as_of_ns=to_nanoseconds(as_of),
         now=now.isoformat(),
         champion=champion,
-        in_a_row_before=int(str(last.metrics.get("in_a_row", 0))) if last else 0,
+        in_a_row_before=_in_a_row(last, champion),
         failures_before=int(str(seen)),
+        failures_last=int(str(last.metrics.get("failures", 0))) if last else 0,
         force=force,
         staging=str(staging),
         told=told_failures(site.store.alarms.verdicts(until=as_of)),
     )
+
+
+def _in_a_row(last: RetrainingRow | None, champion: int | None) -> int:
+    """How many retrainings up to the last one found another ranking than the champion's.
+
+    A champion with a ranking of its own begins the count anew.
+    """
+    if last is None or (last.version == champion and last.decision != "refit"):
+        return 0
+    return int(str(last.metrics.get("in_a_row", 0)))
 
 
 def _record(

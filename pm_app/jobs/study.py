@@ -1,7 +1,7 @@
 """What one retraining works on, how it ranks the sensors, and what networks it may build."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -9,11 +9,18 @@ from pm_app.features.frame import select_features
 from pm_app.jobs.known import Known
 from pm_app.jobs.rival import Rival
 from pm_app.jobs.training_order import TrainingOrder
-from pm_app.learning.drift import compare_rankings
+from pm_app.learning.allocation import moved_units
+from pm_app.learning.drift import (
+    Standing,
+    change_of_failures,
+    change_of_rankings,
+    decide,
+    first_drift,
+)
 from pm_app.learning.importance import measure_importance
 from pm_app.learning.labels import count_failures
 from pm_app.learning.leaks import suspect_leaks, tell_suspicion
-from pm_app.learning.planning import CONTROL, Planner, make_planner
+from pm_app.learning.planning import Planner, make_planner
 from pm_app.learning.splits import censor_at_parts, newest_part, split_rows
 from pm_app.learning.sufficiency import (
     name_some,
@@ -23,10 +30,17 @@ from pm_app.learning.sufficiency import (
     unheard,
 )
 from pm_app.learning.targets import choose_head
+from pm_app.learning.telling import Telling, tell_failures
 from pm_app.records.features import Frame
 from pm_app.records.labels import Labels, Split
 from pm_app.records.learning import Drift, Head, Importance, Suspicion
 from pm_app.settings import Settings
+from pm_app.times import HOUR_NS
+
+# Verdicts by which the champion stays, and nothing is trained.
+STANDING = ("keep", "not_enough_data")
+# Failures a ranking comes from that are compared; older ones make it no surer.
+MOST_BEFORE = 200
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,48 +80,120 @@ def make_study(known: Known, settings: Settings) -> Study:
     return Study(task, frame, labels, split, head)
 
 
+@dataclass(frozen=True, eq=False)
+class Sides:
+    """The failures that are compared: those a ranking comes from, and the newest."""
+
+    before: Telling
+    after: Telling
+
+
+@dataclass(frozen=True, eq=False)
+class Ranking:
+    """What guides a plan, how it compares with the champion's, and the failures it comes from.
+
+    span: nanoseconds of the first and the last of them, None where the target is no life.
+    compared: what drift was asked of, None where that was no failures.
+    """
+
+    importance: Importance
+    drift: Drift
+    span: tuple[int, int] | None
+    compared: Sides | None = None
+
+
 def rank_sensors(
     study: Study,
     settings: Settings,
     order: TrainingOrder,
     rival: Rival | None,
     failures: int,
-) -> tuple[Importance, Drift]:
-    """The ranking that guides this retraining, and how it compares with the champion's.
+    *,
+    goes_on: bool,
+) -> Ranking:
+    """The ranking that guides this retraining, and whether the champion's still holds.
 
-    Drift is asked of the newest failures: over all of history a change would be noticed only
-    when most of history came after it. Where the newest tell another ranking, it also guides.
+    Lives are asked which sensors told the newest failures, and which told those the champion's
+    ranking comes from: over all of history a change would be noticed only when most of history
+    came after it. Where they differ, the newest also guide. A table is ranked as a whole.
+    goes_on: whether a refit may continue the rival's weights; it then keeps the ranking its
+    allocation was built from, for against it drift is measured.
     """
-
-    def measure(split: Split) -> Importance:
-        return measure_importance(
-            study.frame,
-            study.labels,
-            split,
-            horizons_hours=settings.target.horizons_hours,
-            task=study.task,
-            seed=settings.retraining.seed,
+    if rival is None:
+        return Ranking(_measure(study, study.split, settings), first_drift(), _span(study))
+    if study.task != "life":
+        now = _measure(study, study.split, settings)
+        drift = decide(
+            lambda: change_of_rankings(rival.card.importance, now),
+            _standing(settings, order, failures),
+            before=rival.card.importance.sensors,
+            now=now.sensors,
         )
+        return Ranking(now, _with_moves(drift, rival, now, study, settings), None)
+    sides = _sides(study, settings, rival)
+    drift = _ask_failures(sides, study, settings, order, rival, failures)
+    if drift.verdict in STANDING or (drift.verdict == "refit" and goes_on):
+        return Ranking(rival.card.importance, drift, rival.card.ranked, sides)
+    recent = _newest(study, settings, rival) if drift.verdict == "rebuild" else None
+    now = _measure(study, recent or study.split, settings)
+    drift = _with_moves(drift, rival, now, study, settings)
+    return Ranking(now, drift, _span(study, recent), sides)
 
-    def compare(now: Importance) -> Drift:
-        return _compare(rival, now, study, settings, order, failures)
 
-    recent = None
-    if rival is not None:
-        recent = newest_part(
-            study.frame,
-            study.labels,
-            study.split,
-            since_ns=rival.trained_until_ns,
-            failures=2 * settings.retraining.minimum_failures,
-        )
-    if recent is None:
-        whole = measure(study.split)
-        return whole, compare(whole)
-    now = measure(recent)
-    drift = compare(now)
-    # The whole of history ranks more surely where nothing changed.
-    return (now if drift.verdict == "rebuild" else measure(study.split)), drift
+def _sides(study: Study, settings: Settings, rival: Rival) -> Sides:
+    """Both sides, apart in time; the newest are `2 * retraining.minimum_failures`, or half.
+
+    A champion that does not say what its ranking comes from knew all failures until it learned.
+    """
+    told = tell_failures(
+        study.frame,
+        study.labels,
+        study.split,
+        horizons_hours=settings.target.horizons_hours,
+        seed=settings.retraining.seed,
+    )
+    # What is made of events and age grows with the record, however the plant fails.
+    told = told.only(rival.card.spec.sensors)
+    first, last = rival.card.ranked or (0, rival.trained_until_ns)
+    told = told.take(told.time >= first)
+    newest = min(2 * _minimum(settings), len(told.time) // 2)
+    is_newest = np.arange(len(told.time)) >= len(told.time) - newest
+    known = np.flatnonzero((told.time <= last) & ~is_newest)[-MOST_BEFORE:]
+    is_before = np.isin(np.arange(len(told.time)), known)
+    return Sides(told.take(is_before), told.take(is_newest))
+
+
+def _ask_failures(
+    sides: Sides,
+    study: Study,
+    settings: Settings,
+    order: TrainingOrder,
+    rival: Rival,
+    failures: int,
+) -> Drift:
+    compared, minimum = len(sides.before.time) + len(sides.after.time), _minimum(settings)
+    standing = _standing(settings, order, failures)
+    if compared < minimum or not len(sides.before.time):
+        told = f"{compared} failures say which sensors told them, {minimum} needed"
+        standing = replace(standing, too_few=told)
+    before = rival.card.importance
+    return decide(
+        lambda: change_of_failures(sides.before, sides.after, before.clusters),
+        standing,
+        before=before.sensors,
+        now=study.frame.sensors,
+    )
+
+
+def _newest(study: Study, settings: Settings, rival: Rival) -> Split | None:
+    """The rows of the newest failures, None where those are all of history."""
+    return newest_part(
+        study.frame,
+        study.labels,
+        study.split,
+        since_ns=rival.trained_until_ns,
+        failures=2 * _minimum(settings),
+    )
 
 
 def planner_of(study: Study, importance: Importance, settings: Settings) -> Planner:
@@ -121,27 +207,51 @@ def planner_of(study: Study, importance: Importance, settings: Settings) -> Plan
     )
 
 
-def _compare(
-    rival: Rival | None,
-    importance: Importance,
-    study: Study,
-    settings: Settings,
-    order: TrainingOrder,
-    failures: int,
-) -> Drift:
-    before = rival.card.allocation if rival else None
-    after = planner_of(study, importance, settings).plan(before.strategy if before else CONTROL)
-    return compare_rankings(
-        rival.card.importance if rival else None,
-        importance,
-        allocation_before=before,
-        allocation_after=after,
+def _measure(study: Study, split: Split, settings: Settings) -> Importance:
+    return measure_importance(
+        study.frame,
+        study.labels,
+        split,
+        horizons_hours=settings.target.horizons_hours,
+        task=study.task,
+        seed=settings.retraining.seed,
+    )
+
+
+def _standing(settings: Settings, order: TrainingOrder, failures: int) -> Standing:
+    return Standing(
         p_value=settings.drift.p_value,
         in_a_row_needed=settings.drift.in_a_row,
         in_a_row_before=order.in_a_row_before,
         has_new_failures=failures > order.failures_before,
+        has_new_evidence=failures > order.failures_last,
         forced=order.force,
     )
+
+
+def _with_moves(
+    drift: Drift, rival: Rival, now: Importance, study: Study, settings: Settings
+) -> Drift:
+    """The drift with the share of units that a plan by the ranking of now would move."""
+    before = rival.card.allocation
+    after = planner_of(study, now, settings).plan(before.strategy)
+    return replace(drift, moved_units=moved_units(before, after))
+
+
+def _span(study: Study, split: Split | None = None) -> tuple[int, int] | None:
+    """When the first and the last failure was that the rows of a ranking come before."""
+    split = split or study.split
+    rows = np.concatenate([split.train, split.validation])
+    rows = rows[study.labels.failed[rows]]
+    if not len(rows):
+        return None
+    left = np.round(study.labels.duration_hours[rows] * HOUR_NS).astype(np.int64)
+    end = study.frame.cutoff[rows] + left
+    return int(end.min()), int(end.max())
+
+
+def _minimum(settings: Settings) -> int:
+    return settings.retraining.minimum_failures
 
 
 def look_for_leaks(study: Study, known: Known, settings: Settings) -> tuple[Suspicion, ...]:

@@ -19,9 +19,10 @@ class TrainingOrder:
     folder is where it lies. Only readings before as_of_ns
     (nanoseconds UTC) and events up to it exist. first_seen: nanoseconds of each asset's first
     reading. champion is the version that scores, None before the first; in_a_row_before how
-    many retrainings up to the last one found another ranking; failures_before how many
-    failures the champion had seen. staging is the folder to fill when a version is made.
-    told: failures that verdicts up to then confirm.
+    many retrainings up to the last one found another ranking than its; failures_before how
+    many failures the champion had seen, failures_last how many the last retraining had.
+    staging is the folder to fill when a version is made. told: failures that verdicts up to
+    then confirm.
     """
 
     settings: dict[str, Any]
@@ -34,6 +35,7 @@ class TrainingOrder:
     champion: int | None
     in_a_row_before: int
     failures_before: int
+    failures_last: int
     force: bool
     staging: str
     told: tuple[ToldFailure, ...] = ()

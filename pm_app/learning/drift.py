@@ -1,5 +1,6 @@
 """Whether the ranking still holds, and what follows when it does not."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,8 +9,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from pm_app.learning.agreement import weighted_tau
-from pm_app.learning.allocation import moved_units
-from pm_app.records.learning import Allocation, Drift, Importance
+from pm_app.learning.telling import Telling
+from pm_app.records.learning import Drift, Importance
 from pm_app.records.readings import Float64
 
 # Changes drawn from chance alone; p is never below 1 / (DRAWS + 1).
@@ -25,87 +26,184 @@ SMALLEST_CHANGE = 0.01
 BETWEEN_RANKINGS = 1.0
 # With fewer spare replicates their scatter is unknown, and nothing is beyond chance.
 LEAST_FREEDOM = 4
+# A sensor whose share moves by less is no reason to deal a plan anew; with 0.1, changes of half
+# the failures were now and then overlooked.
+SMALLEST_MOVE = 0.05
+# A sensor's share is taken to deviate from failure to failure by no less: what tells next to
+# nothing is not to outshout what tells most.
+SMALLEST_SPREAD = 0.1
+# Risk: a failure that all sensors together tell by less was hardly told at all.
+SMALLEST_TOLD = 0.1
+ROUNDING = 1e-9
+# Leading sensors that are compared by name.
+LEADERS = 5
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 
 @dataclass(frozen=True)
-class _Change:
-    """How two rankings differ: tau, p, and the sensor that moved most with its ranks."""
+class Standing:
+    """What a verdict weighs besides the change itself.
+
+    has_new_failures: since the champion learned. has_new_evidence: since the last retraining;
+    without, the same failures are asked again, and what they say is counted once. too_few:
+    in words, why rankings cannot be compared, "" where they can.
+    """
+
+    p_value: float
+    in_a_row_needed: int
+    in_a_row_before: int
+    has_new_failures: bool
+    has_new_evidence: bool = True
+    too_few: str = ""
+    forced: bool = False
+
+
+@dataclass(frozen=True)
+class Change:
+    """How two rankings differ, and the sensor that moved most with its ranks and shares.
+
+    tau, overlap and p are those of `Drift`.
+    """
 
     tau: float
+    overlap: float
     p: float
     sensor: str
-    before: int
-    after: int
+    ranks: tuple[int, int]
+    shares: tuple[float, float]
 
 
-def compare_rankings(
-    champion: Importance | None,
-    now: Importance,
+def first_drift() -> Drift:
+    """The verdict without a champion."""
+    return Drift("first", "first ranking: nothing to compare it with", None, None, None, 0)
+
+
+def decide(
+    find: Callable[[], Change],
+    standing: Standing,
     *,
-    allocation_before: Allocation | None,
-    allocation_after: Allocation | None,
-    p_value: float,
-    in_a_row_needed: int,
-    in_a_row_before: int,
-    has_new_failures: bool,
-    forced: bool = False,
+    before: Sequence[str],
+    now: Sequence[str],
 ) -> Drift:
-    """The verdict on the ranking, with hysteresis.
+    """The verdict on the ranking, with hysteresis; before, now: the sensors then and now.
 
-    "first" without a champion; "rebuild" when forced, when sensors came or went (the plan no
-    longer fits them), or when the ranking differs beyond chance (p at most `p_value`) for the
-    `in_a_row_needed`-th retraining in a row; "refit" when it differs but not yet that often,
-    or holds and there are new failures to learn from; else "keep".
+    "rebuild" when forced, when sensors came or went (the plan no longer fits them), or when the
+    ranking differs beyond chance (p at most `p_value`) for the `in_a_row_needed`-th retraining
+    in a row; "refit" when it differs but not yet that often, or holds, and there are new
+    failures to learn from; else "keep". "not_enough_data" where too few failures could be
+    compared. find is called where there are enough.
     """
-    if champion is None:
-        return Drift("first", "first ranking: nothing to compare it with", None, None, None, 0)
-    found = _measure_change(champion, now)
-    in_a_row = in_a_row_before + 1 if found.p <= p_value else 0
-    fitting = _tell_sensors(champion, now)
-    if forced:
-        verdict, reason = "rebuild", "rebuild was asked for"
-    elif fitting:
-        verdict, reason = "rebuild", f"{fitting}: rebuild"
+    fitting = _tell_sensors(before, now)
+    why = "rebuild was asked for" if standing.forced else f"{fitting}: rebuild"
+    demanded = standing.forced or bool(fitting)
+    if standing.too_few:
+        if demanded:
+            return Drift("rebuild", why, None, None, None, 0)
+        told = f"not enough data to compare rankings: {standing.too_few}; the champion stays"
+        return Drift("not_enough_data", told, None, None, None, standing.in_a_row_before)
+    found = find()
+    counts = standing.has_new_evidence or not standing.in_a_row_before
+    in_a_row = standing.in_a_row_before + counts if found.p <= standing.p_value else 0
+    if demanded:
+        verdict, reason = "rebuild", why
     elif in_a_row:
-        verdict, reason = _weigh(found, in_a_row, in_a_row_needed)
+        verdict, reason = _weigh(found, in_a_row, counts, standing)
     else:
-        verdict, reason = _stay(found, has_new_failures)
-    moved = _moved(allocation_before, allocation_after)
-    return Drift(verdict, reason, found.tau, found.p, moved, in_a_row)
+        verdict, reason = _stay(found, standing.has_new_failures)
+    return Drift(verdict, reason, found.tau, found.p, None, in_a_row, found.overlap)
 
 
-def _weigh(found: _Change, in_a_row: int, needed: int) -> tuple[str, str]:
+def _weigh(found: Change, in_a_row: int, counts: bool, standing: Standing) -> tuple[str, str]:
+    needed = standing.in_a_row_needed
     change = f"{_tell(found)}, beyond what chance gives (p = {found.p:.2g})"
+    if not counts:
+        return "keep", f"{change}, but no failure is new since the last retraining: keep"
     if in_a_row >= needed:
         return "rebuild", f"{change}, {_times(in_a_row)}: rebuild"
-    return "refit", f"{change}, but not yet {_times(needed)}: refit"
+    waits = f"{change}, but not yet {_times(needed)}"
+    if standing.has_new_failures:
+        return "refit", f"{waits}: refit"
+    return "keep", f"{waits}, and no failure is new: keep"
 
 
-def _stay(found: _Change, has_new_failures: bool) -> tuple[str, str]:
+def _stay(found: Change, has_new_failures: bool) -> tuple[str, str]:
     holds = f"the ranking holds (p = {found.p:.2g})"
     if has_new_failures:
         return "refit", f"{holds} and there are new failures to learn from: refit"
     return "keep", f"{holds} and no failure is new: keep"
 
 
-def _tell_sensors(champion: Importance, now: Importance) -> str:
+def _tell_sensors(before: Sequence[str], now: Sequence[str]) -> str:
     """Which sensors came or went, "" where none did."""
-    new, gone = set(now.sensors) - set(champion.sensors), set(champion.sensors) - set(now.sensors)
-    told = ((new, "appeared"), (gone, "vanished"))
+    told = ((set(now) - set(before), "appeared"), (set(before) - set(now), "vanished"))
     return " and ".join(f"{_names(names)} {word}" for names, word in told if names)
 
 
-def _tell(found: _Change) -> str:
-    verb = "rose" if found.after < found.before else "fell"
-    return f"{found.sensor} {verb} from rank {found.before} to {found.after}"
+def _tell(found: Change) -> str:
+    verb = "rose" if found.ranks[1] < found.ranks[0] else "fell"
+    ranks = f"from rank {found.ranks[0]} to {found.ranks[1]}"
+    before, after = (f"{share:.0%}".replace("%", " %") for share in found.shares)
+    return f"{found.sensor} {verb} {ranks} ({before} to {after} of what tells failures)"
 
 
-def _moved(before: Allocation | None, after: Allocation | None) -> float | None:
-    return None if before is None or after is None else moved_units(before, after)
+def change_of_failures(
+    before: Telling, after: Telling, clusters: Sequence[Sequence[str]]
+) -> Change:
+    """The sensor whose share in telling failures moved most of those whose rank did.
+
+    clusters: twins, counted as one. Were nothing changed, the failures before and after could
+    be dealt anew without a difference: they are, `DRAWS` times (a permutation test, Fisher
+    1935), and the largest movement over all sensors is compared with the largest of each deal.
+    So p is exact however few failures there are, whatever the shares scatter like. Movements
+    are counted in deviations of their sensor from failure to failure. Below `SMALLEST_MOVE`
+    nothing is called a change: given enough failures anything is beyond chance, and for that
+    little no plan is worth dealing anew.
+    """
+    groups = _join_twins(before.sensors, clusters)
+    told = np.vstack([_told(side, groups) for side in (before, after)])
+    is_after = np.arange(len(told)) >= len(before.time)
+    rng = np.random.default_rng(SEED)
+    dealt = np.vstack([is_after, rng.permuted(np.tile(is_after, (DRAWS, 1)), axis=1)])
+    shares = [_shares(told, side) for side in (~dealt, dealt)]
+    ranks = [_rank(each) for each in shares]
+    apart = np.abs(shares[1] - shares[0])
+    scale = np.maximum(told.std(axis=0), SMALLEST_SPREAD)
+    counts = (ranks[0] != ranks[1]) & (apart >= SMALLEST_MOVE)
+    moved = np.where(counts, apart / scale, 0.0)
+    top = int(np.argmax(moved[0]))
+    reached = moved[0, top]
+    rare = (1 + np.sum(moved[1:].max(axis=1) >= reached - ROUNDING)) / (DRAWS + 1)
+    return Change(
+        tau=float(weighted_tau(shares[0][:1], shares[1][:1])[0]),
+        overlap=_overlap(ranks[0][0], ranks[1][0]),
+        p=float(rare) if reached > 0.0 else 1.0,
+        sensor=" with ".join(groups[top][:2]),
+        ranks=(int(ranks[0][0, top]), int(ranks[1][0, top])),
+        shares=(float(shares[0][0, top]), float(shares[1][0, top])),
+    )
 
 
-def _measure_change(champion: Importance, now: Importance) -> _Change:
+def _told(side: Telling, groups: Sequence[Sequence[str]]) -> Float64:
+    """Each failure's shares of what told it, (n_failures, n_groups); all little where little did.
+
+    Failures count alike: a loud one is not worth several quiet ones.
+    """
+    place = {sensor: at for at, sensor in enumerate(side.sensors)}
+    columns = [[place[sensor] for sensor in group] for group in groups]
+    lost = np.stack([side.lost[:, own].sum(axis=1) for own in columns], axis=1)
+    lost = np.clip(lost, 0.0, None)
+    told: Float64 = lost / np.maximum(lost.sum(axis=1, keepdims=True), SMALLEST_TOLD)
+    return told
+
+
+def _shares(told: Float64, chosen: NDArray[np.bool_]) -> Float64:
+    """Shares over the failures of each deal, (n_deals, n_groups)."""
+    total = chosen @ told
+    shares: Float64 = total / np.maximum(total.sum(axis=1, keepdims=True), ROUNDING)
+    return shares
+
+
+def change_of_rankings(champion: Importance, now: Importance) -> Change:
     """The sensor whose share changed most among those whose rank did, against chance.
 
     A replicate scatters around its ranking as the ranking scatters around the truth (the
@@ -120,7 +218,8 @@ def _measure_change(champion: Importance, now: Importance) -> _Change:
     distribution needs to know how near to ties the true shares are, and guessing that from
     either ranking gave 10 % false alarms at p = 0.01 where all sensors matter alike.
     """
-    groups = _group_twins(champion, now)
+    sensors = tuple(dict.fromkeys((*champion.sensors, *now.sensors)))
+    groups = _join_twins(sensors, (*champion.clusters, *now.clusters))
     old, new = _fold(champion, groups), _fold(now, groups)
     before, after = old.mean(axis=0), new.mean(axis=0)
     deviations = np.vstack([old - before, new - after])
@@ -128,13 +227,20 @@ def _measure_change(champion: Importance, now: Importance) -> _Change:
     rank_before, rank_after = _rank(before), _rank(after)
     change = np.where(rank_before != rank_after, np.abs(after - before) / scale, 0.0)
     top = int(np.argmax(change))
-    return _Change(
+    return Change(
         tau=float(weighted_tau(before[None], after[None])[0]),
+        overlap=_overlap(rank_before, rank_after),
         p=_chance(deviations, scale, len(old), len(new), reached=float(change[top])),
         sensor=" with ".join(groups[top][:2]),
-        before=int(rank_before[top]),
-        after=int(rank_after[top]),
+        ranks=(int(rank_before[top]), int(rank_after[top])),
+        shares=(float(before[top]), float(after[top])),
     )
+
+
+def _overlap(before: NDArray[np.intp], after: NDArray[np.intp]) -> float:
+    """The share of the leaders by either ranks that lead by the other too."""
+    leaders = min(LEADERS, len(before))
+    return float(np.sum((before <= leaders) & (after <= leaders)) / leaders)
 
 
 def _chance(deviations: Float64, scale: Float64, old: int, new: int, *, reached: float) -> float:
@@ -150,18 +256,18 @@ def _chance(deviations: Float64, scale: Float64, old: int, new: int, *, reached:
 
 
 def _rank(shares: Float64) -> NDArray[np.intp]:
-    """Ranks from 1, ties by column order."""
-    return np.argsort(np.argsort(-shares, kind="stable"), kind="stable") + 1
+    """Ranks from 1 along the last axis, ties by column order."""
+    return np.argsort(np.argsort(-shares, axis=-1, kind="stable"), axis=-1, kind="stable") + 1
 
 
-def _group_twins(champion: Importance, now: Importance) -> list[tuple[str, ...]]:
-    """Sensors joined where either ranking calls them twins: twins trade places freely."""
-    sensors = tuple(dict.fromkeys((*champion.sensors, *now.sensors)))
+def _join_twins(sensors: Sequence[str], clusters: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:
+    """Sensors joined where any cluster calls them twins: twins trade places freely."""
     place = {sensor: at for at, sensor in enumerate(sensors)}
     links = [
         (place[cluster[0]], place[sensor])
-        for cluster in (*champion.clusters, *now.clusters)
+        for cluster in clusters
         for sensor in cluster
+        if cluster[0] in place and sensor in place
     ]
     start, end = np.array(links, dtype=np.intp).reshape(-1, 2).T
     graph = coo_array((np.ones(len(start)), (start, end)), shape=(len(sensors), len(sensors)))

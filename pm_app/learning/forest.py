@@ -86,9 +86,9 @@ def run_trial(problem: Problem, seed: np.random.SeedSequence) -> Trial | None:
     seen = _thin(seen, problem, HELD_OUT_ROWS, rng)
     if not len(seen) or not _can_score(problem.targets[seen]):
         return None
-    trees = tuple(_grow_tree(problem, drawn, rng) for _ in range(TREES))
+    trees = tuple(grow_tree(problem, drawn, rng) for _ in range(TREES))
     values, targets = problem.values[seen], problem.targets[seen]
-    score = _score(targets, _predict(trees, values), problem.ranks)
+    score = _score(targets, predict_trees(trees, values), problem.ranks)
     permutations = tuple(rng.permutation(len(seen)) for _ in range(REPEATS))
     used = _used_features(trees, values.shape[1])
     return Trial(trees, values, targets, permutations, used, problem.ranks, score)
@@ -108,7 +108,7 @@ def measure_drops(trial: Trial, sets: Sequence[Columns]) -> Float64:
         scores = []
         for permutation in trial.permutations:
             work[:, columns] = trial.values[permutation[:, None], columns]
-            scores.append(_score(trial.targets, _predict(trial.trees, work), trial.ranks))
+            scores.append(_score(trial.targets, predict_trees(trial.trees, work), trial.ranks))
         work[:, columns] = trial.values[:, columns]
         drops[at] = trial.score - float(np.mean(scores))
     return drops
@@ -157,7 +157,7 @@ def _can_score(targets: Float64) -> bool:
     return bool((targets.min(axis=0) < targets.max(axis=0)).any())
 
 
-def _grow_tree(problem: Problem, drawn: Rows, rng: np.random.Generator) -> ExtraTreeRegressor:
+def grow_tree(problem: Problem, drawn: Rows, rng: np.random.Generator) -> ExtraTreeRegressor:
     # Trees one by one: scikit-learn's forests juggle global warning filters in every call,
     # and in threads of ours that ends in thousands of warnings.
     rows = rng.choice(drawn, size=min(len(drawn), ROWS_PER_TREE))
@@ -169,7 +169,7 @@ def _grow_tree(problem: Problem, drawn: Rows, rng: np.random.Generator) -> Extra
     return tree.fit(problem.values[rows], problem.targets[rows])
 
 
-def _predict(trees: Sequence[ExtraTreeRegressor], values: NDArray[np.float32]) -> Float64:
+def predict_trees(trees: Sequence[ExtraTreeRegressor], values: NDArray[np.float32]) -> Float64:
     total = np.zeros(0)
     for tree in trees:
         predicted = tree.tree_.predict(values)

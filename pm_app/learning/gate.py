@@ -71,10 +71,14 @@ def judge(
     average precision and Brier score, or the root of the mean squared error.
 
     Without a champion the challenger has to beat a constant guess (the share of failures, or
-    the mean, of these very rows) beyond noise by one measure and be worse by none: a lucky
-    order alone is betrayed by its Brier score. With one, it must not be worse
-    beyond noise by any measure, and either better beyond noise by one, or wanted because the
-    drift `verdict` is "refit" or "rebuild".
+    the mean, of these very rows) beyond noise by every measure. With one, it must not be worse
+    beyond noise by any measure, and either better beyond noise by all of them, or wanted
+    because the drift `verdict` is "refit" or "rebuild".
+
+    One measure is not enough: forests that had learned shuffled labels beat the constant guess
+    by average precision alone in 31 of 58 trials (what is merely unusual is ranked first, and
+    fails more often), by both measures in 1; and forests that differed from the champion by
+    their seed beat it by one measure in 5 of 58, by both in 1.
     """
     known = np.isfinite(labels)
     if not known.any():
@@ -102,15 +106,19 @@ def _constant(labels: Float64) -> Float64:
 
 
 def _admit(comparisons: tuple[Comparison, ...], groups: int) -> Judgement:
-    winning = [one for one in comparisons if one.better]
-    if winning and not any(one.worse for one in comparisons):
-        return Judgement(
-            True, f"promoted: first version, beats a constant guess: {_tell(winning)}", comparisons
-        )
+    if all(one.better for one in comparisons):
+        told = f"promoted: first version, beats a constant guess: {_tell(comparisons)}"
+        return Judgement(True, told, comparisons)
     if all(np.isinf(one.low) for one in comparisons):
         return Judgement(False, f"kept out: {_too_few(groups)}: {_tell(comparisons)}", comparisons)
-    told = f"kept out: no better than a constant guess: {_tell(comparisons)}"
+    told = f"kept out: {_no_better('a constant guess', comparisons)}: {_tell(comparisons)}"
     return Judgement(False, told, comparisons)
+
+
+def _no_better(than: str, comparisons: tuple[Comparison, ...]) -> str:
+    """Words for what did not win by every measure."""
+    won = [one.measure for one in comparisons if one.better]
+    return f"better than {than} by {won[0]} alone" if won else f"no better than {than}"
 
 
 def _too_few(groups: int) -> str:
@@ -122,16 +130,16 @@ def _too_few(groups: int) -> str:
 
 def _decide(comparisons: tuple[Comparison, ...], verdict: str) -> Judgement:
     worse = [one for one in comparisons if one.worse]
-    better = [one for one in comparisons if one.better]
     if worse:
         return Judgement(False, f"kept out: worse than the champion: {_tell(worse)}", comparisons)
-    if better:
-        return Judgement(True, f"promoted: better than the champion: {_tell(better)}", comparisons)
+    if all(one.better for one in comparisons):
+        told = f"promoted: better than the champion: {_tell(comparisons)}"
+        return Judgement(True, told, comparisons)
     if verdict in DEMANDING:
         return Judgement(
             True, f"promoted: as good as the champion and newer: {_tell(comparisons)}", comparisons
         )
-    told = f"kept out: no better than the champion: {_tell(comparisons)}"
+    told = f"kept out: {_no_better('the champion', comparisons)}: {_tell(comparisons)}"
     return Judgement(False, told, comparisons)
 
 

@@ -96,7 +96,7 @@ def _pose(
         targets = np.column_stack([labels.fails_within(hours) for hours in horizons_hours])
     known = labels.usable & np.isfinite(targets).all(axis=1)
     train, held_out = (rows[known[rows]] for rows in (split.train, split.validation))
-    train = _keep_some(train, targets, seed)
+    train = keep_some(train, targets, seed)
     rows = np.concatenate([train, held_out])
     values = fill_and_squeeze(frame.values[rows], frame.values[_spaced(train)])
     return Problem(
@@ -110,7 +110,7 @@ def _pose(
     )
 
 
-def _keep_some(train: Columns, targets: Float64, seed: int) -> Columns:
+def keep_some(train: Columns, targets: Float64, seed: int) -> Columns:
     """At most `TRAIN_ROWS`, all positive rows among them up to half."""
     if len(train) <= TRAIN_ROWS:
         return train

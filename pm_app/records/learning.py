@@ -95,10 +95,12 @@ class Allocation:
 class Drift:
     """How the ranking compares with the champion's, and what follows from it.
 
-    verdict: "first", "keep", "refit" or "rebuild". tau is the weighted Kendall correlation
-    of the two rankings (Vigna 2015); p_value is how often resampling alone gives a change
-    at least as large; moved_units is the share of units the new allocation would move;
-    in_a_row counts retrainings, this one included, whose ranking differed beyond chance.
+    verdict: "first", "keep", "refit", "rebuild" or "not_enough_data". tau is the weighted
+    Kendall correlation of the two rankings (Vigna 2015); p_value is how often resampling alone
+    gives a change at least as large; moved_units is the share of units the new allocation
+    would move; in_a_row counts retrainings, this one included, whose ranking differed beyond
+    chance, each on failures the one before did not know. top_overlap is the share of the
+    leading sensors of either ranking that lead the other as well, twins counted as one.
     """
 
     verdict: str
@@ -107,6 +109,7 @@ class Drift:
     p_value: float | None
     moved_units: float | None
     in_a_row: int
+    top_overlap: float | None = None
 
 
 @dataclass(frozen=True)
@@ -198,9 +201,10 @@ class VersionCard:
     feature_low and feature_high bound the training data per feature (0.1 % and 99.9 %
     quantiles); reference is the healthy median per feature that contributions are measured
     against. reports lists this model first, then the ones it was measured beside.
-    trained_until: ISO time of the newest cutoff used. suspicions: sensors that may know the
-    outcome, for a person to judge. failures_from_verdicts: how many of the failures people told
-    of, the others came as events.
+    trained_until: ISO time of the newest cutoff used. ranked: nanoseconds of the first and the
+    last failure that `importance` comes from, where the target is a life. suspicions: sensors
+    that may know the outcome, for a person to judge. failures_from_verdicts: how many of the
+    failures people told of, the others came as events.
     """
 
     spec: FeatureSpec
@@ -227,3 +231,4 @@ class VersionCard:
     revision: Revision | None = None
     suspicions: tuple[Suspicion, ...] = ()
     failures_from_verdicts: int = 0
+    ranked: tuple[int, int] | None = None

@@ -1,22 +1,18 @@
 """Law 4: killed at any instant, or failed by the disk at any, nothing is lost or said twice."""
 
 import errno
-import json
 import os
 import random
 import shutil
-import subprocess
-import sys
 from itertools import count
-from pathlib import Path
 
 import pytest
 from flows import FLOWS, outcome
-from striking import Failing, Instant, first_of_each, heard, listening, sites_in_code
+from killing import Killer
+from striking import Failing, first_of_each, heard, listening, sites_in_code
 
 from pm_app.errors import PmAppError
 
-KILLING = Path(__file__).parents[1] / "killing.py"
 FAULTS = (errno.ENOSPC, errno.EIO, errno.EACCES, errno.EMFILE)
 RANDOM_KILLS = 20
 # Sites that no flow of a plant's life passes: what they are, and why they need none.
@@ -27,33 +23,6 @@ NO_FLOW = {
     "pm_app.store.backup:save": "a copy of a PostgreSQL database in a scratch folder",
     "pm_app.store.backup:_load_tables": "the one transaction of a restore into PostgreSQL",
 }
-
-
-class Killer:
-    """Runs flows in children of a program that has loaded everything once."""
-
-    def __init__(self):
-        environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-        self._process = subprocess.Popen(
-            [sys.executable, str(KILLING)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=environment,
-            text=True,
-        )
-
-    def __call__(self, flow, config, at=None):
-        """The instants heard, as `killing.run` has it."""
-        self._process.stdin.write(json.dumps([flow, str(config), at]) + "\n")
-        self._process.stdin.flush()
-        said = self._process.stdout.readline()
-        assert said, self._process.stderr.read()
-        return [Instant(*instant) for instant in json.loads(said)]
-
-    def close(self):
-        """End the program."""
-        self._process.communicate()
 
 
 @pytest.fixture(scope="module")

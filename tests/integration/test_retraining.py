@@ -164,6 +164,32 @@ def test_how_often_the_ranking_differed_is_counted_on(site):
     assert third.orders[0].in_a_row_before == 1
 
 
+@pytest.mark.parametrize(("promotion", "counted"), [("automatic", 0), ("approve", 2)])
+def test_a_champion_with_a_ranking_of_its_own_begins_the_count_anew(config, promotion, counted):
+    config.write_text(f'{config.read_text()}\n[retraining]\npromotion = "{promotion}"\n')
+    with open_site(read_settings(config)) as site:
+        learn(site, FakeTrainer())
+        promote(site, 1, at=NOW, reason="by hand")
+        rebuilt, asked = FakeTrainer("rebuild", seed=1), FakeTrainer("keep", made=False)
+        rebuilt.answer = replace(rebuilt.answer, in_a_row=2, failures=17)
+        learn(site, rebuilt)
+        learn(site, asked)
+
+    assert asked.orders[0].in_a_row_before == counted
+    assert asked.orders[0].failures_last == 17
+
+
+def test_a_refit_goes_on_counting(site):
+    learn(site, FakeTrainer())
+    refitted, asked = FakeTrainer("refit", seed=1), FakeTrainer("keep", made=False)
+    refitted.answer = replace(refitted.answer, in_a_row=1)
+    learn(site, refitted)
+    learn(site, asked)
+
+    assert asked.orders[0].champion == 2
+    assert asked.orders[0].in_a_row_before == 1
+
+
 # What goes wrong changes nothing.
 
 

@@ -56,7 +56,26 @@ def test_a_first_version_that_guesses_is_kept_out():
     result = decide(noise, None, verdict="first")
 
     assert not result.promote
-    assert "no better than a constant guess" in result.reason
+    assert "better than a constant guess by average precision alone" in result.reason
+
+
+def too_loud(order: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """The same order at risks so exaggerated that their Brier score is a constant guess's."""
+    apart = order - order.mean()
+    return labels.mean() + 2 * np.mean(apart * labels) / np.mean(apart**2) * apart
+
+
+def test_a_first_version_that_orders_well_but_says_nothing_by_its_risks_is_kept_out():
+    labels, _ = make_rows()
+    order = guess(labels, sharpness=0.8, seed=1)
+
+    quiet = decide(order, None, verdict="first")
+    loud = decide(too_loud(order, labels), None, verdict="first")
+
+    assert quiet.promote
+    assert not loud.promote
+    assert not any(one.worse for one in loud.comparisons)
+    assert "better than a constant guess by average precision alone" in loud.reason
 
 
 @pytest.mark.parametrize("verdict", ["keep", "refit", "rebuild"])
@@ -99,7 +118,20 @@ def test_equals_are_rarely_told_apart():
         for trial in range(20)
     ]
 
-    assert np.mean([result.promote for result in verdicts]) <= 0.2
+    assert np.mean([result.promote for result in verdicts]) <= 0.05
+
+
+def test_a_better_order_alone_does_not_replace_a_champion():
+    labels, _ = make_rows()
+    flat = np.full(len(labels), labels.mean())
+
+    result = decide(too_loud(guess(labels, sharpness=0.8, seed=1), labels), flat)
+
+    assert [(one.better, one.worse) for one in result.comparisons] == [
+        (True, False),
+        (False, False),
+    ]
+    assert result.reason.startswith("kept out: better than the champion by average precision alone")
 
 
 def test_unlabelled_rows_change_nothing():

@@ -1,0 +1,40 @@
+"""The product's own network as a challenger: trained, calibrated, refitted on all but the test.
+
+Its size, penalty and rate are fixed, not searched for: the gate is asked, not the network.
+"""
+
+import numpy as np
+from benchmarks.decisions.gates import shuffle_labels
+
+from pm_app.jobs.study import Study, planner_of
+from pm_app.learning import training
+from pm_app.learning.calibration import calibrate
+from pm_app.learning.network import answers
+from pm_app.learning.training import refit_network, strengthen, train_network
+from pm_app.records.learning import Importance
+from pm_app.scores import scores_of
+from pm_app.settings import Settings
+
+SIZE = 3_000
+L1, DROPOUT = 1e-3, 0.1
+
+
+def network(study: Study, seed: int, shuffled: bool) -> np.ndarray:
+    """Risks at the longest horizon by the network; it sees no test row."""
+    split, sensors = study.split, study.frame.sensors
+    labels = shuffle_labels(study.labels, split.learned, seed) if shuffled else study.labels
+    alike = (1 / len(sensors),) * len(sensors)
+    own = tuple((sensor,) for sensor in sensors)
+    importance = Importance(sensors, alike, alike, (alike,), own, alike, (), "none", 0.0)
+    plan = planner_of(study, importance, Settings()).plan("uniform", size=SIZE)
+    plan = strengthen(plan, study.frame.sensor_of, l1=L1, dropout=DROPOUT)
+    what = training.Study(
+        study.frame, labels, split.train, split.validation, study.head, split.group
+    )
+    trained = train_network(what, plan, seed=seed)
+    whole = refit_network(what, plan, split.learned, seed=seed, like=trained).network
+    asked = split.calibration
+    output = answers(trained.network, study.frame.values[asked])
+    found = calibrate(output, labels, asked, study.head, group=split.group[asked])
+    said = answers(whole, study.frame.values[split.test])
+    return scores_of(said, study.head, found).risk[:, -1]

@@ -463,7 +463,7 @@ def test_a_graph_of_another_width_is_refused(site):
 # A real trainer, once: law 6, and law 1 across the whole path.
 
 PUMPS = PlantPlan(
-    assets=10,
+    assets=20,
     days=40,
     interval_minutes=60,
     nuisance=0,

@@ -10,7 +10,17 @@ from benchmarks.decisions.course import Step, follow
 from benchmarks.decisions.gates import challenge, forest
 from benchmarks.decisions.plants import Grown, grown
 from benchmarks.decisions.results import Outcome, Outcomes
-from benchmarks.decisions.summary import CHANGE, ENOUGH, GATE, NETWORK, NEW_KIND, STATIONARY, WITHIN
+from benchmarks.decisions.summary import (
+    CHANGE,
+    ENOUGH,
+    GATE,
+    NETWORK,
+    NEW_KIND,
+    PLANNED,
+    STATIONARY,
+    WITHIN,
+    rebuilt_for_change,
+)
 from benchmarks.decisions.tables import markdown, quote_in
 from benchmarks.quality.results import digest_of_files
 
@@ -42,6 +52,18 @@ def _plan(seed: int, *, days: int, change_day: int | None = None) -> PlantPlan:
     )
 
 
+def _short(seed: int) -> PlantPlan:
+    return _plan(seed, days=80)
+
+
+def _long(seed: int) -> PlantPlan:
+    return _plan(seed, days=111)
+
+
+def _changing(seed: int) -> PlantPlan:
+    return _plan(seed, days=125, change_day=FIRST_DAY)
+
+
 def _stay(plant: Grown) -> list[dict[str, Any]]:
     days = range(FIRST_DAY, plant.plan.days, EVERY_DAYS)
     return [step.as_row() for step in follow(plant, days, watch=NEW_KIND)]
@@ -58,7 +80,7 @@ def _until_told(steps: Iterator[Step]) -> Iterator[Step]:
     for step in steps:
         yield step
         chances += step.of_kind >= ENOUGH
-        if chances > WITHIN or (step.of_kind and step.verdict == "rebuild"):
+        if chances > WITHIN or rebuilt_for_change(step.as_row()):
             return
 
 
@@ -80,11 +102,11 @@ _DRIFT = (*_PLANTS, *(f"{_LEARNING}{name}.py" for name in _RANKING), "pm_app/job
 _GATE = (*_PLANTS, f"{_LEARNING}gate.py", "tests/benchmarks/decisions/gates.py")
 
 PARTS = (
-    Part(STATIONARY, range(10), lambda seed: _plan(seed, days=111), _stay, _DRIFT),
-    Part(CHANGE, range(100, 150), lambda seed: _plan(seed, days=125, change_day=FIRST_DAY),
+    Part(STATIONARY, range(PLANNED[STATIONARY]), _long, _stay, _DRIFT),
+    Part(CHANGE, range(100, 100 + PLANNED[CHANGE]), _changing,
          _change, _DRIFT),
-    Part(GATE, range(200, 250), lambda seed: _plan(seed, days=80), _by_forest, _GATE),
-    Part(NETWORK, range(300, 305), lambda seed: _plan(seed, days=80), _by_network,
+    Part(GATE, range(200, 200 + PLANNED[GATE]), _short, _by_forest, _GATE),
+    Part(NETWORK, range(300, 300 + PLANNED[NETWORK]), _short, _by_network,
          (*_GATE, "tests/benchmarks/decisions/networks.py")),
 )  # fmt: skip
 

@@ -9,6 +9,7 @@ from benchmarks.decisions.summary import (
     ENOUGH,
     GATE,
     NEW_KIND,
+    PLANNED,
     STATIONARY,
     WITHIN,
     Count,
@@ -37,7 +38,16 @@ def markdown(outcomes: Sequence[Outcome]) -> str:
     """Everything: the counts, then some of what was said."""
     lines = ["| | counted | share | 95 % interval | promised | kept |", "| --- " * 6 + "|"]
     lines += [_line(count) for count in counts(outcomes)]
-    return "\n".join([_PREFACE, *lines, "", *_samples(outcomes), _cost(outcomes), ""])
+    return "\n".join(
+        [_PREFACE, *lines, "", _progress(outcomes), "", *_samples(outcomes), _cost(outcomes), ""]
+    )
+
+
+def _progress(outcomes: Sequence[Outcome]) -> str:
+    """How many plants of each part have been measured: a run may have been cut short."""
+    measured = {name: sum(one.part == name for one in outcomes) for name in PLANNED}
+    told = "; ".join(f"{name}: {measured[name]} of {PLANNED[name]}" for name in PLANNED)
+    return f"Plants measured: {told}. The same command measures the others."
 
 
 def readme_rows(outcomes: Sequence[Outcome]) -> list[str]:

@@ -11,11 +11,13 @@ from pm_app.settings_values import (
     Address,
     Day,
     Duration,
+    Listen,
     Name,
     Span,
     Text,
     Zone,
     read_half_life,
+    split_listen,
 )
 from pm_app.times import parse_duration
 
@@ -215,4 +217,9 @@ class StoreSettings(Section):
 class WebSettings(Section):
     """Where the operators' page listens."""
 
-    listen: Name = "127.0.0.1:8080"
+    listen: Listen = "127.0.0.1:8080"
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host, without brackets, and port."""
+        return split_listen(self.listen)

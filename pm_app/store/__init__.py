@@ -1,5 +1,6 @@
 """The output store: predictions, the ledger, the lineage of versions, in one database."""
 
+from pm_app.store.fleet import FleetQuery, FleetRow
 from pm_app.store.identity import Standing
 from pm_app.store.opening import Store, open_reader, open_store
 from pm_app.store.rows import (
@@ -19,6 +20,8 @@ __all__ = [
     "Balance",
     "BatchRow",
     "Committed",
+    "FleetQuery",
+    "FleetRow",
     "ImportanceRow",
     "PeakRow",
     "PromotionRow",

@@ -9,6 +9,7 @@ from pm_app.durable import make_file, make_folder
 from pm_app.errors import BadSettings, NoStore, TransientError
 from pm_app.store.backup import save
 from pm_app.store.engine import Database, connect
+from pm_app.store.fleet import Fleet
 from pm_app.store.identity import Identity
 from pm_app.store.ledger import Ledger
 from pm_app.store.lineage import Lineage
@@ -29,6 +30,7 @@ class Store:
     scores: Scores
     lineage: Lineage
     views: Views
+    fleet: Fleet
     retention: Retention
     identity: Identity
     _database: Database
@@ -94,6 +96,7 @@ def _store(database: Database) -> Store:
         Scores(database),
         Lineage(database),
         Views(database),
+        Fleet(database),
         Retention(database),
         Identity(database),
         database,

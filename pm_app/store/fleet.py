@@ -93,7 +93,7 @@ class Fleet:
         if query.level is not None:
             chosen = chosen.where(level == query.level)
         with self.database.reading() as connection:
-            return [FleetRow(*row.tuple()) for row in connection.execute(chosen)]
+            return [FleetRow(**row) for row in connection.execute(chosen).mappings()]
 
     def levels(self, search: str = "") -> dict[Level, int]:
         """How many assets whose name holds `search` are at each level."""

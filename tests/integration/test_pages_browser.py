@@ -53,6 +53,7 @@ def browser():
 def opened(browser, **options):
     """A page of a browser of its own, and what its console complains of."""
     context = browser.new_context(**options)
+    context.set_default_timeout(PATIENCE_MILLISECONDS)
     page, complaints = context.new_page(), []
     page.on("console", lambda said: complaints.append(said.text))
     page.on("pageerror", lambda error: complaints.append(str(error)))
@@ -65,8 +66,8 @@ def opened(browser, **options):
 def test_without_scripts_the_fleet_is_filtered_and_sorted(browser, plant):
     with serving(plant) as address, opened(browser, java_script_enabled=False) as (page, _):
         page.goto(address)
-        page.get_by_label("Asset", exact=True).fill("pump")
-        page.get_by_label("Risk", exact=True).select_option("high")
+        page.locator("input[name=search]").fill("pump")
+        page.locator("select[name=level]").select_option("high")
         page.get_by_role("button", name="Show").click()
         page.get_by_role("link", name="Asset", exact=True).click()
 
@@ -102,15 +103,15 @@ def test_nothing_stands_in_the_way_of_readers_with_aids(browser, plant, width, s
 def test_the_table_renews_itself_and_keeps_what_was_typed_and_focused(browser, plant):
     with serving(plant) as address, opened(browser) as (page, complaints):
         page.goto(f"{address}/fleet?search=pump-59")
-        page.get_by_label("Asset", exact=True).fill("half a na")
+        page.locator("input[name=search]").fill("half a na")
         page.get_by_role("link", name="Age of data").focus()
         with open_store(store_url(plant), folder=plant.folder) as store:
             said = predictions_of({"pump-59": 0.93}, NOW - timedelta(minutes=5))
             store.scores.commit_predictions([said], scored_at=NOW)
         page.evaluate("renew()")
-        page.get_by_text("93 %").wait_for(timeout=PATIENCE_MILLISECONDS)
+        page.get_by_text("93 %").wait_for()
 
-        assert page.get_by_label("Asset", exact=True).input_value() == "half a na"
+        assert page.locator("input[name=search]").input_value() == "half a na"
         assert page.evaluate("document.activeElement.textContent") == "Age of data"
         assert complaints == []
 

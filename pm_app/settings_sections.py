@@ -11,6 +11,7 @@ from pm_app.settings_values import (
     Address,
     Day,
     Duration,
+    Listen,
     Name,
     Running,
     Span,
@@ -18,6 +19,7 @@ from pm_app.settings_values import (
     Zone,
     read_half_life,
     read_running,
+    split_listen,
 )
 from pm_app.times import parse_duration
 
@@ -262,4 +264,9 @@ class StoreSettings(Section):
 class WebSettings(Section):
     """Where the operators' page listens."""
 
-    listen: Name = "127.0.0.1:8080"
+    listen: Listen = "127.0.0.1:8080"
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host, without brackets, and port."""
+        return split_listen(self.listen)

@@ -19,6 +19,8 @@ FOR_EVER = "for ever"
 _SHORTEST_DAYS = 7
 # Nanoseconds since 1970 in 64 bits end in 2262.
 _LAST_YEAR = 2261
+_LAST_PORT = 65_535
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 MEMORY_WORDS = ("life", "change", "scaled change")
 
 
@@ -100,11 +102,31 @@ def _since_1970(day: date) -> date:
     return day
 
 
+def split_listen(text: str) -> tuple[str, int]:
+    """Host, without brackets, and port of a text like "127.0.0.1:8080". Raises ValueError."""
+    host, _, port = text.rpartition(":")
+    if not (host and port.isascii() and port.isdigit() and 1 <= int(port[:6]) <= _LAST_PORT):
+        raise ValueError(f'must be an address and a port like "127.0.0.1:8080", got {text!r}')
+    return host.removeprefix("[").removesuffix("]"), int(port[:6])
+
+
+def _loopback(text: str) -> str:
+    host, _ = split_listen(text)
+    if host not in LOOPBACK:
+        # Pages open without sign-in: beyond this machine a proxy has to ask who comes.
+        raise ValueError(
+            f"must be an address of this machine alone ({', '.join(LOOPBACK)}), got {text!r}; "
+            "let a proxy with sign-in stand before it to reach it from elsewhere"
+        )
+    return text
+
+
 Day = Annotated[date, AfterValidator(_since_1970)]
 Span = Annotated[str, AfterValidator(_span)]
 Duration = Annotated[str, AfterValidator(_duration)]
 Zone = Annotated[str, AfterValidator(_zone)]
 Name = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_printable)]
+Listen = Annotated[Name, AfterValidator(_loopback)]
 Text = Annotated[str, Field(max_length=1000), AfterValidator(_printable)]
 Running = Annotated[Name, AfterValidator(_running)]
 Address = Annotated[Name, AfterValidator(_address)]

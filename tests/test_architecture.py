@@ -12,6 +12,7 @@ LAYERS = {
     "settings": 1,
     "settings_values": 1,
     "times": 1,
+    "wording": 1,
     "durable": 1,
     "instants": 1,
     "clock": 1,
@@ -38,6 +39,7 @@ LAYERS = {
     "daemon": 6,
     "wiring": 6,
     "demo": 6,
+    "web": 6,
     "cli": 7,
 }
 # Within a layer only these may see each other: settings and records are made of times,
@@ -53,6 +55,7 @@ SAME_LAYER = {
     ("settings_sections", "times"),
     ("settings_values", "times"),
     ("records", "times"),
+    ("wording", "times"),
     ("demo", "wiring"),
     ("daemon", "turns"),
 }
@@ -64,6 +67,10 @@ ONLY_IN = {
     "alembic": "pm_app/store",
     "connectors": "pm_app/wiring",
     "typer": "pm_app/cli",
+    "fastapi": "pm_app/web",
+    "starlette": "pm_app/web",
+    "jinja2": "pm_app/web",
+    "uvicorn": "pm_app/cli/serve",
 }
 SOURCES = sorted([*ROOT.glob("pm_app/**/*.py"), *ROOT.glob("connectors/**/*.py")])
 

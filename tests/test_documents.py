@@ -35,7 +35,7 @@ def test_the_example_settings_are_valid_and_name_every_section():
     tables = tomllib.loads((ROOT / "deploy" / "plant.toml").read_text(encoding="utf-8"))
 
     make_cron(settings)
-    sections = set(Settings.model_fields) - {"folder", "web"}
+    sections = set(Settings.model_fields) - {"folder"}
     assert set(tables) == sections
 
 

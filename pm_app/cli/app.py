@@ -12,6 +12,7 @@ from pm_app.cli.explain import explain
 from pm_app.cli.importance import importance
 from pm_app.cli.output import out
 from pm_app.cli.plant import check, cmapss, demo, init, run
+from pm_app.cli.serve import serve
 from pm_app.cli.status import status
 from pm_app.cli.steps import backfill, promote, replay, retrain, rollback, score
 from pm_app.cli.tables import batches, models, predictions
@@ -23,6 +24,7 @@ COMMANDS = (
     init,
     check,
     run,
+    serve,
     status,
     score,
     retrain,

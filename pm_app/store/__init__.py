@@ -1,6 +1,7 @@
 """The output store: predictions, the ledger, the lineage of versions, in one database."""
 
 from pm_app.store.alarms import AlarmEventRow, AlarmRow, VerdictRow
+from pm_app.store.fleet import FleetQuery, FleetRow
 from pm_app.store.identity import Standing
 from pm_app.store.opening import Store, open_reader, open_store
 from pm_app.store.rows import (
@@ -25,6 +26,8 @@ __all__ = [
     "Balance",
     "BatchRow",
     "Committed",
+    "FleetQuery",
+    "FleetRow",
     "ImportanceRow",
     "PeakRow",
     "PromotionRow",

@@ -10,6 +10,7 @@ from pm_app.errors import BadSettings, NoStore, TransientError
 from pm_app.store.alarms import Alarms
 from pm_app.store.backup import save
 from pm_app.store.engine import Database, connect
+from pm_app.store.fleet import Fleet
 from pm_app.store.identity import Identity
 from pm_app.store.ledger import Ledger
 from pm_app.store.lineage import Lineage
@@ -31,6 +32,7 @@ class Store:
     scores: Scores
     lineage: Lineage
     views: Views
+    fleet: Fleet
     retention: Retention
     alarms: Alarms
     users: Users
@@ -98,6 +100,7 @@ def _store(database: Database) -> Store:
         Scores(database),
         Lineage(database),
         Views(database),
+        Fleet(database),
         Retention(database),
         Alarms(database),
         Users(database),

@@ -1,0 +1,139 @@
+"""The fleet page: what its address asks for, and what its table shows."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Final, get_args
+from urllib.parse import urlencode
+
+from pm_app.settings import Settings
+from pm_app.store import FleetQuery, FleetRow, Store
+from pm_app.store.fleet import Level, Order
+from pm_app.web.spark import spark_path
+from pm_app.web.texts import ALARMS, LEVELS, ORDERS, TEXTS
+from pm_app.wording import STATUS_WORDS, age_text, life_text, percent_text
+
+PAGE_ROWS: Final = 50
+TREND_POINTS: Final = 48
+_LONGEST_SEARCH: Final = 200
+_MOST_PAGES: Final = 1_000_000
+_KEYS: Final = ("search", "level", "order", "direction", "page")
+# Every key has its default: an address says only what differs.
+_DEFAULTS: Final = {"search": "", "level": "", "order": "risk", "direction": "down", "page": "1"}
+
+
+class BadAddress(ValueError):
+    """An address asks for something that is not there; the text says what is."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What an address asks for: the query, and which page of it, from 1."""
+
+    query: FleetQuery
+    page: int
+
+    def address(self, **changes: object) -> str:
+        """The query string of the same with some values changed, "" where nothing differs."""
+        values = {
+            "search": self.query.search,
+            "level": self.query.level or "",
+            "order": self.query.order,
+            "direction": "down" if self.query.descending else "up",
+            "page": self.page,
+            **changes,
+        }
+        said = {key: str(values[key]) for key in _KEYS if str(values[key]) != _DEFAULTS[key]}
+        return f"?{urlencode(said)}" if said else ""
+
+
+def read_address(values: Mapping[str, str]) -> Asked:
+    """What the query string of an address asks for. Raises BadAddress."""
+    unknown = sorted(set(values) - set(_KEYS))
+    if unknown:
+        raise BadAddress(f"known are {', '.join(_KEYS)}, got {unknown[0][:40]!r}")
+    given = _DEFAULTS | dict(values)
+    search = given["search"].strip()
+    if len(search) > _LONGEST_SEARCH or not search.isprintable():
+        raise BadAddress(f"search takes up to {_LONGEST_SEARCH} printable characters")
+    level: Any = _one_of(given["level"], "level", ("", *get_args(Level)))
+    order: Any = _one_of(given["order"], "order", get_args(Order))
+    descending = _one_of(given["direction"], "direction", ("down", "up")) == "down"
+    page = given["page"]
+    if not (page.isascii() and page.isdigit() and 1 <= int(page[:9]) <= _MOST_PAGES):
+        raise BadAddress(f"page takes a number from 1, got {page[:40]!r}")
+    return Asked(FleetQuery(search, level or None, order, descending), int(page[:9]))
+
+
+def fleet_facts(store: Store, asked: Asked, *, settings: Settings, now: datetime) -> dict[str, Any]:
+    """All that the fleet's template shows."""
+    levels = store.fleet.levels(asked.query.search)
+    total = sum(levels.values()) if asked.query.level is None else levels[asked.query.level]
+    pages = max(-(-total // PAGE_ROWS), 1)
+    asked = replace(asked, page=min(asked.page, pages))
+    first = (asked.page - 1) * PAGE_ROWS
+    rows = store.fleet.rows(asked.query, limit=PAGE_ROWS, offset=first)
+    trends = store.fleet.trends(rows, points=TREND_POINTS)
+    cap = settings.target.cap_hours
+    return {
+        "asked": asked,
+        "rows": [_shown(row, trends[row.asset_id], now=now, cap=cap) for row in rows],
+        "levels": [(name, LEVELS[name], count) for name, count in levels.items()],
+        "all_assets": sum(levels.values()),
+        "total": total,
+        "first": first + 1,
+        "pages": pages,
+        "orders": ORDERS,
+        "regresses": settings.target.task == "regression" and settings.target.kind == "column",
+        "headings": _headings(asked, rows),
+    }
+
+
+def _one_of(value: str, key: str, known: Sequence[str]) -> str:
+    if value not in known:
+        words = ", ".join(name for name in known if name)
+        raise BadAddress(f"{key} takes one of {words}, got {value[:40]!r}")
+    return value
+
+
+def _headings(asked: Asked, rows: Sequence[FleetRow]) -> dict[str, dict[str, str]]:
+    """What the headings of sortable columns say and where they lead."""
+    hours = max((row.horizon_hours for row in rows), default=0.0)
+    words = {
+        "risk": f"{TEXTS['risk_within']} {hours:g} h" if hours else TEXTS["risk"],
+        "asset": TEXTS["search"],
+        "life": TEXTS["life"],
+        "age": TEXTS["age"],
+    }
+    return {name: _heading(asked, name, text) for name, text in words.items()}
+
+
+def _heading(asked: Asked, name: str, words: str) -> dict[str, str]:
+    chosen = asked.query.order == name
+    # A second choice turns the order round; names begin at A, lives at the shortest.
+    down = not asked.query.descending if chosen else name in ("risk", "age")
+    address = asked.address(order=name, direction="down" if down else "up", page=1)
+    sorted_as = ("descending" if asked.query.descending else "ascending") if chosen else "none"
+    return {"words": words, "address": address or "?", "sort": sorted_as}
+
+
+def _shown(
+    row: FleetRow, trend: Sequence[tuple[datetime, float | None]], *, now: datetime, cap: float
+) -> dict[str, Any]:
+    said = row.status == "scored"
+    life = life_text(row.rul_hours, row.rul_low_hours, row.rul_high_hours, cap_hours=cap)
+    return {
+        "asset": row.asset_id,
+        "level": row.level,
+        "words": LEVELS[row.level],
+        "risk": percent_text(row.risk),
+        "life": life if said else STATUS_WORDS.get(row.status, row.status),
+        "value": STATUS_WORDS.get(row.status) or ("" if row.value is None else f"{row.value:.4g}"),
+        # A share stays on the line of its figure.
+        "why": row.top_sensors.replace(" %", "\u00a0%"),
+        "alarm": ALARMS.get(row.alarm, row.alarm),
+        "alarm_state": row.alarm or "none",
+        "age": age_text((now - row.cutoff).total_seconds()),
+        "cutoff": row.cutoff,
+        "spark": spark_path(trend),
+    }

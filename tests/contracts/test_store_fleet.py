@@ -1,0 +1,165 @@
+"""What every database must tell of the fleet."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import event, insert
+
+from pm_app.store import FleetQuery
+from pm_app.store.schema import alarms
+
+DAY = datetime(2026, 3, 1, tzinfo=UTC)
+RISKS = {"pump-1": 0.9, "pump-2": 0.3, "Pump-3": 0.05, "fan_4": None, "fan%5": 0.5}
+
+
+def hour(number: int) -> datetime:
+    return DAY + timedelta(hours=number)
+
+
+@pytest.fixture
+def fleet(store, make_predictions):
+    """Five assets with three cutoffs of two horizons; the newest risks are RISKS."""
+    chunks = [
+        make_predictions(
+            {
+                (asset, hour(cutoff), horizon): None
+                if risk is None
+                else risk * (cutoff + 1) / 3 * horizon / 72
+                for asset, risk in RISKS.items()
+                for horizon in (24.0, 72.0)
+            }
+        )
+        for cutoff in range(3)
+    ]
+    store.scores.commit_predictions(chunks, scored_at=DAY)
+    return store.fleet
+
+
+def names(rows) -> list[str]:
+    return [row.asset_id for row in rows]
+
+
+def test_the_riskiest_asset_leads_and_who_abstains_comes_last(fleet):
+    rows = fleet.rows(FleetQuery())
+
+    assert names(rows) == ["pump-1", "fan%5", "pump-2", "Pump-3", "fan_4"]
+    assert [row.risk for row in rows] == pytest.approx([0.9, 0.5, 0.3, 0.05, None])
+    assert {(row.cutoff, row.horizon_hours) for row in rows} == {(hour(2), 72.0)}
+
+
+def test_who_abstains_comes_last_in_either_direction(fleet):
+    rows = fleet.rows(FleetQuery(descending=False))
+
+    assert names(rows) == ["Pump-3", "pump-2", "fan%5", "pump-1", "fan_4"]
+
+
+@pytest.mark.parametrize(
+    ("risk", "level"),
+    [(0.5, "high"), (0.4999, "raised"), (0.2, "raised"), (0.1999, "low"), (0.0, "low")],
+)
+def test_a_risk_has_its_word_at_the_edge(store, make_predictions, risk, level):
+    chunk = make_predictions({("pump", DAY, 24.0): risk})
+    store.scores.commit_predictions([chunk], scored_at=DAY)
+
+    assert [row.level for row in store.fleet.rows(FleetQuery())] == [level]
+
+
+@pytest.mark.parametrize(
+    ("search", "found"),
+    [
+        ("PUMP", {"pump-1", "pump-2", "Pump-3"}),
+        ("%", {"fan%5"}),
+        ("_", {"fan_4"}),
+        ("' OR 1=1 --", set()),
+        ("\\", set()),
+    ],
+)
+def test_a_search_is_taken_literally_whatever_its_case(fleet, search, found):
+    assert set(names(fleet.rows(FleetQuery(search=search)))) == found
+    assert sum(fleet.levels(search).values()) == len(found)
+
+
+def test_levels_count_what_their_filter_finds(fleet):
+    counted = fleet.levels()
+
+    assert counted == {"high": 2, "raised": 1, "low": 1, "silent": 1}
+    assert counted == {level: len(fleet.rows(FleetQuery(level=level))) for level in counted}
+
+
+@pytest.mark.parametrize("order", ["risk", "asset", "life", "age"])
+@pytest.mark.parametrize("descending", [True, False])
+def test_pages_laid_together_are_the_whole(fleet, order, descending):
+    query = FleetQuery(order=order, descending=descending)
+
+    pages = [fleet.rows(query, limit=2, offset=first) for first in (0, 2, 4)]
+
+    assert sum(pages, []) == fleet.rows(query)
+
+
+def test_the_oldest_data_are_of_the_greatest_age(fleet, store, make_predictions):
+    late = make_predictions({("pump-2", hour(9), 72.0): 0.1})
+    store.scores.commit_predictions([late], scored_at=DAY)
+
+    assert names(fleet.rows(FleetQuery(order="age", descending=True)))[-1] == "pump-2"
+    assert names(fleet.rows(FleetQuery(order="age", descending=False)))[0] == "pump-2"
+
+
+def test_a_horizon_that_is_said_no_longer_gives_way(fleet, store, make_predictions):
+    shorter = make_predictions({("pump-1", hour(9), 24.0): 0.1})
+    store.scores.commit_predictions([shorter], scored_at=DAY)
+
+    told = {row.asset_id: (row.horizon_hours, row.risk) for row in fleet.rows(FleetQuery())}
+    assert told["pump-1"] == (24.0, 0.1)
+
+
+def test_a_trend_is_the_newest_of_its_horizon_oldest_first(fleet):
+    rows = fleet.rows(FleetQuery(search="pump-1"))
+
+    trend = fleet.trends(rows, points=2)["pump-1"]
+    assert [at for at, _ in trend] == [hour(1), hour(2)]
+    assert [risk for _, risk in trend] == pytest.approx([0.6, 0.9])
+
+
+def test_of_several_open_alarms_the_one_that_needs_a_person_is_told(fleet, store):
+    for horizon, state, cleared in (
+        (24.0, "shelved", None),
+        (72.0, "unacknowledged", None),
+        (48.0, "cleared", DAY),
+    ):
+        _raise_alarm(store, "pump-1", horizon, state, cleared)
+    _raise_alarm(store, "pump-2", 24.0, "cleared", DAY)
+
+    told = {row.asset_id: row.alarm for row in fleet.rows(FleetQuery(search="pump"))}
+    assert told == {"pump-1": "unacknowledged", "pump-2": "", "Pump-3": ""}
+
+
+def test_a_look_at_the_fleet_asks_three_times_whatever_its_size(fleet, store):
+    asked = []
+    event.listen(
+        store._database.engine, "before_cursor_execute", lambda *given: asked.append(given[2])
+    )
+
+    rows = fleet.rows(FleetQuery())
+    fleet.levels()
+    fleet.trends(rows, points=3)
+
+    assert len([words for words in asked if words.lstrip().startswith("SELECT")]) == 3
+
+
+def _raise_alarm(store, asset, horizon, state, cleared) -> None:
+    with store._database.writing() as connection:
+        connection.execute(
+            insert(alarms).values(
+                asset_id=asset,
+                horizon_hours=horizon,
+                state=state,
+                raised_at=DAY,
+                changed_at=DAY,
+                cleared_at=cleared,
+                cutoff=DAY,
+                risk=0.9,
+                threshold=0.5,
+                top_sensors="",
+                model_version=1,
+            )
+        )

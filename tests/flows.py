@@ -42,6 +42,7 @@ LATER = NOW + timedelta(hours=1)
 EVENTS = events_table([("pump-00", 5.5, "failure", ""), ("pump-01", 9.0, "maintenance", "seal")])
 LATE_EVENTS = events_table([("pump-02", 3.0, "failure", "")])
 TABLE = readings_table()
+HORIZON_HOURS = 24.0
 Make = Callable[..., Path]
 
 
@@ -88,6 +89,9 @@ def outcome(config: Path) -> dict[str, object]:
                 for row in site.store.alarms.events()
             ],
             "champion": None if champion is None else champion.card.seed,
+            "threshold": site.store.alarms.threshold(HORIZON_HOURS) is not None,
+            "people": [(row.name, row.role) for row in site.store.users.users()],
+            "audit": [(row.actor, row.action, row.target) for row in site.store.users.audit()],
         }
 
 
@@ -191,6 +195,25 @@ def _work_on_alarms(config: Path) -> None:
                 acknowledge(site.store, alarm.id, at=LATER, actor="ann")
 
 
+def _work_on_people(config: Path) -> None:
+    with opened(config) as site:
+        people = site.store.users
+        if not people.users():
+            people.add("ann", "a long password", role="operator", at=LATER, actor="root")
+        token, _ = people.open_session("ann", at=LATER, lasts=timedelta(hours=1))
+        people.close_session(token)
+        if "looked" not in {row.action for row in people.audit()}:
+            people.note("ann", "looked", "pump-00", at=LATER)
+
+
+def _set_threshold(config: Path) -> None:
+    with opened(config) as site:
+        if site.store.alarms.threshold(HORIZON_HOURS) is None:
+            site.store.alarms.set_threshold(
+                0.3, horizon_hours=HORIZON_HOURS, reason="by hand", at=LATER
+            )
+
+
 def _littered(make: Make) -> Path:
     config = _scored(make)
     with opened(config) as site:
@@ -246,6 +269,8 @@ def _export(config: Path) -> None:
     folder = str(config.parent / "said.parquet")
     command = ["predictions", "-c", str(config), "--format", "parquet", "--out", folder]
     app(command, standalone_mode=False)
+    picture = str(config.parent / "importance.svg")
+    app(["importance", "-c", str(config), "--plot", picture], standalone_mode=False)
 
 
 def _retry(config: Path) -> None:
@@ -303,6 +328,8 @@ FLOWS = {
     "a retirement": Flow(_keeping, _score),
     "a compaction": Flow(_grown, _compact),
     "alarms acknowledged": Flow(_alarmed, _work_on_alarms),
+    "an alarm threshold": Flow(_scored, _set_threshold),
+    "people who sign in": Flow(_scored, _work_on_people),
     "a backfill": Flow(_promoted, _backfill),
     "an export": Flow(_scored, _export),
     "quarantined files read again": Flow(_refused, _retry),

@@ -1,6 +1,7 @@
 """What the core needs from systems that are not ours; connectors fulfil these."""
 
 from collections.abc import Iterator
+from concurrent.futures import Executor
 from typing import Protocol
 
 from pm_app.records.alarms import AlarmRule, Outage, Step, Trail, Transitions
@@ -89,4 +90,36 @@ class AlarmJudge(Protocol):
 
     def outage(self, outage: Outage) -> Step | None:
         """What becomes of the plant's data alarm, None where nothing does."""
+        ...
+
+
+class Engine(Protocol):
+    """Where work is done beside this process: lanes, each with an executor of its own."""
+
+    @property
+    def name(self) -> str:
+        """What a person called it."""
+        ...
+
+    @property
+    def lanes(self) -> int:
+        """How many executors there are at once; one that breaks leaves the others alone."""
+        ...
+
+    @property
+    def width(self) -> int:
+        """How many tasks an executor is given at once."""
+        ...
+
+    @property
+    def lost(self) -> tuple[type[BaseException], ...]:
+        """What a task's future raises where its worker went, and another may do it."""
+        ...
+
+    def open(self) -> Executor:
+        """An executor for a lane, also in place of one that broke."""
+        ...
+
+    def workers(self) -> int:
+        """How many workers there are now."""
         ...

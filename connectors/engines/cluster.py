@@ -16,7 +16,7 @@ from distributed.comm.core import CommClosedError
 
 from pm_app.errors import BadSettings, TransientError
 
-_CONNECT_SECONDS = 10
+CONNECT_SECONDS = 10.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +51,7 @@ def opened_cluster(name: str) -> Iterator[ClusterEngine]:
     address cannot be used.
     """
     try:
-        client = Client(f"tcp://{name.removeprefix('dask://')}", timeout=_CONNECT_SECONDS)
+        client = Client(f"tcp://{name.removeprefix('dask://')}", timeout=CONNECT_SECONDS)
     except (OSError, TimeoutError) as error:
         raise TransientError(f"{name}: no scheduler of dask answers there: {error}") from error
     except ValueError as error:

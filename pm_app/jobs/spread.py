@@ -35,7 +35,10 @@ def spread(
     try:
         while waiting or lanes.running:
             lanes.fill(waiting, work, place)
-            for task, future in lanes.wait_for_some(beat):
+            ended = lanes.wait_for_some(beat)
+            # Workers go on while whoever asked deals with what came.
+            lanes.fill(waiting, work, place)
+            for task, future in ended:
                 try:
                     yield task, future.result()
                 except engine.lost as error:

@@ -1,7 +1,7 @@
 """The past scored on engines: the same table as in one process, whoever dies meanwhile."""
 
 import shutil
-from dataclasses import replace
+from concurrent.futures import Future
 from functools import partial
 
 import pytest
@@ -20,6 +20,7 @@ from factories import (
 
 from connectors.engines import LocalEngine, opened_engine
 from pm_app.errors import BadSettings, TerminalError, TransientError
+from pm_app.jobs import spread as spread_module
 from pm_app.jobs.backfill import backfill
 from pm_app.jobs.ground import Known
 from pm_app.jobs.partition_worker import score_partition
@@ -126,11 +127,11 @@ def test_segments_that_are_gone_are_rebuilt_by_the_one_who_asked(plant, grown):
         for path in (plant.parent / "state" / folder).iterdir():
             path.unlink()
 
-    assert_same(plant, grown, LocalEngine(2))
+    assert_same(plant, grown, LocalEngine(1))
 
 
 def test_a_cluster_says_what_one_process_says_though_a_worker_is_killed(plant, grown, tmp_path):
-    distributed = pytest.importorskip("distributed", reason="needs pip install pm-app[cluster]")
+    distributed = pytest.importorskip("distributed", reason="needs pm-app[cluster]")
     marker = str(tmp_path / "death")
     with (
         distributed.LocalCluster(
@@ -153,16 +154,89 @@ def test_a_worker_that_cannot_see_the_state_folder_says_where_it_looked(tmp_path
     assert str(tmp_path / "backfill" / "order.json") in answer.error
 
 
-@pytest.mark.parametrize("name", ["", "local:0", "local:x", "spark://x", "dask:/x", "dask://x"])
+@pytest.mark.parametrize("name", ["", "local:0", "local:x", "spark://x", "dask:/x"])
 def test_an_engine_that_is_none_is_told(name):
-    kinds = (BadSettings, TransientError)
-    with pytest.raises(kinds, match="engine takes|no scheduler"), opened_engine(name):
+    with pytest.raises(BadSettings, match='engine takes "local"'), opened_engine(name):
         pass
 
 
-def test_a_scheduler_that_is_not_there_is_told(free_port):
+def test_a_scheduler_that_is_not_there_is_told(monkeypatch):
+    cluster = pytest.importorskip("connectors.engines.cluster", reason="needs pm-app[cluster]")
+    monkeypatch.setattr(cluster, "CONNECT_SECONDS", 0.2)
     with (
         pytest.raises(TransientError, match="no scheduler of dask answers there"),
-        opened_engine(f"dask://127.0.0.1:{free_port}"),
+        opened_engine("dask://127.0.0.1:9"),
     ):
         pass
+
+
+def test_a_ledger_that_is_told_answers_as_the_stores_does(grown):
+    with opened(grown[0]) as site:
+        ledger = site.ledger
+        known = Known(
+            tuple(ledger.ingested_batches("readings")),
+            tuple(ledger.ingested_batches("events")),
+            ledger.first_seen(),
+            ledger.last_seen(),
+        )
+        assert len(known.readings) == 2
+        for one in (ledger, known):
+            assert one.first_seen() == known.first
+            assert one.last_seen() == known.last
+            assert one.digests({1, 2, 99}) == ledger.digests({1, 2, 99})
+        for source in ("readings", "events"):
+            assert known.ingested_batches(source) == ledger.ingested_batches(source)
+            assert known.newest_batch(source) == ledger.newest_batch(source)
+            for at in (-10, 0, 60, HOURS, 2 * HOURS):
+                spans = (source, hour(at), hour(at + 1))
+                assert known.batches_overlapping(*spans) == ledger.batches_overlapping(*spans)
+                for sequence in (0, 1, 2):
+                    after, until = (source, sequence), {"until": hour(at)}
+                    expected = ledger.ingested_after(*after, **until)
+                    assert known.ingested_after(*after, **until) == expected
+
+
+@pytest.mark.parametrize("workers", [1, 2, 7])
+@pytest.mark.parametrize("lengths", [[], [1], [5, 1, 1, 1], [1] * 30, [60_000, 60_000, 5]])
+def test_partitions_hold_every_asset_once_and_are_of_like_size(lengths, workers):
+    spans = {f"pump-{at:02d}": Span(7, 6 + length) for at, length in enumerate(lengths)}
+
+    parts = split_spans(spans, workers=workers)
+
+    assert [name for part in parts for name in part] == sorted(spans)
+    assert {name: span for part in parts for name, span in part.items()} == spans
+    fair = -(-sum(lengths) // (4 * workers))
+    sizes = [sum(span.last - span.first + 1 for span in part.values()) for part in parts]
+    assert all(size < fair + max(lengths) for size in sizes)
+    assert len(parts) <= max(4 * workers, sum(lengths) / 50_000 + 1) if lengths else not parts
+
+
+class EmptyEngine:
+    """An engine whose workers have all gone, its futures never ending."""
+
+    name, lanes, width, lost = "nowhere", 1, 2, (OSError,)
+
+    def open(self):
+        return self
+
+    def submit(self, *task):
+        return Future()
+
+    def shutdown(self, wait):
+        assert not wait
+
+    def workers(self):
+        return 0
+
+
+def test_an_engine_without_workers_is_not_waited_for_for_ever(monkeypatch):
+    monkeypatch.setattr(spread_module, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(spread_module, "PATIENCE_SECONDS", 0.05)
+    beats = []
+    come = spread_module.spread(
+        EmptyEngine(), score_partition, "", range(3), describe=str, beat=lambda: beats.append(1)
+    )
+
+    with pytest.raises(TransientError, match="nowhere: no worker is left for"):
+        list(come)
+    assert len(beats) > 1

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import Executor
-from typing import Protocol
+from typing import Any, Protocol
 
 from pm_app.records.alarms import AlarmRule, Outage, Step, Trail, Transitions
 from pm_app.records.labels import Flags
@@ -122,4 +122,30 @@ class Engine(Protocol):
 
     def workers(self) -> int:
         """How many workers there are now."""
+        ...
+
+
+class Lake(Protocol):
+    """A table that others read, appended to."""
+
+    @property
+    def uri(self) -> str:
+        """Where it is, without a secret."""
+        ...
+
+    def position(self, application: str) -> int | None:
+        """How far this application has come in it, None before its first append.
+
+        Raises TransientError when a later call may succeed, BadSettings.
+        """
+        ...
+
+    def append(
+        self, schema: Any, tables: Iterator[Any], *, application: str, position: int
+    ) -> None:
+        """Add pyarrow tables of a schema, and that the application came to `position`, or neither.
+
+        Nothing is added where another process appended for the application since `position`
+        was asked. Raises as `position`.
+        """
         ...

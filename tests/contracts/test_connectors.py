@@ -30,6 +30,7 @@ SOURCES: dict[str, Callable[[str], Source]] = {
 OTHERS = {
     "cmapss": "tests/unit/test_cmapss.py",
     "engines": "tests/integration/test_engines_of_backfill.py",
+    "lake": "tests/integration/test_lake.py",
 }
 
 every_source = pytest.mark.parametrize("make", SOURCES.values(), ids=SOURCES.keys())

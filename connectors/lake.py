@@ -5,6 +5,7 @@ rows (Delta protocol, "application transactions"): whoever is killed before the 
 appended nothing, whoever is killed after it finds there that it has.
 """
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,13 +15,24 @@ from deltalake.exceptions import DeltaError, SchemaMismatchError
 
 from pm_app.errors import BadSettings, TransientError
 
+_CREDENTIALS = re.compile(r"^([a-z0-9+.-]+://)[^/]*@", re.IGNORECASE)
+
 
 class DeltaLake:
     """The Delta table at `uri`: a folder, or s3://, gs://, abfs://, credentials from the
-    environment. Methods raise TransientError when a later call may succeed, and BadSettings.
+    environment. Methods raise TransientError when a later call may succeed, and BadSettings,
+    as it does for an address with credentials: messages and histories of shells would show them.
     """
 
     def __init__(self, uri: str) -> None:
+        if not uri:
+            raise BadSettings("--delta takes a folder or an address like s3://bucket/table, got ''")
+        if _CREDENTIALS.match(uri):
+            shown = _CREDENTIALS.sub(r"\1…@", uri)
+            raise BadSettings(
+                "--delta takes an address without credentials, they come from the environment; "
+                f"got {shown!r}"
+            )
         self.uri = uri
         self._table: Any = None
 

@@ -193,7 +193,9 @@ def test_the_command_says_how_many_rows_it_appended(site, tmp_path, capsys):
     assert capsys.readouterr().out.startswith(f"{rows:,} rows appended, up to commit 1\n{{")
 
 
-@pytest.mark.parametrize("uri", ["", "nope://x/y"])
-def test_an_address_that_is_none_is_told(site, uri):
-    with pytest.raises((BadSettings, TransientError)):
+@pytest.mark.parametrize("uri", ["", "nope://x/y", "s3://AKIA:SECRET@bucket/x"])
+def test_an_address_that_is_none_is_told_without_its_secrets(site, uri):
+    with pytest.raises((BadSettings, TransientError)) as told:
         export_to_lake(site.store, lakes.DeltaLake(uri))
+    assert uri.split("/")[0] in str(told.value)
+    assert "SECRET" not in str(told.value)

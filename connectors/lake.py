@@ -15,6 +15,8 @@ from deltalake.exceptions import DeltaError, SchemaMismatchError
 
 from pm_app.errors import BadSettings, TransientError
 
+# The library holds a file in memory until it has this size.
+FILE_BYTES = 32_000_000
 _CREDENTIALS = re.compile(r"^([a-z0-9+.-]+://)[^/]*@", re.IGNORECASE)
 
 
@@ -65,6 +67,7 @@ class DeltaLake:
                 self.uri if self._table is None else self._table,
                 reader,
                 mode="append" if self._table is not None else "error",
+                target_file_size=FILE_BYTES,
                 commit_properties=properties,
             )
         except SchemaMismatchError as error:

@@ -4,10 +4,9 @@ import logging
 from collections.abc import Mapping
 from datetime import datetime
 
-from pm_app.durable import remove_folder
 from pm_app.errors import BadSettings, NotEnoughData
 from pm_app.jobs.champion import Champion, load_champion
-from pm_app.jobs.elsewhere import predict_elsewhere, scratch_of
+from pm_app.jobs.elsewhere import clear_scratch, predict_elsewhere
 from pm_app.jobs.ingest import ingest
 from pm_app.jobs.predict import Span, predict_spans
 from pm_app.jobs.rebuild import repairing
@@ -41,7 +40,7 @@ def backfill(
     low, high = (-(-to_nanoseconds(moment) // pane_ns) - 1 for moment in (first, last))
     spans = {name: Span(low, high - 1) for name in site.store.ledger.first_seen()}
     # What a run that died has left behind.
-    remove_folder(scratch_of(site))
+    clear_scratch(site)
     if engine is not None:
         return _on(engine, site, champion, spans, now, progress)
 

@@ -1,5 +1,7 @@
 """Predictions made on an engine: orders laid down, partitions spread, what comes back read."""
 
+import logging
+import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +22,7 @@ from pm_app.segments import MissingSegment
 
 _KINDS: Final = {kind.__name__: kind for kind in (BadSettings, BadVersion, TransientError)}
 _NAMED: Final = 5
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,8 +34,16 @@ class Partly:
 
 
 def scratch_of(site: Site) -> Path:
-    """Where partitions are told and brought back; nothing in it outlives a run."""
+    """Where runs have folders in which partitions are told and brought back."""
     return site.settings.state / "backfill"
+
+
+def clear_scratch(site: Site) -> None:
+    """Remove what runs have left; what a worker still writes into waits for the next time."""
+    try:
+        remove_folder(scratch_of(site))
+    except TransientError as error:
+        log.info("left for the next backfill: %s", error)
 
 
 def predict_elsewhere(
@@ -49,10 +60,10 @@ def predict_elsewhere(
     if silent_assets:
         yield Partly(silent_assets, iter(()))
     partitions = split_spans(wanted, workers=engine.lanes * engine.width)
-    scratch = scratch_of(site)
-    remove_folder(scratch)
     if not partitions:
         return
+    # Its own, for a worker of a run that ended may still be writing into that one's.
+    scratch = scratch_of(site) / secrets.token_hex(8)
     make_folder(scratch)
     try:
         write_orders(site, champion, scratch, partitions)
@@ -69,7 +80,7 @@ def predict_elsewhere(
             _raise_what_went_wrong(answer, partitions[number])
             yield Partly(tuple(partitions[number]), _chunks(scratch, answer))
     finally:
-        remove_folder(scratch)
+        clear_scratch(site)
 
 
 def _chunks(scratch: Path, answer: Answer) -> Iterator[Predictions]:

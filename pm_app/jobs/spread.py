@@ -13,6 +13,7 @@ from pm_app.ports import Engine
 ATTEMPTS: Final = 3
 LOOK_SECONDS: Final = 5.0
 PATIENCE_SECONDS: Final = 60.0
+GRACE_SECONDS: Final = 30.0
 
 
 def spread(
@@ -94,9 +95,10 @@ class _Lanes:
         return [(task, future) for future, task, _ in found]
 
     def close(self) -> None:
-        """Let go of all lanes; what still runs ends by itself and is not waited for."""
+        """Let go of all lanes, once what still runs has ended, or after GRACE_SECONDS."""
         for lane in range(len(self._executors)):
             self._drop(lane, wait_for_it=not self.running)
+        wait(self.running, GRACE_SECONDS)
 
     def _opened(self, lane: int) -> Executor:
         executor = self._executors[lane] or self._engine.open()

@@ -232,6 +232,7 @@ class EmptyEngine:
 def test_an_engine_without_workers_is_not_waited_for_for_ever(monkeypatch):
     monkeypatch.setattr(spread_module, "LOOK_SECONDS", 0.01)
     monkeypatch.setattr(spread_module, "PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(spread_module, "GRACE_SECONDS", 0.01)
     beats = []
     come = spread_module.spread(
         EmptyEngine(), score_partition, "", range(3), describe=str, beat=lambda: beats.append(1)

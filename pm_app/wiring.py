@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib.abc import MetaPathFinder
 from pathlib import Path
 from types import ModuleType
@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from connectors.engines import opened_engine
 from connectors.parquet import ParquetEvents, ParquetReadings
+from pm_app.errors import BadSettings
 from pm_app.event_history import EventHistory
 from pm_app.history import History
 from pm_app.jobs.belonging import claim
 from pm_app.jobs.site import Site
 from pm_app.memories import Memories
+from pm_app.ports import Engine, Lake
 from pm_app.registry import Registry
 from pm_app.settings import Settings
 from pm_app.state_lock import hold_state
@@ -102,6 +105,21 @@ def events_source(settings: Settings) -> ParquetEvents:
     events = settings.events
     uri = _located(events.uri, settings.folder)
     return ParquetEvents(uri, timezone=events.timezone, until_column=events.until_column)
+
+
+def open_engine(name: str | None) -> AbstractContextManager[Engine | None]:
+    """Where work is done beside this process; None for in it. Raises as `opened_engine`."""
+    return nullcontext() if name is None else opened_engine(name)
+
+
+def open_lake(uri: str) -> Lake:
+    """The Delta table at a folder or address. Raises BadSettings without its library."""
+    # It is an extra.
+    try:
+        from connectors.lake import DeltaLake
+    except ImportError as error:
+        raise BadSettings("export --delta needs deltalake: pip install 'pm-app[lake]'") from error
+    return DeltaLake(uri)
 
 
 def watch_folders(settings: Settings, ring: Callable[[], None]) -> AbstractContextManager[bool]:

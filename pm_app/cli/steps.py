@@ -113,16 +113,31 @@ def rollback(config: Plant = PLANT) -> None:
 def backfill(
     start: Annotated[str, typer.Option("--from", help="First cutoff.")],
     end: Annotated[str, typer.Option("--to", help="Cutoffs before this.")],
+    engine: Annotated[
+        str | None,
+        typer.Option(help="Beside this process: local, local:4, or dask://host:8786."),
+    ] = None,
     config: Plant = PLANT,
     as_json: Json = False,
 ) -> None:
     """Score the past again with the champion; what was said before moves to the history."""
     from pm_app.jobs.backfill import backfill as run_backfill
-    from pm_app.wiring import open_site
+    from pm_app.wiring import open_engine, open_site
 
     first, last = parse_time(start, "--from"), parse_time(end, "--to")
-    with open_site(read_settings(config)) as site, progress_bar("backfill"):
-        done = run_backfill(site, first=first or now(), last=last or now(), now=now())
+    with (
+        open_site(read_settings(config)) as site,
+        open_engine(engine) as workers,
+        progress_bar("backfill") as progress,
+    ):
+        done = run_backfill(
+            site,
+            first=first or now(),
+            last=last or now(),
+            now=now(),
+            engine=workers,
+            progress=progress,
+        )
     fields = {"new": done.new, "revised": done.revised, "unchanged": done.unchanged}
     if as_json:
         print_json(fields)

@@ -36,9 +36,11 @@ from pm_app.jobs.retrain import retrain
 from pm_app.jobs.score import score
 from pm_app.jobs.site import Site
 from pm_app.settings import read_settings
+from pm_app.store import Actor
 from pm_app.wiring import store_url
 
 LATER = NOW + timedelta(hours=1)
+ANN = Actor("ann")
 EVENTS = events_table([("pump-00", 5.5, "failure", ""), ("pump-01", 9.0, "maintenance", "seal")])
 LATE_EVENTS = events_table([("pump-02", 3.0, "failure", "")])
 TABLE = readings_table()
@@ -192,7 +194,7 @@ def _work_on_alarms(config: Path) -> None:
     with opened(config) as site:
         for alarm in site.store.alarms.alarms(only_open=True):
             if alarm.state != "acknowledged":
-                acknowledge(site.store, alarm.id, at=LATER, actor="ann")
+                acknowledge(site.store, alarm.id, at=LATER, actor=ANN)
 
 
 def _work_on_people(config: Path) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from pm_app.cli.options import PLANT, Json, Plant, Version, now, parse_time
+from pm_app.cli.options import PLANT, Json, Plant, Version, actor, now, parse_time
 from pm_app.cli.output import print_json, print_rows, progress_bar, say
 from pm_app.cli.reports import print_reports
 from pm_app.settings import read_settings
@@ -96,7 +96,7 @@ def promote(version: Version, config: Plant = PLANT) -> None:
     from pm_app.wiring import open_beside
 
     with open_beside(read_settings(config)) as site:
-        promote_version(site, version, at=now(), reason="promoted by hand")
+        promote_version(site, version, at=now(), reason="promoted by hand", actor=actor())
     say(f"version {version} scores from now on")
 
 
@@ -106,7 +106,7 @@ def rollback(config: Plant = PLANT) -> None:
     from pm_app.wiring import open_beside
 
     with open_beside(read_settings(config)) as site:
-        version = roll_back(site, at=now(), reason="rolled back by hand")
+        version = roll_back(site, at=now(), reason="rolled back by hand", actor=actor())
     say(f"version {version} scores from now on")
 
 

@@ -160,7 +160,7 @@ def _record(
     _check(version)
     site.registry.publish(staged, number)
     site.store.lineage.record_retraining(
-        replace(row, version=number, reason=reason),
+        replace(row, version=number, reason=reason, metrics={**row.metrics, "waits": waits}),
         version=_version_row(site, version, answer, now),
         importances=_importance_rows(number, version.card),
         promote=promoted,

@@ -1,6 +1,7 @@
 """The output store: predictions, the ledger, the lineage of versions, in one database."""
 
 from pm_app.store.alarms import AlarmEventRow, AlarmRow, VerdictRow
+from pm_app.store.auditing import Actor
 from pm_app.store.fleet import FleetQuery, FleetRow
 from pm_app.store.identity import Standing
 from pm_app.store.opening import Store, open_reader, open_store
@@ -20,6 +21,7 @@ from pm_app.store.users import ROLES, AuditRow, SessionRow, TokenRow, UserRow, m
 
 __all__ = [
     "ROLES",
+    "Actor",
     "AlarmEventRow",
     "AlarmRow",
     "AuditRow",

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, func, insert, select, update
 from pm_app.errors import TerminalError
 from pm_app.records.alarms import CLEARED, SHELVED, Step, Verdict
 from pm_app.store.alarm_tables import OPEN, alarm_events, alarms, thresholds, verdicts
+from pm_app.store.auditing import Actor, note
 from pm_app.store.engine import Database
 
 
@@ -158,7 +159,7 @@ class Alarms:
         decide: Callable[[AlarmRow], Step],
         *,
         at: datetime,
-        actor: str,
+        actor: Actor,
         verdict: Verdict | None = None,
     ) -> AlarmRow:
         """Do to an alarm what `decide` says of it as it stands; returns how it stands then.
@@ -170,7 +171,7 @@ class Alarms:
             alarm = _alarm(connection, alarm_id)
             step = decide(alarm)
             event = {"action": step.action, "from_state": alarm.state, "to_state": step.to_state}
-            event |= {"actor": actor, "note": step.note}
+            event |= {"actor": actor.name, "note": step.note}
             connection.execute(insert(alarm_events).values(alarm_id=alarm_id, at=at, **event))
             if step.to_state != alarm.state or step.shelved_until != alarm.shelved_until:
                 gone = at if step.to_state == CLEARED else None
@@ -184,7 +185,9 @@ class Alarms:
                     )
                 )
             if verdict is not None:
-                _insert_verdict(connection, alarm_id, verdict, at, actor)
+                _insert_verdict(connection, alarm_id, verdict, at, actor.name)
+            told = f"alarm {alarm_id} of {alarm.asset_id or 'the plant'}"
+            note(connection, actor, f"alarm {step.action}", told, at=at, details=step.note)
             return _alarm(connection, alarm_id)
 
 

@@ -1,11 +1,11 @@
 """Alarms as people see them, and what people do to them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, func, insert, select, true, update
 
 from pm_app.errors import TerminalError
 from pm_app.records.alarms import CLEARED, SHELVED, Step, Verdict
@@ -96,10 +96,30 @@ class Alarms:
         if asset is not None:
             query = query.where(alarms.c.asset_id == asset)
         with self.database.reading() as connection:
-            return [
-                AlarmRow(**{**row._asdict(), "about": tuple(row.about)})
-                for row in connection.execute(query)
-            ]
+            return [_row(found) for found in connection.execute(query)]
+
+    def alarm(self, alarm_id: int) -> AlarmRow:
+        """One alarm. Raises TerminalError where there is none of that number."""
+        with self.database.reading() as connection:
+            return _alarm(connection, alarm_id)
+
+    def page(
+        self, *, states: Sequence[str], search: str = "", limit: int, offset: int = 0
+    ) -> list[AlarmRow]:
+        """Alarms in any of some states, open or cleared, the newest first.
+
+        search: a part of the asset's name, whatever its case, taken literally.
+        """
+        query = select(alarms).where(alarms.c.state.in_(states), _named(search))
+        query = query.order_by(alarms.c.id.desc()).limit(limit).offset(offset or None)
+        with self.database.reading() as connection:
+            return [_row(found) for found in connection.execute(query)]
+
+    def counts(self, search: str = "") -> dict[str, int]:
+        """How many alarms are in each state that any is in."""
+        query = select(alarms.c.state, func.count()).where(_named(search)).group_by(alarms.c.state)
+        with self.database.reading() as connection:
+            return {state: count for state, count in connection.execute(query)}
 
     def events(self, alarm_id: int | None = None) -> list[AlarmEventRow]:
         """All that was done to an alarm, or to any, oldest first."""
@@ -109,9 +129,16 @@ class Alarms:
         with self.database.reading() as connection:
             return [AlarmEventRow(**row._asdict()) for row in connection.execute(query)]
 
-    def verdicts(self, *, until: datetime | None = None) -> list[VerdictRow]:
-        """The newest verdict of each alarm, of those given until then, in order of alarms."""
+    def verdicts(
+        self, *, until: datetime | None = None, of: Sequence[int] | None = None
+    ) -> list[VerdictRow]:
+        """The newest verdict of each alarm, of those given until then, in order of alarms.
+
+        of: only on these alarms.
+        """
         given = select(func.max(verdicts.c.id)).group_by(verdicts.c.alarm_id)
+        if of is not None:
+            given = given.where(verdicts.c.alarm_id.in_(of))
         if until is not None:
             given = given.where(verdicts.c.at <= until)
         query = (
@@ -197,7 +224,17 @@ def _alarm(connection: Connection, alarm_id: int) -> AlarmRow:
         newest = connection.execute(select(func.max(alarms.c.id))).scalar()
         known = "there are none yet" if newest is None else f"the newest is {newest}"
         raise TerminalError(f"there is no alarm {alarm_id}; {known}")
+    return _row(found)
+
+
+def _row(found: Row[Any]) -> AlarmRow:
     return AlarmRow(**{**found._asdict(), "about": tuple(found.about)})
+
+
+def _named(search: str) -> ColumnElement[bool]:
+    if not search:
+        return true()
+    return func.lower(alarms.c.asset_id).contains(search.lower(), autoescape=True)
 
 
 def _insert_verdict(

@@ -95,10 +95,9 @@ class Users:
             return connection.execute(query).first() is not None
 
     def user(self, name: str) -> UserRow | None:
-        """Someone by name; None where there is no such user, or they are disabled."""
-        query = select(users).where(users.c.name == name, users.c.disabled_at.is_(None))
+        """Someone by name, disabled or not; None where there is no such user."""
         with self.database.reading() as connection:
-            found = connection.execute(query).first()
+            found = connection.execute(select(users).where(users.c.name == name)).first()
         return None if found is None else _user(found)
 
     def add(self, name: str, password: str, *, role: str, at: datetime, actor: str) -> None:

@@ -286,7 +286,7 @@ def test_acts_are_kept_with_who_and_when(store, say):
     assert after == replace(alarm, state="acknowledged", changed_at=hour(4))
     assert (event.at, event.actor, event.note) == (hour(4), "ann", "by hand")
     (audited,) = store.users.audit()
-    assert (audited.at, audited.actor, audited.action) == (hour(4), "ann", "alarm acknowledged")
+    assert (audited.at, audited.actor, audited.action) == (hour(4), "ann", "alarm moved")
     assert audited.target.startswith(f"alarm {alarm.id} of ")
     assert (event.from_state, event.to_state) == ("unacknowledged", "acknowledged")
     assert store.alarms.alarms() == [after]

@@ -93,7 +93,12 @@ def outcome(config: Path) -> dict[str, object]:
             "champion": None if champion is None else champion.card.seed,
             "threshold": site.store.alarms.threshold(HORIZON_HOURS) is not None,
             "people": [(row.name, row.role) for row in site.store.users.users()],
-            "audit": [(row.actor, row.action, row.target) for row in site.store.users.audit()],
+            # What is repeated by itself after a crash may promote again; people do not.
+            "audit": [
+                (row.actor, row.action, row.target)
+                for row in site.store.users.audit()
+                if row.actor != "pm-app"
+            ],
         }
 
 
@@ -230,6 +235,16 @@ def _with_two_versions(make: Make) -> Path:
     return config
 
 
+def _waiting(make: Make) -> Path:
+    """A plant with a version that waits for a person."""
+    config = _scored(make)
+    config.write_text(f'{config.read_text()}\n[retraining]\npromotion = "approve"\n')
+    with opened(config) as site:
+        retrain(site, now=NOW, trainer=FakeTrainer("rebuild", seed=1))
+        assert site.store.lineage.waiting() is not None
+    return config
+
+
 def _promoted(make: Make) -> Path:
     config = _with_two_versions(make)
     _promote(config)
@@ -254,6 +269,12 @@ def _learn_nothing(config: Path) -> None:
 def _promote(config: Path) -> None:
     with opened(config) as site:
         site.store.lineage.promote(2, at=LATER, reason="by hand")
+
+
+def _reject(config: Path) -> None:
+    with opened(config) as site:
+        if site.store.lineage.waiting() is not None:
+            site.store.lineage.reject(2, at=LATER, reason="no gain", actor=ANN)
 
 
 def _roll_back(config: Path) -> None:
@@ -325,6 +346,7 @@ FLOWS = {
     "a retraining that promotes": Flow(_littered, _learn),
     "a retraining that keeps": Flow(_scored, _learn_nothing),
     "a promotion": Flow(_with_two_versions, _promote),
+    "a rejection": Flow(_waiting, _reject),
     "a rollback": Flow(_promoted, _roll_back),
     "panes that are gone": Flow(_robbed, _score),
     "a retirement": Flow(_keeping, _score),

@@ -40,6 +40,8 @@ def scratch_of(site: Site) -> Path:
 
 def clear_scratch(site: Site) -> None:
     """Remove what runs have left; what a worker still writes into waits for the next time."""
+    if not scratch_of(site).exists():
+        return
     try:
         remove_folder(scratch_of(site))
     except TransientError as error:

@@ -2,6 +2,7 @@
 
 from pm_app.store.alarms import AlarmEventRow, AlarmRow, VerdictRow
 from pm_app.store.auditing import Actor
+from pm_app.store.feed import PageEnd, PredictionRow
 from pm_app.store.fleet import FleetQuery, FleetRow
 from pm_app.store.identity import Standing
 from pm_app.store.opening import Store, open_reader, open_store
@@ -31,7 +32,9 @@ __all__ = [
     "FleetQuery",
     "FleetRow",
     "ImportanceRow",
+    "PageEnd",
     "PeakRow",
+    "PredictionRow",
     "PromotionRow",
     "RetrainingRow",
     "SessionRow",

@@ -10,6 +10,7 @@ from pm_app.errors import BadSettings, NoStore, TransientError
 from pm_app.store.alarms import Alarms
 from pm_app.store.backup import save
 from pm_app.store.engine import Database, connect
+from pm_app.store.feed import Feed
 from pm_app.store.fleet import Fleet
 from pm_app.store.identity import Identity
 from pm_app.store.ledger import Ledger
@@ -33,6 +34,7 @@ class Store:
     lineage: Lineage
     views: Views
     fleet: Fleet
+    feed: Feed
     retention: Retention
     alarms: Alarms
     users: Users
@@ -101,6 +103,7 @@ def _store(database: Database) -> Store:
         Lineage(database),
         Views(database),
         Fleet(database),
+        Feed(database),
         Retention(database),
         Alarms(database),
         Users(database),

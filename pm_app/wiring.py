@@ -3,7 +3,8 @@
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from functools import partial
 from importlib.abc import MetaPathFinder
 from pathlib import Path
 from types import ModuleType
@@ -13,11 +14,14 @@ import pyarrow as pa
 
 from connectors.engines import opened_engine
 from connectors.parquet import ParquetEvents, ParquetReadings
+from pm_app.clock import Stamp
 from pm_app.errors import BadSettings
 from pm_app.event_history import EventHistory
 from pm_app.history import History
+from pm_app.jobs.backlog import Backlog, count_backlog
 from pm_app.jobs.belonging import claim
 from pm_app.jobs.site import Site
+from pm_app.jobs.status import Status, plant_status
 from pm_app.memories import Memories
 from pm_app.ports import Engine, Lake
 from pm_app.registry import Registry
@@ -75,6 +79,22 @@ def open_users(settings: Settings) -> Store:
     Raises BadSettings, TerminalError and StoreUnavailable.
     """
     return open_store(store_url(settings), folder=settings.folder)
+
+
+def status_of(settings: Settings, *, now: Stamp) -> Status:
+    """How the plant is, by its own files and store. Raises nothing but what settings raise."""
+    with ExitStack() as stack:
+        return plant_status(
+            settings.state,
+            lambda: stack.enter_context(open_views(settings)),
+            partial(backlog_of, settings),
+            now=now,
+        )
+
+
+def backlog_of(settings: Settings, store: Store) -> Backlog:
+    """What waits at this moment. Raises SourceUnavailable and StoreUnavailable."""
+    return count_backlog(store, readings_source(settings), events_source(settings))
 
 
 def store_url(settings: Settings) -> str:

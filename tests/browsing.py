@@ -3,10 +3,25 @@
 import asyncio
 import re
 from dataclasses import dataclass, field
+from functools import partial
 from html.parser import HTMLParser
 from typing import Any
 
 import httpx
+
+from pm_app.settings import Settings
+from pm_app.web.frame import Doors
+from pm_app.wiring import backlog_of, open_beside, open_users, open_views
+
+
+def doors(settings: Settings, *, change: bool = False) -> Doors:
+    """Ways to a plant; change=False lets nobody do anything."""
+    return Doors(
+        partial(open_views, settings),
+        partial(backlog_of, settings),
+        partial(open_users, settings) if change else None,
+        partial(open_beside, settings) if change else None,
+    )
 
 
 def ask(

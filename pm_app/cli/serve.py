@@ -1,7 +1,7 @@
 """`pm-app serve`: the operators' pages, in a process of their own."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -9,9 +9,6 @@ from pm_app.cli.options import PLANT, Plant, now
 from pm_app.cli.output import start_log, talk
 from pm_app.errors import BadSettings, NoStore
 from pm_app.settings import Settings, read_settings
-
-if TYPE_CHECKING:
-    from fastapi import FastAPI
 
 
 def serve(
@@ -47,7 +44,7 @@ def serve(
     )
 
 
-def make_application(settings: Settings) -> "FastAPI":
+def make_application(settings: Settings) -> Any:
     """The pages over this plant. Raises BadSettings where their packages are missing."""
     from functools import partial
 
@@ -56,10 +53,11 @@ def make_application(settings: Settings) -> "FastAPI":
     except ImportError as error:
         raise BadSettings(f"pm-app serve needs {error.name}: pip install 'pm-app[web]'") from error
     from pm_app.web.frame import Doors
-    from pm_app.wiring import open_beside, open_users, open_views
+    from pm_app.wiring import backlog_of, open_beside, open_users, open_views
 
     doors = Doors(
         read=partial(open_views, settings),
+        backlog=partial(backlog_of, settings),
         write=partial(open_users, settings),
         site=partial(open_beside, settings),
     )

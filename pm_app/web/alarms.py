@@ -7,7 +7,7 @@ from typing import Any, Final
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
-from fastapi import FastAPI, Request, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
 from pm_app.errors import BadSettings
@@ -49,7 +49,7 @@ class AskedAlarms:
         return f"/alarms?{urlencode(said)}" if said else "/alarms"
 
 
-def add_alarms(app: FastAPI, frame: Frame) -> None:
+def add_alarms(app: APIRouter, frame: Frame) -> None:
     """The list of alarms, the page of one, and the forms on it."""
 
     @app.get("/alarms")

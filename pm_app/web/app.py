@@ -7,15 +7,18 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from fastapi import Depends, FastAPI, Request, Response
-from fastapi.responses import RedirectResponse
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from fastapi.responses import JSONResponse, RedirectResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
+from pm_app import __version__
 from pm_app.errors import BadSettings, PmAppError, TerminalError
 from pm_app.settings import Settings
 from pm_app.web.admission import NotAllowed, Stranger, admit, to_sign_in
 from pm_app.web.alarms import add_alarms
+from pm_app.web.api.app import add_api
+from pm_app.web.api.metrics import add_metrics
 from pm_app.web.files import WRITERS
 from pm_app.web.fleet import BadAddress, fleet_facts, read_address
 from pm_app.web.frame import Doors, Frame
@@ -24,6 +27,10 @@ from pm_app.web.signing_in import add_sign_in
 from pm_app.web.texts import TEXTS
 
 log = logging.getLogger(__name__)
+_ABOUT: Final = (
+    "Risk and life left of every asset, its alarms, and what was learned. A program shows a token "
+    "(pm-app users tokens --add NAME) as Authorization: Bearer TOKEN."
+)
 _STATIC: Final = Path(__file__).with_name("static")
 
 
@@ -43,6 +50,8 @@ def make_app(settings: Settings, doors: Doors, *, now: Callable[[], datetime]) -
 
     app = FastAPI(
         title="pm-app",
+        version=__version__,
+        description=_ABOUT,
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
@@ -50,15 +59,19 @@ def make_app(settings: Settings, doors: Doors, *, now: Callable[[], datetime]) -
         dependencies=[Depends(admit(frame))],
     )
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
-    add_sign_in(app, frame)
-    _add_fleet(app, frame)
-    add_alarms(app, frame)
+    add_api(app, frame)
+    add_metrics(app, frame)
+    pages = APIRouter(include_in_schema=False)
+    add_sign_in(pages, frame)
+    _add_fleet(pages, frame)
+    add_alarms(pages, frame)
+    app.include_router(pages)
     _add_troubles(app, frame)
     guard(app)
     return app
 
 
-def _add_fleet(app: FastAPI, frame: Frame) -> None:
+def _add_fleet(app: APIRouter, frame: Frame) -> None:
     @app.get("/")
     def start() -> Response:
         return RedirectResponse("/fleet")
@@ -81,33 +94,45 @@ def _add_fleet(app: FastAPI, frame: Frame) -> None:
 
 
 def _add_troubles(app: FastAPI, frame: Frame) -> None:
+    """Errors as pages for people and as JSON for programs. Of several the nearest kind counts."""
+    for kind, status, title in (
+        (NotAllowed, 403, TEXTS["not_allowed"]),
+        (BadAddress, 400, TEXTS["bad_query"]),
+        (PmAppError, 503, TEXTS["no_store"]),
+        (BadSettings, 400, TEXTS["not_done"]),
+        (TerminalError, 409, TEXTS["not_done"]),
+    ):
+        app.exception_handler(kind)(_telling(frame, status, title))
+
     @app.exception_handler(Stranger)
     def stranger(request: Request, _: Exception) -> Response:
+        if _from_program(request):
+            challenge = {"WWW-Authenticate": "Bearer"}
+            return JSONResponse({"error": TEXTS["needs_token"]}, 401, challenge)
         return to_sign_in(request)
-
-    @app.exception_handler(NotAllowed)
-    def not_allowed(request: Request, error: Exception) -> Response:
-        return frame.trouble(request, 403, TEXTS["not_allowed"], str(error))
-
-    @app.exception_handler(BadAddress)
-    def bad_address(request: Request, error: Exception) -> Response:
-        return frame.trouble(request, 400, TEXTS["bad_query"], str(error))
-
-    @app.exception_handler(PmAppError)
-    def no_store(request: Request, error: Exception) -> Response:
-        log.warning("cannot show a page: %s", error)
-        words = f"{error}. {TEXTS['later']}"
-        return frame.trouble(request, 503, TEXTS["no_store"], words)
-
-    @app.exception_handler(BadSettings)
-    def bad_words(request: Request, error: Exception) -> Response:
-        return frame.trouble(request, 400, TEXTS["not_done"], str(error))
-
-    @app.exception_handler(TerminalError)
-    def not_done(request: Request, error: Exception) -> Response:
-        return frame.trouble(request, 409, TEXTS["not_done"], str(error))
 
     @app.exception_handler(HTTPException)
     def refused(request: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else 500
+        words = str(error.detail) if isinstance(error, HTTPException) else ""
+        if _from_program(request):
+            headers = error.headers if isinstance(error, HTTPException) else None
+            return JSONResponse({"error": words}, status, headers)
         return frame.trouble(request, status, TEXTS["not_found"], "")
+
+
+def _telling(frame: Frame, status: int, title: str) -> Callable[[Request, Exception], Response]:
+    def tell(request: Request, error: Exception) -> Response:
+        words = str(error)
+        if status == 503:
+            log.warning("cannot answer: %s", error)
+            words = f"{error}. {TEXTS['later']}"
+        if _from_program(request):
+            return JSONResponse({"error": words}, status)
+        return frame.trouble(request, status, title, words)
+
+    return tell
+
+
+def _from_program(request: Request) -> bool:
+    return request.url.path.startswith("/api/") or request.url.path == "/metrics"

@@ -5,30 +5,37 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from threading import Lock
-from typing import Any
+from time import monotonic
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from fastapi import Request, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
+from pm_app.clock import read_clock
 from pm_app.errors import TerminalError
+from pm_app.jobs.backlog import Backlog
 from pm_app.jobs.site import Site
+from pm_app.jobs.status import Status, plant_status
 from pm_app.settings import Settings
 from pm_app.store import Store
 from pm_app.web.people import Person, Reception
 from pm_app.web.spark import HEIGHT, WIDTH
 from pm_app.web.texts import NAVIGATION, TEXTS
 
+LOOK_SECONDS: Final = 15.0
+
 
 @dataclass(frozen=True)
 class Doors:
     """Ways to the plant, each gone through when it is first needed: a plant may have no store yet.
 
-    read: a reader of the store. write: the store, for what people do; None lets nobody do
-    anything. site: the plant, for moving its champion.
+    read: a reader of the store. backlog: what waits to be read and scored. write: the store, for
+    what people do; None lets nobody do anything. site: the plant, for moving its champion.
     """
 
     read: Callable[[], Store]
+    backlog: Callable[[Store], Backlog]
     write: Callable[[], Store] | None = None
     site: Callable[[], AbstractContextManager[Site]] | None = None
 
@@ -67,6 +74,8 @@ class Frame:
         self._doors = doors
         self._reader = Shelf(doors.read)
         self._writer = None if doors.write is None else Shelf(doors.write)
+        self._counting = Lock()
+        self._counted: tuple[float, Backlog | None] = (0.0, None)
         self._templates = Environment(
             loader=PackageLoader("pm_app.web"),
             autoescape=select_autoescape(default=True),
@@ -95,11 +104,24 @@ class Frame:
         with self._doors.site() as site:
             yield site
 
+    def status(self) -> Status:
+        """How the plant is; files that wait are counted anew every LOOK_SECONDS."""
+        return plant_status(self.settings.state, self.store, self._count, now=read_clock())
+
     def close(self) -> None:
         """Let go of the stores."""
         self._reader.close()
         if self._writer is not None:
             self._writer.close()
+
+    def _count(self, store: Store) -> Backlog:
+        # Listing a folder of a million files takes seconds, and several may ask at once.
+        with self._counting:
+            at, counted = self._counted
+            if counted is None or monotonic() - at > LOOK_SECONDS:
+                counted = self._doors.backlog(store)
+                self._counted = (monotonic(), counted)
+            return counted
 
     def whois(self, request: Request) -> Person | None:
         """Who asks; None for a stranger. Raises StoreUnavailable."""

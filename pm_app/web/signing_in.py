@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from threading import Semaphore
 from typing import Final
 
-from fastapi import FastAPI, Request, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
 from pm_app.times import parse_duration
@@ -18,7 +18,7 @@ from pm_app.web.texts import TEXTS
 _AT_ONCE: Final = 2
 
 
-def add_sign_in(app: FastAPI, frame: Frame) -> None:
+def add_sign_in(app: APIRouter, frame: Frame) -> None:
     """Let people in and out."""
     attempts, turn = Attempts(), Semaphore(_AT_ONCE)
 

@@ -77,6 +77,7 @@ TEXTS: Final = {
     "no_store": "The store cannot be read now",
     "unexpected": "Something went wrong; the log of pm-app serve tells what",
     "later": "Later attempts may succeed: this page can be reloaded.",
+    "needs_token": "Show a token: Authorization: Bearer TOKEN (pm-app users tokens --add NAME)",
     "sign_in": "Sign in",
     "sign_out": "Sign out",
     "name": "Name",

@@ -10,14 +10,13 @@ import httpx
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from browsing import Table, ask
+from browsing import Table, ask, doors
 from factories import make_plant
 
 from pm_app.records.predictions import Predictions
 from pm_app.settings import parse_settings, read_settings
 from pm_app.store import FleetQuery, open_store
 from pm_app.web.app import make_app
-from pm_app.web.frame import Doors
 from pm_app.wiring import open_views, store_url
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -61,7 +60,7 @@ def plant(tmp_path):
 
 @pytest.fixture
 def app(plant):
-    return make_app(plant, Doors(lambda: open_views(plant)), now=lambda: NOW)
+    return make_app(plant, doors(plant), now=lambda: NOW)
 
 
 def assets_on(answer: httpx.Response) -> list[str]:
@@ -213,7 +212,7 @@ def test_times_are_shown_in_the_plants_time_zone(plant):
     moved = plant.plant.model_copy(update={"timezone": "Asia/Tokyo"})
     app = make_app(
         plant.model_copy(update={"plant": moved}),
-        Doors(lambda: open_views(plant)),
+        doors(plant),
         now=lambda: NOW,
     )
 
@@ -223,7 +222,7 @@ def test_times_are_shown_in_the_plants_time_zone(plant):
 
 def test_without_a_store_the_page_says_so_and_shows_the_fleet_once_there_is_one(tmp_path):
     settings = read_settings(make_plant(tmp_path))
-    app = make_app(settings, Doors(lambda: open_views(settings)), now=lambda: NOW)
+    app = make_app(settings, doors(settings), now=lambda: NOW)
 
     before = ask(app, "/fleet")
     open_store(store_url(settings), folder=settings.folder).close()

@@ -3,13 +3,12 @@
 from datetime import timedelta
 
 import pytest
-from browsing import Table, Visitor
+from browsing import Table, Visitor, doors
 from factories import ALARMING_TOML, NOW, make_plant, opened, promote_handmade, readings_table
 
 from pm_app.jobs.score import score
 from pm_app.settings import read_settings
 from pm_app.web.app import make_app
-from pm_app.web.frame import Doors
 from pm_app.wiring import open_users, open_views
 
 LATER = NOW + timedelta(hours=1)
@@ -34,8 +33,8 @@ def plant(tmp_path_factory):
 @pytest.fixture
 def visitor(plant):
     """A factory of people with a browser, signed in."""
-    doors = Doors(lambda: open_views(plant), lambda: open_users(plant))
-    app = make_app(plant, doors, now=lambda: LATER)
+    ways = doors(plant, change=True)
+    app = make_app(plant, ways, now=lambda: LATER)
 
     def visitor(name: str) -> Visitor:
         one = Visitor(app)
@@ -178,7 +177,7 @@ def test_a_search_is_taken_literally(visitor):
 
 
 def test_pages_that_only_show_say_so(plant):
-    app = make_app(plant, Doors(lambda: open_views(plant)), now=lambda: LATER)
+    app = make_app(plant, doors(plant), now=lambda: LATER)
     with open_users(plant) as store:
         token = store.users.add_token(f"t{NOW}", role="operator", at=NOW, actor="root")
     program = Visitor(app, {"headers": {"authorization": f"Bearer {token}"}})

@@ -4,7 +4,7 @@ import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from browsing import Visitor
+from browsing import Visitor, doors
 from factories import make_plant
 
 from pm_app.cli.serve import check_who_comes
@@ -12,7 +12,6 @@ from pm_app.errors import BadSettings
 from pm_app.settings import parse_settings, read_settings
 from pm_app.web.app import make_app
 from pm_app.web.attempts import Attempts
-from pm_app.web.frame import Doors
 from pm_app.wiring import open_users, open_views
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -51,8 +50,8 @@ def application(peopled, clock):
     def application(**web):
         settings = parse_settings({"web": web}, folder=peopled.folder, origin="plant.toml")
         settings = peopled.model_copy(update={"web": settings.web})
-        doors = Doors(lambda: open_views(settings), lambda: open_users(settings))
-        return make_app(settings, doors, now=clock)
+        ways = doors(settings, change=True)
+        return make_app(settings, ways, now=clock)
 
     return application
 
@@ -308,9 +307,7 @@ def test_where_others_may_come_nobody_is_let_in_unknown(tmp_path, clock):
     settings = read_settings(make_plant(tmp_path))
     web = parse_settings({"web": {"listen": "0.0.0.0:80"}}, folder=tmp_path, origin="x").web
     open_users(settings).close()
-    app = make_app(
-        settings.model_copy(update={"web": web}), Doors(lambda: open_views(settings)), now=clock
-    )
+    app = make_app(settings.model_copy(update={"web": web}), doors(settings), now=clock)
 
     assert Visitor(app).get("/fleet").status_code == 303
 

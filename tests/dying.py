@@ -11,7 +11,7 @@ from connectors.engines.local import end_with_parent
 
 
 def die_bringing_back(marker: str, times: int, what: str = ".parquet") -> None:
-    """Kill this process when it has written part of a partition, up to so many times in all.
+    """Kill this process when it has written part of what it brings, up to so many times in all.
 
     marker: a path; a file beside it counts each death. what: part of the name it writes.
     """
@@ -20,7 +20,9 @@ def die_bringing_back(marker: str, times: int, what: str = ".parquet") -> None:
         if event != INSTANT or arguments[0] != "write":
             return
         path = Path(str(arguments[1]))
-        if path.parent.parent.name == "backfill" and what in path.name and _counted(marker, times):
+        folder = path.parent
+        brings = folder.parent.name == "backfill" or folder.name.startswith("trainings-")
+        if brings and what in path.name and _counted(marker, times):
             os.kill(os.getpid(), signal.SIGKILL)
 
     sys.addaudithook(hook)

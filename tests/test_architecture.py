@@ -38,6 +38,7 @@ LAYERS = {
     "turns": 6,
     "daemon": 6,
     "wiring": 6,
+    "engine_trainer": 6,
     "demo": 6,
     "web": 6,
     "cli": 7,
@@ -57,6 +58,7 @@ SAME_LAYER = {
     ("records", "times"),
     ("wording", "times"),
     ("demo", "wiring"),
+    ("engine_trainer", "wiring"),
     ("daemon", "turns"),
 }
 ONLY_IN = {

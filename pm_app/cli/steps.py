@@ -57,23 +57,36 @@ def retrain(
     config: Plant = PLANT,
     as_of: Annotated[str | None, typer.Option(help="Learn only what was known then.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Rebuild whatever drift says.")] = False,
+    engine: Annotated[
+        str | None,
+        typer.Option(help="Who tries networks: local, local:4, or dask://host:8786."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Learn from history: keep, refit or rebuild the network, and say why."""
     from functools import partial
 
     from pm_app.jobs.retrain import retrain as run_retrain
-    from pm_app.jobs.trainer_process import run_trainer
+    from pm_app.jobs.trainer_process import ALONE, WITH_ENGINE, run_trainer
     from pm_app.times import NS, parse_duration
-    from pm_app.wiring import open_site
+    from pm_app.wiring import open_engine, open_site
 
     settings = read_settings(config)
     moment = parse_time(as_of, "--as-of")
     timeout = parse_duration(settings.retraining.timeout) / NS
+    # The trainer opens it for itself; what cannot be reached is told before anything is read.
+    with open_engine(engine):
+        program = WITH_ENGINE if engine else ALONE
     with open_site(settings) as site, progress_bar("retrain") as progress:
-        trainer = partial(run_trainer, timeout_seconds=timeout)
+        trainer = partial(run_trainer, timeout_seconds=timeout, program=program)
         done = run_retrain(
-            site, now=now(), as_of=moment, force=force, trainer=trainer, progress=progress
+            site,
+            now=now(),
+            as_of=moment,
+            force=force,
+            trainer=trainer,
+            engine=engine,
+            progress=progress,
         )
         version = None if done.version is None else site.store.lineage.version(done.version)
     reports = list(version.summary["reports"]) if version else []  # type: ignore[call-overload]

@@ -23,6 +23,7 @@ from pm_app.jobs.training_order import TrainingAnswer, TrainingOrder
 from pm_app.learning.candidate import Candidate, Warm, train_candidate
 from pm_app.learning.gate import judge
 from pm_app.learning.labels import count_failures
+from pm_app.learning.trainings import TrainAll, train_here
 from pm_app.records.features import Frame
 from pm_app.records.learning import Drift, VersionCard
 from pm_app.records.readings import Float64
@@ -57,10 +58,12 @@ def learn(
     *,
     rival: Rival | None,
     progress: Progress,
+    train: TrainAll | None = None,
 ) -> Learned:
     """Importance, drift, and where it says so a candidate and its judgement.
 
     The same arguments give the same answer and the same weights on the same machine.
+    train: who tries networks, in place of this process.
     Raises NotEnoughData, and BadVersion when the exported graph is not the network's.
     """
     study = make_study(known, settings)
@@ -87,6 +90,7 @@ def learn(
         warm_start=warm,
         seed=settings.retraining.seed,
         progress=lambda done, text: progress(0.25 + 0.7 * done, text),
+        train=train or train_here,
     )
     card = _make_card(known, study, candidate, ranking, settings, order, failures)
     progress(0.97, "looking for sensors that know the outcome")

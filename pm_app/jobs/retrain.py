@@ -50,10 +50,13 @@ def retrain(
     as_of: datetime | None = None,
     force: bool = False,
     trainer: Trainer,
+    engine: str | None = None,
     progress: Progress = silent,
     stop: Callable[[], bool] = lambda: False,
 ) -> Retrained:
     """Ingest, learn in a child process, gate, publish, record; `stop` is asked while ingesting.
+
+    engine: the name of what tries networks beside the trainer.
 
     Raises SourceUnavailable, StoreUnavailable, TransientError when the trainer died, and
     BadVersion when its version fails its own checks; the champion is then untouched.
@@ -66,7 +69,9 @@ def retrain(
     site.registry.remove_unnamed([row.version for row in site.store.lineage.versions()])
     as_of = as_of or now
     with site.learning:
-        order, answer = repairing(site, lambda: _learn(site, now, as_of, force, trainer, progress))
+        order, answer = repairing(
+            site, lambda: _learn(site, now, as_of, force, engine, trainer, progress)
+        )
     return _record(site, order, answer, now, as_of)
 
 
@@ -75,11 +80,13 @@ def _learn(
     now: datetime,
     as_of: datetime,
     force: bool,
+    engine: str | None,
     trainer: Trainer,
     progress: Progress,
 ) -> tuple[TrainingOrder, TrainingAnswer]:
     """What the trainer was told, and its answer. Raises MissingSegment where it met one."""
     order = make_order(site, now, as_of, force=force, staging=site.registry.staging())
+    order = replace(order, engine=engine)
     # A process that was killed could not take its own away.
     for left in site.settings.state.glob(f"{SCRATCH}*"):
         remove_folder(left)

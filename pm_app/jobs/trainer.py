@@ -6,41 +6,58 @@ and what it is doing.
 """
 
 import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from pm_app.durable import write_bytes
-from pm_app.errors import NotEnoughData, TerminalError
+from pm_app.errors import NotEnoughData, TerminalError, TransientError
 from pm_app.event_history import EventHistory
 from pm_app.history import History
 from pm_app.jobs.known import gather_known
 from pm_app.jobs.recipe import Made, learn
 from pm_app.jobs.rival import Rival
 from pm_app.jobs.trainer_manners import end_with_parent, give_way
+from pm_app.jobs.training_elsewhere import TrainElsewhere
 from pm_app.jobs.training_order import ANSWER, ORDER, REFUSED, TrainingAnswer, TrainingOrder
+from pm_app.learning.trainings import TrainAll, train_here
+from pm_app.ports import Engine
 from pm_app.registry import Golden, Registry, write_version
 from pm_app.segments import MissingSegment
 from pm_app.settings import Settings, parse_settings
 
+OpenEngine = Callable[[str | None], AbstractContextManager[Engine | None]]
 
-def main(order_path: Path, answer_path: Path) -> None:
-    """Learn as ordered and write the answer; what a person must change ends it as REFUSED."""
+
+def no_engine(name: str | None) -> AbstractContextManager[Engine | None]:
+    """This process does all by itself."""
+    return nullcontext()
+
+
+def main(order_path: Path, answer_path: Path, open_engine: OpenEngine = no_engine) -> None:
+    """Learn as ordered and write the answer; what goes wrong on purpose ends it as REFUSED.
+
+    open_engine: opens the engine that the order names, or None.
+    """
     give_way()
     order: TrainingOrder = ORDER.validate_json(order_path.read_bytes())
     settings = parse_settings(order.settings, folder=Path(order.folder), origin="plant.toml")
     try:
-        answer = train(order, settings)
+        with open_engine(order.engine) as engine:
+            hands = TrainElsewhere(engine, order_path.parent) if engine else train_here
+            answer = train(order, settings, hands)
     except NotEnoughData as error:
         answer = TrainingAnswer("not_enough_data", str(error), in_a_row=order.in_a_row_before)
     except MissingSegment as error:
         answer = TrainingAnswer("missing_segment", str(error), missing=error.name)
-    except TerminalError as error:
+    except (TerminalError, TransientError) as error:
         sys.stderr.write(f"{type(error).__name__}: {error}")
         sys.exit(REFUSED)
     write_bytes(answer_path, ANSWER.dump_json(answer))
 
 
-def train(order: TrainingOrder, settings: Settings) -> TrainingAnswer:
-    """Learn what history holds. Raises NotEnoughData."""
+def train(order: TrainingOrder, settings: Settings, hands: TrainAll = train_here) -> TrainingAnswer:
+    """Learn what history holds; hands: who tries networks. Raises NotEnoughData."""
     history = History(settings.state / "panes", pane_ns=settings.features.pane_ns)
     events = EventHistory(settings.state / "events").read(order.event_segments)
     rival = _rival(order, settings)
@@ -56,7 +73,7 @@ def train(order: TrainingOrder, settings: Settings) -> TrainingAnswer:
         told=order.told,
     )
     _tell(0.04, known.regimes)
-    learned = learn(known, settings, order, rival=rival, progress=_tell)
+    learned = learn(known, settings, order, rival=rival, progress=_tell, train=hands)
     if learned.made is not None:
         _write(learned.made, Path(order.staging))
     return learned.answer

@@ -19,7 +19,9 @@ LOOK_SECONDS = 0.5
 # TensorFlow's greetings would bury the last words of a trainer that died.
 _QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3"}
 GRACE_SECONDS = 5.0
-_TERMINAL = {kind.__name__: kind for kind in (BadSettings, BadVersion)}
+_KINDS = {kind.__name__: kind for kind in (BadSettings, BadVersion, TransientError)}
+# What trains with nothing but this machine, and what an engine's name may be told.
+ALONE, WITH_ENGINE = "pm_app.jobs.trainer", "pm_app.engine_trainer"
 
 
 def run_trainer(
@@ -29,6 +31,7 @@ def run_trainer(
     *,
     timeout_seconds: float,
     stop: Callable[[], bool] = lambda: False,
+    program: str = ALONE,
 ) -> None:
     """Run the trainer to its end, telling its progress.
 
@@ -36,7 +39,7 @@ def run_trainer(
     `stop` says so; it is then gone. What a person must change is raised as the trainer met
     it: BadSettings, BadVersion, or TerminalError.
     """
-    command = [sys.executable, "-m", "pm_app.jobs.trainer", str(order), str(answer)]
+    command = [sys.executable, "-m", program, str(order), str(answer)]
     with (
         tempfile.TemporaryFile("w+") as errors,
         subprocess.Popen(
@@ -64,7 +67,7 @@ def run_trainer(
             words = "".join(errors.readlines()[-LINES_OF_BLAME:]).strip()
             if code == REFUSED:
                 kind, _, text = words.rpartition("\n")[2].partition(": ")
-                raise _TERMINAL.get(kind, TerminalError)(text)
+                raise _KINDS.get(kind, TerminalError)(text)
             raise TransientError(_blame(code, ended, words))
 
 

@@ -7,7 +7,7 @@ from pydantic import TypeAdapter
 
 from pm_app.learning.failures import ToldFailure
 
-# The trainer's exit code when a person must act; its last words name the error.
+# The trainer's exit code for an error that was met on purpose; its last words name it.
 REFUSED = 3
 
 
@@ -22,7 +22,7 @@ class TrainingOrder:
     many retrainings up to the last one found another ranking than its; failures_before how
     many failures the champion had seen, failures_last how many the last retraining had.
     staging is the folder to fill when a version is made. told: failures that verdicts up to
-    then confirm.
+    then confirm. engine: the name of what tries networks beside the trainer.
     """
 
     settings: dict[str, Any]
@@ -39,6 +39,7 @@ class TrainingOrder:
     force: bool
     staging: str
     told: tuple[ToldFailure, ...] = ()
+    engine: str | None = None
 
 
 @dataclass(frozen=True)

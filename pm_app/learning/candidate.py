@@ -28,6 +28,7 @@ from pm_app.learning.training import (
     silent,
     train_network,
 )
+from pm_app.learning.trainings import TrainAll, train_here
 from pm_app.learning.verification import check_parity, describe_features
 from pm_app.records.features import Frame
 from pm_app.records.labels import Labels, Split
@@ -81,6 +82,7 @@ def train_candidate(
     warm_start: Warm | None = None,
     seed: int = 0,
     progress: Progress = silent,
+    train: TrainAll = train_here,
 ) -> Candidate:
     """A network of the best allocation, calibrated, then trained anew on all rows but the test.
 
@@ -92,14 +94,16 @@ def train_candidate(
     it goes on from. strategy: a name in `STRATEGIES`, or "auto", which lets validation choose.
     warm_start: a version to go on from; then nothing is tuned, and whatever the strategy, its
     plan is taken with the penalties it carries. The same arguments give the same candidate on
-    the same machine.
+    the same machine. train: who does the trainings among which validation chooses.
     Raises NotEnoughData, and BadVersion when the exported graph disagrees with the network
     or the warm start does not fit its plan.
     """
     _check(split, labels, head)
     study = Study(frame, labels, split.train, split.validation, head, split.group)
     if warm_start is None:
-        chosen, control = choose_allocation(study, planner, strategy, seed=seed, progress=progress)
+        chosen, control = choose_allocation(
+            study, planner, strategy, seed=seed, progress=progress, train=train
+        )
     else:
         chosen, control = keep_allocation(study, planner, warm_start.allocation)
     stored = warm_start.keras if warm_start else None

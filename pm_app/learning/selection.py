@@ -1,13 +1,12 @@
 """Choosing what no constant fits: penalty, dropout, allocation and size, on validation."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from itertools import takewhile
 
 import numpy as np
 
 from pm_app.learning.planning import CONTROL, Planner
-from pm_app.learning.side_by_side import side_by_side
 from pm_app.learning.training import (
     RATE,
     Progress,
@@ -17,8 +16,8 @@ from pm_app.learning.training import (
     part_of,
     silent,
     strengthen,
-    train_network,
 )
+from pm_app.learning.trainings import TrainAll, Training, train_here
 from pm_app.records.learning import Allocation
 from pm_app.records.readings import Float64, Int32
 
@@ -78,6 +77,7 @@ def choose_allocation(
     *,
     seed: int,
     progress: Progress = silent,
+    train: TrainAll = train_here,
 ) -> tuple[Trial, Trial]:
     """The trial of the strategy ("auto": of the best allocation), and that of the control.
 
@@ -85,7 +85,7 @@ def choose_allocation(
     differ in guidance alone and the search stays short. Every trial is a whole training: short
     ones end before a weakly held network overfits, and so flatter it. auto also chooses the
     size, the smallest that is not worse than the largest beyond noise; the control is of that
-    size too.
+    size too. train: who does the trainings.
     """
     control = tune_allocation(
         study,
@@ -93,22 +93,22 @@ def choose_allocation(
         planner.plan(CONTROL),
         seed=seed,
         progress=part_of(progress, 0.0, 0.15),
+        train=train,
     )
     rest = [name for name in SIMPLEST_FIRST if name != CONTROL and strategy in (name, "auto")]
 
     def tell(count: int, trial: Trial) -> None:
         progress(0.15 + 0.15 * count / len(rest), f"{trial.name}: loss {trial}")
 
-    guided = side_by_side(
-        lambda name: try_like(study, name, planner.plan(name), control, seed=seed),
-        rest,
-        done=tell,
-    )
+    plans = [like(name, planner.plan(name), control, study) for name in rest]
+    guided = _run(study, plans, seed, train, tell)
     trials = [control, *guided]
     if strategy != "auto":
         return trials[-1], control
     chosen = choose_trial(trials)
-    smaller = choose_size(study, planner, chosen, seed=seed, progress=part_of(progress, 0.3, 0.4))
+    smaller = choose_size(
+        study, planner, chosen, seed=seed, progress=part_of(progress, 0.3, 0.4), train=train
+    )
     if smaller is chosen:
         return chosen, control
     if chosen.name == CONTROL:
@@ -122,8 +122,7 @@ def keep_allocation(study: Study, planner: Planner, kept: Allocation) -> tuple[T
 
     Nothing is run.
     """
-    nothing = np.empty((0, 1))
-    chosen = Trial(kept.strategy, kept, nothing, np.empty(0, dtype=np.int32))
+    chosen = _not_run(kept.strategy, kept)
     if kept.strategy == CONTROL:
         return chosen, chosen
     plan = planner.plan(CONTROL, size=kept.parameters)
@@ -131,39 +130,50 @@ def keep_allocation(study: Study, planner: Planner, kept: Allocation) -> tuple[T
 
 
 def tune_allocation(
-    study: Study, name: str, allocation: Allocation, *, seed: int, progress: Progress = silent
+    study: Study,
+    name: str,
+    allocation: Allocation,
+    *,
+    seed: int,
+    progress: Progress = silent,
+    train: TrainAll = train_here,
 ) -> Trial:
     """The best trial of an allocation over the grid of penalty, dropout and learning rate."""
     grid = LIFE_GRID if study.head.kind == "hazard" else TABLE_GRID
 
-    def run(place: tuple[float, float, float]) -> Trial:
-        l1, dropout, rate = place
+    def planned(l1: float, dropout: float, rate: float) -> Trial:
         tried = strengthen(allocation, study.frame.sensor_of, l1=l1, dropout=dropout)
-        return _run(study, name, tried, rate, seed)
+        return _not_run(name, tried, rate)
 
     def tell(count: int, trial: Trial) -> None:
         l1, _, rate = grid[count - 1]
         text = f"{name}: L1 {l1:g}, rate {rate:g}: loss {trial}"
         progress(count / len(grid), text)
 
-    trials = side_by_side(run, grid, done=tell)
+    trials = _run(study, [planned(*place) for place in grid], seed, train, tell)
     return max(trials, key=lambda trial: trial.score)
 
 
 def choose_size(
-    study: Study, planner: Planner, chosen: Trial, *, seed: int, progress: Progress = silent
+    study: Study,
+    planner: Planner,
+    chosen: Trial,
+    *,
+    seed: int,
+    progress: Progress = silent,
+    train: TrainAll = train_here,
 ) -> Trial:
     """The trial of the smallest size that is not worse than the chosen one beyond noise."""
 
-    def run(share: float) -> Trial:
+    def planned(share: float) -> Trial:
         plan = planner.plan(chosen.name, size=round(share * chosen.allocation.parameters))
-        return try_like(study, chosen.name, plan, chosen, seed=seed)
+        return like(chosen.name, plan, chosen, study)
 
     def tell(count: int, trial: Trial) -> None:
         text = f"{trial.allocation.parameters} parameters: loss {trial}"
         progress(count / len(SMALLER), text)
 
-    smaller = side_by_side(run, SMALLER, done=tell)
+    smaller = _run(study, [planned(share) for share in SMALLER], seed, train, tell)
     good = takewhile(lambda trial: not is_worse(trial, chosen, noise=SIZE_NOISE), smaller)
     return [chosen, *good][-1]
 
@@ -191,7 +201,7 @@ def is_worse(trial: Trial, other: Trial, *, noise: float = NOISE) -> bool:
 
 def try_like(study: Study, name: str, plan: Allocation, other: Trial, *, seed: int) -> Trial:
     """A plan trained with the penalty, dropout and rate of another trial."""
-    return _run(study, name, like(name, plan, other, study).allocation, other.rate, seed)
+    return _run(study, [like(name, plan, other, study)], seed, train_here)[0]
 
 
 def like(name: str, plan: Allocation, other: Trial, study: Study) -> Trial:
@@ -199,9 +209,29 @@ def like(name: str, plan: Allocation, other: Trial, study: Study) -> Trial:
     sensor_of = study.frame.sensor_of
     l1, dropout = mean_strength(other.allocation, sensor_of)
     made = strengthen(plan, sensor_of, l1=l1, dropout=dropout)
-    return Trial(name, made, np.empty((0, 1)), np.empty(0, dtype=np.int32), other.rate)
+    return _not_run(name, made, other.rate)
 
 
-def _run(study: Study, name: str, allocation: Allocation, rate: float, seed: int) -> Trial:
-    trained = train_network(study, allocation, seed=seed, rate=rate)
-    return Trial(name, allocation, trained.losses, study.judged_groups, rate, trained)
+def _not_run(name: str, allocation: Allocation, rate: float = RATE) -> Trial:
+    return Trial(name, allocation, np.empty((0, 1)), np.empty(0, dtype=np.int32), rate)
+
+
+def _run(
+    study: Study,
+    plans: Sequence[Trial],
+    seed: int,
+    train: TrainAll,
+    done: Callable[[int, Trial], None] = lambda count, trial: None,
+) -> list[Trial]:
+    """Trials that were planned, trained; done: called in order, with the number so far."""
+    groups = study.judged_groups
+
+    def ran(plan: Trial, trained: Trained) -> Trial:
+        return replace(plan, losses=trained.losses, group=groups, trained=trained)
+
+    found = train(
+        study,
+        [Training(plan.allocation, plan.rate, seed) for plan in plans],
+        lambda count, trained: done(count, ran(plans[count - 1], trained)),
+    )
+    return [ran(plan, trained) for plan, trained in zip(plans, found, strict=True)]

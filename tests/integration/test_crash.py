@@ -26,6 +26,11 @@ NO_FLOW = {
     "pm_app.jobs.elsewhere:_chunks": _BROUGHT,
     "pm_app.jobs.partitions:write_orders": _BROUGHT,
     "pm_app.jobs.partition_worker:_score": _BROUGHT,
+    "pm_app.jobs.lessons:write_study": _BROUGHT,
+    "pm_app.jobs.lessons:bring": _BROUGHT,
+    "pm_app.jobs.lessons:_write_arrays": _BROUGHT,
+    "pm_app.jobs.training_elsewhere:TrainElsewhere.__call__": _BROUGHT,
+    "pm_app.jobs.training_elsewhere:_tell": _BROUGHT,
     "pm_app.store.backup:save": "a copy of a PostgreSQL database in a scratch folder",
     "pm_app.store.backup:_load_tables": "the one transaction of a restore into PostgreSQL",
 }

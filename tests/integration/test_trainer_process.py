@@ -77,6 +77,17 @@ def test_a_trainer_killed_for_want_of_memory_is_told_in_words(trainer, tmp_path,
         run_trainer(tmp_path / "order", tmp_path / "answer", kill, timeout_seconds=SECONDS)
 
 
+def test_what_may_pass_by_itself_is_told_as_the_trainer_told_it(trainer, tmp_path, monkeypatch):
+    words = "TransientError: dask://there:8786: no scheduler of dask answers there"
+    trainer.write_text(f"#!{sys.executable}\nimport sys\nsys.stderr.write({words!r})\nsys.exit(3)")
+    monkeypatch.setattr(sys, "executable", str(trainer))
+
+    with pytest.raises(TransientError, match="^dask://there:8786: no scheduler"):
+        run_trainer(
+            tmp_path / "order", tmp_path / "answer", lambda *told: None, timeout_seconds=SECONDS
+        )
+
+
 def test_the_order_on_disk_holds_no_password(tmp_path, monkeypatch):
     password = "".join(["hun", "ter", "2"])
     monkeypatch.setenv("PM_APP_STORE_URL", f"sqlite:///{tmp_path}/pm.sqlite")

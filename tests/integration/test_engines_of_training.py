@@ -1,0 +1,280 @@
+"""Networks tried by workers: those that one process makes, whoever dies meanwhile."""
+
+import shutil
+from concurrent.futures import Future
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import pytest
+from dying import deaths, dying_worker
+from factories import NOW, PLANT_TOML, make_plant, opened, readings_table
+from typer.testing import CliRunner
+
+from connectors.engines import LocalEngine
+from pm_app import __version__
+from pm_app.cli.app import app
+from pm_app.errors import BadSettings, TerminalError, TransientError
+from pm_app.jobs.lessons import BROUGHT, TRAINING, read_lesson, read_study, write_study
+from pm_app.jobs.retrain import retrain
+from pm_app.jobs.trainer_process import WITH_ENGINE, run_trainer
+from pm_app.jobs.training_elsewhere import TrainElsewhere
+from pm_app.jobs.training_worker import do_training
+from pm_app.learning.network import load_network
+from pm_app.learning.planning import make_planner
+from pm_app.learning.targets import choose_head
+from pm_app.learning.training import Study
+from pm_app.learning.trainings import Training, train_here
+from pm_app.records.features import Frame
+from pm_app.records.labels import Labels
+from pm_app.records.learning import Importance
+from pm_app.simulator import PlantPlan, simulate
+
+SENSOR_OF = ("wear", "wear", "noise")
+
+
+@pytest.fixture(scope="module")
+def study():
+    """Machines whose wear grows until it breaks them, a row an hour; tenths are missing."""
+    rng = np.random.default_rng(0)
+    left = np.tile(np.arange(40, 0, -1), 12).astype(float)
+    asset = np.repeat(np.arange(12, dtype=np.int32), 40)
+    values = rng.normal(size=(len(left), 3)).astype(np.float32)
+    values[:, 0] = np.exp(-left / 10)
+    values[rng.random(values.shape) < 0.1] = np.nan
+    names = tuple(f"pump-{at:02d}" for at in range(12))
+    cutoff = np.arange(len(left), dtype=np.int64) * 3_600_000_000_000
+    frame = Frame(names, asset, cutoff, ("wear_a", "wear_b", "noise_a"), SENSOR_OF, values)
+    every = np.ones(len(left), dtype=bool)
+    labels = Labels(left, every, np.full(len(left), np.nan), every, asset)
+    rows = np.arange(len(left))
+    head = choose_head(labels, rows, task="life", horizons_hours=(6.0, 12.0), cap_hours=40.0)
+    return Study(frame, labels, rows[:320], rows[320:], head, asset)
+
+
+@pytest.fixture(scope="module")
+def trainings(study):
+    """A guided network, and one that is not."""
+    shares = (0.9, 0.1)
+    importance = Importance(
+        sensors=("wear", "noise"),
+        shares=shares,
+        spread=(0.0, 0.0),
+        replicates=(shares,),
+        clusters=(("wear",), ("noise",)),
+        cluster_shares=shares,
+        interactions=(),
+        score_name="average_precision",
+        score=0.9,
+    )
+    planner = make_planner(
+        study.frame,
+        study.train,
+        importance,
+        outputs=len(study.head.edges_hours),
+        max_parameters=1_500,
+    )
+    return [Training(planner.plan(name), 2e-3, seed=3) for name in ("tiers", "uniform")]
+
+
+def bits(trained):
+    """All that came of trainings, to the bit."""
+    return [
+        (
+            one.epoch,
+            one.schedule,
+            one.allocation,
+            one.losses.tobytes(),
+            [weight.tobytes() for weight in one.network.get_weights()],
+        )
+        for one in trained
+    ]
+
+
+class AtOnce:
+    """An engine of one worker that answers while it is asked, after `before` with its folder."""
+
+    name, lanes, width, lost = "at once", 1, 1, (EOFError,)
+
+    def __init__(self, before=lambda place: None):
+        self.before = before
+
+    def open(self):
+        return self
+
+    def submit(self, work, place, number):
+        future = Future()
+        try:
+            self.before(place)
+            future.set_result(work(place, number))
+        except EOFError as error:
+            future.set_exception(error)
+        return future
+
+    def shutdown(self, wait):
+        pass
+
+    def workers(self):
+        return 1
+
+
+def test_networks_that_come_back_in_files_are_those_of_this_process(study, trainings, tmp_path):
+    told = []
+
+    found = TrainElsewhere(AtOnce(), tmp_path)(
+        study, trainings[:1], lambda *heard: told.append(heard)
+    )
+
+    assert bits(found) == bits(train_here(study, trainings[:1], lambda count, trained: None))
+    assert told == [(1, found[0])]
+    assert not list(tmp_path.glob("trainings-*"))
+
+
+@pytest.mark.slow
+def test_networks_of_workers_are_those_of_this_process_though_one_is_killed(
+    study, trainings, tmp_path
+):
+    marker, told = str(tmp_path / "death"), []
+    engine = LocalEngine(2, prepare=partial(dying_worker, marker, 1, ".keras"))
+
+    found = TrainElsewhere(engine, tmp_path)(
+        study, trainings, lambda count, trained: told.append((count, trained.allocation.strategy))
+    )
+
+    assert bits(found) == bits(train_here(study, trainings, lambda count, trained: None))
+    assert told == [(1, "tiers"), (2, "uniform")]
+    assert deaths(marker) == 1
+
+
+def test_a_study_comes_back_from_its_files_to_the_bit(study, tmp_path):
+    write_study(tmp_path, study, program=__version__)
+    again = read_study(tmp_path, read_lesson(tmp_path))
+
+    for name in ("train", "validation", "group"):
+        assert getattr(again, name).tobytes() == getattr(study, name).tobytes()
+    for one, other in ((again.frame, study.frame), (again.labels, study.labels)):
+        for name, value in vars(other).items():
+            same = getattr(one, name)
+            if isinstance(value, np.ndarray):
+                assert (same.dtype, same.tobytes()) == (value.dtype, value.tobytes())
+            else:
+                assert same == value
+    assert again.head == study.head
+
+
+def test_a_study_whose_bytes_changed_is_told_not_learned_from(study, tmp_path):
+    write_study(tmp_path, study, program=__version__)
+    path = tmp_path / "study.npz"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+    with pytest.raises(TransientError, match=r"study\.npz: .* cannot be read"):
+        read_study(tmp_path, read_lesson(tmp_path))
+
+
+def test_a_worker_that_cannot_see_the_state_folder_says_where_it_looked(tmp_path):
+    answer = BROUGHT.validate_json(do_training(str(tmp_path / "nowhere"), 0))
+
+    assert answer.kind == "BadSettings"
+    assert "state folder under the same path" in answer.error
+    assert str(tmp_path / "nowhere" / "training-0000.json") in answer.error
+
+
+def test_a_worker_of_another_program_does_not_train(study, trainings, tmp_path):
+    write_study(tmp_path, study, program="0.0.1")
+    (tmp_path / "training-0000.json").write_bytes(TRAINING.dump_json(trainings[0]))
+
+    answer = BROUGHT.validate_json(do_training(str(tmp_path), 0))
+
+    assert answer.kind == "TerminalError"
+    assert f"runs pm-app {__version__}, the plant's server 0.0.1" in answer.error
+
+
+def test_what_a_training_met_on_purpose_is_raised_by_who_asked(study, trainings, tmp_path):
+    unseen = AtOnce(before=partial(shutil.rmtree, ignore_errors=True))
+
+    with pytest.raises(BadSettings, match="state folder under the same path"):
+        TrainElsewhere(unseen, tmp_path)(study, trainings, lambda count, trained: None)
+
+
+def test_a_training_that_kills_every_worker_is_given_up_by_number(study, trainings, tmp_path):
+    def die(place):
+        raise EOFError("gone")
+
+    with pytest.raises(TerminalError, match="at once: training 1 of 2 lost its worker 3 times"):
+        TrainElsewhere(AtOnce(die), tmp_path)(study, trainings, lambda count, trained: None)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_order_carries_the_engine_and_the_trainer_opens_it(tmp_path):
+    config = make_plant(tmp_path / "plant", {"a.parquet": readings_table()}, toml=PLANT_TOML)
+    trainer = partial(run_trainer, timeout_seconds=120.0, program=WITH_ENGINE)
+
+    with opened(config) as site:
+        with pytest.raises(BadSettings, match="engine takes .*, got 'spark://there'"):
+            retrain(site, now=NOW, trainer=trainer, engine="spark://there")
+        assert site.store.lineage.retrainings() == []
+
+
+def test_a_command_with_an_engine_that_is_none_reads_nothing(tmp_path):
+    config = make_plant(tmp_path / "plant", {"a.parquet": readings_table()})
+
+    done = CliRunner().invoke(app, ["retrain", "-c", str(config), "--engine", "local:0"])
+
+    assert isinstance(done.exception, BadSettings)
+    assert 'engine takes "local"' in str(done.exception)
+    assert not (config.parent / "state").exists()
+
+
+PUMPS = PlantPlan(
+    assets=20,
+    days=40,
+    interval_minutes=60,
+    nuisance=0,
+    regimes=1,
+    typical_life_days=6.0,
+    warning_days=3.0,
+    change_at=1.0,
+)
+PUMPS_NOW = NOW.replace(year=2024, month=2, day=8)
+PUMPS_TOML = """\
+[features]
+pane = "6h"
+windows = ["12h", "2d"]
+
+[target]
+horizons = ["24h", "72h"]
+rul_cap = "8d"
+
+[allocation]
+strategy = "tiers"
+max_parameters = 2000
+"""
+
+
+@pytest.mark.slow
+def test_a_retraining_with_an_engine_ranks_weighs_and_makes_what_one_without_does(tmp_path):
+    plant = simulate(PUMPS)
+    config = make_plant(
+        tmp_path / "alone",
+        {"a.parquet": plant.readings(0, PUMPS.days)},
+        events={"a.parquet": plant.events_table(0, PUMPS.days)},
+        toml=PUMPS_TOML,
+    )
+    shutil.copytree(config.parent, tmp_path / "with")
+    made = {}
+    for name, engine in (("alone", None), ("with", "local:2")):
+        trainer = partial(run_trainer, timeout_seconds=900.0, program=WITH_ENGINE)
+        with opened(tmp_path / name / "plant.toml") as site:
+            first = retrain(site, now=PUMPS_NOW, trainer=trainer, engine=engine)
+            second = retrain(site, now=PUMPS_NOW, trainer=trainer, engine=engine, force=True)
+            cards = [site.registry.load(number).card for number in (1, 2)]
+            stored = [load_network(site.registry.keras_bytes(number)) for number in (1, 2)]
+        weights = [[part.tobytes() for part in network.get_weights()] for network in stored]
+        # The forest beside adds its trees up as threads end, alone as well.
+        ours = [card.reports[:2] for card in cards]
+        made[name] = (first, second, ours, [replace(card, reports=()) for card in cards], weights)
+
+    assert made["alone"][3][1].drift.p_value is not None
+    assert made["with"] == made["alone"]

@@ -31,6 +31,10 @@ def backtest(
     ] = None,
     end: Annotated[str | None, typer.Option("--to", help="Cutoffs up to then.")] = None,
     html: Annotated[Path | None, typer.Option(help="A page with charts, into this file.")] = None,
+    engine: Annotated[
+        str | None,
+        typer.Option(help="Who takes a fold each: local, local:4, or dask://host:8786."),
+    ] = None,
     set_threshold: Annotated[
         bool, typer.Option("--set-threshold", help="Raise alarms from the best threshold on.")
     ] = False,
@@ -41,12 +45,17 @@ def backtest(
     from pm_app.jobs.backtest_report import report_on
     from pm_app.jobs.trainer_process import run_trainer
     from pm_app.times import NS, parse_duration
+    from pm_app.wiring import open_engine
 
     if html is not None and (not html.parent.is_dir() or html.is_dir()):
         raise BadSettings(f"--html needs a file in a folder that is there, got {str(html)!r}")
     first, last = parse_time(start, "--from"), parse_time(end, "--to")
     settings = read_settings(config)
-    with _open(settings) as site, progress_bar("backtest") as progress:
+    with (
+        open_engine(engine) as workers,
+        _open(settings) as site,
+        progress_bar("backtest") as progress,
+    ):
         timeout = parse_duration(settings.retraining.timeout) / NS
         account = run_backtest(
             site,
@@ -55,6 +64,7 @@ def backtest(
             first=first,
             last=last,
             trainer=partial(run_trainer, timeout_seconds=timeout),
+            engine=workers,
             progress=progress,
         )
         report = report_on(account, settings)

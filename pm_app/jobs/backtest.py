@@ -6,7 +6,6 @@ reading and an event are taken to have been known from their own time stamps on:
 history really came, nobody knows any more.
 """
 
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -15,30 +14,21 @@ from pathlib import Path
 import numpy as np
 
 from pm_app.errors import BadSettings, NotEnoughData
-from pm_app.features.frame import select_features
+from pm_app.jobs.backtest_elsewhere import MOST_TRIES, speak_elsewhere
 from pm_app.jobs.backtest_folds import Fold, bare_frame, plan_folds
-from pm_app.jobs.champion import Champion, ready
-from pm_app.jobs.known import all_failures, gather_known
-from pm_app.jobs.predict import Span, frames
+from pm_app.jobs.backtest_speaking import FitPeer, Said, speak_of
+from pm_app.jobs.known import all_failures
 from pm_app.jobs.retrain import Trainer, make_order
-from pm_app.jobs.site import Progress, Site, first_seen_ns, silent, to_moment, to_nanoseconds
-from pm_app.jobs.study import make_study
-from pm_app.jobs.training_order import ANSWER, ORDER, TrainingAnswer, TrainingOrder
+from pm_app.jobs.site import Progress, Site, silent, to_moment, to_nanoseconds
+from pm_app.jobs.training_order import TrainingOrder
 from pm_app.learning.labels import life_labels, while_running
-from pm_app.learning.peers import Lesson, Peer, fit_peer
-from pm_app.memories import Memories
-from pm_app.records.features import Frame
+from pm_app.learning.peers import fit_peer
+from pm_app.ports import Engine
 from pm_app.records.labels import Labels
 from pm_app.records.readings import Events, Float64, Int32, Int64
-from pm_app.registry import read_version
-from pm_app.scoring.abstention import statuses
 from pm_app.segments import MissingSegment
 
-# The daemon may join segments while a fold is learned: then it is learned again.
-_MOST_TRIES = 3
-# A version that is published nowhere.
-_NUMBER = 0
-FitPeer = Callable[[Lesson], Peer]
+_Renew = Callable[[], TrainingOrder]
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,9 +67,12 @@ def backtest(
     last: datetime | None,
     trainer: Trainer,
     fit: FitPeer = fit_peer,
+    engine: Engine | None = None,
     progress: Progress = silent,
 ) -> Account:
     """Learn and speak fold by fold; writes nothing.
+
+    engine: whose workers take a fold each, with a trainer and a peer of the product's own.
 
     Raises BadSettings for a column target, NotEnoughData where no fold can be learned,
     TransientError where a trainer died, and MissingSegment.
@@ -93,35 +86,19 @@ def backtest(
         everything, order.told, site.settings, known_until=to_nanoseconds(now)
     ).events
     planned = plan_folds(site, events, folds=folds, first=first, last=last)
-    parts: list[_Said] = []
-    decisions: list[str] = []
-    for number, fold in enumerate(planned):
-        begun = number / len(planned)
-        where = f"fold {number + 1} of {len(planned)}, up to {to_moment(fold.origin):%Y-%m-%d}"
-        told = _told(progress, begun, 1 / len(planned), where)
-        said = _one_fold(site, order, fold, number, now, trainer, fit, told)
-        decisions.append(said if isinstance(said, str) else "")
-        if not isinstance(said, str):
-            parts.append(said)
+
+    def renew() -> TrainingOrder:
+        return _order(site, now)
+
+    if engine is None:
+        found = _speak_here(site, order, planned, renew, now, trainer, fit, progress)
+    else:
+        found = speak_elsewhere(site, order, planned, renew, now, engine, progress)
+    decisions = [one if isinstance(one, str) else "" for one in found]
+    parts = [one for one in found if not isinstance(one, str)]
     if not parts:
         raise NotEnoughData(f"not enough data: no fold could be learned: {decisions[-1]}")
     return _account(site, events, planned, decisions, parts)
-
-
-@dataclass(frozen=True, eq=False)
-class _Said:
-    """What one fold said, rows as they came.
-
-    ours: risk, hours left and their bounds, (4, n_rows); theirs: risk and hours, (2, n_rows).
-    """
-
-    fold: int
-    peer: str
-    names: tuple[str, ...]
-    asset: Int32
-    cutoff: Int64
-    ours: Float64
-    theirs: Float64
 
 
 def _order(site: Site, now: datetime) -> TrainingOrder:
@@ -130,107 +107,37 @@ def _order(site: Site, now: datetime) -> TrainingOrder:
     return replace(order, champion=None, in_a_row_before=0, failures_before=0, failures_last=0)
 
 
-def _told(progress: Progress, begun: float, share: float, where: str) -> Progress:
-    return lambda done, text: progress(begun + share * done, f"{where}: {text}")
-
-
-def _one_fold(
+def _speak_here(
     site: Site,
     order: TrainingOrder,
-    fold: Fold,
-    number: int,
+    folds: Sequence[Fold],
+    renew: _Renew,
     now: datetime,
     trainer: Trainer,
     fit: FitPeer,
     progress: Progress,
-) -> "_Said | str":
-    """What was said in the span of a fold, or in words why nothing could be learned."""
-    with tempfile.TemporaryDirectory(prefix="pm-app-backtest-") as folder:
-        staged = Path(folder, "version")
-        staged.mkdir()
-        mine = replace(order, as_of_ns=fold.origin, now=now.isoformat(), staging=str(staged))
-        answer = _learn(site, mine, Path(folder), trainer, progress)
-        if not answer.made:
-            return answer.reason
-        champion = ready(read_version(staged, number=_NUMBER))
-        progress(0.9, "fitting what people use today")
-        peer, features = _fit_peer(site, mine, fit)
-        progress(0.95, "speaking of the next span")
-        beside = replace(site, memories=Memories(Path(folder, "memory")))
-        return _speak(beside, champion, peer, features, fold, number)
+) -> list[Said | str]:
+    """One fold after the other; where the daemon has joined segments meanwhile, once more."""
+    found = []
+    for number, fold in enumerate(folds):
+        where = f"fold {number + 1} of {len(folds)}, up to {to_moment(fold.origin):%Y-%m-%d}"
+        told = _told(progress, number / len(folds), 1 / len(folds), where)
+        for tries in range(1, MOST_TRIES + 1):
+            try:
+                said = speak_of(
+                    site, order, fold, number, now=now, trainer=trainer, fit=fit, progress=told
+                )
+                break
+            except MissingSegment:
+                if tries == MOST_TRIES:
+                    raise
+                order = renew()
+        found.append(said)
+    return found
 
 
-def _learn(
-    site: Site, order: TrainingOrder, folder: Path, trainer: Trainer, progress: Progress
-) -> TrainingAnswer:
-    order_path, answer_path = folder / "order.json", folder / "answer.json"
-    for _ in range(_MOST_TRIES):
-        order_path.write_bytes(ORDER.dump_json(order))
-        trainer(order_path, answer_path, lambda done, text: progress(0.9 * done, text))
-        answer: TrainingAnswer = ANSWER.validate_json(answer_path.read_bytes())
-        if not answer.missing:
-            return answer
-        again = _order(site, to_moment(order.as_of_ns))
-        order = replace(order, segments=again.segments, event_segments=again.event_segments)
-    raise MissingSegment(Path(answer.missing), answer.reason)
-
-
-def _fit_peer(site: Site, order: TrainingOrder, fit: FitPeer) -> tuple[Peer, tuple[str, ...]]:
-    """A peer that knows what the trainer knew, and the features that it reads."""
-    known = gather_known(
-        site.history,
-        order.segments,
-        site.event_history.read(order.event_segments),
-        site.settings,
-        first_seen=order.first_seen,
-        as_of_ns=order.as_of_ns,
-        told=order.told,
-    )
-    study, target = make_study(known, site.settings), site.settings.target
-    lesson = Lesson(
-        study.frame,
-        study.labels,
-        study.split,
-        horizon_hours=target.horizons_hours[-1],
-        cap_hours=target.cap_hours,
-        seed=site.settings.retraining.seed,
-    )
-    return fit(lesson), study.frame.features
-
-
-def _speak(
-    site: Site, champion: Champion, peer: Peer, features: tuple[str, ...], fold: Fold, number: int
-) -> "_Said":
-    """What both sides say of every cutoff in the span."""
-    pane_ns = site.history.pane_ns
-    span = Span(fold.origin // pane_ns, fold.end // pane_ns - 1)
-    names: list[str] = []
-    rows: list[tuple[Int32, Int64, Float64, Float64]] = []
-    for frame in frames(site, champion, dict.fromkeys(first_seen_ns(site), span)):
-        ours = _ours(select_features(frame, champion.card.features), champion)
-        theirs = np.stack(peer.answer(select_features(frame, features).values))
-        theirs[:, np.isnan(ours[0])] = np.nan
-        rows.append((frame.asset + np.int32(len(names)), frame.cutoff, ours, theirs))
-        names += frame.assets
-    asset, cutoff, ours, theirs = (
-        (np.concatenate(columns, axis=-1) for columns in zip(*rows, strict=True))
-        if rows
-        else _nothing()
-    )
-    return _Said(number, peer.name, tuple(names), asset, cutoff, ours, theirs)
-
-
-def _ours(frame: Frame, champion: Champion) -> Float64:
-    """Risk of the longest horizon, hours left and their bounds, (4, n_rows); NaN: abstains."""
-    result = np.full((4, len(frame.cutoff)), np.nan)
-    rows = np.flatnonzero(statuses(frame, champion.card) == "scored")
-    scores = champion.predictor.predict(frame.values[rows])
-    result[:, rows] = scores.risk[:, -1], scores.rul, scores.low, scores.high
-    return result
-
-
-def _nothing() -> tuple[Int32, Int64, Float64, Float64]:
-    return np.empty(0, np.int32), np.empty(0, np.int64), np.empty((4, 0)), np.empty((2, 0))
+def _told(progress: Progress, begun: float, share: float, where: str) -> Progress:
+    return lambda done, text: progress(begun + share * done, f"{where}: {text}")
 
 
 def _account(
@@ -238,7 +145,7 @@ def _account(
     events: Events,
     folds: Sequence[Fold],
     decisions: Sequence[str],
-    parts: Sequence[_Said],
+    parts: Sequence[Said],
 ) -> Account:
     """All that was said in one order, with what came."""
     assets = tuple(sorted({name for part in parts for name in part.names}))

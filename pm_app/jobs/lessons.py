@@ -1,20 +1,14 @@
-"""What a worker trains by and brings back: files of arrays and JSON in the folder of one run.
+"""What a worker trains by and brings back: files of arrays and JSON in the folder of one run."""
 
-Nothing is pickled; every file of arrays holds the checksums of a zip archive, which is read only
-where they hold.
-"""
-
-import zipfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import numpy as np
 from pydantic import TypeAdapter
 
-from pm_app.durable import write_bytes, write_file
+from pm_app.durable import write_bytes
 from pm_app.errors import TransientError
+from pm_app.jobs.worker_files import read_arrays, read_told, unreadable, write_arrays
 from pm_app.learning.network import Schedule, load_network, save_network
 from pm_app.learning.training import Study, Trained
 from pm_app.learning.trainings import Training
@@ -66,20 +60,20 @@ def write_study(folder: Path, study: Study, *, program: str) -> None:
     arrays |= {"train": study.train, "validation": study.validation}
     if study.group is not None:
         arrays["group"] = study.group
-    _write_arrays(folder / _ARRAYS, arrays)
+    write_arrays(folder / _ARRAYS, arrays)
     lesson = Lesson(program, frame.assets, frame.features, frame.sensor_of, study.head)
     write_bytes(folder / _WORDS, LESSON.dump_json(lesson))
 
 
 def read_lesson(folder: Path) -> Lesson:
-    """What of the study of a run is no array. Raises OSError and ValidationError."""
-    lesson: Lesson = LESSON.validate_json((folder / _WORDS).read_bytes())
+    """What of the study of a run is no array. Raises BadSettings where it is not there."""
+    lesson: Lesson = read_told(folder / _WORDS, LESSON)
     return lesson
 
 
 def read_study(folder: Path, lesson: Lesson) -> Study:
     """The study of a run, to the bit. Raises TransientError where it cannot be read."""
-    arrays = _read_arrays(folder / _ARRAYS)
+    arrays = read_arrays(folder / _ARRAYS)
     return Study(
         Frame(
             lesson.assets,
@@ -105,39 +99,19 @@ def training_file(number: int) -> str:
 def bring(folder: Path, name: str, trained: Trained) -> Brought:
     """Lay down what came of a training, under a name that nobody else has."""
     write_bytes(folder / f"{name}.keras", save_network(trained.network))
-    _write_arrays(folder / f"{name}.npz", {"losses": trained.losses})
+    write_arrays(folder / f"{name}.npz", {"losses": trained.losses})
     return Brought(name, trained.epoch, trained.schedule, trained.allocation)
 
 
 def take(folder: Path, brought: Brought) -> Trained:
     """What a worker laid down. Raises TransientError where it cannot be read, BadVersion."""
-    losses = _read_arrays(folder / f"{brought.name}.npz")["losses"]
+    losses = read_arrays(folder / f"{brought.name}.npz")["losses"]
     try:
         content = (folder / f"{brought.name}.keras").read_bytes()
     except OSError as error:
-        raise _unreadable(folder / f"{brought.name}.keras", error) from error
+        raise unreadable(folder / f"{brought.name}.keras", error) from error
     if brought.schedule is None or brought.allocation is None:
         raise TransientError(f"{folder}: a worker brought a network without its plan")
     return Trained(
         load_network(content), brought.epoch, brought.schedule, losses, brought.allocation
     )
-
-
-def _write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
-    def fill(beside: Path) -> None:
-        with beside.open("wb") as file:
-            np.savez(file, allow_pickle=False, **arrays)
-
-    write_file(path, fill)
-
-
-def _read_arrays(path: Path) -> dict[str, Any]:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        raise _unreadable(path, error) from error
-
-
-def _unreadable(path: Path, error: Exception) -> TransientError:
-    return TransientError(f"{path}: what a worker was told or brought cannot be read: {error}")

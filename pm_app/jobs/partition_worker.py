@@ -7,13 +7,10 @@ writes into the scratch folder of the run alone.
 import secrets
 import socket
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
-from pydantic import TypeAdapter, ValidationError
-
-from pm_app import __version__
 from pm_app.durable import remove_folder
-from pm_app.errors import BadSettings, BadVersion, PmAppError, TerminalError
+from pm_app.errors import BadVersion, PmAppError
 from pm_app.event_history import EventHistory
 from pm_app.history import History
 from pm_app.jobs.champion import Champion, ready
@@ -29,6 +26,7 @@ from pm_app.jobs.partitions import (
 )
 from pm_app.jobs.predict import predict_spans
 from pm_app.jobs.predictions_files import write_predictions
+from pm_app.jobs.worker_files import read_told, require_program
 from pm_app.jobs.worker_ground import WorkerGround
 from pm_app.memories import Memories
 from pm_app.registry import Registry
@@ -36,7 +34,6 @@ from pm_app.segments import MissingSegment
 from pm_app.settings import Settings, parse_settings
 
 _TOKEN_BYTES: Final = 8
-Said = TypeVar("Said")
 
 
 def score_partition(scratch: str, number: int) -> str:
@@ -55,13 +52,9 @@ def score_partition(scratch: str, number: int) -> str:
 
 
 def _score(scratch: Path, number: int) -> Answer:
-    order: Order = _read(scratch / ORDER_FILE, ORDER)
-    if order.program != __version__:
-        raise TerminalError(
-            f"a worker on {socket.gethostname()} runs pm-app {__version__}, the plant's server "
-            f"{order.program}: both need the same"
-        )
-    spans = _read(scratch / partition_file(number), PARTITION)
+    order: Order = read_told(scratch / ORDER_FILE, ORDER)
+    require_program(order.program)
+    spans = read_told(scratch / partition_file(number), PARTITION)
     settings = parse_settings(order.settings, folder=Path(order.folder), origin="plant.toml")
     champion = _champion(settings, order)
     token = secrets.token_hex(_TOKEN_BYTES)
@@ -75,17 +68,6 @@ def _score(scratch: Path, number: int) -> Answer:
     finally:
         remove_folder(own)
     return Answer(segments=tuple(names))
-
-
-def _read(path: Path, adapter: TypeAdapter[Said]) -> Said:
-    try:
-        return adapter.validate_json(path.read_bytes())
-    except (OSError, ValidationError) as error:
-        why = getattr(error, "strerror", None) or "it is another program's"
-        raise BadSettings(
-            f"a worker on {socket.gethostname()} needs the plant's state folder under the same "
-            f"path as the plant's server, but cannot read {path}: {why}"
-        ) from error
 
 
 def _champion(settings: Settings, order: Order) -> Champion:

@@ -5,15 +5,11 @@ they hold TensorFlow. It reads and writes in the scratch folder of the run alone
 """
 
 import secrets
-import socket
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
-from pydantic import ValidationError
-
-from pm_app import __version__
-from pm_app.errors import BadSettings, PmAppError, TerminalError
+from pm_app.errors import PmAppError
 from pm_app.jobs.lessons import (
     BROUGHT,
     TRAINING,
@@ -23,6 +19,7 @@ from pm_app.jobs.lessons import (
     read_study,
     training_file,
 )
+from pm_app.jobs.worker_files import read_told, require_program
 from pm_app.learning.training import Study
 from pm_app.learning.trainings import Training, train_one
 
@@ -36,7 +33,8 @@ def do_training(scratch: str, number: int) -> str:
     """
     folder = Path(scratch)
     try:
-        study, training = _told(folder, number)
+        training: Training = read_told(folder / training_file(number), TRAINING)
+        study = _study(folder)
         name = f"{number:04d}-{secrets.token_hex(_TOKEN_BYTES)}"
         brought = bring(folder, name, train_one(study, training))
     except PmAppError as error:
@@ -44,26 +42,9 @@ def do_training(scratch: str, number: int) -> str:
     return BROUGHT.dump_json(brought).decode()
 
 
-def _told(folder: Path, number: int) -> tuple[Study, Training]:
-    path = folder / training_file(number)
-    try:
-        training: Training = TRAINING.validate_json(path.read_bytes())
-        return _study(folder), training
-    except (OSError, ValidationError) as error:
-        why = getattr(error, "strerror", None) or "it is another program's"
-        raise BadSettings(
-            f"a worker on {socket.gethostname()} needs the plant's state folder under the same "
-            f"path as the plant's server, but cannot read {path}: {why}"
-        ) from error
-
-
 # A worker does several trainings of one study, and reads it once.
 @lru_cache(maxsize=1)
 def _study(folder: Path) -> Study:
     lesson = read_lesson(folder)
-    if lesson.program != __version__:
-        raise TerminalError(
-            f"a worker on {socket.gethostname()} runs pm-app {__version__}, the plant's server "
-            f"{lesson.program}: both need the same"
-        )
+    require_program(lesson.program)
     return read_study(folder, lesson)

@@ -1,11 +1,11 @@
-"""What a worker makes predictions from: the state folder, and a ledger that it was told."""
+"""What predictions are made from beside the plant's own: its panes and events, other memories."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from pm_app.event_history import EventHistory
 from pm_app.history import History
-from pm_app.jobs.ground import Known
+from pm_app.jobs.ground import GroundLedger
 from pm_app.jobs.site import unwatched
 from pm_app.memories import Memories
 from pm_app.settings import Settings
@@ -19,5 +19,5 @@ class WorkerGround:
     history: History
     event_history: EventHistory
     memories: Memories
-    ledger: Known
+    ledger: GroundLedger
     beat: Callable[[], None] = unwatched

@@ -1,6 +1,7 @@
 """A backtest speaks of the past as if it had not come yet, and leaves everything as it is."""
 
 import json
+import os
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from at_once import AtOnce
 from factories import (
     NOW,
     PLANT_TOML,
@@ -24,13 +26,14 @@ from factories import (
 
 from pm_app.cli import app as cli
 from pm_app.errors import BadSettings, NotEnoughData, TransientError
-from pm_app.jobs import trainer_process
+from pm_app.jobs import backtest_worker, trainer_process
 from pm_app.jobs.alarm_rule import threshold_of
 from pm_app.jobs.backtest import backtest
 from pm_app.jobs.backtest_report import report_on
 from pm_app.jobs.ingest import ingest
 from pm_app.learning.peers import Peer
 from pm_app.records.learning import Head
+from pm_app.segments import MissingSegment
 
 ASSETS, HOURS = 20, 60
 HOUR = 3_600_000_000_000
@@ -261,3 +264,96 @@ def test_the_command_tells_draws_and_sets_the_threshold(plant, pm_app, tmp_path)
         assert threshold_of(site, 1.0).why.startswith("even odds")
     assert fields["peer"]["name"] in told
     assert not list(Path(plant.parent).rglob("*.training*"))
+
+
+@pytest.fixture
+def workers(monkeypatch):
+    """What workers of a backtest learn with, as `run` does; a hook comes before each training."""
+
+    def use(spec, before=lambda order: None):
+        trainer = FakeTrainer(spec=spec, head=HEAD)
+
+        def learn(order, answer, progress, timeout_seconds):
+            before(order)
+            trainer(order, answer, progress)
+
+        monkeypatch.setattr(backtest_worker, "run_trainer", learn)
+        monkeypatch.setattr(backtest_worker, "fit_peer", first_feature)
+
+    return use
+
+
+def bits(account):
+    """All of an account, to the bit."""
+    return {
+        name: value.tobytes() if isinstance(value, np.ndarray) else value
+        for name, value in {**vars(account), **vars(account.labels)}.items()
+        if name != "labels"
+    }
+
+
+def test_folds_of_workers_say_what_one_after_the_other_says_and_leave_nothing(plant, workers):
+    with opened(plant) as site:
+        workers(make_spec(site.settings))
+        alone = run(site)
+        before = facts(plant.parent, site.store)
+        told = []
+        found = run(site, engine=AtOnce(), progress=lambda share, text: told.append(share))
+        assert facts(plant.parent, site.store) == before
+
+    assert np.isfinite(alone.risk).any()
+    assert bits(found) == bits(alone)
+    assert told == sorted(told)
+
+
+def test_a_fold_whose_worker_dies_is_learned_again(plant, workers):
+    deaths = []
+
+    def die_once(place):
+        if not deaths:
+            deaths.append(place)
+            raise EOFError("gone")
+
+    with opened(plant) as site:
+        workers(make_spec(site.settings))
+        assert bits(run(site, engine=AtOnce(die_once))) == bits(run(site))
+    assert len(deaths) == 1
+
+
+def test_a_fold_that_cannot_be_learned_is_named_and_the_folder_goes(plant, workers):
+    def fail(order):
+        raise TransientError("the trainer was killed")
+
+    with opened(plant) as site:
+        workers(make_spec(site.settings), before=fail)
+        with pytest.raises(TransientError, match="fold 1 of 3: the trainer was killed"):
+            run(site, engine=AtOnce())
+        assert not list(site.settings.state.glob(".backtest-*"))
+
+
+def test_folds_that_met_segments_joined_meanwhile_are_told_of_them_anew(plant, workers):
+    met = []
+
+    def join(order_path):
+        """The segment that the order names is gone at the first look, as after a joining."""
+        if len(met) < 2:
+            met.append(order_path)
+            raise MissingSegment(Path("joined.parquet"), "not there")
+
+    with opened(plant) as site:
+        workers(make_spec(site.settings), before=join)
+        found = run(site, engine=AtOnce())
+        assert bits(found) == bits(run(site))
+    assert len(met) == 2
+
+
+def test_what_a_killed_backtest_left_is_removed_a_week_later(plant, workers):
+    with opened(plant) as site:
+        workers(make_spec(site.settings))
+        left = [site.settings.state / name for name in (".backtest-old", ".backtest-new")]
+        for days, folder in zip((8, 6), left, strict=True):
+            folder.mkdir()
+            when = NOW.timestamp() - days * 86_400
+            os.utime(folder, (when, when))
+        run(site, engine=AtOnce())
+        assert [folder.exists() for folder in left] == [False, True]

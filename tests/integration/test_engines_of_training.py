@@ -1,12 +1,12 @@
 """Networks tried by workers: those that one process makes, whoever dies meanwhile."""
 
 import shutil
-from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import pytest
+from at_once import AtOnce
 from dying import deaths, dying_worker
 from factories import NOW, PLANT_TOML, make_plant, opened, readings_table
 from typer.testing import CliRunner
@@ -89,33 +89,6 @@ def bits(trained):
         )
         for one in trained
     ]
-
-
-class AtOnce:
-    """An engine of one worker that answers while it is asked, after `before` with its folder."""
-
-    name, lanes, width, lost = "at once", 1, 1, (EOFError,)
-
-    def __init__(self, before=lambda place: None):
-        self.before = before
-
-    def open(self):
-        return self
-
-    def submit(self, work, place, number):
-        future = Future()
-        try:
-            self.before(place)
-            future.set_result(work(place, number))
-        except EOFError as error:
-            future.set_exception(error)
-        return future
-
-    def shutdown(self, wait):
-        pass
-
-    def workers(self):
-        return 1
 
 
 def test_networks_that_come_back_in_files_are_those_of_this_process(study, trainings, tmp_path):

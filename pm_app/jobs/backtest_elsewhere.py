@@ -1,0 +1,124 @@
+"""Folds of a backtest on an engine: each learned and spoken of by a worker."""
+
+import secrets
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from pm_app import __version__
+from pm_app.durable import make_folder, remove_folder, write_bytes
+from pm_app.errors import BadSettings, BadVersion, PmAppError, TerminalError, TransientError
+from pm_app.jobs.backtest_folds import Fold
+from pm_app.jobs.backtest_speaking import Said
+from pm_app.jobs.backtest_worker import (
+    FOLDS,
+    ORDER_FILE,
+    SPOKEN,
+    FoldsOrder,
+    Spoken,
+    read_said,
+    speak_of_fold,
+)
+from pm_app.jobs.site import Progress, Site
+from pm_app.jobs.spread import spread
+from pm_app.jobs.training_order import TrainingOrder
+from pm_app.ports import Engine
+from pm_app.segments import MissingSegment
+
+# The daemon may join segments while a fold is learned: then it is learned again.
+MOST_TRIES: Final = 3
+# Folders of the state in which folds are told and brought back; what a run that was killed left
+# is removed once nobody has written into it for so long.
+SCRATCH: Final = ".backtest-"
+LEFT_SECONDS: Final = 7 * 86_400.0
+_KINDS: Final = {kind.__name__: kind for kind in (BadSettings, BadVersion, TransientError)}
+
+
+def speak_elsewhere(
+    site: Site,
+    order: TrainingOrder,
+    folds: Sequence[Fold],
+    renew: Callable[[], TrainingOrder],
+    now: datetime,
+    engine: Engine,
+    progress: Progress,
+) -> list[Said | str]:
+    """As one fold after the other, to the bit, where workers are machines of this kind.
+
+    renew: the order as of this moment, for folds that met a segment that is gone. Raises as
+    `spread`, what a fold met on purpose, and MissingSegment after MOST_TRIES.
+    """
+    _clear_left(site.settings.state, now)
+    found: dict[int, Said | str] = {}
+    for tries in range(1, MOST_TRIES + 1):
+        # Its own, for others may backtest at the same time.
+        scratch = site.settings.state / f"{SCRATCH}{secrets.token_hex(8)}"
+        make_folder(scratch)
+        try:
+            left = [number for number in range(len(folds)) if number not in found]
+            _tell(scratch, site, order, folds, now)
+            gone = _gather(scratch, engine, left, len(folds), found, progress)
+        finally:
+            remove_folder(scratch)
+        if gone is None:
+            break
+        if tries == MOST_TRIES:
+            raise gone
+        order = renew()
+    return [found[number] for number in range(len(folds))]
+
+
+def _clear_left(state: Path, now: datetime) -> None:
+    for left in state.glob(f"{SCRATCH}*"):
+        # Another run may just remove its own.
+        with suppress(FileNotFoundError):
+            if now.timestamp() - left.stat().st_mtime > LEFT_SECONDS:
+                remove_folder(left)
+
+
+def _gather(
+    scratch: Path,
+    engine: Engine,
+    left: Sequence[int],
+    folds: int,
+    found: dict[int, Said | str],
+    progress: Progress,
+) -> MissingSegment | None:
+    """Put into `found` what workers say; the last segment that was gone, if one was."""
+    gone = None
+    for number, text in spread(
+        engine,
+        speak_of_fold,
+        str(scratch.absolute()),
+        left,
+        describe=lambda number: f"fold {number + 1} of {folds}",
+        beat=lambda: progress(len(found) / folds, f"{len(found)} of {folds} folds spoken of"),
+    ):
+        spoken: Spoken = SPOKEN.validate_json(text)
+        if spoken.missing:
+            gone = MissingSegment(Path(spoken.missing), spoken.error)
+        elif spoken.kind:
+            kind: type[PmAppError] = _KINDS.get(spoken.kind, TerminalError)
+            raise kind(f"fold {number + 1} of {folds}: {spoken.error}")
+        else:
+            found[number] = read_said(scratch, number, spoken)
+    return gone
+
+
+def _tell(
+    scratch: Path, site: Site, order: TrainingOrder, folds: Sequence[Fold], now: datetime
+) -> None:
+    ledger = site.store.ledger
+    told = FoldsOrder(
+        program=__version__,
+        training=order,
+        now=now,
+        folds=tuple(folds),
+        readings=tuple(ledger.ingested_batches("readings")),
+        events=tuple(ledger.ingested_batches("events")),
+        first_seen=ledger.first_seen(),
+        last_seen=ledger.last_seen(),
+    )
+    write_bytes(scratch / ORDER_FILE, FOLDS.dump_json(told))

@@ -221,7 +221,7 @@ horizons = ["24h", "72h"]
 rul_cap = "8d"
 
 [allocation]
-strategy = "tiers"
+strategy = "uniform"
 max_parameters = 2000
 """
 

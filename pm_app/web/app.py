@@ -22,7 +22,7 @@ from pm_app.web.files import WRITERS
 from pm_app.web.fleet import BadAddress, fleet_facts, read_address
 from pm_app.web.guard import guard
 from pm_app.web.spark import HEIGHT, WIDTH
-from pm_app.web.texts import TEXTS
+from pm_app.web.texts import NAVIGATION, TEXTS
 
 log = logging.getLogger(__name__)
 _STATIC: Final = Path(__file__).with_name("static")
@@ -74,6 +74,8 @@ class Pages:
             zone=self.settings.plant.timezone,
             at=self.now(),
             texts=TEXTS,
+            navigation=NAVIGATION,
+            here=f"/{name}",
             spark_size=(WIDTH, HEIGHT),
             **facts,
         )

@@ -12,6 +12,8 @@ ALARMS: Final = {
 }
 ORDERS: Final = {"risk": "risk", "asset": "asset", "life": "life left", "age": "age of data"}
 
+NAVIGATION: Final = {"/fleet": "Fleet", "/models": "Models", "/data": "Data"}
+
 TEXTS: Final = {
     "fleet": "Fleet",
     "skip": "Skip to the table",

@@ -35,6 +35,7 @@ LAYERS = {
     "supervisor": 4,
     "store": 4,
     "jobs": 5,
+    "pictures": 5,
     "turns": 6,
     "daemon": 6,
     "wiring": 6,

@@ -1,6 +1,7 @@
 """The output store: predictions, the ledger, the lineage of versions, in one database."""
 
 from pm_app.store.alarms import AlarmEventRow, AlarmRow, VerdictRow
+from pm_app.store.courses import Course
 from pm_app.store.fleet import FleetQuery, FleetRow
 from pm_app.store.identity import Standing
 from pm_app.store.opening import Store, open_reader, open_store
@@ -10,6 +11,7 @@ from pm_app.store.rows import (
     Committed,
     ImportanceRow,
     PeakRow,
+    PredictionRow,
     PromotionRow,
     RetrainingRow,
     Source,
@@ -26,10 +28,12 @@ __all__ = [
     "Balance",
     "BatchRow",
     "Committed",
+    "Course",
     "FleetQuery",
     "FleetRow",
     "ImportanceRow",
     "PeakRow",
+    "PredictionRow",
     "PromotionRow",
     "RetrainingRow",
     "SessionRow",

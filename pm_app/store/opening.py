@@ -9,6 +9,7 @@ from pm_app.durable import make_file, make_folder
 from pm_app.errors import BadSettings, NoStore, TransientError
 from pm_app.store.alarms import Alarms
 from pm_app.store.backup import save
+from pm_app.store.courses import Courses
 from pm_app.store.engine import Database, connect
 from pm_app.store.fleet import Fleet
 from pm_app.store.identity import Identity
@@ -33,6 +34,7 @@ class Store:
     lineage: Lineage
     views: Views
     fleet: Fleet
+    courses: Courses
     retention: Retention
     alarms: Alarms
     users: Users
@@ -101,6 +103,7 @@ def _store(database: Database) -> Store:
         Lineage(database),
         Views(database),
         Fleet(database),
+        Courses(database),
         Retention(database),
         Alarms(database),
         Users(database),

@@ -18,7 +18,9 @@ from starlette.exceptions import HTTPException
 from pm_app.errors import PmAppError
 from pm_app.settings import Settings
 from pm_app.store import Store
-from pm_app.web.files import WRITERS
+from pm_app.web.asset import add_asset
+from pm_app.web.asset_address import asset_address
+from pm_app.web.files import FLEET_SCHEMA, as_file, fleet_table
 from pm_app.web.fleet import BadAddress, fleet_facts, read_address
 from pm_app.web.guard import guard
 from pm_app.web.spark import HEIGHT, WIDTH
@@ -66,6 +68,7 @@ class Pages:
             lstrip_blocks=True,
         )
         self._templates.filters["local"] = self._local
+        self._templates.filters["asset_address"] = asset_address
 
     def show(self, name: str, status: int = 200, **facts: Any) -> Response:
         """A page of HTML."""
@@ -107,6 +110,7 @@ def make_app(
     app = FastAPI(title="pm-app", docs_url=None, redoc_url=None, openapi_url=None, lifespan=life)
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
     _add_fleet(app, shelf, pages)
+    add_asset(app, shelf, pages)
     _add_troubles(app, pages)
     guard(app)
     return app
@@ -125,13 +129,9 @@ def _add_fleet(app: FastAPI, shelf: Shelf, pages: Pages) -> None:
 
     @app.get("/fleet.{kind}")
     def fleet_file(kind: str, request: Request) -> Response:
-        if kind not in WRITERS:
-            raise HTTPException(404)
         asked = read_address(request.query_params)
-        media, write = WRITERS[kind]
-        disposition = {"Content-Disposition": f'attachment; filename="fleet.{kind}"'}
         rows = shelf.store().fleet.rows(asked.query)
-        return Response(write(rows), media_type=media, headers=disposition)
+        return as_file(kind, "fleet", [fleet_table(rows)], FLEET_SCHEMA)
 
 
 def _add_troubles(app: FastAPI, pages: Pages) -> None:

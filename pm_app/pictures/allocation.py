@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from html import escape
 from itertools import pairwise
 from typing import Final
 
 from pm_app.learning.allocation_change import AllocationChange, Gain, Standing
+from pm_app.pictures.marks import line, text
 
 _WIDTH: Final = 1180
 _ROW, _TOP, _BAR = 26, 96, 7
@@ -65,7 +65,7 @@ def draw_allocation(
     height = _TOP + _ROW * len(changes) + 60 + 18 * -(-len(gains) // _FIGURES_A_ROW)
     body = [
         f'<rect class="paper" width="{_WIDTH}" height="{height}"/>',
-        _text(20, 32, _title(before, after), "title"),
+        text(20, 32, _title(before, after), "title"),
         *_headings(before, after),
         *_bars(changes),
     ]
@@ -85,28 +85,28 @@ def _title(before: str, after: str) -> str:
 
 def _headings(before: str, after: str) -> Iterator[str]:
     if before:
-        yield _text(20, 66, before, "faint")
-        yield _text(_BARS, 66, "importance, before in grey", "faint")
+        yield text(20, 66, before, "faint")
+        yield text(_BARS, 66, "importance, before in grey", "faint")
     else:
-        yield _text(_BARS, 66, "importance, 5 % to 95 %", "faint")
-    yield _text(_PENALTY, 66, "penalty (L1)", "faint", anchor="end")
-    yield _text(_NOW, 66, after, "faint")
+        yield text(_BARS, 66, "importance, 5 % to 95 %", "faint")
+    yield text(_PENALTY, 66, "penalty (L1)", "faint", anchor="end")
+    yield text(_NOW, 66, after, "faint")
 
 
 def _bars(changes: Sequence[AllocationChange]) -> Iterator[str]:
     standings = [s for change in changes for s in (change.before, change.after) if s is not None]
     greatest = max([s.high for s in standings] + [s.share for s in standings] + [0.01])
-    yield _line(_BARS, _TOP - 8, _BARS, _TOP + _ROW * len(changes), "axis")
+    yield line(_BARS, _TOP - 8, _BARS, _TOP + _ROW * len(changes), "axis")
     for row, change in enumerate(changes):
         middle = _TOP + _ROW * row + _ROW / 2
         name = change.sensor
         shown = name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
-        yield _text(_NAMES, middle + 4, shown, anchor="end", hint=name)
+        yield text(_NAMES, middle + 4, shown, anchor="end", hint=name)
         if change.before is not None:
             yield from _bar(change.before, greatest, middle - _BAR - 1, "", "was")
         if change.after is not None:
             yield from _bar(change.after, greatest, middle + 1, _BAR_COLOUR, "")
-        yield _text(_PENALTY, middle + 4, _penalties(change), "faint", anchor="end")
+        yield text(_PENALTY, middle + 4, _penalties(change), "faint", anchor="end")
 
 
 def _bar(standing: Standing, greatest: float, top: float, colour: str, kind: str) -> Iterator[str]:
@@ -118,7 +118,7 @@ def _bar(standing: Standing, greatest: float, top: float, colour: str, kind: str
     yield f'<rect x="{_BARS}" y="{top:.1f}" width="{width:.1f}" height="{_BAR}"{fill}/>'
     if at(standing.high) - at(standing.low) >= 1:
         middle = top + _BAR / 2
-        yield _line(at(standing.low), middle, at(standing.high), middle, "line")
+        yield line(at(standing.low), middle, at(standing.high), middle, "line")
 
 
 def _penalties(change: AllocationChange) -> str:
@@ -177,8 +177,8 @@ def _label(tier: _Tier, x: float) -> Iterator[str]:
     told += [f"{len(tier.sensors)} sensor{'' if len(tier.sensors) == 1 else 's'}"]
     fitting = told[: max(int(tier.height // (_TEXT + 4)), 1)]
     start = tier.top + tier.height / 2 - (len(fitting) - 1) * (_TEXT + 4) / 2 + 4
-    for number, line in enumerate(fitting):
-        yield _text(x, start + number * (_TEXT + 4), line, "onblock")
+    for number, words in enumerate(fitting):
+        yield text(x, start + number * (_TEXT + 4), words, "onblock")
 
 
 def _ribbon(
@@ -195,23 +195,9 @@ def _ribbon(
 def _footer(gains: Sequence[Gain], *, top: float) -> Iterator[str]:
     if not gains:
         return
-    yield _text(20, top, "Held out, guided and the same network without guidance:", "faint")
+    yield text(20, top, "Held out, guided and the same network without guidance:", "faint")
     for number, gain in enumerate(gains):
         figure = gain.figure.replace("_", " ")
         told = f"{figure}: {gain.guided:.3f}, without {gain.uniform:.3f}"
         row, column = divmod(number, _FIGURES_A_ROW)
-        yield _text(20 + 380 * column, top + 18 * (row + 1), told)
-
-
-def _text(
-    x: float, y: float, text: str, kind: str = "", *, anchor: str = "start", hint: str = ""
-) -> str:
-    extra = f' class="{kind}"' if kind else ""
-    about = f"<title>{escape(hint)}</title>" if hint else ""
-    return (
-        f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{extra}>{about}{escape(text)}</text>'
-    )
-
-
-def _line(x1: float, y1: float, x2: float, y2: float, kind: str) -> str:
-    return f'<line class="{kind}" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"/>'
+        yield text(20 + 380 * column, top + 18 * (row + 1), told)

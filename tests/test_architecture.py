@@ -13,6 +13,7 @@ LAYERS = {
     "settings_values": 1,
     "times": 1,
     "wording": 1,
+    "second_look": 1,
     "durable": 1,
     "instants": 1,
     "clock": 1,

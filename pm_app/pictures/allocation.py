@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from html import escape
 from itertools import pairwise
 from typing import Final
 
@@ -16,21 +17,15 @@ _RIBBON_START, _BLOCK = 240, 150
 _GAP, _FIGURES_A_ROW = 8, 3
 _TEXT: Final = 12
 _LONGEST_NAME: Final = 28
-_BAR_COLOUR: Final = "#0b6e99"
 # From what matters most to what matters least; the network that is not guided has one tier.
-_COLOURS: Final = {
-    "all": "#0b6e99",
-    "high": "#0b6e99",
-    "middle": "#3f7f9c",
-    "low": "#5f7784",
-    "rest": "#7d6b52",
-}
-_OTHER: Final = "#6a5a8c"
+_ORDER: Final = ("all", "high", "middle", "low", "rest")
 _STYLE: Final = """
 text { font: 12px system-ui, sans-serif; fill: #1c2730 }
 .title { font-size: 18px; font-weight: 600 } .faint { fill: #5b6a75 }
 .paper { fill: #ffffff } .was { fill: #a7b3bb } .line { stroke: #1c2730 } .axis { stroke: #d5dde2 }
-.onblock { fill: #ffffff; font-weight: 600 }
+.onblock { fill: #ffffff; font-weight: 600 } .now { fill: #0b6e99 } .ribbon { fill-opacity: 0.28 }
+.tier-all, .tier-high { fill: #0b6e99 } .tier-middle { fill: #3f7f9c } .tier-low { fill: #5f7784 }
+.tier-rest { fill: #7d6b52 } .tier-other { fill: #6a5a8c }
 @media (prefers-color-scheme: dark) {
  text { fill: #e6edf1 } .faint { fill: #9fb0ba } .paper { fill: #141b20 } .was { fill: #5b6a75 }
  .line { stroke: #e6edf1 } .axis { stroke: #33424c } .onblock { fill: #ffffff }
@@ -62,21 +57,41 @@ def draw_allocation(
     A tier's height is its share of all units. before and after name the versions; before is
     "" where there is none.
     """
-    height = _TOP + _ROW * len(changes) + 60 + 18 * -(-len(gains) // _FIGURES_A_ROW)
+    height = _height(changes) + 36 + 18 * -(-len(gains) // _FIGURES_A_ROW)
     body = [
         f'<rect class="paper" width="{_WIDTH}" height="{height}"/>',
         text(20, 32, _title(before, after), "title"),
-        *_headings(before, after),
-        *_bars(changes),
+        *_body(changes, before, after),
+        *_footer(gains, top=_height(changes) + 12),
     ]
-    if before:
-        body += _side(changes, left=True)
-    body += _side(changes, left=False)
-    body += _footer(gains, top=_TOP + _ROW * len(changes) + 36)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" '
         f'width="{_WIDTH}" height="{height}"><style>{_STYLE}</style>{"".join(body)}</svg>\n'
     )
+
+
+def allocation_figure(changes: Sequence[AllocationChange], *, before: str, after: str) -> str:
+    """The same as part of a page, whose own style colours it."""
+    told = ", ".join(f"{c.sensor} {c.after.share:.0%}" for c in changes[:5] if c.after)
+    parts = [
+        f"<title>{escape(_title(before, after))}</title><desc>{escape(told)}</desc>",
+        *_body(changes, before, after),
+    ]
+    top = _TOP - 46
+    box = f"0 {top} {_WIDTH} {_height(changes) - top}"
+    return f'<svg class="allocation" role="img" viewBox="{box}">{"".join(parts)}</svg>'
+
+
+def _height(changes: Sequence[AllocationChange]) -> int:
+    return _TOP + _ROW * len(changes) + 24
+
+
+def _body(changes: Sequence[AllocationChange], before: str, after: str) -> Iterator[str]:
+    yield from _headings(before, after)
+    yield from _bars(changes)
+    if before:
+        yield from _side(changes, left=True)
+    yield from _side(changes, left=False)
 
 
 def _title(before: str, after: str) -> str:
@@ -103,19 +118,18 @@ def _bars(changes: Sequence[AllocationChange]) -> Iterator[str]:
         shown = name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
         yield text(_NAMES, middle + 4, shown, anchor="end", hint=name)
         if change.before is not None:
-            yield from _bar(change.before, greatest, middle - _BAR - 1, "", "was")
+            yield from _bar(change.before, greatest, middle - _BAR - 1, "was")
         if change.after is not None:
-            yield from _bar(change.after, greatest, middle + 1, _BAR_COLOUR, "")
+            yield from _bar(change.after, greatest, middle + 1, "now")
         yield text(_PENALTY, middle + 4, _penalties(change), "faint", anchor="end")
 
 
-def _bar(standing: Standing, greatest: float, top: float, colour: str, kind: str) -> Iterator[str]:
+def _bar(standing: Standing, greatest: float, top: float, kind: str) -> Iterator[str]:
     def at(share: float) -> float:
         return _BARS + (_BARS_END - _BARS) * max(share, 0.0) / greatest
 
-    fill = f' fill="{colour}"' if colour else f' class="{kind}"'
     width = at(standing.share) - _BARS
-    yield f'<rect x="{_BARS}" y="{top:.1f}" width="{width:.1f}" height="{_BAR}"{fill}/>'
+    yield f'<rect x="{_BARS}" y="{top:.1f}" width="{width:.1f}" height="{_BAR}" class="{kind}"/>'
     if at(standing.high) - at(standing.low) >= 1:
         middle = top + _BAR / 2
         yield line(at(standing.low), middle, at(standing.high), middle, "line")
@@ -134,22 +148,23 @@ def _side(changes: Sequence[AllocationChange], *, left: bool) -> Iterator[str]:
         if (standing := change.before if left else change.after) is not None
     }
     for tier in _tiers({sensor: s for sensor, (_, s) in rows.items()}):
-        colour = _COLOURS.get(tier.standing.tier, _OTHER)
+        name = tier.standing.tier
+        kind = f"tier-{name if name in _ORDER else 'other'}"
         block = _BEFORE - _BLOCK - 20 if left else _NOW
         for sensor in tier.sensors:
             middle = _TOP + _ROW * rows[sensor][0] + _ROW / 2
             thick = min(tier.height / len(tier.sensors), _ROW - 8) / 2
             ends = (_BEFORE - 20, _RIBBON_START + 40) if left else (_NOW, _PENALTY + 12)
-            yield _ribbon(ends, tier.part(sensor), (middle - thick, middle + thick), colour)
+            yield _ribbon(ends, tier.part(sensor), (middle - thick, middle + thick), kind)
         yield (
             f'<rect x="{block}" y="{tier.top:.1f}" width="{_BLOCK}" height="{tier.height:.1f}" '
-            f'rx="3" fill="{colour}"/>'
+            f'rx="3" class="{kind}"/>'
         )
         yield from _label(tier, block + 10)
 
 
 def _tiers(standings: dict[str, Standing]) -> list[_Tier]:
-    order = [*_COLOURS]
+    order = [*_ORDER]
     names = sorted(
         {standing.tier for standing in standings.values()},
         key=lambda tier: (order.index(tier) if tier in order else len(order), tier),
@@ -182,13 +197,13 @@ def _label(tier: _Tier, x: float) -> Iterator[str]:
 
 
 def _ribbon(
-    x: tuple[float, float], there: tuple[float, float], here: tuple[float, float], colour: str
+    x: tuple[float, float], there: tuple[float, float], here: tuple[float, float], kind: str
 ) -> str:
     middle = (x[0] + x[1]) / 2
     return (
         f'<path d="M{x[0]} {there[0]:.1f} C{middle} {there[0]:.1f} {middle} {here[0]:.1f} '
         f"{x[1]} {here[0]:.1f} L{x[1]} {here[1]:.1f} C{middle} {here[1]:.1f} {middle} "
-        f'{there[1]:.1f} {x[0]} {there[1]:.1f} Z" fill="{colour}" fill-opacity="0.28"/>'
+        f'{there[1]:.1f} {x[0]} {there[1]:.1f} Z" class="ribbon {kind}"/>'
     )
 
 

@@ -42,8 +42,12 @@ def line_chart(
     mark: float | None = None,
     x_range: tuple[float, float] | None = None,
     y_range: tuple[float, float] | None = None,
+    title: str = "",
 ) -> str:
-    """Lines over one pair of axes; mark: a place on the horizontal axis to point at."""
+    """Lines over one pair of axes; mark: a place on the horizontal axis to point at.
+
+    title: what the picture is, for those who cannot see it.
+    """
     points = [(x, y) for each in lines for x, y in each.points if isfinite(x) and isfinite(y)]
     if not points:
         return _empty()
@@ -51,7 +55,8 @@ def line_chart(
         x_range or spread_out([x for x, _ in points]),
         y_range or spread_out([y for _, y in points], zero=True),
     )
-    parts = [*_frame(axes, x_title, y_title)]
+    parts = [f"<title>{escape(title)}</title>"] if title else []
+    parts += _frame(axes, x_title, y_title)
     if mark is not None:
         x, top = axes.at(mark, axes.y[1])
         parts.append(line(x, top, x, axes.at(mark, axes.y[0])[1], "mark"))

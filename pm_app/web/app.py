@@ -23,6 +23,7 @@ from pm_app.web.asset_address import asset_address
 from pm_app.web.files import FLEET_SCHEMA, as_file, fleet_table
 from pm_app.web.fleet import BadAddress, fleet_facts, read_address
 from pm_app.web.guard import guard
+from pm_app.web.models import add_models
 from pm_app.web.spark import HEIGHT, WIDTH
 from pm_app.web.texts import NAVIGATION, TEXTS
 
@@ -111,6 +112,7 @@ def make_app(
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
     _add_fleet(app, shelf, pages)
     add_asset(app, shelf, pages)
+    add_models(app, shelf, pages)
     _add_troubles(app, pages)
     guard(app)
     return app

@@ -3,17 +3,26 @@
 import pytest
 from test_pages_asset import scored
 from test_pages_browser import browser, opened, serving
+from test_pages_models import learned
 
-__all__ = ["browser", "scored"]
-PATHS = ("/assets/pump-00", "/assets/pump-00?days=7&sensors=all", "/assets/nobody")
+__all__ = ["browser", "learned", "scored"]
+OF_SCORED = ("/assets/pump-00?sensors=all", "/assets/nobody")
+OF_LEARNED = ("/models",)
+
+
+@pytest.fixture(params=["scored", "learned"])
+def views(request, scored, learned):
+    """A plant, and addresses of pages that show what it has."""
+    return (scored, OF_SCORED) if request.param == "scored" else (learned, OF_LEARNED)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1280])
-def test_no_view_is_wider_than_its_window_or_complains(browser, scored, width, scheme):
+def test_no_view_is_wider_than_its_window_or_complains(browser, views, width, scheme):
     options = {"viewport": {"width": width, "height": 900}, "color_scheme": scheme}
-    with serving(scored) as address, opened(browser, **options) as (page, complaints):
-        for path in PATHS:
+    plant, paths = views
+    with serving(plant) as address, opened(browser, **options) as (page, complaints):
+        for path in paths:
             page.goto(f"{address}{path}")
 
             assert page.evaluate("document.documentElement.scrollWidth") == width, path
@@ -21,12 +30,13 @@ def test_no_view_is_wider_than_its_window_or_complains(browser, scored, width, s
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1280, "light")])
-def test_no_view_stands_in_the_way_of_readers_with_aids(browser, scored, width, scheme):
+def test_no_view_stands_in_the_way_of_readers_with_aids(browser, views, width, scheme):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     options = {"viewport": {"width": width, "height": 900}, "color_scheme": scheme}
     # axe comes as a script that the page's own policy would not let in.
-    with serving(scored) as address, opened(browser, bypass_csp=True, **options) as (page, _):
-        for path in PATHS:
+    plant, paths = views
+    with serving(plant) as address, opened(browser, bypass_csp=True, **options) as (page, _):
+        for path in paths:
             page.goto(f"{address}{path}")
             found = axe.run(page).response["violations"]
 

@@ -132,9 +132,9 @@ class Lineage:
         with self.database.reading() as connection:
             return [RetrainingRow(**found._asdict()) for found in connection.execute(query)]
 
-    def versions(self) -> list[VersionRow]:
-        """All versions, newest first."""
-        query = select(versions).order_by(versions.c.version.desc())
+    def versions(self, limit: int | None = None) -> list[VersionRow]:
+        """Versions, newest first."""
+        query = select(versions).order_by(versions.c.version.desc()).limit(limit)
         with self.database.reading() as connection:
             return [VersionRow(**found._asdict()) for found in connection.execute(query)]
 

@@ -9,6 +9,7 @@ from pm_app.durable import make_file, make_folder
 from pm_app.errors import BadSettings, NoStore, TransientError
 from pm_app.store.alarms import Alarms
 from pm_app.store.backup import save
+from pm_app.store.courses import Courses
 from pm_app.store.engine import Database, connect
 from pm_app.store.feed import Feed
 from pm_app.store.fleet import Fleet
@@ -35,6 +36,7 @@ class Store:
     views: Views
     fleet: Fleet
     feed: Feed
+    courses: Courses
     retention: Retention
     alarms: Alarms
     users: Users
@@ -104,6 +106,7 @@ def _store(database: Database) -> Store:
         Views(database),
         Fleet(database),
         Feed(database),
+        Courses(database),
         Retention(database),
         Alarms(database),
         Users(database),

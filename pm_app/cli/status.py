@@ -1,6 +1,5 @@
 """`pm-app status`: how the daemon is, and how much waits for it."""
 
-import os
 from dataclasses import asdict
 from typing import Any
 
@@ -10,7 +9,7 @@ from pm_app.cli.options import PLANT, Json, Plant
 from pm_app.cli.output import print_json, print_rows, say
 from pm_app.clock import Stamp, read_clock, seconds_between
 from pm_app.errors import PmAppError
-from pm_app.health import JobHealth, find_troubles, read_health
+from pm_app.health import JobHealth, find_troubles, is_there, read_health
 from pm_app.settings import Settings, read_settings
 from pm_app.times import format_duration
 
@@ -19,7 +18,7 @@ def status(config: Plant = PLANT, as_json: Json = False) -> None:
     """Whether the daemon gets on with its work, what waits, who scores; 1 where it does not."""
     settings = read_settings(config)
     health, now = read_health(settings.state), read_clock()
-    alive = health is not None and _is_there(health.process)
+    alive = health is not None and is_there(health.process)
     troubles = find_troubles(health, now=now, alive=alive)
     work, unreadable = _work(settings)
     troubles += unreadable
@@ -36,16 +35,6 @@ def status(config: Plant = PLANT, as_json: Json = False) -> None:
         _print(fields)
     if troubles:
         raise typer.Exit(1)
-
-
-def _is_there(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _work(settings: Settings) -> tuple[dict[str, Any], list[str]]:

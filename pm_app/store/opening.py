@@ -10,6 +10,7 @@ from pm_app.errors import BadSettings, NoStore, TransientError
 from pm_app.store.alarms import Alarms
 from pm_app.store.backup import save
 from pm_app.store.courses import Courses
+from pm_app.store.deliveries import Deliveries
 from pm_app.store.engine import Database, connect
 from pm_app.store.fleet import Fleet
 from pm_app.store.identity import Identity
@@ -35,6 +36,7 @@ class Store:
     views: Views
     fleet: Fleet
     courses: Courses
+    deliveries: Deliveries
     retention: Retention
     alarms: Alarms
     users: Users
@@ -104,6 +106,7 @@ def _store(database: Database) -> Store:
         Views(database),
         Fleet(database),
         Courses(database),
+        Deliveries(database),
         Retention(database),
         Alarms(database),
         Users(database),

@@ -20,6 +20,7 @@ from pm_app.settings import Settings
 from pm_app.store import Store
 from pm_app.web.asset import add_asset
 from pm_app.web.asset_address import asset_address
+from pm_app.web.data import add_data
 from pm_app.web.files import FLEET_SCHEMA, as_file, fleet_table
 from pm_app.web.fleet import BadAddress, fleet_facts, read_address
 from pm_app.web.guard import guard
@@ -113,6 +114,7 @@ def make_app(
     _add_fleet(app, shelf, pages)
     add_asset(app, shelf, pages)
     add_models(app, shelf, pages)
+    add_data(app, shelf, pages)
     _add_troubles(app, pages)
     guard(app)
     return app

@@ -163,17 +163,6 @@ def read_health(folder: Path) -> Health | None:
         return None
 
 
-def is_there(process: int) -> bool:
-    """Whether a process of this number is there."""
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
 def find_troubles(health: Health | None, *, now: Stamp, alive: bool) -> list[str]:
     """What is wrong, in words; nothing where all is well.
 

@@ -50,11 +50,16 @@ class Kept:
 
 
 class Memories:
-    """The memory of one plant in a folder; what is put is on disk after `flush`."""
+    """The memory of one plant in a folder; what is put is on disk after `flush`.
 
-    def __init__(self, folder: Path) -> None:
+    below: a folder of memory that is read as well, where this one has nothing, and never written.
+    """
+
+    def __init__(self, folder: Path, *, below: Path | None = None) -> None:
         self.root = folder
         self.folder = folder
+        self._below_root = below
+        self._below: Path | None = None
         self._at_hand: dict[int, Kept] = {}
         self._unwritten: set[int] = set()
         self._places: set[int] = set()
@@ -62,7 +67,8 @@ class Memories:
 
     def open(self, spec: FeatureSpec, *, block_panes: int) -> None:
         """Turn to the memory that this spec makes; that of any other is deleted."""
-        folder = self.root / _digest(spec, block_panes)
+        name = _digest(spec, block_panes)
+        folder = self.root / name
         if self.folder == folder:
             return
         for path in self.root.iterdir():
@@ -73,8 +79,10 @@ class Memories:
         for path in folder.glob(".*.parquet.tmp"):
             remove_file(path)
         self.folder, self._at_hand, self._unwritten = folder, {}, set()
-        found = (path for path in folder.iterdir() if _OWN_FILE.fullmatch(path.name))
-        self._places = {int(path.stem) for path in found}
+        self._below = None if self._below_root is None else self._below_root / name
+        self._places = _places_in(folder)
+        if self._below is not None and self._below.is_dir():
+            self._places |= _places_in(self._below)
 
     def boundaries(self) -> list[int]:
         """Where something is kept, ascending."""
@@ -118,6 +126,8 @@ class Memories:
 
     def _load(self, boundary: int) -> Kept | None:
         path = self._path(boundary)
+        if self._below is not None and not path.exists():
+            path = self._below / path.name
         try:
             return _from_table(pq.read_table(path, page_checksum_verification=True), boundary)
         except FileNotFoundError:
@@ -132,6 +142,11 @@ class Memories:
     def _make_room(self) -> None:
         while self._cells() > MOST_CELLS and len(self._at_hand) > len(self._unwritten):
             del self._at_hand[next(b for b in self._at_hand if b not in self._unwritten)]
+
+
+def _places_in(folder: Path) -> set[int]:
+    found = (path for path in folder.iterdir() if _OWN_FILE.fullmatch(path.name))
+    return {int(path.stem) for path in found}
 
 
 def _digest(spec: FeatureSpec, block_panes: int) -> str:

@@ -1,7 +1,8 @@
 """What the core needs from systems that are not ours; connectors fulfil these."""
 
 from collections.abc import Iterator
-from typing import Protocol
+from concurrent.futures import Executor
+from typing import Any, Protocol
 
 from pm_app.records.alarms import AlarmRule, Marks, Outage, Step, Trail, Transitions
 from pm_app.records.labels import Flags
@@ -93,4 +94,62 @@ class AlarmJudge(Protocol):
 
     def outage(self, outage: Outage) -> Step | None:
         """What becomes of the plant's data alarm, None where nothing does."""
+        ...
+
+
+class Engine(Protocol):
+    """Where work is done beside this process: lanes, each with an executor of its own."""
+
+    @property
+    def name(self) -> str:
+        """What a person called it."""
+        ...
+
+    @property
+    def lanes(self) -> int:
+        """How many executors there are at once; one that breaks leaves the others alone."""
+        ...
+
+    @property
+    def width(self) -> int:
+        """How many tasks an executor is given at once."""
+        ...
+
+    @property
+    def lost(self) -> tuple[type[BaseException], ...]:
+        """What a task's future raises where its worker went, and another may do it."""
+        ...
+
+    def open(self) -> Executor:
+        """An executor for a lane, also in place of one that broke."""
+        ...
+
+    def workers(self) -> int:
+        """How many workers there are now."""
+        ...
+
+
+class Lake(Protocol):
+    """A table that others read, appended to."""
+
+    @property
+    def uri(self) -> str:
+        """Where it is, without a secret."""
+        ...
+
+    def position(self, application: str) -> int | None:
+        """How far this application has come in it, None before its first append.
+
+        Raises TransientError when a later call may succeed, BadSettings.
+        """
+        ...
+
+    def append(
+        self, schema: Any, tables: Iterator[Any], *, application: str, position: int
+    ) -> None:
+        """Add pyarrow tables of a schema, and that the application came to `position`, or neither.
+
+        Nothing is added where another process appended for the application since `position`
+        was asked. Raises as `position`.
+        """
         ...

@@ -7,12 +7,15 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from pm_app.settings_values import (
     FOR_EVER,
+    LOOPBACK,
     MEMORY_WORDS,
     Address,
     Day,
     Duration,
+    Header,
     Listen,
     Name,
+    NetworkAddress,
     Running,
     Span,
     Text,
@@ -262,11 +265,36 @@ class StoreSettings(Section):
 
 
 class WebSettings(Section):
-    """Where the operators' page listens."""
+    """Where the operators' page listens, and how it knows who comes.
+
+    proxy_header: what a proxy at one of proxy_addresses says who comes with; any other's is not
+    believed. certificate, key: files of PEM for TLS, relative to plant.toml. session: how long
+    whoever signs in stays signed in.
+    """
 
     listen: Listen = "127.0.0.1:8080"
+    proxy_header: Header = ""
+    proxy_addresses: tuple[NetworkAddress, ...] = ()
+    certificate: Text = ""
+    key: Text = ""
+    session: Duration = "12h"
+
+    @model_validator(mode="after")
+    def _goes_together(self) -> Self:
+        if bool(self.certificate) != bool(self.key):
+            raise ValueError("web.certificate and web.key go together, got one without the other")
+        if self.proxy_header and not self.proxy_addresses:
+            raise ValueError(
+                "web.proxy_header needs web.proxy_addresses: whose word on who comes is believed"
+            )
+        return self
 
     @property
     def address(self) -> tuple[str, int]:
         """Host, without brackets, and port."""
         return split_listen(self.listen)
+
+    @property
+    def local(self) -> bool:
+        """Whether this machine alone reaches it."""
+        return self.address[0] in LOOPBACK

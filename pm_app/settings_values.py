@@ -2,6 +2,7 @@
 
 import re
 from datetime import date
+from ipaddress import ip_address
 from math import inf, isfinite
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -110,14 +111,21 @@ def split_listen(text: str) -> tuple[str, int]:
     return host.removeprefix("[").removesuffix("]"), int(port[:6])
 
 
-def _loopback(text: str) -> str:
-    host, _ = split_listen(text)
-    if host not in LOOPBACK:
-        # Pages open without sign-in: beyond this machine a proxy has to ask who comes.
-        raise ValueError(
-            f"must be an address of this machine alone ({', '.join(LOOPBACK)}), got {text!r}; "
-            "let a proxy with sign-in stand before it to reach it from elsewhere"
-        )
+def _listen(text: str) -> str:
+    split_listen(text)
+    return text
+
+
+def _network_address(text: str) -> str:
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        raise ValueError(f'must be a network address like "10.0.0.7", got {text!r}') from None
+
+
+def _header(text: str) -> str:
+    if text and not (text.isascii() and text.replace("-", "").isalnum()):
+        raise ValueError(f'must be the name of a header like "X-Forwarded-User", got {text!r}')
     return text
 
 
@@ -126,7 +134,9 @@ Span = Annotated[str, AfterValidator(_span)]
 Duration = Annotated[str, AfterValidator(_duration)]
 Zone = Annotated[str, AfterValidator(_zone)]
 Name = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_printable)]
-Listen = Annotated[Name, AfterValidator(_loopback)]
+Listen = Annotated[Name, AfterValidator(_listen)]
+NetworkAddress = Annotated[Name, AfterValidator(_network_address)]
+Header = Annotated[str, Field(max_length=100), AfterValidator(_header)]
 Text = Annotated[str, Field(max_length=1000), AfterValidator(_printable)]
 Running = Annotated[Name, AfterValidator(_running)]
 Address = Annotated[Name, AfterValidator(_address)]

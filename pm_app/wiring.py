@@ -3,7 +3,8 @@
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from functools import partial
 from importlib.abc import MetaPathFinder
 from pathlib import Path
 from types import ModuleType
@@ -11,12 +12,18 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from connectors.engines import opened_engine
 from connectors.parquet import ParquetEvents, ParquetReadings
+from pm_app.clock import Stamp
+from pm_app.errors import BadSettings
 from pm_app.event_history import EventHistory
 from pm_app.history import History
+from pm_app.jobs.backlog import Backlog, count_backlog
 from pm_app.jobs.belonging import claim
 from pm_app.jobs.site import Site
+from pm_app.jobs.status import Status, plant_status
 from pm_app.memories import Memories
+from pm_app.ports import Engine, Lake
 from pm_app.registry import Registry
 from pm_app.settings import Settings
 from pm_app.state_lock import hold_state
@@ -74,6 +81,22 @@ def open_users(settings: Settings) -> Store:
     return open_store(store_url(settings), folder=settings.folder)
 
 
+def status_of(settings: Settings, *, now: Stamp) -> Status:
+    """How the plant is, by its own files and store. Raises nothing but what settings raise."""
+    with ExitStack() as stack:
+        return plant_status(
+            settings.state,
+            lambda: stack.enter_context(open_views(settings)),
+            partial(backlog_of, settings),
+            now=now,
+        )
+
+
+def backlog_of(settings: Settings, store: Store) -> Backlog:
+    """What waits at this moment. Raises SourceUnavailable and StoreUnavailable."""
+    return count_backlog(store, readings_source(settings), events_source(settings))
+
+
 def store_url(settings: Settings) -> str:
     """Where predictions go: the environment first, then plant.toml, then the state folder."""
     default = f"sqlite:///{settings.plant.state}/pm.sqlite"
@@ -102,6 +125,21 @@ def events_source(settings: Settings) -> ParquetEvents:
     events = settings.events
     uri = _located(events.uri, settings.folder)
     return ParquetEvents(uri, timezone=events.timezone, until_column=events.until_column)
+
+
+def open_engine(name: str | None) -> AbstractContextManager[Engine | None]:
+    """Where work is done beside this process; None for in it. Raises as `opened_engine`."""
+    return nullcontext() if name is None else opened_engine(name)
+
+
+def open_lake(uri: str) -> Lake:
+    """The Delta table at a folder or address. Raises BadSettings without its library."""
+    # It is an extra.
+    try:
+        from connectors.lake import DeltaLake
+    except ImportError as error:
+        raise BadSettings("export --delta needs deltalake: pip install 'pm-app[lake]'") from error
+    return DeltaLake(uri)
 
 
 def watch_folders(settings: Settings, ring: Callable[[], None]) -> AbstractContextManager[bool]:

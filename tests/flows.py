@@ -36,12 +36,15 @@ from pm_app.jobs.retrain import retrain
 from pm_app.jobs.score import score
 from pm_app.jobs.site import Site
 from pm_app.settings import read_settings
+from pm_app.store import Actor
 from pm_app.wiring import store_url
 
 LATER = NOW + timedelta(hours=1)
+ANN = Actor("ann")
 EVENTS = events_table([("pump-00", 5.5, "failure", ""), ("pump-01", 9.0, "maintenance", "seal")])
 LATE_EVENTS = events_table([("pump-02", 3.0, "failure", "")])
 TABLE = readings_table()
+HORIZON_HOURS = 24.0
 Make = Callable[..., Path]
 
 
@@ -88,6 +91,14 @@ def outcome(config: Path) -> dict[str, object]:
                 for row in site.store.alarms.events()
             ],
             "champion": None if champion is None else champion.card.seed,
+            "threshold": site.store.alarms.threshold(HORIZON_HOURS) is not None,
+            "people": [(row.name, row.role) for row in site.store.users.users()],
+            # What is repeated by itself after a crash may promote again; people do not.
+            "audit": [
+                (row.actor, row.action, row.target)
+                for row in site.store.users.audit()
+                if row.actor != "pm-app"
+            ],
         }
 
 
@@ -188,7 +199,26 @@ def _work_on_alarms(config: Path) -> None:
     with opened(config) as site:
         for alarm in site.store.alarms.alarms(only_open=True):
             if alarm.state != "acknowledged":
-                acknowledge(site.store, alarm.id, at=LATER, actor="ann")
+                acknowledge(site.store, alarm.id, at=LATER, actor=ANN)
+
+
+def _work_on_people(config: Path) -> None:
+    with opened(config) as site:
+        people = site.store.users
+        if not people.users():
+            people.add("ann", "a long password", role="operator", at=LATER, actor="root")
+        token, _ = people.open_session("ann", at=LATER, lasts=timedelta(hours=1))
+        people.close_session(token)
+        if "looked" not in {row.action for row in people.audit()}:
+            people.note("ann", "looked", "pump-00", at=LATER)
+
+
+def _set_threshold(config: Path) -> None:
+    with opened(config) as site:
+        if site.store.alarms.threshold(HORIZON_HOURS) is None:
+            site.store.alarms.set_threshold(
+                0.3, horizon_hours=HORIZON_HOURS, reason="by hand", at=LATER
+            )
 
 
 def _littered(make: Make) -> Path:
@@ -202,6 +232,16 @@ def _with_two_versions(make: Make) -> Path:
     config = _scored(make)
     with opened(config) as site:
         retrain(site, now=NOW, trainer=FakeTrainer("rebuild", promote=False, seed=1))
+    return config
+
+
+def _waiting(make: Make) -> Path:
+    """A plant with a version that waits for a person."""
+    config = _scored(make)
+    config.write_text(f'{config.read_text()}\n[retraining]\npromotion = "approve"\n')
+    with opened(config) as site:
+        retrain(site, now=NOW, trainer=FakeTrainer("rebuild", seed=1))
+        assert site.store.lineage.waiting() is not None
     return config
 
 
@@ -231,6 +271,12 @@ def _promote(config: Path) -> None:
         site.store.lineage.promote(2, at=LATER, reason="by hand")
 
 
+def _reject(config: Path) -> None:
+    with opened(config) as site:
+        if site.store.lineage.waiting() is not None:
+            site.store.lineage.reject(2, at=LATER, reason="no gain", actor=ANN)
+
+
 def _roll_back(config: Path) -> None:
     with opened(config) as site:
         if site.store.lineage.champion() == 2:
@@ -246,6 +292,8 @@ def _export(config: Path) -> None:
     folder = str(config.parent / "said.parquet")
     command = ["predictions", "-c", str(config), "--format", "parquet", "--out", folder]
     app(command, standalone_mode=False)
+    picture = str(config.parent / "importance.svg")
+    app(["importance", "-c", str(config), "--plot", picture], standalone_mode=False)
 
 
 def _retry(config: Path) -> None:
@@ -298,11 +346,14 @@ FLOWS = {
     "a retraining that promotes": Flow(_littered, _learn),
     "a retraining that keeps": Flow(_scored, _learn_nothing),
     "a promotion": Flow(_with_two_versions, _promote),
+    "a rejection": Flow(_waiting, _reject),
     "a rollback": Flow(_promoted, _roll_back),
     "panes that are gone": Flow(_robbed, _score),
     "a retirement": Flow(_keeping, _score),
     "a compaction": Flow(_grown, _compact),
     "alarms acknowledged": Flow(_alarmed, _work_on_alarms),
+    "an alarm threshold": Flow(_scored, _set_threshold),
+    "people who sign in": Flow(_scored, _work_on_people),
     "a backfill": Flow(_promoted, _backfill),
     "an export": Flow(_scored, _export),
     "quarantined files read again": Flow(_refused, _retry),

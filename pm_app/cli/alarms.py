@@ -1,6 +1,5 @@
 """`pm-app alarms`: what stands, and what people do about it."""
 
-import getpass
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pm_app.cli.options import PLANT, Json, now, parse_time
+from pm_app.cli.options import PLANT, Json, actor, now, parse_time
 from pm_app.cli.output import print_json, print_rows, say
 from pm_app.errors import BadSettings
 from pm_app.settings import read_settings
@@ -98,7 +97,7 @@ def acknowledge(
     from pm_app.wiring import open_beside
 
     with open_beside(read_settings(_plant(context, config))) as site:
-        row = run(site.store, number, at=now(), actor=_actor(by), note=note)
+        row = run(site.store, number, at=now(), actor=actor(by), note=note)
     _tell(row)
 
 
@@ -117,7 +116,7 @@ def shelve(
 
     moment = parse_time(until, "--until") or now()
     with open_beside(read_settings(_plant(context, config))) as site:
-        row = run(site.store, number, until=moment, at=now(), actor=_actor(by), note=note)
+        row = run(site.store, number, until=moment, at=now(), actor=actor(by), note=note)
     _tell(row)
 
 
@@ -134,7 +133,7 @@ def comment(
     from pm_app.wiring import open_beside
 
     with open_beside(read_settings(_plant(context, config))) as site:
-        run(site.store, number, text, at=now(), actor=_actor(by))
+        run(site.store, number, text, at=now(), actor=actor(by))
     say(f"alarm {number}: noted")
 
 
@@ -164,22 +163,13 @@ def verdict(
     times = parse_time(first, option), parse_time(last, option)
     given = Verdict(answer.value, found, *times, code)
     with open_beside(read_settings(_plant(context, config))) as site:
-        give_verdict(site.store, number, given, at=now(), actor=_actor(by))
+        give_verdict(site.store, number, given, at=now(), actor=actor(by))
     say(f"alarm {number}: {answer.value}")
 
 
 def _plant(context: typer.Context, config: Path | None) -> Path:
     """The settings named behind the command, or before it."""
     return config or context.obj or PLANT
-
-
-def _actor(by: str | None) -> str:
-    if by is not None:
-        return by
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError) as error:
-        raise BadSettings("--by has to say who does it: this user has no name") from error
 
 
 def _tell(row: "AlarmRow") -> None:

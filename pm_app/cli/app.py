@@ -10,6 +10,7 @@ from pm_app.cli.backtest import backtest
 from pm_app.cli.backup import backup, restore
 from pm_app.cli.explain import explain
 from pm_app.cli.importance import importance
+from pm_app.cli.lake import export
 from pm_app.cli.output import out
 from pm_app.cli.plant import check, cmapss, demo, init, run
 from pm_app.cli.serve import serve
@@ -29,6 +30,7 @@ COMMANDS = (
     score,
     retrain,
     predictions,
+    export,
     batches,
     models,
     importance,

@@ -1,12 +1,16 @@
 """Options that several commands share, and how their values are read."""
 
+import getpass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pm_app.errors import BadSettings
+
+if TYPE_CHECKING:
+    from pm_app.store import Actor
 
 Plant = Annotated[Path, typer.Option("-c", "--config", help="The plant's settings.")]
 Json = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
@@ -35,3 +39,15 @@ def parse_time(text: str | None, option: str) -> datetime | None:
 def now() -> datetime:
     """The time of this call."""
     return datetime.now(tz=UTC)
+
+
+def actor(by: str | None = None) -> "Actor":
+    """Who does it, by what they say or as whom they work. Raises BadSettings for nobody."""
+    from pm_app.store import Actor
+
+    if by is not None:
+        return Actor(by)
+    try:
+        return Actor(getpass.getuser())
+    except (OSError, KeyError) as error:
+        raise BadSettings("--by has to say who does it: this user has no name") from error

@@ -1,12 +1,17 @@
-"""`pm-app serve`: the operators' page, in a process of its own."""
+"""`pm-app serve`: the operators' pages, in a process of their own."""
 
-from typing import Annotated
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
 from pm_app.cli.options import PLANT, Plant, now
 from pm_app.cli.output import start_log, talk
-from pm_app.errors import BadSettings
+from pm_app.errors import BadSettings, NoStore
 from pm_app.settings import Settings, read_settings
 
 
@@ -16,25 +21,95 @@ def serve(
         str | None, typer.Option(help="Address and port instead of [web] listen.")
     ] = None,
 ) -> None:
-    """The operators' page: the fleet by risk, in a browser on this machine."""
+    """The operators' pages: the fleet by risk, alarms, models, in a browser."""
     settings = read_settings(config)
     if listen is not None:
         settings = _listening(settings, listen)
-    try:
-        import uvicorn
+    start_log()
+    run_pages(settings, now=now)
 
-        from pm_app.web.app import make_app
+
+def run_pages(settings: Settings, *, now: Callable[[], datetime]) -> None:
+    """Serve a plant's pages until asked to stop.
+
+    now: tells what time the pages have. Raises BadSettings where others reach the pages and
+    nobody has to say who they are, and for what is missing.
+    """
+    uvicorn, application, tls = require_web(), make_application(settings, now), _tls(settings)
+    check_who_comes(settings)
+    host, port = settings.web.address
+    scheme = "https" if tls else "http"
+    talk.print(f"pm-app serve: {scheme}://{settings.web.listen}/", highlight=False)
+    # What a proxy says of a request is read by the pages, which know whom to believe.
+    uvicorn.run(
+        application,
+        host=host,
+        port=port,
+        server_header=False,
+        proxy_headers=False,
+        log_config=None,
+        access_log=False,
+        **tls,
+    )
+
+
+def require_web() -> Any:
+    """The server of the pages. Raises BadSettings where a package of theirs is missing."""
+    try:
+        import_module("pm_app.web.app")
+        return import_module("uvicorn")
     except ImportError as error:
         raise BadSettings(f"pm-app serve needs {error.name}: pip install 'pm-app[web]'") from error
-    from functools import partial
 
+
+def make_application(settings: Settings, now: Callable[[], datetime]) -> Any:
+    """The pages over this plant, which may be changed through them."""
+    from pm_app.web.app import make_app
+    from pm_app.web.frame import Doors
+    from pm_app.wiring import backlog_of, open_beside, open_users, open_views
+
+    doors = Doors(
+        read=partial(open_views, settings),
+        backlog=partial(backlog_of, settings),
+        write=partial(open_users, settings),
+        site=partial(open_beside, settings),
+    )
+    return make_app(settings, doors, now=now)
+
+
+def check_who_comes(settings: Settings) -> None:
+    """Raises BadSettings where others reach the pages and nobody has to say who they are."""
     from pm_app.wiring import open_views
 
-    app = make_app(settings, open_store=partial(open_views, settings), now=now)
-    host, port = settings.web.address
-    start_log()
-    talk.print(f"pm-app serve: http://{settings.web.listen}/", highlight=False)
-    uvicorn.run(app, host=host, port=port, server_header=False, log_config=None, access_log=False)
+    web = settings.web
+    if web.local or web.proxy_header:
+        return
+    try:
+        with open_views(settings) as store:
+            known = store.users.anyone()
+    except NoStore:
+        known = False
+    if not known:
+        raise BadSettings(
+            f"web.listen {web.listen} is reached from other machines, and nobody can sign in "
+            "yet: pm-app users add NAME, or name a proxy that signs people in (web.proxy_header)"
+        )
+    if not web.certificate:
+        talk.print(
+            "passwords cross the network as they are typed: web.certificate and web.key, or a "
+            "proxy with TLS, keep them from others"
+        )
+
+
+def _tls(settings: Settings) -> dict[str, Any]:
+    web, found = settings.web, {}
+    for key, option in (("certificate", "ssl_certfile"), ("key", "ssl_keyfile")):
+        if name := getattr(web, key):
+            path = settings.folder / Path(name)
+            if not path.is_file():
+                raise BadSettings(f"web.{key} needs a file that is there, got {path}")
+            found[option] = str(path)
+    return found
 
 
 def _listening(settings: Settings, listen: str) -> Settings:
@@ -42,8 +117,9 @@ def _listening(settings: Settings, listen: str) -> Settings:
 
     from pm_app.settings_sections import WebSettings
 
+    given = settings.web.model_dump() | {"listen": listen}
     try:
-        web = WebSettings(listen=listen)
+        web = WebSettings(**given)
     except ValidationError as error:
         raise BadSettings(f"--listen: {error.errors()[0]['msg'].partition(', ')[2]}") from None
     return settings.model_copy(update={"web": web})

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from pm_app.cli.options import PLANT, Json, Plant, Version, now, parse_time
+from pm_app.cli.options import PLANT, Json, Plant, Version, actor, now, parse_time
 from pm_app.cli.output import print_json, print_rows, progress_bar, say
 from pm_app.cli.reports import print_reports
 from pm_app.settings import read_settings
@@ -96,7 +96,7 @@ def promote(version: Version, config: Plant = PLANT) -> None:
     from pm_app.wiring import open_beside
 
     with open_beside(read_settings(config)) as site:
-        promote_version(site, version, at=now(), reason="promoted by hand")
+        promote_version(site, version, at=now(), reason="promoted by hand", actor=actor())
     say(f"version {version} scores from now on")
 
 
@@ -106,23 +106,38 @@ def rollback(config: Plant = PLANT) -> None:
     from pm_app.wiring import open_beside
 
     with open_beside(read_settings(config)) as site:
-        version = roll_back(site, at=now(), reason="rolled back by hand")
+        version = roll_back(site, at=now(), reason="rolled back by hand", actor=actor())
     say(f"version {version} scores from now on")
 
 
 def backfill(
     start: Annotated[str, typer.Option("--from", help="First cutoff.")],
     end: Annotated[str, typer.Option("--to", help="Cutoffs before this.")],
+    engine: Annotated[
+        str | None,
+        typer.Option(help="Beside this process: local, local:4, or dask://host:8786."),
+    ] = None,
     config: Plant = PLANT,
     as_json: Json = False,
 ) -> None:
     """Score the past again with the champion; what was said before moves to the history."""
     from pm_app.jobs.backfill import backfill as run_backfill
-    from pm_app.wiring import open_site
+    from pm_app.wiring import open_engine, open_site
 
     first, last = parse_time(start, "--from"), parse_time(end, "--to")
-    with open_site(read_settings(config)) as site, progress_bar("backfill"):
-        done = run_backfill(site, first=first or now(), last=last or now(), now=now())
+    with (
+        open_site(read_settings(config)) as site,
+        open_engine(engine) as workers,
+        progress_bar("backfill") as progress,
+    ):
+        done = run_backfill(
+            site,
+            first=first or now(),
+            last=last or now(),
+            now=now(),
+            engine=workers,
+            progress=progress,
+        )
     fields = {"new": done.new, "revised": done.revised, "unchanged": done.unchanged}
     if as_json:
         print_json(fields)

@@ -19,20 +19,20 @@ from pm_app.records.alarms import (
     Step,
     Verdict,
 )
-from pm_app.store import AlarmRow, Store
+from pm_app.store import Actor, AlarmRow, Store
 
 LONGEST_TEXT = 1000
 
 
 def acknowledge(
-    store: Store, alarm_id: int, *, at: datetime, actor: str, note: str = ""
+    store: Store, alarm_id: int, *, at: datetime, actor: Actor, note: str = ""
 ) -> AlarmRow:
     """Say that the alarm was seen; one that has returned is cleared by it.
 
     Raises TerminalError where there is nothing to acknowledge.
     """
 
-    _check_text(note, "--note")
+    _check_text(note, "a note")
 
     def decide(alarm: AlarmRow) -> Step:
         if alarm.state not in (UNACKNOWLEDGED, RETURNED):
@@ -43,7 +43,7 @@ def acknowledge(
 
 
 def shelve(
-    store: Store, alarm_id: int, *, until: datetime, at: datetime, actor: str, note: str = ""
+    store: Store, alarm_id: int, *, until: datetime, at: datetime, actor: Actor, note: str = ""
 ) -> AlarmRow:
     """Let the alarm keep still until then.
 
@@ -51,9 +51,9 @@ def shelve(
     condition is gone.
     """
     if until <= at:
-        raise BadSettings(f"--until takes a time to come, got {until.isoformat()}")
+        raise BadSettings(f"an alarm is shelved until a time to come, got {until.isoformat()}")
 
-    _check_text(note, "--note")
+    _check_text(note, "a note")
 
     def decide(alarm: AlarmRow) -> Step:
         if alarm.state in (RETURNED, CLEARED):
@@ -64,7 +64,7 @@ def shelve(
     return _act(store, alarm_id, decide, at, actor)
 
 
-def comment(store: Store, alarm_id: int, text: str, *, at: datetime, actor: str) -> AlarmRow:
+def comment(store: Store, alarm_id: int, text: str, *, at: datetime, actor: Actor) -> AlarmRow:
     """Add words to an alarm, whatever its state."""
     if not text.strip():
         raise BadSettings("a comment needs words, got none")
@@ -77,7 +77,7 @@ def comment(store: Store, alarm_id: int, text: str, *, at: datetime, actor: str)
 
 
 def give_verdict(
-    store: Store, alarm_id: int, verdict: Verdict, *, at: datetime, actor: str
+    store: Store, alarm_id: int, verdict: Verdict, *, at: datetime, actor: Actor
 ) -> AlarmRow:
     """Say what was found behind an alarm, whatever its state.
 
@@ -85,8 +85,8 @@ def give_verdict(
     where the alarm is not one of an asset.
     """
     _check_verdict(verdict, at)
-    _check_text(verdict.found, "--found")
-    _check_text(verdict.code, "--code")
+    _check_text(verdict.found, "what was found")
+    _check_text(verdict.code, "a code")
 
     def decide(alarm: AlarmRow) -> Step:
         if alarm.kind == DATA:
@@ -119,8 +119,7 @@ def _check_verdict(verdict: Verdict, at: datetime) -> None:
         raise BadSettings(f"a time of failure goes with confirmed, got {verdict.verdict}")
     if first > last:
         raise BadSettings(
-            f"--failed-between takes the earlier time first, got {first.isoformat()} and "
-            f"{last.isoformat()}"
+            f"the failure began before it ended, got {first.isoformat()} and {last.isoformat()}"
         )
     if last > at:
         raise BadSettings(f"a failure that was found has happened, got {last.isoformat()}")
@@ -131,12 +130,12 @@ def _act(
     alarm_id: int,
     decide: Callable[[AlarmRow], Step],
     at: datetime,
-    actor: str,
+    actor: Actor,
     verdict: Verdict | None = None,
 ) -> AlarmRow:
-    _check_text(actor, "--by")
-    if not actor.strip():
-        raise BadSettings("--by takes a name, got none")
+    _check_text(actor.name, "the name of who does it")
+    if not actor.name.strip():
+        raise BadSettings("who does it needs a name, got none")
     return store.alarms.act(alarm_id, decide, at=at, actor=actor, verdict=verdict)
 
 

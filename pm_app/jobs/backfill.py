@@ -1,22 +1,79 @@
-"""The past, scored again with the champion."""
+"""The past, scored again with the champion: in this process, or in partitions on an engine."""
 
+import logging
+from collections.abc import Mapping
 from datetime import datetime
 
 from pm_app.errors import BadSettings, NotEnoughData
-from pm_app.jobs.champion import load_champion
+from pm_app.jobs.champion import Champion, load_champion
+from pm_app.jobs.elsewhere import clear_scratch, predict_elsewhere
 from pm_app.jobs.ingest import ingest
 from pm_app.jobs.predict import Span, predict_spans
 from pm_app.jobs.rebuild import repairing
-from pm_app.jobs.site import Site, to_nanoseconds
+from pm_app.jobs.site import Progress, Site, silent, to_nanoseconds
+from pm_app.ports import Engine
 from pm_app.store import Committed
 
+log = logging.getLogger(__name__)
 
-def backfill(site: Site, *, first: datetime, last: datetime, now: datetime) -> Committed:
+
+def backfill(
+    site: Site,
+    *,
+    first: datetime,
+    last: datetime,
+    now: datetime,
+    engine: Engine | None = None,
+    progress: Progress = silent,
+) -> Committed:
     """Score every cutoff in [first, last) with the champion.
 
-    What was said of a cutoff before moves to the history. Raises NotEnoughData without a
-    champion, BadSettings where `last` is not after `first`.
+    What was said of a cutoff before moves to the history. Without an engine all is one
+    transaction; on one every partition of assets is, and what was committed before something
+    went wrong stays. Raises NotEnoughData without a champion, BadSettings where `last` is not
+    after `first`, and as `predict_elsewhere`.
     """
+    champion = _require_champion(site, first, last)
+    ingest(site, now=now)
+    pane_ns = site.history.pane_ns
+    # A cutoff is the end of its pane.
+    low, high = (-(-to_nanoseconds(moment) // pane_ns) - 1 for moment in (first, last))
+    spans = {name: Span(low, high - 1) for name in site.store.ledger.first_seen()}
+    # What a run that died has left behind.
+    clear_scratch(site)
+    if engine is not None:
+        return _on(engine, site, champion, spans, now, progress)
+
+    def say() -> Committed:
+        chunks = predict_spans(site, champion, spans)
+        return site.store.scores.commit_predictions(chunks, scored_at=now)
+
+    return repairing(site, say)
+
+
+def _on(
+    engine: Engine,
+    site: Site,
+    champion: Champion,
+    spans: Mapping[str, Span],
+    now: datetime,
+    progress: Progress,
+) -> Committed:
+    left = dict(spans)
+    counts: list[Committed] = []
+
+    def say() -> None:
+        for done in predict_elsewhere(site, champion, left.copy(), engine):
+            counts.append(site.store.scores.commit_predictions(done.chunks, scored_at=now))
+            for name in done.assets:
+                del left[name]
+            progress(1 - len(left) / len(spans), f"{len(spans) - len(left)} of {len(spans)} assets")
+
+    repairing(site, say)
+    return sum(counts, Committed())
+
+
+def _require_champion(site: Site, first: datetime, last: datetime) -> Champion:
     if first >= last:
         raise BadSettings(
             f"backfill needs a first cutoff before the last, got {first.isoformat()} "
@@ -31,14 +88,4 @@ def backfill(site: Site, *, first: datetime, last: datetime, now: datetime) -> C
             f"backfill needs a first cutoff from {retired.isoformat()} on, got "
             f"{first.isoformat()}: what was said before went by retention.predictions"
         )
-    ingest(site, now=now)
-    pane_ns = site.history.pane_ns
-    # A cutoff is the end of its pane.
-    low, high = (-(-to_nanoseconds(moment) // pane_ns) - 1 for moment in (first, last))
-    spans = {name: Span(low, high - 1) for name in site.store.ledger.first_seen()}
-
-    def say() -> Committed:
-        chunks = predict_spans(site, champion, spans)
-        return site.store.scores.commit_predictions(chunks, scored_at=now)
-
-    return repairing(site, say)
+    return champion

@@ -12,6 +12,7 @@ from pm_app.jobs.site import Site
 from pm_app.records.learning import VersionCard
 from pm_app.registry import Version
 from pm_app.scoring.predictor import Predictor
+from pm_app.store import Actor
 from pm_app.store.lineage import version_before
 from pm_app.times import NS
 
@@ -84,20 +85,20 @@ def load_recorded(site: Site, number: int) -> Champion:
     return ready(site.registry.load(number))
 
 
-def promote(site: Site, number: int, *, at: datetime, reason: str) -> None:
+def promote(site: Site, number: int, *, at: datetime, reason: str, actor: Actor) -> None:
     """Make a version the champion once it has proven able to score. Raises as `load_recorded`."""
     load_recorded(site, number)
-    site.store.lineage.promote(number, at=at, reason=reason)
+    site.store.lineage.promote(number, at=at, reason=reason, actor=actor)
 
 
-def roll_back(site: Site, *, at: datetime, reason: str) -> int:
+def roll_back(site: Site, *, at: datetime, reason: str, actor: Actor) -> int:
     """Make the version live before the champion live again, and return it.
 
     Raises as `load_recorded`, and TerminalError where there was none before; the champion
     then stays.
     """
     load_recorded(site, version_before(site.store.lineage.promotions()))
-    return site.store.lineage.rollback(at=at, reason=reason)
+    return site.store.lineage.rollback(at=at, reason=reason, actor=actor)
 
 
 def ready(version: Version) -> Champion:

@@ -9,8 +9,9 @@ from pm_app.features.frame import build_frame, select_features
 from pm_app.features.memory import BLOCK_PANES
 from pm_app.features.panes import merge_panes, take_panes
 from pm_app.jobs.champion import Champion
+from pm_app.jobs.ground import Ground
 from pm_app.jobs.recollect import boundary_before, recollect
-from pm_app.jobs.site import Site, first_seen_ns, last_seen_ns, to_moment
+from pm_app.jobs.site import first_seen_ns, last_seen_ns, to_moment
 from pm_app.records.features import Frame, Panes
 from pm_app.records.predictions import Predictions
 from pm_app.records.readings import Float64, Text
@@ -32,7 +33,7 @@ class Span:
 
 
 def predict_spans(
-    site: Site, champion: Champion | None, spans: Mapping[str, Span]
+    site: Ground, champion: Champion | None, spans: Mapping[str, Span]
 ) -> Iterator[Predictions]:
     """Predictions at the end of every pane in the spans, some assets at a time.
 
@@ -42,7 +43,7 @@ def predict_spans(
         for frame in frames(site, champion, spans):
             yield predict_frame(frame, champion)
         return
-    for group in _groups(site, None, _with_readings(site, spans)):
+    for group in _groups(site, None, spans_with_readings(site, spans)):
         site.beat()
         panes = _load(site, None, group)
         wanted = _wanted(panes, group)
@@ -50,13 +51,13 @@ def predict_spans(
             yield _no_model(take_panes(panes, wanted), site)
 
 
-def frames(site: Site, champion: Champion, spans: Mapping[str, Span]) -> Iterator[Frame]:
+def frames(site: Ground, champion: Champion, spans: Mapping[str, Span]) -> Iterator[Frame]:
     """The features of every pane in the spans, as the champion's spec has them."""
-    rows = site.store.ledger.ingested_batches("events")
+    rows = site.ledger.ingested_batches("events")
     events = site.event_history.read(segments_of(rows))
     first_seen = first_seen_ns(site)
     spec = champion.card.spec
-    for group in _groups(site, champion, _with_readings(site, spans)):
+    for group in _groups(site, champion, spans_with_readings(site, spans)):
         site.beat()
         panes = _load(site, champion, group)
         wanted = _wanted(panes, group)
@@ -89,7 +90,7 @@ def predict_frame(frame: Frame, champion: Champion) -> Predictions:
     return _predictions(frame, status, scores, (text, attended), champion)
 
 
-def _with_readings(site: Site, spans: Mapping[str, Span]) -> dict[str, Span]:
+def spans_with_readings(site: Ground, spans: Mapping[str, Span]) -> dict[str, Span]:
     """The spans, none longer than its asset's readings."""
     pane_ns = site.history.pane_ns
     first_seen, last_seen = first_seen_ns(site), last_seen_ns(site)
@@ -105,7 +106,7 @@ def _with_readings(site: Site, spans: Mapping[str, Span]) -> dict[str, Span]:
 
 
 def _groups(
-    site: Site, champion: Champion | None, spans: Mapping[str, Span]
+    site: Ground, champion: Champion | None, spans: Mapping[str, Span]
 ) -> Iterator[dict[str, Span]]:
     """Assets in order, as many at a time as memory should hold; long spans in pieces."""
     sensors = len(champion.card.spec.sensors) if champion else 1
@@ -126,7 +127,7 @@ def _groups(
         yield group
 
 
-def _reach(site: Site, champion: Champion | None) -> int:
+def _reach(site: Ground, champion: Champion | None) -> int:
     """How many panes before a cutoff its windows reach, or the block that memory goes on in."""
     if champion is None or not champion.card.spec.windows_ns:
         return 0
@@ -135,12 +136,12 @@ def _reach(site: Site, champion: Champion | None) -> int:
     return max(reach, BLOCK_PANES - 1) if spec.remembers else reach
 
 
-def _load(site: Site, champion: Champion | None, spans: Mapping[str, Span]) -> Panes:
+def _load(site: Ground, champion: Champion | None, spans: Mapping[str, Span]) -> Panes:
     """The panes of the spans, and those before them that their windows reach back to."""
     pane_ns, reach = site.history.pane_ns, _reach(site, champion)
     first = min(span.first for span in spans.values()) - reach
     last = max(span.last for span in spans.values())
-    behind = site.store.ledger.batches_overlapping(
+    behind = site.ledger.batches_overlapping(
         "readings", to_moment(first * pane_ns), to_moment((last + 1) * pane_ns)
     )
     parts = site.history.read(
@@ -209,7 +210,7 @@ def _predictions(
     )
 
 
-def _no_model(panes: Panes, site: Site) -> Predictions:
+def _no_model(panes: Panes, site: Ground) -> Predictions:
     horizons = np.array(site.settings.target.horizons_hours)
     rows = len(panes.pane) * len(horizons)
     nothing = np.full(rows, np.nan)

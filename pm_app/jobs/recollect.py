@@ -15,7 +15,8 @@ from pm_app.features.frame import see_panes
 from pm_app.features.lives import life_starts
 from pm_app.features.memory import BLOCK_PANES, no_memory, remember
 from pm_app.features.panes import merge_panes, take_panes
-from pm_app.jobs.site import Site, to_moment
+from pm_app.jobs.ground import Ground
+from pm_app.jobs.site import to_moment
 from pm_app.memories import Kept, join_kept
 from pm_app.records.features import FeatureSpec, Panes
 from pm_app.records.memory import Memory
@@ -33,7 +34,7 @@ Starts = Mapping[str, int]
 class _Look:
     """What one look at memory goes by; newest is the newest batch there is."""
 
-    site: Site
+    site: Ground
     spec: FeatureSpec
     events: Events
     first_seen: Mapping[str, int]
@@ -46,7 +47,7 @@ def boundary_before(pane: int) -> int:
 
 
 def recollect(
-    site: Site,
+    site: Ground,
     spec: FeatureSpec,
     events: Events,
     *,
@@ -59,7 +60,7 @@ def recollect(
     kept for the next time once `site.memories` is flushed. Raises MissingSegment.
     """
     # Noted before anything is read: a batch that comes in meanwhile counts as unknown.
-    newest = site.store.ledger.newest_batch("readings")
+    newest = site.ledger.newest_batch("readings")
     if newest is None or not boundaries:
         return no_memory(spec)
     site.memories.open(spec, block_panes=BLOCK_PANES)
@@ -120,7 +121,7 @@ def _still_true(look: _Look, kept: Kept, place: int) -> Kept:
     """The rows that know of every batch with panes of their asset before this boundary."""
     if not kept.memory.assets:
         return kept
-    ledger = look.site.store.ledger
+    ledger = look.site.ledger
     digests = ledger.digests(set(kept.sequence.tolist()))
     rows = [
         row
@@ -163,7 +164,7 @@ def _fold_on(look: _Look, starts: Starts, before: Memory, boundary: int) -> Kept
     low = boundary_before(min(known.get(name, start) for name, start in starts.items()))
     blocks = GROUP_CELLS // max(len(spec.sensors) * len(starts) * BLOCK_PANES, 1)
     step = max(blocks, 1) * BLOCK_PANES
-    batches = look.site.store.ledger.batches_overlapping(
+    batches = look.site.ledger.batches_overlapping(
         "readings", to_moment(low * spec.pane_ns), to_moment(boundary * spec.pane_ns)
     )
     for first in range(low, boundary, step):

@@ -8,11 +8,13 @@ from threading import Lock, RLock
 
 from pm_app.event_history import EventHistory
 from pm_app.history import History
+from pm_app.jobs.ground import Ground
 from pm_app.memories import Memories
 from pm_app.ports import EventsSource, ReadingsSource
 from pm_app.registry import Registry
 from pm_app.settings import Settings
 from pm_app.store import Store
+from pm_app.store.ledger import Ledger
 from pm_app.times import NS
 
 Progress = Callable[[float, str], None]
@@ -56,6 +58,11 @@ class Site:
     litter: Litter = field(default_factory=Litter)
     learning: Lock = field(default_factory=Lock)
 
+    @property
+    def ledger(self) -> Ledger:
+        """The store's, where predictions look up which panes count."""
+        return self.store.ledger
+
 
 def to_moment(nanoseconds: int) -> datetime:
     """Aware UTC time of nanoseconds since 1970, rounded down to microseconds."""
@@ -70,11 +77,11 @@ def to_nanoseconds(moment: datetime) -> int:
     return ((since.days * 86400 + since.seconds) * 1_000_000 + since.microseconds) * 1000
 
 
-def first_seen_ns(site: Site) -> dict[str, int]:
+def first_seen_ns(site: Ground) -> dict[str, int]:
     """Nanoseconds UTC of each asset's first reading ever."""
-    return {name: to_nanoseconds(at) for name, at in site.store.ledger.first_seen().items()}
+    return {name: to_nanoseconds(at) for name, at in site.ledger.first_seen().items()}
 
 
-def last_seen_ns(site: Site) -> dict[str, int]:
+def last_seen_ns(site: Ground) -> dict[str, int]:
     """Nanoseconds UTC of each asset's newest reading."""
-    return {name: to_nanoseconds(at) for name, at in site.store.ledger.last_seen().items()}
+    return {name: to_nanoseconds(at) for name, at in site.ledger.last_seen().items()}

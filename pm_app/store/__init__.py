@@ -1,7 +1,9 @@
 """The output store: predictions, the ledger, the lineage of versions, in one database."""
 
 from pm_app.store.alarms import AlarmEventRow, AlarmRow, VerdictRow
+from pm_app.store.auditing import Actor
 from pm_app.store.courses import Course
+from pm_app.store.feed import PageEnd, PredictionRow
 from pm_app.store.fleet import FleetQuery, FleetRow
 from pm_app.store.identity import Standing
 from pm_app.store.opening import Store, open_reader, open_store
@@ -11,7 +13,6 @@ from pm_app.store.rows import (
     Committed,
     ImportanceRow,
     PeakRow,
-    PredictionRow,
     PromotionRow,
     RetrainingRow,
     Source,
@@ -22,6 +23,7 @@ from pm_app.store.users import ROLES, AuditRow, SessionRow, TokenRow, UserRow, m
 
 __all__ = [
     "ROLES",
+    "Actor",
     "AlarmEventRow",
     "AlarmRow",
     "AuditRow",
@@ -32,6 +34,7 @@ __all__ = [
     "FleetQuery",
     "FleetRow",
     "ImportanceRow",
+    "PageEnd",
     "PeakRow",
     "PredictionRow",
     "PromotionRow",

@@ -1,15 +1,16 @@
 """Alarms as people see them, and what people do to them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, func, insert, select, true, update
 
 from pm_app.errors import TerminalError
 from pm_app.records.alarms import CLEARED, SHELVED, Step, Verdict
 from pm_app.store.alarm_tables import OPEN, alarm_events, alarms, thresholds, verdicts
+from pm_app.store.auditing import Actor, note
 from pm_app.store.engine import Database
 
 
@@ -95,10 +96,30 @@ class Alarms:
         if asset is not None:
             query = query.where(alarms.c.asset_id == asset)
         with self.database.reading() as connection:
-            return [
-                AlarmRow(**{**row._asdict(), "about": tuple(row.about)})
-                for row in connection.execute(query)
-            ]
+            return [_row(found) for found in connection.execute(query)]
+
+    def alarm(self, alarm_id: int) -> AlarmRow:
+        """One alarm. Raises TerminalError where there is none of that number."""
+        with self.database.reading() as connection:
+            return _alarm(connection, alarm_id)
+
+    def page(
+        self, *, states: Sequence[str], search: str = "", limit: int, offset: int = 0
+    ) -> list[AlarmRow]:
+        """Alarms in any of some states, open or cleared, the newest first.
+
+        search: a part of the asset's name, whatever its case, taken literally.
+        """
+        query = select(alarms).where(alarms.c.state.in_(states), _named(search))
+        query = query.order_by(alarms.c.id.desc()).limit(limit).offset(offset or None)
+        with self.database.reading() as connection:
+            return [_row(found) for found in connection.execute(query)]
+
+    def counts(self, search: str = "") -> dict[str, int]:
+        """How many alarms are in each state that any is in."""
+        query = select(alarms.c.state, func.count()).where(_named(search)).group_by(alarms.c.state)
+        with self.database.reading() as connection:
+            return {state: count for state, count in connection.execute(query)}
 
     def events(self, alarm_id: int | None = None) -> list[AlarmEventRow]:
         """All that was done to an alarm, or to any, oldest first."""
@@ -108,9 +129,16 @@ class Alarms:
         with self.database.reading() as connection:
             return [AlarmEventRow(**row._asdict()) for row in connection.execute(query)]
 
-    def verdicts(self, *, until: datetime | None = None) -> list[VerdictRow]:
-        """The newest verdict of each alarm, of those given until then, in order of alarms."""
+    def verdicts(
+        self, *, until: datetime | None = None, of: Sequence[int] | None = None
+    ) -> list[VerdictRow]:
+        """The newest verdict of each alarm, of those given until then, in order of alarms.
+
+        of: only on these alarms.
+        """
         given = select(func.max(verdicts.c.id)).group_by(verdicts.c.alarm_id)
+        if of is not None:
+            given = given.where(verdicts.c.alarm_id.in_(of))
         if until is not None:
             given = given.where(verdicts.c.at <= until)
         query = (
@@ -158,7 +186,7 @@ class Alarms:
         decide: Callable[[AlarmRow], Step],
         *,
         at: datetime,
-        actor: str,
+        actor: Actor,
         verdict: Verdict | None = None,
     ) -> AlarmRow:
         """Do to an alarm what `decide` says of it as it stands; returns how it stands then.
@@ -170,7 +198,7 @@ class Alarms:
             alarm = _alarm(connection, alarm_id)
             step = decide(alarm)
             event = {"action": step.action, "from_state": alarm.state, "to_state": step.to_state}
-            event |= {"actor": actor, "note": step.note}
+            event |= {"actor": actor.name, "note": step.note}
             connection.execute(insert(alarm_events).values(alarm_id=alarm_id, at=at, **event))
             if step.to_state != alarm.state or step.shelved_until != alarm.shelved_until:
                 gone = at if step.to_state == CLEARED else None
@@ -184,7 +212,9 @@ class Alarms:
                     )
                 )
             if verdict is not None:
-                _insert_verdict(connection, alarm_id, verdict, at, actor)
+                _insert_verdict(connection, alarm_id, verdict, at, actor.name)
+            told = f"alarm {alarm_id} of {alarm.asset_id or 'the plant'}"
+            note(connection, actor, f"alarm {step.action}", told, at=at, details=step.note)
             return _alarm(connection, alarm_id)
 
 
@@ -194,7 +224,17 @@ def _alarm(connection: Connection, alarm_id: int) -> AlarmRow:
         newest = connection.execute(select(func.max(alarms.c.id))).scalar()
         known = "there are none yet" if newest is None else f"the newest is {newest}"
         raise TerminalError(f"there is no alarm {alarm_id}; {known}")
+    return _row(found)
+
+
+def _row(found: Row[Any]) -> AlarmRow:
     return AlarmRow(**{**found._asdict(), "about": tuple(found.about)})
+
+
+def _named(search: str) -> ColumnElement[bool]:
+    if not search:
+        return true()
+    return func.lower(alarms.c.asset_id).contains(search.lower(), autoescape=True)
 
 
 def _insert_verdict(

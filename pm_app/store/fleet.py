@@ -75,7 +75,12 @@ class Fleet:
         self, query: FleetQuery, *, limit: int | None = None, offset: int = 0
     ) -> list[FleetRow]:
         """The assets a query names, in its order."""
-        newest = _newest(query.search).subquery()
+        return self._rows(query, _newest(query.search), limit, offset)
+
+    def _rows(
+        self, query: FleetQuery, among: Select[Any], limit: int | None, offset: int
+    ) -> list[FleetRow]:
+        newest = among.subquery()
         opened = _open_alarms().subquery()
         level = _level(newest)
         chosen: Select[Any] = (
@@ -94,6 +99,11 @@ class Fleet:
             chosen = chosen.where(level == query.level)
         with self.database.reading() as connection:
             return [FleetRow(**row) for row in connection.execute(chosen).mappings()]
+
+    def asset(self, name: str) -> FleetRow | None:
+        """What is said of one asset; None where nothing is."""
+        query = FleetQuery()
+        return next(iter(self._rows(query, _newest("", name), None, 0)), None)
 
     def levels(self, search: str = "") -> dict[Level, int]:
         """How many assets whose name holds `search` are at each level."""
@@ -121,7 +131,7 @@ class Fleet:
         return {asset: sorted(trend, key=lambda point: point[0]) for asset, trend in found.items()}
 
 
-def _newest(search: str) -> Select[Any]:
+def _newest(search: str, asset: str | None = None) -> Select[Any]:
     latest = latest_predictions.c
     place = func.row_number().over(
         partition_by=latest.asset_id, order_by=(latest.cutoff.desc(), latest.horizon_hours.desc())
@@ -129,6 +139,8 @@ def _newest(search: str) -> Select[Any]:
     query = select(*(latest[name] for name in _SAID), place.label("place"))
     if search:
         query = query.where(func.lower(latest.asset_id).contains(search.lower(), autoescape=True))
+    if asset is not None:
+        query = query.where(latest.asset_id == asset)
     return query
 
 

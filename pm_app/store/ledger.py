@@ -157,10 +157,19 @@ class Ledger:
         return Balance(int(used), int(rejected))
 
     def batches(
-        self, *, status: BatchStatus | None = None, limit: int | None = None
+        self,
+        source: Source | None = None,
+        *,
+        status: BatchStatus | None = None,
+        before: int | None = None,
+        limit: int | None = None,
     ) -> list[BatchRow]:
-        """Files noted, newest first."""
+        """Files noted, newest first; before: only those that came before this sequence."""
         query = select(batches).order_by(batches.c.sequence.desc()).limit(limit)
+        if source is not None:
+            query = query.where(batches.c.source == source)
+        if before is not None:
+            query = query.where(batches.c.sequence < before)
         if status is not None:
             query = query.where(batches.c.status == literal(status, literal_execute=True))
         return self._rows(query)

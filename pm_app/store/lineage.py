@@ -4,14 +4,21 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, Row, func, insert, select
 
 from pm_app.errors import TerminalError
+from pm_app.store.auditing import Actor, note
 from pm_app.store.engine import Database
 from pm_app.store.rows import ImportanceRow, PromotionRow, RetrainingRow, VersionRow
 from pm_app.store.schema import importances, promotions, retrainings, versions
+from pm_app.store.user_tables import audit
+
+# Who moves the champion pointer where no person does.
+ITSELF: Final = Actor("pm-app")
+_MOVES: Final = {"promote": "promote", "rollback": "roll back"}
+_REJECT: Final = "reject"
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,15 +42,15 @@ class Lineage:
         with self.database.reading() as connection:
             return connection.execute(moves.order_by(promotions.c.id.desc())).scalars().first()
 
-    def promote(self, version: int, *, at: datetime, reason: str) -> None:
+    def promote(self, version: int, *, at: datetime, reason: str, actor: Actor = ITSELF) -> None:
         """Make a version the champion; the one that is already stays without a new row.
 
         Raises TerminalError naming the versions there are where this is none of them.
         """
         with self.database.writing() as connection:
-            _promote(connection, version, at, reason)
+            _promote(connection, version, at, reason, actor)
 
-    def rollback(self, *, at: datetime, reason: str) -> int:
+    def rollback(self, *, at: datetime, reason: str, actor: Actor = ITSELF) -> int:
         """Make the version live before the champion live again, and return it.
 
         Each further rollback goes one promotion further back.
@@ -51,13 +58,39 @@ class Lineage:
         """
         with self.database.writing() as connection:
             version = version_before(_promotions(connection))
-            _move(connection, version, at, reason, "rollback")
+            _move(connection, version, at, reason, "rollback", actor)
         return version
 
     def promotions(self) -> list[PromotionRow]:
         """Every move of the champion pointer, oldest first."""
         with self.database.reading() as connection:
             return _promotions(connection)
+
+    def waiting(self) -> RetrainingRow | None:
+        """The retraining whose version waits for a person; None where none does.
+
+        A newer version takes the place of one that waits.
+        """
+        query = select(retrainings).where(retrainings.c.version.is_not(None))
+        rejected = select(audit.c.target).where(audit.c.action == _REJECT)
+        with self.database.reading() as connection:
+            found = connection.execute(query.order_by(retrainings.c.id.desc()).limit(1)).first()
+            if found is None or not found.metrics.get("waits"):
+                return None
+            moved = select(promotions.c.id).where(promotions.c.version == found.version)
+            answered = rejected.where(audit.c.target == f"version {found.version}")
+            if any(connection.execute(seen).first() for seen in (moved, answered)):
+                return None
+            return RetrainingRow(**found._asdict())
+
+    def reject(self, version: int, *, at: datetime, reason: str, actor: Actor) -> None:
+        """Say no to the version that waits. Raises TerminalError where it does not."""
+        waits = self.waiting()
+        if waits is None or waits.version != version:
+            other = "none does" if waits is None else f"version {waits.version} does"
+            raise TerminalError(f"version {version} waits for no answer; {other}")
+        with self.database.writing() as connection:
+            note(connection, actor, _REJECT, f"version {version}", at=at, details=reason)
 
     def next_version(self) -> int:
         """The number after the newest version's, 1 at first."""
@@ -89,7 +122,8 @@ class Lineage:
             added = insert(retrainings).values(values).returning(retrainings.c.id)
             number: int = connection.execute(added).scalar_one()
             if promote:
-                _promote(connection, retraining.version, retraining.finished_at, retraining.reason)
+                at, reason = retraining.finished_at, retraining.reason
+                _promote(connection, retraining.version, at, reason, ITSELF)
             return number
 
     def retrainings(self, limit: int | None = None) -> list[RetrainingRow]:
@@ -151,19 +185,24 @@ def _champion(connection: Connection) -> int | None:
     return connection.execute(newest).scalar()
 
 
-def _promote(connection: Connection, version: int | None, at: datetime, reason: str) -> None:
+def _promote(
+    connection: Connection, version: int | None, at: datetime, reason: str, actor: Actor
+) -> None:
     known = connection.execute(select(versions.c.version).order_by(versions.c.version)).scalars()
     numbers = list(known)
     if version is None or version not in numbers:
         shown = ", ".join(str(number) for number in numbers[-10:]) or "none"
         raise TerminalError(f"promote needs a version in the store ({shown}), got {version}")
     if version != _champion(connection):
-        _move(connection, version, at, reason, "promote")
+        _move(connection, version, at, reason, "promote", actor)
 
 
-def _move(connection: Connection, version: int, at: datetime, reason: str, kind: str) -> None:
+def _move(
+    connection: Connection, version: int, at: datetime, reason: str, kind: str, actor: Actor
+) -> None:
     move = {"version": version, "at": at, "reason": reason, "kind": kind}
     connection.execute(insert(promotions).values(move))
+    note(connection, actor, _MOVES[kind], f"version {version}", at=at, details=reason)
 
 
 def _insert_version(connection: Connection, version: VersionRow) -> None:

@@ -12,6 +12,7 @@ from pm_app.store.backup import save
 from pm_app.store.courses import Courses
 from pm_app.store.deliveries import Deliveries
 from pm_app.store.engine import Database, connect
+from pm_app.store.feed import Feed
 from pm_app.store.fleet import Fleet
 from pm_app.store.identity import Identity
 from pm_app.store.ledger import Ledger
@@ -37,6 +38,7 @@ class Store:
     fleet: Fleet
     courses: Courses
     deliveries: Deliveries
+    feed: Feed
     retention: Retention
     alarms: Alarms
     users: Users
@@ -107,6 +109,7 @@ def _store(database: Database) -> Store:
         Fleet(database),
         Courses(database),
         Deliveries(database),
+        Feed(database),
         Retention(database),
         Alarms(database),
         Users(database),

@@ -35,7 +35,7 @@ from pm_app.store.user_tables import audit as audit
 from pm_app.store.user_tables import sessions as sessions
 from pm_app.store.user_tables import users as users
 
-REVISION: Final = "0011"
+REVISION: Final = "0012"
 
 PREDICTION_KEY: Final = ("asset_id", "cutoff", "horizon_hours")
 SAID: Final = (
@@ -78,7 +78,11 @@ def _attention() -> Column[Any]:
     return Column("attention", Text, nullable=False, server_default=text("''"))
 
 
-def _predictions(name: str, *key: str) -> Table:
+def _commit_number() -> Column[Any]:
+    return Column("commit_number", BigInteger, nullable=False, server_default=text("0"))
+
+
+def _predictions(name: str, *key: str, later: tuple[Column[Any], ...] = ()) -> Table:
     return Table(
         name,
         metadata,
@@ -88,14 +92,20 @@ def _predictions(name: str, *key: str) -> Table:
         Column("scored_at", Moment, nullable=False),
         # Last, where databases put a column that came later.
         _attention(),
+        *later,
         PrimaryKeyConstraint(*key),
         # The rows live in the key's own tree: half the pages, and neighbours are together.
         sqlite_with_rowid=False,
     )
 
 
-predictions = _predictions("predictions", *PREDICTION_KEY)
-prediction_history = _predictions("prediction_history", *PREDICTION_KEY, "revision")
+# The commit that said a row, counted; not part of what is said, for it differs with how many
+# commits say the same.
+COMMIT_NUMBER: Final = "commit_number"
+predictions = _predictions("predictions", *PREDICTION_KEY, later=(_commit_number(),))
+prediction_history = _predictions(
+    "prediction_history", *PREDICTION_KEY, "revision", later=(_commit_number(),)
+)
 latest_predictions = _predictions("latest_predictions", "asset_id", "horizon_hours")
 
 _silent = predictions.c.status == "no_model"
@@ -104,6 +114,25 @@ Index(
     predictions.c.cutoff,
     sqlite_where=_silent,
     postgresql_where=_silent,
+)
+
+# Only of rows to come: what was said before there were numbers is asked for once.
+for _table in (predictions, prediction_history):
+    _numbered = _table.c.commit_number > text("0")
+    Index(
+        f"{_table.name}_commit_number",
+        _table.c.commit_number,
+        sqlite_where=_numbered,
+        postgresql_where=_numbered,
+    )
+
+# Numbers that only grow; a row each.
+counters = Table(
+    "counters",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("newest", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 # What is left of predictions that are kept no longer: the riskiest cutoff of each UTC day, and

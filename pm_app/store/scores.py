@@ -31,11 +31,13 @@ from pm_app.records.predictions import Predictions
 from pm_app.records.readings import Float64
 from pm_app.store.alarm_marks import forget_marks
 from pm_app.store.alarm_writing import before_merge, follow
+from pm_app.store.counters import PREDICTION_COMMITS, advance, newest
 from pm_app.store.engine import Database
 from pm_app.store.ledger import mark_scored
 from pm_app.store.moments import Moment, stored_moments
 from pm_app.store.rows import Committed
 from pm_app.store.schema import (
+    COMMIT_NUMBER,
     PREDICTION_COLUMNS,
     PREDICTION_KEY,
     SAID,
@@ -128,8 +130,10 @@ def _lay_down(connection: Connection, chunk: Predictions, rows: slice) -> None:
 def _merge(connection: Connection, scored_at: datetime) -> Committed:
     staged = connection.execute(select(func.count()).select_from(staged_predictions)).scalar_one()
     revised = _keep_superseded(connection)
-    written = _upsert(connection, scored_at)
+    number = newest(connection, PREDICTION_COMMITS) + 1
+    written = _upsert(connection, scored_at, number)
     if written:
+        advance(connection, PREDICTION_COMMITS, number)
         _follow_latest(connection)
     return Committed(written - revised, revised, staged - written)
 
@@ -157,22 +161,24 @@ def _nullable(values: Float64) -> list[object]:
 
 
 def _keep_superseded(connection: Connection) -> int:
+    kept = (*PREDICTION_COLUMNS, COMMIT_NUMBER)
     superseded = (
-        select(*(predictions.c[name] for name in PREDICTION_COLUMNS))
+        select(*(predictions.c[name] for name in kept))
         .join_from(staged_predictions, predictions, _same_key())
         .where(_differs(staged_predictions.c))
     )
-    statement = insert(prediction_history).from_select(PREDICTION_COLUMNS, superseded)
+    statement = insert(prediction_history).from_select(kept, superseded)
     return _count(connection, statement)
 
 
-def _upsert(connection: Connection, scored_at: datetime) -> int:
+def _upsert(connection: Connection, scored_at: datetime, number: int) -> int:
     said = select(
         *(staged_predictions.c[name] for name in _STAGED),
         literal(1).label("revision"),
         literal(scored_at, Moment).label("scored_at"),
+        literal(number).label(COMMIT_NUMBER),
     ).where(true())  # SQLite reads "FROM t ON CONFLICT" as a join without it
-    columns = (*_STAGED, "revision", "scored_at")
+    columns = (*_STAGED, "revision", "scored_at", COMMIT_NUMBER)
     statement = insert_into(connection, predictions).from_select(columns, said)
     new = statement.excluded
     statement = statement.on_conflict_do_update(
@@ -181,6 +187,7 @@ def _upsert(connection: Connection, scored_at: datetime) -> int:
             **{name: new[name] for name in SAID},
             "revision": predictions.c.revision + 1,
             "scored_at": new.scored_at,
+            COMMIT_NUMBER: number,
         },
         where=_differs(new),
     )
@@ -193,11 +200,11 @@ def _count(connection: Connection, statement: Insert) -> int:
 
 
 def _follow_latest(connection: Connection) -> None:
-    newest = _newest_staged()
-    same = and_(*(predictions.c[name] == newest.c[name] for name in PREDICTION_KEY))
+    last = _newest_staged()
+    same = and_(*(predictions.c[name] == last.c[name] for name in PREDICTION_KEY))
     rows = select(*(predictions.c[name] for name in PREDICTION_COLUMNS))
     statement = insert_into(connection, latest_predictions).from_select(
-        PREDICTION_COLUMNS, rows.join_from(newest, predictions, same).where(true())
+        PREDICTION_COLUMNS, rows.join_from(last, predictions, same).where(true())
     )
     new, old = statement.excluded, latest_predictions.c
     statement = statement.on_conflict_do_update(

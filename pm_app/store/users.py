@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import Connection, Row, delete, exc, insert, select, update
 
 from pm_app.errors import BadSettings, TerminalError
+from pm_app.store.auditing import Actor, note
 from pm_app.store.engine import Database
 from pm_app.store.user_tables import api_tokens, audit, sessions, users
 
@@ -86,6 +87,18 @@ class Users:
         query = select(users).order_by(users.c.name)
         with self.database.reading() as connection:
             return [_user(row) for row in connection.execute(query)]
+
+    def anyone(self) -> bool:
+        """Whether there is anyone who may sign in."""
+        query = select(users.c.name).where(users.c.disabled_at.is_(None)).limit(1)
+        with self.database.reading() as connection:
+            return connection.execute(query).first() is not None
+
+    def user(self, name: str) -> UserRow | None:
+        """Someone by name, disabled or not; None where there is no such user."""
+        with self.database.reading() as connection:
+            found = connection.execute(select(users).where(users.c.name == name)).first()
+        return None if found is None else _user(found)
 
     def add(self, name: str, password: str, *, role: str, at: datetime, actor: str) -> None:
         """Let someone sign in. Raises BadSettings for a name, password or role that will not do,
@@ -229,7 +242,7 @@ class Users:
     ) -> None:
         """Keep who did what, for ever."""
         with self.database.writing() as connection:
-            _note(connection, actor, action, target, details, at, address)
+            note(connection, Actor(actor, address), action, target, at=at, details=details)
 
     def audit(self, *, limit: int = 1000) -> list[AuditRow]:
         """What was done, newest first."""
@@ -244,7 +257,7 @@ class Users:
         """A transaction that changes something, and says who did it."""
         with self.database.writing() as connection:
             yield connection
-            _note(connection, actor, action, target, details, at, "")
+            note(connection, Actor(actor), action, target, at=at, details=details)
 
     @cached_property
     def _hasher(self) -> "PasswordHasher":
@@ -289,19 +302,6 @@ def _change(connection: Connection, name: str, at: datetime, values: Mapping[str
     if not done.rowcount:
         known = [row.name for row in connection.execute(select(users.c.name).limit(10))]
         raise BadSettings(f"there is no user {name!r}; there are: {', '.join(known) or 'none'}")
-
-
-def _note(
-    connection: Connection,
-    actor: str,
-    action: str,
-    target: str,
-    details: str,
-    at: datetime,
-    address: str,
-) -> None:
-    row = {"actor": actor, "action": action, "target": target, "details": details}
-    connection.execute(insert(audit).values(at=at, address=address, **row))
 
 
 def _hash(token: str) -> str:

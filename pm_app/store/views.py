@@ -6,11 +6,23 @@ from datetime import datetime
 from typing import Any, Final
 
 import pyarrow as pa
-from sqlalchemy import ColumnElement, Row, Select, String, func, literal, select, type_coerce
+from sqlalchemy import (
+    ColumnElement,
+    Row,
+    String,
+    Table,
+    func,
+    literal,
+    select,
+    type_coerce,
+    union_all,
+)
 
+from pm_app.store import counters
 from pm_app.store.engine import Database
 from pm_app.store.moments import Moment
 from pm_app.store.schema import (
+    COMMIT_NUMBER,
     PREDICTION_COLUMNS,
     PREDICTION_KEY,
     latest_predictions,
@@ -37,6 +49,8 @@ PREDICTIONS_SCHEMA: Final = pa.schema(
         ("attention", pa.string()),
     ]
 )
+# The same, and the commit that said each row.
+NUMBERED_SCHEMA: Final = PREDICTIONS_SCHEMA.append(pa.field(COMMIT_NUMBER, pa.int64()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,11 +145,39 @@ class Views:
             query = query.where(history.asset_id == asset)
         return self._stream(query, rows_per_chunk)
 
-    def _stream(self, query: Select[Any], rows_per_chunk: int) -> Iterator[pa.Table]:
+    def newest_commit(self) -> int:
+        """The number of the newest commit of predictions, 0 before the first numbered one.
+
+        Commits are numbered in their order, whatever the clocks say; numbers are never used
+        twice, so that who has read all up to this one lacks only what has higher ones.
+        """
+        with self.database.reading() as connection:
+            return counters.newest(connection, counters.PREDICTION_COMMITS)
+
+    def committed(
+        self, *, after: int, until: int, rows_per_chunk: int = 20_000
+    ) -> Iterator[pa.Table]:
+        """Every revision said by the commits in (after, until], superseded or not, in no order.
+
+        Tables follow NUMBERED_SCHEMA. after=-1 begins with what was said before commits were
+        numbered. A row is found once, also where it is superseded meanwhile; what retention
+        has retired is not.
+        """
+        parts = [
+            select(*self._columns(table), table.c[COMMIT_NUMBER]).where(
+                *_said_in(table, after, until)
+            )
+            for table in (predictions, prediction_history)
+        ]
+        return self._stream(union_all(*parts), rows_per_chunk, NUMBERED_SCHEMA)
+
+    def _stream(
+        self, query: Any, rows_per_chunk: int, schema: pa.Schema = PREDICTIONS_SCHEMA
+    ) -> Iterator[pa.Table]:
         with self.database.reading() as connection:
             streamed = connection.execution_options(stream_results=True).execute(query)
             for rows in streamed.partitions(rows_per_chunk):
-                yield _table(rows)
+                yield _table(rows, schema)
 
     def _columns(self, table: Any) -> list[ColumnElement[Any]]:
         columns = [table.c[name] for name in PREDICTION_COLUMNS]
@@ -166,13 +208,19 @@ def _within(
         yield key.cutoff < until
 
 
-def _table(rows: Sequence[Row[Any]]) -> pa.Table:
-    columns = list(zip(*rows, strict=True)) or [()] * len(PREDICTIONS_SCHEMA)
-    arrays = [
-        _array(values, field.type)
-        for values, field in zip(columns, PREDICTIONS_SCHEMA, strict=True)
-    ]
-    return pa.Table.from_arrays(arrays, schema=PREDICTIONS_SCHEMA)
+def _said_in(table: Table, after: int, until: int) -> Iterator[ColumnElement[bool]]:
+    number = table.c[COMMIT_NUMBER]
+    yield number <= until
+    if after >= 0:
+        yield number > after
+        # Written out, for only then an index of such rows is taken.
+        yield number > literal(0, literal_execute=True)
+
+
+def _table(rows: Sequence[Row[Any]], schema: pa.Schema = PREDICTIONS_SCHEMA) -> pa.Table:
+    columns = list(zip(*rows, strict=True)) or [()] * len(schema)
+    arrays = [_array(values, field.type) for values, field in zip(columns, schema, strict=True)]
+    return pa.Table.from_arrays(arrays, schema=schema)
 
 
 def _array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from fastapi import FastAPI, Request, Response
+from fastapi import APIRouter, Request, Response
 from starlette.exceptions import HTTPException
 
 from pm_app.pictures.timeline import Mark
@@ -28,13 +28,11 @@ from pm_app.web.asset_charts import (
 from pm_app.web.asset_texts import ASSET, EVENTS, VERDICTS
 from pm_app.web.driving import shares_of
 from pm_app.web.files import as_file
+from pm_app.web.frame import Frame
 from pm_app.web.state import StateFolder
 from pm_app.web.texts import ALARMS, LEVELS
 from pm_app.web.traces import read_events, read_traces
 from pm_app.wording import STATUS_WORDS, age_text, life_text, percent_text
-
-if TYPE_CHECKING:
-    from pm_app.web.app import Pages, Shelf
 
 PAGE_ROWS: Final = 24
 LEADING_SENSORS: Final = 6
@@ -46,25 +44,25 @@ _ALARMS_SHOWN: Final = 20
 EVEN_ODDS: Final = 0.5
 
 
-def add_asset(app: FastAPI, shelf: "Shelf", pages: "Pages") -> None:
+def add_asset(app: APIRouter, frame: Frame) -> None:
     """The page of an asset, and its predictions as files."""
-    folder = StateFolder(pages.settings)
+    folder = StateFolder(frame.settings)
 
     @app.get("/assets/{asset:path}")
     def asset(asset: str, request: Request) -> Response:
         asked = read_asset_address(asset, request.query_params)
-        span = _span(shelf.store(), asked, pages)
+        span = _span(frame.store(), asked, frame)
         if span is None:
             words = f"{ASSET['unknown_words']} {asked.asset[:200]}"
-            return pages.trouble(404, ASSET["unknown"], words)
-        facts = _facts(shelf.store(), folder, asked, span, pages)
-        return pages.show("asset", title=asked.asset, **facts)
+            return frame.trouble(request, 404, ASSET["unknown"], words)
+        facts = _facts(frame.store(), folder, asked, span, frame)
+        return frame.show(request, "asset", title=asked.asset, **facts)
 
     @app.get("/predictions.{kind}")
     def predictions(kind: str, request: Request) -> Response:
         asked = read_asset_address("", request.query_params)
-        store = shelf.store()
-        span = _span(store, asked, pages)
+        store = frame.store()
+        span = _span(store, asked, frame)
         if span is None:
             raise HTTPException(404)
         until = span.until + timedelta(microseconds=1)
@@ -72,18 +70,18 @@ def add_asset(app: FastAPI, shelf: "Shelf", pages: "Pages") -> None:
         return as_file(kind, "predictions", tables, PREDICTIONS_SCHEMA)
 
 
-def _span(store: Store, asked: AssetAsked, pages: "Pages") -> Span | None:
+def _span(store: Store, asked: AssetAsked, frame: Frame) -> Span | None:
     """What the charts go over; None where no such asset is known."""
     # No database has a name with this sign, and PostgreSQL takes none to look for.
     end = None if "\0" in asked.asset else store.courses.end(asked.asset)
     if end is None:
         return None
-    pane_seconds = pages.settings.features.pane_ns / NS
-    return Span(end - timedelta(days=asked.days), end, pages.zone, pane_seconds)
+    pane_seconds = frame.settings.features.pane_ns / NS
+    return Span(end - timedelta(days=asked.days), end, frame.zone, pane_seconds)
 
 
 def _facts(
-    store: Store, folder: StateFolder, asked: AssetAsked, span: Span, pages: "Pages"
+    store: Store, folder: StateFolder, asked: AssetAsked, span: Span, frame: Frame
 ) -> dict[str, Any]:
     """All that the template shows."""
     newest = store.courses.newest(asked.asset)
@@ -94,7 +92,7 @@ def _facts(
         )
         for row in newest
     }
-    later = max(span.until, pages.now())
+    later = max(span.until, frame.now())
     events = read_events(folder, store, asked.asset, since=span.since, until=later)
     return {
         "words": ASSET,
@@ -102,9 +100,9 @@ def _facts(
         "span": span,
         "ranges": RANGES,
         "newest": newest[-1] if newest else None,
-        "headline": _headline(newest, pages),
+        "headline": _headline(newest, frame),
         "drivers": list(shares_of(newest[-1].top_sensors).items()) if newest else [],
-        "charts": _charts(store, courses, events, span, pages.settings),
+        "charts": _charts(store, courses, events, span, frame.settings),
         "happened": _happened(events),
         "events_here": folder.here,
         **_alarms(store, asked.asset),
@@ -113,12 +111,12 @@ def _facts(
     }
 
 
-def _headline(newest: Sequence[PredictionRow], pages: "Pages") -> dict[str, Any]:
+def _headline(newest: Sequence[PredictionRow], frame: Frame) -> dict[str, Any]:
     """The newest word on the asset, as a person says it."""
     if not newest:
         return {}
     row = newest[-1]
-    cap = pages.settings.target.cap_hours
+    cap = frame.settings.target.cap_hours
     return {
         "level": level_of(row),
         "words": LEVELS[level_of(row)],
@@ -126,7 +124,7 @@ def _headline(newest: Sequence[PredictionRow], pages: "Pages") -> dict[str, Any]
         "status": STATUS_WORDS.get(row.status, row.status),
         "life": life_text(row.rul_hours, row.rul_low_hours, row.rul_high_hours, cap_hours=cap),
         "value": None if row.value is None else f"{row.value:.4g}",
-        "age": age_text((pages.now() - row.cutoff).total_seconds()),
+        "age": age_text((frame.now() - row.cutoff).total_seconds()),
     }
 
 

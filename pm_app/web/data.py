@@ -1,17 +1,16 @@
 """The page of data: what came, what was refused and why, who is silent, how the daemon is."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from statistics import median
-from typing import TYPE_CHECKING, Any, Final, get_args
+from typing import Any, Final, get_args
 from urllib.parse import urlencode
 
-from fastapi import FastAPI, Request, Response
+from fastapi import APIRouter, Request, Response
 
-from pm_app.clock import Stamp, read_clock, seconds_between
 from pm_app.errors import PmAppError
-from pm_app.health import JobHealth, find_troubles, is_there, read_health
+from pm_app.jobs.status import JobStatus
 from pm_app.settings import Settings
 from pm_app.store import BatchRow, Store
 from pm_app.store.deliveries import BATCHES_SCHEMA, Show, Silence
@@ -21,12 +20,10 @@ from pm_app.web.asset_address import whole_number
 from pm_app.web.data_texts import DATA, SHOWS, STATUSES
 from pm_app.web.files import as_file
 from pm_app.web.fleet import BadAddress
+from pm_app.web.frame import Frame
 from pm_app.web.quiet_sensors import Hearing, find_quiet
 from pm_app.web.state import StateFolder
 from pm_app.wording import STATUS_WORDS
-
-if TYPE_CHECKING:
-    from pm_app.web.app import Pages, Shelf
 
 PAGE_ROWS: Final = 50
 SILENT_SHOWN: Final = 20
@@ -50,23 +47,22 @@ class DataAsked:
         return f"{path}?{urlencode(said)}" if said else path
 
 
-def add_data(
-    app: FastAPI, shelf: "Shelf", pages: "Pages", clock: Callable[[], Stamp] = read_clock
-) -> None:
+def add_data(app: APIRouter, frame: Frame) -> None:
     """The page of data, and the ledger as files."""
-    folder = StateFolder(pages.settings)
+    folder = StateFolder(frame.settings)
     hearings = _Hearings(folder)
 
     @app.get("/data")
     def data(request: Request) -> Response:
-        asked, store = read_data_address(request.query_params), shelf.store()
+        asked, store = read_data_address(request.query_params), frame.store()
         facts = {
-            **_health(folder, pages.settings, clock()),
-            **_turns(store, pages.settings, pages.now()),
+            **_health(folder, frame),
+            **_turns(store, frame.settings, frame.now()),
             **_assets(store),
             **_files(store, asked),
         }
-        return pages.show(
+        return frame.show(
+            request,
             "data",
             title=DATA["title"],
             words=DATA,
@@ -79,7 +75,7 @@ def add_data(
     @app.get("/batches.{kind}")
     def batches(kind: str, request: Request) -> Response:
         asked = read_data_address(request.query_params)
-        tables = shelf.store().deliveries.tables(asked.show)
+        tables = frame.store().deliveries.tables(asked.show)
         return as_file(kind, "batches", tables, BATCHES_SCHEMA)
 
 
@@ -113,25 +109,23 @@ class _Hearings:
         return self._hearing
 
 
-def _health(folder: StateFolder, settings: Settings, now: Stamp) -> dict[str, Any]:
+def _health(folder: StateFolder, frame: Frame) -> dict[str, Any]:
     """How the daemon is, in words, as `pm-app status` tells it."""
-    if not settings.state.is_dir():
-        return {"told": False, "troubles": [], "jobs": []}
-    health = read_health(settings.state)
-    alive = health is not None and is_there(health.process)
+    status = frame.status()
     return {
-        "told": True,
-        "troubles": find_troubles(health, now=now, alive=alive),
-        "jobs": [_job(job, now) for job in health.jobs] if health else [],
+        "told": folder.settings.state.is_dir(),
+        "troubles": status.troubles,
+        "jobs": [_job(job) for job in status.jobs],
+        "backlog": status.backlog,
     }
 
 
-def _job(job: JobHealth, now: Stamp) -> dict[str, Any]:
-    age = None if job.succeeded is None else seconds_between(job.succeeded, now)
+def _job(job: JobStatus) -> dict[str, Any]:
+    age = job.success_age_seconds
     return {
         "job": job,
         "age": DATA["never"] if age is None else f"{format_duration(age)} {DATA['ago']}",
-        "took": format_duration(job.seconds),
+        "took": format_duration(job.took_seconds),
         "expected": format_duration(job.expected_seconds),
     }
 
@@ -192,7 +186,6 @@ def _files(store: Store, asked: DataAsked) -> dict[str, Any]:
         "balance": store.ledger.balance(),
         "files": store.ledger.count(),
         "quarantined": store.ledger.count(status="quarantined"),
-        "unscored": store.ledger.count_unscored(),
     }
 
 

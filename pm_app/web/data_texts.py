@@ -38,6 +38,7 @@ DATA: Final = {
     "rejected": "refused",
     "files": "files",
     "quarantined": "files quarantined",
+    "unread": "files wait to be read",
     "unscored": "files wait to be scored",
     "newest": "Newest reading",
     "late": "Late by",

@@ -1,4 +1,4 @@
-"""What every answer carries, and whom the server answers at all."""
+"""What every answer carries, and which requests are looked at at all."""
 
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -8,6 +8,9 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import PlainTextResponse
 
 LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+# Forms of people are small; what is larger is no form.
+MOST_BYTES: Final = 64 * 1024
+_CHANGING: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 HEADERS: Final = {
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "
@@ -23,26 +26,38 @@ HEADERS: Final = {
 
 
 def guard(app: FastAPI) -> None:
-    """Answer only what was addressed to this machine by name, and harden every answer.
-
-    Pages open without sign-in here. A site that points its own name at 127.0.0.1 (DNS
-    rebinding) would read them through an operator's browser, so names are checked.
-    """
+    """Refuse what is too large or sent by another site, and harden every answer."""
 
     @app.middleware("http")
     async def harden(
         request: Request, answer: Callable[[Request], Awaitable[Response]]
     ) -> Response:
-        if _host(request.headers.get("host", "")) in LOOPBACK:
-            response = await answer(request)
-        else:
-            response = PlainTextResponse("this server answers to localhost only\n", 400)
+        refused = _refused(request) if request.method in _CHANGING else None
+        response = await answer(request) if refused is None else refused
         response.headers.update(HEADERS)
         return response
 
 
-def _host(header: str) -> str:
+def of_this_machine(request: Request) -> bool:
+    """Whether a request was addressed to this machine by one of its own names.
+
+    Where pages are open to all, a site that points its own name at 127.0.0.1 (DNS rebinding)
+    would read them through an operator's browser.
+    """
     try:
-        return urlsplit(f"//{header}").hostname or ""
+        host = urlsplit(f"//{request.headers.get('host', '')}").hostname
     except ValueError:
-        return ""
+        return False
+    return host in LOOPBACK
+
+
+def _refused(request: Request) -> Response | None:
+    length = request.headers.get("content-length", "0")
+    if "transfer-encoding" in request.headers or not (length.isascii() and length.isdigit()):
+        return PlainTextResponse("a request that changes something has to tell its length\n", 411)
+    if int(length[:12]) > MOST_BYTES:
+        return PlainTextResponse(f"at most {MOST_BYTES} bytes are read\n", 413)
+    # Forms carry a secret of their own; this also holds where there is none yet, at sign-in.
+    if request.headers.get("sec-fetch-site", "") in ("cross-site", "same-site"):
+        return PlainTextResponse("this was sent by another site\n", 403)
+    return None

@@ -1,39 +1,35 @@
 """The page of models: which version scores, how it came to be, and what it goes by."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from fastapi import FastAPI, Request, Response
+from fastapi import APIRouter, Request, Response
 
 from pm_app.second_look import tell_revision
 from pm_app.store import PromotionRow, RetrainingRow, Store, VersionRow
 from pm_app.times import format_duration
 from pm_app.web.asset_address import whole_number
 from pm_app.web.fleet import BadAddress
+from pm_app.web.frame import Frame
 from pm_app.web.model_facts import allocation_facts, calibration_facts, figure_facts, guidance_facts
 from pm_app.web.models_texts import DECISIONS, KINDS, MODELS, STANDINGS, SUSPICION
 from pm_app.web.state import StateFolder
-from pm_app.wording import waits_text
-
-if TYPE_CHECKING:
-    from pm_app.web.app import Pages, Shelf
 
 MOST_VERSIONS: Final = 30
 MOST_RETRAININGS: Final = 10
 MOST_MOVES: Final = 30
-_LOOKED_THROUGH: Final = 50
 _KEYS: Final = ("version", "against")
 _LARGEST: Final = 2**31 - 1
 
 
-def add_models(app: FastAPI, shelf: "Shelf", pages: "Pages") -> None:
+def add_models(app: APIRouter, frame: Frame) -> None:
     """The page of models."""
-    folder = StateFolder(pages.settings)
+    folder = StateFolder(frame.settings)
 
     @app.get("/models")
     def models(request: Request) -> Response:
-        facts = _facts(shelf.store(), folder, request.query_params)
-        return pages.show("models", title=MODELS["title"], words=MODELS, **facts)
+        facts = _facts(frame.store(), folder, request.query_params)
+        return frame.show(request, "models", title=MODELS["title"], words=MODELS, **facts)
 
 
 def _facts(store: Store, folder: StateFolder, values: Mapping[str, str]) -> dict[str, Any]:
@@ -42,8 +38,8 @@ def _facts(store: Store, folder: StateFolder, values: Mapping[str, str]) -> dict
     lineage = store.lineage
     moves, champion = lineage.promotions(), lineage.champion()
     versions = lineage.versions(limit=MOST_VERSIONS)
-    retrainings = lineage.retrainings(limit=_LOOKED_THROUGH)
-    waiting = _waiting(retrainings, moves)
+    retrainings = lineage.retrainings(limit=MOST_RETRAININGS)
+    waiting = lineage.waiting()
     live = None if champion is None else _version(store, champion)
     number = asked.get("version") or champion or (versions[0].version if versions else None)
     chosen = None if number is None else _version(store, number)
@@ -54,7 +50,7 @@ def _facts(store: Store, folder: StateFolder, values: Mapping[str, str]) -> dict
         "waiting": waiting,
         "versions": [_standing(row, champion, moves, waiting) for row in versions],
         "known": lineage.next_version() - 1,
-        "retrainings": [_told(row) for row in retrainings[:MOST_RETRAININGS]],
+        "retrainings": [_told(row) for row in retrainings],
         "moves": [(row, KINDS[row.kind]) for row in moves[: -MOST_MOVES - 1 : -1]],
         "chosen": chosen,
         "suspicion": SUSPICION,
@@ -88,31 +84,15 @@ def _version(store: Store, number: int) -> VersionRow:
     return row
 
 
-def _waiting(
-    retrainings: Sequence[RetrainingRow], moves: Sequence[PromotionRow]
-) -> list[RetrainingRow]:
-    """Versions that passed the gate and wait for a person, made since the last move."""
-    since = moves[-1].at if moves else None
-    promoted = {move.version for move in moves}
-    return [
-        row
-        for row in retrainings
-        if row.version is not None
-        and row.version not in promoted
-        and row.reason.endswith(waits_text(row.version))
-        and (since is None or row.finished_at > since)
-    ]
-
-
 def _standing(
     row: VersionRow,
     champion: int | None,
     moves: Sequence[PromotionRow],
-    waiting: Sequence[RetrainingRow],
+    waiting: RetrainingRow | None,
 ) -> dict[str, Any]:
     scored = {move.version for move in moves}
     standing = "scored" if row.version in scored else "never"
-    if row.version in {one.version for one in waiting}:
+    if waiting is not None and row.version == waiting.version:
         standing = "waits"
     if row.version == champion:
         standing = "scores"

@@ -12,7 +12,36 @@ ALARMS: Final = {
 }
 ORDERS: Final = {"risk": "risk", "asset": "asset", "life": "life left", "age": "age of data"}
 
-NAVIGATION: Final = {"/fleet": "Fleet", "/models": "Models", "/data": "Data"}
+NAVIGATION: Final = {
+    "/fleet": "Fleet",
+    "/alarms": "Alarms",
+    "/models": "Models",
+    "/data": "Data",
+}
+ALARM_LISTS: Final = {
+    "open": ("Open", ("unacknowledged", "returned", "acknowledged", "shelved")),
+    "unacknowledged": ("Unacknowledged", ("unacknowledged", "returned")),
+    "acknowledged": ("Acknowledged", ("acknowledged",)),
+    "shelved": ("Shelved", ("shelved",)),
+    "cleared": ("Cleared", ("cleared",)),
+}
+ALARM_STATES: Final = ALARMS | {"cleared": "Cleared"}
+ALARM_ACTS: Final = {
+    "raised": "raised",
+    "acknowledged": "acknowledged",
+    "shelved": "shelved",
+    "unshelved": "off the shelf",
+    "comment": "comment",
+    "verdict": "verdict",
+    "returned": "returned to normal",
+    "cleared": "cleared",
+}
+VERDICT_WORDS: Final = {
+    "confirmed": "Confirmed: there was a failure coming, or there",
+    "not-confirmed": "Not confirmed: nothing was wrong",
+    "unclear": "Unclear",
+}
+SHELVE_HOURS: Final = {"1": "1 hour", "8": "8 hours (a shift)", "24": "a day", "168": "a week"}
 
 TEXTS: Final = {
     "fleet": "Fleet",
@@ -48,4 +77,48 @@ TEXTS: Final = {
     "no_store": "The store cannot be read now",
     "unexpected": "Something went wrong; the log of pm-app serve tells what",
     "later": "Later attempts may succeed: this page can be reloaded.",
+    "needs_token": "Show a token: Authorization: Bearer TOKEN (pm-app users tokens --add NAME)",
+    "sign_in": "Sign in",
+    "sign_out": "Sign out",
+    "name": "Name",
+    "password": "Password",
+    "wrong": "Name and password do not belong together.",
+    "too_often": "Too many attempts. The next one is looked at in",
+    "not_allowed": "This is not yours to do",
+    "needs_role": "It takes the role",
+    "needs_sign_in": "Nobody may change anything before there are users: pm-app users add NAME",
+    "stale_form": "This form is from before you signed in: go back, reload, and send it again.",
+    "bad_form": "This form cannot be read.",
+    "localhost_only": "Nobody may sign in yet, so this server answers to localhost only.",
+    "not_done": "This was not done",
+    "look_only": "Sign in as an operator to acknowledge, shelve or judge.",
+    "alarms": "Alarms",
+    "one_alarm": "Alarm",
+    "state": "State",
+    "since": "Since",
+    "asset": "Asset",
+    "whole_plant": "The plant's data",
+    "threshold": "Raised from",
+    "verdict": "Verdict",
+    "reason": "Reason",
+    "acknowledge": "Acknowledge",
+    "shelve": "Shelve",
+    "shelve_for": "Keep still for",
+    "shelved_until": "until",
+    "comment": "Comment",
+    "note": "Note",
+    "found": "What was found",
+    "failed_at": "Failed at (plant time; empty where it did not, or is unknown)",
+    "code": "Work order or code",
+    "give_verdict": "Give verdict",
+    "log": "What was done",
+    "who": "Who",
+    "what": "What",
+    "when": "When",
+    "no_alarms": "No alarm here.",
+    "back_to_alarms": "All alarms",
+    "audit": "Log",
+    "from_where": "From",
+    "details": "Details",
+    "target": "On",
 }

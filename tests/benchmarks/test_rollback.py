@@ -17,6 +17,7 @@ from pm_app.demo import demo_plan, drop_days, lay_out, start_of
 from pm_app.jobs.champion import load_champion, roll_back
 from pm_app.jobs.score import score
 from pm_app.simulator import simulate
+from pm_app.store import Actor
 
 TIMES = 5
 COMMAND = "import sys; from pm_app.cli import main; main()"
@@ -48,7 +49,7 @@ def test_a_rollback_takes_no_time_to_speak_of(tmp_path):
         score(site, now=start_of(plan, plan.days))
         for _ in range(TIMES):
             start = time.perf_counter()
-            back = roll_back(site, at=now, reason="measured")
+            back = roll_back(site, at=now, reason="measured", actor=Actor("benchmark"))
             took.append(time.perf_counter() - start)
             assert load_champion(site).number == back == 1
             site.store.lineage.promote(2, at=now, reason="again")

@@ -27,7 +27,11 @@ SOURCES: dict[str, Callable[[str], Source]] = {
     "parquet events": ParquetEvents,
 }
 # Connectors that are no source of batches; each has tests of its own.
-OTHERS = {"cmapss": "tests/unit/test_cmapss.py"}
+OTHERS = {
+    "cmapss": "tests/unit/test_cmapss.py",
+    "engines": "tests/integration/test_engines_of_backfill.py",
+    "lake": "tests/integration/test_lake.py",
+}
 
 every_source = pytest.mark.parametrize("make", SOURCES.values(), ids=SOURCES.keys())
 

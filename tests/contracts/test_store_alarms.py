@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from pm_app.errors import TerminalError
 from pm_app.records.alarms import AlarmRule, Step, Verdict
 from pm_app.scoring.alarms import Watch
-from pm_app.store import alarm_trails
+from pm_app.store import Actor, alarm_trails
 from pm_app.store.alarm_tables import alarm_events, alarm_marks, alarms, verdicts
 from pm_app.store.schema import latest_predictions, prediction_history, predictions, retirements
 
@@ -122,7 +122,7 @@ def test_an_alarm_returns_and_rises_again_as_the_same_one(store, say):
 def test_one_commit_may_clear_an_alarm_and_raise_the_next(store, say):
     say({("a", 1): HIGH, ("a", 2): HIGH})
     (first,) = store.alarms.alarms()
-    store.alarms.act(first.id, to("acknowledged"), at=DAY, actor="ann")
+    store.alarms.act(first.id, to("acknowledged"), at=DAY, actor=Actor("ann"))
     say({("a", 3): LOW, ("a", 4): LOW, ("a", 5): HIGH, ("a", 6): HIGH}, at=hour(9))
 
     second, first = store.alarms.alarms()
@@ -236,7 +236,7 @@ def test_shelved_alarms_keep_still_until_their_time_is_over(store, say):
     say({(name, number): HIGH for name in "ab" for number in (1, 2)})
     for alarm in store.alarms.alarms():
         shelve = Step("shelved", "shelved", "", shelved_until=hour(10))
-        store.alarms.act(alarm.id, lambda _, step=shelve: step, at=DAY, actor="ann")
+        store.alarms.act(alarm.id, lambda _, step=shelve: step, at=DAY, actor=Actor("ann"))
     say({("a", 3): LOW, ("a", 4): LOW}, at=hour(9))
     assert states(store) == {"a": "shelved", "b": "shelved"}
     assert not store.alarms.shelf_time_over(hour(9))
@@ -280,22 +280,25 @@ def test_an_outage_takes_as_many_cutoffs_as_an_alarm(store, say):
 def test_acts_are_kept_with_who_and_when(store, say):
     say({("a", 1): HIGH, ("a", 2): HIGH})
     (alarm,) = store.alarms.alarms()
-    after = store.alarms.act(alarm.id, to("acknowledged"), at=hour(4), actor="ann")
+    after = store.alarms.act(alarm.id, to("acknowledged"), at=hour(4), actor=Actor("ann"))
 
     event = store.alarms.events(alarm.id)[-1]
     assert after == replace(alarm, state="acknowledged", changed_at=hour(4))
     assert (event.at, event.actor, event.note) == (hour(4), "ann", "by hand")
+    (audited,) = store.users.audit()
+    assert (audited.at, audited.actor, audited.action) == (hour(4), "ann", "alarm moved")
+    assert audited.target.startswith(f"alarm {alarm.id} of ")
     assert (event.from_state, event.to_state) == ("unacknowledged", "acknowledged")
     assert store.alarms.alarms() == [after]
 
 
 def test_an_act_on_no_alarm_is_told(store, say):
     with pytest.raises(TerminalError, match="there is no alarm 7; there are none yet"):
-        store.alarms.act(7, to("acknowledged"), at=DAY, actor="ann")
+        store.alarms.act(7, to("acknowledged"), at=DAY, actor=Actor("ann"))
     say({("a", 1): HIGH, ("a", 2): HIGH})
 
     with pytest.raises(TerminalError, match=r"there is no alarm 7; the newest is \d"):
-        store.alarms.act(7, to("acknowledged"), at=DAY, actor="ann")
+        store.alarms.act(7, to("acknowledged"), at=DAY, actor=Actor("ann"))
 
 
 def test_the_newest_verdict_given_until_then_counts(store, say):
@@ -304,7 +307,7 @@ def test_the_newest_verdict_given_until_then_counts(store, say):
     first = Verdict("confirmed", "worn seal", hour(3), hour(4), "seal")
     for number, verdict in enumerate((first, Verdict("not-confirmed"))):
         same = to(alarm.state)
-        store.alarms.act(alarm.id, same, at=hour(5 + number), actor="ann", verdict=verdict)
+        store.alarms.act(alarm.id, same, at=hour(5 + number), actor=Actor("ann"), verdict=verdict)
 
     assert store.alarms.verdicts(until=hour(4)) == []
     (then,) = store.alarms.verdicts(until=hour(5))

@@ -120,13 +120,9 @@ def test_a_trend_is_the_newest_of_its_horizon_oldest_first(fleet):
     assert [risk for _, risk in trend] == pytest.approx([0.6, 0.9])
 
 
-def test_of_several_open_alarms_the_one_that_needs_a_person_is_told(fleet, store):
-    for horizon, state, cleared in (
-        (24.0, "shelved", None),
-        (72.0, "unacknowledged", None),
-        (48.0, "cleared", DAY),
-    ):
-        _raise_alarm(store, "pump-1", horizon, state, cleared)
+def test_the_open_alarm_is_told_and_none_that_was_cleared(fleet, store):
+    _raise_alarm(store, "pump-1", 48.0, "cleared", DAY)
+    _raise_alarm(store, "pump-1", 72.0, "unacknowledged", None)
     _raise_alarm(store, "pump-2", 24.0, "cleared", DAY)
 
     told = {row.asset_id: row.alarm for row in fleet.rows(FleetQuery(search="pump"))}
@@ -161,5 +157,8 @@ def _raise_alarm(store, asset, horizon, state, cleared) -> None:
                 threshold=0.5,
                 top_sensors="",
                 model_version=1,
+                kind="risk",
+                reason="alarms.threshold",
+                about=[],
             )
         )

@@ -1,5 +1,6 @@
 """What every database must do with versions, promotions and retrainings."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -7,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pm_app.errors import TerminalError
-from pm_app.store import ImportanceRow, PromotionRow, RetrainingRow, VersionRow
+from pm_app.store import Actor, ImportanceRow, PromotionRow, RetrainingRow, VersionRow
 from pm_app.store.lineage import version_before
 
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
+ANN = Actor("ann", "10.0.0.7")
 
 
 def day(number: int) -> datetime:
@@ -188,3 +190,42 @@ def test_rolling_all_the_way_back_retraces_every_promotion(versions):
     assert back == versions[-2::-1]
     with pytest.raises(TerminalError, match="is the first"):
         version_before(moves)
+
+
+def waiting(number: int) -> RetrainingRow:
+    row = make_retraining(number, number)
+    return replace(row, metrics={**row.metrics, "waits": True})
+
+
+def test_the_newest_version_waits_until_a_person_answers(store):
+    assert store.lineage.waiting() is None
+    for number in (1, 2, 3):
+        store.lineage.record_retraining(waiting(number), version=make_version(number))
+        assert store.lineage.waiting().version == number
+    with pytest.raises(TerminalError, match="version 2 waits for no answer; version 3 does"):
+        store.lineage.reject(2, at=day(4), reason="too late", actor=ANN)
+
+    store.lineage.reject(3, at=day(4), reason="no gain", actor=ANN)
+
+    assert store.lineage.waiting() is None
+    with pytest.raises(TerminalError, match="version 3 waits for no answer; none does"):
+        store.lineage.reject(3, at=day(5), reason="again", actor=ANN)
+    (said,) = store.users.audit()
+    assert (said.actor, said.address, said.action) == ("ann", "10.0.0.7", "reject")
+    assert (said.target, said.details) == ("version 3", "no gain")
+
+
+def test_a_promoted_version_waits_no_longer_and_who_moved_it_is_kept(store):
+    store.lineage.record_retraining(waiting(1), version=make_version(1))
+    store.lineage.promote(1, at=day(2), reason="looks right", actor=ANN)
+    publish(store, 2)
+    store.lineage.promote(2, at=day(3), reason="better")
+    store.lineage.rollback(at=day(4), reason="it cried wolf", actor=ANN)
+
+    assert store.lineage.waiting() is None
+    said = [(row.actor, row.action, row.target) for row in store.users.audit()]
+    assert said == [
+        ("ann", "roll back", "version 1"),
+        ("pm-app", "promote", "version 2"),
+        ("ann", "promote", "version 1"),
+    ]

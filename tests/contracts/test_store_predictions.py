@@ -495,3 +495,58 @@ def _many(rows: int, seed: int, start: int) -> Predictions:
         model_version=1,
         **columns,
     )
+
+
+def revisions(store, **span):
+    """What commits in a span said: asset, risk, revision, number of the commit."""
+    names = ("asset_id", "risk", "revision", "commit_number")
+    tables = store.views.committed(**span, rows_per_chunk=2)
+    return sorted(tuple(row[n] for n in names) for table in tables for row in table.to_pylist())
+
+
+def test_commits_are_numbered_in_their_order_whatever_the_clock_says(store, make_predictions):
+    first = make_predictions({("pump-1", DAY, 24.0): 0.2, ("pump-2", DAY, 24.0): 0.3})
+    second = make_predictions({("pump-1", DAY, 24.0): 0.5, ("pump-2", DAY, 24.0): 0.3})
+    assert store.views.newest_commit() == 0
+    store.scores.commit_predictions([first], scored_at=DAY)
+    store.scores.commit_predictions([first], scored_at=hour(1))
+    # Nothing was said, nothing is counted.
+    assert store.views.newest_commit() == 1
+    store.scores.commit_predictions([second], scored_at=hour(-1))
+
+    assert store.views.newest_commit() == 2
+    assert revisions(store, after=1, until=2) == [("pump-1", 0.5, 2, 2)]
+    assert revisions(store, after=-1, until=1) == [("pump-1", 0.2, 1, 1), ("pump-2", 0.3, 1, 1)]
+    assert len(revisions(store, after=-1, until=9)) == 3
+    assert revisions(store, after=2, until=9) == []
+
+
+def test_a_commit_that_fails_uses_no_number(store, make_predictions):
+    def breaking():
+        yield make_predictions({("pump-1", DAY, 24.0): 0.2})
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        store.scores.commit_predictions(breaking(), scored_at=DAY)
+
+    assert store.views.newest_commit() == 0
+
+
+def test_what_is_new_is_found_by_an_index(store, make_predictions):
+    if store._database.dialect != "sqlite":
+        pytest.skip("how PostgreSQL finds rows depends on how many there are")
+    asked = []
+    event.listen(
+        store._database.engine,
+        "before_cursor_execute",
+        lambda connection, cursor, statement, values, *rest: asked.append((statement, values)),
+    )
+    list(store.views.committed(after=1, until=2))
+    statement, values = asked[-1]
+    with store._database.reading() as connection:
+        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values).all()
+
+    found = " ".join(str(step) for step in plan)
+    assert "predictions_commit_number" in found
+    assert "prediction_history_commit_number" in found
+    assert "SCAN" not in found

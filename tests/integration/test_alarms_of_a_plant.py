@@ -31,11 +31,12 @@ from pm_app.jobs.score import score
 from pm_app.jobs.site import to_nanoseconds
 from pm_app.learning.failures import ToldFailure
 from pm_app.records.alarms import Verdict
-from pm_app.store import segments_of
+from pm_app.store import Actor, segments_of
 from pm_app.store.alarm_tables import alarms
 
 TABLE = readings_table()
 LATER = NOW + timedelta(hours=1)
+ANN = Actor("ann")
 
 
 @pytest.fixture
@@ -119,7 +120,7 @@ def test_backfill_and_replay_touch_no_alarm(alarmed):
 def test_what_was_shelved_comes_back_at_a_scoring_without_news(alarmed):
     number = standing_alarm(alarmed).id
     with opened(alarmed) as site:
-        shelve(site.store, number, until=LATER, at=NOW, actor="ann")
+        shelve(site.store, number, until=LATER, at=NOW, actor=ANN)
         score(site, now=NOW + timedelta(minutes=30))
         assert [e.action for e in site.store.alarms.events(number)][-1] == "shelved"
         score(site, now=LATER)
@@ -200,15 +201,15 @@ def test_a_returned_alarm_is_cleared_by_acknowledging_and_then_shown_only_with_a
         (["show", "999"], 1, "there is no alarm 999"),
         (["comment", "1", " "], 2, "a comment needs words"),
         (["comment", "1", "a\x1b[2Jb"], 2, "no control characters"),
-        (["acknowledge", "1", "--by", " "], 2, "--by takes a name"),
-        (["shelve", "1", "--until", "2020-01-01"], 2, "--until takes a time to come, got 2020-01"),
+        (["acknowledge", "1", "--by", " "], 2, "who does it needs a name"),
+        (["shelve", "1", "--until", "2020-01-01"], 2, "until a time to come, got 2020-01"),
         (["shelve", "1", "--until", "soon"], 2, "--until takes a time like"),
         (["verdict", "1", "confirmed", "--failed-at", "2199-01-01"], 2, "has happened, got 2199"),
         (["verdict", "1", "unclear", "--failed-at", "2020-01-01"], 2, "goes with confirmed"),
         (
             ["verdict", "1", "confirmed", "--failed-between", "2021-01-02", "2021-01-01"],
             2,
-            "takes the earlier time first",
+            "the failure began before it ended",
         ),
         (
             ["verdict", "1", "confirmed", "--failed-at", "2021-01-02"]
@@ -230,19 +231,19 @@ def test_what_a_state_does_not_allow_is_refused(alarmed):
     row = standing_alarm(alarmed)
     with opened(alarmed) as site:
         store = site.store
-        acknowledge(store, row.id, at=NOW, actor="ann")
+        acknowledge(store, row.id, at=NOW, actor=ANN)
         with pytest.raises(TerminalError, match="is acknowledged: there is nothing to ackn"):
-            acknowledge(store, row.id, at=NOW, actor="ann")
-        shelve(store, row.id, until=LATER, at=NOW, actor="ann")
+            acknowledge(store, row.id, at=NOW, actor=ANN)
+        shelve(store, row.id, until=LATER, at=NOW, actor=ANN)
         with pytest.raises(TerminalError, match="is shelved until 2023-10-01T01:00"):
-            acknowledge(store, row.id, at=NOW, actor="ann")
-        comment(store, row.id, "still on the shelf", at=NOW, actor="ann")
+            acknowledge(store, row.id, at=NOW, actor=ANN)
+        comment(store, row.id, "still on the shelf", at=NOW, actor=ANN)
         assert next(r for r in store.alarms.alarms() if r.id == row.id).shelved_until == LATER
         returned = next(r for r in store.alarms.alarms() if r.state == "returned")
         with pytest.raises(TerminalError, match="only an alarm that stands can be shelved"):
-            shelve(store, returned.id, until=LATER, at=NOW, actor="ann")
+            shelve(store, returned.id, until=LATER, at=NOW, actor=ANN)
         with pytest.raises(BadSettings, match="a verdict is one of confirmed, not-confirmed"):
-            give_verdict(store, row.id, Verdict("maybe"), at=NOW, actor="ann")
+            give_verdict(store, row.id, Verdict("maybe"), at=NOW, actor=ANN)
 
 
 def test_a_data_alarm_takes_no_verdict(alarmed):
@@ -251,19 +252,19 @@ def test_a_data_alarm_takes_no_verdict(alarmed):
         with site.store._database.writing() as connection:
             connection.execute(alarms.update().where(alarms.c.id == row.id).values(kind="data"))
         with pytest.raises(TerminalError, match="is about missing readings"):
-            give_verdict(site.store, row.id, Verdict("unclear"), at=NOW, actor="ann")
+            give_verdict(site.store, row.id, Verdict("unclear"), at=NOW, actor=ANN)
 
 
 def test_a_confirmed_verdict_is_a_failure_to_learn_from_once_it_is_given(alarmed):
     with opened(alarmed) as site:
         two, one = [row.id for row in site.store.alarms.alarms()][:2]
         known = Verdict("confirmed", "worn", hour(20), hour(22), "seal")
-        give_verdict(site.store, one, known, at=hour(30), actor="ann")
-        give_verdict(site.store, two, Verdict("confirmed"), at=hour(40), actor="ann")
+        give_verdict(site.store, one, known, at=hour(30), actor=ANN)
+        give_verdict(site.store, two, Verdict("confirmed"), at=hour(40), actor=ANN)
         trainer = FakeTrainer("keep", made=False)
         for as_of in (29, 30, 40):
             retrain(site, now=NOW, as_of=hour(as_of), trainer=trainer)
-        give_verdict(site.store, one, Verdict("not-confirmed"), at=hour(41), actor="ann")
+        give_verdict(site.store, one, Verdict("not-confirmed"), at=hour(41), actor=ANN)
         retrain(site, now=NOW, as_of=hour(41), trainer=trainer)
         raised = {row.id: row for row in site.store.alarms.alarms()}
 

@@ -1,5 +1,6 @@
 """Whatever is typed after `pm-app`: a result, or one line on what is wrong with it."""
 
+import io
 import sys
 
 import pytest
@@ -70,6 +71,7 @@ def plant(tmp_path_factory):
 def test_no_arguments_give_a_traceback(plant, capfd, monkeypatch, line):
     monkeypatch.chdir(plant.parent)
     monkeypatch.setattr(sys, "argv", ["pm-app", *line])
+    monkeypatch.setattr(sys, "stdin", io.StringIO("a password for someone\n"))
     try:
         main()
         code = 0

@@ -15,11 +15,17 @@ from pm_app.errors import PmAppError
 
 FAULTS = (errno.ENOSPC, errno.EIO, errno.EACCES, errno.EMFILE)
 RANDOM_KILLS = 20
+_BROUGHT = "what workers are told and bring back, in a folder that goes with their run"
 # Sites that no flow of a plant's life passes: what they are, and why they need none.
 NO_FLOW = {
     "pm_app.jobs.trainer:main": "the trainer's answer, lost with its scratch folder",
     "pm_app.demo:_drop": "files of a simulated plant",
     "pm_app.health:Monitor._write": "the state of health, written anew at every look",
+    "pm_app.jobs.elsewhere:predict_elsewhere": _BROUGHT,
+    "pm_app.jobs.elsewhere:clear_scratch": _BROUGHT,
+    "pm_app.jobs.elsewhere:_chunks": _BROUGHT,
+    "pm_app.jobs.partitions:write_orders": _BROUGHT,
+    "pm_app.jobs.partition_worker:_score": _BROUGHT,
     "pm_app.store.backup:save": "a copy of a PostgreSQL database in a scratch folder",
     "pm_app.store.backup:_load_tables": "the one transaction of a restore into PostgreSQL",
 }

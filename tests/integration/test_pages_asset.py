@@ -9,6 +9,7 @@ from urllib.parse import quote
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from browsing import Table, ask, doors
 from factories import (
     ALARMING_TOML,
     NOW,
@@ -20,13 +21,13 @@ from factories import (
     promote_handmade,
     readings_table,
 )
-from test_pages import HOSTILE, Table, ask, predictions_of
+from test_pages import HOSTILE, predictions_of
 
 from pm_app.jobs.alarms import give_verdict
 from pm_app.jobs.score import score
 from pm_app.records.alarms import Verdict
 from pm_app.settings import read_settings
-from pm_app.store import open_store
+from pm_app.store import Actor, open_store
 from pm_app.web.app import make_app
 from pm_app.web.asset_address import asset_address
 from pm_app.wiring import open_views, store_url
@@ -68,13 +69,13 @@ def scored(tmp_path_factory):
         score(site, now=NOW)
         (alarm, *_) = site.store.alarms.alarms()
         give_verdict(
-            site.store, alarm.id, Verdict("confirmed", "worn <seal>"), at=NOW, actor="anna"
+            site.store, alarm.id, Verdict("confirmed", "worn <seal>"), at=NOW, actor=Actor("anna")
         )
     return read_settings(config)
 
 
 def app_of(settings):
-    return make_app(settings, open_store=lambda: open_views(settings), now=lambda: NOW)
+    return make_app(settings, doors(settings), now=lambda: NOW)
 
 
 @pytest.fixture(scope="module")

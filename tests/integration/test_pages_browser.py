@@ -1,5 +1,6 @@
 """The operators' pages in a real browser: without scripts, renewing themselves, on a telephone."""
 
+import os
 import shutil
 import socket
 import threading
@@ -8,11 +9,12 @@ from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
+from browsing import doors
 from test_pages import HOSTILE, NOW, plant, predictions_of
 
 from pm_app.store import open_store
 from pm_app.web.app import make_app
-from pm_app.wiring import open_views, store_url
+from pm_app.wiring import store_url
 
 __all__ = ["plant"]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -25,7 +27,7 @@ def serving(settings) -> Iterator[str]:
     """The address of a server of these pages, in a thread of this process."""
     import uvicorn
 
-    app = make_app(settings, open_store=lambda: open_views(settings), now=lambda: NOW)
+    app = make_app(settings, doors(settings, change=True), now=lambda: NOW)
     server = uvicorn.Server(uvicorn.Config(app, log_config=None))
     with socket.create_server(("127.0.0.1", 0)) as door:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [door]})
@@ -40,6 +42,7 @@ def serving(settings) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def browser():
     if CHROMIUM is None:
+        assert "CI" not in os.environ, "the browser's tests are never skipped there"
         pytest.skip("needs a browser: Debian's package chromium")
     from playwright.sync_api import sync_playwright
 

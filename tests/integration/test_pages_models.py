@@ -5,8 +5,9 @@ from dataclasses import asdict, replace
 from datetime import timedelta
 
 import pytest
+from browsing import Table, ask, doors
 from factories import NOW, FakeTrainer, make_card, make_plant, opened, promote_handmade
-from test_pages import HOSTILE, Table, ask
+from test_pages import HOSTILE
 
 from pm_app.jobs.retrain import retrain
 from pm_app.learning.allocation_change import gains_over_uniform
@@ -78,7 +79,7 @@ def learned(tmp_path_factory):
 
 
 def app_of(settings):
-    return make_app(settings, open_store=lambda: open_views(settings), now=lambda: NOW)
+    return make_app(settings, doors(settings), now=lambda: NOW)
 
 
 @pytest.fixture(scope="module")

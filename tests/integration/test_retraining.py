@@ -43,6 +43,7 @@ from pm_app.jobs.training_order import ORDER
 from pm_app.scoring.predictor import Predictor
 from pm_app.settings import read_settings
 from pm_app.simulator import PlantPlan, simulate
+from pm_app.store import Actor
 from pm_app.wiring import open_site
 
 FILES = ["card.json", "golden.npz", "manifest.json", "model.keras", "model.onnx"]
@@ -169,7 +170,7 @@ def test_a_champion_with_a_ranking_of_its_own_begins_the_count_anew(config, prom
     config.write_text(f'{config.read_text()}\n[retraining]\npromotion = "{promotion}"\n')
     with open_site(read_settings(config)) as site:
         learn(site, FakeTrainer())
-        promote(site, 1, at=NOW, reason="by hand")
+        promote(site, 1, at=NOW, reason="by hand", actor=Actor("ann"))
         rebuilt, asked = FakeTrainer("rebuild", seed=1), FakeTrainer("keep", made=False)
         rebuilt.answer = replace(rebuilt.answer, in_a_row=2, failures=17)
         learn(site, rebuilt)
@@ -319,7 +320,7 @@ def test_a_version_may_have_to_wait_for_a_person(config):
         assert done.reason.endswith("; waits for pm-app promote 1")
         assert site.store.lineage.champion() is None
 
-        promote(site, 1, at=NOW, reason="by hand")
+        promote(site, 1, at=NOW, reason="by hand", actor=Actor("ann"))
         assert newest_said(site) == ({1}, {"scored"})
 
 
@@ -328,7 +329,9 @@ def test_models_are_told_as_they_were(config, capsys):
         for seed in (0, 1, 2):
             learn(site, FakeTrainer("rebuild", seed=seed, promote=seed < 2), days=seed)
         moved = site.store.lineage.promotions()
-        roll_back(site, at=moved[1].at + timedelta(days=5), reason="it cried wolf")
+        roll_back(
+            site, at=moved[1].at + timedelta(days=5), reason="it cried wolf", actor=Actor("ann")
+        )
 
     def told(*words):
         _, said = command(capsys, config, "models", "--json", *words)
@@ -350,7 +353,7 @@ def test_a_promotion_rewrites_nothing_that_was_said(three_versions):
     newest_said(three_versions)
     before = [table.to_pylist() for table in three_versions.store.views.predictions()]
 
-    promote(three_versions, 3, at=NOW, reason="by hand")
+    promote(three_versions, 3, at=NOW, reason="by hand", actor=Actor("ann"))
     score(three_versions, now=NOW)
 
     assert [t.to_pylist() for t in three_versions.store.views.predictions()] == before
@@ -370,7 +373,7 @@ def swap(site, number):
 def test_a_version_that_is_not_the_recorded_one_is_never_promoted(three_versions, harm):
     harm(three_versions, 3)
     with pytest.raises(BadVersion, match="000003"):
-        promote(three_versions, 3, at=NOW, reason="by hand")
+        promote(three_versions, 3, at=NOW, reason="by hand", actor=Actor("ann"))
 
     assert three_versions.store.lineage.champion() == 2
 
@@ -379,7 +382,7 @@ def test_a_version_that_is_not_the_recorded_one_is_never_promoted(three_versions
 def test_a_rollback_to_a_damaged_version_is_refused(three_versions, harm):
     harm(three_versions, 1)
     with pytest.raises(BadVersion, match="000001"):
-        roll_back(three_versions, at=NOW, reason="by hand")
+        roll_back(three_versions, at=NOW, reason="by hand", actor=Actor("ann"))
 
     assert three_versions.store.lineage.champion() == 2
     assert newest_said(three_versions) == ({2}, {"scored"})
@@ -393,7 +396,7 @@ def test_a_damaged_champion_is_told_and_the_one_before_it_scores(three_versions)
     assert spoken_by(three_versions) == 1
     assert three_versions.store.lineage.champion() == 2
 
-    assert roll_back(three_versions, at=NOW, reason="by hand") == 1
+    assert roll_back(three_versions, at=NOW, reason="by hand", actor=Actor("ann")) == 1
     drop_hour(three_versions, 61)
     score(three_versions, now=NOW)
     assert newest_said(three_versions) == ({1}, {"scored"})
@@ -435,13 +438,13 @@ def spoken_by(site):
 
 def test_promoting_what_is_not_there_names_what_is(three_versions):
     with pytest.raises(TerminalError, match="no version 7; there are: 3, 2, 1"):
-        promote(three_versions, 7, at=NOW, reason="by hand")
+        promote(three_versions, 7, at=NOW, reason="by hand", actor=Actor("ann"))
 
 
 def test_there_is_nothing_before_the_first(site):
     learn(site, FakeTrainer())
     with pytest.raises(TerminalError, match="version 1 is the first"):
-        roll_back(site, at=NOW, reason="by hand")
+        roll_back(site, at=NOW, reason="by hand", actor=Actor("ann"))
 
 
 def test_a_graph_of_another_width_is_refused(site):

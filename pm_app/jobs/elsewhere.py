@@ -1,0 +1,110 @@
+"""Predictions made on an engine: orders laid down, partitions spread, what comes back read."""
+
+import logging
+import secrets
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pm_app.durable import make_folder, remove_file, remove_folder
+from pm_app.errors import BadSettings, BadVersion, PmAppError, TerminalError, TransientError
+from pm_app.jobs.champion import Champion
+from pm_app.jobs.partition_worker import score_partition
+from pm_app.jobs.partitions import ANSWER, Answer, split_spans, write_orders
+from pm_app.jobs.predict import Span, spans_with_readings
+from pm_app.jobs.predictions_files import read_predictions
+from pm_app.jobs.site import Site
+from pm_app.jobs.spread import spread
+from pm_app.ports import Engine
+from pm_app.records.predictions import Predictions
+from pm_app.segments import MissingSegment
+
+_KINDS: Final = {kind.__name__: kind for kind in (BadSettings, BadVersion, TransientError)}
+_NAMED: Final = 5
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class Partly:
+    """What was said of some assets; the chunks are read once, while they are asked for."""
+
+    assets: tuple[str, ...]
+    chunks: Iterator[Predictions]
+
+
+def scratch_of(site: Site) -> Path:
+    """Where runs have folders in which partitions are told and brought back."""
+    return site.settings.state / "backfill"
+
+
+def clear_scratch(site: Site) -> None:
+    """Remove what runs have left; what a worker still writes into waits for the next time."""
+    if not scratch_of(site).exists():
+        return
+    try:
+        remove_folder(scratch_of(site))
+    except TransientError as error:
+        log.info("left for the next backfill: %s", error)
+
+
+def predict_elsewhere(
+    site: Site, champion: Champion, spans: Mapping[str, Span], engine: Engine
+) -> Iterator[Partly]:
+    """As `predict_spans`, to the bit, in partitions of whole assets as workers bring them.
+
+    Memory is that of a chunk here, and of a chunk in every worker.
+    Raises MissingSegment for what has to be rebuilt, what a worker met on purpose, and as
+    `spread` where one cannot be had.
+    """
+    wanted = spans_with_readings(site, spans)
+    silent_assets = tuple(name for name in spans if name not in wanted)
+    if silent_assets:
+        yield Partly(silent_assets, iter(()))
+    partitions = split_spans(wanted, workers=engine.lanes * engine.width)
+    if not partitions:
+        return
+    # Its own, for a worker of a run that ended may still be writing into that one's.
+    scratch = scratch_of(site) / secrets.token_hex(8)
+    make_folder(scratch)
+    try:
+        write_orders(site, champion, scratch, partitions)
+        answers = spread(
+            engine,
+            score_partition,
+            str(scratch.absolute()),
+            range(len(partitions)),
+            describe=lambda number: _assets_in_words(partitions[number]),
+            beat=site.beat,
+        )
+        for number, text in answers:
+            answer: Answer = ANSWER.validate_json(text)
+            _raise_what_went_wrong(answer, partitions[number])
+            yield Partly(tuple(partitions[number]), _chunks(scratch, answer))
+    finally:
+        clear_scratch(site)
+
+
+def _chunks(scratch: Path, answer: Answer) -> Iterator[Predictions]:
+    for name in answer.segments:
+        try:
+            chunk = read_predictions(scratch, name)
+        except MissingSegment as error:
+            # Not a segment of the plant's, which would be rebuilt.
+            raise TransientError(f"what a worker brought back cannot be read: {error}") from error
+        yield chunk
+        remove_file(scratch / name)
+
+
+def _raise_what_went_wrong(answer: Answer, assets: Mapping[str, Span]) -> None:
+    if answer.missing:
+        raise MissingSegment(Path(answer.missing), answer.error)
+    if answer.kind:
+        kind: type[PmAppError] = _KINDS.get(answer.kind, TerminalError)
+        raise kind(f"{_assets_in_words(assets)}: {answer.error}")
+
+
+def _assets_in_words(assets: Mapping[str, Span]) -> str:
+    names = sorted(assets)
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"scoring {', '.join(names[:_NAMED])}{more}"

@@ -1,0 +1,110 @@
+"""One partition of the past, scored by whoever is told its folder and number.
+
+Runs in processes and on machines of their own: it reads the state folder, opens no database, and
+writes into the scratch folder of the run alone.
+"""
+
+import secrets
+import socket
+from pathlib import Path
+from typing import Final, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from pm_app import __version__
+from pm_app.durable import remove_folder
+from pm_app.errors import BadSettings, BadVersion, PmAppError, TerminalError
+from pm_app.event_history import EventHistory
+from pm_app.history import History
+from pm_app.jobs.champion import Champion, ready
+from pm_app.jobs.ground import Known
+from pm_app.jobs.partitions import (
+    ANSWER,
+    ORDER,
+    ORDER_FILE,
+    PARTITION,
+    Answer,
+    Order,
+    partition_file,
+)
+from pm_app.jobs.predict import predict_spans
+from pm_app.jobs.predictions_files import write_predictions
+from pm_app.jobs.worker_ground import WorkerGround
+from pm_app.memories import Memories
+from pm_app.registry import Registry
+from pm_app.segments import MissingSegment
+from pm_app.settings import Settings, parse_settings
+
+_TOKEN_BYTES: Final = 8
+Said = TypeVar("Said")
+
+
+def score_partition(scratch: str, number: int) -> str:
+    """Score partition `number` of the run in this folder; an `Answer` as JSON.
+
+    What goes wrong on purpose is in the answer; each attempt writes files of its own names, so
+    that two at the same partition do not meet.
+    """
+    try:
+        answer = _score(Path(scratch), number)
+    except MissingSegment as error:
+        answer = Answer(missing=error.name, kind=type(error).__name__, error=str(error))
+    except PmAppError as error:
+        answer = Answer(kind=type(error).__name__, error=str(error))
+    return ANSWER.dump_json(answer).decode()
+
+
+def _score(scratch: Path, number: int) -> Answer:
+    order: Order = _read(scratch / ORDER_FILE, ORDER)
+    if order.program != __version__:
+        raise TerminalError(
+            f"a worker on {socket.gethostname()} runs pm-app {__version__}, the plant's server "
+            f"{order.program}: both need the same"
+        )
+    spans = _read(scratch / partition_file(number), PARTITION)
+    settings = parse_settings(order.settings, folder=Path(order.folder), origin="plant.toml")
+    champion = _champion(settings, order)
+    token = secrets.token_hex(_TOKEN_BYTES)
+    own = scratch / f"memory-{token}"
+    try:
+        ground = _ground(settings, order, own)
+        names = [
+            write_predictions(scratch, f"{number:06d}-{token}-{piece:04d}", said)
+            for piece, said in enumerate(predict_spans(ground, champion, spans))
+        ]
+    finally:
+        remove_folder(own)
+    return Answer(segments=tuple(names))
+
+
+def _read(path: Path, adapter: TypeAdapter[Said]) -> Said:
+    try:
+        return adapter.validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        why = getattr(error, "strerror", None) or "it is another program's"
+        raise BadSettings(
+            f"a worker on {socket.gethostname()} needs the plant's state folder under the same "
+            f"path as the plant's server, but cannot read {path}: {why}"
+        ) from error
+
+
+def _champion(settings: Settings, order: Order) -> Champion:
+    registry = Registry(settings.state / "versions")
+    found = registry.digest(order.version)
+    if found != order.digest:
+        raise BadVersion(
+            f"{registry.path(order.version)} on {socket.gethostname()}: another version than the "
+            f"plant's: SHA-256 {order.digest} of its manifest was expected, {found} found"
+        )
+    return ready(registry.load(order.version))
+
+
+def _ground(settings: Settings, order: Order, own: Path) -> WorkerGround:
+    state = settings.state
+    return WorkerGround(
+        settings=settings,
+        history=History(state / "panes", pane_ns=settings.features.pane_ns),
+        event_history=EventHistory(state / "events"),
+        memories=Memories(own, below=state / "memory"),
+        ledger=Known(order.readings, order.events, order.first_seen, order.last_seen),
+    )

@@ -1,0 +1,120 @@
+"""Tasks over the lanes of an engine: what is lost is tried again, a few times."""
+
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+from typing import Final
+
+from pm_app.errors import TerminalError, TransientError
+from pm_app.ports import Engine
+
+# A worker that dies each time it meets a task dies of it.
+ATTEMPTS: Final = 3
+LOOK_SECONDS: Final = 5.0
+PATIENCE_SECONDS: Final = 60.0
+GRACE_SECONDS: Final = 30.0
+
+
+def spread(
+    engine: Engine,
+    work: Callable[[str, int], str],
+    place: str,
+    tasks: Sequence[int],
+    *,
+    describe: Callable[[int], str],
+    beat: Callable[[], None],
+) -> Iterator[tuple[int, str]]:
+    """What `work(place, task)` returns for each task, as they come.
+
+    A task whose worker is lost is done again, up to ATTEMPTS times. describe names a task in
+    messages; beat is called while waiting. Raises TerminalError where a task has lost that many
+    workers, TransientError where no worker is left for PATIENCE_SECONDS, and what `work` raises.
+    """
+    lanes = _Lanes(engine)
+    waiting, lost = deque(tasks), Counter[int]()
+    try:
+        while waiting or lanes.running:
+            lanes.fill(waiting, work, place)
+            ended = lanes.wait_for_some(beat)
+            # Workers go on while whoever asked deals with what came.
+            lanes.fill(waiting, work, place)
+            for task, future in ended:
+                try:
+                    yield task, future.result()
+                except engine.lost as error:
+                    lost[task] += 1
+                    if lost[task] >= ATTEMPTS:
+                        raise TerminalError(
+                            f"{engine.name}: {describe(task)} lost its worker {ATTEMPTS} times, "
+                            f"most likely because memory ran out; the rest is kept ({error})"
+                        ) from error
+                    waiting.append(task)
+    finally:
+        lanes.close()
+
+
+class _Lanes:
+    """Executors, and which task runs on which."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._executors: list[Executor | None] = [None] * engine.lanes
+        self._seen = time.monotonic()
+        self.running: dict[Future[str], tuple[int, int]] = {}
+
+    def fill(self, waiting: deque[int], work: Callable[[str, int], str], place: str) -> None:
+        """Give every lane as much as it takes at once."""
+        busy = Counter(lane for _, lane in self.running.values())
+        for lane in range(self._engine.lanes):
+            while waiting and busy[lane] < self._engine.width:
+                task = waiting.popleft()
+                try:
+                    future = self._opened(lane).submit(work, place, task)
+                except BrokenExecutor:
+                    # It broke with nothing on it.
+                    self._drop(lane)
+                    future = self._opened(lane).submit(work, place, task)
+                self.running[future] = (task, lane)
+                busy[lane] += 1
+
+    def wait_for_some(self, beat: Callable[[], None]) -> list[tuple[int, Future[str]]]:
+        """Tasks that have ended, their lanes free again; none where it takes long."""
+        if not self.running:
+            return []
+        ended, _ = wait(self.running, LOOK_SECONDS, FIRST_COMPLETED)
+        beat()
+        if not ended:
+            self._require_workers()
+            return []
+        self._seen = time.monotonic()
+        found = [(future, *self.running.pop(future)) for future in ended]
+        for future, _, lane in found:
+            if not future.cancelled() and isinstance(future.exception(), BrokenExecutor):
+                self._drop(lane)
+        return [(task, future) for future, task, _ in found]
+
+    def close(self) -> None:
+        """Let go of all lanes, once what still runs has ended, or after GRACE_SECONDS."""
+        for lane in range(len(self._executors)):
+            self._drop(lane, wait_for_it=not self.running)
+        wait(self.running, GRACE_SECONDS)
+
+    def _opened(self, lane: int) -> Executor:
+        executor = self._executors[lane] or self._engine.open()
+        self._executors[lane] = executor
+        return executor
+
+    def _drop(self, lane: int, *, wait_for_it: bool = False) -> None:
+        executor, self._executors[lane] = self._executors[lane], None
+        if executor is not None:
+            executor.shutdown(wait=wait_for_it)
+
+    def _require_workers(self) -> None:
+        if self._engine.workers() > 0:
+            self._seen = time.monotonic()
+        elif time.monotonic() - self._seen > PATIENCE_SECONDS:
+            raise TransientError(
+                f"{self._engine.name}: no worker is left for {PATIENCE_SECONDS:.0f} s; what was "
+                "done by then is kept"
+            )

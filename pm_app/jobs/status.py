@@ -1,0 +1,104 @@
+"""How the plant's daemon is, what waits for it, and what scores: for people and programs."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from pm_app.clock import Stamp, seconds_between
+from pm_app.errors import PmAppError
+from pm_app.health import JobHealth, find_troubles, read_health
+from pm_app.jobs.backlog import Backlog
+from pm_app.store import Balance, Store
+
+
+@dataclass(frozen=True)
+class JobStatus:
+    """What became of a job; ages in seconds, None where it never did."""
+
+    job: str
+    busy: bool
+    began: datetime | None
+    ended: datetime | None
+    succeeded: datetime | None
+    success_age_seconds: float | None
+    progress_age_seconds: float | None
+    expected_seconds: float
+    took_seconds: float
+    failures_in_a_row: int
+    words: str
+
+
+@dataclass(frozen=True)
+class Status:
+    """Whether all is well, and if not why not; what is unknown is None.
+
+    process: the daemon's, None where none is at work.
+    """
+
+    fine: bool
+    troubles: tuple[str, ...]
+    process: int | None
+    jobs: tuple[JobStatus, ...]
+    backlog: Backlog | None = None
+    balance: Balance | None = None
+    champion: int | None = None
+
+
+def plant_status(
+    state: Path, store: Callable[[], Store], count: Callable[[Store], Backlog], *, now: Stamp
+) -> Status:
+    """The status of the plant whose state lies there.
+
+    A store or a source that cannot be read is a trouble, and raises nothing.
+    """
+    health = read_health(state)
+    alive = health is not None and _is_there(health.process)
+    troubles = find_troubles(health, now=now, alive=alive)
+    backlog = balance = champion = None
+    try:
+        opened = store()
+        balance, champion = opened.ledger.balance(), opened.lineage.champion()
+        backlog = count(opened)
+    except PmAppError as error:
+        troubles.append(str(error))
+    return Status(
+        fine=not troubles,
+        troubles=tuple(troubles),
+        process=health.process if health and alive and not health.stopped else None,
+        jobs=tuple(_job_status(job, now) for job in health.jobs) if health else (),
+        backlog=backlog,
+        balance=balance,
+        champion=champion,
+    )
+
+
+def _is_there(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _job_status(job: JobHealth, now: Stamp) -> JobStatus:
+    return JobStatus(
+        job=job.name,
+        busy=job.busy,
+        began=job.began.at if job.began else None,
+        ended=job.ended.at if job.ended else None,
+        succeeded=job.succeeded.at if job.succeeded else None,
+        success_age_seconds=_age(job.succeeded, now),
+        progress_age_seconds=_age(job.worked, now),
+        expected_seconds=job.expected_seconds,
+        took_seconds=job.seconds,
+        failures_in_a_row=job.failures_in_a_row,
+        words=job.words,
+    )
+
+
+def _age(stamp: Stamp | None, now: Stamp) -> float | None:
+    return None if stamp is None else round(seconds_between(stamp, now), 1)

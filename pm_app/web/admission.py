@@ -1,0 +1,110 @@
+"""Who is let in to what."""
+
+import hmac
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
+from urllib.parse import parse_qsl, urlencode
+
+from fastapi import Depends, Request, Response
+from fastapi.responses import RedirectResponse
+from starlette.concurrency import run_in_threadpool
+
+from pm_app.web.frame import Frame
+from pm_app.web.guard import of_this_machine
+from pm_app.web.people import Person
+from pm_app.web.texts import TEXTS
+
+SIGN_IN: Final = "/sign-in"
+_SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_FORM: Final = "application/x-www-form-urlencoded"
+_MOST_FIELDS: Final = 50
+
+
+class Stranger(Exception):
+    """Nobody has signed in, or what they showed lets no one in."""
+
+
+class NotAllowed(Exception):
+    """They are known, and may not do this; the text says what it takes."""
+
+
+@dataclass(frozen=True)
+class Asking:
+    """A request of someone who was let in: who, and the form they sent, empty without one."""
+
+    person: Person
+    form: dict[str, str]
+
+
+def admit(frame: Frame) -> Callable[[Request], Coroutine[Any, Any, None]]:
+    """What stands before every address: finds out who asks, and whether they may at all.
+
+    Whoever asks has to be known, and what changes something has to come from a form of ours.
+    Raises Stranger and NotAllowed.
+    """
+
+    async def check(request: Request) -> None:
+        request.state.person = None
+        request.state.form = {} if request.method in _SAFE else await _form(request)
+        if request.url.path == SIGN_IN:
+            return
+        person = await run_in_threadpool(frame.whois, request)
+        if person is None:
+            raise Stranger
+        if not person.name and not of_this_machine(request):
+            raise NotAllowed(TEXTS["localhost_only"])
+        request.state.person = person
+        if request.method not in _SAFE:
+            _check_secret(person, request)
+
+    return check
+
+
+def asking(needed: str) -> Callable[[Request], Asking]:
+    """A dependency: who asks, at least a `needed`. Raises NotAllowed."""
+
+    def allowed(request: Request) -> Asking:
+        person: Person = request.state.person
+        if not person.may(needed):
+            raise NotAllowed(f"{TEXTS['needs_role']} {needed}")
+        return Asking(person, request.state.form)
+
+    return allowed
+
+
+Operator = Annotated[Asking, Depends(asking("operator"))]
+Engineer = Annotated[Asking, Depends(asking("engineer"))]
+
+
+def to_sign_in(request: Request) -> Response:
+    """Where a stranger is sent: to the page that lets them in, and from there back."""
+    wanted = request.url.path if request.method in _SAFE else "/"
+    if request.url.query and wanted != "/":
+        wanted = f"{wanted}?{request.url.query}"
+    return RedirectResponse(f"{SIGN_IN}?{urlencode({'next': wanted})}", 303)
+
+
+def within(address: str) -> str:
+    """The address where it stays on these pages, else their start."""
+    ours = address.startswith("/") and not address.startswith(("//", "/\\"))
+    return address if ours and address.isprintable() and "\\" not in address else "/"
+
+
+def _check_secret(person: Person, request: Request) -> None:
+    if not person.name:
+        raise NotAllowed(TEXTS["needs_sign_in"])
+    if person.csrf:
+        sent = request.headers.get("x-csrf-token") or request.state.form.get("csrf", "")
+        if not hmac.compare_digest(sent.encode(), person.csrf.encode()):
+            raise NotAllowed(TEXTS["stale_form"])
+
+
+async def _form(request: Request) -> dict[str, str]:
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _FORM:
+        return {}
+    try:
+        text = (await request.body()).decode()
+        return dict(parse_qsl(text, keep_blank_values=True, max_num_fields=_MOST_FIELDS))
+    except ValueError:
+        raise NotAllowed(TEXTS["bad_form"]) from None

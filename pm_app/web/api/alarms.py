@@ -1,0 +1,133 @@
+"""Alarms for programs, and what they do about them on behalf of people."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, ConfigDict
+
+from pm_app.jobs import alarms as acts
+from pm_app.records.alarms import Verdict
+from pm_app.store import AlarmEventRow, AlarmRow, VerdictRow
+from pm_app.web.admission import Asking, Operator
+from pm_app.web.api.kinds import Limit, Note, Number, Offset, Text, Time
+from pm_app.web.frame import Frame
+from pm_app.web.texts import ALARM_LISTS
+
+Listed = Literal["open", "unacknowledged", "acknowledged", "shelved", "cleared", "all"]
+_ALL: tuple[str, ...] = ("unacknowledged", "returned", "acknowledged", "shelved", "cleared")
+
+
+class Body(BaseModel):
+    """What is sent: nothing but what is known."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Words(Body):
+    """A note with an act."""
+
+    note: Note = ""
+
+
+class Comment(Body):
+    """Words to keep."""
+
+    text: Note
+
+
+class Shelving(Body):
+    """Until when an alarm keeps still, and why."""
+
+    until: Time
+    note: Note = ""
+
+
+class Judgement(Body):
+    """What was found. A time of failure goes with confirmed; failed_until is failed_from where it
+    is not told."""
+
+    verdict: Literal["confirmed", "not-confirmed", "unclear"]
+    found: Note = ""
+    code: Note = ""
+    failed_from: Time | None = None
+    failed_until: Time | None = None
+
+
+class AlarmPage(BaseModel):
+    """Alarms, newest first, and how many there are in each state."""
+
+    alarms: list[AlarmRow]
+    counts: dict[str, int]
+
+
+class AlarmStory(BaseModel):
+    """An alarm, all that was done to it, and the newest verdict."""
+
+    alarm: AlarmRow
+    events: list[AlarmEventRow]
+    verdict: VerdictRow | None
+
+
+def add_alarms(router: APIRouter, frame: Frame) -> None:
+    """/alarms."""
+
+    @router.get("/alarms", summary="Alarms, newest first")
+    def alarms(
+        state: Listed = "open",
+        search: Annotated[Text, Query(max_length=200)] = "",
+        limit: Limit = 100,
+        offset: Offset = 0,
+    ) -> AlarmPage:
+        """search: a part of the asset's name."""
+        states = _ALL if state == "all" else ALARM_LISTS[state][1]
+        own = frame.store().alarms
+        rows = own.page(states=states, search=search, limit=limit, offset=offset)
+        return AlarmPage(alarms=rows, counts=own.counts(search))
+
+    @router.get("/alarms/{number}", summary="One alarm with its story")
+    def alarm(number: Number) -> AlarmStory:
+        """409 where there is none of that number."""
+        own = frame.store().alarms
+        given = own.verdicts(of=[number])
+        return AlarmStory(
+            alarm=own.alarm(number),
+            events=own.events(number),
+            verdict=given[0] if given else None,
+        )
+
+    @router.post("/alarms/{number}/acknowledge", summary="Say that it was seen")
+    def acknowledge(number: Number, asking: Operator, words: Words | None = None) -> AlarmRow:
+        """Takes the role operator."""
+        note = "" if words is None else words.note
+        return acts.acknowledge(frame.writer(), number, note=note, **_by(frame, asking))
+
+    @router.post("/alarms/{number}/shelve", summary="Let it keep still for a time")
+    def shelve(number: Number, asking: Operator, shelving: Shelving) -> AlarmRow:
+        """Takes the role operator."""
+        return acts.shelve(
+            frame.writer(), number, until=shelving.until, note=shelving.note, **_by(frame, asking)
+        )
+
+    @router.post("/alarms/{number}/comment", summary="Add words")
+    def comment(number: Number, asking: Operator, comment: Comment) -> AlarmRow:
+        """Takes the role operator."""
+        return acts.comment(frame.writer(), number, comment.text, **_by(frame, asking))
+
+    @router.post("/alarms/{number}/verdict", summary="Say what was found")
+    def verdict(number: Number, asking: Operator, judgement: Judgement) -> AlarmRow:
+        """Takes the role operator. What is confirmed is learned from."""
+        fields = asdict_of(judgement)
+        given = Verdict(**fields)
+        return acts.give_verdict(frame.writer(), number, given, **_by(frame, asking))
+
+
+def asdict_of(judgement: Judgement) -> dict[str, Any]:
+    """The fields of a Verdict; a failure that is told one time is told both ends."""
+    first: datetime | None = judgement.failed_from
+    last = judgement.failed_until
+    return judgement.model_dump() | {"failed_from": first or last, "failed_until": last or first}
+
+
+def _by(frame: Frame, asking: Asking) -> dict[str, Any]:
+    return {"at": frame.now(), "actor": asking.person.actor}

@@ -1,0 +1,106 @@
+"""Figures for Prometheus, collected when they are asked for."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict
+from typing import Final
+
+from fastapi import FastAPI, Response
+from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from pm_app.jobs.status import JobStatus, Status
+from pm_app.web.frame import Frame
+
+
+def add_metrics(app: FastAPI, frame: Frame) -> None:
+    """/metrics."""
+
+    @app.get("/metrics", include_in_schema=False)
+    def metrics() -> Response:
+        registry = CollectorRegistry()
+        registry.register(PlantFigures(frame))
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_PLAIN_0_0_4)
+
+
+class PlantFigures(Collector):
+    """What can be said of the plant in figures; what is not known is left out."""
+
+    def __init__(self, frame: Frame) -> None:
+        self._frame = frame
+
+    def collect(self) -> Iterator[Metric]:
+        """Each figure once."""
+        status = self._frame.status()
+        yield GaugeMetricFamily(
+            "pm_app_up", "1 where the daemon gets on with its work", value=float(status.fine)
+        )
+        yield from _of_jobs(status.jobs)
+        yield from _of_work(status)
+        if status.balance is not None:
+            counts = self._frame.store().alarms.counts()
+            alarms = [([state], count) for state, count in counts.items() if state != "cleared"]
+            yield _gauge("pm_app_alarms", "Open alarms", ["state"], alarms)
+            levels = self._frame.store().fleet.levels()
+            assets: list[tuple[list[str], float]] = [([name], n) for name, n in levels.items()]
+            yield _gauge("pm_app_assets", "Assets by level of risk", ["level"], assets)
+
+
+def _of_jobs(jobs: Sequence[JobStatus]) -> Iterator[Metric]:
+    for name, words, read in _JOB_FIGURES:
+        values = [([job.job], read(job)) for job in jobs]
+        known = [(labels, value) for labels, value in values if value is not None]
+        yield _gauge(f"pm_app_job_{name}", words, ["job"], known)
+
+
+_JOB_FIGURES: Final[Sequence[tuple[str, str, Callable[[JobStatus], float | None]]]] = (
+    (
+        "last_success_timestamp_seconds",
+        "When each job last ended well",
+        lambda job: job.succeeded.timestamp() if job.succeeded else None,
+    ),
+    (
+        "last_success_age_seconds",
+        "How long ago each job last ended well",
+        lambda job: job.success_age_seconds,
+    ),
+    (
+        "progress_age_seconds",
+        "How long ago each job last got on",
+        lambda job: job.progress_age_seconds,
+    ),
+    (
+        "expected_seconds",
+        "How long each job may take to get on",
+        lambda job: job.expected_seconds,
+    ),
+    ("duration_seconds", "How long each job last took", lambda job: job.took_seconds),
+    (
+        "failures_in_a_row",
+        "How often each job has failed since it last ended well",
+        lambda job: job.failures_in_a_row,
+    ),
+)
+
+
+def _of_work(status: Status) -> Iterator[Metric]:
+    if status.balance is not None:
+        words = "Rows read, by what became of them"
+        rows = CounterMetricFamily("pm_app_rows", words, labels=["fate"])
+        rows.add_metric(["used"], status.balance.rows_used)
+        rows.add_metric(["rejected"], status.balance.rows_rejected)
+        yield rows
+        words, version = "The version that scores, 0 for none", status.champion or 0
+        yield GaugeMetricFamily("pm_app_champion_version", words, value=version)
+    if status.backlog is not None:
+        waits = [([name.replace("_", " ")], n) for name, n in asdict(status.backlog).items()]
+        yield _gauge("pm_app_backlog_files", "Files that wait", ["what"], waits)
+
+
+def _gauge(
+    name: str, words: str, labels: list[str], values: Iterable[tuple[list[str], float]]
+) -> Metric:
+    family = GaugeMetricFamily(name, words, labels=labels)
+    for given, value in values:
+        family.add_metric(given, float(value))
+    return family

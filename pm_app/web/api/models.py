@@ -1,0 +1,124 @@
+"""Versions, batches and retrainings for programs."""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, ConfigDict
+from starlette.exceptions import HTTPException
+
+from pm_app.jobs.champion import promote as promote_version
+from pm_app.jobs.champion import roll_back
+from pm_app.store import (
+    BatchRow,
+    ImportanceRow,
+    PromotionRow,
+    RetrainingRow,
+    Source,
+    VersionRow,
+)
+from pm_app.web.admission import Engineer
+from pm_app.web.api.kinds import Limit, Note, Number
+from pm_app.web.frame import Frame
+
+
+class Why(BaseModel):
+    """A reason, kept for ever."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: Note
+
+
+class Models(BaseModel):
+    """What was learned, newest first; which version scores, and which waits for a person."""
+
+    champion: int | None
+    waiting: int | None
+    versions: list[VersionRow]
+    promotions: list[PromotionRow]
+
+
+class Model(BaseModel):
+    """One version, and what each sensor is worth to it."""
+
+    version: VersionRow
+    importances: list[ImportanceRow]
+
+
+class Moved(BaseModel):
+    """Which version scores from now on."""
+
+    champion: int | None
+
+
+class Batches(BaseModel):
+    """Files that came, newest first. before: the sequence to go on from, None at the end."""
+
+    batches: list[BatchRow]
+    before: int | None
+
+
+BatchStatus = Literal["ingested", "quarantined", "duplicate", "lost", "retried"]
+
+
+def add_models(router: APIRouter, frame: Frame) -> None:
+    """/models, /retrainings and /batches."""
+
+    @router.get("/models", summary="What was learned, and which version scores")
+    def models() -> Models:
+        """Promotions are told oldest first."""
+        lineage = frame.store().lineage
+        waits = lineage.waiting()
+        return Models(
+            champion=lineage.champion(),
+            waiting=None if waits is None else waits.version,
+            versions=lineage.versions(),
+            promotions=lineage.promotions(),
+        )
+
+    @router.get("/models/{number}", summary="One version and its importances")
+    def model(number: Number) -> Model:
+        """Most important sensor first."""
+        lineage = frame.store().lineage
+        version = lineage.version(number)
+        if version is None:
+            raise HTTPException(404, f"there is no version {number}")
+        return Model(version=version, importances=lineage.importances(number))
+
+    @router.post("/models/rollback", summary="Let the version before the champion score again")
+    def rollback(asking: Engineer, why: Why) -> Moved:
+        """Takes the role engineer."""
+        with frame.site() as site:
+            now, by = frame.now(), asking.person.actor
+            return Moved(champion=roll_back(site, at=now, reason=why.reason, actor=by))
+
+    @router.post("/models/{number}/promote", summary="Let a version score from now on")
+    def promote(number: Number, asking: Engineer, why: Why) -> Moved:
+        """Takes the role engineer."""
+        with frame.site() as site:
+            now, by = frame.now(), asking.person.actor
+            promote_version(site, number, at=now, reason=why.reason, actor=by)
+            return Moved(champion=site.store.lineage.champion())
+
+    @router.post("/models/{number}/reject", summary="Say no to the version that waits")
+    def reject(number: Number, asking: Engineer, why: Why) -> Moved:
+        """Takes the role engineer."""
+        lineage = frame.writer().lineage
+        lineage.reject(number, at=frame.now(), reason=why.reason, actor=asking.person.actor)
+        return Moved(champion=lineage.champion())
+
+    @router.get("/retrainings", summary="What was decided and why, newest first")
+    def retrainings(limit: Limit = 100) -> list[RetrainingRow]:
+        """With the figures behind each decision."""
+        return frame.store().lineage.retrainings(limit)
+
+    @router.get("/batches", summary="Files that came, newest first")
+    def batches(
+        source: Source | None = None,
+        status: BatchStatus | None = None,
+        before: Annotated[int | None, Query(ge=1, le=2**62)] = None,
+        limit: Limit = 100,
+    ) -> Batches:
+        """Rows used and rejected, with reasons."""
+        rows = frame.store().ledger.batches(source, status=status, before=before, limit=limit)
+        return Batches(batches=rows, before=rows[-1].sequence if len(rows) == limit else None)

@@ -1,0 +1,91 @@
+"""Assets and predictions for programs."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from pydantic import AfterValidator, BaseModel
+from starlette.exceptions import HTTPException
+
+from pm_app.store import FleetQuery, FleetRow, PageEnd, PredictionRow
+from pm_app.store.fleet import Level, Order
+from pm_app.web.api.kinds import (
+    AssetQuery,
+    Limit,
+    Offset,
+    Text,
+    Time,
+    from_cursor,
+    to_cursor,
+)
+from pm_app.web.frame import Frame
+
+
+class PredictionPage(BaseModel):
+    """Predictions in the order in which they were said, and where to go on from.
+
+    next_cursor: as cursor, it gives what comes next: at once, or once more has been said.
+    """
+
+    predictions: list[PredictionRow]
+    next_cursor: str | None
+
+
+class AssetPage(BaseModel):
+    """Assets with what is said of each now, and how many there are in all."""
+
+    assets: list[FleetRow]
+    total: int
+
+
+def _cursor(text: str) -> str:
+    from_cursor(text)
+    return text
+
+
+Cursor = Annotated[str, Query(max_length=5000), AfterValidator(_cursor)]
+Search = Annotated[Text, Query(max_length=200)]
+
+
+def add_predictions(router: APIRouter, frame: Frame) -> None:
+    """/predictions and /assets."""
+
+    @router.get("/predictions", summary="What is said, in the order in which it was said")
+    def predictions(
+        asset: AssetQuery | None = None,
+        since: Time | None = None,
+        until: Time | None = None,
+        cursor: Cursor | None = None,
+        limit: Limit = 1000,
+    ) -> PredictionPage:
+        """Rows with cutoff in [since, until). A revised row comes again, in its new place."""
+        after = None if cursor is None else from_cursor(cursor)
+        found = frame.store().feed.page(
+            limit=limit, after=after, asset=asset, since=since, until=until
+        )
+        end: PageEnd | None = found[-1][0] if found else after
+        rows = [row for _, row in found]
+        return PredictionPage(predictions=rows, next_cursor=None if end is None else to_cursor(end))
+
+    @router.get("/assets", summary="What is said of each asset now, riskiest first")
+    def assets(
+        search: Search = "",
+        level: Level | None = None,
+        order: Order = "risk",
+        descending: bool = True,
+        limit: Limit = 100,
+        offset: Offset = 0,
+    ) -> AssetPage:
+        """As the fleet page has it."""
+        fleet = frame.store().fleet
+        rows = fleet.rows(FleetQuery(search, level, order, descending), limit=limit, offset=offset)
+        levels: dict[Any, int] = fleet.levels(search)
+        total = sum(levels.values()) if level is None else levels[level]
+        return AssetPage(assets=rows, total=total)
+
+    @router.get("/assets/{asset_id:path}", summary="What is said of one asset now")
+    def asset(asset_id: Text) -> FleetRow:
+        """Names are taken as they are, slashes and all."""
+        found = frame.store().fleet.asset(asset_id)
+        if found is None:
+            raise HTTPException(404, f"nothing is said of an asset {asset_id[:200]!r}")
+        return found

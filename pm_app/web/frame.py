@@ -1,0 +1,153 @@
+"""What all pages share: the plant's store, its templates, its clock, and who is asking."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from threading import Lock
+from time import monotonic
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from fastapi import Request, Response
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+from pm_app.clock import read_clock
+from pm_app.errors import TerminalError
+from pm_app.jobs.backlog import Backlog
+from pm_app.jobs.site import Site
+from pm_app.jobs.status import Status, plant_status
+from pm_app.settings import Settings
+from pm_app.store import Store
+from pm_app.web.asset_address import asset_address
+from pm_app.web.people import Person, Reception
+from pm_app.web.spark import HEIGHT, WIDTH
+from pm_app.web.texts import NAVIGATION, TEXTS
+
+LOOK_SECONDS: Final = 15.0
+
+
+@dataclass(frozen=True)
+class Doors:
+    """Ways to the plant, each gone through when it is first needed: a plant may have no store yet.
+
+    read: a reader of the store. backlog: what waits to be read and scored. write: the store, for
+    what people do; None lets nobody do anything. site: the plant, for moving its champion.
+    """
+
+    read: Callable[[], Store]
+    backlog: Callable[[Store], Backlog]
+    write: Callable[[], Store] | None = None
+    site: Callable[[], AbstractContextManager[Site]] | None = None
+
+
+class Shelf:
+    """A store, opened when it is first asked for and closed at the end."""
+
+    def __init__(self, open_store: Callable[[], Store]) -> None:
+        self._open = open_store
+        self._lock = Lock()
+        self._store: Store | None = None
+
+    def store(self) -> Store:
+        """The store. Raises StoreUnavailable when a later call may succeed."""
+        with self._lock:
+            if self._store is None:
+                self._store = self._open()
+            return self._store
+
+    def close(self) -> None:
+        """Let go of the store where it was opened."""
+        with self._lock:
+            if self._store is not None:
+                self._store.close()
+                self._store = None
+
+
+class Frame:
+    """What every page is made with."""
+
+    def __init__(self, settings: Settings, doors: Doors, now: Callable[[], datetime]) -> None:
+        self.settings = settings
+        self.now = now
+        self.reception = Reception(settings)
+        self.zone = ZoneInfo(settings.plant.timezone)
+        self._doors = doors
+        self._reader = Shelf(doors.read)
+        self._writer = None if doors.write is None else Shelf(doors.write)
+        self._counting = Lock()
+        self._counted: tuple[float, Backlog | None] = (0.0, None)
+        self._templates = Environment(
+            loader=PackageLoader("pm_app.web"),
+            autoescape=select_autoescape(default=True),
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._templates.filters["local"] = self.local
+        self._templates.filters["asset_address"] = asset_address
+
+    def store(self) -> Store:
+        """The store, to read. Raises StoreUnavailable when a later call may succeed."""
+        return self._reader.store()
+
+    def writer(self) -> Store:
+        """The store, for what people do. Raises as `store`, and TerminalError where it is not to
+        be changed."""
+        if self._writer is None:
+            raise TerminalError("these pages only show; they were started without a way to change")
+        return self._writer.store()
+
+    @contextmanager
+    def site(self) -> Iterator[Site]:
+        """The plant. Raises as `open_beside`, and TerminalError where it is not to be changed."""
+        if self._doors.site is None:
+            raise TerminalError("these pages only show; they were started without a way to change")
+        with self._doors.site() as site:
+            yield site
+
+    def status(self) -> Status:
+        """How the plant is; files that wait are counted anew every LOOK_SECONDS."""
+        return plant_status(self.settings.state, self.store, self._count, now=read_clock())
+
+    def close(self) -> None:
+        """Let go of the stores."""
+        self._reader.close()
+        if self._writer is not None:
+            self._writer.close()
+
+    def _count(self, store: Store) -> Backlog:
+        # Listing a folder of a million files takes seconds, and several may ask at once.
+        with self._counting:
+            at, counted = self._counted
+            if counted is None or monotonic() - at > LOOK_SECONDS:
+                counted = self._doors.backlog(store)
+                self._counted = (monotonic(), counted)
+            return counted
+
+    def whois(self, request: Request) -> Person | None:
+        """Who asks; None for a stranger. Raises StoreUnavailable."""
+        return self.reception.whois(request, self.store(), at=self.now())
+
+    def show(self, request: Request, name: str, status: int = 200, **facts: Any) -> Response:
+        """A page of HTML."""
+        page = self._templates.get_template(f"{name}.html").render(
+            plant=self.settings.plant.name,
+            zone=self.settings.plant.timezone,
+            at=self.now(),
+            person=getattr(request.state, "person", None),
+            texts=TEXTS,
+            navigation=NAVIGATION,
+            here=request.url.path,
+            spark_size=(WIDTH, HEIGHT),
+            **facts,
+        )
+        return Response(page, status, media_type="text/html")
+
+    def trouble(self, request: Request, status: int, title: str, words: str) -> Response:
+        """A page that says what cannot be done and why."""
+        return self.show(request, "trouble", status, title=title, words=words)
+
+    def local(self, moment: datetime) -> str:
+        """A time as it is told at the plant."""
+        return moment.astimezone(self.zone).strftime("%Y-%m-%d %H:%M")

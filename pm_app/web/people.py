@@ -1,0 +1,104 @@
+"""Who asks: the person or program behind a request, and what they may do."""
+
+import hmac
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from fastapi import Request
+
+from pm_app.settings import Settings
+from pm_app.store import Actor, Store, may
+
+COOKIE: Final = "pm_app_session"
+_BEARER: Final = "bearer "
+
+
+@dataclass(frozen=True)
+class Person:
+    """Whoever asks. name is "" for anyone on this machine where nobody signs in.
+
+    csrf has to come with every form and is "" where no browser keeps a secret for them; token is
+    what their session's cookie holds, "" without one.
+    """
+
+    name: str
+    role: str
+    address: str
+    csrf: str = ""
+    token: str = ""
+
+    def may(self, needed: str) -> bool:
+        """Whether their role includes another. Nobody without a name changes anything."""
+        return may(self.role, needed) and (bool(self.name) or needed == "viewer")
+
+    @property
+    def actor(self) -> Actor:
+        """As kept with what they do."""
+        return Actor(self.name, self.address)
+
+
+class Reception:
+    """Tells who asks by what their request carries."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._web = settings.web
+        # A proxy signs people in, so there is no session to keep a secret in.
+        self._secret = secrets.token_bytes(32)
+
+    def whois(self, request: Request, store: Store, *, at: datetime) -> Person | None:
+        """The person; None for a stranger. Raises StoreUnavailable."""
+        address = self.address(request)
+        if (said := request.headers.get("authorization")) is not None:
+            return _program(said, store, address)
+        if self._web.proxy_header and self._through_proxy(request):
+            return self._sent(request.headers.get(self._web.proxy_header, ""), store, address)
+        token = request.cookies.get(COOKIE, "")
+        session = store.users.session(token, at=at) if token else None
+        if session is not None:
+            return Person(session.user, session.role, address, session.csrf, token)
+        if self.open_to_all(store):
+            return Person("", "viewer", address)
+        return None
+
+    def open_to_all(self, store: Store) -> bool:
+        """Whether anyone on this machine may look: nobody may sign in, and nobody else comes."""
+        return self._web.local and not self._web.proxy_header and not store.users.anyone()
+
+    def address(self, request: Request) -> str:
+        """The network address that asks, behind a proxy that is believed."""
+        forwarded = request.headers.get("x-forwarded-for", "")
+        if forwarded and self._through_proxy(request):
+            return forwarded.rpartition(",")[2].strip()[:100]
+        return _peer(request)
+
+    def over_tls(self, request: Request) -> bool:
+        """Whether the browser speaks TLS, with us or with a proxy that is believed."""
+        if self._through_proxy(request):
+            return request.headers.get("x-forwarded-proto", "") == "https"
+        return request.url.scheme == "https"
+
+    def _through_proxy(self, request: Request) -> bool:
+        return _peer(request) in self._web.proxy_addresses
+
+    def _sent(self, name: str, store: Store, address: str) -> Person | None:
+        """Whom the proxy has let in; those without an account here may look."""
+        if not name or not name.isprintable():
+            return None
+        known = store.users.user(name)
+        if known is not None and known.disabled_at is not None:
+            return None
+        csrf = hmac.digest(self._secret, name.encode(), "sha256").hex()
+        return Person(name, "viewer" if known is None else known.role, address, csrf)
+
+
+def _program(said: str, store: Store, address: str) -> Person | None:
+    if not said.lower().startswith(_BEARER):
+        return None
+    token = store.users.check_token(said[len(_BEARER) :].strip())
+    return None if token is None else Person(f"{token.name} (token)", token.role, address)
+
+
+def _peer(request: Request) -> str:
+    return request.client.host if request.client else ""

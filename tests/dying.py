@@ -1,0 +1,48 @@
+"""Workers that die at an instant, told so by value: once, or each time they get there."""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+from striking import INSTANT
+
+from connectors.engines.local import end_with_parent
+
+
+def die_bringing_back(marker: str, times: int, what: str = ".parquet") -> None:
+    """Kill this process when it has written part of a partition, up to so many times in all.
+
+    marker: a path; a file beside it counts each death. what: part of the name it writes.
+    """
+
+    def hook(event: str, arguments: tuple[object, ...]) -> None:
+        if event != INSTANT or arguments[0] != "write":
+            return
+        path = Path(str(arguments[1]))
+        if path.parent.parent.name == "backfill" and what in path.name and _counted(marker, times):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(hook)
+
+
+def dying_worker(marker: str, times: int, what: str = ".parquet") -> None:
+    """What a local process does first to die so."""
+    end_with_parent()
+    die_bringing_back(marker, times, what)
+
+
+def deaths(marker: str) -> int:
+    """How many there were."""
+    path = Path(marker)
+    return len(list(path.parent.glob(f"{path.name}.*")))
+
+
+def _counted(marker: str, times: int) -> bool:
+    for number in range(times):
+        try:
+            os.close(os.open(f"{marker}.{number}", os.O_CREAT | os.O_EXCL))
+        except FileExistsError:
+            continue
+        return True
+    return False

@@ -3,17 +3,20 @@
 import pytest
 from test_pages_asset import scored
 from test_pages_browser import browser, opened, serving
+from test_pages_data import fed
 from test_pages_models import learned
 
-__all__ = ["browser", "learned", "scored"]
+__all__ = ["browser", "fed", "learned", "scored"]
 OF_SCORED = ("/assets/pump-00?sensors=all", "/assets/nobody")
 OF_LEARNED = ("/models",)
+OF_FED = ("/data",)
 
 
-@pytest.fixture(params=["scored", "learned"])
-def views(request, scored, learned):
+@pytest.fixture(params=["scored", "learned", "fed"])
+def views(request, scored, learned, fed):
     """A plant, and addresses of pages that show what it has."""
-    return (scored, OF_SCORED) if request.param == "scored" else (learned, OF_LEARNED)
+    paths = {"scored": (scored, OF_SCORED), "learned": (learned, OF_LEARNED), "fed": (fed, OF_FED)}
+    return paths[request.param]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

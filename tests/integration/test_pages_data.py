@@ -144,7 +144,7 @@ def test_rows_balance(app, fed):
     with open_views(fed) as store:
         balance = store.ledger.balance()
     assert f"{balance.rows_used:,} rows used {balance.rows_rejected:,} rows refused" in page
-    assert "5 files 1 files quarantined 0 files wait to be read" in page
+    assert "5 files 1 quarantined 0 not read yet 0 not scored yet" in page
     assert balance.rows_rejected == 2
 
 

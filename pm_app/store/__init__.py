@@ -3,7 +3,7 @@
 from pm_app.store.alarms import AlarmEventRow, AlarmRow, VerdictRow
 from pm_app.store.auditing import Actor
 from pm_app.store.courses import Course
-from pm_app.store.feed import PageEnd, PredictionRow
+from pm_app.store.feed import PageEnd
 from pm_app.store.fleet import FleetQuery, FleetRow
 from pm_app.store.identity import Standing
 from pm_app.store.opening import Store, open_reader, open_store
@@ -13,6 +13,7 @@ from pm_app.store.rows import (
     Committed,
     ImportanceRow,
     PeakRow,
+    PredictionRow,
     PromotionRow,
     RetrainingRow,
     Source,

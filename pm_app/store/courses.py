@@ -16,8 +16,8 @@ from pm_app.records.readings import Float64, Int64, Text
 from pm_app.store.alarm_tables import alarms, verdicts
 from pm_app.store.alarms import VerdictRow
 from pm_app.store.engine import Database
-from pm_app.store.feed import PredictionRow
 from pm_app.store.ledger_tables import assets
+from pm_app.store.rows import PredictionRow
 from pm_app.store.schema import PREDICTION_COLUMNS, latest_predictions, predictions
 
 _NUMBERS: Final = ("risk", "rul_hours", "rul_low_hours", "rul_high_hours", "value")

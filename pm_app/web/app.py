@@ -25,6 +25,7 @@ from pm_app.web.files import FLEET_SCHEMA, as_file, fleet_table
 from pm_app.web.fleet import BadAddress, fleet_facts, read_address
 from pm_app.web.frame import Doors, Frame
 from pm_app.web.guard import guard
+from pm_app.web.model_acts import add_model_acts
 from pm_app.web.models import add_models
 from pm_app.web.signing_in import add_sign_in
 from pm_app.web.texts import TEXTS
@@ -67,8 +68,9 @@ def make_app(settings: Settings, doors: Doors, *, now: Callable[[], datetime]) -
     pages = APIRouter(include_in_schema=False)
     add_sign_in(pages, frame)
     _add_fleet(pages, frame)
-    add_alarms(pages, frame)
     add_asset(pages, frame)
+    add_alarms(pages, frame)
+    add_model_acts(pages, frame)
     add_models(pages, frame)
     add_data(pages, frame)
     app.include_router(pages)

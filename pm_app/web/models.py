@@ -5,8 +5,10 @@ from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
 
+from pm_app.errors import TerminalError
 from pm_app.second_look import tell_revision
 from pm_app.store import PromotionRow, RetrainingRow, Store, VersionRow
+from pm_app.store.lineage import version_before
 from pm_app.times import format_duration
 from pm_app.web.asset_address import whole_number
 from pm_app.web.fleet import BadAddress
@@ -18,6 +20,7 @@ from pm_app.web.state import StateFolder
 MOST_VERSIONS: Final = 30
 MOST_RETRAININGS: Final = 10
 MOST_MOVES: Final = 30
+_LOOKED_THROUGH: Final = 50
 _KEYS: Final = ("version", "against")
 _LARGEST: Final = 2**31 - 1
 
@@ -38,8 +41,9 @@ def _facts(store: Store, folder: StateFolder, values: Mapping[str, str]) -> dict
     lineage = store.lineage
     moves, champion = lineage.promotions(), lineage.champion()
     versions = lineage.versions(limit=MOST_VERSIONS)
-    retrainings = lineage.retrainings(limit=MOST_RETRAININGS)
-    waiting = lineage.waiting()
+    retrainings = lineage.retrainings(limit=_LOOKED_THROUGH)
+    waits = lineage.waiting()
+    waiting = [] if waits is None else [waits]
     live = None if champion is None else _version(store, champion)
     number = asked.get("version") or champion or (versions[0].version if versions else None)
     chosen = None if number is None else _version(store, number)
@@ -50,12 +54,21 @@ def _facts(store: Store, folder: StateFolder, values: Mapping[str, str]) -> dict
         "waiting": waiting,
         "versions": [_standing(row, champion, moves, waiting) for row in versions],
         "known": lineage.next_version() - 1,
-        "retrainings": [_told(row) for row in retrainings],
+        "retrainings": [_told(row) for row in retrainings[:MOST_RETRAININGS]],
         "moves": [(row, KINDS[row.kind]) for row in moves[: -MOST_MOVES - 1 : -1]],
         "chosen": chosen,
         "suspicion": SUSPICION,
+        "back_to": _back_to(moves),
         **_chosen_facts(store, folder, chosen, asked.get("against"), moves),
     }
+
+
+def _back_to(moves: Sequence[PromotionRow]) -> int | None:
+    """The version that a rollback returns to, None where there was none before."""
+    try:
+        return version_before(moves)
+    except TerminalError:
+        return None
 
 
 def _asked(values: Mapping[str, str]) -> dict[str, int]:
@@ -88,11 +101,11 @@ def _standing(
     row: VersionRow,
     champion: int | None,
     moves: Sequence[PromotionRow],
-    waiting: RetrainingRow | None,
+    waiting: Sequence[RetrainingRow],
 ) -> dict[str, Any]:
     scored = {move.version for move in moves}
     standing = "scored" if row.version in scored else "never"
-    if waiting is not None and row.version == waiting.version:
+    if row.version in {one.version for one in waiting}:
         standing = "waits"
     if row.version == champion:
         standing = "scores"

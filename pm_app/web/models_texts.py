@@ -36,6 +36,11 @@ FIGURES: Final = {
 }
 REPORTS: Final = {"control: uniform": "without guidance"}
 MODELS: Final = {
+    "promote": "Promote version",
+    "reject": "Reject version",
+    "roll_back": "Roll back to version",
+    "reason": "Reason (kept for ever)",
+    "needs_reason": "moving a version takes a reason, which is kept for ever",
     "title": "Models",
     "none": "There is no model yet. pm-app run or pm-app retrain makes the first.",
     "nobody": "No version scores: none has been promoted.",

@@ -13,13 +13,14 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import numpy as np
 import pytest
+from browsing import doors
 from factories import make_plant
 
 from pm_app.settings import read_settings
 from pm_app.store import open_store
 from pm_app.store.schema import PREDICTION_COLUMNS
 from pm_app.web.app import make_app
-from pm_app.wiring import open_views, store_url
+from pm_app.wiring import store_url
 
 ASSETS = int(os.environ.get("PM_APP_PAGES_ASSETS", "500"))
 CUTOFFS = int(os.environ.get("PM_APP_PAGES_CUTOFFS", "100"))
@@ -65,7 +66,7 @@ def test_the_fleet_page_is_made_in_a_tenth_of_a_second(tmp_path):
     connection.close()
     app = make_app(
         settings,
-        open_store=lambda: open_views(settings),
+        doors(settings),
         now=lambda: START + timedelta(minutes=10 * CUTOFFS),
     )
 

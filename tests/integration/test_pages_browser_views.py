@@ -8,42 +8,30 @@ from test_pages_data import fed
 from test_pages_models import learned
 
 __all__ = ["browser", "fed", "learned", "scored"]
-OF_SCORED = ("/assets/pump-00?sensors=all", "/assets/nobody")
-OF_LEARNED = ("/models",)
-OF_FED = ("/data",)
+VIEWS = {"scored": "/assets/pump-00?sensors=all", "learned": "/models", "fed": "/data"}
 
 
-@pytest.fixture(params=["scored", "learned", "fed"])
-def views(request, scored, learned, fed):
-    """A plant, and addresses of pages that show what it has."""
-    paths = {"scored": (scored, OF_SCORED), "learned": (learned, OF_LEARNED), "fed": (fed, OF_FED)}
-    return paths[request.param]
-
-
-def test_no_view_complains_of_anything(browser, views):
-    plant, paths = views
-    with serving(plant, NOW) as address, opened(browser) as (page, complaints):
-        for path in paths:
-            page.goto(f"{address}{path}")
-
-    assert [words for words in complaints if "404" not in words] == []
-
-
-@pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1280, "light")])
-def test_no_view_is_wider_than_its_window_or_in_the_way_of_readers_with_aids(
-    browser, views, width, scheme
+@pytest.mark.parametrize(
+    ("plant", "width", "scheme"),
+    [("scored", 390, "dark"), ("learned", 1280, "dark"), ("fed", 390, "light")],
+)
+def test_a_view_with_all_it_can_show_fits_and_stands_in_nobodys_way(
+    browser, request, plant, width, scheme
 ):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     options = {"viewport": {"width": width, "height": 900}, "color_scheme": scheme}
-    plant, paths = views
+    settings = request.getfixturevalue(plant)
     # axe comes as a script that the page's own policy would not let in.
-    with serving(plant, NOW) as address, opened(browser, bypass_csp=True, **options) as (page, _):
-        for path in paths:
-            page.goto(f"{address}{path}")
-            assert page.evaluate("document.documentElement.scrollWidth") == width, path
-            found = axe.run(page).response["violations"]
+    with (
+        serving(settings, NOW) as address,
+        opened(browser, bypass_csp=True, **options) as (page, complaints),
+    ):
+        page.goto(f"{address}{VIEWS[plant]}")
+        found = axe.run(page).response["violations"]
 
-            assert [(one["id"], one["nodes"][0]["html"]) for one in found] == [], path
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+    assert [(one["id"], one["nodes"][0]["html"]) for one in found] == []
+    assert complaints == []
 
 
 def test_the_fleet_leads_to_an_asset_and_back_without_scripts(browser, scored):

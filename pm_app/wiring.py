@@ -70,6 +70,7 @@ def open_beside(settings: Settings) -> Iterator[Site]:
 
 def open_views(settings: Settings) -> Store:
     """The store for reading only; blocks no job. Raises StoreUnavailable before the first."""
+    _keep_pandas_out()
     return open_reader(store_url(settings), folder=settings.folder)
 
 

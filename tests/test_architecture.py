@@ -60,6 +60,7 @@ SAME_LAYER = {
     ("wording", "times"),
     ("demo", "wiring"),
     ("daemon", "turns"),
+    ("web", "turns"),
 }
 ONLY_IN = {
     "tensorflow": "pm_app/learning/network",

@@ -10,6 +10,7 @@ from pm_app.errors import BadSettings, NoStore, TransientError
 from pm_app.store.alarms import Alarms
 from pm_app.store.backup import save
 from pm_app.store.courses import Courses
+from pm_app.store.deliveries import Deliveries
 from pm_app.store.engine import Database, connect
 from pm_app.store.feed import Feed
 from pm_app.store.fleet import Fleet
@@ -35,8 +36,9 @@ class Store:
     lineage: Lineage
     views: Views
     fleet: Fleet
-    feed: Feed
     courses: Courses
+    deliveries: Deliveries
+    feed: Feed
     retention: Retention
     alarms: Alarms
     users: Users
@@ -105,8 +107,9 @@ def _store(database: Database) -> Store:
         Lineage(database),
         Views(database),
         Fleet(database),
-        Feed(database),
         Courses(database),
+        Deliveries(database),
+        Feed(database),
         Retention(database),
         Alarms(database),
         Users(database),

@@ -20,6 +20,7 @@ from pm_app.web.alarms import add_alarms
 from pm_app.web.api.app import add_api
 from pm_app.web.api.metrics import add_metrics
 from pm_app.web.asset import add_asset
+from pm_app.web.data import add_data
 from pm_app.web.files import FLEET_SCHEMA, as_file, fleet_table
 from pm_app.web.fleet import BadAddress, fleet_facts, read_address
 from pm_app.web.frame import Doors, Frame
@@ -72,6 +73,7 @@ def make_app(settings: Settings, doors: Doors, *, now: Callable[[], datetime]) -
     add_alarms(pages, frame)
     add_model_acts(pages, frame)
     add_models(pages, frame)
+    add_data(pages, frame)
     app.include_router(pages)
     _add_troubles(app, frame)
     guard(app)

@@ -1,50 +1,41 @@
 """The pages behind the fleet in a real browser: in both themes, on a telephone, under a pointer."""
 
 import pytest
+from chromium import browser, opened, serving
+from factories import NOW
 from test_pages_asset import scored
-from test_pages_browser import browser, opened, serving
+from test_pages_data import fed
 from test_pages_models import learned
 
-__all__ = ["browser", "learned", "scored"]
-OF_SCORED = ("/assets/pump-00?sensors=all", "/assets/nobody")
-OF_LEARNED = ("/models",)
+__all__ = ["browser", "fed", "learned", "scored"]
+VIEWS = {"scored": "/assets/pump-00?sensors=all", "learned": "/models", "fed": "/data"}
 
 
-@pytest.fixture(params=["scored", "learned"])
-def views(request, scored, learned):
-    """A plant, and addresses of pages that show what it has."""
-    return (scored, OF_SCORED) if request.param == "scored" else (learned, OF_LEARNED)
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1280])
-def test_no_view_is_wider_than_its_window_or_complains(browser, views, width, scheme):
-    options = {"viewport": {"width": width, "height": 900}, "color_scheme": scheme}
-    plant, paths = views
-    with serving(plant) as address, opened(browser, **options) as (page, complaints):
-        for path in paths:
-            page.goto(f"{address}{path}")
-
-            assert page.evaluate("document.documentElement.scrollWidth") == width, path
-        assert [words for words in complaints if "404" not in words] == []
-
-
-@pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1280, "light")])
-def test_no_view_stands_in_the_way_of_readers_with_aids(browser, views, width, scheme):
+@pytest.mark.parametrize(
+    ("plant", "width", "scheme"),
+    [("scored", 390, "dark"), ("learned", 1280, "dark"), ("fed", 390, "light")],
+)
+def test_a_view_with_all_it_can_show_fits_and_stands_in_nobodys_way(
+    browser, request, plant, width, scheme
+):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     options = {"viewport": {"width": width, "height": 900}, "color_scheme": scheme}
+    settings = request.getfixturevalue(plant)
     # axe comes as a script that the page's own policy would not let in.
-    plant, paths = views
-    with serving(plant) as address, opened(browser, bypass_csp=True, **options) as (page, _):
-        for path in paths:
-            page.goto(f"{address}{path}")
-            found = axe.run(page).response["violations"]
+    with (
+        serving(settings, NOW) as address,
+        opened(browser, bypass_csp=True, **options) as (page, complaints),
+    ):
+        page.goto(f"{address}{VIEWS[plant]}")
+        found = axe.run(page).response["violations"]
 
-            assert [(one["id"], one["nodes"][0]["html"]) for one in found] == [], path
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+    assert [(one["id"], one["nodes"][0]["html"]) for one in found] == []
+    assert complaints == []
 
 
 def test_the_fleet_leads_to_an_asset_and_back_without_scripts(browser, scored):
-    with serving(scored) as address, opened(browser, java_script_enabled=False) as (page, _):
+    with serving(scored, NOW) as address, opened(browser, java_script_enabled=False) as (page, _):
         page.goto(f"{address}/fleet")
         page.get_by_role("link", name="pump-02").click()
         page.get_by_role("link", name="7 d", exact=True).click()
@@ -56,7 +47,7 @@ def test_the_fleet_leads_to_an_asset_and_back_without_scripts(browser, scored):
 
 
 def test_a_pointer_over_a_chart_is_told_moment_and_value(browser, scored):
-    with serving(scored) as address, opened(browser) as (page, complaints):
+    with serving(scored, NOW) as address, opened(browser) as (page, complaints):
         page.goto(f"{address}/assets/pump-00")
         chart = page.locator("svg.timeline").first
         chart.hover()

@@ -94,7 +94,7 @@ def rows_of(page: str, kind: str) -> list[list[str]]:
 
 def test_the_champion_is_told_with_the_reason(app, learned):
     page = ask(app, "/models").text
-    (headline,) = re.findall(r'<div class="headline">(.*?)</div>', page, re.DOTALL)
+    (headline,) = re.findall(r'<div class="news">(.*?)</div>', page, re.DOTALL)
 
     with open_views(learned) as store:
         assert store.lineage.champion() == 2

@@ -2,8 +2,13 @@
 
 import io
 import json
+import os
 import re
+import subprocess
+import sys
+from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from urllib.parse import quote
 
 import numpy as np
@@ -356,3 +361,51 @@ def test_times_of_charts_are_those_of_the_plant(tmp_path, scored):
     places = [76 + 550 * (at - first) / (until - first) for at in midnights]
     assert [float(x) for x in days] == pytest.approx([x for x in places if 92 < x < 610], abs=0.06)
     assert days
+
+
+def test_an_estimated_value_is_shown_as_a_value(tmp_path):
+    toml = '[target]\nkind = "column"\ncolumn = "wear"\ntask = "regression"\n'
+    settings = read_settings(make_plant(tmp_path, toml=toml))
+    with open_store(store_url(settings), folder=settings.folder) as store:
+        for hours, value in ((2, 1.25), (1, 7.5)):
+            said = predictions_of({"bit": None}, NOW - timedelta(hours=hours))
+            said = replace(
+                said,
+                horizon_hours=np.zeros(1),
+                status=np.array(["scored"], dtype=object),
+                value=np.array([value]),
+            )
+            store.scores.commit_predictions([said], scored_at=NOW)
+
+    page = ask(app_of(settings), "/assets/bit").text
+    assert "estimate 7.5" in page and "Life left over time" not in page
+    (chart,) = pictures(page)
+    assert 'data-low="1.25" data-high="7.5"' in chart
+
+
+def test_the_pages_load_no_training_library(scored):
+    code = f"""
+import sys
+from pathlib import Path
+from datetime import UTC, datetime
+from browsing import ask, doors
+from pm_app.settings import read_settings
+from pm_app.web.app import make_app
+settings = read_settings(Path({str(scored.folder / "plant.toml")!r}))
+app = make_app(settings, doors(settings), now=lambda: datetime.now(tz=UTC))
+for path in ("/fleet", "/assets/pump-00", "/predictions.csv?asset=pump-00", "/models", "/data"):
+    assert ask(app, path).status_code == 200, path
+print(*sorted({{name.partition(".")[0] for name in sys.modules if "." in name}}))
+"""
+    tests = str(Path(__file__).parents[1])
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([tests, str(Path(tests).parent)])},
+    )
+
+    loaded = set(done.stdout.split())
+    assert {"pm_app", "pyarrow", "fastapi"} <= loaded
+    assert not loaded & {"tensorflow", "keras", "sklearn", "scipy", "pandas", "onnx"}

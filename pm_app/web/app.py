@@ -27,6 +27,7 @@ from pm_app.web.frame import Doors, Frame
 from pm_app.web.guard import guard
 from pm_app.web.model_acts import add_model_acts
 from pm_app.web.models import add_models
+from pm_app.web.recent import Recent
 from pm_app.web.signing_in import add_sign_in
 from pm_app.web.texts import TEXTS
 
@@ -80,6 +81,8 @@ def make_app(settings: Settings, doors: Doors, *, now: Callable[[], datetime]) -
 
 
 def _add_fleet(app: APIRouter, frame: Frame) -> None:
+    recent: Recent[dict[str, Any]] = Recent()
+
     @app.get("/")
     def start() -> Response:
         return RedirectResponse("/fleet")
@@ -87,7 +90,12 @@ def _add_fleet(app: APIRouter, frame: Frame) -> None:
     @app.get("/fleet")
     def fleet(request: Request) -> Response:
         asked = read_address(request.query_params)
-        facts = fleet_facts(frame.store(), asked, settings=frame.settings, now=frame.now())
+        store = frame.store()
+        said = store.views.newest_commit(), store.alarms.newest_event()
+        facts = recent.get(
+            (asked, said),
+            lambda: fleet_facts(frame.store(), asked, settings=frame.settings, now=frame.now()),
+        )
         return frame.show(request, "fleet", title=TEXTS["fleet"], **facts)
 
     @app.get("/fleet.{kind}")

@@ -260,6 +260,7 @@ def test_a_warm_start_of_other_features_is_refused(life, fleet):
         )
 
 
+@pytest.mark.slow
 def test_a_class_is_learned_without_time(fleet):
     frame, labels, split = fleet
     value = (labels.duration_hours <= 20).astype(float)

@@ -29,6 +29,7 @@ from pm_app.web.asset_texts import ASSET, EVENTS, VERDICTS
 from pm_app.web.driving import shares_of
 from pm_app.web.files import as_file
 from pm_app.web.frame import Frame
+from pm_app.web.recent import Recent
 from pm_app.web.state import StateFolder
 from pm_app.web.texts import ALARMS, LEVELS
 from pm_app.web.traces import read_events, read_traces
@@ -47,6 +48,7 @@ EVEN_ODDS: Final = 0.5
 def add_asset(app: APIRouter, frame: Frame) -> None:
     """The page of an asset, and its predictions as files."""
     folder = StateFolder(frame.settings)
+    recent = Recent[dict[str, Any]]()
 
     @app.get("/assets/{asset:path}")
     def asset(asset: str, request: Request) -> Response:
@@ -55,7 +57,7 @@ def add_asset(app: APIRouter, frame: Frame) -> None:
         if span is None:
             words = f"{ASSET['unknown_words']} {asked.asset[:200]}"
             return frame.trouble(request, 404, ASSET["unknown"], words)
-        facts = _facts(frame.store(), folder, asked, span, frame)
+        facts = recent.get(asked, lambda: _facts(frame.store(), folder, asked, span, frame))
         return frame.show(request, "asset", title=asked.asset, **facts)
 
     @app.get("/predictions.{kind}")

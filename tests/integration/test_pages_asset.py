@@ -324,17 +324,19 @@ def plant_elsewhere(tmp_path):
 
 
 def test_a_damaged_segment_is_told_and_the_rest_is_shown(tmp_path):
-    config = make_plant(tmp_path, {"a.parquet": readings_table(hours=30)})
+    events = {"e.parquet": events_table([("pump-00", 20.0, "failure", "seal")])}
+    config = make_plant(tmp_path, {"a.parquet": readings_table(hours=30)}, events=events)
     with opened(config) as site:
         promote_handmade(site)
         score(site, now=NOW)
     settings = read_settings(config)
-    for path in (settings.state / "panes").iterdir():
-        path.write_bytes(b"nothing")
+    for folder in ("panes", "events"):
+        for path in (settings.state / folder).iterdir():
+            path.write_bytes(b"nothing")
 
     answer = ask(app_of(settings), "/assets/pump-00")
     assert answer.status_code == 200
-    assert "no whole footer" in answer.text and len(pictures(answer.text)) == 2
+    assert answer.text.count("no whole footer") == 2 and len(pictures(answer.text)) == 2
 
 
 def test_an_asset_of_which_nothing_was_said_shows_its_sensors(tmp_path):

@@ -52,6 +52,7 @@ def asset_facts(
     }
     later = max(span.until, frame.now())
     events, lost = read_events(folder, store, asked.asset, since=span.since, until=later)
+    marks = _marks(events, span)
     return {
         "words": ASSET,
         "asked": asked,
@@ -60,11 +61,11 @@ def asset_facts(
         "newest": newest[-1] if newest else None,
         "headline": _headline(newest, frame),
         "drivers": list(shares_of(newest[-1].top_sensors).items()) if newest else [],
-        "charts": _charts(store, courses, events, span, frame.settings),
+        "charts": _charts(store, courses, span, frame.settings, marks=marks),
         "happened": _happened(events),
         "event_words": lost or ASSET["no_events" if folder.here else "events_elsewhere"],
         **_alarms(store, asked.asset),
-        **_sensors(store, folder, asked, span, courses),
+        **_sensors(store, folder, asked, span, courses, marks=marks),
         **_table(store, asked, span),
     }
 
@@ -100,14 +101,15 @@ def _level(row: PredictionRow) -> Level:
 def _charts(
     store: Store,
     courses: Mapping[float, Course],
-    events: Events,
     span: Span,
     settings: Settings,
+    *,
+    marks: Sequence[Mark],
 ) -> list[dict[str, Any]]:
     """Pictures with what they are and mean; none where there is but one moment to show."""
     if not courses or len(courses[max(courses)].cutoff) < 2:
         return []
-    longest, marks = courses[max(courses)], _marks(events, span)
+    longest = courses[max(courses)]
     if settings.target.kind == "column" and settings.target.task == "regression":
         charts = [_chart("value", draw_value(longest, span, marks))]
     else:
@@ -182,6 +184,8 @@ def _sensors(
     asked: AssetAsked,
     span: Span,
     courses: Mapping[float, Course],
+    *,
+    marks: Sequence[Mark],
 ) -> dict[str, Any]:
     """Pictures of the sensors, what drives the risk first, then what the champion goes by."""
     course = courses[max(courses)] if courses else None
@@ -199,7 +203,7 @@ def _sensors(
     )
     told = []
     for number, name in enumerate(traces.sensors):
-        picture, usual = draw_sensor(traces, number, span, course)
+        picture, usual = draw_sensor(traces, number, span, course, marks)
         told.append({"name": name, "picture": picture, "usual": usual_words(usual)})
     shown = told if len(traces.time) else []
     return {"sensors": shown, "sensors_known": len(traces.known), "sensor_words": traces.words}

@@ -7,6 +7,7 @@ from pm_app.store.feed import PageEnd
 from pm_app.store.fleet import FleetQuery, FleetRow
 from pm_app.store.identity import Standing
 from pm_app.store.opening import Store, open_reader, open_store
+from pm_app.store.outbox import News
 from pm_app.store.rows import (
     Balance,
     BatchRow,
@@ -35,6 +36,7 @@ __all__ = [
     "FleetQuery",
     "FleetRow",
     "ImportanceRow",
+    "News",
     "PageEnd",
     "PeakRow",
     "PredictionRow",

@@ -18,6 +18,7 @@ from pm_app.store.identity import Identity
 from pm_app.store.ledger import Ledger
 from pm_app.store.lineage import Lineage
 from pm_app.store.migrate import check_current, migrate
+from pm_app.store.outbox import Outbox
 from pm_app.store.retention import Retention
 from pm_app.store.scores import Scores
 from pm_app.store.users import Users
@@ -41,6 +42,7 @@ class Store:
     feed: Feed
     retention: Retention
     alarms: Alarms
+    outbox: Outbox
     users: Users
     identity: Identity
     _database: Database
@@ -112,6 +114,7 @@ def _store(database: Database) -> Store:
         Feed(database),
         Retention(database),
         Alarms(database),
+        Outbox(database),
         Users(database),
         Identity(database),
         database,

@@ -29,7 +29,7 @@ _GAP_STEPS: Final = 8
 _ROW: Final = 26
 _NAMES: Final = 200
 # So many letters fit beside the rows, also on a telephone.
-_LETTERS: Final = 18
+_LETTERS: Final = 17
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def draw_value(course: Course, span: Span, marks: Sequence[Mark]) -> str:
 
 
 def draw_sensor(
-    traces: Traces, number: int, span: Span, course: Course | None
+    traces: Traces, number: int, span: Span, course: Course | None, marks: Sequence[Mark]
 ) -> tuple[str, tuple[float, float] | None]:
     """One sensor with its usual band, and that band."""
     name, values, time = traces.sensors[number], traces.means[:, number], traces.time / 1e9
@@ -119,6 +119,7 @@ def draw_sensor(
         title=f"{name}: {ASSET['sensor_title']}",
         description=usual_words(usual),
         bands=bands,
+        marks=marks,
         low=True,
     )
     return picture, usual

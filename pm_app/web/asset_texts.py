@@ -34,7 +34,8 @@ ASSET: Final = {
     "value_title": "Estimate over time",
     "drivers_title": "What drove the risk",
     "drivers_note": (
-        "The darker, the larger a sensor's share at the riskiest moment of each stretch."
+        "The stronger the colour, the larger a sensor's share at the riskiest moment of a "
+        "stretch of time."
     ),
     "sensor_title": "mean of each pane",
     "usual": "Usual:",
@@ -63,8 +64,8 @@ ASSET: Final = {
     "unknown_words": "No reading of this name has come, and nothing was said of it:",
     "nothing_said": "Nothing was said of this asset yet.",
     "said_by": "said by version",
-    "data": "data",
-    "old": "old",
+    "data_age": "data {} old",
+    "data_new": "data of this minute",
     "at": "At",
     "status": "Status",
     "horizon": "Horizon",

@@ -40,6 +40,7 @@ def _facts(store: Store, folder: StateFolder, values: Mapping[str, str]) -> dict
     asked = _asked(values)
     lineage = store.lineage
     moves, champion = lineage.promotions(), lineage.champion()
+    movers = lineage.movers()
     versions = lineage.versions(limit=MOST_VERSIONS)
     retrainings = lineage.retrainings(limit=_LOOKED_THROUGH)
     waits = lineage.waiting()
@@ -55,7 +56,9 @@ def _facts(store: Store, folder: StateFolder, values: Mapping[str, str]) -> dict
         "versions": [_standing(row, champion, moves, waiting) for row in versions],
         "known": lineage.next_version() - 1,
         "retrainings": [_told(row) for row in retrainings[:MOST_RETRAININGS]],
-        "moves": [(row, KINDS[row.kind]) for row in moves[: -MOST_MOVES - 1 : -1]],
+        "moves": [
+            (row, KINDS[row.kind], movers.get(row.id, "")) for row in moves[: -MOST_MOVES - 1 : -1]
+        ],
         "chosen": chosen,
         "suspicion": SUSPICION,
         "back_to": _back_to(moves),

@@ -7,8 +7,8 @@ from typing import Final
 
 import numpy as np
 
+from pm_app.errors import PmAppError
 from pm_app.records.readings import Int32, Int64
-from pm_app.segments import MissingSegment
 from pm_app.store import Store
 from pm_app.store.moments import moment_of, nanoseconds_of
 from pm_app.web.state import StateFolder
@@ -62,31 +62,35 @@ def find_quiet(folder: StateFolder, store: Store) -> Hearing:
     newest = store.deliveries.newest()
     if newest is None or newest.last_time is None:
         return Hearing(())
-    since = newest.last_time - LOOK_BACK
     try:
-        parts = _newest_panes(folder, store, since, newest.last_time)
-    except MissingSegment as error:
+        parts = _newest_panes(folder, store, newest.last_time)
+    except PmAppError as error:
         return Hearing((), words=str(error))
-    return Hearing(_quiet(parts, folder.history.pane_ns), since)
+    if not parts:
+        return Hearing((), words="the newest file is too large to look for them")
+    pane_ns = folder.history.pane_ns
+    last = nanoseconds_of(newest.last_time) // pane_ns
+    first = min(int(part.pane.min(initial=last)) for part in parts)
+    since = max(moment_of(first * pane_ns), newest.last_time - LOOK_BACK)
+    return Hearing(_quiet(parts, pane_ns), since)
 
 
-def _newest_panes(
-    folder: StateFolder, store: Store, since: datetime, until: datetime
-) -> list[_Heard]:
+def _newest_panes(folder: StateFolder, store: Store, until: datetime) -> list[_Heard]:
     """What the newest files tell, those that came last leading."""
-    history = folder.history
+    history, since = folder.history, until - LOOK_BACK
     rows = store.ledger.batches_overlapping("readings", since, until)
     names = dict.fromkeys(name for row in rows[::-1] for name in row.segments[::-1])
     first = nanoseconds_of(since) // history.pane_ns
     parts: list[_Heard] = []
     cells = 0
     for name in names:
-        (panes,) = history.read([name], since_pane=first)
-        cells += panes.count.size
-        time = np.where(panes.count > 0, panes.last_time, _NEVER)
-        parts.append(_Heard(panes.assets, panes.asset, panes.pane, panes.sensors, time))
+        # What is read is read as a whole, and a day of a large plant fills the memory.
+        cells += history.cells(name)
         if cells > MOST_CELLS:
             break
+        (panes,) = history.read([name], since_pane=first)
+        time = np.where(panes.count > 0, panes.last_time, _NEVER)
+        parts.append(_Heard(panes.assets, panes.asset, panes.pane, panes.sensors, time))
     return parts
 
 

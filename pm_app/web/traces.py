@@ -122,14 +122,17 @@ def _joined(parts: Iterator[Panes], sensors: tuple[str, ...]) -> tuple[Int64, Fl
 
 def read_events(
     folder: StateFolder, store: Store, asset: str, *, since: datetime, until: datetime
-) -> Events:
-    """The events of an asset in [since, until]; none where the state folder is not here.
+) -> tuple[Events, str]:
+    """The events of an asset in [since, until], and why some are lost, else "".
 
-    Raises MissingSegment.
+    None where the state folder is not here.
     """
     if not folder.here:
-        return no_events()
+        return no_events(), ""
     batches = store.ledger.batches_overlapping("events", since, until)
-    events = folder.events.read(segments_of(batches))
+    try:
+        events = folder.events.read(segments_of(batches))
+    except PmAppError as error:
+        return no_events(), str(error)
     inside = (events.time >= nanoseconds_of(since)) & (events.time <= nanoseconds_of(until))
-    return take_events(events, np.asarray(inside & (events.asset == asset), dtype=bool))
+    return take_events(events, np.asarray(inside & (events.asset == asset), dtype=bool)), ""

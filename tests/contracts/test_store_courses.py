@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import event, insert
 
 from pm_app.records.alarms import Step, Verdict
+from pm_app.store import Actor
 from pm_app.store.schema import alarms, assets
 
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
@@ -123,7 +124,7 @@ def test_verdicts_are_those_of_the_asset_and_the_newest_of_each_alarm(store):
             alarm,
             lambda row: Step("verdict", row.state, ""),
             at=hour(9),
-            actor="anna",
+            actor=Actor("anna"),
             verdict=Verdict(word, "seal"),
         )
 

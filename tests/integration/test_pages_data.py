@@ -286,6 +286,27 @@ def test_without_the_state_folder_the_page_tells_the_ledger_alone(fed, tmp_path)
     assert not settings.state.exists()
 
 
+def test_a_file_too_large_for_a_look_is_told_and_not_read(fed, monkeypatch):
+    from pm_app.web import quiet_sensors
+
+    monkeypatch.setattr(quiet_sensors, "MOST_CELLS", 5)
+
+    page = ask(app_of(fed), "/data").text
+    assert "the newest file is too large to look for them" in page
+    assert 'class="plain silences"' not in page
+
+
+def test_a_look_goes_back_as_far_as_it_may_and_says_so(fed, monkeypatch):
+    from pm_app.web import quiet_sensors
+
+    # The newest file has 2 panes of 3 assets and sensors, the one before is larger.
+    monkeypatch.setattr(quiet_sensors, "MOST_CELLS", 18)
+
+    page = ask(app_of(fed), "/data").text
+    (quiet,) = re.findall(r"<h2>Sensors gone quiet</h2>(.*?)</section>", page, re.DOTALL)
+    assert f"{hour(60):%Y-%m-%d %H:%M}" in quiet
+
+
 def test_a_look_reads_panes_again_only_when_a_file_has_come(fed, monkeypatch):
     from pm_app.web import data
 

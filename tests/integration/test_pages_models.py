@@ -149,6 +149,7 @@ def test_retrainings_and_moves_are_those_of_the_store(app, learned):
     assert [(row[2], row[3]) for row in rows_of(page, "moves")] == [
         (str(move.version), move.reason) for move in moves[::-1]
     ]
+    assert {row[4] for row in rows_of(page, "moves")} == {"pm-app"}
 
 
 def test_importance_and_allocation_are_those_of_the_store_and_beside_the_version_before(

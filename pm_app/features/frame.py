@@ -90,7 +90,7 @@ def build_frame(
     features, sensor_of = feature_names(spec)
     values = np.empty((len(panes.pane), len(features)), dtype=np.float32)
     cutoff = (panes.pane + 1) * spec.pane_ns
-    for rows in _asset_chunks(panes):
+    for rows in asset_chunks(panes):
         part = see_panes(take_panes(panes, np.arange(rows.start, rows.stop)), spec)
         keys = (panes.assets, part.asset, cutoff[rows.start : rows.stop])
         columns = _sensor_columns(part, spec)
@@ -134,7 +134,7 @@ def _off(panes: Panes, running: Running) -> NDArray[np.bool_]:
         return np.asarray(last <= running.above)
 
 
-def _asset_chunks(panes: Panes) -> Iterator[range]:
+def asset_chunks(panes: Panes) -> Iterator[range]:
     """Rows, whole assets together, a cache-sized number at a time."""
     starts = np.flatnonzero(np.append(True, panes.asset[1:] != panes.asset[:-1]))
     rows_each = max(CHUNK_CELLS // max(len(panes.sensors), 1), 1)

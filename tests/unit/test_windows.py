@@ -1,12 +1,11 @@
 """Windows against a plain loop over the readings they cover."""
 
 import numpy as np
-from factories import HOUR, random_readings
+from factories import HOUR, random_readings, sorted_readings
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pm_app.features.panes import fold_panes, take_panes
-from pm_app.features.readings import sort_readings
 from pm_app.features.windows import WINDOW_STATISTICS, last_values, roll_windows
 
 
@@ -18,7 +17,7 @@ from pm_app.features.windows import WINDOW_STATISTICS, last_values, roll_windows
 )
 @settings(max_examples=50, deadline=None)
 def test_windows_equal_a_plain_loop_over_readings(width, rows, hours, seed):
-    readings = sort_readings(random_readings(rows=rows, hours=hours, missing=0.4, seed=seed))
+    readings = sorted_readings(random_readings(rows=rows, hours=hours, missing=0.4, seed=seed))
     panes = fold_panes(readings, pane_ns=HOUR)
 
     windows = roll_windows(panes, window_ns=width * HOUR)

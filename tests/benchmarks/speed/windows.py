@@ -78,8 +78,8 @@ def ours(panes: Panes) -> None:
     """As features are made of panes: some assets at a time, which stay in the cache."""
     for rows in asset_chunks(panes):
         some = take_panes(panes, np.arange(rows.start, rows.stop))
-        for hours in HOURS:
-            roll_windows(some, window_ns=hours * HOUR_NS)
+        for _ in roll_windows(some, windows_ns=[hours * HOUR_NS for hours in HOURS]):
+            pass
 
 
 def by_polars(table: pl.DataFrame, hours: int) -> pl.DataFrame:
@@ -133,7 +133,7 @@ def by_pandas(frame: pd.DataFrame, hours: int) -> pd.DataFrame:
 
 
 def _agree(panes: Panes, table: pl.DataFrame) -> None:
-    mine = roll_windows(panes, window_ns=HOURS[0] * HOUR_NS)
+    (mine,) = roll_windows(panes, windows_ns=[HOURS[0] * HOUR_NS])
     theirs = by_polars(table, HOURS[0])
     for name, values in (
         ("mean", mine.mean),

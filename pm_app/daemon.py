@@ -11,7 +11,7 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -24,7 +24,7 @@ from pm_app.health import Monitor
 from pm_app.settings import Settings
 from pm_app.supervisor import tell_supervisor
 from pm_app.times import NS, parse_duration
-from pm_app.turns import Turns, make_turns
+from pm_app.turns import Interval, Turns, make_turns
 
 Opened = TypeVar("Opened")
 # Calls what it is given whenever something new may have come, as long as it is entered.
@@ -32,6 +32,7 @@ Watching = Callable[[Callable[[], None]], AbstractContextManager[bool]]
 log = logging.getLogger(__name__)
 LOOK_SECONDS = 1.0
 GRACE_SECONDS = 10.0
+NOTIFY_SECONDS = 15.0
 # A score that is this many turns late, and at least ten minutes, will not come any more.
 MOST_TURNS_LATE = 20
 LEAST_PATIENCE_SECONDS = 600.0
@@ -86,6 +87,7 @@ def run_daemon(
     *,
     score: Job,
     retrain: Job,
+    notify: Job | None = None,
     last_retraining: datetime | None,
     stop: threading.Event,
     monitor: Monitor,
@@ -94,6 +96,8 @@ def run_daemon(
     clock: Clock = read_clock,
 ) -> int:
     """Run until `stop` is set, then finish the batch in hand; returns the exit code.
+
+    notify: tells of alarms every NOTIFY_SECONDS; None where there is nobody to tell.
 
     watching: tells of new files, which are scored at once; without it they wait for their turn.
 
@@ -107,17 +111,22 @@ def run_daemon(
     monitor.expect(score.name, lambda: allowed)
     late = LATE_RETRAINING_SECONDS + parse_duration(settings.retraining.timeout) / NS
     monitor.expect(retrain.name, lambda: calendar.until_next(clock()) + late)
+    hands = [scorer, learner]
+    if notify is not None:
+        hands.append(_Hand(notify, Interval(NOTIFY_SECONDS), monitor, clock))
+        monitor.expect(notify.name, lambda: LEAST_PATIENCE_SECONDS)
     log.info("started: %s; scoring every %s", settings.plant.name, settings.scoring.every)
     look = min(LOOK_SECONDS, allowed, interval.every_seconds)
     alive = False
     try:
         with watching(scorer.hurry):
-            alive = _watch(scorer, learner, patience=allowed, look=look, stop=stop)
+            alive = _watch(scorer, hands, patience=allowed, look=look, stop=stop)
     finally:
         stop.set()
         tell_supervisor("STOPPING=1")
         scorer.wait(None if alive else 0.0)
-        learner.wait(None if alive else GRACE_SECONDS)
+        for hand in hands[1:]:
+            hand.wait(None if alive else GRACE_SECONDS)
         if alive:
             monitor.stop()
         log.info("stopped")
@@ -233,12 +242,12 @@ class _Hand:
 
 
 def _watch(
-    score: _Hand, retrain: _Hand, *, patience: float, look: float, stop: threading.Event
+    score: _Hand, hands: Sequence[_Hand], *, patience: float, look: float, stop: threading.Event
 ) -> bool:
     """Start what is due until `stop`; False where scoring has made no progress for too long."""
     pulse, told = score.job.pulse, -math.inf
     while not stop.is_set():
-        for hand in (score, retrain):
+        for hand in hands:
             hand.look()
         if pulse.news():
             score.monitor.got_on(score.job.name)

@@ -113,6 +113,11 @@ class History:
         with self._open(name) as (_, told):
             return told.sensors
 
+    def cells(self, name: str) -> int:
+        """How large a segment is: its panes times its sensors. Raises MissingSegment."""
+        with self._open(name) as (segment, _):
+            return segment.rows
+
     def remove(self, names: Iterable[str]) -> None:
         """Delete segments that nothing names any more."""
         for name in names:

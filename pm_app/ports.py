@@ -1,6 +1,6 @@
 """What the core needs from systems that are not ours; connectors fulfil these."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from typing import Any, Protocol
 
@@ -80,6 +80,11 @@ class AlarmJudge(Protocol):
         """The risk that is watched, and its threshold."""
         ...
 
+    @property
+    def tells(self) -> Sequence[str]:
+        """The channels that are told of alarms."""
+        ...
+
     def undecided(self, trail: Trail) -> Flags:
         """Of which assets more of the past is needed to tell, (n_assets,)."""
         ...
@@ -152,4 +157,16 @@ class Lake(Protocol):
         Nothing is added where another process appended for the application since `position`
         was asked. Raises as `position`.
         """
+        ...
+
+
+class Sender(Protocol):
+    """Carries words out of the plant."""
+
+    def message(self, address: str, title: str, body: str) -> None:
+        """Deliver a message. Raises TransientError naming where it was to go, without secrets."""
+        ...
+
+    def document(self, address: str, content: str) -> None:
+        """Deliver a JSON document. Raises as `message`."""
         ...

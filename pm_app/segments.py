@@ -55,6 +55,11 @@ class Segment:
         """What was written beside the columns."""
         return self._parquet.schema_arrow.metadata or {}
 
+    @property
+    def rows(self) -> int:
+        """How many rows it has, as its footer says."""
+        return int(self._parquet.metadata.num_rows)
+
     def read(
         self, *, groups: Sequence[int] | None = None, columns: Sequence[str] | None = None
     ) -> Any:

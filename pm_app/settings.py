@@ -18,6 +18,7 @@ from pm_app.settings_sections import (
     DriftSettings,
     EventsSettings,
     FeaturesSettings,
+    NotificationsSettings,
     Plant,
     ReadingsSettings,
     RetentionSettings,
@@ -49,6 +50,7 @@ class Settings(Section):
     scoring: ScoringSettings = ScoringSettings()
     retraining: RetrainingSettings = RetrainingSettings()
     alarms: AlarmsSettings = AlarmsSettings()
+    notifications: NotificationsSettings = NotificationsSettings()
     costs: CostsSettings = CostsSettings()
     retention: RetentionSettings = RetentionSettings()
     store: StoreSettings = StoreSettings()

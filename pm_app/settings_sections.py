@@ -1,6 +1,6 @@
 """The tables of plant.toml: what each key takes, and what it is by default."""
 
-from datetime import date
+from datetime import date, time, timedelta
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -9,18 +9,23 @@ from pm_app.settings_values import (
     FOR_EVER,
     LOOPBACK,
     MEMORY_WORDS,
+    NEVER,
     Address,
+    Again,
     Day,
     Duration,
     Header,
     Listen,
     Name,
     NetworkAddress,
+    Quiet,
     Running,
     Span,
     Text,
+    WebAddress,
     Zone,
     read_half_life,
+    read_quiet,
     read_running,
     split_listen,
 )
@@ -298,3 +303,30 @@ class WebSettings(Section):
     def local(self) -> bool:
         """Whether this machine alone reaches it."""
         return self.address[0] in LOOPBACK
+
+
+class NotificationsSettings(Section):
+    """Who is told of alarms, and when not.
+
+    urls: addresses as Apprise has them; PM_APP_NOTIFY_URLS, blanks between, takes their place.
+    quiet: hours of the plant's clock in which messages wait. again: after how long an alarm that
+    nobody has acknowledged is told again. work_orders: where one JSON document leaves to for each
+    alarm of an asset.
+    """
+
+    urls: tuple[Text, ...] = Field(default=(), repr=False, max_length=50)
+    quiet: Quiet = ""
+    again: Again = "4h"
+    work_orders: WebAddress = Field(default="", repr=False)
+
+    @property
+    def quiet_hours(self) -> tuple[time, time] | None:
+        """From when to when, None where there are none."""
+        return read_quiet(self.quiet) if self.quiet else None
+
+    @property
+    def again_after(self) -> timedelta | None:
+        """None for never."""
+        if self.again == NEVER:
+            return None
+        return timedelta(microseconds=parse_duration(self.again) // 1000)

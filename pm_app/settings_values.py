@@ -1,7 +1,7 @@
 """Kinds of values that plant.toml takes, each checked with words of its own."""
 
 import re
-from datetime import date
+from datetime import date, time
 from ipaddress import ip_address
 from math import inf, isfinite
 from typing import Annotated
@@ -16,6 +16,7 @@ from pm_app.times import parse_duration
 _LONGEST = "36500d"
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 FOR_EVER = "for ever"
+NEVER = "never"
 # What operators look back on, and late files may still change.
 _SHORTEST_DAYS = 7
 # Nanoseconds since 1970 in 64 bits end in 2262.
@@ -116,6 +117,33 @@ def _listen(text: str) -> str:
     return text
 
 
+def _quiet(text: str) -> str:
+    if text:
+        read_quiet(text)
+    return text
+
+
+def read_quiet(text: str) -> tuple[time, time]:
+    """From when to when, of a text like "22:00-06:00". Raises ValueError."""
+    try:
+        first, last = (time.fromisoformat(part) for part in text.split("-"))
+    except ValueError:
+        raise ValueError(f'quiet hours look like "22:00-06:00", got {text!r}') from None
+    if first == last or first.tzinfo or last.tzinfo:
+        raise ValueError(f'quiet hours look like "22:00-06:00", got {text!r}')
+    return first, last
+
+
+def _again(text: str) -> str:
+    return text if text == NEVER else _duration(text)
+
+
+def _web_address(text: str) -> str:
+    if text and urlsplit(text).scheme not in ("http", "https"):
+        raise ValueError("must be an address that begins with http:// or https://")
+    return text
+
+
 def _network_address(text: str) -> str:
     try:
         return str(ip_address(text))
@@ -136,6 +164,9 @@ Zone = Annotated[str, AfterValidator(_zone)]
 Name = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_printable)]
 Listen = Annotated[Name, AfterValidator(_listen)]
 NetworkAddress = Annotated[Name, AfterValidator(_network_address)]
+Quiet = Annotated[str, Field(max_length=50), AfterValidator(_quiet)]
+Again = Annotated[str, Field(max_length=50), AfterValidator(_again)]
+WebAddress = Annotated[str, Field(max_length=1000), AfterValidator(_web_address)]
 Header = Annotated[str, Field(max_length=100), AfterValidator(_header)]
 Text = Annotated[str, Field(max_length=1000), AfterValidator(_printable)]
 Running = Annotated[Name, AfterValidator(_running)]

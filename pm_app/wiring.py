@@ -4,7 +4,9 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from datetime import datetime
 from functools import partial
+from hashlib import sha256
 from importlib.abc import MetaPathFinder
 from pathlib import Path
 from types import ModuleType
@@ -15,15 +17,17 @@ import pyarrow as pa
 from connectors.engines import opened_engine
 from connectors.parquet import ParquetEvents, ParquetReadings
 from pm_app.clock import Stamp
-from pm_app.errors import BadSettings
+from pm_app.errors import BadSettings, PmAppError
 from pm_app.event_history import EventHistory
 from pm_app.history import History
 from pm_app.jobs.backlog import Backlog, count_backlog
 from pm_app.jobs.belonging import claim
+from pm_app.jobs.notify import Notified, notify
 from pm_app.jobs.site import Site
 from pm_app.jobs.status import Status, plant_status
 from pm_app.memories import Memories
 from pm_app.ports import Engine, Lake
+from pm_app.records.alarms import WORK_ORDER
 from pm_app.registry import Registry
 from pm_app.settings import Settings
 from pm_app.state_lock import hold_state
@@ -33,6 +37,7 @@ if TYPE_CHECKING:
     from connectors.cmapss import CmapssSummary
 
 STORE_URL_VARIABLE = "PM_APP_STORE_URL"
+NOTIFY_URLS_VARIABLE = "PM_APP_NOTIFY_URLS"
 
 
 @contextmanager
@@ -65,11 +70,13 @@ def open_beside(settings: Settings) -> Iterator[Site]:
             memories=Memories(settings.state / "memory"),
             registry=Registry(settings.state / "versions"),
             store=store,
+            channels=tuple(notify_channels(settings)),
         )
 
 
 def open_views(settings: Settings) -> Store:
     """The store for reading only; blocks no job. Raises StoreUnavailable before the first."""
+    _keep_pandas_out()
     return open_reader(store_url(settings), folder=settings.folder)
 
 
@@ -95,6 +102,40 @@ def status_of(settings: Settings, *, now: Stamp) -> Status:
 def backlog_of(settings: Settings, store: Store) -> Backlog:
     """What waits at this moment. Raises SourceUnavailable and StoreUnavailable."""
     return count_backlog(store, readings_source(settings), events_source(settings))
+
+
+def notify_channels(settings: Settings) -> dict[str, str]:
+    """Address by name of channel; the environment's take the place of those of plant.toml."""
+    given = os.environ.get(NOTIFY_URLS_VARIABLE, "").split() or settings.notifications.urls
+    # A name that stays the same as others come and go, and tells nothing of a secret.
+    channels = {f"message {sha256(url.encode()).hexdigest()[:8]}": url for url in given}
+    if settings.notifications.work_orders:
+        channels[WORK_ORDER] = settings.notifications.work_orders
+    return channels
+
+
+def notify_due(site: Site, *, now: datetime) -> Notified:
+    """Tell what is due of the alarms of a plant. Raises StoreUnavailable."""
+    from connectors.notifications import Carrier
+
+    return notify(site.store, site.settings, notify_channels(site.settings), Carrier(), now=now)
+
+
+def try_channels(settings: Settings) -> dict[str, str]:
+    """Send a word to every channel; "" or what went wrong, by what may be shown of its address."""
+    from connectors.notifications import Carrier, shown
+
+    found, carrier = {}, Carrier()
+    for name, address in notify_channels(settings).items():
+        try:
+            if name == WORK_ORDER:
+                carrier.document(address, '{"test": true}')
+            else:
+                carrier.message(address, f"{settings.plant.name}: a test", "pm-app can reach you.")
+            found[f"{name}, {shown(address)}"] = ""
+        except PmAppError as error:
+            found[f"{name}, {shown(address)}"] = str(error)
+    return found
 
 
 def store_url(settings: Settings) -> str:

@@ -37,6 +37,11 @@ def life_text(rul: float | None, low: float | None, high: float | None, *, cap_h
     return f"{_hours(rul)} ({_hours(low)} to {upper})"
 
 
+def waits_text(version: int) -> str:
+    """How the reason of a retraining ends whose version waits for a person."""
+    return f"waits for pm-app promote {version}"
+
+
 def age_text(seconds: float) -> str:
     """How old something is, "now" within a minute."""
     return "now" if seconds < 60 else format_duration(seconds)

@@ -15,6 +15,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from pm_app.features.frame import feature_names
+from pm_app.features.readings import order_rows, take_readings
 from pm_app.jobs import compact
 from pm_app.jobs.site import Site
 from pm_app.jobs.training_order import ANSWER, ORDER, TrainingAnswer, TrainingOrder
@@ -92,6 +93,11 @@ def random_readings(
         sensors=tuple(f"sensor-{number}" for number in range(sensors)),
         values=values,
     )
+
+
+def sorted_readings(readings: Readings) -> Readings:
+    """The same by asset and time, of equal ones the last."""
+    return take_readings(readings, order_rows(readings))
 
 
 def readings_table(

@@ -28,16 +28,18 @@ from factories import (
 )
 
 from pm_app.cli.app import app
+from pm_app.errors import SourceUnavailable
 from pm_app.jobs.alarms import acknowledge
 from pm_app.jobs.backfill import backfill
 from pm_app.jobs.backup import backup, restore
 from pm_app.jobs.champion import load_champion
+from pm_app.jobs.notify import notify
 from pm_app.jobs.retrain import retrain
 from pm_app.jobs.score import score
 from pm_app.jobs.site import Site
 from pm_app.settings import read_settings
 from pm_app.store import Actor
-from pm_app.wiring import store_url
+from pm_app.wiring import notify_channels, store_url
 
 LATER = NOW + timedelta(hours=1)
 ANN = Actor("ann")
@@ -90,6 +92,7 @@ def outcome(config: Path) -> dict[str, object]:
                 (row.alarm_id, row.action, row.from_state, row.to_state, row.cutoff, row.note)
                 for row in site.store.alarms.events()
             ],
+            "news": [(row.alarm_id, row.channel) for row in site.store.outbox.waiting()],
             "champion": None if champion is None else champion.card.seed,
             "threshold": site.store.alarms.threshold(HORIZON_HOURS) is not None,
             "people": [(row.name, row.role) for row in site.store.users.users()],
@@ -211,6 +214,40 @@ def _work_on_people(config: Path) -> None:
         people.close_session(token)
         if "looked" not in {row.action for row in people.audit()}:
             people.note("ann", "looked", "pump-00", at=LATER)
+
+
+class Voice:
+    """Carries words nowhere, and fails where told to."""
+
+    def __init__(self, *, dead: bool = False) -> None:
+        self.dead = dead
+
+    def message(self, address: str, title: str, body: str) -> None:
+        """Fulfils `Sender`."""
+        if self.dead:
+            raise SourceUnavailable(address)
+
+    def document(self, address: str, content: str) -> None:
+        """Fulfils `Sender`."""
+
+
+def _telling(make: Make) -> Path:
+    """A plant with alarms that somebody is to be told of."""
+    toml = f'{ALARMING_TOML}\n[notifications]\nurls = ["json://127.0.0.1:1/"]\n'
+    config = make({"a.parquet": TABLE}, toml=toml)
+    with opened(config) as site:
+        score(site, now=NOW)
+        assert site.store.outbox.waiting()
+    return config
+
+
+def _tell(config: Path) -> None:
+    with opened(config) as site:
+        known = notify_channels(site.settings)
+        for hours, channels, dead in ((0, known, True), (2, known, False), (9, known, True)):
+            at = LATER + timedelta(hours=hours)
+            notify(site.store, site.settings, channels, Voice(dead=dead), now=at)
+        notify(site.store, site.settings, {}, Voice(), now=LATER + timedelta(hours=20))
 
 
 def _set_threshold(config: Path) -> None:
@@ -353,6 +390,7 @@ FLOWS = {
     "a compaction": Flow(_grown, _compact),
     "alarms acknowledged": Flow(_alarmed, _work_on_alarms),
     "an alarm threshold": Flow(_scored, _set_threshold),
+    "alarms told": Flow(_telling, _tell),
     "people who sign in": Flow(_scored, _work_on_people),
     "a backfill": Flow(_promoted, _backfill),
     "an export": Flow(_scored, _export),

@@ -13,6 +13,7 @@ LAYERS = {
     "settings_values": 1,
     "times": 1,
     "wording": 1,
+    "second_look": 1,
     "durable": 1,
     "instants": 1,
     "clock": 1,
@@ -35,6 +36,7 @@ LAYERS = {
     "supervisor": 4,
     "store": 4,
     "jobs": 5,
+    "pictures": 5,
     "turns": 6,
     "daemon": 6,
     "wiring": 6,
@@ -60,6 +62,7 @@ SAME_LAYER = {
     ("demo", "wiring"),
     ("engine_trainer", "wiring"),
     ("daemon", "turns"),
+    ("web", "turns"),
 }
 ONLY_IN = {
     "tensorflow": "pm_app/learning/network",

@@ -39,13 +39,16 @@ def test_the_example_settings_are_valid_and_name_every_section():
     assert set(tables) == sections
 
 
-def test_the_unit_starts_a_command_that_exists():
-    unit = (ROOT / "deploy" / "pm-app.service").read_text(encoding="utf-8")
+@pytest.mark.parametrize(("name", "command"), [("pm-app", "run"), ("pm-app-serve", "serve")])
+def test_the_units_start_commands_that_exist_on_the_same_settings(name, command):
+    unit = (ROOT / "deploy" / f"{name}.service").read_text(encoding="utf-8")
+    daemon = (ROOT / "deploy" / "pm-app.service").read_text(encoding="utf-8")
 
     start = re.search(r"^ExecStart=\S+/pm-app (\S+) -c (\S+)$", unit, re.MULTILINE)
     assert start is not None
-    assert start[1] == "run"
-    assert "cp plant.toml " + start[2] in unit
+    known = {c.name or c.callback.__name__ for c in app.registered_commands if c.callback}
+    assert start[1] == command and command in known
+    assert "cp plant.toml " + start[2] in daemon
 
 
 def test_the_lock_holds_a_version_within_bounds_for_every_dependency():

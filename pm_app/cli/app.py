@@ -11,6 +11,7 @@ from pm_app.cli.backup import backup, restore
 from pm_app.cli.explain import explain
 from pm_app.cli.importance import importance
 from pm_app.cli.lake import export
+from pm_app.cli.notifications import notifications
 from pm_app.cli.output import out
 from pm_app.cli.plant import check, cmapss, demo, init, run
 from pm_app.cli.serve import serve
@@ -36,6 +37,7 @@ COMMANDS = (
     importance,
     explain,
     backtest,
+    notifications,
     promote,
     rollback,
     backfill,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from pm_app.cli.charts import Line, bar_chart, line_chart
+from pm_app.pictures.charts import Line, bar_chart, line_chart
 
 if TYPE_CHECKING:
     from pm_app.jobs.backtest_report import FailureTold, Report

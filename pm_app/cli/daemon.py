@@ -7,6 +7,7 @@ from datetime import datetime
 from functools import partial
 
 from pm_app.daemon import Job, Pulse, run_daemon, stop_on_signals, wait_for_store
+from pm_app.errors import TransientError
 from pm_app.health import Monitor
 from pm_app.jobs.retrain import retrain
 from pm_app.jobs.score import score
@@ -17,7 +18,7 @@ from pm_app.state_lock import hold_state
 from pm_app.supervisor import tell_supervisor
 from pm_app.times import NS, parse_duration
 from pm_app.turns import make_cron
-from pm_app.wiring import open_beside, watch_folders
+from pm_app.wiring import notify_due, open_beside, watch_folders
 
 
 def run_plant(settings: Settings) -> int:
@@ -48,6 +49,7 @@ def _run(site: Site, stop: threading.Event, monitor: Monitor) -> int:
         site.settings,
         score=Job("score", partial(_score, site, stop), pulse),
         retrain=Job("retrain", partial(_retrain, site, stop)),
+        notify=Job("notify", partial(_notify, site)) if site.channels else None,
         last_retraining=retrainings[0].started_at if retrainings else None,
         stop=stop,
         monitor=monitor,
@@ -64,6 +66,13 @@ def _score(site: Site, stop: threading.Event, now: datetime) -> str:
         f"{done.ingested.rejected} rows rejected; {said.new} predictions new, "
         f"{said.revised} revised"
     )
+
+
+def _notify(site: Site, now: datetime) -> str:
+    done = notify_due(site, now=now)
+    if done.failed:
+        raise TransientError(f"{done.failed} alarms could not be told: pm-app notifications")
+    return f"{done.told} alarms told, {done.quiet} put off till the quiet hours end"
 
 
 def _retrain(site: Site, stop: threading.Event, now: datetime) -> str:

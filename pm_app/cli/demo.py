@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from pm_app.cli.lineage_tables import allocation_rows
+from pm_app.cli.options import now
 from pm_app.cli.output import out, print_rows, progress_bar
 from pm_app.cli.predictions_table import latest_columns, latest_rows
 from pm_app.cli.reports import print_reports
+from pm_app.cli.serve import run_pages
 from pm_app.demo import demo_plan, drop_days, lay_out, start_of
 from pm_app.jobs.retrain import Retrained, retrain
 from pm_app.jobs.score import score
@@ -15,15 +17,19 @@ from pm_app.jobs.site import Site
 from pm_app.jobs.trainer_process import run_trainer
 from pm_app.settings import read_settings
 from pm_app.simulator import PlantPlan, SimulatedPlant, simulate
-from pm_app.wiring import open_site
+from pm_app.wiring import open_site, open_users
 
 TRAINER_SECONDS = 1800.0
 SHOWN = 12
+DEMO_USER, DEMO_PASSWORD = "demo", "simulated pumps"
 DAYS_AT_ONCE = 21
 
 
-def run_demo(folder: Path, *, seed: int) -> None:
-    """Simulate, train, score, drift, rebuild, and show what came of it. Takes minutes."""
+def run_demo(folder: Path, *, seed: int) -> Path:
+    """Simulate, train, score, drift, rebuild, and show what came of it. Takes minutes.
+
+    Returns the plant's settings.
+    """
     plan = demo_plan(seed)
     settings_path = lay_out(folder)
     half, days = round(plan.days * plan.change_at), plan.days
@@ -44,8 +50,19 @@ def run_demo(folder: Path, *, seed: int) -> None:
         _score(site, plan, days)
         _show(site, plan, first, second)
     out.print(f"\nAll of it lies in {folder}. Look around, for instance:", highlight=False)
-    for command in ("predictions --latest", "models", "importance", "batches"):
+    for command in ("predictions --latest", "models", "importance", "batches", "serve"):
         out.print(f"  pm-app {command} -c {settings_path}", highlight=False)
+    return settings_path
+
+
+def serve_demo(settings_path: Path, *, seed: int) -> None:
+    """The pages of a demo's plant, from its last day on, and someone who may sign in."""
+    settings, plan = read_settings(settings_path), demo_plan(seed)
+    begun, last = now(), start_of(plan, plan.days)
+    with open_users(settings) as store:
+        store.users.add(DEMO_USER, DEMO_PASSWORD, role="engineer", at=last, actor="pm-app demo")
+    _say(f'Sign in as "{DEMO_USER}" with the password "{DEMO_PASSWORD}":')
+    run_pages(settings, now=lambda: last + (now() - begun))
 
 
 def _say(text: str) -> None:
@@ -64,18 +81,18 @@ def _failures(plant: SimulatedPlant, first: int, last: int) -> str:
 
 
 def _learn(site: Site, plan: PlantPlan, day: int) -> Retrained:
-    now = start_of(plan, day)
+    at = start_of(plan, day)
     with progress_bar("retrain") as progress:
         trainer = partial(run_trainer, timeout_seconds=TRAINER_SECONDS)
-        done = retrain(site, now=now, as_of=now, trainer=trainer, progress=progress)
+        done = retrain(site, now=at, as_of=at, trainer=trainer, progress=progress)
     out.print(f"[bold]retrain: {done.decision}[/bold]: {done.reason}", highlight=False)
     return done
 
 
 def _score(site: Site, plan: PlantPlan, day: int) -> None:
-    now = start_of(plan, day)
+    at = start_of(plan, day)
     with progress_bar("score") as progress:
-        done = score(site, now=now, progress=progress)
+        done = score(site, now=at, progress=progress)
     out.print(
         f"day {day}: {done.ingested.batches} files, {done.committed.new:,} predictions, "
         f"version {done.version}",
@@ -85,10 +102,10 @@ def _score(site: Site, plan: PlantPlan, day: int) -> None:
 
 def _show(site: Site, plan: PlantPlan, first: Retrained, second: Retrained) -> None:
     lineage = site.store.lineage
-    now, cap = start_of(plan, plan.days), site.settings.target.cap_hours
+    end, cap = start_of(plan, plan.days), site.settings.target.cap_hours
     table = site.store.views.latest_predictions()
     _say(f"The pumps on day {plan.days}, the riskiest {SHOWN} first:")
-    rows = latest_rows(table, now=now, cap_hours=cap)
+    rows = latest_rows(table, now=end, cap_hours=cap)
     print_rows(rows[:SHOWN], latest_columns(table), as_json=False)
     versions = [done.version for done in (first, second) if done.version is not None]
     if len(versions) == 2:

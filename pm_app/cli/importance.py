@@ -70,9 +70,9 @@ def _print_one(config: Path, version: int | None, *, as_json: bool) -> None:
 def _compare(
     config: Path, version: int | None, against: int | None, plot: Path | None, *, as_json: bool
 ) -> None:
-    from pm_app.cli.allocation_picture import draw_allocation
     from pm_app.cli.export import export_text
     from pm_app.learning.allocation_change import compare_allocations, gains_over_uniform
+    from pm_app.pictures.allocation import draw_allocation
     from pm_app.wiring import open_beside
 
     with open_beside(read_settings(config)) as site:

@@ -3,8 +3,8 @@
 from datetime import datetime
 from typing import Any
 
-from pm_app.cli.second_look import tell_revision
 from pm_app.errors import TerminalError
+from pm_app.second_look import tell_revision
 from pm_app.store.lineage import Lineage
 
 

@@ -19,11 +19,19 @@ DEMO = Path("pm-app-demo")
 def demo(
     folder: Annotated[Path, typer.Argument(help="Where to lay the plant out.")] = DEMO,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Another plant.")] = 0,
+    pages: Annotated[
+        bool, typer.Option("--serve", help="Then serve its pages, until Ctrl+C.")
+    ] = False,
 ) -> None:
     """A simulated plant, trained, scored, shown, drifting: the whole product in one command."""
-    from pm_app.cli.demo import run_demo
+    from pm_app.cli.demo import run_demo, serve_demo
+    from pm_app.cli.serve import require_web
 
-    run_demo(folder, seed=seed)
+    if pages:
+        require_web()
+    settings = run_demo(folder, seed=seed)
+    if pages:
+        serve_demo(settings, seed=seed)
 
 
 def init(folder: Annotated[Path, typer.Argument(help="A new folder.")]) -> None:

@@ -1,5 +1,9 @@
 """`pm-app serve`: the operators' pages, in a process of their own."""
 
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,12 +25,17 @@ def serve(
     settings = read_settings(config)
     if listen is not None:
         settings = _listening(settings, listen)
-    try:
-        import uvicorn
-    except ImportError as error:
-        raise BadSettings(f"pm-app serve needs {error.name}: pip install 'pm-app[web]'") from error
-    application, tls = make_application(settings), _tls(settings)
     start_log()
+    run_pages(settings, now=now)
+
+
+def run_pages(settings: Settings, *, now: Callable[[], datetime]) -> None:
+    """Serve a plant's pages until asked to stop.
+
+    now: tells what time the pages have. Raises BadSettings where others reach the pages and
+    nobody has to say who they are, and for what is missing.
+    """
+    uvicorn, application, tls = require_web(), make_application(settings, now), _tls(settings)
     check_who_comes(settings)
     host, port = settings.web.address
     scheme = "https" if tls else "http"
@@ -44,14 +53,18 @@ def serve(
     )
 
 
-def make_application(settings: Settings) -> Any:
-    """The pages over this plant. Raises BadSettings where their packages are missing."""
-    from functools import partial
-
+def require_web() -> Any:
+    """The server of the pages. Raises BadSettings where a package of theirs is missing."""
     try:
-        from pm_app.web.app import make_app
+        import_module("pm_app.web.app")
+        return import_module("uvicorn")
     except ImportError as error:
         raise BadSettings(f"pm-app serve needs {error.name}: pip install 'pm-app[web]'") from error
+
+
+def make_application(settings: Settings, now: Callable[[], datetime]) -> Any:
+    """The pages over this plant, which may be changed through them."""
+    from pm_app.web.app import make_app
     from pm_app.web.frame import Doors
     from pm_app.wiring import backlog_of, open_beside, open_users, open_views
 

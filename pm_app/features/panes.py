@@ -2,8 +2,7 @@
 
 A pane that arrives in several batches has to come out the same, to the bit, as if it had come
 in one. Sums in floating point depend on their order, so there is exactly one order: a left
-fold in time, which a stored pane can be continued with. `np.bincount` adds its weights one
-after another; `np.add.reduceat` adds pairwise and would not do.
+fold in time, which a stored pane can be continued with.
 """
 
 from collections.abc import Sequence
@@ -13,11 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pm_app.features.readings import sort_readings
+from pm_app.features.folding import fold_values
+from pm_app.features.readings import order_rows
 from pm_app.records.features import PANE_KEYS, PANE_STATISTICS, Panes, pane_arrays
 from pm_app.records.readings import Float64, Int64, Readings
 
 Columns = dict[str, Any]
+Index = NDArray[np.intp]
 _EMPTY: dict[str, int | float] = {
     "count": 0,
     "first": np.nan,
@@ -46,34 +47,25 @@ def fold_panes(readings: Readings, *, pane_ns: int, onto: Panes | None = None) -
     reading must be later than what `onto` holds of its pane (see `overlapping_panes`).
     Panes of `onto` that no reading falls into are not part of the result; its sensors are.
     """
-    readings = sort_readings(readings)
-    pane = readings.time // pane_ns
-    starts = _run_starts(readings.asset, pane)
-    state = _panes_at(onto, readings, readings.asset[starts], pane[starts], pane_ns)
+    order = order_rows(readings)
+    asset, time = readings.asset[order], readings.time[order]
+    pane = time // pane_ns
+    starts = _run_starts(asset, pane)
+    state = _panes_at(onto, readings, asset[starts], pane[starts], pane_ns)
     sensors = tuple(sorted({*readings.sensors, *state.sensors}))
     state = select_sensors(state, sensors)
-    group = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(pane))))
-    statistics = _blank(len(starts), len(sensors))
-    for number, sensor in enumerate(sensors):
-        before = {name: getattr(state, name)[:, number] for name in PANE_STATISTICS}
-        after = before
-        if sensor in readings.sensors:
-            column = readings.values[readings.sensors.index(sensor)]
-            after = _fold_column(column, readings.time, group, before)
-        for name, values in after.items():
-            statistics[name][:, number] = values
-    ends = np.append(starts[1:], len(pane)) - 1 if len(starts) else starts
+    lengths = np.diff(np.append(starts, len(pane)))
     fresh = state.rows == 0
     return Panes(
         pane_ns=pane_ns,
         assets=readings.assets,
-        asset=readings.asset[starts],
+        asset=asset[starts],
         pane=pane[starts],
-        rows=state.rows + np.bincount(group, minlength=len(starts)),
-        first_row_time=np.where(fresh, readings.time[starts], state.first_row_time),
-        last_row_time=readings.time[ends],
+        rows=state.rows + lengths,
+        first_row_time=np.where(fresh, time[starts], state.first_row_time),
+        last_row_time=time[starts + lengths - 1],
         sensors=sensors,
-        **statistics,
+        **_fold_sensors(readings, order, starts, state),
     )
 
 
@@ -203,34 +195,16 @@ def _run_starts(asset: NDArray[np.int32], pane: Int64) -> NDArray[np.intp]:
     return np.flatnonzero(changes)
 
 
-def _fold_column(column: Float64, time: Int64, group: NDArray[np.intp], before: Columns) -> Columns:
-    """Statistics of one sensor after its readings; all arrays have shape (n_panes,)."""
-    valid = ~np.isnan(column)
-    values, times, into = column[valid], time[valid], group[valid]
-    if not len(values):
-        return before
-    starts = np.flatnonzero(np.append(True, into[1:] != into[:-1]))
-    ends = np.append(starts[1:], len(into)) - 1
-    touched = into[starts]
-    fresh = before["count"][touched] == 0
-    after = {name: array.copy() for name, array in before.items()}
-    after["first"][touched[fresh]] = values[starts[fresh]]
-    after["first_time"][touched[fresh]] = times[starts[fresh]]
-    after["last"][touched], after["last_time"][touched] = values[ends], times[ends]
-    after["minimum"][touched] = np.fmin(
-        after["minimum"][touched], np.minimum.reduceat(values, starts)
-    )
-    after["maximum"][touched] = np.fmax(
-        after["maximum"][touched], np.maximum.reduceat(values, starts)
-    )
-    deviation = values - after["first"][into]
-    panes = len(after["count"])
-    after["count"] = before["count"] + np.bincount(into, minlength=panes)
-    # The stored sum goes in first: then the fold goes on where it stopped, bit by bit.
-    into = np.concatenate([np.arange(panes), into])
-    for name, terms in (("total", deviation), ("squares", deviation * deviation)):
-        after[name] = np.bincount(into, np.concatenate([before[name], terms]), panes)
-    return after
+def _fold_sensors(readings: Readings, order: Index, starts: Index, state: Panes) -> Columns:
+    """Statistics of all sensors of `state` after these readings, (n_panes, n_sensors)."""
+    place = {name: number for number, name in enumerate(state.sensors)}
+    columns = [place[name] for name in readings.sensors]
+    statistics: Columns = {name: getattr(state, name) for name in PANE_STATISTICS}
+    before = {name: array[:, columns] for name, array in statistics.items()}
+    after = fold_values(readings.values, readings.time, order, starts, before)
+    for name, array in statistics.items():
+        array[:, columns] = after[name]
+    return statistics
 
 
 def _panes_at(

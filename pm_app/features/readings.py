@@ -57,13 +57,10 @@ def count_delivered(readings: Readings, rows: NDArray[np.bool_] | None = None) -
     return int(readings.held.sum() if rows is None else readings.held[rows].sum())
 
 
-def sort_readings(readings: Readings) -> Readings:
-    """Rows by asset, then time; of rows with the same asset and time the last one stays."""
+def order_rows(readings: Readings) -> NDArray[np.intp]:
+    """Numbers of the rows by asset, then time; of the same asset and time the last one alone."""
     order = np.lexsort((readings.time, readings.asset))
     asset, time = readings.asset[order], readings.time[order]
     stays = np.ones(len(order), dtype=bool)
     stays[:-1] = (asset[1:] != asset[:-1]) | (time[1:] != time[:-1])
-    rows = order[stays]
-    if len(rows) == len(readings.time) and bool((rows[1:] > rows[:-1]).all()):
-        return readings
-    return take_readings(readings, rows)
+    return order if stays.all() else order[stays]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pm_app.features.windows import Index
+from pm_app.features.runs import Index
 from pm_app.records.features import FeatureSpec
 from pm_app.records.memory import MEMORY_STATISTICS
 from pm_app.records.readings import Float64, Int64

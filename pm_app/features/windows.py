@@ -6,15 +6,21 @@ from both ends of every block therefore give any window in one merge, whatever i
 Herk 1992; Gil & Werman 1993, there for extremes alone). Because blocks do not depend on where
 history starts, and no running sum ever reaches outside the window, a window's statistics are a
 function of its own panes alone, to the bit.
+
+Inside, a row is a sensor and panes run along it, ordered by their rank in the block: a step of
+the running statistics is then one addition of neighbours, and what is the same for all sensors
+is held once.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pm_app.features.panes import pane_mean, pane_second_moment
+from pm_app.features.runs import first_values
 from pm_app.records.features import Panes
 from pm_app.records.readings import Float64
 from pm_app.times import HOUR_NS
@@ -41,11 +47,67 @@ class Windows:
 
 
 @dataclass(frozen=True, eq=False)
-class _Part:
+class _Values:
+    """Panes as sums are made of them: a row a sensor.
+
+    n: readings, (n_sensors, n_panes), or (1, n_panes) where they are the same for all sensors.
+    mean and moment: 0 where n is. extremes: minimum and negated maximum, so that one running
+    extreme serves both, (2, n_sensors, n_panes), infinite where n is 0. known: mean by pane and
+    sensor, NaN where n is 0; None where it nowhere is. rows: readings with and without a value.
+    """
+
+    n: Float64
+    mean: Float64
+    moment: Float64
+    extremes: Float64
+    known: Float64 | None
+    rows: Float64
+
+
+@dataclass(frozen=True, eq=False)
+class _Runs:
+    """Panes of one asset and one block, counted from one end of each run.
+
+    starts, lengths: of each run. edge: the row that each row's run is counted from. order: rows
+    by their rank from there, longer runs first; place: where each row stands in that order.
+    steps: for every rank but the first its rows, and those of the rank before in the same runs.
+    """
+
+    starts: Index
+    lengths: Index
+    backwards: bool
+    edge: Index
+    order: Index
+    place: Index
+    steps: tuple[tuple[slice, slice], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class _Running:
+    """What is added up along runs and what is compared, of one side of every window.
+
+    One array each, so that a step along all runs is one addition and one comparison. By pane:
+    the sums of deviations of the sensors, of their squares and their products with time, then n,
+    n and time, n and time squared, a row or n_sensors each, then readings. Time is in panes from
+    the edge of a run, deviations are from its first mean.
+    """
+
+    sums: Float64
+    extremes: Float64
+
+    def named(self, sensors: int) -> tuple[Float64, ...]:
+        """Views of the sums, in the order told."""
+        apart = (len(self.sums) - 1 - 3 * sensors) // 3
+        ends = np.cumsum([0, *[sensors] * 3, *[apart] * 3, 1]).tolist()
+        return tuple(self.sums[start:end] for start, end in pairwise(ends))
+
+
+@dataclass(frozen=True, eq=False)
+class _Side:
     """Moments of one side of a window: weight n, values, time u in panes from `origin`.
 
-    All (n_rows, n_sensors) but rows and origin, (n_rows, 1). Means are 0 where n is 0, so
-    that merging with an empty side changes no bit.
+    n, u_mean and u_moment have a row or n_sensors, rows and origin are (n_panes,), the others
+    as in `_Values`. What is not there is 0, extremes infinite.
     """
 
     n: Float64
@@ -54,25 +116,34 @@ class _Part:
     u_mean: Float64
     u_moment: Float64
     cross: Float64
-    minimum: Float64
-    maximum: Float64
+    extremes: Float64
     rows: Float64
     origin: Float64
 
 
-def roll_windows(panes: Panes, *, window_ns: int) -> Windows:
-    """Statistics over the window that ends with each pane, that pane included."""
-    width = window_ns // panes.pane_ns
-    if not len(panes.pane):
-        return Windows(*(np.empty(panes.count.shape) for _ in fields(Windows)))
-    starts, lengths = _segments(panes, width)
-    prefix = _scan(panes, starts, lengths, backwards=False)
-    suffix = _scan(panes, starts, lengths, backwards=True)
+def roll_windows(panes: Panes, *, windows_ns: Sequence[int]) -> Iterator[Windows]:
+    """Statistics over each of the windows that end with each pane, that pane included."""
+    values = _values(panes)
+    # Memory that is used again costs no page faults, which took half of the time.
+    scratch = [_blank(values) for _ in range(3)]
+    for window_ns in windows_ns:
+        yield _roll(values, panes, window_ns // panes.pane_ns, scratch)
+
+
+def _blank(values: _Values) -> _Running:
+    rows = 3 * (len(values.mean) + len(values.n)) + 1
+    return _Running(np.empty((rows, len(values.rows))), np.empty(values.extremes.shape))
+
+
+def _roll(values: _Values, panes: Panes, width: int, scratch: Sequence[_Running]) -> Windows:
+    forwards, backwards = _runs(panes, width, False), _runs(panes, width, True)
     first = first_rows(panes, width)
-    own_start = np.repeat(starts, lengths)
-    reaches_back = first < own_start
-    before = _take(suffix, first, reaches_back)
-    return _finish(_merge(before, prefix), panes.pane_ns)
+    ranked, *sides = scratch
+    before = _side(values, panes, backwards, first, ranked, sides[0])
+    own_start = np.repeat(forwards.starts, forwards.lengths)
+    _leave_out(before, np.flatnonzero(first >= own_start))
+    own = _side(values, panes, forwards, np.arange(len(first)), ranked, sides[1])
+    return _finish(before, own, panes.pane_ns)
 
 
 def last_values(panes: Panes, *, window_ns: int) -> Float64:
@@ -94,124 +165,155 @@ def first_rows(panes: Panes, width: int) -> Index:
     return np.asarray(np.searchsorted(keys, keys - np.minimum(width - 1, pane)))
 
 
-def _segments(panes: Panes, width: int) -> tuple[Index, Index]:
-    """First row and length of every run of panes of one asset and one block."""
+def _values(panes: Panes) -> _Values:
+    some = panes.count > 0
+    mean = pane_mean(panes)
+    known = None if some.all() else mean
+    extremes = np.stack([panes.minimum.T, -panes.maximum.T])
+    if known is not None:
+        mean = np.where(some, mean, 0.0)
+        extremes[:, ~some.T] = np.inf
+    alike = bool((panes.count == panes.count[:, :1]).all())
+    count = panes.count[:, :1] if alike else panes.count
+    return _Values(
+        n=np.ascontiguousarray(count.T, dtype=float),
+        mean=np.ascontiguousarray(mean.T),
+        moment=np.ascontiguousarray(pane_second_moment(panes).T),
+        extremes=extremes,
+        known=known,
+        rows=panes.rows.astype(float),
+    )
+
+
+def _runs(panes: Panes, width: int, backwards: bool) -> _Runs:
     block = panes.pane // width
     changes = np.ones(len(block), dtype=bool)
     changes[1:] = (panes.asset[1:] != panes.asset[:-1]) | (block[1:] != block[:-1])
     starts = np.flatnonzero(changes)
-    return starts, np.diff(np.append(starts, len(block)))
-
-
-def _scan(panes: Panes, starts: Index, lengths: Index, *, backwards: bool) -> _Part:
-    """Running statistics from one end of each segment, at every row."""
+    lengths = np.diff(np.append(starts, len(block)))
     edge = np.repeat(starts + lengths - 1 if backwards else starts, lengths)
-    some = panes.count > 0
-    n = panes.count.astype(float)
-    # Deviations are taken from the segment's first value on this side: sums do not cancel.
-    mean = pane_mean(panes)
-    shift = first_values(mean, starts, lengths, backwards=backwards)
-    y = np.where(some, mean - shift, 0.0)
-    u = (panes.pane - panes.pane[edge])[:, None].astype(float)
-    nu, ny = n * u, n * y
-    sums = np.stack([n, ny, pane_second_moment(panes) + ny * y, nu, nu * u, ny * u], axis=1)
-    rows = panes.rows.astype(float)[:, None]
-    # Maxima as minima of the negative: one running extreme serves both.
-    extremes = np.stack(
-        [np.where(some, panes.minimum, np.inf), np.where(some, -panes.maximum, np.inf)], axis=1
+    rank = np.abs(np.arange(len(edge)) - edge)
+    sizes = np.bincount(rank)
+    begins = np.cumsum(sizes) - sizes
+    among = np.empty(len(starts), dtype=np.intp)
+    among[np.argsort(-lengths, kind="stable")] = np.arange(len(starts))
+    place = begins[rank] + np.repeat(among, lengths)
+    order = np.empty_like(place)
+    order[place] = np.arange(len(place))
+    return _Runs(starts, lengths, backwards, edge, order, place, _steps(begins, sizes))
+
+
+def _steps(begins: Index, sizes: Index) -> tuple[tuple[slice, slice], ...]:
+    start, size = begins.tolist(), sizes.tolist()
+    return tuple(
+        (slice(start[rank], start[rank] + many), slice(start[rank - 1], start[rank - 1] + many))
+        for rank, many in enumerate(size)
+        if rank
     )
-    back = 1 if backwards else -1
-    for at in ranks(starts, lengths, backwards=backwards):
-        sums[at] += sums[at + back]
-        rows[at] += rows[at + back]
-        extremes[at] = np.minimum(extremes[at], extremes[at + back])
-    return _moments(sums, extremes, rows, shift, panes.pane[edge][:, None].astype(float))
 
 
-def ranks(starts: Index, lengths: Index, *, backwards: bool) -> Iterator[Index]:
-    """Rows that are second, third, ... from their segment's edge: no loop over segments."""
-    edge = starts + lengths - 1 if backwards else starts
-    order = np.argsort(-lengths, kind="stable")
-    edge, sorted_lengths = edge[order], -lengths[order]
-    for rank in range(1, int(lengths.max(initial=1))):
-        longer = int(np.searchsorted(sorted_lengths, -rank, side="left"))
-        yield edge[:longer] + (-rank if backwards else rank)
-
-
-def first_values(values: Float64, starts: Index, lengths: Index, *, backwards: bool) -> Float64:
-    """Per row, the value nearest its segment's edge that is not missing; 0 where none is."""
-    number = np.arange(len(values))[:, None]
-    missing = np.isnan(values)
-    if backwards:
-        nearest = np.maximum.reduceat(np.where(missing, -1, number), starts, axis=0)
-    else:
-        nearest = np.minimum.reduceat(np.where(missing, len(values), number), starts, axis=0)
-    none = (nearest < 0) | (nearest >= len(values))
-    found = np.take_along_axis(values, np.where(none, 0, nearest), axis=0)
-    return np.repeat(np.where(none, 0.0, found), lengths, axis=0)
-
-
-def _moments(
-    sums: Float64, extremes: Float64, rows: Float64, shift: Float64, origin: Float64
-) -> _Part:
-    n, s, ss, u, uu, us = (sums[:, number] for number in range(6))
+def _side(
+    values: _Values, panes: Panes, runs: _Runs, wanted: Index, ranked: _Running, side: _Running
+) -> _Side:
+    """Running statistics from the edge of each run to the wanted rows, in the memory of `side`."""
+    shift = _shift(values, runs)
+    _fill(side, values, shift, (panes.pane - panes.pane[runs.edge]).astype(float))
+    _take(side.sums, runs.order, ranked.sums)
+    _take(values.extremes, runs.order, ranked.extremes)
+    for now, before in runs.steps:
+        later, earlier = ranked.sums[:, now], ranked.sums[:, before]
+        np.add(later, earlier, out=later)
+        later, earlier = ranked.extremes[..., now], ranked.extremes[..., before]
+        np.minimum(later, earlier, out=later)
+    at = runs.place[wanted]
+    _take(ranked.sums, at, side.sums)
+    _take(ranked.extremes, at, side.extremes)
+    s, ss, us, n, u, uu, rows = side.named(len(values.mean))
     weight = np.maximum(n, 1)
-    return _Part(
+    u_mean = u / weight
+    uu -= u * u_mean
+    us -= u_mean * s
+    ss -= s * np.divide(s, weight, out=(mean := np.empty_like(s)))
+    mean += shift.take(wanted, axis=1)
+    if values.known is not None:
+        mean[np.broadcast_to(n == 0, mean.shape)] = 0.0
+    return _Side(
         n=n,
-        mean=np.where(n > 0, shift + s / weight, 0.0),
-        moment=np.maximum(ss - s * s / weight, 0.0),
-        u_mean=u / weight,
-        u_moment=np.maximum(uu - u * u / weight, 0.0),
-        cross=us - u * s / weight,
-        minimum=extremes[:, 0],
-        maximum=-extremes[:, 1],
-        rows=rows,
-        origin=origin,
+        mean=mean,
+        moment=np.maximum(ss, 0.0, out=ss),
+        u_mean=u_mean,
+        u_moment=np.maximum(uu, 0.0, out=uu),
+        cross=us,
+        extremes=side.extremes,
+        rows=rows[0],
+        origin=panes.pane[runs.edge[wanted]].astype(float),
     )
 
 
-def _take(part: _Part, rows: Index, present: NDArray[np.bool_]) -> _Part:
-    """One side's moments at these rows, empty where it is not present."""
-    blank = {"minimum": np.inf, "maximum": -np.inf}
-    return _Part(
-        **{
-            f.name: np.where(present[:, None], getattr(part, f.name)[rows], blank.get(f.name, 0.0))
-            for f in fields(_Part)
-        }
-    )
+def _take(values: Float64, rows: Index, out: Float64) -> None:
+    # Checking every number against the bounds would take a copy of all.
+    values.take(rows, axis=-1, out=out, mode="clip")
 
 
-def _merge(a: _Part, b: _Part) -> _Part:
-    """Both sides as one (pairwise update, Chan, Golub & LeVeque 1979), time seen from b."""
+def _shift(values: _Values, runs: _Runs) -> Float64:
+    """Each run's first mean from its edge, of every row: deviations from it do not cancel."""
+    if values.known is None:
+        return values.mean.take(runs.edge, axis=1)
+    first = first_values(values.known, runs.starts, runs.lengths, backwards=runs.backwards)
+    return np.ascontiguousarray(first.T)
+
+
+def _fill(running: _Running, values: _Values, shift: Float64, u: Float64) -> None:
+    """What each pane alone adds."""
+    s, ss, us, n, nu, nuu, rows = running.named(len(values.mean))
+    n[:] = values.n
+    np.multiply(values.n, u, out=nu)
+    np.multiply(nu, u, out=nuu)
+    rows[:] = values.rows
+    # The deviation itself is needed for its square alone.
+    deviation = np.subtract(values.mean, shift, out=us)
+    if values.known is not None:
+        deviation[np.broadcast_to(n == 0, deviation.shape)] = 0.0
+    np.multiply(deviation, n, out=s)
+    np.multiply(deviation, s, out=ss)
+    ss += values.moment
+    np.multiply(s, u, out=us)
+
+
+def _leave_out(side: _Side, rows: Index) -> None:
+    """Make this side empty at these rows."""
+    for name in ("n", "mean", "moment", "u_mean", "u_moment", "cross", "rows"):
+        getattr(side, name)[..., rows] = 0.0
+    side.extremes[..., rows] = np.inf
+
+
+def _finish(a: _Side, b: _Side, pane_ns: int) -> Windows:
+    """Both sides as one (pairwise update, Chan, Golub & LeVeque 1979), time seen from b.
+
+    Where a is empty its share is 0 and nothing of b changes, and the other way round.
+    """
     n = a.n + b.n
-    share = b.n / np.maximum(n, 1)
-    weight = a.n * share
-    a_u_mean = np.where(a.n > 0, a.u_mean + (a.origin - b.origin), 0.0)
-    dy, du = b.mean - a.mean, b.u_mean - a_u_mean
-    return _Part(
-        n=n,
-        mean=a.mean + dy * share,
-        moment=a.moment + b.moment + dy * dy * weight,
-        u_mean=a_u_mean + du * share,
-        u_moment=a.u_moment + b.u_moment + du * du * weight,
-        cross=a.cross + b.cross + du * dy * weight,
-        minimum=np.minimum(a.minimum, b.minimum),
-        maximum=np.maximum(a.maximum, b.maximum),
-        rows=a.rows + b.rows,
-        origin=b.origin,
-    )
-
-
-def _finish(whole: _Part, pane_ns: int) -> Windows:
-    some = whole.n > 0
-    n = np.maximum(whole.n, 1)
-    spans = whole.u_moment > 0
-    per_pane = whole.cross / np.where(spans, whole.u_moment, 1.0)
-    return Windows(
-        mean=np.where(some, whole.mean, np.nan),
-        deviation=np.where(some, np.sqrt(whole.moment / n), np.nan),
-        minimum=np.where(some, whole.minimum, np.nan),
-        maximum=np.where(some, whole.maximum, np.nan),
-        slope=np.where(spans, per_pane * (HOUR_NS / pane_ns), np.nan),
-        missing=1.0 - whole.n / np.maximum(whole.rows, 1),
-    )
+    weight = np.maximum(n, 1)
+    share = a.n / weight
+    both = b.n * share
+    du = a.u_mean + (a.origin - b.origin) - b.u_mean
+    u_moment = a.u_moment + b.u_moment + du * du * both
+    dy = a.mean - b.mean
+    mean = dy * share
+    mean += b.mean
+    moment = dy * dy
+    moment *= both
+    moment += a.moment
+    moment += b.moment
+    np.sqrt(np.divide(moment, weight, out=moment), out=moment)
+    dy *= du * both
+    dy += a.cross
+    dy += b.cross
+    spans = u_moment > 0
+    dy *= np.where(spans, HOUR_NS / pane_ns / np.where(spans, u_moment, 1.0), np.nan)
+    extremes = np.minimum(a.extremes, b.extremes, out=a.extremes)
+    if not n.all():
+        none = np.broadcast_to(n == 0, mean.shape)
+        mean[none] = moment[none] = extremes[:, none] = np.nan
+    missing = np.broadcast_to(1.0 - n / np.maximum(a.rows + b.rows, 1), mean.shape)
+    return Windows(mean.T, moment.T, extremes[0].T, -extremes[1].T, dy.T, missing.T)

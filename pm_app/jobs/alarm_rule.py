@@ -36,7 +36,8 @@ def watch_of(site: Site, champion: Champion | None) -> Watch | None:
             clear=settings.clear,
             persistence=settings.persistence,
             why=threshold.why,
-        )
+        ),
+        tells=site.channels,
     )
 
 

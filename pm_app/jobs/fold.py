@@ -1,8 +1,9 @@
 """The rows of one batch into pane segments or an event segment, and what the ledger notes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Final
 
 import numpy as np
 
@@ -20,14 +21,24 @@ from pm_app.features.panes import (
     take_panes,
 )
 from pm_app.features.readings import count_delivered, take_readings
+from pm_app.jobs.ahead import ahead
 from pm_app.jobs.late import fold_again, known_panes
 from pm_app.jobs.reasons import summarise
 from pm_app.jobs.site import Site, to_moment
 from pm_app.jobs.timeliness import events_in_time, readings_in_time
 from pm_app.records.features import Panes
-from pm_app.records.readings import MOST_ASSETS, MOST_TABLE_ROWS, Batch, Readings, Rejection
+from pm_app.records.readings import (
+    MOST_ASSETS,
+    MOST_TABLE_ROWS,
+    Batch,
+    Readings,
+    ReadingsChunk,
+    Rejection,
+)
 from pm_app.store import BatchRow
 
+# A file that comes in one chunk gains nothing from a second core.
+_LARGE_BYTES: Final = 4_000_000
 Spans = dict[str, tuple[datetime, datetime]]
 
 
@@ -61,7 +72,7 @@ def read_readings(site: Site, batch: Batch, row: BatchRow) -> tuple[BatchRow, Sp
     whole = no_panes(site.history.pane_ns)
     rows = came = 0
     required = dict.fromkeys(site.settings.readings.required, 0)
-    for chunk in site.readings.read(batch):
+    for chunk in _chunks(site, batch):
         site.beat()
         _count_values(required, chunk.readings)
         rejections += chunk.rejections
@@ -102,6 +113,11 @@ def read_readings(site: Site, batch: Batch, row: BatchRow) -> tuple[BatchRow, Sp
         segments=tuple(segments),
     )
     return noted, {name: (to_moment(low), to_moment(high)) for name, (low, high) in spans.items()}
+
+
+def _chunks(site: Site, batch: Batch) -> Iterator[ReadingsChunk]:
+    chunks = site.readings.read(batch)
+    return ahead(chunks) if batch.size_bytes > _LARGE_BYTES else chunks
 
 
 def _rows_of(rejections: Sequence[Rejection]) -> int:

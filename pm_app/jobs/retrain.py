@@ -24,6 +24,7 @@ from pm_app.records.learning import VersionCard
 from pm_app.registry import Version, read_version
 from pm_app.segments import MissingSegment
 from pm_app.store import ImportanceRow, RetrainingRow, VersionRow, segments_of
+from pm_app.wording import waits_text
 
 PARITY = 1e-5
 # Folders of the state in which a trainer is told what to learn, and answers.
@@ -160,7 +161,7 @@ def _record(
         return Retrained(answer.decision, answer.reason, None, promoted=False)
     number = site.store.lineage.next_version()
     waits = answer.promote and site.settings.retraining.promotion == "approve"
-    reason = f"{answer.reason}; waits for pm-app promote {number}" if waits else answer.reason
+    reason = f"{answer.reason}; {waits_text(number)}" if waits else answer.reason
     promoted = answer.promote and not waits
     staged = Path(order.staging)
     version = read_version(staged, number=number)

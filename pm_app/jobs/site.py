@@ -42,6 +42,7 @@ class Site:
     ingesting: held while batches are taken in or rebuilt, for scoring and learning both do it.
     beat: called whenever a part of the work is done, for whoever watches over the jobs.
     litter: to be looked for at the first look, and after one that did not end well.
+    channels: that are told of alarms.
     learning: held while a trainer reads segments, which only wait to be joined meanwhile.
     """
 
@@ -57,6 +58,7 @@ class Site:
     beat: Callable[[], None] = unwatched
     litter: Litter = field(default_factory=Litter)
     learning: Lock = field(default_factory=Lock)
+    channels: tuple[str, ...] = ()
 
     @property
     def ledger(self) -> Ledger:

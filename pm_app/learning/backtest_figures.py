@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pm_app.learning.evaluation import average_precision, calibration_error
+from pm_app.learning.evaluation import average_precision, calibration_error, risk_bins
 from pm_app.learning.gate import Comparison, judge
 from pm_app.learning.warnings import (
     AlarmManner,
@@ -17,18 +17,8 @@ from pm_app.learning.warnings import (
     tally,
 )
 from pm_app.records.labels import Labels
+from pm_app.records.learning import Bin
 from pm_app.records.readings import Float64, Int32, Int64
-
-_BINS = 10
-
-
-@dataclass(frozen=True)
-class Bin:
-    """Risks of a tenth of the range: how many, what they say on average, and what came."""
-
-    count: int
-    said: float
-    came: float
 
 
 @dataclass(frozen=True)
@@ -109,7 +99,7 @@ def measure_side(told: Told, course: Course, plan: Plan) -> Side:
         average_precision=average_precision(said, came) if both else float("nan"),
         brier=float(np.mean((said - came) ** 2)) if len(came) else float("nan"),
         calibration_error=calibration_error(said, came) if len(came) else float("nan"),
-        bins=_bins(said, came),
+        bins=risk_bins(said, came),
         rul_rmse_hours=float(np.sqrt(np.mean(error**2))) if len(error) else float("nan"),
         rul_mae_hours=float(np.mean(np.abs(error))) if len(error) else float("nan"),
         coverage=inside,
@@ -167,12 +157,3 @@ def _life_errors(told: Told, course: Course) -> tuple[Float64, float | None]:
     if len(lives) and np.isfinite(low).all():
         inside = float(np.mean((low <= lives) & (lives <= high)))
     return told.rul[known] - lives, inside
-
-
-def _bins(said: Float64, came: Float64) -> tuple[Bin, ...]:
-    place = np.minimum((said * _BINS).astype(int), _BINS - 1)
-    return tuple(
-        Bin(int(inside.sum()), float(said[inside].mean()), float(came[inside].mean()))
-        for number in range(_BINS)
-        if (inside := place == number).any()
-    )

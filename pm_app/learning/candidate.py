@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from pm_app.errors import NotEnoughData
 from pm_app.learning.baselines import constant_scores, forest_scores
-from pm_app.learning.calibration import calibrate
-from pm_app.learning.evaluation import best_threshold, evaluate
+from pm_app.learning.calibration import calibrate, event_truths
+from pm_app.learning.evaluation import best_threshold, evaluate, risk_bins
 from pm_app.learning.network import answers, export_onnx, save_network
 from pm_app.learning.planning import CONTROL_REPORT, Planner
 from pm_app.learning.revision import REVISABLE, Reviser
@@ -32,7 +32,7 @@ from pm_app.learning.trainings import TrainAll, train_here
 from pm_app.learning.verification import check_parity, describe_features
 from pm_app.records.features import Frame
 from pm_app.records.labels import Labels, Split
-from pm_app.records.learning import Allocation, Calibration, Head, Report, Revision
+from pm_app.records.learning import Allocation, Bin, Calibration, Head, Report, Revision
 from pm_app.scores import Scores, scores_of
 
 Float32 = NDArray[np.float32]
@@ -233,7 +233,13 @@ def _judge(
     scores = scores_of(answers(whole.network, frame.values[split.test]), head, calibration)
     parameters = sum(int(np.prod(w.shape)) for w in whole.network.trainable_variables)
     metrics = _measure(study, split, scores, threshold)
-    return calibration, Report(trial.name, parameters, metrics)
+    bins = () if head.kind == "regression" else _bins(study, split, scores)
+    return calibration, Report(trial.name, parameters, metrics, bins)
+
+
+def _bins(study: Study, split: Split, scores: Scores) -> tuple[Bin, ...]:
+    truth = event_truths(study.labels, split.test, study.head)
+    return risk_bins(scores.risk[:, -1], truth[:, -1])
 
 
 def _values(study: Study) -> Float32:

@@ -6,11 +6,12 @@ from sklearn.metrics import average_precision_score, precision_recall_curve
 from pm_app.learning.calibration import event_truths
 from pm_app.learning.targets import Rows, known_lives
 from pm_app.records.labels import Labels
-from pm_app.records.learning import Head
+from pm_app.records.learning import Bin, Head
 from pm_app.records.readings import Float64, Int32
 from pm_app.scores import Scores
 
 _BINS = 15
+_SHOWN_BINS = 10
 
 
 def evaluate(
@@ -62,6 +63,19 @@ def calibration_error(risk: Float64, truth: Float64) -> float:
     stated = np.bincount(place, risk, minlength=_BINS)
     observed = np.bincount(place, truth, minlength=_BINS)
     return float(np.abs(stated - observed).sum() / len(risk))
+
+
+def risk_bins(risk: Float64, truth: Float64) -> tuple[Bin, ...]:
+    """What came of risks (n_rows,) of each tenth of the range, lowest first; rows of unknown
+    truth and tenths without a row are left out."""
+    known = np.isfinite(truth)
+    said, came = risk[known], truth[known]
+    place = np.minimum((said * _SHOWN_BINS).astype(int), _SHOWN_BINS - 1)
+    return tuple(
+        Bin(int(inside.sum()), float(said[inside].mean()), float(came[inside].mean()))
+        for number in range(_SHOWN_BINS)
+        if (inside := place == number).any()
+    )
 
 
 def best_threshold(risk: Float64, truth: Float64) -> float:

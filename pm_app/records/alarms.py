@@ -29,6 +29,8 @@ WHOLE_PLANT: Final = ""
 OUTAGES: Final = ("sensor_missing", "stale_input")
 # Who acts where no person does.
 SYSTEM: Final = "pm-app"
+# The channel on which one document leaves for each alarm of an asset; others carry messages.
+WORK_ORDER: Final = "work order"
 VERDICTS: Final = ("confirmed", "not-confirmed", "unclear")
 
 

@@ -167,15 +167,26 @@ class Revision:
 
 
 @dataclass(frozen=True)
+class Bin:
+    """Risks of a tenth of the range: how many, what they say on average, and what came."""
+
+    count: int
+    said: float
+    came: float
+
+
+@dataclass(frozen=True)
 class Report:
     """Measured quality of one model on the held-out rows of one version.
 
-    metrics: name → figure, e.g. average_precision_72h, brier_72h, rul_rmse_hours.
+    metrics: name → figure, e.g. average_precision_72h, brier_72h, rul_rmse_hours. bins: what
+    came of its risks at the longest horizon, lowest first; empty where it was not kept.
     """
 
     model: str
     parameters: int | None
     metrics: dict[str, float] = field(default_factory=dict)
+    bins: tuple[Bin, ...] = ()
 
 
 @dataclass(frozen=True)

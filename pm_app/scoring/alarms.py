@@ -55,9 +55,13 @@ _NAMES_SHOWN = 20
 
 @dataclass(frozen=True)
 class Watch:
-    """One rule, applied; fulfils `pm_app.ports.AlarmJudge`."""
+    """One rule, applied; fulfils `pm_app.ports.AlarmJudge`.
+
+    tells: the channels that are told of alarms.
+    """
 
     rule: AlarmRule
+    tells: tuple[str, ...] = ()
 
     def undecided(self, trail: Trail) -> Flags:
         """Which assets' trails are too short to tell the condition up to `said_until`."""

@@ -64,7 +64,7 @@ def top_sensors_text(
     leading = np.take_along_axis(parts, order, axis=1)
     return [
         ", ".join(
-            f"{sensors[sensor]} {share:.0%}".replace("%", " %")
+            f"{sensors[sensor]} {f'{share:.0%}'.replace('%', ' %')}"
             for sensor, share in zip(places, amounts, strict=True)
             if share >= smallest
         )

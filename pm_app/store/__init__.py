@@ -2,16 +2,19 @@
 
 from pm_app.store.alarms import AlarmEventRow, AlarmRow, VerdictRow
 from pm_app.store.auditing import Actor
-from pm_app.store.feed import PageEnd, PredictionRow
+from pm_app.store.courses import Course
+from pm_app.store.feed import PageEnd
 from pm_app.store.fleet import FleetQuery, FleetRow
 from pm_app.store.identity import Standing
 from pm_app.store.opening import Store, open_reader, open_store
+from pm_app.store.outbox import News
 from pm_app.store.rows import (
     Balance,
     BatchRow,
     Committed,
     ImportanceRow,
     PeakRow,
+    PredictionRow,
     PromotionRow,
     RetrainingRow,
     Source,
@@ -29,9 +32,11 @@ __all__ = [
     "Balance",
     "BatchRow",
     "Committed",
+    "Course",
     "FleetQuery",
     "FleetRow",
     "ImportanceRow",
+    "News",
     "PageEnd",
     "PeakRow",
     "PredictionRow",

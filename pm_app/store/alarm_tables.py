@@ -101,3 +101,22 @@ thresholds = Table(
     Column("reason", Text, nullable=False),
     sqlite_autoincrement=True,
 )
+
+# What is to be told of an event, by which channel. Rows wait until done_at is set; error tells
+# why the last attempt failed.
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", NUMBER, primary_key=True),
+    Column("event_id", NUMBER, ForeignKey("alarm_events.id"), nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("due_at", Moment, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("error", Text, nullable=False),
+    Column("done_at", Moment),
+    sqlite_autoincrement=True,
+)
+WAITING = outbox.c.done_at.is_(None)
+Index("outbox_event_id", outbox.c.event_id, outbox.c.channel)
+Index("outbox_waiting", outbox.c.due_at, sqlite_where=WAITING, postgresql_where=WAITING)

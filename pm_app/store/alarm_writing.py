@@ -33,6 +33,7 @@ from pm_app.store.alarm_trails import (
     trails,
 )
 from pm_app.store.moments import Moment, moment_of
+from pm_app.store.outbox import newest_event, put_out
 from pm_app.store.schema import predictions
 
 _SAID: Final = ("cutoff", "risk", "top_sensors", "model_version")
@@ -40,16 +41,18 @@ _SAID: Final = ("cutoff", "risk", "top_sensors", "model_version")
 
 @dataclass(frozen=True)
 class Before:
-    """What a commit met: the assets it touches, and the open alarms."""
+    """What a commit met: the assets it touches, the open alarms, and the newest of their events."""
 
     touched: Sequence[Touched]
     standing: Mapping[str, Standing]
+    newest_event: int
 
 
 def before_merge(connection: Connection, judge: AlarmJudge, now: datetime, *, live: bool) -> Before:
     """What has to be known of the store before staged rows are merged into it."""
     standing = open_risk_alarms(connection, now)
-    return Before(touched_assets(connection, judge, standing, live=live), standing)
+    touched = touched_assets(connection, judge, standing, live=live)
+    return Before(touched, standing, newest_event(connection))
 
 
 def follow(connection: Connection, judge: AlarmJudge, before: Before, now: datetime) -> None:
@@ -57,6 +60,7 @@ def follow(connection: Connection, judge: AlarmJudge, before: Before, now: datet
     for trail in trails(connection, judge, before.touched, before.standing):
         _write(connection, judge.rule, trail, judge.transitions(trail), before.standing, now)
     _follow_outage(connection, judge, now)
+    put_out(connection, judge.tells, after=before.newest_event, now=now)
 
 
 def _write(

@@ -115,6 +115,13 @@ class Alarms:
         with self.database.reading() as connection:
             return [_row(found) for found in connection.execute(query)]
 
+    def newest_event(self) -> int:
+        """The number of the newest event of any alarm, 0 before the first."""
+        query = select(func.coalesce(func.max(alarm_events.c.id), 0))
+        with self.database.reading() as connection:
+            found: int = connection.execute(query).scalar_one()
+        return found
+
     def counts(self, search: str = "") -> dict[str, int]:
         """How many alarms are in each state that any is in."""
         query = select(alarms.c.state, func.count()).where(_named(search)).group_by(alarms.c.state)

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, and_, literal, or_, select, tuple_
 
 from pm_app.store.engine import Database
+from pm_app.store.rows import PredictionRow
 from pm_app.store.schema import COMMIT_NUMBER, PREDICTION_COLUMNS, PREDICTION_KEY, predictions
 
 
@@ -19,26 +20,6 @@ class PageEnd:
     asset_id: str
     cutoff: datetime
     horizon_hours: float
-
-
-@dataclass(frozen=True)
-class PredictionRow:
-    """What is said of an asset at a cutoff and a horizon; columns as in the table."""
-
-    asset_id: str
-    cutoff: datetime
-    horizon_hours: float
-    status: str
-    risk: float | None
-    rul_hours: float | None
-    rul_low_hours: float | None
-    rul_high_hours: float | None
-    value: float | None
-    top_sensors: str
-    model_version: int
-    revision: int
-    scored_at: datetime
-    attention: str
 
 
 @dataclass(frozen=True, eq=False)

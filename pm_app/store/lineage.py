@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, func, insert, select
+from sqlalchemy import Connection, Row, Text, and_, case, cast, func, insert, literal, select
 
 from pm_app.errors import TerminalError
 from pm_app.store.auditing import Actor, note
@@ -65,6 +65,18 @@ class Lineage:
         """Every move of the champion pointer, oldest first."""
         with self.database.reading() as connection:
             return _promotions(connection)
+
+    def movers(self) -> dict[int, str]:
+        """Who made each move of the champion pointer, by its id; older moves than people may
+        make are left out."""
+        moved = and_(
+            audit.c.at == promotions.c.at,
+            audit.c.target == literal("version ").concat(cast(promotions.c.version, Text)),
+            audit.c.action == case(_MOVES, value=promotions.c.kind),
+        )
+        query = select(promotions.c.id, audit.c.actor).join_from(promotions, audit, moved)
+        with self.database.reading() as connection:
+            return {number: actor for number, actor in connection.execute(query)}
 
     def waiting(self) -> RetrainingRow | None:
         """The retraining whose version waits for a person; None where none does.
@@ -132,9 +144,9 @@ class Lineage:
         with self.database.reading() as connection:
             return [RetrainingRow(**found._asdict()) for found in connection.execute(query)]
 
-    def versions(self) -> list[VersionRow]:
-        """All versions, newest first."""
-        query = select(versions).order_by(versions.c.version.desc())
+    def versions(self, limit: int | None = None) -> list[VersionRow]:
+        """Versions, newest first."""
+        query = select(versions).order_by(versions.c.version.desc()).limit(limit)
         with self.database.reading() as connection:
             return [VersionRow(**found._asdict()) for found in connection.execute(query)]
 

@@ -9,6 +9,8 @@ from pm_app.durable import make_file, make_folder
 from pm_app.errors import BadSettings, NoStore, TransientError
 from pm_app.store.alarms import Alarms
 from pm_app.store.backup import save
+from pm_app.store.courses import Courses
+from pm_app.store.deliveries import Deliveries
 from pm_app.store.engine import Database, connect
 from pm_app.store.feed import Feed
 from pm_app.store.fleet import Fleet
@@ -16,6 +18,7 @@ from pm_app.store.identity import Identity
 from pm_app.store.ledger import Ledger
 from pm_app.store.lineage import Lineage
 from pm_app.store.migrate import check_current, migrate
+from pm_app.store.outbox import Outbox
 from pm_app.store.retention import Retention
 from pm_app.store.scores import Scores
 from pm_app.store.users import Users
@@ -34,9 +37,12 @@ class Store:
     lineage: Lineage
     views: Views
     fleet: Fleet
+    courses: Courses
+    deliveries: Deliveries
     feed: Feed
     retention: Retention
     alarms: Alarms
+    outbox: Outbox
     users: Users
     identity: Identity
     _database: Database
@@ -103,9 +109,12 @@ def _store(database: Database) -> Store:
         Lineage(database),
         Views(database),
         Fleet(database),
+        Courses(database),
+        Deliveries(database),
         Feed(database),
         Retention(database),
         Alarms(database),
+        Outbox(database),
         Users(database),
         Identity(database),
         database,

@@ -112,6 +112,26 @@ class PromotionRow:
 
 
 @dataclass(frozen=True)
+class PredictionRow:
+    """A row of the predictions table, in the order of its columns."""
+
+    asset_id: str
+    cutoff: datetime
+    horizon_hours: float
+    status: str
+    risk: float | None
+    rul_hours: float | None
+    rul_low_hours: float | None
+    rul_high_hours: float | None
+    value: float | None
+    top_sensors: str
+    model_version: int
+    revision: int
+    scored_at: datetime
+    attention: str
+
+
+@dataclass(frozen=True)
 class PeakRow:
     """The riskiest of the `cutoffs` of one asset, UTC day and horizon that are kept no longer."""
 

@@ -35,7 +35,7 @@ from pm_app.store.user_tables import audit as audit
 from pm_app.store.user_tables import sessions as sessions
 from pm_app.store.user_tables import users as users
 
-REVISION: Final = "0012"
+REVISION: Final = "0013"
 
 PREDICTION_KEY: Final = ("asset_id", "cutoff", "horizon_hours")
 SAID: Final = (

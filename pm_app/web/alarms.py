@@ -129,6 +129,8 @@ def _shown(store: Store, rows: Sequence[AlarmRow], now: datetime) -> list[dict[s
     return [
         {
             "row": row,
+            # A share stays on the line of its figure.
+            "why": row.top_sensors.replace(" %", "\u00a0%"),
             "asset": row.asset_id or TEXTS["whole_plant"],
             "words": ALARM_STATES.get(row.state, row.state),
             "risk": percent_text(row.risk) if row.risk is not None else "",

@@ -19,10 +19,15 @@ from pm_app.web.admission import NotAllowed, Stranger, admit, to_sign_in
 from pm_app.web.alarms import add_alarms
 from pm_app.web.api.app import add_api
 from pm_app.web.api.metrics import add_metrics
-from pm_app.web.files import WRITERS
+from pm_app.web.asset import add_asset
+from pm_app.web.data import add_data
+from pm_app.web.files import FLEET_SCHEMA, as_file, fleet_table
 from pm_app.web.fleet import BadAddress, fleet_facts, read_address
 from pm_app.web.frame import Doors, Frame
 from pm_app.web.guard import guard
+from pm_app.web.model_acts import add_model_acts
+from pm_app.web.models import add_models
+from pm_app.web.recent import Recent
 from pm_app.web.signing_in import add_sign_in
 from pm_app.web.texts import TEXTS
 
@@ -64,7 +69,11 @@ def make_app(settings: Settings, doors: Doors, *, now: Callable[[], datetime]) -
     pages = APIRouter(include_in_schema=False)
     add_sign_in(pages, frame)
     _add_fleet(pages, frame)
+    add_asset(pages, frame)
     add_alarms(pages, frame)
+    add_model_acts(pages, frame)
+    add_models(pages, frame)
+    add_data(pages, frame)
     app.include_router(pages)
     _add_troubles(app, frame)
     guard(app)
@@ -72,6 +81,8 @@ def make_app(settings: Settings, doors: Doors, *, now: Callable[[], datetime]) -
 
 
 def _add_fleet(app: APIRouter, frame: Frame) -> None:
+    recent: Recent[dict[str, Any]] = Recent()
+
     @app.get("/")
     def start() -> Response:
         return RedirectResponse("/fleet")
@@ -79,18 +90,19 @@ def _add_fleet(app: APIRouter, frame: Frame) -> None:
     @app.get("/fleet")
     def fleet(request: Request) -> Response:
         asked = read_address(request.query_params)
-        facts = fleet_facts(frame.store(), asked, settings=frame.settings, now=frame.now())
+        store = frame.store()
+        said = store.views.newest_commit(), store.alarms.newest_event()
+        facts = recent.get(
+            (asked, said),
+            lambda: fleet_facts(frame.store(), asked, settings=frame.settings, now=frame.now()),
+        )
         return frame.show(request, "fleet", title=TEXTS["fleet"], **facts)
 
     @app.get("/fleet.{kind}")
     def fleet_file(kind: str, request: Request) -> Response:
-        if kind not in WRITERS:
-            raise HTTPException(404)
         asked = read_address(request.query_params)
-        media, write = WRITERS[kind]
-        disposition = {"Content-Disposition": f'attachment; filename="fleet.{kind}"'}
         rows = frame.store().fleet.rows(asked.query)
-        return Response(write(rows), media_type=media, headers=disposition)
+        return as_file(kind, "fleet", [fleet_table(rows)], FLEET_SCHEMA)
 
 
 def _add_troubles(app: FastAPI, frame: Frame) -> None:

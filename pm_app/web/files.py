@@ -1,14 +1,17 @@
-"""Rows of the fleet as CSV, JSON or Parquet."""
+"""Rows of pages as files: CSV, JSON or Parquet."""
 
 import csv
 import io
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from fastapi import Response
+from starlette.exceptions import HTTPException
 
 from pm_app.store import FleetRow
 from pm_app.store.views import PREDICTIONS_SCHEMA
@@ -20,40 +23,61 @@ FLEET_SCHEMA: Final = PREDICTIONS_SCHEMA.append(pa.field("level", pa.string())).
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
-def to_csv(rows: Sequence[FleetRow]) -> bytes:
+Writer = Callable[[Iterable[pa.Table], pa.Schema], bytes]
+
+
+def to_csv(tables: Iterable[pa.Table], schema: pa.Schema) -> bytes:
     """A header and a line a row; UTC times; text that a spreadsheet would run is quoted by '."""
     file = io.StringIO(newline="")
-    writer = csv.DictWriter(file, FLEET_SCHEMA.names, lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        writer.writerow({name: _cell(value) for name, value in _plain(row).items()})
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(schema.names)
+    for row in _rows(tables):
+        writer.writerow([_cell(value) for value in row.values()])
     return file.getvalue().encode()
 
 
-def to_json(rows: Sequence[FleetRow]) -> bytes:
+def to_json(tables: Iterable[pa.Table], schema: pa.Schema) -> bytes:
     """A list of objects; UTC times as ISO text."""
-    return json.dumps([_plain(row) for row in rows], indent=1, allow_nan=False).encode()
+    return json.dumps(list(_rows(tables)), indent=1, allow_nan=False).encode()
 
 
-def to_parquet(rows: Sequence[FleetRow]) -> bytes:
-    """FLEET_SCHEMA: the columns of the predictions table, then level and alarm."""
+def to_parquet(tables: Iterable[pa.Table], schema: pa.Schema) -> bytes:
+    """The tables one after the other, of this schema."""
     file = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist([asdict(row) for row in rows], FLEET_SCHEMA), file)
+    with pq.ParquetWriter(file, schema) as writer:
+        for table in tables:
+            writer.write_table(table)
     return file.getvalue()
 
 
-WRITERS: Final[Mapping[str, tuple[str, Callable[[Sequence[FleetRow]], bytes]]]] = {
+WRITERS: Final[Mapping[str, tuple[str, Writer]]] = {
     "csv": ("text/csv; charset=utf-8", to_csv),
     "json": ("application/json", to_json),
     "parquet": ("application/vnd.apache.parquet", to_parquet),
 }
 
 
-def _plain(row: FleetRow) -> dict[str, Any]:
-    return {
-        name: value.isoformat() if hasattr(value, "isoformat") else value
-        for name, value in ((name, getattr(row, name)) for name in FLEET_SCHEMA.names)
-    }
+def as_file(kind: str, name: str, tables: Iterable[pa.Table], schema: pa.Schema) -> Response:
+    """Rows as a file to keep, of this kind and name. Raises HTTPException for another kind."""
+    if kind not in WRITERS:
+        raise HTTPException(404)
+    media, write = WRITERS[kind]
+    disposition = {"Content-Disposition": f'attachment; filename="{name}.{kind}"'}
+    return Response(write(tables, schema), media_type=media, headers=disposition)
+
+
+def fleet_table(rows: Sequence[FleetRow]) -> pa.Table:
+    """FLEET_SCHEMA: the columns of the predictions table, then level and alarm."""
+    return pa.Table.from_pylist([asdict(row) for row in rows], FLEET_SCHEMA)
+
+
+def _rows(tables: Iterable[pa.Table]) -> Iterator[dict[str, Any]]:
+    for table in tables:
+        for row in table.to_pylist():
+            yield {
+                name: value.isoformat() if isinstance(value, datetime) else value
+                for name, value in row.items()
+            }
 
 
 def _cell(value: object) -> object:

@@ -19,6 +19,7 @@ from pm_app.jobs.site import Site
 from pm_app.jobs.status import Status, plant_status
 from pm_app.settings import Settings
 from pm_app.store import Store
+from pm_app.web.asset_address import asset_address
 from pm_app.web.people import Person, Reception
 from pm_app.web.spark import HEIGHT, WIDTH
 from pm_app.web.texts import NAVIGATION, TEXTS
@@ -70,7 +71,7 @@ class Frame:
         self.settings = settings
         self.now = now
         self.reception = Reception(settings)
-        self._zone = ZoneInfo(settings.plant.timezone)
+        self.zone = ZoneInfo(settings.plant.timezone)
         self._doors = doors
         self._reader = Shelf(doors.read)
         self._writer = None if doors.write is None else Shelf(doors.write)
@@ -84,6 +85,7 @@ class Frame:
             lstrip_blocks=True,
         )
         self._templates.filters["local"] = self.local
+        self._templates.filters["asset_address"] = asset_address
 
     def store(self) -> Store:
         """The store, to read. Raises StoreUnavailable when a later call may succeed."""
@@ -148,4 +150,4 @@ class Frame:
 
     def local(self, moment: datetime) -> str:
         """A time as it is told at the plant."""
-        return moment.astimezone(self._zone).strftime("%Y-%m-%d %H:%M")
+        return moment.astimezone(self.zone).strftime("%Y-%m-%d %H:%M")

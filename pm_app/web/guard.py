@@ -1,6 +1,7 @@
 """What every answer carries, and which requests are looked at at all."""
 
 from collections.abc import Awaitable, Callable
+from time import perf_counter
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -32,9 +33,11 @@ def guard(app: FastAPI) -> None:
     async def harden(
         request: Request, answer: Callable[[Request], Awaitable[Response]]
     ) -> Response:
+        began = perf_counter()
         refused = _refused(request) if request.method in _CHANGING else None
         response = await answer(request) if refused is None else refused
-        response.headers.update(HEADERS)
+        taken = 1000 * (perf_counter() - began)
+        response.headers.update(HEADERS | {"Server-Timing": f"total;dur={taken:.1f}"})
         return response
 
 

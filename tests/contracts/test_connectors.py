@@ -31,6 +31,7 @@ OTHERS = {
     "cmapss": "tests/unit/test_cmapss.py",
     "engines": "tests/integration/test_engines_of_backfill.py",
     "lake": "tests/integration/test_lake.py",
+    "notifications": "tests/integration/test_notifications.py",
 }
 
 every_source = pytest.mark.parametrize("make", SOURCES.values(), ids=SOURCES.keys())

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import psycopg
 import pytest
-from databases import crash
+from databases import crash, recover
 
 from pm_app.errors import StoreUnavailable
 from pm_app.instants import INSTANT
@@ -163,7 +163,7 @@ def test_a_server_that_lost_its_power_is_found_again(store, make_predictions, po
             store.scores.commit_predictions([chunk], scored_at=DAY)
         with pytest.raises(StoreUnavailable, match="pgserver|postgresql"):
             store.ledger.batches()
-    postgresql_server.start()
+    recover(postgresql_server)
 
     assert everything(store) == ([], [])
     assert store.scores.commit_predictions([chunk], scored_at=DAY).new == 50

@@ -1,12 +1,15 @@
 """A plant in a folder of its own, its store laid down once a session."""
 
 import shutil
+import sys
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 
 import pytest
 from factories import PLANT_TOML, make_plant, opened, promote_handmade
+
+from pm_app.cli import main
 
 
 @pytest.fixture(scope="session")
@@ -63,3 +66,21 @@ def new_plant(
         return config
 
     return make
+
+
+@pytest.fixture
+def pm_app(monkeypatch, capsys):
+    """Runs a command; returns exit code, stdout and stderr."""
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["pm-app", *map(str, words)])
+        code = 0
+        try:
+            main()
+        except SystemExit as done:
+            code = done.code or 0
+        captured = capsys.readouterr()
+        assert "Traceback" not in captured.err
+        return code, captured.out, captured.err
+
+    return run

@@ -1,7 +1,6 @@
 """Alarms of a plant that runs: raised by scoring, worked on from the command line."""
 
 import json
-import sys
 from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
@@ -20,7 +19,6 @@ from factories import (
     standing,
 )
 
-from pm_app.cli import main
 from pm_app.errors import BadSettings, TerminalError
 from pm_app.jobs.alarm_rule import threshold_of
 from pm_app.jobs.alarms import acknowledge, comment, give_verdict, shelve
@@ -37,24 +35,6 @@ from pm_app.store.alarm_tables import alarms
 TABLE = readings_table()
 LATER = NOW + timedelta(hours=1)
 ANN = Actor("ann")
-
-
-@pytest.fixture
-def pm_app(monkeypatch, capsys):
-    """Runs a command; returns exit code, stdout and stderr."""
-
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["pm-app", *map(str, words)])
-        code = 0
-        try:
-            main()
-        except SystemExit as done:
-            code = done.code or 0
-        captured = capsys.readouterr()
-        assert "Traceback" not in captured.err
-        return code, captured.out, captured.err
-
-    return run
 
 
 @pytest.fixture

@@ -148,6 +148,13 @@ def test_reported_parameters_are_those_of_the_plan(life):
     assert abs(control.parameters - own.parameters) < 0.03 * own.parameters
 
 
+def test_the_report_keeps_what_came_of_told_risks(life):
+    own, control = life[0].reports[:2]
+
+    assert sum(each.count for each in own.bins) == sum(each.count for each in control.bins) > 0
+    assert own.bins[0].came < own.bins[-1].came
+
+
 def test_gaps_have_indicators_and_the_plan_names_them(life):
     assert set(life[0].allocation.indicators) == set(FEATURES)
 
@@ -253,6 +260,7 @@ def test_a_warm_start_of_other_features_is_refused(life, fleet):
         )
 
 
+@pytest.mark.slow
 def test_a_class_is_learned_without_time(fleet):
     frame, labels, split = fleet
     value = (labels.duration_hours <= 20).astype(float)

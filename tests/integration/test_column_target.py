@@ -159,6 +159,7 @@ def test_a_second_file_of_rows_is_scored_by_the_same_version(failures, ai4i, tmp
     assert set(new["model_version"]) == {1}
 
 
+@pytest.mark.slow
 def test_a_number_is_learned_and_said_as_a_value(ai4i, tmp_path):
     sample = ai4i.drop(columns=[FAILURE]).sample(400, random_state=0)
     toml = settings_text(TORQUE, "regression", strategy="uniform", parameters=1000)

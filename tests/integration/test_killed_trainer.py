@@ -211,7 +211,7 @@ def test_what_a_killed_process_could_not_take_away_the_next_retraining_does(plan
 
 # The real trainer, killed from outside.
 
-PUMPS = PlantPlan(assets=10, days=40, interval_minutes=60, nuisance=0, regimes=1,
+PUMPS = PlantPlan(assets=24, days=40, interval_minutes=60, nuisance=0, regimes=1,
                   typical_life_days=6.0, warning_days=3.0, change_at=1.0)  # fmt: skip
 PUMPS_TOML = """\
 [features]

@@ -192,7 +192,7 @@ def test_a_late_batch_revises_only_the_cutoffs_it_touches(new_plant):
 
 
 @settings(
-    max_examples=12,
+    max_examples=6,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 from factories import make_card
 
-from pm_app.cli.allocation_picture import draw_allocation
 from pm_app.learning.allocation_change import compare_allocations, gains_over_uniform
+from pm_app.pictures.allocation import draw_allocation
 from pm_app.records.learning import Report, Tier
 
 SVG = "{http://www.w3.org/2000/svg}"

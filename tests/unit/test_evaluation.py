@@ -9,6 +9,7 @@ from pm_app.learning.evaluation import (
     calibration_error,
     evaluate,
     f1_at,
+    risk_bins,
 )
 from pm_app.records.labels import Labels
 from pm_app.records.learning import Head
@@ -114,6 +115,25 @@ def test_calibration_error_equals_a_loop_over_bins(pairs):
             slow += abs(risk[here].mean() - truth[here].mean()) * len(here) / len(risk)
 
     assert calibration_error(risk, truth) == pytest.approx(slow, abs=1e-12)
+
+
+@given(
+    pairs=st.lists(
+        st.tuples(st.floats(0, 1), st.sampled_from([0.0, 1.0, np.nan])), min_size=1, max_size=60
+    )
+)
+def test_tenths_of_the_risk_tell_what_came_of_them(pairs):
+    risk, truth = (np.array(column) for column in zip(*pairs, strict=True))
+    slow = []
+    for place in range(10):
+        here = [
+            i for i, said in enumerate(risk) if min(int(said * 10), 9) == place and truth[i] >= 0
+        ]
+        if here:
+            slow.append((len(here), risk[here].mean(), truth[here].mean()))
+
+    found = [(each.count, each.said, each.came) for each in risk_bins(risk, truth)]
+    assert np.array(found) == pytest.approx(np.array(slow))
 
 
 def test_rows_of_unknown_truth_do_not_count():

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from factories import HOUR, START, random_readings
+from factories import HOUR, START, random_readings, sorted_readings
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -10,7 +10,6 @@ from pm_app.features.frame import build_frame
 from pm_app.features.lives import life_starts
 from pm_app.features.memory import BLOCK_PANES, Recalled, no_memory, recall, remember
 from pm_app.features.panes import fold_panes, take_panes
-from pm_app.features.readings import sort_readings
 from pm_app.features.traces import LEAST_WEIGHT
 from pm_app.records.features import FeatureSpec, Panes
 from pm_app.records.memory import MEMORY_KEYS, MEMORY_STATISTICS, Memory
@@ -78,7 +77,7 @@ def columns_of(recalled: Recalled) -> list[np.ndarray]:
 @example(hours=640, rows=95, seed=351)  # the newest reading itself is nearly forgotten
 @settings(max_examples=40, deadline=None)
 def test_memory_equals_a_plain_loop_over_the_readings_of_the_life(hours, rows, seed):
-    readings = sort_readings(random_readings(rows=rows, hours=hours, missing=0.4, seed=seed))
+    readings = sorted_readings(random_readings(rows=rows, hours=hours, missing=0.4, seed=seed))
     events = random_events(seed, hours=hours)
     panes = fold_panes(readings, pane_ns=HOUR)
     seen = first_seen(panes)

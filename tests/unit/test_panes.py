@@ -4,7 +4,7 @@ from dataclasses import fields
 
 import numpy as np
 import pytest
-from factories import HOUR, START, random_readings
+from factories import HOUR, START, random_readings, sorted_readings
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,7 +16,7 @@ from pm_app.features.panes import (
     pane_second_moment,
     select_sensors,
 )
-from pm_app.features.readings import concat_readings, sort_readings, take_readings
+from pm_app.features.readings import concat_readings, take_readings
 from pm_app.records.features import Panes, pane_arrays
 from pm_app.records.readings import Readings
 
@@ -54,14 +54,14 @@ def test_panes_continued_in_time_equal_panes_folded_at_once_to_the_bit(
 @given(seed=st.integers(0, 10_000))
 @settings(max_examples=40, deadline=None)
 def test_the_order_of_rows_does_not_matter(seed):
-    readings = sort_readings(random_readings(seed=seed))
+    readings = sorted_readings(random_readings(seed=seed))
     shuffled = take_readings(readings, np.random.default_rng(seed).permutation(len(readings.time)))
 
     assert_same_panes(fold_panes(readings, pane_ns=HOUR), fold_panes(shuffled, pane_ns=HOUR))
 
 
 def test_pane_statistics_equal_a_plain_loop_over_readings():
-    readings = sort_readings(random_readings(rows=400))
+    readings = sorted_readings(random_readings(rows=400))
     panes = fold_panes(readings, pane_ns=HOUR)
     mean, moment = pane_mean(panes), pane_second_moment(panes)
 

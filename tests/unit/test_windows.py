@@ -1,12 +1,11 @@
 """Windows against a plain loop over the readings they cover."""
 
 import numpy as np
-from factories import HOUR, random_readings
+from factories import HOUR, random_readings, sorted_readings
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pm_app.features.panes import fold_panes, take_panes
-from pm_app.features.readings import sort_readings
 from pm_app.features.windows import WINDOW_STATISTICS, last_values, roll_windows
 
 
@@ -18,10 +17,10 @@ from pm_app.features.windows import WINDOW_STATISTICS, last_values, roll_windows
 )
 @settings(max_examples=50, deadline=None)
 def test_windows_equal_a_plain_loop_over_readings(width, rows, hours, seed):
-    readings = sort_readings(random_readings(rows=rows, hours=hours, missing=0.4, seed=seed))
+    readings = sorted_readings(random_readings(rows=rows, hours=hours, missing=0.4, seed=seed))
     panes = fold_panes(readings, pane_ns=HOUR)
 
-    windows = roll_windows(panes, window_ns=width * HOUR)
+    (windows,) = roll_windows(panes, windows_ns=[width * HOUR])
     last = last_values(panes, window_ns=width * HOUR)
 
     for row in np.random.default_rng(seed).integers(0, len(panes.pane), 12):
@@ -64,8 +63,8 @@ def test_a_window_does_not_depend_on_panes_outside_it_to_the_bit(width, drop, se
     since = panes.pane.min() + drop
     recent = take_panes(panes, panes.pane >= since)
 
-    whole = roll_windows(panes, window_ns=width * HOUR)
-    partial = roll_windows(recent, window_ns=width * HOUR)
+    (whole,) = roll_windows(panes, windows_ns=[width * HOUR])
+    (partial,) = roll_windows(recent, windows_ns=[width * HOUR])
 
     covered = recent.pane - width + 1 >= since
     for name in WINDOW_STATISTICS:
@@ -77,5 +76,5 @@ def test_a_window_does_not_depend_on_panes_outside_it_to_the_bit(width, drop, se
 def test_windows_of_no_panes_are_empty():
     panes = fold_panes(random_readings(rows=0), pane_ns=HOUR)
 
-    assert roll_windows(panes, window_ns=HOUR).mean.shape == (0, 3)
+    assert [w.mean.shape for w in roll_windows(panes, windows_ns=[HOUR, 2 * HOUR])] == [(0, 3)] * 2
     assert last_values(panes, window_ns=HOUR).shape == (0, 3)

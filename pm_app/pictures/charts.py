@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
-from math import ceil, floor, isfinite, log10
+from math import isfinite
+
+from pm_app.pictures.marks import line, spread_out, text, ticks
 
 _WIDTH, _HEIGHT = 460, 240
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 12, 26, 40
-_TICKS = 5
 _LEGEND_ENTRY = 110
 
 
@@ -41,28 +42,33 @@ def line_chart(
     mark: float | None = None,
     x_range: tuple[float, float] | None = None,
     y_range: tuple[float, float] | None = None,
+    title: str = "",
 ) -> str:
-    """Lines over one pair of axes; mark: a place on the horizontal axis to point at."""
-    points = [(x, y) for line in lines for x, y in line.points if isfinite(x) and isfinite(y)]
+    """Lines over one pair of axes; mark: a place on the horizontal axis to point at.
+
+    title: what the picture is, for those who cannot see it.
+    """
+    points = [(x, y) for each in lines for x, y in each.points if isfinite(x) and isfinite(y)]
     if not points:
         return _empty()
     axes = _Axes(
-        x_range or _range([x for x, _ in points]),
-        y_range or _range([y for _, y in points], zero=True),
+        x_range or spread_out([x for x, _ in points]),
+        y_range or spread_out([y for _, y in points], zero=True),
     )
-    parts = [*_frame(axes, x_title, y_title)]
+    parts = [f"<title>{escape(title)}</title>"] if title else []
+    parts += _frame(axes, x_title, y_title)
     if mark is not None:
         x, top = axes.at(mark, axes.y[1])
-        parts.append(_line(x, top, x, axes.at(mark, axes.y[0])[1], "mark"))
-    for line in lines:
-        places = [axes.at(x, y) for x, y in line.points if isfinite(x) and isfinite(y)]
+        parts.append(line(x, top, x, axes.at(mark, axes.y[0])[1], "mark"))
+    for each in lines:
+        places = [axes.at(x, y) for x, y in each.points if isfinite(x) and isfinite(y)]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
-        parts.append(f'<polyline class="{line.kind}" points="{path}"/>')
-        if line.marks:
+        parts.append(f'<polyline class="{each.kind}" points="{path}"/>')
+        if each.marks:
             parts += [
-                f'<circle class="{line.kind}" cx="{x:.1f}" cy="{y:.1f}" r="3"/>' for x, y in places
+                f'<circle class="{each.kind}" cx="{x:.1f}" cy="{y:.1f}" r="3"/>' for x, y in places
             ]
-    parts += _legend([(line.name, line.kind) for line in lines if line.name])
+    parts += _legend([(each.name, each.kind) for each in lines if each.name])
     return _svg(parts)
 
 
@@ -70,7 +76,7 @@ def bar_chart(bars: Sequence[tuple[str, float]], *, x_title: str, y_title: str) 
     """One bar a name, in order."""
     if not bars:
         return _empty()
-    axes = _Axes((0, len(bars)), _range([value for _, value in bars], zero=True))
+    axes = _Axes((0, len(bars)), spread_out([value for _, value in bars], zero=True))
     parts = [*_frame(axes, x_title, y_title, names=[name for name, _ in bars])]
     for at, (name, value) in enumerate(bars):
         left, top = axes.at(at + 0.1, value)
@@ -95,18 +101,18 @@ def _empty() -> str:
 def _frame(axes: _Axes, x_title: str, y_title: str, names: Sequence[str] = ()) -> list[str]:
     left, bottom = axes.at(axes.x[0], axes.y[0])
     right, top = axes.at(axes.x[1], axes.y[1])
-    parts = [_line(left, bottom, right, bottom, "axis"), _line(left, bottom, left, top, "axis")]
-    for value in _ticks(*axes.y):
+    parts = [line(left, bottom, right, bottom, "axis"), line(left, bottom, left, top, "axis")]
+    for value in ticks(*axes.y):
         _, y = axes.at(axes.x[0], value)
-        parts.append(_line(left, y, right, y, "grid"))
-        parts.append(_text(left - 6, y + 4, f"{value:g}", anchor="end"))
+        parts.append(line(left, y, right, y, "grid"))
+        parts.append(text(left - 6, y + 4, f"{value:g}", anchor="end"))
     places = [(at + 0.5, name) for at, name in enumerate(names)]
-    places = places or [(value, f"{value:g}") for value in _ticks(*axes.x)]
+    places = places or [(value, f"{value:g}") for value in ticks(*axes.x)]
     parts += [
-        _text(axes.at(x, axes.y[0])[0], bottom + 15, name, anchor="middle") for x, name in places
+        text(axes.at(x, axes.y[0])[0], bottom + 15, name, anchor="middle") for x, name in places
     ]
-    parts.append(_text((left + right) / 2, _HEIGHT - 6, x_title, anchor="middle"))
-    parts.append(_text(left - 44, top - 12, y_title))
+    parts.append(text((left + right) / 2, _HEIGHT - 6, x_title, anchor="middle"))
+    parts.append(text(left - 44, top - 12, y_title))
     return parts
 
 
@@ -115,33 +121,6 @@ def _legend(entries: Sequence[tuple[str, str]]) -> list[str]:
     parts = []
     for number, (name, kind) in enumerate(entries[::-1], 1):
         x = _WIDTH - _RIGHT - _LEGEND_ENTRY * number
-        parts.append(_line(x, 10, x + 18, 10, kind))
-        parts.append(_text(x + 24, 14, name))
+        parts.append(line(x, 10, x + 18, 10, kind))
+        parts.append(text(x + 24, 14, name))
     return parts
-
-
-def _line(x1: float, y1: float, x2: float, y2: float, kind: str) -> str:
-    return f'<line class="{kind}" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"/>'
-
-
-def _text(x: float, y: float, text: str, *, anchor: str = "start") -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
-
-
-def _range(values: Sequence[float], *, zero: bool = False) -> tuple[float, float]:
-    low, high = min(values), max(values)
-    low = min(low, 0.0) if zero else low
-    return (low, high) if high > low else (low, low + 1)
-
-
-def _ticks(low: float, high: float) -> list[float]:
-    """A few round numbers inside."""
-    rough = (high - low) / _TICKS
-    scale = 10 ** floor(log10(rough)) if rough > 0 else 1.0
-    step = next((scale * each for each in (1, 2, 5, 10) if scale * each >= rough), scale * 10)
-    first = ceil(low / step - 1e-9)
-    found = []
-    while first * step <= high + step * 1e-9:
-        found.append(round(first * step, 10))
-        first += 1
-    return found

@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Final
 
 from pm_app.learning.allocation_change import AllocationChange, Gain, Standing
+from pm_app.pictures.marks import line, text
 
 _WIDTH: Final = 1180
 _ROW, _TOP, _BAR = 26, 96, 7
@@ -16,21 +17,15 @@ _RIBBON_START, _BLOCK = 240, 150
 _GAP, _FIGURES_A_ROW = 8, 3
 _TEXT: Final = 12
 _LONGEST_NAME: Final = 28
-_BAR_COLOUR: Final = "#0b6e99"
 # From what matters most to what matters least; the network that is not guided has one tier.
-_COLOURS: Final = {
-    "all": "#0b6e99",
-    "high": "#0b6e99",
-    "middle": "#3f7f9c",
-    "low": "#5f7784",
-    "rest": "#7d6b52",
-}
-_OTHER: Final = "#6a5a8c"
+_ORDER: Final = ("all", "high", "middle", "low", "rest")
 _STYLE: Final = """
 text { font: 12px system-ui, sans-serif; fill: #1c2730 }
 .title { font-size: 18px; font-weight: 600 } .faint { fill: #5b6a75 }
 .paper { fill: #ffffff } .was { fill: #a7b3bb } .line { stroke: #1c2730 } .axis { stroke: #d5dde2 }
-.onblock { fill: #ffffff; font-weight: 600 }
+.onblock { fill: #ffffff; font-weight: 600 } .now { fill: #0b6e99 } .ribbon { fill-opacity: 0.28 }
+.tier-all, .tier-high { fill: #0b6e99 } .tier-middle { fill: #3f7f9c } .tier-low { fill: #5f7784 }
+.tier-rest { fill: #7d6b52 } .tier-other { fill: #6a5a8c }
 @media (prefers-color-scheme: dark) {
  text { fill: #e6edf1 } .faint { fill: #9fb0ba } .paper { fill: #141b20 } .was { fill: #5b6a75 }
  .line { stroke: #e6edf1 } .axis { stroke: #33424c } .onblock { fill: #ffffff }
@@ -62,21 +57,41 @@ def draw_allocation(
     A tier's height is its share of all units. before and after name the versions; before is
     "" where there is none.
     """
-    height = _TOP + _ROW * len(changes) + 60 + 18 * -(-len(gains) // _FIGURES_A_ROW)
+    height = _height(changes) + 36 + 18 * -(-len(gains) // _FIGURES_A_ROW)
     body = [
         f'<rect class="paper" width="{_WIDTH}" height="{height}"/>',
-        _text(20, 32, _title(before, after), "title"),
-        *_headings(before, after),
-        *_bars(changes),
+        text(20, 32, _title(before, after), "title"),
+        *_body(changes, before, after),
+        *_footer(gains, top=_height(changes) + 12),
     ]
-    if before:
-        body += _side(changes, left=True)
-    body += _side(changes, left=False)
-    body += _footer(gains, top=_TOP + _ROW * len(changes) + 36)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" '
         f'width="{_WIDTH}" height="{height}"><style>{_STYLE}</style>{"".join(body)}</svg>\n'
     )
+
+
+def allocation_figure(changes: Sequence[AllocationChange], *, before: str, after: str) -> str:
+    """The same as part of a page, whose own style colours it."""
+    told = ", ".join(f"{c.sensor} {c.after.share:.0%}" for c in changes[:5] if c.after)
+    parts = [
+        f"<title>{escape(_title(before, after))}</title><desc>{escape(told)}</desc>",
+        *_body(changes, before, after),
+    ]
+    top = _TOP - 46
+    box = f"0 {top} {_WIDTH} {_height(changes) - top}"
+    return f'<svg class="allocation" role="img" viewBox="{box}">{"".join(parts)}</svg>'
+
+
+def _height(changes: Sequence[AllocationChange]) -> int:
+    return _TOP + _ROW * len(changes) + 24
+
+
+def _body(changes: Sequence[AllocationChange], before: str, after: str) -> Iterator[str]:
+    yield from _headings(before, after)
+    yield from _bars(changes)
+    if before:
+        yield from _side(changes, left=True)
+    yield from _side(changes, left=False)
 
 
 def _title(before: str, after: str) -> str:
@@ -85,40 +100,39 @@ def _title(before: str, after: str) -> str:
 
 def _headings(before: str, after: str) -> Iterator[str]:
     if before:
-        yield _text(20, 66, before, "faint")
-        yield _text(_BARS, 66, "importance, before in grey", "faint")
+        yield text(20, 66, before, "faint")
+        yield text(_BARS, 66, "importance, before in grey", "faint")
     else:
-        yield _text(_BARS, 66, "importance, 5 % to 95 %", "faint")
-    yield _text(_PENALTY, 66, "penalty (L1)", "faint", anchor="end")
-    yield _text(_NOW, 66, after, "faint")
+        yield text(_BARS, 66, "importance, 5 % to 95 %", "faint")
+    yield text(_PENALTY, 66, "penalty (L1)", "faint", anchor="end")
+    yield text(_NOW, 66, after, "faint")
 
 
 def _bars(changes: Sequence[AllocationChange]) -> Iterator[str]:
     standings = [s for change in changes for s in (change.before, change.after) if s is not None]
     greatest = max([s.high for s in standings] + [s.share for s in standings] + [0.01])
-    yield _line(_BARS, _TOP - 8, _BARS, _TOP + _ROW * len(changes), "axis")
+    yield line(_BARS, _TOP - 8, _BARS, _TOP + _ROW * len(changes), "axis")
     for row, change in enumerate(changes):
         middle = _TOP + _ROW * row + _ROW / 2
         name = change.sensor
         shown = name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
-        yield _text(_NAMES, middle + 4, shown, anchor="end", hint=name)
+        yield text(_NAMES, middle + 4, shown, anchor="end", hint=name)
         if change.before is not None:
-            yield from _bar(change.before, greatest, middle - _BAR - 1, "", "was")
+            yield from _bar(change.before, greatest, middle - _BAR - 1, "was")
         if change.after is not None:
-            yield from _bar(change.after, greatest, middle + 1, _BAR_COLOUR, "")
-        yield _text(_PENALTY, middle + 4, _penalties(change), "faint", anchor="end")
+            yield from _bar(change.after, greatest, middle + 1, "now")
+        yield text(_PENALTY, middle + 4, _penalties(change), "faint", anchor="end")
 
 
-def _bar(standing: Standing, greatest: float, top: float, colour: str, kind: str) -> Iterator[str]:
+def _bar(standing: Standing, greatest: float, top: float, kind: str) -> Iterator[str]:
     def at(share: float) -> float:
         return _BARS + (_BARS_END - _BARS) * max(share, 0.0) / greatest
 
-    fill = f' fill="{colour}"' if colour else f' class="{kind}"'
     width = at(standing.share) - _BARS
-    yield f'<rect x="{_BARS}" y="{top:.1f}" width="{width:.1f}" height="{_BAR}"{fill}/>'
+    yield f'<rect x="{_BARS}" y="{top:.1f}" width="{width:.1f}" height="{_BAR}" class="{kind}"/>'
     if at(standing.high) - at(standing.low) >= 1:
         middle = top + _BAR / 2
-        yield _line(at(standing.low), middle, at(standing.high), middle, "line")
+        yield line(at(standing.low), middle, at(standing.high), middle, "line")
 
 
 def _penalties(change: AllocationChange) -> str:
@@ -134,22 +148,23 @@ def _side(changes: Sequence[AllocationChange], *, left: bool) -> Iterator[str]:
         if (standing := change.before if left else change.after) is not None
     }
     for tier in _tiers({sensor: s for sensor, (_, s) in rows.items()}):
-        colour = _COLOURS.get(tier.standing.tier, _OTHER)
+        name = tier.standing.tier
+        kind = f"tier-{name if name in _ORDER else 'other'}"
         block = _BEFORE - _BLOCK - 20 if left else _NOW
         for sensor in tier.sensors:
             middle = _TOP + _ROW * rows[sensor][0] + _ROW / 2
             thick = min(tier.height / len(tier.sensors), _ROW - 8) / 2
             ends = (_BEFORE - 20, _RIBBON_START + 40) if left else (_NOW, _PENALTY + 12)
-            yield _ribbon(ends, tier.part(sensor), (middle - thick, middle + thick), colour)
+            yield _ribbon(ends, tier.part(sensor), (middle - thick, middle + thick), kind)
         yield (
             f'<rect x="{block}" y="{tier.top:.1f}" width="{_BLOCK}" height="{tier.height:.1f}" '
-            f'rx="3" fill="{colour}"/>'
+            f'rx="3" class="{kind}"/>'
         )
         yield from _label(tier, block + 10)
 
 
 def _tiers(standings: dict[str, Standing]) -> list[_Tier]:
-    order = [*_COLOURS]
+    order = [*_ORDER]
     names = sorted(
         {standing.tier for standing in standings.values()},
         key=lambda tier: (order.index(tier) if tier in order else len(order), tier),
@@ -177,41 +192,27 @@ def _label(tier: _Tier, x: float) -> Iterator[str]:
     told += [f"{len(tier.sensors)} sensor{'' if len(tier.sensors) == 1 else 's'}"]
     fitting = told[: max(int(tier.height // (_TEXT + 4)), 1)]
     start = tier.top + tier.height / 2 - (len(fitting) - 1) * (_TEXT + 4) / 2 + 4
-    for number, line in enumerate(fitting):
-        yield _text(x, start + number * (_TEXT + 4), line, "onblock")
+    for number, words in enumerate(fitting):
+        yield text(x, start + number * (_TEXT + 4), words, "onblock")
 
 
 def _ribbon(
-    x: tuple[float, float], there: tuple[float, float], here: tuple[float, float], colour: str
+    x: tuple[float, float], there: tuple[float, float], here: tuple[float, float], kind: str
 ) -> str:
     middle = (x[0] + x[1]) / 2
     return (
         f'<path d="M{x[0]} {there[0]:.1f} C{middle} {there[0]:.1f} {middle} {here[0]:.1f} '
         f"{x[1]} {here[0]:.1f} L{x[1]} {here[1]:.1f} C{middle} {here[1]:.1f} {middle} "
-        f'{there[1]:.1f} {x[0]} {there[1]:.1f} Z" fill="{colour}" fill-opacity="0.28"/>'
+        f'{there[1]:.1f} {x[0]} {there[1]:.1f} Z" class="ribbon {kind}"/>'
     )
 
 
 def _footer(gains: Sequence[Gain], *, top: float) -> Iterator[str]:
     if not gains:
         return
-    yield _text(20, top, "Held out, guided and the same network without guidance:", "faint")
+    yield text(20, top, "Held out, guided and the same network without guidance:", "faint")
     for number, gain in enumerate(gains):
         figure = gain.figure.replace("_", " ")
         told = f"{figure}: {gain.guided:.3f}, without {gain.uniform:.3f}"
         row, column = divmod(number, _FIGURES_A_ROW)
-        yield _text(20 + 380 * column, top + 18 * (row + 1), told)
-
-
-def _text(
-    x: float, y: float, text: str, kind: str = "", *, anchor: str = "start", hint: str = ""
-) -> str:
-    extra = f' class="{kind}"' if kind else ""
-    about = f"<title>{escape(hint)}</title>" if hint else ""
-    return (
-        f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{extra}>{about}{escape(text)}</text>'
-    )
-
-
-def _line(x1: float, y1: float, x2: float, y2: float, kind: str) -> str:
-    return f'<line class="{kind}" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"/>'
+        yield text(20 + 380 * column, top + 18 * (row + 1), told)

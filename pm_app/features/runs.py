@@ -1,0 +1,33 @@
+"""Runs of rows, and steps along all of them at once: no loop over runs."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pm_app.records.readings import Float64
+
+Index = NDArray[np.intp]
+
+
+def ranks(starts: Index, lengths: Index, *, backwards: bool) -> Iterator[Index]:
+    """Rows that are second, third, ... from their segment's edge: no loop over segments."""
+    edge = starts + lengths - 1 if backwards else starts
+    order = np.argsort(-lengths, kind="stable")
+    edge, sorted_lengths = edge[order], -lengths[order]
+    for rank in range(1, int(lengths.max(initial=1))):
+        longer = int(np.searchsorted(sorted_lengths, -rank, side="left"))
+        yield edge[:longer] + (-rank if backwards else rank)
+
+
+def first_values(values: Float64, starts: Index, lengths: Index, *, backwards: bool) -> Float64:
+    """Per row, the value nearest its segment's edge that is not missing; 0 where none is."""
+    number = np.arange(len(values))[:, None]
+    missing = np.isnan(values)
+    if backwards:
+        nearest = np.maximum.reduceat(np.where(missing, -1, number), starts, axis=0)
+    else:
+        nearest = np.minimum.reduceat(np.where(missing, len(values), number), starts, axis=0)
+    none = (nearest < 0) | (nearest >= len(values))
+    found = np.take_along_axis(values, np.where(none, 0, nearest), axis=0)
+    return np.repeat(np.where(none, 0.0, found), lengths, axis=0)

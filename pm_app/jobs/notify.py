@@ -1,0 +1,192 @@
+"""What has happened is told to whoever is to know: once each, later where it cannot be now.
+
+A message is told at least once: killed between telling it and noting that, it is told again.
+"""
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from pm_app.errors import PmAppError
+from pm_app.ports import Sender
+from pm_app.records.alarms import DATA, WORK_ORDER
+from pm_app.settings import Settings
+from pm_app.store import News, Store
+from pm_app.wording import life_text, percent_text
+
+log = logging.getLogger(__name__)
+FIRST_PAUSE: Final = timedelta(minutes=1)
+LONGEST_PAUSE: Final = timedelta(hours=1)
+# A flood of alarms is one message that a person can still read.
+MOST_LISTED: Final = 20
+_STATES: Final = {
+    "acknowledged": "acknowledged since",
+    "returned": "returned to normal since",
+    "shelved": "shelved since",
+    "cleared": "cleared since",
+}
+
+
+@dataclass(frozen=True)
+class Notified:
+    """How much news was told, how much could not be, and how much waits for quiet to end."""
+
+    told: int = 0
+    failed: int = 0
+    quiet: int = 0
+
+    def __add__(self, other: "Notified") -> "Notified":
+        return Notified(
+            self.told + other.told, self.failed + other.failed, self.quiet + other.quiet
+        )
+
+
+def notify(
+    store: Store, settings: Settings, channels: Mapping[str, str], sender: Sender, *, now: datetime
+) -> Notified:
+    """Tell what is due; channels: the address behind each. Raises StoreUnavailable."""
+    if settings.notifications.again_after is not None:
+        names = [name for name in channels if name != WORK_ORDER]
+        store.outbox.remind(names, now=now, after=settings.notifications.again_after)
+    done = Notified()
+    for channel, news in _by_channel(store.outbox.due(now)).items():
+        if channel not in channels:
+            numbers = [each.id for each in news]
+            store.outbox.give_up(numbers, at=now, error="its address is no longer in the settings")
+        elif channel == WORK_ORDER:
+            done += _order(store, settings, channels[channel], news, sender, now)
+        else:
+            done += _tell(store, settings, channels[channel], news, sender, now)
+    return done
+
+
+def quiet_until(settings: Settings, now: datetime) -> datetime | None:
+    """When the quiet hours end that hold now, None where none do."""
+    hours = settings.notifications.quiet_hours
+    if hours is None:
+        return None
+    zone = ZoneInfo(settings.plant.timezone)
+    local, (first, last) = now.astimezone(zone), hours
+    for days in (0, -1):
+        begins = _on(local, days, first, zone)
+        ends = _on(local, days + (last <= first), last, zone)
+        if begins <= now < ends:
+            return ends
+    return None
+
+
+def message_of(news: Sequence[News], settings: Settings) -> tuple[str, str]:
+    """Title and body of one message on all this news, the riskiest first."""
+    ranked = sorted(news, key=lambda each: (each.risk is None, -(each.risk or 0.0), each.asset_id))
+    lines = [_line(each, settings) for each in ranked[:MOST_LISTED]]
+    if len(ranked) > MOST_LISTED:
+        lines.append(f"and {len(ranked) - MOST_LISTED} more: pm-app alarms lists them")
+    name = settings.plant.name
+    first = ranked[0]
+    what = first.asset_id or "readings missing"
+    title = f"{name}: {len(ranked)} alarms" if len(ranked) > 1 else f"{name}: alarm, {what}"
+    return title, "\n".join(lines)
+
+
+def order_of(news: News, settings: Settings) -> str:
+    """The document of a work order; alarm is the same however often it is sent."""
+    fields: dict[str, Any] = {
+        "plant": settings.plant.name,
+        "alarm": news.alarm_id,
+        "asset": news.asset_id,
+        "raised_at": news.raised_at.isoformat(),
+        "state": news.state,
+        "risk": news.risk,
+        "horizon_hours": news.horizon_hours,
+        "threshold": news.threshold,
+        "life_left_hours": news.rul_hours,
+        "life_left_low_hours": news.rul_low_hours,
+        "life_left_high_hours": news.rul_high_hours,
+        "driven_by": news.top_sensors,
+        "reason": news.reason,
+    }
+    return json.dumps(fields, allow_nan=False)
+
+
+def _by_channel(news: Sequence[News]) -> dict[str, list[News]]:
+    found: dict[str, list[News]] = {}
+    for each in news:
+        found.setdefault(each.channel, []).append(each)
+    return found
+
+
+def _tell(
+    store: Store,
+    settings: Settings,
+    address: str,
+    news: Sequence[News],
+    sender: Sender,
+    now: datetime,
+) -> Notified:
+    numbers = [each.id for each in news]
+    until = quiet_until(settings, now)
+    if until is not None:
+        store.outbox.put_off(numbers, until=until, failed=False)
+        return Notified(quiet=len(news))
+    try:
+        sender.message(address, *message_of(news, settings))
+    except PmAppError as error:
+        return _failed(store, news, error, now)
+    store.outbox.told(numbers, at=now)
+    return Notified(told=len(news))
+
+
+def _order(
+    store: Store,
+    settings: Settings,
+    address: str,
+    news: Sequence[News],
+    sender: Sender,
+    now: datetime,
+) -> Notified:
+    done = Notified()
+    for number, each in enumerate(news):
+        try:
+            sender.document(address, order_of(each, settings))
+        except PmAppError as error:
+            # The server takes no more now; what is left would only wait for it in turn.
+            return done + _failed(store, news[number:], error, now)
+        store.outbox.told([each.id], at=now)
+        done += Notified(told=1)
+    return done
+
+
+def _failed(store: Store, news: Sequence[News], error: PmAppError, now: datetime) -> Notified:
+    log.warning("%d alarms could not be told: %s", len(news), error)
+    for attempts in sorted({each.attempts for each in news}):
+        pause = min(FIRST_PAUSE * 2 ** min(attempts, 16), LONGEST_PAUSE)
+        numbers = [each.id for each in news if each.attempts == attempts]
+        store.outbox.put_off(numbers, until=now + pause, error=str(error), failed=True)
+    return Notified(failed=len(news))
+
+
+def _line(news: News, settings: Settings) -> str:
+    zone = ZoneInfo(settings.plant.timezone)
+    since = f"{news.raised_at.astimezone(zone):%Y-%m-%d %H:%M} {settings.plant.timezone}"
+    state = f" ({_STATES[news.state]})" if news.state in _STATES else ""
+    if news.kind == DATA:
+        return f"Readings missing: {news.reason}. Since {since}{state}"
+    cap = settings.target.cap_hours
+    life = life_text(news.rul_hours, news.rul_low_hours, news.rul_high_hours, cap_hours=cap)
+    parts = [
+        f"{news.asset_id}: risk {percent_text(news.risk)} within {news.horizon_hours:g} h",
+        "" if life == "-" else f"life left {life}",
+        f"driven by {news.top_sensors}" if news.top_sensors else "",
+        f"since {since}{state}",
+    ]
+    return "; ".join(part for part in parts if part)
+
+
+def _on(local: datetime, days: int, at: time, zone: ZoneInfo) -> datetime:
+    """That time of the plant's clock, so many days from a local time, in UTC."""
+    day = local.date() + timedelta(days=days)
+    return datetime.combine(day, at, tzinfo=zone).astimezone(UTC)

@@ -1,0 +1,1 @@
+"""Pictures as SVG text, drawn from plain values: for pages, files and reports alike."""

@@ -1,0 +1,191 @@
+"""Lines over time with their bands and marks, as SVG that a page's own style colours.
+
+Nothing in it needs a script. What one may show is written on it: the moments and values that the
+edges of the plot stand for.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Final
+from zoneinfo import ZoneInfo
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pm_app.pictures.marks import line, spread_out, text, ticks
+from pm_app.pictures.time_axis import time_ticks
+
+WIDTH: Final = 640
+_HEIGHT: Final = 210
+_LEFT, _RIGHT, _TOP, _BOTTOM = 76, 14, 14, 30
+_LOW_HEIGHT: Final = 150
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Course:
+    """A value over time: seconds since 1970 and values, both (n,), ascending; NaN breaks the line.
+
+    kind: its class in the page's style.
+    """
+
+    name: str
+    time: Floats
+    value: Floats
+    kind: str
+
+
+@dataclass(frozen=True, eq=False)
+class Band:
+    """What lies between two values over time, all (n,); NaN breaks it."""
+
+    time: Floats
+    low: Floats
+    high: Floats
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Something that happened. kind: its class in the page's style."""
+
+    time: float
+    words: str
+    kind: str
+
+
+@dataclass(frozen=True, eq=False)
+class Scale:
+    """What both axes go over. words: how a value of the upright one is written."""
+
+    time: tuple[float, float]
+    value: tuple[float, float]
+    zone: ZoneInfo
+    words: Callable[[float], str] = "{:g}".format
+    step_seconds: float = 1.0
+    unit: str = ""
+
+
+def scale_of(values: Sequence[Floats], *, zero: bool = False) -> tuple[float, float]:
+    """The range of all these values, (0, 1) where there is none."""
+    known = np.concatenate([np.empty(0), *(each[np.isfinite(each)] for each in values)])
+    return spread_out([float(known.min()), float(known.max())], zero=zero) if len(known) else (0, 1)
+
+
+def draw_courses(
+    courses: Sequence[Course],
+    *,
+    scale: Scale,
+    title: str,
+    description: str,
+    bands: Sequence[Band] = (),
+    marks: Sequence[Mark] = (),
+    levels: Sequence[tuple[float, str]] = (),
+    low: bool = False,
+) -> str:
+    """One picture. levels: values drawn across, each with its class; low: half as high."""
+    plot = _Plot(scale, _LOW_HEIGHT if low else _HEIGHT)
+    parts = [
+        f"<title>{escape(title)}</title><desc>{escape(description)}</desc>",
+        *(plot.stripe(band) for band in bands),
+        *plot.frame(),
+        *(plot.level(value, kind) for value, kind in levels),
+        *(plot.path(course) for course in courses),
+        *(plot.mark(mark) for mark in marks),
+    ]
+    return (
+        f'<svg class="timeline" role="img" viewBox="0 0 {WIDTH} {plot.height}" {plot.edges()}>'
+        f"{''.join(parts)}</svg>"
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Plot:
+    scale: Scale
+    height: int
+
+    @property
+    def bottom(self) -> int:
+        return self.height - _BOTTOM
+
+    def x(self, time: Floats) -> Floats:
+        first, last = self.scale.time
+        wide = WIDTH - _LEFT - _RIGHT
+        return np.asarray(_LEFT + wide * (time - first) / ((last - first) or 1.0))
+
+    def y(self, value: Floats) -> Floats:
+        low, high = self.scale.value
+        up = np.clip((value - low) / ((high - low) or 1.0), 0.0, 1.0)
+        return np.asarray(self.bottom - (self.bottom - _TOP) * up)
+
+    def edges(self) -> str:
+        (first, last), (low, high) = self.scale.time, self.scale.value
+        told = {
+            "left": _LEFT,
+            "right": WIDTH - _RIGHT,
+            "top": _TOP,
+            "bottom": self.bottom,
+            "first": f"{first:.3f}",
+            "last": f"{last:.3f}",
+            "low": f"{low:.6g}",
+            "high": f"{high:.6g}",
+            "step": f"{self.scale.step_seconds:g}",
+            "unit": self.scale.unit,
+        }
+        return " ".join(f'data-{name}="{escape(str(value))}"' for name, value in told.items())
+
+    def frame(self) -> Iterator[str]:
+        low, high = self.scale.value
+        for value in ticks(low, high, most=4):
+            y = float(self.y(np.array(value)))
+            yield line(_LEFT, y, WIDTH - _RIGHT, y, "grid")
+            yield text(_LEFT - 6, y + 5, self.scale.words(value), anchor="end")
+        yield line(_LEFT, self.bottom, WIDTH - _RIGHT, self.bottom, "axis")
+        for at, words in time_ticks(*self.scale.time, zone=self.scale.zone):
+            x = float(self.x(np.array(at)))
+            yield line(x, self.bottom, x, self.bottom + 5, "axis")
+            if _LEFT + 16 < x < WIDTH - _RIGHT - 16:
+                yield text(x, self.height - 7, words, anchor="middle")
+
+    def level(self, value: float, kind: str) -> str:
+        y = float(self.y(np.array(value)))
+        return line(_LEFT, y, WIDTH - _RIGHT, y, kind)
+
+    def path(self, course: Course) -> str:
+        places = _points(self.x(course.time), self.y(course.value), np.isfinite(course.value))
+        name = f' data-name="{escape(course.name)}"'
+        return f'<path class="course {course.kind}"{name} d="{places}"/>' if places else ""
+
+    def stripe(self, band: Band) -> str:
+        known = np.isfinite(band.low) & np.isfinite(band.high)
+        x, low, high = self.x(band.time), self.y(band.low), self.y(band.high)
+        outlines = []
+        for run in _runs(known):
+            there = [f"{a:.1f} {b:.1f}" for a, b in zip(x[run], high[run], strict=True)]
+            back = [f"{a:.1f} {b:.1f}" for a, b in zip(x[run][::-1], low[run][::-1], strict=True)]
+            outlines.append(f"M{'L'.join([*there, *back])}Z")
+        return f'<path class="band" d="{"".join(outlines)}"/>' if outlines else ""
+
+    def mark(self, mark: Mark) -> str:
+        x = float(self.x(np.array(mark.time)))
+        peak = f"M{x - 5:.1f} {_TOP - 11}L{x + 5:.1f} {_TOP - 11}L{x:.1f} {_TOP - 2}Z"
+        return (
+            f'<g class="happened {escape(mark.kind)}"><title>{escape(mark.words)}</title>'
+            f'{line(x, _TOP, x, self.bottom, "when")}<path d="{peak}"/></g>'
+        )
+
+
+def _runs(known: NDArray[np.bool_]) -> list[slice]:
+    """Where a row of True begins and ends."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], known, [False]]).astype(np.int8)))
+    return [slice(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
+
+
+def _points(x: Floats, y: Floats, known: NDArray[np.bool_]) -> str:
+    """The `d` of a path; a value between two gaps is a dot."""
+    parts = []
+    for run in _runs(known):
+        steps = [f"{a:.2f} {b:.1f}" for a, b in zip(x[run], y[run], strict=True)]
+        parts.append(f"M{'L'.join(steps)}" if len(steps) > 1 else f"M{steps[0]}h.01")
+    return "".join(parts)

@@ -1,0 +1,56 @@
+"""The page of one asset: what is said of it, why, and all that it rests on."""
+
+from datetime import timedelta
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from starlette.exceptions import HTTPException
+
+from pm_app.store import Store
+from pm_app.store.views import PREDICTIONS_SCHEMA
+from pm_app.times import NS
+from pm_app.web.asset_address import AssetAsked, read_asset_address
+from pm_app.web.asset_charts import Span
+from pm_app.web.asset_facts import asset_facts
+from pm_app.web.asset_texts import ASSET
+from pm_app.web.files import as_file
+from pm_app.web.frame import Frame
+from pm_app.web.recent import Recent
+from pm_app.web.state import StateFolder
+
+
+def add_asset(app: APIRouter, frame: Frame) -> None:
+    """The page of an asset, and its predictions as files."""
+    folder = StateFolder(frame.settings)
+    recent = Recent[dict[str, Any]]()
+
+    @app.get("/assets/{asset:path}")
+    def asset(asset: str, request: Request) -> Response:
+        asked = read_asset_address(asset, request.query_params)
+        span = _span(frame.store(), asked, frame)
+        if span is None:
+            words = f"{ASSET['unknown_words']} {asked.asset[:200]}"
+            return frame.trouble(request, 404, ASSET["unknown"], words)
+        facts = recent.get(asked, lambda: asset_facts(frame.store(), folder, asked, span, frame))
+        return frame.show(request, "asset", title=asked.asset, **facts)
+
+    @app.get("/predictions.{kind}")
+    def predictions(kind: str, request: Request) -> Response:
+        asked = read_asset_address("", request.query_params)
+        store = frame.store()
+        span = _span(store, asked, frame)
+        if span is None:
+            raise HTTPException(404)
+        until = span.until + timedelta(microseconds=1)
+        tables = store.views.predictions(asset=asked.asset, since=span.since, until=until)
+        return as_file(kind, "predictions", tables, PREDICTIONS_SCHEMA)
+
+
+def _span(store: Store, asked: AssetAsked, frame: Frame) -> Span | None:
+    """What the charts go over; None where no such asset is known."""
+    # No database has a name with this sign, and PostgreSQL takes none to look for.
+    end = None if "\0" in asked.asset else store.courses.end(asked.asset)
+    if end is None:
+        return None
+    pane_seconds = frame.settings.features.pane_ns / NS
+    return Span(end - timedelta(days=asked.days), end, frame.zone, pane_seconds)

@@ -1,0 +1,177 @@
+"""The pictures of an asset's page: its risk, its life, what drives it, its sensors."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from html import escape
+from typing import Final
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from pm_app.pictures import timeline
+from pm_app.pictures.marks import text
+from pm_app.pictures.thinning import drawn
+from pm_app.pictures.time_axis import time_ticks
+from pm_app.pictures.timeline import Band, Floats, Mark, Scale, draw_courses, scale_of
+from pm_app.store import Course
+from pm_app.web.asset_texts import ASSET
+from pm_app.web.driving import leading, shares_over_time
+from pm_app.web.traces import Traces, quiet, usual_of
+
+# What a line is drawn with: a screen is not wider.
+POINTS: Final = 400
+_STRETCHES: Final = 48
+_DRIVERS: Final = 6
+_DAY_HOURS: Final = 24
+# Two cutoffs further apart than so many of their usual steps have nothing between them.
+_GAP_STEPS: Final = 8
+_ROW: Final = 26
+_NAMES: Final = 200
+# So many letters fit beside the rows, also on a telephone.
+_LETTERS: Final = 17
+
+
+@dataclass(frozen=True)
+class Span:
+    """What the charts of a page go over, in the plant's time."""
+
+    since: datetime
+    until: datetime
+    zone: ZoneInfo
+    pane_seconds: float
+
+    def scale(self, value: tuple[float, float], unit: str = "", factor: str = "g") -> Scale:
+        """Its axes; factor "%" writes shares as percent."""
+        words = _percent if factor == "%" else "{:g}".format
+        time = (self.since.timestamp(), self.until.timestamp())
+        return Scale(time, value, self.zone, words, self.pane_seconds, unit)
+
+    def longest_gap(self, time: Floats) -> float:
+        """How far neighbours may lie apart for a line between them, in seconds."""
+        usual = float(np.median(np.diff(time))) if len(time) > 1 else 0.0
+        return max(_GAP_STEPS * usual, 2 * self.pane_seconds)
+
+
+def draw_risk(
+    courses: Mapping[float, Course], span: Span, marks: Sequence[Mark], threshold: float
+) -> str:
+    """The risk of every horizon, the longest boldest, and from where on it is an alarm."""
+    lines = []
+    for number, (hours, course) in enumerate(sorted(courses.items(), reverse=True)):
+        time = course.cutoff / 1e9
+        when, risk = drawn(time, course.risk, most=POINTS, longest=span.longest_gap(time))
+        name = f"{ASSET['within']} {hours:g} h" if hours else ASSET["risk"]
+        lines.append(timeline.Course(name, when, risk, f"c{min(number, 3)}"))
+    return draw_courses(
+        lines,
+        scale=span.scale((0.0, 1.0), "%", "%"),
+        title=ASSET["risk_title"],
+        description=f"{_told(courses)} {ASSET['threshold']} {_percent(threshold)}.",
+        marks=marks,
+        levels=[(threshold, "threshold")],
+    )
+
+
+def draw_life(course: Course, span: Span, marks: Sequence[Mark], cap_hours: float) -> str:
+    """The life left with its interval, in days."""
+    time = course.cutoff / 1e9
+    columns = (course.rul_hours, course.rul_low_hours, course.rul_high_hours)
+    days = tuple(column / _DAY_HOURS for column in columns)
+    when, life, low, high = drawn(time, *days, most=POINTS, longest=span.longest_gap(time))
+    return draw_courses(
+        [timeline.Course(ASSET["life"], when, life, "c0")],
+        scale=span.scale((0.0, cap_hours / _DAY_HOURS), "d"),
+        title=ASSET["life_title"],
+        description=ASSET["life_note"],
+        bands=[Band(when, low, high)],
+        marks=marks,
+    )
+
+
+def draw_value(course: Course, span: Span, marks: Sequence[Mark]) -> str:
+    """The estimate of a value, where that is what is learned."""
+    time = course.cutoff / 1e9
+    when, value = drawn(time, course.value, most=POINTS, longest=span.longest_gap(time))
+    return draw_courses(
+        [timeline.Course(ASSET["value"], when, value, "c0")],
+        scale=span.scale(scale_of([value])),
+        title=ASSET["value_title"],
+        description="",
+        marks=marks,
+    )
+
+
+def draw_sensor(
+    traces: Traces, number: int, span: Span, course: Course | None, marks: Sequence[Mark]
+) -> tuple[str, tuple[float, float] | None]:
+    """One sensor with its usual band, and that band."""
+    name, values, time = traces.sensors[number], traces.means[:, number], traces.time / 1e9
+    usual = None if course is None else usual_of(values, quiet(traces.time, course))
+    when, mean = drawn(time, values, most=POINTS, longest=span.longest_gap(time))
+    edges = np.array(usual if usual else (), dtype=np.float64)
+    scale = span.scale(scale_of([mean, edges]))
+    ends = np.array(scale.time)
+    bands = [Band(ends, np.full(2, usual[0]), np.full(2, usual[1]))] if usual else []
+    picture = draw_courses(
+        [timeline.Course(name, when, mean, "c0")],
+        scale=scale,
+        title=f"{name}: {ASSET['sensor_title']}",
+        description=usual_words(usual),
+        bands=bands,
+        marks=marks,
+        low=True,
+    )
+    return picture, usual
+
+
+def usual_words(usual: tuple[float, float] | None) -> str:
+    """The band of a sensor in words."""
+    return ASSET["no_usual"] if usual is None else f"{ASSET['usual']} {_span(*usual)}"
+
+
+def draw_drivers(course: Course, span: Span) -> str:
+    """A row a sensor, the darker the larger its share at the riskiest moment of each stretch."""
+    ends = np.linspace(span.since.timestamp(), span.until.timestamp(), _STRETCHES + 1)
+    edges = np.searchsorted(course.cutoff / 1e9, ends, side="left").tolist()
+    edges[-1] = len(course.cutoff)
+    columns = shares_over_time(course, edges)
+    names = leading(columns, most=_DRIVERS)
+    if not names:
+        return ""
+    wide = (timeline.WIDTH - _NAMES) / _STRETCHES
+    parts = [f"<title>{ASSET['drivers_title']}</title><desc>{escape(', '.join(names))}</desc>"]
+    for row, name in enumerate(names):
+        shown = name if len(name) <= _LETTERS else f"{name[: _LETTERS - 1]}…"
+        parts.append(text(_NAMES - 8, _ROW * row + 18, shown, anchor="end", hint=name))
+        for at, column in enumerate(columns):
+            share = column.get(name, 0.0)
+            if share:
+                parts.append(
+                    f'<rect class="share s{min(int(share * 5), 4)}" x="{_NAMES + wide * at:.1f}" '
+                    f'y="{_ROW * row + 3}" width="{wide - 0.8:.1f}" height="{_ROW - 5}">'
+                    f"<title>{escape(name)}: {_percent(share)}</title></rect>"
+                )
+    height = _ROW * len(names)
+    for moment, words in time_ticks(ends[0], ends[-1], zone=span.zone, most=6):
+        x = _NAMES + (timeline.WIDTH - _NAMES) * (moment - ends[0]) / (ends[-1] - ends[0])
+        if x < timeline.WIDTH - 20:
+            parts.append(text(x, height + 16, words, anchor="middle"))
+    box = f"0 0 {timeline.WIDTH} {height + 22}"
+    return f'<svg class="drivers" role="img" viewBox="{box}">{"".join(parts)}</svg>'
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
+
+
+def _told(courses: Mapping[float, Course]) -> str:
+    course = courses[max(courses)]
+    known = course.risk[np.isfinite(course.risk)]
+    if not len(known):
+        return ASSET["no_risk"]
+    return f"{ASSET['from']} {known.min():.1%} {ASSET['to']} {known.max():.1%}."
+
+
+def _span(low: float, high: float) -> str:
+    return f"{low:.4g} {ASSET['to']} {high:.4g}"

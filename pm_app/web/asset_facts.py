@@ -1,0 +1,236 @@
+"""What the page of an asset shows: the newest word, pictures of the range, tables behind them."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from pm_app.jobs.alarm_rule import EVEN_ODDS
+from pm_app.pictures.timeline import Mark
+from pm_app.records.readings import Events
+from pm_app.settings import Settings
+from pm_app.store import Course, PredictionRow, Store
+from pm_app.store.fleet import HIGH_RISK, RAISED_RISK, Level
+from pm_app.store.moments import moment_of
+from pm_app.times import NS
+from pm_app.web.asset_address import RANGES, AssetAsked
+from pm_app.web.asset_charts import (
+    Span,
+    draw_drivers,
+    draw_life,
+    draw_risk,
+    draw_sensor,
+    draw_value,
+    usual_words,
+)
+from pm_app.web.asset_texts import ASSET, EVENTS, VERDICTS
+from pm_app.web.driving import shares_of
+from pm_app.web.frame import Frame
+from pm_app.web.state import StateFolder
+from pm_app.web.texts import ALARMS, LEVELS
+from pm_app.web.traces import read_events, read_traces
+from pm_app.wording import STATUS_WORDS, age_text, life_text, percent_text
+
+PAGE_ROWS: Final = 24
+LEADING_SENSORS: Final = 6
+MOST_SENSORS: Final = 48
+_MARKED: Final = ("failure", "maintenance")
+_EVENTS_SHOWN: Final = 100
+_ALARMS_SHOWN: Final = 20
+
+
+def asset_facts(
+    store: Store, folder: StateFolder, asked: AssetAsked, span: Span, frame: Frame
+) -> dict[str, Any]:
+    """All that the template shows."""
+    newest = store.courses.newest(asked.asset)
+    within = {"since": span.since, "until": span.until}
+    courses = {
+        row.horizon_hours: store.courses.course(
+            asked.asset, horizon_hours=row.horizon_hours, **within
+        )
+        for row in newest
+    }
+    later = max(span.until, frame.now())
+    events, lost = read_events(folder, store, asked.asset, since=span.since, until=later)
+    marks = _marks(events, span)
+    return {
+        "words": ASSET,
+        "asked": asked,
+        "span": span,
+        "ranges": RANGES,
+        "newest": newest[-1] if newest else None,
+        "headline": _headline(newest, frame),
+        "drivers": list(shares_of(newest[-1].top_sensors).items()) if newest else [],
+        "charts": _charts(store, courses, span, frame.settings, marks=marks),
+        "happened": _happened(events),
+        "event_words": lost or ASSET["no_events" if folder.here else "events_elsewhere"],
+        **_alarms(store, asked.asset),
+        **_sensors(store, folder, asked, span, courses, marks=marks),
+        **_table(store, asked, span),
+    }
+
+
+def _headline(newest: Sequence[PredictionRow], frame: Frame) -> dict[str, Any]:
+    """The newest word on the asset, as a person says it."""
+    if not newest:
+        return {}
+    row = newest[-1]
+    cap = frame.settings.target.cap_hours
+    return {
+        "level": _level(row),
+        "words": LEVELS[_level(row)],
+        "risks": [(percent_text(each.risk), each.horizon_hours) for each in newest[::-1]],
+        "status": STATUS_WORDS.get(row.status, row.status),
+        "life": life_text(row.rul_hours, row.rul_low_hours, row.rul_high_hours, cap_hours=cap),
+        "value": None if row.value is None else f"{row.value:.4g}",
+        "age": _age_words(age_text((frame.now() - row.cutoff).total_seconds())),
+    }
+
+
+def _age_words(age: str) -> str:
+    return ASSET["data_new"] if age == "now" else ASSET["data_age"].format(age)
+
+
+def _level(row: PredictionRow) -> Level:
+    """The word for a risk, as the fleet has it."""
+    if row.risk is None:
+        return "silent" if row.value is None else "low"
+    return "high" if row.risk >= HIGH_RISK else "raised" if row.risk >= RAISED_RISK else "low"
+
+
+def _charts(
+    store: Store,
+    courses: Mapping[float, Course],
+    span: Span,
+    settings: Settings,
+    *,
+    marks: Sequence[Mark],
+) -> list[dict[str, Any]]:
+    """Pictures with what they are and mean; none where there is but one moment to show."""
+    if not courses or len(courses[max(courses)].cutoff) < 2:
+        return []
+    longest = courses[max(courses)]
+    if settings.target.kind == "column" and settings.target.task == "regression":
+        charts = [_chart("value", draw_value(longest, span, marks))]
+    else:
+        threshold = _threshold(store, settings, max(courses))
+        legend = [f"{ASSET['within']} {hours:g} h" for hours in sorted(courses, reverse=True)]
+        picture = draw_risk(courses, span, marks, threshold)
+        charts = [_chart("risk", picture, legend if max(courses) else [])]
+    if settings.target.kind == "life":
+        picture = draw_life(longest, span, marks, settings.target.cap_hours)
+        charts.append(_chart("life", picture))
+    return [*charts, _chart("drivers", draw_drivers(longest, span))]
+
+
+def _chart(name: str, picture: str, legend: Sequence[str] = ()) -> dict[str, Any]:
+    note = ASSET.get(f"{name}_note", "")
+    return {"title": ASSET[f"{name}_title"], "picture": picture, "note": note, "legend": legend}
+
+
+def _threshold(store: Store, settings: Settings, horizon_hours: float) -> float:
+    """From which risk on the asset has an alarm: as `pm-app score` reckons it."""
+    given = settings.alarms.threshold
+    if given != "auto":
+        return float(given)
+    found = store.alarms.threshold(horizon_hours)
+    return EVEN_ODDS if found is None else found.threshold
+
+
+def _marks(events: Events, span: Span) -> list[Mark]:
+    moments = zip(events.time.tolist(), events.kind, events.code, strict=True)
+    return [
+        Mark(time / NS, _said_of(moment_of(time), kind, code, span), kind)
+        for time, kind, code in moments
+        if kind in _MARKED and time / NS <= span.until.timestamp()
+    ]
+
+
+def _said_of(moment: datetime, kind: str, code: str, span: Span) -> str:
+    local = moment.astimezone(span.zone)
+    return f"{EVENTS.get(kind, kind)} {code}, {local:%Y-%m-%d %H:%M}"
+
+
+def _happened(events: Events) -> list[dict[str, Any]]:
+    rows = zip(events.time.tolist(), events.kind, events.code, strict=True)
+    return [
+        {"at": moment_of(time), "kind": kind, "words": EVENTS.get(kind, kind), "code": code}
+        for time, kind, code in [*rows][: -_EVENTS_SHOWN - 1 : -1]
+    ]
+
+
+def _alarms(store: Store, asset: str) -> dict[str, Any]:
+    found = {row.alarm_id: row for row in store.courses.verdicts(asset, limit=_ALARMS_SHOWN)}
+    rows = store.alarms.alarms(asset=asset, limit=_ALARMS_SHOWN)
+    return {
+        "alarms": [
+            {
+                "row": row,
+                "state": ALARMS.get(row.state, row.state.capitalize()),
+                "risk": percent_text(row.risk),
+                "verdict": found.get(row.id),
+                "found": VERDICTS.get(found[row.id].verdict, "") if row.id in found else "",
+            }
+            for row in rows
+        ],
+        "standing": next((row for row in rows if row.cleared_at is None), None),
+        "states": ALARMS,
+    }
+
+
+def _sensors(
+    store: Store,
+    folder: StateFolder,
+    asked: AssetAsked,
+    span: Span,
+    courses: Mapping[float, Course],
+    *,
+    marks: Sequence[Mark],
+) -> dict[str, Any]:
+    """Pictures of the sensors, what drives the risk first, then what the champion goes by."""
+    course = courses[max(courses)] if courses else None
+    driving = list(shares_of(str(course.top_sensors[-1]))) if course and len(course.cutoff) else []
+    champion = store.lineage.champion()
+    ranked = [row.sensor for row in store.lineage.importances(champion)] if champion else []
+    traces = read_traces(
+        folder,
+        store,
+        asked.asset,
+        first=list(dict.fromkeys([*driving, *ranked])),
+        most=MOST_SENSORS if asked.all_sensors else LEADING_SENSORS,
+        since=span.since,
+        until=span.until,
+    )
+    told = []
+    for number, name in enumerate(traces.sensors):
+        picture, usual = draw_sensor(traces, number, span, course, marks)
+        told.append({"name": name, "picture": picture, "usual": usual_words(usual)})
+    shown = told if len(traces.time) else []
+    return {"sensors": shown, "sensors_known": len(traces.known), "sensor_words": traces.words}
+
+
+def _table(store: Store, asked: AssetAsked, span: Span) -> dict[str, Any]:
+    """One page of the predictions behind the charts."""
+    within = {"since": span.since, "until": span.until}
+    total = store.courses.count(asked.asset, **within)
+    pages = max(-(-total // PAGE_ROWS), 1)
+    page = min(asked.page, pages)
+    first = (page - 1) * PAGE_ROWS
+    rows = store.courses.rows(asked.asset, **within, limit=PAGE_ROWS, offset=first)
+    return {
+        "rows": [
+            {
+                "row": row,
+                "risk": percent_text(row.risk),
+                "life": life_text(
+                    row.rul_hours, row.rul_low_hours, row.rul_high_hours, cap_hours=1e9
+                ),
+                "status": STATUS_WORDS.get(row.status, row.status),
+            }
+            for row in rows
+        ],
+        "total": total,
+        "first": first + 1,
+        "page": page,
+        "pages": pages,
+    }

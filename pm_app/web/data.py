@@ -1,0 +1,200 @@
+"""The page of data: what came, what was refused and why, who is silent, how the daemon is."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from statistics import median
+from typing import Any, Final, get_args
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Request, Response
+
+from pm_app.errors import PmAppError
+from pm_app.jobs.status import JobStatus
+from pm_app.settings import Settings
+from pm_app.store import BatchRow, Store
+from pm_app.store.deliveries import BATCHES_SCHEMA, Show, Silence
+from pm_app.times import format_duration
+from pm_app.turns import make_cron, next_time
+from pm_app.web.asset_address import whole_number
+from pm_app.web.data_texts import DATA, SHOWS, STATUSES
+from pm_app.web.files import as_file
+from pm_app.web.fleet import BadAddress
+from pm_app.web.frame import Frame
+from pm_app.web.quiet_sensors import Hearing, find_quiet
+from pm_app.web.state import StateFolder
+from pm_app.wording import STATUS_WORDS
+
+PAGE_ROWS: Final = 50
+SILENT_SHOWN: Final = 20
+QUIET_SHOWN: Final = 50
+SILENCE: Final = timedelta(days=1)
+_LARGEST: Final = 2**62
+_KEYS: Final = ("show", "before")
+
+
+@dataclass(frozen=True)
+class DataAsked:
+    """Which files, and from the one before which sequence on; None from the newest."""
+
+    show: Show
+    before: int | None
+
+    def address(self, path: str = "/data", **changes: object) -> str:
+        """An address that asks for the same, with some values changed."""
+        values = {"show": self.show, "before": self.before, **changes}
+        said = {key: value for key, value in values.items() if value not in ("all", None)}
+        return f"{path}?{urlencode(said)}" if said else path
+
+
+def add_data(app: APIRouter, frame: Frame) -> None:
+    """The page of data, and the ledger as files."""
+    folder = StateFolder(frame.settings)
+    hearings = _Hearings(folder)
+
+    @app.get("/data")
+    def data(request: Request) -> Response:
+        asked, store = read_data_address(request.query_params), frame.store()
+        facts = {
+            **_health(folder, frame),
+            **_turns(store, frame.settings, frame.now()),
+            **_assets(store),
+            **_files(store, asked),
+        }
+        return frame.show(
+            request,
+            "data",
+            title=DATA["title"],
+            words=DATA,
+            shows=SHOWS,
+            hearing=hearings.newest(store),
+            quiet_shown=QUIET_SHOWN,
+            **facts,
+        )
+
+    @app.get("/batches.{kind}")
+    def batches(kind: str, request: Request) -> Response:
+        asked = read_data_address(request.query_params)
+        tables = frame.store().deliveries.tables(asked.show)
+        return as_file(kind, "batches", tables, BATCHES_SCHEMA)
+
+
+def read_data_address(values: Mapping[str, str]) -> DataAsked:
+    """What an address asks for. Raises BadAddress."""
+    unknown = sorted(set(values) - set(_KEYS))
+    if unknown:
+        raise BadAddress(f"known are {', '.join(_KEYS)}, got {unknown[0][:40]!r}")
+    show: Any = values.get("show", "all")
+    if show not in get_args(Show):
+        raise BadAddress(f"show takes one of {', '.join(get_args(Show))}, got {show[:40]!r}")
+    before = values.get("before")
+    return DataAsked(show, None if before is None else whole_number(before, "before", _LARGEST))
+
+
+class _Hearings:
+    """Which sensors are quiet, looked for again only when another file has come."""
+
+    def __init__(self, folder: StateFolder) -> None:
+        self._folder = folder
+        self._sequence = -1
+        self._hearing = Hearing(())
+
+    def newest(self, store: Store) -> Hearing:
+        """As the newest file leaves it."""
+        row = store.deliveries.newest()
+        sequence = row.sequence if row else 0
+        if sequence != self._sequence or self._hearing.words:
+            self._hearing = find_quiet(self._folder, store)
+            self._sequence = sequence
+        return self._hearing
+
+
+def _health(folder: StateFolder, frame: Frame) -> dict[str, Any]:
+    """How the daemon is, in words, as `pm-app status` tells it."""
+    status = frame.status()
+    return {
+        "told": folder.settings.state.is_dir(),
+        "troubles": status.troubles,
+        "jobs": [_job(job) for job in status.jobs],
+        "backlog": status.backlog,
+    }
+
+
+def _job(job: JobStatus) -> dict[str, Any]:
+    age = job.success_age_seconds
+    return {
+        "job": job,
+        "age": DATA["never"] if age is None else f"{format_duration(age)} {DATA['ago']}",
+        "took": format_duration(job.took_seconds),
+        "expected": format_duration(job.expected_seconds),
+    }
+
+
+def _turns(store: Store, settings: Settings, now: datetime) -> dict[str, Any]:
+    """When was scored and learned, and when it will be."""
+    last = next(iter(store.lineage.retrainings(limit=1)), None)
+    try:
+        coming = next_time(make_cron(settings), now)
+    except PmAppError:
+        coming = None
+    scored = store.deliveries.newest_scored()
+    return {
+        "last_scored": scored,
+        "every": settings.scoring.every,
+        "last_retraining": None if last is None else last.finished_at,
+        "next_retraining": coming,
+    }
+
+
+def _assets(store: Store) -> dict[str, Any]:
+    """Who is judged, and of whom nothing comes."""
+    newest = store.deliveries.newest()
+    silent: list[Silence] = []
+    count = known = 0
+    if newest is not None and newest.last_time is not None:
+        since = newest.last_time - SILENCE
+        silent = store.deliveries.silent(since, limit=SILENT_SHOWN)
+        count, known = store.deliveries.count_silent(since)
+    statuses = store.deliveries.statuses()
+    return {
+        "newest": newest,
+        "silent": silent,
+        "silent_count": count,
+        "assets_known": known,
+        "statuses": [
+            (STATUS_WORDS.get(status) or DATA["judged"], count)
+            for status, count in sorted(statuses.items(), key=lambda each: -each[1])
+        ],
+    }
+
+
+def _files(store: Store, asked: DataAsked) -> dict[str, Any]:
+    """One page of the ledger, and what all of it comes to."""
+    rows = store.deliveries.page(asked.show, limit=PAGE_ROWS + 1, before=asked.before)
+    shown = rows[:PAGE_ROWS]
+    late = [_late_seconds(row) for row in shown]
+    pairs = zip(shown, late, strict=True)
+    known = [late for row, late in pairs if late is not None and row.source == "readings"]
+    return {
+        "asked": asked,
+        "rows": [
+            (row, STATUSES[row.status], "" if seconds is None else format_duration(seconds))
+            for row, seconds in zip(shown, late, strict=True)
+        ],
+        "older": shown[-1].sequence if len(rows) > PAGE_ROWS else None,
+        "lateness": _lateness(known),
+        "balance": store.ledger.balance(),
+        "files": store.ledger.count(),
+        "quarantined": store.ledger.count(status="quarantined"),
+    }
+
+
+def _lateness(late: Sequence[float]) -> tuple[str, str] | None:
+    return (format_duration(median(late)), format_duration(max(late))) if late else None
+
+
+def _late_seconds(row: BatchRow) -> float | None:
+    """How old the newest reading of a file was when it was taken in."""
+    if row.last_time is None:
+        return None
+    return max((row.ingested_at - row.last_time).total_seconds(), 0.0)

@@ -1,0 +1,52 @@
+"""What engineers do about models from the page: promote, reject, roll back."""
+
+from fastapi import APIRouter, Response
+from fastapi.responses import RedirectResponse
+
+from pm_app.errors import BadSettings
+from pm_app.jobs.alarms import LONGEST_TEXT
+from pm_app.jobs.champion import promote, roll_back
+from pm_app.web.admission import Asking, Engineer
+from pm_app.web.frame import Frame
+from pm_app.web.models_texts import MODELS
+
+_LARGEST = 2**31 - 1
+
+
+def add_model_acts(app: APIRouter, frame: Frame) -> None:
+    """The forms of the page of models; each takes the role engineer and a reason."""
+
+    @app.post("/models/rollback")
+    def back(asking: Engineer) -> Response:
+        why = _why(asking)
+        with frame.site() as site:
+            roll_back(site, at=frame.now(), reason=why, actor=asking.person.actor)
+        return RedirectResponse("/models", 303)
+
+    @app.post("/models/{number}/promote")
+    def move(number: int, asking: Engineer) -> Response:
+        why = _why(asking)
+        with frame.site() as site:
+            known = min(max(number, 0), _LARGEST)
+            promote(site, known, at=frame.now(), reason=why, actor=asking.person.actor)
+        return RedirectResponse("/models", 303)
+
+    @app.post("/models/{number}/reject")
+    def refuse(number: int, asking: Engineer) -> Response:
+        lineage, why = frame.writer().lineage, _why(asking)
+        known = min(max(number, 0), _LARGEST)
+        lineage.reject(known, at=frame.now(), reason=why, actor=asking.person.actor)
+        return RedirectResponse("/models", 303)
+
+
+def _why(asking: Asking) -> str:
+    """The reason, which is kept for ever. Raises BadSettings where it will not do."""
+    why = asking.form.get("reason", "").strip()
+    if not why:
+        raise BadSettings(MODELS["needs_reason"])
+    if len(why) > LONGEST_TEXT or not why.replace("\n", "").isprintable():
+        raise BadSettings(
+            f"a reason takes at most {LONGEST_TEXT} characters and no control characters, "
+            f"got {why[:40]!r}"
+        )
+    return why

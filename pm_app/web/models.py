@@ -1,0 +1,176 @@
+"""The page of models: which version scores, how it came to be, and what it goes by."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from fastapi import APIRouter, Request, Response
+
+from pm_app.errors import TerminalError
+from pm_app.second_look import tell_revision
+from pm_app.store import PromotionRow, RetrainingRow, Store, VersionRow
+from pm_app.store.lineage import version_before
+from pm_app.times import format_duration
+from pm_app.web.asset_address import whole_number
+from pm_app.web.fleet import BadAddress
+from pm_app.web.frame import Frame
+from pm_app.web.model_facts import allocation_facts, calibration_facts, figure_facts, guidance_facts
+from pm_app.web.models_texts import DECISIONS, KINDS, MODELS, STANDINGS, SUSPICION
+from pm_app.web.state import StateFolder
+
+MOST_VERSIONS: Final = 30
+MOST_RETRAININGS: Final = 10
+MOST_MOVES: Final = 30
+_LOOKED_THROUGH: Final = 50
+_KEYS: Final = ("version", "against")
+_LARGEST: Final = 2**31 - 1
+
+
+def add_models(app: APIRouter, frame: Frame) -> None:
+    """The page of models."""
+    folder = StateFolder(frame.settings)
+
+    @app.get("/models")
+    def models(request: Request) -> Response:
+        facts = _facts(frame.store(), folder, request.query_params)
+        return frame.show(request, "models", title=MODELS["title"], words=MODELS, **facts)
+
+
+def _facts(store: Store, folder: StateFolder, values: Mapping[str, str]) -> dict[str, Any]:
+    """All that the template shows."""
+    asked = _asked(values)
+    lineage = store.lineage
+    moves, champion = lineage.promotions(), lineage.champion()
+    movers = lineage.movers()
+    versions = lineage.versions(limit=MOST_VERSIONS)
+    retrainings = lineage.retrainings(limit=_LOOKED_THROUGH)
+    waits = lineage.waiting()
+    waiting = [] if waits is None else [waits]
+    live = None if champion is None else _version(store, champion)
+    number = asked.get("version") or champion or (versions[0].version if versions else None)
+    chosen = None if number is None else _version(store, number)
+    return {
+        "champion": live,
+        "learned": "" if live is None else _learned(live),
+        "live_since": moves[-1] if moves else None,
+        "waiting": waiting,
+        "versions": [_standing(row, champion, moves, waiting) for row in versions],
+        "known": lineage.next_version() - 1,
+        "retrainings": [_told(row) for row in retrainings[:MOST_RETRAININGS]],
+        "moves": [
+            (row, KINDS[row.kind], movers.get(row.id, "")) for row in moves[: -MOST_MOVES - 1 : -1]
+        ],
+        "chosen": chosen,
+        "suspicion": SUSPICION,
+        "back_to": _back_to(moves),
+        **_chosen_facts(store, folder, chosen, asked.get("against"), moves),
+    }
+
+
+def _back_to(moves: Sequence[PromotionRow]) -> int | None:
+    """The version that a rollback returns to, None where there was none before."""
+    try:
+        return version_before(moves)
+    except TerminalError:
+        return None
+
+
+def _asked(values: Mapping[str, str]) -> dict[str, int]:
+    unknown = sorted(set(values) - set(_KEYS))
+    if unknown:
+        raise BadAddress(f"known are {', '.join(_KEYS)}, got {unknown[0][:40]!r}")
+    return {key: whole_number(value, key, _LARGEST) for key, value in values.items()}
+
+
+def _learned(version: VersionRow) -> str:
+    """What a version has learned from, in words."""
+    told = version.summary
+    words = f"{MODELS['learned']} {told.get('failures', '?')} {MODELS['failures']}"
+    if told.get("failures_from_verdicts"):
+        words += f" ({told['failures_from_verdicts']} {MODELS['from_verdicts']})"
+    until = str(told.get("trained_until", ""))[:10]
+    return f"{words} {MODELS['until']} {until}" if until else words
+
+
+def _version(store: Store, number: int) -> VersionRow:
+    """A version. Raises BadAddress naming those there are."""
+    row = store.lineage.version(number)
+    if row is None:
+        known = ", ".join(str(each.version) for each in store.lineage.versions(limit=10))
+        raise BadAddress(f"{MODELS['unknown']} {known or 'none yet'}, got {number}")
+    return row
+
+
+def _standing(
+    row: VersionRow,
+    champion: int | None,
+    moves: Sequence[PromotionRow],
+    waiting: Sequence[RetrainingRow],
+) -> dict[str, Any]:
+    scored = {move.version for move in moves}
+    standing = "scored" if row.version in scored else "never"
+    if row.version in {one.version for one in waiting}:
+        standing = "waits"
+    if row.version == champion:
+        standing = "scores"
+    drift: Any = row.summary.get("drift") or {}
+    return {
+        "row": row,
+        "standing": standing,
+        "words": STANDINGS[standing],
+        "decision": DECISIONS.get(drift.get("verdict", ""), ""),
+        "reason": row.summary.get("gate", ""),
+        "failures": row.summary.get("failures"),
+    }
+
+
+def _told(row: RetrainingRow) -> dict[str, Any]:
+    metrics: Mapping[str, Any] = row.metrics
+    tau, chance, moved = (metrics.get(key) for key in ("tau", "p_value", "moved_units"))
+    return {
+        "row": row,
+        "decision": DECISIONS.get(row.decision, row.decision),
+        "took": format_duration(max((row.finished_at - row.started_at).total_seconds(), 0.0)),
+        "tau": "" if tau is None else f"{tau:.2f}",
+        "chance": "" if chance is None else f"{chance:.2g}",
+        "moved": "" if moved is None else f"{100 * moved:.0f} %",
+    }
+
+
+def _chosen_facts(
+    store: Store,
+    folder: StateFolder,
+    chosen: VersionRow | None,
+    against: int | None,
+    moves: Sequence[PromotionRow],
+) -> dict[str, Any]:
+    """What one version goes by, and how it compares with the one before."""
+    if chosen is None:
+        return {}
+    before = _before(chosen.version, moves) if against is None else _version(store, against).version
+    revision: Any = chosen.summary.get("revision")
+    return {
+        "before": before,
+        "importances": _importances(store, chosen, before),
+        "again": tell_revision(revision) if revision else "",
+        **figure_facts(chosen),
+        **guidance_facts(chosen),
+        **calibration_facts(chosen),
+        **allocation_facts(folder, chosen, before),
+    }
+
+
+def _before(version: int, moves: Sequence[PromotionRow]) -> int | None:
+    """The version that scored before this one did first, or scores now; None for the first."""
+    first = next((at for at, move in enumerate(moves) if move.version == version), len(moves))
+    earlier = [move.version for move in moves[:first] if move.version != version]
+    return earlier[-1] if earlier else None
+
+
+def _importances(store: Store, chosen: VersionRow, before: int | None) -> list[dict[str, Any]]:
+    old = {} if before is None else {r.sensor: r for r in store.lineage.importances(before)}
+    suspicions: Any = chosen.summary.get("suspicions") or ()
+    suspected = {one["sensor"] for one in suspicions}
+    return [
+        {"row": row, "old": old.get(row.sensor), "suspected": row.sensor in suspected}
+        for row in store.lineage.importances(chosen.version)
+    ]

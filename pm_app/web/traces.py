@@ -1,0 +1,138 @@
+"""The sensors of one asset over time, from its panes, and what is usual of them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pm_app.errors import PmAppError
+from pm_app.features.panes import pane_mean, select_sensors
+from pm_app.records.features import Panes
+from pm_app.records.readings import Events, Float64, Int64, no_events, take_events
+from pm_app.segments import MissingSegment
+from pm_app.store import Course, Store, segments_of
+from pm_app.store.fleet import RAISED_RISK
+from pm_app.store.moments import nanoseconds_of
+from pm_app.web.state import StateFolder
+
+# The middle nine tenths of what a sensor reads in quiet times.
+USUAL_PERCENT: Final = (5.0, 95.0)
+# Fewer quiet panes than this tell nothing about what is usual.
+LEAST_QUIET: Final = 20
+# Segments of the newest files tell which sensors there are.
+_LOOKED_INTO: Final = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Traces:
+    """Means of panes: time (n,) in nanoseconds, the end of each pane; means (n, n_sensors),
+    NaN where a pane holds no value. known: all sensors of the plant; words: why there is
+    nothing, else ""."""
+
+    sensors: tuple[str, ...]
+    time: Int64
+    means: Float64
+    known: tuple[str, ...]
+    words: str = ""
+
+
+_NO_TRACES: Final = Traces((), np.empty(0, np.int64), np.empty((0, 0)), ())
+
+
+def read_traces(
+    folder: StateFolder,
+    store: Store,
+    asset: str,
+    *,
+    first: Sequence[str],
+    most: int,
+    since: datetime,
+    until: datetime,
+) -> Traces:
+    """Up to so many sensors of an asset in (since, until], those named first leading.
+
+    Reads the panes of that span alone, a segment at a time.
+    """
+    if not folder.here:
+        return replace(_NO_TRACES, words="the state folder is not on this machine")
+    try:
+        return _read(folder, store, asset, first=first, most=most, since=since, until=until)
+    except MissingSegment:
+        # Compaction joins segments and removes what it joined: the ledger knows the new ones.
+        try:
+            return _read(folder, store, asset, first=first, most=most, since=since, until=until)
+        except PmAppError as error:
+            return replace(_NO_TRACES, words=str(error))
+
+
+def quiet(time: Int64, course: Course) -> NDArray[np.bool_]:
+    """Which of these moments had a low risk said of them, shape (n,)."""
+    with np.errstate(invalid="ignore"):
+        return np.isin(time, course.cutoff[course.risk < RAISED_RISK])
+
+
+def usual_of(values: Float64, quiet: NDArray[np.bool_]) -> tuple[float, float] | None:
+    """What a sensor usually reads, from its quiet panes; None where these are too few."""
+    known = values[quiet & np.isfinite(values)]
+    if len(known) < LEAST_QUIET:
+        return None
+    low, high = np.percentile(known, USUAL_PERCENT)
+    return float(low), float(high)
+
+
+def _read(
+    folder: StateFolder,
+    store: Store,
+    asset: str,
+    *,
+    first: Sequence[str],
+    most: int,
+    since: datetime,
+    until: datetime,
+) -> Traces:
+    history = folder.history
+    pane_ns = history.pane_ns
+    span = (since, until - timedelta(microseconds=1))
+    names = segments_of(store.ledger.batches_overlapping("readings", *span))
+    known = {sensor for name in names[-_LOOKED_INTO:] for sensor in history.sensors(name)}
+    chosen = tuple([name for name in first if name in known])
+    chosen = (*chosen, *sorted(known - set(chosen)))[:most]
+    bounds = {"since_pane": nanoseconds_of(since) // pane_ns}
+    bounds["until_pane"] = nanoseconds_of(until) // pane_ns - 1
+    panes, means = _joined(history.read(names, assets={asset}, **bounds), chosen)
+    return Traces(chosen, (panes + 1) * pane_ns, means, tuple(sorted(known)))
+
+
+def _joined(parts: Iterator[Panes], sensors: tuple[str, ...]) -> tuple[Int64, Float64]:
+    """Panes and means of all parts, ascending; of the same pane that of the latest part."""
+    pane, mean = [np.empty(0, np.int64)], [np.empty((0, len(sensors)))]
+    for part in parts:
+        if len(part.pane):
+            pane.append(part.pane)
+            mean.append(pane_mean(select_sensors(part, sensors)))
+    panes, means = np.concatenate(pane), np.concatenate(mean)
+    order = np.argsort(panes, kind="stable")
+    newest = np.append(np.diff(panes[order]) > 0, True)[: len(order)]
+    rows = order[newest]
+    return panes[rows], means[rows]
+
+
+def read_events(
+    folder: StateFolder, store: Store, asset: str, *, since: datetime, until: datetime
+) -> tuple[Events, str]:
+    """The events of an asset in [since, until], and why some are lost, else "".
+
+    None where the state folder is not here.
+    """
+    if not folder.here:
+        return no_events(), ""
+    batches = store.ledger.batches_overlapping("events", since, until)
+    try:
+        events = folder.events.read(segments_of(batches))
+    except PmAppError as error:
+        return no_events(), str(error)
+    inside = (events.time >= nanoseconds_of(since)) & (events.time <= nanoseconds_of(until))
+    return take_events(events, np.asarray(inside & (events.asset == asset), dtype=bool)), ""

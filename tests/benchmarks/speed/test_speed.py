@@ -1,0 +1,70 @@
+"""Speed, side by side: ours, peers doing the same work, and the floor.
+
+    python -m pytest -m benchmark tests/benchmarks/speed -s
+
+Prints one table and saves it in results/. PM_APP_SPEED_ROWS names modules to measure, separated by
+blanks (default: all); what is not measured keeps its last figures. Single times on a shared machine
+mean nothing; calls are interleaved, and ratios are what is promised.
+"""
+
+import json
+import os
+from dataclasses import asdict
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+from benchmarks.speed.rows import Row
+
+RESULTS = Path(__file__).parent / "results"
+MODULES = ("panes", "windows", "latency", "inference", "daemon")
+
+
+@pytest.mark.benchmark
+def test_speed_side_by_side(tmp_path):
+    asked = os.environ.get("PM_APP_SPEED_ROWS", "").split() or list(MODULES)
+    kept = _kept()
+    for name in asked:
+        folder = tmp_path / name
+        folder.mkdir()
+        load = os.getloadavg()[0]
+        rows = import_module(f"benchmarks.speed.{name}").measure(folder)
+        kept[name] = {"load": round(load, 1), "rows": [asdict(row) for row in rows]}
+        print("\n" + _markdown({name: kept[name]}))
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "speed.json").write_text(json.dumps(kept, indent=1) + "\n")
+    (RESULTS / "speed.md").write_text(_markdown(kept) + "\n")
+
+    for name in asked:
+        for row in kept[name]["rows"]:
+            assert row["ours"] > 0, row
+
+
+def _kept() -> dict[str, dict]:
+    try:
+        return json.loads((RESULTS / "speed.json").read_text())
+    except OSError:
+        return {}
+
+
+def _markdown(kept: dict[str, dict]) -> str:
+    lines = [
+        "| work | ours (least to most) | peers | floor | goal | kept | load | |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for name in (name for name in MODULES if name in kept):
+        for fields in kept[name]["rows"]:
+            row = Row(**fields)
+            peers = ", ".join(f"{peer} {_told(value)}" for peer, value in row.peers.items())
+            spread = f"{_told(row.spread[0])} to {_told(row.spread[1])}"
+            verdict = {True: "yes", False: "**no**", None: "–"}[row.kept]
+            lines.append(
+                f"| {row.group}: {row.work} | {_told(row.ours)} {row.unit} ({spread}) | {peers} | "
+                f"{'' if row.floor is None else _told(row.floor)} | {row.goal} | {verdict} | "
+                f"{kept[name]['load']} | {row.remark} |"
+            )
+    return "\n".join(lines)
+
+
+def _told(value: float) -> str:
+    return f"{value:.3g}" if value < 1000 else f"{value:,.0f}"

@@ -1,0 +1,117 @@
+"""What every database must tell people of the files that came and of who is silent."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import insert
+
+from pm_app.store import BatchRow
+from pm_app.store.deliveries import BATCHES_SCHEMA, Silence
+from pm_app.store.ledger_tables import assets
+
+DAY = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+def hour(number: float) -> datetime:
+    return DAY + timedelta(hours=number)
+
+
+def batch(number: int, **changes) -> BatchRow:
+    values = {
+        "source": "readings",
+        "name": f"{number}.parquet",
+        "digest": f"{number:064d}",
+        "size_bytes": 10,
+        "modified_ns": number,
+        "rows": 100,
+        "rejected": 0,
+        "status": "ingested",
+        "ingested_at": hour(number),
+        "first_time": hour(number - 2),
+        "last_time": hour(number - 1),
+        "segments": (f"segment-{number}",),
+    }
+    return BatchRow(**(values | changes))
+
+
+@pytest.fixture
+def deliveries(store):
+    """Nine files: the third was refused, of the sixth some rows, the last are of events."""
+    for number in range(1, 10):
+        changes = {}
+        if number == 3:
+            changes = {"status": "quarantined", "rows": 0, "reason": "not Parquet: 'x'"}
+            changes |= {"first_time": None, "last_time": None, "segments": ()}
+        if number == 6:
+            changes = {"rejected": 7, "reason": '7 rows: column "flow": got "=cmd"'}
+        if number > 7:
+            changes = {"source": "events"}
+        store.ledger.record_batch(batch(number, **changes))
+    return store.deliveries
+
+
+def numbers(rows) -> list[int]:
+    return [int(row.name.partition(".")[0]) for row in rows]
+
+
+def test_files_come_newest_first_page_by_page_without_gap_or_double(deliveries):
+    first = deliveries.page("all", limit=4)
+    second = deliveries.page("all", limit=4, before=first[-1].sequence)
+    third = deliveries.page("all", limit=4, before=second[-1].sequence)
+
+    assert numbers([*first, *second, *third]) == [*range(9, 0, -1)]
+
+
+@pytest.mark.parametrize(
+    ("show", "found"), [("all", [*range(9, 0, -1)]), ("refused", [6, 3]), ("quarantined", [3])]
+)
+def test_only_what_was_asked_for_is_shown_and_exported(deliveries, show, found):
+    rows = deliveries.page(show, limit=20)
+    told = [row for table in deliveries.tables(show, rows_per_chunk=2) for row in table.to_pylist()]
+
+    assert numbers(rows) == found
+    assert [row["sequence"] for row in told] == [row.sequence for row in rows]
+    assert [row["reason"] for row in told] == [row.reason for row in rows]
+    assert [row["ingested_at"] for row in told] == [row.ingested_at for row in rows]
+
+
+def test_an_export_has_one_schema_whatever_is_missing(deliveries):
+    tables = list(deliveries.tables("quarantined"))
+
+    assert [table.schema for table in tables] == [BATCHES_SCHEMA]
+    assert list(deliveries.tables("all", rows_per_chunk=4))[0].schema == BATCHES_SCHEMA
+
+
+def test_the_newest_file_is_the_newest_one_of_readings(deliveries, store):
+    assert deliveries.newest().name == "7.parquet"
+    assert deliveries.newest_scored() is None
+
+    scored = [row.sequence for row in store.ledger.ingested_batches("readings")][:3]
+    store.scores.commit_scores(scored, [], scored_at=hour(30))
+    assert deliveries.newest_scored() == hour(30)
+
+
+def test_the_longest_silence_comes_first(deliveries, store):
+    with store._database.writing() as connection:
+        for name, last in (("b", 1), ("a", 1), ("c", 5), ("d", 9)):
+            row = {"asset_id": name, "first_time": hour(0), "last_time": hour(last)}
+            connection.execute(insert(assets).values(row))
+
+    assert deliveries.silent(hour(9), limit=2) == [Silence("a", hour(1)), Silence("b", hour(1))]
+    assert deliveries.count_silent(hour(9)) == (3, 4)
+
+
+def test_assets_are_counted_by_what_is_said_of_them_now(deliveries, store, make_predictions):
+    said = {("a", hour(1), 72.0): 0.5, ("a", hour(2), 72.0): None, ("a", hour(2), 24.0): 0.1}
+    said |= {("b", hour(2), 72.0): 0.5, ("c", hour(1), 72.0): 0.4}
+    store.scores.commit_predictions([make_predictions(said)], scored_at=hour(3))
+
+    assert deliveries.statuses() == {"machine_off": 1, "scored": 2}
+
+
+def test_an_empty_store_has_nothing_to_tell(store):
+    assert store.deliveries.page("all", limit=5) == []
+    assert list(store.deliveries.tables("all")) == []
+    assert store.deliveries.newest() is None
+    assert store.deliveries.statuses() == {}
+    assert store.deliveries.count_silent(DAY) == (0, 0)

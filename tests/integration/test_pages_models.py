@@ -1,0 +1,283 @@
+"""The page of models, asked as a browser asks it."""
+
+import re
+from dataclasses import asdict, replace
+from datetime import timedelta
+
+import pytest
+from browsing import Table, ask, doors
+from factories import NOW, FakeTrainer, make_card, make_plant, opened, promote_handmade
+from test_pages import HOSTILE
+
+from pm_app.jobs.retrain import retrain
+from pm_app.learning.allocation_change import gains_over_uniform
+from pm_app.records.learning import Bin, Interaction, Report, Revision, Suspicion, Tier
+from pm_app.settings import read_settings
+from pm_app.store import open_store
+from pm_app.web.app import make_app
+from pm_app.wiring import open_views, store_url
+
+SENSORS = make_card().importance.sensors
+SHARE = (1 / len(SENSORS),) * len(SENSORS)
+SHARES = {"sensor-1": 0.7, "sensor-0": 0.2, "sensor-2": 0.1}
+OWN = {
+    "average_precision_72h": 0.81,
+    "brier_72h": 0.05,
+    "rul_rmse_hours": 60.25,
+    "rul_coverage": 0.9,
+    "calibration_error_72h": 0.02,
+}
+CONTROL = OWN | {"average_precision_72h": 0.75, "brier_72h": 0.06, "rul_rmse_hours": 50.0}
+BINS = (Bin(900, 0.02, 0.03), Bin(80, 0.55, 0.4), Bin(20, 0.95, 1.0))
+
+
+def guided_card():
+    """A card of two tiers that tells all a page can show."""
+    card = make_card()
+    importance = replace(
+        card.importance,
+        shares=tuple(SHARES.get(name, 0.0) for name in SENSORS),
+        replicates=(tuple(SHARES.get(name, 0.0) for name in SENSORS),),
+        interactions=(Interaction(("sensor-0", "sensor-1"), 0.1),),
+    )
+    tiers = (
+        Tier("high", ("sensor-1",), 12, 4, 0.1),
+        Tier("rest", tuple(name for name in SENSORS if name != "sensor-1"), 4, 0, 0.1),
+    )
+    reports = (
+        Report("tiers", 100, OWN, BINS),
+        Report("control: uniform", 100, CONTROL),
+        Report("random forest", None, {"average_precision_72h": 0.9}),
+    )
+    return {
+        "importance": importance,
+        "allocation": replace(card.allocation, strategy="tiers", tiers=tiers),
+        "reports": reports,
+        "suspicions": (Suspicion("sensor-0", "rank", 0.99, 0.5),),
+        "revision": Revision(
+            SENSORS, (0.1,) * len(SENSORS), 0.8, 0.1, 1.2, 1.1, kept=True, epochs=4
+        ),
+        "drift": replace(card.drift, verdict="rebuild", reason=HOSTILE),
+    }
+
+
+@pytest.fixture(scope="module")
+def learned(tmp_path_factory):
+    """Settings of a plant with two champions one after the other, and one that waits."""
+    config = make_plant(tmp_path_factory.mktemp("learned"))
+    with opened(config) as site:
+        promote_handmade(site)
+        trainer = FakeTrainer("rebuild", **guided_card())
+        retrain(site, now=NOW + timedelta(days=1), trainer=trainer)
+        asks = site.settings.retraining.model_copy(update={"promotion": "approve"})
+        waits = replace(site, settings=site.settings.model_copy(update={"retraining": asks}))
+        retrain(waits, now=NOW + timedelta(days=2), trainer=FakeTrainer("refit", off=0.0))
+        keeps = FakeTrainer("keep", made=False)
+        keeps.answer = replace(keeps.answer, reason=HOSTILE)
+        retrain(site, now=NOW + timedelta(days=3), trainer=keeps)
+    return read_settings(config)
+
+
+def app_of(settings):
+    return make_app(settings, doors(settings), now=lambda: NOW)
+
+
+@pytest.fixture(scope="module")
+def app(learned):
+    return app_of(learned)
+
+
+def rows_of(page: str, kind: str) -> list[list[str]]:
+    (table,) = re.findall(rf'<table class="plain {kind}">.*?</table>', page, re.DOTALL)
+    return [[" ".join(cell.split()) for cell in row] for row in Table(table).rows[1:]]
+
+
+def test_the_champion_is_told_with_the_reason(app, learned):
+    page = ask(app, "/models").text
+    (headline,) = re.findall(r'<div class="news">(.*?)</div>', page, re.DOTALL)
+
+    with open_views(learned) as store:
+        assert store.lineage.champion() == 2
+    assert "Version <b>2</b> scores since" in headline
+    assert "rebuild, for a reason" in headline
+    assert "learned from 10 failures" in headline
+
+
+def test_what_waits_for_approval_is_named(app):
+    page = ask(app, "/models").text
+
+    (waiting,) = re.findall(r'<section class="waiting">(.*?)</section>', page, re.DOTALL)
+    assert re.findall(r"/models\?version=(\d+)", waiting) == ["3"]
+    assert "waits for pm-app promote 3" in waiting
+
+
+def test_what_was_promoted_waits_no_longer(tmp_path, learned):
+    with opened(make_plant(tmp_path)) as site:
+        promote_handmade(site)
+        asks = site.settings.retraining.model_copy(update={"promotion": "approve"})
+        waits = replace(site, settings=site.settings.model_copy(update={"retraining": asks}))
+        retrain(waits, now=NOW, trainer=FakeTrainer("refit"))
+        settings = site.settings
+        before = ask(app_of(settings), "/models").text
+        site.store.lineage.promote(2, at=NOW, reason="looks good")
+
+    after = ask(app_of(settings), "/models").text
+    assert "Waiting for approval" in before
+    assert "Waiting for approval" not in after and "looks good" in after
+
+
+def test_versions_are_told_newest_first_with_their_standing(app):
+    rows = rows_of(ask(app, "/models").text, "versions")
+
+    assert [row[:2] for row in rows] == [
+        ["3", "waits for approval"],
+        ["2", "scores now"],
+        ["1", "scored before"],
+    ]
+    assert [row[3] for row in rows] == ["First version", "Rebuilt", ""]
+
+
+def test_retrainings_and_moves_are_those_of_the_store(app, learned):
+    page = ask(app, "/models").text
+    with open_views(learned) as store:
+        retrainings, moves = store.lineage.retrainings(), store.lineage.promotions()
+
+    told = rows_of(page, "retrainings")
+    assert [row[1] for row in told] == ["Kept", "Refitted", "Rebuilt", "First version"]
+    assert [row[-1] for row in told] == [row.reason for row in retrainings]
+    assert [row[4] for row in told][:3] == ["0.50"] * 3
+    assert [(row[2], row[3]) for row in rows_of(page, "moves")] == [
+        (str(move.version), move.reason) for move in moves[::-1]
+    ]
+    assert {row[4] for row in rows_of(page, "moves")} == {"pm-app"}
+
+
+def test_importance_and_allocation_are_those_of_the_store_and_beside_the_version_before(
+    app, learned
+):
+    page = ask(app, "/models").text
+    with open_views(learned) as store:
+        now, old = store.lineage.importances(2), store.lineage.importances(1)
+
+    rows = rows_of(page, "importances")
+    assert [row[1].split()[0] for row in rows[:3]] == [*SHARES]
+    assert [row[2] for row in rows] == [f"{100 * row.share:.1f} %" for row in now]
+    assert [row[5] for row in rows] == [str(row.units) for row in now]
+    assert [row[5] for row in rows[:2]] == ["12", "4"]
+    assert old == [] and {row[7] for row in rows} == {""}
+    assert "sensor-0 may know the outcome" in [row[1] for row in rows]
+    assert "dealing 10 % of the units anew helped" in page
+
+
+def test_the_picture_has_a_block_for_each_tier_of_both_versions(app):
+    page = ask(app, "/models").text
+
+    (picture,) = re.findall(r'<svg class="allocation".*?</svg>', page, re.DOTALL)
+    assert re.findall(r'rx="3" class="(tier-\w+)"', picture) == [
+        "tier-all",
+        "tier-high",
+        "tier-rest",
+    ]
+    assert "high: 12 units" in picture and "<style" not in page
+
+
+def test_one_version_may_be_held_against_another(app):
+    page = ask(app, "/models?version=1&against=2").text
+
+    assert "in version 1, against version 2" in page
+    (picture,) = re.findall(r'<svg class="allocation".*?</svg>', page, re.DOTALL)
+    assert picture.index("tier-high") < picture.index("tier-all")
+
+
+def test_the_gain_of_guidance_is_told_also_where_it_is_a_loss(app):
+    rows = rows_of(ask(app, "/models").text, "guidance")
+
+    card = make_card(**guided_card())
+    told = {gain.figure: (gain.guided, gain.uniform) for gain in gains_over_uniform(card)}
+    assert told["average_precision_72h"] == (0.81, 0.75)
+    assert ["Average precision, 72 h", "0.810", "0.750", "better"] in rows
+    assert ["Brier score, 72 h", "0.050", "0.060", "better"] in rows
+    assert ["Life left, RMSE in hours", "60.250", "50.000", "worse"] in rows
+    assert ["Calibration error, 72 h", "0.020", "0.020", "no different"] in rows
+    assert len(rows) == 4
+
+
+def test_the_best_figure_of_a_row_is_marked(app):
+    page = ask(app, "/models").text
+
+    figures = dict((row[0], row[1:]) for row in rows_of(page, "figures"))
+    assert figures["Average precision, 72 h"] == ["0.810", "0.750", "0.900"]
+    assert "<b>0.900</b>" in page and "<b>0.810</b>" not in page and "<b>0.050</b>" in page
+
+
+def test_the_unguided_network_claims_no_gain(app):
+    page = ask(app, "/models?version=1").text
+
+    assert "Guidance was not used" in page and "What guidance is worth" in page
+    assert 'class="plain guidance"' not in page
+
+
+def test_what_came_of_told_risks_is_drawn_as_it_was_kept(app, learned):
+    page = ask(app, "/models").text
+
+    with open_views(learned) as store:
+        kept = store.lineage.version(2).summary["reports"][0]["bins"]
+    assert kept == [asdict(each) for each in BINS]
+    assert rows_of(page, "bins") == [
+        ["900", "0.020", "0.030"],
+        ["80", "0.550", "0.400"],
+        ["20", "0.950", "1.000"],
+    ]
+    points = re.findall(r'<circle class="ours" cx="([\d.]+)"', page)
+    assert [float(x) for x in points] == pytest.approx(
+        [56 + 392 * each.said for each in BINS], abs=0.06
+    )
+
+
+def test_a_version_that_kept_no_bins_says_so(app):
+    assert "did not keep what came of its risks" in ask(app, "/models?version=3").text
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("version=9", "version takes one of 3, 2, 1, got 9"),
+        ("version=1&against=7", "version takes one of 3, 2, 1, got 7"),
+        ("version=0", "version takes a number from 1"),
+        ("version=x", "version takes a number from 1"),
+        ("version=99999999999999999999", "version takes one of"),
+        ("model=1", "known are version, against"),
+    ],
+)
+def test_a_version_that_is_not_there_is_told_which_are(app, query, words):
+    answer = ask(app, f"/models?{query}")
+
+    assert answer.status_code == 400
+    assert words in answer.text
+
+
+def test_words_of_a_trainer_are_text_and_never_markup(app):
+    page = ask(app, "/models").text
+
+    assert HOSTILE not in page
+    assert rows_of(page, "retrainings")[0][-1] == HOSTILE
+
+
+def test_without_a_model_the_page_says_how_to_make_one(tmp_path):
+    settings = read_settings(make_plant(tmp_path))
+    open_store(store_url(settings), folder=settings.folder).close()
+
+    page = ask(app_of(settings), "/models").text
+    assert "There is no model yet" in page and "There was no retraining yet" in page
+
+
+def test_a_damaged_version_is_told_and_the_tables_stay(learned, tmp_path):
+    import shutil
+
+    folder = shutil.copytree(learned.folder, tmp_path / "copy")
+    settings = read_settings(folder / "plant.toml")
+    (settings.state / "versions" / "000002" / "card.json").write_text("{}")
+
+    page = ask(app_of(settings), "/models").text
+    assert "changed since it was published" in page
+    assert len(rows_of(page, "importances")) == len(SENSORS)

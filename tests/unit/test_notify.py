@@ -1,0 +1,160 @@
+"""What is told of alarms, and when it is not."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from connectors.notifications import shown
+from pm_app.errors import BadSettings
+from pm_app.jobs.notify import message_of, order_of, quiet_until
+from pm_app.settings import parse_settings
+from pm_app.store import News
+
+DAY = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+def plant(quiet="", zone="UTC", **more):
+    given = {"plant": {"name": "Line 3", "timezone": zone}}
+    return parse_settings(
+        {**given, "notifications": {"quiet": quiet, **more}}, folder=Path(), origin="plant.toml"
+    )
+
+
+def news(asset="pump-1", risk=0.7, **more) -> News:
+    fields = {
+        "id": 1,
+        "channel": "message 1",
+        "created_at": DAY,
+        "due_at": DAY,
+        "attempts": 0,
+        "error": "",
+        "alarm_id": 7,
+        "kind": "risk",
+        "asset_id": asset,
+        "state": "unacknowledged",
+        "raised_at": DAY,
+        "horizon_hours": 72.0,
+        "risk": risk,
+        "threshold": 0.5,
+        "reason": "alarms.threshold",
+        "top_sensors": "vibration 62 %",
+        "rul_hours": 100.0,
+        "rul_low_hours": 50.0,
+        "rul_high_hours": 150.0,
+    }
+    return News(**{**fields, **more})
+
+
+def at(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC)
+
+
+@pytest.mark.parametrize(
+    ("zone", "now", "until"),
+    [
+        ("UTC", "2026-03-01T21:59+00:00", None),
+        ("UTC", "2026-03-01T22:00+00:00", "2026-03-02T06:00+00:00"),
+        ("UTC", "2026-03-02T05:59+00:00", "2026-03-02T06:00+00:00"),
+        ("UTC", "2026-03-02T06:00+00:00", None),
+        ("Asia/Tokyo", "2026-03-01T13:30+00:00", "2026-03-02T06:00+09:00"),
+        # The night in which spring takes an hour, and the one in which autumn gives it back.
+        ("Europe/Berlin", "2026-03-28T22:30+01:00", "2026-03-29T06:00+02:00"),
+        ("Europe/Berlin", "2026-10-25T02:30+01:00", "2026-10-25T06:00+01:00"),
+        ("Europe/Berlin", "2026-10-24T23:00+02:00", "2026-10-25T06:00+01:00"),
+    ],
+)
+def test_quiet_hours_are_those_of_the_plants_clock(zone, now, until):
+    found = quiet_until(plant("22:00-06:00", zone), at(now))
+
+    assert found == (None if until is None else at(until))
+
+
+def test_quiet_hours_of_one_day_end_on_it():
+    settings = plant("12:00-13:00")
+
+    assert quiet_until(settings, at("2026-03-01T12:30+00:00")) == at("2026-03-01T13:00+00:00")
+    assert quiet_until(settings, at("2026-03-01T11:59+00:00")) is None
+    assert quiet_until(plant(), at("2026-03-01T12:30+00:00")) is None
+
+
+def test_a_message_says_what_a_person_needs():
+    title, body = message_of([news()], plant(zone="Europe/Berlin"))
+
+    assert title == "Line 3: alarm, pump-1"
+    assert body == (
+        "pump-1: risk 70 % within 72 h; life left 4.2 d (2.1 d to 6.2 d); driven by "
+        "vibration 62 %; since 2026-03-01 01:00 Europe/Berlin"
+    )
+
+
+def test_a_flood_is_one_message_the_riskiest_first():
+    title, body = message_of([news(f"pump-{n:02d}", n / 100) for n in range(50)], plant())
+
+    lines = body.splitlines()
+    assert title == "Line 3: 50 alarms"
+    assert lines[0].startswith("pump-49") and lines[19].startswith("pump-30")
+    assert lines[20:] == ["and 30 more: pm-app alarms lists them"]
+
+
+def test_how_it_stands_now_is_told():
+    _, body = message_of([news(state="returned")], plant())
+
+    assert body.endswith("(returned to normal since)")
+
+
+def test_missing_readings_are_told_by_their_own_words():
+    title, body = message_of(
+        [news("", None, kind="data", reason="3 assets: a, b, c", top_sensors="")], plant()
+    )
+
+    assert title == "Line 3: alarm, readings missing"
+    assert body.startswith("Readings missing: 3 assets: a, b, c")
+
+
+def test_an_order_names_the_alarm_and_holds_plain_figures():
+    import json
+
+    told = json.loads(order_of(news(), plant()))
+
+    assert (told["alarm"], told["asset"], told["risk"]) == (7, "pump-1", 0.7)
+    assert told["life_left_hours"] == 100.0 and told["plant"] == "Line 3"
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"quiet": "22-6-1"}, "quiet hours look like"),
+        ({"quiet": "25:00-06:00"}, "quiet hours look like"),
+        ({"quiet": "06:00-06:00"}, "quiet hours look like"),
+        ({"again": "often"}, "again"),
+        ({"work_orders": "ftp://x"}, "begins with http"),
+    ],
+)
+def test_settings_that_will_not_do_are_named(given, words):
+    with pytest.raises(BadSettings, match=words):
+        parse_settings({"notifications": given}, folder=Path(), origin="plant.toml")
+
+
+def test_never_again_is_never():
+    assert plant(again="never").notifications.again_after is None
+    assert plant().notifications.again_after == timedelta(hours=4)
+
+
+@pytest.mark.parametrize(
+    ("address", "told"),
+    [
+        ("mailto://ann:secret@mail.example.com?to=x", "mailto://mail.example.com"),
+        ("slack://T123/B456/secret", "slack://…"),
+        ("json://user:secret@localhost:8000/token", "json://localhost"),
+        ("http://[broken", "an address that cannot be read"),
+    ],
+)
+def test_an_address_is_shown_without_what_is_secret(address, told):
+    assert shown(address) == told
+
+
+def test_addresses_are_not_in_what_settings_show_of_themselves():
+    settings = plant(urls=["mailto://ann:secret@mail.example.com"], work_orders="http://h/secret")
+
+    assert "secret" not in repr(settings)

@@ -74,7 +74,7 @@ def make_fleet_planner(frame, labels, split, outputs=None):
 def quick():
     """Short schedules and a grid of one: what is tested is the path, not the optimum."""
     patch = pytest.MonkeyPatch()
-    patch.setattr(training, "STEPS", 400)
+    patch.setattr(training, "STEPS", 200)
     for grid in ("LIFE_GRID", "TABLE_GRID"):
         patch.setattr(selection, grid, ((1e-3, 0.1, 4e-3),))
     yield

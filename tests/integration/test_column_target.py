@@ -4,15 +4,21 @@ import json
 import shutil
 import subprocess
 import sys
+from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from factories import make_plant
+from factories import make_plant, opened
 
-from pm_app.settings import read_settings
+from pm_app.jobs.retrain import retrain
+from pm_app.jobs.trainer import train
+from pm_app.jobs.training_order import ANSWER, ORDER
+from pm_app.learning import selection, training
+from pm_app.settings import parse_settings, read_settings
 from pm_app.wiring import open_site
 
 # Parts of the label: using them would be leakage.
@@ -70,7 +76,23 @@ def reports_of(config, *words):
 
 
 @pytest.fixture(scope="module")
-def failures(ai4i, tmp_path_factory):
+def quick():
+    """Short schedules and a grid of one: what is tested is the path, not the optimum."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "STEPS", 400)
+        patch.setattr(selection, "TABLE_GRID", ((1e-4, 0.1, 1e-2),))
+        yield
+
+
+def trained_here(order_path, answer_path, progress):
+    """What the trainer's process does, in this one."""
+    order = ORDER.validate_json(order_path.read_bytes())
+    settings = parse_settings(order.settings, folder=Path(order.folder), origin="plant.toml")
+    answer_path.write_bytes(ANSWER.dump_json(train(order, settings)))
+
+
+@pytest.fixture(scope="module")
+def failures(ai4i, tmp_path_factory, quick):
     """150 failures among 1,050 parts, learned and scored; its settings and its figures."""
     parts = [
         ai4i[ai4i[FAILURE] == label].sample(n, random_state=0) for label, n in ((1, 150), (0, 900))
@@ -78,9 +100,12 @@ def failures(ai4i, tmp_path_factory):
     sample = pd.concat(parts).sample(frac=1, random_state=0)
     toml = settings_text(FAILURE, "classification", strategy="tiers", parameters=2000)
     config = lay_table(tmp_path_factory.mktemp("table") / "plant", sample, toml)
-    reports = reports_of(config)
+    with opened(config) as site:
+        done = retrain(site, now=datetime.now(tz=UTC), trainer=trained_here)
+        reports = site.store.lineage.version(done.version).summary["reports"]
+    assert (done.decision, done.version, done.promoted) == ("first", 1, True)
     run(config, "score")
-    return config, sample, reports
+    return config, sample, {report["model"]: report["metrics"] for report in reports}
 
 
 def said(config, folder):

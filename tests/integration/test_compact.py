@@ -121,8 +121,15 @@ def test_features_and_predictions_are_what_they_were(plant, toml):
         assert said(site.store) == before
 
 
-@pytest.mark.parametrize("toml", [PLANT_TOML, REMEMBERING_TOML], ids=["windows", "memory"])
-@pytest.mark.parametrize("gone", [False, True], ids=["files there", "files gone"])
+@pytest.mark.parametrize(
+    ("toml", "gone"),
+    [
+        pytest.param(PLANT_TOML, False, id="files there, windows"),
+        pytest.param(REMEMBERING_TOML, True, id="files gone, memory"),
+        pytest.param(PLANT_TOML, True, id="files gone, windows", marks=pytest.mark.slow),
+        pytest.param(REMEMBERING_TOML, False, id="files there, memory", marks=pytest.mark.slow),
+    ],
+)
 def test_late_readings_meet_what_they_would_have_met(plant, toml, gone):
     late = ("010.parquet", "023.parquet", "024.parquet", "031.parquet")
     found = []

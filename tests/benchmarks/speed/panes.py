@@ -24,7 +24,7 @@ def measure(folder: Path) -> list[Row]:
     path = folder / "readings"
     path.mkdir()
     file = path / "day.parquet"
-    pq.write_table(_table(), file, row_group_size=250_000)
+    pq.write_table(readings(seconds=SECONDS), file, row_group_size=250_000)
     calls = {
         "ours": lambda: ours(path),
         "polars": lambda: by_polars(file),
@@ -52,13 +52,14 @@ def measure(folder: Path) -> list[Row]:
     ]
 
 
-def _table() -> pa.Table:
+def readings(*, seconds: int) -> pa.Table:
+    """Wide readings of 20 assets, one a second each."""
     rng = np.random.default_rng(0)
-    rows = ASSETS * SECONDS
-    second = np.repeat(np.arange(SECONDS), ASSETS)
+    rows = ASSETS * seconds
+    second = np.repeat(np.arange(seconds), ASSETS)
     names = [f"pump-{number:02d}" for number in range(ASSETS)]
     columns = {
-        "asset_id": pa.array(np.tile(names, SECONDS)),
+        "asset_id": pa.array(np.tile(names, seconds)),
         "timestamp": pa.array((second + 1_700_006_400) * 1_000_000, pa.timestamp("us", tz="UTC")),
     }
     for number in range(SENSORS):
@@ -66,14 +67,16 @@ def _table() -> pa.Table:
     return pa.table(columns)
 
 
-def ours(folder: Path) -> list[Panes]:
-    """As the daemon reads a file: checked, chunk by chunk, continued."""
+def ours(folder: Path, *, keep: bool = True) -> list[Panes]:
+    """As the daemon reads a file: checked, chunk by chunk. keep: the panes, as the store does."""
     source = ParquetReadings(str(folder))
     (batch,) = source.list()
-    return [
-        fold_panes(chunk.readings, pane_ns=PANE_SECONDS * 10**9)
-        for chunk in ahead(source.read(batch))
-    ]
+    kept = []
+    for chunk in ahead(source.read(batch)):
+        panes = fold_panes(chunk.readings, pane_ns=PANE_SECONDS * 10**9)
+        if keep:
+            kept.append(panes)
+    return kept
 
 
 def by_polars(file: Path) -> pl.DataFrame:

@@ -26,10 +26,19 @@ class Row:
     remark: str = ""
 
 
-def interleaved(calls: Mapping[str, Callable[[], object]], *, times: int) -> dict[str, list[float]]:
-    """Seconds of each call, A B A B …, so that whatever else the machine does strikes all."""
+def interleaved(
+    calls: Mapping[str, Callable[[], object]],
+    *,
+    times: int,
+    before: Callable[[], object] = lambda: None,
+) -> dict[str, list[float]]:
+    """Seconds of each call, A B A B …, so that whatever else the machine does strikes all.
+
+    before: what every round begins with, not timed.
+    """
     taken: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(times):
+        before()
         for name, call in calls.items():
             began = time.perf_counter()
             call()

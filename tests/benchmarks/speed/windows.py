@@ -1,5 +1,6 @@
 """Windows over panes: mean, deviation, extremes, slope and missing share of three lengths."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import pandas as pd
 import polars as pl
 from benchmarks.speed.rows import Row, interleaved, middle
 
-from pm_app.features.frame import asset_chunks
+from pm_app.features.frame import THREADS, asset_chunks
 from pm_app.features.panes import fold_panes, take_panes
 from pm_app.features.windows import roll_windows
 from pm_app.records.features import Panes
@@ -21,7 +22,7 @@ TIMES = 3
 
 def measure(folder: Path) -> list[Row]:
     """A year of hourly panes of 100 assets."""
-    panes = _panes()
+    panes = panes_of(ASSETS)
     means = panes.total / panes.count + panes.first
     frame = _frame(panes, means)
     table = pl.from_pandas(frame)
@@ -52,15 +53,16 @@ def measure(folder: Path) -> list[Row]:
     ]
 
 
-def _panes() -> Panes:
+def panes_of(assets: int) -> Panes:
+    """A year of hourly panes of so many assets."""
     rng = np.random.default_rng(0)
-    rows = ASSETS * PANES
-    hour = np.tile(np.arange(PANES, dtype=np.int64), ASSETS) + 480_000
+    rows = assets * PANES
+    hour = np.tile(np.arange(PANES, dtype=np.int64), assets) + 480_000
     values = rng.normal(100, 5, (SENSORS, rows))
     readings = Readings(
-        assets=tuple(f"pump-{number:03d}" for number in range(ASSETS)),
+        assets=tuple(f"pump-{number:03d}" for number in range(assets)),
         sensors=tuple(f"sensor_{number}" for number in range(SENSORS)),
-        asset=np.repeat(np.arange(ASSETS, dtype=np.int32), PANES),
+        asset=np.repeat(np.arange(assets, dtype=np.int32), PANES),
         time=hour * HOUR_NS,
         values=values,
     )
@@ -75,11 +77,15 @@ def _frame(panes: Panes, means: np.ndarray) -> pd.DataFrame:
 
 
 def ours(panes: Panes) -> None:
-    """As features are made of panes: some assets at a time, which stay in the cache."""
-    for rows in asset_chunks(panes):
+    """As a frame is made: some assets at a time, two chunks at once."""
+
+    def roll(rows: range) -> None:
         some = take_panes(panes, np.arange(rows.start, rows.stop))
         for _ in roll_windows(some, windows_ns=[hours * HOUR_NS for hours in HOURS]):
             pass
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        list(pool.map(roll, asset_chunks(panes)))
 
 
 def by_polars(table: pl.DataFrame, hours: int) -> pl.DataFrame:

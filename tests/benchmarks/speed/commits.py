@@ -1,0 +1,218 @@
+"""A file of readings on disk to rows that a reader sees, beside the scripts a plant would write.
+
+Both scripts are given what flatters them: they read the new file alone, so that their windows
+know nothing of yesterday, write one risk a cutoff, note nothing of what they read, and have
+their model in memory. Ours does all that the product promises.
+"""
+
+import sqlite3
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from pathlib import Path
+
+import lightgbm
+import numpy as np
+import pandas as pd
+import polars as pl
+import psycopg
+import pyarrow as pa
+import sqlalchemy
+from benchmarks.speed.rows import Row, interleaved, middle
+from factories import (
+    HOUR,
+    NOW,
+    START,
+    drop,
+    make_card,
+    make_plant,
+    make_spec,
+    opened,
+    promote_handmade,
+)
+
+from pm_app.jobs.score import score
+from pm_app.jobs.site import Site
+
+ASSETS, SENSORS, HOURS, SECONDS, PANE = 50, 16, 24, 10, "10min"
+WINDOWS = (6, 48, 144)
+# The handmade version speaks of two; the scripts of one.
+CUTOFFS, HORIZONS = ASSETS * HOURS * 6, 2
+DAYS = 4
+TOML = """\
+[plant]
+name = "Fleet"
+
+[features]
+pane = "10min"
+windows = ["1h", "8h", "24h"]
+memory = []
+
+[target]
+horizons = ["72h"]
+rul_cap = "10d"
+"""
+COLUMNS = [f"sensor-{number}" for number in range(SENSORS)]
+FIRST, SECOND = "pandas, Keras, to_sql", "polars, LightGBM, upsert"
+FEATURES = SENSORS * (1 + 5 * len(WINDOWS))
+
+
+def measure(folder: Path, postgresql: Callable[[], str]) -> list[Row]:
+    """A day of 50 assets read every ten seconds: 16 sensors, 10-minute panes, three windows."""
+    predict, booster = _keras_model(), _booster()
+    tables = [_day(day) for day in range(DAYS + 1)]
+    rows = []
+    for kind, url in (("SQLite", ""), ("PostgreSQL", postgresql())):
+        config = make_plant(folder / kind, toml=TOML + _store(url))
+        theirs = postgresql() if url else f"{folder / kind}/scripts.sqlite"
+        days = iter(enumerate(tables))
+        files: list[Path] = []
+
+        def come(config: Path = config, days=days, files: list[Path] = files) -> None:
+            day, table = next(days)
+            files.append(drop(config, f"{day}.parquet", table))
+
+        with opened(config) as site:
+            promote_handmade(site, card=make_card(make_spec(site.settings, sensors=SENSORS)))
+            come()
+            _score(site)
+            calls = {
+                "ours": lambda site=site: _score(site),
+                FIRST: lambda files=files, theirs=theirs: by_pandas(files[-1], predict, theirs),
+                SECOND: lambda files=files, theirs=theirs: by_polars(files[-1], booster, theirs),
+            }
+            rows.append(_row(kind, interleaved(calls, times=DAYS, before=come)))
+    return rows
+
+
+def _store(url: str) -> str:
+    return f'\n[store]\nurl = "{url}"\n' if url else ""
+
+
+def _score(site: Site) -> None:
+    done = score(site, now=NOW)
+    assert done.committed.new == CUTOFFS * HORIZONS, done
+
+
+def _row(kind: str, taken: Mapping[str, list[float]]) -> Row:
+    seconds = middle(taken)
+    mine = seconds.pop("ours")
+    readings, said = ASSETS * HOURS * 3600 // SECONDS, CUTOFFS * HORIZONS
+    first, second = seconds[FIRST], seconds[SECOND]
+    return Row(
+        "File to rows",
+        f"{readings:,} readings of {SENSORS} sensors to {said:,} predictions in {kind}",
+        mine,
+        "s",
+        (min(taken["ours"]), max(taken["ours"])),
+        "at least 10 × the first script, 1.5 × the second",
+        first >= 10 * mine and second >= 1.5 * mine,
+        seconds,
+        None,
+        f"{readings / mine:,.0f} readings and {said / mine:,.0f} predictions a second; "
+        f"{first / mine:.1f} × and {second / mine:.1f} ×",
+    )
+
+
+def _day(day: int) -> pa.Table:
+    rng = np.random.default_rng(day)
+    moments = HOURS * 3600 // SECONDS
+    second = np.repeat(np.arange(moments) * SECONDS, ASSETS)
+    names = np.tile([f"pump-{number:02d}" for number in range(ASSETS)], moments)
+    columns = {
+        "asset_id": pa.array(names),
+        "timestamp": pa.array(START + day * 24 * HOUR + second * 10**9, pa.timestamp("ns", "UTC")),
+    }
+    for name in COLUMNS:
+        columns[name] = pa.array(rng.normal(50, 10, len(second)))
+    return pa.table(columns)
+
+
+def by_pandas(file: Path, predict: Callable[[np.ndarray], np.ndarray], store: str) -> None:
+    """The script that a plant writes first."""
+    table = pd.read_parquet(file)
+    pane = table["timestamp"].dt.floor(PANE).rename("pane")
+    means = table.groupby(["asset_id", pane])[COLUMNS].mean()
+    parts = [means]
+    for width in WINDOWS:
+        rolling = means.groupby(level="asset_id", group_keys=False).rolling(width, min_periods=1)
+        parts += [rolling.mean(), rolling.std(), rolling.min(), rolling.max()]
+        parts.append(means.groupby(level="asset_id").diff(width - 1) / width)
+    values = np.concatenate([part.to_numpy(np.float32) for part in parts], axis=1)
+    said = means.index.to_frame(index=False).assign(risk=predict(np.nan_to_num(values)))
+    engine = sqlalchemy.create_engine(_address(store))
+    said.to_sql("by_pandas", engine, if_exists="append", index=False)
+    engine.dispose()
+
+
+def by_polars(file: Path, booster: lightgbm.Booster, store: str) -> None:
+    """Its better version: lazy reading, one pass of windows, trees, a bulk load, an upsert."""
+    means = (
+        pl.scan_parquet(file)
+        .group_by("asset_id", pl.col("timestamp").dt.truncate("10m").alias("pane"))
+        .agg(pl.col(COLUMNS).mean())
+        .sort("asset_id", "pane")
+        .collect()
+    )
+    parts: list[pl.Expr] = [pl.col(COLUMNS)]
+    for width in WINDOWS:
+        columns, text = pl.col(COLUMNS), f"_{width}"
+        for name in ("mean", "std", "min", "max"):
+            rolled = getattr(columns, f"rolling_{name}")(width, min_samples=1)
+            parts.append(rolled.over("asset_id").name.suffix(f"_{name}{text}"))
+        parts.append(
+            (columns.diff(width - 1) / width).over("asset_id").name.suffix(f"_slope{text}")
+        )
+    values = means.select(parts).to_numpy().astype(np.float32)
+    said = means.select("asset_id", pl.col("pane").cast(str)).to_dict(as_series=False)
+    risks = booster.predict(values, num_threads=2).tolist()
+    _upsert(list(zip(said["asset_id"], said["pane"], risks, strict=True)), store)
+
+
+def _upsert(rows: list[tuple[str, str, float]], store: str) -> None:
+    create = (
+        "CREATE TABLE IF NOT EXISTS by_polars "
+        "(asset_id TEXT, pane TEXT, risk DOUBLE PRECISION, PRIMARY KEY (asset_id, pane))"
+    )
+    put = " ON CONFLICT (asset_id, pane) DO UPDATE SET risk = excluded.risk"
+    if not store.startswith("postgresql"):
+        with closing(sqlite3.connect(store)) as connection, connection:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute(create)
+            connection.executemany("INSERT INTO by_polars VALUES (?, ?, ?)" + put, rows)
+        return
+    with psycopg.connect(store) as connection, connection.cursor() as cursor:
+        cursor.execute(create)
+        cursor.execute("CREATE TEMP TABLE staged (LIKE by_polars) ON COMMIT DROP")
+        with cursor.copy("COPY staged FROM STDIN") as copy:
+            for row in rows:
+                copy.write_row(row)
+        cursor.execute("INSERT INTO by_polars SELECT * FROM staged" + put)
+
+
+def _address(store: str) -> str:
+    if store.startswith("postgresql"):
+        return store.replace("postgresql://", "postgresql+psycopg://")
+    return f"sqlite:///{store}"
+
+
+def _keras_model() -> Callable[[np.ndarray], np.ndarray]:
+    import keras
+
+    model = keras.Sequential(
+        [
+            keras.Input((FEATURES,)),
+            keras.layers.Dense(64, activation="relu"),
+            keras.layers.Dense(32, activation="relu"),
+            keras.layers.Dense(1, activation="sigmoid"),
+        ]
+    )
+    return lambda values: model.predict(values, verbose=0)[:, 0]
+
+
+def _booster() -> lightgbm.Booster:
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(2_000, FEATURES)).astype(np.float32)
+    labels = (values[:, 0] + rng.normal(size=len(values)) > 0).astype(int)
+    parameters = {"objective": "binary", "verbose": -1, "num_threads": 2}
+    return lightgbm.train(parameters, lightgbm.Dataset(values, labels), num_boost_round=200)

@@ -1,0 +1,152 @@
+"""What grows with what: seconds at 1, 4, 16 and 64 times the size, and the exponent of a power."""
+
+import math
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+from benchmarks.speed import panes as folding
+from benchmarks.speed import windows as rolling
+from benchmarks.speed.rows import Row
+from factories import (
+    HOUR,
+    NOW,
+    START,
+    drop,
+    make_card,
+    make_plant,
+    make_spec,
+    opened,
+    promote_handmade,
+    readings_table,
+)
+
+from pm_app.features.panes import take_panes
+from pm_app.jobs.score import score
+
+FACTORS = (1, 4, 16, 64)
+BASE_SECONDS, BASE_PANES = 2_700, 8_760
+TIMES = 3
+MEGABYTES = 60.0
+PEAK = """\
+import resource, sys
+from pathlib import Path
+from benchmarks.speed.panes import ours
+ours(Path(sys.argv[1]), keep=False)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+"""
+
+
+def measure(folder: Path) -> list[Row]:
+    """Panes by readings, windows by panes, scoring by readings and by length of history."""
+    return [
+        *_panes(folder),
+        _exponent("windows by panes", _windows()),
+        _exponent("a file scored, by its readings", _scored(folder)),
+        _by_history(folder),
+    ]
+
+
+def _exponent(work: str, seconds: list[float]) -> Row:
+    exponent = float(np.polyfit(np.log(FACTORS), np.log(seconds), 1)[0])
+    told = _told(FACTORS, seconds, " ×", " s")
+    return _row(f"{work}, exponent of time", exponent, "", "at most 1.05", exponent <= 1.05, told)
+
+
+def _row(work: str, figure: float, unit: str, goal: str, kept: bool, told: str) -> Row:
+    return Row("Growth", work, figure, unit, (figure, figure), goal, kept, remark=told)
+
+
+def _told(sizes: Sequence[int], figures: list[float], unit: str, of: str) -> str:
+    pairs = zip(sizes, figures, strict=True)
+    return ", ".join(f"{size}{unit}: {figure:.3g}{of}" for size, figure in pairs)
+
+
+def _least(call: Callable[[], object]) -> float:
+    taken = []
+    for _ in range(TIMES):
+        began = time.perf_counter()
+        call()
+        taken.append(time.perf_counter() - began)
+    return min(taken)
+
+
+def _panes(folder: Path) -> list[Row]:
+    seconds, peaks = [], []
+    for factor in FACTORS:
+        path = folder / f"{factor}"
+        path.mkdir()
+        table = folding.readings(seconds=BASE_SECONDS * factor)
+        pq.write_table(table, path / "all.parquet", row_group_size=250_000)
+        seconds.append(_least(lambda path=path: folding.ours(path, keep=False)))
+        peaks.append(_peak(path))
+    grown, times = peaks[-1] - peaks[1], FACTORS[-1] // FACTORS[1]
+    flat = f"flat: under {MEGABYTES:.0f} MB"
+    told = "peak of the process: " + _told(FACTORS, peaks, " ×", " MB")
+    return [
+        _exponent("panes by readings", seconds),
+        _row(f"a file {times} times as large", grown, "MB more", flat, grown < MEGABYTES, told),
+    ]
+
+
+def _peak(path: Path) -> float:
+    ran = subprocess.run(
+        [sys.executable, "-c", PEAK, str(path)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return float(ran.stdout)
+
+
+def _windows() -> list[float]:
+    panes = rolling.panes_of(FACTORS[-1])
+    parts = [take_panes(panes, panes.asset < factor) for factor in FACTORS]
+    return [_least(lambda part=part: rolling.ours(part)) for part in parts]
+
+
+def _scored(folder: Path) -> list[float]:
+    """Days of more and more assets, each scored by a plant of its own."""
+    return [
+        _turn(folder / f"scored-{factor}", assets=4 * factor, hours=48, before=0)
+        for factor in FACTORS
+    ]
+
+
+def _by_history(folder: Path) -> Row:
+    """The same new hour of 20 assets after a short and a long past."""
+    hours = [48 * factor for factor in FACTORS]
+    seconds = [_turn(folder / f"history-{each}", assets=20, hours=1, before=each) for each in hours]
+    ratio, times = seconds[-1] / seconds[0], hours[-1] // hours[0]
+    return _row(
+        f"an hour scored after {times} times the history",
+        ratio,
+        "×",
+        "independent: at most 1.3 ×",
+        ratio <= 1.3,
+        _told(hours, seconds, " h", " s"),
+    )
+
+
+def _turn(folder: Path, *, assets: int, hours: int, before: int) -> float:
+    """Seconds of scoring some hours of each asset that follow on others."""
+    config = make_plant(folder)
+    table = readings_table(assets=assets, hours=before + hours, a_pane=30, missing=0.0)
+    times = table["timestamp"].cast("int64").to_numpy()
+    late = times >= START + before * HOUR
+    with opened(config) as site:
+        promote_handmade(site, card=make_card(make_spec(site.settings)))
+        if before:
+            drop(config, "a.parquet", table.filter(~late))
+            score(site, now=NOW)
+        drop(config, "b.parquet", table.filter(late))
+        began = time.process_time()
+        done = score(site, now=NOW)
+        seconds = time.process_time() - began
+    assert done.committed.new
+    assert math.isfinite(seconds)
+    return seconds

@@ -20,8 +20,8 @@ from pm_app.scoring.abstention import statuses
 from pm_app.scoring.contributions import attention_text, contributions, top_sensors_text
 from pm_app.store import segments_of
 
-# Panes times sensors held at once: some 20 MB with all their statistics and features.
-GROUP_CELLS = 60_000
+# Panes times sensors held at once: some 40 MB with all their statistics and features.
+GROUP_CELLS = 90_000
 
 
 @dataclass(frozen=True)

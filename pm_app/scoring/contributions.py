@@ -1,6 +1,7 @@
 """Which sensors a risk rests on: what it would be if one of them looked healthy."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 import numpy as np
@@ -12,7 +13,9 @@ Float32 = NDArray[np.float32]
 
 # Rows and values handed to the model at once, whatever comes: its every layer holds a copy.
 _BLOCK_ROWS = 8192
-_BLOCK_CELLS = 500_000
+_BLOCK_CELLS = 250_000
+# Fewer blocks are done before a second thread has begun.
+_THREADS, _WORTH_THREADS = 2, 8
 # Shares that would round to less are not worth an operator's eye.
 _SMALLEST_SHARE = 0.05
 # Attention is spread over all sensors: of many, even the leading ones have little each.
@@ -43,9 +46,18 @@ def contributions(
     result = np.empty((len(values), len(sensors)))
     most = min(_BLOCK_ROWS, _BLOCK_CELLS // len(owner))
     step = max(1, most // len(sensors))
-    for start in range(0, len(values), step):
+
+    def explain(start: int) -> None:
         block = values[start : start + step]
         result[start : start + step] = _block(model, block, owner, healthy, len(sensors))
+
+    starts = range(0, len(values), step)
+    if len(starts) < _WORTH_THREADS:
+        for start in starts:
+            explain(start)
+    else:
+        with ThreadPoolExecutor(_THREADS) as pool:
+            list(pool.map(explain, starts))
     return result
 
 

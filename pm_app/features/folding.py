@@ -34,6 +34,11 @@ class _Block:
     rows: Index
     beyond: Flags | None
 
+    @property
+    def cells(self) -> int:
+        """Numbers of one sensor: its readings, and a row for the sums known before."""
+        return self.rows.size + len(self.panes)
+
 
 def fold_values(
     values: Float64, time: Int64, order: Index, starts: Index, before: Statistics
@@ -46,12 +51,22 @@ def fold_values(
     """
     after = {name: array.copy() for name, array in before.items()}
     lengths = np.diff(np.append(starts, len(order)))
-    for block in _blocks(order, starts, lengths):
-        step = max(1, _CELLS // block.rows.size)
+    blocks = list(_blocks(order, starts, lengths))
+    # Memory that is used again costs no page faults, which took half of the time.
+    scratch = np.empty(
+        max((_step(block, len(values)) * block.cells for block in blocks), default=0)
+    )
+    for block in blocks:
+        step = _step(block, len(values))
         for first in range(0, len(values), step):
             sensors = slice(first, first + step)
-            _fold_block(values[sensors], time, block, sensors, after)
+            _fold_block(values[sensors], time, block, sensors, after, scratch)
     return after
+
+
+def _step(block: _Block, sensors: int) -> int:
+    """How many sensors are folded at once."""
+    return min(max(1, _CELLS // block.cells), sensors)
 
 
 def _blocks(order: Index, starts: Index, lengths: Index) -> Iterator[_Block]:
@@ -70,13 +85,18 @@ def _blocks(order: Index, starts: Index, lengths: Index) -> Iterator[_Block]:
 
 
 def _fold_block(
-    values: Float64, time: Int64, block: _Block, sensors: slice, after: Statistics
+    values: Float64,
+    time: Int64,
+    block: _Block,
+    sensors: slice,
+    after: Statistics,
+    scratch: Float64,
 ) -> None:
     """Continue the statistics of the panes of a block with the values of some sensors."""
     where = (block.panes, sensors)
     state = {name: array[where].T for name, array in after.items()}
     # Sensors, readings, panes; a row of zero in front is where the sums that are known stand.
-    cells = np.empty((len(values), len(block.rows) + 1, len(block.panes)))
+    cells = scratch[: len(values) * block.cells].reshape(len(values), -1, len(block.panes))
     ours = cells[:, 1:]
     values.take(block.rows, axis=1, out=ours, mode="clip")
     absent = _absent(ours, block.beyond)

@@ -21,7 +21,7 @@ from pm_app.scoring.contributions import attention_text, contributions, top_sens
 from pm_app.store import segments_of
 
 # Panes times sensors held at once: some 40 MB with all their statistics and features.
-GROUP_CELLS = 90_000
+GROUP_CELLS = 75_000
 
 
 @dataclass(frozen=True)

@@ -74,7 +74,7 @@ def measure(folder: Path, open_data: Path) -> list[Row]:
             "s",
             (min(taken["ours"]), max(taken["ours"])),
             "at least 15 × the recipe, at equal quality",
-            theirs >= 15 * mine and good,
+            bool(theirs >= 15 * mine and good),
             {"the recipe": theirs},
             None,
             f"{theirs / mine:.1f} ×; weighted tau with the mean of {RECIPES} recipes "

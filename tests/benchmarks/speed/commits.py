@@ -37,7 +37,7 @@ from pm_app.jobs.site import Site
 ASSETS, SENSORS, HOURS, SECONDS, PANE = 50, 16, 24, 10, "10min"
 LENGTHS, WIDTHS = ("1h", "8h", "24h"), (6, 48, 144)
 CUTOFFS, HORIZONS = ASSETS * HOURS * 6, 2
-DAYS = 3
+DAYS = 2
 TOML = """\
 [plant]
 name = "Fleet"

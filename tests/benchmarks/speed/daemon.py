@@ -11,7 +11,7 @@ from benchmarks.speed.rows import Row
 from factories import drop, make_card, make_plant, make_spec, opened, promote_handmade
 
 STARTS = 5
-IDLE_SECONDS = 60.0
+IDLE_SECONDS = 30.0
 
 
 def measure(folder: Path) -> list[Row]:

@@ -17,7 +17,7 @@ from pm_app.times import HOUR_NS
 
 ASSETS, PANES, SENSORS = 100, 8_760, 8
 HOURS = (6, 24, 168)
-TIMES = 3
+TIMES = 2
 
 
 def measure(folder: Path) -> list[Row]:

@@ -11,7 +11,7 @@ class Row:
     """One line of the table: the same work by us, by peers and by the floor, in one run.
 
     ours, peers, floor: medians in `unit`; spread: the least and the most of ours. kept: whether
-    the goal is, None where nothing was promised.
+    the goal is, None where nothing was promised; reason: why, where it is not.
     """
 
     group: str
@@ -24,6 +24,7 @@ class Row:
     peers: Mapping[str, float] = field(default_factory=dict)
     floor: float | None = None
     remark: str = ""
+    reason: str = ""
 
 
 def interleaved(

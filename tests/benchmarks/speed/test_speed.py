@@ -76,9 +76,13 @@ def _markdown(kept: dict[str, dict]) -> str:
             lines.append(
                 f"| {row.group}: {row.work} | {_told(row.ours)} {row.unit} ({spread}) | {peers} | "
                 f"{'' if row.floor is None else _told(row.floor)} | {row.goal} | {verdict} | "
-                f"{kept[name]['load']} | {row.remark} |"
+                f"{kept[name]['load']} | {row.remark}{_reason(row)} |"
             )
     return "\n".join(lines)
+
+
+def _reason(row: Row) -> str:
+    return f". Why not: {row.reason}" if row.kept is False and row.reason else ""
 
 
 def _told(value: float) -> str:

@@ -17,6 +17,7 @@ LAYERS = {
     "durable": 1,
     "instants": 1,
     "clock": 1,
+    "threads": 1,
     "segments": 1,
     "pane_tables": 2,
     "settings_sections": 1,

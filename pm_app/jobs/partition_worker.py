@@ -32,6 +32,7 @@ from pm_app.memories import Memories
 from pm_app.registry import Registry
 from pm_app.segments import MissingSegment
 from pm_app.settings import Settings, parse_settings
+from pm_app.threads import one_thread
 
 _TOKEN_BYTES: Final = 8
 
@@ -43,7 +44,9 @@ def score_partition(scratch: str, number: int) -> str:
     that two at the same partition do not meet.
     """
     try:
-        answer = _score(Path(scratch), number)
+        # Other processors have partitions of their own.
+        with one_thread():
+            answer = _score(Path(scratch), number)
     except MissingSegment as error:
         answer = Answer(missing=error.name, kind=type(error).__name__, error=str(error))
     except PmAppError as error:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pm_app.records.readings import Float64
+from pm_app.threads import threads
 
 Float32 = NDArray[np.float32]
 
@@ -15,7 +16,7 @@ Float32 = NDArray[np.float32]
 _BLOCK_ROWS = 8192
 _BLOCK_CELLS = 250_000
 # Fewer blocks are done before a second thread has begun.
-_THREADS, _WORTH_THREADS = 2, 8
+_WORTH_THREADS = 8
 # Shares that would round to less are not worth an operator's eye.
 _SMALLEST_SHARE = 0.05
 # Attention is spread over all sensors: of many, even the leading ones have little each.
@@ -52,11 +53,11 @@ def contributions(
         result[start : start + step] = _block(model, block, owner, healthy, len(sensors))
 
     starts = range(0, len(values), step)
-    if len(starts) < _WORTH_THREADS:
+    if len(starts) < _WORTH_THREADS or threads() == 1:
         for start in starts:
             explain(start)
     else:
-        with ThreadPoolExecutor(_THREADS) as pool:
+        with ThreadPoolExecutor(threads()) as pool:
             list(pool.map(explain, starts))
     return result
 

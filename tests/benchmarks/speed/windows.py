@@ -8,11 +8,12 @@ import pandas as pd
 import polars as pl
 from benchmarks.speed.rows import Row, interleaved, middle
 
-from pm_app.features.frame import THREADS, asset_chunks
+from pm_app.features.frame import asset_chunks
 from pm_app.features.panes import fold_panes, take_panes
 from pm_app.features.windows import roll_windows
 from pm_app.records.features import Panes
 from pm_app.records.readings import Readings
+from pm_app.threads import threads
 from pm_app.times import HOUR_NS
 
 ASSETS, PANES, SENSORS = 100, 8_760, 8
@@ -87,7 +88,7 @@ def ours(panes: Panes) -> None:
         for _ in roll_windows(some, windows_ns=[hours * HOUR_NS for hours in HOURS]):
             pass
 
-    with ThreadPoolExecutor(THREADS) as pool:
+    with ThreadPoolExecutor(threads()) as pool:
         list(pool.map(roll, asset_chunks(panes)))
 
 

@@ -1,0 +1,23 @@
+"""How many threads share one piece of work: two, but one where processes share it already."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+# More gain nothing: the numbers of many chunks at once do not stay in the processor's cache.
+_MOST: ContextVar[int] = ContextVar("threads", default=2)
+
+
+def threads() -> int:
+    """How many threads to start for large work; what comes out does not depend on it."""
+    return _MOST.get()
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Inside the block work is done by the thread that asks for it, and no other."""
+    token = _MOST.set(1)
+    try:
+        yield
+    finally:
+        _MOST.reset(token)

@@ -89,7 +89,9 @@ def test_files_of_some_hours_say_what_one_file_says(new_plant):
 
 
 @pytest.mark.parametrize("remembers", [False, True], ids=["windows", "lives"])
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    "seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))]
+)
 def test_the_order_of_delivery_does_not_matter(new_plant, seed, remembers):
     files = list(daily(TABLE).items())
     order = np.random.default_rng(seed).permutation(len(files))

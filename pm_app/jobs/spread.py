@@ -3,7 +3,14 @@
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    Executor,
+    Future,
+    ThreadPoolExecutor,
+    wait,
+)
 from typing import Final
 
 from pm_app.errors import TerminalError, TransientError
@@ -96,8 +103,12 @@ class _Lanes:
 
     def close(self) -> None:
         """Let go of all lanes, once what still runs has ended, or after GRACE_SECONDS."""
-        for lane in range(len(self._executors)):
-            self._drop(lane, wait_for_it=not self.running)
+        executors = [executor for executor in self._executors if executor is not None]
+        self._executors = [None] * len(self._executors)
+        idle = not self.running
+        # A process takes half a second to end: all do at once.
+        with ThreadPoolExecutor(max(len(executors), 1)) as threads:
+            list(threads.map(lambda executor: executor.shutdown(wait=idle), executors))
         wait(self.running, GRACE_SECONDS)
 
     def _opened(self, lane: int) -> Executor:
@@ -105,10 +116,10 @@ class _Lanes:
         self._executors[lane] = executor
         return executor
 
-    def _drop(self, lane: int, *, wait_for_it: bool = False) -> None:
+    def _drop(self, lane: int) -> None:
         executor, self._executors[lane] = self._executors[lane], None
         if executor is not None:
-            executor.shutdown(wait=wait_for_it)
+            executor.shutdown(wait=False)
 
     def _require_workers(self) -> None:
         if self._engine.workers() > 0:

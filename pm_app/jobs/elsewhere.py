@@ -61,7 +61,7 @@ def predict_elsewhere(
     silent_assets = tuple(name for name in spans if name not in wanted)
     if silent_assets:
         yield Partly(silent_assets, iter(()))
-    partitions = split_spans(wanted, workers=engine.lanes * engine.width)
+    partitions = split_spans(wanted, workers=max(engine.workers(), 1))
     if not partitions:
         return
     # Its own, for a worker of a run that ended may still be writing into that one's.

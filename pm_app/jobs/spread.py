@@ -11,6 +11,7 @@ from concurrent.futures import (
     ThreadPoolExecutor,
     wait,
 )
+from dataclasses import dataclass
 from typing import Final
 
 from pm_app.errors import TerminalError, TransientError
@@ -50,7 +51,7 @@ def spread(
                 try:
                     yield task, future.result()
                 except engine.lost as error:
-                    lost[task] += 1
+                    lost[task] += lanes.had_begun(future)
                     if lost[task] >= ATTEMPTS:
                         raise TerminalError(
                             f"{engine.name}: {describe(task)} lost its worker {ATTEMPTS} times, "
@@ -61,6 +62,15 @@ def spread(
         lanes.close()
 
 
+@dataclass(frozen=True)
+class _Given:
+    """Which task runs, or waits, on which lane's executor."""
+
+    task: int
+    lane: int
+    executor: Executor
+
+
 class _Lanes:
     """Executors, and which task runs on which."""
 
@@ -68,11 +78,16 @@ class _Lanes:
         self._engine = engine
         self._executors: list[Executor | None] = [None] * engine.lanes
         self._seen = time.monotonic()
-        self.running: dict[Future[str], tuple[int, int]] = {}
+        self.running: dict[Future[str], _Given] = {}
+        self._behind: set[Future[str]] = set()
+
+    def had_begun(self, future: Future[str]) -> bool:
+        """Whether a task was lost by itself, not behind another in the lane that broke."""
+        return future not in self._behind
 
     def fill(self, waiting: deque[int], work: Callable[[str, int], str], place: str) -> None:
         """Give every lane as much as it takes at once."""
-        busy = Counter(lane for _, lane in self.running.values())
+        busy = Counter(given.lane for given in self.running.values())
         for lane in range(self._engine.lanes):
             while waiting and busy[lane] < self._engine.width:
                 task = waiting.popleft()
@@ -82,7 +97,7 @@ class _Lanes:
                     # It broke with nothing on it.
                     self._drop(lane)
                     future = self._opened(lane).submit(work, place, task)
-                self.running[future] = (task, lane)
+                self.running[future] = _Given(task, lane, self._opened(lane))
                 busy[lane] += 1
 
     def wait_for_some(self, beat: Callable[[], None]) -> list[tuple[int, Future[str]]]:
@@ -95,11 +110,21 @@ class _Lanes:
             self._require_workers()
             return []
         self._seen = time.monotonic()
-        found = [(future, *self.running.pop(future)) for future in ended]
-        for future, _, lane in found:
+        # In the order they were given: what breaks an executor is the first that it had.
+        found = [(future, given) for future, given in self.running.items() if future in ended]
+        for future, given in found:
+            self.running.pop(future, None)
             if not future.cancelled() and isinstance(future.exception(), BrokenExecutor):
-                self._drop(lane)
-        return [(task, future) for future, task, _ in found]
+                self._give_up(future, given)
+        return [(given.task, future) for future, given in found]
+
+    def _give_up(self, future: Future[str], given: "_Given") -> None:
+        """Let go of a broken executor; what waited behind the first task lost is not to blame."""
+        if future not in self._behind:
+            same = (each for each, of in self.running.items() if of.executor is given.executor)
+            self._behind.update(same)
+        if self._executors[given.lane] is given.executor:
+            self._drop(given.lane)
 
     def close(self) -> None:
         """Let go of all lanes, once what still runs has ended, or after GRACE_SECONDS."""

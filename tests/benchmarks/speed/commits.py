@@ -112,9 +112,9 @@ def _row(kind: str, taken: Mapping[str, list[float]]) -> Row:
         None,
         f"{readings / mine:,.0f} readings and {said / mine:,.0f} predictions a second; "
         f"{first / mine:.1f} × and {second / mine:.1f} ×",
-        "the second script neither proves what it reads (0.1 s), keeps panes to go on from (0.15), "
-        "looks back to yesterday (0.15), names sensors (0.15), judges alarms (0.15), nor tells "
-        "new rows from revised ones (0.2)",
+        "the second script neither proves what it reads, keeps panes to go on from, looks back to "
+        "yesterday, names the sensors behind a risk, judges alarms, nor tells new rows from "
+        "revised ones",
     )
 
 

@@ -42,7 +42,7 @@ def measure(folder: Path) -> list[Row]:
             (min(starts), max(starts)),
             "at most 1.5 s",
             median(starts) <= 1.5,
-            reason="on an idle machine it is 1.2 to 1.3 s, nearly all of it imports",
+            reason="nearly all of it is imports, which other work on the machine lengthens",
         ),
         Row(
             "Daemon",

@@ -50,9 +50,8 @@ def measure(folder: Path) -> list[Row]:
             None,
             f"{seconds['pandas'] / mine:.1f} × pandas, {seconds['polars'] / mine:.1f} × polars "
             "(two threads)",
-            "a window is a merge of two running sides, some thirty passes of numpy over memory. "
-            "A compiled loop (numba) would be ten times as fast, for 208 MB of packages and 64 MB "
-            "in every process that imports it",
+            "a window is a merge of two running sides, dozens of passes of numpy over memory; "
+            "numba would need few, and puts a compiler into every process that scores",
         )
     ]
 

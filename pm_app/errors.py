@@ -61,3 +61,9 @@ class BadVersion(TerminalError):
 
 class NotEnoughData(TerminalError):
     """There is too little to learn from; the text says what was needed and what came."""
+
+
+def error_named(kind: str, words: str) -> PmAppError:
+    """The error another process met, of the kind it named; a TerminalError where none fits."""
+    kinds = {each.__name__: each for each in (BadSettings, BadVersion, TransientError)}
+    return kinds.get(kind, TerminalError)(words)

@@ -117,7 +117,7 @@ class Engine(Protocol):
 
     @property
     def width(self) -> int:
-        """How many tasks an executor is given at once; it does them in order, or several."""
+        """How many tasks an executor works at side by side."""
         ...
 
     @property

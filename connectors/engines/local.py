@@ -34,13 +34,12 @@ class LocalEngine:
     """So many processes, each a lane of its own: where one dies the others go on.
 
     They are started afresh, never forked: a fork copies the locks of threads that it leaves
-    behind. prepare: a module's function that each calls first. width: each is given the task
-    after the one it works at, so that it never waits for whoever asks.
+    behind. prepare: a module's function that each calls first.
     """
 
     lanes: int
     prepare: Callable[[], None] = end_with_parent
-    width: int = 2
+    width: int = 1
     lost: tuple[type[BaseException], ...] = (BrokenExecutor, CancelledError)
 
     @property

@@ -9,7 +9,7 @@ from typing import Final
 
 from pm_app import __version__
 from pm_app.durable import make_folder, remove_folder, write_bytes
-from pm_app.errors import BadSettings, BadVersion, PmAppError, TerminalError, TransientError
+from pm_app.errors import error_named
 from pm_app.jobs.backtest_folds import Fold
 from pm_app.jobs.backtest_speaking import Said
 from pm_app.jobs.backtest_worker import (
@@ -33,7 +33,6 @@ MOST_TRIES: Final = 3
 # is removed once nobody has written into it for so long.
 SCRATCH: Final = ".backtest-"
 LEFT_SECONDS: Final = 7 * 86_400.0
-_KINDS: Final = {kind.__name__: kind for kind in (BadSettings, BadVersion, TransientError)}
 
 
 def speak_elsewhere(
@@ -100,8 +99,7 @@ def _gather(
         if spoken.missing:
             gone = MissingSegment(Path(spoken.missing), spoken.error)
         elif spoken.kind:
-            kind: type[PmAppError] = _KINDS.get(spoken.kind, TerminalError)
-            raise kind(f"fold {number + 1} of {folds}: {spoken.error}")
+            raise error_named(spoken.kind, f"fold {number + 1} of {folds}: {spoken.error}")
         else:
             found[number] = read_said(scratch, number, spoken)
     return gone

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from pm_app.durable import make_folder, remove_file, remove_folder
-from pm_app.errors import BadSettings, BadVersion, PmAppError, TerminalError, TransientError
+from pm_app.errors import TransientError, error_named
 from pm_app.jobs.champion import Champion
 from pm_app.jobs.partition_worker import score_partition
 from pm_app.jobs.partitions import ANSWER, Answer, split_spans, write_orders
@@ -20,7 +20,6 @@ from pm_app.ports import Engine
 from pm_app.records.predictions import Predictions
 from pm_app.segments import MissingSegment
 
-_KINDS: Final = {kind.__name__: kind for kind in (BadSettings, BadVersion, TransientError)}
 _NAMED: Final = 5
 log = logging.getLogger(__name__)
 
@@ -61,7 +60,7 @@ def predict_elsewhere(
     silent_assets = tuple(name for name in spans if name not in wanted)
     if silent_assets:
         yield Partly(silent_assets, iter(()))
-    partitions = split_spans(wanted, workers=max(engine.workers(), 1))
+    partitions = split_spans(wanted, workers=engine.lanes * engine.width)
     if not partitions:
         return
     # Its own, for a worker of a run that ended may still be writing into that one's.
@@ -76,6 +75,7 @@ def predict_elsewhere(
             range(len(partitions)),
             describe=lambda number: _assets_in_words(partitions[number]),
             beat=site.beat,
+            ahead=1,
         )
         for number, text in answers:
             answer: Answer = ANSWER.validate_json(text)
@@ -100,8 +100,7 @@ def _raise_what_went_wrong(answer: Answer, assets: Mapping[str, Span]) -> None:
     if answer.missing:
         raise MissingSegment(Path(answer.missing), answer.error)
     if answer.kind:
-        kind: type[PmAppError] = _KINDS.get(answer.kind, TerminalError)
-        raise kind(f"{_assets_in_words(assets)}: {answer.error}")
+        raise error_named(answer.kind, f"{_assets_in_words(assets)}: {answer.error}")
 
 
 def _assets_in_words(assets: Mapping[str, Span]) -> str:

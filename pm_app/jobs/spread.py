@@ -32,14 +32,17 @@ def spread(
     *,
     describe: Callable[[int], str],
     beat: Callable[[], None],
+    ahead: int = 0,
 ) -> Iterator[tuple[int, str]]:
     """What `work(place, task)` returns for each task, as they come.
 
     A task whose worker is lost is done again, up to ATTEMPTS times. describe names a task in
-    messages; beat is called while waiting. Raises TerminalError where a task has lost that many
-    workers, TransientError where no worker is left for PATIENCE_SECONDS, and what `work` raises.
+    messages; beat is called while waiting. ahead: how many tasks are laid beside each that is
+    worked at, once all lanes are busy: where tasks are short, no lane then waits for whoever asks.
+    Raises TerminalError where a task has lost that many workers, TransientError where no worker
+    is left for PATIENCE_SECONDS, and what `work` raises.
     """
-    lanes = _Lanes(engine)
+    lanes = _Lanes(engine, engine.width * (1 + ahead))
     waiting, lost = deque(tasks), Counter[int]()
     try:
         while waiting or lanes.running:
@@ -74,8 +77,8 @@ class _Given:
 class _Lanes:
     """Executors, and which task runs on which."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, engine: Engine, depth: int) -> None:
+        self._engine, self._depth = engine, depth
         self._executors: list[Executor | None] = [None] * engine.lanes
         self._seen = time.monotonic()
         self.running: dict[Future[str], _Given] = {}
@@ -86,19 +89,23 @@ class _Lanes:
         return future not in self._behind
 
     def fill(self, waiting: deque[int], work: Callable[[str, int], str], place: str) -> None:
-        """Give every lane as much as it takes at once."""
+        """Give every lane as much as it takes; what has least is given first."""
         busy = Counter(given.lane for given in self.running.values())
-        for lane in range(self._engine.lanes):
-            while waiting and busy[lane] < self._engine.width:
-                task = waiting.popleft()
-                try:
-                    future = self._opened(lane).submit(work, place, task)
-                except BrokenExecutor:
-                    # It broke with nothing on it.
-                    self._drop(lane)
-                    future = self._opened(lane).submit(work, place, task)
-                self.running[future] = _Given(task, lane, self._opened(lane))
-                busy[lane] += 1
+        while waiting:
+            lane = min(range(self._engine.lanes), key=lambda lane: busy[lane])
+            if busy[lane] >= self._depth:
+                return
+            self._give(lane, waiting.popleft(), work, place)
+            busy[lane] += 1
+
+    def _give(self, lane: int, task: int, work: Callable[[str, int], str], place: str) -> None:
+        try:
+            future = self._opened(lane).submit(work, place, task)
+        except BrokenExecutor:
+            # It broke with nothing on it.
+            self._drop(lane)
+            future = self._opened(lane).submit(work, place, task)
+        self.running[future] = _Given(task, lane, self._opened(lane))
 
     def wait_for_some(self, beat: Callable[[], None]) -> list[tuple[int, Future[str]]]:
         """Tasks that have ended, their lanes free again; none where it takes long."""

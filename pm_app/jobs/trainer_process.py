@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from pm_app.errors import BadSettings, BadVersion, TerminalError, TransientError
+from pm_app.errors import TransientError, error_named
 from pm_app.jobs.site import Progress
 from pm_app.jobs.training_order import REFUSED
 
@@ -19,7 +19,6 @@ LOOK_SECONDS = 0.5
 # TensorFlow's greetings would bury the last words of a trainer that died.
 _QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3"}
 GRACE_SECONDS = 5.0
-_KINDS = {kind.__name__: kind for kind in (BadSettings, BadVersion, TransientError)}
 # What trains with nothing but this machine, and what an engine's name may be told.
 ALONE, WITH_ENGINE = "pm_app.jobs.trainer", "pm_app.engine_trainer"
 
@@ -67,7 +66,7 @@ def run_trainer(
             words = "".join(errors.readlines()[-LINES_OF_BLAME:]).strip()
             if code == REFUSED:
                 kind, _, text = words.rpartition("\n")[2].partition(": ")
-                raise _KINDS.get(kind, TerminalError)(text)
+                raise error_named(kind, text)
             raise TransientError(_blame(code, ended, words))
 
 

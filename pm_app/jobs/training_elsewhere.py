@@ -4,11 +4,10 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from pm_app import __version__
 from pm_app.durable import make_folder, remove_folder, write_bytes
-from pm_app.errors import BadSettings, BadVersion, PmAppError, TerminalError, TransientError
+from pm_app.errors import error_named
 from pm_app.jobs.lessons import BROUGHT, TRAINING, Brought, take, training_file, write_study
 from pm_app.jobs.site import unwatched
 from pm_app.jobs.spread import spread
@@ -16,8 +15,6 @@ from pm_app.jobs.training_worker import do_training
 from pm_app.learning.training import Study, Trained
 from pm_app.learning.trainings import Done, Training
 from pm_app.ports import Engine
-
-_KINDS: Final = {kind.__name__: kind for kind in (BadSettings, BadVersion, TransientError)}
 
 
 @dataclass(frozen=True)
@@ -67,6 +64,5 @@ def _tell(scratch: Path, study: Study, trainings: Sequence[Training]) -> None:
 
 def _good(brought: Brought) -> Brought:
     if brought.kind:
-        kind: type[PmAppError] = _KINDS.get(brought.kind, TerminalError)
-        raise kind(brought.error)
+        raise error_named(brought.kind, brought.error)
     return brought

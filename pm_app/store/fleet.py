@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 from sqlalchemy import ColumnElement, Select, and_, bindparam, case, func, or_, select
 
 from pm_app.store.engine import Database
+from pm_app.store.rows import PredictionRow
 from pm_app.store.schema import alarms, latest_predictions, predictions
 
 Order = Literal["risk", "asset", "life", "age"]
@@ -37,31 +38,17 @@ class FleetQuery:
 
 
 @dataclass(frozen=True)
-class FleetRow:
+class FleetRow(PredictionRow):
     """What is said of one asset at its newest cutoff and longest horizon.
 
     alarm: the state of its open alarm that most needs a person, "" where none is open.
     """
 
-    asset_id: str
-    cutoff: datetime
-    horizon_hours: float
-    status: str
-    risk: float | None
-    rul_hours: float | None
-    rul_low_hours: float | None
-    rul_high_hours: float | None
-    value: float | None
-    top_sensors: str
-    attention: str
-    model_version: int
-    revision: int
-    scored_at: datetime
     level: Level
     alarm: str
 
 
-_SAID: Final = tuple(field.name for field in fields(FleetRow))[:-2]
+_SAID: Final = tuple(field.name for field in fields(PredictionRow))
 
 
 @dataclass(frozen=True, eq=False)

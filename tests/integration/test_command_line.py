@@ -27,31 +27,12 @@ from factories import (
     readings_table,
 )
 
-from pm_app.cli import main
 from pm_app.health import Monitor
 from pm_app.jobs.retrain import retrain
 from pm_app.jobs.score import score
 from pm_app.records.learning import Revision
 
 GOOD = readings_table()
-
-
-@pytest.fixture
-def pm_app(monkeypatch, capsys):
-    """Runs a command; returns exit code, stdout and stderr."""
-
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["pm-app", *map(str, words)])
-        code = 0
-        try:
-            main()
-        except SystemExit as done:
-            code = done.code or 0
-        captured = capsys.readouterr()
-        assert "Traceback" not in captured.err
-        return code, captured.out, captured.err
-
-    return run
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import pytest
 from at_once import AtOnce
 from dying import deaths, dying_worker
 from factories import NOW, PLANT_TOML, make_plant, opened, readings_table
+from pumps import PUMPS, PUMPS_NOW, PUMPS_TOML
 from typer.testing import CliRunner
 
 from connectors.engines import LocalEngine
@@ -28,7 +29,7 @@ from pm_app.learning.trainings import Training, train_here
 from pm_app.records.features import Frame
 from pm_app.records.labels import Labels
 from pm_app.records.learning import Importance
-from pm_app.simulator import PlantPlan, simulate
+from pm_app.simulator import simulate
 
 SENSOR_OF = ("wear", "wear", "noise")
 
@@ -198,32 +199,6 @@ def test_a_command_with_an_engine_that_is_none_reads_nothing(tmp_path):
     assert isinstance(done.exception, BadSettings)
     assert 'engine takes "local"' in str(done.exception)
     assert not (config.parent / "state").exists()
-
-
-PUMPS = PlantPlan(
-    assets=20,
-    days=40,
-    interval_minutes=60,
-    nuisance=0,
-    regimes=1,
-    typical_life_days=6.0,
-    warning_days=3.0,
-    change_at=1.0,
-)
-PUMPS_NOW = NOW.replace(year=2024, month=2, day=8)
-PUMPS_TOML = """\
-[features]
-pane = "6h"
-windows = ["12h", "2d"]
-
-[target]
-horizons = ["24h", "72h"]
-rul_cap = "8d"
-
-[allocation]
-strategy = "uniform"
-max_parameters = 2000
-"""
 
 
 @pytest.mark.slow

@@ -5,13 +5,13 @@ import shutil
 import signal
 import stat
 import sys
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
 import pytest
 from factories import (
-    NOW,
     FakeTrainer,
     drop,
     make_card,
@@ -22,6 +22,7 @@ from factories import (
 )
 from flows import FLOWS, LATER
 from killing import Killer
+from pumps import PUMPS, PUMPS_NOW, PUMPS_TOML
 from striking import heard
 
 from pm_app.errors import TransientError
@@ -30,7 +31,7 @@ from pm_app.jobs.retrain import SCRATCH, retrain
 from pm_app.jobs.score import score
 from pm_app.jobs.trainer_process import run_trainer
 from pm_app.jobs.training_order import ANSWER, TrainingAnswer
-from pm_app.simulator import PlantPlan, simulate
+from pm_app.simulator import simulate
 
 PYTHON = sys.executable
 FLOW = "a retraining that promotes"
@@ -211,22 +212,8 @@ def test_what_a_killed_process_could_not_take_away_the_next_retraining_does(plan
 
 # The real trainer, killed from outside.
 
-PUMPS = PlantPlan(assets=24, days=40, interval_minutes=60, nuisance=0, regimes=1,
-                  typical_life_days=6.0, warning_days=3.0, change_at=1.0)  # fmt: skip
-PUMPS_TOML = """\
-[features]
-pane = "6h"
-windows = ["12h", "2d"]
-
-[target]
-horizons = ["24h", "72h"]
-rul_cap = "8d"
-
-[allocation]
-strategy = "uniform"
-max_parameters = 2000
-"""
-PUMPS_NOW = NOW.replace(year=2024, month=2, day=9)
+MANY = replace(PUMPS, assets=24)
+LEARNED_AT = PUMPS_NOW + timedelta(days=1)
 SAID_AT = ("building features", "measuring importance", "random forest", "exporting", "outcome")
 
 
@@ -256,7 +243,7 @@ class Sniper:
 
 @pytest.mark.slow
 def test_the_real_trainer_killed_anywhere_leaves_the_champion_and_the_next_one_works(new_plant):
-    plant = simulate(PUMPS)
+    plant = simulate(MANY)
     config = new_plant(
         {"a.parquet": plant.readings(0, 40)},
         events={"a.parquet": plant.events_table(0, 40)},
@@ -265,22 +252,22 @@ def test_the_real_trainer_killed_anywhere_leaves_the_champion_and_the_next_one_w
     )
     run = partial(run_trainer, timeout_seconds=600.0)
     with opened(config) as site:
-        assert retrain(site, now=PUMPS_NOW, trainer=run).promoted
-        score(site, now=PUMPS_NOW)
+        assert retrain(site, now=LEARNED_AT, trainer=run).promoted
+        score(site, now=LEARNED_AT)
         before = said(site.store)
 
         for words in ("", *SAID_AT):
             sniper = Sniper(words)
             trainer = partial(run, stop=sniper.watch)
             with pytest.raises(TransientError, match="killed, most likely"):
-                retrain(site, now=PUMPS_NOW + timedelta(days=1), force=True,
+                retrain(site, now=LEARNED_AT + timedelta(days=1), force=True,
                         trainer=trainer, progress=sniper.hear)  # fmt: skip
             assert sniper.shots == 1, words
             assert load_champion(site).number == 1
             assert len(site.store.lineage.retrainings()) == 1
             assert said(site.store) == before
 
-        done = retrain(site, now=PUMPS_NOW + timedelta(days=1), force=True, trainer=run)
+        done = retrain(site, now=LEARNED_AT + timedelta(days=1), force=True, trainer=run)
         assert (done.decision, done.version) == ("rebuild", 2)
         assert sorted(path.name for path in site.registry.folder.iterdir()) == ["000001", "000002"]
         assert not list(site.settings.state.glob(f"{SCRATCH}*"))

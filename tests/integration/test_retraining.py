@@ -27,6 +27,7 @@ from factories import (
     make_plant,
     readings_table,
 )
+from pumps import PUMPS, PUMPS_NOW, PUMPS_TOML
 
 from pm_app.errors import BadSettings, BadVersion, StoreUnavailable, TerminalError, TransientError
 from pm_app.features.frame import select_features
@@ -42,7 +43,7 @@ from pm_app.jobs.trainer_process import run_trainer
 from pm_app.jobs.training_order import ORDER
 from pm_app.scoring.predictor import Predictor
 from pm_app.settings import read_settings
-from pm_app.simulator import PlantPlan, simulate
+from pm_app.simulator import simulate
 from pm_app.store import Actor
 from pm_app.wiring import open_site
 
@@ -465,30 +466,7 @@ def test_a_graph_of_another_width_is_refused(site):
 
 # A real trainer, once: law 6, and law 1 across the whole path.
 
-PUMPS = PlantPlan(
-    assets=20,
-    days=40,
-    interval_minutes=60,
-    nuisance=0,
-    regimes=1,
-    typical_life_days=6.0,
-    warning_days=3.0,
-    change_at=1.0,
-)
 LEARNED_DAYS = 38
-PUMPS_TOML = """\
-[features]
-pane = "6h"
-windows = ["12h", "2d"]
-
-[target]
-horizons = ["24h", "72h"]
-rul_cap = "8d"
-
-[allocation]
-strategy = "uniform"
-max_parameters = 2000
-"""
 
 
 @pytest.fixture(scope="session")
@@ -507,7 +485,6 @@ def untrained(tmp_path_factory):
     return config.parent
 
 
-PUMPS_NOW = NOW.replace(year=2024, month=2, day=8)
 in_process = partial(run_trainer, timeout_seconds=300.0)
 
 

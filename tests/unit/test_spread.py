@@ -1,7 +1,8 @@
-"""Tasks over lanes: whoever waits behind a task that breaks its lane is not to blame for it."""
+"""Tasks over lanes: side by side, one ahead where asked, and who is to blame for a broken lane."""
 
 from collections import Counter
 from concurrent.futures import BrokenExecutor, Executor, ThreadPoolExecutor
+from threading import Barrier, Event
 
 import pytest
 
@@ -13,11 +14,12 @@ from pm_app.jobs.spread import spread
 class Fragile(Executor):
     """Does tasks in order; one that breaks it takes those behind it along, as a process does."""
 
-    def __init__(self, deaths):
-        self._deaths, self._broken = deaths, False
+    def __init__(self, engine, deaths):
+        self._engine, self._deaths, self._broken = engine, deaths, False
         self._thread = ThreadPoolExecutor(1)
 
     def submit(self, work, place, task):
+        self._engine.note()
         return self._thread.submit(self._do, work, place, task)
 
     def _do(self, work, place, task):
@@ -33,29 +35,82 @@ class Fragile(Executor):
 
 
 class FragileEngine:
-    """One lane that is given a task more than it works at. deaths: how often each task kills."""
+    """Lanes that do a task each. deaths: how often each task kills. given: tasks so far."""
 
-    name, lanes, width, lost = "fragile", 1, 2, (BrokenExecutor,)
+    name, width, lost = "fragile", 1, (BrokenExecutor,)
 
-    def __init__(self, deaths):
+    def __init__(self, deaths=(), lanes=1):
         self._deaths = Counter(deaths)
+        self.lanes, self.given, self.two_given = lanes, 0, Event()
 
     def open(self):
-        return Fragile(self._deaths)
+        return Fragile(self, self._deaths)
+
+    def note(self):
+        self.given += 1
+        if self.given >= 2:
+            self.two_given.set()
 
     def workers(self):
-        return 1
+        return self.lanes
+
+
+def greet(place, task):
+    return f"{place} {task}"
 
 
 def spread_over(deaths, tasks):
+    return spread_on(FragileEngine(deaths), greet, tasks, ahead=1)
+
+
+def spread_on(engine, work, tasks, ahead):
     return spread(
-        FragileEngine(deaths),
-        lambda place, task: f"{place} {task}",
+        engine,
+        work,
         "here",
         range(tasks),
         describe=lambda task: f"task {task}",
         beat=unwatched,
+        ahead=ahead,
     )
+
+
+@pytest.mark.parametrize("ahead", [0, 1])
+def test_two_tasks_are_done_side_by_side_by_two_lanes(ahead):
+    both = Barrier(2, timeout=20)
+
+    def meet(place, task):
+        both.wait()
+        return greet(place, task)
+
+    found = dict(spread_on(FragileEngine(lanes=2), meet, 2, ahead))
+
+    assert found == {0: "here 0", 1: "here 1"}
+
+
+def test_a_lane_has_its_next_task_while_it_works_where_asked():
+    engine = FragileEngine()
+
+    def wait_for_company(place, task):
+        assert engine.two_given.wait(20)
+        return greet(place, task)
+
+    found = dict(spread_on(engine, wait_for_company, 3, ahead=1))
+
+    assert len(found) == 3
+
+
+def test_a_lane_has_one_task_at_a_time_where_not_asked():
+    engine, done, unasked = FragileEngine(), [], []
+
+    def count(place, task):
+        unasked.append(engine.given - len(done) - 1)
+        done.append(task)
+        return greet(place, task)
+
+    list(spread_on(engine, count, 4, ahead=0))
+
+    assert unasked == [0, 0, 0, 0]
 
 
 def test_two_neighbours_that_each_lose_two_workers_are_both_done():

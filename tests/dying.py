@@ -10,14 +10,14 @@ from striking import INSTANT
 from connectors.engines.local import end_with_parent
 
 
-def die_bringing_back(marker: str, times: int, what: str = ".parquet") -> None:
-    """Kill this process when it has written part of what it brings, up to so many times in all.
+def die_bringing_back(marker: str, times: int, what: str = ".sqlite") -> None:
+    """Kill this process when what it brings has no name yet, up to so many times in all.
 
     marker: a path; a file beside it counts each death. what: part of the name it writes.
     """
 
     def hook(event: str, arguments: tuple[object, ...]) -> None:
-        if event != INSTANT or arguments[0] != "write":
+        if event != INSTANT or arguments[0] != "rename":
             return
         path = Path(str(arguments[1]))
         folder = path.parent
@@ -28,7 +28,7 @@ def die_bringing_back(marker: str, times: int, what: str = ".parquet") -> None:
     sys.addaudithook(hook)
 
 
-def dying_worker(marker: str, times: int, what: str = ".parquet") -> None:
+def dying_worker(marker: str, times: int, what: str = ".sqlite") -> None:
     """What a local process does first to die so."""
     end_with_parent()
     die_bringing_back(marker, times, what)

@@ -64,7 +64,8 @@ def _on(
 
     def say() -> None:
         for done in predict_elsewhere(site, champion, left.copy(), engine):
-            counts.append(site.store.scores.commit_predictions(done.chunks, scored_at=now))
+            if done.file is not None:
+                counts.append(site.store.scores.commit_staged(done.file, scored_at=now))
             for name in done.assets:
                 del left[name]
             progress(1 - len(left) / len(spans), f"{len(spans) - len(left)} of {len(spans)} assets")

@@ -13,12 +13,11 @@ from pm_app.jobs.champion import Champion
 from pm_app.jobs.partition_worker import score_partition
 from pm_app.jobs.partitions import ANSWER, Answer, split_spans, write_orders
 from pm_app.jobs.predict import Span, spans_with_readings
-from pm_app.jobs.predictions_files import read_predictions
 from pm_app.jobs.site import Site
 from pm_app.jobs.spread import spread
 from pm_app.ports import Engine
-from pm_app.records.predictions import Predictions
 from pm_app.segments import MissingSegment
+from pm_app.store import require_whole
 
 _NAMED: Final = 5
 log = logging.getLogger(__name__)
@@ -26,10 +25,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class Partly:
-    """What was said of some assets; the chunks are read once, while they are asked for."""
+    """What was said of some assets: a file of `write_staged`, gone once the next is asked for.
+
+    None where there is nothing to say.
+    """
 
     assets: tuple[str, ...]
-    chunks: Iterator[Predictions]
+    file: Path | None
 
 
 def scratch_of(site: Site) -> Path:
@@ -52,14 +54,14 @@ def predict_elsewhere(
 ) -> Iterator[Partly]:
     """As `predict_spans`, to the bit, in partitions of whole assets as workers bring them.
 
-    Memory is that of a chunk here, and of a chunk in every worker.
+    Memory is that of a chunk in every worker.
     Raises MissingSegment for what has to be rebuilt, what a worker met on purpose, and as
     `spread` where one cannot be had.
     """
     wanted = spans_with_readings(site, spans)
     silent_assets = tuple(name for name in spans if name not in wanted)
     if silent_assets:
-        yield Partly(silent_assets, iter(()))
+        yield Partly(silent_assets, None)
     partitions = split_spans(wanted, workers=engine.lanes * engine.width)
     if not partitions:
         return
@@ -80,20 +82,12 @@ def predict_elsewhere(
         for number, text in answers:
             answer: Answer = ANSWER.validate_json(text)
             _raise_what_went_wrong(answer, partitions[number])
-            yield Partly(tuple(partitions[number]), _chunks(scratch, answer))
+            file = scratch / answer.file
+            require_whole(file, answer.digest)
+            yield Partly(tuple(partitions[number]), file)
+            remove_file(file)
     finally:
         clear_scratch(site)
-
-
-def _chunks(scratch: Path, answer: Answer) -> Iterator[Predictions]:
-    for name in answer.segments:
-        try:
-            chunk = read_predictions(scratch, name)
-        except MissingSegment as error:
-            # Not a segment of the plant's, which would be rebuilt.
-            raise TransientError(f"what a worker brought back cannot be read: {error}") from error
-        yield chunk
-        remove_file(scratch / name)
 
 
 def _raise_what_went_wrong(answer: Answer, assets: Mapping[str, Span]) -> None:

@@ -25,13 +25,13 @@ from pm_app.jobs.partitions import (
     partition_file,
 )
 from pm_app.jobs.predict import predict_spans
-from pm_app.jobs.predictions_files import write_predictions
 from pm_app.jobs.worker_files import read_told, require_program
 from pm_app.jobs.worker_ground import WorkerGround
 from pm_app.memories import Memories
 from pm_app.registry import Registry
 from pm_app.segments import MissingSegment
 from pm_app.settings import Settings, parse_settings
+from pm_app.store import write_staged
 from pm_app.threads import one_thread
 
 _TOKEN_BYTES: Final = 8
@@ -64,13 +64,11 @@ def _score(scratch: Path, number: int) -> Answer:
     own = scratch / f"memory-{token}"
     try:
         ground = _ground(settings, order, own)
-        names = [
-            write_predictions(scratch, f"{number:06d}-{token}-{piece:04d}", said)
-            for piece, said in enumerate(predict_spans(ground, champion, spans))
-        ]
+        file = scratch / f"{number:06d}-{token}.sqlite"
+        digest = write_staged(file, predict_spans(ground, champion, spans))
     finally:
         remove_folder(own)
-    return Answer(segments=tuple(names))
+    return Answer(file=file.name, digest=digest)
 
 
 def _champion(settings: Settings, order: Order) -> Champion:

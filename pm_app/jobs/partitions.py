@@ -50,13 +50,15 @@ class Order:
 
 @dataclass(frozen=True)
 class Answer:
-    """What came of a partition: segments with predictions, or why there are none.
+    """What came of a partition: a file of predictions, or why there is none.
 
-    missing: the file name of a segment that has to be rebuilt first. kind, error: the error that
-    ended it and its text, "" where all went well.
+    file, digest: its name in the scratch folder, and what `write_staged` says of it. missing: the
+    file name of a segment that has to be rebuilt first. kind, error: the error that ended it and
+    its text, "" where all went well.
     """
 
-    segments: tuple[str, ...] = ()
+    file: str = ""
+    digest: str = ""
     missing: str = ""
     kind: str = ""
     error: str = ""

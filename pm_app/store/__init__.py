@@ -21,6 +21,7 @@ from pm_app.store.rows import (
     VersionRow,
     segments_of,
 )
+from pm_app.store.staging import require_whole, write_staged
 from pm_app.store.users import ROLES, AuditRow, SessionRow, TokenRow, UserRow, may
 
 __all__ = [
@@ -53,5 +54,7 @@ __all__ = [
     "may",
     "open_reader",
     "open_store",
+    "require_whole",
     "segments_of",
+    "write_staged",
 ]

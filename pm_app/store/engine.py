@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, make_url
 from sqlalchemy.pool import QueuePool
@@ -69,18 +69,21 @@ class Database:
             yield connection
 
     @contextmanager
-    def writing(self, prepare: Callable[[Connection], None] | None = None) -> Iterator[Connection]:
+    def writing(
+        self, prepare: Callable[[Connection], None] | None = None, *, attached: str | None = None
+    ) -> Iterator[Connection]:
         """A transaction that commits as a whole, or, on any exception, leaves nothing.
 
         One at a time: a second writer waits up to BUSY_SECONDS, then gets StoreUnavailable.
         prepare: what the same connection does first, in temporary tables of its own, while
-        others may still write.
+        others may still write. attached: the address of another file of SQLite's, whose tables
+        are seen meanwhile.
         Raises StoreUnavailable when a later call may succeed.
         """
         if self.read_only:
             raise TerminalError(f"{self.name} was opened for reading, a write needs open_store")
         with self._translated():
-            with self.engine.connect() as connection:
+            with self.engine.connect() as connection, _attaching(connection, attached):
                 if prepare is not None:
                     with connection.begin():
                         prepare(connection)
@@ -111,6 +114,23 @@ class Database:
     @property
     def _driver(self) -> Any:
         return self.engine.dialect.dbapi
+
+
+@contextmanager
+def _attaching(connection: Connection, address: str | None) -> Iterator[None]:
+    if address is None:
+        yield
+        return
+    # SQLite takes another file only while no transaction is under way.
+    driver = cast(sqlite3.Connection, connection.connection.driver_connection)
+    driver.execute("ATTACH ? AS attached", (address,)).close()
+    try:
+        yield
+    finally:
+        try:
+            driver.execute("DETACH attached").close()
+        except sqlite3.Error:
+            connection.invalidate()
 
 
 def connect(url: str, *, folder: Path | None = None, read_only: bool = False) -> Database:

@@ -165,16 +165,24 @@ retirements = Table(
 )
 
 # Where rows are laid down before they are merged; never seen by another connection.
-staged_predictions = Table(
-    "staged_predictions",
-    MetaData(),
-    *_key(),
-    *_said(),
-    _attention(),
-    PrimaryKeyConstraint(*PREDICTION_KEY),
-    prefixes=["TEMPORARY"],
-    sqlite_with_rowid=False,
-)
+
+
+def _staged(*prefixes: str) -> Table:
+    return Table(
+        "staged_predictions",
+        MetaData(),
+        *_key(),
+        *_said(),
+        _attention(),
+        PrimaryKeyConstraint(*PREDICTION_KEY),
+        prefixes=list(prefixes),
+        sqlite_with_rowid=False,
+    )
+
+
+staged_predictions = _staged("TEMPORARY")
+# The same in a file of its own.
+brought_predictions = _staged()
 
 versions = Table(
     "versions",

@@ -5,12 +5,13 @@ then merged by a few statements over whole sets: memory is flat however many com
 is held for the merge alone.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 from sqlalchemy import (
     ColumnElement,
     Connection,
@@ -22,19 +23,17 @@ from sqlalchemy import (
     literal,
     or_,
     select,
-    text,
     true,
 )
 
 from pm_app.ports import AlarmJudge
 from pm_app.records.predictions import Predictions
-from pm_app.records.readings import Float64
 from pm_app.store.alarm_marks import forget_marks
 from pm_app.store.alarm_writing import before_merge, follow
 from pm_app.store.counters import PREDICTION_COMMITS, advance, newest
 from pm_app.store.engine import Database
 from pm_app.store.ledger import mark_scored
-from pm_app.store.moments import Moment, stored_moments
+from pm_app.store.moments import Moment
 from pm_app.store.rows import Committed
 from pm_app.store.schema import (
     COMMIT_NUMBER,
@@ -46,11 +45,8 @@ from pm_app.store.schema import (
     predictions,
     staged_predictions,
 )
+from pm_app.store.staging import STAGED, StagedJoin, address, forget_staged, stage, stage_file
 from pm_app.store.upserts import insert_into
-
-ROWS_PER_INSERT: Final = 20_000
-_STAGED: Final = (*PREDICTION_KEY, *SAID)
-_NUMBERS: Final = ("risk", "rul_hours", "rul_low_hours", "rul_high_hours", "value")
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,14 +77,14 @@ class Scores:
         them as they are. Without `live` only what stands in the end raises one, not what came
         and went.
         """
-        with self.database.writing(lambda staging: _stage(staging, chunks)) as connection:
+        with self.database.writing(lambda staging: stage(staging, chunks)) as connection:
             forget_marks(connection)
             before = before_merge(connection, judge, scored_at, live=live) if judge else None
             counts = _merge(connection, scored_at)
             mark_scored(connection, sequences, scored_at)
             if judge is not None and before is not None:
                 follow(connection, judge, before, scored_at)
-            staged_predictions.drop(connection)
+            forget_staged(connection)
         return counts
 
     def commit_predictions(
@@ -101,30 +97,18 @@ class Scores:
         """As commit_scores, not live, for rows that answer no batch: backfill, first champion."""
         return self.commit_scores((), chunks, scored_at=scored_at, judge=judge, live=False)
 
-
-def _stage(connection: Connection, chunks: Iterable[Predictions]) -> None:
-    # The pool may give a connection again whose last commit has failed.
-    staged_predictions.drop(connection, checkfirst=True)
-    staged_predictions.create(connection)
-    for chunk in chunks:
-        for start in range(0, len(chunk.asset), ROWS_PER_INSERT):
-            _lay_down(connection, chunk, slice(start, start + ROWS_PER_INSERT))
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("ANALYZE staged_predictions"))
-
-
-def _lay_down(connection: Connection, chunk: Predictions, rows: slice) -> None:
-    columns = _columns(chunk, rows, connection.dialect.name)
-    names = ", ".join(_STAGED)
-    if connection.dialect.name == "postgresql":
-        cursor = connection.connection.cursor()
-        with cursor, cursor.copy(f"COPY staged_predictions ({names}) FROM STDIN") as copy:  # type: ignore[attr-defined]  # psycopg's own
-            for row in zip(*columns, strict=True):
-                copy.write_row(row)
-    else:
-        marks = ", ".join("?" * len(_STAGED))
-        statement = f"INSERT INTO staged_predictions ({names}) VALUES ({marks})"
-        connection.exec_driver_sql(statement, list(zip(*columns, strict=True)))
+    def commit_staged(self, path: Path, *, scored_at: datetime) -> Committed:
+        """As commit_predictions, of what `write_staged` has laid down in this file."""
+        prepare: Callable[[Connection], None] = partial(stage_file, path=path)
+        attached = None
+        if self.database.dialect == "sqlite":
+            # Its table is found by its name, which no table of this database has.
+            attached, prepare = address(path), forget_staged
+        with self.database.writing(prepare, attached=attached) as connection:
+            forget_marks(connection)
+            counts = _merge(connection, scored_at)
+            forget_staged(connection)
+        return counts
 
 
 def _merge(connection: Connection, scored_at: datetime) -> Committed:
@@ -138,33 +122,11 @@ def _merge(connection: Connection, scored_at: datetime) -> Committed:
     return Committed(written - revised, revised, staged - written)
 
 
-def _columns(chunk: Predictions, rows: slice, dialect: str) -> list[Sequence[object]]:
-    names = np.array(chunk.assets, dtype=object)
-    asset_ids = names[chunk.asset[rows]].tolist()
-    return [
-        asset_ids,
-        stored_moments(chunk.cutoff[rows], dialect),
-        chunk.horizon_hours[rows].tolist(),
-        chunk.status[rows].tolist(),
-        *(_nullable(getattr(chunk, name)[rows]) for name in _NUMBERS),
-        chunk.top_sensors[rows].tolist(),
-        [chunk.model_version] * len(asset_ids),
-        chunk.attention[rows].tolist(),
-    ]
-
-
-def _nullable(values: Float64) -> list[object]:
-    boxed = values.astype(object)
-    boxed[np.isnan(values)] = None
-    listed: list[object] = boxed.tolist()
-    return listed
-
-
 def _keep_superseded(connection: Connection) -> int:
     kept = (*PREDICTION_COLUMNS, COMMIT_NUMBER)
     superseded = (
         select(*(predictions.c[name] for name in kept))
-        .join_from(staged_predictions, predictions, _same_key())
+        .select_from(StagedJoin(staged_predictions, predictions, _same_key()))
         .where(_differs(staged_predictions.c))
     )
     statement = insert(prediction_history).from_select(kept, superseded)
@@ -173,12 +135,12 @@ def _keep_superseded(connection: Connection) -> int:
 
 def _upsert(connection: Connection, scored_at: datetime, number: int) -> int:
     said = select(
-        *(staged_predictions.c[name] for name in _STAGED),
+        *(staged_predictions.c[name] for name in STAGED),
         literal(1).label("revision"),
         literal(scored_at, Moment).label("scored_at"),
         literal(number).label(COMMIT_NUMBER),
     ).where(true())  # SQLite reads "FROM t ON CONFLICT" as a join without it
-    columns = (*_STAGED, "revision", "scored_at", COMMIT_NUMBER)
+    columns = (*STAGED, "revision", "scored_at", COMMIT_NUMBER)
     statement = insert_into(connection, predictions).from_select(columns, said)
     new = statement.excluded
     statement = statement.on_conflict_do_update(

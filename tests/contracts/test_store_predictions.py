@@ -18,7 +18,7 @@ from sqlalchemy import delete, event
 
 from pm_app.errors import StoreUnavailable, TerminalError
 from pm_app.records.predictions import Predictions
-from pm_app.store import Committed, Store, engine, open_reader, open_store, scores
+from pm_app.store import Committed, Store, engine, open_reader, open_store, staging, write_staged
 from pm_app.store.rows import BatchRow
 from pm_app.store.schema import latest_predictions, prediction_history, predictions
 from pm_app.store.views import PREDICTIONS_SCHEMA
@@ -214,7 +214,7 @@ def test_a_commit_without_rows_still_marks_its_batches(store, make_predictions):
 
 
 def test_a_chunk_larger_than_an_insert_is_written_whole(store, make_predictions, monkeypatch):
-    monkeypatch.setattr(scores, "ROWS_PER_INSERT", 3)
+    monkeypatch.setattr(staging, "ROWS_PER_INSERT", 3)
     risks = {key(f"pump-{asset}", cutoff): 0.5 for asset in range(4) for cutoff in range(5)}
 
     counts = store.scores.commit_predictions([make_predictions(risks)], scored_at=DAY)
@@ -409,15 +409,21 @@ commits = st.lists(
     # The store is emptied at the start of each example.
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-@given(commits=commits, rows_per_insert=st.integers(1, 5))
-def test_the_tables_follow_a_plain_dictionary(store, make_predictions, commits, rows_per_insert):
+@given(commits=commits, rows_per_insert=st.integers(1, 5), brought=st.booleans())
+def test_the_tables_follow_a_plain_dictionary(
+    store, make_predictions, tmp_path, commits, rows_per_insert, brought
+):
     _empty(store)
     current, history = {}, {}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(scores, "ROWS_PER_INSERT", rows_per_insert)
+        patch.setattr(staging, "ROWS_PER_INSERT", rows_per_insert)
         for number, (risks, version) in enumerate(commits):
             chunk = make_predictions(risks, version=version)
-            store.scores.commit_predictions([chunk], scored_at=hour(number))
+            if brought:
+                write_staged(tmp_path / "staged", [chunk])
+                store.scores.commit_staged(tmp_path / "staged", scored_at=hour(number))
+            else:
+                store.scores.commit_predictions([chunk], scored_at=hour(number))
             _say(current, history, risks, version, hour(number))
 
     latest = {key[::2]: key for key in sorted(current)}

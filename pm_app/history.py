@@ -34,7 +34,8 @@ from pm_app.pane_tables import (
 from pm_app.records.features import Panes, pane_arrays
 from pm_app.segments import PROOF, MissingSegment, Segment, opened_segment, write_segment
 
-ROW_GROUP_CELLS = 100_000
+# Panes times sensors that are read together: few, for most looks want the newest panes of an asset.
+ROW_GROUP_CELLS = 12_500
 # What is read stays at hand up to this, all that Python keeps beside the numbers included; a
 # segment of more than an eighth of it is read anew each time.
 CACHE_BYTES = 16_000_000

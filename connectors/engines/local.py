@@ -1,5 +1,6 @@
 """Processes of this machine."""
 
+import ctypes
 import multiprocessing
 import os
 import signal
@@ -8,6 +9,9 @@ from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing.connection import wait
+
+# Of glibc's malloc.h.
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 
 
 def end_with_parent() -> None:
@@ -24,6 +28,24 @@ def end_with_parent() -> None:
     threading.Thread(target=watch, args=(parent.sentinel,), daemon=True).start()
 
 
+def begin_working() -> None:
+    """What a process that works for another does first."""
+    end_with_parent()
+    keep_freed_memory()
+
+
+def keep_freed_memory() -> None:
+    """Let blocks up to 32 MB stay with this process once they are freed, 64 MB of them in all.
+
+    glibc gives them back at once, and the kernel zeroes every page of the next one: a tenth of a
+    worker's time, and more where two work at once. Another C library is left as it is.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_MMAP_THRESHOLD, 32 << 20)
+        mallopt(_TRIM_THRESHOLD, 64 << 20)
+
+
 def processors() -> int:
     """How many processors this process may use."""
     return len(os.sched_getaffinity(0))
@@ -38,7 +60,7 @@ class LocalEngine:
     """
 
     lanes: int
-    prepare: Callable[[], None] = end_with_parent
+    prepare: Callable[[], None] = begin_working
     width: int = 1
     lost: tuple[type[BaseException], ...] = (BrokenExecutor, CancelledError)
 

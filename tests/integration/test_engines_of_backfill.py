@@ -1,9 +1,12 @@
 """The past scored on engines: the same table as in one process, whoever dies meanwhile."""
 
+import platform
+import resource
 import shutil
 from concurrent.futures import Future
 from functools import partial
 
+import numpy as np
 import pytest
 from dying import deaths, die_bringing_back, dying_worker
 from factories import (
@@ -241,3 +244,23 @@ def test_an_engine_without_workers_is_not_waited_for_for_ever(monkeypatch):
     with pytest.raises(TransientError, match="nowhere: no worker is left for"):
         list(come)
     assert len(beats) > 1
+
+
+_BLOCK = 2_000_000
+
+
+def faults_of_large_blocks():
+    """How many pages the kernel had to find for 20 blocks of 16 MB, one after the other."""
+    np.ones(_BLOCK)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(20):
+        np.ones(_BLOCK)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
+def test_a_worker_keeps_the_memory_it_has_freed():
+    with LocalEngine(1).open() as executor:
+        faults = executor.submit(faults_of_large_blocks).result()
+
+    assert faults < 100

@@ -131,8 +131,8 @@ def _by_history(folder: Path) -> Row:
         "independent: at most 1.3 ×",
         ratio <= 1.3,
         _told(hours, seconds, " h", " s"),
-        "what is read is whole row groups of 100,000 numbers: more until a segment fills them, "
-        "the same however long history is then",
+        "what is read is whole row groups: more until a segment fills them, the same however long "
+        "history is then",
     )
 
 

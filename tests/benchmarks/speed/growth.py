@@ -27,9 +27,14 @@ from factories import (
 
 from pm_app.features.panes import take_panes
 from pm_app.jobs.score import score
+from pm_app.learning.importance import measure_importance
+from pm_app.learning.labels import column_labels
+from pm_app.learning.splits import split_rows
+from pm_app.records.features import Frame
+from pm_app.records.labels import Labels
 
 FACTORS = (1, 4, 16, 64)
-BASE_SECONDS, BASE_PANES = 2_700, 8_760
+BASE_SECONDS, BASE_ROWS = 2_700, 1_000
 TIMES = 3
 MEGABYTES = 60.0
 # What a child used by its own account: resource usage begins with that of who started it.
@@ -47,6 +52,7 @@ def measure(folder: Path) -> list[Row]:
     return [
         *_panes(folder),
         _exponent("windows by panes", _windows()),
+        _exponent("importance by rows learned from", _ranked()),
         _exponent("a file scored, by its readings", _scored(folder)),
         _by_history(folder),
     ]
@@ -109,6 +115,33 @@ def _windows() -> list[float]:
     panes = rolling.panes_of(FACTORS[-1])
     parts = [take_panes(panes, panes.asset < factor) for factor in FACTORS]
     return [_least(lambda part=part: rolling.ours(part)) for part in parts]
+
+
+def _ranked() -> list[float]:
+    """Eight sensors of six features, two of them telling a class."""
+    parts = [_told_rows(BASE_ROWS * factor) for factor in FACTORS]
+    return [_least(lambda part=part: _rank(*part)) for part in parts]
+
+
+def _told_rows(rows: int) -> tuple[Frame, Labels]:
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(rows, 8 * 6)).astype(np.float32)
+    value = (2 * values[:, 0] + values[:, 6] + rng.normal(size=rows) > 2).astype(float)
+    names = [f"sensor_{number}" for number in range(8)]
+    frame = Frame(
+        assets=("line",),
+        asset=np.zeros(rows, dtype=np.int32),
+        cutoff=np.zeros(rows, dtype=np.int64),
+        features=tuple(f"{name}.{kind}" for name in names for kind in range(6)),
+        sensor_of=tuple(name for name in names for _ in range(6)),
+        values=values,
+    )
+    return frame, column_labels(frame, value, column="failed", task="classification")
+
+
+def _rank(frame: Frame, labels: Labels) -> None:
+    split = split_rows(frame, labels, horizon_hours=0, seed=0)
+    measure_importance(frame, labels, split, horizons_hours=(0.0,), task="classification", seed=0)
 
 
 def _scored(folder: Path) -> list[float]:

@@ -59,9 +59,12 @@ def write_staged(path: Path, chunks: Iterable[Predictions]) -> str:
     """
 
     def fill(beside: Path) -> None:
+        # One process writes it, and then others read: locks, which folders that are shared over
+        # a network may not have, are not needed.
+        alone = f"{beside.absolute().as_uri()}?nolock=1"
         with (
             _told(path, "written", sqlite3.OperationalError),
-            closing(sqlite3.connect(beside, isolation_level=None)) as file,
+            closing(sqlite3.connect(alone, uri=True, isolation_level=None)) as file,
         ):
             # Whoever dies here leaves a file that nobody asks for.
             file.execute("PRAGMA journal_mode = OFF").close()

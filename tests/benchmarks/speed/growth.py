@@ -35,7 +35,7 @@ from pm_app.records.labels import Labels
 
 FACTORS = (1, 4, 16, 64)
 BASE_SECONDS, BASE_ROWS = 2_700, 1_000
-TIMES = 3
+TIMES, LOOKS = 3, 10
 MEGABYTES = 60.0
 # What a child used by its own account: resource usage begins with that of who started it.
 PEAK = """\
@@ -155,7 +155,10 @@ def _scored(folder: Path) -> list[float]:
 def _by_history(folder: Path) -> Row:
     """The same new hour of four assets after a short and a long past."""
     hours = [400 * factor for factor in FACTORS]
-    seconds = [_turn(folder / f"history-{each}", assets=4, hours=1, before=each) for each in hours]
+    seconds = [
+        _turn(folder / f"history-{each}", assets=4, hours=1, before=each, times=LOOKS)
+        for each in hours
+    ]
     ratio, times = seconds[-1] / seconds[0], hours[-1] // hours[0]
     return _row(
         f"an hour scored after {times} times the history",
@@ -169,11 +172,11 @@ def _by_history(folder: Path) -> Row:
     )
 
 
-def _turn(folder: Path, *, assets: int, hours: int, before: int) -> float:
-    """The least seconds of scoring so many hours of each asset, that follow on others, thrice."""
+def _turn(folder: Path, *, assets: int, hours: int, before: int, times: int = TIMES) -> float:
+    """The least seconds of scoring so many hours of each asset, that follow on others."""
     config = make_plant(folder)
     table = readings_table(
-        assets=assets, hours=before + TIMES * hours, a_pane=6, missing=0.0, first_hour=-before
+        assets=assets, hours=before + times * hours, a_pane=6, missing=0.0, first_hour=-before
     )
     part = (table["timestamp"].cast("int64").to_numpy() - START) // (hours * HOUR)
     with opened(config) as site:
@@ -182,7 +185,7 @@ def _turn(folder: Path, *, assets: int, hours: int, before: int) -> float:
             drop(config, "before.parquet", table.filter(part < 0))
             score(site, now=NOW)
     taken = []
-    for number in range(TIMES):
+    for number in range(times):
         drop(config, f"{number}.parquet", table.filter(part == number))
         # Opened anew: a short past would still be at hand.
         with opened(config) as site:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -469,17 +470,25 @@ def _empty(store):
 
 
 @pytest.mark.benchmark
-def test_benchmark_of_commits(store):
+@pytest.mark.parametrize("brought", [False, True], ids=["said here", "brought in a file"])
+def test_benchmark_of_commits(store, tmp_path, brought):
     for label, seed, start in (
         ("new", 0, 0),
         ("unchanged", 0, 0),
         ("revised", 1, 0),
         ("new", 0, 1),
     ):
-        began = datetime.now(UTC)
-        counts = store.scores.commit_predictions([_many(100_000, seed, start)], scored_at=DAY)
-        seconds = (datetime.now(UTC) - began).total_seconds()
-        print(f"{store._database.dialect:12}{label:10}{100_000 / seconds:10,.0f} rows/s")
+        chunk = _many(100_000, seed, start)
+        write_staged(tmp_path / "staged", [chunk])
+        began = time.process_time()
+        if brought:
+            counts = store.scores.commit_staged(tmp_path / "staged", scored_at=DAY)
+        else:
+            counts = store.scores.commit_predictions([chunk], scored_at=DAY)
+        seconds = time.process_time() - began
+        print(
+            f"{store._database.dialect:12}{label:10}{100_000 / seconds:10,.0f} rows a second here"
+        )
         assert counts == Committed(**{label: 100_000})
 
 

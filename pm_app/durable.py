@@ -52,6 +52,8 @@ def write_file(path: Path, write: Callable[[Path], object], *, mode: int = FILE_
     try:
         with _translated(path, "written"):
             announce("write", path)
+            # Of an attempt that died: not every writer begins at the first byte.
+            beside.unlink(missing_ok=True)
             write(beside)
             os.chmod(beside, stat.S_IMODE(beside.stat().st_mode) & mode)
             announce("sync", path)

@@ -34,11 +34,12 @@ from pm_app.jobs.backfill import backfill
 from pm_app.jobs.backup import backup, restore
 from pm_app.jobs.champion import load_champion
 from pm_app.jobs.notify import notify
+from pm_app.jobs.predict import Span, predict_spans
 from pm_app.jobs.retrain import retrain
 from pm_app.jobs.score import score
-from pm_app.jobs.site import Site
+from pm_app.jobs.site import Site, to_nanoseconds
 from pm_app.settings import read_settings
-from pm_app.store import Actor
+from pm_app.store import Actor, write_staged
 from pm_app.wiring import notify_channels, store_url
 
 LATER = NOW + timedelta(hours=1)
@@ -325,6 +326,17 @@ def _backfill(config: Path) -> None:
         backfill(site, first=hour(0), last=hour(10), now=LATER)
 
 
+def _bring(config: Path) -> None:
+    """What a worker does with a partition, and what becomes of its file."""
+    path = config.parent / "brought.sqlite"
+    with opened(config) as site:
+        panes = Span(to_nanoseconds(hour(0)) // site.history.pane_ns, 10**9)
+        spans = dict.fromkeys(site.store.ledger.first_seen(), panes)
+        champion = load_champion(site)
+        write_staged(path, predict_spans(site, champion, spans))
+        site.store.scores.commit_staged(path, scored_at=LATER)
+
+
 def _export(config: Path) -> None:
     folder = str(config.parent / "said.parquet")
     command = ["predictions", "-c", str(config), "--format", "parquet", "--out", folder]
@@ -393,6 +405,7 @@ FLOWS = {
     "alarms told": Flow(_telling, _tell),
     "people who sign in": Flow(_scored, _work_on_people),
     "a backfill": Flow(_promoted, _backfill),
+    "predictions that a worker brings": Flow(_promoted, _bring),
     "an export": Flow(_scored, _export),
     "quarantined files read again": Flow(_refused, _retry),
     "a backup": Flow(_scored, _back_up),

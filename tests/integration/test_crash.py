@@ -23,7 +23,6 @@ NO_FLOW = {
     "pm_app.health:Monitor._write": "the state of health, written anew at every look",
     "pm_app.jobs.elsewhere:predict_elsewhere": _BROUGHT,
     "pm_app.jobs.elsewhere:clear_scratch": _BROUGHT,
-    "pm_app.store.staging:write_staged": _BROUGHT,
     "pm_app.jobs.partitions:write_orders": _BROUGHT,
     "pm_app.jobs.partition_worker:_score": _BROUGHT,
     "pm_app.jobs.lessons:write_study": _BROUGHT,

@@ -9,7 +9,7 @@ import pytest
 from at_once import AtOnce
 from dying import deaths, dying_worker
 from factories import NOW, PLANT_TOML, make_plant, opened, readings_table
-from pumps import PUMPS, PUMPS_NOW, PUMPS_TOML
+from twenty_pumps import PUMPS, PUMPS_NOW, PUMPS_TOML
 from typer.testing import CliRunner
 
 from connectors.engines import LocalEngine

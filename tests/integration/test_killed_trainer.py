@@ -22,8 +22,8 @@ from factories import (
 )
 from flows import FLOWS, LATER
 from killing import Killer
-from pumps import PUMPS, PUMPS_NOW, PUMPS_TOML
 from striking import heard
+from twenty_pumps import PUMPS, PUMPS_NOW, PUMPS_TOML
 
 from pm_app.errors import TransientError
 from pm_app.jobs.champion import load_champion

@@ -27,7 +27,7 @@ from factories import (
     make_plant,
     readings_table,
 )
-from pumps import PUMPS, PUMPS_NOW, PUMPS_TOML
+from twenty_pumps import PUMPS, PUMPS_NOW, PUMPS_TOML
 
 from pm_app.errors import BadSettings, BadVersion, StoreUnavailable, TerminalError, TransientError
 from pm_app.features.frame import select_features

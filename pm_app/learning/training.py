@@ -159,6 +159,7 @@ def train_network(
                 allocation, revised_at = better, epoch
                 best = Trained(network, epoch, schedule, losses, allocation, revised_at)
                 weights = network.get_weights()
+    fitting.end()
     network.set_weights(weights)
     return best
 
@@ -186,6 +187,7 @@ def refit_network(
         if epoch == like.revised_at:
             plans = (allocation, like.allocation)
             network, fitting = _reshape(whole, network, plans, fitting, seed)
+    fitting.end()
     return replace(like, network=network)
 
 

@@ -1,3 +1,5 @@
+import gc
+import weakref
 from dataclasses import replace
 
 import numpy as np
@@ -202,13 +204,30 @@ def test_graphs_that_may_run_at_the_same_time_share_no_name():
         network = build_network(make_allocation(), SENSOR_OF, Outputs("classification", 1), seed=0)
         fitting = Fitting(network, values, truth, 1 - truth, schedule=Schedule(1, 32, rate=0.02))
         graphs = [
-            fitting._epoch.get_concrete_function(tf.TensorSpec([None], tf.int64)).graph,
+            fitting._epoch.get_concrete_function(
+                tf.TensorSpec([None], tf.int64), *fitting._data
+            ).graph,
             fitting._say.get_concrete_function().graph,
         ]
         names += [{op.name for op in graph.get_operations() if computes(op)} for graph in graphs]
 
     assert all(len(found) > 0 for found in names)
     assert not (names[0] | names[1]) & (names[2] | names[3])
+
+
+def test_rows_are_gone_with_the_end_of_their_training_not_with_the_next_look_for_cycles():
+    values = make_rows(rows=400)
+    truth = np.zeros((400, 1), dtype=np.float32)
+    network = build_network(make_allocation(), SENSOR_OF, Outputs("classification", 1), seed=0)
+    fitting = Fitting(network, values, truth, 1 - truth, schedule=Schedule(1, 32, rate=0.02))
+    held = [weakref.ref(part) for part in fitting._data]
+    gc.disable()
+    try:
+        fitting.epoch(np.arange(400))
+        fitting.end()
+        assert [part() for part in held] == [None] * 3
+    finally:
+        gc.enable()
 
 
 def computes(op):

@@ -1,6 +1,6 @@
 """Epochs of gradient descent, each one call into a compiled graph."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
@@ -42,6 +42,9 @@ class Fitting:
     happened * -log p + survived * -log(1 - p); for regression it is the Huber loss of
     `happened`, a value in the network's own unit. The loss is the mean over members, each on
     its own, plus the L1 penalty of the branches (the mean over packs).
+
+    The rows are a graph's arguments, never its constants: a graph stays until Python looks for
+    cycles, which arrays do not make it do, and would keep the rows of every training before.
     """
 
     def __init__(
@@ -53,7 +56,8 @@ class Fitting:
         *,
         schedule: Schedule,
     ) -> None:
-        self._data = tuple(tf.constant(part) for part in (values, happened, survived))
+        parts = (values, happened, survived)
+        self._data: tuple[Any, ...] = tuple(tf.constant(part) for part in parts)
         self.schedule, self._done = schedule, 0
         self._take(network)
 
@@ -83,7 +87,11 @@ class Fitting:
     def epoch(self, order: NDArray[np.int64]) -> float:
         """One pass over the rows in this order; the mean loss."""
         self._done += 1
-        return float(self._epoch(tf.constant(order)))
+        return float(self._epoch(tf.constant(order), *self._data))
+
+    def end(self) -> None:
+        """Let go of the rows, after the last epoch."""
+        self._data = ()
 
     def answers(self, values: Float32) -> Float32:
         """What the network says now: as `answers`, twice as fast from the second time on."""
@@ -93,20 +101,20 @@ class Fitting:
         with tf.name_scope(self._scope):
             return self.network(values, training=False)
 
-    def _run(self, order: Any) -> Any:
+    def _run(self, order: Any, *data: Any) -> Any:
         with tf.name_scope(self._scope):
-            return self._pass(order)
+            return self._pass(order, data)
 
-    def _pass(self, order: Any) -> Any:
+    def _pass(self, order: Any, data: Sequence[Any]) -> Any:
         total = tf.constant(0.0)
         count = tf.shape(order)[0]
         for step in tf.range(self._steps):
             first, last = step * count // self._steps, (step + 1) * count // self._steps
-            total += self._step(order[first:last])
+            total += self._step(order[first:last], data)
         return total / self._steps
 
-    def _step(self, rows: Any) -> Any:
-        values, happened, survived = (tf.gather(part, rows) for part in self._data)
+    def _step(self, rows: Any, data: Sequence[Any]) -> Any:
+        values, happened, survived = (tf.gather(part, rows) for part in data)
         with tf.GradientTape() as tape:
             logits = self._members(values, training=True)
             loss = self._loss(logits, happened[:, None], survived[:, None]) + self._penalty()

@@ -8,12 +8,20 @@ import contextlib
 import os
 import shutil
 import stat
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from pm_app.errors import TransientError
-from pm_app.instants import announce
+
+INSTANT = "pm_app.instant"
+
+
+def announce(step: str, subject: object) -> None:
+    """Say that `step` is about to happen to `subject`, or that it just has."""
+    sys.audit(INSTANT, step, str(subject))
+
 
 FILE_MODE, FOLDER_MODE = 0o640, 0o750
 

@@ -16,22 +16,21 @@ import pyarrow as pa
 
 from connectors.engines import opened_engine
 from connectors.parquet import ParquetEvents, ParquetReadings
-from pm_app.clock import Stamp
+from pm_app.daemon.status import Backlog, Status, count_backlog, plant_status
 from pm_app.errors import BadSettings, PmAppError
-from pm_app.event_history import EventHistory
-from pm_app.history import History
-from pm_app.jobs.backlog import Backlog, count_backlog
 from pm_app.jobs.belonging import claim
 from pm_app.jobs.notify import Notified, notify
 from pm_app.jobs.site import Site
-from pm_app.jobs.status import Status, plant_status
-from pm_app.memories import Memories
 from pm_app.ports import Engine, Lake
 from pm_app.records.alarms import WORK_ORDER
-from pm_app.registry import Registry
-from pm_app.settings import Settings
-from pm_app.state_lock import hold_state
+from pm_app.settings.plant import Settings
+from pm_app.state.events import EventHistory
+from pm_app.state.lock import hold_state
+from pm_app.state.memory import Memories
+from pm_app.state.panes import History
+from pm_app.state.registry import Registry
 from pm_app.store import Store, open_reader, open_store
+from pm_app.times import Stamp
 
 if TYPE_CHECKING:
     from connectors.cmapss import CmapssSummary

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 from browsing import doors
 
-from pm_app.settings import Settings
+from pm_app.settings.plant import Settings
 from pm_app.web.app import make_app
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")

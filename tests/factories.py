@@ -32,9 +32,9 @@ from pm_app.records.learning import (
     VersionCard,
 )
 from pm_app.records.readings import Batch, Readings
-from pm_app.registry import Golden, write_version
 from pm_app.scoring.predictor import Predictor
-from pm_app.settings import Settings, parse_settings, read_settings
+from pm_app.settings.plant import Settings, parse_settings, read_settings
+from pm_app.state.registry import Golden, write_version
 from pm_app.store import RetrainingRow, Store, VersionRow
 from pm_app.times import HOUR_NS
 from pm_app.wiring import open_site

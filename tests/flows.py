@@ -38,7 +38,7 @@ from pm_app.jobs.predict import Span, predict_spans
 from pm_app.jobs.retrain import retrain
 from pm_app.jobs.score import score
 from pm_app.jobs.site import Site, to_nanoseconds
-from pm_app.settings import read_settings
+from pm_app.settings.plant import read_settings
 from pm_app.store import Actor, write_staged
 from pm_app.wiring import notify_channels, store_url
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from pm_app.instants import INSTANT
+from pm_app.durable import INSTANT
 
 PRODUCT = Path(__file__).parents[1] / "pm_app"
 # They make changes for others: a site is whoever asked them to.

@@ -145,7 +145,7 @@ CHANGES_FILES = {
     "pm_app/demo.py",
     "pm_app/cli/export.py",
     "pm_app/cli/plant.py",
-    "pm_app/state_lock.py",
+    "pm_app/state/lock.py",
     "pm_app/jobs/backtest_speaking.py",
     "pm_app/jobs/backup.py",
     "pm_app/jobs/explain.py",

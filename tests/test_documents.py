@@ -9,11 +9,11 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 from pm_app.cli.app import app
+from pm_app.daemon.schedule import make_cron
 from pm_app.demo import MARKER, demo_plan, drop_days, lay_out
 from pm_app.errors import BadSettings
-from pm_app.settings import Settings, read_settings
+from pm_app.settings.plant import Settings, read_settings
 from pm_app.simulator import PlantPlan, simulate
-from pm_app.turns import make_cron
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

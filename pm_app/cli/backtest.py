@@ -13,14 +13,14 @@ from pm_app.cli.export import export_text
 from pm_app.cli.options import PLANT, Json, Plant, now, parse_time
 from pm_app.cli.output import print_json, print_rows, progress_bar, say
 from pm_app.errors import BadSettings, Busy
-from pm_app.settings import read_settings
+from pm_app.settings.plant import read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pm_app.jobs.backtest_report import Report
     from pm_app.jobs.site import Site
-    from pm_app.settings import Settings
+    from pm_app.settings.plant import Settings
 
 
 def backtest(

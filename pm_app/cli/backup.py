@@ -7,7 +7,7 @@ import typer
 
 from pm_app.cli.options import PLANT, Json, Plant
 from pm_app.cli.output import print_json, say
-from pm_app.settings import read_settings
+from pm_app.settings.plant import read_settings
 
 
 def backup(
@@ -32,7 +32,7 @@ def restore(
 ) -> None:
     """A backup into an empty state folder and no or an empty database, whole or not at all."""
     from pm_app.jobs.backup import restore as put_back
-    from pm_app.state_lock import hold_state
+    from pm_app.state.lock import hold_state
     from pm_app.wiring import store_url
 
     settings = read_settings(config)

@@ -6,18 +6,24 @@ from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
-from pm_app.daemon import Job, Pulse, run_daemon, stop_on_signals, wait_for_store
+from pm_app.daemon.health import Monitor
+from pm_app.daemon.loop import (
+    Job,
+    Pulse,
+    run_daemon,
+    stop_on_signals,
+    tell_supervisor,
+    wait_for_store,
+)
+from pm_app.daemon.schedule import make_cron
 from pm_app.errors import TransientError
-from pm_app.health import Monitor
 from pm_app.jobs.retrain import retrain
 from pm_app.jobs.score import score
 from pm_app.jobs.site import Site
 from pm_app.jobs.trainer_process import run_trainer
-from pm_app.settings import Settings
-from pm_app.state_lock import hold_state
-from pm_app.supervisor import tell_supervisor
+from pm_app.settings.plant import Settings
+from pm_app.state.lock import hold_state
 from pm_app.times import NS, parse_duration
-from pm_app.turns import make_cron
 from pm_app.wiring import notify_due, open_beside, watch_folders
 
 

@@ -9,7 +9,7 @@ import typer
 from pm_app.cli.options import PLANT, Json, Plant
 from pm_app.cli.output import print_json, print_rows, say
 from pm_app.errors import BadSettings
-from pm_app.settings import read_settings
+from pm_app.settings.plant import read_settings
 
 if TYPE_CHECKING:
     from pm_app.jobs.site import Site

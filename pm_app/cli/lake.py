@@ -7,7 +7,7 @@ import typer
 
 from pm_app.cli.options import PLANT, Json, Plant
 from pm_app.cli.output import print_json, say
-from pm_app.settings import read_settings
+from pm_app.settings.plant import read_settings
 
 
 def export(

@@ -4,8 +4,8 @@ from datetime import datetime
 from typing import Any
 
 from pm_app.errors import TerminalError
-from pm_app.second_look import tell_revision
 from pm_app.store.lineage import Lineage
+from pm_app.wording import tell_revision
 
 
 def model_rows(lineage: Lineage, as_of: datetime | None = None) -> list[dict[str, Any]]:

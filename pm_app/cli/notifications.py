@@ -7,7 +7,7 @@ import typer
 from pm_app.cli.options import PLANT, Json, Plant, now
 from pm_app.cli.output import print_rows, say
 from pm_app.errors import BadSettings
-from pm_app.settings import read_settings
+from pm_app.settings.plant import read_settings
 from pm_app.wording import age_text
 
 

@@ -11,7 +11,7 @@ import typer
 from pm_app.cli.options import PLANT, Json, Plant
 from pm_app.cli.output import print_rows, say, start_log
 from pm_app.errors import BadSettings
-from pm_app.settings import read_settings
+from pm_app.settings.plant import read_settings
 
 DEMO = Path("pm-app-demo")
 

@@ -12,7 +12,7 @@ import typer
 from pm_app.cli.options import PLANT, Plant, now
 from pm_app.cli.output import start_log, talk
 from pm_app.errors import BadSettings, NoStore
-from pm_app.settings import Settings, read_settings
+from pm_app.settings.plant import Settings, read_settings
 
 
 def serve(
@@ -115,7 +115,7 @@ def _tls(settings: Settings) -> dict[str, Any]:
 def _listening(settings: Settings, listen: str) -> Settings:
     from pydantic import ValidationError
 
-    from pm_app.settings_sections import WebSettings
+    from pm_app.settings.sections import WebSettings
 
     given = settings.web.model_dump() | {"listen": listen}
     try:

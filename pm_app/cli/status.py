@@ -7,12 +7,11 @@ import typer
 
 from pm_app.cli.options import PLANT, Json, Plant
 from pm_app.cli.output import print_json, print_rows, say
-from pm_app.clock import read_clock
-from pm_app.settings import read_settings
-from pm_app.times import format_duration
+from pm_app.settings.plant import read_settings
+from pm_app.times import format_duration, read_clock
 
 if TYPE_CHECKING:
-    from pm_app.jobs.status import JobStatus, Status
+    from pm_app.daemon.status import JobStatus, Status
 
 
 def status(config: Plant = PLANT, as_json: Json = False) -> None:

@@ -26,7 +26,7 @@ from pm_app.learning.peers import fit_peer
 from pm_app.ports import Engine
 from pm_app.records.labels import Labels
 from pm_app.records.readings import Events, Float64, Int32, Int64
-from pm_app.segments import MissingSegment
+from pm_app.state.segments import MissingSegment
 
 _Renew = Callable[[], TrainingOrder]
 

@@ -25,7 +25,7 @@ from pm_app.jobs.site import Progress, Site
 from pm_app.jobs.spread import spread
 from pm_app.jobs.training_order import TrainingOrder
 from pm_app.ports import Engine
-from pm_app.segments import MissingSegment
+from pm_app.state.segments import MissingSegment
 
 # The daemon may join segments while a fold is learned: then it is learned again.
 MOST_TRIES: Final = 3

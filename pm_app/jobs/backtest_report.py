@@ -23,7 +23,7 @@ from pm_app.learning.evaluation import average_precision
 from pm_app.learning.gate import Comparison
 from pm_app.learning.warnings import AlarmManner, Alarms, Lives, Prices, Tally, find_alarms
 from pm_app.records.readings import Float64, Int64
-from pm_app.settings import Settings
+from pm_app.settings.plant import Settings
 from pm_app.times import HOUR_NS, NS, parse_duration
 
 _WEEK_NS = 7 * 24 * HOUR_NS

@@ -20,12 +20,12 @@ from pm_app.jobs.study import make_study
 from pm_app.jobs.training_order import ANSWER, ORDER, TrainingAnswer, TrainingOrder
 from pm_app.jobs.worker_ground import WorkerGround
 from pm_app.learning.peers import Lesson, Peer
-from pm_app.memories import Memories
 from pm_app.records.features import Frame
 from pm_app.records.readings import Float64, Int32, Int64
-from pm_app.registry import read_version
 from pm_app.scoring.abstention import statuses
-from pm_app.segments import MissingSegment
+from pm_app.state.memory import Memories
+from pm_app.state.registry import read_version
+from pm_app.state.segments import MissingSegment
 
 # A version that is published nowhere.
 _NUMBER = 0

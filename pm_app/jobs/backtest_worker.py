@@ -14,8 +14,6 @@ from typing import Final
 from pydantic import TypeAdapter
 
 from pm_app.errors import PmAppError
-from pm_app.event_history import EventHistory
-from pm_app.history import History
 from pm_app.jobs.backtest_folds import Fold
 from pm_app.jobs.backtest_speaking import Said, speak_of
 from pm_app.jobs.ground import Known
@@ -25,9 +23,11 @@ from pm_app.jobs.training_order import TrainingOrder
 from pm_app.jobs.worker_files import read_arrays, read_told, require_program, write_arrays
 from pm_app.jobs.worker_ground import WorkerGround
 from pm_app.learning.peers import fit_peer
-from pm_app.memories import Memories
-from pm_app.segments import MissingSegment
-from pm_app.settings import Settings, parse_settings
+from pm_app.settings.plant import Settings, parse_settings
+from pm_app.state.events import EventHistory
+from pm_app.state.memory import Memories
+from pm_app.state.panes import History
+from pm_app.state.segments import MissingSegment
 from pm_app.store import BatchRow
 from pm_app.times import NS, parse_duration
 

@@ -10,8 +10,8 @@ import numpy as np
 from pm_app.errors import BadVersion, TerminalError
 from pm_app.jobs.site import Site
 from pm_app.records.learning import VersionCard
-from pm_app.registry import Version
 from pm_app.scoring.predictor import Predictor
+from pm_app.state.registry import Version
 from pm_app.store import Actor
 from pm_app.store.lineage import version_before
 from pm_app.times import NS

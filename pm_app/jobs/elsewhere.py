@@ -16,7 +16,7 @@ from pm_app.jobs.predict import Span, spans_with_readings
 from pm_app.jobs.site import Site
 from pm_app.jobs.spread import spread
 from pm_app.ports import Engine
-from pm_app.segments import MissingSegment
+from pm_app.state.segments import MissingSegment
 from pm_app.store import require_whole
 
 _NAMED: Final = 5

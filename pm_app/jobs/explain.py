@@ -12,9 +12,9 @@ from pm_app.features.frame import select_features
 from pm_app.jobs.champion import Champion, load_recorded
 from pm_app.jobs.predict import Span, frames
 from pm_app.jobs.site import Site, to_moment, to_nanoseconds
-from pm_app.memories import Memories
 from pm_app.records.features import Frame
 from pm_app.scoring.shapley import Explanation, explain
+from pm_app.state.memory import Memories
 from pm_app.store import BatchRow, VersionRow
 
 

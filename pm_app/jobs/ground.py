@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from pm_app.event_history import EventHistory
-from pm_app.history import History
-from pm_app.memories import Memories
-from pm_app.settings import Settings
+from pm_app.settings.plant import Settings
+from pm_app.state.events import EventHistory
+from pm_app.state.memory import Memories
+from pm_app.state.panes import History
 from pm_app.store import BatchRow, Source
 
 

@@ -11,7 +11,6 @@ from pm_app.errors import BadSettings, NotEnoughData
 from pm_app.features.frame import build_frame, is_rolled
 from pm_app.features.panes import merge_panes, select_sensors
 from pm_app.features.regime_search import Search, settle_regimes
-from pm_app.history import History
 from pm_app.jobs.past import Past, asset_groups, past_until, sensors_of
 from pm_app.jobs.regimes import look_for_regimes
 from pm_app.learning.failures import Failures, ToldFailure, join_failures
@@ -25,8 +24,9 @@ from pm_app.learning.sufficiency import blurred, name_some, tell_missed
 from pm_app.records.features import FeatureSpec, Frame, Panes, Running
 from pm_app.records.labels import Labels
 from pm_app.records.readings import Events, Float64, no_events, take_events
-from pm_app.settings import Settings
-from pm_app.settings_values import read_running
+from pm_app.settings.plant import Settings
+from pm_app.settings.values import read_running
+from pm_app.state.panes import History
 from pm_app.times import HOUR_NS
 
 # Rows of one asset repeat each other: beyond this many, time teaches less than it costs.

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from pm_app.errors import PmAppError
 from pm_app.ports import Sender
 from pm_app.records.alarms import DATA, WORK_ORDER
-from pm_app.settings import Settings
+from pm_app.settings.plant import Settings
 from pm_app.store import News, Store
 from pm_app.wording import life_text, percent_text
 

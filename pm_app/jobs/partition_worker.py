@@ -11,8 +11,6 @@ from typing import Final
 
 from pm_app.durable import remove_folder
 from pm_app.errors import BadVersion, PmAppError
-from pm_app.event_history import EventHistory
-from pm_app.history import History
 from pm_app.jobs.champion import Champion, ready
 from pm_app.jobs.ground import Known
 from pm_app.jobs.partitions import (
@@ -27,10 +25,12 @@ from pm_app.jobs.partitions import (
 from pm_app.jobs.predict import predict_spans
 from pm_app.jobs.worker_files import read_told, require_program
 from pm_app.jobs.worker_ground import WorkerGround
-from pm_app.memories import Memories
-from pm_app.registry import Registry
-from pm_app.segments import MissingSegment
-from pm_app.settings import Settings, parse_settings
+from pm_app.settings.plant import Settings, parse_settings
+from pm_app.state.events import EventHistory
+from pm_app.state.memory import Memories
+from pm_app.state.panes import History
+from pm_app.state.registry import Registry
+from pm_app.state.segments import MissingSegment
 from pm_app.store import write_staged
 from pm_app.threads import one_thread
 

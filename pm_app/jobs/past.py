@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pm_app.features.panes import merge_panes, take_panes
-from pm_app.history import History
 from pm_app.records.features import Panes
+from pm_app.state.panes import History
 
 # Panes times sensors held at once while features are built.
 GROUP_CELLS = 2_000_000

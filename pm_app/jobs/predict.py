@@ -15,7 +15,7 @@ from pm_app.jobs.site import first_seen_ns, last_seen_ns, to_moment
 from pm_app.records.features import Frame, Panes
 from pm_app.records.predictions import Predictions
 from pm_app.records.readings import Float64, Text
-from pm_app.scores import Scores
+from pm_app.records.scores import Scores
 from pm_app.scoring.abstention import statuses
 from pm_app.scoring.contributions import attention_text, contributions, top_sensors_text
 from pm_app.store import segments_of

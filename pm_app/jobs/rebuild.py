@@ -17,7 +17,7 @@ from pm_app.jobs.late import content_of
 from pm_app.jobs.site import Site
 from pm_app.ports import EventsSource, ReadingsSource
 from pm_app.records.readings import Batch
-from pm_app.segments import MissingSegment
+from pm_app.state.segments import MissingSegment
 from pm_app.store import BatchRow, Source, segments_of
 
 log = logging.getLogger(__name__)

@@ -28,7 +28,7 @@ from pm_app.records.features import Frame
 from pm_app.records.learning import Drift, VersionCard
 from pm_app.records.readings import Float64
 from pm_app.scoring.predictor import Predictor
-from pm_app.settings import Settings
+from pm_app.settings.plant import Settings
 from pm_app.times import utc_text
 
 Progress = Callable[[float, str], None]

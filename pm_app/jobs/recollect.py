@@ -17,10 +17,10 @@ from pm_app.features.memory import BLOCK_PANES, no_memory, remember
 from pm_app.features.panes import merge_panes, take_panes
 from pm_app.jobs.ground import Ground
 from pm_app.jobs.site import to_moment
-from pm_app.memories import Kept, join_kept
 from pm_app.records.features import FeatureSpec, Panes
 from pm_app.records.memory import Memory
 from pm_app.records.readings import Events, Int64
+from pm_app.state.memory import Kept, join_kept
 from pm_app.store import BatchRow, segments_of
 
 # Panes times sensors read at once where a life has to be folded again.

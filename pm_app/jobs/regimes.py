@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from pm_app.errors import BadSettings
 from pm_app.features.panes import merge_panes, select_sensors, take_panes
 from pm_app.features.regime_search import Search, find_regimes
-from pm_app.history import History
 from pm_app.records.features import FeatureSpec, Panes, Regimes
-from pm_app.settings import Settings
+from pm_app.settings.plant import Settings
+from pm_app.state.panes import History
 
 # Panes times sensors in a sample; more tell regimes no surer.
 SAMPLE_CELLS = 1_000_000

@@ -16,9 +16,9 @@ from pm_app.errors import BadSettings
 from pm_app.jobs.champion import load_recorded
 from pm_app.jobs.predict import Span, predict_spans
 from pm_app.jobs.site import Progress, Site, silent, to_moment, to_nanoseconds
-from pm_app.memories import Memories
 from pm_app.records.predictions import Predictions
 from pm_app.records.readings import Float64
+from pm_app.state.memory import Memories
 
 _NUMBERS: Final = ("risk", "rul_hours", "rul_low_hours", "rul_high_hours", "value")
 _TEXTS: Final = ("status", "top_sensors", "attention")

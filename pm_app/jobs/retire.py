@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from pm_app.jobs.site import Site, to_nanoseconds
-from pm_app.settings_values import FOR_EVER
+from pm_app.settings.values import FOR_EVER
 from pm_app.times import NS, parse_duration
 
 log = logging.getLogger(__name__)

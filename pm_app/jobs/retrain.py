@@ -21,8 +21,8 @@ from pm_app.jobs.told_failures import told_failures
 from pm_app.jobs.training_order import ANSWER, ORDER, TrainingAnswer, TrainingOrder
 from pm_app.learning.allocation import describe
 from pm_app.records.learning import VersionCard
-from pm_app.registry import Version, read_version
-from pm_app.segments import MissingSegment
+from pm_app.state.registry import Version, read_version
+from pm_app.state.segments import MissingSegment
 from pm_app.store import ImportanceRow, RetrainingRow, VersionRow, segments_of
 from pm_app.wording import waits_text
 

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from threading import Lock, RLock
 
-from pm_app.event_history import EventHistory
-from pm_app.history import History
 from pm_app.jobs.ground import Ground
-from pm_app.memories import Memories
 from pm_app.ports import EventsSource, ReadingsSource
-from pm_app.registry import Registry
-from pm_app.settings import Settings
+from pm_app.settings.plant import Settings
+from pm_app.state.events import EventHistory
+from pm_app.state.memory import Memories
+from pm_app.state.panes import History
+from pm_app.state.registry import Registry
 from pm_app.store import Store
 from pm_app.store.ledger import Ledger
 from pm_app.times import NS

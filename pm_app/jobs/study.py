@@ -34,7 +34,7 @@ from pm_app.learning.telling import Telling, tell_failures
 from pm_app.records.features import Frame
 from pm_app.records.labels import Labels, Split
 from pm_app.records.learning import Drift, Head, Importance, Suspicion
-from pm_app.settings import Settings
+from pm_app.settings.plant import Settings
 from pm_app.times import HOUR_NS
 
 # Verdicts by which the champion stays, and nothing is trained.

@@ -12,8 +12,6 @@ from pathlib import Path
 
 from pm_app.durable import write_bytes
 from pm_app.errors import NotEnoughData, TerminalError, TransientError
-from pm_app.event_history import EventHistory
-from pm_app.history import History
 from pm_app.jobs.known import gather_known
 from pm_app.jobs.recipe import Made, learn
 from pm_app.jobs.rival import Rival
@@ -22,9 +20,11 @@ from pm_app.jobs.training_elsewhere import TrainElsewhere
 from pm_app.jobs.training_order import ANSWER, ORDER, REFUSED, TrainingAnswer, TrainingOrder
 from pm_app.learning.trainings import TrainAll, train_here
 from pm_app.ports import Engine
-from pm_app.registry import Golden, Registry, write_version
-from pm_app.segments import MissingSegment
-from pm_app.settings import Settings, parse_settings
+from pm_app.settings.plant import Settings, parse_settings
+from pm_app.state.events import EventHistory
+from pm_app.state.panes import History
+from pm_app.state.registry import Golden, Registry, write_version
+from pm_app.state.segments import MissingSegment
 
 OpenEngine = Callable[[str | None], AbstractContextManager[Engine | None]]
 

@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pm_app.event_history import EventHistory
-from pm_app.history import History
 from pm_app.jobs.ground import GroundLedger
 from pm_app.jobs.site import unwatched
-from pm_app.memories import Memories
-from pm_app.settings import Settings
+from pm_app.settings.plant import Settings
+from pm_app.state.events import EventHistory
+from pm_app.state.memory import Memories
+from pm_app.state.panes import History
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ from pm_app.records.features import Frame
 from pm_app.records.labels import Labels
 from pm_app.records.learning import Head
 from pm_app.records.readings import Float64
-from pm_app.scores import Scores
+from pm_app.records.scores import Scores
 
 # A forest grows with its rows but its ranking hardly does; this keeps it within seconds.
 _MOST_ROWS = 15_000

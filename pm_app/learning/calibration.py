@@ -8,7 +8,7 @@ from pm_app.learning.targets import Rows, known_lives
 from pm_app.records.labels import Labels
 from pm_app.records.learning import Calibration, Head
 from pm_app.records.readings import Float64, Int32
-from pm_app.scores import INTERVAL, Curves, life_quantile, logit, raw_risk
+from pm_app.records.scores import INTERVAL, Curves, life_quantile, logit, raw_risk
 
 # Fewer failing rows, or rows of fewer lives, say nothing about a slope.
 FEWEST_ROWS = 20

@@ -33,7 +33,7 @@ from pm_app.learning.verification import check_parity, describe_features
 from pm_app.records.features import Frame
 from pm_app.records.labels import Labels, Split
 from pm_app.records.learning import Allocation, Bin, Calibration, Head, Report, Revision
-from pm_app.scores import Scores, scores_of
+from pm_app.records.scores import Scores, scores_of
 
 Float32 = NDArray[np.float32]
 

@@ -8,7 +8,7 @@ from pm_app.learning.targets import Rows, known_lives
 from pm_app.records.labels import Labels
 from pm_app.records.learning import Bin, Head
 from pm_app.records.readings import Float64, Int32
-from pm_app.scores import Scores
+from pm_app.records.scores import Scores
 
 _BINS = 15
 _SHOWN_BINS = 10

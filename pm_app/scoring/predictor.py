@@ -10,7 +10,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as errors
 from pm_app.errors import BadVersion
 from pm_app.records.learning import Calibration, Head
 from pm_app.records.readings import Float64
-from pm_app.scores import Scores, calibrated_log_odds, raw_risk, scores_of
+from pm_app.records.scores import Scores, calibrated_log_odds, raw_risk, scores_of
 
 Float32 = NDArray[np.float32]
 # Rows and values a graph is given at once: more leave the processor's cache. A network of 297

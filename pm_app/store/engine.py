@@ -11,8 +11,8 @@ from typing import Any, Final, cast
 from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, make_url
 from sqlalchemy.pool import QueuePool
 
+from pm_app.durable import announce
 from pm_app.errors import BadSettings, StoreUnavailable, TerminalError
-from pm_app.instants import announce
 from pm_app.store.filesystem import network_filesystem
 
 BUSY_SECONDS: Final = 30.0

@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 
 from pm_app import __version__
 from pm_app.errors import BadSettings, PmAppError, TerminalError
-from pm_app.settings import Settings
+from pm_app.settings.plant import Settings
 from pm_app.web.admission import NotAllowed, Stranger, admit, to_sign_in
 from pm_app.web.alarms import add_alarms
 from pm_app.web.api.app import add_api

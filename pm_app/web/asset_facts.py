@@ -7,7 +7,7 @@ from typing import Any, Final
 from pm_app.jobs.alarm_rule import EVEN_ODDS
 from pm_app.pictures.timeline import Mark
 from pm_app.records.readings import Events
-from pm_app.settings import Settings
+from pm_app.settings.plant import Settings
 from pm_app.store import Course, PredictionRow, Store
 from pm_app.store.fleet import HIGH_RISK, RAISED_RISK, Level
 from pm_app.store.moments import moment_of

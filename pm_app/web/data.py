@@ -9,13 +9,13 @@ from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request, Response
 
+from pm_app.daemon.schedule import make_cron, next_time
+from pm_app.daemon.status import JobStatus
 from pm_app.errors import PmAppError
-from pm_app.jobs.status import JobStatus
-from pm_app.settings import Settings
+from pm_app.settings.plant import Settings
 from pm_app.store import BatchRow, Store
 from pm_app.store.deliveries import BATCHES_SCHEMA, Show, Silence
 from pm_app.times import format_duration
-from pm_app.turns import make_cron, next_time
 from pm_app.web.asset_address import whole_number
 from pm_app.web.data_texts import DATA, SHOWS, STATUSES
 from pm_app.web.files import as_file

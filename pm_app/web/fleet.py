@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Final, get_args
 from urllib.parse import urlencode
 
-from pm_app.settings import Settings
+from pm_app.settings.plant import Settings
 from pm_app.store import FleetQuery, FleetRow, Store
 from pm_app.store.fleet import Level, Order
 from pm_app.web.spark import spark_path

@@ -12,13 +12,12 @@ from zoneinfo import ZoneInfo
 from fastapi import Request, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from pm_app.clock import read_clock
+from pm_app.daemon.status import Backlog, Status, plant_status
 from pm_app.errors import TerminalError
-from pm_app.jobs.backlog import Backlog
 from pm_app.jobs.site import Site
-from pm_app.jobs.status import Status, plant_status
-from pm_app.settings import Settings
+from pm_app.settings.plant import Settings
 from pm_app.store import Store
+from pm_app.times import read_clock
 from pm_app.web.asset_address import asset_address
 from pm_app.web.people import Person, Reception
 from pm_app.web.spark import HEIGHT, WIDTH

@@ -6,7 +6,6 @@ from typing import Any, Final
 from fastapi import APIRouter, Request, Response
 
 from pm_app.errors import TerminalError
-from pm_app.second_look import tell_revision
 from pm_app.store import PromotionRow, RetrainingRow, Store, VersionRow
 from pm_app.store.lineage import version_before
 from pm_app.times import format_duration
@@ -16,6 +15,7 @@ from pm_app.web.frame import Frame
 from pm_app.web.model_facts import allocation_facts, calibration_facts, figure_facts, guidance_facts
 from pm_app.web.models_texts import DECISIONS, KINDS, MODELS, STANDINGS, SUSPICION
 from pm_app.web.state import StateFolder
+from pm_app.wording import tell_revision
 
 MOST_VERSIONS: Final = 30
 MOST_RETRAININGS: Final = 10

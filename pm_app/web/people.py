@@ -8,7 +8,7 @@ from typing import Final
 
 from fastapi import Request
 
-from pm_app.settings import Settings
+from pm_app.settings.plant import Settings
 from pm_app.store import Actor, Store, may
 
 COOKIE: Final = "pm_app_session"

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from functools import cached_property
 
-from pm_app.event_history import EventHistory
-from pm_app.history import History
-from pm_app.registry import Registry
-from pm_app.settings import Settings
+from pm_app.settings.plant import Settings
+from pm_app.state.events import EventHistory
+from pm_app.state.panes import History
+from pm_app.state.registry import Registry
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,7 @@ from pm_app.errors import PmAppError
 from pm_app.features.panes import pane_mean, select_sensors
 from pm_app.records.features import Panes
 from pm_app.records.readings import Events, Float64, Int64, no_events, take_events
-from pm_app.segments import MissingSegment
+from pm_app.state.segments import MissingSegment
 from pm_app.store import Course, Store, segments_of
 from pm_app.store.fleet import RAISED_RISK
 from pm_app.store.moments import nanoseconds_of

@@ -29,7 +29,7 @@ from pm_app.jobs.known import gather_known
 from pm_app.jobs.site import first_seen_ns, to_nanoseconds
 from pm_app.learning.splits import split_rows
 from pm_app.records.labels import Labels
-from pm_app.settings import read_settings
+from pm_app.settings.plant import read_settings
 from pm_app.times import HOUR_NS
 from pm_app.wiring import open_site
 

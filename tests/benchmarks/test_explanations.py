@@ -22,7 +22,7 @@ from pm_app.jobs.retrain import retrain
 from pm_app.jobs.score import score
 from pm_app.jobs.site import to_moment
 from pm_app.jobs.trainer_process import run_trainer
-from pm_app.settings import read_settings
+from pm_app.settings.plant import read_settings
 from pm_app.simulator import PlantPlan, simulate
 from pm_app.wiring import open_site
 

@@ -15,7 +15,7 @@ from sqlalchemy import insert
 
 from pm_app.jobs.ingest import ingest
 from pm_app.records.predictions import Predictions
-from pm_app.settings import read_settings
+from pm_app.settings.plant import read_settings
 from pm_app.store.ledger_tables import batches
 from pm_app.web.app import make_app
 

@@ -8,8 +8,8 @@ import psycopg
 import pytest
 from databases import crash, recover
 
+from pm_app.durable import INSTANT
 from pm_app.errors import StoreUnavailable
-from pm_app.instants import INSTANT
 from pm_app.store import BatchRow, open_store
 from pm_app.store.engine import connect
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from pm_app.jobs.score import score
-from pm_app.settings import parse_settings, read_settings
+from pm_app.settings.plant import parse_settings, read_settings
 from pm_app.store import FleetQuery
 from pm_app.web.app import make_app
 from pm_app.wiring import open_users, open_views
@@ -201,7 +201,7 @@ def test_health_and_figures_say_what_the_store_says(program, plant):
 
 
 def test_figures_tell_when_each_job_last_ended_well(program, plant):
-    from pm_app.health import Monitor
+    from pm_app.daemon.health import Monitor
 
     monitor = Monitor(plant.state)
     monitor.expect("score", lambda: 60.0)

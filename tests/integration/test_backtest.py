@@ -33,7 +33,7 @@ from pm_app.jobs.backtest_report import report_on
 from pm_app.jobs.ingest import ingest
 from pm_app.learning.peers import Peer
 from pm_app.records.learning import Head
-from pm_app.segments import MissingSegment
+from pm_app.state.segments import MissingSegment
 
 ASSETS, HOURS = 20, 60
 HOUR = 3_600_000_000_000

@@ -11,7 +11,7 @@ from pm_app.jobs.belonging import Mark, read_mark, write_mark
 from pm_app.jobs.ingest import ingest
 from pm_app.jobs.retrain import retrain
 from pm_app.jobs.score import score
-from pm_app.settings import read_settings
+from pm_app.settings.plant import read_settings
 from pm_app.store import open_store
 
 TABLE = readings_table()

@@ -18,7 +18,7 @@ from pm_app.jobs.retrain import retrain
 from pm_app.jobs.trainer import train
 from pm_app.jobs.training_order import ANSWER, ORDER
 from pm_app.learning import selection, training
-from pm_app.settings import parse_settings, read_settings
+from pm_app.settings.plant import parse_settings, read_settings
 from pm_app.wiring import open_site
 
 # Parts of the label: using them would be leakage.

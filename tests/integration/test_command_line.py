@@ -27,7 +27,7 @@ from factories import (
     readings_table,
 )
 
-from pm_app.health import Monitor
+from pm_app.daemon.health import Monitor
 from pm_app.jobs.retrain import retrain
 from pm_app.jobs.score import score
 from pm_app.records.learning import Revision

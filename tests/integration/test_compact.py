@@ -28,7 +28,7 @@ from pm_app.jobs.compact import compact
 from pm_app.jobs.retrain import retrain
 from pm_app.jobs.score import score
 from pm_app.records.features import pane_arrays
-from pm_app.settings import read_settings
+from pm_app.settings.plant import read_settings
 from pm_app.store import segments_of
 from pm_app.wiring import store_url
 

@@ -20,7 +20,7 @@ _BROUGHT = "what workers are told and bring back, in a folder that goes with the
 NO_FLOW = {
     "pm_app.jobs.trainer:main": "the trainer's answer, lost with its scratch folder",
     "pm_app.demo:_drop": "files of a simulated plant",
-    "pm_app.health:Monitor._write": "the state of health, written anew at every look",
+    "pm_app.daemon.health:Monitor._write": "the state of health, written anew at every look",
     "pm_app.jobs.elsewhere:predict_elsewhere": _BROUGHT,
     "pm_app.jobs.elsewhere:clear_scratch": _BROUGHT,
     "pm_app.jobs.partitions:write_orders": _BROUGHT,

@@ -11,11 +11,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from factories import PLANT_TOML, drop, opened, promote_handmade, readings_table, said
 
-from pm_app.daemon import Job, patience_seconds, run_daemon, wait_for_store
+from pm_app.daemon.health import Monitor, read_health
+from pm_app.daemon.loop import Job, patience_seconds, run_daemon, wait_for_store
 from pm_app.errors import BadSettings, StoreUnavailable
-from pm_app.health import Monitor, read_health
 from pm_app.jobs.score import score
-from pm_app.settings import parse_settings
+from pm_app.settings.plant import parse_settings
 
 SECONDS = 20.0  # far more than anything here takes
 SELDOM = PLANT_TOML + '\n[retraining]\ncron = "0 0 1 1 *"\n[scoring]\nevery = "0.1s"\n'
@@ -361,8 +361,8 @@ def test_a_daemon_scores_what_comes_in_while_it_runs(due_next_year):
 
 def test_a_daemon_whose_scoring_hangs_ends_as_a_process(due_next_year):
     hanging = (
-        "import threading, pm_app.daemon, pm_app.cli.daemon, pm_app.cli\n"
-        "pm_app.daemon.patience_seconds = lambda settings: 0.5\n"
+        "import threading, pm_app.daemon.loop, pm_app.cli.daemon, pm_app.cli\n"
+        "pm_app.daemon.loop.patience_seconds = lambda settings: 0.5\n"
         "pm_app.cli.daemon.score = lambda *_, **__: threading.Event().wait()\n"
         "pm_app.cli.main()"
     )

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from factories import NOW, drop, opened, readings_table, said
 
-from pm_app.jobs.backlog import count_backlog
+from pm_app.daemon.status import count_backlog
 from pm_app.jobs.score import score
 
 USUAL, FLOOD = 1, 10

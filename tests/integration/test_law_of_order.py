@@ -39,11 +39,9 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from pm_app.event_history import EventHistory
+from pm_app.durable import INSTANT
 from pm_app.features.frame import build_frame
 from pm_app.features.panes import fold_panes
-from pm_app.history import History
-from pm_app.instants import INSTANT
 from pm_app.jobs.belonging import Mark, write_mark
 from pm_app.jobs.champion import load_champion
 from pm_app.jobs.predict import predict_frame
@@ -51,6 +49,8 @@ from pm_app.jobs.rebuild import rebuild
 from pm_app.jobs.score import score
 from pm_app.jobs.site import Litter
 from pm_app.records.readings import Readings, events_from_rows
+from pm_app.state.events import EventHistory
+from pm_app.state.panes import History
 from pm_app.store.schema import (
     alarm_events,
     alarm_marks,

@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 from factories import ALARMING_TOML, NOW, make_plant, opened, promote_handmade, readings_table
 
-from pm_app.daemon import Job
+from pm_app.daemon.loop import Job
 from pm_app.errors import SourceUnavailable
 from pm_app.jobs.alarms import acknowledge
 from pm_app.jobs.notify import notify
@@ -270,8 +270,8 @@ def test_addresses_in_the_environment_take_the_place_of_those_in_the_file(plant,
 def test_a_job_of_the_daemon_tells_while_scoring_goes_on(tmp_path):
     from test_daemon import make_settings
 
-    from pm_app.daemon import run_daemon
-    from pm_app.health import Monitor
+    from pm_app.daemon.health import Monitor
+    from pm_app.daemon.loop import run_daemon
 
     stop, told = threading.Event(), []
 

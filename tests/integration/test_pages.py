@@ -14,7 +14,7 @@ from browsing import Table, ask, doors
 from factories import make_plant
 
 from pm_app.records.predictions import Predictions
-from pm_app.settings import parse_settings, read_settings
+from pm_app.settings.plant import parse_settings, read_settings
 from pm_app.store import FleetQuery, open_store
 from pm_app.web.app import make_app
 from pm_app.wiring import open_views, store_url

@@ -31,7 +31,7 @@ from test_pages import HOSTILE, predictions_of
 from pm_app.jobs.alarms import give_verdict
 from pm_app.jobs.score import score
 from pm_app.records.alarms import Verdict
-from pm_app.settings import read_settings
+from pm_app.settings.plant import read_settings
 from pm_app.store import Actor, open_store
 from pm_app.web.app import make_app
 from pm_app.web.asset_address import asset_address
@@ -393,7 +393,7 @@ import sys
 from pathlib import Path
 from datetime import UTC, datetime
 from browsing import ask, doors
-from pm_app.settings import read_settings
+from pm_app.settings.plant import read_settings
 from pm_app.web.app import make_app
 settings = read_settings(Path({str(scored.folder / "plant.toml")!r}))
 app = make_app(settings, doors(settings), now=lambda: datetime.now(tz=UTC))

@@ -22,9 +22,9 @@ from factories import (
     readings_table,
 )
 
-from pm_app.health import Monitor
+from pm_app.daemon.health import Monitor
 from pm_app.jobs.score import score
-from pm_app.settings import read_settings
+from pm_app.settings.plant import read_settings
 from pm_app.store import BatchRow, open_store
 from pm_app.store.deliveries import BATCHES_SCHEMA
 from pm_app.web.app import make_app

@@ -12,7 +12,7 @@ from test_pages import HOSTILE
 from pm_app.jobs.retrain import retrain
 from pm_app.learning.allocation_change import gains_over_uniform
 from pm_app.records.learning import Bin, Interaction, Report, Revision, Suspicion, Tier
-from pm_app.settings import read_settings
+from pm_app.settings.plant import read_settings
 from pm_app.store import open_store
 from pm_app.web.app import make_app
 from pm_app.wiring import open_views, store_url

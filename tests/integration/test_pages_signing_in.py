@@ -9,7 +9,7 @@ from factories import make_plant
 
 from pm_app.cli.serve import check_who_comes
 from pm_app.errors import BadSettings
-from pm_app.settings import parse_settings, read_settings
+from pm_app.settings.plant import parse_settings, read_settings
 from pm_app.web.app import make_app
 from pm_app.web.attempts import Attempts
 from pm_app.wiring import open_users, open_views

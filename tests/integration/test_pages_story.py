@@ -10,7 +10,7 @@ from factories import ALARMING_TOML, NOW, make_plant, promote_handmade, readings
 from factories import opened as opened_plant
 
 from pm_app.jobs.score import score
-from pm_app.settings import read_settings
+from pm_app.settings.plant import read_settings
 from pm_app.store import FleetQuery
 from pm_app.wiring import open_users, open_views
 

@@ -20,7 +20,7 @@ from pm_app.jobs.backfill import backfill
 from pm_app.jobs.rebuild import rebuild
 from pm_app.jobs.retrain import retrain
 from pm_app.jobs.score import score
-from pm_app.segments import MissingSegment
+from pm_app.state.segments import MissingSegment
 
 LATER = NOW + timedelta(hours=1)
 TABLE = readings_table(hours=24)

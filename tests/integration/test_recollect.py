@@ -24,13 +24,13 @@ from factories import (
 from pm_app.features.lives import life_starts
 from pm_app.features.memory import BLOCK_PANES, no_memory, remember
 from pm_app.features.panes import merge_panes
-from pm_app.history import History
 from pm_app.jobs import recollect as recollect_module
 from pm_app.jobs.backfill import backfill
 from pm_app.jobs.recollect import boundary_before, recollect
 from pm_app.jobs.score import score
 from pm_app.jobs.site import first_seen_ns, to_moment
 from pm_app.records.memory import MEMORY_KEYS, MEMORY_STATISTICS
+from pm_app.state.panes import History
 
 FIRST = boundary_before(START // HOUR)
 EVENTS = [

@@ -42,7 +42,7 @@ from pm_app.jobs.site import first_seen_ns, to_nanoseconds
 from pm_app.jobs.trainer_process import run_trainer
 from pm_app.jobs.training_order import ORDER
 from pm_app.scoring.predictor import Predictor
-from pm_app.settings import read_settings
+from pm_app.settings.plant import read_settings
 from pm_app.simulator import simulate
 from pm_app.store import Actor
 from pm_app.wiring import open_site

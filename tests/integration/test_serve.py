@@ -15,7 +15,7 @@ from factories import NOW, make_plant
 from typer.testing import CliRunner
 
 from pm_app.cli.app import app
-from pm_app.settings import read_settings
+from pm_app.settings.plant import read_settings
 from pm_app.wiring import open_users
 
 PATIENCE_SECONDS = 30.0

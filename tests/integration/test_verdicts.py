@@ -14,7 +14,7 @@ from pm_app.jobs.retrain import retrain
 from pm_app.jobs.score import score
 from pm_app.jobs.training_order import ANSWER, ORDER, TrainingAnswer
 from pm_app.learning import selection, training
-from pm_app.settings import parse_settings
+from pm_app.settings.plant import parse_settings
 
 TABLE_TOML = """\
 [target]

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from pm_app.learning.calibration import calibrate, no_calibration, platt
 from pm_app.records.labels import Labels
 from pm_app.records.learning import Head
-from pm_app.scores import calibrated_risk, life_interval, logit, sigmoid
+from pm_app.records.scores import calibrated_risk, life_interval, logit, sigmoid
 
 CLASS = Head("classification", (), (0.0,))
 

@@ -12,7 +12,7 @@ from factories import by_name
 from connectors.cmapss import LIFE_OFFSET_HOURS, SENSORS, import_cmapss
 from connectors.parquet import ParquetEvents, ParquetReadings
 from pm_app.errors import BadSettings
-from pm_app.settings import read_settings
+from pm_app.settings.plant import read_settings
 from pm_app.times import HOUR_NS
 
 REPOSITORY = Path(__file__).parents[2]

@@ -13,7 +13,7 @@ from pm_app.learning.evaluation import (
 )
 from pm_app.records.labels import Labels
 from pm_app.records.learning import Head
-from pm_app.scores import Scores
+from pm_app.records.scores import Scores
 
 HEAD = Head("hazard", (10.0, 40.0), (10.0, 40.0))
 

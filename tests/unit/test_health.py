@@ -8,8 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pm_app.clock import Stamp, read_clock, seconds_between
-from pm_app.health import (
+from pm_app.daemon.health import (
     MOST_FAILURES,
     MOST_WORDS,
     Health,
@@ -18,7 +17,8 @@ from pm_app.health import (
     find_troubles,
     read_health,
 )
-from pm_app.supervisor import tell_supervisor
+from pm_app.daemon.loop import tell_supervisor
+from pm_app.times import Stamp, read_clock, seconds_between
 
 START = Stamp(datetime(2026, 3, 1, tzinfo=UTC), "boot-1", 1000.0)
 

@@ -14,15 +14,15 @@ from factories import HOUR, START, random_readings
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pm_app import history as history_module
-from pm_app import segments
 from pm_app.errors import TransientError
-from pm_app.event_history import EventHistory
 from pm_app.features.panes import fold_panes, merge_panes
-from pm_app.history import History
 from pm_app.records.features import pane_arrays
 from pm_app.records.readings import events_as_rows, events_from_rows
-from pm_app.segments import MissingSegment
+from pm_app.state import panes as history_module
+from pm_app.state import segments
+from pm_app.state.events import EventHistory
+from pm_app.state.panes import History
+from pm_app.state.segments import MissingSegment
 
 STEM = "0123-0000"
 FLIPS = 400

@@ -11,7 +11,6 @@ from pm_app.errors import BadSettings, NotEnoughData
 from pm_app.features.frame import build_frame
 from pm_app.features.panes import fold_panes, merge_panes
 from pm_app.features.readings import concat_readings, take_readings
-from pm_app.history import History
 from pm_app.jobs import known as known_module
 from pm_app.jobs import past as past_module
 from pm_app.jobs.known import gather_known
@@ -25,7 +24,8 @@ from pm_app.records.readings import (
     events_from_rows,
     sort_events,
 )
-from pm_app.settings import parse_settings
+from pm_app.settings.plant import parse_settings
+from pm_app.state.panes import History
 
 HOURS = 60
 PUMPS = ("pump-0", "pump-1", "pump-2")

@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pm_app import memories as memories_module
-from pm_app.memories import Kept, Memories, join_kept
 from pm_app.records.features import FeatureSpec
 from pm_app.records.memory import MEMORY_KEYS, MEMORY_STATISTICS, Memory
+from pm_app.state import memory as memories_module
+from pm_app.state.memory import Kept, Memories, join_kept
 
 SPEC = FeatureSpec(("load", "vibration"), 10**9, (10**9,), (), (), None, smooth_ns=(5 * 10**9,))
 

@@ -15,7 +15,7 @@ from pm_app.learning.telling import tell_failures
 from pm_app.records.features import Frame
 from pm_app.records.labels import Labels, Split
 from pm_app.records.learning import Allocation, Head, Importance, Tier
-from pm_app.settings import parse_settings
+from pm_app.settings.plant import parse_settings
 from pm_app.times import HOUR_NS, utc_text
 
 LIFE_HOURS = 30

@@ -12,7 +12,7 @@ from factories import SPEC, make_card, write_handmade
 
 from pm_app.errors import BadVersion
 from pm_app.records.features import Running
-from pm_app.registry import Golden, Registry, read_version, write_version
+from pm_app.state.registry import Golden, Registry, read_version, write_version
 
 FILES = ("model.keras", "model.onnx", "card.json", "golden.npz", "manifest.json")
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pm_app.records.learning import Calibration, Head
-from pm_app.scores import (
+from pm_app.records.scores import (
     calibrated_risk,
     life_interval,
     life_quantile,

@@ -3,7 +3,7 @@ from dataclasses import asdict, replace
 import pytest
 
 from pm_app.records.learning import Revision
-from pm_app.second_look import tell_revision
+from pm_app.wording import tell_revision
 
 REVISION = Revision(("heat", "load"), (0.7, 0.3), 0.891, 0.0312, 1.1811, 1.1824, False, 6)
 

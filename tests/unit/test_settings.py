@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from pm_app.cli.templates import PLANT_TOML
 from pm_app.errors import BadSettings
-from pm_app.settings import Settings, parse_settings, read_settings
-from pm_app.settings_values import read_running
+from pm_app.settings.plant import Settings, parse_settings, read_settings
+from pm_app.settings.values import read_running
 
 SECTIONS = [name for name in Settings.model_fields if name != "folder"]
 KEYS = [

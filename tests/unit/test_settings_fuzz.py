@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from pm_app.errors import BadSettings
-from pm_app.settings import Settings, parse_settings, read_settings
+from pm_app.settings.plant import Settings, parse_settings, read_settings
 
 SECTIONS = {
     name: field.annotation

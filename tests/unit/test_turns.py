@@ -5,10 +5,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from pm_app.clock import Stamp
+from pm_app.daemon.schedule import Calendar, Interval, make_cron, make_turns
 from pm_app.errors import BadSettings
-from pm_app.settings import parse_settings
-from pm_app.turns import Calendar, Interval, make_cron, make_turns
+from pm_app.settings.plant import parse_settings
+from pm_app.times import Stamp
 
 BERLIN = "Europe/Berlin"
 

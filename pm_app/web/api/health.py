@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from pm_app.jobs.status import Status
+from pm_app.daemon.status import Status
 from pm_app.web.frame import Frame
 
 

@@ -9,7 +9,7 @@ from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, CollectorRegistry, gener
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from pm_app.jobs.status import JobStatus, Status
+from pm_app.daemon.status import JobStatus, Status
 from pm_app.web.frame import Frame
 
 

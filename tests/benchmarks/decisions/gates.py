@@ -19,7 +19,7 @@ from pm_app.learning.forest import fill_and_squeeze
 from pm_app.learning.gate import judge
 from pm_app.records.labels import Labels
 from pm_app.records.learning import Head
-from pm_app.scores import scores_of
+from pm_app.records.scores import scores_of
 
 TREES = 50
 LEAF_ROWS = 5

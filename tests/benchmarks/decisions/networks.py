@@ -12,8 +12,8 @@ from pm_app.learning.calibration import calibrate
 from pm_app.learning.network import answers
 from pm_app.learning.training import refit_network, strengthen, train_network
 from pm_app.records.learning import Importance
-from pm_app.scores import scores_of
-from pm_app.settings import Settings
+from pm_app.records.scores import scores_of
+from pm_app.settings.plant import Settings
 
 SIZE = 3_000
 L1, DROPOUT = 1e-3, 0.1

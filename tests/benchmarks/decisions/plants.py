@@ -12,7 +12,7 @@ from pm_app.jobs.known import Known, gather_known
 from pm_app.jobs.site import Site, first_seen_ns
 from pm_app.records.features import FeatureSpec
 from pm_app.records.readings import Events, Int64
-from pm_app.settings import Settings, read_settings
+from pm_app.settings.plant import Settings, read_settings
 from pm_app.simulator import PlantPlan, simulate
 from pm_app.times import HOUR_NS
 from pm_app.wiring import open_site

@@ -21,8 +21,8 @@ from pm_app.learning.calibration import calibrate, no_calibration
 from pm_app.learning.planning import CONTROL, Planner, embedding_width
 from pm_app.learning.targets import encode_targets, known_lives
 from pm_app.records.learning import Allocation, Head
-from pm_app.scores import scores_of
-from pm_app.settings import Settings
+from pm_app.records.scores import scores_of
+from pm_app.settings.plant import Settings
 
 WEIGHTED = "regularized"
 AVERAGED_EPOCHS = 5

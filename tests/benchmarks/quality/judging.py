@@ -7,7 +7,7 @@ from benchmarks.quality.sets import Fold, Task
 
 from pm_app.learning.evaluation import evaluate
 from pm_app.records.learning import Head
-from pm_app.scores import Scores
+from pm_app.records.scores import Scores
 
 # Figures kept of each cell, by what the product calls them, horizon and unit cut off.
 NAMES = {

@@ -27,8 +27,8 @@ from pm_app.learning.importance import REPLICATES, measure_importance
 from pm_app.learning.planning import Planner, make_planner
 from pm_app.learning.targets import choose_head
 from pm_app.records.learning import Calibration, Head
-from pm_app.scores import Scores, scores_of
-from pm_app.settings import Settings
+from pm_app.records.scores import Scores, scores_of
+from pm_app.settings.plant import Settings
 
 PREFIX = "pm-app "
 OURS = (AUTO, *(f"{PREFIX}{name}" for name in STRATEGIES))

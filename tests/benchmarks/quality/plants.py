@@ -13,7 +13,7 @@ from pm_app.jobs.known import gather_known
 from pm_app.jobs.site import first_seen_ns, to_nanoseconds
 from pm_app.records.features import Frame
 from pm_app.records.labels import Labels
-from pm_app.settings import read_settings
+from pm_app.settings.plant import read_settings
 from pm_app.wiring import open_site
 
 NOW = datetime(2100, 1, 1, tzinfo=UTC)

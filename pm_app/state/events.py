@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from pm_app.durable import make_folder, remove_file
 from pm_app.records.readings import Events, no_events, sort_events
-from pm_app.segments import PROOF, opened_segment, write_segment
+from pm_app.state.segments import PROOF, opened_segment, write_segment
 
 _COLUMNS = ("asset", "time", "kind", "code")
 # Only where some time is not known to the moment.

@@ -5,7 +5,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from pm_app.settings_values import (
+from pm_app.settings.values import (
     FOR_EVER,
     LOOPBACK,
     MEMORY_WORDS,

@@ -6,11 +6,35 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from pm_app.clock import Stamp, seconds_between
+from pm_app.daemon.health import JobHealth, find_troubles, read_health
 from pm_app.errors import PmAppError
-from pm_app.health import JobHealth, find_troubles, read_health
-from pm_app.jobs.backlog import Backlog
-from pm_app.store import Balance, Store
+from pm_app.ports import EventsSource, ReadingsSource
+from pm_app.store import Balance, Source, Store
+from pm_app.times import Stamp, seconds_between
+
+
+@dataclass(frozen=True)
+class Backlog:
+    """Files: not read yet, read but not scored yet, and set aside because they cannot be used."""
+
+    unread_readings: int
+    unread_events: int
+    unscored: int
+    quarantined: int
+
+
+def count_backlog(store: Store, readings: ReadingsSource, events: EventsSource) -> Backlog:
+    """What waits at this moment. Raises SourceUnavailable and StoreUnavailable."""
+    return Backlog(
+        unread_readings=_unread(store, readings, "readings"),
+        unread_events=_unread(store, events, "events"),
+        unscored=store.ledger.count_unscored(),
+        quarantined=store.ledger.count(status="quarantined"),
+    )
+
+
+def _unread(store: Store, port: ReadingsSource | EventsSource, source: Source) -> int:
+    return sum(1 for _ in store.ledger.unseen(source, port.list()))
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,12 @@ the process was down runs once at the start. A daemon without progress ends with
 its supervisor starts it again.
 """
 
+import contextlib
 import logging
 import math
+import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -18,13 +21,11 @@ from datetime import datetime
 from types import FrameType
 from typing import TypeVar
 
-from pm_app.clock import Clock, Stamp, read_clock
+from pm_app.daemon.health import Monitor
+from pm_app.daemon.schedule import Interval, Turns, make_turns
 from pm_app.errors import PmAppError, StoreUnavailable, TransientError
-from pm_app.health import Monitor
-from pm_app.settings import Settings
-from pm_app.supervisor import tell_supervisor
-from pm_app.times import NS, parse_duration
-from pm_app.turns import Interval, Turns, make_turns
+from pm_app.settings.plant import Settings
+from pm_app.times import NS, Clock, Stamp, parse_duration, read_clock
 
 Opened = TypeVar("Opened")
 # Calls what it is given whenever something new may have come, as long as it is entered.
@@ -260,3 +261,20 @@ def _watch(
             log.error("no progress in scoring for %.0f s, at most %.0f s: giving up", age, patience)
             return False
     return True
+
+
+VARIABLE = "NOTIFY_SOCKET"
+
+
+def tell_supervisor(*lines: str) -> None:
+    """Send lines such as "READY=1"; nothing happens where nobody listens."""
+    address = os.environ.get(VARIABLE, "")
+    if address[:1] not in ("/", "@"):
+        return
+    # "@" stands for the zero byte that abstract names begin with.
+    name = "\0" + address[1:] if address[0] == "@" else address
+    with (
+        contextlib.suppress(OSError),
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as channel,
+    ):
+        channel.sendto("\n".join(lines).encode(), name)

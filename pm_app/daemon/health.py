@@ -13,10 +13,9 @@ from threading import Lock
 
 from pydantic import TypeAdapter, ValidationError
 
-from pm_app.clock import Clock, Stamp, read_clock, seconds_between
 from pm_app.durable import write_passing
 from pm_app.errors import TransientError
-from pm_app.times import format_duration
+from pm_app.times import Clock, Stamp, format_duration, read_clock, seconds_between
 
 log = logging.getLogger(__name__)
 FILE = "health.json"

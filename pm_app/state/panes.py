@@ -22,7 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pm_app.durable import make_folder, remove_file
-from pm_app.pane_tables import (
+from pm_app.records.features import Panes, pane_arrays
+from pm_app.state.pane_tables import (
     Description,
     Group,
     describe,
@@ -31,8 +32,7 @@ from pm_app.pane_tables import (
     panes_to_table,
     unpacked,
 )
-from pm_app.records.features import Panes, pane_arrays
-from pm_app.segments import PROOF, MissingSegment, Segment, opened_segment, write_segment
+from pm_app.state.segments import PROOF, MissingSegment, Segment, opened_segment, write_segment
 
 # Panes times sensors that are read together: few, for most looks want the newest panes of an asset.
 ROW_GROUP_CELLS = 12_500

@@ -13,10 +13,9 @@ from zoneinfo import ZoneInfo
 
 from apscheduler.triggers.cron import CronTrigger
 
-from pm_app.clock import Stamp, seconds_between
 from pm_app.errors import BadSettings
-from pm_app.settings import Settings
-from pm_app.times import NS, parse_duration
+from pm_app.settings.plant import Settings
+from pm_app.times import NS, Stamp, parse_duration, seconds_between
 
 # What failed and may succeed later is tried again this soon, then half as often each time.
 FIRST_RETRY_SECONDS = 600.0

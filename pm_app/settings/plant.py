@@ -11,7 +11,7 @@ from typing import Any, Self
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from pm_app.errors import BadSettings
-from pm_app.settings_sections import (
+from pm_app.settings.sections import (
     AlarmsSettings,
     AllocationSettings,
     CostsSettings,

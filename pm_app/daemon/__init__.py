@@ -1,0 +1,1 @@
+"""The daemon: when each job runs, who watches it, and how it is."""

@@ -1,0 +1,1 @@
+"""plant.toml: read once, checked whole, refused with the nearest name that exists."""

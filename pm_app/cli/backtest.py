@@ -91,7 +91,7 @@ def backtest(
 @contextmanager
 def _open(settings: "Settings") -> "Iterator[Site]":
     """The plant, new files taken in; beside the daemon where that runs, which takes them in."""
-    from pm_app.jobs.ingest import ingest
+    from pm_app.jobs.ingest.run import ingest
     from pm_app.wiring import open_beside, open_site
 
     try:

@@ -21,7 +21,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from pm_app.durable import make_folder, remove_file, remove_folder, rename_folder, write_file
 from pm_app.errors import TerminalError
-from pm_app.jobs.belonging import FILLED, Mark, is_filled, write_mark
+from pm_app.jobs.ingest.ownership import FILLED, Mark, is_filled, write_mark
 from pm_app.state.registry import VERSION_FILES
 from pm_app.store import Source, Store, open_reader, open_store
 from pm_app.store.backup import load, require_vacant

@@ -13,13 +13,13 @@ from functools import partial
 from pm_app.errors import BadVersion, SourceUnavailable
 from pm_app.jobs.alarm_rule import watch_of
 from pm_app.jobs.champion import Champion, load_champion
-from pm_app.jobs.compact import compact
-from pm_app.jobs.ingest import ingest
+from pm_app.jobs.ingest.batch import Ingested
+from pm_app.jobs.ingest.housekeeping import compact
+from pm_app.jobs.ingest.repair import repairing
+from pm_app.jobs.ingest.run import ingest
 from pm_app.jobs.predict import Span, predict_spans
-from pm_app.jobs.rebuild import repairing
 from pm_app.jobs.retire import retire, retired_until_ns
 from pm_app.jobs.site import Progress, Site, silent, to_moment, to_nanoseconds
-from pm_app.jobs.take_in import Ingested
 from pm_app.jobs.touched import last_said, touched_spans
 from pm_app.store import BatchRow, Committed
 from pm_app.times import parse_duration

@@ -32,7 +32,7 @@ from factories import make_card as card_of
 
 from connectors.engines import LocalEngine
 from pm_app.jobs.backfill import backfill
-from pm_app.jobs.ingest import ingest
+from pm_app.jobs.ingest.run import ingest
 
 ASSETS = int(os.environ.get("PM_APP_BENCHMARK_ASSETS", "600"))
 HOURS, SENSORS, TIMES = 1500, 16, 3

@@ -29,7 +29,7 @@ from factories import (
 )
 from factories import readings_table as table_of
 
-from pm_app.jobs.ingest import ingest
+from pm_app.jobs.ingest.run import ingest
 from pm_app.jobs.score import score
 
 SENSORS, PANE_MINUTES, HORIZONS = 16, 10, 2

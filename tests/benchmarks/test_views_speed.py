@@ -13,7 +13,7 @@ from browsing import ask, doors
 from factories import HOUR, START, hour, make_plant, opened, promote_handmade, readings_table
 from sqlalchemy import insert
 
-from pm_app.jobs.ingest import ingest
+from pm_app.jobs.ingest.run import ingest
 from pm_app.records.predictions import Predictions
 from pm_app.settings.plant import read_settings
 from pm_app.store.ledger_tables import batches

@@ -30,7 +30,7 @@ from pm_app.jobs import backtest_worker, trainer_process
 from pm_app.jobs.alarm_rule import threshold_of
 from pm_app.jobs.backtest import backtest
 from pm_app.jobs.backtest_report import report_on
-from pm_app.jobs.ingest import ingest
+from pm_app.jobs.ingest.run import ingest
 from pm_app.learning.peers import Peer
 from pm_app.records.learning import Head
 from pm_app.state.segments import MissingSegment

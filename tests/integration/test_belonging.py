@@ -7,8 +7,8 @@ import pytest
 from factories import NOW, FakeTrainer, drop, make_plant, opened, readings_table
 
 from pm_app.errors import TerminalError
-from pm_app.jobs.belonging import Mark, read_mark, write_mark
-from pm_app.jobs.ingest import ingest
+from pm_app.jobs.ingest.ownership import Mark, read_mark, write_mark
+from pm_app.jobs.ingest.run import ingest
 from pm_app.jobs.retrain import retrain
 from pm_app.jobs.score import score
 from pm_app.settings.plant import read_settings

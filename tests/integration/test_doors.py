@@ -23,11 +23,10 @@ from factories import (
 from pm_app.cli.app import app
 from pm_app.errors import BadSettings, SourceUnavailable
 from pm_app.features.readings import take_readings
-from pm_app.jobs import fold
-from pm_app.jobs.ingest import ingest
-from pm_app.jobs.poison import MOST_ENDS, reading
+from pm_app.jobs.ingest import panes as fold
+from pm_app.jobs.ingest.batch import MOST_ENDS, SETTLED_SECONDS, reading
+from pm_app.jobs.ingest.run import ingest
 from pm_app.jobs.score import score
-from pm_app.jobs.take_in import SETTLED_SECONDS
 from pm_app.records.readings import Batch
 
 GOOD = readings_table(hours=6, missing=0)

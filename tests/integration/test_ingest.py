@@ -20,7 +20,7 @@ from factories import (
 )
 
 from pm_app.errors import BadBatch, SourceUnavailable, StoreUnavailable
-from pm_app.jobs.ingest import ingest
+from pm_app.jobs.ingest.run import ingest
 from pm_app.jobs.score import score
 
 HOUR = timedelta(hours=1)

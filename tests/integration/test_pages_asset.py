@@ -342,7 +342,7 @@ def test_a_damaged_segment_is_told_and_the_rest_is_shown(tmp_path):
 
 
 def test_an_asset_of_which_nothing_was_said_shows_its_sensors(tmp_path):
-    from pm_app.jobs.ingest import ingest
+    from pm_app.jobs.ingest.run import ingest
 
     config = make_plant(tmp_path)
     drop(config, "a.parquet", readings_table(hours=30))

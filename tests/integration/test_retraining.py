@@ -33,7 +33,7 @@ from pm_app.errors import BadSettings, BadVersion, StoreUnavailable, TerminalErr
 from pm_app.features.frame import select_features
 from pm_app.jobs import predict
 from pm_app.jobs.champion import load_champion, promote, roll_back
-from pm_app.jobs.ingest import ingest
+from pm_app.jobs.ingest.run import ingest
 from pm_app.jobs.known import gather_known
 from pm_app.jobs.predict import Span, predict_spans
 from pm_app.jobs.retrain import retrain

@@ -30,7 +30,7 @@ from pm_app.jobs import predict
 from pm_app.jobs import score as score_job
 from pm_app.jobs.backfill import backfill
 from pm_app.jobs.champion import load_champion
-from pm_app.jobs.ingest import ingest
+from pm_app.jobs.ingest.run import ingest
 from pm_app.jobs.score import score
 from pm_app.jobs.site import to_moment
 from pm_app.records.features import Frame, Running

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from pm_app.jobs.ahead import ahead
+from pm_app.jobs.ingest.panes import ahead
 
 
 def test_items_come_in_order_and_are_made_by_another_thread():

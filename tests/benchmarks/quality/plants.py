@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pm_app.features.frame import select_features
-from pm_app.jobs.ingest import ingest
+from pm_app.jobs.ingest.run import ingest
 from pm_app.jobs.known import gather_known
 from pm_app.jobs.site import first_seen_ns, to_nanoseconds
 from pm_app.records.features import Frame

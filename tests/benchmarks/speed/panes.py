@@ -12,7 +12,7 @@ from benchmarks.speed.rows import Row, interleaved, middle
 
 from connectors.parquet import ParquetReadings
 from pm_app.features.panes import fold_panes, pane_mean
-from pm_app.jobs.ahead import ahead
+from pm_app.jobs.ingest.panes import ahead
 from pm_app.records.features import Panes
 
 ASSETS, SENSORS, SECONDS, PANE_SECONDS = 20, 16, 86_400, 600

@@ -11,9 +11,9 @@ from dataclasses import replace
 from typing import TypeVar
 
 from pm_app.errors import BadBatch
-from pm_app.jobs.fold import read_events, read_readings
-from pm_app.jobs.garbage import remove_garbage
-from pm_app.jobs.late import content_of
+from pm_app.jobs.ingest.housekeeping import remove_garbage
+from pm_app.jobs.ingest.late import content_of
+from pm_app.jobs.ingest.panes import read_events, read_readings
 from pm_app.jobs.site import Site
 from pm_app.ports import EventsSource, ReadingsSource
 from pm_app.records.readings import Batch

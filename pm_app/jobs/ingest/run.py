@@ -11,12 +11,12 @@ from functools import partial
 from heapq import nsmallest
 from time import monotonic
 
-from pm_app.jobs.belonging import note_progress, require_own
-from pm_app.jobs.fold import read_events, read_readings
-from pm_app.jobs.garbage import remove_garbage
-from pm_app.jobs.rebuild import repairing
+from pm_app.jobs.ingest.batch import Ingested, Reader, reader_of, take_in
+from pm_app.jobs.ingest.housekeeping import remove_garbage
+from pm_app.jobs.ingest.ownership import note_progress, require_own
+from pm_app.jobs.ingest.panes import read_events, read_readings
+from pm_app.jobs.ingest.repair import repairing
 from pm_app.jobs.site import Progress, Site, silent
-from pm_app.jobs.take_in import Ingested, Reader, reader_of, take_in
 from pm_app.ports import EventsSource, ReadingsSource
 from pm_app.records.readings import Batch
 from pm_app.store import Source

@@ -12,12 +12,14 @@ go. A job that meets one of them gone begins again.
 
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
+from itertools import chain
 
 import numpy as np
 
 from pm_app.features.panes import merge_panes, panes_among
+from pm_app.jobs.ingest.ownership import require_own
 from pm_app.jobs.site import Site
 from pm_app.records.features import Panes
 from pm_app.store import BatchRow, segments_of
@@ -87,3 +89,28 @@ def _join(site: Site, run: Sequence[BatchRow], parts: Sequence[Panes]) -> int:
     site.history.remove(before)
     log.info("joined the panes of %d files, up to %s", len(run), run[-1].name)
     return len(before) - 1
+
+
+log = logging.getLogger(__name__)
+
+
+def remove_garbage(site: Site) -> None:
+    """Delete segments that no ledger row names: what a crash left behind.
+
+    Raises TerminalError where the ledger is not the one of this state folder.
+    """
+    require_own(site.settings.state, site.store)
+    named = site.store.ledger.segments()
+    _remove(site, named, "")
+
+
+def remove_leftovers(site: Site, stem: str) -> None:
+    """Delete all segments of this stem: those of a batch that carries none in the end."""
+    _remove(site, (), stem)
+
+
+def _remove(site: Site, named: Collection[str], stem: str) -> None:
+    histories = (site.history, site.event_history)
+    removed = (h.remove_unnamed(named, stem=stem) for h in histories)
+    for gone in chain.from_iterable(removed):
+        log.info("removed %s: no batch names it", gone)

@@ -1,9 +1,10 @@
 """The rows of one batch into pane segments or an event segment, and what the ledger notes."""
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 
@@ -21,11 +22,8 @@ from pm_app.features.panes import (
     take_panes,
 )
 from pm_app.features.readings import count_delivered, take_readings
-from pm_app.jobs.ahead import ahead
-from pm_app.jobs.late import fold_again, known_panes
-from pm_app.jobs.reasons import summarise
+from pm_app.jobs.ingest.late import events_in_time, fold_again, known_panes, readings_in_time
 from pm_app.jobs.site import Site, to_moment
-from pm_app.jobs.timeliness import events_in_time, readings_in_time
 from pm_app.records.features import Panes
 from pm_app.records.readings import (
     MOST_ASSETS,
@@ -213,3 +211,43 @@ def _too_late(rows: int, gone: Sequence[str]) -> Rejection:
         f"timestamp: {rows} readings fall between earlier ones {behind}, no longer there to be "
         "put in order with",
     )
+
+
+REASONS_KEPT = 20
+MOST_CHARACTERS = 2000
+
+
+def summarise(rejections: Sequence[Rejection]) -> str:
+    """Like reasons added up, most rows first."""
+    rows: dict[str, int] = {}
+    for rejection in rejections:
+        rows[rejection.reason] = rows.get(rejection.reason, 0) + rejection.rows
+    most = sorted(rows.items(), key=lambda counted: -counted[1])[:REASONS_KEPT]
+    return shorten("; ".join(f"{count} rows: {reason}" for reason, count in most))
+
+
+def shorten(text: str) -> str:
+    """At most MOST_CHARACTERS of a text."""
+    return text if len(text) <= MOST_CHARACTERS else f"{text[: MOST_CHARACTERS - 3]}..."
+
+
+Item = TypeVar("Item")
+_END: Final = object()
+
+
+def ahead(items: Iterator[Item]) -> Iterator[Item]:
+    """The same items in order, each made by a thread while the one before is in use.
+
+    Pays where making and using both leave Python's lock, as decoding and numpy do. One item
+    more is held at a time. What making one raises is raised in its place; where the user ends
+    early, the rest is not made, and `items`, where it can be, is closed.
+    """
+    with ThreadPoolExecutor(1, thread_name_prefix="ahead") as thread:
+        try:
+            coming = thread.submit(next, items, _END)
+            while (item := coming.result()) is not _END:
+                coming = thread.submit(next, items, _END)
+                yield item  # type: ignore[misc]
+        finally:
+            # The thread may be in the middle of one; what is read from is closed after it.
+            thread.submit(getattr(items, "close", bool)).result()

@@ -1,17 +1,22 @@
 """One batch into history and ledger, whatever becomes of it."""
 
+import contextlib
 import hashlib
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import Path
+from typing import Final
 
+from pydantic import TypeAdapter, ValidationError
+
+from pm_app.durable import remove_file, write_passing
 from pm_app.errors import BadBatch, SourceUnavailable, TornBatch
-from pm_app.jobs.fold import Spans
-from pm_app.jobs.garbage import remove_leftovers
-from pm_app.jobs.poison import reading
-from pm_app.jobs.reasons import shorten
+from pm_app.jobs.ingest.housekeeping import remove_leftovers
+from pm_app.jobs.ingest.panes import Spans, shorten
 from pm_app.jobs.site import Site, to_nanoseconds
 from pm_app.ports import EventsSource, ReadingsSource
 from pm_app.records.readings import Batch
@@ -145,3 +150,56 @@ def _no_digest(batch: Batch) -> str:
     """Stands for the content of a file that cannot be read at all."""
     told = f"{batch.name}\n{batch.size_bytes}\n{batch.modified_ns}"
     return hashlib.sha256(told.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+FILE: Final = "reading.json"
+# Power fails too, and whoever kills a daemon does not ask what it does: five ends in a row while
+# the same file was read have been chance. A supervisor is through with this many in minutes.
+MOST_ENDS: Final = 10
+
+
+@dataclass(frozen=True)
+class _Mark:
+    name: str
+    size_bytes: int
+    modified_ns: int
+    ends: int
+
+
+_MARK = TypeAdapter(_Mark)
+
+
+@contextmanager
+def reading(state: Path, batch: Batch) -> Iterator[None]:
+    """Bear in mind that this file is read, for a process that may not live to tell.
+
+    Raises BadBatch, before anything is read, where MOST_ENDS processes in a row have ended so.
+    """
+    path = state / FILE
+    before = _read(path)
+    same = before is not None and _is_of(before, batch)
+    ends = before.ends if before is not None and same else 0
+    if ends >= MOST_ENDS:
+        remove_file(path)
+        raise BadBatch(
+            f"{batch.name}: needed a file that can be read, got one whose reader ended {ends} "
+            "times in a row without a word, as by a lack of memory"
+        )
+    mark = _Mark(batch.name, batch.size_bytes, batch.modified_ns, ends + 1)
+    write_passing(path, _MARK.dump_json(mark))
+    try:
+        yield
+    finally:
+        # The process lives, whatever became of the file.
+        remove_file(path)
+
+
+def _read(path: Path) -> _Mark | None:
+    with contextlib.suppress(OSError, ValidationError):
+        return _MARK.validate_json(path.read_bytes())
+    return None
+
+
+def _is_of(mark: _Mark, batch: Batch) -> bool:
+    of_mark = (mark.name, mark.size_bytes, mark.modified_ns)
+    return of_mark == (batch.name, batch.size_bytes, batch.modified_ns)

@@ -1,0 +1,1 @@
+"""Readings and events in: files to panes, late ones included, and what the disk keeps of them."""

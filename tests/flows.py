@@ -29,14 +29,14 @@ from factories import (
 
 from pm_app.cli.app import app
 from pm_app.errors import SourceUnavailable
-from pm_app.jobs.alarms import acknowledge
 from pm_app.jobs.backfill import backfill
-from pm_app.jobs.backup import backup, restore
-from pm_app.jobs.champion import load_champion
-from pm_app.jobs.notify import notify
-from pm_app.jobs.predict import Span, predict_spans
+from pm_app.jobs.operations.alarms import acknowledge
+from pm_app.jobs.operations.backup import backup, restore
+from pm_app.jobs.operations.notifications import notify
 from pm_app.jobs.retrain import retrain
-from pm_app.jobs.score import score
+from pm_app.jobs.score.champion import load_champion
+from pm_app.jobs.score.predict import Span, predict_spans
+from pm_app.jobs.score.run import score
 from pm_app.jobs.site import Site, to_nanoseconds
 from pm_app.settings.plant import read_settings
 from pm_app.store import Actor, write_staged

@@ -93,7 +93,7 @@ def acknowledge(
     context: typer.Context, number: Number, by: By = None, note: Note = "", config: Config = None
 ) -> None:
     """It was seen."""
-    from pm_app.jobs.alarms import acknowledge as run
+    from pm_app.jobs.operations.alarms import acknowledge as run
     from pm_app.wiring import open_beside
 
     with open_beside(read_settings(_plant(context, config))) as site:
@@ -111,7 +111,7 @@ def shelve(
     config: Config = None,
 ) -> None:
     """Let it keep still for a time."""
-    from pm_app.jobs.alarms import shelve as run
+    from pm_app.jobs.operations.alarms import shelve as run
     from pm_app.wiring import open_beside
 
     moment = parse_time(until, "--until") or now()
@@ -129,7 +129,7 @@ def comment(
     config: Config = None,
 ) -> None:
     """Add words to it."""
-    from pm_app.jobs.alarms import comment as run
+    from pm_app.jobs.operations.alarms import comment as run
     from pm_app.wiring import open_beside
 
     with open_beside(read_settings(_plant(context, config))) as site:
@@ -152,7 +152,7 @@ def verdict(
     config: Config = None,
 ) -> None:
     """What was found behind it; pm-app learns from what is confirmed."""
-    from pm_app.jobs.alarms import give_verdict
+    from pm_app.jobs.operations.alarms import give_verdict
     from pm_app.records.alarms import Verdict
     from pm_app.wiring import open_beside
 

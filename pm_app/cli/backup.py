@@ -16,7 +16,7 @@ def backup(
     as_json: Json = False,
 ) -> None:
     """Everything that cannot be had again in one file, also beside a running daemon."""
-    from pm_app.jobs.backup import backup as write_backup
+    from pm_app.jobs.operations.backup import backup as write_backup
     from pm_app.wiring import open_views
 
     settings = read_settings(config)
@@ -31,7 +31,7 @@ def restore(
     as_json: Json = False,
 ) -> None:
     """A backup into an empty state folder and no or an empty database, whole or not at all."""
-    from pm_app.jobs.backup import restore as put_back
+    from pm_app.jobs.operations.backup import restore as put_back
     from pm_app.state.lock import hold_state
     from pm_app.wiring import store_url
 

@@ -18,7 +18,7 @@ from pm_app.daemon.loop import (
 from pm_app.daemon.schedule import make_cron
 from pm_app.errors import TransientError
 from pm_app.jobs.retrain import retrain
-from pm_app.jobs.score import score
+from pm_app.jobs.score.run import score
 from pm_app.jobs.site import Site
 from pm_app.jobs.trainer_process import run_trainer
 from pm_app.settings.plant import Settings

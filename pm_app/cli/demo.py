@@ -12,7 +12,7 @@ from pm_app.cli.reports import print_reports
 from pm_app.cli.serve import run_pages
 from pm_app.demo import demo_plan, drop_days, lay_out, start_of
 from pm_app.jobs.retrain import Retrained, retrain
-from pm_app.jobs.score import score
+from pm_app.jobs.score.run import score
 from pm_app.jobs.site import Site
 from pm_app.jobs.trainer_process import run_trainer
 from pm_app.settings.plant import read_settings

@@ -12,7 +12,7 @@ from pm_app.cli.predictions_table import latest_columns, latest_rows
 from pm_app.settings.plant import read_settings
 
 if TYPE_CHECKING:
-    from pm_app.jobs.explain import Provenance
+    from pm_app.jobs.score.explain import Provenance
 
 _SENSORS_SHOWN: Final = 8
 _LEADING: Final = 3
@@ -30,7 +30,7 @@ def explain(
     as_json: Json = False,
 ) -> None:
     """Who said it, from which files, and what every sensor adds to it."""
-    from pm_app.jobs.explain import provenance
+    from pm_app.jobs.score.explain import provenance
     from pm_app.wiring import open_beside
 
     moment = parse_time(cutoff, "CUTOFF") or now()

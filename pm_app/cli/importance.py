@@ -92,7 +92,7 @@ def _compare(
 
 def _card(site: "Site", version: int | None) -> tuple[int, "VersionCard"]:
     from pm_app.errors import TerminalError
-    from pm_app.jobs.champion import load_recorded
+    from pm_app.jobs.score.champion import load_recorded
 
     number = version or site.store.lineage.champion()
     if number is None:

@@ -18,7 +18,7 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Append what was said since the last export to a Delta table, every revision once."""
-    from pm_app.jobs.lake import export_to_lake
+    from pm_app.jobs.operations.lake import export_to_lake
     from pm_app.wiring import open_lake, open_views
 
     with open_views(read_settings(config)) as store:

@@ -15,7 +15,7 @@ _DIFFERENCES_SHOWN: Final = 20
 
 def score(config: Plant = PLANT, as_json: Json = False) -> None:
     """Ingest and score what is new, once."""
-    from pm_app.jobs.score import score as run_score
+    from pm_app.jobs.score.run import score as run_score
     from pm_app.wiring import open_site
 
     with open_site(read_settings(config)) as site, progress_bar("score") as progress:
@@ -105,7 +105,7 @@ def retrain(
 
 def promote(version: Version, config: Plant = PLANT) -> None:
     """Let a version score from now on."""
-    from pm_app.jobs.champion import promote as promote_version
+    from pm_app.jobs.score.champion import promote as promote_version
     from pm_app.wiring import open_beside
 
     with open_beside(read_settings(config)) as site:
@@ -115,7 +115,7 @@ def promote(version: Version, config: Plant = PLANT) -> None:
 
 def rollback(config: Plant = PLANT) -> None:
     """Let the version before the champion score again."""
-    from pm_app.jobs.champion import roll_back
+    from pm_app.jobs.score.champion import roll_back
     from pm_app.wiring import open_beside
 
     with open_beside(read_settings(config)) as site:
@@ -168,7 +168,7 @@ def replay(
     as_json: Json = False,
 ) -> None:
     """What was said, computed again from files and versions, and what comes out otherwise."""
-    from pm_app.jobs.replay import replay as run_replay
+    from pm_app.jobs.score.replay import replay as run_replay
     from pm_app.wiring import open_beside
 
     first, last = parse_time(start, "--from"), parse_time(end, "--to")

@@ -10,11 +10,11 @@ import numpy as np
 
 from pm_app.features.frame import select_features
 from pm_app.jobs.backtest_folds import Fold
-from pm_app.jobs.champion import Champion, ready
 from pm_app.jobs.ground import Ground
 from pm_app.jobs.known import gather_known
-from pm_app.jobs.predict import Span, frames
 from pm_app.jobs.retrain import Trainer
+from pm_app.jobs.score.champion import Champion, ready
+from pm_app.jobs.score.predict import Span, frames
 from pm_app.jobs.site import Progress, first_seen_ns
 from pm_app.jobs.study import make_study
 from pm_app.jobs.training_order import ANSWER, ORDER, TrainingAnswer, TrainingOrder

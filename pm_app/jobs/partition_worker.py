@@ -11,7 +11,6 @@ from typing import Final
 
 from pm_app.durable import remove_folder
 from pm_app.errors import BadVersion, PmAppError
-from pm_app.jobs.champion import Champion, ready
 from pm_app.jobs.ground import Known
 from pm_app.jobs.partitions import (
     ANSWER,
@@ -22,7 +21,8 @@ from pm_app.jobs.partitions import (
     Order,
     partition_file,
 )
-from pm_app.jobs.predict import predict_spans
+from pm_app.jobs.score.champion import Champion, ready
+from pm_app.jobs.score.predict import predict_spans
 from pm_app.jobs.worker_files import read_told, require_program
 from pm_app.jobs.worker_ground import WorkerGround
 from pm_app.settings.plant import Settings, parse_settings

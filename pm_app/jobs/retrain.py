@@ -12,10 +12,10 @@ from pathlib import Path
 
 from pm_app.durable import remove_folder
 from pm_app.errors import BadVersion, TransientError
-from pm_app.jobs.champion import load_champion, ready
 from pm_app.jobs.ingest.ownership import note_progress, require_own
 from pm_app.jobs.ingest.repair import rebuild, repairing
 from pm_app.jobs.ingest.run import ingest
+from pm_app.jobs.score.champion import load_champion, ready
 from pm_app.jobs.site import Progress, Site, first_seen_ns, silent, to_nanoseconds
 from pm_app.jobs.told_failures import told_failures
 from pm_app.jobs.training_order import ANSWER, ORDER, TrainingAnswer, TrainingOrder

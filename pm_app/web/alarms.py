@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
 from pm_app.errors import BadSettings
-from pm_app.jobs import alarms as acts
+from pm_app.jobs.operations import alarms as acts
 from pm_app.records.alarms import DATA, Verdict
 from pm_app.store import AlarmRow, Store
 from pm_app.web.admission import Asking, Engineer, Operator, within

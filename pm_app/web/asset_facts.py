@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from pm_app.jobs.alarm_rule import EVEN_ODDS
+from pm_app.jobs.score.champion import EVEN_ODDS
 from pm_app.pictures.timeline import Mark
 from pm_app.records.readings import Events
 from pm_app.settings.plant import Settings

@@ -4,8 +4,8 @@ from fastapi import APIRouter, Response
 from fastapi.responses import RedirectResponse
 
 from pm_app.errors import BadSettings
-from pm_app.jobs.alarms import LONGEST_TEXT
-from pm_app.jobs.champion import promote, roll_back
+from pm_app.jobs.operations.alarms import LONGEST_TEXT
+from pm_app.jobs.score.champion import promote, roll_back
 from pm_app.web.admission import Asking, Engineer
 from pm_app.web.frame import Frame
 from pm_app.web.models_texts import MODELS

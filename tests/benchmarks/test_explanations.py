@@ -17,9 +17,9 @@ import pytest
 from scipy.stats import beta
 
 from pm_app.demo import drop_days, lay_out, start_of
-from pm_app.jobs.explain import provenance
 from pm_app.jobs.retrain import retrain
-from pm_app.jobs.score import score
+from pm_app.jobs.score.explain import provenance
+from pm_app.jobs.score.run import score
 from pm_app.jobs.site import to_moment
 from pm_app.jobs.trainer_process import run_trainer
 from pm_app.settings.plant import read_settings

@@ -30,7 +30,7 @@ from factories import (
 from factories import readings_table as table_of
 
 from pm_app.jobs.ingest.run import ingest
-from pm_app.jobs.score import score
+from pm_app.jobs.score.run import score
 
 SENSORS, PANE_MINUTES, HORIZONS = 16, 10, 2
 # Assets and hours. Readings at 1 Hz are ingested, and two a pane scored: what scoring costs is

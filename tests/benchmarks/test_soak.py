@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from factories import NOW, PLANT_TOML, drop, make_plant, opened, promote_handmade, readings_table
 
-from pm_app.jobs.score import score
+from pm_app.jobs.score.run import score
 
 BATCHES = int(os.environ.get("PM_APP_SOAK_BATCHES", "10000"))
 ASSETS = 30

@@ -20,12 +20,12 @@ from factories import (
 )
 
 from pm_app.errors import BadSettings, TerminalError
-from pm_app.jobs.alarm_rule import threshold_of
-from pm_app.jobs.alarms import acknowledge, comment, give_verdict, shelve
 from pm_app.jobs.backfill import backfill
-from pm_app.jobs.replay import replay
+from pm_app.jobs.operations.alarms import acknowledge, comment, give_verdict, shelve
 from pm_app.jobs.retrain import retrain
-from pm_app.jobs.score import score
+from pm_app.jobs.score.champion import threshold_of
+from pm_app.jobs.score.replay import replay
+from pm_app.jobs.score.run import score
 from pm_app.jobs.site import to_nanoseconds
 from pm_app.learning.failures import ToldFailure
 from pm_app.records.alarms import Verdict

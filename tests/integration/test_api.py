@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from pm_app.jobs.score import score
+from pm_app.jobs.score.run import score
 from pm_app.settings.plant import parse_settings, read_settings
 from pm_app.store import FleetQuery
 from pm_app.web.app import make_app

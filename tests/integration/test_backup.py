@@ -22,10 +22,10 @@ from factories import (
     said,
 )
 
-import pm_app.jobs.backup as module
+import pm_app.jobs.operations.backup as module
 from pm_app.errors import TerminalError, TransientError
-from pm_app.jobs.backup import backup, restore
-from pm_app.jobs.score import score
+from pm_app.jobs.operations.backup import backup, restore
+from pm_app.jobs.score.run import score
 from pm_app.settings.plant import read_settings
 from pm_app.wiring import open_views, store_url
 

@@ -56,7 +56,7 @@ def lines(draw):
 def plant(tmp_path_factory):
     from factories import ALARMING_TOML, NOW, make_plant, opened, promote_handmade, readings_table
 
-    from pm_app.jobs.score import score
+    from pm_app.jobs.score.run import score
 
     folder, table = tmp_path_factory.mktemp("plant"), readings_table(hours=5)
     config = make_plant(folder, {"a.parquet": table}, toml=ALARMING_TOML)

@@ -22,11 +22,11 @@ from factories import (
 
 from pm_app.features.panes import merge_panes
 from pm_app.jobs.backfill import backfill
-from pm_app.jobs.backup import backup, restore
 from pm_app.jobs.ingest import housekeeping as compact_module
 from pm_app.jobs.ingest.housekeeping import compact
+from pm_app.jobs.operations.backup import backup, restore
 from pm_app.jobs.retrain import retrain
-from pm_app.jobs.score import score
+from pm_app.jobs.score.run import score
 from pm_app.records.features import pane_arrays
 from pm_app.settings.plant import read_settings
 from pm_app.store import segments_of

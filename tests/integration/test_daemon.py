@@ -14,7 +14,7 @@ from factories import PLANT_TOML, drop, opened, promote_handmade, readings_table
 from pm_app.daemon.health import Monitor, read_health
 from pm_app.daemon.loop import Job, patience_seconds, run_daemon, wait_for_store
 from pm_app.errors import BadSettings, StoreUnavailable
-from pm_app.jobs.score import score
+from pm_app.jobs.score.run import score
 from pm_app.settings.plant import parse_settings
 
 SECONDS = 20.0  # far more than anything here takes

@@ -26,7 +26,7 @@ from pm_app.features.readings import take_readings
 from pm_app.jobs.ingest import panes as fold
 from pm_app.jobs.ingest.batch import MOST_ENDS, SETTLED_SECONDS, reading
 from pm_app.jobs.ingest.run import ingest
-from pm_app.jobs.score import score
+from pm_app.jobs.score.run import score
 from pm_app.records.readings import Batch
 
 GOOD = readings_table(hours=6, missing=0)

@@ -28,8 +28,8 @@ from pm_app.jobs.backfill import backfill
 from pm_app.jobs.ground import Known
 from pm_app.jobs.partition_worker import score_partition
 from pm_app.jobs.partitions import ANSWER, split_spans
-from pm_app.jobs.predict import Span
-from pm_app.jobs.score import score
+from pm_app.jobs.score.predict import Span
+from pm_app.jobs.score.run import score
 
 ASSETS, HOURS = 6, 200
 TABLE = readings_table(assets=ASSETS, hours=HOURS, a_pane=1)

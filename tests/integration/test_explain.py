@@ -17,10 +17,10 @@ from factories import (
 
 from pm_app.cli.app import app
 from pm_app.errors import BadSettings
-from pm_app.jobs.champion import load_champion
-from pm_app.jobs.explain import provenance
-from pm_app.jobs.predict import Span, frames
-from pm_app.jobs.score import score
+from pm_app.jobs.score.champion import load_champion
+from pm_app.jobs.score.explain import provenance
+from pm_app.jobs.score.predict import Span, frames
+from pm_app.jobs.score.run import score
 
 TABLE = readings_table(missing=0)
 

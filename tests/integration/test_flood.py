@@ -6,7 +6,7 @@ from datetime import timedelta
 from factories import NOW, drop, opened, readings_table, said
 
 from pm_app.daemon.status import count_backlog
-from pm_app.jobs.score import score
+from pm_app.jobs.score.run import score
 
 USUAL, FLOOD = 1, 10
 # Files that can be taken in between two looks.

@@ -12,7 +12,7 @@ from sqlalchemy import insert
 from pm_app.errors import StoreUnavailable
 from pm_app.jobs.ingest import run as ingest_module
 from pm_app.jobs.ingest.run import ingest
-from pm_app.jobs.score import score
+from pm_app.jobs.score.run import score
 from pm_app.records.readings import Batch
 from pm_app.store.schema import batches
 

@@ -21,7 +21,7 @@ from factories import (
 
 from pm_app.errors import BadBatch, SourceUnavailable, StoreUnavailable
 from pm_app.jobs.ingest.run import ingest
-from pm_app.jobs.score import score
+from pm_app.jobs.score.run import score
 
 HOUR = timedelta(hours=1)
 GOOD = readings_table()

@@ -14,9 +14,9 @@ from factories import ALARMING_TOML, NOW, make_plant, opened, promote_handmade, 
 
 from pm_app.daemon.loop import Job
 from pm_app.errors import SourceUnavailable
-from pm_app.jobs.alarms import acknowledge
-from pm_app.jobs.notify import notify
-from pm_app.jobs.score import score
+from pm_app.jobs.operations.alarms import acknowledge
+from pm_app.jobs.operations.notifications import notify
+from pm_app.jobs.score.run import score
 from pm_app.store import Actor
 from pm_app.wiring import notify_channels, notify_due
 

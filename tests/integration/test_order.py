@@ -20,7 +20,7 @@ from factories import (
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pm_app.jobs.score import score
+from pm_app.jobs.score.run import score
 
 HISTORY = ("revision", "scored_at")
 TABLE = readings_table()

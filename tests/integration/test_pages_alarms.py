@@ -6,7 +6,7 @@ import pytest
 from browsing import Table, Visitor, doors
 from factories import ALARMING_TOML, NOW, make_plant, opened, promote_handmade, readings_table
 
-from pm_app.jobs.score import score
+from pm_app.jobs.score.run import score
 from pm_app.settings.plant import read_settings
 from pm_app.web.app import make_app
 from pm_app.wiring import open_users, open_views

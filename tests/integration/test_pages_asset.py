@@ -28,8 +28,8 @@ from factories import (
 )
 from test_pages import HOSTILE, predictions_of
 
-from pm_app.jobs.alarms import give_verdict
-from pm_app.jobs.score import score
+from pm_app.jobs.operations.alarms import give_verdict
+from pm_app.jobs.score.run import score
 from pm_app.records.alarms import Verdict
 from pm_app.settings.plant import read_settings
 from pm_app.store import Actor, open_store

@@ -23,7 +23,7 @@ from factories import (
 )
 
 from pm_app.daemon.health import Monitor
-from pm_app.jobs.score import score
+from pm_app.jobs.score.run import score
 from pm_app.settings.plant import read_settings
 from pm_app.store import BatchRow, open_store
 from pm_app.store.deliveries import BATCHES_SCHEMA

@@ -9,7 +9,7 @@ from chromium import browser, opened, serving
 from factories import ALARMING_TOML, NOW, make_plant, promote_handmade, readings_table
 from factories import opened as opened_plant
 
-from pm_app.jobs.score import score
+from pm_app.jobs.score.run import score
 from pm_app.settings.plant import read_settings
 from pm_app.store import FleetQuery
 from pm_app.wiring import open_users, open_views

@@ -3,7 +3,7 @@
 from factories import NOW, drop, opened, readings_table
 from plans import whole_reads
 
-from pm_app.jobs.score import score
+from pm_app.jobs.score.run import score
 
 TABLE = readings_table(assets=3, hours=40, a_pane=1, sensors=2)
 

@@ -19,7 +19,7 @@ from factories import (
 from pm_app.jobs.backfill import backfill
 from pm_app.jobs.ingest.repair import rebuild
 from pm_app.jobs.retrain import retrain
-from pm_app.jobs.score import score
+from pm_app.jobs.score.run import score
 from pm_app.state.segments import MissingSegment
 
 LATER = NOW + timedelta(hours=1)

@@ -20,9 +20,9 @@ from sqlalchemy import update
 
 from pm_app.cli.app import app
 from pm_app.errors import BadSettings
-from pm_app.jobs.replay import replay
 from pm_app.jobs.retrain import retrain
-from pm_app.jobs.score import score
+from pm_app.jobs.score.replay import replay
+from pm_app.jobs.score.run import score
 from pm_app.store.schema import predictions
 
 TABLE = readings_table()

@@ -9,8 +9,7 @@ from factories import NOW, PLANT_TOML, START, drop, opened, readings_table, said
 from pm_app.cli.app import app
 from pm_app.errors import BadSettings
 from pm_app.jobs.backfill import backfill
-from pm_app.jobs.retire import retire
-from pm_app.jobs.score import score
+from pm_app.jobs.score.run import retire, score
 from pm_app.jobs.site import to_moment
 
 KEEPING = PLANT_TOML + '\n[retention]\npredictions = "7d"\n'
@@ -84,7 +83,7 @@ def test_without_a_limit_all_is_kept(new_plant):
 
 
 def test_years_are_retired_in_turns(site, monkeypatch):
-    monkeypatch.setattr("pm_app.jobs.retire.MOST_DAYS", 3)
+    monkeypatch.setattr("pm_app.jobs.score.run.MOST_DAYS", 3)
     score(site, now=DAY_12)
     turns = [retire(site, DAY_12 + timedelta(days=7)) for _ in range(6)]
 

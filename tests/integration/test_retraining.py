@@ -31,13 +31,13 @@ from twenty_pumps import PUMPS, PUMPS_NOW, PUMPS_TOML
 
 from pm_app.errors import BadSettings, BadVersion, StoreUnavailable, TerminalError, TransientError
 from pm_app.features.frame import select_features
-from pm_app.jobs import predict
-from pm_app.jobs.champion import load_champion, promote, roll_back
 from pm_app.jobs.ingest.run import ingest
 from pm_app.jobs.known import gather_known
-from pm_app.jobs.predict import Span, predict_spans
 from pm_app.jobs.retrain import retrain
-from pm_app.jobs.score import score
+from pm_app.jobs.score import predict
+from pm_app.jobs.score.champion import load_champion, promote, roll_back
+from pm_app.jobs.score.predict import Span, predict_spans
+from pm_app.jobs.score.run import score
 from pm_app.jobs.site import first_seen_ns, to_nanoseconds
 from pm_app.jobs.trainer_process import run_trainer
 from pm_app.jobs.training_order import ORDER
@@ -411,7 +411,7 @@ def test_a_champion_that_fails_its_golden_rows_is_stood_in_for(three_versions, m
             return super().outputs(rows) + next(drift)
 
     drift = chain([0.1], repeat(0.0))
-    monkeypatch.setattr("pm_app.jobs.champion.Predictor", Drifting)
+    monkeypatch.setattr("pm_app.jobs.score.champion.Predictor", Drifting)
     drop_hour(three_versions, 60)
     with pytest.raises(BadVersion, match="version 2 answers its golden rows differently"):
         score(three_versions, now=NOW)

@@ -26,12 +26,12 @@ from factories import (
 )
 
 from pm_app.errors import BadSettings, NotEnoughData
-from pm_app.jobs import predict
-from pm_app.jobs import score as score_job
 from pm_app.jobs.backfill import backfill
-from pm_app.jobs.champion import load_champion
 from pm_app.jobs.ingest.run import ingest
-from pm_app.jobs.score import score
+from pm_app.jobs.score import predict
+from pm_app.jobs.score import run as score_job
+from pm_app.jobs.score.champion import load_champion
+from pm_app.jobs.score.run import score
 from pm_app.jobs.site import to_moment
 from pm_app.records.features import Frame, Running
 from pm_app.store import Committed
@@ -318,7 +318,7 @@ def test_scoring_loads_no_training_library(new_plant):
     done = subprocess.run(command, capture_output=True, text=True, check=True)
 
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
-    assert {"onnxruntime", "pm_app.jobs.score"} <= imported
+    assert {"onnxruntime", "pm_app.jobs.score.run"} <= imported
     # A name alone may be an attempt that failed; a package that is there brings its modules.
     roots = {name.partition(".")[0] for name in imported if "." in name}
     assert not roots & {"tensorflow", "keras", "sklearn", "scipy", "pandas", "tf2onnx", "onnx"}

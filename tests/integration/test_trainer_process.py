@@ -14,7 +14,7 @@ from factories import NOW, PLANT_TOML, FakeTrainer, make_plant, opened, readings
 
 from pm_app.errors import TransientError
 from pm_app.jobs.retrain import retrain
-from pm_app.jobs.score import score
+from pm_app.jobs.score.run import score
 from pm_app.jobs.trainer_manners import NICENESS
 from pm_app.jobs.trainer_process import run_trainer
 

@@ -7,7 +7,7 @@ import pytest
 
 from connectors.notifications import shown
 from pm_app.errors import BadSettings
-from pm_app.jobs.notify import message_of, order_of, quiet_until
+from pm_app.jobs.operations.notifications import message_of, order_of, quiet_until
 from pm_app.settings.plant import parse_settings
 from pm_app.store import News
 

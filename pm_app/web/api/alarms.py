@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict
 
-from pm_app.jobs import alarms as acts
+from pm_app.jobs.operations import alarms as acts
 from pm_app.records.alarms import Verdict
 from pm_app.store import AlarmEventRow, AlarmRow, VerdictRow
 from pm_app.web.admission import Asking, Operator

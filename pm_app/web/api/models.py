@@ -6,8 +6,8 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
 
-from pm_app.jobs.champion import promote as promote_version
-from pm_app.jobs.champion import roll_back
+from pm_app.jobs.score.champion import promote as promote_version
+from pm_app.jobs.score.champion import roll_back
 from pm_app.store import (
     BatchRow,
     ImportanceRow,

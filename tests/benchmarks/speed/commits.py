@@ -31,7 +31,7 @@ from factories import (
     promote_handmade,
 )
 
-from pm_app.jobs.score import score
+from pm_app.jobs.score.run import score
 from pm_app.jobs.site import Site
 
 ASSETS, SENSORS, HOURS, SECONDS, PANE = 50, 16, 24, 10, "10min"

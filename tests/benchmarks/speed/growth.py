@@ -26,7 +26,7 @@ from factories import (
 )
 
 from pm_app.features.panes import take_panes
-from pm_app.jobs.score import score
+from pm_app.jobs.score.run import score
 from pm_app.learning.importance import measure_importance
 from pm_app.learning.labels import column_labels
 from pm_app.learning.splits import split_rows

@@ -7,22 +7,21 @@ time. A crash before it leaves the batches unscored, and the next run says the s
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 
 from pm_app.errors import BadVersion, SourceUnavailable
-from pm_app.jobs.alarm_rule import watch_of
-from pm_app.jobs.champion import Champion, load_champion
 from pm_app.jobs.ingest.batch import Ingested
 from pm_app.jobs.ingest.housekeeping import compact
 from pm_app.jobs.ingest.repair import repairing
 from pm_app.jobs.ingest.run import ingest
-from pm_app.jobs.predict import Span, predict_spans
-from pm_app.jobs.retire import retire, retired_until_ns
+from pm_app.jobs.score.affected import last_said, touched_spans
+from pm_app.jobs.score.champion import Champion, load_champion, watch_of
+from pm_app.jobs.score.predict import Span, predict_spans
 from pm_app.jobs.site import Progress, Site, silent, to_moment, to_nanoseconds
-from pm_app.jobs.touched import last_said, touched_spans
+from pm_app.settings.values import FOR_EVER
 from pm_app.store import BatchRow, Committed
-from pm_app.times import parse_duration
+from pm_app.times import NS, parse_duration
 
 log = logging.getLogger(__name__)
 # Batches of about this many readings share a transaction; a large one has its own.
@@ -147,3 +146,32 @@ def _groups(pending: Sequence[BatchRow]) -> Iterator[list[BatchRow]]:
         group.append(row)
     if group:
         yield group
+
+
+log = logging.getLogger(__name__)
+# So many days a turn: a plant that sets a limit after years still scores in between.
+MOST_DAYS = 20
+
+
+def retire(site: Site, now: datetime, *, stop: Callable[[], bool] = lambda: False) -> int:
+    """Retire whole UTC days that lie longer back than is kept; returns how many."""
+    kept = site.settings.retention.predictions
+    if kept == FOR_EVER:
+        return 0
+    until = now - timedelta(seconds=parse_duration(kept) / NS)
+    until = until.replace(hour=0, minute=0, second=0, microsecond=0)
+    days = 0
+    while days < MOST_DAYS and not stop():
+        day = site.store.retention.oldest_day(until)
+        if day is None:
+            break
+        rows = site.store.retention.retire_day(day)
+        log.info("retired %s: %d predictions left their daily peaks", day.date(), rows)
+        days += 1
+    return days
+
+
+def retired_until_ns(site: Site) -> int:
+    """Cutoffs before this are kept no longer, nanoseconds since 1970; 0 where all are."""
+    until = site.store.retention.retired_until()
+    return 0 if until is None else to_nanoseconds(until)

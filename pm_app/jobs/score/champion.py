@@ -9,7 +9,9 @@ import numpy as np
 
 from pm_app.errors import BadVersion, TerminalError
 from pm_app.jobs.site import Site
+from pm_app.records.alarms import AlarmRule
 from pm_app.records.learning import VersionCard
+from pm_app.scoring.alarms import Watch
 from pm_app.scoring.predictor import Predictor
 from pm_app.state.registry import Version
 from pm_app.store import Actor
@@ -119,3 +121,52 @@ def ready(version: Version) -> Champion:
             f"trained: by {apart:.3g}, at most {GOLDEN_TOLERANCE:g} is rounding"
         )
     return Champion(version.number, card, predictor)
+
+
+# As likely to fail as not.
+EVEN_ODDS = 0.5
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """A risk in (0, 1), and where it comes from, in words."""
+
+    risk: float
+    why: str
+
+
+def watch_of(site: Site, champion: Champion | None) -> Watch | None:
+    """What judges alarms while this champion scores; None where no risk is said.
+
+    Of several horizons the longest is watched, by which versions are judged too: it is the one
+    that warns first.
+    """
+    if champion is None or champion.card.head.kind == "regression":
+        return None
+    settings = site.settings.alarms
+    threshold = threshold_of(site, champion.card.head.horizons_hours[-1])
+    return Watch(
+        AlarmRule(
+            horizon_hours=champion.card.head.horizons_hours[-1],
+            threshold=threshold.risk,
+            clear=settings.clear,
+            persistence=settings.persistence,
+            why=threshold.why,
+        ),
+        tells=site.channels,
+    )
+
+
+def threshold_of(site: Site, horizon_hours: float) -> Threshold:
+    """The threshold that holds now for risks of this horizon.
+
+    That of plant.toml, where it names one; else the newest that a backtest has set; else even
+    odds.
+    """
+    given = site.settings.alarms.threshold
+    if given != "auto":
+        return Threshold(given, "alarms.threshold")
+    found = site.store.alarms.threshold(horizon_hours)
+    if found is not None:
+        return Threshold(found.threshold, f"set by a backtest on {found.at:%Y-%m-%d}")
+    return Threshold(EVEN_ODDS, "even odds, for none was set")

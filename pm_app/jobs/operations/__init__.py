@@ -1,0 +1,1 @@
+"""What keeps a plant running: alarms, messages, backups, exports."""

@@ -29,7 +29,7 @@ from factories import (
 
 from pm_app.cli.app import app
 from pm_app.errors import SourceUnavailable
-from pm_app.jobs.backfill import backfill
+from pm_app.jobs.backfill.run import backfill
 from pm_app.jobs.operations.alarms import acknowledge
 from pm_app.jobs.operations.backup import backup, restore
 from pm_app.jobs.operations.notifications import notify

@@ -146,7 +146,7 @@ CHANGES_FILES = {
     "pm_app/cli/export.py",
     "pm_app/cli/plant.py",
     "pm_app/state/lock.py",
-    "pm_app/jobs/backtest_speaking.py",
+    "pm_app/jobs/backtest/fold.py",
     "pm_app/jobs/operations/backup.py",
     "pm_app/jobs/score/explain.py",
     "pm_app/jobs/score/replay.py",

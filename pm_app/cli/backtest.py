@@ -18,7 +18,7 @@ from pm_app.settings.plant import read_settings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pm_app.jobs.backtest_report import Report
+    from pm_app.jobs.backtest.report import Report
     from pm_app.jobs.site import Site
     from pm_app.settings.plant import Settings
 
@@ -41,8 +41,8 @@ def backtest(
     as_json: Json = False,
 ) -> None:
     """What alarms would have caught, how long before and at what cost, beside its peers."""
-    from pm_app.jobs.backtest import backtest as run_backtest
-    from pm_app.jobs.backtest_report import report_on
+    from pm_app.jobs.backtest.report import report_on
+    from pm_app.jobs.backtest.run import backtest as run_backtest
     from pm_app.jobs.trainer_process import run_trainer
     from pm_app.times import NS, parse_duration
     from pm_app.wiring import open_engine

@@ -11,7 +11,7 @@ import numpy as np
 from pm_app.pictures.charts import Line, bar_chart, line_chart
 
 if TYPE_CHECKING:
-    from pm_app.jobs.backtest_report import FailureTold, Report
+    from pm_app.jobs.backtest.report import FailureTold, Report
     from pm_app.learning.backtest_figures import Side
 
 _STYLE: Final = Path(__file__).with_suffix(".css")

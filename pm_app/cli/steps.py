@@ -134,7 +134,7 @@ def backfill(
     as_json: Json = False,
 ) -> None:
     """Score the past again with the champion; what was said before moves to the history."""
-    from pm_app.jobs.backfill import backfill as run_backfill
+    from pm_app.jobs.backfill.run import backfill as run_backfill
     from pm_app.wiring import open_engine, open_site
 
     first, last = parse_time(start, "--from"), parse_time(end, "--to")

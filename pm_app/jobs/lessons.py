@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 
 from pm_app.durable import write_bytes
 from pm_app.errors import TransientError
-from pm_app.jobs.worker_files import read_arrays, read_told, unreadable, write_arrays
+from pm_app.jobs.workers.files import read_arrays, read_told, unreadable, write_arrays
 from pm_app.learning.network import Schedule, load_network, save_network
 from pm_app.learning.training import Study, Trained
 from pm_app.learning.trainings import Training

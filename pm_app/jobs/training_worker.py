@@ -19,7 +19,7 @@ from pm_app.jobs.lessons import (
     read_study,
     training_file,
 )
-from pm_app.jobs.worker_files import read_told, require_program
+from pm_app.jobs.workers.files import read_told, require_program
 from pm_app.learning.training import Study
 from pm_app.learning.trainings import Training, train_one
 

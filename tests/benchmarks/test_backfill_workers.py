@@ -31,7 +31,7 @@ from factories import (
 from factories import make_card as card_of
 
 from connectors.engines import LocalEngine
-from pm_app.jobs.backfill import backfill
+from pm_app.jobs.backfill.run import backfill
 from pm_app.jobs.ingest.run import ingest
 
 ASSETS = int(os.environ.get("PM_APP_BENCHMARK_ASSETS", "600"))

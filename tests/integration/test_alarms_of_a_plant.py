@@ -20,7 +20,7 @@ from factories import (
 )
 
 from pm_app.errors import BadSettings, TerminalError
-from pm_app.jobs.backfill import backfill
+from pm_app.jobs.backfill.run import backfill
 from pm_app.jobs.operations.alarms import acknowledge, comment, give_verdict, shelve
 from pm_app.jobs.retrain import retrain
 from pm_app.jobs.score.champion import threshold_of

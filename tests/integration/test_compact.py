@@ -21,7 +21,7 @@ from factories import (
 )
 
 from pm_app.features.panes import merge_panes
-from pm_app.jobs.backfill import backfill
+from pm_app.jobs.backfill.run import backfill
 from pm_app.jobs.ingest import housekeeping as compact_module
 from pm_app.jobs.ingest.housekeeping import compact
 from pm_app.jobs.operations.backup import backup, restore

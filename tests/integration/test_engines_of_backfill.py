@@ -23,13 +23,13 @@ from factories import (
 
 from connectors.engines import LocalEngine, opened_engine
 from pm_app.errors import BadSettings, TerminalError, TransientError
-from pm_app.jobs import spread as spread_module
-from pm_app.jobs.backfill import backfill
+from pm_app.jobs.backfill.partitions import ANSWER, split_spans
+from pm_app.jobs.backfill.run import backfill
+from pm_app.jobs.backfill.worker import score_partition
 from pm_app.jobs.ground import Known
-from pm_app.jobs.partition_worker import score_partition
-from pm_app.jobs.partitions import ANSWER, split_spans
 from pm_app.jobs.score.predict import Span
 from pm_app.jobs.score.run import score
+from pm_app.jobs.workers import dispatch as spread_module
 
 ASSETS, HOURS = 6, 200
 TABLE = readings_table(assets=ASSETS, hours=HOURS, a_pane=1)

@@ -9,7 +9,7 @@ from sqlalchemy import delete, update
 
 from pm_app.cli.app import app
 from pm_app.errors import BadSettings, TerminalError, TransientError
-from pm_app.jobs.backfill import backfill
+from pm_app.jobs.backfill.run import backfill
 from pm_app.jobs.operations.lake import export_to_lake
 from pm_app.jobs.score.run import score
 from pm_app.store.schema import counters, prediction_history, predictions

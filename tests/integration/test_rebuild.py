@@ -16,7 +16,7 @@ from factories import (
     said,
 )
 
-from pm_app.jobs.backfill import backfill
+from pm_app.jobs.backfill.run import backfill
 from pm_app.jobs.ingest.repair import rebuild
 from pm_app.jobs.retrain import retrain
 from pm_app.jobs.score.run import score

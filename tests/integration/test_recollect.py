@@ -24,7 +24,7 @@ from factories import (
 from pm_app.features.lives import life_starts
 from pm_app.features.memory import BLOCK_PANES, no_memory, remember
 from pm_app.features.panes import merge_panes
-from pm_app.jobs.backfill import backfill
+from pm_app.jobs.backfill.run import backfill
 from pm_app.jobs.score import memory as recollect_module
 from pm_app.jobs.score.memory import boundary_before, recollect
 from pm_app.jobs.score.run import score

@@ -8,7 +8,7 @@ from factories import NOW, PLANT_TOML, START, drop, opened, readings_table, said
 
 from pm_app.cli.app import app
 from pm_app.errors import BadSettings
-from pm_app.jobs.backfill import backfill
+from pm_app.jobs.backfill.run import backfill
 from pm_app.jobs.score.run import retire, score
 from pm_app.jobs.site import to_moment
 

@@ -26,7 +26,7 @@ from factories import (
 )
 
 from pm_app.errors import BadSettings, NotEnoughData
-from pm_app.jobs.backfill import backfill
+from pm_app.jobs.backfill.run import backfill
 from pm_app.jobs.ingest.run import ingest
 from pm_app.jobs.score import predict
 from pm_app.jobs.score import run as score_job

@@ -8,7 +8,7 @@ import pytest
 
 from pm_app.errors import TerminalError
 from pm_app.jobs.site import unwatched
-from pm_app.jobs.spread import spread
+from pm_app.jobs.workers.dispatch import spread
 
 
 class Fragile(Executor):

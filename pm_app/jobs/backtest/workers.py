@@ -10,9 +10,9 @@ from typing import Final
 from pm_app import __version__
 from pm_app.durable import make_folder, remove_folder, write_bytes
 from pm_app.errors import error_named
-from pm_app.jobs.backtest_folds import Fold
-from pm_app.jobs.backtest_speaking import Said
-from pm_app.jobs.backtest_worker import (
+from pm_app.jobs.backtest.fold import Said
+from pm_app.jobs.backtest.folds import Fold
+from pm_app.jobs.backtest.worker import (
     FOLDS,
     ORDER_FILE,
     SPOKEN,
@@ -22,8 +22,8 @@ from pm_app.jobs.backtest_worker import (
     speak_of_fold,
 )
 from pm_app.jobs.site import Progress, Site
-from pm_app.jobs.spread import spread
 from pm_app.jobs.training_order import TrainingOrder
+from pm_app.jobs.workers.dispatch import spread
 from pm_app.ports import Engine
 from pm_app.state.segments import MissingSegment
 

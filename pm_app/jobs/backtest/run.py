@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from pm_app.errors import BadSettings, NotEnoughData
-from pm_app.jobs.backtest_elsewhere import MOST_TRIES, speak_elsewhere
-from pm_app.jobs.backtest_folds import Fold, bare_frame, plan_folds
-from pm_app.jobs.backtest_speaking import FitPeer, Said, speak_of
+from pm_app.jobs.backtest.fold import FitPeer, Said, speak_of
+from pm_app.jobs.backtest.folds import Fold, bare_frame, plan_folds
+from pm_app.jobs.backtest.workers import MOST_TRIES, speak_elsewhere
 from pm_app.jobs.known import all_failures
 from pm_app.jobs.retrain import Trainer, make_order
 from pm_app.jobs.site import Progress, Site, silent, to_moment, to_nanoseconds

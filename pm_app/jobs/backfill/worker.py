@@ -11,8 +11,7 @@ from typing import Final
 
 from pm_app.durable import remove_folder
 from pm_app.errors import BadVersion, PmAppError
-from pm_app.jobs.ground import Known
-from pm_app.jobs.partitions import (
+from pm_app.jobs.backfill.partitions import (
     ANSWER,
     ORDER,
     ORDER_FILE,
@@ -21,10 +20,11 @@ from pm_app.jobs.partitions import (
     Order,
     partition_file,
 )
+from pm_app.jobs.ground import Known
 from pm_app.jobs.score.champion import Champion, ready
 from pm_app.jobs.score.predict import predict_spans
-from pm_app.jobs.worker_files import read_told, require_program
 from pm_app.jobs.worker_ground import WorkerGround
+from pm_app.jobs.workers.files import read_told, require_program
 from pm_app.settings.plant import Settings, parse_settings
 from pm_app.state.events import EventHistory
 from pm_app.state.memory import Memories

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from pm_app.features.frame import select_features
-from pm_app.jobs.backtest_folds import Fold
+from pm_app.jobs.backtest.folds import Fold
 from pm_app.jobs.ground import Ground
 from pm_app.jobs.known import gather_known
 from pm_app.jobs.retrain import Trainer

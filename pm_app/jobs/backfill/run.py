@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from pm_app.errors import BadSettings, NotEnoughData
-from pm_app.jobs.elsewhere import clear_scratch, predict_elsewhere
+from pm_app.jobs.backfill.workers import clear_scratch, predict_elsewhere
 from pm_app.jobs.ingest.repair import repairing
 from pm_app.jobs.ingest.run import ingest
 from pm_app.jobs.score.champion import Champion, load_champion

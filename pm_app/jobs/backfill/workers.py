@@ -9,12 +9,12 @@ from typing import Final
 
 from pm_app.durable import make_folder, remove_file, remove_folder
 from pm_app.errors import TransientError, error_named
-from pm_app.jobs.partition_worker import score_partition
-from pm_app.jobs.partitions import ANSWER, Answer, split_spans, write_orders
+from pm_app.jobs.backfill.partitions import ANSWER, Answer, split_spans, write_orders
+from pm_app.jobs.backfill.worker import score_partition
 from pm_app.jobs.score.champion import Champion
 from pm_app.jobs.score.predict import Span, spans_with_readings
 from pm_app.jobs.site import Site
-from pm_app.jobs.spread import spread
+from pm_app.jobs.workers.dispatch import spread
 from pm_app.ports import Engine
 from pm_app.state.segments import MissingSegment
 from pm_app.store import require_whole

@@ -1,0 +1,1 @@
+"""Backfill: the past scored anew with the champion."""

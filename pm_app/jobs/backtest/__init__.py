@@ -1,0 +1,1 @@
+"""Backtest: history as it would have happened, fold by fold."""

@@ -3,8 +3,8 @@
 import sys
 from pathlib import Path
 
-from pm_app.jobs.trainer import main
-from pm_app.jobs.trainer_manners import end_with_parent
+from pm_app.jobs.retrain.process import end_with_parent
+from pm_app.jobs.retrain.trainer import main
 from pm_app.wiring import open_engine
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from pm_app.daemon.status import Backlog, Status, count_backlog, plant_status
 from pm_app.errors import BadSettings, PmAppError
 from pm_app.jobs.ingest.ownership import claim
 from pm_app.jobs.operations.notifications import Notified, notify
-from pm_app.jobs.site import Site
+from pm_app.jobs.plant import Site
 from pm_app.ports import Engine, Lake
 from pm_app.records.alarms import WORK_ORDER
 from pm_app.settings.plant import Settings

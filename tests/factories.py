@@ -17,8 +17,8 @@ from onnx import TensorProto, helper, numpy_helper
 from pm_app.features.frame import feature_names
 from pm_app.features.readings import order_rows, take_readings
 from pm_app.jobs.ingest import housekeeping as compact
-from pm_app.jobs.site import Site
-from pm_app.jobs.training_order import ANSWER, ORDER, TrainingAnswer, TrainingOrder
+from pm_app.jobs.plant import Site
+from pm_app.jobs.retrain.messages import ANSWER, ORDER, TrainingAnswer, TrainingOrder
 from pm_app.records.features import FeatureSpec
 from pm_app.records.learning import (
     Allocation,

@@ -150,8 +150,8 @@ CHANGES_FILES = {
     "pm_app/jobs/operations/backup.py",
     "pm_app/jobs/score/explain.py",
     "pm_app/jobs/score/replay.py",
-    "pm_app/jobs/retrain.py",
-    "pm_app/jobs/trainer_manners.py",
+    "pm_app/jobs/retrain/run.py",
+    "pm_app/jobs/retrain/process.py",
     "pm_app/learning/network/storing.py",
     "connectors/cmapss.py",
 }

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pm_app.jobs.backtest.report import Report
-    from pm_app.jobs.site import Site
+    from pm_app.jobs.plant import Site
     from pm_app.settings.plant import Settings
 
 
@@ -43,7 +43,7 @@ def backtest(
     """What alarms would have caught, how long before and at what cost, beside its peers."""
     from pm_app.jobs.backtest.report import report_on
     from pm_app.jobs.backtest.run import backtest as run_backtest
-    from pm_app.jobs.trainer_process import run_trainer
+    from pm_app.jobs.retrain.process import run_trainer
     from pm_app.times import NS, parse_duration
     from pm_app.wiring import open_engine
 

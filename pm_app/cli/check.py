@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 from pm_app.daemon.schedule import make_cron
 from pm_app.errors import NoStore, PmAppError
-from pm_app.jobs.known import known_regimes
-from pm_app.jobs.site import to_nanoseconds
+from pm_app.jobs.plant import to_nanoseconds
+from pm_app.jobs.retrain.dataset import known_regimes
 from pm_app.ports import EventsSource, ReadingsSource
 from pm_app.records.readings import Batch
 from pm_app.settings.plant import Settings

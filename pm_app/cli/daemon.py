@@ -17,10 +17,10 @@ from pm_app.daemon.loop import (
 )
 from pm_app.daemon.schedule import make_cron
 from pm_app.errors import TransientError
-from pm_app.jobs.retrain import retrain
+from pm_app.jobs.plant import Site
+from pm_app.jobs.retrain.process import run_trainer
+from pm_app.jobs.retrain.run import retrain
 from pm_app.jobs.score.run import score
-from pm_app.jobs.site import Site
-from pm_app.jobs.trainer_process import run_trainer
 from pm_app.settings.plant import Settings
 from pm_app.state.lock import hold_state
 from pm_app.times import NS, parse_duration

@@ -11,10 +11,10 @@ from pm_app.cli.predictions_table import latest_columns, latest_rows
 from pm_app.cli.reports import print_reports
 from pm_app.cli.serve import run_pages
 from pm_app.demo import demo_plan, drop_days, lay_out, start_of
-from pm_app.jobs.retrain import Retrained, retrain
+from pm_app.jobs.plant import Site
+from pm_app.jobs.retrain.process import run_trainer
+from pm_app.jobs.retrain.run import Retrained, retrain
 from pm_app.jobs.score.run import score
-from pm_app.jobs.site import Site
-from pm_app.jobs.trainer_process import run_trainer
 from pm_app.settings.plant import read_settings
 from pm_app.simulator import PlantPlan, SimulatedPlant, simulate
 from pm_app.wiring import open_site, open_users

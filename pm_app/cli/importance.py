@@ -12,7 +12,7 @@ from pm_app.errors import BadSettings
 from pm_app.settings.plant import read_settings
 
 if TYPE_CHECKING:
-    from pm_app.jobs.site import Site
+    from pm_app.jobs.plant import Site
     from pm_app.learning.allocation_change import AllocationChange, Gain, Standing
     from pm_app.records.learning import VersionCard
 

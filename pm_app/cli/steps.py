@@ -66,8 +66,8 @@ def retrain(
     """Learn from history: keep, refit or rebuild the network, and say why."""
     from functools import partial
 
-    from pm_app.jobs.retrain import retrain as run_retrain
-    from pm_app.jobs.trainer_process import ALONE, WITH_ENGINE, run_trainer
+    from pm_app.jobs.retrain.process import ALONE, WITH_ENGINE, run_trainer
+    from pm_app.jobs.retrain.run import retrain as run_retrain
     from pm_app.times import NS, parse_duration
     from pm_app.wiring import open_engine, open_site
 

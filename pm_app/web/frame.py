@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 
 from pm_app.daemon.status import Backlog, Status, plant_status
 from pm_app.errors import TerminalError
-from pm_app.jobs.site import Site
+from pm_app.jobs.plant import Site
 from pm_app.settings.plant import Settings
 from pm_app.store import Store
 from pm_app.times import read_clock

@@ -17,11 +17,11 @@ import pytest
 from scipy.stats import beta
 
 from pm_app.demo import drop_days, lay_out, start_of
-from pm_app.jobs.retrain import retrain
+from pm_app.jobs.plant import to_moment
+from pm_app.jobs.retrain.process import run_trainer
+from pm_app.jobs.retrain.run import retrain
 from pm_app.jobs.score.explain import provenance
 from pm_app.jobs.score.run import score
-from pm_app.jobs.site import to_moment
-from pm_app.jobs.trainer_process import run_trainer
 from pm_app.settings.plant import read_settings
 from pm_app.simulator import PlantPlan, simulate
 from pm_app.wiring import open_site

@@ -22,11 +22,11 @@ from factories import (
 from pm_app.errors import BadSettings, TerminalError
 from pm_app.jobs.backfill.run import backfill
 from pm_app.jobs.operations.alarms import acknowledge, comment, give_verdict, shelve
-from pm_app.jobs.retrain import retrain
+from pm_app.jobs.plant import to_nanoseconds
+from pm_app.jobs.retrain.run import retrain
 from pm_app.jobs.score.champion import threshold_of
 from pm_app.jobs.score.replay import replay
 from pm_app.jobs.score.run import score
-from pm_app.jobs.site import to_nanoseconds
 from pm_app.learning.failures import ToldFailure
 from pm_app.records.alarms import Verdict
 from pm_app.store import Actor, segments_of

@@ -26,11 +26,11 @@ from factories import (
 
 from pm_app.cli import app as cli
 from pm_app.errors import BadSettings, NotEnoughData, TransientError
-from pm_app.jobs import trainer_process
 from pm_app.jobs.backtest import worker as backtest_worker
 from pm_app.jobs.backtest.report import report_on
 from pm_app.jobs.backtest.run import backtest
 from pm_app.jobs.ingest.run import ingest
+from pm_app.jobs.retrain import process as trainer_process
 from pm_app.jobs.score.champion import threshold_of
 from pm_app.learning.peers import Peer
 from pm_app.records.learning import Head

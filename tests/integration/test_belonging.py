@@ -9,7 +9,7 @@ from factories import NOW, FakeTrainer, drop, make_plant, opened, readings_table
 from pm_app.errors import TerminalError
 from pm_app.jobs.ingest.ownership import Mark, read_mark, write_mark
 from pm_app.jobs.ingest.run import ingest
-from pm_app.jobs.retrain import retrain
+from pm_app.jobs.retrain.run import retrain
 from pm_app.jobs.score.run import score
 from pm_app.settings.plant import read_settings
 from pm_app.store import open_store

@@ -28,7 +28,7 @@ from factories import (
 )
 
 from pm_app.daemon.health import Monitor
-from pm_app.jobs.retrain import retrain
+from pm_app.jobs.retrain.run import retrain
 from pm_app.jobs.score.run import score
 from pm_app.records.learning import Revision
 

@@ -25,7 +25,7 @@ from pm_app.jobs.backfill.run import backfill
 from pm_app.jobs.ingest import housekeeping as compact_module
 from pm_app.jobs.ingest.housekeeping import compact
 from pm_app.jobs.operations.backup import backup, restore
-from pm_app.jobs.retrain import retrain
+from pm_app.jobs.retrain.run import retrain
 from pm_app.jobs.score.run import score
 from pm_app.records.features import pane_arrays
 from pm_app.settings.plant import read_settings

@@ -26,7 +26,7 @@ from pm_app.errors import BadSettings, TerminalError, TransientError
 from pm_app.jobs.backfill.partitions import ANSWER, split_spans
 from pm_app.jobs.backfill.run import backfill
 from pm_app.jobs.backfill.worker import score_partition
-from pm_app.jobs.ground import Known
+from pm_app.jobs.plant import Known
 from pm_app.jobs.score.predict import Span
 from pm_app.jobs.score.run import score
 from pm_app.jobs.workers import dispatch as spread_module

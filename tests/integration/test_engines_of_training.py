@@ -16,11 +16,11 @@ from connectors.engines import LocalEngine
 from pm_app import __version__
 from pm_app.cli.app import app
 from pm_app.errors import BadSettings, TerminalError, TransientError
-from pm_app.jobs.lessons import BROUGHT, TRAINING, read_lesson, read_study, write_study
-from pm_app.jobs.retrain import retrain
-from pm_app.jobs.trainer_process import WITH_ENGINE, run_trainer
-from pm_app.jobs.training_elsewhere import TrainElsewhere
-from pm_app.jobs.training_worker import do_training
+from pm_app.jobs.retrain.process import WITH_ENGINE, run_trainer
+from pm_app.jobs.retrain.run import retrain
+from pm_app.jobs.retrain.worker import do_training
+from pm_app.jobs.retrain.worker_files import BROUGHT, TRAINING, read_lesson, read_study, write_study
+from pm_app.jobs.retrain.workers import TrainElsewhere
 from pm_app.learning.network import load_network
 from pm_app.learning.planning import make_planner
 from pm_app.learning.targets import choose_head

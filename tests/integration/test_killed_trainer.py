@@ -26,11 +26,11 @@ from striking import heard
 from twenty_pumps import PUMPS, PUMPS_NOW, PUMPS_TOML
 
 from pm_app.errors import TransientError
-from pm_app.jobs.retrain import SCRATCH, retrain
+from pm_app.jobs.retrain.messages import ANSWER, TrainingAnswer
+from pm_app.jobs.retrain.process import run_trainer
+from pm_app.jobs.retrain.run import SCRATCH, retrain
 from pm_app.jobs.score.champion import load_champion
 from pm_app.jobs.score.run import score
-from pm_app.jobs.trainer_process import run_trainer
-from pm_app.jobs.training_order import ANSWER, TrainingAnswer
 from pm_app.simulator import simulate
 
 PYTHON = sys.executable

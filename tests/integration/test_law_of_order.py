@@ -44,10 +44,10 @@ from pm_app.features.frame import build_frame
 from pm_app.features.panes import fold_panes
 from pm_app.jobs.ingest.ownership import Mark, write_mark
 from pm_app.jobs.ingest.repair import rebuild
+from pm_app.jobs.plant import Litter
 from pm_app.jobs.score.champion import load_champion
 from pm_app.jobs.score.predict import predict_frame
 from pm_app.jobs.score.run import score
-from pm_app.jobs.site import Litter
 from pm_app.records.readings import Readings, events_from_rows
 from pm_app.state.events import EventHistory
 from pm_app.state.panes import History

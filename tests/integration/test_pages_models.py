@@ -9,7 +9,7 @@ from browsing import Table, ask, doors
 from factories import NOW, FakeTrainer, make_card, make_plant, opened, promote_handmade
 from test_pages import HOSTILE
 
-from pm_app.jobs.retrain import retrain
+from pm_app.jobs.retrain.run import retrain
 from pm_app.learning.allocation_change import gains_over_uniform
 from pm_app.records.learning import Bin, Interaction, Report, Revision, Suspicion, Tier
 from pm_app.settings.plant import read_settings

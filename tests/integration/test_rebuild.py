@@ -18,7 +18,7 @@ from factories import (
 
 from pm_app.jobs.backfill.run import backfill
 from pm_app.jobs.ingest.repair import rebuild
-from pm_app.jobs.retrain import retrain
+from pm_app.jobs.retrain.run import retrain
 from pm_app.jobs.score.run import score
 from pm_app.state.segments import MissingSegment
 

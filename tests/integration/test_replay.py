@@ -20,7 +20,7 @@ from sqlalchemy import update
 
 from pm_app.cli.app import app
 from pm_app.errors import BadSettings
-from pm_app.jobs.retrain import retrain
+from pm_app.jobs.retrain.run import retrain
 from pm_app.jobs.score.replay import replay
 from pm_app.jobs.score.run import score
 from pm_app.store.schema import predictions

@@ -32,15 +32,15 @@ from twenty_pumps import PUMPS, PUMPS_NOW, PUMPS_TOML
 from pm_app.errors import BadSettings, BadVersion, StoreUnavailable, TerminalError, TransientError
 from pm_app.features.frame import select_features
 from pm_app.jobs.ingest.run import ingest
-from pm_app.jobs.known import gather_known
-from pm_app.jobs.retrain import retrain
+from pm_app.jobs.plant import first_seen_ns, to_nanoseconds
+from pm_app.jobs.retrain.dataset import gather_known
+from pm_app.jobs.retrain.messages import ORDER
+from pm_app.jobs.retrain.process import run_trainer
+from pm_app.jobs.retrain.run import retrain
 from pm_app.jobs.score import predict
 from pm_app.jobs.score.champion import load_champion, promote, roll_back
 from pm_app.jobs.score.predict import Span, predict_spans
 from pm_app.jobs.score.run import score
-from pm_app.jobs.site import first_seen_ns, to_nanoseconds
-from pm_app.jobs.trainer_process import run_trainer
-from pm_app.jobs.training_order import ORDER
 from pm_app.scoring.predictor import Predictor
 from pm_app.settings.plant import read_settings
 from pm_app.simulator import simulate

@@ -28,11 +28,11 @@ from factories import (
 from pm_app.errors import BadSettings, NotEnoughData
 from pm_app.jobs.backfill.run import backfill
 from pm_app.jobs.ingest.run import ingest
+from pm_app.jobs.plant import to_moment
 from pm_app.jobs.score import predict
 from pm_app.jobs.score import run as score_job
 from pm_app.jobs.score.champion import load_champion
 from pm_app.jobs.score.run import score
-from pm_app.jobs.site import to_moment
 from pm_app.records.features import Frame, Running
 from pm_app.store import Committed
 

@@ -13,17 +13,16 @@ import pytest
 from factories import NOW, PLANT_TOML, FakeTrainer, make_plant, opened, readings_table
 
 from pm_app.errors import TransientError
-from pm_app.jobs.retrain import retrain
+from pm_app.jobs.retrain.process import NICENESS, run_trainer
+from pm_app.jobs.retrain.run import retrain
 from pm_app.jobs.score.run import score
-from pm_app.jobs.trainer_manners import NICENESS
-from pm_app.jobs.trainer_process import run_trainer
 
 SECONDS = 60
 STAND_IN = """\
 #!{python}
 import os, sys, threading
 sys.path[:0] = {path!r}
-from pm_app.jobs.trainer_manners import end_with_parent, give_way
+from pm_app.jobs.retrain.process import end_with_parent, give_way
 end_with_parent()
 give_way()
 score = open("/proc/self/oom_score_adj").read().strip()
@@ -36,7 +35,7 @@ sys.path[:0] = {path!r}
 sys.executable = {trainer!r}
 from dataclasses import replace
 from pathlib import Path
-from pm_app.jobs.trainer_process import run_trainer
+from pm_app.jobs.retrain.process import run_trainer
 tell = lambda done, text: print(text, flush=True)
 run_trainer(Path("order"), Path("answer"), tell, timeout_seconds=1e6)
 """

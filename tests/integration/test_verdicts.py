@@ -9,10 +9,10 @@ from factories import HOUR, NOW, START, drop, events_table, make_plant, opened, 
 
 from pm_app.cli.lineage_tables import importance_rows, model_rows
 from pm_app.errors import BadSettings, NotEnoughData
-from pm_app.jobs import trainer as trainer_module
-from pm_app.jobs.retrain import retrain
+from pm_app.jobs.retrain import trainer as trainer_module
+from pm_app.jobs.retrain.messages import ANSWER, ORDER, TrainingAnswer
+from pm_app.jobs.retrain.run import retrain
 from pm_app.jobs.score.run import score
-from pm_app.jobs.training_order import ANSWER, ORDER, TrainingAnswer
 from pm_app.learning import selection, training
 from pm_app.settings.plant import parse_settings
 

@@ -11,12 +11,12 @@ from pm_app.errors import BadSettings, NotEnoughData
 from pm_app.features.frame import build_frame
 from pm_app.features.panes import fold_panes, merge_panes
 from pm_app.features.readings import concat_readings, take_readings
-from pm_app.jobs import known as known_module
-from pm_app.jobs import past as past_module
-from pm_app.jobs.known import gather_known
-from pm_app.jobs.study import remarks
+from pm_app.jobs.retrain import dataset as known_module
+from pm_app.jobs.retrain import extent as past_module
+from pm_app.jobs.retrain.dataset import gather_known
 from pm_app.learning.failures import ToldFailure
 from pm_app.learning.labels import count_failures
+from pm_app.learning.ranking import remarks
 from pm_app.records.features import Running
 from pm_app.records.readings import (
     Readings,
@@ -346,7 +346,7 @@ def test_a_champion_without_regimes_is_no_reason_to_go_without(tmp_path):
 
 def test_weights_are_continued_only_where_features_mean_the_same(tmp_path):
     # Recipes bring TensorFlow with them.
-    from pm_app.jobs.recipe import Rival, can_go_on
+    from pm_app.learning.pipeline import Rival, can_go_on
 
     first = gather_plant(tmp_path / "one", switching_plant())
     card = make_card(spec=first.spec, features=first.informative)
@@ -360,7 +360,7 @@ def test_weights_are_continued_only_where_features_mean_the_same(tmp_path):
 
 
 def test_regimes_do_not_depend_on_how_history_is_cut(tmp_path, monkeypatch):
-    from pm_app.jobs import regimes as regimes_module
+    from pm_app.jobs.retrain import extent as regimes_module
 
     monkeypatch.setattr(regimes_module, "MOST_PANES", 400)
     readings = switching_plant()

@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 from factories import make_card
 
-from pm_app.jobs import study as study_module
-from pm_app.jobs.rival import Rival
-from pm_app.jobs.study import Study, rank_sensors
-from pm_app.jobs.training_order import TrainingOrder
+from pm_app.jobs.retrain.messages import TrainingOrder
+from pm_app.learning import ranking as study_module
+from pm_app.learning.ranking import Rival, Study, rank_sensors
 from pm_app.learning.telling import tell_failures
 from pm_app.records.features import Frame
 from pm_app.records.labels import Labels, Split

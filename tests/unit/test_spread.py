@@ -7,7 +7,7 @@ from threading import Barrier, Event
 import pytest
 
 from pm_app.errors import TerminalError
-from pm_app.jobs.site import unwatched
+from pm_app.jobs.plant import unwatched
 from pm_app.jobs.workers.dispatch import spread
 
 

@@ -15,9 +15,9 @@ from pydantic import TypeAdapter
 
 from pm_app import __version__
 from pm_app.durable import write_bytes
+from pm_app.jobs.plant import Site
 from pm_app.jobs.score.champion import Champion
 from pm_app.jobs.score.predict import Span
-from pm_app.jobs.site import Site
 from pm_app.store import BatchRow
 
 ORDER_FILE: Final = "order.json"

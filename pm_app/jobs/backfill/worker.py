@@ -20,10 +20,9 @@ from pm_app.jobs.backfill.partitions import (
     Order,
     partition_file,
 )
-from pm_app.jobs.ground import Known
+from pm_app.jobs.plant import Known, WorkerGround
 from pm_app.jobs.score.champion import Champion, ready
 from pm_app.jobs.score.predict import predict_spans
-from pm_app.jobs.worker_ground import WorkerGround
 from pm_app.jobs.workers.files import read_told, require_program
 from pm_app.settings.plant import Settings, parse_settings
 from pm_app.state.events import EventHistory

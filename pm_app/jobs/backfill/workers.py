@@ -11,9 +11,9 @@ from pm_app.durable import make_folder, remove_file, remove_folder
 from pm_app.errors import TransientError, error_named
 from pm_app.jobs.backfill.partitions import ANSWER, Answer, split_spans, write_orders
 from pm_app.jobs.backfill.worker import score_partition
+from pm_app.jobs.plant import Site
 from pm_app.jobs.score.champion import Champion
 from pm_app.jobs.score.predict import Span, spans_with_readings
-from pm_app.jobs.site import Site
 from pm_app.jobs.workers.dispatch import spread
 from pm_app.ports import Engine
 from pm_app.state.segments import MissingSegment

@@ -10,16 +10,14 @@ import numpy as np
 
 from pm_app.features.frame import select_features
 from pm_app.jobs.backtest.folds import Fold
-from pm_app.jobs.ground import Ground
-from pm_app.jobs.known import gather_known
-from pm_app.jobs.retrain import Trainer
+from pm_app.jobs.plant import Ground, Progress, WorkerGround, first_seen_ns
+from pm_app.jobs.retrain.dataset import gather_known
+from pm_app.jobs.retrain.messages import ANSWER, ORDER, TrainingAnswer, TrainingOrder
+from pm_app.jobs.retrain.run import Trainer
 from pm_app.jobs.score.champion import Champion, ready
 from pm_app.jobs.score.predict import Span, frames
-from pm_app.jobs.site import Progress, first_seen_ns
-from pm_app.jobs.study import make_study
-from pm_app.jobs.training_order import ANSWER, ORDER, TrainingAnswer, TrainingOrder
-from pm_app.jobs.worker_ground import WorkerGround
 from pm_app.learning.peers import Lesson, Peer
+from pm_app.learning.ranking import make_study
 from pm_app.records.features import Frame
 from pm_app.records.readings import Float64, Int32, Int64
 from pm_app.scoring.abstention import statuses

@@ -8,8 +8,8 @@ from typing import Final
 import numpy as np
 
 from pm_app.errors import NotEnoughData
-from pm_app.jobs.past import past_until
-from pm_app.jobs.site import Site, to_moment, to_nanoseconds
+from pm_app.jobs.plant import Site, to_moment, to_nanoseconds
+from pm_app.jobs.retrain.extent import past_until
 from pm_app.learning.labels import life_labels
 from pm_app.records.features import Frame
 from pm_app.records.labels import Labels

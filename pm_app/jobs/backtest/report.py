@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from pm_app.jobs.backtest.run import Account
-from pm_app.jobs.site import to_moment
+from pm_app.jobs.plant import to_moment
 from pm_app.learning.backtest_figures import (
     Course,
     Plan,

@@ -17,10 +17,10 @@ from pm_app.errors import BadSettings, NotEnoughData
 from pm_app.jobs.backtest.fold import FitPeer, Said, speak_of
 from pm_app.jobs.backtest.folds import Fold, bare_frame, plan_folds
 from pm_app.jobs.backtest.workers import MOST_TRIES, speak_elsewhere
-from pm_app.jobs.known import all_failures
-from pm_app.jobs.retrain import Trainer, make_order
-from pm_app.jobs.site import Progress, Site, silent, to_moment, to_nanoseconds
-from pm_app.jobs.training_order import TrainingOrder
+from pm_app.jobs.plant import Progress, Site, silent, to_moment, to_nanoseconds
+from pm_app.jobs.retrain.dataset import all_failures
+from pm_app.jobs.retrain.messages import TrainingOrder
+from pm_app.jobs.retrain.run import Trainer, make_order
 from pm_app.learning.labels import life_labels, while_running
 from pm_app.learning.peers import fit_peer
 from pm_app.ports import Engine

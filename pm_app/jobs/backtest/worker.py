@@ -16,11 +16,9 @@ from pydantic import TypeAdapter
 from pm_app.errors import PmAppError
 from pm_app.jobs.backtest.fold import Said, speak_of
 from pm_app.jobs.backtest.folds import Fold
-from pm_app.jobs.ground import Known
-from pm_app.jobs.site import silent
-from pm_app.jobs.trainer_process import run_trainer
-from pm_app.jobs.training_order import TrainingOrder
-from pm_app.jobs.worker_ground import WorkerGround
+from pm_app.jobs.plant import Known, WorkerGround, silent
+from pm_app.jobs.retrain.messages import TrainingOrder
+from pm_app.jobs.retrain.process import run_trainer
 from pm_app.jobs.workers.files import read_arrays, read_told, require_program, write_arrays
 from pm_app.learning.peers import fit_peer
 from pm_app.settings.plant import Settings, parse_settings

@@ -21,8 +21,8 @@ from pm_app.jobs.backtest.worker import (
     read_said,
     speak_of_fold,
 )
-from pm_app.jobs.site import Progress, Site
-from pm_app.jobs.training_order import TrainingOrder
+from pm_app.jobs.plant import Progress, Site
+from pm_app.jobs.retrain.messages import TrainingOrder
 from pm_app.jobs.workers.dispatch import spread
 from pm_app.ports import Engine
 from pm_app.state.segments import MissingSegment

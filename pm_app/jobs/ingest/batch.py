@@ -17,7 +17,7 @@ from pm_app.durable import remove_file, write_passing
 from pm_app.errors import BadBatch, SourceUnavailable, TornBatch
 from pm_app.jobs.ingest.housekeeping import remove_leftovers
 from pm_app.jobs.ingest.panes import Spans, shorten
-from pm_app.jobs.site import Site, to_nanoseconds
+from pm_app.jobs.plant import Site, to_nanoseconds
 from pm_app.ports import EventsSource, ReadingsSource
 from pm_app.records.readings import Batch
 from pm_app.store import BatchRow, Source

@@ -20,7 +20,7 @@ import numpy as np
 
 from pm_app.features.panes import merge_panes, panes_among
 from pm_app.jobs.ingest.ownership import require_own
-from pm_app.jobs.site import Site
+from pm_app.jobs.plant import Site
 from pm_app.records.features import Panes
 from pm_app.store import BatchRow, segments_of
 

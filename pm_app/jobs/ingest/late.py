@@ -17,7 +17,7 @@ from pm_app.features.panes import (
     take_panes,
 )
 from pm_app.features.readings import concat_readings, count_delivered, take_readings
-from pm_app.jobs.site import Site, to_moment, to_nanoseconds
+from pm_app.jobs.plant import Site, to_moment, to_nanoseconds
 from pm_app.ports import EventsSource, ReadingsSource
 from pm_app.records.features import Panes
 from pm_app.records.readings import Batch, Events, Int64, Readings, Rejection, take_events

@@ -23,7 +23,7 @@ from pm_app.features.panes import (
 )
 from pm_app.features.readings import count_delivered, take_readings
 from pm_app.jobs.ingest.late import events_in_time, fold_again, known_panes, readings_in_time
-from pm_app.jobs.site import Site, to_moment
+from pm_app.jobs.plant import Site, to_moment
 from pm_app.records.features import Panes
 from pm_app.records.readings import (
     MOST_ASSETS,

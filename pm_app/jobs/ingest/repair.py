@@ -14,7 +14,7 @@ from pm_app.errors import BadBatch
 from pm_app.jobs.ingest.housekeeping import remove_garbage
 from pm_app.jobs.ingest.late import content_of
 from pm_app.jobs.ingest.panes import read_events, read_readings
-from pm_app.jobs.site import Site
+from pm_app.jobs.plant import Site
 from pm_app.ports import EventsSource, ReadingsSource
 from pm_app.records.readings import Batch
 from pm_app.state.segments import MissingSegment

@@ -8,7 +8,7 @@ from datetime import datetime
 import numpy as np
 
 from pm_app.errors import BadVersion, TerminalError
-from pm_app.jobs.site import Site
+from pm_app.jobs.plant import Site
 from pm_app.records.alarms import AlarmRule
 from pm_app.records.learning import VersionCard
 from pm_app.scoring.alarms import Watch

@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pm_app.errors import BadSettings
+from pm_app.jobs.plant import Progress, Site, silent, to_moment, to_nanoseconds
 from pm_app.jobs.score.champion import load_recorded
 from pm_app.jobs.score.predict import Span, predict_spans
-from pm_app.jobs.site import Progress, Site, silent, to_moment, to_nanoseconds
 from pm_app.records.predictions import Predictions
 from pm_app.records.readings import Float64
 from pm_app.state.memory import Memories

@@ -15,10 +15,10 @@ from pm_app.jobs.ingest.batch import Ingested
 from pm_app.jobs.ingest.housekeeping import compact
 from pm_app.jobs.ingest.repair import repairing
 from pm_app.jobs.ingest.run import ingest
+from pm_app.jobs.plant import Progress, Site, silent, to_moment, to_nanoseconds
 from pm_app.jobs.score.affected import last_said, touched_spans
 from pm_app.jobs.score.champion import Champion, load_champion, watch_of
 from pm_app.jobs.score.predict import Span, predict_spans
-from pm_app.jobs.site import Progress, Site, silent, to_moment, to_nanoseconds
 from pm_app.settings.values import FOR_EVER
 from pm_app.store import BatchRow, Committed
 from pm_app.times import NS, parse_duration

@@ -14,18 +14,18 @@ from benchmarks.decisions.plants import Grown
 from factories import make_card
 
 from pm_app.errors import NotEnoughData
-from pm_app.jobs.known import Known
-from pm_app.jobs.rival import Rival
-from pm_app.jobs.study import (
+from pm_app.jobs.retrain.dataset import Known
+from pm_app.jobs.retrain.messages import TrainingOrder
+from pm_app.learning.labels import count_failures
+from pm_app.learning.ranking import (
     STANDING,
     Ranking,
+    Rival,
     Study,
     make_study,
     planner_of,
     rank_sensors,
 )
-from pm_app.jobs.training_order import TrainingOrder
-from pm_app.learning.labels import count_failures
 from pm_app.times import utc_text
 
 # A failure is known to the nanosecond, time left to the rounding of hours.

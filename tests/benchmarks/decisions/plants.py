@@ -8,8 +8,8 @@ from pathlib import Path
 from benchmarks.quality.plants import NOW, lay_out
 
 from pm_app.jobs.ingest.run import ingest
-from pm_app.jobs.known import Known, gather_known
-from pm_app.jobs.site import Site, first_seen_ns
+from pm_app.jobs.plant import Site, first_seen_ns
+from pm_app.jobs.retrain.dataset import Known, gather_known
 from pm_app.records.features import FeatureSpec
 from pm_app.records.readings import Events, Int64
 from pm_app.settings.plant import Settings, read_settings

@@ -97,7 +97,7 @@ def _by_network(plant: Grown) -> list[dict[str, Any]]:
 _LEARNING = "pm_app/learning/"
 _PLANTS = ("pm_app/simulator/*.py", "tests/benchmarks/decisions/plants.py")
 _RANKING = ("drift", "telling", "importance", "forest", "splits", "time_parts", "clusters")
-_DRIFT = (*_PLANTS, *(f"{_LEARNING}{name}.py" for name in _RANKING), "pm_app/jobs/study.py",
+_DRIFT = (*_PLANTS, *(f"{_LEARNING}{name}.py" for name in _RANKING), "pm_app/learning/ranking.py",
           "tests/benchmarks/decisions/course.py")  # fmt: skip
 _GATE = (*_PLANTS, f"{_LEARNING}gate.py", "tests/benchmarks/decisions/gates.py")
 

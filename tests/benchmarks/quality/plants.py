@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 
 from pm_app.features.frame import select_features
 from pm_app.jobs.ingest.run import ingest
-from pm_app.jobs.known import gather_known
-from pm_app.jobs.site import first_seen_ns, to_nanoseconds
+from pm_app.jobs.plant import first_seen_ns, to_nanoseconds
+from pm_app.jobs.retrain.dataset import gather_known
 from pm_app.records.features import Frame
 from pm_app.records.labels import Labels
 from pm_app.settings.plant import read_settings

@@ -31,8 +31,8 @@ from factories import (
     promote_handmade,
 )
 
+from pm_app.jobs.plant import Site
 from pm_app.jobs.score.run import score
-from pm_app.jobs.site import Site
 
 ASSETS, SENSORS, HOURS, SECONDS, PANE = 50, 16, 24, 10, "10min"
 LENGTHS, WIDTHS = ("1h", "8h", "24h"), (6, 48, 144)

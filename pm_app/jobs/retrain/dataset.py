@@ -11,8 +11,7 @@ from pm_app.errors import BadSettings, NotEnoughData
 from pm_app.features.frame import build_frame, is_rolled
 from pm_app.features.panes import merge_panes, select_sensors
 from pm_app.features.regime_search import Search, settle_regimes
-from pm_app.jobs.past import Past, asset_groups, past_until, sensors_of
-from pm_app.jobs.regimes import look_for_regimes
+from pm_app.jobs.retrain.extent import Past, asset_groups, look_for_regimes, past_until, sensors_of
 from pm_app.learning.failures import Failures, ToldFailure, join_failures
 from pm_app.learning.labels import (
     column_labels,

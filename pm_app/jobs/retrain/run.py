@@ -5,7 +5,7 @@ staging folder; only the transaction that records the retraining makes its versi
 """
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,15 +15,15 @@ from pm_app.errors import BadVersion, TransientError
 from pm_app.jobs.ingest.ownership import note_progress, require_own
 from pm_app.jobs.ingest.repair import rebuild, repairing
 from pm_app.jobs.ingest.run import ingest
+from pm_app.jobs.plant import Progress, Site, first_seen_ns, silent, to_nanoseconds
+from pm_app.jobs.retrain.messages import ANSWER, ORDER, TrainingAnswer, TrainingOrder
 from pm_app.jobs.score.champion import load_champion, ready
-from pm_app.jobs.site import Progress, Site, first_seen_ns, silent, to_nanoseconds
-from pm_app.jobs.told_failures import told_failures
-from pm_app.jobs.training_order import ANSWER, ORDER, TrainingAnswer, TrainingOrder
 from pm_app.learning.allocation import describe
+from pm_app.learning.failures import ToldFailure
 from pm_app.records.learning import VersionCard
 from pm_app.state.registry import Version, read_version
 from pm_app.state.segments import MissingSegment
-from pm_app.store import ImportanceRow, RetrainingRow, VersionRow, segments_of
+from pm_app.store import ImportanceRow, RetrainingRow, VerdictRow, VersionRow, segments_of
 from pm_app.wording import waits_text
 
 PARITY = 1e-5
@@ -227,3 +227,24 @@ def _importance_rows(number: int, card: VersionCard) -> list[ImportanceRow]:
         )
         for rank, at in enumerate(order, 1)
     ]
+
+
+def told_failures(rows: Iterable[VerdictRow]) -> tuple[ToldFailure, ...]:
+    """The failures that confirmed verdicts tell of; others are no failure, nor its absence.
+
+    Where the verdict names no time, it was between the cutoff that raised the alarm and the
+    verdict.
+    """
+    return tuple(_told(row) for row in rows if row.verdict == "confirmed")
+
+
+def _told(row: VerdictRow) -> ToldFailure:
+    until = row.at if row.failed_until is None else row.failed_until
+    since = min(row.cutoff, row.at) if row.failed_from is None else row.failed_from
+    return ToldFailure(
+        row.asset_id,
+        to_nanoseconds(since),
+        to_nanoseconds(until),
+        to_nanoseconds(row.at),
+        row.code,
+    )

@@ -1,5 +1,6 @@
 """Starting the trainer process, watching it, and ending it."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -11,8 +12,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pm_app.errors import TransientError, error_named
-from pm_app.jobs.site import Progress
-from pm_app.jobs.training_order import REFUSED
+from pm_app.jobs.plant import Progress
+from pm_app.jobs.retrain.messages import REFUSED
 
 LINES_OF_BLAME = 12
 LOOK_SECONDS = 0.5
@@ -20,7 +21,7 @@ LOOK_SECONDS = 0.5
 _QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3"}
 GRACE_SECONDS = 5.0
 # What trains with nothing but this machine, and what an engine's name may be told.
-ALONE, WITH_ENGINE = "pm_app.jobs.trainer", "pm_app.engine_trainer"
+ALONE, WITH_ENGINE = "pm_app.jobs.retrain.trainer", "pm_app.engine_trainer"
 
 
 def run_trainer(
@@ -93,3 +94,32 @@ def _watch(
                 process.kill()
             return
         time.sleep(LOOK_SECONDS)
+
+
+# The plant's scoring comes first: training gives way to it.
+NICENESS = 10
+# When memory runs out the trainer goes before the daemon, and before anything else that counts.
+_OUT_OF_MEMORY_SCORE = "800"
+ORPHANED = 4
+
+
+def give_way() -> None:
+    """Let the plant's scoring have processor and memory before this process."""
+    os.nice(NICENESS)
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text(_OUT_OF_MEMORY_SCORE, encoding="ascii")
+
+
+def end_with_parent() -> None:
+    """End this process once whoever started it is gone: the pipe to it then ends.
+
+    An orphan would write into folders that the next daemon has emptied for a training of its own.
+    """
+
+    def wait() -> None:
+        # Read past Python's buffers, whose lock would be missed when the process ends by itself.
+        while os.read(sys.stdin.fileno(), 1):
+            pass
+        os._exit(ORPHANED)
+
+    threading.Thread(target=wait, daemon=True).start()

@@ -8,9 +8,16 @@ from pathlib import Path
 from pm_app import __version__
 from pm_app.durable import make_folder, remove_folder, write_bytes
 from pm_app.errors import error_named
-from pm_app.jobs.lessons import BROUGHT, TRAINING, Brought, take, training_file, write_study
-from pm_app.jobs.site import unwatched
-from pm_app.jobs.training_worker import do_training
+from pm_app.jobs.plant import unwatched
+from pm_app.jobs.retrain.worker import do_training
+from pm_app.jobs.retrain.worker_files import (
+    BROUGHT,
+    TRAINING,
+    Brought,
+    take,
+    training_file,
+    write_study,
+)
 from pm_app.jobs.workers.dispatch import spread
 from pm_app.learning.training import Study, Trained
 from pm_app.learning.trainings import Done, Training

@@ -7,11 +7,15 @@ from platform import python_version
 from typing import Any
 
 from pm_app.features.frame import select_features
-from pm_app.jobs.known import Known
-from pm_app.jobs.rival import Rival
-from pm_app.jobs.study import (
+from pm_app.jobs.retrain.dataset import Known
+from pm_app.jobs.retrain.messages import TrainingAnswer, TrainingOrder
+from pm_app.learning.candidate import Candidate, Warm, train_candidate
+from pm_app.learning.gate import judge
+from pm_app.learning.labels import count_failures
+from pm_app.learning.ranking import (
     STANDING,
     Ranking,
+    Rival,
     Study,
     look_for_leaks,
     make_study,
@@ -19,10 +23,6 @@ from pm_app.jobs.study import (
     rank_sensors,
     remarks,
 )
-from pm_app.jobs.training_order import TrainingAnswer, TrainingOrder
-from pm_app.learning.candidate import Candidate, Warm, train_candidate
-from pm_app.learning.gate import judge
-from pm_app.learning.labels import count_failures
 from pm_app.learning.trainings import TrainAll, train_here
 from pm_app.records.features import Frame
 from pm_app.records.learning import Drift, VersionCard

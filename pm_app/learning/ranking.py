@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 import numpy as np
 
 from pm_app.features.frame import select_features
-from pm_app.jobs.known import Known
-from pm_app.jobs.rival import Rival
-from pm_app.jobs.training_order import TrainingOrder
+from pm_app.jobs.plant import to_nanoseconds
+from pm_app.jobs.retrain.dataset import Known
+from pm_app.jobs.retrain.messages import TrainingOrder
 from pm_app.learning.allocation import moved_units
 from pm_app.learning.drift import (
     Standing,
@@ -33,9 +34,28 @@ from pm_app.learning.targets import choose_head
 from pm_app.learning.telling import Telling, tell_failures
 from pm_app.records.features import Frame
 from pm_app.records.labels import Labels, Split
-from pm_app.records.learning import Drift, Head, Importance, Suspicion
+from pm_app.records.learning import Drift, Head, Importance, Suspicion, VersionCard
 from pm_app.settings.plant import Settings
 from pm_app.times import HOUR_NS
+
+
+@dataclass(frozen=True, eq=False)
+class Rival:
+    """A version as the trainer needs it."""
+
+    card: VersionCard
+    onnx: bytes
+    keras: bytes
+
+    @property
+    def trained_until_ns(self) -> int:
+        """The newest cutoff it learned from, in nanoseconds UTC."""
+        return to_nanoseconds(datetime.fromisoformat(self.card.trained_until))
+
+    def can_read(self, frame: Frame) -> bool:
+        """Whether its features can still be made."""
+        return set(self.card.features) <= set(frame.features)
+
 
 # Verdicts by which the champion stays, and nothing is trained.
 STANDING = ("keep", "not_enough_data")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from pm_app.errors import PmAppError
-from pm_app.jobs.lessons import (
+from pm_app.jobs.retrain.worker_files import (
     BROUGHT,
     TRAINING,
     Brought,

@@ -1,7 +1,7 @@
 """The trainer process: reads an order, learns, fills the staging folder, answers, exits.
 
 It runs apart because TensorFlow holds 750 MB and keeps some of it at every training.
-Started as `python -m pm_app.jobs.trainer ORDER ANSWER`; each line it prints is a share done
+Started as `python -m pm_app.jobs.retrain.trainer ORDER ANSWER`; each line it prints is a share done
 and what it is doing.
 """
 
@@ -12,12 +12,12 @@ from pathlib import Path
 
 from pm_app.durable import write_bytes
 from pm_app.errors import NotEnoughData, TerminalError, TransientError
-from pm_app.jobs.known import gather_known
-from pm_app.jobs.recipe import Made, learn
-from pm_app.jobs.rival import Rival
-from pm_app.jobs.trainer_manners import end_with_parent, give_way
-from pm_app.jobs.training_elsewhere import TrainElsewhere
-from pm_app.jobs.training_order import ANSWER, ORDER, REFUSED, TrainingAnswer, TrainingOrder
+from pm_app.jobs.retrain.dataset import gather_known
+from pm_app.jobs.retrain.messages import ANSWER, ORDER, REFUSED, TrainingAnswer, TrainingOrder
+from pm_app.jobs.retrain.process import end_with_parent, give_way
+from pm_app.jobs.retrain.workers import TrainElsewhere
+from pm_app.learning.pipeline import Made, learn
+from pm_app.learning.ranking import Rival
 from pm_app.learning.trainings import TrainAll, train_here
 from pm_app.ports import Engine
 from pm_app.settings.plant import Settings, parse_settings

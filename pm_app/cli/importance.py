@@ -13,7 +13,7 @@ from pm_app.settings.plant import read_settings
 
 if TYPE_CHECKING:
     from pm_app.jobs.plant import Site
-    from pm_app.learning.allocation_change import AllocationChange, Gain, Standing
+    from pm_app.learning.allocation.change import AllocationChange, Gain, Standing
     from pm_app.records.learning import VersionCard
 
 _COLUMNS: Final = (
@@ -71,7 +71,7 @@ def _compare(
     config: Path, version: int | None, against: int | None, plot: Path | None, *, as_json: bool
 ) -> None:
     from pm_app.cli.export import export_text
-    from pm_app.learning.allocation_change import compare_allocations, gains_over_uniform
+    from pm_app.learning.allocation.change import compare_allocations, gains_over_uniform
     from pm_app.pictures.allocation import draw_allocation
     from pm_app.wiring import open_beside
 

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from pm_app.learning.targets import Rows, known_lives
+from pm_app.learning.data.targets import Rows, known_lives
 from pm_app.records.labels import Labels
 from pm_app.records.learning import Calibration, Head
 from pm_app.records.readings import Float64, Int32

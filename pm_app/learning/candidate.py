@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pm_app.errors import NotEnoughData
+from pm_app.learning.allocation.planner import CONTROL_REPORT, Planner
 from pm_app.learning.baselines import constant_scores, forest_scores
 from pm_app.learning.calibration import calibrate, event_truths
 from pm_app.learning.evaluation import best_threshold, evaluate, risk_bins
 from pm_app.learning.network import answers, export_onnx, save_network
-from pm_app.learning.planning import CONTROL_REPORT, Planner
 from pm_app.learning.revision import REVISABLE, Reviser
 from pm_app.learning.selection import (
     Trial,

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pm_app.learning.parts import LEAST_GROUPS
-from pm_app.learning.precision import average_precision
+from pm_app.learning.data.time_splits import LEAST_GROUPS
+from pm_app.learning.importance.forest import average_precision
 from pm_app.records.readings import Float64, Int32
 
 RESAMPLINGS = 1_000

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pm_app.learning.targets import Float32, Rows, Targets, encode_targets
+from pm_app.learning.data.targets import Float32, Rows, Targets, encode_targets
 from pm_app.records.labels import Labels
 from pm_app.records.learning import Head
 from pm_app.records.readings import Float64

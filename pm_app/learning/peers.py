@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
 from pm_app.learning.calibration import platt
+from pm_app.learning.data.targets import Rows, known_lives
 from pm_app.learning.evaluation import average_precision
-from pm_app.learning.targets import Rows, known_lives
 from pm_app.records.features import Frame
 from pm_app.records.labels import Labels, Split
 from pm_app.records.readings import Float64

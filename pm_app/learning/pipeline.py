@@ -10,8 +10,8 @@ from pm_app.features.frame import select_features
 from pm_app.jobs.retrain.dataset import Known
 from pm_app.jobs.retrain.messages import TrainingAnswer, TrainingOrder
 from pm_app.learning.candidate import Candidate, Warm, train_candidate
+from pm_app.learning.data.labels import count_failures
 from pm_app.learning.gate import judge
-from pm_app.learning.labels import count_failures
 from pm_app.learning.ranking import (
     STANDING,
     Ranking,

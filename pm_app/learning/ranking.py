@@ -10,28 +10,28 @@ from pm_app.features.frame import select_features
 from pm_app.jobs.plant import to_nanoseconds
 from pm_app.jobs.retrain.dataset import Known
 from pm_app.jobs.retrain.messages import TrainingOrder
-from pm_app.learning.allocation import moved_units
-from pm_app.learning.drift import (
-    Standing,
-    change_of_failures,
-    change_of_rankings,
-    decide,
-    first_drift,
-)
-from pm_app.learning.importance import measure_importance
-from pm_app.learning.labels import count_failures
-from pm_app.learning.leaks import suspect_leaks, tell_suspicion
-from pm_app.learning.planning import Planner, make_planner
-from pm_app.learning.splits import censor_at_parts, newest_part, split_rows
-from pm_app.learning.sufficiency import (
+from pm_app.learning.allocation.planner import Planner, make_planner
+from pm_app.learning.allocation.strategies import moved_units
+from pm_app.learning.data.labels import count_failures
+from pm_app.learning.data.splits import censor_at_parts, newest_part, split_rows
+from pm_app.learning.data.sufficiency import (
     name_some,
     require_enough,
     require_news,
     require_warnings,
     unheard,
 )
-from pm_app.learning.targets import choose_head
-from pm_app.learning.telling import Telling, tell_failures
+from pm_app.learning.data.targets import choose_head
+from pm_app.learning.importance.attribution import Telling, tell_failures
+from pm_app.learning.importance.drift import (
+    Standing,
+    change_of_failures,
+    change_of_rankings,
+    decide,
+    first_drift,
+)
+from pm_app.learning.importance.leakage import suspect_leaks, tell_suspicion
+from pm_app.learning.importance.permutation import measure_importance
 from pm_app.records.features import Frame
 from pm_app.records.labels import Labels, Split
 from pm_app.records.learning import Drift, Head, Importance, Suspicion, VersionCard

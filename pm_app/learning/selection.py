@@ -6,7 +6,7 @@ from itertools import takewhile
 
 import numpy as np
 
-from pm_app.learning.planning import CONTROL, Planner
+from pm_app.learning.allocation.planner import CONTROL, Planner
 from pm_app.learning.training import (
     RATE,
     Progress,

@@ -6,7 +6,7 @@ from html import escape
 from itertools import pairwise
 from typing import Final
 
-from pm_app.learning.allocation_change import AllocationChange, Gain, Standing
+from pm_app.learning.allocation.change import AllocationChange, Gain, Standing
 from pm_app.pictures.marks import line, text
 
 _WIDTH: Final = 1180

@@ -7,8 +7,8 @@ from typing import Any, Final
 from pydantic import TypeAdapter
 
 from pm_app.errors import PmAppError
-from pm_app.learning.allocation_change import compare_allocations
-from pm_app.learning.planning import CONTROL_REPORT
+from pm_app.learning.allocation.change import compare_allocations
+from pm_app.learning.allocation.planner import CONTROL_REPORT
 from pm_app.pictures.allocation import allocation_figure
 from pm_app.pictures.charts import Line, line_chart
 from pm_app.records.learning import Report

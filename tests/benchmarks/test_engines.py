@@ -27,7 +27,7 @@ from sklearn.metrics import average_precision_score
 from pm_app.features.frame import select_features
 from pm_app.jobs.plant import first_seen_ns, to_nanoseconds
 from pm_app.jobs.retrain.dataset import gather_known
-from pm_app.learning.splits import split_rows
+from pm_app.learning.data.splits import split_rows
 from pm_app.records.labels import Labels
 from pm_app.settings.plant import read_settings
 from pm_app.times import HOUR_NS

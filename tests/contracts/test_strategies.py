@@ -5,9 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pm_app.learning.allocation import STRATEGIES, budget, describe, moved_units
-from pm_app.learning.parameters import count_parameters
-from pm_app.learning.sizing import SPENT
+from pm_app.learning.allocation.sizing import SPENT, count_parameters
+from pm_app.learning.allocation.strategies import STRATEGIES, budget, describe, moved_units
 from pm_app.records.learning import Allocation, Importance, Interaction
 
 every_strategy = pytest.mark.parametrize("strategy", STRATEGIES.values(), ids=STRATEGIES.keys())

@@ -27,7 +27,7 @@ from pm_app.jobs.retrain.run import retrain
 from pm_app.jobs.score.champion import threshold_of
 from pm_app.jobs.score.replay import replay
 from pm_app.jobs.score.run import score
-from pm_app.learning.failures import ToldFailure
+from pm_app.learning.data.failures import ToldFailure
 from pm_app.records.alarms import Verdict
 from pm_app.store import Actor, segments_of
 from pm_app.store.alarm_tables import alarms

@@ -7,10 +7,10 @@ import pytest
 
 from pm_app.errors import BadVersion, NotEnoughData
 from pm_app.learning import selection, training
+from pm_app.learning.allocation.planner import make_planner
 from pm_app.learning.candidate import Warm, train_candidate
+from pm_app.learning.data.targets import choose_head
 from pm_app.learning.network import answers, load_network
-from pm_app.learning.planning import make_planner
-from pm_app.learning.targets import choose_head
 from pm_app.records.features import Frame
 from pm_app.records.labels import Labels, Split
 from pm_app.records.learning import Head, Importance

@@ -21,9 +21,9 @@ from pm_app.jobs.retrain.run import retrain
 from pm_app.jobs.retrain.worker import do_training
 from pm_app.jobs.retrain.worker_files import BROUGHT, TRAINING, read_lesson, read_study, write_study
 from pm_app.jobs.retrain.workers import TrainElsewhere
+from pm_app.learning.allocation.planner import make_planner
+from pm_app.learning.data.targets import choose_head
 from pm_app.learning.network import load_network
-from pm_app.learning.planning import make_planner
-from pm_app.learning.targets import choose_head
 from pm_app.learning.training import Study
 from pm_app.learning.trainings import Training, train_here
 from pm_app.records.features import Frame

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pm_app.learning.allocation.sizing import count_parameters
 from pm_app.learning.candidate import train_candidate
-from pm_app.learning.parameters import count_parameters
-from pm_app.learning.targets import choose_head
+from pm_app.learning.data.targets import choose_head
 from pm_app.records.features import Frame
 from pm_app.records.labels import Labels, Split
 from pm_app.records.learning import Allocation, Tier

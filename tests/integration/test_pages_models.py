@@ -10,7 +10,7 @@ from factories import NOW, FakeTrainer, make_card, make_plant, opened, promote_h
 from test_pages import HOSTILE
 
 from pm_app.jobs.retrain.run import retrain
-from pm_app.learning.allocation_change import gains_over_uniform
+from pm_app.learning.allocation.change import gains_over_uniform
 from pm_app.records.learning import Bin, Interaction, Report, Revision, Suspicion, Tier
 from pm_app.settings.plant import read_settings
 from pm_app.store import open_store

@@ -9,8 +9,8 @@ from sklearn.ensemble import ExtraTreesClassifier
 from pm_app.features.frame import build_frame
 from pm_app.features.panes import fold_panes
 from pm_app.features.regime_search import find_regimes
-from pm_app.learning.labels import life_labels
-from pm_app.learning.precision import average_precision
+from pm_app.learning.data.labels import life_labels
+from pm_app.learning.importance.forest import average_precision
 from pm_app.records.features import FeatureSpec
 from pm_app.records.readings import Readings
 from pm_app.simulator import PlantPlan, simulate

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from factories import make_card
 
-from pm_app.learning.allocation_change import compare_allocations, gains_over_uniform
+from pm_app.learning.allocation.change import compare_allocations, gains_over_uniform
 from pm_app.pictures.allocation import draw_allocation
 from pm_app.records.learning import Report, Tier
 

@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import weightedtau
 
-from pm_app.learning.agreement import weighted_tau
-from pm_app.learning.drift import (
+from pm_app.learning.importance.attribution import Telling
+from pm_app.learning.importance.clusters import weighted_tau
+from pm_app.learning.importance.drift import (
     Change,
     Standing,
     change_of_failures,
@@ -16,7 +17,6 @@ from pm_app.learning.drift import (
     decide,
     first_drift,
 )
-from pm_app.learning.telling import Telling
 from pm_app.records.learning import Drift, Importance
 
 LIKE_ENGINES = np.array([25, 12, 11, 9, 7, 6, 6, 5, 5, 4, 3, 2, 2, 1.5, 0.5, 0, 0, 0]) / 100

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pm_app.learning.failures import ToldFailure, join_failures
-from pm_app.learning.labels import count_failures, failures_learned, life_labels
+from pm_app.learning.data.failures import ToldFailure, join_failures
+from pm_app.learning.data.labels import count_failures, failures_learned, life_labels
 from pm_app.records.features import Frame
 from pm_app.records.readings import Events, sort_events
 from pm_app.times import HOUR_NS

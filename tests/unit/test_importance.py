@@ -9,12 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score
 
-from pm_app.learning.clusters import cluster_sensors
-from pm_app.learning.forest import fill_and_squeeze
-from pm_app.learning.importance import measure_importance
-from pm_app.learning.labels import column_labels, life_labels
-from pm_app.learning.precision import average_precision
-from pm_app.learning.splits import split_rows
+from pm_app.learning.data.labels import column_labels, life_labels
+from pm_app.learning.data.splits import split_rows
+from pm_app.learning.importance.clusters import cluster_sensors
+from pm_app.learning.importance.forest import average_precision, fill_and_squeeze
+from pm_app.learning.importance.permutation import measure_importance
 from pm_app.records.features import Frame
 from pm_app.records.labels import Labels
 from pm_app.records.learning import Importance

@@ -14,8 +14,8 @@ from pm_app.features.readings import concat_readings, take_readings
 from pm_app.jobs.retrain import dataset as known_module
 from pm_app.jobs.retrain import extent as past_module
 from pm_app.jobs.retrain.dataset import gather_known
-from pm_app.learning.failures import ToldFailure
-from pm_app.learning.labels import count_failures
+from pm_app.learning.data.failures import ToldFailure
+from pm_app.learning.data.labels import count_failures
 from pm_app.learning.ranking import remarks
 from pm_app.records.features import Running
 from pm_app.records.readings import (

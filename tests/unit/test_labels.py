@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pm_app.errors import BadSettings, NotEnoughData
-from pm_app.learning.labels import column_labels, life_labels
-from pm_app.learning.sufficiency import require_enough
+from pm_app.learning.data.labels import column_labels, life_labels
+from pm_app.learning.data.sufficiency import require_enough
 from pm_app.records.features import Frame
 from pm_app.records.readings import Events, no_events, sort_events
 from pm_app.times import HOUR_NS

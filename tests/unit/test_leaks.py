@@ -10,9 +10,9 @@ from factories import HOUR
 
 from pm_app.features.frame import build_frame
 from pm_app.features.panes import fold_panes
-from pm_app.learning.labels import column_labels, life_labels
-from pm_app.learning.leaks import suspect_leaks, tell_suspicion
-from pm_app.learning.splits import censor_at_parts, split_rows
+from pm_app.learning.data.labels import column_labels, life_labels
+from pm_app.learning.data.splits import censor_at_parts, split_rows
+from pm_app.learning.importance.leakage import suspect_leaks, tell_suspicion
 from pm_app.records.features import FeatureSpec, Frame
 from pm_app.records.learning import Suspicion
 from pm_app.records.readings import Readings

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pm_app.errors import BadVersion
+from pm_app.learning.allocation.sizing import count_parameters
 from pm_app.learning.network import (
     Fitting,
     Outputs,
@@ -20,7 +21,6 @@ from pm_app.learning.network import (
     save_network,
     set_scaling,
 )
-from pm_app.learning.parameters import count_parameters
 from pm_app.records.learning import Allocation, Calibration, Gate, Head, Tier
 from pm_app.scoring.predictor import Predictor
 

@@ -24,7 +24,7 @@ from benchmarks.quality.tables import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pm_app.learning.allocation import STRATEGIES
+from pm_app.learning.allocation.strategies import STRATEGIES
 from pm_app.records.features import Frame
 from pm_app.records.labels import Labels
 

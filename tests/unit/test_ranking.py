@@ -9,8 +9,8 @@ from factories import make_card
 
 from pm_app.jobs.retrain.messages import TrainingOrder
 from pm_app.learning import ranking as study_module
+from pm_app.learning.importance.attribution import tell_failures
 from pm_app.learning.ranking import Rival, Study, rank_sensors
-from pm_app.learning.telling import tell_failures
 from pm_app.records.features import Frame
 from pm_app.records.labels import Labels, Split
 from pm_app.records.learning import Allocation, Head, Importance, Tier

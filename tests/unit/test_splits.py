@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pm_app.errors import NotEnoughData
-from pm_app.learning.labels import column_labels, life_labels
-from pm_app.learning.parts import PARTS
-from pm_app.learning.splits import censor_at_parts, newest_part, split_lives, split_rows
+from pm_app.learning.data.labels import column_labels, life_labels
+from pm_app.learning.data.splits import censor_at_parts, newest_part, split_lives, split_rows
+from pm_app.learning.data.time_splits import PARTS
 from pm_app.records.features import Frame
 from pm_app.records.labels import Labels, Split
 from pm_app.records.readings import sort_events

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pm_app.learning.sufficiency import LEAST_STEPS, blurred, name_some
+from pm_app.learning.data.sufficiency import LEAST_STEPS, blurred, name_some
 
 
 @given(st.floats(1e-20, 1e25), st.sampled_from([-1.0, 1.0]))

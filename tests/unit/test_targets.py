@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pm_app.errors import NotEnoughData
-from pm_app.learning.targets import choose_head, encode_lives, encode_targets, known_lives
+from pm_app.learning.data.targets import choose_head, encode_lives, encode_targets, known_lives
 from pm_app.records.labels import Labels
 from pm_app.records.learning import Head
 

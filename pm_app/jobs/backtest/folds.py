@@ -10,7 +10,7 @@ import numpy as np
 from pm_app.errors import NotEnoughData
 from pm_app.jobs.plant import Site, to_moment, to_nanoseconds
 from pm_app.jobs.retrain.extent import past_until
-from pm_app.learning.labels import life_labels
+from pm_app.learning.data.labels import life_labels
 from pm_app.records.features import Frame
 from pm_app.records.labels import Labels
 from pm_app.records.readings import Events, Float64, Int32, Int64

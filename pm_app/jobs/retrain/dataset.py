@@ -12,14 +12,14 @@ from pm_app.features.frame import build_frame, is_rolled
 from pm_app.features.panes import merge_panes, select_sensors
 from pm_app.features.regime_search import Search, settle_regimes
 from pm_app.jobs.retrain.extent import Past, asset_groups, look_for_regimes, past_until, sensors_of
-from pm_app.learning.failures import Failures, ToldFailure, join_failures
-from pm_app.learning.labels import (
+from pm_app.learning.data.failures import Failures, ToldFailure, join_failures
+from pm_app.learning.data.labels import (
     column_labels,
     failures_learned,
     life_labels,
     while_running,
 )
-from pm_app.learning.sufficiency import blurred, name_some, tell_missed
+from pm_app.learning.data.sufficiency import blurred, name_some, tell_missed
 from pm_app.records.features import FeatureSpec, Frame, Panes, Running
 from pm_app.records.labels import Labels
 from pm_app.records.readings import Events, Float64, no_events, take_events

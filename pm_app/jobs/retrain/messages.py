@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from pm_app.learning.failures import ToldFailure
+from pm_app.learning.data.failures import ToldFailure
 
 # The trainer's exit code for an error that was met on purpose; its last words name it.
 REFUSED = 3

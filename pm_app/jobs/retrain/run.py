@@ -18,8 +18,8 @@ from pm_app.jobs.ingest.run import ingest
 from pm_app.jobs.plant import Progress, Site, first_seen_ns, silent, to_nanoseconds
 from pm_app.jobs.retrain.messages import ANSWER, ORDER, TrainingAnswer, TrainingOrder
 from pm_app.jobs.score.champion import load_champion, ready
-from pm_app.learning.allocation import describe
-from pm_app.learning.failures import ToldFailure
+from pm_app.learning.allocation.strategies import describe
+from pm_app.learning.data.failures import ToldFailure
 from pm_app.records.learning import VersionCard
 from pm_app.state.registry import Version, read_version
 from pm_app.state.segments import MissingSegment

@@ -16,7 +16,7 @@ from factories import make_card
 from pm_app.errors import NotEnoughData
 from pm_app.jobs.retrain.dataset import Known
 from pm_app.jobs.retrain.messages import TrainingOrder
-from pm_app.learning.labels import count_failures
+from pm_app.learning.data.labels import count_failures
 from pm_app.learning.ranking import (
     STANDING,
     Ranking,

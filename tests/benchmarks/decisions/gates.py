@@ -14,8 +14,8 @@ from benchmarks.decisions.plants import Grown
 from sklearn.ensemble import ExtraTreesClassifier
 
 from pm_app.learning.calibration import calibrate
-from pm_app.learning.forest import fill_and_squeeze
 from pm_app.learning.gate import judge
+from pm_app.learning.importance.forest import fill_and_squeeze
 from pm_app.learning.ranking import Study, make_study
 from pm_app.records.labels import Labels
 from pm_app.records.learning import Head

@@ -16,10 +16,10 @@ from benchmarks.quality.judging import Said, judge, risk_and_life
 from benchmarks.quality.ours import head_of, planner_of
 from benchmarks.quality.sets import Fold, Task
 
-from pm_app.learning.allocation import MEMBERS, STRATEGIES, budget
+from pm_app.learning.allocation.planner import CONTROL, Planner, embedding_width
+from pm_app.learning.allocation.strategies import MEMBERS, STRATEGIES, budget
 from pm_app.learning.calibration import calibrate, no_calibration
-from pm_app.learning.planning import CONTROL, Planner, embedding_width
-from pm_app.learning.targets import encode_targets, known_lives
+from pm_app.learning.data.targets import encode_targets, known_lives
 from pm_app.records.learning import Allocation, Head
 from pm_app.records.scores import scores_of
 from pm_app.settings.plant import Settings

@@ -17,7 +17,7 @@ from benchmarks.quality.ours import fit_trial, head_of, planner_of
 from benchmarks.quality.results import Cell, digest_of_data, digest_of_files
 from benchmarks.quality.sets import Fold, Task
 
-from pm_app.learning.planning import CONTROL, Planner
+from pm_app.learning.allocation.planner import CONTROL, Planner
 from pm_app.records.learning import Allocation, Head
 
 GUIDED = ("regularized", "tiers", "tiers+regularized")

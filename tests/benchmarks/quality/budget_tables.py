@@ -9,7 +9,7 @@ from benchmarks.quality.comparing import compare
 from benchmarks.quality.results import Cell
 from benchmarks.quality.tables import difference_row, table_row
 
-from pm_app.learning.planning import CONTROL
+from pm_app.learning.allocation.planner import CONTROL
 
 BUDGET_BEGIN, BUDGET_END = "<!-- budget: begin -->", "<!-- budget: end -->"
 _NOT_MEASURED = "–"

@@ -16,7 +16,7 @@ from benchmarks.quality.ablation import (
     without_refit,
 )
 
-from pm_app.learning.planning import CONTROL
+from pm_app.learning.allocation.planner import CONTROL
 
 FULL = "full network"
 

@@ -20,12 +20,12 @@ from benchmarks.quality.judging import Said
 from benchmarks.quality.results import digest_of_files
 from benchmarks.quality.sets import Fold, Task
 
-from pm_app.learning.allocation import STRATEGIES
+from pm_app.learning.allocation.planner import Planner, make_planner
+from pm_app.learning.allocation.strategies import STRATEGIES
 from pm_app.learning.calibration import calibrate
+from pm_app.learning.data.targets import choose_head
 from pm_app.learning.evaluation import best_threshold
-from pm_app.learning.importance import REPLICATES, measure_importance
-from pm_app.learning.planning import Planner, make_planner
-from pm_app.learning.targets import choose_head
+from pm_app.learning.importance.permutation import REPLICATES, measure_importance
 from pm_app.records.learning import Calibration, Head
 from pm_app.records.scores import Scores, scores_of
 from pm_app.settings.plant import Settings

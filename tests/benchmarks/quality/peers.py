@@ -21,8 +21,8 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from pm_app.learning.data.targets import known_lives
 from pm_app.learning.evaluation import best_threshold
-from pm_app.learning.targets import known_lives
 
 THREADS = int(os.environ.get("PM_APP_QUALITY_THREADS", "2"))
 PENALTIES = (1e-3, 1e-2, 1e-1, 1.0)

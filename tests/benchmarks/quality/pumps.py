@@ -12,7 +12,7 @@ from benchmarks.quality.plants import gather, lay_out
 from benchmarks.quality.sets import Fold, QualitySet, Task, make_fold
 
 from pm_app.demo import demo_plan
-from pm_app.learning.splits import split_rows
+from pm_app.learning.data.splits import split_rows
 from pm_app.simulator import PlantPlan, simulate
 
 SEEDS = (11, 12, 13)

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pm_app.learning.dealing import deal
-from pm_app.learning.splits import censor_at_parts
+from pm_app.learning.data.splits import censor_at_parts, deal
 from pm_app.records.features import Frame
 from pm_app.records.labels import Labels, Split
 

@@ -27,9 +27,9 @@ from factories import (
 
 from pm_app.features.panes import take_panes
 from pm_app.jobs.score.run import score
-from pm_app.learning.importance import measure_importance
-from pm_app.learning.labels import column_labels
-from pm_app.learning.splits import split_rows
+from pm_app.learning.data.labels import column_labels
+from pm_app.learning.data.splits import split_rows
+from pm_app.learning.importance.permutation import measure_importance
 from pm_app.records.features import Frame
 from pm_app.records.labels import Labels
 

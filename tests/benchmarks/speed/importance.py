@@ -23,8 +23,8 @@ from sklearn.metrics import average_precision_score
 
 from connectors.cmapss import import_cmapss
 from pm_app.features.frame import select_features
-from pm_app.learning.importance import measure_importance
-from pm_app.learning.splits import censor_at_parts, split_rows
+from pm_app.learning.data.splits import censor_at_parts, split_rows
+from pm_app.learning.importance.permutation import measure_importance
 
 HORIZON = 31.0
 SEEDS, REPEATS, REPEATS_TOGETHER = 2, 10, 3

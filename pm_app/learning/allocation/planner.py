@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from pm_app.learning.allocation import MEMBERS, STRATEGIES, budget
+from pm_app.learning.allocation.strategies import MEMBERS, STRATEGIES, budget
 from pm_app.records.features import Frame
 from pm_app.records.learning import Allocation, Importance
 

@@ -12,9 +12,14 @@ from typing import Protocol
 
 import numpy as np
 
-from pm_app.learning.parameters import count_gate, count_parameters
-from pm_app.learning.sizing import Limits, afford, fill_budget
-from pm_app.learning.tiers import Group, group_by_merit, measure_merits
+from pm_app.learning.allocation.sizing import (
+    Limits,
+    afford,
+    count_gate,
+    count_parameters,
+    fill_budget,
+)
+from pm_app.learning.allocation.tiers import Group, group_by_merit, measure_merits
 from pm_app.records.learning import Allocation, Gate, Importance, Tier
 
 # The least important sensor's penalty is at most this many times the most important one's.

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from pm_app.learning.agreement import weighted_tau
-from pm_app.learning.telling import Telling
+from pm_app.learning.importance.attribution import Telling
+from pm_app.learning.importance.clusters import weighted_tau
 from pm_app.records.learning import Drift, Importance
 from pm_app.records.readings import Float64
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pm_app.learning.allocation import AllocationRow, describe
-from pm_app.learning.planning import CONTROL_REPORT
+from pm_app.learning.allocation.planner import CONTROL_REPORT
+from pm_app.learning.allocation.strategies import AllocationRow, describe
 from pm_app.records.learning import Report, VersionCard
 
 # The part of the resampled rankings that an interval leaves out at either end, in percent.

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pm_app.errors import NotEnoughData
-from pm_app.learning.labels import count_failures
+from pm_app.learning.data.labels import count_failures
 from pm_app.records.features import Frame
 from pm_app.records.labels import Flags, Labels
 from pm_app.records.readings import Events, Float64

@@ -6,8 +6,8 @@ from itertools import combinations
 
 import numpy as np
 
-from pm_app.learning.clusters import cluster_sensors
-from pm_app.learning.forest import (
+from pm_app.learning.importance.clusters import cluster_sensors
+from pm_app.learning.importance.forest import (
     Columns,
     Problem,
     Trial,

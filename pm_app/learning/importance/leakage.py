@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 from sklearn.ensemble import RandomForestRegressor
 
-from pm_app.learning.precision import average_precision
+from pm_app.learning.importance.forest import average_precision
 from pm_app.records.features import Frame
 from pm_app.records.labels import Labels, Split
 from pm_app.records.learning import Suspicion

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pm_app.learning.forest import (
+from pm_app.learning.importance.forest import (
     TREES,
     Columns,
     Problem,
@@ -18,7 +18,7 @@ from pm_app.learning.forest import (
     grow_tree,
     predict_trees,
 )
-from pm_app.learning.importance import REFERENCE_ROWS, keep_some
+from pm_app.learning.importance.permutation import REFERENCE_ROWS, keep_some
 from pm_app.records.features import Frame
 from pm_app.records.labels import Labels, Split
 from pm_app.records.readings import Float64, Int64

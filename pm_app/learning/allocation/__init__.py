@@ -1,0 +1,1 @@
+"""Allocation: which share of the network each sensor gets."""

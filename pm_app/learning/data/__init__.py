@@ -1,0 +1,1 @@
+"""What can be learned from: labels, failures, splits that do not leak."""

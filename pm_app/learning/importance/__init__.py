@@ -1,0 +1,1 @@
+"""Importance: which sensors announce failures, and whether that ranking still holds."""

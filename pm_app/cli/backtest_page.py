@@ -12,7 +12,7 @@ from pm_app.pictures.charts import Line, bar_chart, line_chart
 
 if TYPE_CHECKING:
     from pm_app.jobs.backtest.report import FailureTold, Report
-    from pm_app.learning.backtest_figures import Side
+    from pm_app.learning.evaluation.backtest import Side
 
 _STYLE: Final = Path(__file__).with_suffix(".css")
 _BARS: Final = 8

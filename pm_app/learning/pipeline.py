@@ -9,9 +9,8 @@ from typing import Any
 from pm_app.features.frame import select_features
 from pm_app.jobs.retrain.dataset import Known
 from pm_app.jobs.retrain.messages import TrainingAnswer, TrainingOrder
-from pm_app.learning.candidate import Candidate, Warm, train_candidate
 from pm_app.learning.data.labels import count_failures
-from pm_app.learning.gate import judge
+from pm_app.learning.evaluation.promotion import judge
 from pm_app.learning.ranking import (
     STANDING,
     Ranking,
@@ -23,7 +22,8 @@ from pm_app.learning.ranking import (
     rank_sensors,
     remarks,
 )
-from pm_app.learning.trainings import TrainAll, train_here
+from pm_app.learning.training.candidate import Candidate, Warm, train_candidate
+from pm_app.learning.training.executor import TrainAll, train_here
 from pm_app.records.features import Frame
 from pm_app.records.learning import Drift, VersionCard
 from pm_app.records.readings import Float64

@@ -7,7 +7,7 @@ import pytest
 from benchmarks.quality.ablation import plain_scaling, refit_averaged
 
 from pm_app.learning.network import answers
-from pm_app.learning.training import (
+from pm_app.learning.training.fit import (
     Study,
     plan_schedule,
     refit_network,

@@ -32,7 +32,7 @@ from pm_app.jobs.backtest.run import backtest
 from pm_app.jobs.ingest.run import ingest
 from pm_app.jobs.retrain import process as trainer_process
 from pm_app.jobs.score.champion import threshold_of
-from pm_app.learning.peers import Peer
+from pm_app.learning.evaluation.boosters import Peer
 from pm_app.records.learning import Head
 from pm_app.state.segments import MissingSegment
 

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from pm_app.errors import BadVersion, NotEnoughData
-from pm_app.learning import selection, training
 from pm_app.learning.allocation.planner import make_planner
-from pm_app.learning.candidate import Warm, train_candidate
 from pm_app.learning.data.targets import choose_head
 from pm_app.learning.network import answers, load_network
+from pm_app.learning.training import fit as training
+from pm_app.learning.training import selection
+from pm_app.learning.training.candidate import Warm, train_candidate
 from pm_app.records.features import Frame
 from pm_app.records.labels import Labels, Split
 from pm_app.records.learning import Head, Importance

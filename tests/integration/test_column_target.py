@@ -17,7 +17,8 @@ from factories import make_plant, opened
 from pm_app.jobs.retrain.messages import ANSWER, ORDER
 from pm_app.jobs.retrain.run import retrain
 from pm_app.jobs.retrain.trainer import train
-from pm_app.learning import selection, training
+from pm_app.learning.training import fit as training
+from pm_app.learning.training import selection
 from pm_app.settings.plant import parse_settings, read_settings
 from pm_app.wiring import open_site
 

@@ -24,8 +24,8 @@ from pm_app.jobs.retrain.workers import TrainElsewhere
 from pm_app.learning.allocation.planner import make_planner
 from pm_app.learning.data.targets import choose_head
 from pm_app.learning.network import load_network
-from pm_app.learning.training import Study
-from pm_app.learning.trainings import Training, train_here
+from pm_app.learning.training.executor import Training, train_here
+from pm_app.learning.training.fit import Study
 from pm_app.records.features import Frame
 from pm_app.records.labels import Labels
 from pm_app.records.learning import Importance

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from pm_app.learning.allocation.sizing import count_parameters
-from pm_app.learning.candidate import train_candidate
 from pm_app.learning.data.targets import choose_head
+from pm_app.learning.training.candidate import train_candidate
 from pm_app.records.features import Frame
 from pm_app.records.labels import Labels, Split
 from pm_app.records.learning import Allocation, Tier

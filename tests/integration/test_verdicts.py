@@ -13,7 +13,8 @@ from pm_app.jobs.retrain import trainer as trainer_module
 from pm_app.jobs.retrain.messages import ANSWER, ORDER, TrainingAnswer
 from pm_app.jobs.retrain.run import retrain
 from pm_app.jobs.score.run import score
-from pm_app.learning import selection, training
+from pm_app.learning.training import fit as training
+from pm_app.learning.training import selection
 from pm_app.settings.plant import parse_settings
 
 TABLE_TOML = """\

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pm_app.learning.calibration import calibrate, no_calibration, platt
+from pm_app.learning.evaluation.calibration import calibrate, no_calibration, platt
 from pm_app.records.labels import Labels
 from pm_app.records.learning import Head
 from pm_app.records.scores import calibrated_risk, life_interval, logit, sigmoid

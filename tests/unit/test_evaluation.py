@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pm_app.learning.evaluation import (
+from pm_app.learning.evaluation.metrics import (
     average_precision,
     best_threshold,
     calibration_error,

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, brier_score_loss
 
-from pm_app.learning.gate import Judgement, judge
+from pm_app.learning.evaluation.promotion import Judgement, judge
 
 ASSETS, ROWS = 30, 40
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pm_app.learning.data.targets import encode_targets
-from pm_app.learning.losses import horizon_losses, row_losses, span_losses
+from pm_app.learning.training.losses import horizon_losses, row_losses, span_losses
 from pm_app.records.labels import Labels
 from pm_app.records.learning import Head
 

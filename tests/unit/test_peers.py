@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pm_app.learning import peers
-from pm_app.learning.evaluation import average_precision, calibration_error
-from pm_app.learning.peers import Lesson, fit_peer
+from pm_app.learning.evaluation import boosters as peers
+from pm_app.learning.evaluation.boosters import Lesson, fit_peer
+from pm_app.learning.evaluation.metrics import average_precision, calibration_error
 from pm_app.records.features import Frame
 from pm_app.records.labels import Labels, Split
 

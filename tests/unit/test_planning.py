@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from pm_app.learning.allocation.planner import embedding_width, find_indicators, make_planner
-from pm_app.learning.revision import average_importance, revise_plan
+from pm_app.learning.training.revision import average_importance, revise_plan
 from pm_app.records.features import Frame
 from pm_app.records.learning import Importance
 

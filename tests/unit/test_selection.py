@@ -5,13 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pm_app.learning.selection import (
+from pm_app.learning.training.fit import plan_schedule, strengthen
+from pm_app.learning.training.selection import (
     SIMPLEST_FIRST,
     Trial,
     choose_trial,
     is_worse,
 )
-from pm_app.learning.training import plan_schedule, strengthen
 from pm_app.records.learning import Allocation, Tier
 
 GROUPS = np.repeat(np.arange(10, dtype=np.int32), 6)

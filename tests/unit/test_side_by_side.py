@@ -3,7 +3,7 @@ import threading
 
 import pytest
 
-from pm_app.learning.side_by_side import side_by_side
+from pm_app.learning.training.executor import side_by_side
 
 
 def test_results_come_in_the_order_of_the_jobs_whoever_ends_first():

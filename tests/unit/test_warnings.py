@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pm_app.learning.warnings import (
+from pm_app.learning.evaluation.alarm_value import (
     AlarmManner,
     Lives,
     Prices,

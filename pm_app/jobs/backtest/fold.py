@@ -16,7 +16,7 @@ from pm_app.jobs.retrain.messages import ANSWER, ORDER, TrainingAnswer, Training
 from pm_app.jobs.retrain.run import Trainer
 from pm_app.jobs.score.champion import Champion, ready
 from pm_app.jobs.score.predict import Span, frames
-from pm_app.learning.peers import Lesson, Peer
+from pm_app.learning.evaluation.boosters import Lesson, Peer
 from pm_app.learning.ranking import make_study
 from pm_app.records.features import Frame
 from pm_app.records.readings import Float64, Int32, Int64

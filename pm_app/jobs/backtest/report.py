@@ -9,7 +9,15 @@ import numpy as np
 
 from pm_app.jobs.backtest.run import Account
 from pm_app.jobs.plant import to_moment
-from pm_app.learning.backtest_figures import (
+from pm_app.learning.evaluation.alarm_value import (
+    AlarmManner,
+    Alarms,
+    Lives,
+    Prices,
+    Tally,
+    find_alarms,
+)
+from pm_app.learning.evaluation.backtest import (
     Course,
     Plan,
     Side,
@@ -19,9 +27,8 @@ from pm_app.learning.backtest_figures import (
     never_alarm,
     paired,
 )
-from pm_app.learning.evaluation import average_precision
-from pm_app.learning.gate import Comparison
-from pm_app.learning.warnings import AlarmManner, Alarms, Lives, Prices, Tally, find_alarms
+from pm_app.learning.evaluation.metrics import average_precision
+from pm_app.learning.evaluation.promotion import Comparison
 from pm_app.records.readings import Float64, Int64
 from pm_app.settings.plant import Settings
 from pm_app.times import HOUR_NS, NS, parse_duration

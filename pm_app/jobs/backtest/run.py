@@ -22,7 +22,7 @@ from pm_app.jobs.retrain.dataset import all_failures
 from pm_app.jobs.retrain.messages import TrainingOrder
 from pm_app.jobs.retrain.run import Trainer, make_order
 from pm_app.learning.data.labels import life_labels, while_running
-from pm_app.learning.peers import fit_peer
+from pm_app.learning.evaluation.boosters import fit_peer
 from pm_app.ports import Engine
 from pm_app.records.labels import Labels
 from pm_app.records.readings import Events, Float64, Int32, Int64

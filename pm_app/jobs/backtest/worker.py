@@ -20,7 +20,7 @@ from pm_app.jobs.plant import Known, WorkerGround, silent
 from pm_app.jobs.retrain.messages import TrainingOrder
 from pm_app.jobs.retrain.process import run_trainer
 from pm_app.jobs.workers.files import read_arrays, read_told, require_program, write_arrays
-from pm_app.learning.peers import fit_peer
+from pm_app.learning.evaluation.boosters import fit_peer
 from pm_app.settings.plant import Settings, parse_settings
 from pm_app.state.events import EventHistory
 from pm_app.state.memory import Memories

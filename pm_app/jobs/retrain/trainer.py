@@ -18,7 +18,7 @@ from pm_app.jobs.retrain.process import end_with_parent, give_way
 from pm_app.jobs.retrain.workers import TrainElsewhere
 from pm_app.learning.pipeline import Made, learn
 from pm_app.learning.ranking import Rival
-from pm_app.learning.trainings import TrainAll, train_here
+from pm_app.learning.training.executor import TrainAll, train_here
 from pm_app.ports import Engine
 from pm_app.settings.plant import Settings, parse_settings
 from pm_app.state.events import EventHistory

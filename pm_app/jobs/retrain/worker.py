@@ -20,8 +20,8 @@ from pm_app.jobs.retrain.worker_files import (
     training_file,
 )
 from pm_app.jobs.workers.files import read_told, require_program
-from pm_app.learning.training import Study
-from pm_app.learning.trainings import Training, train_one
+from pm_app.learning.training.executor import Training, train_one
+from pm_app.learning.training.fit import Study
 
 _TOKEN_BYTES: Final = 8
 

@@ -10,8 +10,8 @@ from pm_app.durable import write_bytes
 from pm_app.errors import TransientError
 from pm_app.jobs.workers.files import read_arrays, read_told, unreadable, write_arrays
 from pm_app.learning.network import Schedule, load_network, save_network
-from pm_app.learning.training import Study, Trained
-from pm_app.learning.trainings import Training
+from pm_app.learning.training.executor import Training
+from pm_app.learning.training.fit import Study, Trained
 from pm_app.records.features import Frame
 from pm_app.records.labels import Labels
 from pm_app.records.learning import Allocation, Head

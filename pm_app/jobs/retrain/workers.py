@@ -19,8 +19,8 @@ from pm_app.jobs.retrain.worker_files import (
     write_study,
 )
 from pm_app.jobs.workers.dispatch import spread
-from pm_app.learning.training import Study, Trained
-from pm_app.learning.trainings import Done, Training
+from pm_app.learning.training.executor import Done, Training
+from pm_app.learning.training.fit import Study, Trained
 from pm_app.ports import Engine
 
 

@@ -13,8 +13,8 @@ import numpy as np
 from benchmarks.decisions.plants import Grown
 from sklearn.ensemble import ExtraTreesClassifier
 
-from pm_app.learning.calibration import calibrate
-from pm_app.learning.gate import judge
+from pm_app.learning.evaluation.calibration import calibrate
+from pm_app.learning.evaluation.promotion import judge
 from pm_app.learning.importance.forest import fill_and_squeeze
 from pm_app.learning.ranking import Study, make_study
 from pm_app.records.labels import Labels

@@ -6,11 +6,11 @@ Its size, penalty and rate are fixed, not searched for: the gate is asked, not t
 import numpy as np
 from benchmarks.decisions.gates import shuffle_labels
 
-from pm_app.learning import training
-from pm_app.learning.calibration import calibrate
+from pm_app.learning.evaluation.calibration import calibrate
 from pm_app.learning.network import answers
 from pm_app.learning.ranking import Study, planner_of
-from pm_app.learning.training import refit_network, strengthen, train_network
+from pm_app.learning.training import fit as training
+from pm_app.learning.training.fit import refit_network, strengthen, train_network
 from pm_app.records.learning import Importance
 from pm_app.records.scores import scores_of
 from pm_app.settings.plant import Settings

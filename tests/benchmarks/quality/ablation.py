@@ -18,8 +18,8 @@ from benchmarks.quality.sets import Fold, Task
 
 from pm_app.learning.allocation.planner import CONTROL, Planner, embedding_width
 from pm_app.learning.allocation.strategies import MEMBERS, STRATEGIES, budget
-from pm_app.learning.calibration import calibrate, no_calibration
 from pm_app.learning.data.targets import encode_targets, known_lives
+from pm_app.learning.evaluation.calibration import calibrate, no_calibration
 from pm_app.records.learning import Allocation, Head
 from pm_app.records.scores import scores_of
 from pm_app.settings.plant import Settings
@@ -57,7 +57,7 @@ class Bench:
         outputs: int | None = None,
     ) -> Allocation:
         """A plan of the full size, as strong as the control's, by default the full network's."""
-        from pm_app.learning.training import mean_strength, strengthen
+        from pm_app.learning.training.fit import mean_strength, strengthen
 
         planner, sensor_of = self.planner, self.fold.frame.sensor_of
         inputs = planner.inputs
@@ -92,8 +92,8 @@ def prepare(fold: Fold, task: Task, *, rows: int, seed: int) -> Bench:
     rows: as many as the fold had to train on before it was thinned; networks are as large as
     the product makes them for these, else nothing would be left for embeddings.
     """
-    from pm_app.learning.selection import tune_allocation
-    from pm_app.learning.training import Study, refit_network, train_network
+    from pm_app.learning.training.fit import Study, refit_network, train_network
+    from pm_app.learning.training.selection import tune_allocation
 
     head = head_of(fold, task)
     planner = planner_of(fold, task, head, seed=seed)
@@ -140,7 +140,7 @@ def without_calibration(bench: Bench) -> Outcome:
 
 def at_last_epoch(bench: Bench) -> Outcome:
     """The full network refitted for all epochs of its schedule."""
-    from pm_app.learning.training import refit_network
+    from pm_app.learning.training.fit import refit_network
 
     begun = time.process_time()
     last = replace(bench.full, epoch=bench.full.schedule.epochs)
@@ -151,7 +151,7 @@ def at_last_epoch(bench: Bench) -> Outcome:
 
 def with_plan(bench: Bench, allocation: Allocation, *, falling: bool = True) -> Outcome:
     """Another plan, or a rate that does not fall, trained and refitted as the full network."""
-    from pm_app.learning.training import plan_schedule, refit_network, train_network
+    from pm_app.learning.training.fit import plan_schedule, refit_network, train_network
 
     study, seed = bench.study, bench.seed
     begun = time.process_time()
@@ -226,7 +226,7 @@ def plain_scaling() -> Iterator[None]:
     # would be for an operator.
     with (
         patch("pm_app.learning.network.layers._SOFT_LIMIT", 1e9),
-        patch("pm_app.learning.training.set_scaling", standardise),
+        patch("pm_app.learning.training.fit.set_scaling", standardise),
     ):
         yield
 
@@ -245,8 +245,8 @@ def standardise(network: Any, values: np.ndarray) -> None:
 def conclude(bench: Bench, held: Any | None, trained: Any, seconds: float) -> Outcome:
     """Judge a network, corrected by what `held`, which has not learned from calibration rows,
     says of them; None: not corrected."""
-    from pm_app.learning.losses import span_losses
     from pm_app.learning.network import answers
+    from pm_app.learning.training.losses import span_losses
 
     fold, head = bench.fold, bench.study.head
     split, labels = fold.split, fold.labels
@@ -269,7 +269,7 @@ def _answer_plainly(
 ) -> np.ndarray:
     """What a network of one output says of the judged rows; value: (n_rows,), NaN unknown."""
     from pm_app.learning.network import answers
-    from pm_app.learning.training import Study, refit_network, train_network
+    from pm_app.learning.training.fit import Study, refit_network, train_network
 
     fold, split, seed = bench.fold, bench.fold.split, bench.seed
     known = np.isfinite(value)

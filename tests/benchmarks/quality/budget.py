@@ -75,8 +75,8 @@ def digests(fold: Fold, task: Task, nuisance: int) -> tuple[str, str]:
 
 def measure_budget(asked: Asked, budget: int, strategies: Sequence[str]) -> list[Cell]:
     """A cell of the control and each of the strategies, named and dated by the caller."""
-    from pm_app.learning.selection import try_like, tune_allocation
-    from pm_app.learning.training import Study
+    from pm_app.learning.training.fit import Study
+    from pm_app.learning.training.selection import try_like, tune_allocation
 
     fold, seed = asked.fold, asked.seed
     split = fold.split

@@ -22,9 +22,9 @@ from benchmarks.quality.sets import Fold, Task
 
 from pm_app.learning.allocation.planner import Planner, make_planner
 from pm_app.learning.allocation.strategies import STRATEGIES
-from pm_app.learning.calibration import calibrate
 from pm_app.learning.data.targets import choose_head
-from pm_app.learning.evaluation import best_threshold
+from pm_app.learning.evaluation.calibration import calibrate
+from pm_app.learning.evaluation.metrics import best_threshold
 from pm_app.learning.importance.permutation import REPLICATES, measure_importance
 from pm_app.records.learning import Calibration, Head
 from pm_app.records.scores import Scores, scores_of
@@ -74,8 +74,8 @@ def fit_ours(
     Importance, the plans' size and the tuning of the control are shared by all strategies,
     whose penalty, dropout and rate are the control's, as `choose_allocation` has it.
     """
-    from pm_app.learning.selection import choose_allocation, try_like
-    from pm_app.learning.training import Study
+    from pm_app.learning.training.fit import Study
+    from pm_app.learning.training.selection import choose_allocation, try_like
 
     start = time.process_time()
     head = head_of(fold, task)
@@ -148,7 +148,7 @@ def fit_trial(
 ) -> tuple[Fitted, dict[str, float | str]]:
     """Train, calibrate, refit on all rows but the judged."""
     from pm_app.learning.network import answers
-    from pm_app.learning.training import refit_network, train_network
+    from pm_app.learning.training.fit import refit_network, train_network
 
     labels, split, head = fold.labels, fold.split, study.head
     trained = trial.trained or train_network(study, trial.allocation, seed=seed, rate=trial.rate)

@@ -22,7 +22,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from pm_app.learning.data.targets import known_lives
-from pm_app.learning.evaluation import best_threshold
+from pm_app.learning.evaluation.metrics import best_threshold
 
 THREADS = int(os.environ.get("PM_APP_QUALITY_THREADS", "2"))
 PENALTIES = (1e-3, 1e-2, 1e-1, 1.0)

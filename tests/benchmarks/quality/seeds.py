@@ -81,7 +81,7 @@ def measure_seeds(fold, task, place: Place, path: Path, names: Sequence[str]) ->
 
 def measure_seed(bench: Bench, strategy: str, seed: int) -> tuple[dict, dict]:
     """Figures and note of the strategy's network trained from this seed."""
-    from pm_app.learning.training import refit_network, train_network
+    from pm_app.learning.training.fit import refit_network, train_network
 
     plan, study = bench.plan(strategy=strategy), bench.study
     trained = train_network(study, plan, seed=seed, rate=bench.control.rate)

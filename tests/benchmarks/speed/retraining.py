@@ -13,7 +13,7 @@ from benchmarks.speed.rows import Row
 from connectors.cmapss import import_cmapss
 from pm_app.features.frame import select_features
 from pm_app.learning.data.splits import censor_at_parts, split_rows
-from pm_app.learning.peers import Lesson, fit_peer
+from pm_app.learning.evaluation.boosters import Lesson, fit_peer
 
 HORIZON, CAP = 31.0, 126.0
 

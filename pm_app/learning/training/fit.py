@@ -8,7 +8,6 @@ import numpy as np
 
 from pm_app.errors import BadVersion
 from pm_app.learning.data.targets import Rows, Targets, encode_targets
-from pm_app.learning.losses import row_losses
 from pm_app.learning.network import (
     Fitting,
     Outputs,
@@ -18,6 +17,7 @@ from pm_app.learning.network import (
     load_network,
     set_scaling,
 )
+from pm_app.learning.training.losses import row_losses
 from pm_app.records.features import Frame
 from pm_app.records.labels import Labels
 from pm_app.records.learning import Allocation, Head

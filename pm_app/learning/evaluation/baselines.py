@@ -3,8 +3,8 @@
 import numpy as np
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
-from pm_app.learning.calibration import event_truths
 from pm_app.learning.data.targets import Float32, Rows, known_lives
+from pm_app.learning.evaluation.calibration import event_truths
 from pm_app.records.features import Frame
 from pm_app.records.labels import Labels
 from pm_app.records.learning import Head

@@ -7,7 +7,8 @@ from itertools import takewhile
 import numpy as np
 
 from pm_app.learning.allocation.planner import CONTROL, Planner
-from pm_app.learning.training import (
+from pm_app.learning.training.executor import TrainAll, Training, train_here
+from pm_app.learning.training.fit import (
     RATE,
     Progress,
     Study,
@@ -17,7 +18,6 @@ from pm_app.learning.training import (
     silent,
     strengthen,
 )
-from pm_app.learning.trainings import TrainAll, Training, train_here
 from pm_app.records.learning import Allocation
 from pm_app.records.readings import Float64, Int32
 

@@ -4,9 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pm_app.learning.evaluation import average_precision, calibration_error, risk_bins
-from pm_app.learning.gate import Comparison, judge
-from pm_app.learning.warnings import (
+from pm_app.learning.evaluation.alarm_value import (
     AlarmManner,
     Lives,
     Prices,
@@ -16,6 +14,8 @@ from pm_app.learning.warnings import (
     sweep,
     tally,
 )
+from pm_app.learning.evaluation.metrics import average_precision, calibration_error, risk_bins
+from pm_app.learning.evaluation.promotion import Comparison, judge
 from pm_app.records.labels import Labels
 from pm_app.records.learning import Bin
 from pm_app.records.readings import Float64, Int32, Int64

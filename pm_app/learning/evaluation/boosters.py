@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
-from pm_app.learning.calibration import platt
 from pm_app.learning.data.targets import Rows, known_lives
-from pm_app.learning.evaluation import average_precision
+from pm_app.learning.evaluation.calibration import platt
+from pm_app.learning.evaluation.metrics import average_precision
 from pm_app.records.features import Frame
 from pm_app.records.labels import Labels, Split
 from pm_app.records.readings import Float64

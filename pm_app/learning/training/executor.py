@@ -1,10 +1,12 @@
 """Several trainings of one study: each as plain values, and who does them."""
 
+import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
-from pm_app.learning.side_by_side import side_by_side
-from pm_app.learning.training import Study, Trained, train_network
+from pm_app.learning.training.fit import Study, Trained, train_network
 from pm_app.records.learning import Allocation
 
 
@@ -31,3 +33,29 @@ def train_one(study: Study, training: Training) -> Trained:
 def train_here(study: Study, trainings: Sequence[Training], done: Done) -> list[Trained]:
     """All of them in this process."""
     return side_by_side(lambda training: train_one(study, training), trainings, done=done)
+
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+# TensorFlow computes outside Python's lock; more trainings at once share its threads only.
+_MOST = 2
+
+
+def side_by_side(
+    run: Callable[[Job], Result],
+    jobs: Sequence[Job],
+    *,
+    done: Callable[[int, Result], None] = lambda count, result: None,
+) -> list[Result]:
+    """run(job) of each, in order, some at a time.
+
+    done: called in order with the number of results so far and the latest.
+    Raises what the first failing job raises, once all that run have ended.
+    """
+    results = []
+    with ThreadPoolExecutor(max_workers=min(_MOST, os.cpu_count() or 1)) as pool:
+        for count, result in enumerate(pool.map(run, jobs), start=1):
+            results.append(result)
+            done(count, result)
+    return results

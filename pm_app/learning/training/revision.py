@@ -16,9 +16,9 @@ from pm_app.learning.allocation.planner import Planner
 from pm_app.learning.allocation.sizing import redeal_units
 from pm_app.learning.allocation.strategies import WEIGHTED, moved_units, weigh_penalties
 from pm_app.learning.importance.clusters import weighted_tau
-from pm_app.learning.losses import row_losses
 from pm_app.learning.network import answers
-from pm_app.learning.training import Study, mean_strength
+from pm_app.learning.training.fit import Study, mean_strength
+from pm_app.learning.training.losses import row_losses
 from pm_app.records.learning import Allocation, Importance, Revision
 from pm_app.records.readings import Float64
 

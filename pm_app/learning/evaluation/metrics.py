@@ -3,8 +3,8 @@
 import numpy as np
 from sklearn.metrics import average_precision_score, precision_recall_curve
 
-from pm_app.learning.calibration import event_truths
 from pm_app.learning.data.targets import Rows, known_lives
+from pm_app.learning.evaluation.calibration import event_truths
 from pm_app.records.labels import Labels
 from pm_app.records.learning import Bin, Head
 from pm_app.records.readings import Float64, Int32

@@ -7,19 +7,12 @@ from numpy.typing import NDArray
 
 from pm_app.errors import NotEnoughData
 from pm_app.learning.allocation.planner import CONTROL_REPORT, Planner
-from pm_app.learning.baselines import constant_scores, forest_scores
-from pm_app.learning.calibration import calibrate, event_truths
-from pm_app.learning.evaluation import best_threshold, evaluate, risk_bins
+from pm_app.learning.evaluation.baselines import constant_scores, forest_scores
+from pm_app.learning.evaluation.calibration import calibrate, event_truths
+from pm_app.learning.evaluation.metrics import best_threshold, evaluate, risk_bins
 from pm_app.learning.network import answers, export_onnx, save_network
-from pm_app.learning.revision import REVISABLE, Reviser
-from pm_app.learning.selection import (
-    Trial,
-    choose_allocation,
-    is_worse,
-    keep_allocation,
-)
-from pm_app.learning.side_by_side import side_by_side
-from pm_app.learning.training import (
+from pm_app.learning.training.executor import TrainAll, side_by_side, train_here
+from pm_app.learning.training.fit import (
     Progress,
     Study,
     Trained,
@@ -28,8 +21,14 @@ from pm_app.learning.training import (
     silent,
     train_network,
 )
-from pm_app.learning.trainings import TrainAll, train_here
-from pm_app.learning.verification import check_parity, describe_features
+from pm_app.learning.training.parity import check_parity, describe_features
+from pm_app.learning.training.revision import REVISABLE, Reviser
+from pm_app.learning.training.selection import (
+    Trial,
+    choose_allocation,
+    is_worse,
+    keep_allocation,
+)
 from pm_app.records.features import Frame
 from pm_app.records.labels import Labels, Split
 from pm_app.records.learning import Allocation, Bin, Calibration, Head, Report, Revision

@@ -1,0 +1,1 @@
+"""Evaluation: how good a version is, beside its control, its peers and the champion."""

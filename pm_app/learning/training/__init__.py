@@ -1,0 +1,1 @@
+"""Training: candidate networks fitted, compared, revised and checked."""

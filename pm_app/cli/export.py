@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from pm_app.cli.output import print_rows
 from pm_app.durable import write_file
 from pm_app.errors import BadSettings
-from pm_app.store.views import PREDICTIONS_SCHEMA
+from pm_app.store.predictions.read import PREDICTIONS_SCHEMA
 
 MOST_TABLE_ROWS = 1000
 # The columns that fit a terminal; exports have all.

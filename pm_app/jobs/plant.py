@@ -14,7 +14,7 @@ from pm_app.state.memory import Memories
 from pm_app.state.panes import History
 from pm_app.state.registry import Registry
 from pm_app.store import BatchRow, Source, Store
-from pm_app.store.ledger import Ledger
+from pm_app.store.ledger.ledger import Ledger
 from pm_app.times import NS
 
 

@@ -1,13 +1,13 @@
 """The output store: predictions, the ledger, the lineage of versions, in one database."""
 
-from pm_app.store.alarms import AlarmEventRow, AlarmRow, VerdictRow
-from pm_app.store.auditing import Actor
-from pm_app.store.courses import Course
-from pm_app.store.feed import PageEnd
-from pm_app.store.fleet import FleetQuery, FleetRow
-from pm_app.store.identity import Standing
+from pm_app.store.alarms.outbox import News
+from pm_app.store.alarms.people import AlarmEventRow, AlarmRow, VerdictRow
+from pm_app.store.database.identity import Standing
 from pm_app.store.opening import Store, open_reader, open_store
-from pm_app.store.outbox import News
+from pm_app.store.predictions.changes import PageEnd
+from pm_app.store.predictions.fleet import FleetQuery, FleetRow
+from pm_app.store.predictions.series import Course
+from pm_app.store.predictions.staging import require_whole, write_staged
 from pm_app.store.rows import (
     Balance,
     BatchRow,
@@ -21,8 +21,7 @@ from pm_app.store.rows import (
     VersionRow,
     segments_of,
 )
-from pm_app.store.staging import require_whole, write_staged
-from pm_app.store.users import ROLES, AuditRow, SessionRow, TokenRow, UserRow, may
+from pm_app.store.users import ROLES, Actor, AuditRow, SessionRow, TokenRow, UserRow, may
 
 __all__ = [
     "ROLES",

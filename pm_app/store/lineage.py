@@ -9,11 +9,11 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, Text, and_, case, cast, func, insert, literal, select
 
 from pm_app.errors import TerminalError
-from pm_app.store.auditing import Actor, note
-from pm_app.store.engine import Database
+from pm_app.store.database.connection import Database
 from pm_app.store.rows import ImportanceRow, PromotionRow, RetrainingRow, VersionRow
-from pm_app.store.schema import importances, promotions, retrainings, versions
-from pm_app.store.user_tables import audit
+from pm_app.store.schema.predictions import importances, promotions, retrainings, versions
+from pm_app.store.schema.users import audit
+from pm_app.store.users import Actor, note
 
 # Who moves the champion pointer where no person does.
 ITSELF: Final = Actor("pm-app")

@@ -7,22 +7,22 @@ from typing import Self
 
 from pm_app.durable import make_file, make_folder
 from pm_app.errors import BadSettings, NoStore, TransientError
-from pm_app.store.alarms import Alarms
-from pm_app.store.backup import save
-from pm_app.store.courses import Courses
-from pm_app.store.deliveries import Deliveries
-from pm_app.store.engine import Database, connect
-from pm_app.store.feed import Feed
-from pm_app.store.fleet import Fleet
-from pm_app.store.identity import Identity
-from pm_app.store.ledger import Ledger
+from pm_app.store.alarms.outbox import Outbox
+from pm_app.store.alarms.people import Alarms
+from pm_app.store.database.backup import save
+from pm_app.store.database.connection import Database, connect
+from pm_app.store.database.identity import Identity
+from pm_app.store.database.migrate import check_current, migrate
+from pm_app.store.ledger.deliveries import Deliveries
+from pm_app.store.ledger.ledger import Ledger
 from pm_app.store.lineage import Lineage
-from pm_app.store.migrate import check_current, migrate
-from pm_app.store.outbox import Outbox
-from pm_app.store.retention import Retention
-from pm_app.store.scores import Scores
+from pm_app.store.predictions.changes import Feed
+from pm_app.store.predictions.fleet import Fleet
+from pm_app.store.predictions.read import Views
+from pm_app.store.predictions.retention import Retention
+from pm_app.store.predictions.series import Courses
+from pm_app.store.predictions.write import Scores
 from pm_app.store.users import Users
-from pm_app.store.views import Views
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import Connection, Row, delete, exc, insert, select, update
 
 from pm_app.errors import BadSettings, TerminalError
-from pm_app.store.auditing import Actor, note
-from pm_app.store.engine import Database
-from pm_app.store.user_tables import api_tokens, audit, sessions, users
+from pm_app.store.database.connection import Database
+from pm_app.store.schema.users import api_tokens, audit, sessions, users
 
 if TYPE_CHECKING:
     from argon2 import PasswordHasher
+
 
 # From who may only look to who may move models; each may what those before it may.
 ROLES: Final = ("viewer", "operator", "engineer")
@@ -328,3 +328,25 @@ def _check_password(password: str) -> None:
             f"a password needs {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters, "
             f"got {len(password)}"
         )
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Who does something: a name, and the network address it came from, "" for a terminal."""
+
+    name: str
+    address: str = ""
+
+
+def note(
+    connection: Connection,
+    actor: Actor,
+    action: str,
+    target: str,
+    *,
+    at: datetime,
+    details: str = "",
+) -> None:
+    """Keep who did what, if the transaction commits."""
+    row = {"actor": actor.name, "address": actor.address, "action": action, "target": target}
+    connection.execute(insert(audit).values(at=at, details=details, **row))

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 from starlette.exceptions import HTTPException
 
 from pm_app.store import Store
-from pm_app.store.views import PREDICTIONS_SCHEMA
+from pm_app.store.predictions.read import PREDICTIONS_SCHEMA
 from pm_app.times import NS
 from pm_app.web.asset_address import AssetAsked, read_asset_address
 from pm_app.web.asset_charts import Span

@@ -9,8 +9,8 @@ from pm_app.pictures.timeline import Mark
 from pm_app.records.readings import Events
 from pm_app.settings.plant import Settings
 from pm_app.store import Course, PredictionRow, Store
-from pm_app.store.fleet import HIGH_RISK, RAISED_RISK, Level
-from pm_app.store.moments import moment_of
+from pm_app.store.predictions.fleet import HIGH_RISK, RAISED_RISK, Level
+from pm_app.store.schema.types import moment_of
 from pm_app.times import NS
 from pm_app.web.asset_address import RANGES, AssetAsked
 from pm_app.web.asset_charts import (

@@ -14,7 +14,7 @@ from pm_app.daemon.status import JobStatus
 from pm_app.errors import PmAppError
 from pm_app.settings.plant import Settings
 from pm_app.store import BatchRow, Store
-from pm_app.store.deliveries import BATCHES_SCHEMA, Show, Silence
+from pm_app.store.ledger.deliveries import BATCHES_SCHEMA, Show, Silence
 from pm_app.times import format_duration
 from pm_app.web.asset_address import whole_number
 from pm_app.web.data_texts import DATA, SHOWS, STATUSES

@@ -14,7 +14,7 @@ from fastapi import Response
 from starlette.exceptions import HTTPException
 
 from pm_app.store import FleetRow
-from pm_app.store.views import PREDICTIONS_SCHEMA
+from pm_app.store.predictions.read import PREDICTIONS_SCHEMA
 
 FLEET_SCHEMA: Final = PREDICTIONS_SCHEMA.append(pa.field("level", pa.string())).append(
     pa.field("alarm", pa.string())

@@ -10,7 +10,7 @@ import numpy as np
 from pm_app.errors import PmAppError
 from pm_app.records.readings import Int32, Int64
 from pm_app.store import Store
-from pm_app.store.moments import moment_of, nanoseconds_of
+from pm_app.store.schema.types import moment_of, nanoseconds_of
 from pm_app.web.state import StateFolder
 
 # How far back from the newest reading to look, and how much of it at most.

@@ -14,8 +14,8 @@ from pm_app.records.features import Panes
 from pm_app.records.readings import Events, Float64, Int64, no_events, take_events
 from pm_app.state.segments import MissingSegment
 from pm_app.store import Course, Store, segments_of
-from pm_app.store.fleet import RAISED_RISK
-from pm_app.store.moments import nanoseconds_of
+from pm_app.store.predictions.fleet import RAISED_RISK
+from pm_app.store.schema.types import nanoseconds_of
 from pm_app.web.state import StateFolder
 
 # The middle nine tenths of what a sensor reads in quiet times.

@@ -25,7 +25,7 @@ from factories import make_plant
 from pm_app.records.predictions import Predictions
 from pm_app.settings.plant import read_settings
 from pm_app.store import open_store
-from pm_app.store.schema import PREDICTION_COLUMNS
+from pm_app.store.schema.predictions import PREDICTION_COLUMNS
 from pm_app.wiring import store_url
 
 ASSETS = int(os.environ.get("PM_APP_PAGES_ASSETS", "500"))

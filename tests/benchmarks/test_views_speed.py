@@ -16,7 +16,7 @@ from sqlalchemy import insert
 from pm_app.jobs.ingest.run import ingest
 from pm_app.records.predictions import Predictions
 from pm_app.settings.plant import read_settings
-from pm_app.store.ledger_tables import batches
+from pm_app.store.schema.ledger import batches
 from pm_app.web.app import make_app
 
 HOURS = 2 * 365 * 24

@@ -11,7 +11,7 @@ import pytest
 
 from pm_app.records.predictions import Predictions
 from pm_app.store import Store, open_store
-from pm_app.store.schema import metadata
+from pm_app.store.schema.predictions import metadata
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 Key = tuple[str, datetime, float]

@@ -12,9 +12,15 @@ from sqlalchemy.exc import IntegrityError
 from pm_app.errors import TerminalError
 from pm_app.records.alarms import AlarmRule, Step, Verdict
 from pm_app.scoring.alarms import Watch
-from pm_app.store import Actor, alarm_trails
-from pm_app.store.alarm_tables import alarm_events, alarm_marks, alarms, verdicts
-from pm_app.store.schema import latest_predictions, prediction_history, predictions, retirements
+from pm_app.store import Actor
+from pm_app.store.alarms import trails as alarm_trails
+from pm_app.store.schema.alarms import alarm_events, alarm_marks, alarms, verdicts
+from pm_app.store.schema.predictions import (
+    latest_predictions,
+    prediction_history,
+    predictions,
+    retirements,
+)
 
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
 RULE = AlarmRule(horizon_hours=72.0, threshold=0.5, clear=0.8, persistence=2, why="for a test")

@@ -8,7 +8,7 @@ from sqlalchemy import event, insert
 
 from pm_app.records.alarms import Step, Verdict
 from pm_app.store import Actor
-from pm_app.store.schema import alarms, assets
+from pm_app.store.schema.predictions import alarms, assets
 
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
 HOURS = 40

@@ -6,8 +6,8 @@ import pytest
 from sqlalchemy import insert
 
 from pm_app.store import BatchRow
-from pm_app.store.deliveries import BATCHES_SCHEMA, Silence
-from pm_app.store.ledger_tables import assets
+from pm_app.store.ledger.deliveries import BATCHES_SCHEMA, Silence
+from pm_app.store.schema.ledger import assets
 
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
 

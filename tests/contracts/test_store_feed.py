@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import event, update
 
-from pm_app.store.schema import prediction_history, predictions
+from pm_app.store.schema.predictions import prediction_history, predictions
 
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
 

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import event, insert
 
 from pm_app.store import FleetQuery
-from pm_app.store.schema import alarms
+from pm_app.store.schema.predictions import alarms
 
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
 RISKS = {"pump-1": 0.9, "pump-2": 0.3, "Pump-3": 0.05, "fan_4": None, "fan%5": 0.5}

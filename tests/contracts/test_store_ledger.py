@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from sqlalchemy import event
 
 from pm_app.records.readings import Batch
-from pm_app.store import Balance, BatchRow, ledger, open_store, seen
-from pm_app.store.moments import Moment, moment_of, moment_text, nanoseconds_of
-from pm_app.store.seen import Seen
+from pm_app.store import Balance, BatchRow, open_store
+from pm_app.store.ledger import ledger, seen
+from pm_app.store.ledger.seen import Seen
+from pm_app.store.schema.types import Moment, moment_of, moment_text, nanoseconds_of
 
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
 

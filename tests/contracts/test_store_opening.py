@@ -19,10 +19,9 @@ from sqlalchemy import event, text
 
 from pm_app.errors import BadSettings, StoreUnavailable, TerminalError
 from pm_app.store import BatchRow, open_reader, open_store
-from pm_app.store.engine import connect
-from pm_app.store.filesystem import network_filesystem
-from pm_app.store.migrate import MIGRATIONS
-from pm_app.store.schema import REVISION, metadata
+from pm_app.store.database.connection import connect, network_filesystem
+from pm_app.store.database.migrate import MIGRATIONS
+from pm_app.store.schema.predictions import REVISION, metadata
 
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
 PREDICTION_TABLES = {"predictions": 2, "prediction_history": 1, "latest_predictions": 2}
@@ -81,7 +80,7 @@ def test_the_code_names_the_newest_migration():
 @pytest.fixture
 def first_schema(empty_url, monkeypatch):
     """The address of a database that an older program has made, with a row in each table."""
-    monkeypatch.setattr("pm_app.store.migrate.REVISION", "0001")
+    monkeypatch.setattr("pm_app.store.database.migrate.REVISION", "0001")
     columns = (
         "asset_id, cutoff, horizon_hours, status, risk, top_sensors, model_version, revision, "
         "scored_at"
@@ -157,7 +156,7 @@ def test_opening_waits_for_another_that_has_begun_to_make_the_file(tmp_path, mon
         waits.append(seconds)
         other.rollback()
 
-    monkeypatch.setattr("pm_app.store.engine.time.sleep", wait)
+    monkeypatch.setattr("pm_app.store.database.connection.time.sleep", wait)
 
     with open_store(f"sqlite:///{tmp_path / 'pm.sqlite'}") as store:
         assert store.lineage.champion() is None
@@ -322,7 +321,7 @@ def test_network_file_systems_are_recognised(path, kind):
 
 def test_a_store_on_a_network_file_system_is_refused(tmp_path, monkeypatch):
     mounts = f"/dev/sda1 / ext4 rw 0 0\nserver:/x {tmp_path} nfs rw 0 0\n"
-    monkeypatch.setattr("pm_app.store.filesystem._read_mounts", lambda: mounts)
+    monkeypatch.setattr("pm_app.store.database.connection._read_mounts", lambda: mounts)
 
     with pytest.raises(BadSettings, match="local disk.*on nfs"):
         open_store(f"sqlite:///{tmp_path}/state/pm.sqlite")

@@ -11,7 +11,7 @@ from databases import crash, recover
 from pm_app.durable import INSTANT
 from pm_app.errors import StoreUnavailable
 from pm_app.store import BatchRow, open_store
-from pm_app.store.engine import connect
+from pm_app.store.database.connection import connect
 
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
 _hooks = []

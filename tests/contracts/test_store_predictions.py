@@ -19,10 +19,12 @@ from sqlalchemy import delete, event
 
 from pm_app.errors import StoreUnavailable, TerminalError
 from pm_app.records.predictions import Predictions
-from pm_app.store import Committed, Store, engine, open_reader, open_store, staging, write_staged
+from pm_app.store import Committed, Store, open_reader, open_store, write_staged
+from pm_app.store.database import connection as engine
+from pm_app.store.predictions import staging
+from pm_app.store.predictions.read import PREDICTIONS_SCHEMA
 from pm_app.store.rows import BatchRow
-from pm_app.store.schema import latest_predictions, prediction_history, predictions
-from pm_app.store.views import PREDICTIONS_SCHEMA
+from pm_app.store.schema.predictions import latest_predictions, prediction_history, predictions
 
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
 ROOT = Path(__file__).parents[2]

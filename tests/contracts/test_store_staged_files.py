@@ -6,7 +6,8 @@ import pytest
 from plans import whole_reads
 
 from pm_app.errors import StoreUnavailable, TerminalError, TransientError
-from pm_app.store import Committed, engine, open_store, require_whole, write_staged
+from pm_app.store import Committed, open_store, require_whole, write_staged
+from pm_app.store.database import connection as engine
 
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
 

@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from pm_app.errors import BadSettings
 from pm_app.store import ROLES, may
-from pm_app.store.user_tables import api_tokens, sessions, users
+from pm_app.store.schema.users import api_tokens, sessions, users
 
 HOUR = timedelta(hours=1)
 PASSWORD = "correct horse battery"

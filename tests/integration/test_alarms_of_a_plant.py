@@ -30,7 +30,7 @@ from pm_app.jobs.score.run import score
 from pm_app.learning.data.failures import ToldFailure
 from pm_app.records.alarms import Verdict
 from pm_app.store import Actor, segments_of
-from pm_app.store.alarm_tables import alarms
+from pm_app.store.schema.alarms import alarms
 
 TABLE = readings_table()
 LATER = NOW + timedelta(hours=1)

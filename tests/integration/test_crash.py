@@ -33,8 +33,8 @@ NO_FLOW = {
     "pm_app.jobs.backtest.workers:_clear_left": _BROUGHT,
     "pm_app.jobs.retrain.workers:TrainElsewhere.__call__": _BROUGHT,
     "pm_app.jobs.retrain.workers:_tell": _BROUGHT,
-    "pm_app.store.backup:save": "a copy of a PostgreSQL database in a scratch folder",
-    "pm_app.store.backup:_load_tables": "the one transaction of a restore into PostgreSQL",
+    "pm_app.store.database.backup:save": "a copy of a PostgreSQL database in a scratch folder",
+    "pm_app.store.database.backup:_load_tables": "the one transaction of a restore into PostgreSQL",
 }
 
 

@@ -14,7 +14,7 @@ from pm_app.jobs.ingest import run as ingest_module
 from pm_app.jobs.ingest.run import ingest
 from pm_app.jobs.score.run import score
 from pm_app.records.readings import Batch
-from pm_app.store.schema import batches
+from pm_app.store.schema.predictions import batches
 
 FILES = 20_000
 # Of each file listed stay eight bytes in memory, and a look brings nothing else.

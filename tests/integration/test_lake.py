@@ -12,8 +12,8 @@ from pm_app.errors import BadSettings, TerminalError, TransientError
 from pm_app.jobs.backfill.run import backfill
 from pm_app.jobs.operations.lake import export_to_lake
 from pm_app.jobs.score.run import score
-from pm_app.store.schema import counters, prediction_history, predictions
-from pm_app.store.views import NUMBERED_SCHEMA
+from pm_app.store.predictions.read import NUMBERED_SCHEMA
+from pm_app.store.schema.predictions import counters, prediction_history, predictions
 
 deltalake = pytest.importorskip("deltalake", reason="needs pm-app[lake]")
 lakes = pytest.importorskip("connectors.lake", reason="needs pm-app[lake]")

@@ -51,7 +51,7 @@ from pm_app.jobs.score.run import score
 from pm_app.records.readings import Readings, events_from_rows
 from pm_app.state.events import EventHistory
 from pm_app.state.panes import History
-from pm_app.store.schema import (
+from pm_app.store.schema.predictions import (
     alarm_events,
     alarm_marks,
     alarms,

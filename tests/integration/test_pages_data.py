@@ -26,7 +26,7 @@ from pm_app.daemon.health import Monitor
 from pm_app.jobs.score.run import score
 from pm_app.settings.plant import read_settings
 from pm_app.store import BatchRow, open_store
-from pm_app.store.deliveries import BATCHES_SCHEMA
+from pm_app.store.ledger.deliveries import BATCHES_SCHEMA
 from pm_app.web.app import make_app
 from pm_app.wiring import open_views, store_url
 

@@ -23,7 +23,7 @@ from pm_app.errors import BadSettings
 from pm_app.jobs.retrain.run import retrain
 from pm_app.jobs.score.replay import replay
 from pm_app.jobs.score.run import score
-from pm_app.store.schema import predictions
+from pm_app.store.schema.predictions import predictions
 
 TABLE = readings_table()
 EVENTS = events_table([("pump-00", 5.5, "failure", ""), ("pump-01", 9.0, "maintenance", "seal")])

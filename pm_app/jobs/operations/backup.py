@@ -24,7 +24,7 @@ from pm_app.errors import TerminalError
 from pm_app.jobs.ingest.ownership import FILLED, Mark, is_filled, write_mark
 from pm_app.state.registry import VERSION_FILES
 from pm_app.store import Source, Store, open_reader, open_store
-from pm_app.store.backup import load, require_vacant
+from pm_app.store.database.backup import load, require_vacant
 
 DATABASE, MANIFEST = "pm.sqlite", "manifest.json"
 STAGING: Final = ".restoring"

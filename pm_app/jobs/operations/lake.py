@@ -11,7 +11,7 @@ from typing import Any
 from pm_app.errors import TerminalError
 from pm_app.ports import Lake
 from pm_app.store import Store
-from pm_app.store.views import NUMBERED_SCHEMA
+from pm_app.store.predictions.read import NUMBERED_SCHEMA
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
-"""How Alembic runs our steps: inside the transaction that `pm_app.store.migrate` has begun."""
+"""How Alembic runs our steps: inside the transaction that `pm_app.store.database.migrate` has begun."""
 
 from alembic import context
 
-from pm_app.store.schema import metadata
+from pm_app.store.schema.predictions import metadata
 
 context.configure(
     connection=context.config.attributes["connection"],

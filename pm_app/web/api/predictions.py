@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BaseModel
 from starlette.exceptions import HTTPException
 
 from pm_app.store import FleetQuery, FleetRow, PageEnd, PredictionRow
-from pm_app.store.fleet import Level, Order
+from pm_app.store.predictions.fleet import Level, Order
 from pm_app.web.api.kinds import (
     AssetQuery,
     Limit,

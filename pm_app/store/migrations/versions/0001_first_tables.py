@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
-from pm_app.store.moments import Moment
+from pm_app.store.schema.types import Moment
 
 revision = "0001"
 down_revision: str | None = None

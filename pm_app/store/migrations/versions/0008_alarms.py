@@ -6,7 +6,7 @@ The tables of alarms there were before stood empty: nothing raised any.
 import sqlalchemy as sa
 from alembic import op
 
-from pm_app.store.moments import Moment
+from pm_app.store.schema.types import Moment
 
 revision = "0008"
 down_revision: str | None = "0007"

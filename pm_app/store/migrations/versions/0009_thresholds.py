@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from pm_app.store.moments import Moment
+from pm_app.store.schema.types import Moment
 
 revision = "0009"
 down_revision: str | None = "0008"

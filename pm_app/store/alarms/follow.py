@@ -1,0 +1,270 @@
+"""Alarms follow what is said, in the transaction that says it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import numpy as np
+from sqlalchemy import JSON, Connection, and_, bindparam, func, insert, literal, select, update
+
+from pm_app.ports import AlarmJudge
+from pm_app.records.alarms import (
+    CLEARED,
+    DATA,
+    NO_ALARM,
+    OUTAGES,
+    RISK,
+    SHELVED,
+    SYSTEM,
+    UNACKNOWLEDGED,
+    WHOLE_PLANT,
+    AlarmRule,
+    Outage,
+    Trail,
+    Transitions,
+)
+from pm_app.store.alarms.outbox import newest_event, put_out
+from pm_app.store.alarms.trails import (
+    Standing,
+    Touched,
+    open_risk_alarms,
+    touched_assets,
+    trails,
+)
+from pm_app.store.schema.alarms import OPEN, alarm_events, alarms
+from pm_app.store.schema.predictions import latest_predictions, predictions
+from pm_app.store.schema.types import Moment, moment_of
+
+_SAID: Final = ("cutoff", "risk", "top_sensors", "model_version")
+
+
+@dataclass(frozen=True)
+class Before:
+    """What a commit met: the assets it touches, the open alarms, and the newest of their events."""
+
+    touched: Sequence[Touched]
+    standing: Mapping[str, Standing]
+    newest_event: int
+
+
+def before_merge(connection: Connection, judge: AlarmJudge, now: datetime, *, live: bool) -> Before:
+    """What has to be known of the store before staged rows are merged into it."""
+    standing = open_risk_alarms(connection, now)
+    touched = touched_assets(connection, judge, standing, live=live)
+    return Before(touched, standing, newest_event(connection))
+
+
+def follow(connection: Connection, judge: AlarmJudge, before: Before, now: datetime) -> None:
+    """Bring alarms to where the predictions, merged by now, have them."""
+    for trail in trails(connection, judge, before.touched, before.standing):
+        _write(connection, judge.rule, trail, judge.transitions(trail), before.standing, now)
+    _follow_outage(connection, judge, now)
+    put_out(connection, judge.tells, after=before.newest_event, now=now)
+
+
+def _write(
+    connection: Connection,
+    rule: AlarmRule,
+    trail: Trail,
+    steps: Transitions,
+    standing: Mapping[str, Standing],
+    now: datetime,
+) -> None:
+    if not len(steps.asset):
+        return
+    names = [trail.assets[number] for number in steps.asset.tolist()]
+    moments = [moment_of(cutoff) if cutoff > 0 else None for cutoff in steps.cutoff.tolist()]
+    fresh = steps.fresh.tolist()
+    # Of several states of one alarm the last one stays.
+    ends = dict(zip(zip(names, fresh, strict=True), steps.to_state.tolist(), strict=True))
+    moved = {standing[name].id: state for (name, new), state in ends.items() if not new}
+    _move(connection, moved, now)
+    begun = {
+        name: {"of": name, "at_cutoff": cutoff, "ends": ends[name, True]}
+        for name, cutoff, state in zip(names, moments, steps.from_state.tolist(), strict=True)
+        if state == NO_ALARM
+    }
+    _raise(connection, rule, list(begun.values()), now)
+    numbers = {name: alarm.id for name, alarm in open_risk_alarms(connection, now).items()}
+    rows = zip(names, fresh, moments, _told(steps, rule), strict=True)
+    connection.execute(
+        insert(alarm_events),
+        [
+            {
+                "alarm_id": numbers[name] if new else standing[name].id,
+                "at": now,
+                "actor": SYSTEM,
+                "cutoff": cutoff,
+                **words,
+            }
+            for name, new, cutoff, words in rows
+        ],
+    )
+
+
+def _move(connection: Connection, states: Mapping[int, str], now: datetime) -> None:
+    if not states:
+        return
+    moved = (
+        update(alarms)
+        .where(alarms.c.id == bindparam("number"))
+        .values(state=bindparam("to"), changed_at=now, cleared_at=bindparam("gone"))
+        .values(shelved_until=None)
+    )
+    connection.execute(
+        moved,
+        [
+            {"number": number, "to": state, "gone": now if state == CLEARED else None}
+            for number, state in states.items()
+        ],
+    )
+
+
+def _raise(
+    connection: Connection, rule: AlarmRule, begun: Sequence[Mapping[str, Any]], now: datetime
+) -> None:
+    """A new alarm for each of these predictions."""
+    if not begun:
+        return
+    said = predictions.c
+    values = {
+        "kind": literal(RISK),
+        "asset_id": said.asset_id,
+        "horizon_hours": said.horizon_hours,
+        "state": bindparam("ends", type_=alarms.c.state.type),
+        "raised_at": literal(now, Moment),
+        "changed_at": literal(now, Moment),
+        **{name: said[name] for name in _SAID},
+        "threshold": literal(rule.threshold),
+        "reason": literal(rule.why),
+        "about": literal([], JSON),
+    }
+    rows = select(*values.values()).where(
+        said.asset_id == bindparam("of"),
+        said.cutoff == bindparam("at_cutoff", type_=Moment),
+        said.horizon_hours == rule.horizon_hours,
+    )
+    connection.execute(insert(alarms).from_select(list(values), rows), list(begun))
+
+
+def _told(steps: Transitions, rule: AlarmRule) -> list[dict[str, object]]:
+    """Action, states and note of each transition."""
+    columns = zip(
+        steps.from_state.tolist(),
+        steps.to_state.tolist(),
+        steps.risk.tolist(),
+        steps.revised.tolist(),
+        strict=True,
+    )
+    return [
+        {
+            "action": _action(before, after),
+            "from_state": before or None,
+            "to_state": after,
+            "note": _note(risk, rule, revised=revised),
+        }
+        for before, after, risk, revised in columns
+    ]
+
+
+def _action(before: str, after: str) -> str:
+    if before == SHELVED:
+        return "unshelved"
+    return "raised" if after == UNACKNOWLEDGED else after
+
+
+def _note(risk: float, rule: AlarmRule, *, revised: bool) -> str:
+    said = "no risk" if np.isnan(risk) else f"risk {risk:g}"
+    why = "; what was said before is judged anew" if revised else ""
+    return f"{said}, threshold {rule.threshold:g} ({rule.why}){why}"
+
+
+def _follow_outage(connection: Connection, judge: AlarmJudge, now: datetime) -> None:
+    """The plant's one alarm on readings that do not come."""
+    rule, own = judge.rule, alarms.c
+    found = connection.execute(select(alarms).where(OPEN, own.kind == DATA)).first()
+    dark, newest = dark_assets(connection, rule.horizon_hours, rule.persistence)
+    if found is None and not dark:
+        return
+    outage = Outage(
+        dark=dark,
+        assets=assets_told_of(connection, rule.horizon_hours),
+        before=tuple(found.about) if found is not None else (),
+        state=found.state if found is not None else NO_ALARM,
+        due=found is not None and found.state == SHELVED and found.shelved_until <= now,
+    )
+    step = judge.outage(outage)
+    if step is None:
+        return
+    if found is None:
+        connection.execute(insert(alarms).values(_outage_values(rule, newest, now)))
+        number = connection.execute(select(own.id).where(OPEN, own.kind == DATA)).scalar_one()
+    else:
+        number = found.id
+    _move(connection, {number: step.to_state}, now)
+    if dark:
+        told = update(alarms).where(own.id == number).values(reason=step.note, about=list(dark))
+        connection.execute(told)
+    event = insert(alarm_events).values(
+        alarm_id=number,
+        at=now,
+        action=step.action,
+        from_state=outage.state or None,
+        to_state=step.to_state,
+        actor=SYSTEM,
+        note=step.note,
+        cutoff=newest,
+    )
+    connection.execute(event)
+
+
+def _outage_values(rule: AlarmRule, newest: datetime | None, now: datetime) -> dict[str, object]:
+    return {
+        "kind": DATA,
+        "asset_id": WHOLE_PLANT,
+        "horizon_hours": rule.horizon_hours,
+        "state": UNACKNOWLEDGED,
+        "raised_at": now,
+        "changed_at": now,
+        "cutoff": newest,
+        "reason": "",
+        "top_sensors": "",
+        "model_version": 0,
+        "about": [],
+    }
+
+
+def dark_assets(
+    connection: Connection, horizon: float, persistence: int
+) -> tuple[tuple[str, ...], datetime | None]:
+    """Assets whose newest cutoffs all abstain for lack of readings, and the newest of these."""
+    latest, said = latest_predictions.c, predictions.c
+    own = and_(said.asset_id == latest.asset_id, said.horizon_hours == horizon)
+    first = (
+        select(said.cutoff)
+        .where(own)
+        .order_by(said.cutoff.desc())
+        .limit(1)
+        .offset(persistence - 1)
+        .correlate(latest_predictions)
+        .scalar_subquery()
+    )
+    spoke = (
+        select(said.asset_id)
+        .where(own, said.cutoff >= first, said.status.not_in(OUTAGES))
+        .correlate(latest_predictions)
+        .exists()
+    )
+    query = select(latest.asset_id, latest.cutoff).where(
+        latest.horizon_hours == horizon, latest.status.in_(OUTAGES), first.is_not(None), ~spoke
+    )
+    rows = connection.execute(query.order_by(latest.asset_id)).all()
+    return tuple(row.asset_id for row in rows), max((row.cutoff for row in rows), default=None)
+
+
+def assets_told_of(connection: Connection, horizon: float) -> int:
+    """How many assets something was ever said of."""
+    query = select(func.count()).where(latest_predictions.c.horizon_hours == horizon)
+    count: int = connection.execute(query).scalar_one()
+    return count

@@ -1,0 +1,301 @@
+"""What alarms are judged by: the newest risks of assets that something was just said of.
+
+Most assets are calm at their newest cutoffs, and a near look tells. Where it tells nothing
+(risks between both thresholds, cutoffs that abstain) it goes on from a mark that an earlier
+look left, and without one further back, to where some run decides.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from sqlalchemy import Connection, String, delete, func, select, type_coerce
+
+from pm_app.ports import AlarmJudge
+from pm_app.records.alarms import NO_ALARM, RISK, SHELVED, AlarmRule, Marks, Trail
+from pm_app.records.readings import Float64, Int64
+from pm_app.store.database.dialects import insert_into
+from pm_app.store.schema.alarms import OPEN, alarm_marks, alarms
+from pm_app.store.schema.predictions import (
+    latest_predictions,
+    predictions,
+    retirements,
+    staged_predictions,
+)
+from pm_app.store.schema.types import moment_of, nanoseconds_of
+
+# A near look sees as many cutoffs as make so many runs. A condition that nothing has decided
+# for longer than the furthest look stays as it is.
+NEAR_RUNS: Final = 2
+FURTHER: Final = (64, 512, 4096)
+ASSETS_AT_ONCE: Final = 500
+ROWS_AT_ONCE: Final = 200_000
+_NEVER: Final = int(np.iinfo(np.int64).min)
+_EVER: Final = int(np.iinfo(np.int64).max)
+
+
+@dataclass(frozen=True)
+class Touched:
+    """An asset that a commit says something of.
+
+    said_until: the newest cutoff that was said before, nanoseconds UTC. since: the cutoff from
+    which its risks are looked at, None where that is all of them. rows: said now. held: the
+    newest run before the look, where that is known.
+    """
+
+    asset: str
+    said_until: int
+    since: datetime | None
+    rows: int
+    held: int | None = None
+
+
+@dataclass(frozen=True)
+class Standing:
+    """An open alarm: its row's number, state, and whether its time on the shelf is over."""
+
+    id: int
+    state: str
+    due: bool
+
+
+def open_risk_alarms(connection: Connection, now: datetime) -> dict[str, Standing]:
+    """The open alarm of each asset that has one."""
+    own = alarms.c
+    query = select(own.id, own.asset_id, own.state, own.shelved_until)
+    rows = connection.execute(query.where(OPEN, own.kind == RISK))
+    return {
+        row.asset_id: Standing(row.id, row.state, row.state == SHELVED and row.shelved_until <= now)
+        for row in rows
+    }
+
+
+def touched_assets(
+    connection: Connection, judge: AlarmJudge, standing: Mapping[str, Standing], *, live: bool
+) -> list[Touched]:
+    """Assets that staged rows speak of, and those whose time on the shelf is over.
+
+    Asked before the staged rows are merged: what is the newest then has been judged. Without
+    `live` all that is said now counts as judged as well.
+    """
+    staged, horizon = staged_predictions.c, judge.rule.horizon_hours
+    spoken = (
+        select(staged.asset_id, func.count().label("rows"))
+        .where(staged.horizon_hours == horizon)
+        .group_by(staged.asset_id)
+    )
+    rows = {row.asset_id: row.rows for row in connection.execute(spoken)}
+    rows |= {name: rows.get(name, 0) for name, alarm in standing.items() if alarm.due}
+    near = NEAR_RUNS * judge.rule.persistence
+    found: list[Touched] = []
+    names = sorted(rows)
+    for start in range(0, len(names), ASSETS_AT_ONCE):
+        part = names[start : start + ASSETS_AT_ONCE]
+        newest = _newest(connection, part, horizon, back=near)
+        for name in part:
+            cutoff, since = newest.get(name, (None, None))
+            until = nanoseconds_of(cutoff) if cutoff is not None else _NEVER
+            found.append(Touched(name, until if live else _EVER, since, rows[name]))
+    return sorted(found, key=_order)
+
+
+def trails(
+    connection: Connection,
+    judge: AlarmJudge,
+    touched: Sequence[Touched],
+    standing: Mapping[str, Standing],
+) -> Iterator[Trail]:
+    """The newest risks of these assets, some assets at a time, as far back as it takes."""
+    retired = connection.execute(select(retirements.c.id).limit(1)).first() is not None
+    horizon = judge.rule.horizon_hours
+
+    def read(part: Sequence[Touched]) -> Trail:
+        return _trail(part, _rows(connection, part, horizon), standing, retired=retired)
+
+    for group in _groups(touched):
+        part = sorted(group, key=lambda one: one.asset)
+        near = read(part)
+        more = judge.undecided(near) & [one.since is not None for one in part]
+        if not more.all():
+            yield near.take(~more)
+        unclear = [part[at] for at in np.flatnonzero(more).tolist()]
+        if unclear:
+            trail = _look_further(connection, judge, unclear, read)
+            seen = [nanoseconds_of(one.since) for one in unclear if one.since is not None]
+            upto = np.array(seen, dtype=np.int64)
+            keep_marks(connection, judge.rule, trail.assets, upto, judge.marks(trail, upto))
+            yield trail
+
+
+def _look_further(
+    connection: Connection,
+    judge: AlarmJudge,
+    unclear: Sequence[Touched],
+    read: Callable[[Sequence[Touched]], Trail],
+) -> Trail:
+    """A trail of these assets from their marks on, else from further and further back."""
+    marks = marks_of(connection, judge.rule, [one.asset for one in unclear])
+    part = [
+        replace(one, since=marks[one.asset][0], held=marks[one.asset][1])
+        if one.asset in marks
+        else one
+        for one in unclear
+    ]
+    trail = read(part)
+    for back in FURTHER:
+        more = judge.undecided(trail)
+        if not more.any():
+            break
+        names = [trail.assets[at] for at in np.flatnonzero(more).tolist()]
+        offset = back + max(one.rows for one in part)
+        newest = _newest(connection, names, judge.rule.horizon_hours, back=offset)
+        begins = {name: since for name, (_, since) in newest.items()}
+        part = [
+            replace(one, since=begins[one.asset]) if one.asset in begins else one for one in part
+        ]
+        trail = read(part)
+    return trail
+
+
+def _newest(
+    connection: Connection, names: Sequence[str], horizon: float, *, back: int
+) -> dict[str, tuple[datetime, datetime | None]]:
+    """The newest cutoff of each asset, and the one so many before."""
+    latest, said = latest_predictions.c, predictions.c
+    before = (
+        select(said.cutoff)
+        .where(said.asset_id == latest.asset_id, said.horizon_hours == horizon)
+        .order_by(said.cutoff.desc())
+        .limit(1)
+        .offset(back)
+        .scalar_subquery()
+    )
+    query = select(latest.asset_id, latest.cutoff, before.label("since"))
+    query = query.where(latest.asset_id.in_(names), latest.horizon_hours == horizon)
+    return {row.asset_id: (row.cutoff, row.since) for row in connection.execute(query)}
+
+
+def _order(one: Touched) -> tuple[bool, datetime | None, str]:
+    # Looks that begin at about the same time are read together.
+    return (one.since is None, one.since, one.asset)
+
+
+def _groups(touched: Sequence[Touched]) -> Iterator[list[Touched]]:
+    """Assets in their order, with not too many rows together."""
+    group: list[Touched] = []
+    rows = 0
+    for one in touched:
+        if group and (rows + one.rows > ROWS_AT_ONCE or len(group) == ASSETS_AT_ONCE):
+            yield group
+            group, rows = [], 0
+        group.append(one)
+        rows += one.rows
+    if group:
+        yield group
+
+
+def _trail(
+    part: Sequence[Touched],
+    rows: tuple[Int64, Int64, Float64],
+    standing: Mapping[str, Standing],
+    *,
+    retired: bool,
+) -> Trail:
+    asset, cutoff, risk = rows
+    since = [_NEVER if one.since is None else nanoseconds_of(one.since) for one in part]
+    inside = cutoff >= np.array(since, dtype=np.int64)[asset]
+    nothing = Standing(0, NO_ALARM, due=False)
+    alarms_of = [standing.get(one.asset, nothing) for one in part]
+    known = [one.held is not None or (one.since is None and not retired) for one in part]
+    return Trail(
+        assets=tuple(one.asset for one in part),
+        asset=asset[inside].astype(np.int32),
+        cutoff=cutoff[inside],
+        risk=risk[inside],
+        said_until=np.array([one.said_until for one in part], dtype=np.int64),
+        held=np.array([one.held or 0 for one in part], dtype=np.int8),
+        whole=np.array(known, dtype=np.bool_),
+        state=np.array([alarm.state for alarm in alarms_of], dtype=object),
+        due=np.array([alarm.due for alarm in alarms_of], dtype=np.bool_),
+    )
+
+
+def _rows(
+    connection: Connection, part: Sequence[Touched], horizon: float
+) -> tuple[Int64, Int64, Float64]:
+    """Place in `part`, cutoff and risk of the scored rows since the earliest look begins."""
+    said, sqlite = predictions.c, connection.dialect.name == "sqlite"
+    # Arrow parses the text of a whole column faster than Python its single values.
+    cutoff = type_coerce(said.cutoff, String) if sqlite else said.cutoff
+    query = (
+        select(said.asset_id, cutoff, said.risk)
+        .where(said.asset_id.in_([one.asset for one in part]), said.horizon_hours == horizon)
+        .where(said.status == "scored", said.risk.is_not(None))
+        .order_by(said.asset_id, said.cutoff)
+    )
+    begins = [one.since for one in part]
+    if None not in begins:
+        query = query.where(said.cutoff >= min(begin for begin in begins if begin is not None))
+    found = connection.execute(query).all()
+    names, cutoffs, risks = zip(*found, strict=True) if found else ((), (), ())
+    kind = pa.timestamp("us", tz="UTC")
+    moments = pa.array(cutoffs, pa.string()).cast(kind) if sqlite else pa.array(cutoffs, kind)
+    known = pa.array([one.asset for one in part], pa.string())
+    place = pc.index_in(pa.array(names, pa.string()), value_set=known)
+    return (
+        place.to_numpy(zero_copy_only=False).astype(np.int64),
+        1000 * moments.cast(pa.int64()).to_numpy(),
+        np.array(risks, dtype=np.float64),
+    )
+
+
+def forget_marks(connection: Connection) -> None:
+    """Drop the marks of assets of which staged rows say something up to there anew."""
+    staged, own = staged_predictions.c, alarm_marks.c
+    anew = select(staged.asset_id).where(
+        staged.asset_id == own.asset_id, staged.cutoff <= own.cutoff
+    )
+    connection.execute(delete(alarm_marks).where(anew.exists()))
+
+
+def marks_of(
+    connection: Connection, rule: AlarmRule, assets: Sequence[str]
+) -> dict[str, tuple[datetime, int]]:
+    """From where on to read each asset that has a mark by this rule, and the run it tells."""
+    own = alarm_marks.c
+    query = select(own.asset_id, own.since, own.run).where(
+        own.asset_id.in_(assets),
+        own.horizon_hours == rule.horizon_hours,
+        own.threshold == rule.threshold,
+        own.clear == rule.clear,
+        own.persistence == rule.persistence,
+    )
+    return {row.asset_id: (row.since, row.run) for row in connection.execute(query)}
+
+
+def keep_marks(
+    connection: Connection, rule: AlarmRule, assets: Sequence[str], upto: Int64, marks: Marks
+) -> None:
+    """Keep what is known up to these cutoffs, in place of what was."""
+    columns = zip(assets, upto.tolist(), marks.since.tolist(), marks.run.tolist(), strict=True)
+    rows = [
+        {
+            "asset_id": asset,
+            "horizon_hours": rule.horizon_hours,
+            "threshold": rule.threshold,
+            "clear": rule.clear,
+            "persistence": rule.persistence,
+            "since": moment_of(since),
+            "cutoff": moment_of(cutoff),
+            "run": run,
+        }
+        for asset, cutoff, since, run in columns
+    ]
+    statement = insert_into(connection, alarm_marks)
+    new = {name: statement.excluded[name] for name in rows[0] if name != "asset_id"}
+    kept = statement.on_conflict_do_update(index_elements=["asset_id"], set_=new)
+    connection.execute(kept, rows)

@@ -1,0 +1,1 @@
+"""The database: connections, dialects, migrations, backups, whose it is."""

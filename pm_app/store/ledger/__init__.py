@@ -1,0 +1,1 @@
+"""The ledger: which batches were read, what they held, and what was refused."""

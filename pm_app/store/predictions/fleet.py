@@ -1,0 +1,179 @@
+"""The fleet, read for people: one row an asset, filtered, sorted and paged by the database.
+
+Nothing here reads more of the predictions than the trends of one page.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any, Final, Literal
+
+from sqlalchemy import ColumnElement, Select, and_, bindparam, case, func, or_, select
+
+from pm_app.store.database.connection import Database
+from pm_app.store.rows import PredictionRow
+from pm_app.store.schema.predictions import alarms, latest_predictions, predictions
+
+Order = Literal["risk", "asset", "life", "age"]
+Level = Literal["high", "raised", "low", "silent"]
+# Where words change; alarms have thresholds of their own.
+RAISED_RISK: Final = 0.2
+HIGH_RISK: Final = 0.5
+# What most needs a person comes first (ISA-18.2).
+_ALARMS: Final = ("unacknowledged", "returned", "acknowledged", "shelved")
+
+
+@dataclass(frozen=True)
+class FleetQuery:
+    """Which assets, in which order.
+
+    search: a part of the name, whatever its case, taken literally. level: only those, None for
+    all. Ties go by name; what is not known comes last in either direction.
+    """
+
+    search: str = ""
+    level: Level | None = None
+    order: Order = "risk"
+    descending: bool = True
+
+
+@dataclass(frozen=True)
+class FleetRow(PredictionRow):
+    """What is said of one asset at its newest cutoff and longest horizon.
+
+    alarm: the state of its open alarm that most needs a person, "" where none is open.
+    """
+
+    level: Level
+    alarm: str
+
+
+_SAID: Final = tuple(field.name for field in fields(PredictionRow))
+
+
+@dataclass(frozen=True, eq=False)
+class Fleet:
+    """The newest word on every asset. Methods raise StoreUnavailable when a later call may
+    succeed."""
+
+    database: Database
+
+    def rows(
+        self, query: FleetQuery, *, limit: int | None = None, offset: int = 0
+    ) -> list[FleetRow]:
+        """The assets a query names, in its order."""
+        return self._rows(query, _newest(query.search), limit, offset)
+
+    def _rows(
+        self, query: FleetQuery, among: Select[Any], limit: int | None, offset: int
+    ) -> list[FleetRow]:
+        newest = among.subquery()
+        opened = _open_alarms().subquery()
+        level = _level(newest)
+        chosen: Select[Any] = (
+            select(
+                *(newest.c[name] for name in _SAID),
+                level.label("level"),
+                func.coalesce(opened.c.state, "").label("alarm"),
+            )
+            .outerjoin(opened, opened.c.asset_id == newest.c.asset_id)
+            .order_by(*_order(newest, query))
+            .limit(limit)
+            .offset(offset or None)
+        )
+        if query.level is not None:
+            chosen = chosen.where(level == query.level)
+        with self.database.reading() as connection:
+            return [FleetRow(**row) for row in connection.execute(chosen).mappings()]
+
+    def asset(self, name: str) -> FleetRow | None:
+        """What is said of one asset; None where nothing is."""
+        query = FleetQuery()
+        return next(iter(self._rows(query, _newest("", name), None, 0)), None)
+
+    def levels(self, search: str = "") -> dict[Level, int]:
+        """How many assets whose name holds `search` are at each level."""
+        newest = _newest(search).subquery()
+        level = _level(newest)
+        query = select(level, func.count()).group_by(level)
+        found: dict[Level, int] = {"high": 0, "raised": 0, "low": 0, "silent": 0}
+        with self.database.reading() as connection:
+            return found | {name: count for name, count in connection.execute(query)}
+
+    def trends(
+        self, rows: Sequence[FleetRow], *, points: int
+    ) -> dict[str, list[tuple[datetime, float | None]]]:
+        """Up to so many newest cutoffs and risks of each row's asset and horizon, oldest first.
+
+        None where nothing was said. Costs a walk of `points` along the key for each row.
+        """
+        found = {}
+        with self.database.reading() as connection:
+            for row in rows:
+                asked = {"asset": row.asset_id, "horizon": row.horizon_hours, "points": points}
+                walk = connection.execute(_WALK, asked).all()
+                found[row.asset_id] = [(cutoff, risk) for cutoff, risk in reversed(walk)]
+        return found
+
+
+def _newest(search: str, asset: str | None = None) -> Select[Any]:
+    """The newest row of each asset, at its longest horizon."""
+    latest, other = latest_predictions.c, latest_predictions.alias("other").c
+    # Two looks along the key for each row; to number the rows of each asset is twice the work.
+    newer = (
+        select(other.asset_id)
+        .where(other.asset_id == latest.asset_id)
+        .where(
+            or_(
+                other.cutoff > latest.cutoff,
+                and_(other.cutoff == latest.cutoff, other.horizon_hours > latest.horizon_hours),
+            )
+        )
+        .exists()
+    )
+    query = select(*(latest[name] for name in _SAID)).where(~newer)
+    if search:
+        query = query.where(func.lower(latest.asset_id).contains(search.lower(), autoescape=True))
+    if asset is not None:
+        query = query.where(latest.asset_id == asset)
+    return query
+
+
+def _open_alarms() -> Select[Any]:
+    rank = case({name: place for place, name in enumerate(_ALARMS)}, value=alarms.c.state, else_=9)
+    worst = (
+        select(alarms.c.asset_id, func.min(rank).label("rank"))
+        .where(alarms.c.cleared_at.is_(None))
+        .group_by(alarms.c.asset_id)
+        .subquery()
+    )
+    names = {place: name for place, name in enumerate(_ALARMS)}
+    return select(worst.c.asset_id, case(names, value=worst.c.rank, else_="").label("state"))
+
+
+def _level(newest: Any) -> ColumnElement[Any]:
+    risk = newest.c.risk
+    return case(
+        (and_(risk.is_(None), newest.c.value.is_(None)), "silent"),
+        (risk >= HIGH_RISK, "high"),
+        (risk >= RAISED_RISK, "raised"),
+        else_="low",
+    )
+
+
+def _order(newest: Any, query: FleetQuery) -> list[ColumnElement[Any]]:
+    names = {"risk": "risk", "asset": "asset_id", "life": "rul_hours", "age": "cutoff"}
+    column = newest.c[names[query.order]]
+    # The older the data, the earlier their cutoff.
+    falls = query.descending != (query.order == "age")
+    return [(column.desc() if falls else column.asc()).nulls_last(), newest.c.asset_id]
+
+
+# Put together once: for fifty rows of a page that takes longer than the walks themselves.
+_WALK: Final = (
+    select(predictions.c.cutoff, predictions.c.risk)
+    .where(predictions.c.asset_id == bindparam("asset"))
+    .where(predictions.c.horizon_hours == bindparam("horizon"))
+    .order_by(predictions.c.cutoff.desc())
+    .limit(bindparam("points"))
+)

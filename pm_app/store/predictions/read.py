@@ -1,0 +1,229 @@
+"""Predictions, read: as Arrow tables with exactly the columns of the table."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import pyarrow as pa
+from sqlalchemy import (
+    ColumnElement,
+    Row,
+    String,
+    Table,
+    func,
+    literal,
+    select,
+    type_coerce,
+    union_all,
+)
+
+from pm_app.store.database.connection import Database
+from pm_app.store.predictions import changes as counters
+from pm_app.store.schema.predictions import (
+    COMMIT_NUMBER,
+    PREDICTION_COLUMNS,
+    PREDICTION_KEY,
+    latest_predictions,
+    prediction_history,
+    predictions,
+)
+from pm_app.store.schema.types import Moment
+
+_UTC: Final = pa.timestamp("us", tz="UTC")
+PREDICTIONS_SCHEMA: Final = pa.schema(
+    [
+        ("asset_id", pa.string()),
+        ("cutoff", _UTC),
+        ("horizon_hours", pa.float64()),
+        ("status", pa.string()),
+        ("risk", pa.float64()),
+        ("rul_hours", pa.float64()),
+        ("rul_low_hours", pa.float64()),
+        ("rul_high_hours", pa.float64()),
+        ("value", pa.float64()),
+        ("top_sensors", pa.string()),
+        ("model_version", pa.int32()),
+        ("revision", pa.int32()),
+        ("scored_at", _UTC),
+        ("attention", pa.string()),
+    ]
+)
+# The same, and the commit that said each row.
+NUMBERED_SCHEMA: Final = PREDICTIONS_SCHEMA.append(pa.field(COMMIT_NUMBER, pa.int64()))
+
+
+@dataclass(frozen=True, eq=False)
+class Views:
+    """What people and exports read. Never blocks a writer, nor is blocked by one.
+
+    Tables follow PREDICTIONS_SCHEMA. Methods raise StoreUnavailable when a later call may
+    succeed.
+    """
+
+    database: Database
+
+    def latest_predictions(
+        self,
+        *,
+        asset: str | None = None,
+        horizon_hours: float | None = None,
+        limit: int | None = None,
+    ) -> pa.Table:
+        """What is said at each asset's newest cutoff, riskiest first, abstentions last.
+
+        A horizon that is no longer predicted is left out, though its last row stays in the
+        table. Ties go by asset, then horizon.
+        """
+        latest, newest = latest_predictions.c, latest_predictions.alias("newest").c
+        newest_cutoff = (
+            select(func.max(newest.cutoff)).where(newest.asset_id == latest.asset_id)
+        ).scalar_subquery()
+        query = (
+            select(*self._columns(latest_predictions))
+            .where(latest.cutoff == newest_cutoff)
+            .order_by(latest.risk.desc().nulls_last(), latest.asset_id, latest.horizon_hours)
+            .limit(limit)
+        )
+        if asset is not None:
+            query = query.where(latest.asset_id == asset)
+        if horizon_hours is not None:
+            query = query.where(latest.horizon_hours == horizon_hours)
+        with self.database.reading() as connection:
+            return _table(connection.execute(query).all())
+
+    def predictions(
+        self,
+        *,
+        asset: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        rows_per_chunk: int = 20_000,
+    ) -> Iterator[pa.Table]:
+        """The current revision of every row with cutoff in [since, until), in chunks.
+
+        Sorted by asset, cutoff, horizon. Memory is that of a chunk; all chunks show one
+        state of the database. Nothing found yields no chunk.
+        """
+        query = (
+            select(*self._columns(predictions))
+            .where(*_within(asset, since, until))
+            .order_by(*(predictions.c[name] for name in PREDICTION_KEY))
+        )
+        return self._stream(query, rows_per_chunk)
+
+    def cutoffs_without_model(self, since: datetime) -> dict[str, tuple[datetime, datetime]]:
+        """First and last cutoff from `since` on of which no model has spoken yet, per asset."""
+        said, spoken = predictions.c, predictions.alias("spoken").c
+        a_model_spoke = (
+            select(spoken.asset_id)
+            .where(spoken.asset_id == said.asset_id, spoken.cutoff == said.cutoff)
+            .where(spoken.model_version > 0)
+            .exists()
+        )
+        # SQLite takes the index of silent rows only where the status is written out, and
+        # only where groups are not those of the key; else it reads the whole table.
+        name = said.asset_id.concat(literal("", literal_execute=True))
+        query = (
+            select(name, func.min(said.cutoff), func.max(said.cutoff))
+            .where(said.status == literal("no_model", literal_execute=True))
+            .where(said.cutoff >= since, ~a_model_spoke)
+            .group_by(name)
+        )
+        with self.database.reading() as connection:
+            return {name: (first, last) for name, first, last in connection.execute(query)}
+
+    def superseded(
+        self, *, asset: str | None = None, rows_per_chunk: int = 20_000
+    ) -> Iterator[pa.Table]:
+        """What was said before and has been revised since, in chunks, oldest revision first."""
+        history = prediction_history.c
+        query = select(*self._columns(prediction_history)).order_by(
+            history.asset_id, history.cutoff, history.horizon_hours, history.revision
+        )
+        if asset is not None:
+            query = query.where(history.asset_id == asset)
+        return self._stream(query, rows_per_chunk)
+
+    def newest_commit(self) -> int:
+        """The number of the newest commit of predictions, 0 before the first numbered one.
+
+        Commits are numbered in their order, whatever the clocks say; numbers are never used
+        twice, so that who has read all up to this one lacks only what has higher ones.
+        """
+        with self.database.reading() as connection:
+            return counters.newest(connection, counters.PREDICTION_COMMITS)
+
+    def committed(
+        self, *, after: int, until: int, rows_per_chunk: int = 20_000
+    ) -> Iterator[pa.Table]:
+        """Every revision said by the commits in (after, until], superseded or not, in no order.
+
+        Tables follow NUMBERED_SCHEMA. after=-1 begins with what was said before commits were
+        numbered. A row is found once, also where it is superseded meanwhile; what retention
+        has retired is not.
+        """
+        parts = [
+            select(*self._columns(table), table.c[COMMIT_NUMBER]).where(
+                *_said_in(table, after, until)
+            )
+            for table in (predictions, prediction_history)
+        ]
+        return self._stream(union_all(*parts), rows_per_chunk, NUMBERED_SCHEMA)
+
+    def _stream(
+        self, query: Any, rows_per_chunk: int, schema: pa.Schema = PREDICTIONS_SCHEMA
+    ) -> Iterator[pa.Table]:
+        with self.database.reading() as connection:
+            streamed = connection.execution_options(stream_results=True).execute(query)
+            for rows in streamed.partitions(rows_per_chunk):
+                yield _table(rows, schema)
+
+    def _columns(self, table: Any) -> list[ColumnElement[Any]]:
+        columns = [table.c[name] for name in PREDICTION_COLUMNS]
+        if self.database.dialect == "postgresql":
+            return columns
+        # Arrow parses the text of a whole column faster than Python its single values.
+        return [
+            type_coerce(column, String).label(column.name)
+            if isinstance(column.type, Moment)
+            else column
+            for column in columns
+        ]
+
+
+def _within(
+    asset: str | None, since: datetime | None, until: datetime | None
+) -> Iterator[ColumnElement[bool]]:
+    key = predictions.c
+    if asset is not None:
+        yield key.asset_id == asset
+    elif since is not None or until is not None:
+        # Every asset has a latest row. Naming them all lets SQLite walk along the key from
+        # asset to asset, each from its first cutoff to its last, in order and without a sort.
+        yield key.asset_id.in_(select(latest_predictions.c.asset_id))
+    if since is not None:
+        yield key.cutoff >= since
+    if until is not None:
+        yield key.cutoff < until
+
+
+def _said_in(table: Table, after: int, until: int) -> Iterator[ColumnElement[bool]]:
+    number = table.c[COMMIT_NUMBER]
+    yield number <= until
+    if after >= 0:
+        yield number > after
+        # Written out, for only then an index of such rows is taken.
+        yield number > literal(0, literal_execute=True)
+
+
+def _table(rows: Sequence[Row[Any]], schema: pa.Schema = PREDICTIONS_SCHEMA) -> pa.Table:
+    columns = list(zip(*rows, strict=True)) or [()] * len(schema)
+    arrays = [_array(values, field.type) for values, field in zip(columns, schema, strict=True)]
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
+    if kind == _UTC and values and isinstance(values[0], str):
+        return pa.array(values, pa.string()).cast(_UTC)
+    return pa.array(values, kind)

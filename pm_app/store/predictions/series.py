@@ -1,0 +1,155 @@
+"""What was said of one asset over time, and what people did about it.
+
+Every query walks along the key from the first moment that is asked for; none reads another asset.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from sqlalchemy import ColumnElement, String, func, select, type_coerce
+
+from pm_app.records.readings import Float64, Int64, Text
+from pm_app.store.alarms.people import VerdictRow
+from pm_app.store.database.connection import Database
+from pm_app.store.rows import PredictionRow
+from pm_app.store.schema.alarms import alarms, verdicts
+from pm_app.store.schema.ledger import assets
+from pm_app.store.schema.predictions import PREDICTION_COLUMNS, latest_predictions, predictions
+
+_NUMBERS: Final = ("risk", "rul_hours", "rul_low_hours", "rul_high_hours", "value")
+_ROWS_AT_ONCE: Final = 20_000
+
+
+@dataclass(frozen=True, eq=False)
+class Course:
+    """All that was said of one asset and horizon in a span of time, oldest first.
+
+    All have shape (n_rows,). cutoff: nanoseconds since 1970 UTC. Numbers are NaN where nothing
+    was said.
+    """
+
+    cutoff: Int64
+    status: Text
+    risk: Float64
+    rul_hours: Float64
+    rul_low_hours: Float64
+    rul_high_hours: Float64
+    value: Float64
+    top_sensors: Text
+
+
+@dataclass(frozen=True, eq=False)
+class Courses:
+    """One asset at a time. Methods raise StoreUnavailable when a later call may succeed."""
+
+    database: Database
+
+    def end(self, asset: str) -> datetime | None:
+        """The newest cutoff of an asset, else its newest reading; None where it is not known."""
+        said = select(func.max(latest_predictions.c.cutoff))
+        queries = (
+            said.where(latest_predictions.c.asset_id == asset),
+            select(assets.c.last_time).where(assets.c.asset_id == asset),
+        )
+        with self.database.reading() as connection:
+            found = [connection.execute(query).scalar() for query in queries]
+        return next((moment for moment in found if moment is not None), None)
+
+    def newest(self, asset: str) -> list[PredictionRow]:
+        """The newest word, one row a horizon that is still predicted, shortest first."""
+        said = latest_predictions.c
+        query = (
+            select(*(said[name] for name in PREDICTION_COLUMNS))
+            .where(said.asset_id == asset)
+            .order_by(said.horizon_hours)
+        )
+        with self.database.reading() as connection:
+            found = [PredictionRow(**row._asdict()) for row in connection.execute(query)]
+        newest = max((row.cutoff for row in found), default=None)
+        return [row for row in found if row.cutoff == newest]
+
+    def course(
+        self, asset: str, *, horizon_hours: float, since: datetime, until: datetime
+    ) -> Course:
+        """What was said at cutoffs in [since, until]. Read once, in the order of the key."""
+        said = predictions.c
+        columns = [said[name] for name in ("status", *_NUMBERS, "top_sensors")]
+        query = (
+            select(self._cutoff(), *columns)
+            .where(*_within(asset, since, until), said.horizon_hours == horizon_hours)
+            .order_by(said.cutoff)
+        )
+        with self.database.reading() as connection:
+            streamed = connection.execution_options(stream_results=True).execute(query)
+            parts = [_columns(rows) for rows in streamed.partitions(_ROWS_AT_ONCE)]
+        parts = parts or [_columns([])]
+        return Course(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+    def rows(
+        self, asset: str, *, since: datetime, until: datetime, limit: int, offset: int = 0
+    ) -> list[PredictionRow]:
+        """Rows with a cutoff in [since, until], newest first, then by horizon."""
+        said = predictions.c
+        query = (
+            select(*(said[name] for name in PREDICTION_COLUMNS))
+            .where(*_within(asset, since, until))
+            .order_by(said.cutoff.desc(), said.horizon_hours)
+            .limit(limit)
+            .offset(offset or None)
+        )
+        with self.database.reading() as connection:
+            return [PredictionRow(**row._asdict()) for row in connection.execute(query)]
+
+    def count(self, asset: str, *, since: datetime, until: datetime) -> int:
+        """How many rows have a cutoff in [since, until]."""
+        query = select(func.count()).select_from(predictions)
+        with self.database.reading() as connection:
+            found: int = connection.execute(query.where(*_within(asset, since, until))).scalar_one()
+        return found
+
+    def verdicts(self, asset: str, *, limit: int) -> list[VerdictRow]:
+        """The newest verdict of each of the asset's newest alarms, newest alarm first."""
+        given = (
+            select(func.max(verdicts.c.id))
+            .join_from(verdicts, alarms)
+            .where(alarms.c.asset_id == asset)
+            .group_by(verdicts.c.alarm_id)
+        )
+        query = (
+            select(verdicts, alarms.c.asset_id, alarms.c.cutoff)
+            .join_from(verdicts, alarms)
+            .where(verdicts.c.id.in_(given))
+            .order_by(verdicts.c.alarm_id.desc())
+            .limit(limit)
+        )
+        with self.database.reading() as connection:
+            return [VerdictRow(**row._asdict()) for row in connection.execute(query)]
+
+    def _cutoff(self) -> ColumnElement[Any]:
+        if self.database.dialect == "postgresql":
+            return predictions.c.cutoff
+        # Arrow parses the text of a whole column faster than Python its single values.
+        return type_coerce(predictions.c.cutoff, String)
+
+
+def _within(asset: str, since: datetime, until: datetime) -> list[ColumnElement[bool]]:
+    said = predictions.c
+    return [said.asset_id == asset, said.cutoff >= since, said.cutoff <= until]
+
+
+def _columns(rows: Any) -> list[NDArray[Any]]:
+    cutoff, status, *rest = list(zip(*rows, strict=True)) or [()] * (3 + len(_NUMBERS))
+    texts = bool(cutoff) and isinstance(cutoff[0], str)
+    times = pa.array(cutoff, pa.string() if texts else pa.timestamp("ns", "UTC"))
+    instants = times.cast(pa.timestamp("ns", "UTC")).cast(pa.int64())
+    numbers = [np.array(column, dtype=np.float64) for column in rest[:-1]]
+    return [
+        instants.to_numpy(),
+        np.array(status, dtype=object),
+        *numbers,
+        np.array(rest[-1], dtype=object),
+    ]

@@ -1,0 +1,1 @@
+"""The tables of the output store, once for SQLite and PostgreSQL."""

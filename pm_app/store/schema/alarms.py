@@ -1,0 +1,121 @@
+"""Alarms, all that was ever done to them, and what people found behind them."""
+
+from sqlalchemy import JSON, Column, Float, ForeignKey, Index, Integer, Table, Text
+
+from pm_app.store.schema.types import ASSET, NUMBER, Moment, metadata
+
+# States as in ISA-18.2: unacknowledged, acknowledged, shelved, returned, cleared. kind "risk"
+# is of an asset, "data" of the whole plant, whose asset_id is "". Rows change with their state;
+# cutoff, risk, threshold, reason and what follows are as they were when the alarm was raised,
+# but for reason and about of a data alarm: in words and by name, the assets it is about now.
+alarms = Table(
+    "alarms",
+    metadata,
+    Column("id", NUMBER, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("asset_id", ASSET, nullable=False),
+    Column("horizon_hours", Float(53), nullable=False),
+    Column("state", Text, nullable=False),
+    Column("raised_at", Moment, nullable=False),
+    Column("changed_at", Moment, nullable=False),
+    Column("shelved_until", Moment),
+    Column("cleared_at", Moment),
+    Column("cutoff", Moment, nullable=False),
+    Column("risk", Float(53)),
+    Column("threshold", Float(53)),
+    Column("reason", Text, nullable=False),
+    Column("top_sensors", Text, nullable=False),
+    Column("model_version", Integer, nullable=False),
+    Column("about", JSON, nullable=False),
+    sqlite_autoincrement=True,
+)
+OPEN = alarms.c.cleared_at.is_(None)
+Index(
+    "alarms_one_open",
+    alarms.c.kind,
+    alarms.c.asset_id,
+    unique=True,
+    sqlite_where=OPEN,
+    postgresql_where=OPEN,
+)
+
+# Rows are only ever added. from_state is empty where an alarm begins; cutoff is that of the
+# prediction that decided, empty where a person did.
+alarm_events = Table(
+    "alarm_events",
+    metadata,
+    Column("id", NUMBER, primary_key=True),
+    Column("alarm_id", NUMBER, ForeignKey("alarms.id"), nullable=False, index=True),
+    Column("at", Moment, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("from_state", Text),
+    Column("to_state", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("cutoff", Moment),
+    sqlite_autoincrement=True,
+)
+
+# Rows are only ever added; the newest verdict of an alarm counts.
+verdicts = Table(
+    "verdicts",
+    metadata,
+    Column("id", NUMBER, primary_key=True),
+    Column("alarm_id", NUMBER, ForeignKey("alarms.id"), nullable=False, index=True),
+    Column("at", Moment, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("verdict", Text, nullable=False),
+    Column("found", Text, nullable=False),
+    Column("failed_from", Moment),
+    Column("failed_until", Moment),
+    Column("code", Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+# What alarms may go on from where the newest risks tell nothing: up to `cutoff` the newest run
+# of this rule was a high one (1), a low one (-1), or there was none (0). Risks are read from
+# `since` on. Derived: a row goes when something up to its cutoff is said anew.
+alarm_marks = Table(
+    "alarm_marks",
+    metadata,
+    Column("asset_id", ASSET, primary_key=True),
+    Column("horizon_hours", Float(53), nullable=False),
+    Column("threshold", Float(53), nullable=False),
+    Column("clear", Float(53), nullable=False),
+    Column("persistence", Integer, nullable=False),
+    Column("since", Moment, nullable=False),
+    Column("cutoff", Moment, nullable=False),
+    Column("run", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# Rows are only ever added; the newest of a horizon counts.
+thresholds = Table(
+    "thresholds",
+    metadata,
+    Column("id", NUMBER, primary_key=True),
+    Column("at", Moment, nullable=False),
+    Column("threshold", Float(53), nullable=False),
+    Column("horizon_hours", Float(53), nullable=False),
+    Column("reason", Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+# What is to be told of an event, by which channel. Rows wait until done_at is set; error tells
+# why the last attempt failed.
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", NUMBER, primary_key=True),
+    Column("event_id", NUMBER, ForeignKey("alarm_events.id"), nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("due_at", Moment, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("error", Text, nullable=False),
+    Column("done_at", Moment),
+    sqlite_autoincrement=True,
+)
+WAITING = outbox.c.done_at.is_(None)
+Index("outbox_event_id", outbox.c.event_id, outbox.c.channel)
+Index("outbox_waiting", outbox.c.due_at, sqlite_where=WAITING, postgresql_where=WAITING)

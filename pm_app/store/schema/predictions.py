@@ -1,0 +1,245 @@
+"""The tables of the output store, once for SQLite and PostgreSQL.
+
+A change here is a new numbered step in `migrations/versions`, and REVISION names the newest.
+"""
+
+from typing import Any, Final
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    text,
+)
+
+from pm_app.store.schema.alarms import alarm_events as alarm_events
+from pm_app.store.schema.alarms import alarm_marks as alarm_marks
+from pm_app.store.schema.alarms import alarms as alarms
+from pm_app.store.schema.alarms import thresholds as thresholds
+from pm_app.store.schema.alarms import verdicts as verdicts
+from pm_app.store.schema.ledger import assets as assets
+from pm_app.store.schema.ledger import batches as batches
+from pm_app.store.schema.types import ASSET, NUMBER, Moment
+from pm_app.store.schema.types import metadata as metadata
+from pm_app.store.schema.users import api_tokens as api_tokens
+from pm_app.store.schema.users import audit as audit
+from pm_app.store.schema.users import sessions as sessions
+from pm_app.store.schema.users import users as users
+
+REVISION: Final = "0013"
+
+PREDICTION_KEY: Final = ("asset_id", "cutoff", "horizon_hours")
+SAID: Final = (
+    "status",
+    "risk",
+    "rul_hours",
+    "rul_low_hours",
+    "rul_high_hours",
+    "value",
+    "top_sensors",
+    "model_version",
+    "attention",
+)
+# In the order of the table: attention came later.
+PREDICTION_COLUMNS: Final = (*PREDICTION_KEY, *SAID[:-1], "revision", "scored_at", "attention")
+
+
+def _key() -> list[Column[Any]]:
+    return [
+        Column("asset_id", ASSET, nullable=False),
+        Column("cutoff", Moment, nullable=False),
+        Column("horizon_hours", Float(53), nullable=False),
+    ]
+
+
+def _said() -> list[Column[Any]]:
+    return [
+        Column("status", Text, nullable=False),
+        Column("risk", Float(53)),
+        Column("rul_hours", Float(53)),
+        Column("rul_low_hours", Float(53)),
+        Column("rul_high_hours", Float(53)),
+        Column("value", Float(53)),
+        Column("top_sensors", Text, nullable=False),
+        Column("model_version", Integer, nullable=False),
+    ]
+
+
+def _attention() -> Column[Any]:
+    return Column("attention", Text, nullable=False, server_default=text("''"))
+
+
+def _commit_number() -> Column[Any]:
+    return Column("commit_number", BigInteger, nullable=False, server_default=text("0"))
+
+
+def _predictions(name: str, *key: str, later: tuple[Column[Any], ...] = ()) -> Table:
+    return Table(
+        name,
+        metadata,
+        *_key(),
+        *_said(),
+        Column("revision", Integer, nullable=False),
+        Column("scored_at", Moment, nullable=False),
+        # Last, where databases put a column that came later.
+        _attention(),
+        *later,
+        PrimaryKeyConstraint(*key),
+        # The rows live in the key's own tree: half the pages, and neighbours are together.
+        sqlite_with_rowid=False,
+    )
+
+
+# The commit that said a row, counted; not part of what is said, for it differs with how many
+# commits say the same.
+COMMIT_NUMBER: Final = "commit_number"
+predictions = _predictions("predictions", *PREDICTION_KEY, later=(_commit_number(),))
+prediction_history = _predictions(
+    "prediction_history", *PREDICTION_KEY, "revision", later=(_commit_number(),)
+)
+latest_predictions = _predictions("latest_predictions", "asset_id", "horizon_hours")
+
+_silent = predictions.c.status == "no_model"
+Index(
+    "predictions_no_model",
+    predictions.c.cutoff,
+    sqlite_where=_silent,
+    postgresql_where=_silent,
+)
+
+# Only of rows to come: what was said before there were numbers is asked for once.
+for _table in (predictions, prediction_history):
+    _numbered = _table.c.commit_number > text("0")
+    Index(
+        f"{_table.name}_commit_number",
+        _table.c.commit_number,
+        sqlite_where=_numbered,
+        postgresql_where=_numbered,
+    )
+
+# Numbers that only grow; a row each.
+counters = Table(
+    "counters",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("newest", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# What is left of predictions that are kept no longer: the riskiest cutoff of each UTC day, and
+# how many there were.
+prediction_peaks = Table(
+    "prediction_peaks",
+    metadata,
+    Column("asset_id", ASSET, nullable=False),
+    Column("day", Moment, nullable=False),
+    Column("horizon_hours", Float(53), nullable=False),
+    Column("cutoff", Moment, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("risk", Float(53)),
+    Column("rul_hours", Float(53)),
+    Column("top_sensors", Text, nullable=False),
+    Column("model_version", Integer, nullable=False),
+    Column("cutoffs", Integer, nullable=False),
+    PrimaryKeyConstraint("asset_id", "day", "horizon_hours"),
+    sqlite_with_rowid=False,
+)
+
+# UTC days whose predictions were retired, in the order in which they were.
+retirements = Table(
+    "retirements",
+    metadata,
+    Column("id", NUMBER, primary_key=True),
+    Column("day", Moment, nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+# Where rows are laid down before they are merged; never seen by another connection.
+
+
+def _staged(*prefixes: str) -> Table:
+    return Table(
+        "staged_predictions",
+        MetaData(),
+        *_key(),
+        *_said(),
+        _attention(),
+        PrimaryKeyConstraint(*PREDICTION_KEY),
+        prefixes=list(prefixes),
+        sqlite_with_rowid=False,
+    )
+
+
+staged_predictions = _staged("TEMPORARY")
+# The same in a file of its own.
+brought_predictions = _staged()
+
+versions = Table(
+    "versions",
+    metadata,
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("path", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("strategy", Text, nullable=False),
+    Column("parameters", BigInteger, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("summary", JSON, nullable=False),
+)
+
+retrainings = Table(
+    "retrainings",
+    metadata,
+    Column("id", NUMBER, primary_key=True),
+    Column("started_at", Moment, nullable=False),
+    Column("finished_at", Moment, nullable=False),
+    Column("as_of", Moment, nullable=False),
+    Column("decision", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("version", Integer, ForeignKey("versions.version")),
+    Column("metrics", JSON, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+# One row: the name that the state folder of this database's plant bears as well.
+plant = Table(
+    "plant",
+    metadata,
+    Column("identity", Text, primary_key=True),
+    Column("created_at", Moment, nullable=False),
+)
+
+promotions = Table(
+    "promotions",
+    metadata,
+    Column("id", NUMBER, primary_key=True),
+    Column("version", Integer, ForeignKey("versions.version"), nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+importances = Table(
+    "importances",
+    metadata,
+    Column("version", Integer, ForeignKey("versions.version"), nullable=False),
+    Column("sensor", Text, nullable=False),
+    Column("share", Float(53), nullable=False),
+    Column("spread", Float(53), nullable=False),
+    Column("rank", Integer, nullable=False),
+    Column("tier", Text, nullable=False),
+    Column("units", Integer, nullable=False),
+    Column("l1", Float(53), nullable=False),
+    PrimaryKeyConstraint("version", "sensor"),
+    sqlite_with_rowid=False,
+)

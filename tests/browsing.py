@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 
 from pm_app.settings.plant import Settings
-from pm_app.web.frame import Doors
+from pm_app.web.context import Doors
 from pm_app.wiring import backlog_of, open_beside, open_users, open_views
 
 

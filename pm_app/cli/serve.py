@@ -65,7 +65,7 @@ def require_web() -> Any:
 def make_application(settings: Settings, now: Callable[[], datetime]) -> Any:
     """The pages over this plant, which may be changed through them."""
     from pm_app.web.app import make_app
-    from pm_app.web.frame import Doors
+    from pm_app.web.context import Doors
     from pm_app.wiring import backlog_of, open_beside, open_users, open_views
 
     doors = Doors(

@@ -15,20 +15,19 @@ from starlette.exceptions import HTTPException
 from pm_app import __version__
 from pm_app.errors import BadSettings, PmAppError, TerminalError
 from pm_app.settings.plant import Settings
-from pm_app.web.admission import NotAllowed, Stranger, admit, to_sign_in
-from pm_app.web.alarms import add_alarms
 from pm_app.web.api.app import add_api
 from pm_app.web.api.metrics import add_metrics
-from pm_app.web.asset import add_asset
-from pm_app.web.data import add_data
+from pm_app.web.auth.admission import NotAllowed, Stranger, admit, to_sign_in
+from pm_app.web.auth.headers import guard
+from pm_app.web.auth.sign_in import add_sign_in
+from pm_app.web.context import Doors, Frame, Recent
 from pm_app.web.files import FLEET_SCHEMA, as_file, fleet_table
-from pm_app.web.fleet import BadAddress, fleet_facts, read_address
-from pm_app.web.frame import Doors, Frame
-from pm_app.web.guard import guard
-from pm_app.web.model_acts import add_model_acts
-from pm_app.web.models import add_models
-from pm_app.web.recent import Recent
-from pm_app.web.signing_in import add_sign_in
+from pm_app.web.pages.alarms.page import add_alarms
+from pm_app.web.pages.asset.page import add_asset
+from pm_app.web.pages.data.page import add_data
+from pm_app.web.pages.fleet.page import BadAddress, fleet_facts, read_address
+from pm_app.web.pages.models.actions import add_model_acts
+from pm_app.web.pages.models.page import add_models
 from pm_app.web.texts import TEXTS
 
 log = logging.getLogger(__name__)

@@ -33,8 +33,8 @@ from pm_app.jobs.score.run import score
 from pm_app.records.alarms import Verdict
 from pm_app.settings.plant import read_settings
 from pm_app.store import Actor, open_store
+from pm_app.web.address import asset_address
 from pm_app.web.app import make_app
-from pm_app.web.asset_address import asset_address
 from pm_app.wiring import open_views, store_url
 from pm_app.wording import percent_text
 

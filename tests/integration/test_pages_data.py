@@ -287,7 +287,7 @@ def test_without_the_state_folder_the_page_tells_the_ledger_alone(fed, tmp_path)
 
 
 def test_a_file_too_large_for_a_look_is_told_and_not_read(fed, monkeypatch):
-    from pm_app.web import quiet_sensors
+    from pm_app.web.pages.data import quiet_sensors
 
     monkeypatch.setattr(quiet_sensors, "MOST_CELLS", 5)
 
@@ -297,7 +297,7 @@ def test_a_file_too_large_for_a_look_is_told_and_not_read(fed, monkeypatch):
 
 
 def test_a_look_goes_back_as_far_as_it_may_and_says_so(fed, monkeypatch):
-    from pm_app.web import quiet_sensors
+    from pm_app.web.pages.data import quiet_sensors
 
     # The newest file has 2 panes of 3 assets and sensors, the one before is larger.
     monkeypatch.setattr(quiet_sensors, "MOST_CELLS", 18)
@@ -308,7 +308,7 @@ def test_a_look_goes_back_as_far_as_it_may_and_says_so(fed, monkeypatch):
 
 
 def test_a_look_reads_panes_again_only_when_a_file_has_come(fed, monkeypatch):
-    from pm_app.web import data
+    from pm_app.web.pages.data import page as data
 
     looks = []
     found = data.find_quiet

@@ -11,7 +11,7 @@ from pm_app.cli.serve import check_who_comes
 from pm_app.errors import BadSettings
 from pm_app.settings.plant import parse_settings, read_settings
 from pm_app.web.app import make_app
-from pm_app.web.attempts import Attempts
+from pm_app.web.auth.sign_in import Attempts
 from pm_app.wiring import open_users, open_views
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -13,7 +13,7 @@ from pm_app.pictures.thinning import drawn, thin
 from pm_app.pictures.time_axis import time_ticks
 from pm_app.pictures.timeline import Band, Course, Mark, Scale, draw_courses, scale_of
 from pm_app.scoring.contributions import top_sensors_text
-from pm_app.web.driving import leading, shares_of
+from pm_app.web.pages.asset.charts import leading, shares_of
 
 BERLIN = ZoneInfo("Europe/Berlin")
 DAY = 86_400.0

@@ -5,7 +5,7 @@ from threading import Barrier
 
 import pytest
 
-from pm_app.web.recent import Recent
+from pm_app.web.context import Recent
 
 
 class Clock:

@@ -9,9 +9,9 @@ from pydantic import BaseModel, ConfigDict
 from pm_app.jobs.operations import alarms as acts
 from pm_app.records.alarms import Verdict
 from pm_app.store import AlarmEventRow, AlarmRow, VerdictRow
-from pm_app.web.admission import Asking, Operator
 from pm_app.web.api.kinds import Limit, Note, Number, Offset, Text, Time
-from pm_app.web.frame import Frame
+from pm_app.web.auth.admission import Asking, Operator
+from pm_app.web.context import Frame
 from pm_app.web.texts import ALARM_LISTS
 
 Listed = Literal["open", "unacknowledged", "acknowledged", "shelved", "cleared", "all"]

@@ -9,7 +9,7 @@ from pm_app.web.api.health import add_health
 from pm_app.web.api.kinds import PROBLEMS
 from pm_app.web.api.models import add_models
 from pm_app.web.api.predictions import add_predictions
-from pm_app.web.frame import Frame
+from pm_app.web.context import Frame
 
 PREFIX: Final = "/api/v1"
 

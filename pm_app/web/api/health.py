@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 
 from pm_app.daemon.status import Status
-from pm_app.web.frame import Frame
+from pm_app.web.context import Frame
 
 
 def add_health(router: APIRouter, frame: Frame) -> None:

@@ -10,7 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from pm_app.daemon.status import JobStatus, Status
-from pm_app.web.frame import Frame
+from pm_app.web.context import Frame
 
 
 def add_metrics(app: FastAPI, frame: Frame) -> None:

@@ -16,9 +16,9 @@ from pm_app.store import (
     Source,
     VersionRow,
 )
-from pm_app.web.admission import Engineer
 from pm_app.web.api.kinds import Limit, Note, Number
-from pm_app.web.frame import Frame
+from pm_app.web.auth.admission import Engineer
+from pm_app.web.context import Frame
 
 
 class Why(BaseModel):

@@ -17,7 +17,7 @@ from pm_app.web.api.kinds import (
     from_cursor,
     to_cursor,
 )
-from pm_app.web.frame import Frame
+from pm_app.web.context import Frame
 
 
 class PredictionPage(BaseModel):

@@ -1,12 +1,13 @@
 """What all pages share: the plant's store, its templates, its clock, and who is asking."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from threading import Lock
 from time import monotonic
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 from zoneinfo import ZoneInfo
 
 from fastapi import Request, Response
@@ -15,13 +16,53 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from pm_app.daemon.status import Backlog, Status, plant_status
 from pm_app.errors import TerminalError
 from pm_app.jobs.plant import Site
+from pm_app.pictures.spark import HEIGHT, WIDTH
 from pm_app.settings.plant import Settings
+from pm_app.state.events import EventHistory
+from pm_app.state.panes import History
+from pm_app.state.registry import Registry
 from pm_app.store import Store
 from pm_app.times import read_clock
-from pm_app.web.asset_address import asset_address
-from pm_app.web.people import Person, Reception
-from pm_app.web.spark import HEIGHT, WIDTH
+from pm_app.web.address import asset_address
+from pm_app.web.identity import Person, Reception
 from pm_app.web.texts import NAVIGATION, TEXTS
+
+SECONDS: Final = 2.0
+_MOST: Final = 200
+Found = TypeVar("Found")
+
+
+@dataclass(eq=False)
+class Recent(Generic[Found]):
+    """Answers no older than `seconds`. Of many who ask for the same at once one looks it up.
+
+    Fifty screens of a control room that renew themselves together cost what one does.
+    """
+
+    seconds: float = SECONDS
+    clock: Callable[[], float] = monotonic
+    _lock: Lock = field(default_factory=Lock, repr=False)
+    _slots: dict[Hashable, "_Slot[Found]"] = field(default_factory=dict, repr=False)
+
+    def get(self, key: Hashable, look_up: Callable[[], Found]) -> Found:
+        """What `look_up` gave for this key within the last seconds, or gives now."""
+        with self._lock:
+            if key not in self._slots and len(self._slots) >= _MOST:
+                self._slots.clear()
+            slot = self._slots.setdefault(key, _Slot())
+        with slot.lock:
+            if slot.found is None or self.clock() - slot.at > self.seconds:
+                began = self.clock()
+                slot.found, slot.at = (look_up(),), began
+            return slot.found[0]
+
+
+@dataclass(eq=False)
+class _Slot(Generic[Found]):
+    lock: Lock = field(default_factory=Lock)
+    at: float = 0.0
+    found: tuple[Found] | None = None
+
 
 LOOK_SECONDS: Final = 15.0
 
@@ -150,3 +191,31 @@ class Frame:
     def local(self, moment: datetime) -> str:
         """A time as it is told at the plant."""
         return moment.astimezone(self.zone).strftime("%Y-%m-%d %H:%M")
+
+
+@dataclass(frozen=True, eq=False)
+class StateFolder:
+    """The plant's state folder, only read. A server of pages may run where there is none."""
+
+    settings: Settings
+
+    @property
+    def here(self) -> bool:
+        """Whether all of it lies on this machine."""
+        state = self.settings.state
+        return all((state / name).is_dir() for name in ("panes", "events", "versions"))
+
+    @cached_property
+    def history(self) -> History:
+        """Panes. Only where the folder is here."""
+        return History(self.settings.state / "panes", pane_ns=self.settings.features.pane_ns)
+
+    @cached_property
+    def events(self) -> EventHistory:
+        """Events. Only where the folder is here."""
+        return EventHistory(self.settings.state / "events")
+
+    @cached_property
+    def registry(self) -> Registry:
+        """Versions. Only where the folder is here."""
+        return Registry(self.settings.state / "versions")

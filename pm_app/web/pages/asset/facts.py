@@ -12,22 +12,21 @@ from pm_app.store import Course, PredictionRow, Store
 from pm_app.store.predictions.fleet import HIGH_RISK, RAISED_RISK, Level
 from pm_app.store.schema.types import moment_of
 from pm_app.times import NS
-from pm_app.web.asset_address import RANGES, AssetAsked
-from pm_app.web.asset_charts import (
+from pm_app.web.address import RANGES, AssetAsked
+from pm_app.web.context import Frame, StateFolder
+from pm_app.web.pages.asset.charts import (
     Span,
     draw_drivers,
     draw_life,
     draw_risk,
     draw_sensor,
     draw_value,
+    shares_of,
     usual_words,
 )
-from pm_app.web.asset_texts import ASSET, EVENTS, VERDICTS
-from pm_app.web.driving import shares_of
-from pm_app.web.frame import Frame
-from pm_app.web.state import StateFolder
+from pm_app.web.pages.asset.sensors import read_events, read_traces
+from pm_app.web.pages.asset.texts import ASSET, EVENTS, VERDICTS
 from pm_app.web.texts import ALARMS, LEVELS
-from pm_app.web.traces import read_events, read_traces
 from pm_app.wording import STATUS_WORDS, age_text, life_text, percent_text
 
 PAGE_ROWS: Final = 24

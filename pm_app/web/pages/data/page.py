@@ -16,13 +16,12 @@ from pm_app.settings.plant import Settings
 from pm_app.store import BatchRow, Store
 from pm_app.store.ledger.deliveries import BATCHES_SCHEMA, Show, Silence
 from pm_app.times import format_duration
-from pm_app.web.asset_address import whole_number
-from pm_app.web.data_texts import DATA, SHOWS, STATUSES
+from pm_app.web.address import whole_number
+from pm_app.web.context import Frame, StateFolder
 from pm_app.web.files import as_file
-from pm_app.web.fleet import BadAddress
-from pm_app.web.frame import Frame
-from pm_app.web.quiet_sensors import Hearing, find_quiet
-from pm_app.web.state import StateFolder
+from pm_app.web.pages.data.quiet_sensors import Hearing, find_quiet
+from pm_app.web.pages.data.texts import DATA, SHOWS, STATUSES
+from pm_app.web.pages.fleet.page import BadAddress
 from pm_app.wording import STATUS_WORDS
 
 PAGE_ROWS: Final = 50

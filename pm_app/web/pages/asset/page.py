@@ -9,14 +9,12 @@ from starlette.exceptions import HTTPException
 from pm_app.store import Store
 from pm_app.store.predictions.read import PREDICTIONS_SCHEMA
 from pm_app.times import NS
-from pm_app.web.asset_address import AssetAsked, read_asset_address
-from pm_app.web.asset_charts import Span
-from pm_app.web.asset_facts import asset_facts
-from pm_app.web.asset_texts import ASSET
+from pm_app.web.address import AssetAsked, read_asset_address
+from pm_app.web.context import Frame, Recent, StateFolder
 from pm_app.web.files import as_file
-from pm_app.web.frame import Frame
-from pm_app.web.recent import Recent
-from pm_app.web.state import StateFolder
+from pm_app.web.pages.asset.charts import Span
+from pm_app.web.pages.asset.facts import asset_facts
+from pm_app.web.pages.asset.texts import ASSET
 
 
 def add_asset(app: APIRouter, frame: Frame) -> None:

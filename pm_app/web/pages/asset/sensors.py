@@ -16,7 +16,7 @@ from pm_app.state.segments import MissingSegment
 from pm_app.store import Course, Store, segments_of
 from pm_app.store.predictions.fleet import RAISED_RISK
 from pm_app.store.schema.types import nanoseconds_of
-from pm_app.web.state import StateFolder
+from pm_app.web.context import StateFolder
 
 # The middle nine tenths of what a sensor reads in quiet times.
 USUAL_PERCENT: Final = (5.0, 95.0)

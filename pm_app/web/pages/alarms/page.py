@@ -14,9 +14,9 @@ from pm_app.errors import BadSettings
 from pm_app.jobs.operations import alarms as acts
 from pm_app.records.alarms import DATA, Verdict
 from pm_app.store import AlarmRow, Store
-from pm_app.web.admission import Asking, Engineer, Operator, within
-from pm_app.web.fleet import BadAddress
-from pm_app.web.frame import Frame
+from pm_app.web.auth.admission import Asking, Engineer, Operator, within
+from pm_app.web.context import Frame
+from pm_app.web.pages.fleet.page import BadAddress
 from pm_app.web.texts import (
     ALARM_ACTS,
     ALARM_LISTS,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote, urlencode
 
-from pm_app.web.fleet import BadAddress
+from pm_app.web.pages.fleet.page import BadAddress
 
 RANGES: Final = {7: "7 d", 30: "30 d", 90: "90 d", 365: "1 year", 730: "2 years"}
 MOST_DAYS: Final = 730

@@ -1,5 +1,6 @@
 """The pictures of an asset's page: its risk, its life, what drives it, its sensors."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,9 +16,8 @@ from pm_app.pictures.thinning import drawn
 from pm_app.pictures.time_axis import time_ticks
 from pm_app.pictures.timeline import Band, Floats, Mark, Scale, draw_courses, scale_of
 from pm_app.store import Course
-from pm_app.web.asset_texts import ASSET
-from pm_app.web.driving import leading, shares_over_time
-from pm_app.web.traces import Traces, quiet, usual_of
+from pm_app.web.pages.asset.sensors import Traces, quiet, usual_of
+from pm_app.web.pages.asset.texts import ASSET
 
 # What a line is drawn with: a screen is not wider.
 POINTS: Final = 400
@@ -175,3 +175,31 @@ def _told(courses: Mapping[float, Course]) -> str:
 
 def _span(low: float, high: float) -> str:
     return f"{low:.4g} {ASSET['to']} {high:.4g}"
+
+
+_SHARE: Final = re.compile(r"(.+?) (\d{1,3}) %(?:, |$)", re.DOTALL)
+
+
+def shares_of(words: str) -> dict[str, float]:
+    """Shares by sensor, the greatest first: "vibration 62 %, load 21 %"."""
+    return {name: int(percent) / 100 for name, percent in _SHARE.findall(words)}
+
+
+def shares_over_time(course: Course, edges: Sequence[int]) -> list[dict[str, float]]:
+    """Shares at the riskiest row between each two edges; empty where none was scored."""
+    risk = np.where(np.isnan(course.risk), -1.0, course.risk)
+    columns = []
+    for first, last in zip(edges[:-1], edges[1:], strict=True):
+        at = first + int(np.argmax(risk[first:last])) if last > first else -1
+        words = str(course.top_sensors[at]) if at >= 0 and risk[at] >= 0 else ""
+        columns.append(shares_of(words))
+    return columns
+
+
+def leading(columns: Sequence[dict[str, float]], *, most: int) -> list[str]:
+    """The sensors with the largest shares over all columns together, then by name."""
+    totals: dict[str, float] = {}
+    for column in columns:
+        for name, share in column.items():
+            totals[name] = totals.get(name, 0.0) + share
+    return sorted(totals, key=lambda name: (-totals[name], name))[:most]

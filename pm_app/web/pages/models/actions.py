@@ -6,9 +6,9 @@ from fastapi.responses import RedirectResponse
 from pm_app.errors import BadSettings
 from pm_app.jobs.operations.alarms import LONGEST_TEXT
 from pm_app.jobs.score.champion import promote, roll_back
-from pm_app.web.admission import Asking, Engineer
-from pm_app.web.frame import Frame
-from pm_app.web.models_texts import MODELS
+from pm_app.web.auth.admission import Asking, Engineer
+from pm_app.web.context import Frame
+from pm_app.web.pages.models.texts import MODELS
 
 _LARGEST = 2**31 - 1
 

@@ -10,9 +10,9 @@ from fastapi import Depends, Request, Response
 from fastapi.responses import RedirectResponse
 from starlette.concurrency import run_in_threadpool
 
-from pm_app.web.frame import Frame
-from pm_app.web.guard import of_this_machine
-from pm_app.web.people import Person
+from pm_app.web.auth.headers import of_this_machine
+from pm_app.web.context import Frame
+from pm_app.web.identity import Person
 from pm_app.web.texts import TEXTS
 
 SIGN_IN: Final = "/sign-in"

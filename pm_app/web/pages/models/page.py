@@ -9,12 +9,16 @@ from pm_app.errors import TerminalError
 from pm_app.store import PromotionRow, RetrainingRow, Store, VersionRow
 from pm_app.store.lineage import version_before
 from pm_app.times import format_duration
-from pm_app.web.asset_address import whole_number
-from pm_app.web.fleet import BadAddress
-from pm_app.web.frame import Frame
-from pm_app.web.model_facts import allocation_facts, calibration_facts, figure_facts, guidance_facts
-from pm_app.web.models_texts import DECISIONS, KINDS, MODELS, STANDINGS, SUSPICION
-from pm_app.web.state import StateFolder
+from pm_app.web.address import whole_number
+from pm_app.web.context import Frame, StateFolder
+from pm_app.web.pages.fleet.page import BadAddress
+from pm_app.web.pages.models.facts import (
+    allocation_facts,
+    calibration_facts,
+    figure_facts,
+    guidance_facts,
+)
+from pm_app.web.pages.models.texts import DECISIONS, KINDS, MODELS, STANDINGS, SUSPICION
 from pm_app.wording import tell_revision
 
 MOST_VERSIONS: Final = 30

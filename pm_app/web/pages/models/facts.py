@@ -13,8 +13,8 @@ from pm_app.pictures.allocation import allocation_figure
 from pm_app.pictures.charts import Line, line_chart
 from pm_app.records.learning import Report
 from pm_app.store import VersionRow
-from pm_app.web.models_texts import FIGURES, MODELS, REPORTS
-from pm_app.web.state import StateFolder
+from pm_app.web.context import StateFolder
+from pm_app.web.pages.models.texts import FIGURES, MODELS, REPORTS
 
 _REPORTS: Final = TypeAdapter(tuple[Report, ...])
 _HORIZON: Final = re.compile(r"_(\d+(?:\.\d+)?)h$")

@@ -11,7 +11,7 @@ from pm_app.errors import PmAppError
 from pm_app.records.readings import Int32, Int64
 from pm_app.store import Store
 from pm_app.store.schema.types import moment_of, nanoseconds_of
-from pm_app.web.state import StateFolder
+from pm_app.web.context import StateFolder
 
 # How far back from the newest reading to look, and how much of it at most.
 LOOK_BACK: Final = timedelta(days=2)

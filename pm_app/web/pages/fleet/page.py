@@ -6,10 +6,10 @@ from datetime import datetime
 from typing import Any, Final, get_args
 from urllib.parse import urlencode
 
+from pm_app.pictures.spark import spark_path
 from pm_app.settings.plant import Settings
 from pm_app.store import FleetQuery, FleetRow, Store
 from pm_app.store.predictions.fleet import Level, Order
-from pm_app.web.spark import spark_path
 from pm_app.web.texts import ALARMS, LEVELS, ORDERS, TEXTS
 from pm_app.wording import STATUS_WORDS, age_text, life_text, percent_text
 

@@ -1,0 +1,1 @@
+"""The fleet page: one row an asset, riskiest first."""

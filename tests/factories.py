@@ -15,7 +15,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from pm_app.features.frame import feature_names
-from pm_app.features.readings import order_rows, take_readings
+from pm_app.features.panes.readings import order_rows, take_readings
 from pm_app.jobs.ingest import housekeeping as compact
 from pm_app.jobs.plant import Site
 from pm_app.jobs.retrain.messages import ANSWER, ORDER, TrainingAnswer, TrainingOrder

@@ -1,9 +1,11 @@
 """Parquet files under a folder or prefix: listing, content digest, opening, whose fault it is."""
 
 import hashlib
+import logging
+import os
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +17,6 @@ from pyarrow import fs
 from connectors.parquet import outline as outlines
 from connectors.parquet.compact import Malformed
 from connectors.parquet.fetched import Fetched
-from connectors.parquet.listing import list_local
 from connectors.parquet.outline import Outline, TooMuch, check_pages, read_outline, takes_a_glance
 from pm_app.errors import BadBatch, BadSettings, SourceUnavailable, TornBatch
 from pm_app.records.readings import Batch
@@ -227,3 +228,49 @@ def is_finished(name: str) -> bool:
 
 def _is_hidden(part: str) -> bool:
     return part.startswith((".", "_"))
+
+
+log = logging.getLogger(__name__)
+
+
+def list_local(root: str, *, wanted: Callable[[str], bool]) -> Iterator[Batch]:
+    """Files below `root` whose relative name is wanted, in the order the system gives them.
+
+    Folders that are links are not entered, for they may lead in circles or out of the plant;
+    links to files count where the file lies below `root`. A name that is not UTF-8 is given
+    with its odd bytes as backslash escapes. Raises OSError where `root` cannot be listed.
+    """
+    below = os.path.realpath(root)
+    waiting = [""]
+    while waiting:
+        folder = waiting.pop()
+        try:
+            entries = os.scandir(os.path.join(root, folder))
+        except OSError as error:
+            if not folder:
+                raise
+            log.warning("%s: cannot be listed: %s", _legible(folder), error)
+            continue
+        with entries:
+            for entry in entries:
+                name = f"{folder}/{entry.name}" if folder else entry.name
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(name)
+                    continue
+                legible = _legible(name)
+                if wanted(legible) and _lies_below(entry, below):
+                    with suppress(FileNotFoundError):  # gone since it was listed
+                        about = entry.stat()
+                        yield Batch(legible, about.st_size, about.st_mtime_ns)
+
+
+def _lies_below(entry: "os.DirEntry[str]", below: str) -> bool:
+    if not entry.is_symlink():
+        return entry.is_file(follow_symlinks=False)
+    target = os.path.realpath(entry.path)
+    return target.startswith(f"{below}{os.sep}") and entry.is_file()
+
+
+def _legible(name: str) -> str:
+    # Nearly every name is plain, and a look asks this of all of them.
+    return name if name.isascii() else os.fsencode(name).decode("utf-8", "backslashreplace")

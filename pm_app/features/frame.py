@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
-from pm_app.features.history_features import (
+from pm_app.features.events import (
     Keys,
     age_hours,
     clock_features,
@@ -15,8 +15,8 @@ from pm_app.features.history_features import (
 )
 from pm_app.features.lives import life_starts
 from pm_app.features.memory import Recalled, no_memory, recall
-from pm_app.features.panes import select_sensors, take_panes
-from pm_app.features.regimes import normalise_panes
+from pm_app.features.panes.panes import select_sensors, take_panes
+from pm_app.features.regimes.normalise import normalise_panes
 from pm_app.features.windows import WINDOW_STATISTICS, last_values, roll_windows
 from pm_app.records.features import FeatureSpec, Frame, Panes, Running
 from pm_app.records.memory import Memory

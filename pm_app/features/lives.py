@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from pm_app.features.history_features import Keys, count_until
+from pm_app.features.events import Keys, count_until
 from pm_app.records.readings import Events, Int64
 
 

@@ -15,9 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pm_app.features.panes import pane_mean, pane_second_moment, take_panes
-from pm_app.features.runs import Index, first_values, ranks
-from pm_app.features.traces import (
+from pm_app.features.fading_means import (
     BEGINNING,
     LIFE,
     Traces,
@@ -25,6 +23,8 @@ from pm_app.features.traces import (
     half_lives_of,
     merge_traces,
 )
+from pm_app.features.panes.panes import pane_mean, pane_second_moment, take_panes
+from pm_app.features.runs import Index, first_values, ranks
 from pm_app.records.features import FeatureSpec, Panes
 from pm_app.records.memory import MEMORY_STATISTICS, Memory
 from pm_app.records.readings import Float64, Int64

@@ -19,7 +19,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from pm_app.features.panes import pane_mean, pane_second_moment
+from pm_app.features.panes.panes import pane_mean, pane_second_moment
 from pm_app.features.runs import first_values
 from pm_app.records.features import Panes
 from pm_app.records.readings import Float64

@@ -13,10 +13,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from connectors.parquet import ParquetEvents, ParquetReadings, listing, long, outline
+from connectors.parquet import ParquetEvents, ParquetReadings, long, outline
 from connectors.parquet import events as events_module
+from connectors.parquet import files as listing
 from pm_app.errors import BadBatch, SourceUnavailable, TornBatch
-from pm_app.features.readings import count_delivered
+from pm_app.features.panes.readings import count_delivered
 
 DAMAGED = 200
 MEGABYTE = 10**6

@@ -20,7 +20,7 @@ from factories import (
     said,
 )
 
-from pm_app.features.panes import merge_panes
+from pm_app.features.panes.panes import merge_panes
 from pm_app.jobs.backfill.run import backfill
 from pm_app.jobs.ingest import housekeeping as compact_module
 from pm_app.jobs.ingest.housekeeping import compact

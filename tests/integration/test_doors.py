@@ -22,7 +22,7 @@ from factories import (
 
 from pm_app.cli.app import app
 from pm_app.errors import BadSettings, SourceUnavailable
-from pm_app.features.readings import take_readings
+from pm_app.features.panes.readings import take_readings
 from pm_app.jobs.ingest import panes as fold
 from pm_app.jobs.ingest.batch import MOST_ENDS, SETTLED_SECONDS, reading
 from pm_app.jobs.ingest.run import ingest

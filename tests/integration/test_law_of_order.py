@@ -41,7 +41,7 @@ from hypothesis.stateful import (
 
 from pm_app.durable import INSTANT
 from pm_app.features.frame import build_frame
-from pm_app.features.panes import fold_panes
+from pm_app.features.panes.panes import fold_panes
 from pm_app.jobs.ingest.ownership import Mark, write_mark
 from pm_app.jobs.ingest.repair import rebuild
 from pm_app.jobs.plant import Litter

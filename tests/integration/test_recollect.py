@@ -23,7 +23,7 @@ from factories import (
 
 from pm_app.features.lives import life_starts
 from pm_app.features.memory import BLOCK_PANES, no_memory, remember
-from pm_app.features.panes import merge_panes
+from pm_app.features.panes.panes import merge_panes
 from pm_app.jobs.backfill.run import backfill
 from pm_app.jobs.plant import first_seen_ns, to_moment
 from pm_app.jobs.score import memory as recollect_module

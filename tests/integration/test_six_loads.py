@@ -7,8 +7,8 @@ import pytest
 from sklearn.ensemble import ExtraTreesClassifier
 
 from pm_app.features.frame import build_frame
-from pm_app.features.panes import fold_panes
-from pm_app.features.regime_search import find_regimes
+from pm_app.features.panes.panes import fold_panes
+from pm_app.features.regimes.search import find_regimes
 from pm_app.learning.data.labels import life_labels
 from pm_app.learning.importance.forest import average_precision
 from pm_app.records.features import FeatureSpec

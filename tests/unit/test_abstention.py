@@ -7,7 +7,7 @@ import pytest
 from factories import HOUR, START, make_card
 
 from pm_app.features.frame import build_frame, select_features
-from pm_app.features.panes import fold_panes
+from pm_app.features.panes.panes import fold_panes
 from pm_app.learning.data.labels import life_labels, while_running
 from pm_app.records.features import FeatureSpec, Frame, Running
 from pm_app.records.readings import Readings, no_events

@@ -6,7 +6,7 @@ from factories import HOUR, random_readings
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pm_app.features.panes import fold_panes
+from pm_app.features.panes.panes import fold_panes
 
 
 def sums_one_by_one(readings, asset, pane, sensor, pane_ns):

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from pm_app.features.frame import build_frame, feature_names, see_panes, select_features
 from pm_app.features.lives import life_starts
 from pm_app.features.memory import BLOCK_PANES, no_memory, remember
-from pm_app.features.panes import fold_panes, merge_panes, take_panes
-from pm_app.features.readings import take_readings
+from pm_app.features.panes.panes import fold_panes, merge_panes, take_panes
+from pm_app.features.panes.readings import take_readings
 from pm_app.records.features import FeatureSpec, Frame, Panes, Regimes
 from pm_app.records.memory import Memory
 from pm_app.records.readings import Events, Readings, sort_events

@@ -9,8 +9,8 @@ from factories import HOUR, START, make_card, random_readings
 
 from pm_app.errors import BadSettings, NotEnoughData
 from pm_app.features.frame import build_frame
-from pm_app.features.panes import fold_panes, merge_panes
-from pm_app.features.readings import concat_readings, take_readings
+from pm_app.features.panes.panes import fold_panes, merge_panes
+from pm_app.features.panes.readings import concat_readings, take_readings
 from pm_app.jobs.retrain import dataset as known_module
 from pm_app.jobs.retrain import extent as past_module
 from pm_app.jobs.retrain.dataset import gather_known

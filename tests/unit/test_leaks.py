@@ -9,7 +9,7 @@ import pytest
 from factories import HOUR
 
 from pm_app.features.frame import build_frame
-from pm_app.features.panes import fold_panes
+from pm_app.features.panes.panes import fold_panes
 from pm_app.learning.data.labels import column_labels, life_labels
 from pm_app.learning.data.splits import censor_at_parts, split_rows
 from pm_app.learning.importance.leakage import suspect_leaks, tell_suspicion

@@ -6,11 +6,11 @@ from factories import HOUR, START, random_readings, sorted_readings
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from pm_app.features.fading_means import LEAST_WEIGHT
 from pm_app.features.frame import build_frame
 from pm_app.features.lives import life_starts
 from pm_app.features.memory import BLOCK_PANES, Recalled, no_memory, recall, remember
-from pm_app.features.panes import fold_panes, take_panes
-from pm_app.features.traces import LEAST_WEIGHT
+from pm_app.features.panes.panes import fold_panes, take_panes
 from pm_app.records.features import FeatureSpec, Panes
 from pm_app.records.memory import MEMORY_KEYS, MEMORY_STATISTICS, Memory
 from pm_app.records.readings import Events, sort_events

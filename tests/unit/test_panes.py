@@ -8,7 +8,7 @@ from factories import HOUR, START, random_readings, sorted_readings
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pm_app.features.panes import (
+from pm_app.features.panes.panes import (
     fold_panes,
     merge_panes,
     overlapping_panes,
@@ -16,7 +16,7 @@ from pm_app.features.panes import (
     pane_second_moment,
     select_sensors,
 )
-from pm_app.features.readings import concat_readings, take_readings
+from pm_app.features.panes.readings import concat_readings, take_readings
 from pm_app.records.features import Panes, pane_arrays
 from pm_app.records.readings import Readings
 

@@ -9,9 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pm_app.pictures.thinning import drawn, thin
 from pm_app.pictures.time_axis import time_ticks
-from pm_app.pictures.timeline import Band, Course, Mark, Scale, draw_courses, scale_of
+from pm_app.pictures.timeline import Band, Course, Mark, Scale, draw_courses, drawn, scale_of, thin
 from pm_app.scoring.contributions import top_sensors_text
 from pm_app.web.pages.asset.charts import leading, shares_of
 

@@ -38,7 +38,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pm_app.features.frame import build_frame, select_features
-from pm_app.features.panes import fold_panes
+from pm_app.features.panes.panes import fold_panes
 from pm_app.learning.allocation.planner import CONTROL
 from pm_app.records.features import FeatureSpec
 from pm_app.records.labels import Labels

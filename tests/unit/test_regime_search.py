@@ -11,8 +11,8 @@ import pytest
 from factories import HOUR, START
 from pydantic import TypeAdapter
 
-from pm_app.features.panes import fold_panes
-from pm_app.features.regime_search import describe_regimes, find_regimes, settle_regimes
+from pm_app.features.panes.panes import fold_panes
+from pm_app.features.regimes.search import describe_regimes, find_regimes, settle_regimes
 from pm_app.records.features import FeatureSpec, Regimes
 from pm_app.records.readings import Readings
 

@@ -8,14 +8,14 @@ from factories import HOUR, START
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pm_app.features.panes import (
+from pm_app.features.panes.panes import (
     fold_panes,
     pane_mean,
     pane_second_moment,
     select_sensors,
     take_panes,
 )
-from pm_app.features.regimes import mixes_regimes, nearest_regime, normalise_panes
+from pm_app.features.regimes.normalise import mixes_regimes, nearest_regime, normalise_panes
 from pm_app.records.features import PANE_STATISTICS, Panes, Regimes
 from pm_app.records.readings import Readings
 

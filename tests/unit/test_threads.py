@@ -6,7 +6,7 @@ import numpy as np
 from factories import HOUR, random_readings
 
 from pm_app.features.frame import build_frame
-from pm_app.features.panes import fold_panes
+from pm_app.features.panes.panes import fold_panes
 from pm_app.records.features import FeatureSpec
 from pm_app.records.readings import no_events
 from pm_app.scoring.contributions import contributions

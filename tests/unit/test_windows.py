@@ -5,7 +5,7 @@ from factories import HOUR, random_readings, sorted_readings
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pm_app.features.panes import fold_panes, take_panes
+from pm_app.features.panes.panes import fold_panes, take_panes
 from pm_app.features.windows import WINDOW_STATISTICS, last_values, roll_windows
 
 

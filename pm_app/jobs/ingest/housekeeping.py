@@ -18,7 +18,7 @@ from itertools import chain
 
 import numpy as np
 
-from pm_app.features.panes import merge_panes, panes_among
+from pm_app.features.panes.panes import merge_panes, panes_among
 from pm_app.jobs.ingest.ownership import require_own
 from pm_app.jobs.plant import Site
 from pm_app.records.features import Panes

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from pm_app.errors import BadBatch
-from pm_app.features.panes import (
+from pm_app.features.panes.panes import (
     fold_panes,
     merge_panes,
     panes_among,
@@ -16,7 +16,7 @@ from pm_app.features.panes import (
     rows_in_panes,
     take_panes,
 )
-from pm_app.features.readings import concat_readings, count_delivered, take_readings
+from pm_app.features.panes.readings import concat_readings, count_delivered, take_readings
 from pm_app.jobs.plant import Site, to_moment, to_nanoseconds
 from pm_app.ports import EventsSource, ReadingsSource
 from pm_app.records.features import Panes

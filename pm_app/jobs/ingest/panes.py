@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 import numpy as np
 
 from pm_app.errors import BadBatch
-from pm_app.features.panes import (
+from pm_app.features.panes.panes import (
     fold_panes,
     merge_panes,
     no_panes,
@@ -21,7 +21,7 @@ from pm_app.features.panes import (
     select_sensors,
     take_panes,
 )
-from pm_app.features.readings import count_delivered, take_readings
+from pm_app.features.panes.readings import count_delivered, take_readings
 from pm_app.jobs.ingest.late import events_in_time, fold_again, known_panes, readings_in_time
 from pm_app.jobs.plant import Site, to_moment
 from pm_app.records.features import Panes

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from pm_app.errors import BadSettings, NotEnoughData
 from pm_app.features.frame import build_frame, is_rolled
-from pm_app.features.panes import merge_panes, select_sensors
-from pm_app.features.regime_search import Search, settle_regimes
+from pm_app.features.panes.panes import merge_panes, select_sensors
+from pm_app.features.regimes.search import Search, settle_regimes
 from pm_app.jobs.retrain.extent import Past, asset_groups, look_for_regimes, past_until, sensors_of
 from pm_app.learning.data.failures import Failures, ToldFailure, join_failures
 from pm_app.learning.data.labels import (

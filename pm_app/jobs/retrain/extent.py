@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pm_app.errors import BadSettings
-from pm_app.features.panes import merge_panes, select_sensors, take_panes
-from pm_app.features.regime_search import Search, find_regimes
+from pm_app.features.panes.panes import merge_panes, select_sensors, take_panes
+from pm_app.features.regimes.search import Search, find_regimes
 from pm_app.records.features import FeatureSpec, Panes, Regimes
 from pm_app.settings.plant import Settings
 from pm_app.state.panes import History

@@ -14,7 +14,7 @@ import numpy as np
 from pm_app.features.frame import see_panes
 from pm_app.features.lives import life_starts
 from pm_app.features.memory import BLOCK_PANES, no_memory, remember
-from pm_app.features.panes import merge_panes, take_panes
+from pm_app.features.panes.panes import merge_panes, take_panes
 from pm_app.jobs.plant import Ground, to_moment
 from pm_app.records.features import FeatureSpec, Panes
 from pm_app.records.memory import Memory

@@ -7,7 +7,7 @@ import numpy as np
 
 from pm_app.features.frame import build_frame, select_features
 from pm_app.features.memory import BLOCK_PANES
-from pm_app.features.panes import merge_panes, take_panes
+from pm_app.features.panes.panes import merge_panes, take_panes
 from pm_app.jobs.plant import Ground, first_seen_ns, last_seen_ns, to_moment
 from pm_app.jobs.score.champion import Champion
 from pm_app.jobs.score.memory import boundary_before, recollect

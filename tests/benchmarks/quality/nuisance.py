@@ -16,7 +16,7 @@ from benchmarks.quality.sets import Fold
 from scipy.signal import lfilter
 
 from pm_app.features.frame import build_frame, select_features
-from pm_app.features.panes import fold_panes
+from pm_app.features.panes.panes import fold_panes
 from pm_app.records.features import FeatureSpec, Frame
 from pm_app.records.readings import Readings, no_events
 from pm_app.times import HOUR_NS

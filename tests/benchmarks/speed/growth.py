@@ -25,7 +25,7 @@ from factories import (
     readings_table,
 )
 
-from pm_app.features.panes import take_panes
+from pm_app.features.panes.panes import take_panes
 from pm_app.jobs.score.run import score
 from pm_app.learning.data.labels import column_labels
 from pm_app.learning.data.splits import split_rows

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from benchmarks.speed.rows import Row, interleaved, middle
 
 from connectors.parquet import ParquetReadings
-from pm_app.features.panes import fold_panes, pane_mean
+from pm_app.features.panes.panes import fold_panes, pane_mean
 from pm_app.jobs.ingest.panes import ahead
 from pm_app.records.features import Panes
 

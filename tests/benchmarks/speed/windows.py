@@ -9,7 +9,7 @@ import polars as pl
 from benchmarks.speed.rows import Row, interleaved, middle
 
 from pm_app.features.frame import asset_chunks
-from pm_app.features.panes import fold_panes, take_panes
+from pm_app.features.panes.panes import fold_panes, take_panes
 from pm_app.features.windows import roll_windows
 from pm_app.records.features import Panes
 from pm_app.records.readings import Readings

@@ -12,9 +12,8 @@ import numpy as np
 
 from pm_app.pictures import timeline
 from pm_app.pictures.marks import text
-from pm_app.pictures.thinning import drawn
 from pm_app.pictures.time_axis import time_ticks
-from pm_app.pictures.timeline import Band, Floats, Mark, Scale, draw_courses, scale_of
+from pm_app.pictures.timeline import Band, Floats, Mark, Scale, draw_courses, drawn, scale_of
 from pm_app.store import Course
 from pm_app.web.pages.asset.sensors import Traces, quiet, usual_of
 from pm_app.web.pages.asset.texts import ASSET

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pm_app.errors import PmAppError
-from pm_app.features.panes import pane_mean, select_sensors
+from pm_app.features.panes.panes import pane_mean, select_sensors
 from pm_app.records.features import Panes
 from pm_app.records.readings import Events, Float64, Int64, no_events, take_events
 from pm_app.state.segments import MissingSegment

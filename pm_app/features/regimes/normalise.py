@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pm_app.features.panes import pane_mean, pane_second_moment, select_sensors, take_panes
-from pm_app.features.shares import Moments, regime_shares
+from pm_app.features.panes.panes import pane_mean, pane_second_moment, select_sensors, take_panes
+from pm_app.features.regimes.shares import Moments, regime_shares
 from pm_app.records.features import Panes, Regimes
 from pm_app.records.readings import Float64
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pm_app.features.levels import Label
+from pm_app.features.regimes.levels import Label
 from pm_app.records.features import Panes
 from pm_app.records.readings import Float64
 

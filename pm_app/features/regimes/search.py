@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from pm_app.features.levels import (
+from pm_app.features.panes.panes import pane_mean, pane_second_moment
+from pm_app.features.regimes.levels import (
     LEAST_IN_LEVELS,
     LEAST_PANES,
     MOST_LEVELS,
@@ -20,8 +21,7 @@ from pm_app.features.levels import (
     find_levels,
     keep_frequent,
 )
-from pm_app.features.panes import pane_mean, pane_second_moment
-from pm_app.features.regime_statistics import creep, explained, usual
+from pm_app.features.regimes.statistics import creep, explained, usual
 from pm_app.records.features import Panes, Regimes
 from pm_app.records.readings import Float64
 

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pm_app.features.folding import fold_values
-from pm_app.features.readings import order_rows
+from pm_app.features.panes.folding import fold_values
+from pm_app.features.panes.readings import order_rows
 from pm_app.records.features import PANE_KEYS, PANE_STATISTICS, Panes, pane_arrays
 from pm_app.records.readings import Float64, Int64, Readings
 

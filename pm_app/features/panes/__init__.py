@@ -1,0 +1,1 @@
+"""Panes: readings folded into fixed intervals, and panes put together."""

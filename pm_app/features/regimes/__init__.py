@@ -1,0 +1,1 @@
+"""Operating regimes: found in panes of the past, and sensors normalised within them."""

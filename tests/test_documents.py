@@ -9,8 +9,8 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 from pm_app.cli.app import app
+from pm_app.cli.demo.plant import MARKER, demo_plan, drop_days, lay_out
 from pm_app.daemon.schedule import make_cron
-from pm_app.demo import MARKER, demo_plan, drop_days, lay_out
 from pm_app.errors import BadSettings
 from pm_app.settings.plant import Settings, read_settings
 from pm_app.simulator import PlantPlan, simulate

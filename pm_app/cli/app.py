@@ -5,20 +5,20 @@ from typing import Annotated
 import typer
 
 from pm_app import __version__
-from pm_app.cli.alarms import alarms_app
-from pm_app.cli.backtest import backtest
-from pm_app.cli.backup import backup, restore
-from pm_app.cli.explain import explain
-from pm_app.cli.importance import importance
-from pm_app.cli.lake import export
-from pm_app.cli.notifications import notifications
+from pm_app.cli.act.alarms import alarms_app
+from pm_app.cli.act.backup import backup, restore
+from pm_app.cli.act.export import export
+from pm_app.cli.act.notifications import notifications
+from pm_app.cli.act.users import users_app
+from pm_app.cli.look.explain import explain
+from pm_app.cli.look.importance import importance
+from pm_app.cli.look.status import status
+from pm_app.cli.look.tables import batches, models, predictions
 from pm_app.cli.output import out
-from pm_app.cli.plant import check, cmapss, demo, init, run
-from pm_app.cli.serve import serve
-from pm_app.cli.status import status
-from pm_app.cli.steps import backfill, promote, replay, retrain, rollback, score
-from pm_app.cli.tables import batches, models, predictions
-from pm_app.cli.users import users_app
+from pm_app.cli.run.backtest import backtest
+from pm_app.cli.run.jobs import backfill, promote, replay, retrain, rollback, score
+from pm_app.cli.run.plant import check, cmapss, demo, init, run
+from pm_app.cli.run.serve import serve
 
 # In the order in which the help lists them.
 COMMANDS = (

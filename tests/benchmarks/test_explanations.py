@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from scipy.stats import beta
 
-from pm_app.demo import drop_days, lay_out, start_of
+from pm_app.cli.demo.plant import drop_days, lay_out, start_of
 from pm_app.jobs.plant import to_moment
 from pm_app.jobs.retrain.process import run_trainer
 from pm_app.jobs.retrain.run import retrain

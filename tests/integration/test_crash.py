@@ -19,7 +19,7 @@ _BROUGHT = "what workers are told and bring back, in a folder that goes with the
 # Sites that no flow of a plant's life passes: what they are, and why they need none.
 NO_FLOW = {
     "pm_app.jobs.retrain.trainer:main": "the trainer's answer, lost with its scratch folder",
-    "pm_app.demo:_drop": "files of a simulated plant",
+    "pm_app.cli.demo.plant:_drop": "files of a simulated plant",
     "pm_app.daemon.health:Monitor._write": "the state of health, written anew at every look",
     "pm_app.jobs.backfill.workers:predict_elsewhere": _BROUGHT,
     "pm_app.jobs.backfill.workers:clear_scratch": _BROUGHT,

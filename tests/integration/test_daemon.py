@@ -361,9 +361,9 @@ def test_a_daemon_scores_what_comes_in_while_it_runs(due_next_year):
 
 def test_a_daemon_whose_scoring_hangs_ends_as_a_process(due_next_year):
     hanging = (
-        "import threading, pm_app.daemon.loop, pm_app.cli.daemon, pm_app.cli\n"
+        "import threading, pm_app.daemon.loop, pm_app.cli.run.daemon, pm_app.cli\n"
         "pm_app.daemon.loop.patience_seconds = lambda settings: 0.5\n"
-        "pm_app.cli.daemon.score = lambda *_, **__: threading.Event().wait()\n"
+        "pm_app.cli.run.daemon.score = lambda *_, **__: threading.Event().wait()\n"
         "pm_app.cli.main()"
     )
     with start(due_next_year({}), hanging) as process:

@@ -7,7 +7,7 @@ import pytest
 from browsing import Visitor, doors
 from factories import make_plant
 
-from pm_app.cli.serve import check_who_comes
+from pm_app.cli.run.serve import check_who_comes
 from pm_app.errors import BadSettings
 from pm_app.settings.plant import parse_settings, read_settings
 from pm_app.web.app import make_app

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pm_app.cli.templates import PLANT_TOML
+from pm_app.cli.run.plant import PLANT_TOML
 from pm_app.errors import BadSettings
 from pm_app.settings.plant import Settings, parse_settings, read_settings
 from pm_app.settings.values import read_running

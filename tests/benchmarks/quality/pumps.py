@@ -11,7 +11,7 @@ from pathlib import Path
 from benchmarks.quality.plants import gather, lay_out
 from benchmarks.quality.sets import Fold, QualitySet, Task, make_fold
 
-from pm_app.demo import demo_plan
+from pm_app.cli.demo.plant import demo_plan
 from pm_app.learning.data.splits import split_rows
 from pm_app.simulator import PlantPlan, simulate
 

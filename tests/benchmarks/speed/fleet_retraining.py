@@ -7,7 +7,7 @@ from benchmarks.quality.plants import lay_out
 from benchmarks.speed.retraining import retrained
 from benchmarks.speed.rows import Row
 
-from pm_app.demo import demo_plan
+from pm_app.cli.demo.plant import demo_plan
 from pm_app.simulator import simulate
 
 ASSETS, DAYS = 1_000, 90

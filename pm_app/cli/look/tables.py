@@ -1,17 +1,20 @@
 """Commands that show what is stored: predictions, files, versions and their reasons."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
+import pyarrow as pa
 import typer
 
 from pm_app.cli.options import PLANT, Json, Plant, now, parse_time
 from pm_app.cli.output import print_json, print_rows, say, talk
-from pm_app.cli.predictions_table import latest_columns, latest_rows
 from pm_app.errors import BadSettings
 from pm_app.settings.plant import read_settings
+from pm_app.wording import STATUS_WORDS, age_text, life_text, percent_text
 
 
 class Format(StrEnum):
@@ -36,7 +39,7 @@ def predictions(
     as_json: Json = False,
 ) -> None:
     """What was said: every prediction, or the newest one of each asset, riskiest first."""
-    from pm_app.cli.export import export_predictions
+    from pm_app.cli.act.export import export_predictions
     from pm_app.wiring import open_views
 
     settings = read_settings(config)
@@ -104,7 +107,7 @@ def models(
     as_json: Json = False,
 ) -> None:
     """Versions, which one scores, every retraining and every promotion with its reason."""
-    from pm_app.cli.lineage_tables import model_rows, promotion_rows, retraining_rows
+    from pm_app.cli.look.lineage_tables import model_rows, promotion_rows, retraining_rows
     from pm_app.wiring import open_views
 
     then = parse_time(as_of, "--as-of")
@@ -123,3 +126,48 @@ def models(
     print_rows(
         promotions, ("at", "kind", "version", "reason"), as_json=False, title="who scored when"
     )
+
+
+def latest_rows(table: pa.Table, *, now: datetime, cap_hours: float) -> list[dict[str, Any]]:
+    """One row an asset from `latest_predictions`, the riskiest at the longest horizon first."""
+    by_asset: dict[str, list[dict[str, Any]]] = {}
+    for row in table.to_pylist():
+        by_asset.setdefault(row["asset_id"], []).append(row)
+    rows = [_asset_row(rows, now, cap_hours) for rows in by_asset.values()]
+    return sorted(rows, key=lambda row: (-row["order"], row["asset"]))
+
+
+def latest_columns(table: pa.Table) -> list[str]:
+    """Column names of `latest_rows` in their order."""
+    horizons = sorted(set(table.column("horizon_hours").to_pylist()))
+    if horizons == [0.0]:
+        return ["asset", "risk", "value", "driven by", "attention", "note"]
+    risks = [_risk_name(hours) for hours in horizons]
+    return ["asset", *risks, "life left", "driven by", "attention", "data age", "note"]
+
+
+def _asset_row(rows: Sequence[dict[str, Any]], now: datetime, cap: float) -> dict[str, Any]:
+    rows = sorted(rows, key=lambda row: row["horizon_hours"])
+    longest = rows[-1]
+    shown: dict[str, Any] = {
+        "asset": longest["asset_id"],
+        "order": longest["risk"] if longest["risk"] is not None else -1.0,
+        "life left": _life_text(longest, cap),
+        "value": "" if longest["value"] is None else f"{longest['value']:.4g}",
+        "driven by": longest["top_sensors"],
+        "attention": longest["attention"],
+        "data age": age_text((now - longest["cutoff"]).total_seconds()),
+        "note": STATUS_WORDS[longest["status"]],
+    }
+    for row in rows:
+        shown[_risk_name(row["horizon_hours"])] = percent_text(row["risk"])
+    return shown
+
+
+def _risk_name(hours: float) -> str:
+    return "risk" if hours == 0 else f"risk {hours:g} h"
+
+
+def _life_text(row: dict[str, Any], cap: float) -> str:
+    bounds = row["rul_low_hours"], row["rul_high_hours"]
+    return life_text(row["rul_hours"], *bounds, cap_hours=cap)

@@ -4,15 +4,19 @@ import csv
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Annotated, Any, TextIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import typer
 
-from pm_app.cli.output import print_rows
+from pm_app.cli.options import PLANT, Json, Plant
+from pm_app.cli.output import print_json, print_rows, say
 from pm_app.durable import write_file
 from pm_app.errors import BadSettings
+from pm_app.settings.plant import read_settings
 from pm_app.store.predictions.read import PREDICTIONS_SCHEMA
 
 MOST_TABLE_ROWS = 1000
@@ -107,3 +111,22 @@ def _short(row: dict[str, Any]) -> dict[str, Any]:
     return {name: "" if value is None else value for name, value in row.items()} | {
         "cutoff": cutoff
     }
+
+
+def export(
+    delta: Annotated[
+        str, typer.Option("--delta", help="A Delta table: a folder, or s3://bucket/table.")
+    ],
+    config: Plant = PLANT,
+    as_json: Json = False,
+) -> None:
+    """Append what was said since the last export to a Delta table, every revision once."""
+    from pm_app.jobs.operations.lake import export_to_lake
+    from pm_app.wiring import open_lake, open_views
+
+    with open_views(read_settings(config)) as store:
+        done = export_to_lake(store, open_lake(delta))
+    if as_json:
+        print_json(asdict(done))
+    else:
+        say(f"{done.rows:,} rows appended, up to commit {done.commit}")

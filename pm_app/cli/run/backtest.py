@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pm_app.cli.export import export_text
+from pm_app.cli.act.export import export_text
 from pm_app.cli.options import PLANT, Json, Plant, now, parse_time
 from pm_app.cli.output import print_json, print_rows, progress_bar, say
 from pm_app.errors import BadSettings, Busy
@@ -76,7 +76,7 @@ def backtest(
                 at=now(),
             )
     if html is not None:
-        from pm_app.cli.backtest_page import backtest_page
+        from pm_app.cli.run.backtest_page import backtest_page
 
         made = f"Made {now():%Y-%m-%d %H:%M} UTC"
         export_text(backtest_page(report, plant=settings.plant.name, made=made), html)
@@ -119,7 +119,7 @@ def _plain(value: Any) -> Any:
 
 
 def _print(report: "Report") -> None:
-    from pm_app.cli.backtest_page import paired_words, side_rows
+    from pm_app.cli.run.backtest_page import paired_words, side_rows
 
     names = (report.ours.name, report.peer.name)
     rows = [dict(zip(("figure", *names), row, strict=True)) for row in side_rows(report)]

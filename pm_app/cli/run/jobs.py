@@ -5,9 +5,9 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from pm_app.cli.look.lineage_tables import print_reports
 from pm_app.cli.options import PLANT, Json, Plant, Version, actor, now, parse_time
 from pm_app.cli.output import print_json, print_rows, progress_bar, say
-from pm_app.cli.reports import print_reports
 from pm_app.settings.plant import read_settings
 
 _DIFFERENCES_SHOWN: Final = 20

@@ -24,8 +24,8 @@ def demo(
     ] = False,
 ) -> None:
     """A simulated plant, trained, scored, shown, drifting: the whole product in one command."""
-    from pm_app.cli.demo import run_demo, serve_demo
-    from pm_app.cli.serve import require_web
+    from pm_app.cli.demo.run import run_demo, serve_demo
+    from pm_app.cli.run.serve import require_web
 
     if pages:
         require_web()
@@ -36,7 +36,6 @@ def demo(
 
 def init(folder: Annotated[Path, typer.Argument(help="A new folder.")]) -> None:
     """A plant.toml with its folders."""
-    from pm_app.cli.templates import PLANT_TOML
 
     target = folder / "plant.toml"
     if target.exists():
@@ -55,7 +54,7 @@ def init(folder: Annotated[Path, typer.Argument(help="A new folder.")]) -> None:
 
 def check(config: Plant = PLANT, as_json: Json = False) -> None:
     """Settings, sources, store, data quality: what would go wrong."""
-    from pm_app.cli.check import run_checks
+    from pm_app.cli.look.check import run_checks
 
     findings = run_checks(read_settings(config))
     rows = [{"": f.verdict, "what": f.subject, "finding": f.text} for f in findings]
@@ -66,7 +65,7 @@ def check(config: Plant = PLANT, as_json: Json = False) -> None:
 
 def run(config: Plant = PLANT) -> None:
     """The daemon: scores what comes in, learns again on schedule, stops on SIGTERM."""
-    from pm_app.cli.daemon import run_plant
+    from pm_app.cli.run.daemon import run_plant
 
     settings = read_settings(config)
     start_log()
@@ -92,3 +91,42 @@ def cmapss(
         f"({done.test_rows:,} cycles) in {folder / 'later' / 'readings'}"
     )
     say(f"Next: pm-app retrain -c {folder / 'plant.toml'}")
+
+
+PLANT_TOML = """\
+# What this plant is called, and where its clock stands (for schedules and display; data is UTC).
+[plant]
+name = "{name}"
+timezone = "UTC"               # e.g. "Europe/Berlin"
+state = "state"                # models, pane history and the default store live here
+
+# Parquet files of sensor readings: one row a reading, one numeric column a sensor.
+[readings]
+uri = "readings"               # a folder beside this file, or s3://bucket/prefix
+asset_column = "asset_id"
+time_column = "timestamp"
+# timezone = "Europe/Berlin"   # only if the timestamps carry none
+# sensors = ["vibration"]      # default: every numeric column
+
+# Parquet files of events: asset_id, timestamp, kind, code.
+# kind is failure, maintenance, error or inspection.
+[events]
+uri = "events"
+
+[features]
+pane = "10min"                 # readings are summed up over this long
+windows = ["1h", "8h", "24h"]  # how far back a prediction looks
+# regime_columns = ["load"]    # settings that make machines run differently; default: found
+memory = ["change", "3d"]      # and beyond: change since the life began, means that fade by half
+beginning = "3d"               # how much of a life change is measured against
+
+[target]
+horizons = ["24h", "72h"]      # "how likely does it fail within ..."
+rul_cap = "30d"                # a longer life left is shown as "more than this"
+
+[scoring]
+every = "30s"                  # how often new files are looked for
+
+[retraining]
+cron = "0 2 * * *"             # every night at 2, plant time
+"""

@@ -55,7 +55,7 @@ def importance(
 
 
 def _print_one(config: Path, version: int | None, *, as_json: bool) -> None:
-    from pm_app.cli.lineage_tables import importance_rows, second_look
+    from pm_app.cli.look.lineage_tables import importance_rows, second_look
     from pm_app.wiring import open_views
 
     with open_views(read_settings(config)) as store:
@@ -70,7 +70,7 @@ def _print_one(config: Path, version: int | None, *, as_json: bool) -> None:
 def _compare(
     config: Path, version: int | None, against: int | None, plot: Path | None, *, as_json: bool
 ) -> None:
-    from pm_app.cli.export import export_text
+    from pm_app.cli.act.export import export_text
     from pm_app.learning.allocation.change import compare_allocations, gains_over_uniform
     from pm_app.pictures.allocation import draw_allocation
     from pm_app.wiring import open_beside

@@ -4,13 +4,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pm_app.cli.lineage_tables import allocation_rows
+from pm_app.cli.demo.plant import demo_plan, drop_days, lay_out, start_of
+from pm_app.cli.look.lineage_tables import allocation_rows, print_reports
+from pm_app.cli.look.tables import latest_columns, latest_rows
 from pm_app.cli.options import now
 from pm_app.cli.output import out, print_rows, progress_bar
-from pm_app.cli.predictions_table import latest_columns, latest_rows
-from pm_app.cli.reports import print_reports
-from pm_app.cli.serve import run_pages
-from pm_app.demo import demo_plan, drop_days, lay_out, start_of
+from pm_app.cli.run.serve import run_pages
 from pm_app.jobs.plant import Site
 from pm_app.jobs.retrain.process import run_trainer
 from pm_app.jobs.retrain.run import Retrained, retrain

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import numpy as np
 import typer
 
+from pm_app.cli.look.tables import latest_columns, latest_rows
 from pm_app.cli.options import PLANT, Json, Plant, now, parse_time
 from pm_app.cli.output import print_json, print_rows, say
-from pm_app.cli.predictions_table import latest_columns, latest_rows
 from pm_app.settings.plant import read_settings
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""Commands that look: what there is, what was said, and why."""

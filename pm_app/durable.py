@@ -15,15 +15,17 @@ from pathlib import Path
 
 from pm_app.errors import TransientError
 
+FILE_MODE, FOLDER_MODE = 0o640, 0o750
 INSTANT = "pm_app.instant"
 
 
 def announce(step: str, subject: object) -> None:
-    """Say that `step` is about to happen to `subject`, or that it just has."""
+    """Say that `step` is about to happen to `subject`, or that it just has.
+
+    Nothing listens in a plant. A test that hooks into `sys.audit` may end the process at this
+    instant, or raise what the operation to come would raise.
+    """
     sys.audit(INSTANT, step, str(subject))
-
-
-FILE_MODE, FOLDER_MODE = 0o640, 0o750
 
 
 def make_folder(path: Path) -> None:

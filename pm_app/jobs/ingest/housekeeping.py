@@ -91,9 +91,6 @@ def _join(site: Site, run: Sequence[BatchRow], parts: Sequence[Panes]) -> int:
     return len(before) - 1
 
 
-log = logging.getLogger(__name__)
-
-
 def remove_garbage(site: Site) -> None:
     """Delete segments that no ledger row names: what a crash left behind.
 

@@ -148,7 +148,6 @@ def _groups(pending: Sequence[BatchRow]) -> Iterator[list[BatchRow]]:
         yield group
 
 
-log = logging.getLogger(__name__)
 # So many days a turn: a plant that sets a limit after years still scores in between.
 MOST_DAYS = 20
 

@@ -58,7 +58,7 @@ class CmapssSummary:
 
 
 @dataclass(frozen=True, eq=False)
-class _Fleet:
+class _EngineRuns:
     """Runs of engines, sorted by engine, then cycle.
 
     engine, start_hours, cycles: shape (n_engines,); row_engine (index into engine), hour:
@@ -129,14 +129,14 @@ def _table(folder: Path, stem: str, columns: int) -> Float64:
     return table.to_numpy()
 
 
-def _fleet(table: Float64, prefix: str, first_start: int) -> _Fleet:
+def _fleet(table: Float64, prefix: str, first_start: int) -> _EngineRuns:
     engine, cycle = table[:, 0].astype(np.int64), table[:, 1].astype(np.int64)
     units, first, counts = np.unique(engine, return_index=True, return_counts=True)
     if not np.array_equal(cycle, np.arange(len(cycle)) - np.repeat(first, counts) + 1):
         raise BadSettings(f"{prefix} engines: needed cycles 1, 2, 3, ... engine by engine")
     starts = first_start + _HOURS_BETWEEN_STARTS * np.arange(len(units), dtype=np.int64)
     row_engine = np.repeat(np.arange(len(units)), counts)
-    return _Fleet(
+    return _EngineRuns(
         names=tuple(f"{prefix}-{unit:03d}" for unit in units.tolist()),
         start_hours=starts,
         cycles=counts.astype(np.int64),
@@ -153,7 +153,7 @@ def _claim(folder: Path) -> None:
         (folder / part).mkdir(parents=True, exist_ok=True)
 
 
-def _write_weeks(fleet: _Fleet, folder: Path) -> int:
+def _write_weeks(fleet: _EngineRuns, folder: Path) -> int:
     count = 0
     for day, table in _weeks(fleet):
         _write(table, folder / f"{day}.parquet")
@@ -161,7 +161,7 @@ def _write_weeks(fleet: _Fleet, folder: Path) -> int:
     return count
 
 
-def _weeks(fleet: _Fleet) -> Iterator[tuple[str, Any]]:
+def _weeks(fleet: _EngineRuns) -> Iterator[tuple[str, Any]]:
     """Readings of each week that has any, sorted by time, then engine, named by first day."""
     order = np.lexsort((fleet.row_engine, fleet.hour))
     week = fleet.hour[order] // _WEEK_HOURS
@@ -171,7 +171,7 @@ def _weeks(fleet: _Fleet) -> Iterator[tuple[str, Any]]:
         yield str(day.astype("M8[D]")), _readings(fleet, rows)
 
 
-def _readings(fleet: _Fleet, rows: Int64) -> Any:
+def _readings(fleet: _EngineRuns, rows: Int64) -> Any:
     fields = [pa.field("asset_id", pa.string()), pa.field("timestamp", pa.timestamp("ns", "UTC"))]
     fields += [
         pa.field(name, pa.float64(), metadata={"unit": unit}) for name, unit in SENSORS.items()
@@ -184,7 +184,7 @@ def _readings(fleet: _Fleet, rows: Int64) -> Any:
     return pa.Table.from_arrays(columns, schema=pa.schema(fields))
 
 
-def _failures(fleet: _Fleet) -> Any:
+def _failures(fleet: _EngineRuns) -> Any:
     return pa.table(
         {
             "asset_id": pa.array(fleet.names, pa.string()),
@@ -195,7 +195,7 @@ def _failures(fleet: _Fleet) -> Any:
     )
 
 
-def _truth(fleet: _Fleet, remaining: Float64) -> Any:
+def _truth(fleet: _EngineRuns, remaining: Float64) -> Any:
     """remaining_cycles: as published; rul_hours: from the cutoff to the failure."""
     return pa.table(
         {

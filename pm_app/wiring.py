@@ -20,7 +20,7 @@ from pm_app.daemon.status import Backlog, Status, count_backlog, plant_status
 from pm_app.errors import BadSettings, PmAppError
 from pm_app.jobs.ingest.ownership import claim
 from pm_app.jobs.operations.notifications import Notified, notify
-from pm_app.jobs.plant import Site
+from pm_app.jobs.plant import Plant
 from pm_app.ports import Engine, Lake
 from pm_app.records.alarms import WORK_ORDER
 from pm_app.settings.plant import Settings
@@ -40,27 +40,27 @@ NOTIFY_URLS_VARIABLE = "PM_APP_NOTIFY_URLS"
 
 
 @contextmanager
-def open_site(settings: Settings) -> Iterator[Site]:
+def open_plant(settings: Settings) -> Iterator[Plant]:
     """A plant for jobs to work on; the state folder is held until the block ends.
 
     Raises Busy when another process holds it, BadSettings and StoreUnavailable.
     """
-    with hold_state(settings.state), open_beside(settings) as site:
-        yield site
+    with hold_state(settings.state), open_plant_shared(settings) as plant:
+        yield plant
 
 
 @contextmanager
-def open_beside(settings: Settings) -> Iterator[Site]:
+def open_plant_shared(settings: Settings) -> Iterator[Plant]:
     """A plant that another process may be working on, to move its champion pointer.
 
     A move is one transaction, and what scores looks at the pointer before every run. Anything
-    else needs `open_site`. Raises BadSettings, StoreUnavailable, and TerminalError where the
+    else needs `open_plant`. Raises BadSettings, StoreUnavailable, and TerminalError where the
     database is another than the state folder's.
     """
     _keep_pandas_out()
     with open_store(store_url(settings), folder=settings.folder) as store:
         claim(settings.state, store)
-        yield Site(
+        yield Plant(
             settings=settings,
             readings=readings_source(settings),
             events=events_source(settings),
@@ -113,11 +113,11 @@ def notify_channels(settings: Settings) -> dict[str, str]:
     return channels
 
 
-def notify_due(site: Site, *, now: datetime) -> Notified:
+def notify_due(plant: Plant, *, now: datetime) -> Notified:
     """Tell what is due of the alarms of a plant. Raises StoreUnavailable."""
     from connectors.notifications import Carrier
 
-    return notify(site.store, site.settings, notify_channels(site.settings), Carrier(), now=now)
+    return notify(plant.store, plant.settings, notify_channels(plant.settings), Carrier(), now=now)
 
 
 def try_channels(settings: Settings) -> dict[str, str]:

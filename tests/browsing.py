@@ -10,13 +10,13 @@ from typing import Any
 import httpx
 
 from pm_app.settings.plant import Settings
-from pm_app.web.context import Doors
+from pm_app.web.context import Resources
 from pm_app.wiring import backlog_of, open_beside, open_users, open_views
 
 
-def doors(settings: Settings, *, change: bool = False) -> Doors:
+def doors(settings: Settings, *, change: bool = False) -> Resources:
     """Ways to a plant; change=False lets nobody do anything."""
-    return Doors(
+    return Resources(
         partial(open_views, settings),
         partial(backlog_of, settings),
         partial(open_users, settings) if change else None,

@@ -17,8 +17,8 @@ from onnx import TensorProto, helper, numpy_helper
 from pm_app.features.frame import feature_names
 from pm_app.features.panes.readings import order_rows, take_readings
 from pm_app.jobs.ingest import housekeeping as compact
-from pm_app.jobs.plant import Site
-from pm_app.jobs.retrain.messages import ANSWER, ORDER, TrainingAnswer, TrainingOrder
+from pm_app.jobs.plant import Plant
+from pm_app.jobs.retrain.messages import ANSWER, ORDER, TrainingRequest, TrainingResponse
 from pm_app.records.features import FeatureSpec
 from pm_app.records.learning import (
     Allocation,
@@ -27,7 +27,7 @@ from pm_app.records.learning import (
     Gate,
     Head,
     Importance,
-    Report,
+    QualityReport,
     Tier,
     VersionCard,
 )
@@ -37,7 +37,7 @@ from pm_app.settings.plant import Settings, parse_settings, read_settings
 from pm_app.state.registry import Golden, write_version
 from pm_app.store import RetrainingRow, Store, VersionRow
 from pm_app.times import HOUR_NS
-from pm_app.wiring import open_site
+from pm_app.wiring import open_plant
 
 HOUR = 3_600_000_000_000
 START = 470_000 * HOUR  # 2023-08-14T08:00Z, a whole hour
@@ -290,7 +290,7 @@ def make_card(spec: FeatureSpec = SPEC, **changes: object) -> VersionCard:
             "uniform", (Tier("all", sensors, 8, 0, 0.0),), (1e-4,) * many, (8,), 1, 100
         ),
         drift=Drift("first", "handmade", None, None, None, 0),
-        reports=(Report("uniform", 100, {"average_precision_24h": 0.5}),),
+        reports=(QualityReport("uniform", 100, {"average_precision_24h": 0.5}),),
         feature_low=(-1e9,) * len(features),
         feature_high=(1e9,) * len(features),
         reference=(0.0,) * len(features),
@@ -338,24 +338,24 @@ def write_handmade(folder: Path, card: VersionCard | None = None, *, off: float 
 
 
 def promote_handmade(
-    site: Site, *, at: datetime = NOW, seed: int = 0, card: VersionCard | None = None
+    plant: Plant, *, at: datetime = NOW, seed: int = 0, card: VersionCard | None = None
 ) -> int:
     """A version made without training, published, recorded and promoted; returns its number."""
-    number = site.store.lineage.next_version()
-    staged = site.registry.staging()
-    write_handmade(staged, card or make_card(make_spec(site.settings), seed=seed))
-    site.registry.publish(staged, number)
+    number = plant.store.lineage.next_version()
+    staged = plant.registry.staging()
+    write_handmade(staged, card or make_card(make_spec(plant.settings), seed=seed))
+    plant.registry.publish(staged, number)
     row = VersionRow(
         version=number,
-        path=site.registry.path(number).name,
-        digest=site.registry.digest(number),
+        path=plant.registry.path(number).name,
+        digest=plant.registry.digest(number),
         created_at=at,
         strategy="uniform",
         parameters=100,
         status="published",
     )
     made = RetrainingRow(at, at, at, "first", "made by hand", version=number)
-    site.store.lineage.record_retraining(made, version=row, promote=True)
+    plant.store.lineage.record_retraining(made, version=row, promote=True)
     return number
 
 
@@ -374,11 +374,11 @@ class FakeTrainer:
         off: float = 0.0,
         **changes: object,
     ):
-        self.answer = TrainingAnswer(
+        self.answer = TrainingResponse(
             decision, f"{decision}, for a reason", made, promote and made, metrics={"tau": 0.5}
         )
         self.off, self.changes = off, changes
-        self.orders: list[TrainingOrder] = []
+        self.orders: list[TrainingRequest] = []
 
     def __call__(self, order_path, answer_path, progress) -> None:
         order = ORDER.validate_json(order_path.read_bytes())
@@ -391,8 +391,8 @@ class FakeTrainer:
 @contextmanager
 def opened(config: Path):
     """The plant of a plant.toml, open for jobs."""
-    with open_site(read_settings(config)) as site:
-        yield site
+    with open_plant(read_settings(config)) as plant:
+        yield plant
 
 
 def said(store: Store, *, without: Sequence[str] = ()) -> list[dict[str, object]]:

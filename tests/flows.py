@@ -33,10 +33,10 @@ from pm_app.jobs.backfill.run import backfill
 from pm_app.jobs.operations.alarms import acknowledge
 from pm_app.jobs.operations.backup import backup, restore
 from pm_app.jobs.operations.notifications import notify
-from pm_app.jobs.plant import Site, to_nanoseconds
+from pm_app.jobs.plant import Plant, to_nanoseconds
 from pm_app.jobs.retrain.run import retrain
 from pm_app.jobs.score.champion import load_champion
-from pm_app.jobs.score.predict import Span, predict_spans
+from pm_app.jobs.score.predict import PaneSpan, predict_spans
 from pm_app.jobs.score.run import score
 from pm_app.settings.plant import read_settings
 from pm_app.store import Actor, write_staged
@@ -61,46 +61,46 @@ class Flow:
 
 def outcome(config: Path) -> dict[str, object]:
     """All that is said and noted, but for when; the files on disk must be those in the tables."""
-    with opened(config) as site:
-        segments = site.store.ledger.segments()
-        folders = (site.history.folder, site.event_history.folder)
+    with opened(config) as plant:
+        segments = plant.store.ledger.segments()
+        folders = (plant.history.folder, plant.event_history.folder)
         assert {path.name for folder in folders for path in folder.iterdir()} == segments
         # A version that was made and not recorded goes at the next retraining.
-        recorded = {f"{row.version:06d}": row.digest for row in site.store.lineage.versions()}
+        recorded = {f"{row.version:06d}": row.digest for row in plant.store.lineage.versions()}
         for name, digest in recorded.items():
-            assert site.registry.digest(int(name)) == digest
+            assert plant.registry.digest(int(name)) == digest
         assert not [path for path in config.parent.rglob("*.tmp")]
-        champion = load_champion(site)
+        champion = load_champion(plant)
         return {
-            "said": said(site.store, without=["scored_at", "model_version"]),
+            "said": said(plant.store, without=["scored_at", "model_version"]),
             "superseded": [
                 row
-                for table in site.store.views.superseded()
+                for table in plant.store.views.superseded()
                 for row in table.drop_columns("scored_at").to_pylist()
             ],
-            "latest": site.store.views.latest_predictions()
+            "latest": plant.store.views.latest_predictions()
             .drop_columns(["scored_at", "model_version"])
             .to_pylist(),
             "ledger": [
                 (row.source, row.name, row.status, row.rows, row.reason, row.scored_at is None)
-                for row in site.store.ledger.batches()
+                for row in plant.store.ledger.batches()
             ],
             "alarms": [
                 (row.kind, row.asset_id, row.state, row.cutoff, row.risk, row.threshold)
-                for row in site.store.alarms.alarms()
+                for row in plant.store.alarms.alarms()
             ],
             "alarm events": [
                 (row.alarm_id, row.action, row.from_state, row.to_state, row.cutoff, row.note)
-                for row in site.store.alarms.events()
+                for row in plant.store.alarms.events()
             ],
-            "news": [(row.alarm_id, row.channel) for row in site.store.outbox.waiting()],
+            "news": [(row.alarm_id, row.channel) for row in plant.store.outbox.waiting()],
             "champion": None if champion is None else champion.card.seed,
-            "threshold": site.store.alarms.threshold(HORIZON_HOURS) is not None,
-            "people": [(row.name, row.role) for row in site.store.users.users()],
+            "threshold": plant.store.alarms.threshold(HORIZON_HOURS) is not None,
+            "people": [(row.name, row.role) for row in plant.store.users.users()],
             # What is repeated by itself after a crash may promote again; people do not.
             "audit": [
                 (row.actor, row.action, row.target)
-                for row in site.store.users.audit()
+                for row in plant.store.users.audit()
                 if row.actor != "pm-app"
             ],
         }
@@ -117,9 +117,9 @@ def _started(make: Make) -> Path:
     files = {f"{at}.parquet": TABLE.filter(pa.array(part == at)) for at in range(5)}
     late = files.pop("2.parquet")
     config = make(files, events={"e.parquet": EVENTS}, toml=ALARMING_TOML)
-    with opened(config) as site:
-        score(site, now=NOW)
-        _litter(site)
+    with opened(config) as plant:
+        score(plant, now=NOW)
+        _litter(plant)
     drop(config, "2.parquet", late)
     drop(config, "export.parquet", TABLE.slice(0, 150))
     drop(config, "new.parquet", readings_table(first_hour=30, hours=20, seed=1))
@@ -132,33 +132,33 @@ def _started(make: Make) -> Path:
 def _remembering(make: Make) -> Path:
     """A plant whose champion looks back on lives longer than what is scored next."""
     config = make({"a.parquet": TABLE}, toml=REMEMBERING_TOML, champion=False)
-    with opened(config) as site:
-        promote_handmade(site)
-        score(site, now=NOW)
+    with opened(config) as plant:
+        promote_handmade(plant)
+        score(plant, now=NOW)
     drop(config, "new.parquet", readings_table(first_hour=30, hours=20, seed=1))
     return config
 
 
-def _litter(site: Site) -> None:
+def _litter(plant: Plant) -> None:
     """What a crash may have left behind."""
-    (site.history.folder / f"{24 * 'a'}-0000.parquet").write_bytes(b"half")
-    (site.event_history.folder / f"{24 * 'a'}.parquet").write_bytes(b"half")
-    (site.registry.folder / "000099").mkdir()
-    (site.settings.state / ".training-1").mkdir()
+    (plant.history.folder / f"{24 * 'a'}-0000.parquet").write_bytes(b"half")
+    (plant.event_history.folder / f"{24 * 'a'}.parquet").write_bytes(b"half")
+    (plant.registry.folder / "000099").mkdir()
+    (plant.settings.state / ".training-1").mkdir()
 
 
 def _scored(make: Make) -> Path:
     config = make({"a.parquet": TABLE}, events={"e.parquet": EVENTS})
-    with opened(config) as site:
-        score(site, now=NOW)
+    with opened(config) as plant:
+        score(plant, now=NOW)
     return config
 
 
 def _robbed(make: Make) -> Path:
     """A plant that has lost what it made of its files, and gets another one."""
     config = _scored(make)
-    with opened(config) as site:
-        for folder in (site.history.folder, site.event_history.folder):
+    with opened(config) as plant:
+        for folder in (plant.history.folder, plant.event_history.folder):
             for path in folder.iterdir():
                 path.unlink()
     drop(config, "new.parquet", readings_table(first_hour=30, hours=20, seed=1))
@@ -168,8 +168,8 @@ def _robbed(make: Make) -> Path:
 def _keeping(make: Make) -> Path:
     """A plant two days of whose predictions are older than it keeps."""
     config = make({"a.parquet": readings_table(hours=60, a_pane=1)})
-    with opened(config) as site:
-        score(site, now=NOW)
+    with opened(config) as plant:
+        score(plant, now=NOW)
     limit = (LATER - hour(0)).days - 1
     config.write_text(f'{config.read_text()}\n[retention]\npredictions = "{limit}d"\n')
     return config
@@ -180,35 +180,35 @@ def _grown(make: Make) -> Path:
     hours = [*range(0, 40, 2), *range(1, 40, 2)]
     parts = [readings_table(hours=1, first_hour=at, seed=at) for at in hours]
     config = make({f"{at:02d}.parquet": part for at, part in enumerate(parts)})
-    with opened(config) as site:
-        score(site, now=NOW)
+    with opened(config) as plant:
+        score(plant, now=NOW)
     return config
 
 
 def _compact(config: Path) -> None:
-    with opened(config) as site, few_batches_a_run():
-        score(site, now=NOW + timedelta(days=3))
-        assert any("-joined-" in name for name in site.store.ledger.segments())
+    with opened(config) as plant, few_batches_a_run():
+        score(plant, now=NOW + timedelta(days=3))
+        assert any("-joined-" in name for name in plant.store.ledger.segments())
 
 
 def _alarmed(make: Make) -> Path:
     config = make({"a.parquet": TABLE}, toml=ALARMING_TOML)
-    with opened(config) as site:
-        score(site, now=NOW)
-        assert site.store.alarms.alarms(only_open=True)
+    with opened(config) as plant:
+        score(plant, now=NOW)
+        assert plant.store.alarms.alarms(only_open=True)
     return config
 
 
 def _work_on_alarms(config: Path) -> None:
-    with opened(config) as site:
-        for alarm in site.store.alarms.alarms(only_open=True):
+    with opened(config) as plant:
+        for alarm in plant.store.alarms.alarms(only_open=True):
             if alarm.state != "acknowledged":
-                acknowledge(site.store, alarm.id, at=LATER, actor=ANN)
+                acknowledge(plant.store, alarm.id, at=LATER, actor=ANN)
 
 
 def _work_on_people(config: Path) -> None:
-    with opened(config) as site:
-        people = site.store.users
+    with opened(config) as plant:
+        people = plant.store.users
         if not people.users():
             people.add("ann", "a long password", role="operator", at=LATER, actor="root")
         token, _ = people.open_session("ann", at=LATER, lasts=timedelta(hours=1))
@@ -236,40 +236,40 @@ def _telling(make: Make) -> Path:
     """A plant with alarms that somebody is to be told of."""
     toml = f'{ALARMING_TOML}\n[notifications]\nurls = ["json://127.0.0.1:1/"]\n'
     config = make({"a.parquet": TABLE}, toml=toml)
-    with opened(config) as site:
-        score(site, now=NOW)
-        assert site.store.outbox.waiting()
+    with opened(config) as plant:
+        score(plant, now=NOW)
+        assert plant.store.outbox.waiting()
     return config
 
 
 def _tell(config: Path) -> None:
-    with opened(config) as site:
-        known = notify_channels(site.settings)
+    with opened(config) as plant:
+        known = notify_channels(plant.settings)
         for hours, channels, dead in ((0, known, True), (2, known, False), (9, known, True)):
             at = LATER + timedelta(hours=hours)
-            notify(site.store, site.settings, channels, Voice(dead=dead), now=at)
-        notify(site.store, site.settings, {}, Voice(), now=LATER + timedelta(hours=20))
+            notify(plant.store, plant.settings, channels, Voice(dead=dead), now=at)
+        notify(plant.store, plant.settings, {}, Voice(), now=LATER + timedelta(hours=20))
 
 
 def _set_threshold(config: Path) -> None:
-    with opened(config) as site:
-        if site.store.alarms.threshold(HORIZON_HOURS) is None:
-            site.store.alarms.set_threshold(
+    with opened(config) as plant:
+        if plant.store.alarms.threshold(HORIZON_HOURS) is None:
+            plant.store.alarms.set_threshold(
                 0.3, horizon_hours=HORIZON_HOURS, reason="by hand", at=LATER
             )
 
 
 def _littered(make: Make) -> Path:
     config = _scored(make)
-    with opened(config) as site:
-        _litter(site)
+    with opened(config) as plant:
+        _litter(plant)
     return config
 
 
 def _with_two_versions(make: Make) -> Path:
     config = _scored(make)
-    with opened(config) as site:
-        retrain(site, now=NOW, trainer=FakeTrainer("rebuild", promote=False, seed=1))
+    with opened(config) as plant:
+        retrain(plant, now=NOW, trainer=FakeTrainer("rebuild", promote=False, seed=1))
     return config
 
 
@@ -277,9 +277,9 @@ def _waiting(make: Make) -> Path:
     """A plant with a version that waits for a person."""
     config = _scored(make)
     config.write_text(f'{config.read_text()}\n[retraining]\npromotion = "approve"\n')
-    with opened(config) as site:
-        retrain(site, now=NOW, trainer=FakeTrainer("rebuild", seed=1))
-        assert site.store.lineage.waiting() is not None
+    with opened(config) as plant:
+        retrain(plant, now=NOW, trainer=FakeTrainer("rebuild", seed=1))
+        assert plant.store.lineage.waiting() is not None
     return config
 
 
@@ -290,51 +290,51 @@ def _promoted(make: Make) -> Path:
 
 
 def _score(config: Path) -> None:
-    with opened(config) as site:
-        score(site, now=LATER)
+    with opened(config) as plant:
+        score(plant, now=LATER)
 
 
 def _learn(config: Path) -> None:
-    with opened(config) as site:
-        retrain(site, now=LATER, trainer=FakeTrainer("rebuild", seed=1))
+    with opened(config) as plant:
+        retrain(plant, now=LATER, trainer=FakeTrainer("rebuild", seed=1))
 
 
 def _learn_nothing(config: Path) -> None:
-    with opened(config) as site:
-        retrain(site, now=LATER, trainer=FakeTrainer("keep", made=False))
+    with opened(config) as plant:
+        retrain(plant, now=LATER, trainer=FakeTrainer("keep", made=False))
 
 
 def _promote(config: Path) -> None:
-    with opened(config) as site:
-        site.store.lineage.promote(2, at=LATER, reason="by hand")
+    with opened(config) as plant:
+        plant.store.lineage.promote(2, at=LATER, reason="by hand")
 
 
 def _reject(config: Path) -> None:
-    with opened(config) as site:
-        if site.store.lineage.waiting() is not None:
-            site.store.lineage.reject(2, at=LATER, reason="no gain", actor=ANN)
+    with opened(config) as plant:
+        if plant.store.lineage.waiting() is not None:
+            plant.store.lineage.reject(2, at=LATER, reason="no gain", actor=ANN)
 
 
 def _roll_back(config: Path) -> None:
-    with opened(config) as site:
-        if site.store.lineage.champion() == 2:
-            site.store.lineage.rollback(at=LATER, reason="by hand")
+    with opened(config) as plant:
+        if plant.store.lineage.champion() == 2:
+            plant.store.lineage.rollback(at=LATER, reason="by hand")
 
 
 def _backfill(config: Path) -> None:
-    with opened(config) as site:
-        backfill(site, first=hour(0), last=hour(10), now=LATER)
+    with opened(config) as plant:
+        backfill(plant, first=hour(0), last=hour(10), now=LATER)
 
 
 def _bring(config: Path) -> None:
     """What a worker does with a partition, and what becomes of its file."""
     path = config.parent / "brought.sqlite"
-    with opened(config) as site:
-        panes = Span(to_nanoseconds(hour(0)) // site.history.pane_ns, 10**9)
-        spans = dict.fromkeys(site.store.ledger.first_seen(), panes)
-        champion = load_champion(site)
-        write_staged(path, predict_spans(site, champion, spans))
-        site.store.scores.commit_staged(path, scored_at=LATER)
+    with opened(config) as plant:
+        panes = PaneSpan(to_nanoseconds(hour(0)) // plant.history.pane_ns, 10**9)
+        spans = dict.fromkeys(plant.store.ledger.first_seen(), panes)
+        champion = load_champion(plant)
+        write_staged(path, predict_spans(plant, champion, spans))
+        plant.store.scores.commit_staged(path, scored_at=LATER)
 
 
 def _export(config: Path) -> None:
@@ -346,11 +346,11 @@ def _export(config: Path) -> None:
 
 
 def _retry(config: Path) -> None:
-    with opened(config) as site:
-        statuses = {row.status for row in site.store.ledger.batches()}
+    with opened(config) as plant:
+        statuses = {row.status for row in plant.store.ledger.batches()}
         if "retried" not in statuses:
-            site.store.ledger.release()
-        score(site, now=LATER)
+            plant.store.ledger.release()
+        score(plant, now=LATER)
 
 
 def _refused(make: Make) -> Path:
@@ -363,8 +363,8 @@ def _refused(make: Make) -> Path:
 
 
 def _back_up(config: Path) -> None:
-    with opened(config) as site:
-        backup(site.store, site.settings.state, _archive(config))
+    with opened(config) as plant:
+        backup(plant.store, plant.settings.state, _archive(config))
 
 
 def _emptied(make: Make) -> Path:

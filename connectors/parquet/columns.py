@@ -32,7 +32,7 @@ class Times:
 
 
 @dataclass(frozen=True, eq=False)
-class Labels:
+class TextCodes:
     """Text per row as indices into distinct names, sorted; -1 where there is none to use.
 
     odd: rows whose text cannot be a name, and what is wrong with the first of them.
@@ -132,10 +132,10 @@ def check_label_column(kind: Any, where: str) -> None:
         raise BadBatch(f"{where} is {kind}; needed text or whole numbers")
 
 
-def read_labels(column: Any) -> Labels:
+def read_labels(column: Any) -> TextCodes:
     """Text (or whole numbers as text) per row, each distinct value decoded once."""
     if pa.types.is_null(column.type):
-        return Labels((), np.full(len(column), -1, dtype=np.int32))
+        return TextCodes((), np.full(len(column), -1, dtype=np.int32))
     if not pa.types.is_dictionary(column.type):
         column = pc.dictionary_encode(column)
     codes = pc.fill_null(column.indices.cast(pa.int64()), -1).to_numpy(zero_copy_only=False)
@@ -148,10 +148,10 @@ def read_labels(column: Any) -> Labels:
     # One look-up slot more than there are values: code -1 lands on it and stays -1.
     table[:-1] = [place.get(text, -1) for text in texts]
     if not wrong:
-        return Labels(tuple(names), table[codes])
+        return TextCodes(tuple(names), table[codes])
     rows = np.isin(codes, wrong)
     first = int(codes[np.argmax(rows)])
-    return Labels(tuple(names), table[codes], ((rows, _unfit(texts[first], sizes[first])),))
+    return TextCodes(tuple(names), table[codes], ((rows, _unfit(texts[first], sizes[first])),))
 
 
 def _used(codes: Int64, size: int) -> tuple[Int64, Int64]:

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from connectors.parquet.columns import (
     Flags,
-    Labels,
+    TextCodes,
     TimeRules,
     check_label_column,
     check_time_column,
@@ -147,13 +147,13 @@ class ParquetEvents:
         repeats = int(np.count_nonzero(good)) - len(events.time)
         return events, (*_numbered(reasons, ~good), *(["repeats another row"] * repeats))
 
-    def _labels(self, table: Any, name: str) -> Labels:
+    def _labels(self, table: Any, name: str) -> TextCodes:
         if name in table.column_names:
             return read_labels(_array(table, name))
         default = self._default_asset if name == self._asset else None
         if default is None:
-            return Labels((), np.full(table.num_rows, -1, dtype=np.int32))
-        return Labels((default,), np.zeros(table.num_rows, dtype=np.int32))
+            return TextCodes((), np.full(table.num_rows, -1, dtype=np.int32))
+        return TextCodes((default,), np.zeros(table.num_rows, dtype=np.int32))
 
     def _untils(self, table: Any, since: Int64, reasons: Text) -> Int64:
         """By when each event had happened; rows where that cannot be get a reason."""

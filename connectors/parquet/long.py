@@ -14,7 +14,7 @@ import pyarrow as pa
 from connectors.parquet.columns import LARGEST, read_numbers
 from connectors.parquet.files import OpenFile
 from connectors.parquet.outline import MOST_COLUMNS
-from connectors.parquet.plan import Plan, ReadingsFormat
+from connectors.parquet.plan import ColumnPlan, ReadingsFormat
 from connectors.parquet.tags import Keys, key_columns, read_keys
 from pm_app.errors import BadBatch
 from pm_app.records.readings import (
@@ -58,7 +58,7 @@ class _Cells:
 
 
 def read_long(
-    file: OpenFile, plan: Plan, form: ReadingsFormat, cells: int
+    file: OpenFile, plan: ColumnPlan, form: ReadingsFormat, cells: int
 ) -> Iterator[ReadingsChunk]:
     """Chunks of at most `cells` values; within one, rows are sorted by asset, then time.
 
@@ -83,7 +83,7 @@ def read_long(
         yield ReadingsChunk(_rows(survey, _Cells(*_nothing())), waiting)
 
 
-def _survey(file: OpenFile, plan: Plan, form: ReadingsFormat, cells: int) -> _Survey:
+def _survey(file: OpenFile, plan: ColumnPlan, form: ReadingsFormat, cells: int) -> _Survey:
     assets: set[str] = set()
     tags: set[str] = set()
     rejected: dict[str, int] = {}
@@ -116,7 +116,7 @@ def _survey(file: OpenFile, plan: Plan, form: ReadingsFormat, cells: int) -> _Su
 
 
 def _keys(
-    file: OpenFile, plan: Plan, form: ReadingsFormat, cells: int
+    file: OpenFile, plan: ColumnPlan, form: ReadingsFormat, cells: int
 ) -> Iterator[tuple[int, Keys]]:
     for group in range(file.parquet.num_row_groups):
         columns = key_columns(plan, form)
@@ -144,7 +144,7 @@ def _edges(samples: Int64, spans: Int64, slices: int) -> Int64:
 
 def _read_slice(
     file: OpenFile,
-    plan: Plan,
+    plan: ColumnPlan,
     form: ReadingsFormat,
     survey: _Survey,
     slice_: tuple[int, int],

@@ -43,7 +43,7 @@ class ReadingsFormat:
 
 
 @dataclass(frozen=True)
-class Plan:
+class ColumnPlan:
     """Columns to read of one file; None where it has no such column and may do without.
 
     texts: columns of text that are passed over, for no sensors are named; unnamed: why columns
@@ -64,7 +64,7 @@ class Plan:
         return [*(column for column in (self.asset, self.time) if column), *self.sensors]
 
 
-def plan_wide(name: str, schema: Any, form: ReadingsFormat) -> Plan:
+def plan_wide(name: str, schema: Any, form: ReadingsFormat) -> ColumnPlan:
     """Raises BadBatch when the file's columns cannot be readings."""
     asset, time = _keys(name, schema, form)
     others = [field for field in schema if field.name not in {form.asset, form.time}]
@@ -84,10 +84,10 @@ def plan_wide(name: str, schema: Any, form: ReadingsFormat) -> Plan:
     if not sensors:
         wanted = "a numeric column" if form.sensors is None else f"one of {list(form.sensors)}"
         raise BadBatch(f"{name}: needed {wanted} as a sensor, got columns {_columns(schema)}")
-    return Plan(name, asset, time, None, sensors, texts, unnamed)
+    return ColumnPlan(name, asset, time, None, sensors, texts, unnamed)
 
 
-def plan_long(name: str, schema: Any, form: ReadingsFormat) -> Plan:
+def plan_long(name: str, schema: Any, form: ReadingsFormat) -> ColumnPlan:
     """As plan_wide, for rows of one tag's value; the sensors are only known from the rows."""
     asset, time = _keys(name, schema, form)
     for column in (form.tag, form.value):
@@ -96,7 +96,7 @@ def plan_long(name: str, schema: Any, form: ReadingsFormat) -> Plan:
     check_label_column(schema.field(form.tag).type, f"{name}: column {form.tag!r}")
     _check_sensor(name, form.value, schema.field(form.value).type)
     quality = form.quality if form.quality in schema.names else None
-    return Plan(name, asset, time, quality, ())
+    return ColumnPlan(name, asset, time, quality, ())
 
 
 def _keys(name: str, schema: Any, form: ReadingsFormat) -> tuple[str | None, str | None]:

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from connectors.parquet.columns import Flags, Labels, count_refusals, read_labels, read_times
-from connectors.parquet.plan import Plan, ReadingsFormat
+from connectors.parquet.columns import Flags, TextCodes, count_refusals, read_labels, read_times
+from connectors.parquet.plan import ColumnPlan, ReadingsFormat
 from pm_app.records.readings import Int32, Int64, Rejection
 
 _GOOD_OPC_DA = range(192, 256)
@@ -29,9 +29,9 @@ class Keys:
     rejections: tuple[Rejection, ...]
 
 
-def read_keys(table: Any, plan: Plan, form: ReadingsFormat) -> Keys:
+def read_keys(table: Any, plan: ColumnPlan, form: ReadingsFormat) -> Keys:
     """Refused: a null asset, time or tag, and any quality that is not good."""
-    whose = Labels((str(form.default_asset),), np.zeros(table.num_rows, dtype=np.int32))
+    whose = TextCodes((str(form.default_asset),), np.zeros(table.num_rows, dtype=np.int32))
     if plan.asset is not None:
         whose = read_labels(table.column(plan.asset))
     times = read_times(table.column(form.time), form.time, form.rules)
@@ -47,7 +47,7 @@ def read_keys(table: Any, plan: Plan, form: ReadingsFormat) -> Keys:
     return Keys(whose.names, whose.index, times.time, tags.names, tags.index, ~taken, rejections)
 
 
-def key_columns(plan: Plan, form: ReadingsFormat) -> list[str]:
+def key_columns(plan: ColumnPlan, form: ReadingsFormat) -> list[str]:
     """The columns that `read_keys` needs."""
     keys = (plan.asset, form.time, form.tag, plan.quality)
     return [column for column in keys if column is not None]

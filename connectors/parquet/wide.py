@@ -10,7 +10,7 @@ from connectors.parquet.columns import (
     LARGEST,
     LONGEST_NAME,
     Flags,
-    Labels,
+    TextCodes,
     Times,
     count_refusals,
     read_labels,
@@ -18,7 +18,7 @@ from connectors.parquet.columns import (
     read_times,
 )
 from connectors.parquet.files import OpenFile
-from connectors.parquet.plan import Plan, ReadingsFormat
+from connectors.parquet.plan import ColumnPlan, ReadingsFormat
 from pm_app.errors import BadBatch
 from pm_app.records.readings import MOST_TABLE_ROWS, Readings, ReadingsChunk, Rejection
 
@@ -27,7 +27,7 @@ _TEXTS_LOOKED_AT, _ROWS_LOOKED_AT = 50, 20
 
 
 def read_wide(
-    file: OpenFile, plan: Plan, form: ReadingsFormat, cells: int
+    file: OpenFile, plan: ColumnPlan, form: ReadingsFormat, cells: int
 ) -> Iterator[ReadingsChunk]:
     """Chunks of at most `cells` values, in file order.
 
@@ -46,7 +46,7 @@ def read_wide(
         start += table.num_rows
 
 
-def _numbers_as_text(file: OpenFile, plan: Plan) -> tuple[Rejection, ...]:
+def _numbers_as_text(file: OpenFile, plan: ColumnPlan) -> tuple[Rejection, ...]:
     """A note on every column of texts whose first values are numbers: a sensor would be missed."""
     columns = plan.texts[:_TEXTS_LOOKED_AT]
     found = (name for name in columns if _are_numbers(file.first(name, _ROWS_LOOKED_AT)))
@@ -66,7 +66,7 @@ def _are_numbers(texts: Sequence[object]) -> bool:
     return bool(given)
 
 
-def _chunk(table: Any, plan: Plan, form: ReadingsFormat, start: int) -> ReadingsChunk:
+def _chunk(table: Any, plan: ColumnPlan, form: ReadingsFormat, start: int) -> ReadingsChunk:
     labels = _labels(table, plan, form, start)
     times = _times(table, plan, form)
     refused, rejections = count_refusals([*labels.refused(form.asset), *times.refused])
@@ -96,24 +96,24 @@ def keep_rows(readings: Readings, kept: Flags) -> Readings:
     )
 
 
-def _labels(table: Any, plan: Plan, form: ReadingsFormat, start: int) -> Labels:
+def _labels(table: Any, plan: ColumnPlan, form: ReadingsFormat, start: int) -> TextCodes:
     if plan.asset is not None:
         return read_labels(table.column(plan.asset))
     if form.default_asset is not None:
-        return Labels((form.default_asset,), np.zeros(table.num_rows, dtype=np.int32))
+        return TextCodes((form.default_asset,), np.zeros(table.num_rows, dtype=np.int32))
     stem = PurePosixPath(plan.name).with_suffix("")
     rows = range(start, start + table.num_rows)
     names = tuple(f"{stem}:{row:0{_ROW_DIGITS}d}" for row in rows)
-    return Labels(names, np.arange(table.num_rows, dtype=np.int32))
+    return TextCodes(names, np.arange(table.num_rows, dtype=np.int32))
 
 
-def _times(table: Any, plan: Plan, form: ReadingsFormat) -> Times:
+def _times(table: Any, plan: ColumnPlan, form: ReadingsFormat) -> Times:
     if plan.time is None:
         return Times(np.zeros(table.num_rows, dtype=np.int64), ())
     return read_times(table.column(plan.time), form.time, form.rules)
 
 
-def _check_one_row_each(file: OpenFile, plan: Plan) -> None:
+def _check_one_row_each(file: OpenFile, plan: ColumnPlan) -> None:
     if file.outline.rows > MOST_TABLE_ROWS:
         raise BadBatch(
             f"{plan.name}: needed at most {MOST_TABLE_ROWS:,} rows in a table without times, "

@@ -12,7 +12,7 @@ from pm_app.errors import BadSettings
 if TYPE_CHECKING:
     from pm_app.store import Actor
 
-Plant = Annotated[Path, typer.Option("-c", "--config", help="The plant's settings.")]
+PlantOption = Annotated[Path, typer.Option("-c", "--config", help="The plant's settings.")]
 Json = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
 PLANT = Path("plant.toml")
 Version = Annotated[int, typer.Argument(min=1, max=2**31 - 1)]

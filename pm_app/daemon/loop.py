@@ -50,7 +50,7 @@ def nobody_watches(ring: Callable[[], None]) -> AbstractContextManager[bool]:
 
 
 @dataclass
-class Pulse:
+class Heartbeat:
     """When a job last got on with its work, on the monotonic clock."""
 
     beaten: float = field(default_factory=time.monotonic)
@@ -80,7 +80,7 @@ class Job:
 
     name: str
     run: Callable[[datetime], str]
-    pulse: Pulse = field(default_factory=Pulse)
+    pulse: Heartbeat = field(default_factory=Heartbeat)
 
 
 def run_daemon(
@@ -107,14 +107,14 @@ def run_daemon(
     """
     interval, calendar = make_turns(settings, last_retraining)
     allowed = patience or patience_seconds(settings)
-    scorer = _Hand(score, interval, monitor, clock)
-    learner = _Hand(retrain, calendar, monitor, clock)
+    scorer = _JobRunner(score, interval, monitor, clock)
+    learner = _JobRunner(retrain, calendar, monitor, clock)
     monitor.expect(score.name, lambda: allowed)
     late = LATE_RETRAINING_SECONDS + parse_duration(settings.retraining.timeout) / NS
     monitor.expect(retrain.name, lambda: calendar.until_next(clock()) + late)
     hands = [scorer, learner]
     if notify is not None:
-        hands.append(_Hand(notify, Interval(NOTIFY_SECONDS), monitor, clock))
+        hands.append(_JobRunner(notify, Interval(NOTIFY_SECONDS), monitor, clock))
         monitor.expect(notify.name, lambda: LEAST_PATIENCE_SECONDS)
     log.info("started: %s; scoring every %s", settings.plant.name, settings.scoring.every)
     look = min(LOOK_SECONDS, allowed, interval.every_seconds)
@@ -175,7 +175,7 @@ def patience_seconds(settings: Settings) -> float:
     return max(MOST_TURNS_LATE * every, LEAST_PATIENCE_SECONDS)
 
 
-class _Hand:
+class _JobRunner:
     """A job, its turns, and the thread that it runs on, one run at a time."""
 
     def __init__(self, job: Job, turns: Turns, monitor: Monitor, clock: Clock) -> None:
@@ -243,7 +243,12 @@ class _Hand:
 
 
 def _watch(
-    score: _Hand, hands: Sequence[_Hand], *, patience: float, look: float, stop: threading.Event
+    score: _JobRunner,
+    hands: Sequence[_JobRunner],
+    *,
+    patience: float,
+    look: float,
+    stop: threading.Event,
 ) -> bool:
     """Start what is due until `stop`; False where scoring has made no progress for too long."""
     pulse, told = score.job.pulse, -math.inf

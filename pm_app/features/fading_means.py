@@ -20,8 +20,8 @@ LIFE, BEGINNING = 0, 1
 
 
 @dataclass(frozen=True, eq=False)
-class Traces:
-    """Traces of n panes.
+class FadingMeans:
+    """FadingMeans of n panes.
 
     weight, mean, moment (n, n_traces, n_sensors), minimum, maximum (n, n_sensors), and the
     pane (n,) that weights are seen from. Mean and moment are 0 where the weight is 0, so that
@@ -35,12 +35,12 @@ class Traces:
     minimum: Float64
     maximum: Float64
 
-    def at(self, rows: Index) -> "Traces":
+    def at(self, rows: Index) -> "FadingMeans":
         """Only these rows."""
         names = ("pane", *MEMORY_STATISTICS)
-        return Traces(*(getattr(self, name)[rows] for name in names))
+        return FadingMeans(*(getattr(self, name)[rows] for name in names))
 
-    def put(self, rows: Index, other: "Traces") -> None:
+    def put(self, rows: Index, other: "FadingMeans") -> None:
         """Set these rows to another's."""
         for name in ("pane", *MEMORY_STATISTICS):
             getattr(self, name)[rows] = getattr(other, name)
@@ -59,7 +59,7 @@ def fading_over(panes: Int64, half_lives: Float64) -> Float64:
     return np.exp2(powers).reshape(len(panes), len(half_lives), 1)
 
 
-def merge_traces(a: Traces, b: Traces, half_lives: Float64) -> Traces:
+def merge_traces(a: FadingMeans, b: FadingMeans, half_lives: Float64) -> FadingMeans:
     """Both as one, seen from b's pane."""
     fading = fading_over(b.pane - a.pane, half_lives)
     left = a.weight * fading
@@ -72,7 +72,7 @@ def merge_traces(a: Traces, b: Traces, half_lives: Float64) -> Traces:
     apart = np.where(kept, b.mean - a_mean, b.mean)
     # With one side empty the other must come out as it is.
     mean = np.where(b.weight > 0, np.where(kept, a_mean + apart * share, b.mean), a_mean)
-    return Traces(
+    return FadingMeans(
         b.pane,
         n,
         mean,

@@ -14,11 +14,11 @@ from pm_app.features.events import (
     hours_since,
 )
 from pm_app.features.lives import life_starts
-from pm_app.features.memory import Recalled, no_memory, recall
+from pm_app.features.memory import AssetMemories, no_memory, recall
 from pm_app.features.panes.panes import select_sensors, take_panes
 from pm_app.features.regimes.normalise import normalise_panes
 from pm_app.features.windows import WINDOW_STATISTICS, last_values, roll_windows
-from pm_app.records.features import FeatureSpec, Frame, Panes, Running
+from pm_app.records.features import FeatureSpec, Frame, Panes, RunningRule
 from pm_app.records.memory import Memory
 from pm_app.records.readings import Events, Float64
 from pm_app.threads import threads
@@ -151,7 +151,7 @@ def select_features(frame: Frame, features: tuple[str, ...]) -> Frame:
     )
 
 
-def _off(panes: Panes, running: Running) -> NDArray[np.bool_]:
+def _off(panes: Panes, running: RunningRule) -> NDArray[np.bool_]:
     """Panes that end with the machine off; one without a reading of what tells it does not."""
     last = select_sensors(panes, (running.sensor,)).last[:, 0]
     with np.errstate(invalid="ignore"):
@@ -180,7 +180,7 @@ def _sensor_columns(panes: Panes, spec: FeatureSpec) -> list[Float64]:
     return columns
 
 
-def _memory_columns(recalled: Recalled, recent: Float64, spec: FeatureSpec) -> list[Float64]:
+def _memory_columns(recalled: AssetMemories, recent: Float64, spec: FeatureSpec) -> list[Float64]:
     """As `memory_names` has them; recent is the mean of the shortest window."""
     columns = [*recalled.life] if spec.life else []
     mean, deviation = recalled.beginning

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pm_app.features.fading_means import (
     BEGINNING,
     LIFE,
-    Traces,
+    FadingMeans,
     fading_over,
     half_lives_of,
     merge_traces,
@@ -34,7 +34,7 @@ BLOCK_PANES = 128
 
 
 @dataclass(frozen=True, eq=False)
-class Recalled:
+class AssetMemories:
     """Memory at the end of every pane, NaN where the life holds no value.
 
     life: mean, deviation, minimum and maximum of the life so far; beginning: mean and
@@ -48,7 +48,7 @@ class Recalled:
 
 
 @dataclass(frozen=True, eq=False)
-class _Runs:
+class _LifeRuns:
     """Panes cut by life, and lives by block.
 
     segment: first row of each run of one life and block; lengths: its rows; life: number of
@@ -69,7 +69,7 @@ def no_memory(spec: FeatureSpec) -> Memory:
     return Memory((), *keys, traces, traces, traces, extremes, extremes)
 
 
-def recall(panes: Panes, start: Int64, spec: FeatureSpec, *, before: Memory) -> Recalled:
+def recall(panes: Panes, start: Int64, spec: FeatureSpec, *, before: Memory) -> AssetMemories:
     """What each asset remembers at the end of every pane.
 
     panes: with the spec's sensors, from each asset's boundary in `before` on; those of an asset
@@ -127,7 +127,9 @@ def _rows_of(assets: tuple[str, ...], before: Memory) -> Int64:
     return np.array([place.get(name, -1) for name in assets], dtype=np.int64)
 
 
-def _follow(panes: Panes, start: Int64, spec: FeatureSpec, before: Memory) -> tuple[Traces, Int64]:
+def _follow(
+    panes: Panes, start: Int64, spec: FeatureSpec, before: Memory
+) -> tuple[FadingMeans, Int64]:
     """Every pane's memory, and the pane its life has begun with."""
     runs = _cut(panes, start)
     begun_of_life, carry = _carried_in(panes, start, spec, runs, before)
@@ -143,10 +145,10 @@ def _follow(panes: Panes, start: Int64, spec: FeatureSpec, before: Memory) -> tu
     return merge_traces(carry.at(rows), inside, half_lives), begun
 
 
-def _cut(panes: Panes, start: Int64) -> _Runs:
+def _cut(panes: Panes, start: Int64) -> _LifeRuns:
     if not len(start):
         nothing = np.empty(0, dtype=np.intp)
-        return _Runs(nothing, nothing, nothing, nothing)
+        return _LifeRuns(nothing, nothing, nothing, nothing)
     block = panes.pane // BLOCK_PANES
     other_life = np.ones(len(start), dtype=bool)
     other_life[1:] = (panes.asset[1:] != panes.asset[:-1]) | (start[1:] != start[:-1])
@@ -154,7 +156,7 @@ def _cut(panes: Panes, start: Int64) -> _Runs:
     other_segment[1:] |= block[1:] != block[:-1]
     segment = np.flatnonzero(other_segment)
     life = np.flatnonzero(other_life[segment])
-    return _Runs(
+    return _LifeRuns(
         segment,
         np.diff(np.append(segment, len(start))),
         life,
@@ -163,14 +165,14 @@ def _cut(panes: Panes, start: Int64) -> _Runs:
 
 
 def _carried_in(
-    panes: Panes, start: Int64, spec: FeatureSpec, runs: _Runs, before: Memory
-) -> tuple[Int64, Traces]:
+    panes: Panes, start: Int64, spec: FeatureSpec, runs: _LifeRuns, before: Memory
+) -> tuple[Int64, FadingMeans]:
     """The pane each life has begun with, and what each segment is given: as yet only the
     first of a life that `before` knows gets something."""
     size = len(runs.segment)
     first = runs.segment[runs.life]
     shape = (size, 2 + len(spec.smooth_ns), len(spec.sensors))
-    carry = Traces(
+    carry = FadingMeans(
         panes.pane[runs.segment],
         np.zeros(shape),
         np.zeros(shape),
@@ -184,11 +186,11 @@ def _carried_in(
     begun = panes.pane[first]
     begun[known] = before.begun[row]
     statistics = [getattr(before, name)[row] for name in MEMORY_STATISTICS]
-    carry.put(runs.life[known], Traces(before.newest[row], *statistics))
+    carry.put(runs.life[known], FadingMeans(before.newest[row], *statistics))
     return begun, carry
 
 
-def _scan(panes: Panes, begun: Int64, spec: FeatureSpec, runs: _Runs) -> Traces:
+def _scan(panes: Panes, begun: Int64, spec: FeatureSpec, runs: _LifeRuns) -> FadingMeans:
     """Running statistics from each segment's first pane on, at every row."""
     half_lives = half_lives_of(spec)
     n = np.repeat(panes.count.astype(float)[:, None], len(half_lives), axis=1)
@@ -211,7 +213,7 @@ def _scan(panes: Panes, begun: Int64, spec: FeatureSpec, runs: _Runs) -> Traces:
     n, s, ss = (sums[:, number] for number in range(3))
     some_weight = n > 0
     weight = np.where(some_weight, n, 1.0)
-    return Traces(
+    return FadingMeans(
         panes.pane,
         n,
         np.where(some_weight, shift[:, None] + s / weight, 0.0),
@@ -221,8 +223,8 @@ def _scan(panes: Panes, begun: Int64, spec: FeatureSpec, runs: _Runs) -> Traces:
     )
 
 
-def _finish(whole: Traces, kept: Index, size: int) -> Recalled:
-    """Traces of the rows kept as features of all rows."""
+def _finish(whole: FadingMeans, kept: Index, size: int) -> AssetMemories:
+    """FadingMeans of the rows kept as features of all rows."""
 
     def spread(values: Float64, known: NDArray[np.bool_]) -> Float64:
         out = np.full((size, values.shape[1]), np.nan)
@@ -232,7 +234,7 @@ def _finish(whole: Traces, kept: Index, size: int) -> Recalled:
     some = whole.weight > 0
     deviation = np.sqrt(whole.moment / np.where(some, whole.weight, 1.0))
     lived, begun = some[:, LIFE], some[:, BEGINNING]
-    return Recalled(
+    return AssetMemories(
         life=(
             spread(whole.mean[:, LIFE], lived),
             spread(deviation[:, LIFE], lived),

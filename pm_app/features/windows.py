@@ -65,7 +65,7 @@ class _Values:
 
 
 @dataclass(frozen=True, eq=False)
-class _Runs:
+class _BlockRuns:
     """Panes of one asset and one block, counted from one end of each run.
 
     starts, lengths: of each run. edge: the row that each row's run is counted from. order: rows
@@ -83,7 +83,7 @@ class _Runs:
 
 
 @dataclass(frozen=True, eq=False)
-class _Running:
+class _RunningSums:
     """What is added up along runs and what is compared, of one side of every window.
 
     One array each, so that a step along all runs is one addition and one comparison. By pane:
@@ -103,7 +103,7 @@ class _Running:
 
 
 @dataclass(frozen=True, eq=False)
-class _Side:
+class _WindowSide:
     """Moments of one side of a window: weight n, values, time u in panes from `origin`.
 
     n, u_mean and u_moment have a row or n_sensors, rows and origin are (n_panes,), the others
@@ -130,12 +130,12 @@ def roll_windows(panes: Panes, *, windows_ns: Sequence[int]) -> Iterator[Windows
         yield _roll(values, panes, window_ns // panes.pane_ns, scratch)
 
 
-def _blank(values: _Values) -> _Running:
+def _blank(values: _Values) -> _RunningSums:
     rows = 3 * (len(values.mean) + len(values.n)) + 1
-    return _Running(np.empty((rows, len(values.rows))), np.empty(values.extremes.shape))
+    return _RunningSums(np.empty((rows, len(values.rows))), np.empty(values.extremes.shape))
 
 
-def _roll(values: _Values, panes: Panes, width: int, scratch: Sequence[_Running]) -> Windows:
+def _roll(values: _Values, panes: Panes, width: int, scratch: Sequence[_RunningSums]) -> Windows:
     forwards, backwards = _runs(panes, width, False), _runs(panes, width, True)
     first = first_rows(panes, width)
     ranked, *sides = scratch
@@ -185,7 +185,7 @@ def _values(panes: Panes) -> _Values:
     )
 
 
-def _runs(panes: Panes, width: int, backwards: bool) -> _Runs:
+def _runs(panes: Panes, width: int, backwards: bool) -> _BlockRuns:
     block = panes.pane // width
     changes = np.ones(len(block), dtype=bool)
     changes[1:] = (panes.asset[1:] != panes.asset[:-1]) | (block[1:] != block[:-1])
@@ -200,7 +200,7 @@ def _runs(panes: Panes, width: int, backwards: bool) -> _Runs:
     place = begins[rank] + np.repeat(among, lengths)
     order = np.empty_like(place)
     order[place] = np.arange(len(place))
-    return _Runs(starts, lengths, backwards, edge, order, place, _steps(begins, sizes))
+    return _BlockRuns(starts, lengths, backwards, edge, order, place, _steps(begins, sizes))
 
 
 def _steps(begins: Index, sizes: Index) -> tuple[tuple[slice, slice], ...]:
@@ -213,8 +213,13 @@ def _steps(begins: Index, sizes: Index) -> tuple[tuple[slice, slice], ...]:
 
 
 def _side(
-    values: _Values, panes: Panes, runs: _Runs, wanted: Index, ranked: _Running, side: _Running
-) -> _Side:
+    values: _Values,
+    panes: Panes,
+    runs: _BlockRuns,
+    wanted: Index,
+    ranked: _RunningSums,
+    side: _RunningSums,
+) -> _WindowSide:
     """Running statistics from the edge of each run to the wanted rows, in the memory of `side`."""
     shift = _shift(values, runs)
     _fill(side, values, shift, (panes.pane - panes.pane[runs.edge]).astype(float))
@@ -237,7 +242,7 @@ def _side(
     mean += shift.take(wanted, axis=1)
     if values.known is not None:
         mean[np.broadcast_to(n == 0, mean.shape)] = 0.0
-    return _Side(
+    return _WindowSide(
         n=n,
         mean=mean,
         moment=np.maximum(ss, 0.0, out=ss),
@@ -255,7 +260,7 @@ def _take(values: Float64, rows: Index, out: Float64) -> None:
     values.take(rows, axis=-1, out=out, mode="clip")
 
 
-def _shift(values: _Values, runs: _Runs) -> Float64:
+def _shift(values: _Values, runs: _BlockRuns) -> Float64:
     """Each run's first mean from its edge, of every row: deviations from it do not cancel."""
     if values.known is None:
         return values.mean.take(runs.edge, axis=1)
@@ -263,7 +268,7 @@ def _shift(values: _Values, runs: _Runs) -> Float64:
     return np.ascontiguousarray(first.T)
 
 
-def _fill(running: _Running, values: _Values, shift: Float64, u: Float64) -> None:
+def _fill(running: _RunningSums, values: _Values, shift: Float64, u: Float64) -> None:
     """What each pane alone adds."""
     s, ss, us, n, nu, nuu, rows = running.named(len(values.mean))
     n[:] = values.n
@@ -280,14 +285,14 @@ def _fill(running: _Running, values: _Values, shift: Float64, u: Float64) -> Non
     np.multiply(s, u, out=us)
 
 
-def _leave_out(side: _Side, rows: Index) -> None:
+def _leave_out(side: _WindowSide, rows: Index) -> None:
     """Make this side empty at these rows."""
     for name in ("n", "mean", "moment", "u_mean", "u_moment", "cross", "rows"):
         getattr(side, name)[..., rows] = 0.0
     side.extremes[..., rows] = np.inf
 
 
-def _finish(a: _Side, b: _Side, pane_ns: int) -> Windows:
+def _finish(a: _WindowSide, b: _WindowSide, pane_ns: int) -> Windows:
     """Both sides as one (pairwise update, Chan, Golub & LeVeque 1979), time seen from b.
 
     Where a is empty its share is 0 and nothing of b changes, and the other way round.

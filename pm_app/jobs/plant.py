@@ -18,7 +18,7 @@ from pm_app.store.ledger.ledger import Ledger
 from pm_app.times import NS
 
 
-class GroundLedger(Protocol):
+class LedgerView(Protocol):
     """What predictions ask of a ledger; each as `store.ledger.Ledger` says."""
 
     def ingested_batches(self, source: Source) -> list[BatchRow]:
@@ -52,8 +52,8 @@ class GroundLedger(Protocol):
         ...
 
 
-class Ground(Protocol):
-    """Settings, panes, events, memory and ledger; `jobs.site.Site` is one."""
+class PlantView(Protocol):
+    """Settings, panes, events, memory and ledger; `jobs.plant.Plant` is one."""
 
     @property
     def settings(self) -> Settings:
@@ -76,7 +76,7 @@ class Ground(Protocol):
         ...
 
     @property
-    def ledger(self) -> GroundLedger:
+    def ledger(self) -> LedgerView:
         """Which panes and events count."""
         ...
 
@@ -87,7 +87,7 @@ class Ground(Protocol):
 
 
 @dataclass(frozen=True)
-class Known:
+class LedgerSnapshot:
     """A ledger at one moment: its ingested files in order of ingestion, and when assets spoke.
 
     Files that came once and are ingested no longer (their segments are lost) are not among
@@ -103,13 +103,13 @@ class Known:
         return self.readings if source == "readings" else self.events
 
     def ingested_batches(self, source: Source) -> list[BatchRow]:
-        """As `GroundLedger`."""
+        """As `LedgerView`."""
         return list(self._of(source))
 
     def batches_overlapping(
         self, source: Source, first_time: datetime, last_time: datetime
     ) -> list[BatchRow]:
-        """As `GroundLedger`."""
+        """As `LedgerView`."""
         return [
             row
             for row in self._of(source)
@@ -118,27 +118,27 @@ class Known:
         ]
 
     def newest_batch(self, source: Source) -> BatchRow | None:
-        """As `GroundLedger`."""
+        """As `LedgerView`."""
         rows = self._of(source)
         return rows[-1] if rows else None
 
     def ingested_after(self, source: Source, sequence: int, *, until: datetime) -> list[BatchRow]:
-        """As `GroundLedger`."""
+        """As `LedgerView`."""
         later = (row for row in self._of(source) if row.sequence > sequence)
         return [row for row in later if row.first_time is not None and row.first_time <= until]
 
     def digests(self, sequences: Collection[int]) -> dict[int, str]:
-        """As `GroundLedger`."""
+        """As `LedgerView`."""
         wanted = set(sequences)
         rows = (*self.readings, *self.events)
         return {row.sequence: row.digest for row in rows if row.sequence in wanted}
 
     def first_seen(self) -> dict[str, datetime]:
-        """As `GroundLedger`."""
+        """As `LedgerView`."""
         return dict(self.first)
 
     def last_seen(self) -> dict[str, datetime]:
-        """As `GroundLedger`."""
+        """As `LedgerView`."""
         return dict(self.last)
 
 
@@ -154,14 +154,14 @@ def unwatched() -> None:
 
 
 @dataclass
-class Litter:
+class Orphans:
     """Whether files may lie in the state folder that no ledger row names: a crash leaves some."""
 
     possible: bool = True
 
 
 @dataclass(frozen=True, eq=False)
-class Site:
+class Plant:
     """Settings, sources and places of one plant. Opened by `wiring`.
 
     ingesting: held while batches are taken in or rebuilt, for scoring and learning both do it.
@@ -181,7 +181,7 @@ class Site:
     store: Store
     ingesting: AbstractContextManager[object] = field(default_factory=RLock)
     beat: Callable[[], None] = unwatched
-    litter: Litter = field(default_factory=Litter)
+    litter: Orphans = field(default_factory=Orphans)
     learning: Lock = field(default_factory=Lock)
     channels: tuple[str, ...] = ()
 
@@ -204,23 +204,23 @@ def to_nanoseconds(moment: datetime) -> int:
     return ((since.days * 86400 + since.seconds) * 1_000_000 + since.microseconds) * 1000
 
 
-def first_seen_ns(site: Ground) -> dict[str, int]:
+def first_seen_ns(plant: PlantView) -> dict[str, int]:
     """Nanoseconds UTC of each asset's first reading ever."""
-    return {name: to_nanoseconds(at) for name, at in site.ledger.first_seen().items()}
+    return {name: to_nanoseconds(at) for name, at in plant.ledger.first_seen().items()}
 
 
-def last_seen_ns(site: Ground) -> dict[str, int]:
+def last_seen_ns(plant: PlantView) -> dict[str, int]:
     """Nanoseconds UTC of each asset's newest reading."""
-    return {name: to_nanoseconds(at) for name, at in site.ledger.last_seen().items()}
+    return {name: to_nanoseconds(at) for name, at in plant.ledger.last_seen().items()}
 
 
 @dataclass(frozen=True, eq=False)
-class WorkerGround:
+class WorkerPlant:
     """A `jobs.ground.Ground` without sources and store."""
 
     settings: Settings
     history: History
     event_history: EventHistory
     memories: Memories
-    ledger: GroundLedger
+    ledger: LedgerView
     beat: Callable[[], None] = unwatched

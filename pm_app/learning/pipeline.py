@@ -7,22 +7,22 @@ from platform import python_version
 from typing import Any
 
 from pm_app.features.frame import select_features
-from pm_app.jobs.retrain.dataset import Known
-from pm_app.jobs.retrain.messages import TrainingAnswer, TrainingOrder
+from pm_app.jobs.retrain.dataset import Dataset
+from pm_app.jobs.retrain.messages import TrainingRequest, TrainingResponse
 from pm_app.learning.data.labels import count_failures
 from pm_app.learning.evaluation.promotion import judge
 from pm_app.learning.ranking import (
     STANDING,
+    ChampionVersion,
+    LearningTask,
     Ranking,
-    Rival,
-    Study,
     look_for_leaks,
     make_study,
     planner_of,
     rank_sensors,
     remarks,
 )
-from pm_app.learning.training.candidate import Candidate, Warm, train_candidate
+from pm_app.learning.training.candidate import Candidate, WarmStart, train_candidate
 from pm_app.learning.training.executor import TrainAll, train_here
 from pm_app.records.features import Frame
 from pm_app.records.learning import Drift, VersionCard
@@ -36,7 +36,7 @@ SOFTWARE = ("pm-app", "tensorflow", "keras", "onnx", "onnxruntime", "numpy", "sc
 
 
 @dataclass(frozen=True, eq=False)
-class Made:
+class UnpublishedVersion:
     """A version that is not published yet."""
 
     candidate: Candidate
@@ -47,16 +47,16 @@ class Made:
 class Learned:
     """A retraining's answer, and the version it made, if it made one."""
 
-    answer: TrainingAnswer
-    made: Made | None = None
+    answer: TrainingResponse
+    made: UnpublishedVersion | None = None
 
 
 def learn(
-    known: Known,
+    known: Dataset,
     settings: Settings,
-    order: TrainingOrder,
+    order: TrainingRequest,
     *,
-    rival: Rival | None,
+    rival: ChampionVersion | None,
     progress: Progress,
     train: TrainAll | None = None,
 ) -> Learned:
@@ -79,7 +79,7 @@ def learn(
         study = replace(
             study, frame=select_features(known.frame, rival.card.features), head=rival.card.head
         )
-        warm = Warm(rival.card.allocation, rival.keras)
+        warm = WarmStart(rival.card.allocation, rival.keras)
     candidate = train_candidate(
         study.frame,
         study.labels,
@@ -98,10 +98,10 @@ def learn(
     promote, reason = _judge(known, study, candidate, card, rival, drift)
     reason = "; ".join((reason, *remarks(known, card.suspicions)))
     answer = _answer(drift, failures, reason, told=known.told, promote=promote, card=card)
-    return Learned(answer, Made(candidate, card))
+    return Learned(answer, UnpublishedVersion(candidate, card))
 
 
-def can_go_on(rival: Rival, known: Known) -> bool:
+def can_go_on(rival: ChampionVersion, known: Dataset) -> bool:
     """Whether the champion's weights can be continued: its features are there, and mean the
     same. Where regimes changed they do not."""
     return known.before is None and rival.can_read(known.frame)
@@ -115,7 +115,7 @@ def _answer(
     told: int,
     promote: bool = False,
     card: VersionCard | None = None,
-) -> TrainingAnswer:
+) -> TrainingResponse:
     metrics: dict[str, Any] = {
         "tau": drift.tau,
         "p_value": drift.p_value,
@@ -124,7 +124,7 @@ def _answer(
     }
     if card is not None:
         metrics |= {report.model: dict(report.metrics) for report in card.reports}
-    return TrainingAnswer(
+    return TrainingResponse(
         decision=drift.verdict,
         reason=reason,
         made=card is not None,
@@ -137,12 +137,12 @@ def _answer(
 
 
 def _make_card(
-    known: Known,
-    study: Study,
+    known: Dataset,
+    study: LearningTask,
     candidate: Candidate,
     ranking: Ranking,
     settings: Settings,
-    order: TrainingOrder,
+    order: TrainingRequest,
     failures: int,
 ) -> VersionCard:
     frame, split = study.frame, study.split
@@ -175,11 +175,11 @@ def _make_card(
 
 
 def _judge(
-    known: Known,
-    study: Study,
+    known: Dataset,
+    study: LearningTask,
     candidate: Candidate,
     card: VersionCard,
-    rival: Rival | None,
+    rival: ChampionVersion | None,
     drift: Drift,
 ) -> tuple[bool, str]:
     """Whether the candidate should score, and why, on the newest held-out rows."""

@@ -8,8 +8,8 @@ import numpy as np
 
 from pm_app.features.frame import select_features
 from pm_app.jobs.plant import to_nanoseconds
-from pm_app.jobs.retrain.dataset import Known
-from pm_app.jobs.retrain.messages import TrainingOrder
+from pm_app.jobs.retrain.dataset import Dataset
+from pm_app.jobs.retrain.messages import TrainingRequest
 from pm_app.learning.allocation.planner import Planner, make_planner
 from pm_app.learning.allocation.strategies import moved_units
 from pm_app.learning.data.labels import count_failures
@@ -22,9 +22,9 @@ from pm_app.learning.data.sufficiency import (
     unheard,
 )
 from pm_app.learning.data.targets import choose_head
-from pm_app.learning.importance.attribution import Telling, tell_failures
+from pm_app.learning.importance.attribution import Attributions, tell_failures
 from pm_app.learning.importance.drift import (
-    Standing,
+    DriftContext,
     change_of_failures,
     change_of_rankings,
     decide,
@@ -34,13 +34,13 @@ from pm_app.learning.importance.leakage import suspect_leaks, tell_suspicion
 from pm_app.learning.importance.permutation import measure_importance
 from pm_app.records.features import Frame
 from pm_app.records.labels import Labels, Split
-from pm_app.records.learning import Drift, Head, Importance, Suspicion, VersionCard
+from pm_app.records.learning import Drift, Head, Importance, LeakageSuspect, VersionCard
 from pm_app.settings.plant import Settings
 from pm_app.times import HOUR_NS
 
 
 @dataclass(frozen=True, eq=False)
-class Rival:
+class ChampionVersion:
     """A version as the trainer needs it."""
 
     card: VersionCard
@@ -64,7 +64,7 @@ MOST_BEFORE = 200
 
 
 @dataclass(frozen=True, eq=False)
-class Study:
+class LearningTask:
     """What one retraining works on."""
 
     task: str
@@ -74,7 +74,7 @@ class Study:
     head: Head
 
 
-def make_study(known: Known, settings: Settings) -> Study:
+def make_study(known: Dataset, settings: Settings) -> LearningTask:
     """Features worth learning from, parts that do not leak, and the head that fits them.
 
     Raises NotEnoughData where what is known cannot teach what is asked.
@@ -97,15 +97,15 @@ def make_study(known: Known, settings: Settings) -> Study:
         horizons_hours=horizons,
         cap_hours=settings.target.cap_hours,
     )
-    return Study(task, frame, labels, split, head)
+    return LearningTask(task, frame, labels, split, head)
 
 
 @dataclass(frozen=True, eq=False)
-class Sides:
+class ComparedFailures:
     """The failures that are compared: those a ranking comes from, and the newest."""
 
-    before: Telling
-    after: Telling
+    before: Attributions
+    after: Attributions
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,14 +119,14 @@ class Ranking:
     importance: Importance
     drift: Drift
     span: tuple[int, int] | None
-    compared: Sides | None = None
+    compared: ComparedFailures | None = None
 
 
 def rank_sensors(
-    study: Study,
+    study: LearningTask,
     settings: Settings,
-    order: TrainingOrder,
-    rival: Rival | None,
+    order: TrainingRequest,
+    rival: ChampionVersion | None,
     failures: int,
     *,
     goes_on: bool,
@@ -160,7 +160,7 @@ def rank_sensors(
     return Ranking(now, drift, _span(study, recent), sides)
 
 
-def _sides(study: Study, settings: Settings, rival: Rival) -> Sides:
+def _sides(study: LearningTask, settings: Settings, rival: ChampionVersion) -> ComparedFailures:
     """Both sides, apart in time; the newest are `2 * retraining.minimum_failures`, or half.
 
     A champion that does not say what its ranking comes from knew all failures until it learned.
@@ -180,15 +180,15 @@ def _sides(study: Study, settings: Settings, rival: Rival) -> Sides:
     is_newest = np.arange(len(told.time)) >= len(told.time) - newest
     known = np.flatnonzero((told.time <= last) & ~is_newest)[-MOST_BEFORE:]
     is_before = np.isin(np.arange(len(told.time)), known)
-    return Sides(told.take(is_before), told.take(is_newest))
+    return ComparedFailures(told.take(is_before), told.take(is_newest))
 
 
 def _ask_failures(
-    sides: Sides,
-    study: Study,
+    sides: ComparedFailures,
+    study: LearningTask,
     settings: Settings,
-    order: TrainingOrder,
-    rival: Rival,
+    order: TrainingRequest,
+    rival: ChampionVersion,
     failures: int,
 ) -> Drift:
     compared, minimum = len(sides.before.time) + len(sides.after.time), _minimum(settings)
@@ -205,7 +205,7 @@ def _ask_failures(
     )
 
 
-def _newest(study: Study, settings: Settings, rival: Rival) -> Split | None:
+def _newest(study: LearningTask, settings: Settings, rival: ChampionVersion) -> Split | None:
     """The rows of the newest failures, None where those are all of history."""
     return newest_part(
         study.frame,
@@ -216,7 +216,7 @@ def _newest(study: Study, settings: Settings, rival: Rival) -> Split | None:
     )
 
 
-def planner_of(study: Study, importance: Importance, settings: Settings) -> Planner:
+def planner_of(study: LearningTask, importance: Importance, settings: Settings) -> Planner:
     """What may be built for a study, within allocation.max_parameters."""
     return make_planner(
         study.frame,
@@ -227,7 +227,7 @@ def planner_of(study: Study, importance: Importance, settings: Settings) -> Plan
     )
 
 
-def _measure(study: Study, split: Split, settings: Settings) -> Importance:
+def _measure(study: LearningTask, split: Split, settings: Settings) -> Importance:
     return measure_importance(
         study.frame,
         study.labels,
@@ -238,8 +238,8 @@ def _measure(study: Study, split: Split, settings: Settings) -> Importance:
     )
 
 
-def _standing(settings: Settings, order: TrainingOrder, failures: int) -> Standing:
-    return Standing(
+def _standing(settings: Settings, order: TrainingRequest, failures: int) -> DriftContext:
+    return DriftContext(
         p_value=settings.drift.p_value,
         in_a_row_needed=settings.drift.in_a_row,
         in_a_row_before=order.in_a_row_before,
@@ -250,7 +250,7 @@ def _standing(settings: Settings, order: TrainingOrder, failures: int) -> Standi
 
 
 def _with_moves(
-    drift: Drift, rival: Rival, now: Importance, study: Study, settings: Settings
+    drift: Drift, rival: ChampionVersion, now: Importance, study: LearningTask, settings: Settings
 ) -> Drift:
     """The drift with the share of units that a plan by the ranking of now would move."""
     before = rival.card.allocation
@@ -258,7 +258,7 @@ def _with_moves(
     return replace(drift, moved_units=moved_units(before, after))
 
 
-def _span(study: Study, split: Split | None = None) -> tuple[int, int] | None:
+def _span(study: LearningTask, split: Split | None = None) -> tuple[int, int] | None:
     """When the first and the last failure was that the rows of a ranking come before."""
     split = split or study.split
     rows = np.concatenate([split.train, split.validation])
@@ -274,7 +274,9 @@ def _minimum(settings: Settings) -> int:
     return settings.retraining.minimum_failures
 
 
-def look_for_leaks(study: Study, known: Known, settings: Settings) -> tuple[Suspicion, ...]:
+def look_for_leaks(
+    study: LearningTask, known: Dataset, settings: Settings
+) -> tuple[LeakageSuspect, ...]:
     """Sensors of the readings that may know the outcome."""
     return suspect_leaks(
         study.frame,
@@ -287,7 +289,7 @@ def look_for_leaks(study: Study, known: Known, settings: Settings) -> tuple[Susp
     )
 
 
-def remarks(known: Known, suspicions: Sequence[Suspicion]) -> list[str]:
+def remarks(known: Dataset, suspicions: Sequence[LeakageSuspect]) -> list[str]:
     """What a person should know about the readings, in words."""
     told = [tell_suspicion(one) for one in suspicions]
     if known.told:

@@ -6,7 +6,7 @@ from html import escape
 from itertools import pairwise
 from typing import Final
 
-from pm_app.learning.allocation.change import AllocationChange, Gain, Standing
+from pm_app.learning.allocation.change import AllocatedSensor, AllocationChange, Gain
 from pm_app.pictures.marks import line, text
 
 _WIDTH: Final = 1180
@@ -34,10 +34,10 @@ text { font: 12px system-ui, sans-serif; fill: #1c2730 }
 
 
 @dataclass(frozen=True)
-class _Tier:
+class _TierBlock:
     """A tier as a block: its place from top to bottom, and that of each of its sensors."""
 
-    standing: Standing
+    standing: AllocatedSensor
     sensors: tuple[str, ...]
     top: float
     height: float
@@ -124,7 +124,7 @@ def _bars(changes: Sequence[AllocationChange]) -> Iterator[str]:
         yield text(_PENALTY, middle + 4, _penalties(change), "faint", anchor="end")
 
 
-def _bar(standing: Standing, greatest: float, top: float, kind: str) -> Iterator[str]:
+def _bar(standing: AllocatedSensor, greatest: float, top: float, kind: str) -> Iterator[str]:
     def at(share: float) -> float:
         return _BARS + (_BARS_END - _BARS) * max(share, 0.0) / greatest
 
@@ -163,7 +163,7 @@ def _side(changes: Sequence[AllocationChange], *, left: bool) -> Iterator[str]:
         yield from _label(tier, block + 10)
 
 
-def _tiers(standings: dict[str, Standing]) -> list[_Tier]:
+def _tiers(standings: dict[str, AllocatedSensor]) -> list[_TierBlock]:
     order = [*_ORDER]
     names = sorted(
         {standing.tier for standing in standings.values()},
@@ -178,14 +178,14 @@ def _tiers(standings: dict[str, Standing]) -> list[_Tier]:
     for tier in names:
         ends.append(ends[-1] + whole * units[tier] / max(sum(units.values()), 1))
     return [
-        _Tier(standings[sensors[0]], sensors, _TOP + start + _GAP * number, end - start)
+        _TierBlock(standings[sensors[0]], sensors, _TOP + start + _GAP * number, end - start)
         for number, (sensors, (start, end)) in enumerate(
             zip(members.values(), pairwise(ends), strict=True)
         )
     ]
 
 
-def _label(tier: _Tier, x: float) -> Iterator[str]:
+def _label(tier: _TierBlock, x: float) -> Iterator[str]:
     standing = tier.standing
     told = [f"{standing.tier}: {standing.units} units"]
     told += [f"embedding {standing.embedding}"] if standing.embedding else []

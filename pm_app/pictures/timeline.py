@@ -25,7 +25,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class Course:
+class ValueLine:
     """A value over time: seconds since 1970 and values, both (n,), ascending; NaN breaks the line.
 
     kind: its class in the page's style.
@@ -47,7 +47,7 @@ class Band:
 
 
 @dataclass(frozen=True)
-class Mark:
+class EventMark:
     """Something that happened. kind: its class in the page's style."""
 
     time: float
@@ -74,13 +74,13 @@ def scale_of(values: Sequence[Floats], *, zero: bool = False) -> tuple[float, fl
 
 
 def draw_courses(
-    courses: Sequence[Course],
+    courses: Sequence[ValueLine],
     *,
     scale: Scale,
     title: str,
     description: str,
     bands: Sequence[Band] = (),
-    marks: Sequence[Mark] = (),
+    marks: Sequence[EventMark] = (),
     levels: Sequence[tuple[float, str]] = (),
     low: bool = False,
 ) -> str:
@@ -152,7 +152,7 @@ class _Plot:
         y = float(self.y(np.array(value)))
         return line(_LEFT, y, WIDTH - _RIGHT, y, kind)
 
-    def path(self, course: Course) -> str:
+    def path(self, course: ValueLine) -> str:
         places = _points(self.x(course.time), self.y(course.value), np.isfinite(course.value))
         name = f' data-name="{escape(course.name)}"'
         return f'<path class="course {course.kind}"{name} d="{places}"/>' if places else ""
@@ -167,7 +167,7 @@ class _Plot:
             outlines.append(f"M{'L'.join([*there, *back])}Z")
         return f'<path class="band" d="{"".join(outlines)}"/>' if outlines else ""
 
-    def mark(self, mark: Mark) -> str:
+    def mark(self, mark: EventMark) -> str:
         x = float(self.x(np.array(mark.time)))
         peak = f"M{x - 5:.1f} {_TOP - 11}L{x + 5:.1f} {_TOP - 11}L{x:.1f} {_TOP - 2}Z"
         return (

@@ -126,7 +126,7 @@ class Regimes:
 
 
 @dataclass(frozen=True)
-class Running:
+class RunningRule:
     """What tells that a machine runs: its sensor reads above this, in the sensor's unit."""
 
     sensor: str
@@ -160,7 +160,7 @@ class FeatureSpec:
     scaled_change: bool = False
     beginning_ns: int | None = None
     smooth_ns: tuple[int, ...] = ()
-    running: Running | None = None
+    running: RunningRule | None = None
 
     @property
     def remembers(self) -> bool:

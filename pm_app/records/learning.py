@@ -176,7 +176,7 @@ class Bin:
 
 
 @dataclass(frozen=True)
-class Report:
+class QualityReport:
     """Measured quality of one model on the held-out rows of one version.
 
     metrics: name → figure, e.g. average_precision_72h, brier_72h, rul_rmse_hours. bins: what
@@ -190,7 +190,7 @@ class Report:
 
 
 @dataclass(frozen=True)
-class Suspicion:
+class LeakageSuspect:
     """A sensor that alone tells the target, which a leak does, and now and then a good sensor.
 
     kind "rank": alone and others are the average precision of ranking failures by its values
@@ -226,7 +226,7 @@ class VersionCard:
     importance: Importance
     allocation: Allocation
     drift: Drift
-    reports: tuple[Report, ...]
+    reports: tuple[QualityReport, ...]
     feature_low: tuple[float, ...]
     feature_high: tuple[float, ...]
     reference: tuple[float, ...]
@@ -240,6 +240,6 @@ class VersionCard:
     parity: float
     software: dict[str, str] = field(default_factory=dict)
     revision: Revision | None = None
-    suspicions: tuple[Suspicion, ...] = ()
+    suspicions: tuple[LeakageSuspect, ...] = ()
     failures_from_verdicts: int = 0
     ranked: tuple[int, int] | None = None

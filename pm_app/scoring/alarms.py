@@ -54,7 +54,7 @@ _NAMES_SHOWN = 20
 
 
 @dataclass(frozen=True)
-class Watch:
+class RiskAlarmJudge:
     """One rule, applied; fulfils `pm_app.ports.AlarmJudge`.
 
     tells: the channels that are told of alarms.

@@ -53,7 +53,7 @@ def explain(
     """
     sensors = tuple(dict.fromkeys(sensor_of))
     owner = np.array([sensors.index(sensor) for sensor in sensor_of])
-    ask = _Asked(model, row, np.asarray(reference, dtype=np.float32), owner)
+    ask = _CoalitionSignal(model, row, np.asarray(reference, dtype=np.float32), owner)
     count = len(sensors)
     if count <= MOST_EXACT:
         added, error = _exact(ask, count), np.zeros(count)
@@ -64,7 +64,7 @@ def explain(
 
 
 @dataclass(frozen=True, eq=False)
-class _Asked:
+class _CoalitionSignal:
     """The signal of coalitions: sensors in one are as in the row, the others at the reference."""
 
     model: Explained
@@ -84,7 +84,7 @@ class _Asked:
         )
 
 
-def _exact(ask: _Asked, count: int) -> Float64:
+def _exact(ask: _CoalitionSignal, count: int) -> Float64:
     numbers = np.arange(2**count)
     members = (numbers[:, None] >> np.arange(count) & 1).astype(np.bool_)
     signal = ask(members)
@@ -100,7 +100,7 @@ def _exact(ask: _Asked, count: int) -> Float64:
     return added
 
 
-def _sampled(ask: _Asked, count: int, seed: int) -> tuple[Float64, Float64]:
+def _sampled(ask: _CoalitionSignal, count: int, seed: int) -> tuple[Float64, Float64]:
     pairs = np.array([_mean_of_pair(ask, order) for order in _orders(count, seed)])
     return pairs.mean(axis=0), pairs.std(axis=0, ddof=1) / np.sqrt(len(pairs))
 
@@ -111,11 +111,11 @@ def _orders(count: int, seed: int) -> Iterator[NDArray[np.intp]]:
         yield rng.permutation(count)
 
 
-def _mean_of_pair(ask: _Asked, order: NDArray[np.intp]) -> Float64:
+def _mean_of_pair(ask: _CoalitionSignal, order: NDArray[np.intp]) -> Float64:
     return np.asarray((_along(ask, order) + _along(ask, order[::-1])) / 2)
 
 
-def _along(ask: _Asked, order: NDArray[np.intp]) -> Float64:
+def _along(ask: _CoalitionSignal, order: NDArray[np.intp]) -> Float64:
     """What each sensor adds where they join in this order."""
     place = np.empty(len(order), dtype=np.intp)
     place[order] = np.arange(len(order))

@@ -19,7 +19,7 @@ from pm_app.settings.sections import (
     EventsSettings,
     FeaturesSettings,
     NotificationsSettings,
-    Plant,
+    PlantSettings,
     ReadingsSettings,
     RetentionSettings,
     RetrainingSettings,
@@ -40,7 +40,7 @@ class Settings(Section):
     """plant.toml as a whole. `folder` is where the file lies; relative paths start there."""
 
     folder: Path = Field(default=Path(), exclude=True)
-    plant: Plant = Plant()
+    plant: PlantSettings = PlantSettings()
     readings: ReadingsSettings = ReadingsSettings()
     events: EventsSettings = EventsSettings()
     features: FeaturesSettings = FeaturesSettings()

@@ -38,7 +38,7 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Plant(Section):
+class PlantSettings(Section):
     """Who this is. The time zone is for schedules and display; data is UTC."""
 
     name: Name = "plant"

@@ -20,7 +20,7 @@ _ERROR_CODES = {"vibration": "high_vibration", "bearing_temperature": "high_temp
 
 
 @dataclass(frozen=True, eq=False)
-class Failures:
+class TrueFailures:
     """The truth about every failure, in order of asset, then time; shapes (n_failures,).
 
     time: when it failed; onset: when its fault began (for sudden ones just before);
@@ -47,7 +47,7 @@ class SimulatedPlant:
     time: Int64
     values: Float64
     events: Events
-    failures: Failures
+    failures: TrueFailures
 
     def readings(self, from_day: int, to_day: int) -> pa.Table:
         """Wide readings of days [from_day, to_day), sorted by time, then asset."""
@@ -110,9 +110,9 @@ def _moment(time: Int64, stop: Stop, share: float) -> int:
 
 def _failures(
     assets: tuple[str, ...], stops: tuple[Stop, ...], moments: list[int], time: Int64
-) -> Failures:
+) -> TrueFailures:
     failed = [(stop, at) for stop, at in zip(stops, moments, strict=True) if stop.failed]
-    return Failures(
+    return TrueFailures(
         asset=np.array([assets[stop.asset] for stop, _ in failed], dtype=object),
         time=np.array([at for _, at in failed], dtype=np.int64),
         onset=np.array([min(int(time[stop.onset]), at) for stop, at in failed], dtype=np.int64),
@@ -127,7 +127,7 @@ def _events(
     errors: list[tuple[str, int, str, str]],
     time: Int64,
 ) -> Events:
-    """Failures, the work that ends each stop (where it ends in time), and errors."""
+    """TrueFailures, the work that ends each stop (where it ends in time), and errors."""
     rows = list(errors)
     for stop, at in zip(stops, moments, strict=True):
         asset = assets[stop.asset]

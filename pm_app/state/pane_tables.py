@@ -17,7 +17,7 @@ _SELF = b"pm_app"
 
 
 @dataclass(frozen=True)
-class Group:
+class RowGroup:
     """What a row group holds, bounds included."""
 
     first_asset: str
@@ -35,7 +35,7 @@ class Description:
 
     sensors: tuple[str, ...]
     pane_ns: int
-    groups: tuple[Group, ...]
+    groups: tuple[RowGroup, ...]
     carried: Mapping[str, str] | None
 
 
@@ -75,7 +75,7 @@ def _groups(panes: Panes, step: int) -> Iterator[tuple[str, str, int, int]]:
 def describe(metadata: dict[bytes, bytes]) -> Description:
     """What a table written here says of itself."""
     told = json.loads(metadata[_SELF])
-    groups = tuple(Group(*group) for group in told["groups"])
+    groups = tuple(RowGroup(*group) for group in told["groups"])
     return Description(tuple(told["sensors"]), told["pane_ns"], groups, told.get("carried"))
 
 

@@ -25,7 +25,7 @@ from pm_app.durable import make_folder, remove_file
 from pm_app.records.features import Panes, pane_arrays
 from pm_app.state.pane_tables import (
     Description,
-    Group,
+    RowGroup,
     describe,
     keys_from_table,
     panes_from_table,
@@ -193,7 +193,7 @@ def _weight(panes: Panes) -> int:
 
 
 def _may_hold(
-    group: Group,
+    group: RowGroup,
     assets: Collection[str] | None,
     since_pane: int | None,
     until_pane: int | None,

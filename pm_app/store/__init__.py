@@ -1,12 +1,12 @@
 """The output store: predictions, the ledger, the lineage of versions, in one database."""
 
-from pm_app.store.alarms.outbox import News
+from pm_app.store.alarms.outbox import AlarmNews
 from pm_app.store.alarms.people import AlarmEventRow, AlarmRow, VerdictRow
-from pm_app.store.database.identity import Standing
+from pm_app.store.database.identity import DatabaseState
 from pm_app.store.opening import Store, open_reader, open_store
 from pm_app.store.predictions.changes import PageEnd
 from pm_app.store.predictions.fleet import FleetQuery, FleetRow
-from pm_app.store.predictions.series import Course
+from pm_app.store.predictions.series import PredictionSeries
 from pm_app.store.predictions.staging import require_whole, write_staged
 from pm_app.store.rows import (
     Balance,
@@ -32,11 +32,11 @@ __all__ = [
     "Balance",
     "BatchRow",
     "Committed",
-    "Course",
+    "PredictionSeries",
     "FleetQuery",
     "FleetRow",
     "ImportanceRow",
-    "News",
+    "AlarmNews",
     "PageEnd",
     "PeakRow",
     "PredictionRow",
@@ -44,7 +44,7 @@ __all__ = [
     "RetrainingRow",
     "SessionRow",
     "Source",
-    "Standing",
+    "DatabaseState",
     "Store",
     "TokenRow",
     "UserRow",

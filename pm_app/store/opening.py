@@ -18,10 +18,10 @@ from pm_app.store.ledger.ledger import Ledger
 from pm_app.store.lineage import Lineage
 from pm_app.store.predictions.changes import Feed
 from pm_app.store.predictions.fleet import Fleet
-from pm_app.store.predictions.read import Views
+from pm_app.store.predictions.read import PredictionTables
 from pm_app.store.predictions.retention import Retention
-from pm_app.store.predictions.series import Courses
-from pm_app.store.predictions.write import Scores
+from pm_app.store.predictions.series import AssetSeries
+from pm_app.store.predictions.write import PredictionWriter
 from pm_app.store.users import Users
 
 
@@ -33,11 +33,11 @@ class Store:
     """
 
     ledger: Ledger
-    scores: Scores
+    scores: PredictionWriter
     lineage: Lineage
-    views: Views
+    views: PredictionTables
     fleet: Fleet
-    courses: Courses
+    courses: AssetSeries
     deliveries: Deliveries
     feed: Feed
     retention: Retention
@@ -105,11 +105,11 @@ def open_reader(url: str, *, folder: Path | None = None) -> Store:
 def _store(database: Database) -> Store:
     return Store(
         Ledger(database),
-        Scores(database),
+        PredictionWriter(database),
         Lineage(database),
-        Views(database),
+        PredictionTables(database),
         Fleet(database),
-        Courses(database),
+        AssetSeries(database),
         Deliveries(database),
         Feed(database),
         Retention(database),

@@ -15,7 +15,7 @@ _MOST_PAGES: Final = 1_000_000
 
 
 @dataclass(frozen=True)
-class AssetAsked:
+class AssetAddress:
     """Which asset, over how many days up to its newest data, which page of its predictions from
     1, and whether all its sensors or the leading ones."""
 
@@ -46,7 +46,7 @@ def asset_address(asset: str, **said: object) -> str:
     return f"/assets/?{urlencode({'asset': asset, **said})}"
 
 
-def read_asset_address(path: str, values: Mapping[str, str]) -> AssetAsked:
+def read_asset_address(path: str, values: Mapping[str, str]) -> AssetAddress:
     """What an address asks for; path: what follows /assets/. Raises BadAddress."""
     known = [key for key in _KEYS if key != "asset" or not path]
     unknown = sorted(set(values) - set(known))
@@ -55,7 +55,7 @@ def read_asset_address(path: str, values: Mapping[str, str]) -> AssetAsked:
     given = _DEFAULTS | dict(values)
     if given["sensors"] not in ("leading", "all"):
         raise BadAddress(f"sensors takes one of leading, all, got {given['sensors'][:40]!r}")
-    return AssetAsked(
+    return AssetAddress(
         asset=path or given.get("asset", ""),
         days=whole_number(given["days"], "days", MOST_DAYS),
         page=whole_number(given["page"], "page", _MOST_PAGES),

@@ -17,10 +17,10 @@ from pm_app.errors import BadSettings, PmAppError, TerminalError
 from pm_app.settings.plant import Settings
 from pm_app.web.api.app import add_api
 from pm_app.web.api.metrics import add_metrics
-from pm_app.web.auth.admission import NotAllowed, Stranger, admit, to_sign_in
+from pm_app.web.auth.admission import Anonymous, NotAllowed, admit, to_sign_in
 from pm_app.web.auth.headers import guard
 from pm_app.web.auth.sign_in import add_sign_in
-from pm_app.web.context import Doors, Frame, Recent
+from pm_app.web.context import PageContext, Resources, TimedCache
 from pm_app.web.files import FLEET_SCHEMA, as_file, fleet_table
 from pm_app.web.pages.alarms.page import add_alarms
 from pm_app.web.pages.asset.page import add_asset
@@ -38,14 +38,14 @@ _ABOUT: Final = (
 _STATIC: Final = Path(__file__).with_name("static")
 
 
-def make_app(settings: Settings, doors: Doors, *, now: Callable[[], datetime]) -> FastAPI:
+def make_app(settings: Settings, doors: Resources, *, now: Callable[[], datetime]) -> FastAPI:
     """The operators' pages of one plant.
 
     doors: a reader of its store, and what people may change it through. Everything is closed to
     strangers, unless nobody may sign in yet and this machine alone is listened to; then anybody
     may look, and nobody may change anything.
     """
-    frame = Frame(settings, doors, now)
+    frame = PageContext(settings, doors, now)
 
     @asynccontextmanager
     async def life(_: FastAPI) -> Any:
@@ -79,8 +79,8 @@ def make_app(settings: Settings, doors: Doors, *, now: Callable[[], datetime]) -
     return app
 
 
-def _add_fleet(app: APIRouter, frame: Frame) -> None:
-    recent: Recent[dict[str, Any]] = Recent()
+def _add_fleet(app: APIRouter, frame: PageContext) -> None:
+    recent: TimedCache[dict[str, Any]] = TimedCache()
 
     @app.get("/")
     def start() -> Response:
@@ -104,7 +104,7 @@ def _add_fleet(app: APIRouter, frame: Frame) -> None:
         return as_file(kind, "fleet", [fleet_table(rows)], FLEET_SCHEMA)
 
 
-def _add_troubles(app: FastAPI, frame: Frame) -> None:
+def _add_troubles(app: FastAPI, frame: PageContext) -> None:
     """Errors as pages for people and as JSON for programs. Of several the nearest kind counts."""
     for kind, status, title in (
         (NotAllowed, 403, TEXTS["not_allowed"]),
@@ -115,7 +115,7 @@ def _add_troubles(app: FastAPI, frame: Frame) -> None:
     ):
         app.exception_handler(kind)(_telling(frame, status, title))
 
-    @app.exception_handler(Stranger)
+    @app.exception_handler(Anonymous)
     def stranger(request: Request, _: Exception) -> Response:
         if _from_program(request):
             challenge = {"WWW-Authenticate": "Bearer"}
@@ -132,7 +132,9 @@ def _add_troubles(app: FastAPI, frame: Frame) -> None:
         return frame.trouble(request, status, TEXTS["not_found"], "")
 
 
-def _telling(frame: Frame, status: int, title: str) -> Callable[[Request, Exception], Response]:
+def _telling(
+    frame: PageContext, status: int, title: str
+) -> Callable[[Request, Exception], Response]:
     def tell(request: Request, error: Exception) -> Response:
         words = str(error)
         if status == 503:

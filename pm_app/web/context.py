@@ -15,7 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 
 from pm_app.daemon.status import Backlog, Status, plant_status
 from pm_app.errors import TerminalError
-from pm_app.jobs.plant import Site
+from pm_app.jobs.plant import Plant
 from pm_app.pictures.spark import HEIGHT, WIDTH
 from pm_app.settings.plant import Settings
 from pm_app.state.events import EventHistory
@@ -24,7 +24,7 @@ from pm_app.state.registry import Registry
 from pm_app.store import Store
 from pm_app.times import read_clock
 from pm_app.web.address import asset_address
-from pm_app.web.identity import Person, Reception
+from pm_app.web.identity import Authenticator, Person
 from pm_app.web.texts import NAVIGATION, TEXTS
 
 SECONDS: Final = 2.0
@@ -33,7 +33,7 @@ Found = TypeVar("Found")
 
 
 @dataclass(eq=False)
-class Recent(Generic[Found]):
+class TimedCache(Generic[Found]):
     """Answers no older than `seconds`. Of many who ask for the same at once one looks it up.
 
     Fifty screens of a control room that renew themselves together cost what one does.
@@ -68,20 +68,20 @@ LOOK_SECONDS: Final = 15.0
 
 
 @dataclass(frozen=True)
-class Doors:
+class Resources:
     """Ways to the plant, each gone through when it is first needed: a plant may have no store yet.
 
     read: a reader of the store. backlog: what waits to be read and scored. write: the store, for
-    what people do; None lets nobody do anything. site: the plant, for moving its champion.
+    what people do; None lets nobody do anything. plant: the plant, for moving its champion.
     """
 
     read: Callable[[], Store]
     backlog: Callable[[Store], Backlog]
     write: Callable[[], Store] | None = None
-    site: Callable[[], AbstractContextManager[Site]] | None = None
+    plant: Callable[[], AbstractContextManager[Plant]] | None = None
 
 
-class Shelf:
+class LazyStore:
     """A store, opened when it is first asked for and closed at the end."""
 
     def __init__(self, open_store: Callable[[], Store]) -> None:
@@ -104,17 +104,17 @@ class Shelf:
                 self._store = None
 
 
-class Frame:
+class PageContext:
     """What every page is made with."""
 
-    def __init__(self, settings: Settings, doors: Doors, now: Callable[[], datetime]) -> None:
+    def __init__(self, settings: Settings, doors: Resources, now: Callable[[], datetime]) -> None:
         self.settings = settings
         self.now = now
-        self.reception = Reception(settings)
+        self.reception = Authenticator(settings)
         self.zone = ZoneInfo(settings.plant.timezone)
         self._doors = doors
-        self._reader = Shelf(doors.read)
-        self._writer = None if doors.write is None else Shelf(doors.write)
+        self._reader = LazyStore(doors.read)
+        self._writer = None if doors.write is None else LazyStore(doors.write)
         self._counting = Lock()
         self._counted: tuple[float, Backlog | None] = (0.0, None)
         self._templates = Environment(
@@ -139,12 +139,12 @@ class Frame:
         return self._writer.store()
 
     @contextmanager
-    def site(self) -> Iterator[Site]:
-        """The plant. Raises as `open_beside`, and TerminalError where it is not to be changed."""
-        if self._doors.site is None:
+    def plant(self) -> Iterator[Plant]:
+        """The plant, to change it. Raises as `open_plant_shared`, TerminalError where none may."""
+        if self._doors.plant is None:
             raise TerminalError("these pages only show; they were started without a way to change")
-        with self._doors.site() as site:
-            yield site
+        with self._doors.plant() as plant:
+            yield plant
 
     def status(self) -> Status:
         """How the plant is; files that wait are counted anew every LOOK_SECONDS."""

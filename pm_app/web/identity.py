@@ -39,7 +39,7 @@ class Person:
         return Actor(self.name, self.address)
 
 
-class Reception:
+class Authenticator:
     """Tells who asks by what their request carries."""
 
     def __init__(self, settings: Settings) -> None:

@@ -47,12 +47,12 @@ def spent():
 
 def timed(config, engine):
     """Wall seconds, processor seconds here and in workers, the rows said and their digest."""
-    with opened(config) as site:
+    with opened(config) as plant:
         before, start = spent(), time.monotonic()
-        backfill(site, first=hour(0), last=hour(HOURS + 1), now=NOW, engine=engine)
+        backfill(plant, first=hour(0), last=hour(HOURS + 1), now=NOW, engine=engine)
         wall = time.monotonic() - start
         here, workers = (after - first for after, first in zip(spent(), before, strict=True))
-        return wall, here, workers, *told(site.store)
+        return wall, here, workers, *told(plant.store)
 
 
 def told(store):
@@ -70,9 +70,9 @@ def test_two_workers_against_one(tmp_path):
     config = make_plant(tmp_path / "plant", toml=REMEMBERING_TOML)
     table = readings_table(assets=ASSETS, hours=HOURS, a_pane=1, sensors=SENSORS)
     drop(config, "all.parquet", table)
-    with opened(config) as site:
-        promote_handmade(site, card=card_of(make_spec(site.settings, sensors=SENSORS)))
-        ingest(site, now=NOW)
+    with opened(config) as plant:
+        promote_handmade(plant, card=card_of(make_spec(plant.settings, sensors=SENSORS)))
+        ingest(plant, now=NOW)
     engines = {"in this process": None, "local:1": LocalEngine(1), "local:2": LocalEngine(2)}
     walls, tables = defaultdict(list), set()
     for number, name in enumerate(("in this process", *("local:1", "local:2") * TIMES)):

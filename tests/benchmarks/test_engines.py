@@ -31,7 +31,7 @@ from pm_app.learning.data.splits import split_rows
 from pm_app.records.labels import Labels
 from pm_app.settings.plant import read_settings
 from pm_app.times import HOUR_NS
-from pm_app.wiring import open_site
+from pm_app.wiring import open_plant
 
 CAP, HORIZON = 126.0, 31.0  # hours to the failure: 125 and 30 cycles, and the last one
 MOST_RMSE = 15.0
@@ -128,18 +128,18 @@ def forests(folder: Path, spoken: Rows) -> list[Figures]:
     apart to calibrate and to judge by.
     """
     settings = read_settings(folder / "plant.toml")
-    with open_site(settings) as site:
-        ledger = site.store.ledger
+    with open_plant(settings) as plant:
+        ledger = plant.store.ledger
         segments, events = (
             [name for row in ledger.ingested_batches(source) for name in row.segments]
             for source in ("readings", "events")
         )
         known = gather_known(
-            site.history,
+            plant.history,
             segments,
-            site.event_history.read(events),
+            plant.event_history.read(events),
             settings,
-            first_seen=first_seen_ns(site),
+            first_seen=first_seen_ns(plant),
             as_of_ns=to_nanoseconds(ledger.newest_time("readings")) + HOUR_NS,
         )
     frame, labels = select_features(known.frame, known.informative), known.labels

@@ -24,7 +24,7 @@ from pm_app.jobs.score.explain import provenance
 from pm_app.jobs.score.run import score
 from pm_app.settings.plant import read_settings
 from pm_app.simulator import PlantPlan, simulate
-from pm_app.wiring import open_site
+from pm_app.wiring import open_plant
 
 # What each fault moves, by the physics of the simulator (pm_app/simulator/sensors.py).
 DRIVERS = {
@@ -69,16 +69,16 @@ def learn_and_score(folder, plant):
     with config.open("a", encoding="utf-8") as file:
         file.write('\n[scoring]\nbackfill = "365d"\n')
     drop_days(plant, folder, 0, LEARNED_DAYS)
-    with open_site(read_settings(config)) as site:
+    with open_plant(read_settings(config)) as live:
         trainer = partial(run_trainer, timeout_seconds=TRAINER_SECONDS)
         then = start_of(PLAN, LEARNED_DAYS)
-        print(retrain(site, now=then, as_of=then, trainer=trainer).reason)
+        print(retrain(live, now=then, as_of=then, trainer=trainer).reason)
         drop_days(plant, folder, LEARNED_DAYS, PLAN.days)
-        score(site, now=start_of(PLAN, PLAN.days))
-        yield site
+        score(live, now=start_of(PLAN, PLAN.days))
+        yield live
 
 
-def explained(site, plant):
+def explained(live, plant):
     """Every failure after the learned days that its fault announced."""
     failures = plant.failures
     begin = start_of(PLAN, LEARNED_DAYS) + timedelta(days=1)
@@ -86,7 +86,7 @@ def explained(site, plant):
         moment = to_moment(int(time))
         if moment < begin or mode not in DRIVERS:
             continue
-        found = provenance(site, asset=asset, cutoff=moment)
+        found = provenance(live, asset=asset, cutoff=moment)
         told = found.explanation
         if told is None or found.said[-1]["status"] != "scored":
             continue
@@ -114,8 +114,8 @@ def tell(name, hits, rows):
 @pytest.mark.benchmark
 def test_a_sensor_that_the_fault_moves_leads_the_explanation(tmp_path):
     plant = simulate(PLAN)
-    with learn_and_score(tmp_path / "plant", plant) as site:
-        rows = list(explained(site, plant))
+    with learn_and_score(tmp_path / "plant", plant) as live:
+        rows = list(explained(live, plant))
     seen = [row for row in rows if row.risk >= SEEN]
     print(f"{len(rows)} later failures with a warning, {len(seen)} of them seen coming")
     for mode in DRIVERS:

@@ -23,9 +23,9 @@ TIMES = 5
 COMMAND = "import sys; from pm_app.cli import main; main()"
 
 
-def promote_two(site, plan, sensors):
+def promote_two(live, plan, sensors):
     """Two versions that read every feature of the plant, the second promoted last."""
-    settings = site.settings.features
+    settings = live.settings.features
     for seed in (0, 1):
         spec = replace(
             make_card().spec,
@@ -33,7 +33,7 @@ def promote_two(site, plan, sensors):
             pane_ns=settings.pane_ns,
             windows_ns=settings.windows_ns,
         )
-        promote_handmade(site, at=start_of(plan, plan.days), card=make_card(spec, seed=seed))
+        promote_handmade(live, at=start_of(plan, plan.days), card=make_card(spec, seed=seed))
 
 
 @pytest.mark.benchmark
@@ -44,23 +44,23 @@ def test_a_rollback_takes_no_time_to_speak_of(tmp_path):
     drop_days(plant, config.parent, 0, plan.days)
     now = datetime.now(tz=UTC)
     took = []
-    with opened(config) as site:
-        promote_two(site, plan, plant.sensors)
-        score(site, now=start_of(plan, plan.days))
+    with opened(config) as live:
+        promote_two(live, plan, plant.sensors)
+        score(live, now=start_of(plan, plan.days))
         for _ in range(TIMES):
             start = time.perf_counter()
-            back = roll_back(site, at=now, reason="measured", actor=Actor("benchmark"))
+            back = roll_back(live, at=now, reason="measured", actor=Actor("benchmark"))
             took.append(time.perf_counter() - start)
-            assert load_champion(site).number == back == 1
-            site.store.lineage.promote(2, at=now, reason="again")
-        said = sum(len(table) for table in site.store.views.predictions())
+            assert load_champion(live).number == back == 1
+            live.store.lineage.promote(2, at=now, reason="again")
+        said = sum(len(table) for table in live.store.views.predictions())
     start = time.perf_counter()
     command = [sys.executable, "-c", COMMAND, "rollback", "-c", str(config)]
     ran = subprocess.run(command, capture_output=True, text=True, check=True)
     whole = time.perf_counter() - start
 
-    with opened(config) as site:
-        assert load_champion(site).number == 1
+    with opened(config) as live:
+        assert load_champion(live).number == 1
     assert "version 1 scores from now on" in ran.stdout + ran.stderr
     print(
         f"\n{plan.assets} pumps, {plan.days} days, {said:,} predictions: a rollback takes "

@@ -81,20 +81,20 @@ def folder_bytes(folder):
 def measure_reading(folder, assets, hours):
     table = table_of(assets=assets, hours=hours, a_pane=3600, sensors=SENSORS, missing=0.0)
     config = make_plant(folder, {"a.parquet": table}, toml=TOML)
-    with opened(config) as site:
+    with opened(config) as plant:
         start = time.process_time()
-        ingest(site, now=NOW)
+        ingest(plant, now=NOW)
         seconds = time.process_time() - start
-        panes = folder_bytes(site.settings.state / "panes")
+        panes = folder_bytes(plant.settings.state / "panes")
     arriving = folder_bytes(config.parent / "readings")
     rows, kept = table.num_rows, assets * hours * 60 // PANE_MINUTES
     return Read(rows / seconds, arriving / rows, panes / kept)
 
 
-def database_bytes(site, url):
+def database_bytes(plant, url):
     """Of all tables and indexes that predictions are in."""
     if not url:
-        with closing(sqlite3.connect(site.settings.state / "pm.sqlite")) as connection:
+        with closing(sqlite3.connect(plant.settings.state / "pm.sqlite")) as connection:
             pragmas = [connection.execute(f"PRAGMA {name}") for name in ("page_count", "page_size")]
             return math.prod(pragma.fetchone()[0] for pragma in pragmas)
     with psycopg.connect(url) as connection:
@@ -109,21 +109,21 @@ def measure_speaking(folder, assets, hours, url=""):
     day, pane = hours * HOUR, HOUR * PANE_MINUTES // 60
     drop(config, "a.parquet", table.filter(pc.less(since, day)))
     rows = assets * hours * 60 // PANE_MINUTES * HORIZONS
-    with opened(config) as site:
-        promote_handmade(site, card=make_card(make_spec(site.settings, sensors=SENSORS)))
-        ingest(site, now=NOW)
-        before = database_bytes(site, url)
-        seconds = seconds_of_scoring(site, rows)
-        after = database_bytes(site, url)
+    with opened(config) as plant:
+        promote_handmade(plant, card=make_card(make_spec(plant.settings, sensors=SENSORS)))
+        ingest(plant, now=NOW)
+        before = database_bytes(plant, url)
+        seconds = seconds_of_scoring(plant, rows)
+        after = database_bytes(plant, url)
         one_more = pc.and_(pc.greater_equal(since, day), pc.less(since, day + pane))
         drop(config, "b.parquet", table.filter(one_more))
-        turn = seconds_of_scoring(site, assets * HORIZONS)
+        turn = seconds_of_scoring(plant, assets * HORIZONS)
     return Spoken(rows / seconds, (after - before) / rows, turn)
 
 
-def seconds_of_scoring(site, rows):
+def seconds_of_scoring(plant, rows):
     start = time.process_time()
-    done = score(site, now=NOW)
+    done = score(plant, now=NOW)
     seconds = time.process_time() - start
     assert done.committed.new == rows
     return seconds

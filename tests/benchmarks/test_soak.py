@@ -64,16 +64,16 @@ def tell(number, times, memory):
 def test_a_long_life_neither_grows_nor_slows(tmp_path):
     config = make_plant(tmp_path / "plant", toml=PLANT_TOML)
     times, memory = [], []
-    with opened(config) as opened_site:
-        site = replace(opened_site, readings=Timed(opened_site.readings))
-        promote_handmade(site)
+    with opened(config) as live:
+        plant = replace(live, readings=Timed(live.readings))
+        promote_handmade(plant)
         for number in range(BATCHES):
             table = readings_table(assets=ASSETS, hours=1, first_hour=number, missing=0, a_pane=1)
             drop(config, f"{number:06d}.parquet", table)
-            start, site.readings.seconds = (time.perf_counter(), time.process_time()), 0.0
-            score(site, now=NOW + timedelta(hours=number))
+            start, plant.readings.seconds = (time.perf_counter(), time.process_time()), 0.0
+            score(plant, now=NOW + timedelta(hours=number))
             look, busy = time.perf_counter() - start[0], time.process_time() - start[1]
-            times.append((look, busy - site.readings.seconds, site.readings.seconds))
+            times.append((look, busy - plant.readings.seconds, plant.readings.seconds))
             memory.append(resident_bytes())
             if (number + 1) % SPAN == 0 or number + 1 == WARM_UP:
                 tell(number + 1, times, memory[-1])

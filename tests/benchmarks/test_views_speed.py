@@ -75,13 +75,13 @@ def old_files(count: int) -> list[dict[str, object]]:
 def test_two_years_of_an_asset_are_shown_in_two_seconds(tmp_path):
     table = readings_table(assets=2, hours=HOURS, sensors=SENSORS, a_pane=1)
     config = make_plant(tmp_path, {"a.parquet": table})
-    with opened(config) as site:
-        with site.store._database.writing() as connection:
+    with opened(config) as plant:
+        with plant.store._database.writing() as connection:
             connection.execute(insert(batches), old_files(FILES))
-        ingest(site, now=NOW)
-        promote_handmade(site)
+        ingest(plant, now=NOW)
+        promote_handmade(plant)
         said = [said_every_hour("pump-00")]
-        site.store.scores.commit_predictions(said, scored_at=NOW)
+        plant.store.scores.commit_predictions(said, scored_at=NOW)
     settings = read_settings(config)
     app = make_app(settings, doors(settings), now=lambda: NOW)
 

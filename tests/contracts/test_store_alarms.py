@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from pm_app.errors import TerminalError
 from pm_app.records.alarms import AlarmRule, Step, Verdict
-from pm_app.scoring.alarms import Watch
+from pm_app.scoring.alarms import RiskAlarmJudge
 from pm_app.store import Actor
 from pm_app.store.alarms import trails as alarm_trails
 from pm_app.store.schema.alarms import alarm_events, alarm_marks, alarms, verdicts
@@ -24,7 +24,7 @@ from pm_app.store.schema.predictions import (
 
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
 RULE = AlarmRule(horizon_hours=72.0, threshold=0.5, clear=0.8, persistence=2, why="for a test")
-JUDGE = Watch(RULE)
+JUDGE = RiskAlarmJudge(RULE)
 HIGH, BETWEEN, LOW = 0.9, 0.45, 0.1
 
 
@@ -100,7 +100,7 @@ def test_what_is_not_live_raises_only_what_stands_in_the_end(store, say):
 
 
 def test_a_commit_that_fails_raises_nothing(store, say):
-    class Broken(Watch):
+    class Broken(RiskAlarmJudge):
         def outage(self, outage):
             raise ZeroDivisionError
 
@@ -149,7 +149,7 @@ def test_late_risks_that_take_the_cause_away_are_told_as_such(store, say):
 
 def test_another_threshold_is_applied_at_the_next_scoring(store, say):
     say({("a", 1): 0.6, ("a", 2): 0.6})
-    say({("a", 3): 0.6}, judge=Watch(replace(RULE, threshold=0.9, why="raised")))
+    say({("a", 3): 0.6}, judge=RiskAlarmJudge(replace(RULE, threshold=0.9, why="raised")))
 
     assert states(store) == {"a": "returned"}
     assert "threshold 0.9 (raised)" in store.alarms.events()[-1].note
@@ -190,7 +190,7 @@ def test_a_look_goes_on_from_where_the_last_one_was_and_reads_no_more(store, say
     say({("a", 200): BETWEEN})
     seen = []
 
-    class Counting(Watch):
+    class Counting(RiskAlarmJudge):
         def transitions(self, trail):
             seen.append(len(trail.risk))
             return super().transitions(trail)
@@ -215,7 +215,7 @@ def test_a_look_goes_on_from_no_mark_that_late_risks_have_overtaken(store, say, 
 def test_a_mark_of_another_threshold_is_not_gone_on_from(store, say):
     say({("a", 1): HIGH, ("a", 2): HIGH} | {("a", number): BETWEEN for number in range(3, 30)})
     say({("a", 30): BETWEEN})
-    say({("a", 31): 0.85}, judge=Watch(replace(RULE, threshold=0.99, clear=0.5)))
+    say({("a", 31): 0.85}, judge=RiskAlarmJudge(replace(RULE, threshold=0.99, clear=0.5)))
 
     assert states(store) == {"a": "returned"}
 

@@ -12,7 +12,7 @@ from sqlalchemy import event
 from pm_app.records.readings import Batch
 from pm_app.store import Balance, BatchRow, open_store
 from pm_app.store.ledger import ledger, seen
-from pm_app.store.ledger.seen import Seen
+from pm_app.store.ledger.seen import SeenFiles
 from pm_app.store.schema.types import Moment, moment_of, moment_text, nanoseconds_of
 
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
@@ -130,7 +130,7 @@ def test_what_was_seen_is_caught_up_with_as_files_come_and_may_come_again(store,
     asked_at_once=st.integers(1, 70),
 )
 def test_what_is_unseen_is_what_no_row_names_however_it_is_asked(noted, asked_at_once):
-    memory = Seen()
+    memory = SeenFiles()
     rows = [make_batch(number) for number in range(61)]
     with pytest.MonkeyPatch.context() as patch, TemporaryDirectory() as folder:
         patch.setattr(seen, "ASKED_AT_ONCE", asked_at_once)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from pm_app.records.alarms import WORK_ORDER, AlarmRule, Step
-from pm_app.scoring.alarms import Watch
+from pm_app.scoring.alarms import RiskAlarmJudge
 from pm_app.store import Actor
 
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
@@ -26,9 +26,11 @@ def say(store, make_predictions):
         said = make_predictions({(name, hour(n), 24.0): risk for (name, n), risk in risks.items()})
         commit = store.scores.commit_scores if live else None
         if commit is None:
-            store.scores.commit_predictions([said], scored_at=hour(at), judge=Watch(RULE, tells))
+            store.scores.commit_predictions(
+                [said], scored_at=hour(at), judge=RiskAlarmJudge(RULE, tells)
+            )
         else:
-            commit((), [said], scored_at=hour(at), judge=Watch(RULE, tells))
+            commit((), [said], scored_at=hour(at), judge=RiskAlarmJudge(RULE, tells))
 
     return say
 
@@ -56,7 +58,9 @@ def test_a_commit_that_fails_is_news_to_nobody(store, make_predictions):
         raise RuntimeError
 
     with pytest.raises(RuntimeError):
-        store.scores.commit_scores((), breaking(), scored_at=DAY, judge=Watch(RULE, (MAIL,)))
+        store.scores.commit_scores(
+            (), breaking(), scored_at=DAY, judge=RiskAlarmJudge(RULE, (MAIL,))
+        )
 
     assert store.outbox.waiting() == []
 

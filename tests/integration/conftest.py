@@ -18,9 +18,9 @@ def empty_states(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, Path]:
     states = {}
     for champion in (True, False):
         config = make_plant(tmp_path_factory.mktemp("state"))
-        with opened(config) as site:
+        with opened(config) as plant:
             if champion:
-                promote_handmade(site)
+                promote_handmade(plant)
         states[champion] = config.parent / "state"
     return states
 
@@ -61,8 +61,8 @@ def new_plant(
         if not url:
             shutil.copytree(empty_states[champion], config.parent / "state")
         elif champion:
-            with opened(config) as site:
-                promote_handmade(site)
+            with opened(config) as plant:
+                promote_handmade(plant)
         return config
 
     return make

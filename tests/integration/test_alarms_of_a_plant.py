@@ -27,7 +27,7 @@ from pm_app.jobs.retrain.run import retrain
 from pm_app.jobs.score.champion import threshold_of
 from pm_app.jobs.score.replay import replay
 from pm_app.jobs.score.run import score
-from pm_app.learning.data.failures import ToldFailure
+from pm_app.learning.data.failures import ConfirmedFailure
 from pm_app.records.alarms import Verdict
 from pm_app.store import Actor, segments_of
 from pm_app.store.schema.alarms import alarms
@@ -41,14 +41,14 @@ ANN = Actor("ann")
 def alarmed(new_plant):
     """A plant with alarms; threshold 39 %."""
     config = new_plant({"a.parquet": TABLE}, toml=ALARMING_TOML)
-    with opened(config) as site:
-        score(site, now=NOW)
+    with opened(config) as plant:
+        score(plant, now=NOW)
     return config
 
 
 def alarms_of(config, **which):
-    with opened(config) as site:
-        return site.store.alarms.alarms(**which)
+    with opened(config) as plant:
+        return plant.store.alarms.alarms(**which)
 
 
 def standing_alarm(config):
@@ -56,8 +56,8 @@ def standing_alarm(config):
 
 
 def test_scoring_raises_the_alarms_that_its_predictions_give(alarmed):
-    with opened(alarmed) as site:
-        assert standing(site.store) == expected_alarms(site.store) != set()
+    with opened(alarmed) as plant:
+        assert standing(plant.store) == expected_alarms(plant.store) != set()
     row = standing_alarm(alarmed)
     assert row.risk >= row.threshold == 0.39
     assert (row.horizon_hours, row.reason, row.model_version) == (72.0, "alarms.threshold", 1)
@@ -65,62 +65,62 @@ def test_scoring_raises_the_alarms_that_its_predictions_give(alarmed):
 
 def test_without_a_threshold_even_odds_hold(new_plant):
     config = new_plant({"a.parquet": TABLE})
-    with opened(config) as site:
-        score(site, now=NOW)
-        assert site.store.alarms.alarms() == []
+    with opened(config) as plant:
+        score(plant, now=NOW)
+        assert plant.store.alarms.alarms() == []
 
-        threshold = threshold_of(site, 72.0)
+        threshold = threshold_of(plant, 72.0)
         assert (threshold.risk, threshold.why) == (0.5, "even odds, for none was set")
 
 
 def test_the_first_champion_raises_only_what_stands(new_plant):
     config = new_plant({"a.parquet": TABLE}, toml=ALARMING_TOML, champion=False)
-    with opened(config) as site:
-        score(site, now=NOW)
-        assert site.store.alarms.alarms() == []
-        promote_handmade(site)
-        score(site, now=LATER)
+    with opened(config) as plant:
+        score(plant, now=NOW)
+        assert plant.store.alarms.alarms() == []
+        promote_handmade(plant)
+        score(plant, now=LATER)
 
-        rows = site.store.alarms.alarms()
-        assert {row.asset_id for row in rows} == expected_alarms(site.store) != set()
+        rows = plant.store.alarms.alarms()
+        assert {row.asset_id for row in rows} == expected_alarms(plant.store) != set()
         assert {row.state for row in rows} == {"unacknowledged"}
 
 
 def test_backfill_and_replay_touch_no_alarm(alarmed):
-    with opened(alarmed) as site:
-        before = site.store.alarms.alarms(), site.store.alarms.events()
-        promote_handmade(site, seed=5, at=NOW)
-        done = backfill(site, first=hour(0), last=hour(40), now=LATER)
-        replay(site, first=hour(0), last=hour(40))
+    with opened(alarmed) as plant:
+        before = plant.store.alarms.alarms(), plant.store.alarms.events()
+        promote_handmade(plant, seed=5, at=NOW)
+        done = backfill(plant, first=hour(0), last=hour(40), now=LATER)
+        replay(plant, first=hour(0), last=hour(40))
 
         assert done.revised > 0
-        assert (site.store.alarms.alarms(), site.store.alarms.events()) == before
+        assert (plant.store.alarms.alarms(), plant.store.alarms.events()) == before
 
 
 def test_what_was_shelved_comes_back_at_a_scoring_without_news(alarmed):
     number = standing_alarm(alarmed).id
-    with opened(alarmed) as site:
-        shelve(site.store, number, until=LATER, at=NOW, actor=ANN)
-        score(site, now=NOW + timedelta(minutes=30))
-        assert [e.action for e in site.store.alarms.events(number)][-1] == "shelved"
-        score(site, now=LATER)
+    with opened(alarmed) as plant:
+        shelve(plant.store, number, until=LATER, at=NOW, actor=ANN)
+        score(plant, now=NOW + timedelta(minutes=30))
+        assert [e.action for e in plant.store.alarms.events(number)][-1] == "shelved"
+        score(plant, now=LATER)
 
-        event = site.store.alarms.events(number)[-1]
+        event = plant.store.alarms.events(number)[-1]
         assert (event.action, event.to_state, event.at) == ("unshelved", "unacknowledged", LATER)
 
 
 def test_sensors_that_fall_silent_are_one_data_alarm(new_plant):
     config = new_plant({"a.parquet": TABLE}, toml=ALARMING_TOML)
-    with opened(config) as site:
-        score(site, now=NOW)
+    with opened(config) as plant:
+        score(plant, now=NOW)
         silent = readings_table(first_hour=30, hours=12, seed=1)
         nothing = pa.nulls(len(silent), pa.float64())
         for name in [name for name in silent.column_names if name.startswith("sensor")]:
             silent = silent.set_column(silent.column_names.index(name), name, nothing)
         drop(config, "silent.parquet", silent)
-        score(site, now=LATER)
+        score(plant, now=LATER)
 
-        (row,) = [row for row in site.store.alarms.alarms() if row.kind == "data"]
+        (row,) = [row for row in plant.store.alarms.alarms() if row.kind == "data"]
         assert row.about == ("pump-00", "pump-01", "pump-02")
         assert row.reason.startswith("3 of 3 assets without usable readings")
 
@@ -209,8 +209,8 @@ def test_what_cannot_be_done_to_an_alarm_is_told(alarmed, pm_app, words, code, m
 
 def test_what_a_state_does_not_allow_is_refused(alarmed):
     row = standing_alarm(alarmed)
-    with opened(alarmed) as site:
-        store = site.store
+    with opened(alarmed) as plant:
+        store = plant.store
         acknowledge(store, row.id, at=NOW, actor=ANN)
         with pytest.raises(TerminalError, match="is acknowledged: there is nothing to ackn"):
             acknowledge(store, row.id, at=NOW, actor=ANN)
@@ -228,30 +228,30 @@ def test_what_a_state_does_not_allow_is_refused(alarmed):
 
 def test_a_data_alarm_takes_no_verdict(alarmed):
     row = standing_alarm(alarmed)
-    with opened(alarmed) as site:
-        with site.store._database.writing() as connection:
+    with opened(alarmed) as plant:
+        with plant.store._database.writing() as connection:
             connection.execute(alarms.update().where(alarms.c.id == row.id).values(kind="data"))
         with pytest.raises(TerminalError, match="is about missing readings"):
-            give_verdict(site.store, row.id, Verdict("unclear"), at=NOW, actor=ANN)
+            give_verdict(plant.store, row.id, Verdict("unclear"), at=NOW, actor=ANN)
 
 
 def test_a_confirmed_verdict_is_a_failure_to_learn_from_once_it_is_given(alarmed):
-    with opened(alarmed) as site:
-        two, one = [row.id for row in site.store.alarms.alarms()][:2]
+    with opened(alarmed) as plant:
+        two, one = [row.id for row in plant.store.alarms.alarms()][:2]
         known = Verdict("confirmed", "worn", hour(20), hour(22), "seal")
-        give_verdict(site.store, one, known, at=hour(30), actor=ANN)
-        give_verdict(site.store, two, Verdict("confirmed"), at=hour(40), actor=ANN)
+        give_verdict(plant.store, one, known, at=hour(30), actor=ANN)
+        give_verdict(plant.store, two, Verdict("confirmed"), at=hour(40), actor=ANN)
         trainer = FakeTrainer("keep", made=False)
         for as_of in (29, 30, 40):
-            retrain(site, now=NOW, as_of=hour(as_of), trainer=trainer)
-        give_verdict(site.store, one, Verdict("not-confirmed"), at=hour(41), actor=ANN)
-        retrain(site, now=NOW, as_of=hour(41), trainer=trainer)
-        raised = {row.id: row for row in site.store.alarms.alarms()}
+            retrain(plant, now=NOW, as_of=hour(as_of), trainer=trainer)
+        give_verdict(plant.store, one, Verdict("not-confirmed"), at=hour(41), actor=ANN)
+        retrain(plant, now=NOW, as_of=hour(41), trainer=trainer)
+        raised = {row.id: row for row in plant.store.alarms.alarms()}
 
     told = [order.told for order in trainer.orders]
     moments = {number: to_nanoseconds(hour(number)) for number in (20, 22, 30, 40)}
-    first = ToldFailure(raised[one].asset_id, moments[20], moments[22], moments[30], "seal")
-    second = ToldFailure(
+    first = ConfirmedFailure(raised[one].asset_id, moments[20], moments[22], moments[30], "seal")
+    second = ConfirmedFailure(
         raised[two].asset_id, to_nanoseconds(raised[two].cutoff), moments[40], moments[40]
     )
     assert told == [
@@ -271,11 +271,11 @@ def test_events_may_say_until_when(new_plant):
     config = new_plant(
         {"a.parquet": TABLE}, events={"e.parquet": events.append_column("by", by)}, toml=toml
     )
-    with opened(config) as site:
-        score(site, now=NOW)
-        first = site.event_history.read(segments_of(site.store.ledger.ingested_batches("events")))
-    with opened(config) as site:
-        again = site.event_history.read(segments_of(site.store.ledger.ingested_batches("events")))
+    with opened(config) as plant:
+        score(plant, now=NOW)
+        first = plant.event_history.read(segments_of(plant.store.ledger.ingested_batches("events")))
+    with opened(config) as plant:
+        again = plant.event_history.read(segments_of(plant.store.ledger.ingested_batches("events")))
 
     for found in (first, again):
         assert found.time.tolist() == [to_nanoseconds(hour(number)) for number in (8, 6)]
@@ -284,8 +284,8 @@ def test_events_may_say_until_when(new_plant):
 
 def test_a_version_tells_how_many_of_its_failures_people_told_of(new_plant, pm_app):
     config = new_plant({"a.parquet": TABLE}, champion=False)
-    with opened(config) as site:
-        retrain(site, now=NOW, trainer=FakeTrainer(failures=12, failures_from_verdicts=3))
+    with opened(config) as plant:
+        retrain(plant, now=NOW, trainer=FakeTrainer(failures=12, failures_from_verdicts=3))
 
     (version,) = json.loads(pm_app("models", "-c", config, "--json")[1])["versions"]
     assert (version["failures"], version["of these from verdicts"]) == (12, 3)

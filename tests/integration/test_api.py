@@ -31,11 +31,11 @@ def plant(tmp_path_factory):
     table = table.set_column(table.schema.get_field_index("asset_id"), "asset_id", [names])
     config = make_plant(folder, {"a.parquet": table}, toml=ALARMING_TOML)
     (config.parent / "readings" / "torn.parquet").write_bytes(b"PAR1 and no more")
-    with opened(config) as site:
-        promote_handmade(site)
-        promote_handmade(site)
+    with opened(config) as plant:
+        promote_handmade(plant)
+        promote_handmade(plant)
         for at in (NOW, NOW + timedelta(minutes=5)):
-            score(site, now=at)
+            score(plant, now=at)
     return read_settings(config)
 
 

@@ -59,8 +59,8 @@ def plant(new_plant):
     config = new_plant(toml=TOML, champion=False)
     drop(config, "a.parquet", readings_table(assets=ASSETS, hours=HOURS, missing=0, seed=1))
     drop(config, "e.parquet", events_table(failures()), source="events")
-    with opened(config) as site:
-        ingest(site, now=NOW)
+    with opened(config) as live:
+        ingest(live, now=NOW)
     return config
 
 
@@ -73,10 +73,10 @@ def first_feature(lesson):
     return Peer("a constant", answer)
 
 
-def run(site, *, trainer=None, folds=3, fit=first_feature, **options):
-    trainer = trainer or FakeTrainer(spec=make_spec(site.settings), head=HEAD)
+def run(live, *, trainer=None, folds=3, fit=first_feature, **options):
+    trainer = trainer or FakeTrainer(spec=make_spec(live.settings), head=HEAD)
     times = {"first": None, "last": None, **options}
-    return backtest(site, now=NOW, folds=folds, trainer=trainer, fit=fit, **times)
+    return backtest(live, now=NOW, folds=folds, trainer=trainer, fit=fit, **times)
 
 
 def facts(folder, store):
@@ -88,9 +88,9 @@ def facts(folder, store):
 
 
 def test_every_cutoff_after_the_first_origin_is_spoken_of_once_by_the_fold_before_it(plant):
-    with opened(plant) as site:
-        trainer = FakeTrainer(spec=make_spec(site.settings), head=HEAD)
-        account = run(site, trainer=trainer)
+    with opened(plant) as live:
+        trainer = FakeTrainer(spec=make_spec(live.settings), head=HEAD)
+        account = run(live, trainer=trainer)
 
     origins = [fold.origin for fold in account.folds]
     assert [order.as_of_ns for order in trainer.orders] == origins
@@ -113,8 +113,8 @@ def test_every_cutoff_after_the_first_origin_is_spoken_of_once_by_the_fold_befor
 
 
 def test_failures_are_dealt_evenly_over_the_folds(plant):
-    with opened(plant) as site:
-        account = run(site, folds=4)
+    with opened(plant) as live:
+        account = run(live, folds=4)
 
     assert account.folds[0].known == 8
     coming = [fold.coming for fold in account.folds]
@@ -124,8 +124,8 @@ def test_failures_are_dealt_evenly_over_the_folds(plant):
 
 
 def test_what_comes_later_changes_nothing_that_was_said_before(plant, new_plant):
-    with opened(plant) as site:
-        before = run(site)
+    with opened(plant) as live:
+        before = run(live)
     later = before.folds[1].origin
     table = readings_table(assets=ASSETS, hours=HOURS, missing=0, seed=1)
     other = readings_table(assets=ASSETS, hours=HOURS, missing=0, seed=2)
@@ -135,9 +135,9 @@ def test_what_comes_later_changes_nothing_that_was_said_before(plant, new_plant)
     config = new_plant(toml=TOML, champion=False)
     drop(config, "a.parquet", mixed)
     drop(config, "e.parquet", events_table(failures()), source="events")
-    with opened(config) as site:
-        ingest(site, now=NOW)
-        after = run(site)
+    with opened(config) as live:
+        ingest(live, now=NOW)
+        after = run(live)
 
     for name in ("asset", "cutoff", "risk", "rul", "peer_rul"):
         one, two = (getattr(each, name)[each.fold == 0] for each in (before, after))
@@ -150,12 +150,12 @@ def test_a_backtest_changes_nothing_and_leaves_nothing_behind(plant, tmp_path, m
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(scratch))
-    with opened(plant) as site:
-        promote_handmade(site)
-        before = facts(plant.parent, site.store)
-        run(site)
+    with opened(plant) as live:
+        promote_handmade(live)
+        before = facts(plant.parent, live.store)
+        run(live)
 
-        assert facts(plant.parent, site.store) == before
+        assert facts(plant.parent, live.store) == before
     assert not list(scratch.iterdir())
 
 
@@ -170,12 +170,12 @@ def test_a_trainer_that_dies_ends_the_backtest_and_nothing_else(plant, tmp_path,
                 raise TransientError("the trainer was killed")
             super().__call__(*args)
 
-    with opened(plant) as site:
-        before = facts(plant.parent, site.store)
+    with opened(plant) as live:
+        before = facts(plant.parent, live.store)
         with pytest.raises(TransientError, match="killed"):
-            run(site, trainer=Mortal(spec=make_spec(site.settings), head=HEAD))
+            run(live, trainer=Mortal(spec=make_spec(live.settings), head=HEAD))
 
-        assert facts(plant.parent, site.store) == before
+        assert facts(plant.parent, live.store) == before
     assert not list(scratch.iterdir())
 
 
@@ -185,11 +185,11 @@ def test_a_fold_that_cannot_be_learned_is_told_and_the_others_go_on(plant):
             self.answer = replace(self.answer, made=bool(self.orders), reason="not enough data")
             super().__call__(*args)
 
-    with opened(plant) as site:
-        account = run(site, trainer=Slow(spec=make_spec(site.settings), head=HEAD))
-        report = report_on(account, site.settings)
+    with opened(plant) as live:
+        account = run(live, trainer=Slow(spec=make_spec(live.settings), head=HEAD))
+        report = report_on(account, live.settings)
         with pytest.raises(NotEnoughData, match="no fold could be learned: first, for a reason"):
-            run(site, trainer=FakeTrainer(made=False))
+            run(live, trainer=FakeTrainer(made=False))
 
     assert account.decisions == ("not enough data", "", "")
     assert set(account.fold.tolist()) == {1, 2}
@@ -197,8 +197,11 @@ def test_a_fold_that_cannot_be_learned_is_told_and_the_others_go_on(plant):
 
 
 def test_too_few_failures_are_told_with_their_number(plant):
-    with opened(plant) as site, pytest.raises(NotEnoughData, match="20 failures .* 13 folds"):
-        run(site, folds=13)
+    with (
+        opened(plant) as live,
+        pytest.raises(NotEnoughData, match="20 failures .* 13 folds"),
+    ):
+        run(live, folds=13)
 
 
 def test_a_column_target_has_no_past_to_replay(new_plant):
@@ -209,13 +212,16 @@ def test_a_column_target_has_no_past_to_replay(new_plant):
         .replace('rul_cap = "10d"\n', ""),
         champion=False,
     )
-    with opened(config) as site, pytest.raises(BadSettings, match='target.kind is "column"'):
-        run(site)
+    with (
+        opened(config) as live,
+        pytest.raises(BadSettings, match='target.kind is "column"'),
+    ):
+        run(live)
 
 
 def test_the_reason_for_a_threshold_holds_its_figures(plant):
-    with opened(plant) as site:
-        report = report_on(run(site), site.settings)
+    with opened(plant) as live:
+        report = report_on(run(live), live.settings)
 
     best = report.ours.best
     assert best.cost == min(each.cost for each in report.ours.sweep)
@@ -236,8 +242,8 @@ def pm_app(monkeypatch, capsys):
         return fake.trainer(order_path, answer_path, progress)
 
     def command(config, *words):
-        with opened(config) as site:
-            fake.trainer = FakeTrainer(spec=make_spec(site.settings), head=HEAD)
+        with opened(config) as live:
+            fake.trainer = FakeTrainer(spec=make_spec(live.settings), head=HEAD)
         monkeypatch.setattr(trainer_process, "run_trainer", fake)
         with pytest.raises(SystemExit) as ended:
             cli.app(["backtest", "-c", str(config), *words])
@@ -258,11 +264,11 @@ def test_the_command_tells_draws_and_sets_the_threshold(plant, pm_app, tmp_path)
     assert "http" not in text.replace("http://www.w3.org", "")
     assert all(f"pump-{number:02d}" in text for number in (15, 19))
     assert f"at {fields['threshold']:g} from now on" in told
-    with opened(plant) as site:
-        found = threshold_of(site, fields["horizon_hours"])
+    with opened(plant) as live:
+        found = threshold_of(live, fields["horizon_hours"])
         assert found.risk == fields["threshold"]
         assert "set by a backtest" in found.why
-        assert threshold_of(site, 1.0).why.startswith("even odds")
+        assert threshold_of(live, 1.0).why.startswith("even odds")
     assert fields["peer"]["name"] in told
     assert not list(Path(plant.parent).rglob("*.training*"))
 
@@ -294,13 +300,13 @@ def bits(account):
 
 
 def test_folds_of_workers_say_what_one_after_the_other_says_and_leave_nothing(plant, workers):
-    with opened(plant) as site:
-        workers(make_spec(site.settings))
-        alone = run(site)
-        before = facts(plant.parent, site.store)
+    with opened(plant) as live:
+        workers(make_spec(live.settings))
+        alone = run(live)
+        before = facts(plant.parent, live.store)
         told = []
-        found = run(site, engine=AtOnce(), progress=lambda share, text: told.append(share))
-        assert facts(plant.parent, site.store) == before
+        found = run(live, engine=AtOnce(), progress=lambda share, text: told.append(share))
+        assert facts(plant.parent, live.store) == before
 
     assert np.isfinite(alone.risk).any()
     assert bits(found) == bits(alone)
@@ -315,9 +321,9 @@ def test_a_fold_whose_worker_dies_is_learned_again(plant, workers):
             deaths.append(place)
             raise EOFError("gone")
 
-    with opened(plant) as site:
-        workers(make_spec(site.settings))
-        assert bits(run(site, engine=AtOnce(die_once))) == bits(run(site))
+    with opened(plant) as live:
+        workers(make_spec(live.settings))
+        assert bits(run(live, engine=AtOnce(die_once))) == bits(run(live))
     assert len(deaths) == 1
 
 
@@ -325,11 +331,11 @@ def test_a_fold_that_cannot_be_learned_is_named_and_the_folder_goes(plant, worke
     def fail(order):
         raise TransientError("the trainer was killed")
 
-    with opened(plant) as site:
-        workers(make_spec(site.settings), before=fail)
+    with opened(plant) as live:
+        workers(make_spec(live.settings), before=fail)
         with pytest.raises(TransientError, match="fold 1 of 3: the trainer was killed"):
-            run(site, engine=AtOnce())
-        assert not list(site.settings.state.glob(".backtest-*"))
+            run(live, engine=AtOnce())
+        assert not list(live.settings.state.glob(".backtest-*"))
 
 
 def test_folds_that_met_segments_joined_meanwhile_are_told_of_them_anew(plant, workers):
@@ -341,20 +347,20 @@ def test_folds_that_met_segments_joined_meanwhile_are_told_of_them_anew(plant, w
             met.append(order_path)
             raise MissingSegment(Path("joined.parquet"), "not there")
 
-    with opened(plant) as site:
-        workers(make_spec(site.settings), before=join)
-        found = run(site, engine=AtOnce())
-        assert bits(found) == bits(run(site))
+    with opened(plant) as live:
+        workers(make_spec(live.settings), before=join)
+        found = run(live, engine=AtOnce())
+        assert bits(found) == bits(run(live))
     assert len(met) == 2
 
 
 def test_what_a_killed_backtest_left_is_removed_a_week_later(plant, workers):
-    with opened(plant) as site:
-        workers(make_spec(site.settings))
-        left = [site.settings.state / name for name in (".backtest-old", ".backtest-new")]
+    with opened(plant) as live:
+        workers(make_spec(live.settings))
+        left = [live.settings.state / name for name in (".backtest-old", ".backtest-new")]
         for days, folder in zip((8, 6), left, strict=True):
             folder.mkdir()
             when = NOW.timestamp() - days * 86_400
             os.utime(folder, (when, when))
-        run(site, engine=AtOnce())
+        run(live, engine=AtOnce())
         assert [folder.exists() for folder in left] == [False, True]

@@ -61,8 +61,8 @@ def put_back(file, config):
 
 def everything(config):
     """All that is said, superseded, noted and learned."""
-    with opened(config) as site:
-        store = site.store
+    with opened(config) as plant:
+        store = plant.store
         return (
             said(store),
             [row for table in store.views.superseded() for row in table.to_pylist()],
@@ -80,11 +80,11 @@ def lived(new_plant):
     config = new_plant(
         {"a.parquet": TABLE.slice(0, 150)}, events={"e.parquet": EVENTS}, toml=REMEMBERING_TOML
     )
-    with opened(config) as site:
-        promote_handmade(site)
-        score(site, now=NOW)
+    with opened(config) as plant:
+        promote_handmade(plant)
+        score(plant, now=NOW)
         drop(config, "b.parquet", TABLE.slice(100, 80))
-        score(site, now=NOW + HOUR)
+        score(plant, now=NOW + HOUR)
     return config
 
 
@@ -121,9 +121,9 @@ def test_a_restored_plant_says_the_same_and_goes_on_as_the_undisturbed_one(
     for config in (lived, copy):
         drop(config, "c.parquet", TABLE.slice(120))
         drop(config, "new.parquet", readings_table(first_hour=30, hours=200, seed=1))
-        with opened(config) as site:
-            assert score(site, now=NOW + 2 * HOUR).committed.new > 0
-            promote_handmade(site, seed=5, at=NOW + 3 * HOUR)
+        with opened(config) as plant:
+            assert score(plant, now=NOW + 2 * HOUR).committed.new > 0
+            promote_handmade(plant, seed=5, at=NOW + 3 * HOUR)
 
     again, before = everything(copy), everything(lived)
     assert again[:3] == before[:3]
@@ -137,10 +137,10 @@ def test_a_backup_beside_a_plant_at_work_is_one_state_of_it(lived, elsewhere, tm
     stop, files = threading.Event(), []
 
     def work():
-        with opened(lived) as site:
+        with opened(lived) as plant:
             for number in range(15):
                 drop(lived, f"w{number:02d}.parquet", table.slice(30 * number, 30))
-                score(site, now=NOW + number * HOUR)
+                score(plant, now=NOW + number * HOUR)
                 if stop.is_set():
                     break
 
@@ -155,12 +155,12 @@ def test_a_backup_beside_a_plant_at_work_is_one_state_of_it(lived, elsewhere, tm
     for number, file in enumerate(files):
         copy = elsewhere(str(number))
         done = put_back(file, copy)
-        with opened(copy) as site:
-            assert site.store.identity.standing().sequence == done.sequence
-            on_disk = {path.name for path in site.history.folder.iterdir()}
-            on_disk |= {path.name for path in site.event_history.folder.iterdir()}
-            assert on_disk == site.store.ledger.segments()
-            assert len(site.store.ledger.unscored_batches()) <= 1
+        with opened(copy) as plant:
+            assert plant.store.identity.standing().sequence == done.sequence
+            on_disk = {path.name for path in plant.history.folder.iterdir()}
+            on_disk |= {path.name for path in plant.event_history.folder.iterdir()}
+            assert on_disk == plant.store.ledger.segments()
+            assert len(plant.store.ledger.unscored_batches()) <= 1
 
 
 def test_a_segment_that_is_replaced_meanwhile_is_no_reason_to_fail(lived, tmp_path, monkeypatch):

@@ -7,7 +7,7 @@ import pytest
 from factories import NOW, FakeTrainer, drop, make_plant, opened, readings_table
 
 from pm_app.errors import TerminalError
-from pm_app.jobs.ingest.ownership import Mark, read_mark, write_mark
+from pm_app.jobs.ingest.ownership import OwnershipMark, read_mark, write_mark
 from pm_app.jobs.ingest.run import ingest
 from pm_app.jobs.retrain.run import retrain
 from pm_app.jobs.score.run import score
@@ -26,8 +26,8 @@ def new_url(on_both_databases):
 def lived(new_plant):
     """A plant that has read, scored and learned."""
     config = new_plant({"a.parquet": TABLE.slice(0, 100)})
-    with opened(config) as site:
-        score(site, now=NOW)
+    with opened(config) as plant:
+        score(plant, now=NOW)
     return config
 
 
@@ -78,8 +78,8 @@ def test_an_empty_database_beside_a_filled_folder_is_refused(lived, refused, tmp
 
 def test_the_database_of_another_plant_is_refused(lived, refused, tmp_path):
     other = make_plant(tmp_path / "other", {"b.parquet": TABLE})
-    with opened(other) as site:
-        ingest(site, now=NOW)
+    with opened(other) as plant:
+        ingest(plant, now=NOW)
     on_another_database(lived, f"sqlite:///{tmp_path}/other/state/pm.sqlite")
 
     refused("state belongs to database [0-9a-f]{32}, but store.url leads to [0-9a-f]{32}")
@@ -105,14 +105,14 @@ def test_a_database_put_back_to_an_earlier_day_is_refused(lived, refused):
 
 def test_a_database_replaced_under_a_running_daemon_costs_no_file(lived):
     state = lived.parent / "state"
-    with opened(lived) as site:
+    with opened(lived) as plant:
         before = files_of(lived)
         mark = read_mark(state)
-        write_mark(state, Mark("another", mark.sequence, mark.version))
+        write_mark(state, OwnershipMark("another", mark.sequence, mark.version))
 
         for job in (
-            lambda: score(site, now=NOW),
-            lambda: retrain(site, now=NOW, trainer=FakeTrainer()),
+            lambda: score(plant, now=NOW),
+            lambda: retrain(plant, now=NOW, trainer=FakeTrainer()),
         ):
             with pytest.raises(TerminalError, match="the database has become another one"):
                 job()
@@ -123,10 +123,10 @@ def test_the_mark_follows_what_is_read_and_learned(lived):
     state = lived.parent / "state"
     first = read_mark(state)
     drop(lived, "b.parquet", TABLE.slice(100))
-    with opened(lived) as site:
-        score(site, now=NOW)
+    with opened(lived) as plant:
+        score(plant, now=NOW)
         assert read_mark(state) == replace(first, sequence=first.sequence + 1)
-        retrain(site, now=NOW, trainer=FakeTrainer())
+        retrain(plant, now=NOW, trainer=FakeTrainer())
 
     assert read_mark(state) == replace(first, sequence=2, version=first.version + 1)
 
@@ -134,16 +134,16 @@ def test_the_mark_follows_what_is_read_and_learned(lived):
 @pytest.mark.parametrize("lost", ["the folder's mark", "the database's name"])
 def test_a_crash_in_the_middle_of_the_naming_heals_itself(new_plant, lost):
     config = new_plant(champion=False)
-    with opened(config) as site:
-        name = site.store.identity.standing().identity
+    with opened(config) as plant:
+        name = plant.store.identity.standing().identity
         if lost == "the database's name":
-            with site.store._database.writing() as connection:
+            with plant.store._database.writing() as connection:
                 connection.exec_driver_sql("DELETE FROM plant")
     if lost == "the folder's mark":
         (config.parent / "state" / "identity.json").unlink()
 
-    with opened(config) as site:
-        assert site.store.identity.standing().identity == name
+    with opened(config) as plant:
+        assert plant.store.identity.standing().identity == name
         assert read_mark(config.parent / "state").identity == name
 
 
@@ -152,10 +152,10 @@ def test_a_plant_from_before_there_were_identities_gets_one_and_goes_on(lived):
     with opened_database(lived) as connection:
         connection.exec_driver_sql("DELETE FROM plant")
 
-    with opened(lived) as site:
-        assert score(site, now=NOW).batches == 0
-        assert read_mark(lived.parent / "state") == Mark(
-            site.store.identity.standing().identity, 1, 1
+    with opened(lived) as plant:
+        assert score(plant, now=NOW).batches == 0
+        assert read_mark(lived.parent / "state") == OwnershipMark(
+            plant.store.identity.standing().identity, 1, 1
         )
 
 

@@ -11,7 +11,7 @@ from pm_app.learning.data.targets import choose_head
 from pm_app.learning.network import answers, load_network
 from pm_app.learning.training import fit as training
 from pm_app.learning.training import selection
-from pm_app.learning.training.candidate import Warm, train_candidate
+from pm_app.learning.training.candidate import WarmStart, train_candidate
 from pm_app.records.features import Frame
 from pm_app.records.labels import Labels, Split
 from pm_app.records.learning import Head, Importance
@@ -233,7 +233,7 @@ def test_a_refit_starts_where_the_version_stood(life, fleet):
         planner=make_fleet_planner(*fleet),
         strategy="regularized",
         head=candidate.head,
-        warm_start=Warm(candidate.allocation, candidate.keras),
+        warm_start=WarmStart(candidate.allocation, candidate.keras),
     )
 
     assert again.head == candidate.head
@@ -257,7 +257,7 @@ def test_a_warm_start_of_other_features_is_refused(life, fleet):
             planner=make_fleet_planner(narrow, labels, split),
             strategy="uniform",
             head=life[0].head,
-            warm_start=Warm(plan, life[0].keras),
+            warm_start=WarmStart(plan, life[0].keras),
         )
 
 

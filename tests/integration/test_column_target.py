@@ -20,7 +20,7 @@ from pm_app.jobs.retrain.trainer import train
 from pm_app.learning.training import fit as training
 from pm_app.learning.training import selection
 from pm_app.settings.plant import parse_settings, read_settings
-from pm_app.wiring import open_site
+from pm_app.wiring import open_plant
 
 # Parts of the label: using them would be leakage.
 MODES = ["TWF", "HDF", "PWF", "OSF", "RNF"]
@@ -101,9 +101,9 @@ def failures(ai4i, tmp_path_factory, quick):
     sample = pd.concat(parts).sample(frac=1, random_state=0)
     toml = settings_text(FAILURE, "classification", strategy="tiers", parameters=2000)
     config = lay_table(tmp_path_factory.mktemp("table") / "plant", sample, toml)
-    with opened(config) as site:
-        done = retrain(site, now=datetime.now(tz=UTC), trainer=trained_here)
-        reports = site.store.lineage.version(done.version).summary["reports"]
+    with opened(config) as plant:
+        done = retrain(plant, now=datetime.now(tz=UTC), trainer=trained_here)
+        reports = plant.store.lineage.version(done.version).summary["reports"]
     assert (done.decision, done.version, done.promoted) == ("first", 1, True)
     run(config, "score")
     return config, sample, {report["model"]: report["metrics"] for report in reports}
@@ -126,9 +126,9 @@ def test_a_column_is_learned_beside_its_control_and_a_forest(failures):
 
 
 def test_importance_and_allocation_of_a_table_are_in_the_store(failures):
-    with open_site(read_settings(failures[0])) as site:
-        rows = site.store.lineage.importances(1)
-        version = site.store.lineage.version(1)
+    with open_plant(read_settings(failures[0])) as plant:
+        rows = plant.store.lineage.importances(1)
+        version = plant.store.lineage.version(1)
 
     assert {row.sensor for row in rows} == SENSORS
     assert sum(row.share for row in rows) == pytest.approx(1.0)

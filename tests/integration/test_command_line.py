@@ -41,8 +41,8 @@ def scored(new_plant):
     events = events_table([("pump-00", 5.5, "failure", ""), ("pump-00", 7.0, "lunch", "")])
     config = new_plant({"a.parquet": GOOD}, events={"e.parquet": events})
     drop(config, "bad.parquet", GOOD.drop_columns(["timestamp"]))
-    with opened(config) as site:
-        score(site, now=NOW)
+    with opened(config) as plant:
+        score(plant, now=NOW)
     return config
 
 
@@ -227,8 +227,8 @@ def test_check_names_the_regimes_of_what_was_read_or_says_why_there_are_none(pm_
     config = new_plant({"a.parquet": table})
     named = config.with_name("named.toml")
     named.write_text(PLANT_TOML.replace("[features]", '[features]\nregime_columns = ["sensor-0"]'))
-    with opened(config) as site:
-        score(site, now=NOW)
+    with opened(config) as plant:
+        score(plant, now=NOW)
 
     found, missed = (
         [
@@ -277,8 +277,8 @@ def test_quarantined_batches_are_listed_with_their_reason(pm_app, scored):
 
 
 def test_predictions_agree_in_every_format(pm_app, scored, tmp_path):
-    with opened(scored) as site:
-        table = pa.concat_tables(site.store.views.predictions())
+    with opened(scored) as plant:
+        table = pa.concat_tables(plant.store.views.predictions())
     path = tmp_path / "all.parquet"
     assert pm_app("predictions", "--format", "parquet", "--out", path, "-c", scored)[0] == 0
     as_json = json.loads(pm_app("predictions", "--format", "json", "-c", scored)[1])
@@ -343,10 +343,10 @@ def test_the_latest_predictions_lead_with_the_riskiest_asset(pm_app, scored):
 @pytest.mark.parametrize("words", [("--latest",), ()], ids=["latest", "all"])
 def test_attention_is_shown_where_some_row_has_it(pm_app, scored, words):
     before = pm_app("predictions", *words, "-c", scored)[1]
-    with opened(scored) as site:
-        promote_handmade(site, card=make_gated_card(make_spec(site.settings)))
+    with opened(scored) as plant:
+        promote_handmade(plant, card=make_gated_card(make_spec(plant.settings)))
         drop(scored, "b.parquet", readings_table(hours=2, first_hour=50))
-        score(site, now=NOW)
+        score(plant, now=NOW)
     after = pm_app("predictions", *words, "-c", scored)[1]
 
     assert "attention" not in before
@@ -357,8 +357,8 @@ def test_attention_is_shown_where_some_row_has_it(pm_app, scored, words):
 
 def test_the_second_look_at_importance_is_told(pm_app, scored):
     revision = Revision(("sensor-0", "sensor-1"), (0.75, 0.25), 0.9, 0.03, 1.2, 1.1, True, 6)
-    with opened(scored) as site:
-        retrain(site, now=NOW, trainer=FakeTrainer(revision=revision))
+    with opened(scored) as plant:
+        retrain(plant, now=NOW, trainer=FakeTrainer(revision=revision))
 
     out = pm_app("importance", "-c", scored)[1]
     newest = json.loads(pm_app("models", "--json", "-c", scored)[1])["versions"][0]
@@ -399,13 +399,13 @@ def test_backfill_says_what_it_did(pm_app, scored):
 
 
 def test_versions_change_places_while_another_process_works(pm_app, scored):
-    with opened(scored) as site:
-        promote_handmade(site, at=NOW, seed=1)
+    with opened(scored) as plant:
+        promote_handmade(plant, at=NOW, seed=1)
 
         assert pm_app("rollback", "-c", scored)[:2] == (0, "version 1 scores from now on\n")
-        assert site.store.lineage.champion() == 1
+        assert plant.store.lineage.champion() == 1
         assert pm_app("promote", "2", "-c", scored)[:2] == (0, "version 2 scores from now on\n")
-        assert site.store.lineage.champion() == 2
+        assert plant.store.lineage.champion() == 2
 
 
 def test_a_second_process_on_one_state_folder_says_who_has_it_and_ends_with_1(pm_app, scored):
@@ -518,8 +518,8 @@ def test_status_of_a_daemon_at_work_is_fine_and_of_one_that_fails_is_not(pm_app,
     assert code == 0
     assert out.startswith(f"fine: process {os.getpid()}")
     assert "0 unscored, 1 quarantined; version 1 scores" in out
-    with opened(scored) as site:
-        noted = site.store.ledger.batches()
+    with opened(scored) as plant:
+        noted = plant.store.ledger.batches()
     used, rejected = sum(row.rows for row in noted), sum(row.rejected for row in noted)
     assert f"{used + rejected:,} rows read: {used:,} used, {rejected:,} rejected" in out
 
@@ -548,9 +548,9 @@ def test_a_plant_is_backed_up_and_restored_by_command(pm_app, scored, new_plant,
 
 def test_what_changed_between_two_versions_is_shown_and_drawn(pm_app, scored, tmp_path):
     picture = tmp_path / "a.svg"
-    with opened(scored) as site:
-        promote_handmade(site, seed=1)
-        promote_handmade(site, seed=2)
+    with opened(scored) as plant:
+        promote_handmade(plant, seed=1)
+        promote_handmade(plant, seed=2)
 
     code, out, _ = pm_app("importance", "--plot", str(picture), "-c", scored)
     since_first = pm_app("importance", "--against", "1", "-c", scored)[1]
@@ -589,9 +589,9 @@ def test_users_are_added_listed_and_shut_out(pm_app, scored, monkeypatch):
     rows = json.loads(pm_app("users", "--json", "-c", scored)[1])
     token = pm_app("users", "tokens", "--add", "historian", "-c", scored)[1].strip()
     done = json.loads(pm_app("users", "audit", "--json", "-c", scored)[1])
-    with opened(scored) as site:
-        assert site.store.users.check_token(token).role == "viewer"
-        assert site.store.users.check_password("ada", "another password") is None
+    with opened(scored) as plant:
+        assert plant.store.users.check_token(token).role == "viewer"
+        assert plant.store.users.check_password("ada", "another password") is None
 
     assert [(row["name"], row["role"], row["state"]) for row in rows] == [
         ("ada", "engineer", "disabled")

@@ -60,9 +60,9 @@ def plant(tmp_path_factory):
 
     folder, table = tmp_path_factory.mktemp("plant"), readings_table(hours=5)
     config = make_plant(folder, {"a.parquet": table}, toml=ALARMING_TOML)
-    with opened(config) as site:
-        promote_handmade(site)
-        score(site, now=NOW)
+    with opened(config) as plant:
+        promote_handmade(plant)
+        score(plant, now=NOW)
     return config
 
 

@@ -53,11 +53,11 @@ def plant(new_plant):
 
     def make(toml=PLANT_TOML, hold_back=()):
         config = new_plant(toml=toml, champion=False)
-        with opened(config) as site:
-            promote_handmade(site)
+        with opened(config) as live:
+            promote_handmade(live)
             for name, part in pieces(hold_back=hold_back).items():
                 drop(config, name, part)
-                score(site, now=NOW)
+                score(live, now=NOW)
         return config
 
     return make
@@ -68,57 +68,57 @@ def test_nothing_is_joined_while_a_trainer_reads_it(plant):
         """A training beside which scoring has its turn."""
 
         def __call__(self, *arguments):
-            counts.append(joined(site))
+            counts.append(joined(live))
             super().__call__(*arguments)
 
     counts = []
-    with opened(plant()) as site:
-        done = retrain(site, now=LATER, trainer=Beside("rebuild", seed=1))
+    with opened(plant()) as live:
+        done = retrain(live, now=LATER, trainer=Beside("rebuild", seed=1))
 
         assert (done.version, counts) == (2, [0])
-        assert joined(site) > 0
+        assert joined(live) > 0
 
 
-def joined(site, now=LATER):
+def joined(live, now=LATER):
     """The plant with all joined that can be; how many runs that took."""
     runs = 0
     with few_batches_a_run():
-        while compact(site, now=now):
+        while compact(live, now=now):
             runs += 1
     return runs
 
 
-def panes_of(site):
-    rows = site.store.ledger.ingested_batches("readings")
-    return merge_panes(list(site.history.read(segments_of(rows))), pane_ns=site.history.pane_ns)
+def panes_of(live):
+    rows = live.store.ledger.ingested_batches("readings")
+    return merge_panes(list(live.history.read(segments_of(rows))), pane_ns=live.history.pane_ns)
 
 
 def test_panes_are_to_the_bit_what_they_were_and_files_are_few(plant):
-    with opened(plant()) as site:
-        before, files = panes_of(site), len(list(site.history.folder.iterdir()))
-        runs = joined(site)
-        after = panes_of(site)
-        on_disk = {path.name for path in site.history.folder.iterdir()}
+    with opened(plant()) as live:
+        before, files = panes_of(live), len(list(live.history.folder.iterdir()))
+        runs = joined(live)
+        after = panes_of(live)
+        on_disk = {path.name for path in live.history.folder.iterdir()}
 
         assert (after.assets, after.sensors) == (before.assets, before.sensors)
         for name, values in pane_arrays(before).items():
             np.testing.assert_array_equal(pane_arrays(after)[name], values, err_msg=name)
-        assert on_disk == site.store.ledger.segments()
+        assert on_disk == live.store.ledger.segments()
         assert runs == files // 16
         assert len(on_disk) == files - 15 * runs
 
 
 @pytest.mark.parametrize("toml", [PLANT_TOML, REMEMBERING_TOML], ids=["windows", "memory"])
 def test_features_and_predictions_are_what_they_were(plant, toml):
-    with opened(plant(toml)) as site:
-        before = said(site.store)
-        assert joined(site)
-        site.memories.folder = site.memories.root
-        done = backfill(site, first=hour(0), last=hour(HOURS + 1), now=LATER)
+    with opened(plant(toml)) as live:
+        before = said(live.store)
+        assert joined(live)
+        live.memories.folder = live.memories.root
+        done = backfill(live, first=hour(0), last=hour(HOURS + 1), now=LATER)
 
         assert (done.new, done.revised) == (0, 0)
         assert done.unchanged > 100
-        assert said(site.store) == before
+        assert said(live.store) == before
 
 
 @pytest.mark.parametrize(
@@ -135,8 +135,8 @@ def test_late_readings_meet_what_they_would_have_met(plant, toml, gone):
     found = []
     for joins in (False, True):
         config = plant(toml, hold_back=late)
-        with opened(config) as site:
-            assert not joins or joined(site)
+        with opened(config) as live:
+            assert not joins or joined(live)
             if gone:
                 for path in sorted((config.parent / "readings").iterdir())[::3]:
                     path.unlink()
@@ -148,8 +148,8 @@ def test_late_readings_meet_what_they_would_have_met(plant, toml, gone):
                 events_table([("pump-01", 9.0, "failure", "")]),
                 source="events",
             )
-            score(site, now=LATER)
-            found.append((said(site.store, without=WHEN), told(site)))
+            score(live, now=LATER)
+            found.append((said(live.store, without=WHEN), told(live)))
 
     assert found[0] == found[1]
 
@@ -157,98 +157,98 @@ def test_late_readings_meet_what_they_would_have_met(plant, toml, gone):
 @pytest.mark.parametrize("harm", ["remove", "flip"])
 def test_a_joined_segment_that_is_lost_is_rebuilt_from_all_its_files(plant, harm):
     config = plant()
-    with opened(config) as site:
-        joined(site)
-        before, panes = said(site.store), panes_of(site)
-        noted = told(site)
-        paths = [path for path in site.history.folder.iterdir() if "-joined-" in path.name]
+    with opened(config) as live:
+        joined(live)
+        before, panes = said(live.store), panes_of(live)
+        noted = told(live)
+        paths = [path for path in live.history.folder.iterdir() if "-joined-" in path.name]
         for path in sorted(paths)[::2]:
             content = bytearray(path.read_bytes())
             content[len(content) // 3] ^= 4
             path.write_bytes(content)
             if harm == "remove":
                 path.unlink()
-    with opened(config) as site:
+    with opened(config) as live:
         # Whoever reads it, finds it; here everything is read.
-        done = backfill(site, first=hour(0), last=hour(HOURS + 1), now=LATER)
-        score(site, now=LATER)
+        done = backfill(live, first=hour(0), last=hour(HOURS + 1), now=LATER)
+        score(live, now=LATER)
 
         assert (done.new, done.revised) == (0, 0)
-        assert (said(site.store), told(site)) == (before, noted)
-        np.testing.assert_array_equal(panes_of(site).total, panes.total)
-        assert {path.name for path in site.history.folder.iterdir()} == site.store.ledger.segments()
+        assert (said(live.store), told(live)) == (before, noted)
+        np.testing.assert_array_equal(panes_of(live).total, panes.total)
+        assert {path.name for path in live.history.folder.iterdir()} == live.store.ledger.segments()
 
 
 def test_of_a_joined_segment_that_is_lost_only_files_that_are_gone_are(plant):
     config = plant()
-    with opened(config) as site:
-        joined(site)
-        for path in site.history.folder.iterdir():
+    with opened(config) as live:
+        joined(live)
+        for path in live.history.folder.iterdir():
             path.unlink()
     (config.parent / "readings" / "001.parquet").unlink()
-    with opened(config) as site:
-        backfill(site, first=hour(0), last=hour(HOURS + 1), now=LATER)
+    with opened(config) as live:
+        backfill(live, first=hour(0), last=hour(HOURS + 1), now=LATER)
 
-        lost = [row.name for row in site.store.ledger.batches(status="lost")]
+        lost = [row.name for row in live.store.ledger.batches(status="lost")]
         assert lost == ["001.parquet"]
 
 
-def waiting(site):
+def waiting(live):
     """Files of readings that compaction has not come by."""
-    return [row for row in site.store.ledger.ingested_batches("readings") if not row.settled]
+    return [row for row in live.store.ledger.ingested_batches("readings") if not row.settled]
 
 
-def told(site):
+def told(live):
     """What the ledger says of each file, but for what carries it."""
     return [
         (row.name, row.status, row.rows, row.rejected, row.reason)
-        for row in site.store.ledger.batches()
+        for row in live.store.ledger.batches()
     ]
 
 
 def test_only_what_is_long_scored_is_joined_and_a_run_at_a_time(plant):
     config = plant()
-    with opened(config) as site, few_batches_a_run():
-        assert compact(site, now=NOW + timedelta(days=1)) == 0
-        assert compact(site, now=LATER) == 15
-        left = waiting(site)
+    with opened(config) as live, few_batches_a_run():
+        assert compact(live, now=NOW + timedelta(days=1)) == 0
+        assert compact(live, now=LATER) == 15
+        left = waiting(live)
         assert left[0].sequence == 17
         drop(config, "new.parquet", readings_table(first_hour=HOURS, hours=2, seed=1))
-        score(site, now=LATER)
-        assert len(waiting(site)) == len(left) + 1 - 16
+        score(live, now=LATER)
+        assert len(waiting(live)) == len(left) + 1 - 16
 
 
 def test_files_that_brought_nothing_new_are_passed_over(new_plant):
     repeats = {f"{at}.parquet": TABLE.slice(0, 50 + at) for at in range(20, 0, -1)}
     config = new_plant(champion=False)
-    with opened(config) as site, few_batches_a_run(settled=timedelta(0)):
+    with opened(config) as live, few_batches_a_run(settled=timedelta(0)):
         for at, (name, part) in enumerate(repeats.items()):
             drop(config, f"{at:02d}-{name}", part)
-        score(site, now=NOW)
-        assert site.store.ledger.count("readings") == 20
-        assert len(waiting(site)) == 4
-        assert {path.name for path in site.history.folder.iterdir()} == site.store.ledger.segments()
+        score(live, now=NOW)
+        assert live.store.ledger.count("readings") == 20
+        assert len(waiting(live)) == 4
+        assert {path.name for path in live.history.folder.iterdir()} == live.store.ledger.segments()
 
 
 def test_large_files_are_left_as_they_are(plant, monkeypatch):
-    with opened(plant()) as site, few_batches_a_run():
-        before = site.store.ledger.segments()
+    with opened(plant()) as live, few_batches_a_run():
+        before = live.store.ledger.segments()
         monkeypatch.setattr(compact_module, "MOST_CELLS", 1)
-        while len(waiting(site)) >= 16:
-            assert compact(site, now=LATER) == 0
+        while len(waiting(live)) >= 16:
+            assert compact(live, now=LATER) == 0
 
-        assert site.store.ledger.segments() == before
+        assert live.store.ledger.segments() == before
 
 
 def test_a_backup_holds_what_is_joined(plant, tmp_path):
     config = plant()
-    with opened(config) as site:
-        joined(site)
-        backup(site.store, site.settings.state, tmp_path / "plant.backup")
-        before, panes = said(site.store), panes_of(site)
+    with opened(config) as live:
+        joined(live)
+        backup(live.store, live.settings.state, tmp_path / "plant.backup")
+        before, panes = said(live.store), panes_of(live)
     settings = read_settings(config)
     settings.state.rename(tmp_path / "old")
     restore(tmp_path / "plant.backup", settings.state, store_url(settings), folder=settings.folder)
-    with opened(config) as site:
-        assert said(site.store) == before
-        np.testing.assert_array_equal(panes_of(site).total, panes.total)
+    with opened(config) as live:
+        assert said(live.store) == before
+        np.testing.assert_array_equal(panes_of(live).total, panes.total)

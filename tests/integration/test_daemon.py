@@ -311,8 +311,8 @@ def due_next_year(new_plant):
 
     def make(files):
         config = new_plant(files, toml=SELDOM, champion=False)
-        with opened(config) as site:
-            promote_handmade(site, at=datetime.now(tz=UTC))
+        with opened(config) as plant:
+            promote_handmade(plant, at=datetime.now(tz=UTC))
         return config
 
     return make
@@ -331,12 +331,12 @@ def test_a_daemon_that_is_asked_to_stop_leaves_the_table_of_score(due_next_year,
     assert process.returncode == 0
     assert "SIGTERM: finishing what is in hand" in words
     assert words.rstrip().endswith("stopped")
-    with opened(config) as site:
-        score(site, now=datetime.now(tz=UTC))
-        found = said(site.store, without=["scored_at"])
-    with opened(due_next_year(files)) as site:
-        score(site, now=datetime.now(tz=UTC))
-        assert found == said(site.store, without=["scored_at"])
+    with opened(config) as plant:
+        score(plant, now=datetime.now(tz=UTC))
+        found = said(plant.store, without=["scored_at"])
+    with opened(due_next_year(files)) as plant:
+        score(plant, now=datetime.now(tz=UTC))
+        assert found == said(plant.store, without=["scored_at"])
 
 
 def test_a_daemon_scores_what_comes_in_while_it_runs(due_next_year):
@@ -352,11 +352,11 @@ def test_a_daemon_scores_what_comes_in_while_it_runs(due_next_year):
         process.communicate(timeout=SECONDS)
 
     assert process.returncode == 0
-    with opened(config) as site:
-        found = said(site.store, without=["scored_at", "revision"])
-    with opened(due_next_year({"all.parquet": table})) as site:
-        score(site, now=datetime.now(tz=UTC))
-        assert found == said(site.store, without=["scored_at", "revision"])
+    with opened(config) as plant:
+        found = said(plant.store, without=["scored_at", "revision"])
+    with opened(due_next_year({"all.parquet": table})) as plant:
+        score(plant, now=datetime.now(tz=UTC))
+        assert found == said(plant.store, without=["scored_at", "revision"])
 
 
 def test_a_daemon_whose_scoring_hangs_ends_as_a_process(due_next_year):

@@ -50,8 +50,8 @@ def at(*moments, asset="pump-00"):
     return pa.table(columns | {f"sensor-{n}": pa.array(np.full(count, 50.0)) for n in range(3)})
 
 
-def rows_of(site):
-    return {row.name: row for row in site.store.ledger.batches()}
+def rows_of(plant):
+    return {row.name: row for row in plant.store.ledger.batches()}
 
 
 # Times that cannot be.
@@ -62,10 +62,10 @@ def test_a_stray_clock_does_not_pin_an_asset_to_the_future(new_plant):
     clean, mixed = (new_plant({"a.parquet": table}) for table in (GOOD, stray))
     seen = []
     for config in (clean, mixed):
-        with opened(config) as site:
-            score(site, now=NOW)
-            seen.append((said(site.store), site.store.views.latest_predictions().to_pylist()))
-            row = rows_of(site)["a.parquet"]
+        with opened(config) as plant:
+            score(plant, now=NOW)
+            seen.append((said(plant.store), plant.store.views.latest_predictions().to_pylist()))
+            row = rows_of(plant)["a.parquet"]
 
     assert seen[0] == seen[1]
     assert (row.status, row.rows, row.rejected) == ("ingested", len(GOOD), 1)
@@ -84,16 +84,16 @@ def test_a_stray_clock_does_not_pin_an_asset_to_the_future(new_plant):
     ],
 )
 def test_the_limits_belong_to_what_is_kept(new_plant, moment, kept):
-    with opened(new_plant({"a.parquet": pa.concat_tables([GOOD, at(moment)])})) as site:
-        ingest(site, now=NOW)
+    with opened(new_plant({"a.parquet": pa.concat_tables([GOOD, at(moment)])})) as plant:
+        ingest(plant, now=NOW)
 
-        assert rows_of(site)["a.parquet"].rejected == (0 if kept else 1)
+        assert rows_of(plant)["a.parquet"].rejected == (0 if kept else 1)
 
 
 def test_a_file_of_nothing_else_is_quarantined(new_plant):
-    with opened(new_plant({"a.parquet": at(NOW_NS + 40 * DAY, NOW_NS + 41 * DAY)})) as site:
-        done = ingest(site, now=NOW)
-        row = rows_of(site)["a.parquet"]
+    with opened(new_plant({"a.parquet": at(NOW_NS + 40 * DAY, NOW_NS + 41 * DAY)})) as plant:
+        done = ingest(plant, now=NOW)
+        row = rows_of(plant)["a.parquet"]
 
     assert (done.quarantined, row.status) == (1, "quarantined")
     assert "no usable row: 2 rows: timestamp is more than" in row.reason
@@ -102,14 +102,14 @@ def test_a_file_of_nothing_else_is_quarantined(new_plant):
 def test_what_was_too_early_to_be_stays_refused_when_it_is_put_in_order_later(new_plant):
     ahead = NOW_NS + 3 * DAY
     config = new_plant({"a.parquet": pa.concat_tables([GOOD, at(ahead)])})
-    with opened(config) as site:
-        score(site, now=NOW)
+    with opened(config) as plant:
+        score(plant, now=NOW)
         # Its hour has come; a late file makes the first one be read again.
         drop(config, "b.parquet", at(ahead + SECOND, START + 1, asset="pump-00"))
-        score(site, now=NOW + timedelta(days=4))
+        score(plant, now=NOW + timedelta(days=4))
         drop(config, "c.parquet", at(ahead, asset="pump-00"))
-        score(site, now=NOW + timedelta(days=4))
-        refused = {name: row.rejected for name, row in rows_of(site).items()}
+        score(plant, now=NOW + timedelta(days=4))
+        refused = {name: row.rejected for name, row in rows_of(plant).items()}
 
     assert refused == {"a.parquet": 1, "b.parquet": 0, "c.parquet": 0}
 
@@ -117,9 +117,9 @@ def test_what_was_too_early_to_be_stays_refused_when_it_is_put_in_order_later(ne
 def test_events_of_a_stray_clock_are_refused_too(new_plant):
     hours = (NOW_NS - START) / (3600 * SECOND)
     table = events_table([("pump-00", 5, "failure", ""), ("pump-01", hours + 100, "failure", "")])
-    with opened(new_plant({"a.parquet": GOOD}, events={"e.parquet": table})) as site:
-        ingest(site, now=NOW)
-        row = rows_of(site)["e.parquet"]
+    with opened(new_plant({"a.parquet": GOOD}, events={"e.parquet": table})) as plant:
+        ingest(plant, now=NOW)
+        row = rows_of(plant)["e.parquet"]
 
     assert (row.rows, row.rejected) == (1, 1)
     assert "readings.future" in row.reason
@@ -150,30 +150,30 @@ class Closed:
         return self._source.read(batch)
 
 
-def with_closed(site, names):
-    return replace(site, readings=Closed(site.readings, names))
+def with_closed(plant, names):
+    return replace(plant, readings=Closed(plant.readings, names))
 
 
 def test_files_that_cannot_be_opened_keep_no_other_waiting(new_plant):
     files = {f"{n:02d}.parquet": GOOD.slice(n, 1) for n in range(30)} | {"z.parquet": GOOD}
     closed = set(sorted(files)[:30])
-    with opened(new_plant(files)) as site:
-        done = ingest(with_closed(site, closed), now=NOW)
-        row = rows_of(site)["z.parquet"]
+    with opened(new_plant(files)) as plant:
+        done = ingest(with_closed(plant, closed), now=NOW)
+        row = rows_of(plant)["z.parquet"]
 
         assert len(done.unavailable) == 30
         assert (row.status, row.rows) == ("ingested", len(GOOD))
-        assert ingest(site, now=NOW).batches == 30
+        assert ingest(plant, now=NOW).batches == 30
 
 
 def test_a_source_that_answers_late_each_time_is_left_for_the_next_look(new_plant):
     files = {f"{n:02d}.parquet": GOOD.slice(n, 1) for n in range(30)}
     ticks = iter(range(0, 10_000, 3))
-    with opened(new_plant(files)) as site:
-        site = with_closed(site, set(files))
-        ingest(site, now=NOW, clock=lambda: float(next(ticks)))
+    with opened(new_plant(files)) as plant:
+        plant = with_closed(plant, set(files))
+        ingest(plant, now=NOW, clock=lambda: float(next(ticks)))
 
-        assert len(site.readings.asked) == 6
+        assert len(plant.readings.asked) == 6
 
 
 # A way back.
@@ -187,13 +187,13 @@ def torn(config, name):
 def test_a_file_refused_by_a_setting_is_taken_once_the_setting_is_mended(new_plant):
     wrong = PLANT_TOML + '\n[readings]\nsensors = ["sensor-9"]\n'
     config = new_plant({"a.parquet": GOOD}, toml=wrong)
-    with opened(config) as site:
-        score(site, now=NOW)
-        assert rows_of(site)["a.parquet"].status == "quarantined"
+    with opened(config) as plant:
+        score(plant, now=NOW)
+        assert rows_of(plant)["a.parquet"].status == "quarantined"
     config.write_text(config.read_text().replace('["sensor-9"]', '["sensor-0", "sensor-1"]'))
-    with opened(config) as site:
-        first, second = ingest(site, now=NOW), ingest(site, now=NOW)
-        statuses = [row.status for row in site.store.ledger.batches()]
+    with opened(config) as plant:
+        first, second = ingest(plant, now=NOW), ingest(plant, now=NOW)
+        statuses = [row.status for row in plant.store.ledger.batches()]
 
     assert (first.batches, second.batches) == (1, 0)
     assert statuses == ["ingested", "retried"]
@@ -202,11 +202,11 @@ def test_a_file_refused_by_a_setting_is_taken_once_the_setting_is_mended(new_pla
 def test_what_no_setting_can_mend_is_read_again_only_once(new_plant):
     config = new_plant({"a.parquet": GOOD})
     torn(config, "b.parquet")
-    with opened(config) as site:
-        ingest(site, now=NOW)
+    with opened(config) as plant:
+        ingest(plant, now=NOW)
     config.write_text(config.read_text() + '\n[readings]\nfuture = "2d"\n')
-    with opened(config) as site:
-        looks = [ingest(site, now=NOW).quarantined for _ in range(3)]
+    with opened(config) as plant:
+        looks = [ingest(plant, now=NOW).quarantined for _ in range(3)]
 
     assert looks == [1, 0, 0]
 
@@ -215,13 +215,13 @@ def test_quarantined_files_are_read_again_when_asked(new_plant, capsys):
     config = new_plant({"a.parquet": GOOD})
     for name in ("b.parquet", "c.parquet"):
         torn(config, name)
-    with opened(config) as site:
-        assert ingest(site, now=NOW).quarantined == 1  # the other one has the same content
+    with opened(config) as plant:
+        assert ingest(plant, now=NOW).quarantined == 1  # the other one has the same content
     command = ["batches", "-c", str(config)]
     app([*command, "--retry", "b.parquet"], standalone_mode=False)
     said_it = capsys.readouterr().out
-    with opened(config) as site:
-        again = ingest(site, now=NOW)
+    with opened(config) as plant:
+        again = ingest(plant, now=NOW)
     app([*command, "--quarantined", "--json"], standalone_mode=False)
     listed = json.loads(capsys.readouterr().out)
 
@@ -232,8 +232,8 @@ def test_quarantined_files_are_read_again_when_asked(new_plant, capsys):
 
 def test_a_name_that_is_not_quarantined_is_told(new_plant):
     config = new_plant({"a.parquet": GOOD})
-    with opened(config) as site:
-        ingest(site, now=NOW)
+    with opened(config) as plant:
+        ingest(plant, now=NOW)
 
     with pytest.raises(BadSettings, match=r"no quarantined file of that name: a\.parquet"):
         app(["batches", "--retry", "a.parquet", "-c", str(config)], standalone_mode=False)
@@ -244,11 +244,11 @@ def test_a_name_that_is_not_quarantined_is_told(new_plant):
 def test_mended_bytes_under_the_same_name_need_no_retry(new_plant):
     config = new_plant()
     torn(config, "a.parquet")
-    with opened(config) as site:
-        ingest(site, now=NOW)
+    with opened(config) as plant:
+        ingest(plant, now=NOW)
         pq.write_table(GOOD, config.parent / "readings" / "a.parquet")
 
-        assert ingest(site, now=NOW).rows == len(GOOD)
+        assert ingest(plant, now=NOW).rows == len(GOOD)
 
 
 # Files on their way.
@@ -264,10 +264,10 @@ def test_a_file_that_is_still_being_written_is_waited_for(new_plant):
     path = config.parent / "readings" / "a.parquet"
     path.write_bytes((config.parent / "readings" / "b.parquet").read_bytes()[:-40])
     at_mtime(path, NOW - timedelta(seconds=SETTLED_SECONDS - 1))
-    with opened(config) as site:
-        first = ingest(site, now=NOW)
+    with opened(config) as plant:
+        first = ingest(plant, now=NOW)
         pq.write_table(GOOD.slice(0, 7), path)
-        second = ingest(site, now=NOW)
+        second = ingest(plant, now=NOW)
 
     assert (first.batches, first.arriving, first.unavailable) == (1, 1, ())
     assert (second.batches, second.rows, second.quarantined) == (1, 7, 0)
@@ -277,8 +277,8 @@ def test_a_torn_file_that_stands_still_is_quarantined(new_plant):
     config = new_plant()
     torn(config, "a.parquet")
     at_mtime(config.parent / "readings" / "a.parquet", NOW)
-    with opened(config) as site:
-        looks = [ingest(site, now=NOW + timedelta(seconds=s)) for s in (0, SETTLED_SECONDS, 99)]
+    with opened(config) as plant:
+        looks = [ingest(plant, now=NOW + timedelta(seconds=s)) for s in (0, SETTLED_SECONDS, 99)]
 
     assert [(look.arriving, look.quarantined) for look in looks] == [(1, 0), (0, 1), (0, 0)]
 
@@ -315,8 +315,8 @@ def test_a_file_that_ends_its_reader_is_set_aside_and_the_others_are_read(new_pl
     config = new_plant({"a.parquet": GOOD, "z.parquet": GOOD.slice(0, 9)})
 
     def look():
-        with opened(config) as site:
-            return ingest(replace(site, readings=Deadly(site.readings, "a.parquet")), now=NOW)
+        with opened(config) as plant:
+            return ingest(replace(plant, readings=Deadly(plant.readings, "a.parquet")), now=NOW)
 
     codes = []
     for _ in range(MOST_ENDS):
@@ -326,8 +326,8 @@ def test_a_file_that_ends_its_reader_is_set_aside_and_the_others_are_read(new_pl
             os._exit(0)
         codes.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
     done = look()
-    with opened(config) as site:
-        rows = rows_of(site)
+    with opened(config) as plant:
+        rows = rows_of(plant)
 
     assert codes == [6] * MOST_ENDS
     assert (done.batches, done.quarantined) == (2, 1)
@@ -338,14 +338,14 @@ def test_a_file_that_ends_its_reader_is_set_aside_and_the_others_are_read(new_pl
 
 def test_ends_of_the_process_for_other_reasons_are_not_added_up(new_plant):
     config = new_plant({"a.parquet": GOOD})
-    with opened(config) as site:
+    with opened(config) as plant:
         for batch in (Batch("a.parquet", 1, 2), Batch("b.parquet", 1, 2)) * 2 * MOST_ENDS:
-            with reading(site.settings.state, batch):
-                content = (site.settings.state / "reading.json").read_bytes()
+            with reading(plant.settings.state, batch):
+                content = (plant.settings.state / "reading.json").read_bytes()
             # As if the process had ended there.
-            (site.settings.state / "reading.json").write_bytes(content)
+            (plant.settings.state / "reading.json").write_bytes(content)
 
-        assert ingest(site, now=NOW).rows == len(GOOD)
+        assert ingest(plant, now=NOW).rows == len(GOOD)
 
 
 # What a file may be without, and what it may bring.
@@ -362,9 +362,9 @@ def test_a_file_without_a_required_sensor_is_refused_and_others_may_be_missing(n
         "d.parquet": GOOD.slice(2, 9).set_column(2, "sensor-0", pa.nulls(9, pa.float64())),
     }
     assert GOOD.column_names[2] == "sensor-0"
-    with opened(new_plant(files, toml=REQUIRED)) as site:
-        ingest(site, now=NOW)
-        rows = rows_of(site)
+    with opened(new_plant(files, toml=REQUIRED)) as plant:
+        ingest(plant, now=NOW)
+        rows = rows_of(plant)
 
     status = {name: row.status for name, row in sorted(rows.items())}
     assert list(status.values()) == ["ingested", "quarantined", "ingested", "quarantined"]
@@ -374,13 +374,13 @@ def test_a_file_without_a_required_sensor_is_refused_and_others_may_be_missing(n
 
 
 def test_rows_that_get_lost_on_the_way_are_an_error_and_no_batch(new_plant, monkeypatch):
-    def lose(site, readings, came):
+    def lose(plant, readings, came):
         return take_readings(readings, np.arange(len(readings.time)) > 0), []
 
     monkeypatch.setattr(fold, "readings_in_time", lose)
-    with opened(new_plant({"a.parquet": GOOD})) as site:
-        ingest(site, now=NOW)
-        row = rows_of(site)["a.parquet"]
+    with opened(new_plant({"a.parquet": GOOD})) as plant:
+        ingest(plant, now=NOW)
+        row = rows_of(plant)["a.parquet"]
 
     assert row.status == "quarantined"
     told = f"{len(GOOD)} rows came, but {len(GOOD) - 1} were used and 0 rejected"
@@ -389,13 +389,13 @@ def test_rows_that_get_lost_on_the_way_are_an_error_and_no_batch(new_plant, monk
 
 def test_more_assets_than_a_plant_has_are_refused(new_plant, monkeypatch):
     monkeypatch.setattr(fold, "MOST_ASSETS", 2)
-    with opened(new_plant({"a.parquet": GOOD})) as site:
-        ingest(site, now=NOW)
-        row = rows_of(site)["a.parquet"]
+    with opened(new_plant({"a.parquet": GOOD})) as plant:
+        ingest(plant, now=NOW)
+        row = rows_of(plant)["a.parquet"]
 
         assert row.status == "quarantined"
         assert "needed at most 2 different asset_id, got more" in row.reason
-        assert not list(site.history.folder.iterdir())
+        assert not list(plant.history.folder.iterdir())
 
 
 def test_a_reason_has_an_end_and_a_name_that_is_no_text_has_one(new_plant):
@@ -403,9 +403,9 @@ def test_a_reason_has_an_end_and_a_name_that_is_no_text_has_one(new_plant):
     folder = os.fsencode(config.parent / "readings")
     os.rename(folder + b"/a.parquet", folder + b"/caf\xe9.parquet")
     drop(config, "b.parquet", GOOD.rename_columns(["x" * 900, "y", "z", "w", "v"]))
-    with opened(config) as site:
-        looks = [ingest(site, now=NOW).quarantined for _ in range(2)]
-        rows = rows_of(site)
+    with opened(config) as plant:
+        looks = [ingest(plant, now=NOW).quarantined for _ in range(2)]
+        rows = rows_of(plant)
 
     assert looks == [2, 0]
     assert rows["caf\\xe9.parquet"].reason == "caf\\xe9.parquet: needed a file name in UTF-8"

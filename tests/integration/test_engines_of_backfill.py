@@ -26,8 +26,8 @@ from pm_app.errors import BadSettings, TerminalError, TransientError
 from pm_app.jobs.backfill.partitions import ANSWER, split_spans
 from pm_app.jobs.backfill.run import backfill
 from pm_app.jobs.backfill.worker import score_partition
-from pm_app.jobs.plant import Known
-from pm_app.jobs.score.predict import Span
+from pm_app.jobs.plant import LedgerSnapshot
+from pm_app.jobs.score.predict import PaneSpan
 from pm_app.jobs.score.run import score
 from pm_app.jobs.workers import dispatch as spread_module
 
@@ -53,14 +53,14 @@ def grown(tmp_path_factory):
     drop(config, "a.parquet", TABLE.slice(0, 900))
     drop(config, "b.parquet", TABLE.slice(900))
     drop(config, "e.parquet", EVENTS, source="events")
-    with opened(config) as site:
-        score(site, now=NOW)
-        promote_handmade(site)
+    with opened(config) as live:
+        score(live, now=NOW)
+        promote_handmade(live)
     alone = config.parent.parent / "alone"
     shutil.copytree(config.parent, alone)
-    with opened(alone / "plant.toml") as site:
-        counts = everything(site)
-        return config, counts, said(site.store)
+    with opened(alone / "plant.toml") as live:
+        counts = everything(live)
+        return config, counts, said(live.store)
 
 
 @pytest.fixture
@@ -70,17 +70,17 @@ def plant(grown, tmp_path):
     return tmp_path / "plant" / "plant.toml"
 
 
-def everything(site, engine=None, **more):
-    return backfill(site, first=hour(0), last=hour(HOURS + 1), now=NOW, engine=engine, **more)
+def everything(live, engine=None, **more):
+    return backfill(live, first=hour(0), last=hour(HOURS + 1), now=NOW, engine=engine, **more)
 
 
 def assert_same(config, grown, engine):
     """As in one process, and nothing left behind."""
     _, counts, expected = grown
-    with opened(config) as site:
-        done = everything(site, engine)
-        found = said(site.store)
-        left = site.settings.state / "backfill"
+    with opened(config) as live:
+        done = everything(live, engine)
+        found = said(live.store)
+        left = live.settings.state / "backfill"
 
     assert done == counts
     assert done.new + done.revised > 5 * HOURS
@@ -90,9 +90,9 @@ def assert_same(config, grown, engine):
 
 def test_two_processes_say_what_one_says(plant, grown):
     told = []
-    with opened(plant) as site:
-        done = everything(site, LocalEngine(2), progress=lambda share, text: told.append(share))
-        assert said(site.store) == grown[2]
+    with opened(plant) as live:
+        done = everything(live, LocalEngine(2), progress=lambda share, text: told.append(share))
+        assert said(live.store) == grown[2]
 
     assert done == grown[1]
     assert told == sorted(told)
@@ -111,12 +111,12 @@ def test_a_process_that_is_killed_costs_its_partition_another_try(plant, grown, 
 def test_a_partition_that_kills_every_worker_is_given_up_by_name(plant, grown, tmp_path):
     marker = str(tmp_path / "death")
     engine = LocalEngine(1, prepare=partial(dying_worker, marker, 99, "000001-"))
-    with opened(plant) as site:
+    with opened(plant) as live:
         with pytest.raises(TerminalError, match="local:1: scoring pump-0.* lost its worker 3 time"):
-            everything(site, engine)
-        kept = said(site.store)
-        again = everything(site)
-        whole = said(site.store)
+            everything(live, engine)
+        kept = said(live.store)
+        again = everything(live)
+        whole = said(live.store)
 
     # What others did before stays, and the next run says the rest.
     assert deaths(marker) == 3
@@ -174,9 +174,9 @@ def test_a_scheduler_that_is_not_there_is_told(monkeypatch):
 
 
 def test_a_ledger_that_is_told_answers_as_the_stores_does(grown):
-    with opened(grown[0]) as site:
-        ledger = site.ledger
-        known = Known(
+    with opened(grown[0]) as live:
+        ledger = live.ledger
+        known = LedgerSnapshot(
             tuple(ledger.ingested_batches("readings")),
             tuple(ledger.ingested_batches("events")),
             ledger.first_seen(),
@@ -202,7 +202,7 @@ def test_a_ledger_that_is_told_answers_as_the_stores_does(grown):
 @pytest.mark.parametrize("workers", [1, 2, 7])
 @pytest.mark.parametrize("lengths", [[], [1], [5, 1, 1, 1], [1] * 30, [60_000, 60_000, 5]])
 def test_partitions_hold_every_asset_once_and_are_of_like_size(lengths, workers):
-    spans = {f"pump-{at:02d}": Span(7, 6 + length) for at, length in enumerate(lengths)}
+    spans = {f"pump-{at:02d}": PaneSpan(7, 6 + length) for at, length in enumerate(lengths)}
 
     parts = split_spans(spans, workers=workers)
 

@@ -185,10 +185,10 @@ def test_the_order_carries_the_engine_and_the_trainer_opens_it(tmp_path):
     config = make_plant(tmp_path / "plant", {"a.parquet": readings_table()}, toml=PLANT_TOML)
     trainer = partial(run_trainer, timeout_seconds=120.0, program=WITH_ENGINE)
 
-    with opened(config) as site:
+    with opened(config) as live:
         with pytest.raises(BadSettings, match="engine takes .*, got 'spark://there'"):
-            retrain(site, now=NOW, trainer=trainer, engine="spark://there")
-        assert site.store.lineage.retrainings() == []
+            retrain(live, now=NOW, trainer=trainer, engine="spark://there")
+        assert live.store.lineage.retrainings() == []
 
 
 def test_a_command_with_an_engine_that_is_none_reads_nothing(tmp_path):
@@ -214,11 +214,11 @@ def test_a_retraining_with_an_engine_ranks_weighs_and_makes_what_one_without_doe
     made = {}
     for name, engine in (("alone", None), ("with", "local:2")):
         trainer = partial(run_trainer, timeout_seconds=900.0, program=WITH_ENGINE)
-        with opened(tmp_path / name / "plant.toml") as site:
-            first = retrain(site, now=PUMPS_NOW, trainer=trainer, engine=engine)
-            second = retrain(site, now=PUMPS_NOW, trainer=trainer, engine=engine, force=True)
-            cards = [site.registry.load(number).card for number in (1, 2)]
-            stored = [load_network(site.registry.keras_bytes(number)) for number in (1, 2)]
+        with opened(tmp_path / name / "plant.toml") as live:
+            first = retrain(live, now=PUMPS_NOW, trainer=trainer, engine=engine)
+            second = retrain(live, now=PUMPS_NOW, trainer=trainer, engine=engine, force=True)
+            cards = [live.registry.load(number).card for number in (1, 2)]
+            stored = [load_network(live.registry.keras_bytes(number)) for number in (1, 2)]
         weights = [[part.tobytes() for part in network.get_weights()] for network in stored]
         # The forest beside adds its trees up as threads end, alone as well.
         ours = [card.reports[:2] for card in cards]

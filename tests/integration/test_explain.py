@@ -19,7 +19,7 @@ from pm_app.cli.app import app
 from pm_app.errors import BadSettings
 from pm_app.jobs.score.champion import load_champion
 from pm_app.jobs.score.explain import provenance
-from pm_app.jobs.score.predict import Span, frames
+from pm_app.jobs.score.predict import PaneSpan, frames
 from pm_app.jobs.score.run import score
 
 TABLE = readings_table(missing=0)
@@ -29,16 +29,16 @@ TABLE = readings_table(missing=0)
 def plant(new_plant):
     config = new_plant({"a.parquet": TABLE})
     drop(config, "b.parquet", readings_table(first_hour=30, hours=20, seed=1, missing=0))
-    with opened(config) as site:
-        score(site, now=NOW)
+    with opened(config) as live:
+        score(live, now=NOW)
     return config
 
 
 def test_what_is_said_is_told_with_its_version_and_files(plant):
-    with opened(plant) as site:
-        found = provenance(site, asset="pump-01", cutoff=hour(33.5))
+    with opened(plant) as live:
+        found = provenance(live, asset="pump-01", cutoff=hour(33.5))
         mine = [
-            r for r in said(site.store) if (r["asset_id"], r["cutoff"]) == ("pump-01", hour(33))
+            r for r in said(live.store) if (r["asset_id"], r["cutoff"]) == ("pump-01", hour(33))
         ]
 
     assert list(found.said) == mine
@@ -47,21 +47,21 @@ def test_what_is_said_is_told_with_its_version_and_files(plant):
 
 
 def test_only_files_that_the_windows_see_stand_behind_it(plant):
-    with opened(plant) as site:
-        reach = load_champion(site).card.spec.windows_ns[-1] / 3.6e12
-        found = provenance(site, asset="pump-01", cutoff=hour(30 + reach + 1))
-        early = provenance(site, asset="pump-01", cutoff=hour(8))
+    with opened(plant) as live:
+        reach = load_champion(live).card.spec.windows_ns[-1] / 3.6e12
+        found = provenance(live, asset="pump-01", cutoff=hour(30 + reach + 1))
+        early = provenance(live, asset="pump-01", cutoff=hour(8))
 
     assert [row.name for row in found.batches] == ["b.parquet"]
     assert [row.name for row in early.batches] == ["a.parquet"]
 
 
 def test_what_sensors_add_explains_the_risk_that_was_said(plant):
-    with opened(plant) as site:
-        champion = load_champion(site)
-        found = provenance(site, asset="pump-02", cutoff=hour(25))
-        pane = int(hour(25).timestamp()) // 3600 * 3600 * 10**9 // site.history.pane_ns - 1
-        (frame,) = frames(site, champion, {"pump-02": Span(pane, pane)})
+    with opened(plant) as live:
+        champion = load_champion(live)
+        found = provenance(live, asset="pump-02", cutoff=hour(25))
+        pane = int(hour(25).timestamp()) // 3600 * 3600 * 10**9 // live.history.pane_ns - 1
+        (frame,) = frames(live, champion, {"pump-02": PaneSpan(pane, pane)})
         signal = champion.predictor.signal(frame.values)
 
     told = found.explanation
@@ -74,21 +74,21 @@ def test_what_sensors_add_explains_the_risk_that_was_said(plant):
 
 def test_a_plant_that_remembers_is_explained_and_left_as_it_is(new_plant):
     config = new_plant({"a.parquet": TABLE}, toml=REMEMBERING_TOML, champion=False)
-    with opened(config) as site:
-        promote_handmade(site)
-        score(site, now=NOW)
-        before = sorted(site.memories.root.rglob("*"))
-        found = provenance(site, asset="pump-00", cutoff=NOW)
+    with opened(config) as live:
+        promote_handmade(live)
+        score(live, now=NOW)
+        before = sorted(live.memories.root.rglob("*"))
+        found = provenance(live, asset="pump-00", cutoff=NOW)
 
         assert found.remembers
-        assert sorted(site.memories.root.rglob("*")) == before
+        assert sorted(live.memories.root.rglob("*")) == before
 
 
 def test_without_a_model_there_is_nothing_to_explain(new_plant):
     config = new_plant({"a.parquet": TABLE}, champion=False)
-    with opened(config) as site:
-        score(site, now=NOW)
-        found = provenance(site, asset="pump-00", cutoff=NOW)
+    with opened(config) as live:
+        score(live, now=NOW)
+        found = provenance(live, asset="pump-00", cutoff=NOW)
 
     assert (found.version, found.explanation) == (None, None)
     assert found.said[-1]["status"] == "no_model"
@@ -102,8 +102,8 @@ def test_without_a_model_there_is_nothing_to_explain(new_plant):
     ],
 )
 def test_what_is_not_there_is_named(plant, asset, cutoff, words):
-    with opened(plant) as site, pytest.raises(BadSettings, match=words):
-        provenance(site, asset=asset, cutoff=cutoff)
+    with opened(plant) as live, pytest.raises(BadSettings, match=words):
+        provenance(live, asset=asset, cutoff=cutoff)
 
 
 def test_the_command_tells_it_to_people_and_programs(plant, capsys):

@@ -39,7 +39,7 @@ def test_ten_times_the_rate_waits_in_order_is_counted_and_drains(new_plant):
     coming = iter(files.items())
     config, peaks, longest = new_plant(), {USUAL: 0, FLOOD: 0}, 0
     tracemalloc.start()
-    with opened(config) as site:
+    with opened(config) as plant:
         dropped = 0
         for look, rate in enumerate([USUAL] * BEFORE + [FLOOD] * DURING + [USUAL] * AFTER):
             for _ in range(rate):
@@ -49,23 +49,23 @@ def test_ten_times_the_rate_waits_in_order_is_counted_and_drains(new_plant):
             tracemalloc.reset_peak()
             at = tracemalloc.get_traced_memory()[0]
             now = NOW + timedelta(minutes=look)
-            score(site, now=now, stop=after(PACE))
+            score(plant, now=now, stop=after(PACE))
             peak = tracemalloc.get_traced_memory()[1] - at
             peaks[rate] = max(peaks[rate], peak) if look > 1 else 0
-            read = site.store.ledger.batches()
-            waits = count_backlog(site.store, site.readings, site.events)
+            read = plant.store.ledger.batches()
+            waits = count_backlog(plant.store, plant.readings, plant.events)
             assert waits.unread_readings == dropped - len(read)
             assert waits.unscored == sum(row.scored_at is None for row in read)
             longest = max(longest, waits.unread_readings)
         tracemalloc.stop()
-        score(site, now=NOW)
-        waits = count_backlog(site.store, site.readings, site.events)
+        score(plant, now=NOW)
+        waits = count_backlog(plant.store, plant.readings, plant.events)
 
         assert (waits.unread_readings, waits.unscored, waits.quarantined) == (0, 0, 0)
         assert longest > DURING * FLOOD // 2
         assert peaks[FLOOD] < 2 * peaks[USUAL]
-        flooded = said(site.store, without=WHEN)
-    with opened(new_plant(files)) as site:
-        score(site, now=NOW)
+        flooded = said(plant.store, without=WHEN)
+    with opened(new_plant(files)) as plant:
+        score(plant, now=NOW)
 
-        assert said(site.store, without=WHEN) == flooded
+        assert said(plant.store, without=WHEN) == flooded

@@ -21,9 +21,9 @@ FILES = 20_000
 MOST_BYTES_A_FILE = 12
 
 
-def age(site, count):
+def age(plant, count):
     """Rows of files that were read and scored long ago, beside what the plant has."""
-    (row,) = site.store.ledger.batches(limit=1)
+    (row,) = plant.store.ledger.batches(limit=1)
     values = {**asdict(row), "segments": [], "scored_at": NOW, "settled": 1}
     del values["sequence"]
     old = [
@@ -37,18 +37,18 @@ def age(site, count):
         }
         for number in range(count)
     ]
-    with site.store._database.writing() as connection:
+    with plant.store._database.writing() as connection:
         connection.execute(insert(batches), old)
 
 
-def steps_of(site, look):
+def steps_of(plant, look):
     """How many steps SQLite takes for a look."""
     count = [0]
 
     def step():
         count[0] += 1
 
-    with site.store._database.reading() as connection:
+    with plant.store._database.reading() as connection:
         driver = connection.connection.driver_connection
         driver.set_progress_handler(step, 1)
     look()
@@ -59,16 +59,16 @@ def steps_of(site, look):
 
 def test_a_look_asks_as_much_of_a_long_ledger_as_of_a_short_one(new_plant):
     config = new_plant({"a.parquet": readings_table()})
-    with opened(config) as site:
+    with opened(config) as plant:
 
         def look(hours):
-            return steps_of(site, lambda: score(site, now=NOW + timedelta(hours=hours)))
+            return steps_of(plant, lambda: score(plant, now=NOW + timedelta(hours=hours)))
 
-        score(site, now=NOW)
+        score(plant, now=NOW)
         idle = look(1)
         drop(config, "b.parquet", readings_table(first_hour=30, hours=2, seed=1))
         busy = look(2)
-        age(site, 5_000)
+        age(plant, 5_000)
         look(3)
 
         assert look(4) < 1.1 * idle
@@ -80,21 +80,21 @@ def test_what_a_crash_left_is_looked_for_once_and_again_after_a_look_that_failed
     new_plant, monkeypatch
 ):
     config = new_plant({"a.parquet": readings_table(hours=3)})
-    with opened(config) as site:
-        left = site.history.folder / f"{24 * 'a'}-0000.parquet"
+    with opened(config) as plant:
+        left = plant.history.folder / f"{24 * 'a'}-0000.parquet"
 
         def stays(look):
             left.write_bytes(b"half")
             look()
             return left.exists()
 
-        assert not stays(lambda: ingest(site, now=NOW))
-        assert stays(lambda: ingest(site, now=NOW))
+        assert not stays(lambda: ingest(plant, now=NOW))
+        assert stays(lambda: ingest(plant, now=NOW))
         drop(config, "b.parquet", readings_table(hours=3, first_hour=3))
         with monkeypatch.context() as patch, pytest.raises(StoreUnavailable):
             patch.setattr(ingest_module, "take_in", _fails)
-            ingest(site, now=NOW)
-        assert not stays(lambda: ingest(site, now=NOW))
+            ingest(plant, now=NOW)
+        assert not stays(lambda: ingest(plant, now=NOW))
 
 
 def _fails(*arguments):
@@ -104,10 +104,10 @@ def _fails(*arguments):
 def test_files_beyond_what_is_kept_at_once_are_read_in_order_of_name(new_plant, monkeypatch):
     monkeypatch.setattr(ingest_module, "MOST_AT_ONCE", 2)
     pieces = {f"{at}.parquet": readings_table(hours=1, first_hour=at) for at in (3, 1, 4, 0, 2)}
-    with opened(new_plant(pieces)) as site:
-        done = ingest(site, now=NOW)
+    with opened(new_plant(pieces)) as plant:
+        done = ingest(plant, now=NOW)
 
-        names = [row.name for row in site.store.ledger.ingested_batches("readings")]
+        names = [row.name for row in plant.store.ledger.ingested_batches("readings")]
         assert done.batches == 5
         assert names == sorted(pieces)
 
@@ -116,28 +116,28 @@ def test_a_folder_of_very_many_files_is_looked_through_in_flat_memory(new_plant)
     config = new_plant(toml=PLANT_TOML)
     folder = config.parent / "readings"
     peaks = []
-    with opened(config) as site:
-        ledger = site.store.ledger
+    with opened(config) as plant:
+        ledger = plant.store.ledger
         for first in (0, FILES):
             for number in range(first, first + FILES):
                 os.close(os.open(folder / f"line-3_2026-11-23_{number:08d}.parquet", os.O_CREAT))
-            note(site, _new(site))
-            assert not list(ledger.unseen("readings", site.readings.list()))
+            note(plant, _new(plant))
+            assert not list(ledger.unseen("readings", plant.readings.list()))
             tracemalloc.start()
-            assert ingest(site, now=NOW).batches == 0
+            assert ingest(plant, now=NOW).batches == 0
             peaks.append(tracemalloc.get_traced_memory()[1])
             tracemalloc.stop()
 
     assert peaks[1] - peaks[0] < MOST_BYTES_A_FILE * FILES
 
 
-def _new(site):
-    return list(site.store.ledger.unseen("readings", site.readings.list()))
+def _new(plant):
+    return list(plant.store.ledger.unseen("readings", plant.readings.list()))
 
 
-def note(site, listed: list[Batch]):
+def note(plant, listed: list[Batch]):
     """Rows for files that could not be read."""
-    with site.store._database.writing() as connection:
+    with plant.store._database.writing() as connection:
         connection.execute(
             insert(batches),
             [

@@ -29,9 +29,9 @@ GOOD = readings_table()
 
 def said_of(new_plant, files):
     """What is said of these files alone."""
-    with opened(new_plant(files)) as site:
-        score(site, now=NOW)
-        return said(site.store)
+    with opened(new_plant(files)) as plant:
+        score(plant, now=NOW)
+        return said(plant.store)
 
 
 def without_zone(table):
@@ -87,10 +87,10 @@ def test_a_bad_file_is_quarantined_by_name_column_and_value_and_the_rest_is_scor
     config = new_plant({"a.parquet": GOOD.slice(0, 100), "z.parquet": GOOD.slice(100)})
     drop(config, "bad.parquet", table)
 
-    with opened(config) as site:
-        done = score(site, now=NOW)
-        (row,) = site.store.ledger.batches(status="quarantined")
-        found = said(site.store)
+    with opened(config) as plant:
+        done = score(plant, now=NOW)
+        (row,) = plant.store.ledger.batches(status="quarantined")
+        found = said(plant.store)
 
     assert (row.name, row.rows, row.segments) == ("bad.parquet", 0, ())
     assert re.search(reason, row.reason)
@@ -105,10 +105,10 @@ def test_bytes_that_are_no_whole_parquet_file_are_quarantined(new_plant, kept):
     path = drop(config, "torn.parquet", readings_table(seed=1))
     path.write_bytes(path.read_bytes()[:kept])
 
-    with opened(config) as site:
-        score(site, now=NOW)
-        (row,) = site.store.ledger.batches(status="quarantined")
-        assert said(site.store) == said_of(new_plant, {"a.parquet": GOOD})
+    with opened(config) as plant:
+        score(plant, now=NOW)
+        (row,) = plant.store.ledger.batches(status="quarantined")
+        assert said(plant.store) == said_of(new_plant, {"a.parquet": GOOD})
 
     size = path.stat().st_size
     assert f"torn.parquet: needed a whole Parquet file of {size} bytes" in row.reason
@@ -119,9 +119,9 @@ def test_a_sensor_that_is_text_is_named_with_what_to_do(new_plant):
     table = GOOD.append_column("mode", _texts(GOOD, "fast"))
     config = new_plant({"a.parquet": table}, toml=toml)
 
-    with opened(config) as site:
-        score(site, now=NOW)
-        (row,) = site.store.ledger.batches(status="quarantined")
+    with opened(config) as plant:
+        score(plant, now=NOW)
+        (row,) = plant.store.ledger.batches(status="quarantined")
 
     assert "a.parquet: column 'mode' is string; needed numbers" in row.reason
 
@@ -133,10 +133,10 @@ def test_good_rows_of_a_partly_bad_file_are_kept_and_the_others_counted(new_plan
     rest = pa.concat_tables([GOOD.slice(0, 7), GOOD.slice(12)])
     config = new_plant({"a.parquet": pa.concat_tables([rest, nameless, timeless])})
 
-    with opened(config) as site:
-        done = score(site, now=NOW)
-        (row,) = site.store.ledger.batches()
-        found = said(site.store)
+    with opened(config) as plant:
+        done = score(plant, now=NOW)
+        (row,) = plant.store.ledger.batches()
+        found = said(plant.store)
 
     assert (row.status, row.rows, row.rejected) == ("ingested", len(GOOD) - 5, 5)
     assert row.reason == "3 rows: timestamp is null; 2 rows: asset_id is null or empty"
@@ -149,15 +149,15 @@ def test_a_quarantined_file_is_not_opened_again_and_a_mended_one_is(new_plant):
     path = drop(config, "a.parquet", GOOD)
     whole = path.read_bytes()
     path.write_bytes(whole[:100])
-    with opened(config) as site:
-        score(site, now=NOW)
-        assert score(site, now=NOW + HOUR).ingested.batches == 0
+    with opened(config) as plant:
+        score(plant, now=NOW)
+        assert score(plant, now=NOW + HOUR).ingested.batches == 0
 
         path.write_bytes(whole)
-        done = score(site, now=NOW + HOUR)
+        done = score(plant, now=NOW + HOUR)
 
         assert done.ingested.rows == len(GOOD)
-        assert Counter(row.status for row in site.store.ledger.batches()) == {
+        assert Counter(row.status for row in plant.store.ledger.batches()) == {
             "quarantined": 1,
             "ingested": 1,
         }
@@ -187,26 +187,26 @@ def test_bad_events_are_quarantined_and_good_ones_count(new_plant, table, reason
     config = new_plant({"a.parquet": GOOD}, events={"good.parquet": good})
     drop(config, "bad.parquet", table, source="events")
 
-    with opened(config) as site:
-        score(site, now=NOW)
-        (row,) = site.store.ledger.batches(status="quarantined")
-        found = said(site.store)
+    with opened(config) as plant:
+        score(plant, now=NOW)
+        (row,) = plant.store.ledger.batches(status="quarantined")
+        found = said(plant.store)
 
     assert (row.source, row.name) == ("events", "bad.parquet")
     assert re.search(reason, row.reason)
     clean = new_plant({"a.parquet": GOOD}, events={"good.parquet": good})
-    with opened(clean) as site:
-        score(site, now=NOW)
-        assert found == said(site.store)
+    with opened(clean) as plant:
+        score(plant, now=NOW)
+        assert found == said(plant.store)
 
 
 def test_unknown_kinds_among_good_events_are_counted_with_their_row_and_value(new_plant):
     events = events_table([("pump-00", 5, "failure", ""), ("pump-00", 7, "lunch", "")])
     config = new_plant({"a.parquet": GOOD}, events={"e.parquet": events})
 
-    with opened(config) as site:
-        ingest(site, now=NOW)
-        row = site.store.ledger.batches()[-1]
+    with opened(config) as plant:
+        ingest(plant, now=NOW)
+        row = plant.store.ledger.batches()[-1]
 
     assert (row.status, row.rows, row.rejected) == ("ingested", 1, 1)
     assert "row 2: kind is 'lunch'; needed one of" in row.reason
@@ -215,18 +215,18 @@ def test_unknown_kinds_among_good_events_are_counted_with_their_row_and_value(ne
 def test_no_files_at_all_are_nothing_to_complain_about(new_plant):
     config = new_plant()
     (config.parent / "events").rmdir()
-    with opened(config) as site:
-        done = score(site, now=NOW)
+    with opened(config) as plant:
+        done = score(plant, now=NOW)
 
         assert done.ingested.batches == 0
-        assert said(site.store) == []
+        assert said(plant.store) == []
 
 
 def test_a_missing_folder_of_readings_is_named(new_plant):
     config = new_plant()
     (config.parent / "readings").rmdir()
-    with opened(config) as site, pytest.raises(SourceUnavailable, match="readings: cannot be li"):
-        score(site, now=NOW)
+    with opened(config) as plant, pytest.raises(SourceUnavailable, match="readings: cannot be li"):
+        score(plant, now=NOW)
 
 
 class Source:
@@ -272,14 +272,14 @@ def failing(error, name="b.parquet", *, chunk):
 
 def test_a_batch_that_turns_bad_after_some_chunks_leaves_nothing_behind(new_plant):
     config = new_plant({"a.parquet": GOOD.slice(0, 100), "b.parquet": GOOD.slice(100)})
-    with opened(config) as site:
-        bad = Source(site.readings, failing(BadBatch("b.parquet: page 7: rotten"), chunk=2))
-        done = score(replace(site, readings=bad), now=NOW)
-        (row,) = site.store.ledger.batches(status="quarantined")
-        on_disk = {path.name for path in site.history.folder.iterdir()}
+    with opened(config) as plant:
+        bad = Source(plant.readings, failing(BadBatch("b.parquet: page 7: rotten"), chunk=2))
+        done = score(replace(plant, readings=bad), now=NOW)
+        (row,) = plant.store.ledger.batches(status="quarantined")
+        on_disk = {path.name for path in plant.history.folder.iterdir()}
 
-        assert on_disk == site.store.ledger.segments()
-        assert said(site.store) == said_of(new_plant, {"a.parquet": GOOD.slice(0, 100)})
+        assert on_disk == plant.store.ledger.segments()
+        assert said(plant.store) == said_of(new_plant, {"a.parquet": GOOD.slice(0, 100)})
     assert (row.reason, row.rows, row.segments) == ("b.parquet: page 7: rotten", 0, ())
     assert done.ingested.quarantined == 1
 
@@ -288,62 +288,62 @@ def test_a_batch_that_turns_bad_after_some_chunks_leaves_nothing_behind(new_plan
 def test_a_file_that_cannot_be_fetched_now_waits_and_the_others_are_scored(new_plant, chunk):
     files = {"a.parquet": GOOD.slice(0, 100), "c.parquet": GOOD.slice(150)}
     config = new_plant({**files, "b.parquet": GOOD.slice(100, 50)})
-    with opened(config) as site:
+    with opened(config) as plant:
         away = Source(
-            site.readings,
+            plant.readings,
             failing(SourceUnavailable("b.parquet: cannot be read: gone"), chunk=chunk),
         )
         with pytest.raises(SourceUnavailable, match=r"b\.parquet: cannot be read: gone \(all else"):
-            score(replace(site, readings=away), now=NOW)
-        assert said(site.store) == said_of(new_plant, files)
+            score(replace(plant, readings=away), now=NOW)
+        assert said(plant.store) == said_of(new_plant, files)
 
-        score(site, now=NOW)
-        found = said(site.store, without=("revision",))
-        on_disk = {path.name for path in site.history.folder.iterdir()}
-        assert on_disk == site.store.ledger.segments()
-    with opened(new_plant({"all.parquet": GOOD})) as site:
-        score(site, now=NOW)
-        assert found == said(site.store, without=("revision",))
+        score(plant, now=NOW)
+        found = said(plant.store, without=("revision",))
+        on_disk = {path.name for path in plant.history.folder.iterdir()}
+        assert on_disk == plant.store.ledger.segments()
+    with opened(new_plant({"all.parquet": GOOD})) as plant:
+        score(plant, now=NOW)
+        assert found == said(plant.store, without=("revision",))
 
 
 def test_a_batch_written_again_after_the_store_failed_holds_what_is_known_by_then(new_plant):
     config = new_plant()
     every_other = np.arange(len(GOOD)) % 2 == 0
     drop(config, "b.parquet", GOOD.filter(pa.array(every_other)))
-    with opened(config) as site:
-        chunked = replace(site, readings=Source(site.readings, lambda name, number: None))
+    with opened(config) as plant:
+        chunked = replace(plant, readings=Source(plant.readings, lambda name, number: None))
 
         class Ledger:
             def __getattr__(self, name):
-                return getattr(site.store.ledger, name)
+                return getattr(plant.store.ledger, name)
 
             def record_batch(self, *values, **options):
                 raise StoreUnavailable("the disk is full")
 
-        down = replace(chunked, store=replace(site.store, ledger=Ledger()))
+        down = replace(chunked, store=replace(plant.store, ledger=Ledger()))
         with pytest.raises(StoreUnavailable):
             score(down, now=NOW)
         drop(config, "a.parquet", GOOD.filter(pa.array(~every_other)))
         score(chunked, now=NOW)
-        found = said(site.store)
+        found = said(plant.store)
 
     assert found == said_of(new_plant, {"all.parquet": GOOD})
 
 
 def test_readings_between_those_of_a_file_that_is_gone_are_refused_and_later_ones_kept(new_plant):
     config = new_plant({"a.parquet": GOOD})
-    with opened(config) as site:
-        score(site, now=NOW)
-        before = said(site.store)
+    with opened(config) as plant:
+        score(plant, now=NOW)
+        before = said(plant.store)
         (config.parent / "readings" / "a.parquet").unlink()
         shifted = GOOD["timestamp"].cast(pa.int64()).to_numpy() + 1
         first = pa.array(shifted, pa.int64()).cast(GOOD["timestamp"].type)
         late = _replaced(GOOD, "timestamp", first).slice(0, 60)
         drop(config, "b.parquet", late)
         drop(config, "c.parquet", readings_table(first_hour=40, hours=2))
-        done = score(site, now=NOW + HOUR)
-        row = next(row for row in site.store.ledger.batches() if row.name == "b.parquet")
-        after = said(site.store)
+        done = score(plant, now=NOW + HOUR)
+        row = next(row for row in plant.store.ledger.batches() if row.name == "b.parquet")
+        after = said(plant.store)
 
     refused = row.rejected if row.status == "ingested" else len(late)
     assert 0 < refused <= len(late)
@@ -355,8 +355,8 @@ def test_readings_between_those_of_a_file_that_is_gone_are_refused_and_later_one
 
 def test_two_threads_that_ingest_at_once_take_each_batch_in_once(new_plant):
     config = new_plant({f"{at}.parquet": GOOD.slice(30 * at, 30) for at in range(8)})
-    with opened(config) as site:
-        chunked = replace(site, readings=Source(site.readings, lambda name, number: None))
+    with opened(config) as plant:
+        chunked = replace(plant, readings=Source(plant.readings, lambda name, number: None))
         done = []
         threads = [
             threading.Thread(target=lambda: done.append(ingest(chunked, now=NOW))) for _ in range(3)
@@ -365,9 +365,9 @@ def test_two_threads_that_ingest_at_once_take_each_batch_in_once(new_plant):
             thread.start()
         for thread in threads:
             thread.join()
-        rows = site.store.ledger.batches()
-        score(site, now=NOW)
-        found = said(site.store)
+        rows = plant.store.ledger.batches()
+        score(plant, now=NOW)
+        found = said(plant.store)
 
     assert [row.status for row in rows] == ["ingested"] * 8
     assert sum(ingested.batches for ingested in done) == 8
@@ -376,16 +376,16 @@ def test_two_threads_that_ingest_at_once_take_each_batch_in_once(new_plant):
 
 def test_what_a_crash_left_in_the_folders_of_panes_and_events_is_removed(new_plant):
     config = new_plant({"a.parquet": GOOD})
-    with opened(config) as site:
-        score(site, now=NOW)
-    with opened(config) as site:
-        named = {path.name for path in site.history.folder.iterdir()}
-        for folder, end in ((site.history.folder, "-0000"), (site.event_history.folder, "")):
+    with opened(config) as plant:
+        score(plant, now=NOW)
+    with opened(config) as plant:
+        named = {path.name for path in plant.history.folder.iterdir()}
+        for folder, end in ((plant.history.folder, "-0000"), (plant.event_history.folder, "")):
             for name in (f"{24 * 'a'}{end}.parquet", f".{24 * 'a'}{end}.parquet.tmp", "mine.txt"):
                 (folder / name).write_bytes(b"half")
             (folder / "lost+found").mkdir()
-        score(site, now=NOW)
+        score(plant, now=NOW)
 
         others = {"mine.txt", "lost+found"}
-        assert {path.name for path in site.history.folder.iterdir()} == named | others
-        assert {path.name for path in site.event_history.folder.iterdir()} == others
+        assert {path.name for path in plant.history.folder.iterdir()} == named | others
+        assert {path.name for path in plant.event_history.folder.iterdir()} == others

@@ -26,7 +26,7 @@ from striking import heard
 from twenty_pumps import PUMPS, PUMPS_NOW, PUMPS_TOML
 
 from pm_app.errors import TransientError
-from pm_app.jobs.retrain.messages import ANSWER, TrainingAnswer
+from pm_app.jobs.retrain.messages import ANSWER, TrainingResponse
 from pm_app.jobs.retrain.process import run_trainer
 from pm_app.jobs.retrain.run import SCRATCH, retrain
 from pm_app.jobs.score.champion import load_champion
@@ -112,26 +112,29 @@ def copy(config: Path, folder: Path) -> Path:
 def speak(config: Path) -> list[dict[str, object]]:
     """All that is said once another file has come and been scored."""
     drop(config, "new.parquet", readings_table(first_hour=30, hours=6, seed=1))
-    with opened(config) as site:
-        score(site, now=LATER)
-        return said(site.store, without=["scored_at"])
+    with opened(config) as live:
+        score(live, now=LATER)
+        return said(live.store, without=["scored_at"])
 
 
 def require_untouched(config: Path, spoken: list[dict[str, object]]) -> None:
     """The champion is the one it was, nothing is recorded, and it speaks as ever."""
-    with opened(config) as site:
-        assert load_champion(site).number == 1
-        assert [row.version for row in site.store.lineage.versions()] == [1]
-        assert len(site.store.lineage.retrainings()) == 1
+    with opened(config) as live:
+        assert load_champion(live).number == 1
+        assert [row.version for row in live.store.lineage.versions()] == [1]
+        assert len(live.store.lineage.retrainings()) == 1
     assert speak(config) == spoken
 
 
-def require_clean(site) -> None:
+def require_clean(live) -> None:
     """Two versions, and nothing that anyone left behind."""
-    assert site.store.lineage.champion() == 2
-    assert sorted(path.name for path in site.registry.folder.iterdir()) == ["000001", "000002"]
-    assert not list(site.settings.state.glob(f"{SCRATCH}*"))
-    assert not list(site.settings.state.rglob("*.tmp"))
+    assert live.store.lineage.champion() == 2
+    assert sorted(path.name for path in live.registry.folder.iterdir()) == [
+        "000001",
+        "000002",
+    ]
+    assert not list(live.settings.state.glob(f"{SCRATCH}*"))
+    assert not list(live.settings.state.rglob("*.tmp"))
 
 
 def test_there_are_twenty_points():
@@ -155,9 +158,9 @@ def test_killed_at_any_point_before_the_commit_the_champion_stays_and_the_next_o
         kill(FLOW, config, found[nth])
         require_untouched(copy(config, tmp_path / f"{number}-looked-at"), spoken)
         FLOWS[FLOW].run(config)
-        with opened(config) as site:
-            assert load_champion(site).card.seed == 1, point
-            require_clean(site)
+        with opened(config) as live:
+            assert load_champion(live).card.seed == 1, point
+            require_clean(live)
 
 
 def stand_in(folder: Path, moment: str) -> Path:
@@ -165,7 +168,7 @@ def stand_in(folder: Path, moment: str) -> Path:
     version = folder / "made"
     if not version.exists():
         write_handmade(version, make_card(seed=1))
-    answer = TrainingAnswer("rebuild", "rebuild, for a reason", made=True, promote=True)
+    answer = TrainingResponse("rebuild", "rebuild, for a reason", made=True, promote=True)
     path = folder / "trainer"
     text = STAND_IN.format(
         python=PYTHON,
@@ -188,13 +191,16 @@ def test_a_trainer_killed_at_any_moment_leaves_the_champion_and_the_next_one_wor
     for number, moment in enumerate(IN_CHILD):
         config = copy(plant, tmp_path / f"{number}")
         monkeypatch.setattr(sys, "executable", str(stand_in(tmp_path, moment)))
-        with opened(config) as site, pytest.raises(TransientError, match="killed, most likely"):
-            learn(site)
+        with (
+            opened(config) as live,
+            pytest.raises(TransientError, match="killed, most likely"),
+        ):
+            learn(live)
         require_untouched(copy(config, tmp_path / f"{number}-looked-at"), spoken)
         monkeypatch.setattr(sys, "executable", str(stand_in(tmp_path, "never")))
-        with opened(config) as site:
-            assert learn(site).promoted, moment
-            require_clean(site)
+        with opened(config) as live:
+            assert learn(live).promoted, moment
+            require_clean(live)
 
 
 def test_what_a_killed_process_could_not_take_away_the_next_retraining_does(plant, tmp_path):
@@ -203,8 +209,8 @@ def test_what_a_killed_process_could_not_take_away_the_next_retraining_does(plan
     (state / f"{SCRATCH}dead").mkdir()
     (state / f"{SCRATCH}dead" / "order.json").write_text("{}")
 
-    with opened(config) as site:
-        retrain(site, now=LATER, trainer=FakeTrainer("keep", made=False))
+    with opened(config) as live:
+        retrain(live, now=LATER, trainer=FakeTrainer("keep", made=False))
 
     assert not list(state.glob(f"{SCRATCH}*"))
     assert not (state / "versions" / ".staging").exists()
@@ -251,23 +257,26 @@ def test_the_real_trainer_killed_anywhere_leaves_the_champion_and_the_next_one_w
         champion=False,
     )
     run = partial(run_trainer, timeout_seconds=600.0)
-    with opened(config) as site:
-        assert retrain(site, now=LEARNED_AT, trainer=run).promoted
-        score(site, now=LEARNED_AT)
-        before = said(site.store)
+    with opened(config) as live:
+        assert retrain(live, now=LEARNED_AT, trainer=run).promoted
+        score(live, now=LEARNED_AT)
+        before = said(live.store)
 
         for words in ("", *SAID_AT):
             sniper = Sniper(words)
             trainer = partial(run, stop=sniper.watch)
             with pytest.raises(TransientError, match="killed, most likely"):
-                retrain(site, now=LEARNED_AT + timedelta(days=1), force=True,
+                retrain(live, now=LEARNED_AT + timedelta(days=1), force=True,
                         trainer=trainer, progress=sniper.hear)  # fmt: skip
             assert sniper.shots == 1, words
-            assert load_champion(site).number == 1
-            assert len(site.store.lineage.retrainings()) == 1
-            assert said(site.store) == before
+            assert load_champion(live).number == 1
+            assert len(live.store.lineage.retrainings()) == 1
+            assert said(live.store) == before
 
-        done = retrain(site, now=LEARNED_AT + timedelta(days=1), force=True, trainer=run)
+        done = retrain(live, now=LEARNED_AT + timedelta(days=1), force=True, trainer=run)
         assert (done.decision, done.version) == ("rebuild", 2)
-        assert sorted(path.name for path in site.registry.folder.iterdir()) == ["000001", "000002"]
-        assert not list(site.settings.state.glob(f"{SCRATCH}*"))
+        assert sorted(path.name for path in live.registry.folder.iterdir()) == [
+            "000001",
+            "000002",
+        ]
+        assert not list(live.settings.state.glob(f"{SCRATCH}*"))

@@ -23,7 +23,7 @@ KEY = ("asset_id", "cutoff", "horizon_hours")
 
 
 @pytest.fixture
-def site(new_plant):
+def plant(new_plant):
     """A plant that has said something once."""
     with opened(new_plant({"a.parquet": readings_table(hours=HOURS)})) as plant:
         score(plant, now=NOW)
@@ -53,55 +53,55 @@ def without_number(rows):
     return [{name: row[name] for name in row if name != "commit_number"} for row in rows]
 
 
-def say_again(site, *, now):
+def say_again(plant, *, now):
     """Another version speaks of the first hours: their rows are revised."""
-    promote_handmade(site, seed=int(now.timestamp()) % 1000)
-    return backfill(site, first=hour(0), last=hour(6), now=now)
+    promote_handmade(plant, seed=int(now.timestamp()) % 1000)
+    return backfill(plant, first=hour(0), last=hour(6), now=now)
 
 
 def versions_of(lake):
     return deltalake.DeltaTable(lake.uri).version()
 
 
-def test_the_lake_holds_every_revision_once_with_the_columns_of_the_table(site, lake):
-    first = export_to_lake(site.store, lake)
-    revised = say_again(site, now=NOW + timedelta(hours=1))
-    second = export_to_lake(site.store, lake)
+def test_the_lake_holds_every_revision_once_with_the_columns_of_the_table(plant, lake):
+    first = export_to_lake(plant.store, lake)
+    revised = say_again(plant, now=NOW + timedelta(hours=1))
+    second = export_to_lake(plant.store, lake)
 
     assert revised.revised > 0
-    assert first.rows == len(said(site.store))
+    assert first.rows == len(said(plant.store))
     assert second.rows == revised.revised
-    assert without_number(rows_in(lake)) == log_in(site.store)
+    assert without_number(rows_in(lake)) == log_in(plant.store)
     found = deltalake.DeltaTable(lake.uri).to_pyarrow_table().schema
     assert found.names == NUMBERED_SCHEMA.names
     newest = {tuple(row[name] for name in KEY): row for row in rows_in(lake)}
-    assert without_number(newest.values()) == said(site.store)
+    assert without_number(newest.values()) == said(plant.store)
 
 
-def test_what_was_superseded_between_two_exports_is_there_as_it_was_said(site, lake):
-    export_to_lake(site.store, lake)
+def test_what_was_superseded_between_two_exports_is_there_as_it_was_said(plant, lake):
+    export_to_lake(plant.store, lake)
     for hours in (1, 2, 3):
-        say_again(site, now=NOW + timedelta(hours=hours))
-    export_to_lake(site.store, lake)
+        say_again(plant, now=NOW + timedelta(hours=hours))
+    export_to_lake(plant.store, lake)
 
     assert max(row["revision"] for row in rows_in(lake)) == 4
-    assert without_number(rows_in(lake)) == log_in(site.store)
+    assert without_number(rows_in(lake)) == log_in(plant.store)
 
 
-def test_an_export_without_news_appends_nothing(site, lake):
-    export_to_lake(site.store, lake)
+def test_an_export_without_news_appends_nothing(plant, lake):
+    export_to_lake(plant.store, lake)
     before = versions_of(lake)
 
-    assert export_to_lake(site.store, lake).rows == 0
+    assert export_to_lake(plant.store, lake).rows == 0
     assert versions_of(lake) == before
 
 
-def test_a_clock_that_is_set_back_hides_nothing(site, lake):
-    export_to_lake(site.store, lake)
-    revised = say_again(site, now=NOW - timedelta(days=3))
+def test_a_clock_that_is_set_back_hides_nothing(plant, lake):
+    export_to_lake(plant.store, lake)
+    revised = say_again(plant, now=NOW - timedelta(days=3))
 
-    assert export_to_lake(site.store, lake).rows == revised.revised
-    assert without_number(rows_in(lake)) == log_in(site.store)
+    assert export_to_lake(plant.store, lake).rows == revised.revised
+    assert without_number(rows_in(lake)) == log_in(plant.store)
 
 
 class Dying:
@@ -124,78 +124,78 @@ class Dying:
 
 
 @pytest.mark.parametrize(("when", "there"), [("halfway", False), ("committed", True)])
-def test_an_export_that_dies_is_repeated_without_a_double_row(site, lake, when, there):
+def test_an_export_that_dies_is_repeated_without_a_double_row(plant, lake, when, there):
     with pytest.raises((KeyboardInterrupt, TransientError)):
-        export_to_lake(site.store, Dying(lake, when))
+        export_to_lake(plant.store, Dying(lake, when))
     assert deltalake.DeltaTable.is_deltatable(lake.uri) == there
 
-    again = export_to_lake(site.store, lake)
+    again = export_to_lake(plant.store, lake)
 
     assert (again.rows == 0) == there
-    assert without_number(rows_in(lake)) == log_in(site.store)
+    assert without_number(rows_in(lake)) == log_in(plant.store)
 
 
 @pytest.mark.parametrize("started", [False, True], ids=["a new table", "a table"])
-def test_of_two_exports_at_once_one_appends(site, lake, started):
+def test_of_two_exports_at_once_one_appends(plant, lake, started):
     if started:
-        export_to_lake(site.store, lake)
-        say_again(site, now=NOW + timedelta(hours=1))
+        export_to_lake(plant.store, lake)
+        say_again(plant, now=NOW + timedelta(hours=1))
     other = lakes.DeltaLake(lake.uri)
 
     class Meanwhile(Dying):
         def append(self, schema, tables, **told):
-            export_to_lake(site.store, other)
+            export_to_lake(plant.store, other)
             self._lake.append(schema, tables, **told)
 
     with pytest.raises(TransientError):
-        export_to_lake(site.store, Meanwhile(lake, ""))
-    assert without_number(rows_in(lake)) == log_in(site.store)
-    assert export_to_lake(site.store, lake).rows == 0
+        export_to_lake(plant.store, Meanwhile(lake, ""))
+    assert without_number(rows_in(lake)) == log_in(plant.store)
+    assert export_to_lake(plant.store, lake).rows == 0
 
 
-def test_what_was_said_before_commits_had_numbers_goes_along_first(site, lake):
-    say_again(site, now=NOW)
-    with site.store._database.writing() as connection:
+def test_what_was_said_before_commits_had_numbers_goes_along_first(plant, lake):
+    say_again(plant, now=NOW)
+    with plant.store._database.writing() as connection:
         for table in (predictions, prediction_history):
             connection.execute(update(table).values(commit_number=0))
         connection.execute(delete(counters))
 
-    assert export_to_lake(site.store, lake).rows == len(log_in(site.store))
-    revised = say_again(site, now=NOW + timedelta(hours=1))
-    assert export_to_lake(site.store, lake).rows == revised.revised
-    assert without_number(rows_in(lake)) == log_in(site.store)
+    assert export_to_lake(plant.store, lake).rows == len(log_in(plant.store))
+    revised = say_again(plant, now=NOW + timedelta(hours=1))
+    assert export_to_lake(plant.store, lake).rows == revised.revised
+    assert without_number(rows_in(lake)) == log_in(plant.store)
 
 
-def test_a_store_put_back_to_an_earlier_day_is_told(site, lake):
-    export_to_lake(site.store, lake)
-    with site.store._database.writing() as connection:
+def test_a_store_put_back_to_an_earlier_day_is_told(plant, lake):
+    export_to_lake(plant.store, lake)
+    with plant.store._database.writing() as connection:
         connection.execute(update(counters).values(newest=0))
 
     with pytest.raises(TerminalError, match="holds commit 1 of this plant, its store only 0"):
-        export_to_lake(site.store, lake)
+        export_to_lake(plant.store, lake)
 
 
-def test_another_table_is_left_alone(site, lake):
+def test_another_table_is_left_alone(plant, lake):
     deltalake.write_deltalake(lake.uri, pa.table({"a": [1]}))
 
     with pytest.raises(BadSettings, match="needs the columns of predictions"):
-        export_to_lake(site.store, lake)
+        export_to_lake(plant.store, lake)
     assert pa.table(deltalake.DeltaTable(lake.uri).to_pyarrow_table()).to_pydict() == {"a": [1]}
 
 
-def test_the_command_says_how_many_rows_it_appended(site, tmp_path, capsys):
-    config = site.settings.folder / "plant.toml"
+def test_the_command_says_how_many_rows_it_appended(plant, tmp_path, capsys):
+    config = plant.settings.folder / "plant.toml"
     command = ["export", "--delta", str(tmp_path / "lake"), "-c", str(config)]
     app(command, standalone_mode=False)
     app([*command, "--json"], standalone_mode=False)
 
-    rows = len(said(site.store))
+    rows = len(said(plant.store))
     assert capsys.readouterr().out.startswith(f"{rows:,} rows appended, up to commit 1\n{{")
 
 
 @pytest.mark.parametrize("uri", ["", "nope://x/y", "s3://AKIA:SECRET@bucket/x"])
-def test_an_address_that_is_none_is_told_without_its_secrets(site, uri):
+def test_an_address_that_is_none_is_told_without_its_secrets(plant, uri):
     with pytest.raises((BadSettings, TransientError)) as told:
-        export_to_lake(site.store, lakes.DeltaLake(uri))
+        export_to_lake(plant.store, lakes.DeltaLake(uri))
     assert uri.split("/")[0] in str(told.value)
     assert "SECRET" not in str(told.value)

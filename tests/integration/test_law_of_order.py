@@ -42,9 +42,9 @@ from hypothesis.stateful import (
 from pm_app.durable import INSTANT
 from pm_app.features.frame import build_frame
 from pm_app.features.panes.panes import fold_panes
-from pm_app.jobs.ingest.ownership import Mark, write_mark
+from pm_app.jobs.ingest.ownership import OwnershipMark, write_mark
 from pm_app.jobs.ingest.repair import rebuild
-from pm_app.jobs.plant import Litter
+from pm_app.jobs.plant import Orphans
 from pm_app.jobs.score.champion import load_champion
 from pm_app.jobs.score.predict import predict_frame
 from pm_app.jobs.score.run import score
@@ -161,7 +161,7 @@ def key_of(row):
 class Plant(RuleBasedStateMachine):
     """One plant, and beside it all rows and events that have arrived."""
 
-    site = None
+    plant = None
     champion = None
 
     @initialize()
@@ -172,23 +172,23 @@ class Plant(RuleBasedStateMachine):
         self.torn: dict[str, frozenset[int]] = {}
         self.event_files: dict[str, frozenset[int]] = {}
         self.delivered: dict[str, int] = {}
-        folder = self.site.settings.folder
+        folder = self.plant.settings.folder
         for source in ("readings", "events"):
             shutil.rmtree(folder / source)
             (folder / source).mkdir()
-        with self.site.store._database.writing() as connection:
+        with self.plant.store._database.writing() as connection:
             for table in (alarm_events, alarms, predictions, prediction_history):
                 connection.execute(table.delete())
             for table in (alarm_marks, latest_predictions, batches, assets):
                 connection.execute(table.delete())
         # A folder does not take a database that knows less than it did.
-        identity = self.site.store.identity.standing().identity
-        write_mark(self.site.settings.state, Mark(identity))
+        identity = self.plant.store.identity.standing().identity
+        write_mark(self.plant.settings.state, OwnershipMark(identity))
         self.restart()
 
     @property
     def config(self):
-        return self.site.settings.folder / "plant.toml"
+        return self.plant.settings.folder / "plant.toml"
 
     def lay_down(self, name, rows):
         # Rows in any order: files need not be sorted.
@@ -232,7 +232,7 @@ class Plant(RuleBasedStateMachine):
 
     @rule(which=st.integers(0, 99), how=st.sampled_from(["remove", "flip", "truncate"]))
     def harm_a_segment(self, which, how):
-        folders = self.site.history.folder, self.site.event_history.folder
+        folders = self.plant.history.folder, self.plant.event_history.folder
         paths = sorted(path for folder in folders for path in folder.iterdir())
         if paths:
             path = paths[which % len(paths)]
@@ -245,51 +245,51 @@ class Plant(RuleBasedStateMachine):
 
     @rule()
     def delete_panes(self):
-        shutil.rmtree(self.site.history.folder)
+        shutil.rmtree(self.plant.history.folder)
         self.restart()
 
     @rule()
     def restart(self):
-        state, pane_ns = self.site.settings.state, self.site.history.pane_ns
+        state, pane_ns = self.plant.settings.state, self.plant.history.pane_ns
         fresh = History(state / "panes", pane_ns=pane_ns), EventHistory(state / "events")
-        self.site = replace(self.site, history=fresh[0], event_history=fresh[1], litter=Litter())
+        self.plant = replace(self.plant, history=fresh[0], event_history=fresh[1], litter=Orphans())
 
     @rule(instants=st.integers(0, 40))
     def score_cut_short(self, instants):
         _left[:] = [instants]
         with suppress(Cut):
-            score(self.site, now=self.now)
+            score(self.plant, now=self.now)
         _left.clear()
         self.restart()
 
     @rule()
     def score(self):
         self.now += timedelta(minutes=1)
-        score(self.site, now=self.now)
+        score(self.plant, now=self.now)
         self.check_what_is_said()
         self.check_the_books()
-        assert standing(self.site.store) == expected_alarms(self.site.store)
+        assert standing(self.plant.store) == expected_alarms(self.plant.store)
 
     def check_what_is_said(self):
         rows = frozenset().union(*self.files.values())
         events = frozenset().union(*self.event_files.values())
         expected = expected_rows(rows, events, self.champion) if rows else {}
-        table = said(self.site.store)
+        table = said(self.plant.store)
         columns = ("status", *NUMBERS, "top_sensors")
 
         assert {key_of(row): tuple(row[c] for c in columns) for row in table} == expected
         newest = {(row["asset_id"], row["horizon_hours"]): row for row in table}
-        latest = self.site.store.views.latest_predictions().to_pylist()
+        latest = self.plant.store.views.latest_predictions().to_pylist()
         assert sorted(latest, key=key_of) == sorted(newest.values(), key=key_of)
         before = defaultdict(list)
-        for part in self.site.store.views.superseded():
+        for part in self.plant.store.views.superseded():
             for row in part.to_pylist():
                 before[key_of(row)].append(row["revision"])
         for row in table:
             assert before[key_of(row)] == list(range(1, row["revision"]))
 
     def check_the_books(self):
-        noted = self.site.store.ledger.batches()
+        noted = self.plant.store.ledger.batches()
         for row in noted:
             whole = row.source == "readings" and row.status == "ingested"
             assert not whole or row.rows + row.rejected == self.delivered[row.digest]
@@ -299,19 +299,19 @@ class Plant(RuleBasedStateMachine):
         alike = {name for name in self.torn if statuses[name] == "duplicate"}
         refused = {name for name in statuses if statuses[name] == "quarantined"}
         assert refused | alike == self.torn.keys()
-        folders = self.site.history.folder, self.site.event_history.folder
+        folders = self.plant.history.folder, self.plant.event_history.folder
         on_disk = {path.name for folder in folders for path in folder.iterdir()}
-        assert on_disk <= self.site.store.ledger.segments()
+        assert on_disk <= self.plant.store.ledger.segments()
 
     def teardown(self):
         if not hasattr(self, "files"):
             return
         self.score()
-        before = said(self.site.store)
-        rebuild(self.site)
+        before = said(self.plant.store)
+        rebuild(self.plant)
         self.score()
 
-        assert said(self.site.store) == before
+        assert said(self.plant.store) == before
 
 
 @pytest.fixture
@@ -320,8 +320,8 @@ def new_url(on_both_databases):
 
 
 def run(new_plant, examples):
-    with opened(new_plant(toml=ALARMING_TOML)) as site, few_batches_a_run(3, 2, timedelta(0)):
-        machine = type("Plant", (Plant,), {"site": site, "champion": load_champion(site)})
+    with opened(new_plant(toml=ALARMING_TOML)) as plant, few_batches_a_run(3, 2, timedelta(0)):
+        machine = type("Plant", (Plant,), {"plant": plant, "champion": load_champion(plant)})
         run_state_machine_as_test(
             machine,
             settings=settings(

@@ -90,16 +90,16 @@ def plant(tmp_path):
         told = f"[notifications]\nurls = {json.dumps(urls)}\n{more}\n"
         toml = ALARMING_TOML + told
         config = make_plant(tmp_path / "plant", {"a.parquet": readings_table()}, toml=toml)
-        with opened(config) as site:
-            promote_handmade(site)
-            score(site, now=NOW)
+        with opened(config) as live:
+            promote_handmade(live)
+            score(live, now=NOW)
         return config
 
     return plant
 
 
-def standing(site):
-    rows = site.store.alarms.alarms(only_open=True)
+def standing(live):
+    rows = live.store.alarms.alarms(only_open=True)
     return {row.asset_id for row in rows if row.state == "unacknowledged"}
 
 
@@ -107,19 +107,19 @@ def test_a_dead_server_loses_nothing_and_delays_nobody_else(plant):
     port = free_port()
     with web_server() as (alive, heard):
         config = plant(f"json://127.0.0.1:{port}/", f"json://127.0.0.1:{alive}/")
-        with opened(config) as site:
-            first = notify_due(site, now=NOW)
-            again = notify_due(site, now=NOW + timedelta(seconds=59))
-            waiting = site.store.outbox.waiting()
+        with opened(config) as live:
+            first = notify_due(live, now=NOW)
+            again = notify_due(live, now=NOW + timedelta(seconds=59))
+            waiting = live.store.outbox.waiting()
 
-            assert standing(site)
-            assert (first.told, first.failed) == (len(standing(site)),) * 2
+            assert standing(live)
+            assert (first.told, first.failed) == (len(standing(live)),) * 2
             assert (again.told, again.failed) == (0, 0)
             assert {each.attempts for each in waiting} == {1}
             assert {each.error for each in waiting} == {"json://127.0.0.1 did not take the message"}
             with web_server(port) as (_, late):
-                assert notify_due(site, now=NOW + timedelta(minutes=1)).told == len(standing(site))
-                assert notify_due(site, now=NOW + HOUR).told == 0
+                assert notify_due(live, now=NOW + timedelta(minutes=1)).told == len(standing(live))
+                assert notify_due(live, now=NOW + HOUR).told == 0
 
     for came in (heard, late):
         (message,) = came
@@ -127,17 +127,17 @@ def test_a_dead_server_loses_nothing_and_delays_nobody_else(plant):
 
 
 def standing_of(config):
-    with opened(config) as site:
-        return standing(site)
+    with opened(config) as live:
+        return standing(live)
 
 
 def test_pauses_double_up_to_an_hour_and_never_end(plant):
     config = plant(f"json://127.0.0.1:{free_port()}/")
-    with opened(config) as site:
+    with opened(config) as live:
         at, pauses = NOW, []
         for _ in range(9):
-            assert notify_due(site, now=at).failed
-            due = site.store.outbox.waiting()[0].due_at
+            assert notify_due(live, now=at).failed
+            due = live.store.outbox.waiting()[0].due_at
             pauses.append((due - at).total_seconds() / 60)
             at = due
 
@@ -147,9 +147,9 @@ def test_pauses_double_up_to_an_hour_and_never_end(plant):
 def test_a_mail_arrives_with_what_a_person_needs(plant):
     with mail_server() as (port, mails):
         config = plant(f"mailto://127.0.0.1:{port}?from=pm@plant.example&to=ann@plant.example")
-        with opened(config) as site:
-            notify_due(site, now=NOW)
-            names = standing(site)
+        with opened(config) as live:
+            notify_due(live, now=NOW)
+            names = standing(live)
 
     (mail,) = mails
     assert "ann@plant.example" in mail
@@ -164,12 +164,12 @@ def test_messages_wait_for_quiet_hours_to_end_and_orders_do_not(plant):
             f"json://127.0.0.1:{port}/",
             more=f'quiet = "00:00-06:00"\nwork_orders = "{address}"',
         )
-        with opened(config) as site:
-            count = len(standing(site))
-            done = notify_due(site, now=NOW)
+        with opened(config) as live:
+            count = len(standing(live))
+            done = notify_due(live, now=NOW)
             assert (done.told, done.quiet) == (count, count)
             assert messages == [] and len(orders) == count
-            assert notify_due(site, now=NOW + 6 * HOUR).told == count
+            assert notify_due(live, now=NOW + 6 * HOUR).told == count
 
     assert len(messages) == 1
     assert {order["asset"] for order in orders} == standing_of(config)
@@ -188,27 +188,27 @@ def test_a_work_order_that_is_refused_is_sent_again_and_the_others_not(plant):
             self.taken.append(content)
 
     config = plant(more='work_orders = "http://127.0.0.1:9/x"')
-    with opened(config) as site:
-        channels, sender = notify_channels(site.settings), Refusing()
-        count = len(standing(site))
-        done = notify(site.store, site.settings, channels, sender, now=NOW)
+    with opened(config) as live:
+        channels, sender = notify_channels(live.settings), Refusing()
+        count = len(standing(live))
+        done = notify(live.store, live.settings, channels, sender, now=NOW)
 
         assert count > 1 and (done.told, done.failed) == (1, count - 1)
-        assert len(site.store.outbox.waiting()) == count - 1
+        assert len(live.store.outbox.waiting()) == count - 1
 
 
 def test_killed_between_telling_and_noting_it_is_told_again(plant):
     with web_server() as (port, came):
         config = plant(f"json://127.0.0.1:{port}/")
-        with opened(config) as site:
-            broken = site.store.outbox.told
+        with opened(config) as live:
+            broken = live.store.outbox.told
             try:
-                object.__setattr__(site.store.outbox, "told", _die)
+                object.__setattr__(live.store.outbox, "told", _die)
                 with pytest.raises(KeyboardInterrupt):
-                    notify_due(site, now=NOW)
+                    notify_due(live, now=NOW)
             finally:
-                object.__setattr__(site.store.outbox, "told", broken)
-            assert notify_due(site, now=NOW).told
+                object.__setattr__(live.store.outbox, "told", broken)
+            assert notify_due(live, now=NOW).told
 
     assert len(came) == 2
 
@@ -220,13 +220,13 @@ def _die(*_, **__):
 def test_what_nobody_acknowledges_is_told_again_until_somebody_does(plant):
     with web_server() as (port, came):
         config = plant(f"json://127.0.0.1:{port}/", more='again = "2h"')
-        with opened(config) as site:
+        with opened(config) as live:
             for hours in (0, 1, 2, 3, 4):
-                notify_due(site, now=NOW + hours * HOUR)
-            for row in site.store.alarms.alarms(only_open=True):
+                notify_due(live, now=NOW + hours * HOUR)
+            for row in live.store.alarms.alarms(only_open=True):
                 if row.state == "unacknowledged":
-                    acknowledge(site.store, row.id, at=NOW, actor=Actor("ann"))
-            notify_due(site, now=NOW + 6 * HOUR)
+                    acknowledge(live.store, row.id, at=NOW, actor=Actor("ann"))
+            notify_due(live, now=NOW + 6 * HOUR)
 
     assert len(came) == 3
 
@@ -234,9 +234,9 @@ def test_what_nobody_acknowledges_is_told_again_until_somebody_does(plant):
 def test_news_for_an_address_that_is_gone_from_the_settings_does_not_wait(plant):
     config = plant(f"json://127.0.0.1:{free_port()}/")
     config.write_text(config.read_text().replace("json://127.0.0.1", "json://127.0.0.2"))
-    with opened(config) as site:
-        assert notify_due(site, now=NOW).failed == 0
-        assert site.store.outbox.waiting() == []
+    with opened(config) as live:
+        assert notify_due(live, now=NOW).failed == 0
+        assert live.store.outbox.waiting() == []
 
 
 def test_the_commands_show_try_and_send(plant, pm_app):
@@ -257,10 +257,10 @@ def test_the_commands_show_try_and_send(plant, pm_app):
 
 def test_addresses_in_the_environment_take_the_place_of_those_in_the_file(plant, monkeypatch):
     config = plant("json://127.0.0.1:1/")
-    with opened(config) as site:
-        before = notify_channels(site.settings)
+    with opened(config) as live:
+        before = notify_channels(live.settings)
         monkeypatch.setenv("PM_APP_NOTIFY_URLS", "json://127.0.0.1:2/ json://127.0.0.1:3/")
-        after = notify_channels(site.settings)
+        after = notify_channels(live.settings)
 
     assert list(before.values()) == ["json://127.0.0.1:1/"]
     assert list(after.values()) == ["json://127.0.0.1:2/", "json://127.0.0.1:3/"]

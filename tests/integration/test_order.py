@@ -45,8 +45,8 @@ def remembering(new_plant, *, remembers=True, **files):
     toml = REMEMBERING_TOML if remembers else PLANT_TOML
     config = new_plant(toml=toml, champion=not remembers, **files)
     if remembers:
-        with opened(config) as site:
-            promote_handmade(site)
+        with opened(config) as plant:
+            promote_handmade(plant)
     return config
 
 
@@ -58,9 +58,9 @@ def clean_run(new_plant, table=TABLE, events=EVENTS, *, remembers=False):
         readings={"all.parquet": table},
         events={"all.parquet": events_table(events)},
     )
-    with opened(config) as site:
-        score(site, now=NOW)
-        return said(site.store, without=HISTORY)
+    with opened(config) as plant:
+        score(plant, now=NOW)
+        return said(plant.store, without=HISTORY)
 
 
 def daily(table, hours=6):
@@ -72,18 +72,18 @@ def daily(table, hours=6):
     }
 
 
-def deliver(site, config, files, *, source="readings"):
+def deliver(plant, config, files, *, source="readings"):
     """Drop the files one by one and score after each."""
     for turn, (name, table) in enumerate(files):
         drop(config, name, table, source=source)
-        score(site, now=NOW + timedelta(minutes=turn))
+        score(plant, now=NOW + timedelta(minutes=turn))
 
 
 def test_files_of_some_hours_say_what_one_file_says(new_plant):
     config = new_plant(events={"all.parquet": events_table(EVENTS)})
-    with opened(config) as site:
-        deliver(site, config, daily(TABLE).items())
-        found = said(site.store, without=HISTORY)
+    with opened(config) as plant:
+        deliver(plant, config, daily(TABLE).items())
+        found = said(plant.store, without=HISTORY)
 
     assert found == clean_run(new_plant)
 
@@ -98,9 +98,9 @@ def test_the_order_of_delivery_does_not_matter(new_plant, seed, remembers):
     config = remembering(
         new_plant, remembers=remembers, events={"all.parquet": events_table(EVENTS)}
     )
-    with opened(config) as site:
-        deliver(site, config, [files[at] for at in order])
-        found = said(site.store, without=HISTORY)
+    with opened(config) as plant:
+        deliver(plant, config, [files[at] for at in order])
+        found = said(plant.store, without=HISTORY)
 
     assert found == clean_run(new_plant, remembers=remembers)
 
@@ -109,35 +109,35 @@ def test_the_order_of_delivery_does_not_matter_across_restarts(new_plant):
     files = list(daily(TABLE).items())[::-1]
     config = new_plant(events={"all.parquet": events_table(EVENTS)})
     for file in files:
-        with opened(config) as site:
-            deliver(site, config, [file])
-    with opened(config) as site:
-        found = said(site.store, without=HISTORY)
+        with opened(config) as plant:
+            deliver(plant, config, [file])
+    with opened(config) as plant:
+        found = said(plant.store, without=HISTORY)
 
     assert found == clean_run(new_plant)
 
 
 def test_a_file_delivered_twice_under_two_names_changes_nothing(new_plant):
     config = new_plant({"a.parquet": TABLE})
-    with opened(config) as site:
-        score(site, now=NOW)
-        before = said(site.store)
+    with opened(config) as plant:
+        score(plant, now=NOW)
+        before = said(plant.store)
         drop(config, "b.parquet", TABLE)
-        done = score(site, now=NOW + timedelta(hours=1))
+        done = score(plant, now=NOW + timedelta(hours=1))
 
-        assert said(site.store) == before
+        assert said(plant.store) == before
         assert done.ingested.rows == 0
-        assert [row.status for row in site.store.ledger.batches()] == ["duplicate", "ingested"]
+        assert [row.status for row in plant.store.ledger.batches()] == ["duplicate", "ingested"]
 
 
 def test_overlapping_exports_say_what_one_file_says(new_plant):
     hour = (TABLE["timestamp"].cast(pa.int64()).to_numpy() - 470_000 * 3_600_000_000_000) / 3.6e12
     config = new_plant(events={"all.parquet": events_table(EVENTS)})
-    with opened(config) as site:
+    with opened(config) as plant:
         spans = [(0, 11.4), (4.3, 17.7), (17.2, 30), (9, 21.6)]
         parts = [TABLE.filter(pa.array((hour >= low) & (hour < high))) for low, high in spans]
-        deliver(site, config, [(f"{at}.parquet", part) for at, part in enumerate(parts)])
-        found = said(site.store, without=HISTORY)
+        deliver(plant, config, [(f"{at}.parquet", part) for at, part in enumerate(parts)])
+        found = said(plant.store, without=HISTORY)
 
     assert found == clean_run(new_plant)
 
@@ -145,10 +145,10 @@ def test_overlapping_exports_say_what_one_file_says(new_plant):
 def test_a_file_that_grows_under_one_name_says_what_one_file_says(new_plant):
     config = new_plant(events={"all.parquet": events_table(EVENTS)})
     order = TABLE.sort_by("timestamp")
-    with opened(config) as site:
+    with opened(config) as plant:
         cuts = [50, 51, 120, 180, len(order)]
-        deliver(site, config, [("today.parquet", order.slice(0, cut)) for cut in cuts])
-        found = said(site.store, without=HISTORY)
+        deliver(plant, config, [("today.parquet", order.slice(0, cut)) for cut in cuts])
+        found = said(plant.store, without=HISTORY)
 
     assert found == clean_run(new_plant)
 
@@ -156,15 +156,15 @@ def test_a_file_that_grows_under_one_name_says_what_one_file_says(new_plant):
 @pytest.mark.parametrize("remembers", [False, True], ids=["windows", "lives"])
 def test_events_that_come_late_are_said_as_if_they_had_come_in_time(new_plant, remembers):
     config = remembering(new_plant, remembers=remembers, readings={"all.parquet": TABLE})
-    with opened(config) as site:
-        score(site, now=NOW)
+    with opened(config) as plant:
+        score(plant, now=NOW)
         deliver(
-            site,
+            plant,
             config,
             [(f"{at}.parquet", events_table([EVENTS[at]])) for at in (3, 0, 4, 1, 2, 5)],
             source="events",
         )
-        found = said(site.store, without=HISTORY)
+        found = said(plant.store, without=HISTORY)
 
     assert found == clean_run(new_plant, remembers=remembers)
 
@@ -174,13 +174,13 @@ def test_a_late_batch_revises_only_the_cutoffs_it_touches(new_plant):
     names = sorted(files)
     late = names.pop(2)
     config = new_plant({name: files[name] for name in names})
-    with opened(config) as site:
-        score(site, now=NOW)
-        before = {(r["asset_id"], r["cutoff"], r["horizon_hours"]): r for r in said(site.store)}
+    with opened(config) as plant:
+        score(plant, now=NOW)
+        before = {(r["asset_id"], r["cutoff"], r["horizon_hours"]): r for r in said(plant.store)}
         drop(config, late, files[late])
-        done = score(site, now=NOW + timedelta(hours=1))
-        after = {(r["asset_id"], r["cutoff"], r["horizon_hours"]): r for r in said(site.store)}
-        superseded = pa.concat_tables(site.store.views.superseded()).to_pylist()
+        done = score(plant, now=NOW + timedelta(hours=1))
+        after = {(r["asset_id"], r["cutoff"], r["horizon_hours"]): r for r in said(plant.store)}
+        superseded = pa.concat_tables(plant.store.views.superseded()).to_pylist()
 
     first = min(hours_after_start(t) for t in files[late]["timestamp"].to_pylist())
     last = max(hours_after_start(t) for t in files[late]["timestamp"].to_pylist())
@@ -215,9 +215,9 @@ def test_any_split_order_and_repetition_says_the_same(new_plant, data):
     remembers = data.draw(st.booleans())
     events = {"all.parquet": events_table(EVENTS[:4])}
     config = remembering(new_plant, remembers=remembers, events=events)
-    with opened(config) as site:
-        deliver(site, config, [(f"{n}.parquet", p) for n, p in zip(names, parts, strict=True)])
-        found = said(site.store, without=HISTORY)
+    with opened(config) as plant:
+        deliver(plant, config, [(f"{n}.parquet", p) for n, p in zip(names, parts, strict=True)])
+        found = said(plant.store, without=HISTORY)
 
     assert found == clean_run(new_plant, table, EVENTS[:4], remembers=remembers)
 
@@ -229,15 +229,15 @@ def test_an_export_that_repeats_what_is_known_leaves_a_former_champion_its_words
         {name: files[name] for name in (first, *rest[:-1])},
         events={"all.parquet": events_table(EVENTS[:4])},
     )
-    with opened(config) as site:
-        score(site, now=NOW)
-        before = said(site.store)
-        promote_handmade(site, at=NOW, seed=1)
+    with opened(config) as plant:
+        score(plant, now=NOW)
+        before = said(plant.store)
+        promote_handmade(plant, at=NOW, seed=1)
         drop(config, "export.parquet", TABLE)
         repeated = events_table([*EVENTS[:4], ("pump-00", 1.0, "inspection", "")])
         drop(config, "export.parquet", repeated, source="events")
-        score(site, now=NOW + timedelta(hours=1))
-        after = said(site.store)
+        score(plant, now=NOW + timedelta(hours=1))
+        after = said(plant.store)
 
     newest = files[rest[-1]]["timestamp"].to_pylist()
     untouched = [row for row in after if row["cutoff"] < min(newest)]

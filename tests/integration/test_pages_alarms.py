@@ -20,9 +20,9 @@ def plant(tmp_path_factory):
     """A plant with alarms, and people who may see them."""
     folder = tmp_path_factory.mktemp("alarmed")
     config = make_plant(folder, {"a.parquet": readings_table()}, toml=ALARMING_TOML)
-    with opened(config) as site:
-        promote_handmade(site)
-        score(site, now=NOW)
+    with opened(config) as plant:
+        promote_handmade(plant)
+        score(plant, now=NOW)
     settings = read_settings(config)
     with open_users(settings) as store:
         for name, role in (("vera", "viewer"), ("otto", "operator")):

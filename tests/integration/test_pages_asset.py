@@ -69,12 +69,12 @@ def scored(tmp_path_factory):
     config = make_plant(
         folder, tables, events={"e.parquet": events_table(rows)}, toml=ALARMING_TOML
     )
-    with opened(config) as site:
-        promote_handmade(site)
-        score(site, now=NOW)
-        (alarm, *_) = site.store.alarms.alarms()
+    with opened(config) as plant:
+        promote_handmade(plant)
+        score(plant, now=NOW)
+        (alarm, *_) = plant.store.alarms.alarms()
         give_verdict(
-            site.store, alarm.id, Verdict("confirmed", "worn <seal>"), at=NOW, actor=Actor("anna")
+            plant.store, alarm.id, Verdict("confirmed", "worn <seal>"), at=NOW, actor=Actor("anna")
         )
     return read_settings(config)
 
@@ -176,14 +176,14 @@ def test_alarms_and_what_was_found_behind_them_are_told(app, scored):
 
 def test_sensors_are_drawn_with_the_band_of_their_quiet_time(tmp_path):
     settings = read_settings(make_plant(tmp_path, {"a.parquet": readings_table(hours=60)}))
-    with opened(settings.folder / "plant.toml") as site:
-        score(site, now=NOW)
-        (table,) = site.store.views.predictions(asset="pump-00")
+    with opened(settings.folder / "plant.toml") as plant:
+        score(plant, now=NOW)
+        (table,) = plant.store.views.predictions(asset="pump-00")
         risks = {row["cutoff"]: at / 200 for at, row in enumerate(table.to_pylist()[::2])}
         said = [predictions_of({"pump-00": risk}, cutoff) for cutoff, risk in risks.items()]
-        site.store.scores.commit_predictions(said, scored_at=NOW)
-        names = [name for row in site.store.ledger.batches() for name in row.segments]
-        (panes,) = site.history.read(names, assets={"pump-00"})
+        plant.store.scores.commit_predictions(said, scored_at=NOW)
+        names = [name for row in plant.store.ledger.batches() for name in row.segments]
+        (panes,) = plant.history.read(names, assets={"pump-00"})
         mean = panes.first[:, 0] + panes.total[:, 0] / np.where(
             panes.count[:, 0], panes.count[:, 0], np.nan
         )
@@ -328,9 +328,9 @@ def plant_elsewhere(tmp_path):
 def test_a_damaged_segment_is_told_and_the_rest_is_shown(tmp_path):
     events = {"e.parquet": events_table([("pump-00", 20.0, "failure", "seal")])}
     config = make_plant(tmp_path, {"a.parquet": readings_table(hours=30)}, events=events)
-    with opened(config) as site:
-        promote_handmade(site)
-        score(site, now=NOW)
+    with opened(config) as plant:
+        promote_handmade(plant)
+        score(plant, now=NOW)
     settings = read_settings(config)
     for folder in ("panes", "events"):
         for path in (settings.state / folder).iterdir():
@@ -346,8 +346,8 @@ def test_an_asset_of_which_nothing_was_said_shows_its_sensors(tmp_path):
 
     config = make_plant(tmp_path)
     drop(config, "a.parquet", readings_table(hours=30))
-    with opened(config) as site:
-        ingest(site, now=NOW)
+    with opened(config) as plant:
+        ingest(plant, now=NOW)
 
     page = ask(app_of(read_settings(config)), "/assets/pump-00").text
     assert "Nothing was said of this asset yet" in page

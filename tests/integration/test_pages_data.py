@@ -55,8 +55,8 @@ def fed(tmp_path_factory):
     times = bad["timestamp"].to_pylist()
     times[0], times[1] = None, datetime(1970, 1, 2, tzinfo=UTC)
     bad = bad.set_column(1, "timestamp", pa.array(times, pa.timestamp("ns", "UTC")))
-    with opened(config) as site:
-        promote_handmade(site)
+    with opened(config) as plant:
+        promote_handmade(plant)
         drop(config, "a.parquet", early)
         drop(config, "b.parquet", later.filter(pa.array(keeps)))
         drop(config, "c.parquet", bad)
@@ -66,7 +66,7 @@ def fed(tmp_path_factory):
         path = config.parent / "readings" / BROKEN
         path.write_bytes(b"not Parquet")
         os.utime(path, (1, 1))
-        score(site, now=hour(72))
+        score(plant, now=hour(72))
     return read_settings(config)
 
 
@@ -160,12 +160,12 @@ def test_a_sensor_that_speaks_again_is_no_longer_quiet(tmp_path):
     config = make_plant(tmp_path)
     quiet = without(readings_table(hours=30, missing=0.0), "pump-01", "sensor-2", 10)
     app = app_of(read_settings(config))
-    with opened(config) as site:
+    with opened(config) as plant:
         drop(config, "a.parquet", quiet)
-        score(site, now=NOW)
+        score(plant, now=NOW)
         before = rows_of(ask(app, "/data").text, "silences")
         drop(config, "b.parquet", readings_table(hours=2, first_hour=30, missing=0.0))
-        score(site, now=NOW)
+        score(plant, now=NOW)
 
     assert [row[1] for row in before] == ["sensor-2"]
     assert 'class="plain silences"' not in ask(app, "/data").text
@@ -173,11 +173,11 @@ def test_a_sensor_that_speaks_again_is_no_longer_quiet(tmp_path):
 
 def test_assets_gone_quiet_come_longest_silence_first(tmp_path):
     config = make_plant(tmp_path)
-    with opened(config) as site:
+    with opened(config) as plant:
         drop(config, "a.parquet", readings_table(hours=10, assets=3))
         drop(config, "b.parquet", readings_table(hours=10, assets=2, first_hour=20))
         drop(config, "c.parquet", readings_table(hours=3, assets=1, first_hour=60))
-        score(site, now=NOW)
+        score(plant, now=NOW)
 
     page = ask(app_of(read_settings(config)), "/data").text
     (quiet,) = re.findall(r"<h2>Assets gone quiet</h2>(.*?)</section>", page, re.DOTALL)

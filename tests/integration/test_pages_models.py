@@ -11,7 +11,7 @@ from test_pages import HOSTILE
 
 from pm_app.jobs.retrain.run import retrain
 from pm_app.learning.allocation.change import gains_over_uniform
-from pm_app.records.learning import Bin, Interaction, Report, Revision, Suspicion, Tier
+from pm_app.records.learning import Bin, Interaction, LeakageSuspect, QualityReport, Revision, Tier
 from pm_app.settings.plant import read_settings
 from pm_app.store import open_store
 from pm_app.web.app import make_app
@@ -45,15 +45,15 @@ def guided_card():
         Tier("rest", tuple(name for name in SENSORS if name != "sensor-1"), 4, 0, 0.1),
     )
     reports = (
-        Report("tiers", 100, OWN, BINS),
-        Report("control: uniform", 100, CONTROL),
-        Report("random forest", None, {"average_precision_72h": 0.9}),
+        QualityReport("tiers", 100, OWN, BINS),
+        QualityReport("control: uniform", 100, CONTROL),
+        QualityReport("random forest", None, {"average_precision_72h": 0.9}),
     )
     return {
         "importance": importance,
         "allocation": replace(card.allocation, strategy="tiers", tiers=tiers),
         "reports": reports,
-        "suspicions": (Suspicion("sensor-0", "rank", 0.99, 0.5),),
+        "suspicions": (LeakageSuspect("sensor-0", "rank", 0.99, 0.5),),
         "revision": Revision(
             SENSORS, (0.1,) * len(SENSORS), 0.8, 0.1, 1.2, 1.1, kept=True, epochs=4
         ),
@@ -65,16 +65,16 @@ def guided_card():
 def learned(tmp_path_factory):
     """Settings of a plant with two champions one after the other, and one that waits."""
     config = make_plant(tmp_path_factory.mktemp("learned"))
-    with opened(config) as site:
-        promote_handmade(site)
+    with opened(config) as plant:
+        promote_handmade(plant)
         trainer = FakeTrainer("rebuild", **guided_card())
-        retrain(site, now=NOW + timedelta(days=1), trainer=trainer)
-        asks = site.settings.retraining.model_copy(update={"promotion": "approve"})
-        waits = replace(site, settings=site.settings.model_copy(update={"retraining": asks}))
+        retrain(plant, now=NOW + timedelta(days=1), trainer=trainer)
+        asks = plant.settings.retraining.model_copy(update={"promotion": "approve"})
+        waits = replace(plant, settings=plant.settings.model_copy(update={"retraining": asks}))
         retrain(waits, now=NOW + timedelta(days=2), trainer=FakeTrainer("refit", off=0.0))
         keeps = FakeTrainer("keep", made=False)
         keeps.answer = replace(keeps.answer, reason=HOSTILE)
-        retrain(site, now=NOW + timedelta(days=3), trainer=keeps)
+        retrain(plant, now=NOW + timedelta(days=3), trainer=keeps)
     return read_settings(config)
 
 
@@ -112,14 +112,14 @@ def test_what_waits_for_approval_is_named(app):
 
 
 def test_what_was_promoted_waits_no_longer(tmp_path, learned):
-    with opened(make_plant(tmp_path)) as site:
-        promote_handmade(site)
-        asks = site.settings.retraining.model_copy(update={"promotion": "approve"})
-        waits = replace(site, settings=site.settings.model_copy(update={"retraining": asks}))
+    with opened(make_plant(tmp_path)) as plant:
+        promote_handmade(plant)
+        asks = plant.settings.retraining.model_copy(update={"promotion": "approve"})
+        waits = replace(plant, settings=plant.settings.model_copy(update={"retraining": asks}))
         retrain(waits, now=NOW, trainer=FakeTrainer("refit"))
-        settings = site.settings
+        settings = plant.settings
         before = ask(app_of(settings), "/models").text
-        site.store.lineage.promote(2, at=NOW, reason="looks good")
+        plant.store.lineage.promote(2, at=NOW, reason="looks good")
 
     after = ask(app_of(settings), "/models").text
     assert "Waiting for approval" in before

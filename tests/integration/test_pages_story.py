@@ -7,7 +7,7 @@ import re
 import pytest
 from chromium import browser, opened, serving
 from factories import ALARMING_TOML, NOW, make_plant, promote_handmade, readings_table
-from factories import opened as opened_plant
+from factories import opened as live
 
 from pm_app.jobs.score.run import score
 from pm_app.settings.plant import read_settings
@@ -25,10 +25,10 @@ def plant(tmp_path_factory):
     folder = tmp_path_factory.mktemp("story")
     config = make_plant(folder, {"a.parquet": readings_table()}, toml=ALARMING_TOML)
     (config.parent / "readings" / "torn.parquet").write_bytes(b"PAR1 and no more")
-    with opened_plant(config) as site:
-        promote_handmade(site)
-        promote_handmade(site, seed=1)
-        score(site, now=NOW)
+    with live(config) as plant:
+        promote_handmade(plant)
+        promote_handmade(plant, seed=1)
+        score(plant, now=NOW)
     settings = read_settings(config)
     with open_users(settings) as store:
         for name, role in PEOPLE.items():

@@ -40,21 +40,21 @@ def told(new_plant):
     config = new_plant(events={"e.parquet": events_table(EVENTS)})
     for name, table in parts().items():
         drop(config, f"{name}.parquet", table)
-        with opened(config) as site:
-            score(site, now=NOW)
+        with opened(config) as plant:
+            score(plant, now=NOW)
     return config
 
 
 def outcome(config):
     """What is said and noted, and the bytes that carry it."""
-    with opened(config) as site:
+    with opened(config) as plant:
         rows = [
-            (r.name, r.status, r.rows, r.rejected, r.reason) for r in site.store.ledger.batches()
+            (r.name, r.status, r.rows, r.rejected, r.reason) for r in plant.store.ledger.batches()
         ]
-        folders = site.history.folder, site.event_history.folder
+        folders = plant.history.folder, plant.event_history.folder
         files = {path.name: path.read_bytes() for f in folders for path in f.iterdir()}
-        assert files.keys() == site.store.ledger.segments()
-        return said(site.store), rows, files
+        assert files.keys() == plant.store.ledger.segments()
+        return said(plant.store), rows, files
 
 
 def remove_all(folder):
@@ -92,27 +92,27 @@ DAMAGES = [remove_all, remove_one, flip_values, flip_footers, truncate]
 def test_what_is_damaged_is_rebuilt_to_the_bit_and_nothing_is_said_again(told, damage, folder):
     before = outcome(told)
     damage(told.parent / "state" / folder)
-    with opened(told) as site:
+    with opened(told) as plant:
         # Whatever is read is read from here on.
-        done = backfill(site, first=NOW - timedelta(days=90), last=NOW, now=LATER)
+        done = backfill(plant, first=NOW - timedelta(days=90), last=NOW, now=LATER)
 
         assert done.new == done.revised == 0
-        assert rebuild(site) == 0
+        assert rebuild(plant) == 0
     assert outcome(told) == before
 
 
 def test_readings_that_come_after_the_damage_are_taken_in_and_scored(told, new_plant):
     drop(told, "d.parquet", NEWEST)
     flip_values(told.parent / "state" / "panes")
-    with opened(told) as site:
-        score(site, now=LATER)
-        found = said(site.store, without=["revision", "scored_at"])
+    with opened(told) as plant:
+        score(plant, now=LATER)
+        found = said(plant.store, without=["revision", "scored_at"])
     files = {f"{name}.parquet": table for name, table in parts().items()}
     clean = new_plant(files | {"d.parquet": NEWEST}, events={"e.parquet": events_table(EVENTS)})
-    with opened(clean) as site:
-        score(site, now=LATER)
+    with opened(clean) as plant:
+        score(plant, now=LATER)
 
-        assert found == said(site.store, without=["revision", "scored_at"])
+        assert found == said(plant.store, without=["revision", "scored_at"])
 
 
 def test_a_file_that_grew_gives_back_what_its_former_self_brought(new_plant):
@@ -120,13 +120,13 @@ def test_a_file_that_grew_gives_back_what_its_former_self_brought(new_plant):
     config = new_plant()
     for rows in (50, 120, len(order)):
         drop(config, "today.parquet", order.slice(0, rows))
-        with opened(config) as site:
-            score(site, now=NOW)
+        with opened(config) as plant:
+            score(plant, now=NOW)
     before = outcome(config)
     remove_all(config.parent / "state" / "panes")
-    with opened(config) as site:
-        rebuild(site)
-        backfill(site, first=NOW - timedelta(days=90), last=NOW, now=LATER)
+    with opened(config) as plant:
+        rebuild(plant)
+        backfill(plant, first=NOW - timedelta(days=90), last=NOW, now=LATER)
 
     assert outcome(config)[:2] == before[:2]
 
@@ -134,11 +134,11 @@ def test_a_file_that_grew_gives_back_what_its_former_self_brought(new_plant):
 def test_a_file_that_moved_gives_back_what_it_brought(told):
     before = outcome(told)
     (told.parent / "readings" / "a.parquet").rename(told.parent / "readings" / "old-a.parquet")
-    with opened(told) as site:
-        score(site, now=LATER)
+    with opened(told) as plant:
+        score(plant, now=LATER)
     remove_all(told.parent / "state" / "panes")
-    with opened(told) as site:
-        assert rebuild(site) == 3
+    with opened(told) as plant:
+        assert rebuild(plant) == 3
     after = outcome(told)
 
     assert (after[0], after[2]) == (before[0], before[2])
@@ -152,20 +152,20 @@ def test_a_batch_whose_file_is_gone_too_is_noted_as_lost_and_the_plant_goes_on(t
     (told.parent / source / name).unlink()
     remove_all(folder)
     drop(told, "d.parquet", NEWEST)
-    with opened(told) as site:
-        before = said(site.store)
-        done = score(site, now=LATER)
-        (row,) = (row for row in site.store.ledger.batches() if row.name == name)
-        noted = sum(row.rows + row.rejected for row in site.store.ledger.batches())
+    with opened(told) as plant:
+        before = said(plant.store)
+        done = score(plant, now=LATER)
+        (row,) = (row for row in plant.store.ledger.batches() if row.name == name)
+        noted = sum(row.rows + row.rejected for row in plant.store.ledger.batches())
 
         assert done.committed.new > 0
         assert (row.status, row.rows, row.segments) == ("lost", 0, ())
         assert "1 of 1 segments lost: its file is no longer there" in row.reason
-        assert {r["cutoff"] for r in before} < {r["cutoff"] for r in said(site.store)}
+        assert {r["cutoff"] for r in before} < {r["cutoff"] for r in said(plant.store)}
     (told.parent / source / name).write_bytes(content)
-    with opened(told) as site:
-        assert score(site, now=LATER).ingested.batches == 1
-        rows = [row for row in site.store.ledger.batches() if row.name == name]
+    with opened(told) as plant:
+        assert score(plant, now=LATER).ingested.batches == 1
+        rows = [row for row in plant.store.ledger.batches() if row.name == name]
 
         assert [row.status for row in rows] == ["ingested", "lost"]
         assert sum(row.rows + row.rejected for row in rows) == 2 * rows[0].rows
@@ -176,17 +176,17 @@ def test_another_length_of_panes_rebuilds_all_and_waits_for_a_model(told, new_pl
     text = told.read_text(encoding="utf-8").replace('pane = "1h"', 'pane = "30min"')
     told.write_text(text, encoding="utf-8")
     drop(told, "d.parquet", NEWEST)
-    with opened(told) as site:
-        before = said(site.store)
-        score(site, now=LATER)
-        fresh = [row for row in said(site.store) if row not in before]
+    with opened(told) as plant:
+        before = said(plant.store)
+        score(plant, now=LATER)
+        fresh = [row for row in said(plant.store) if row not in before]
 
-        assert [row for row in said(site.store) if row in before] == before
+        assert [row for row in said(plant.store) if row in before] == before
         assert {row["status"] for row in fresh} == {"no_model"}
         assert max(row["cutoff"] for row in fresh).year == 2023
-        promote_handmade(site, at=LATER)
-        backfill(site, first=NOW - timedelta(days=90), last=NOW, now=LATER)
-        found = [r for r in said(site.store, without=["revision", "scored_at"])]
+        promote_handmade(plant, at=LATER)
+        backfill(plant, first=NOW - timedelta(days=90), last=NOW, now=LATER)
+        found = [r for r in said(plant.store, without=["revision", "scored_at"])]
     files = {f"{name}.parquet": table for name, table in parts().items()} | {"d.parquet": NEWEST}
     clean = new_plant(
         files,
@@ -194,11 +194,11 @@ def test_another_length_of_panes_rebuilds_all_and_waits_for_a_model(told, new_pl
         toml=PLANT_TOML.replace('pane = "1h"', 'pane = "30min"'),
         champion=False,
     )
-    with opened(clean) as site:
-        promote_handmade(site)
-        promote_handmade(site, at=LATER)
-        score(site, now=LATER)
-        expected = said(site.store, without=["revision", "scored_at"])
+    with opened(clean) as plant:
+        promote_handmade(plant)
+        promote_handmade(plant, at=LATER)
+        score(plant, now=LATER)
+        expected = said(plant.store, without=["revision", "scored_at"])
 
     keys = {(row["asset_id"], row["cutoff"]) for row in expected}
     assert [row for row in found if (row["asset_id"], row["cutoff"]) in keys] == expected
@@ -207,10 +207,10 @@ def test_another_length_of_panes_rebuilds_all_and_waits_for_a_model(told, new_pl
 def test_a_retraining_learns_from_rebuilt_panes(told):
     flip_footers(told.parent / "state" / "panes")
     trainer = FakeTrainer("keep", made=False)
-    with opened(told) as site:
-        retrain(site, now=LATER, trainer=trainer)
+    with opened(told) as plant:
+        retrain(plant, now=LATER, trainer=trainer)
         for name in trainer.orders[0].segments:
-            site.history.check(name)
+            plant.history.check(name)
 
 
 def test_a_segment_that_only_the_trainer_finds_damaged_is_rebuilt_and_learning_begun_again(told):
@@ -226,23 +226,23 @@ def test_a_segment_that_only_the_trainer_finds_damaged_is_rebuilt_and_learning_b
             words = f'"missing_segment","reason":"damaged","missing":"{damaged}"'
             answer_path.write_text(f'{{"decision":{words}}}', encoding="utf-8")
 
-    with opened(told) as site:
-        done = retrain(site, now=LATER, trainer=finds_damage)
+    with opened(told) as plant:
+        done = retrain(plant, now=LATER, trainer=finds_damage)
 
     assert (done.decision, len(trainer.orders)) == ("keep", 2)
     assert outcome(told) == before
 
 
 def test_damage_that_comes_back_at_once_is_told(told):
-    with opened(told) as site:
-        flip_values(site.history.folder)
-        write = site.history.write
+    with opened(told) as plant:
+        flip_values(plant.history.folder)
+        write = plant.history.write
 
         def spoiling(stem, panes):
             name = write(stem, panes)
-            flip_values(site.history.folder)
+            flip_values(plant.history.folder)
             return name
 
-        site.history.write = spoiling
+        plant.history.write = spoiling
         with pytest.raises(MissingSegment, match="damaged: row group 0"):
-            backfill(site, first=NOW - timedelta(days=90), last=NOW, now=LATER)
+            backfill(plant, first=NOW - timedelta(days=90), last=NOW, now=LATER)

@@ -66,34 +66,34 @@ def plant(new_plant, table=TABLE, events=EVENTS):
         toml=REMEMBERING_TOML,
         champion=False,
     )
-    with opened(config) as site:
-        promote_handmade(site)
+    with opened(config) as live:
+        promote_handmade(live)
     return config
 
 
-def spec_of(site):
-    return make_spec(site.settings)
+def spec_of(live):
+    return make_spec(live.settings)
 
 
-def recalled(site, boundaries):
-    spec, events = spec_of(site), events_of(site)
-    seen = first_seen_ns(site)
-    return recollect(site, spec, events, first_seen=seen, boundaries=boundaries)
+def recalled(live, boundaries):
+    spec, events = spec_of(live), events_of(live)
+    seen = first_seen_ns(live)
+    return recollect(live, spec, events, first_seen=seen, boundaries=boundaries)
 
 
-def events_of(site):
-    rows = site.store.ledger.ingested_batches("events")
-    return site.event_history.read([name for row in rows for name in row.segments])
+def events_of(live):
+    rows = live.store.ledger.ingested_batches("events")
+    return live.event_history.read([name for row in rows for name in row.segments])
 
 
-def folded_at_once(site, boundary):
+def folded_at_once(live, boundary):
     """What every asset remembers at a boundary, from all panes there are."""
-    rows = site.store.ledger.ingested_batches("readings")
-    parts = site.history.read([name for row in rows for name in row.segments])
+    rows = live.store.ledger.ingested_batches("readings")
+    parts = live.history.read([name for row in rows for name in row.segments])
     panes = merge_panes(list(parts), pane_ns=HOUR)
     keys = (panes.assets, panes.asset, (panes.pane + 1) * HOUR)
-    start = life_starts(keys, events_of(site), first_seen=first_seen_ns(site), pane_ns=HOUR)
-    spec = spec_of(site)
+    start = life_starts(keys, events_of(live), first_seen=first_seen_ns(live), pane_ns=HOUR)
+    spec = spec_of(live)
     return remember(panes, start, spec, before=no_memory(spec), boundary=boundary)
 
 
@@ -102,10 +102,10 @@ def facts(memory):
     return memory.assets, [array.tobytes() for array in arrays]
 
 
-def last_hours(site):
+def last_hours(live):
     """What is said of the last hours, anew: they lie blocks behind the beginning."""
-    backfill(site, first=to_moment(START + 320 * HOUR), last=to_moment(START * 2), now=NOW)
-    return said(site.store, without=("revision", "scored_at"))
+    backfill(live, first=to_moment(START + 320 * HOUR), last=to_moment(START * 2), now=NOW)
+    return said(live.store, without=("revision", "scored_at"))
 
 
 def panes_read_for_an_hour_after(new_plant, hours):
@@ -113,14 +113,14 @@ def panes_read_for_an_hour_after(new_plant, hours):
     table = readings_table(hours=hours + 2, missing=0)
     hour = (table["timestamp"].cast(pa.int64()).to_numpy() - START) // HOUR
     config = plant(new_plant, table.filter(pa.array(hour < hours)))
-    with opened(config) as site:
-        score(site, now=NOW)
+    with opened(config) as live:
+        score(live, now=NOW)
     # The first hour folds all lives once; this is about every one that follows.
     for newest in (hours, hours + 1):
         drop(config, f"{newest}.parquet", table.filter(pa.array(hour == newest)))
-        with opened(config) as site:
-            counting = CountingHistory(site.history)
-            done = score(replace(site, history=counting), now=NOW + timedelta(hours=1))
+        with opened(config) as live:
+            counting = CountingHistory(live.history)
+            done = score(replace(live, history=counting), now=NOW + timedelta(hours=1))
         assert done.committed.new == 3 * 2
     return counting.panes
 
@@ -138,25 +138,25 @@ def test_scoring_a_cutoff_reads_no_more_panes_however_long_the_history(new_plant
 @pytest.mark.parametrize("cells", [60_000, 1])
 def test_kept_memory_is_that_of_all_panes_at_once_to_the_bit(new_plant, monkeypatch, cells):
     monkeypatch.setattr(recollect_module, "GROUP_CELLS", cells)
-    with opened(plant(new_plant)) as site:
-        score(site, now=NOW)
+    with opened(plant(new_plant)) as live:
+        score(live, now=NOW)
         for blocks in (2, 1, 3):
             boundary = FIRST + blocks * BLOCK_PANES
-            found = recalled(site, {f"pump-0{number}": boundary for number in range(3)})
+            found = recalled(live, {f"pump-0{number}": boundary for number in range(3)})
             # Where the life that is led has no pane before the boundary there is nothing.
-            expected = folded_at_once(site, boundary)
+            expected = folded_at_once(live, boundary)
             assert facts(found) == facts(expected)
             assert len(found.assets) == 3
 
 
 def test_assets_may_be_asked_for_at_boundaries_of_their_own(new_plant):
-    with opened(plant(new_plant)) as site:
-        score(site, now=NOW)
+    with opened(plant(new_plant)) as live:
+        score(live, now=NOW)
         wanted = {f"pump-0{number}": FIRST + (3 - number) * BLOCK_PANES for number in range(3)}
-        found = recalled(site, wanted)
+        found = recalled(live, wanted)
 
         for row, (name, boundary) in enumerate(wanted.items()):
-            whole = folded_at_once(site, boundary)
+            whole = folded_at_once(live, boundary)
             assert facts(found.take(np.array([row]))) == facts(
                 whole.take(np.array([whole.assets.index(name)]))
             )
@@ -164,20 +164,20 @@ def test_assets_may_be_asked_for_at_boundaries_of_their_own(new_plant):
 
 @pytest.mark.parametrize("harm", ["deleted", "damaged", "of another ledger"])
 def test_memory_that_is_lost_is_made_again(new_plant, harm):
-    with opened(plant(new_plant)) as site:
-        score(site, now=NOW)
-        expected = said(site.store, without=("revision", "scored_at"))
-        assert last_hours(site) == expected
-        files = sorted(site.memories.folder.glob("*.parquet"))
+    with opened(plant(new_plant)) as live:
+        score(live, now=NOW)
+        expected = said(live.store, without=("revision", "scored_at"))
+        assert last_hours(live) == expected
+        files = sorted(live.memories.folder.glob("*.parquet"))
         assert files
-        state = site.settings.state
+        state = live.settings.state
         if harm == "of another ledger":
-            for boundary in site.memories.boundaries():
-                kept = site.memories.read(boundary)
+            for boundary in live.memories.boundaries():
+                kept = live.memories.read(boundary)
                 wrong = replace(kept.memory, mean=kept.memory.mean + 1e3)
                 digest = np.full(len(kept.digest), "another", dtype=object)
-                site.memories.put(boundary, replace(kept, memory=wrong, digest=digest))
-            site.memories.flush()
+                live.memories.put(boundary, replace(kept, memory=wrong, digest=digest))
+            live.memories.flush()
     for file in files:
         if harm == "damaged":
             content = bytearray(file.read_bytes())
@@ -186,8 +186,8 @@ def test_memory_that_is_lost_is_made_again(new_plant, harm):
     if harm == "deleted":
         shutil.rmtree(state / "memory")
 
-    with opened(state.parent / "plant.toml") as site:
-        assert last_hours(site) == expected
+    with opened(state.parent / "plant.toml") as live:
+        assert last_hours(live) == expected
 
 
 def test_a_late_batch_before_a_boundary_changes_what_is_kept_there(new_plant):
@@ -199,14 +199,14 @@ def test_a_late_batch_before_a_boundary_changes_what_is_kept_there(new_plant):
     config = plant(new_plant, TABLE.filter(pa.array(~late)))
     boundary = FIRST + 2 * BLOCK_PANES
     everyone = {f"pump-0{number}": boundary for number in range(3)}
-    with opened(config) as site:
-        score(site, now=NOW)
-        before = recalled(site, everyone)
+    with opened(config) as live:
+        score(live, now=NOW)
+        before = recalled(live, everyone)
         drop(config, "late.parquet", TABLE.filter(pa.array(late)))
-        score(site, now=NOW + timedelta(hours=1))
-        after = recalled(site, everyone)
+        score(live, now=NOW + timedelta(hours=1))
+        after = recalled(live, everyone)
 
-        assert facts(after) == facts(folded_at_once(site, boundary))
+        assert facts(after) == facts(folded_at_once(live, boundary))
         changed = [
             name
             for row, name in enumerate(after.assets)
@@ -218,31 +218,31 @@ def test_a_late_batch_before_a_boundary_changes_what_is_kept_there(new_plant):
 def test_a_repair_that_is_told_late_begins_the_life_anew(new_plant):
     config = plant(new_plant, events=EVENTS[:1])
     boundary = FIRST + 2 * BLOCK_PANES
-    with opened(config) as site:
-        score(site, now=NOW)
-        before = recalled(site, {"pump-00": boundary})
+    with opened(config) as live:
+        score(live, now=NOW)
+        before = recalled(live, {"pump-00": boundary})
         drop(config, "late.parquet", events_table(EVENTS[1:2]), source="events")
-        score(site, now=NOW + timedelta(hours=1))
-        after = recalled(site, {"pump-00": boundary})
+        score(live, now=NOW + timedelta(hours=1))
+        after = recalled(live, {"pump-00": boundary})
 
     assert before.start.tolist() == [START // HOUR + 41]
     assert after.start.tolist() == [START // HOUR + 45]
 
 
 def test_memory_of_a_champion_that_remembers_otherwise_is_removed(new_plant):
-    with opened(plant(new_plant)) as site:
-        score(site, now=NOW)
-        before = site.memories.folder
-        other = replace(spec_of(site), smooth_ns=(7 * HOUR,))
-        site.memories.open(other, block_panes=BLOCK_PANES)
+    with opened(plant(new_plant)) as live:
+        score(live, now=NOW)
+        before = live.memories.folder
+        other = replace(spec_of(live), smooth_ns=(7 * HOUR,))
+        live.memories.open(other, block_panes=BLOCK_PANES)
 
         assert not before.exists()
-        assert site.memories.folder.exists()
-        assert site.memories.boundaries() == []
+        assert live.memories.folder.exists()
+        assert live.memories.boundaries() == []
 
 
 def test_a_champion_that_remembers_nothing_keeps_nothing(new_plant):
-    with opened(new_plant({"all.parquet": TABLE})) as site:
-        score(site, now=NOW)
+    with opened(new_plant({"all.parquet": TABLE})) as live:
+        score(live, now=NOW)
 
-        assert list(site.memories.root.iterdir()) == []
+        assert list(live.memories.root.iterdir()) == []

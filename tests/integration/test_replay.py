@@ -39,23 +39,23 @@ def lived(new_plant):
         events={"e.parquet": EVENTS},
         champion=False,
     )
-    with opened(config) as site:
-        score(site, now=NOW)
-        promote_handmade(site)
-        score(site, now=NOW)
+    with opened(config) as plant:
+        score(plant, now=NOW)
+        promote_handmade(plant)
+        score(plant, now=NOW)
         drop(config, "b.parquet", TABLE.slice(60))
-        score(site, now=NOW + timedelta(hours=1))
-        retrain(site, now=NOW, trainer=FakeTrainer("rebuild", seed=1))
+        score(plant, now=NOW + timedelta(hours=1))
+        retrain(plant, now=NOW, trainer=FakeTrainer("rebuild", seed=1))
         drop(config, "late.parquet", TABLE.slice(20, 5))
         drop(config, "c.parquet", readings_table(first_hour=30, hours=20, seed=1))
-        score(site, now=NOW + timedelta(hours=2))
+        score(plant, now=NOW + timedelta(hours=2))
     return config
 
 
-def tamper(site, **values):
+def tamper(plant, **values):
     """Change one row that a model has said behind everyone's back."""
-    with site.store._database.writing() as connection:
-        chosen = said(site.store)[-1]
+    with plant.store._database.writing() as connection:
+        chosen = said(plant.store)[-1]
         connection.execute(
             update(predictions)
             .where(predictions.c.asset_id == chosen["asset_id"])
@@ -67,20 +67,20 @@ def tamper(site, **values):
 
 
 def test_all_that_was_said_by_every_version_comes_out_again(lived):
-    with opened(lived) as site:
-        versions = {row["model_version"] for row in said(site.store)}
-        done = replay(site, **ALWAYS)
+    with opened(lived) as plant:
+        versions = {row["model_version"] for row in said(plant.store)}
+        done = replay(plant, **ALWAYS)
 
         assert len(versions) > 1
-        assert (done.rows, done.differing) == (len(said(site.store)), 0)
+        assert (done.rows, done.differing) == (len(said(plant.store)), 0)
 
 
 @pytest.mark.parametrize("values", [{"risk": 0.123}, {"rul_hours": None}, {"top_sensors": "x 9 %"}])
 def test_one_altered_value_is_found(lived, values):
     ((column, value),) = values.items()
-    with opened(lived) as site:
-        chosen = tamper(site, **values)
-        done = replay(site, **ALWAYS)
+    with opened(lived) as plant:
+        chosen = tamper(plant, **values)
+        done = replay(plant, **ALWAYS)
 
     assert done.differing == 1
     (found,) = done.differences
@@ -89,30 +89,30 @@ def test_one_altered_value_is_found(lived, values):
 
 
 def test_a_row_of_which_nothing_is_known_is_found(lived):
-    with opened(lived) as site:
-        tamper(site, cutoff=hour(77_777))
-        done = replay(site, **ALWAYS)
+    with opened(lived) as plant:
+        tamper(plant, cutoff=hour(77_777))
+        done = replay(plant, **ALWAYS)
 
     assert [(d.column, d.replayed) for d in done.differences] == [("status", None)]
 
 
 def test_another_version_says_otherwise_where_it_does(lived):
-    with opened(lived) as site:
-        done = replay(site, **ALWAYS, version=1)
-        by_others = [row for row in said(site.store) if row["model_version"] != 1]
+    with opened(lived) as plant:
+        done = replay(plant, **ALWAYS, version=1)
+        by_others = [row for row in said(plant.store) if row["model_version"] != 1]
 
     assert 0 < done.differing <= len(by_others)
 
 
 def test_only_cutoffs_asked_for_are_replayed(lived):
-    with opened(lived) as site:
-        inside = [row for row in said(site.store) if hour(10) <= row["cutoff"] < hour(12)]
-        done = replay(site, first=hour(10), last=hour(12))
+    with opened(lived) as plant:
+        inside = [row for row in said(plant.store) if hour(10) <= row["cutoff"] < hour(12)]
+        done = replay(plant, first=hour(10), last=hour(12))
 
         assert (done.rows, done.differing) == (len(inside), 0)
         assert inside
         with pytest.raises(BadSettings, match="a first cutoff before the last"):
-            replay(site, first=hour(2), last=hour(2))
+            replay(plant, first=hour(2), last=hour(2))
 
 
 def test_the_command_tells_differences_by_its_exit_code_and_touches_nothing(lived, capsys):
@@ -125,8 +125,8 @@ def test_the_command_tells_differences_by_its_exit_code_and_touches_nothing(live
     assert sorted((path, path.stat().st_mtime_ns) for path in memory.rglob("*")) == before
     assert before
 
-    with opened(lived) as site:
-        tamper(site, risk=0.123)
+    with opened(lived) as plant:
+        tamper(plant, risk=0.123)
     assert app(["replay", *span, "--json"], standalone_mode=False) == 1
     told = json.loads(capsys.readouterr().out)
     assert (told["differing"], told["differences"][0]["said"]) == (1, 0.123)

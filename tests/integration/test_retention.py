@@ -18,52 +18,52 @@ DAY_12 = to_moment(START) + timedelta(days=12)
 
 
 @pytest.fixture
-def site(new_plant):
+def plant(new_plant):
     config = new_plant({"a.parquet": TABLE}, toml=KEEPING)
-    with opened(config) as site:
-        yield site
+    with opened(config) as plant:
+        yield plant
 
 
-def days_said(site):
-    return {row["cutoff"].date() for row in said(site.store)}
+def days_said(plant):
+    return {row["cutoff"].date() for row in said(plant.store)}
 
 
-def test_days_beyond_what_is_kept_go_at_the_next_score(site):
-    score(site, now=DAY_12)
-    before = days_said(site)
-    score(site, now=DAY_12)
-    after = days_said(site)
+def test_days_beyond_what_is_kept_go_at_the_next_score(plant):
+    score(plant, now=DAY_12)
+    before = days_said(plant)
+    score(plant, now=DAY_12)
+    after = days_said(plant)
 
     assert min(before) == to_moment(START).date()
     assert min(after) == (DAY_12 - timedelta(days=7)).date()
-    assert {row.day.date() for row in site.store.retention.peaks()} == before - after
+    assert {row.day.date() for row in plant.store.retention.peaks()} == before - after
 
 
-def test_nothing_is_said_again_of_a_retired_day(site):
-    score(site, now=DAY_12)
-    score(site, now=DAY_12)
-    peaks = list(site.store.retention.peaks())
-    drop(site.settings.folder / "plant.toml", "late.parquet", readings_table(hours=30, seed=9))
-    done = score(site, now=DAY_12)
+def test_nothing_is_said_again_of_a_retired_day(plant):
+    score(plant, now=DAY_12)
+    score(plant, now=DAY_12)
+    peaks = list(plant.store.retention.peaks())
+    drop(plant.settings.folder / "plant.toml", "late.parquet", readings_table(hours=30, seed=9))
+    done = score(plant, now=DAY_12)
 
     assert done.batches == 1
-    assert min(days_said(site)) == (DAY_12 - timedelta(days=7)).date()
-    assert list(site.store.retention.peaks()) == peaks
+    assert min(days_said(plant)) == (DAY_12 - timedelta(days=7)).date()
+    assert list(plant.store.retention.peaks()) == peaks
 
 
-def test_a_backfill_of_retired_days_is_refused_by_name(site):
-    score(site, now=DAY_12)
-    score(site, now=DAY_12)
+def test_a_backfill_of_retired_days_is_refused_by_name(plant):
+    score(plant, now=DAY_12)
+    score(plant, now=DAY_12)
 
     with pytest.raises(BadSettings, match=r"retention\.predictions"):
-        backfill(site, first=to_moment(START), last=DAY_12, now=DAY_12)
-    assert backfill(site, first=DAY_12 - timedelta(days=6), last=DAY_12, now=DAY_12)
+        backfill(plant, first=to_moment(START), last=DAY_12, now=DAY_12)
+    assert backfill(plant, first=DAY_12 - timedelta(days=6), last=DAY_12, now=DAY_12)
 
 
-def test_peaks_are_shown(site, capsys):
-    score(site, now=DAY_12)
-    retire(site, DAY_12)
-    config = str(site.settings.folder / "plant.toml")
+def test_peaks_are_shown(plant, capsys):
+    score(plant, now=DAY_12)
+    retire(plant, DAY_12)
+    config = str(plant.settings.folder / "plant.toml")
     app(
         ["predictions", "--peaks", "--asset", "pump-01", "--json", "-c", config],
         standalone_mode=False,
@@ -71,22 +71,22 @@ def test_peaks_are_shown(site, capsys):
     rows = json.loads(capsys.readouterr().out)
 
     assert {row["asset_id"] for row in rows} == {"pump-01"}
-    assert len(rows) == len(list(site.store.retention.peaks(asset="pump-01")))
+    assert len(rows) == len(list(plant.store.retention.peaks(asset="pump-01")))
 
 
 def test_without_a_limit_all_is_kept(new_plant):
-    with opened(new_plant({"a.parquet": TABLE})) as site:
-        score(site, now=NOW)
+    with opened(new_plant({"a.parquet": TABLE})) as plant:
+        score(plant, now=NOW)
 
-        assert retire(site, NOW + timedelta(days=4000)) == 0
-        assert site.store.retention.retired_until() is None
+        assert retire(plant, NOW + timedelta(days=4000)) == 0
+        assert plant.store.retention.retired_until() is None
 
 
-def test_years_are_retired_in_turns(site, monkeypatch):
+def test_years_are_retired_in_turns(plant, monkeypatch):
     monkeypatch.setattr("pm_app.jobs.score.run.MOST_DAYS", 3)
-    score(site, now=DAY_12)
-    turns = [retire(site, DAY_12 + timedelta(days=7)) for _ in range(6)]
+    score(plant, now=DAY_12)
+    turns = [retire(plant, DAY_12 + timedelta(days=7)) for _ in range(6)]
 
     assert turns[:3] == [3, 3, 3]
-    assert sum(turns) == len({row.day for row in site.store.retention.peaks()})
+    assert sum(turns) == len({row.day for row in plant.store.retention.peaks()})
     assert turns[-1] == 0

@@ -39,13 +39,13 @@ from pm_app.jobs.retrain.process import run_trainer
 from pm_app.jobs.retrain.run import retrain
 from pm_app.jobs.score import predict
 from pm_app.jobs.score.champion import load_champion, promote, roll_back
-from pm_app.jobs.score.predict import Span, predict_spans
+from pm_app.jobs.score.predict import PaneSpan, predict_spans
 from pm_app.jobs.score.run import score
 from pm_app.scoring.predictor import Predictor
 from pm_app.settings.plant import read_settings
 from pm_app.simulator import simulate
 from pm_app.store import Actor
-from pm_app.wiring import open_site
+from pm_app.wiring import open_plant
 
 FILES = ["card.json", "golden.npz", "manifest.json", "model.keras", "model.onnx"]
 
@@ -61,30 +61,30 @@ def config(tmp_path):
 
 
 @pytest.fixture
-def site(config):
-    with open_site(read_settings(config)) as site:
-        yield site
+def plant(config):
+    with open_plant(read_settings(config)) as plant:
+        yield plant
 
 
-def learn(site, trainer, *, days=0, **kw):
-    return retrain(site, now=NOW + timedelta(days=days), trainer=trainer, **kw)
+def learn(plant, trainer, *, days=0, **kw):
+    return retrain(plant, now=NOW + timedelta(days=days), trainer=trainer, **kw)
 
 
-def on_disk(site):
-    return sorted(path.name for path in site.registry.folder.iterdir())
+def on_disk(plant):
+    return sorted(path.name for path in plant.registry.folder.iterdir())
 
 
-def drop_hour(site, first_hour):
+def drop_hour(plant, first_hour):
     """Another hour of readings comes."""
     table = readings_table(hours=1, first_hour=first_hour, seed=first_hour, missing=0.0)
-    drop(site.settings.folder / "plant.toml", f"{first_hour}.parquet", table)
+    drop(plant.settings.folder / "plant.toml", f"{first_hour}.parquet", table)
 
 
-def newest_said(site):
+def newest_said(plant):
     """Who said what of the newest cutoff."""
-    drop_hour(site, 48 + len(site.store.ledger.batches()))
-    score(site, now=NOW)
-    latest = site.store.views.latest_predictions().to_pylist()
+    drop_hour(plant, 48 + len(plant.store.ledger.batches()))
+    score(plant, now=NOW)
+    latest = plant.store.views.latest_predictions().to_pylist()
     return {row["model_version"] for row in latest}, {row["status"] for row in latest}
 
 
@@ -92,56 +92,59 @@ def newest_said(site):
 
 
 @pytest.mark.parametrize("decision", ["first", "refit", "rebuild"])
-def test_a_version_that_earned_its_place_scores(site, decision):
-    done = learn(site, FakeTrainer(decision))
+def test_a_version_that_earned_its_place_scores(plant, decision):
+    done = learn(plant, FakeTrainer(decision))
 
-    row = site.store.lineage.retrainings()[0]
+    row = plant.store.lineage.retrainings()[0]
     assert (done.decision, done.version, done.promoted) == (decision, 1, True)
     assert (row.decision, row.reason, row.version) == (decision, f"{decision}, for a reason", 1)
     assert row.metrics["tau"] == 0.5
-    assert site.store.lineage.champion() == 1
-    assert [row.sensor for row in site.store.lineage.importances(1)][:2] == ["sensor-0", "sensor-1"]
-    assert sorted(path.name for path in site.registry.path(1).iterdir()) == FILES
-    assert newest_said(site) == ({1}, {"scored"})
+    assert plant.store.lineage.champion() == 1
+    assert [row.sensor for row in plant.store.lineage.importances(1)][:2] == [
+        "sensor-0",
+        "sensor-1",
+    ]
+    assert sorted(path.name for path in plant.registry.path(1).iterdir()) == FILES
+    assert newest_said(plant) == ({1}, {"scored"})
 
 
-def test_a_challenger_that_did_not_earn_it_is_kept_but_does_not_score(site):
-    learn(site, FakeTrainer())
-    done = learn(site, FakeTrainer("rebuild", promote=False, seed=1))
+def test_a_challenger_that_did_not_earn_it_is_kept_but_does_not_score(plant):
+    learn(plant, FakeTrainer())
+    done = learn(plant, FakeTrainer("rebuild", promote=False, seed=1))
 
     assert (done.version, done.promoted) == (2, False)
-    assert site.store.lineage.champion() == 1
-    assert on_disk(site) == ["000001", "000002"]
-    assert newest_said(site) == ({1}, {"scored"})
+    assert plant.store.lineage.champion() == 1
+    assert on_disk(plant) == ["000001", "000002"]
+    assert newest_said(plant) == ({1}, {"scored"})
 
 
 @pytest.mark.parametrize("decision", ["keep", "not_enough_data"])
-def test_a_decision_without_a_version_is_recorded_and_leaves_the_champion(site, decision):
-    learn(site, FakeTrainer())
-    done = learn(site, FakeTrainer(decision, made=False))
+def test_a_decision_without_a_version_is_recorded_and_leaves_the_champion(plant, decision):
+    learn(plant, FakeTrainer())
+    done = learn(plant, FakeTrainer(decision, made=False))
 
-    newest = site.store.lineage.retrainings()[0]
+    newest = plant.store.lineage.retrainings()[0]
     assert done.version is None
     assert (newest.decision, newest.reason) == (decision, f"{decision}, for a reason")
     assert newest.version is None
-    assert site.store.lineage.champion() == 1
-    assert on_disk(site) == ["000001"]
-    assert len(site.store.lineage.versions()) == 1
+    assert plant.store.lineage.champion() == 1
+    assert on_disk(plant) == ["000001"]
+    assert len(plant.store.lineage.versions()) == 1
 
 
-def test_not_enough_data_at_first_leaves_the_plant_without_a_model(site):
-    done = learn(site, FakeTrainer("not_enough_data", made=False))
+def test_not_enough_data_at_first_leaves_the_plant_without_a_model(plant):
+    done = learn(plant, FakeTrainer("not_enough_data", made=False))
 
     assert done.decision == "not_enough_data"
-    assert load_champion(site) is None
-    assert newest_said(site) == ({0}, {"no_model"})
+    assert load_champion(plant) is None
+    assert newest_said(plant) == ({0}, {"no_model"})
 
 
-def test_the_trainer_is_told_what_is_known_and_who_scores(site):
+def test_the_trainer_is_told_what_is_known_and_who_scores(plant):
     first, second = FakeTrainer(), FakeTrainer("refit", seed=1)
-    learn(site, first)
-    drop_hour(site, 50)
-    learn(site, second, as_of=hour(40), force=True)
+    learn(plant, first)
+    drop_hour(plant, 50)
+    learn(plant, second, as_of=hour(40), force=True)
 
     assert first.orders[0].champion is None
     assert second.orders[0].champion == 1
@@ -152,16 +155,16 @@ def test_the_trainer_is_told_what_is_known_and_who_scores(site):
     assert first_hours == {f"pump-{n:02d}": START // HOUR for n in range(3)}
 
 
-def test_how_often_the_ranking_differed_is_counted_on(site):
+def test_how_often_the_ranking_differed_is_counted_on(plant):
     class Differed(FakeTrainer):
         def __init__(self, in_a_row):
             super().__init__("keep", made=False)
             self.answer = replace(self.answer, in_a_row=in_a_row)
 
-    learn(site, FakeTrainer())
-    learn(site, Differed(1))
+    learn(plant, FakeTrainer())
+    learn(plant, Differed(1))
     third = Differed(2)
-    learn(site, third)
+    learn(plant, third)
 
     assert third.orders[0].in_a_row_before == 1
 
@@ -169,24 +172,24 @@ def test_how_often_the_ranking_differed_is_counted_on(site):
 @pytest.mark.parametrize(("promotion", "counted"), [("automatic", 0), ("approve", 2)])
 def test_a_champion_with_a_ranking_of_its_own_begins_the_count_anew(config, promotion, counted):
     config.write_text(f'{config.read_text()}\n[retraining]\npromotion = "{promotion}"\n')
-    with open_site(read_settings(config)) as site:
-        learn(site, FakeTrainer())
-        promote(site, 1, at=NOW, reason="by hand", actor=Actor("ann"))
+    with open_plant(read_settings(config)) as plant:
+        learn(plant, FakeTrainer())
+        promote(plant, 1, at=NOW, reason="by hand", actor=Actor("ann"))
         rebuilt, asked = FakeTrainer("rebuild", seed=1), FakeTrainer("keep", made=False)
         rebuilt.answer = replace(rebuilt.answer, in_a_row=2, failures=17)
-        learn(site, rebuilt)
-        learn(site, asked)
+        learn(plant, rebuilt)
+        learn(plant, asked)
 
     assert asked.orders[0].in_a_row_before == counted
     assert asked.orders[0].failures_last == 17
 
 
-def test_a_refit_goes_on_counting(site):
-    learn(site, FakeTrainer())
+def test_a_refit_goes_on_counting(plant):
+    learn(plant, FakeTrainer())
     refitted, asked = FakeTrainer("refit", seed=1), FakeTrainer("keep", made=False)
     refitted.answer = replace(refitted.answer, in_a_row=1)
-    learn(site, refitted)
-    learn(site, asked)
+    learn(plant, refitted)
+    learn(plant, asked)
 
     assert asked.orders[0].champion == 2
     assert asked.orders[0].in_a_row_before == 1
@@ -203,48 +206,48 @@ def dies(order_path, answer_path, progress):
     raise TransientError("the trainer ended with code -9: no message")
 
 
-def test_a_trainer_that_dies_changes_nothing(site):
-    learn(site, FakeTrainer())
+def test_a_trainer_that_dies_changes_nothing(plant):
+    learn(plant, FakeTrainer())
     with pytest.raises(TransientError, match="code -9"):
-        learn(site, dies)
+        learn(plant, dies)
 
-    assert len(site.store.lineage.retrainings()) == 1
-    assert site.store.lineage.champion() == 1
-    assert newest_said(site) == ({1}, {"scored"})
-    assert not list(site.settings.state.glob(".training-*"))
+    assert len(plant.store.lineage.retrainings()) == 1
+    assert plant.store.lineage.champion() == 1
+    assert newest_said(plant) == ({1}, {"scored"})
+    assert not list(plant.settings.state.glob(".training-*"))
 
 
-def test_after_a_trainer_died_the_next_retraining_works(site):
+def test_after_a_trainer_died_the_next_retraining_works(plant):
     with pytest.raises(TransientError):
-        learn(site, dies)
-    done = learn(site, FakeTrainer())
+        learn(plant, dies)
+    done = learn(plant, FakeTrainer())
 
-    assert (done.version, on_disk(site)) == (1, ["000001"])
+    assert (done.version, on_disk(plant)) == (1, ["000001"])
 
 
-def test_a_version_whose_graph_is_not_its_network_is_refused(site):
-    learn(site, FakeTrainer())
+def test_a_version_whose_graph_is_not_its_network_is_refused(plant):
+    learn(plant, FakeTrainer())
     with pytest.raises(BadVersion, match="within 1e-05, got 1.1e-05"):
-        learn(site, FakeTrainer("rebuild", parity=1.1e-5))
+        learn(plant, FakeTrainer("rebuild", parity=1.1e-5))
 
-    assert site.store.lineage.champion() == 1
-    assert on_disk(site)[-1] == "000001"
-    assert learn(site, FakeTrainer("rebuild", parity=1e-5)).version == 2
+    assert plant.store.lineage.champion() == 1
+    assert on_disk(plant)[-1] == "000001"
+    assert learn(plant, FakeTrainer("rebuild", parity=1e-5)).version == 2
 
 
-def test_an_unknown_parity_is_refused(site):
+def test_an_unknown_parity_is_refused(plant):
     with pytest.raises(BadVersion, match="got nan"):
-        learn(site, FakeTrainer(parity=float("nan")))
-    assert site.store.lineage.versions() == []
+        learn(plant, FakeTrainer(parity=float("nan")))
+    assert plant.store.lineage.versions() == []
 
 
-def test_a_version_that_fails_its_golden_rows_is_refused_and_the_champion_scores_on(site):
-    learn(site, FakeTrainer())
+def test_a_version_that_fails_its_golden_rows_is_refused_and_the_champion_scores_on(plant):
+    learn(plant, FakeTrainer())
     with pytest.raises(BadVersion, match="golden rows"):
-        learn(site, FakeTrainer("rebuild", seed=1, off=0.01))
+        learn(plant, FakeTrainer("rebuild", seed=1, off=0.01))
 
-    assert len(site.store.lineage.retrainings()) == 1
-    assert newest_said(site) == ({1}, {"scored"})
+    assert len(plant.store.lineage.retrainings()) == 1
+    assert newest_said(plant) == ({1}, {"scored"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -260,29 +263,31 @@ class CrashingLineage:
         raise StoreUnavailable("the power failed")
 
 
-def test_a_crash_between_publishing_and_recording_leaves_the_old_champion(site):
-    learn(site, FakeTrainer())
-    crashing = replace(site, store=replace(site.store, lineage=CrashingLineage(site.store.lineage)))
+def test_a_crash_between_publishing_and_recording_leaves_the_old_champion(plant):
+    learn(plant, FakeTrainer())
+    crashing = replace(
+        plant, store=replace(plant.store, lineage=CrashingLineage(plant.store.lineage))
+    )
     with pytest.raises(StoreUnavailable, match="power"):
         learn(crashing, FakeTrainer("rebuild", seed=1))
 
-    assert on_disk(site) == ["000001", "000002"]
-    assert newest_said(site) == ({1}, {"scored"})
+    assert on_disk(plant) == ["000001", "000002"]
+    assert newest_said(plant) == ({1}, {"scored"})
 
-    done = learn(site, FakeTrainer("rebuild", seed=2))
-    assert (done.version, on_disk(site)) == (2, ["000001", "000002"])
-    assert load_champion(site).card.seed == 2
+    done = learn(plant, FakeTrainer("rebuild", seed=2))
+    assert (done.version, on_disk(plant)) == (2, ["000001", "000002"])
+    assert load_champion(plant).card.seed == 2
 
 
 # Steps forward and back.
 
 
 @pytest.fixture
-def three_versions(site):
+def three_versions(plant):
     """Versions 1 and 2 promoted in turn, 3 not."""
     for seed in (0, 1, 2):
-        learn(site, FakeTrainer("rebuild", seed=seed, promote=seed < 2), days=seed)
-    return site
+        learn(plant, FakeTrainer("rebuild", seed=seed, promote=seed < 2), days=seed)
+    return plant
 
 
 def command(capsys, config, *words):
@@ -298,40 +303,40 @@ def command(capsys, config, *words):
 
 @pytest.mark.parametrize(("words", "champion"), [(["promote", "3"], 3), (["rollback"], 1)])
 def test_every_step_is_one_command(config, capsys, words, champion):
-    with open_site(read_settings(config)) as site:
+    with open_plant(read_settings(config)) as plant:
         for seed in (0, 1, 2):
-            learn(site, FakeTrainer("rebuild", seed=seed, promote=seed < 2), days=seed)
+            learn(plant, FakeTrainer("rebuild", seed=seed, promote=seed < 2), days=seed)
 
     code, said = command(capsys, config, *words)
 
     assert (code, said) == (0, f"version {champion} scores from now on\n")
-    with open_site(read_settings(config)) as site:
-        assert site.store.lineage.champion() == champion
-        assert newest_said(site) == ({champion}, {"scored"})
+    with open_plant(read_settings(config)) as plant:
+        assert plant.store.lineage.champion() == champion
+        assert newest_said(plant) == ({champion}, {"scored"})
 
 
 def test_a_version_may_have_to_wait_for_a_person(config):
     config.write_text(f'{config.read_text()}\n[retraining]\npromotion = "approve"\n')
-    with open_site(read_settings(config)) as site:
-        done = learn(site, FakeTrainer())
-        (noted,) = site.store.lineage.retrainings()
+    with open_plant(read_settings(config)) as plant:
+        done = learn(plant, FakeTrainer())
+        (noted,) = plant.store.lineage.retrainings()
 
         assert (done.version, done.promoted) == (1, False)
         assert done.reason == noted.reason
         assert done.reason.endswith("; waits for pm-app promote 1")
-        assert site.store.lineage.champion() is None
+        assert plant.store.lineage.champion() is None
 
-        promote(site, 1, at=NOW, reason="by hand", actor=Actor("ann"))
-        assert newest_said(site) == ({1}, {"scored"})
+        promote(plant, 1, at=NOW, reason="by hand", actor=Actor("ann"))
+        assert newest_said(plant) == ({1}, {"scored"})
 
 
 def test_models_are_told_as_they_were(config, capsys):
-    with open_site(read_settings(config)) as site:
+    with open_plant(read_settings(config)) as plant:
         for seed in (0, 1, 2):
-            learn(site, FakeTrainer("rebuild", seed=seed, promote=seed < 2), days=seed)
-        moved = site.store.lineage.promotions()
+            learn(plant, FakeTrainer("rebuild", seed=seed, promote=seed < 2), days=seed)
+        moved = plant.store.lineage.promotions()
         roll_back(
-            site, at=moved[1].at + timedelta(days=5), reason="it cried wolf", actor=Actor("ann")
+            plant, at=moved[1].at + timedelta(days=5), reason="it cried wolf", actor=Actor("ann")
         )
 
     def told(*words):
@@ -360,14 +365,14 @@ def test_a_promotion_rewrites_nothing_that_was_said(three_versions):
     assert [t.to_pylist() for t in three_versions.store.views.predictions()] == before
 
 
-def damage(site, number):
-    (site.registry.path(number) / "model.onnx").write_bytes(b"")
+def damage(plant, number):
+    (plant.registry.path(number) / "model.onnx").write_bytes(b"")
 
 
-def swap(site, number):
+def swap(plant, number):
     """Another whole version in its place, say from a backup of another plant."""
-    shutil.rmtree(site.registry.path(number))
-    shutil.copytree(site.registry.path(2), site.registry.path(number))
+    shutil.rmtree(plant.registry.path(number))
+    shutil.copytree(plant.registry.path(2), plant.registry.path(number))
 
 
 @pytest.mark.parametrize("harm", [damage, swap])
@@ -431,9 +436,9 @@ def test_where_no_version_can_score_nothing_is_said(three_versions):
     assert spoken_by(three_versions) == before == 2
 
 
-def spoken_by(site):
+def spoken_by(plant):
     """The version whose word on the newest cutoff stands."""
-    rows = [row for table in site.store.views.predictions() for row in table.to_pylist()]
+    rows = [row for table in plant.store.views.predictions() for row in table.to_pylist()]
     return max(rows, key=lambda row: row["cutoff"])["model_version"]
 
 
@@ -442,13 +447,13 @@ def test_promoting_what_is_not_there_names_what_is(three_versions):
         promote(three_versions, 7, at=NOW, reason="by hand", actor=Actor("ann"))
 
 
-def test_there_is_nothing_before_the_first(site):
-    learn(site, FakeTrainer())
+def test_there_is_nothing_before_the_first(plant):
+    learn(plant, FakeTrainer())
     with pytest.raises(TerminalError, match="version 1 is the first"):
-        roll_back(site, at=NOW, reason="by hand", actor=Actor("ann"))
+        roll_back(plant, at=NOW, reason="by hand", actor=Actor("ann"))
 
 
-def test_a_graph_of_another_width_is_refused(site):
+def test_a_graph_of_another_width_is_refused(plant):
     class Narrow(FakeTrainer):
         def __call__(self, order_path, answer_path, progress):
             super().__call__(order_path, answer_path, progress)
@@ -460,8 +465,8 @@ def test_a_graph_of_another_width_is_refused(site):
             (staging / "manifest.json").write_text(json.dumps(hashes))
 
     with pytest.raises(BadVersion, match="takes 3 features"):
-        learn(site, Narrow())
-    assert site.store.lineage.champion() is None
+        learn(plant, Narrow())
+    assert plant.store.lineage.champion() is None
 
 
 # A real trainer, once: law 6, and law 1 across the whole path.
@@ -492,8 +497,8 @@ in_process = partial(run_trainer, timeout_seconds=300.0)
 def trained_copy(source, folder, **kw):
     """A copy of a plant, opened."""
     shutil.copytree(source, folder, dirs_exist_ok=True)
-    with open_site(read_settings(folder / "plant.toml")) as site:
-        yield site
+    with open_plant(read_settings(folder / "plant.toml")) as plant:
+        yield plant
 
 
 @pytest.fixture(scope="session")
@@ -501,9 +506,9 @@ def trained(untrained, tmp_path_factory):
     """The pumps with a champion that a real trainer process made, and what it told meanwhile."""
     told = []
     folder = tmp_path_factory.mktemp("trained")
-    with trained_copy(untrained, folder) as site:
+    with trained_copy(untrained, folder) as plant:
         done = retrain(
-            site,
+            plant,
             now=PUMPS_NOW,
             trainer=in_process,
             progress=lambda share, text: told.append((share, text)),
@@ -513,18 +518,18 @@ def trained(untrained, tmp_path_factory):
 
 @pytest.fixture
 def pumps(trained, tmp_path):
-    with trained_copy(trained[0], tmp_path / "pumps") as site:
-        yield site
+    with trained_copy(trained[0], tmp_path / "pumps") as plant:
+        yield plant
 
 
-def known_of(site):
-    rows = site.store.ledger.ingested_batches("events")
+def known_of(plant):
+    rows = plant.store.ledger.ingested_batches("events")
     return gather_known(
-        site.history,
-        [name for row in site.store.ledger.ingested_batches("readings") for name in row.segments],
-        site.event_history.read([name for row in rows for name in row.segments]),
-        site.settings,
-        first_seen=first_seen_ns(site),
+        plant.history,
+        [name for row in plant.store.ledger.ingested_batches("readings") for name in row.segments],
+        plant.event_history.read([name for row in rows for name in row.segments]),
+        plant.settings,
+        first_seen=first_seen_ns(plant),
         as_of_ns=to_nanoseconds(PUMPS_NOW),
     )
 
@@ -611,7 +616,7 @@ def test_scoring_sees_what_training_saw_to_the_bit(pumps, monkeypatch, cells):
     overheard = Overheard(champion.predictor)
     frame = select_features(known_of(pumps).frame, champion.card.features)
     newest = int(frame.cutoff.max()) // champion.card.spec.pane_ns
-    spans = {name: Span(0, newest) for name in frame.assets}
+    spans = {name: PaneSpan(0, newest) for name in frame.assets}
 
     parts = list(predict_spans(pumps, replace(champion, predictor=overheard), spans))
 
@@ -660,17 +665,17 @@ def test_the_same_seed_trains_the_same_version(untrained, pumps, tmp_path):
 
 
 @pytest.fixture
-def order(site):
+def order(plant):
     """The order of a retraining, as a file."""
-    ingest(site, now=NOW)
-    kept = site.settings.folder / "order.json"
+    ingest(plant, now=NOW)
+    kept = plant.settings.folder / "order.json"
 
     def keep(order_path, answer_path, progress):
         shutil.copy(order_path, kept)
         raise TransientError("only the order was wanted")
 
     with pytest.raises(TransientError, match="only the order"):
-        learn(site, keep)
+        learn(plant, keep)
     return kept
 
 
@@ -701,7 +706,7 @@ def test_what_a_person_must_change_comes_out_of_the_trainer_as_it_went_in(order)
         run(order)
 
 
-def test_a_damaged_champion_is_no_reason_to_try_again(order, site):
+def test_a_damaged_champion_is_no_reason_to_try_again(order, plant):
     told = json.loads(order.read_text())
     order.write_text(json.dumps(told | {"champion": 5}))
 

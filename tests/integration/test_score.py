@@ -33,7 +33,7 @@ from pm_app.jobs.score import predict
 from pm_app.jobs.score import run as score_job
 from pm_app.jobs.score.champion import load_champion
 from pm_app.jobs.score.run import score
-from pm_app.records.features import Frame, Running
+from pm_app.records.features import Frame, RunningRule
 from pm_app.store import Committed
 
 HOUR = timedelta(hours=1)
@@ -47,23 +47,23 @@ def at(hours):
 
 def test_scoring_twice_changes_nothing(new_plant):
     config = new_plant({"a.parquet": readings_table()}, events={"e.parquet": EVENTS})
-    with opened(config) as site:
-        score(site, now=NOW)
-        before = said(site.store)
-        again = score(site, now=NOW + HOUR)
+    with opened(config) as plant:
+        score(plant, now=NOW)
+        before = said(plant.store)
+        again = score(plant, now=NOW + HOUR)
 
-        assert said(site.store) == before
+        assert said(plant.store) == before
         assert again.batches == again.ingested.batches == 0
         assert (again.committed.new, again.committed.revised) == (0, 0)
-        assert not list(site.store.views.superseded())
+        assert not list(plant.store.views.superseded())
 
 
 def test_every_cutoff_with_a_reading_gets_a_row_for_every_horizon(new_plant):
     table = readings_table()
     config = new_plant({"a.parquet": table})
-    with opened(config) as site:
-        score(site, now=NOW)
-        found = said(site.store)
+    with opened(config) as plant:
+        score(plant, now=NOW)
+        found = said(plant.store)
 
     times = table["timestamp"].to_pylist()
     panes = {
@@ -84,16 +84,16 @@ def test_predictions_do_not_depend_on_which_cutoffs_are_scored_together(new_plan
         monkeypatch.setattr(predict, "GROUP_CELLS", cells)
         monkeypatch.setattr(score_job, "GROUP_ROWS", rows)
         config = new_plant({f"{n}.parquet": table.slice(40 * n, 40) for n in range(6)})
-        with opened(config) as site:
-            score(site, now=NOW)
-            found = said(site.store, without=("revision",))
+        with opened(config) as plant:
+            score(plant, now=NOW)
+            found = said(plant.store, without=("revision",))
         expected = expected or found
         assert found == expected
 
 
 def test_a_row_gets_the_same_bits_alone_as_among_others(new_plant):
-    with opened(new_plant()) as site:
-        champion = load_champion(site)
+    with opened(new_plant()) as plant:
+        champion = load_champion(plant)
     width = len(champion.card.features)
     rows = np.random.default_rng(0).normal(50, 10, (300, width)).astype(np.float32)
 
@@ -107,10 +107,10 @@ def test_a_gated_version_says_where_it_looked_whatever_is_scored_together(new_pl
     tables = []
     for cells in (predict.GROUP_CELLS, 7):
         monkeypatch.setattr(predict, "GROUP_CELLS", cells)
-        with opened(new_plant({"a.parquet": readings_table(assets=4)})) as site:
-            promote_handmade(site, card=make_gated_card(make_spec(site.settings)))
-            score(site, now=NOW)
-            tables.append(said(site.store))
+        with opened(new_plant({"a.parquet": readings_table(assets=4)})) as plant:
+            promote_handmade(plant, card=make_gated_card(make_spec(plant.settings)))
+            score(plant, now=NOW)
+            tables.append(said(plant.store))
 
     assert tables[0] == tables[1]
     assert {row["status"] for row in tables[0]} == {"scored", "not_enough_history"}
@@ -122,9 +122,9 @@ def test_a_gated_version_says_where_it_looked_whatever_is_scored_together(new_pl
 
 
 def test_attention_names_sensors_in_the_order_of_the_plan(new_plant):
-    with opened(new_plant()) as site:
-        promote_handmade(site, card=make_gated_card(make_spec(site.settings)))
-        champion = load_champion(site)
+    with opened(new_plant()) as plant:
+        promote_handmade(plant, card=make_gated_card(make_spec(plant.settings)))
+        champion = load_champion(plant)
     card = champion.card
     values = np.random.default_rng(0).normal(50, 20, (6, len(card.features))).astype(np.float32)
     cutoffs = np.arange(6, dtype=np.int64)
@@ -141,9 +141,9 @@ def test_attention_names_sensors_in_the_order_of_the_plan(new_plant):
 
 
 def test_before_the_first_champion_every_row_says_so(new_plant):
-    with opened(new_plant({"a.parquet": readings_table()}, champion=False)) as site:
-        done = score(site, now=NOW)
-        found = said(site.store)
+    with opened(new_plant({"a.parquet": readings_table()}, champion=False)) as plant:
+        done = score(plant, now=NOW)
+        found = said(plant.store)
 
     assert done.version is None
     assert {row["status"] for row in found} == {"no_model"}
@@ -155,13 +155,13 @@ def test_the_first_champion_scores_what_waited_and_leaves_older_cutoffs_to_backf
     table = readings_table(missing=0)
     files = {f"{n}.parquet": table.filter(pa.array(_hours(table) // 5 == n)) for n in range(6)}
     config = new_plant(toml=SHORT_BACKFILL, champion=False)
-    with opened(config) as site:
+    with opened(config) as plant:
         for name, part in files.items():
             drop(config, name, part)
-            score(site, now=NOW)
-        promote_handmade(site, at=NOW)
-        score(site, now=NOW + HOUR)
-        found = said(site.store)
+            score(plant, now=NOW)
+        promote_handmade(plant, at=NOW)
+        score(plant, now=NOW + HOUR)
+        found = said(plant.store)
 
     newest = max(hours_after_start(time) for time in table["timestamp"].to_pylist())
     for row in found:
@@ -172,12 +172,12 @@ def test_the_first_champion_scores_what_waited_and_leaves_older_cutoffs_to_backf
 
 def test_horizons_that_no_model_learned_are_not_scored_again_at_every_look(new_plant):
     toml = PLANT_TOML.replace('"24h", "72h"', '"24h", "48h"')
-    with opened(new_plant({"a.parquet": readings_table()}, toml=toml, champion=False)) as site:
-        score(site, now=NOW)
-        promote_handmade(site, at=NOW)
-        score(site, now=NOW + HOUR)
-        again = score(site, now=NOW + HOUR)
-        found = said(site.store)
+    with opened(new_plant({"a.parquet": readings_table()}, toml=toml, champion=False)) as plant:
+        score(plant, now=NOW)
+        promote_handmade(plant, at=NOW)
+        score(plant, now=NOW + HOUR)
+        again = score(plant, now=NOW + HOUR)
+        found = said(plant.store)
 
     assert again.committed == Committed()
     assert {
@@ -191,12 +191,12 @@ def test_what_a_first_champion_finds_unscored_is_scored_as_far_back_as_set(new_p
     config = new_plant(
         {"a.parquet": readings_table(missing=0)}, toml=SHORT_BACKFILL, champion=False
     )
-    with opened(config) as site:
-        ingest(site, now=NOW)
-        promote_handmade(site, at=NOW)
-        score(site, now=NOW)
+    with opened(config) as plant:
+        ingest(plant, now=NOW)
+        promote_handmade(plant, at=NOW)
+        score(plant, now=NOW)
 
-        assert _cutoffs(site) == range(20, 31)
+        assert _cutoffs(plant) == range(20, 31)
 
 
 def test_what_comes_after_the_first_champion_does_not_move_how_far_back_is_scored(new_plant):
@@ -207,16 +207,16 @@ def test_what_comes_after_the_first_champion_does_not_move_how_far_back_is_score
         toml=SHORT_BACKFILL,
         champion=False,
     )
-    with opened(config) as site:
-        ingest(site, now=NOW)
-        promote_handmade(site, at=NOW)
-        score(site, now=NOW)
+    with opened(config) as plant:
+        ingest(plant, now=NOW)
+        promote_handmade(plant, at=NOW)
+        score(plant, now=NOW)
         drop(config, "c.parquet", table.filter(pa.array(hours >= 20)))
-        score(site, now=NOW + HOUR)
+        score(plant, now=NOW + HOUR)
         drop(config, "a.parquet", table.filter(pa.array(hours < 5)))
-        score(site, now=NOW + HOUR)
+        score(plant, now=NOW + HOUR)
 
-        assert _cutoffs(site) == range(10, 31)
+        assert _cutoffs(plant) == range(10, 31)
 
 
 def test_a_reading_from_the_future_does_not_silence_the_present(new_plant):
@@ -225,30 +225,30 @@ def test_a_reading_from_the_future_does_not_silence_the_present(new_plant):
     config = new_plant(
         {"a.parquet": table, "stray.parquet": stray}, toml=SHORT_BACKFILL, champion=False
     )
-    with opened(config) as site:
-        ingest(site, now=at(30))
-        promote_handmade(site, at=at(30))
-        score(site, now=at(30))
+    with opened(config) as plant:
+        ingest(plant, now=at(30))
+        promote_handmade(plant, at=at(30))
+        score(plant, now=at(30))
 
-        assert _cutoffs(site, asset="pump-01") == range(20, 31)
+        assert _cutoffs(plant, asset="pump-01") == range(20, 31)
 
 
 def test_backfill_says_what_scoring_left_out(new_plant):
     table = readings_table(missing=0)
     config = new_plant({"a.parquet": table}, toml=SHORT_BACKFILL, champion=False)
-    with opened(config) as site:
-        ingest(site, now=NOW)
-        promote_handmade(site, at=NOW)
-        score(site, now=NOW)
-        before = said(site.store)
-        done = backfill(site, first=at(-9000), last=at(9_000_000), now=NOW + HOUR)
-        after = said(site.store)
+    with opened(config) as plant:
+        ingest(plant, now=NOW)
+        promote_handmade(plant, at=NOW)
+        score(plant, now=NOW)
+        before = said(plant.store)
+        done = backfill(plant, first=at(-9000), last=at(9_000_000), now=NOW + HOUR)
+        after = said(plant.store)
         late = [row for row in after if row in before]
 
     full = new_plant({"a.parquet": table})
-    with opened(full) as site:
-        score(site, now=NOW)
-        expected = said(site.store, without=("scored_at",))
+    with opened(full) as plant:
+        score(plant, now=NOW)
+        expected = said(plant.store, without=("scored_at",))
     assert late == before
     assert [{k: v for k, v in row.items() if k != "scored_at"} for row in after] == expected
     assert (done.new, done.revised, done.unchanged) == (
@@ -262,51 +262,51 @@ def test_backfill_takes_cutoffs_from_the_first_moment_up_to_but_not_with_the_las
     config = new_plant(
         {"a.parquet": readings_table(missing=0)}, toml=SHORT_BACKFILL, champion=False
     )
-    with opened(config) as site:
-        ingest(site, now=NOW)
-        promote_handmade(site, at=NOW)
-        backfill(site, first=at(4), last=at(7), now=NOW)
+    with opened(config) as plant:
+        ingest(plant, now=NOW)
+        promote_handmade(plant, at=NOW)
+        backfill(plant, first=at(4), last=at(7), now=NOW)
 
-        assert _cutoffs(site) == range(4, 7)
+        assert _cutoffs(plant) == range(4, 7)
 
 
 def test_backfill_rewrites_what_another_version_said_and_keeps_it_in_the_history(new_plant):
     config = new_plant({"a.parquet": readings_table()})
-    with opened(config) as site:
-        score(site, now=NOW)
-        before = said(site.store)
-        promote_handmade(site, at=NOW, seed=1)
-        backfill(site, first=at(0), last=at(99), now=NOW + HOUR)
-        after = said(site.store)
-        kept = pa.concat_tables(site.store.views.superseded()).to_pylist()
+    with opened(config) as plant:
+        score(plant, now=NOW)
+        before = said(plant.store)
+        promote_handmade(plant, at=NOW, seed=1)
+        backfill(plant, first=at(0), last=at(99), now=NOW + HOUR)
+        after = said(plant.store)
+        kept = pa.concat_tables(plant.store.views.superseded()).to_pylist()
 
     assert kept == before
     assert {(row["model_version"], row["revision"]) for row in after} == {(2, 2)}
 
 
 def test_backfill_needs_a_champion_and_a_span(new_plant):
-    with opened(new_plant({"a.parquet": readings_table()}, champion=False)) as site:
+    with opened(new_plant({"a.parquet": readings_table()}, champion=False)) as plant:
         with pytest.raises(NotEnoughData, match="no model yet: pm-app retrain"):
-            backfill(site, first=at(0), last=at(5), now=NOW)
-        promote_handmade(site)
+            backfill(plant, first=at(0), last=at(5), now=NOW)
+        promote_handmade(plant)
         with pytest.raises(BadSettings, match="needs a first cutoff before the last"):
-            backfill(site, first=at(5), last=at(5), now=NOW)
+            backfill(plant, first=at(5), last=at(5), now=NOW)
 
 
 def test_a_promotion_rewrites_nothing_that_was_said(new_plant):
     table = readings_table()
     hours = _hours(table)
     config = new_plant({"a.parquet": table.filter(pa.array(hours < 20))})
-    with opened(config) as site:
-        score(site, now=NOW)
-        before = said(site.store)
-        promote_handmade(site, at=NOW, seed=1)
-        score(site, now=NOW + HOUR)
-        assert said(site.store) == before
+    with opened(config) as plant:
+        score(plant, now=NOW)
+        before = said(plant.store)
+        promote_handmade(plant, at=NOW, seed=1)
+        score(plant, now=NOW + HOUR)
+        assert said(plant.store) == before
 
         drop(config, "b.parquet", table.filter(pa.array(hours >= 20)))
-        score(site, now=NOW + HOUR)
-        after = said(site.store)
+        score(plant, now=NOW + HOUR)
+        after = said(plant.store)
 
     assert [row for row in after if row["model_version"] == 1] == before
     assert {row["model_version"] for row in after} == {1, 2}
@@ -329,8 +329,8 @@ def test_scoring_a_large_plant_keeps_its_memory_flat(new_plant):
     toml = PLANT_TOML.replace('"6h"]', '"6h", "24h"]')
     table = readings_table(assets=100, hours=130, a_pane=4, sensors=24)
     config = new_plant({"a.parquet": table}, toml=toml)
-    with opened(config) as site:
-        promote_handmade(site, card=make_card(make_spec(site.settings, sensors=24)))
+    with opened(config) as plant:
+        promote_handmade(plant, card=make_card(make_spec(plant.settings, sensors=24)))
     code = (
         "import sys; from pm_app.cli import main\n"
         f"sys.argv = ['pm-app', 'score', '-c', {str(config)!r}]\n"
@@ -351,9 +351,9 @@ def _hours(table):
     return (nanoseconds - START) / 3.6e12
 
 
-def _cutoffs(site, asset=None):
+def _cutoffs(plant, asset=None):
     """The span of cutoffs with a prediction, in hours after the first reading's."""
-    rows = [row for row in said(site.store) if asset in (None, row["asset_id"])]
+    rows = [row for row in said(plant.store) if asset in (None, row["asset_id"])]
     hours = sorted({int(hours_after_start(row["cutoff"])) for row in rows})
     assert hours == list(range(hours[0], hours[-1] + 1))
     return range(hours[0], hours[-1] + 1)
@@ -363,11 +363,11 @@ def test_of_a_machine_that_is_off_the_table_says_so_and_no_risk(new_plant):
     table = readings_table(missing=0, a_pane=1)
     speed = np.where(_hours(table).astype(int) % 5 == 0, 0.0, 50.0)
     table = table.set_column(2, "sensor-0", pa.array(speed))
-    with opened(new_plant({"a.parquet": table})) as site:
-        spec = replace(make_spec(site.settings), running=Running("sensor-0", 10.0))
-        promote_handmade(site, card=make_card(spec))
-        score(site, now=NOW)
-        found = said(site.store)
+    with opened(new_plant({"a.parquet": table})) as plant:
+        spec = replace(make_spec(plant.settings), running=RunningRule("sensor-0", 10.0))
+        promote_handmade(plant, card=make_card(spec))
+        score(plant, now=NOW)
+        found = said(plant.store)
 
     for row in found:
         off = int(hours_after_start(row["cutoff"]) - 1) % 5 == 0

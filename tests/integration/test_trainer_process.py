@@ -98,8 +98,8 @@ def test_the_order_on_disk_holds_no_password(tmp_path, monkeypatch):
         written.append(order_path.read_text())
         fake(order_path, answer_path, progress)
 
-    with opened(config) as site:
-        retrain(site, now=NOW, trainer=look)
+    with opened(config) as plant:
+        retrain(plant, now=NOW, trainer=look)
 
     assert password not in written[0]
     assert '"retraining"' in written[0]
@@ -109,8 +109,8 @@ def test_a_retraining_that_is_asked_to_stop_while_it_reads_does_not_train(tmp_pa
     config = make_plant(tmp_path / "plant", {"a.parquet": readings_table()})
     fake = FakeTrainer()
 
-    with opened(config) as site, pytest.raises(TransientError, match="asked to stop before"):
-        retrain(site, now=NOW, trainer=fake, stop=lambda: True)
+    with opened(config) as plant, pytest.raises(TransientError, match="asked to stop before"):
+        retrain(plant, now=NOW, trainer=fake, stop=lambda: True)
 
     assert fake.orders == []
 
@@ -120,8 +120,8 @@ def test_whoever_watches_hears_of_every_part_that_is_read_or_scored(tmp_path):
     table = readings_table()
     files = {f"{at}.parquet": table.slice(50 * at, 50) for at in range(3)}
     beats = []
-    with opened(make_plant(tmp_path / "plant", files)) as site:
-        heard = replace(site, beat=lambda: beats.append(1))
+    with opened(make_plant(tmp_path / "plant", files)) as plant:
+        heard = replace(plant, beat=lambda: beats.append(1))
         retrain(heard, now=NOW, trainer=FakeTrainer(promote=False))
         assert len(beats) >= 6  # a file and its chunk each
         beats.clear()

@@ -10,7 +10,7 @@ from factories import HOUR, NOW, START, drop, events_table, make_plant, opened, 
 from pm_app.cli.look.lineage_tables import importance_rows, model_rows
 from pm_app.errors import BadSettings, NotEnoughData
 from pm_app.jobs.retrain import trainer as trainer_module
-from pm_app.jobs.retrain.messages import ANSWER, ORDER, TrainingAnswer
+from pm_app.jobs.retrain.messages import ANSWER, ORDER, TrainingResponse
 from pm_app.jobs.retrain.run import retrain
 from pm_app.jobs.score.run import score
 from pm_app.learning.training import fit as training
@@ -59,20 +59,20 @@ def train_here(order_path: Path, answer_path: Path, progress) -> None:
     try:
         answer = trainer_module.train(order, settings)
     except NotEnoughData as error:
-        answer = TrainingAnswer("not_enough_data", str(error))
+        answer = TrainingResponse("not_enough_data", str(error))
     answer_path.write_bytes(ANSWER.dump_json(answer))
 
 
-def learn(site):
-    return retrain(site, now=NOW, trainer=train_here)
+def learn(plant):
+    return retrain(plant, now=NOW, trainer=train_here)
 
 
 def refusal(folder, readings, *, toml, events=None):
     """Why nothing could be learned."""
     tables = None if events is None else {"a.parquet": events_table(events)}
-    with opened(make_plant(folder, {"a.parquet": readings}, events=tables, toml=toml)) as site:
-        done = learn(site)
-        stored = site.store.lineage.retrainings()[0]
+    with opened(make_plant(folder, {"a.parquet": readings}, events=tables, toml=toml)) as plant:
+        done = learn(plant)
+        stored = plant.store.lineage.retrainings()[0]
 
     assert (done.decision, done.version) == ("not_enough_data", None)
     assert stored.reason == done.reason
@@ -153,8 +153,8 @@ def test_a_label_that_a_person_must_change_is_named(tmp_path, label, message):
     toml = TABLE_TOML.format(task="classification")
     config = make_plant(tmp_path, {"a.parquet": pa.table({**X, "y": label})}, toml=toml)
 
-    with opened(config) as site, pytest.raises(BadSettings, match=message):
-        learn(site)
+    with opened(config) as plant, pytest.raises(BadSettings, match=message):
+        learn(plant)
 
 
 def strange_table():
@@ -175,15 +175,15 @@ def strange_table():
 def test_a_strange_table_is_learned_and_what_is_strange_is_told(tmp_path):
     toml = TABLE_TOML.format(task="classification")
     config = make_plant(tmp_path, {"a.parquet": strange_table()}, toml=toml)
-    with opened(config) as site:
-        done = learn(site)
-        (version,) = model_rows(site.store.lineage)
-        asked = {row["sensor"]: row["question"] for row in importance_rows(site.store.lineage, 1)}
+    with opened(config) as plant:
+        done = learn(plant)
+        (version,) = model_rows(plant.store.lineage)
+        asked = {row["sensor"]: row["question"] for row in importance_rows(plant.store.lineage, 1)}
         # The sensor that was silent speaks: a model that never heard it goes on without it.
         later = {**sensors(seed=1), "dead": np.ones(ROWS), "tool_broken": Y}
         drop(config, "b.parquet", pa.table(later))
-        score(site, now=NOW)
-        rows = [row for row in said(site.store) if row["asset_id"].startswith("b:")]
+        score(plant, now=NOW)
+        rows = [row for row in said(plant.store) if row["asset_id"].startswith("b:")]
 
     assert (done.decision, done.promoted) == ("first", True)
     assert "tool_broken alone ranks failures almost perfectly" in done.reason
@@ -203,8 +203,8 @@ def test_more_sensors_than_rows_are_learned_honestly(tmp_path):
     config = make_plant(
         tmp_path, {"a.parquet": table}, toml=TABLE_TOML.format(task="classification")
     )
-    with opened(config) as site:
-        done = learn(site)
+    with opened(config) as plant:
+        done = learn(plant)
 
     assert not done.promoted
     assert "kept out: no better than a constant guess" in done.reason
@@ -312,8 +312,8 @@ def test_ten_machines_are_enough_for_a_first_version(tmp_path):
     readings = fleet_table(ASSET[few], HOURS[few], {k: v[few] for k, v in COLUMNS.items()})
     events = {"a.parquet": events_table(FAILURES[:10])}
     config = make_plant(tmp_path, {"a.parquet": readings}, events=events, toml=FLEET_TOML)
-    with opened(config) as site:
-        done = learn(site)
+    with opened(config) as plant:
+        done = learn(plant)
 
     assert done.promoted
     assert "beats a constant guess" in done.reason

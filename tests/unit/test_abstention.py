@@ -9,7 +9,7 @@ from factories import HOUR, START, make_card
 from pm_app.features.frame import build_frame, select_features
 from pm_app.features.panes.panes import fold_panes
 from pm_app.learning.data.labels import life_labels, while_running
-from pm_app.records.features import FeatureSpec, Frame, Running
+from pm_app.records.features import FeatureSpec, Frame, RunningRule
 from pm_app.records.readings import Readings, no_events
 from pm_app.scoring.abstention import statuses
 
@@ -124,7 +124,7 @@ def test_sensors_of_half_the_importance_may_read_as_never_before(values, odd, st
 
 
 def test_nothing_is_said_of_a_machine_that_is_off_whatever_else_is_wrong(values):
-    spec = replace(SPEC, running=Running("sensor-3", 5.0))
+    spec = replace(SPEC, running=RunningRule("sensor-3", 5.0))
     off = values.copy()
     off[3] = np.abs(off[3]) + 6
     healthy = off.copy()
@@ -139,7 +139,7 @@ def test_nothing_is_said_of_a_machine_that_is_off_whatever_else_is_wrong(values)
 
 
 def test_a_machine_that_does_not_tell_whether_it_runs_is_taken_to_run(values):
-    spec = replace(SPEC, running=Running("sensor-3", 5.0))
+    spec = replace(SPEC, running=RunningRule("sensor-3", 5.0))
     silent = values.copy()
     silent[3] = np.nan
 
@@ -147,14 +147,14 @@ def test_a_machine_that_does_not_tell_whether_it_runs_is_taken_to_run(values):
 
 
 def test_what_tells_running_is_read_as_it_is_measured_and_need_not_be_learned_from(values):
-    spec = replace(SPEC, sensors=SPEC.sensors[:3], running=Running("sensor-3", 5.0))
+    spec = replace(SPEC, sensors=SPEC.sensors[:3], running=RunningRule("sensor-3", 5.0))
     values[3, ::2] = 0
 
     assert frame_of(values, spec).off.tolist() == [True, False] * 20
 
 
 def test_rows_at_which_the_machine_is_off_teach_nothing(values):
-    spec = replace(SPEC, running=Running("sensor-3", 5.0))
+    spec = replace(SPEC, running=RunningRule("sensor-3", 5.0))
     values[3] = np.where(np.arange(HOURS) < 10, 0.0, 9.0)
     frame = frame_of(values, spec)
     labels = life_labels(frame, no_events(), known_until=None)

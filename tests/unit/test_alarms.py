@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pm_app.records.alarms import AlarmRule, Outage, Trail
-from pm_app.scoring.alarms import Watch, tell_outage
+from pm_app.scoring.alarms import RiskAlarmJudge, tell_outage
 
 RULE = AlarmRule(horizon_hours=72.0, threshold=0.5, clear=0.8, persistence=2, why="for a test")
 NEVER = np.iinfo(np.int64).min
@@ -35,7 +35,7 @@ def make_trail(risks, *, judged=None, states=None, whole=True, due=False):
 
 def told(trail, rule=RULE):
     """Transitions as (asset, cutoff, from, to)."""
-    steps = Watch(rule).transitions(trail)
+    steps = RiskAlarmJudge(rule).transitions(trail)
     columns = (steps.asset, steps.cutoff, steps.from_state, steps.to_state)
     return [
         (trail.assets[asset], *rest)
@@ -157,7 +157,7 @@ def test_what_came_and_went_before_the_newest_judged_cutoff_is_not_told():
 
 def test_a_revision_that_takes_the_cause_away_returns_the_alarm():
     trail = make_trail([[LOW, LOW]], judged=[2], states=["unacknowledged"])
-    steps = Watch(RULE).transitions(trail)
+    steps = RiskAlarmJudge(RULE).transitions(trail)
 
     assert told(trail) == [("a", 2, "unacknowledged", "returned")]
     assert steps.revised.tolist() == [True]
@@ -167,7 +167,7 @@ def test_an_acknowledged_alarm_clears_and_the_next_one_is_new():
     trail = make_trail([[HIGH, HIGH, LOW, LOW, HIGH, HIGH]], judged=[2], states=["acknowledged"])
 
     assert told(trail) == [("a", 4, "acknowledged", "cleared"), ("a", 6, "", "unacknowledged")]
-    assert Watch(RULE).transitions(trail).fresh.tolist() == [False, True]
+    assert RiskAlarmJudge(RULE).transitions(trail).fresh.tolist() == [False, True]
 
 
 @pytest.mark.parametrize(
@@ -182,16 +182,16 @@ def test_what_was_shelved_comes_back_as_its_asset_stands(risks, becomes):
 def test_a_trail_too_short_to_tell_asks_for_more_and_leaves_the_alarm_as_it_is():
     trail = make_trail([[BETWEEN, HIGH]], judged=[2], states=["acknowledged"], whole=False)
 
-    assert Watch(RULE).undecided(trail).tolist() == [True]
+    assert RiskAlarmJudge(RULE).undecided(trail).tolist() == [True]
     assert told(trail) == []
 
 
 def test_an_asset_of_which_nothing_was_said_before_needs_no_more():
-    assert Watch(RULE).undecided(make_trail([[BETWEEN]])).tolist() == [False]
+    assert RiskAlarmJudge(RULE).undecided(make_trail([[BETWEEN]])).tolist() == [False]
 
 
 def outage(dark, *, before=(), state="", due=False):
-    step = Watch(RULE).outage(Outage(tuple(dark), 10, tuple(before), state, due))
+    step = RiskAlarmJudge(RULE).outage(Outage(tuple(dark), 10, tuple(before), state, due))
     return None if step is None else (step.action, step.to_state)
 
 

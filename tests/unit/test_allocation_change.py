@@ -8,7 +8,7 @@ from factories import make_card
 
 from pm_app.learning.allocation.change import compare_allocations, gains_over_uniform
 from pm_app.pictures.allocation import draw_allocation
-from pm_app.records.learning import Report, Tier
+from pm_app.records.learning import QualityReport, Tier
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -57,8 +57,10 @@ def test_the_interval_is_that_of_resampling():
 
 
 def test_the_gain_is_told_against_the_same_network_without_guidance():
-    own = Report("tiers", 100, {"ap": 0.8, "rmse": 3.0, "alone": 1.0})
-    card = replace(AFTER, reports=(own, Report("control: uniform", 100, {"ap": 0.7, "rmse": 4.0})))
+    own = QualityReport("tiers", 100, {"ap": 0.8, "rmse": 3.0, "alone": 1.0})
+    card = replace(
+        AFTER, reports=(own, QualityReport("control: uniform", 100, {"ap": 0.7, "rmse": 4.0}))
+    )
     gains = gains_over_uniform(card)
 
     assert [(g.figure, g.guided, g.uniform) for g in gains] == [

@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import weightedtau
 
-from pm_app.learning.importance.attribution import Telling
+from pm_app.learning.importance.attribution import Attributions
 from pm_app.learning.importance.clusters import weighted_tau
 from pm_app.learning.importance.drift import (
-    Change,
-    Standing,
+    DriftContext,
+    RankingChange,
     change_of_failures,
     change_of_rankings,
     decide,
@@ -64,7 +64,7 @@ def compare(
 ) -> Drift:
     if champion is None:
         return first_drift()
-    standing = Standing(
+    standing = DriftContext(
         p_value=0.01,
         in_a_row_needed=2,
         in_a_row_before=in_a_row_before,
@@ -295,15 +295,15 @@ NAMES = ("vibration", "flow", "seal", "noise")
 BEARING, IMPELLER, SEAL = (0.4, 0.0, 0.0), (0.0, 0.3, 0.0), (0.0, 0.0, 0.2)
 
 
-def draw_failures(kinds: dict[tuple[float, ...], int], seed: int) -> Telling:
+def draw_failures(kinds: dict[tuple[float, ...], int], seed: int) -> Attributions:
     """So many failures of each kind, in random order; each sensor tells it more or less."""
     rng = np.random.default_rng(seed)
     means = np.repeat(np.array([(*kind, 0.0) for kind in kinds]), list(kinds.values()), axis=0)
     lost = means * rng.uniform(0.3, 1.5, means.shape) + rng.normal(0, 0.02, means.shape)
-    return Telling(NAMES, np.arange(len(lost)), lost[rng.permutation(len(lost))])
+    return Attributions(NAMES, np.arange(len(lost)), lost[rng.permutation(len(lost))])
 
 
-def change(before: Telling, after: Telling, *twins: tuple[str, ...]) -> Change:
+def change(before: Attributions, after: Attributions, *twins: tuple[str, ...]) -> RankingChange:
     clusters = (*twins, *((name,) for name in NAMES if not any(name in each for each in twins)))
     return change_of_failures(before, after, clusters)
 
@@ -343,9 +343,9 @@ def test_what_tells_next_to_nothing_is_no_change_however_sure():
     """A sensor that rises from nothing to 3 % of what tells failures."""
     rng = np.random.default_rng(0)
 
-    def faint(risen: float) -> Telling:
+    def faint(risen: float) -> Attributions:
         lost = np.column_stack([np.full(60, 0.4), np.full(60, 0.006), np.full(60, risen)])
-        return Telling(NAMES[:3], np.arange(60), lost + rng.normal(0, 0.001, lost.shape))
+        return Attributions(NAMES[:3], np.arange(60), lost + rng.normal(0, 0.001, lost.shape))
 
     found = change_of_failures(faint(0.0), faint(0.012), [(name,) for name in NAMES[:3]])
 
@@ -369,7 +369,7 @@ def test_one_loud_failure_is_no_change():
     before, after = draw_failures({BEARING: 20}, 0), draw_failures({BEARING: 19}, 1)
     loud = np.vstack([after.lost, [0.0, 5.0, 0.0, 0.0]])
 
-    assert change(before, Telling(NAMES, np.arange(20), loud)).p > 0.05
+    assert change(before, Attributions(NAMES, np.arange(20), loud)).p > 0.05
 
 
 @settings(max_examples=20, deadline=None)

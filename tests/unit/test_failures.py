@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pm_app.learning.data.failures import ToldFailure, join_failures
+from pm_app.learning.data.failures import ConfirmedFailure, join_failures
 from pm_app.learning.data.labels import count_failures, failures_learned, life_labels
 from pm_app.records.features import Frame
 from pm_app.records.readings import Events, sort_events
@@ -44,7 +44,7 @@ def make_events(*rows):
 
 
 def tell(since, until, *, told=100.0, asset="a"):
-    return ToldFailure(asset, at(since), at(until), at(told))
+    return ConfirmedFailure(asset, at(since), at(until), at(told))
 
 
 def failures_of(events):

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, brier_score_loss
 
-from pm_app.learning.evaluation.promotion import Judgement, judge
+from pm_app.learning.evaluation.promotion import PromotionDecision, judge
 
 ASSETS, ROWS = 30, 40
 
@@ -27,7 +27,7 @@ def guess(labels: np.ndarray, *, sharpness: float, seed: int) -> np.ndarray:
 
 def decide(
     challenger: np.ndarray, champion: np.ndarray | None, *, verdict: str = "keep", seed: int = 0
-) -> Judgement:
+) -> PromotionDecision:
     labels, groups = make_rows()
     return judge(
         challenger,
@@ -209,7 +209,7 @@ def test_a_regressed_column_is_judged_by_its_error():
     _, groups = make_rows()
     truth = rng.normal(size=len(groups))
 
-    def against(champion: np.ndarray | None) -> Judgement:
+    def against(champion: np.ndarray | None) -> PromotionDecision:
         return judge(
             truth + 0.2 * rng.normal(size=len(truth)),
             champion,

@@ -14,10 +14,10 @@ from pm_app.features.panes.readings import concat_readings, take_readings
 from pm_app.jobs.retrain import dataset as known_module
 from pm_app.jobs.retrain import extent as past_module
 from pm_app.jobs.retrain.dataset import gather_known
-from pm_app.learning.data.failures import ToldFailure
+from pm_app.learning.data.failures import ConfirmedFailure
 from pm_app.learning.data.labels import count_failures
 from pm_app.learning.ranking import remarks
-from pm_app.records.features import Running
+from pm_app.records.features import RunningRule
 from pm_app.records.readings import (
     Readings,
     events_as_rows,
@@ -465,7 +465,7 @@ def test_rows_at_which_a_machine_is_off_are_not_learned_from(tmp_path):
     before = gather(tmp_path / "all", readings)
     found = gather(tmp_path / "running", readings, settings=settings)
 
-    assert found.spec.running == Running("sensor-1", bound)
+    assert found.spec.running == RunningRule("sensor-1", bound)
     off = found.frame.off
     assert off.any() and not off.all()
     np.testing.assert_array_equal(found.labels.usable, before.labels.usable & ~off)
@@ -481,7 +481,7 @@ def test_what_tells_running_has_to_be_a_sensor(tmp_path):
 def told_at(hours, *, given, asset="pump-2"):
     """A failure that a verdict has told of."""
     first, last = (START + round(hour * HOUR) for hour in hours)
-    return ToldFailure(asset, first, last, START + round(given * HOUR))
+    return ConfirmedFailure(asset, first, last, START + round(given * HOUR))
 
 
 def test_a_verdict_changes_labels_and_no_feature(tmp_path):

@@ -14,7 +14,7 @@ from pm_app.learning.data.labels import column_labels, life_labels
 from pm_app.learning.data.splits import censor_at_parts, split_rows
 from pm_app.learning.importance.leakage import suspect_leaks, tell_suspicion
 from pm_app.records.features import FeatureSpec, Frame
-from pm_app.records.learning import Suspicion
+from pm_app.records.learning import LeakageSuspect
 from pm_app.records.readings import Readings
 from pm_app.simulator import PlantPlan, simulate
 
@@ -264,7 +264,7 @@ def test_a_large_table_is_looked_through_within_seconds():
 
 
 def test_a_suspicion_is_worded_as_a_question():
-    told = tell_suspicion(Suspicion("tool_broken", "rank", 0.992, 0.714))
+    told = tell_suspicion(LeakageSuspect("tool_broken", "rank", 0.992, 0.714))
 
     assert told.startswith(
         "tool_broken alone ranks failures almost perfectly "

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pm_app.features.fading_means import LEAST_WEIGHT
 from pm_app.features.frame import build_frame
 from pm_app.features.lives import life_starts
-from pm_app.features.memory import BLOCK_PANES, Recalled, no_memory, recall, remember
+from pm_app.features.memory import BLOCK_PANES, AssetMemories, no_memory, recall, remember
 from pm_app.features.panes.panes import fold_panes, take_panes
 from pm_app.records.features import FeatureSpec, Panes
 from pm_app.records.memory import MEMORY_KEYS, MEMORY_STATISTICS, Memory
@@ -69,7 +69,7 @@ def start_by_hand(events: Events, asset: str, cutoff: int, first: int) -> int:
     return start
 
 
-def columns_of(recalled: Recalled) -> list[np.ndarray]:
+def columns_of(recalled: AssetMemories) -> list[np.ndarray]:
     return [*recalled.life, *recalled.beginning, *recalled.smooth]
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pm_app.learning.evaluation import boosters as peers
-from pm_app.learning.evaluation.boosters import Lesson, fit_peer
+from pm_app.learning.evaluation.boosters import BoosterTask, fit_peer
 from pm_app.learning.evaluation.metrics import average_precision, calibration_error
 from pm_app.records.features import Frame
 from pm_app.records.labels import Labels, Split
@@ -34,7 +34,7 @@ def make_lesson(seed=0):
     labels = Labels(left, failed, nothing, np.ones(len(left), dtype=np.bool_), asset)
     part = asset % 4
     rows = [np.flatnonzero(part == number) for number in range(4)]
-    return Lesson(frame, labels, Split(*rows, asset, "by asset"), 8.0, 30.0, seed)
+    return BoosterTask(frame, labels, Split(*rows, asset, "by asset"), 8.0, 30.0, seed)
 
 
 @pytest.fixture(params=["LightGBM", "random forest"])

@@ -10,7 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pm_app.pictures.time_axis import time_ticks
-from pm_app.pictures.timeline import Band, Course, Mark, Scale, draw_courses, drawn, scale_of, thin
+from pm_app.pictures.timeline import (
+    Band,
+    EventMark,
+    Scale,
+    ValueLine,
+    draw_courses,
+    drawn,
+    scale_of,
+    thin,
+)
 from pm_app.scoring.contributions import top_sensors_text
 from pm_app.web.pages.asset.charts import leading, shares_of
 
@@ -98,14 +107,14 @@ def scale(**changes) -> Scale:
     return Scale(**(given_values | changes))
 
 
-def picture(*courses: Course, **more) -> ET.Element:
+def picture(*courses: ValueLine, **more) -> ET.Element:
     words = {"scale": scale(), "title": "t", "description": "d"}
     return ET.fromstring(draw_courses(courses, **(words | more)))
 
 
 def test_a_picture_tells_what_it_is_and_what_its_edges_mean():
     found = picture(
-        Course("risk", np.array([0.0, 100]), np.array([0.0, 1]), "c0"),
+        ValueLine("risk", np.array([0.0, 100]), np.array([0.0, 1]), "c0"),
         title="Risk <over> time",
         scale=scale(unit="%", step_seconds=600),
     )
@@ -124,8 +133,8 @@ def test_a_picture_tells_what_it_is_and_what_its_edges_mean():
 
 
 def test_a_value_between_two_gaps_is_a_dot_and_what_is_unknown_draws_nothing():
-    lonely = picture(Course("", np.arange(3.0), np.array([np.nan, 0.5, np.nan]), "c0"))
-    silent = picture(Course("", np.arange(3.0), np.full(3, np.nan), "c0"))
+    lonely = picture(ValueLine("", np.arange(3.0), np.array([np.nan, 0.5, np.nan]), "c0"))
+    silent = picture(ValueLine("", np.arange(3.0), np.full(3, np.nan), "c0"))
 
     assert [path.get("d").endswith("h.01") for path in lonely.iter("path")] == [True]
     assert not list(silent.iter("path"))
@@ -133,7 +142,7 @@ def test_a_value_between_two_gaps_is_a_dot_and_what_is_unknown_draws_nothing():
 
 def test_bands_and_marks_are_drawn_with_their_words():
     band = Band(np.array([0.0, 50, 100]), np.array([0.2, np.nan, 0.1]), np.array([0.4, 0.5, 0.6]))
-    found = picture(bands=[band], marks=[Mark(50.0, 'seal "A" <b>', "failure")])
+    found = picture(bands=[band], marks=[EventMark(50.0, 'seal "A" <b>', "failure")])
 
     (stripe,) = (each for each in found.iter("path") if each.get("class") == "band")
     assert stripe.get("d").count("Z") == 2

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from factories import make_card
 
-from pm_app.jobs.retrain.messages import TrainingOrder
+from pm_app.jobs.retrain.messages import TrainingRequest
 from pm_app.learning import ranking as study_module
 from pm_app.learning.importance.attribution import tell_failures
-from pm_app.learning.ranking import Rival, Study, rank_sensors
+from pm_app.learning.ranking import ChampionVersion, LearningTask, rank_sensors
 from pm_app.records.features import Frame
 from pm_app.records.labels import Labels, Split
 from pm_app.records.learning import Allocation, Head, Importance, Tier
@@ -30,7 +30,7 @@ SETTINGS = parse_settings(
 SENSORS = ("old", "new", "noise")
 
 
-def make_study(*, lives: int, changed_from: int) -> Study:
+def make_study(*, lives: int, changed_from: int) -> LearningTask:
     """Lives one after another, every fifth for validation; `old` announces the end of those
     before a change, `new` of those after."""
     rng = np.random.default_rng(0)
@@ -56,10 +56,10 @@ def make_study(*, lives: int, changed_from: int) -> Study:
         np.flatnonzero(~held_out), np.flatnonzero(held_out), nothing, nothing,
         life.astype(np.int32), "here",
     )  # fmt: skip
-    return Study("life", frame, labels, split, Head("hazard", (6.0, 30.0), (6.0,)))
+    return LearningTask("life", frame, labels, split, Head("hazard", (6.0, 30.0), (6.0,)))
 
 
-def make_rival(*, knew: int) -> Rival:
+def make_rival(*, knew: int) -> ChampionVersion:
     """A champion that learned from so many lives, all of which `old` announced."""
     replicates = tuple((0.9 + step, 0.05 - step, 0.05) for step in np.linspace(0, 0.02, 8))
     importance = Importance(
@@ -70,14 +70,18 @@ def make_rival(*, knew: int) -> Rival:
     until = utc_text((knew * LIFE_HOURS - 1) * HOUR_NS)
     card = make_card(importance=importance, allocation=plan, trained_until=until)
     spec = replace(card.spec, sensors=SENSORS)
-    return Rival(replace(card, spec=spec), b"", b"")
+    return ChampionVersion(replace(card, spec=spec), b"", b"")
 
 
-def make_order(*, failures_before: int, failures_last: int) -> TrainingOrder:
-    return TrainingOrder({}, "", (), (), {}, 0, "", 1, 0, failures_before, failures_last, False, "")
+def make_order(*, failures_before: int, failures_last: int) -> TrainingRequest:
+    return TrainingRequest(
+        {}, "", (), (), {}, 0, "", 1, 0, failures_before, failures_last, False, ""
+    )
 
 
-def rank(study: Study, rival: Rival | None, *, failures: int, goes_on: bool = True):
+def rank(
+    study: LearningTask, rival: ChampionVersion | None, *, failures: int, goes_on: bool = True
+):
     order = make_order(failures_before=0, failures_last=0)
     return rank_sensors(study, SETTINGS, order, rival, failures, goes_on=goes_on)
 
@@ -165,7 +169,7 @@ def test_each_failure_is_told_by_the_sensor_that_announced_it(lives):
         assert np.abs(told.lost[:, 2]).max() < 0.15
 
 
-def make_table(*, telling: int, seed: int) -> Study:
+def make_table(*, telling: int, seed: int) -> LearningTask:
     """A table whose class one sensor tells; three quarters of its rows are for training."""
     rng = np.random.default_rng(seed)
     rows = 400
@@ -178,7 +182,7 @@ def make_table(*, telling: int, seed: int) -> Study:
     labels = Labels(np.full(rows, np.nan), no, value, yes, number)
     nothing = np.zeros(0, dtype=np.intp)
     split = Split(np.arange(300), np.arange(300, rows), nothing, nothing, number, "here")
-    return Study("classification", frame, labels, split, Head("classification", (), (0.0,)))
+    return LearningTask("classification", frame, labels, split, Head("classification", (), (0.0,)))
 
 
 @pytest.mark.parametrize(("telling", "verdict"), [(0, "refit"), (1, "rebuild")])

@@ -5,7 +5,7 @@ from threading import Barrier
 
 import pytest
 
-from pm_app.web.context import Recent
+from pm_app.web.context import TimedCache
 
 
 class Clock:
@@ -17,7 +17,7 @@ class Clock:
 
 
 def test_of_many_who_ask_at_once_one_looks_it_up():
-    recent, calls, together = Recent(), [], Barrier(8)
+    recent, calls, together = TimedCache(), [], Barrier(8)
 
     def ask(_):
         together.wait()
@@ -30,7 +30,7 @@ def test_of_many_who_ask_at_once_one_looks_it_up():
 
 def test_an_answer_is_told_for_its_time_and_then_looked_up_anew():
     clock = Clock()
-    recent = Recent(seconds=2.0, clock=clock)
+    recent = TimedCache(seconds=2.0, clock=clock)
     assert recent.get("a", lambda: 1) == 1
     clock.now += 2.0
     assert recent.get("a", lambda: 2) == 1
@@ -40,7 +40,7 @@ def test_an_answer_is_told_for_its_time_and_then_looked_up_anew():
 
 
 def test_what_could_not_be_looked_up_is_tried_again():
-    recent = Recent()
+    recent = TimedCache()
     with pytest.raises(ValueError, match="gone"):
         recent.get("a", _gone)
     assert recent.get("a", lambda: 1) == 1
@@ -51,7 +51,7 @@ def _gone():
 
 
 def test_addresses_without_end_are_not_remembered_without_end():
-    recent = Recent()
+    recent = TimedCache()
     for number in range(5000):
         recent.get(number, lambda: 0)
 

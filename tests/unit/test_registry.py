@@ -11,7 +11,7 @@ import pytest
 from factories import SPEC, make_card, write_handmade
 
 from pm_app.errors import BadVersion
-from pm_app.records.features import Running
+from pm_app.records.features import RunningRule
 from pm_app.state.registry import Golden, Registry, read_version, write_version
 
 FILES = ("model.keras", "model.onnx", "card.json", "golden.npz", "manifest.json")
@@ -45,7 +45,7 @@ def contents(folder):
 
 
 def test_a_version_reads_back_as_it_was_written(tmp_path):
-    spec = replace(SPEC, running=Running("speed", 2.5))
+    spec = replace(SPEC, running=RunningRule("speed", 2.5))
     card = make_card(spec, seed=3, software={"python": "3"})
     rows = np.arange(6, dtype=np.float32).reshape(2, 3)
     golden = Golden(rows, rows[:, :1] / 7)

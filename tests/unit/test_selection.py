@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pm_app.learning.training.fit import plan_schedule, strengthen
 from pm_app.learning.training.selection import (
     SIMPLEST_FIRST,
-    Trial,
+    AllocationTrial,
     choose_trial,
     is_worse,
 )
@@ -26,7 +26,7 @@ def make_trial(name="uniform", loss=1.0, noise=0.0, seed=0):
     """Losses around a mean: `noise` is the spread from group to group."""
     shift = np.random.default_rng(seed).normal(0, noise, 10)
     shift -= shift.mean()
-    return Trial(name, make_allocation(), (loss + shift[GROUPS])[:, None], GROUPS)
+    return AllocationTrial(name, make_allocation(), (loss + shift[GROUPS])[:, None], GROUPS)
 
 
 def test_the_simpler_allocation_wins_a_tie():
@@ -78,8 +78,8 @@ def test_rows_of_one_group_are_one_witness():
 
     assert not is_worse(trial, other)
     assert is_worse(
-        Trial("uniform", trial.allocation, trial.losses, alone),
-        Trial("uniform", other.allocation, other.losses, alone),
+        AllocationTrial("uniform", trial.allocation, trial.losses, alone),
+        AllocationTrial("uniform", other.allocation, other.losses, alone),
     )
 
 

@@ -25,7 +25,7 @@ Note = Annotated[str, typer.Option("--note", help="Why.")]
 alarms_app = typer.Typer(invoke_without_command=True)
 
 
-class Answer(StrEnum):
+class VerdictChoice(StrEnum):
     """What was found behind an alarm."""
 
     confirmed = "confirmed"
@@ -94,10 +94,10 @@ def acknowledge(
 ) -> None:
     """It was seen."""
     from pm_app.jobs.operations.alarms import acknowledge as run
-    from pm_app.wiring import open_beside
+    from pm_app.wiring import open_plant_shared
 
-    with open_beside(read_settings(_plant(context, config))) as site:
-        row = run(site.store, number, at=now(), actor=actor(by), note=note)
+    with open_plant_shared(read_settings(_plant(context, config))) as plant:
+        row = run(plant.store, number, at=now(), actor=actor(by), note=note)
     _tell(row)
 
 
@@ -112,11 +112,11 @@ def shelve(
 ) -> None:
     """Let it keep still for a time."""
     from pm_app.jobs.operations.alarms import shelve as run
-    from pm_app.wiring import open_beside
+    from pm_app.wiring import open_plant_shared
 
     moment = parse_time(until, "--until") or now()
-    with open_beside(read_settings(_plant(context, config))) as site:
-        row = run(site.store, number, until=moment, at=now(), actor=actor(by), note=note)
+    with open_plant_shared(read_settings(_plant(context, config))) as plant:
+        row = run(plant.store, number, until=moment, at=now(), actor=actor(by), note=note)
     _tell(row)
 
 
@@ -130,10 +130,10 @@ def comment(
 ) -> None:
     """Add words to it."""
     from pm_app.jobs.operations.alarms import comment as run
-    from pm_app.wiring import open_beside
+    from pm_app.wiring import open_plant_shared
 
-    with open_beside(read_settings(_plant(context, config))) as site:
-        run(site.store, number, text, at=now(), actor=actor(by))
+    with open_plant_shared(read_settings(_plant(context, config))) as plant:
+        run(plant.store, number, text, at=now(), actor=actor(by))
     say(f"alarm {number}: noted")
 
 
@@ -141,7 +141,7 @@ def comment(
 def verdict(
     context: typer.Context,
     number: Number,
-    answer: Annotated[Answer, typer.Argument(help="Whether there was a failure behind it.")],
+    answer: Annotated[VerdictChoice, typer.Argument(help="Whether there was a failure behind it.")],
     found: Annotated[str, typer.Option(help="What was found.")] = "",
     failed_at: Annotated[str | None, typer.Option(help="When it failed.")] = None,
     failed_between: Annotated[
@@ -154,7 +154,7 @@ def verdict(
     """What was found behind it; pm-app learns from what is confirmed."""
     from pm_app.jobs.operations.alarms import give_verdict
     from pm_app.records.alarms import Verdict
-    from pm_app.wiring import open_beside
+    from pm_app.wiring import open_plant_shared
 
     if failed_at is not None and failed_between is not None:
         raise BadSettings("--failed-at and --failed-between exclude each other")
@@ -162,8 +162,8 @@ def verdict(
     option = "--failed-at" if failed_between is None else "--failed-between"
     times = parse_time(first, option), parse_time(last, option)
     given = Verdict(answer.value, found, *times, code)
-    with open_beside(read_settings(_plant(context, config))) as site:
-        give_verdict(site.store, number, given, at=now(), actor=actor(by))
+    with open_plant_shared(read_settings(_plant(context, config))) as plant:
+        give_verdict(plant.store, number, given, at=now(), actor=actor(by))
     say(f"alarm {number}: {answer.value}")
 
 

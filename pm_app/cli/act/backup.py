@@ -5,14 +5,14 @@ from typing import Annotated, Any
 
 import typer
 
-from pm_app.cli.options import PLANT, Json, Plant
+from pm_app.cli.options import PLANT, Json, PlantOption
 from pm_app.cli.output import print_json, say
 from pm_app.settings.plant import read_settings
 
 
 def backup(
     file: Annotated[Path, typer.Argument(help="Where to write it; replaced if it is there.")],
-    config: Plant = PLANT,
+    config: PlantOption = PLANT,
     as_json: Json = False,
 ) -> None:
     """Everything that cannot be had again in one file, also beside a running daemon."""
@@ -27,7 +27,7 @@ def backup(
 
 def restore(
     file: Annotated[Path, typer.Argument(help="What pm-app backup wrote.")],
-    config: Plant = PLANT,
+    config: PlantOption = PLANT,
     as_json: Json = False,
 ) -> None:
     """A backup into an empty state folder and no or an empty database, whole or not at all."""

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import typer
 
-from pm_app.cli.options import PLANT, Json, Plant
+from pm_app.cli.options import PLANT, Json, PlantOption
 from pm_app.cli.output import print_json, print_rows, say
 from pm_app.durable import write_file
 from pm_app.errors import BadSettings
@@ -117,7 +117,7 @@ def export(
     delta: Annotated[
         str, typer.Option("--delta", help="A Delta table: a folder, or s3://bucket/table.")
     ],
-    config: Plant = PLANT,
+    config: PlantOption = PLANT,
     as_json: Json = False,
 ) -> None:
     """Append what was said since the last export to a Delta table, every revision once."""

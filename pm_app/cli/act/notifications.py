@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pm_app.cli.options import PLANT, Json, Plant, now
+from pm_app.cli.options import PLANT, Json, PlantOption, now
 from pm_app.cli.output import print_rows, say
 from pm_app.errors import BadSettings
 from pm_app.settings.plant import read_settings
@@ -12,7 +12,7 @@ from pm_app.wording import age_text
 
 
 def notifications(
-    config: Plant = PLANT,
+    config: PlantOption = PLANT,
     test: Annotated[bool, typer.Option("--test", help="Send a word to every channel.")] = False,
     send: Annotated[bool, typer.Option("--send", help="Tell what is due, as the daemon does.")] = (
         False
@@ -20,7 +20,13 @@ def notifications(
     as_json: Json = False,
 ) -> None:
     """Alarms that wait to be told by mail, chat or webhook, and why they do."""
-    from pm_app.wiring import notify_channels, notify_due, open_beside, open_views, try_channels
+    from pm_app.wiring import (
+        notify_channels,
+        notify_due,
+        open_plant_shared,
+        open_views,
+        try_channels,
+    )
 
     settings = read_settings(config)
     if (test or send) and not notify_channels(settings):
@@ -33,8 +39,8 @@ def notifications(
             raise typer.Exit(1)
         return
     if send:
-        with open_beside(settings) as site:
-            done = notify_due(site, now=now())
+        with open_plant_shared(settings) as plant:
+            done = notify_due(plant, now=now())
         say(f"{done.told} alarms told, {done.failed} could not be, {done.quiet} wait for quiet")
         if done.failed:
             raise typer.Exit(1)

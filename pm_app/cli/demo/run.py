@@ -10,13 +10,13 @@ from pm_app.cli.look.tables import latest_columns, latest_rows
 from pm_app.cli.options import now
 from pm_app.cli.output import out, print_rows, progress_bar
 from pm_app.cli.run.serve import run_pages
-from pm_app.jobs.plant import Site
+from pm_app.jobs.plant import Plant
 from pm_app.jobs.retrain.process import run_trainer
 from pm_app.jobs.retrain.run import Retrained, retrain
 from pm_app.jobs.score.run import score
 from pm_app.settings.plant import read_settings
 from pm_app.simulator import PlantPlan, SimulatedPlant, simulate
-from pm_app.wiring import open_site, open_users
+from pm_app.wiring import open_plant, open_users
 
 TRAINER_SECONDS = 1800.0
 SHOWN = 12
@@ -33,21 +33,21 @@ def run_demo(folder: Path, *, seed: int) -> Path:
     settings_path = lay_out(folder)
     half, days = round(plan.days * plan.change_at), plan.days
     with progress_bar("simulate"):
-        plant = simulate(plan)
-    out.rule(f"{plan.assets} pumps, {plan.days} days, {len(plant.sensors)} sensors")
-    with open_site(read_settings(settings_path)) as site:
-        _say(f"The first {half} days arrive: {_failures(plant, 0, half)}.")
-        drop_days(plant, folder, 0, half)
-        first = _learn(site, plan, half)
+        simulated = simulate(plan)
+    out.rule(f"{plan.assets} pumps, {plan.days} days, {len(simulated.sensors)} sensors")
+    with open_plant(read_settings(settings_path)) as plant:
+        _say(f"The first {half} days arrive: {_failures(simulated, 0, half)}.")
+        drop_days(simulated, folder, 0, half)
+        first = _learn(plant, plan, half)
         _say("The plant changes: other faults begin to dominate. Files keep coming.")
         for start in range(half, days, DAYS_AT_ONCE):
             end = min(start + DAYS_AT_ONCE, days)
-            drop_days(plant, folder, start, end)
-            _score(site, plan, end)
-        _say(f"The second half brought {_failures(plant, half, days)}.")
-        second = _learn(site, plan, days)
-        _score(site, plan, days)
-        _show(site, plan, first, second)
+            drop_days(simulated, folder, start, end)
+            _score(plant, plan, end)
+        _say(f"The second half brought {_failures(simulated, half, days)}.")
+        second = _learn(plant, plan, days)
+        _score(plant, plan, days)
+        _show(plant, plan, first, second)
     out.print(f"\nAll of it lies in {folder}. Look around, for instance:", highlight=False)
     for command in ("predictions --latest", "models", "importance", "batches", "serve"):
         out.print(f"  pm-app {command} -c {settings_path}", highlight=False)
@@ -68,30 +68,30 @@ def _say(text: str) -> None:
     out.print(f"\n{text}", highlight=False)
 
 
-def _failures(plant: SimulatedPlant, first: int, last: int) -> str:
+def _failures(simulated: SimulatedPlant, first: int, last: int) -> str:
     """How many failures of which kind fell in these days."""
-    begin, end = (start_of(plant.plan, day).timestamp() * 1e9 for day in (first, last))
-    inside = (plant.failures.time >= begin) & (plant.failures.time < end)
+    begin, end = (start_of(simulated.plan, day).timestamp() * 1e9 for day in (first, last))
+    inside = (simulated.failures.time >= begin) & (simulated.failures.time < end)
     modes: dict[str, int] = {}
-    for mode in plant.failures.mode[inside].tolist():
+    for mode in simulated.failures.mode[inside].tolist():
         modes[mode] = modes.get(mode, 0) + 1
     ranked = sorted(modes.items(), key=lambda item: (-item[1], item[0]))
     return f"{int(inside.sum())} failures (" + ", ".join(f"{n} {m}" for m, n in ranked) + ")"
 
 
-def _learn(site: Site, plan: PlantPlan, day: int) -> Retrained:
+def _learn(plant: Plant, plan: PlantPlan, day: int) -> Retrained:
     at = start_of(plan, day)
     with progress_bar("retrain") as progress:
         trainer = partial(run_trainer, timeout_seconds=TRAINER_SECONDS)
-        done = retrain(site, now=at, as_of=at, trainer=trainer, progress=progress)
+        done = retrain(plant, now=at, as_of=at, trainer=trainer, progress=progress)
     out.print(f"[bold]retrain: {done.decision}[/bold]: {done.reason}", highlight=False)
     return done
 
 
-def _score(site: Site, plan: PlantPlan, day: int) -> None:
+def _score(plant: Plant, plan: PlantPlan, day: int) -> None:
     at = start_of(plan, day)
     with progress_bar("score") as progress:
-        done = score(site, now=at, progress=progress)
+        done = score(plant, now=at, progress=progress)
     out.print(
         f"day {day}: {done.ingested.batches} files, {done.committed.new:,} predictions, "
         f"version {done.version}",
@@ -99,10 +99,10 @@ def _score(site: Site, plan: PlantPlan, day: int) -> None:
     )
 
 
-def _show(site: Site, plan: PlantPlan, first: Retrained, second: Retrained) -> None:
-    lineage = site.store.lineage
-    end, cap = start_of(plan, plan.days), site.settings.target.cap_hours
-    table = site.store.views.latest_predictions()
+def _show(plant: Plant, plan: PlantPlan, first: Retrained, second: Retrained) -> None:
+    lineage = plant.store.lineage
+    end, cap = start_of(plan, plan.days), plant.settings.target.cap_hours
+    table = plant.store.views.latest_predictions()
     _say(f"The pumps on day {plan.days}, the riskiest {SHOWN} first:")
     rows = latest_rows(table, now=end, cap_hours=cap)
     print_rows(rows[:SHOWN], latest_columns(table), as_json=False)

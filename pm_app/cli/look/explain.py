@@ -7,7 +7,7 @@ import numpy as np
 import typer
 
 from pm_app.cli.look.tables import latest_columns, latest_rows
-from pm_app.cli.options import PLANT, Json, Plant, now, parse_time
+from pm_app.cli.options import PLANT, Json, PlantOption, now, parse_time
 from pm_app.cli.output import print_json, print_rows, say
 from pm_app.settings.plant import read_settings
 
@@ -26,17 +26,17 @@ def explain(
     cutoff: Annotated[
         str | None, typer.Argument(help="What was said last up to then; default: now.")
     ] = None,
-    config: Plant = PLANT,
+    config: PlantOption = PLANT,
     as_json: Json = False,
 ) -> None:
     """Who said it, from which files, and what every sensor adds to it."""
     from pm_app.jobs.score.explain import provenance
-    from pm_app.wiring import open_beside
+    from pm_app.wiring import open_plant_shared
 
     moment = parse_time(cutoff, "CUTOFF") or now()
     settings = read_settings(config)
-    with open_beside(settings) as site:
-        found = provenance(site, asset=asset, cutoff=moment)
+    with open_plant_shared(settings) as plant:
+        found = provenance(plant, asset=asset, cutoff=moment)
     if as_json:
         print_json(_fields(found))
     else:

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from pm_app.cli.options import PLANT, Json, Plant
+from pm_app.cli.options import PLANT, Json, PlantOption
 from pm_app.cli.output import print_json, print_rows, say
 from pm_app.errors import BadSettings
 from pm_app.settings.plant import read_settings
 
 if TYPE_CHECKING:
-    from pm_app.jobs.plant import Site
-    from pm_app.learning.allocation.change import AllocationChange, Gain, Standing
+    from pm_app.jobs.plant import Plant
+    from pm_app.learning.allocation.change import AllocatedSensor, AllocationChange, Gain
     from pm_app.records.learning import VersionCard
 
 _COLUMNS: Final = (
@@ -31,7 +31,7 @@ _NUMBERS: Final = ("rank", "share", "+/-", "asked again", "units", "l1")
 
 
 def importance(
-    config: Plant = PLANT,
+    config: PlantOption = PLANT,
     version: Annotated[
         int | None, typer.Option(min=1, max=2**31 - 1, help="Default: the champion.")
     ] = None,
@@ -73,11 +73,11 @@ def _compare(
     from pm_app.cli.act.export import export_text
     from pm_app.learning.allocation.change import compare_allocations, gains_over_uniform
     from pm_app.pictures.allocation import draw_allocation
-    from pm_app.wiring import open_beside
+    from pm_app.wiring import open_plant_shared
 
-    with open_beside(read_settings(config)) as site:
-        after = _card(site, version)
-        before = _before(site, against, after)
+    with open_plant_shared(read_settings(config)) as plant:
+        after = _card(plant, version)
+        before = _before(plant, against, after)
     changes = compare_allocations(before[1] if before else None, after[1])
     gains = gains_over_uniform(after[1])
     if plot is not None:
@@ -90,26 +90,26 @@ def _compare(
         _print_changes(before, after, changes, gains)
 
 
-def _card(site: "Site", version: int | None) -> tuple[int, "VersionCard"]:
+def _card(plant: "Plant", version: int | None) -> tuple[int, "VersionCard"]:
     from pm_app.errors import TerminalError
     from pm_app.jobs.score.champion import load_recorded
 
-    number = version or site.store.lineage.champion()
+    number = version or plant.store.lineage.champion()
     if number is None:
         raise TerminalError("no model yet: pm-app retrain makes the first")
-    return number, load_recorded(site, number).card
+    return number, load_recorded(plant, number).card
 
 
 def _before(
-    site: "Site", against: int | None, after: tuple[int, "VersionCard"]
+    plant: "Plant", against: int | None, after: tuple[int, "VersionCard"]
 ) -> tuple[int, "VersionCard"] | None:
     """The version to compare with: the one named, else the one that scored before, if any."""
     if against is not None:
-        return _card(site, against)
-    moves = site.store.lineage.promotions()
+        return _card(plant, against)
+    moves = plant.store.lineage.promotions()
     first = next((at for at, move in enumerate(moves) if move.version == after[0]), len(moves))
     earlier = [move.version for move in moves[:first] if move.version != after[0]]
-    return _card(site, earlier[-1]) if earlier else None
+    return _card(plant, earlier[-1]) if earlier else None
 
 
 def _fields(
@@ -161,7 +161,7 @@ def _print_changes(
         say("guidance was not used: the network is the uniform one")
 
 
-def _cells(standing: "Standing | None") -> tuple[str, str, str]:
+def _cells(standing: "AllocatedSensor | None") -> tuple[str, str, str]:
     if standing is None:
         return "", "", ""
     embedding = f", embedding {standing.embedding}" if standing.embedding else ""

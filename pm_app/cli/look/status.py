@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from pm_app.cli.options import PLANT, Json, Plant
+from pm_app.cli.options import PLANT, Json, PlantOption
 from pm_app.cli.output import print_json, print_rows, say
 from pm_app.settings.plant import read_settings
 from pm_app.times import format_duration, read_clock
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pm_app.daemon.status import JobStatus, Status
 
 
-def status(config: Plant = PLANT, as_json: Json = False) -> None:
+def status(config: PlantOption = PLANT, as_json: Json = False) -> None:
     """Whether the daemon gets on with its work, what waits, who scores; 1 where it does not."""
     from pm_app.wiring import status_of
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import pyarrow as pa
 import typer
 
-from pm_app.cli.options import PLANT, Json, Plant, now, parse_time
+from pm_app.cli.options import PLANT, Json, PlantOption, now, parse_time
 from pm_app.cli.output import print_json, print_rows, say, talk
 from pm_app.errors import BadSettings
 from pm_app.settings.plant import read_settings
@@ -27,7 +27,7 @@ class Format(StrEnum):
 
 
 def predictions(
-    config: Plant = PLANT,
+    config: PlantOption = PLANT,
     latest: Annotated[bool, typer.Option("--latest", help="One line an asset.")] = False,
     asset: Annotated[str | None, typer.Option(help="Only this asset.")] = None,
     since: Annotated[str | None, typer.Option(help="Only cutoffs from then on.")] = None,
@@ -75,20 +75,20 @@ def batches(
     names: Annotated[
         list[str] | None, typer.Argument(help="With --retry: only these files.")
     ] = None,
-    config: Plant = PLANT,
+    config: PlantOption = PLANT,
     retry: Annotated[bool, typer.Option("--retry", help="Read quarantined files again.")] = False,
     quarantined: Annotated[bool, typer.Option("--quarantined", help="Only those.")] = False,
     limit: Annotated[int, typer.Option(min=0, max=10**9, help="How many, newest first.")] = 50,
     as_json: Json = False,
 ) -> None:
     """The ledger: every file that came, and what became of it."""
-    from pm_app.wiring import open_beside, open_views
+    from pm_app.wiring import open_plant_shared, open_views
 
     if names and not retry:
         raise BadSettings(f"names go with --retry, got {', '.join(names)}")
     if retry:
-        with open_beside(read_settings(config)) as site:
-            freed = site.store.ledger.release(names=names or ())
+        with open_plant_shared(read_settings(config)) as plant:
+            freed = plant.store.ledger.release(names=names or ())
         unknown = sorted(set(names or ()) - {row.name for row in freed})
         if unknown:
             raise BadSettings(f"no quarantined file of that name: {', '.join(unknown)}")
@@ -102,7 +102,7 @@ def batches(
 
 
 def models(
-    config: Plant = PLANT,
+    config: PlantOption = PLANT,
     as_of: Annotated[str | None, typer.Option(help="As it was then.")] = None,
     as_json: Json = False,
 ) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pm_app.cli.act.export import export_text
-from pm_app.cli.options import PLANT, Json, Plant, now, parse_time
+from pm_app.cli.options import PLANT, Json, PlantOption, now, parse_time
 from pm_app.cli.output import print_json, print_rows, progress_bar, say
 from pm_app.errors import BadSettings, Busy
 from pm_app.settings.plant import read_settings
@@ -18,13 +18,13 @@ from pm_app.settings.plant import read_settings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pm_app.jobs.backtest.report import Report
-    from pm_app.jobs.plant import Site
+    from pm_app.jobs.backtest.report import BacktestReport
+    from pm_app.jobs.plant import Plant
     from pm_app.settings.plant import Settings
 
 
 def backtest(
-    config: Plant = PLANT,
+    config: PlantOption = PLANT,
     folds: Annotated[int, typer.Option(min=1, max=100, help="How often it learns.")] = 4,
     start: Annotated[
         str | None, typer.Option("--from", help="The first model learns from all before.")
@@ -53,12 +53,12 @@ def backtest(
     settings = read_settings(config)
     with (
         open_engine(engine) as workers,
-        _open(settings) as site,
+        _open(settings) as plant,
         progress_bar("backtest") as progress,
     ):
         timeout = parse_duration(settings.retraining.timeout) / NS
         account = run_backtest(
-            site,
+            plant,
             now=now(),
             folds=folds,
             first=first,
@@ -69,7 +69,7 @@ def backtest(
         )
         report = report_on(account, settings)
         if set_threshold:
-            site.store.alarms.set_threshold(
+            plant.store.alarms.set_threshold(
                 report.threshold,
                 horizon_hours=report.horizon_hours,
                 reason=f"backtest: {report.reason}",
@@ -89,21 +89,21 @@ def backtest(
 
 
 @contextmanager
-def _open(settings: "Settings") -> "Iterator[Site]":
+def _open(settings: "Settings") -> "Iterator[Plant]":
     """The plant, new files taken in; beside the daemon where that runs, which takes them in."""
     from pm_app.jobs.ingest.run import ingest
-    from pm_app.wiring import open_beside, open_site
+    from pm_app.wiring import open_plant, open_plant_shared
 
     try:
-        with open_site(settings) as site:
-            ingest(site, now=now())
-            yield site
+        with open_plant(settings) as plant:
+            ingest(plant, now=now())
+            yield plant
     except Busy:
-        with open_beside(settings) as site:
-            yield site
+        with open_plant_shared(settings) as plant:
+            yield plant
 
 
-def _fields(report: "Report") -> dict[str, Any]:
+def _fields(report: "BacktestReport") -> dict[str, Any]:
     fields = asdict(report)
     fields |= {"threshold": report.threshold, "reason": report.reason}
     return _plain(fields)  # type: ignore[no-any-return]  # a dict stays one
@@ -118,7 +118,7 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and not isfinite(value) else value
 
 
-def _print(report: "Report") -> None:
+def _print(report: "BacktestReport") -> None:
     from pm_app.cli.run.backtest_page import paired_words, side_rows
 
     names = (report.ours.name, report.peer.name)

@@ -11,14 +11,14 @@ import numpy as np
 from pm_app.pictures.charts import Line, bar_chart, line_chart
 
 if TYPE_CHECKING:
-    from pm_app.jobs.backtest.report import FailureTold, Report
-    from pm_app.learning.evaluation.backtest import Side
+    from pm_app.jobs.backtest.report import BacktestReport, FailureTold
+    from pm_app.learning.evaluation.backtest import BacktestedModel
 
 _STYLE: Final = Path(__file__).with_suffix(".css")
 _BARS: Final = 8
 
 
-def backtest_page(report: "Report", *, plant: str, made: str) -> str:
+def backtest_page(report: "BacktestReport", *, plant: str, made: str) -> str:
     """The whole page as text. made: when, in words."""
     best = report.ours.best
     body = [
@@ -54,7 +54,7 @@ def backtest_page(report: "Report", *, plant: str, made: str) -> str:
     )
 
 
-def _figures(report: "Report") -> str:
+def _figures(report: "BacktestReport") -> str:
     best = report.ours.best
     hours = best.warning_hours
     told = [
@@ -70,17 +70,17 @@ def _figures(report: "Report") -> str:
     return f'<div class="figures">{"".join(boxes)}</div>'
 
 
-def _sides(report: "Report") -> str:
+def _sides(report: "BacktestReport") -> str:
     return _table(("", report.ours.name, report.peer.name), side_rows(report))
 
 
-def side_rows(report: "Report") -> list[tuple[str, str, str]]:
+def side_rows(report: "BacktestReport") -> list[tuple[str, str, str]]:
     """Name and value of both sides of every figure, as words."""
     pairs = zip(figures_of(report.ours, report), figures_of(report.peer, report), strict=True)
     return [(name, ours, theirs) for (name, ours), (_, theirs) in pairs]
 
 
-def figures_of(side: "Side", report: "Report") -> list[tuple[str, str]]:
+def figures_of(side: "BacktestedModel", report: "BacktestReport") -> list[tuple[str, str]]:
     """What a reader asks of one model, in order."""
     best, hours = side.best, side.best.warning_hours
     quartiles = np.percentile(hours, (25, 50, 75)).tolist() if hours else []
@@ -104,7 +104,7 @@ def figures_of(side: "Side", report: "Report") -> list[tuple[str, str]]:
     ]
 
 
-def paired_words(report: "Report") -> str:
+def paired_words(report: "BacktestReport") -> str:
     """The paired test of both sides in a sentence."""
     told = []
     for one in report.comparisons:
@@ -117,8 +117,8 @@ def paired_words(report: "Report") -> str:
     return f"{names} on the same rows, lives resampled whole: {'; '.join(told)}."
 
 
-def _costs(report: "Report") -> str:
-    def line(side: "Side", kind: str) -> Line:
+def _costs(report: "BacktestReport") -> str:
+    def line(side: "BacktestedModel", kind: str) -> Line:
         return Line(side.name, [(each.threshold, each.cost) for each in side.sweep], kind)
 
     return line_chart(
@@ -130,8 +130,8 @@ def _costs(report: "Report") -> str:
     )
 
 
-def _trade(report: "Report") -> str:
-    def line(side: "Side", kind: str) -> Line:
+def _trade(report: "BacktestReport") -> str:
+    def line(side: "BacktestedModel", kind: str) -> Line:
         points = sorted((each.false_alarms, each.caught) for each in side.sweep)
         most = np.maximum.accumulate([caught for _, caught in points]).tolist()
         steps = [(false, caught) for (false, _), caught in zip(points, most, strict=True)]
@@ -144,8 +144,8 @@ def _trade(report: "Report") -> str:
     )
 
 
-def _calibration(report: "Report") -> str:
-    def line(side: "Side", kind: str) -> Line:
+def _calibration(report: "BacktestReport") -> str:
+    def line(side: "BacktestedModel", kind: str) -> Line:
         return Line(side.name, [(each.said, each.came) for each in side.bins], kind, marks=True)
 
     ideal = Line("", [(0, 0), (1, 1)], "ideal")
@@ -170,7 +170,7 @@ def _warnings(hours: Sequence[float]) -> str:
     return bar_chart(bars, x_title="hours of warning", y_title="failures")
 
 
-def _folds(report: "Report") -> str:
+def _folds(report: "BacktestReport") -> str:
     head = (
         "learned until",
         "spoke until",

@@ -8,8 +8,8 @@ from functools import partial
 
 from pm_app.daemon.health import Monitor
 from pm_app.daemon.loop import (
+    Heartbeat,
     Job,
-    Pulse,
     run_daemon,
     stop_on_signals,
     tell_supervisor,
@@ -17,14 +17,14 @@ from pm_app.daemon.loop import (
 )
 from pm_app.daemon.schedule import make_cron
 from pm_app.errors import TransientError
-from pm_app.jobs.plant import Site
+from pm_app.jobs.plant import Plant
 from pm_app.jobs.retrain.process import run_trainer
 from pm_app.jobs.retrain.run import retrain
 from pm_app.jobs.score.run import score
 from pm_app.settings.plant import Settings
 from pm_app.state.lock import hold_state
 from pm_app.times import NS, parse_duration
-from pm_app.wiring import notify_due, open_beside, watch_folders
+from pm_app.wiring import notify_due, open_plant_shared, watch_folders
 
 
 def run_plant(settings: Settings) -> int:
@@ -36,35 +36,35 @@ def run_plant(settings: Settings) -> int:
         opened.enter_context(hold_state(settings.state))
         monitor = Monitor(settings.state)
         tell_supervisor("READY=1")
-        site = wait_for_store(
-            lambda: opened.enter_context(open_beside(settings)), stop=stop, monitor=monitor
+        plant = wait_for_store(
+            lambda: opened.enter_context(open_plant_shared(settings)), stop=stop, monitor=monitor
         )
-        if site is not None:
-            return _run(site, stop, monitor)
+        if plant is not None:
+            return _run(plant, stop, monitor)
         monitor.stop()
     return 0
 
 
-def _run(site: Site, stop: threading.Event, monitor: Monitor) -> int:
+def _run(plant: Plant, stop: threading.Event, monitor: Monitor) -> int:
     # A first look at years of files takes long, but gets on from chunk to chunk; scoring may
     # have to wait while a training is at it.
-    pulse = Pulse()
-    site = replace(site, beat=pulse.beat)
-    retrainings = site.store.lineage.retrainings(limit=1)
+    pulse = Heartbeat()
+    plant = replace(plant, beat=pulse.beat)
+    retrainings = plant.store.lineage.retrainings(limit=1)
     return run_daemon(
-        site.settings,
-        score=Job("score", partial(_score, site, stop), pulse),
-        retrain=Job("retrain", partial(_retrain, site, stop)),
-        notify=Job("notify", partial(_notify, site)) if site.channels else None,
+        plant.settings,
+        score=Job("score", partial(_score, plant, stop), pulse),
+        retrain=Job("retrain", partial(_retrain, plant, stop)),
+        notify=Job("notify", partial(_notify, plant)) if plant.channels else None,
         last_retraining=retrainings[0].started_at if retrainings else None,
         stop=stop,
         monitor=monitor,
-        watching=partial(watch_folders, site.settings),
+        watching=partial(watch_folders, plant.settings),
     )
 
 
-def _score(site: Site, stop: threading.Event, now: datetime) -> str:
-    done = score(site, now=now, stop=stop.is_set)
+def _score(plant: Plant, stop: threading.Event, now: datetime) -> str:
+    done = score(plant, now=now, stop=stop.is_set)
     said = done.committed
     arriving = f"{done.ingested.arriving} still being written, " if done.ingested.arriving else ""
     return (
@@ -74,17 +74,17 @@ def _score(site: Site, stop: threading.Event, now: datetime) -> str:
     )
 
 
-def _notify(site: Site, now: datetime) -> str:
-    done = notify_due(site, now=now)
+def _notify(plant: Plant, now: datetime) -> str:
+    done = notify_due(plant, now=now)
     if done.failed:
         raise TransientError(f"{done.failed} alarms could not be told: pm-app notifications")
     return f"{done.told} alarms told, {done.quiet} put off till the quiet hours end"
 
 
-def _retrain(site: Site, stop: threading.Event, now: datetime) -> str:
-    timeout = parse_duration(site.settings.retraining.timeout) / NS
+def _retrain(plant: Plant, stop: threading.Event, now: datetime) -> str:
+    timeout = parse_duration(plant.settings.retraining.timeout) / NS
     trainer = partial(run_trainer, timeout_seconds=timeout, stop=stop.is_set)
-    done = retrain(site, now=now, trainer=trainer, stop=stop.is_set)
+    done = retrain(plant, now=now, trainer=trainer, stop=stop.is_set)
     outcome = f"{done.decision}: {done.reason}"
     if done.version is None:
         return outcome

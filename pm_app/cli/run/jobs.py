@@ -6,20 +6,20 @@ from typing import Annotated, Any, Final
 import typer
 
 from pm_app.cli.look.lineage_tables import print_reports
-from pm_app.cli.options import PLANT, Json, Plant, Version, actor, now, parse_time
+from pm_app.cli.options import PLANT, Json, PlantOption, Version, actor, now, parse_time
 from pm_app.cli.output import print_json, print_rows, progress_bar, say
 from pm_app.settings.plant import read_settings
 
 _DIFFERENCES_SHOWN: Final = 20
 
 
-def score(config: Plant = PLANT, as_json: Json = False) -> None:
+def score(config: PlantOption = PLANT, as_json: Json = False) -> None:
     """Ingest and score what is new, once."""
     from pm_app.jobs.score.run import score as run_score
-    from pm_app.wiring import open_site
+    from pm_app.wiring import open_plant
 
-    with open_site(read_settings(config)) as site, progress_bar("score") as progress:
-        done = run_score(site, now=now(), progress=progress)
+    with open_plant(read_settings(config)) as plant, progress_bar("score") as progress:
+        done = run_score(plant, now=now(), progress=progress)
     fields = {
         "batches_read": done.ingested.batches,
         "readings_used": done.ingested.rows,
@@ -54,7 +54,7 @@ def score_words(fields: dict[str, Any]) -> str:
 
 
 def retrain(
-    config: Plant = PLANT,
+    config: PlantOption = PLANT,
     as_of: Annotated[str | None, typer.Option(help="Learn only what was known then.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Rebuild whatever drift says.")] = False,
     engine: Annotated[
@@ -69,7 +69,7 @@ def retrain(
     from pm_app.jobs.retrain.process import ALONE, WITH_ENGINE, run_trainer
     from pm_app.jobs.retrain.run import retrain as run_retrain
     from pm_app.times import NS, parse_duration
-    from pm_app.wiring import open_engine, open_site
+    from pm_app.wiring import open_engine, open_plant
 
     settings = read_settings(config)
     moment = parse_time(as_of, "--as-of")
@@ -77,10 +77,10 @@ def retrain(
     # The trainer opens it for itself; what cannot be reached is told before anything is read.
     with open_engine(engine):
         program = WITH_ENGINE if engine else ALONE
-    with open_site(settings) as site, progress_bar("retrain") as progress:
+    with open_plant(settings) as plant, progress_bar("retrain") as progress:
         trainer = partial(run_trainer, timeout_seconds=timeout, program=program)
         done = run_retrain(
-            site,
+            plant,
             now=now(),
             as_of=moment,
             force=force,
@@ -88,7 +88,7 @@ def retrain(
             engine=engine,
             progress=progress,
         )
-        version = None if done.version is None else site.store.lineage.version(done.version)
+        version = None if done.version is None else plant.store.lineage.version(done.version)
     reports = list(version.summary["reports"]) if version else []  # type: ignore[call-overload]
     if as_json:
         fields = {"decision": done.decision, "reason": done.reason, "version": done.version}
@@ -103,23 +103,23 @@ def retrain(
         raise typer.Exit(1)
 
 
-def promote(version: Version, config: Plant = PLANT) -> None:
+def promote(version: Version, config: PlantOption = PLANT) -> None:
     """Let a version score from now on."""
     from pm_app.jobs.score.champion import promote as promote_version
-    from pm_app.wiring import open_beside
+    from pm_app.wiring import open_plant_shared
 
-    with open_beside(read_settings(config)) as site:
-        promote_version(site, version, at=now(), reason="promoted by hand", actor=actor())
+    with open_plant_shared(read_settings(config)) as plant:
+        promote_version(plant, version, at=now(), reason="promoted by hand", actor=actor())
     say(f"version {version} scores from now on")
 
 
-def rollback(config: Plant = PLANT) -> None:
+def rollback(config: PlantOption = PLANT) -> None:
     """Let the version before the champion score again."""
     from pm_app.jobs.score.champion import roll_back
-    from pm_app.wiring import open_beside
+    from pm_app.wiring import open_plant_shared
 
-    with open_beside(read_settings(config)) as site:
-        version = roll_back(site, at=now(), reason="rolled back by hand", actor=actor())
+    with open_plant_shared(read_settings(config)) as plant:
+        version = roll_back(plant, at=now(), reason="rolled back by hand", actor=actor())
     say(f"version {version} scores from now on")
 
 
@@ -130,21 +130,21 @@ def backfill(
         str | None,
         typer.Option(help="Beside this process: local, local:4, or dask://host:8786."),
     ] = None,
-    config: Plant = PLANT,
+    config: PlantOption = PLANT,
     as_json: Json = False,
 ) -> None:
     """Score the past again with the champion; what was said before moves to the history."""
     from pm_app.jobs.backfill.run import backfill as run_backfill
-    from pm_app.wiring import open_engine, open_site
+    from pm_app.wiring import open_engine, open_plant
 
     first, last = parse_time(start, "--from"), parse_time(end, "--to")
     with (
-        open_site(read_settings(config)) as site,
+        open_plant(read_settings(config)) as plant,
         open_engine(engine) as workers,
         progress_bar("backfill") as progress,
     ):
         done = run_backfill(
-            site,
+            plant,
             first=first or now(),
             last=last or now(),
             now=now(),
@@ -164,17 +164,17 @@ def replay(
     version: Annotated[
         int | None, typer.Option(min=1, help="This version instead of the one that spoke.")
     ] = None,
-    config: Plant = PLANT,
+    config: PlantOption = PLANT,
     as_json: Json = False,
 ) -> None:
     """What was said, computed again from files and versions, and what comes out otherwise."""
     from pm_app.jobs.score.replay import replay as run_replay
-    from pm_app.wiring import open_beside
+    from pm_app.wiring import open_plant_shared
 
     first, last = parse_time(start, "--from"), parse_time(end, "--to")
-    with open_beside(read_settings(config)) as site, progress_bar("replay") as progress:
+    with open_plant_shared(read_settings(config)) as plant, progress_bar("replay") as progress:
         done = run_replay(
-            site, first=first or now(), last=last or now(), version=version, progress=progress
+            plant, first=first or now(), last=last or now(), version=version, progress=progress
         )
     fields = {"rows": done.rows, "differing": done.differing}
     if as_json:

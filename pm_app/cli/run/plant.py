@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from pm_app.cli.options import PLANT, Json, Plant
+from pm_app.cli.options import PLANT, Json, PlantOption
 from pm_app.cli.output import print_rows, say, start_log
 from pm_app.errors import BadSettings
 from pm_app.settings.plant import read_settings
@@ -52,7 +52,7 @@ def init(folder: Annotated[Path, typer.Argument(help="A new folder.")]) -> None:
     say(f"{folder / 'events'}, then: pm-app check -c {target}")
 
 
-def check(config: Plant = PLANT, as_json: Json = False) -> None:
+def check(config: PlantOption = PLANT, as_json: Json = False) -> None:
     """Settings, sources, store, data quality: what would go wrong."""
     from pm_app.cli.look.check import run_checks
 
@@ -63,7 +63,7 @@ def check(config: Plant = PLANT, as_json: Json = False) -> None:
         raise typer.Exit(1)
 
 
-def run(config: Plant = PLANT) -> None:
+def run(config: PlantOption = PLANT) -> None:
     """The daemon: scores what comes in, learns again on schedule, stops on SIGTERM."""
     from pm_app.cli.run.daemon import run_plant
 

@@ -9,14 +9,14 @@ from typing import Annotated, Any
 
 import typer
 
-from pm_app.cli.options import PLANT, Plant, now
+from pm_app.cli.options import PLANT, PlantOption, now
 from pm_app.cli.output import start_log, talk
 from pm_app.errors import BadSettings, NoStore
 from pm_app.settings.plant import Settings, read_settings
 
 
 def serve(
-    config: Plant = PLANT,
+    config: PlantOption = PLANT,
     listen: Annotated[
         str | None, typer.Option(help="Address and port instead of [web] listen.")
     ] = None,
@@ -65,14 +65,14 @@ def require_web() -> Any:
 def make_application(settings: Settings, now: Callable[[], datetime]) -> Any:
     """The pages over this plant, which may be changed through them."""
     from pm_app.web.app import make_app
-    from pm_app.web.context import Doors
-    from pm_app.wiring import backlog_of, open_beside, open_users, open_views
+    from pm_app.web.context import Resources
+    from pm_app.wiring import backlog_of, open_plant_shared, open_users, open_views
 
-    doors = Doors(
+    doors = Resources(
         read=partial(open_views, settings),
         backlog=partial(backlog_of, settings),
         write=partial(open_users, settings),
-        site=partial(open_beside, settings),
+        plant=partial(open_plant_shared, settings),
     )
     return make_app(settings, doors, now=now)
 

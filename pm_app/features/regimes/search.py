@@ -42,7 +42,7 @@ SAME_CENTRE = 1.0
 
 
 @dataclass(frozen=True)
-class Search:
+class RegimeSearch:
     """Regimes found, or None, and in words what was found or why nothing."""
 
     regimes: Regimes | None
@@ -64,7 +64,7 @@ def find_regimes(
     columns: Sequence[str] | None,
     stretch_panes: int,
     rather: Sequence[str] = (),
-) -> Search:
+) -> RegimeSearch:
     """Operating regimes of these panes by the named columns, None to find the columns too.
 
     stretch_panes: how many panes a stretch of time holds, in which settings come back and
@@ -72,9 +72,9 @@ def find_regimes(
     give the same regimes.
     """
     if columns is not None and not columns:
-        return Search(None, "switched off")
+        return RegimeSearch(None, "switched off")
     if len(panes.pane) < 2 * LEAST_PANES:
-        return Search(None, f"{len(panes.pane):,} panes are too few to tell")
+        return RegimeSearch(None, f"{len(panes.pane):,} panes are too few to tell")
     moment = pane_second_moment(panes) / np.maximum(panes.count, 1)
     sample = _Sample(panes, pane_mean(panes), np.sqrt(moment))
     if columns is None:
@@ -120,7 +120,7 @@ def _same_regimes(found: Regimes, before: Regimes) -> bool:
     return bool((moved <= SAME_CENTRE).all())
 
 
-def _search(sample: _Sample, stretch_panes: int, rather: Sequence[str]) -> Search:
+def _search(sample: _Sample, stretch_panes: int, rather: Sequence[str]) -> RegimeSearch:
     """Regimes of the tightest setting, and of those that tell more beside it."""
     candidates: dict[int, Levels] = {}
     for column in range(len(sample.panes.sensors)):
@@ -141,11 +141,11 @@ def _search(sample: _Sample, stretch_panes: int, rather: Sequence[str]) -> Searc
         if gain >= (LEAST_GAIN if chosen else LEAST_EXPLAINED):
             chosen, label, regimes = [*chosen, column], both, count
     if not chosen:
-        return Search(None, "no setting puts most assets into distinct regimes")
+        return RegimeSearch(None, "no setting puts most assets into distinct regimes")
     return _found(sample, sorted(chosen), candidates, label)
 
 
-def _take_at_their_word(sample: _Sample, columns: Sequence[str]) -> Search:
+def _take_at_their_word(sample: _Sample, columns: Sequence[str]) -> RegimeSearch:
     """Regimes by the columns named that have levels; the reason says which have not."""
     levels: dict[int, Levels] = {}
     without: list[str] = []
@@ -163,18 +163,18 @@ def _take_at_their_word(sample: _Sample, columns: Sequence[str]) -> Search:
             levels[column] = found
     aside = "; ".join(without)
     if not levels:
-        return Search(None, f"no regimes: {aside}")
+        return RegimeSearch(None, f"no regimes: {aside}")
     chosen = sorted(levels)
     label, count = _combine([levels[column] for column in chosen])
     names = " and ".join(sample.panes.sensors[column] for column in chosen)
     if not 2 <= count <= MOST_LEVELS:
         text = f"{names} make {count} regimes, from 2 to {MOST_LEVELS} can be told apart"
-        return Search(None, "; ".join(["no regimes: " + text, *without]))
+        return RegimeSearch(None, "; ".join(["no regimes: " + text, *without]))
     share = explained(sample.mean, label, count)
     share[chosen] = 0.0
     if share.max() < LEAST_EXPLAINED_NAMED:
         text = f"no regimes: no sensor follows {names} (at most {share.max():.0%} of its variance)"
-        return Search(None, "; ".join([text, *without]))
+        return RegimeSearch(None, "; ".join([text, *without]))
     search = _found(sample, chosen, levels, label)
     return replace(search, reason="; ".join([search.reason, *without]))
 
@@ -226,7 +226,7 @@ def _gain(
 
 def _found(
     sample: _Sample, chosen: list[int], levels: Mapping[int, Levels], label: Label
-) -> Search:
+) -> RegimeSearch:
     """The regimes of these columns, in order of their centres."""
     count = int(label.max()) + 1
     centres = np.array(
@@ -248,7 +248,7 @@ def _found(
         levels=_rows(level),
         spreads=_rows(spread),
     )
-    return Search(regimes, describe_regimes(regimes))
+    return RegimeSearch(regimes, describe_regimes(regimes))
 
 
 def _rows(values: Float64) -> tuple[tuple[float, ...], ...]:

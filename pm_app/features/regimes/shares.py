@@ -26,7 +26,7 @@ class Moments:
 
 
 @dataclass(frozen=True, eq=False)
-class _Problem:
+class _RegimeMixture:
     """Points of the regimes in the plane (or space) of moments, and where each pane lies.
 
     points: (k, n_moments); target: (n_panes, n_moments); there: 1 where the pane has that
@@ -69,7 +69,7 @@ def regime_shares(moments: Moments, regimes: Regimes, begins: Index, ends: Index
     return share
 
 
-def _pose(moments: Moments, regimes: Regimes, begins: Index, ends: Index) -> _Problem:
+def _pose(moments: Moments, regimes: Regimes, begins: Index, ends: Index) -> _RegimeMixture:
     centres = np.array(regimes.centres)
     scale = np.array(regimes.scale)
     middle = 0.5 * (centres.max(axis=0) + centres.min(axis=0))
@@ -86,7 +86,7 @@ def _pose(moments: Moments, regimes: Regimes, begins: Index, ends: Index) -> _Pr
     tell = float(noise.max() ** 2)
     is_edge = (number == begins[:, None]).astype(float) + (number == ends[:, None])
     target = np.hstack([mean, mean * mean + variance])
-    return _Problem(
+    return _RegimeMixture(
         points=np.hstack([place, place * place]),
         target=np.where(np.hstack([missing, missing]), 0.0, target),
         there=(~np.hstack([missing, missing])).astype(float),
@@ -95,7 +95,7 @@ def _pose(moments: Moments, regimes: Regimes, begins: Index, ends: Index) -> _Pr
     )
 
 
-def _solutions(problem: _Problem) -> Iterator[tuple[tuple[int, ...], list[Float64], Float64]]:
+def _solutions(problem: _RegimeMixture) -> Iterator[tuple[tuple[int, ...], list[Float64], Float64]]:
     """Choices of regimes with their shares and what they miss, the simplest first."""
     points = range(len(problem.points))
     for pair in combinations(points, 2):
@@ -104,7 +104,7 @@ def _solutions(problem: _Problem) -> Iterator[tuple[tuple[int, ...], list[Float6
         yield three, *_three(problem, *three)
 
 
-def _pair(problem: _Problem, a: int, b: int) -> tuple[list[Float64], Float64]:
+def _pair(problem: _RegimeMixture, a: int, b: int) -> tuple[list[Float64], Float64]:
     step, off = _steps(problem, a, b), _offsets(problem, a)
     length = problem.dot(step, step)
     part = np.clip(problem.dot(off, step) / np.where(length > 0, length, 1.0), 0.0, 1.0)
@@ -112,7 +112,7 @@ def _pair(problem: _Problem, a: int, b: int) -> tuple[list[Float64], Float64]:
     return [1.0 - part, part], problem.dot(miss, miss) + _price(problem, (a, b))
 
 
-def _three(problem: _Problem, a: int, b: int, c: int) -> tuple[list[Float64], Float64]:
+def _three(problem: _RegimeMixture, a: int, b: int, c: int) -> tuple[list[Float64], Float64]:
     """Shares inside the triangle; outside it a pair is better, and these miss by infinity."""
     first, second, off = _steps(problem, a, b), _steps(problem, a, c), _offsets(problem, a)
     aa, ab, bb = (problem.dot(x, y) for x, y in ((first, first), (first, second), (second, second)))
@@ -127,15 +127,15 @@ def _three(problem: _Problem, a: int, b: int, c: int) -> tuple[list[Float64], Fl
     return [1.0 - u - v, u, v], np.where(inside, misfit, np.inf)
 
 
-def _steps(problem: _Problem, a: int, b: int) -> list[Float64]:
+def _steps(problem: _RegimeMixture, a: int, b: int) -> list[Float64]:
     return [np.asarray(d) for d in problem.points[b] - problem.points[a]]
 
 
-def _offsets(problem: _Problem, a: int) -> list[Float64]:
+def _offsets(problem: _RegimeMixture, a: int) -> list[Float64]:
     return [problem.target[:, number] - at for number, at in enumerate(problem.points[a])]
 
 
-def _price(problem: _Problem, members: tuple[int, ...]) -> Float64:
+def _price(problem: _RegimeMixture, members: tuple[int, ...]) -> Float64:
     total = np.zeros(len(problem.target))
     for member in members:
         total = total + problem.cost[:, member] - problem.gain[:, member]

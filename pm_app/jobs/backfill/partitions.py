@@ -15,9 +15,9 @@ from pydantic import TypeAdapter
 
 from pm_app import __version__
 from pm_app.durable import write_bytes
-from pm_app.jobs.plant import Site
+from pm_app.jobs.plant import Plant
 from pm_app.jobs.score.champion import Champion
-from pm_app.jobs.score.predict import Span
+from pm_app.jobs.score.predict import PaneSpan
 from pm_app.store import BatchRow
 
 ORDER_FILE: Final = "order.json"
@@ -49,7 +49,7 @@ class Order:
 
 
 @dataclass(frozen=True)
-class Answer:
+class PartitionAnswer:
     """What came of a partition: a file of predictions, or why there is none.
 
     file, digest: its name in the scratch folder, and what `write_staged` says of it. missing: the
@@ -65,8 +65,8 @@ class Answer:
 
 
 ORDER = TypeAdapter(Order)
-PARTITION = TypeAdapter(dict[str, Span])
-ANSWER = TypeAdapter(Answer)
+PARTITION = TypeAdapter(dict[str, PaneSpan])
+ANSWER = TypeAdapter(PartitionAnswer)
 
 
 def partition_file(number: int) -> str:
@@ -74,30 +74,30 @@ def partition_file(number: int) -> str:
     return f"{number:06d}.json"
 
 
-def split_spans(spans: Mapping[str, Span], *, workers: int) -> list[dict[str, Span]]:
+def split_spans(spans: Mapping[str, PaneSpan], *, workers: int) -> list[dict[str, PaneSpan]]:
     """Spans in partitions of whole assets, in order of name, of about as many panes each."""
     names = sorted(spans)
     until = list(accumulate(spans[name].last - spans[name].first + 1 for name in names))
     if not until:
         return []
     size = max(1, min(MOST_PANES, -(-until[-1] // (A_WORKER * workers))))
-    parts: dict[int, dict[str, Span]] = {}
+    parts: dict[int, dict[str, PaneSpan]] = {}
     for name, end in zip(names, until, strict=True):
         parts.setdefault((end - 1) // size, {})[name] = spans[name]
     return list(parts.values())
 
 
 def write_orders(
-    site: Site, champion: Champion, scratch: Path, partitions: Sequence[Mapping[str, Span]]
+    plant: Plant, champion: Champion, scratch: Path, partitions: Sequence[Mapping[str, PaneSpan]]
 ) -> None:
     """Lay down what workers need to know, durable when this returns."""
-    ledger = site.store.ledger
+    ledger = plant.store.ledger
     order = Order(
         program=__version__,
-        settings=site.settings.model_dump(mode="json", exclude={"store", "readings", "events"}),
-        folder=str(site.settings.folder.absolute()),
+        settings=plant.settings.model_dump(mode="json", exclude={"store", "readings", "events"}),
+        folder=str(plant.settings.folder.absolute()),
         version=champion.number,
-        digest=site.registry.digest(champion.number),
+        digest=plant.registry.digest(champion.number),
         readings=tuple(ledger.ingested_batches("readings")),
         events=tuple(ledger.ingested_batches("events")),
         first_seen=ledger.first_seen(),

@@ -8,9 +8,9 @@ from pm_app.errors import BadSettings, NotEnoughData
 from pm_app.jobs.backfill.workers import clear_scratch, predict_elsewhere
 from pm_app.jobs.ingest.repair import repairing
 from pm_app.jobs.ingest.run import ingest
-from pm_app.jobs.plant import Progress, Site, silent, to_nanoseconds
+from pm_app.jobs.plant import Plant, Progress, silent, to_nanoseconds
 from pm_app.jobs.score.champion import Champion, load_champion
-from pm_app.jobs.score.predict import Span, predict_spans
+from pm_app.jobs.score.predict import PaneSpan, predict_spans
 from pm_app.ports import Engine
 from pm_app.store import Committed
 
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 def backfill(
-    site: Site,
+    plant: Plant,
     *,
     first: datetime,
     last: datetime,
@@ -33,29 +33,29 @@ def backfill(
     went wrong stays. Raises NotEnoughData without a champion, BadSettings where `last` is not
     after `first`, and as `predict_elsewhere`.
     """
-    champion = _require_champion(site, first, last)
-    ingest(site, now=now)
-    pane_ns = site.history.pane_ns
+    champion = _require_champion(plant, first, last)
+    ingest(plant, now=now)
+    pane_ns = plant.history.pane_ns
     # A cutoff is the end of its pane.
     low, high = (-(-to_nanoseconds(moment) // pane_ns) - 1 for moment in (first, last))
-    spans = {name: Span(low, high - 1) for name in site.store.ledger.first_seen()}
+    spans = {name: PaneSpan(low, high - 1) for name in plant.store.ledger.first_seen()}
     # What a run that died has left behind.
-    clear_scratch(site)
+    clear_scratch(plant)
     if engine is not None:
-        return _on(engine, site, champion, spans, now, progress)
+        return _on(engine, plant, champion, spans, now, progress)
 
     def say() -> Committed:
-        chunks = predict_spans(site, champion, spans)
-        return site.store.scores.commit_predictions(chunks, scored_at=now)
+        chunks = predict_spans(plant, champion, spans)
+        return plant.store.scores.commit_predictions(chunks, scored_at=now)
 
-    return repairing(site, say)
+    return repairing(plant, say)
 
 
 def _on(
     engine: Engine,
-    site: Site,
+    plant: Plant,
     champion: Champion,
-    spans: Mapping[str, Span],
+    spans: Mapping[str, PaneSpan],
     now: datetime,
     progress: Progress,
 ) -> Committed:
@@ -63,27 +63,27 @@ def _on(
     counts: list[Committed] = []
 
     def say() -> None:
-        for done in predict_elsewhere(site, champion, left.copy(), engine):
+        for done in predict_elsewhere(plant, champion, left.copy(), engine):
             if done.file is not None:
-                counts.append(site.store.scores.commit_staged(done.file, scored_at=now))
+                counts.append(plant.store.scores.commit_staged(done.file, scored_at=now))
             for name in done.assets:
                 del left[name]
             progress(1 - len(left) / len(spans), f"{len(spans) - len(left)} of {len(spans)} assets")
 
-    repairing(site, say)
+    repairing(plant, say)
     return sum(counts, Committed())
 
 
-def _require_champion(site: Site, first: datetime, last: datetime) -> Champion:
+def _require_champion(plant: Plant, first: datetime, last: datetime) -> Champion:
     if first >= last:
         raise BadSettings(
             f"backfill needs a first cutoff before the last, got {first.isoformat()} "
             f"and {last.isoformat()}"
         )
-    champion = load_champion(site)
+    champion = load_champion(plant)
     if champion is None:
         raise NotEnoughData("no model yet: pm-app retrain makes the first")
-    retired = site.store.retention.retired_until()
+    retired = plant.store.retention.retired_until()
     if retired is not None and first < retired:
         raise BadSettings(
             f"backfill needs a first cutoff from {retired.isoformat()} on, got "

@@ -16,11 +16,11 @@ from pm_app.jobs.backfill.partitions import (
     ORDER,
     ORDER_FILE,
     PARTITION,
-    Answer,
     Order,
+    PartitionAnswer,
     partition_file,
 )
-from pm_app.jobs.plant import Known, WorkerGround
+from pm_app.jobs.plant import LedgerSnapshot, WorkerPlant
 from pm_app.jobs.score.champion import Champion, ready
 from pm_app.jobs.score.predict import predict_spans
 from pm_app.jobs.workers.files import read_told, require_program
@@ -37,7 +37,7 @@ _TOKEN_BYTES: Final = 8
 
 
 def score_partition(scratch: str, number: int) -> str:
-    """Score partition `number` of the run in this folder; an `Answer` as JSON.
+    """Score partition `number` of the run in this folder; an `PartitionAnswer` as JSON.
 
     What goes wrong on purpose is in the answer; each attempt writes files of its own names, so
     that two at the same partition do not meet.
@@ -47,13 +47,13 @@ def score_partition(scratch: str, number: int) -> str:
         with one_thread():
             answer = _score(Path(scratch), number)
     except MissingSegment as error:
-        answer = Answer(missing=error.name, kind=type(error).__name__, error=str(error))
+        answer = PartitionAnswer(missing=error.name, kind=type(error).__name__, error=str(error))
     except PmAppError as error:
-        answer = Answer(kind=type(error).__name__, error=str(error))
+        answer = PartitionAnswer(kind=type(error).__name__, error=str(error))
     return ANSWER.dump_json(answer).decode()
 
 
-def _score(scratch: Path, number: int) -> Answer:
+def _score(scratch: Path, number: int) -> PartitionAnswer:
     order: Order = read_told(scratch / ORDER_FILE, ORDER)
     require_program(order.program)
     spans = read_told(scratch / partition_file(number), PARTITION)
@@ -67,7 +67,7 @@ def _score(scratch: Path, number: int) -> Answer:
         digest = write_staged(file, predict_spans(ground, champion, spans))
     finally:
         remove_folder(own)
-    return Answer(file=file.name, digest=digest)
+    return PartitionAnswer(file=file.name, digest=digest)
 
 
 def _champion(settings: Settings, order: Order) -> Champion:
@@ -81,12 +81,12 @@ def _champion(settings: Settings, order: Order) -> Champion:
     return ready(registry.load(order.version))
 
 
-def _ground(settings: Settings, order: Order, own: Path) -> WorkerGround:
+def _ground(settings: Settings, order: Order, own: Path) -> WorkerPlant:
     state = settings.state
-    return WorkerGround(
+    return WorkerPlant(
         settings=settings,
         history=History(state / "panes", pane_ns=settings.features.pane_ns),
         event_history=EventHistory(state / "events"),
         memories=Memories(own, below=state / "memory"),
-        ledger=Known(order.readings, order.events, order.first_seen, order.last_seen),
+        ledger=LedgerSnapshot(order.readings, order.events, order.first_seen, order.last_seen),
     )

@@ -9,11 +9,11 @@ from typing import Final
 
 from pm_app.durable import make_folder, remove_file, remove_folder
 from pm_app.errors import TransientError, error_named
-from pm_app.jobs.backfill.partitions import ANSWER, Answer, split_spans, write_orders
+from pm_app.jobs.backfill.partitions import ANSWER, PartitionAnswer, split_spans, write_orders
 from pm_app.jobs.backfill.worker import score_partition
-from pm_app.jobs.plant import Site
+from pm_app.jobs.plant import Plant
 from pm_app.jobs.score.champion import Champion
-from pm_app.jobs.score.predict import Span, spans_with_readings
+from pm_app.jobs.score.predict import PaneSpan, spans_with_readings
 from pm_app.jobs.workers.dispatch import spread
 from pm_app.ports import Engine
 from pm_app.state.segments import MissingSegment
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
-class Partly:
+class PartialPredictions:
     """What was said of some assets: a file of `write_staged`, gone once the next is asked for.
 
     None where there is nothing to say.
@@ -34,70 +34,70 @@ class Partly:
     file: Path | None
 
 
-def scratch_of(site: Site) -> Path:
+def scratch_of(plant: Plant) -> Path:
     """Where runs have folders in which partitions are told and brought back."""
-    return site.settings.state / "backfill"
+    return plant.settings.state / "backfill"
 
 
-def clear_scratch(site: Site) -> None:
+def clear_scratch(plant: Plant) -> None:
     """Remove what runs have left; what a worker still writes into waits for the next time."""
-    if not scratch_of(site).exists():
+    if not scratch_of(plant).exists():
         return
     try:
-        remove_folder(scratch_of(site))
+        remove_folder(scratch_of(plant))
     except TransientError as error:
         log.info("left for the next backfill: %s", error)
 
 
 def predict_elsewhere(
-    site: Site, champion: Champion, spans: Mapping[str, Span], engine: Engine
-) -> Iterator[Partly]:
+    plant: Plant, champion: Champion, spans: Mapping[str, PaneSpan], engine: Engine
+) -> Iterator[PartialPredictions]:
     """As `predict_spans`, to the bit, in partitions of whole assets as workers bring them.
 
     Memory is that of a chunk in every worker.
     Raises MissingSegment for what has to be rebuilt, what a worker met on purpose, and as
     `spread` where one cannot be had.
     """
-    wanted = spans_with_readings(site, spans)
+    wanted = spans_with_readings(plant, spans)
     silent_assets = tuple(name for name in spans if name not in wanted)
     if silent_assets:
-        yield Partly(silent_assets, None)
+        yield PartialPredictions(silent_assets, None)
     partitions = split_spans(wanted, workers=engine.lanes * engine.width)
     if not partitions:
         return
     # Its own, for a worker of a run that ended may still be writing into that one's.
-    scratch = scratch_of(site) / secrets.token_hex(8)
+    scratch = scratch_of(plant) / secrets.token_hex(8)
     make_folder(scratch)
     try:
-        write_orders(site, champion, scratch, partitions)
+        write_orders(plant, champion, scratch, partitions)
         answers = spread(
             engine,
             score_partition,
             str(scratch.absolute()),
             range(len(partitions)),
             describe=lambda number: _assets_in_words(partitions[number]),
-            beat=site.beat,
+            beat=plant.beat,
             ahead=1,
         )
         for number, text in answers:
-            answer: Answer = ANSWER.validate_json(text)
+            answer: PartitionAnswer = ANSWER.validate_json(text)
             _raise_what_went_wrong(answer, partitions[number])
             file = scratch / answer.file
             require_whole(file, answer.digest)
-            yield Partly(tuple(partitions[number]), file)
+            yield PartialPredictions(tuple(partitions[number]), file)
             remove_file(file)
     finally:
-        clear_scratch(site)
+        clear_scratch(plant)
 
 
-def _raise_what_went_wrong(answer: Answer, assets: Mapping[str, Span]) -> None:
+def _raise_what_went_wrong(answer: PartitionAnswer, assets: Mapping[str, PaneSpan]) -> None:
     if answer.missing:
         raise MissingSegment(Path(answer.missing), answer.error)
     if answer.kind:
         raise error_named(answer.kind, f"{_assets_in_words(assets)}: {answer.error}")
 
 
-def _assets_in_words(assets: Mapping[str, Span]) -> str:
+def _assets_in_words(assets: Mapping[str, PaneSpan]) -> str:
     names = sorted(assets)
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return f"scoring {', '.join(names[:_NAMED])}{more}"

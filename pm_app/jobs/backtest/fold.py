@@ -10,13 +10,13 @@ import numpy as np
 
 from pm_app.features.frame import select_features
 from pm_app.jobs.backtest.folds import Fold
-from pm_app.jobs.plant import Ground, Progress, WorkerGround, first_seen_ns
+from pm_app.jobs.plant import PlantView, Progress, WorkerPlant, first_seen_ns
 from pm_app.jobs.retrain.dataset import gather_known
-from pm_app.jobs.retrain.messages import ANSWER, ORDER, TrainingAnswer, TrainingOrder
+from pm_app.jobs.retrain.messages import ANSWER, ORDER, TrainingRequest, TrainingResponse
 from pm_app.jobs.retrain.run import Trainer
 from pm_app.jobs.score.champion import Champion, ready
-from pm_app.jobs.score.predict import Span, frames
-from pm_app.learning.evaluation.boosters import Lesson, Peer
+from pm_app.jobs.score.predict import PaneSpan, frames
+from pm_app.learning.evaluation.boosters import BoosterTask, Peer
 from pm_app.learning.ranking import make_study
 from pm_app.records.features import Frame
 from pm_app.records.readings import Float64, Int32, Int64
@@ -27,11 +27,11 @@ from pm_app.state.segments import MissingSegment
 
 # A version that is published nowhere.
 _NUMBER = 0
-FitPeer = Callable[[Lesson], Peer]
+FitPeer = Callable[[BoosterTask], Peer]
 
 
 @dataclass(frozen=True, eq=False)
-class Said:
+class FoldPredictions:
     """What one fold said, rows as they came.
 
     ours: risk, hours left and their bounds, (4, n_rows); theirs: risk and hours, (2, n_rows).
@@ -47,8 +47,8 @@ class Said:
 
 
 def speak_of(
-    ground: Ground,
-    order: TrainingOrder,
+    ground: PlantView,
+    order: TrainingRequest,
     fold: Fold,
     number: int,
     *,
@@ -56,7 +56,7 @@ def speak_of(
     trainer: Trainer,
     fit: FitPeer,
     progress: Progress,
-) -> Said | str:
+) -> FoldPredictions | str:
     """What was said in the span of a fold, or in words why nothing could be learned.
 
     Raises TransientError where the trainer died, and MissingSegment.
@@ -72,7 +72,7 @@ def speak_of(
         progress(0.9, "fitting what people use today")
         peer, features = _fit_peer(ground, mine, fit)
         progress(0.95, "speaking of the next span")
-        beside = WorkerGround(
+        beside = WorkerPlant(
             settings=ground.settings,
             history=ground.history,
             event_history=ground.event_history,
@@ -84,18 +84,20 @@ def speak_of(
 
 
 def _learn(
-    order: TrainingOrder, folder: Path, trainer: Trainer, progress: Progress
-) -> TrainingAnswer:
+    order: TrainingRequest, folder: Path, trainer: Trainer, progress: Progress
+) -> TrainingResponse:
     order_path, answer_path = folder / "order.json", folder / "answer.json"
     order_path.write_bytes(ORDER.dump_json(order))
     trainer(order_path, answer_path, lambda done, text: progress(0.9 * done, text))
-    answer: TrainingAnswer = ANSWER.validate_json(answer_path.read_bytes())
+    answer: TrainingResponse = ANSWER.validate_json(answer_path.read_bytes())
     if answer.missing:
         raise MissingSegment(Path(answer.missing), answer.reason)
     return answer
 
 
-def _fit_peer(ground: Ground, order: TrainingOrder, fit: FitPeer) -> tuple[Peer, tuple[str, ...]]:
+def _fit_peer(
+    ground: PlantView, order: TrainingRequest, fit: FitPeer
+) -> tuple[Peer, tuple[str, ...]]:
     """A peer that knows what the trainer knew, and the features that it reads."""
     known = gather_known(
         ground.history,
@@ -107,7 +109,7 @@ def _fit_peer(ground: Ground, order: TrainingOrder, fit: FitPeer) -> tuple[Peer,
         told=order.told,
     )
     study, target = make_study(known, ground.settings), ground.settings.target
-    lesson = Lesson(
+    lesson = BoosterTask(
         study.frame,
         study.labels,
         study.split,
@@ -119,16 +121,16 @@ def _fit_peer(ground: Ground, order: TrainingOrder, fit: FitPeer) -> tuple[Peer,
 
 
 def _speak(
-    ground: Ground,
+    ground: PlantView,
     champion: Champion,
     peer: Peer,
     features: tuple[str, ...],
     fold: Fold,
     number: int,
-) -> Said:
+) -> FoldPredictions:
     """What both sides say of every cutoff in the span."""
     pane_ns = ground.history.pane_ns
-    span = Span(fold.origin // pane_ns, fold.end // pane_ns - 1)
+    span = PaneSpan(fold.origin // pane_ns, fold.end // pane_ns - 1)
     names: list[str] = []
     rows: list[tuple[Int32, Int64, Float64, Float64]] = []
     for frame in frames(ground, champion, dict.fromkeys(first_seen_ns(ground), span)):
@@ -142,7 +144,7 @@ def _speak(
         if rows
         else _nothing()
     )
-    return Said(number, peer.name, tuple(names), asset, cutoff, ours, theirs)
+    return FoldPredictions(number, peer.name, tuple(names), asset, cutoff, ours, theirs)
 
 
 def _ours(frame: Frame, champion: Champion) -> Float64:

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from pm_app.errors import NotEnoughData
-from pm_app.jobs.plant import Site, to_moment, to_nanoseconds
+from pm_app.jobs.plant import Plant, to_moment, to_nanoseconds
 from pm_app.jobs.retrain.extent import past_until
 from pm_app.learning.data.labels import life_labels
 from pm_app.records.features import Frame
@@ -34,11 +34,11 @@ class Fold:
     coming: int
 
 
-def all_cutoffs(site: Site, end: int) -> Frame:
+def all_cutoffs(plant: Plant, end: int) -> Frame:
     """Every cutoff up to `end` as a frame without features."""
-    segments = segments_of(site.store.ledger.ingested_batches("readings"))
-    keys = past_until(site.history, segments, end // site.history.pane_ns - 1).keys
-    return bare_frame(keys.assets, keys.asset, (keys.pane + 1) * site.history.pane_ns)
+    segments = segments_of(plant.store.ledger.ingested_batches("readings"))
+    keys = past_until(plant.history, segments, end // plant.history.pane_ns - 1).keys
+    return bare_frame(keys.assets, keys.asset, (keys.pane + 1) * plant.history.pane_ns)
 
 
 def bare_frame(assets: Sequence[str], asset: Int32, cutoff: Int64) -> Frame:
@@ -57,7 +57,7 @@ def failure_times(frame: Frame, labels: Labels) -> Int64:
 
 
 def plan_folds(
-    site: Site,
+    plant: Plant,
     events: Events,
     *,
     folds: int,
@@ -69,15 +69,15 @@ def plan_folds(
     Each origin is the end of a pane. Raises NotEnoughData where fewer failures came than the
     first model and the folds need.
     """
-    newest = site.store.ledger.newest_time("readings")
+    newest = plant.store.ledger.newest_time("readings")
     if newest is None:
         raise NotEnoughData("not enough data: no readings yet; pm-app score reads them")
-    pane_ns = site.history.pane_ns
+    pane_ns = plant.history.pane_ns
     until = to_nanoseconds(min(last, newest) if last is not None else newest)
     end = -(-until // pane_ns) * pane_ns
-    frame = all_cutoffs(site, end)
+    frame = all_cutoffs(plant, end)
     failures = failure_times(frame, life_labels(frame, events, known_until=end))
-    minimum = site.settings.retraining.minimum_failures
+    minimum = plant.settings.retraining.minimum_failures
     start = int(np.searchsorted(failures, to_nanoseconds(first), side="right")) if first else 0
     start = max(start, minimum, 0 if first else int(np.ceil(_FIRST_SHARE * len(failures))))
     left = len(failures) - start

@@ -11,17 +11,17 @@ from pm_app.jobs.backtest.run import Account
 from pm_app.jobs.plant import to_moment
 from pm_app.learning.evaluation.alarm_value import (
     AlarmManner,
-    Alarms,
     Lives,
     Prices,
+    RaisedAlarms,
     Tally,
     find_alarms,
 )
 from pm_app.learning.evaluation.backtest import (
-    Course,
-    Plan,
-    Side,
-    Told,
+    AlarmPlan,
+    BacktestedModel,
+    BacktestSeries,
+    ModelPredictions,
     lives_of,
     measure_side,
     never_alarm,
@@ -65,12 +65,12 @@ class FailureTold:
 
 
 @dataclass(frozen=True)
-class Report:
+class BacktestReport:
     """All of it. near: from the lowest to the highest threshold that costs about as little."""
 
     horizon_hours: float
-    ours: Side
-    peer: Side
+    ours: BacktestedModel
+    peer: BacktestedModel
     never: Tally
     comparisons: tuple[Comparison, ...]
     folds: tuple[FoldFigures, ...]
@@ -103,13 +103,13 @@ class Report:
         )
 
 
-def report_on(account: Account, settings: Settings) -> Report:
+def report_on(account: Account, settings: Settings) -> BacktestReport:
     """All figures of a backtest with the plant's own prices and alarms."""
     plan = plan_of(settings)
     course = course_of(account, settings)
-    ours = Told(OURS, account.risk, account.rul, account.low, account.high)
+    ours = ModelPredictions(OURS, account.risk, account.rul, account.low, account.high)
     nothing = np.full(len(account.risk), np.nan)
-    theirs = Told(account.peer, account.peer_risk, account.peer_rul, nothing, nothing)
+    theirs = ModelPredictions(account.peer, account.peer_risk, account.peer_rul, nothing, nothing)
     side, peer = measure_side(ours, course, plan), measure_side(theirs, course, plan)
     costs = {each.threshold: each.cost for each in side.sweep}
     never = never_alarm(ours, course, plan)
@@ -119,7 +119,7 @@ def report_on(account: Account, settings: Settings) -> Report:
     threshold = side.best.threshold
     alarms = find_alarms(lives, threshold, plan.manner)
     failures = _failures(account, lives, alarms, plan)
-    return Report(
+    return BacktestReport(
         horizon_hours=account.horizon_hours,
         ours=side,
         peer=peer,
@@ -133,20 +133,20 @@ def report_on(account: Account, settings: Settings) -> Report:
     )
 
 
-def plan_of(settings: Settings) -> Plan:
+def plan_of(settings: Settings) -> AlarmPlan:
     """How the plant raises alarms and what they cost it."""
     alarms, costs = settings.alarms, settings.costs
     least = parse_duration(costs.least_warning) / HOUR_NS
-    return Plan(
+    return AlarmPlan(
         AlarmManner(alarms.persistence, alarms.clear),
         Prices(costs.missed_failure, costs.false_alarm, least),
         costs.weekly_capacity,
     )
 
 
-def course_of(account: Account, settings: Settings) -> Course:
+def course_of(account: Account, settings: Settings) -> BacktestSeries:
     """What came, with weeks as the plant's calendar has them (from Monday, by its clock)."""
-    return Course(
+    return BacktestSeries(
         account.asset,
         account.cutoff,
         _weeks(account.cutoff, settings.plant.timezone),
@@ -168,8 +168,8 @@ def _weeks(cutoff: Int64, zone: str) -> Int64:
 
 def _folds(
     account: Account,
-    course: Course,
-    sides: tuple[Told, Told],
+    course: BacktestSeries,
+    sides: tuple[ModelPredictions, ModelPredictions],
     failures: Sequence[FailureTold],
     false_looks: Int64,
 ) -> tuple[FoldFigures, ...]:
@@ -203,7 +203,7 @@ def _precision(risk: Float64, truth: Float64) -> float:
 
 
 def _failures(
-    account: Account, lives: Lives, alarms: Alarms, plan: Plan
+    account: Account, lives: Lives, alarms: RaisedAlarms, plan: AlarmPlan
 ) -> tuple[FailureTold, ...]:
     """Every failure that a risk was said before, in order of time."""
     warned = dict(

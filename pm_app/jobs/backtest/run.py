@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 
 from pm_app.errors import BadSettings, NotEnoughData
-from pm_app.jobs.backtest.fold import FitPeer, Said, speak_of
+from pm_app.jobs.backtest.fold import FitPeer, FoldPredictions, speak_of
 from pm_app.jobs.backtest.folds import Fold, bare_frame, plan_folds
 from pm_app.jobs.backtest.workers import MOST_TRIES, speak_elsewhere
-from pm_app.jobs.plant import Progress, Site, silent, to_moment, to_nanoseconds
+from pm_app.jobs.plant import Plant, Progress, silent, to_moment, to_nanoseconds
 from pm_app.jobs.retrain.dataset import all_failures
-from pm_app.jobs.retrain.messages import TrainingOrder
+from pm_app.jobs.retrain.messages import TrainingRequest
 from pm_app.jobs.retrain.run import Trainer, make_order
 from pm_app.learning.data.labels import life_labels, while_running
 from pm_app.learning.evaluation.boosters import fit_peer
@@ -28,7 +28,7 @@ from pm_app.records.labels import Labels
 from pm_app.records.readings import Events, Float64, Int32, Int64
 from pm_app.state.segments import MissingSegment
 
-_Renew = Callable[[], TrainingOrder]
+_Renew = Callable[[], TrainingRequest]
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +59,7 @@ class Account:
 
 
 def backtest(
-    site: Site,
+    plant: Plant,
     *,
     now: datetime,
     folds: int,
@@ -77,46 +77,46 @@ def backtest(
     Raises BadSettings for a column target, NotEnoughData where no fold can be learned,
     TransientError where a trainer died, and MissingSegment.
     """
-    if site.settings.target.kind == "column":
+    if plant.settings.target.kind == "column":
         raise BadSettings('backtest replays lives, target.kind is "column"')
-    order = _order(site, now)
+    order = _order(plant, now)
     # What came is judged by all that is known today, verdicts included.
-    everything = site.event_history.read(order.event_segments)
+    everything = plant.event_history.read(order.event_segments)
     events = all_failures(
-        everything, order.told, site.settings, known_until=to_nanoseconds(now)
+        everything, order.told, plant.settings, known_until=to_nanoseconds(now)
     ).events
-    planned = plan_folds(site, events, folds=folds, first=first, last=last)
+    planned = plan_folds(plant, events, folds=folds, first=first, last=last)
 
-    def renew() -> TrainingOrder:
-        return _order(site, now)
+    def renew() -> TrainingRequest:
+        return _order(plant, now)
 
     if engine is None:
-        found = _speak_here(site, order, planned, renew, now, trainer, fit, progress)
+        found = _speak_here(plant, order, planned, renew, now, trainer, fit, progress)
     else:
-        found = speak_elsewhere(site, order, planned, renew, now, engine, progress)
+        found = speak_elsewhere(plant, order, planned, renew, now, engine, progress)
     decisions = [one if isinstance(one, str) else "" for one in found]
     parts = [one for one in found if not isinstance(one, str)]
     if not parts:
         raise NotEnoughData(f"not enough data: no fold could be learned: {decisions[-1]}")
-    return _account(site, events, planned, decisions, parts)
+    return _account(plant, events, planned, decisions, parts)
 
 
-def _order(site: Site, now: datetime) -> TrainingOrder:
+def _order(plant: Plant, now: datetime) -> TrainingRequest:
     """As a first retraining is told."""
-    order = make_order(site, now, now, force=False, staging=Path())
+    order = make_order(plant, now, now, force=False, staging=Path())
     return replace(order, champion=None, in_a_row_before=0, failures_before=0, failures_last=0)
 
 
 def _speak_here(
-    site: Site,
-    order: TrainingOrder,
+    plant: Plant,
+    order: TrainingRequest,
     folds: Sequence[Fold],
     renew: _Renew,
     now: datetime,
     trainer: Trainer,
     fit: FitPeer,
     progress: Progress,
-) -> list[Said | str]:
+) -> list[FoldPredictions | str]:
     """One fold after the other; where the daemon has joined segments meanwhile, once more."""
     found = []
     for number, fold in enumerate(folds):
@@ -125,7 +125,7 @@ def _speak_here(
         for tries in range(1, MOST_TRIES + 1):
             try:
                 said = speak_of(
-                    site, order, fold, number, now=now, trainer=trainer, fit=fit, progress=told
+                    plant, order, fold, number, now=now, trainer=trainer, fit=fit, progress=told
                 )
                 break
             except MissingSegment:
@@ -141,11 +141,11 @@ def _told(progress: Progress, begun: float, share: float, where: str) -> Progres
 
 
 def _account(
-    site: Site,
+    plant: Plant,
     events: Events,
     folds: Sequence[Fold],
     decisions: Sequence[str],
-    parts: Sequence[Said],
+    parts: Sequence[FoldPredictions],
 ) -> Account:
     """All that was said in one order, with what came."""
     assets = tuple(sorted({name for part in parts for name in part.names}))
@@ -164,7 +164,7 @@ def _account(
     ours = np.concatenate([part.ours for part in parts], axis=1)[:, order]
     theirs = np.concatenate([part.theirs for part in parts], axis=1)[:, order]
     frame = bare_frame(assets, asset[order], cutoff[order])
-    target = site.settings.target
+    target = plant.settings.target
     return Account(
         tuple(folds),
         tuple(decisions),

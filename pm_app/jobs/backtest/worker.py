@@ -14,10 +14,10 @@ from typing import Final
 from pydantic import TypeAdapter
 
 from pm_app.errors import PmAppError
-from pm_app.jobs.backtest.fold import Said, speak_of
+from pm_app.jobs.backtest.fold import FoldPredictions, speak_of
 from pm_app.jobs.backtest.folds import Fold
-from pm_app.jobs.plant import Known, WorkerGround, silent
-from pm_app.jobs.retrain.messages import TrainingOrder
+from pm_app.jobs.plant import LedgerSnapshot, WorkerPlant, silent
+from pm_app.jobs.retrain.messages import TrainingRequest
 from pm_app.jobs.retrain.process import run_trainer
 from pm_app.jobs.workers.files import read_arrays, read_told, require_program, write_arrays
 from pm_app.learning.evaluation.boosters import fit_peer
@@ -42,7 +42,7 @@ class FoldsOrder:
     """
 
     program: str
-    training: TrainingOrder
+    training: TrainingRequest
     now: datetime
     folds: tuple[Fold, ...]
     readings: tuple[BatchRow, ...]
@@ -82,12 +82,12 @@ def speak_of_fold(scratch: str, number: int) -> str:
     return SPOKEN.dump_json(spoken).decode()
 
 
-def read_said(scratch: Path, number: int, spoken: Spoken) -> Said | str:
+def read_said(scratch: Path, number: int, spoken: Spoken) -> FoldPredictions | str:
     """What a worker said of a fold. Raises TransientError where it cannot be read."""
     if spoken.reason:
         return spoken.reason
     arrays = read_arrays(scratch / spoken.name)
-    return Said(number, spoken.peer, spoken.assets, *(arrays[name] for name in _ARRAYS))
+    return FoldPredictions(number, spoken.peer, spoken.assets, *(arrays[name] for name in _ARRAYS))
 
 
 def _speak(scratch: Path, number: int) -> Spoken:
@@ -113,12 +113,12 @@ def _speak(scratch: Path, number: int) -> Spoken:
     return Spoken(name=name, peer=said.peer, assets=said.names)
 
 
-def _ground(settings: Settings, order: FoldsOrder) -> WorkerGround:
+def _ground(settings: Settings, order: FoldsOrder) -> WorkerPlant:
     state = settings.state
-    return WorkerGround(
+    return WorkerPlant(
         settings=settings,
         history=History(state / "panes", pane_ns=settings.features.pane_ns),
         event_history=EventHistory(state / "events"),
         memories=Memories(state / "memory"),
-        ledger=Known(order.readings, order.events, order.first_seen, order.last_seen),
+        ledger=LedgerSnapshot(order.readings, order.events, order.first_seen, order.last_seen),
     )

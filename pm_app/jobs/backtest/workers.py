@@ -10,7 +10,7 @@ from typing import Final
 from pm_app import __version__
 from pm_app.durable import make_folder, remove_folder, write_bytes
 from pm_app.errors import error_named
-from pm_app.jobs.backtest.fold import Said
+from pm_app.jobs.backtest.fold import FoldPredictions
 from pm_app.jobs.backtest.folds import Fold
 from pm_app.jobs.backtest.worker import (
     FOLDS,
@@ -21,8 +21,8 @@ from pm_app.jobs.backtest.worker import (
     read_said,
     speak_of_fold,
 )
-from pm_app.jobs.plant import Progress, Site
-from pm_app.jobs.retrain.messages import TrainingOrder
+from pm_app.jobs.plant import Plant, Progress
+from pm_app.jobs.retrain.messages import TrainingRequest
 from pm_app.jobs.workers.dispatch import spread
 from pm_app.ports import Engine
 from pm_app.state.segments import MissingSegment
@@ -36,28 +36,28 @@ LEFT_SECONDS: Final = 7 * 86_400.0
 
 
 def speak_elsewhere(
-    site: Site,
-    order: TrainingOrder,
+    plant: Plant,
+    order: TrainingRequest,
     folds: Sequence[Fold],
-    renew: Callable[[], TrainingOrder],
+    renew: Callable[[], TrainingRequest],
     now: datetime,
     engine: Engine,
     progress: Progress,
-) -> list[Said | str]:
+) -> list[FoldPredictions | str]:
     """As one fold after the other, to the bit, where workers are machines of this kind.
 
     renew: the order as of this moment, for folds that met a segment that is gone. Raises as
     `spread`, what a fold met on purpose, and MissingSegment after MOST_TRIES.
     """
-    _clear_left(site.settings.state, now)
-    found: dict[int, Said | str] = {}
+    _clear_left(plant.settings.state, now)
+    found: dict[int, FoldPredictions | str] = {}
     for tries in range(1, MOST_TRIES + 1):
         # Its own, for others may backtest at the same time.
-        scratch = site.settings.state / f"{SCRATCH}{secrets.token_hex(8)}"
+        scratch = plant.settings.state / f"{SCRATCH}{secrets.token_hex(8)}"
         make_folder(scratch)
         try:
             left = [number for number in range(len(folds)) if number not in found]
-            _tell(scratch, site, order, folds, now)
+            _tell(scratch, plant, order, folds, now)
             gone = _gather(scratch, engine, left, len(folds), found, progress)
         finally:
             remove_folder(scratch)
@@ -82,7 +82,7 @@ def _gather(
     engine: Engine,
     left: Sequence[int],
     folds: int,
-    found: dict[int, Said | str],
+    found: dict[int, FoldPredictions | str],
     progress: Progress,
 ) -> MissingSegment | None:
     """Put into `found` what workers say; the last segment that was gone, if one was."""
@@ -106,9 +106,9 @@ def _gather(
 
 
 def _tell(
-    scratch: Path, site: Site, order: TrainingOrder, folds: Sequence[Fold], now: datetime
+    scratch: Path, plant: Plant, order: TrainingRequest, folds: Sequence[Fold], now: datetime
 ) -> None:
-    ledger = site.store.ledger
+    ledger = plant.store.ledger
     told = FoldsOrder(
         program=__version__,
         training=order,

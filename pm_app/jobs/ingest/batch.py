@@ -17,14 +17,14 @@ from pm_app.durable import remove_file, write_passing
 from pm_app.errors import BadBatch, SourceUnavailable, TornBatch
 from pm_app.jobs.ingest.housekeeping import remove_leftovers
 from pm_app.jobs.ingest.panes import Spans, shorten
-from pm_app.jobs.plant import Site, to_nanoseconds
+from pm_app.jobs.plant import Plant, to_nanoseconds
 from pm_app.ports import EventsSource, ReadingsSource
 from pm_app.records.readings import Batch
 from pm_app.store import BatchRow, Source
 from pm_app.times import NS
 
 log = logging.getLogger(__name__)
-Reader = Callable[[Site, Batch, BatchRow], tuple[BatchRow, Spans]]
+Reader = Callable[[Plant, Batch, BatchRow], tuple[BatchRow, Spans]]
 # A file without its end that was written to this lately may still be on its way.
 SETTLED_SECONDS = 60
 
@@ -56,15 +56,15 @@ class Ingested:
         )
 
 
-def reader_of(site: Site, source: Source) -> str:
+def reader_of(plant: Plant, source: Source) -> str:
     """Digest of the settings that decide how files of a source are read."""
-    section = site.settings.readings if source == "readings" else site.settings.events
-    told = [section.model_dump(mode="json"), site.settings.target.column, source]
+    section = plant.settings.readings if source == "readings" else plant.settings.events
+    told = [section.model_dump(mode="json"), plant.settings.target.column, source]
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:24]
 
 
 def take_in(
-    site: Site,
+    plant: Plant,
     port: ReadingsSource | EventsSource,
     source: Source,
     batch: Batch,
@@ -76,14 +76,14 @@ def take_in(
     Those that cannot be fetched now, or are still being written, are left for the next look.
     """
     try:
-        with reading(site.settings.state, batch):
-            return _record(site, port, source, batch, read, now)
+        with reading(plant.settings.state, batch):
+            return _record(plant, port, source, batch, read, now)
     except TornBatch as error:
         log.info("left for the next look, still arriving: %s", error)
         return Ingested(arriving=1)
     except BadBatch as error:
         return _quarantine(
-            site, port, batch, _row(site, source, batch, _no_digest(batch), now), error
+            plant, port, batch, _row(plant, source, batch, _no_digest(batch), now), error
         )
     except SourceUnavailable as error:
         log.warning("left for the next look: %s", error)
@@ -91,7 +91,7 @@ def take_in(
 
 
 def _record(
-    site: Site,
+    plant: Plant,
     port: ReadingsSource | EventsSource,
     source: Source,
     batch: Batch,
@@ -99,22 +99,22 @@ def _record(
     now: datetime,
 ) -> Ingested:
     """Read one batch, or find why not, and note it in the ledger."""
-    row = _row(site, source, batch, port.digest(batch), now)
+    row = _row(plant, source, batch, port.digest(batch), now)
     spans: Spans = {}
-    if site.store.ledger.find_digest(source, row.digest) is None:
+    if plant.store.ledger.find_digest(source, row.digest) is None:
         try:
-            row, spans = read(site, batch, row)
+            row, spans = read(plant, batch, row)
         except TornBatch as error:
             if abs(to_nanoseconds(now) - batch.modified_ns) < SETTLED_SECONDS * NS:
                 raise
-            return _quarantine(site, port, batch, row, error)
+            return _quarantine(plant, port, batch, row, error)
         except BadBatch as error:
-            return _quarantine(site, port, batch, row, error)
-    site.store.ledger.record_batch(row, spans=spans)
+            return _quarantine(plant, port, batch, row, error)
+    plant.store.ledger.record_batch(row, spans=spans)
     return Ingested(1, row.rows, row.rejected)
 
 
-def _row(site: Site, source: Source, batch: Batch, digest: str, now: datetime) -> BatchRow:
+def _row(plant: Plant, source: Source, batch: Batch, digest: str, now: datetime) -> BatchRow:
     return BatchRow(
         source=source,
         name=batch.name,
@@ -125,12 +125,12 @@ def _row(site: Site, source: Source, batch: Batch, digest: str, now: datetime) -
         rejected=0,
         status="ingested",
         ingested_at=now,
-        reader=reader_of(site, source),
+        reader=reader_of(plant, source),
     )
 
 
 def _quarantine(
-    site: Site,
+    plant: Plant,
     port: ReadingsSource | EventsSource,
     batch: Batch,
     row: BatchRow,
@@ -138,9 +138,9 @@ def _quarantine(
 ) -> Ingested:
     reason = shorten(str(error))
     log.warning("quarantined %s: %s", row.name, reason)
-    remove_leftovers(site, row.digest[:24])
+    remove_leftovers(plant, row.digest[:24])
     rejected = port.count(batch)
-    site.store.ledger.record_batch(
+    plant.store.ledger.record_batch(
         replace(row, status="quarantined", reason=reason, rejected=rejected)
     )
     return Ingested(batches=1, rejected=rejected, quarantined=1)
@@ -159,14 +159,14 @@ MOST_ENDS: Final = 10
 
 
 @dataclass(frozen=True)
-class _Mark:
+class _ReadingMark:
     name: str
     size_bytes: int
     modified_ns: int
     ends: int
 
 
-_MARK = TypeAdapter(_Mark)
+_MARK = TypeAdapter(_ReadingMark)
 
 
 @contextmanager
@@ -185,7 +185,7 @@ def reading(state: Path, batch: Batch) -> Iterator[None]:
             f"{batch.name}: needed a file that can be read, got one whose reader ended {ends} "
             "times in a row without a word, as by a lack of memory"
         )
-    mark = _Mark(batch.name, batch.size_bytes, batch.modified_ns, ends + 1)
+    mark = _ReadingMark(batch.name, batch.size_bytes, batch.modified_ns, ends + 1)
     write_passing(path, _MARK.dump_json(mark))
     try:
         yield
@@ -194,12 +194,12 @@ def reading(state: Path, batch: Batch) -> Iterator[None]:
         remove_file(path)
 
 
-def _read(path: Path) -> _Mark | None:
+def _read(path: Path) -> _ReadingMark | None:
     with contextlib.suppress(OSError, ValidationError):
         return _MARK.validate_json(path.read_bytes())
     return None
 
 
-def _is_of(mark: _Mark, batch: Batch) -> bool:
+def _is_of(mark: _ReadingMark, batch: Batch) -> bool:
     of_mark = (mark.name, mark.size_bytes, mark.modified_ns)
     return of_mark == (batch.name, batch.size_bytes, batch.modified_ns)

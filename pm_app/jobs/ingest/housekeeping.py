@@ -20,7 +20,7 @@ import numpy as np
 
 from pm_app.features.panes.panes import merge_panes, panes_among
 from pm_app.jobs.ingest.ownership import require_own
-from pm_app.jobs.plant import Site
+from pm_app.jobs.plant import Plant
 from pm_app.records.features import Panes
 from pm_app.store import BatchRow, segments_of
 
@@ -33,39 +33,39 @@ RUN_BATCHES, LEAST_BATCHES = 256, 64
 MOST_CELLS = 400_000
 
 
-def compact(site: Site, *, now: datetime) -> int:
+def compact(plant: Plant, *, now: datetime) -> int:
     """Join the oldest run of settled batches, if there is one; how many segments were saved.
 
     None while a trainer reads them: it would have to begin again. Raises MissingSegment where
     one of them has to be rebuilt first.
     """
-    if not site.learning.acquire(blocking=False):
+    if not plant.learning.acquire(blocking=False):
         return 0
     try:
-        return _compact(site, now)
+        return _compact(plant, now)
     finally:
-        site.learning.release()
+        plant.learning.release()
 
 
-def _compact(site: Site, now: datetime) -> int:
-    with site.ingesting:
-        settled = site.store.ledger.unsettled(RUN_BATCHES, before=now - SETTLED)
+def _compact(plant: Plant, now: datetime) -> int:
+    with plant.ingesting:
+        settled = plant.store.ledger.unsettled(RUN_BATCHES, before=now - SETTLED)
         if not settled or any(row.scored_at is None for row in settled):
             return 0
-        parts = _read(site, settled)
+        parts = _read(plant, settled)
         run = settled[: max(len(parts), 1)]
         if len(run) < LEAST_BATCHES:
-            site.store.ledger.settle(run, joined=None)
+            plant.store.ledger.settle(run, joined=None)
             return 0
-        return _join(site, run, parts)
+        return _join(plant, run, parts)
 
 
-def _read(site: Site, rows: Sequence[BatchRow]) -> list[Panes]:
+def _read(plant: Plant, rows: Sequence[BatchRow]) -> list[Panes]:
     """The panes of each of the first batches, as many as may be joined."""
     parts: list[Panes] = []
     cells = 0
     for row in rows:
-        part = merge_panes(list(site.history.read(row.segments)), pane_ns=site.history.pane_ns)
+        part = merge_panes(list(plant.history.read(row.segments)), pane_ns=plant.history.pane_ns)
         cells += part.count.size
         if cells > MOST_CELLS:
             break
@@ -73,41 +73,41 @@ def _read(site: Site, rows: Sequence[BatchRow]) -> list[Panes]:
     return parts
 
 
-def _join(site: Site, run: Sequence[BatchRow], parts: Sequence[Panes]) -> int:
+def _join(plant: Plant, run: Sequence[BatchRow], parts: Sequence[Panes]) -> int:
     before = segments_of(run)
     if not before:
-        site.store.ledger.settle(run, joined=None)
+        plant.store.ledger.settle(run, joined=None)
         return 0
-    panes = merge_panes(parts, pane_ns=site.history.pane_ns)
+    panes = merge_panes(parts, pane_ns=plant.history.pane_ns)
     carried = {
         row.digest: np.flatnonzero(panes_among(panes, part))
         for row, part in zip(run, parts, strict=True)
     }
     stem = hashlib.sha256("".join(before).encode()).hexdigest()[:24]
-    joined = site.history.write(f"{stem}-joined", panes, carried=carried)
-    site.store.ledger.settle(run, joined=joined)
-    site.history.remove(before)
+    joined = plant.history.write(f"{stem}-joined", panes, carried=carried)
+    plant.store.ledger.settle(run, joined=joined)
+    plant.history.remove(before)
     log.info("joined the panes of %d files, up to %s", len(run), run[-1].name)
     return len(before) - 1
 
 
-def remove_garbage(site: Site) -> None:
+def remove_garbage(plant: Plant) -> None:
     """Delete segments that no ledger row names: what a crash left behind.
 
     Raises TerminalError where the ledger is not the one of this state folder.
     """
-    require_own(site.settings.state, site.store)
-    named = site.store.ledger.segments()
-    _remove(site, named, "")
+    require_own(plant.settings.state, plant.store)
+    named = plant.store.ledger.segments()
+    _remove(plant, named, "")
 
 
-def remove_leftovers(site: Site, stem: str) -> None:
+def remove_leftovers(plant: Plant, stem: str) -> None:
     """Delete all segments of this stem: those of a batch that carries none in the end."""
-    _remove(site, (), stem)
+    _remove(plant, (), stem)
 
 
-def _remove(site: Site, named: Collection[str], stem: str) -> None:
-    histories = (site.history, site.event_history)
+def _remove(plant: Plant, named: Collection[str], stem: str) -> None:
+    histories = (plant.history, plant.event_history)
     removed = (h.remove_unnamed(named, stem=stem) for h in histories)
     for gone in chain.from_iterable(removed):
         log.info("removed %s: no batch names it", gone)

@@ -17,7 +17,7 @@ from pm_app.features.panes.panes import (
     take_panes,
 )
 from pm_app.features.panes.readings import concat_readings, count_delivered, take_readings
-from pm_app.jobs.plant import Site, to_moment, to_nanoseconds
+from pm_app.jobs.plant import Plant, to_moment, to_nanoseconds
 from pm_app.ports import EventsSource, ReadingsSource
 from pm_app.records.features import Panes
 from pm_app.records.readings import Batch, Events, Int64, Readings, Rejection, take_events
@@ -29,16 +29,16 @@ MOST_NUMBERS: Final = 50_000_000
 _NUMBERS_A_ROW: Final = 8
 
 
-def known_panes(site: Site, row: BatchRow, readings: Readings, segments: Sequence[str]) -> Panes:
+def known_panes(plant: Plant, row: BatchRow, readings: Readings, segments: Sequence[str]) -> Panes:
     """What history holds of the panes these readings fall into.
 
     row: the batch they are of; what came after it counts as unknown. segments: those written
     of the same batch so far, which no ledger row names yet.
     """
-    pane_ns = site.history.pane_ns
+    pane_ns = plant.history.pane_ns
     first, last = int(readings.time.min()) // pane_ns, int(readings.time.max()) // pane_ns
-    names = segments_of(_batches(site, row, first, last))
-    parts = site.history.read(
+    names = segments_of(_batches(plant, row, first, last))
+    parts = plant.history.read(
         [*names, *segments], assets=set(readings.assets), since_pane=first, until_pane=last
     )
     # One stray time stamp makes this a long time, of which only some panes matter.
@@ -47,7 +47,7 @@ def known_panes(site: Site, row: BatchRow, readings: Readings, segments: Sequenc
 
 
 def fold_again(
-    site: Site, batch: Batch, row: BatchRow, late: Panes
+    plant: Plant, batch: Batch, row: BatchRow, late: Panes
 ) -> tuple[Panes, tuple[str, ...]]:
     """Those of the late panes that can be told from the batches there, `batch` with them.
 
@@ -56,12 +56,12 @@ def fold_again(
     have been replaced by ones that hold less. Raises BadBatch where `batch` itself is bad.
     """
     panes = int(late.pane.min()), int(late.pane.max())
-    behind = {found.name: found for found in _batches(site, row, *panes)}
-    there = _files_of(site, behind.values()) | {row.name: batch}
+    behind = {found.name: found for found in _batches(plant, row, *panes)}
+    there = _files_of(plant, behind.values()) | {row.name: batch}
     gone = {}
     for name, found in behind.items():
         if name not in there:
-            moved, _ = content_of(site, site.readings, found, there)
+            moved, _ = content_of(plant, plant.readings, found, there)
             if moved is None:
                 gone[name] = found
             else:
@@ -71,7 +71,7 @@ def fold_again(
     for name in sorted((behind.keys() - gone.keys()) | {row.name}):
         try:
             came = row.ingested_at if name == row.name else behind[name].ingested_at
-            for part in _inside(site, there[name], late, came):
+            for part in _inside(plant, there[name], late, came):
                 parts.append(part)
                 numbers += len(part.time) * (len(part.sensors) + _NUMBERS_A_ROW)
                 if numbers > MOST_NUMBERS:
@@ -80,10 +80,10 @@ def fold_again(
             if name == row.name or numbers > MOST_NUMBERS:
                 raise
             gone[name] = behind[name]
-    again = fold_panes(concat_readings(parts), pane_ns=site.history.pane_ns)
+    again = fold_panes(concat_readings(parts), pane_ns=plant.history.pane_ns)
     whole = again.rows >= rows_held(again, late)
     for found in gone.values():
-        for carried in site.history.keys(found.segments, batch=found.digest):
+        for carried in plant.history.keys(found.segments, batch=found.digest):
             whole &= ~panes_among(again, carried)
     return take_panes(again, whole), tuple(sorted(gone))
 
@@ -96,7 +96,7 @@ def _out_of_order(row: BatchRow) -> BadBatch:
 
 
 def content_of(
-    site: Site, port: ReadingsSource | EventsSource, row: BatchRow, there: Mapping[str, Batch]
+    plant: Plant, port: ReadingsSource | EventsSource, row: BatchRow, there: Mapping[str, Batch]
 ) -> tuple[Batch | None, bool]:
     """The file that has what this batch brought, and whether it is the same to the byte.
 
@@ -104,7 +104,7 @@ def content_of(
     of its name that has been taken in since in its place. None where there is none.
     there: the files of the source by name. Raises SourceUnavailable.
     """
-    ledger = site.store.ledger
+    ledger = plant.store.ledger
     digests = {}
     for name in [row.name, *ledger.names_of(row.source, row.digest)]:
         if name in there and name not in digests:
@@ -117,39 +117,39 @@ def content_of(
     return there[row.name], False
 
 
-def _files_of(site: Site, batches: Iterable[BatchRow]) -> dict[str, Batch]:
+def _files_of(plant: Plant, batches: Iterable[BatchRow]) -> dict[str, Batch]:
     """The files of readings, by name, that may still hold what these batches brought."""
-    names_of = site.store.ledger.names_of
+    names_of = plant.store.ledger.names_of
     wanted = {name for row in batches for name in names_of("readings", row.digest)}
-    return {found.name: found for found in site.readings.list() if found.name in wanted}
+    return {found.name: found for found in plant.readings.list() if found.name in wanted}
 
 
-def _batches(site: Site, row: BatchRow, first_pane: int, last_pane: int) -> list[BatchRow]:
+def _batches(plant: Plant, row: BatchRow, first_pane: int, last_pane: int) -> list[BatchRow]:
     """The batches before this one whose readings may lie in these panes."""
-    pane_ns = site.history.pane_ns
-    found = site.store.ledger.batches_overlapping(
+    pane_ns = plant.history.pane_ns
+    found = plant.store.ledger.batches_overlapping(
         "readings", to_moment(first_pane * pane_ns), to_moment((last_pane + 1) * pane_ns)
     )
     return [behind for behind in found if not row.sequence or behind.sequence < row.sequence]
 
 
-def _inside(site: Site, batch: Batch, late: Panes, came: datetime) -> Iterator[Readings]:
-    for chunk in site.readings.read(batch):
+def _inside(plant: Plant, batch: Batch, late: Panes, came: datetime) -> Iterator[Readings]:
+    for chunk in plant.readings.read(batch):
         # What its clock said was judged when it came, and is so again.
-        readings, _ = readings_in_time(site, chunk.readings, came)
+        readings, _ = readings_in_time(plant, chunk.readings, came)
         inside = rows_in_panes(readings, late)
         if inside.any():
             yield take_readings(readings, inside)
 
 
 def readings_in_time(
-    site: Site, readings: Readings, came: datetime
+    plant: Plant, readings: Readings, came: datetime
 ) -> tuple[Readings, list[Rejection]]:
     """The readings whose times can be, by when their batch came first, and why others cannot.
 
     One reading of a stray clock would else be its asset's newest for good.
     """
-    refused = _refused(site, readings.time, came)
+    refused = _refused(plant, readings.time, came)
     if not refused:
         return readings, []
     stays = np.ones(len(readings.time), dtype=np.bool_)
@@ -159,9 +159,9 @@ def readings_in_time(
     return take_readings(readings, stays), told
 
 
-def events_in_time(site: Site, events: Events, came: datetime) -> tuple[Events, list[str]]:
+def events_in_time(plant: Plant, events: Events, came: datetime) -> tuple[Events, list[str]]:
     """As `readings_in_time`; a reason for every event refused."""
-    refused = _refused(site, events.time, came)
+    refused = _refused(plant, events.time, came)
     if not refused:
         return events, []
     stays = np.ones(len(events.time), dtype=np.bool_)
@@ -171,10 +171,10 @@ def events_in_time(site: Site, events: Events, came: datetime) -> tuple[Events, 
 
 
 def _refused(
-    site: Site, times: Int64, came: datetime
+    plant: Plant, times: Int64, came: datetime
 ) -> list[tuple[np.ndarray[tuple[int], np.dtype[np.bool_]], str]]:
-    settings = site.settings.readings
-    if site.settings.target.kind == "column":
+    settings = plant.settings.readings
+    if plant.settings.target.kind == "column":
         return []  # rows of a table, which may have no times at all
     first = to_nanoseconds(datetime.combine(settings.earliest, time(), tzinfo=UTC))
     last = to_nanoseconds(came) + parse_duration(settings.future)

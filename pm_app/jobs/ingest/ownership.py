@@ -15,14 +15,14 @@ from pydantic import TypeAdapter, ValidationError
 
 from pm_app.durable import make_folder, write_bytes
 from pm_app.errors import TerminalError
-from pm_app.store import Standing, Store
+from pm_app.store import DatabaseState, Store
 
 FILE = "identity.json"
 FILLED = ("panes", "events", "versions")
 
 
 @dataclass(frozen=True)
-class Mark:
+class OwnershipMark:
     """What a state folder knows of its database: its identity, and the newest numbers seen."""
 
     identity: str
@@ -30,7 +30,7 @@ class Mark:
     version: int = 0
 
 
-_MARK = TypeAdapter(Mark)
+_MARK = TypeAdapter(OwnershipMark)
 
 
 def claim(state: Path, store: Store) -> None:
@@ -46,10 +46,10 @@ def claim(state: Path, store: Store) -> None:
     _require_fit(state, mark, standing)
     # The folder first: a crash in between leaves a database that anyone may still name.
     wanted = standing.identity or (mark.identity if mark else uuid4().hex)
-    write_mark(state, Mark(wanted, standing.sequence, standing.version))
+    write_mark(state, OwnershipMark(wanted, standing.sequence, standing.version))
     given = store.identity.give(wanted, at=datetime.now(tz=UTC))
     if given != wanted:
-        write_mark(state, Mark(given, standing.sequence, standing.version))
+        write_mark(state, OwnershipMark(given, standing.sequence, standing.version))
 
 
 def require_own(state: Path, store: Store) -> None:
@@ -60,12 +60,12 @@ def require_own(state: Path, store: Store) -> None:
 def note_progress(state: Path, store: Store) -> None:
     """Note how far the ledger has come, where it has come further."""
     mark, standing = _own(state, store)
-    seen = Mark(standing.identity, standing.sequence, standing.version)
+    seen = OwnershipMark(standing.identity, standing.sequence, standing.version)
     if mark != seen:
         write_mark(state, seen)
 
 
-def read_mark(state: Path) -> Mark | None:
+def read_mark(state: Path) -> OwnershipMark | None:
     """What a folder knows, None where it has no mark yet. Raises TerminalError if damaged."""
     path = state / FILE
     try:
@@ -76,13 +76,13 @@ def read_mark(state: Path) -> Mark | None:
         raise TerminalError(f"{path}: needed the identity of the database, got {error}") from error
 
 
-def write_mark(state: Path, mark: Mark) -> None:
+def write_mark(state: Path, mark: OwnershipMark) -> None:
     """Keep a mark; durable when it returns."""
     make_folder(state)
     write_bytes(state / FILE, _MARK.dump_json(mark))
 
 
-def _own(state: Path, store: Store) -> tuple[Mark, Standing]:
+def _own(state: Path, store: Store) -> tuple[OwnershipMark, DatabaseState]:
     mark, standing = read_mark(state), store.identity.standing()
     if mark is None or mark.identity != standing.identity:
         raise TerminalError(
@@ -93,7 +93,7 @@ def _own(state: Path, store: Store) -> tuple[Mark, Standing]:
     return mark, standing
 
 
-def _require_fit(state: Path, mark: Mark | None, standing: Standing) -> None:
+def _require_fit(state: Path, mark: OwnershipMark | None, standing: DatabaseState) -> None:
     remedy = "restore the database from its backup, or name another plant.state"
     if standing.empty and is_filled(state):
         raise TerminalError(
@@ -115,7 +115,7 @@ def _require_fit(state: Path, mark: Mark | None, standing: Standing) -> None:
         _require_not_older(state, mark, standing)
 
 
-def _require_not_older(state: Path, mark: Mark, standing: Standing) -> None:
+def _require_not_older(state: Path, mark: OwnershipMark, standing: DatabaseState) -> None:
     if standing.sequence < mark.sequence or standing.version < mark.version:
         raise TerminalError(
             f"{state} has seen the database at file {mark.sequence} and version {mark.version}, "

@@ -23,7 +23,7 @@ from pm_app.features.panes.panes import (
 )
 from pm_app.features.panes.readings import count_delivered, take_readings
 from pm_app.jobs.ingest.late import events_in_time, fold_again, known_panes, readings_in_time
-from pm_app.jobs.plant import Site, to_moment
+from pm_app.jobs.plant import Plant, to_moment
 from pm_app.records.features import Panes
 from pm_app.records.readings import (
     MOST_ASSETS,
@@ -40,12 +40,12 @@ _LARGE_BYTES: Final = 4_000_000
 Spans = dict[str, tuple[datetime, datetime]]
 
 
-def read_events(site: Site, batch: Batch, row: BatchRow) -> tuple[BatchRow, Spans]:
+def read_events(plant: Plant, batch: Batch, row: BatchRow) -> tuple[BatchRow, Spans]:
     """Keep the events of a batch. Raises BadBatch and SourceUnavailable."""
-    read, reasons = site.events.read(batch)
-    events, refused = events_in_time(site, read, row.ingested_at)
+    read, reasons = plant.events.read(batch)
+    events, refused = events_in_time(plant, read, row.ingested_at)
     reasons = (*reasons, *refused)
-    name = site.event_history.write(row.digest[:24], events)
+    name = plant.event_history.write(row.digest[:24], events)
     times = events.time
     noted = replace(
         row,
@@ -59,7 +59,7 @@ def read_events(site: Site, batch: Batch, row: BatchRow) -> tuple[BatchRow, Span
     return noted, {}
 
 
-def read_readings(site: Site, batch: Batch, row: BatchRow) -> tuple[BatchRow, Spans]:
+def read_readings(plant: Plant, batch: Batch, row: BatchRow) -> tuple[BatchRow, Spans]:
     """Keep the panes of a batch; also each asset's first and last time in it.
 
     Raises BadBatch and SourceUnavailable.
@@ -67,18 +67,18 @@ def read_readings(site: Site, batch: Batch, row: BatchRow) -> tuple[BatchRow, Sp
     segments: list[str] = []
     rejections: list[Rejection] = []
     spans: dict[str, tuple[int, int]] = {}
-    whole = no_panes(site.history.pane_ns)
+    whole = no_panes(plant.history.pane_ns)
     rows = came = 0
-    required = dict.fromkeys(site.settings.readings.required, 0)
-    for chunk in _chunks(site, batch):
-        site.beat()
+    required = dict.fromkeys(plant.settings.readings.required, 0)
+    for chunk in _chunks(plant, batch):
+        plant.beat()
         _count_values(required, chunk.readings)
         rejections += chunk.rejections
         came += count_delivered(chunk.readings) + _rows_of(chunk.rejections)
-        _bound_assets(site, batch, spans, chunk.readings)
-        timely, refused = readings_in_time(site, chunk.readings, row.ingested_at)
+        _bound_assets(plant, batch, spans, chunk.readings)
+        timely, refused = readings_in_time(plant, chunk.readings, row.ingested_at)
         rejections += refused
-        folded = _fold_chunk(site, batch, row, timely, segments, whole)
+        folded = _fold_chunk(plant, batch, row, timely, segments, whole)
         panes, readings, whole = folded.panes, folded.used, folded.whole
         rejections += folded.refused
         rows += count_delivered(readings)
@@ -87,7 +87,7 @@ def read_readings(site: Site, batch: Batch, row: BatchRow) -> tuple[BatchRow, Sp
         _widen(spans, readings)
         if len(panes.pane):
             stem = f"{row.digest[:24]}-{len(segments):04d}"
-            segments.append(site.history.write(stem, panes))
+            segments.append(plant.history.write(stem, panes))
     if not rows:
         raise BadBatch(f"{batch.name}: no usable row: {summarise(rejections) or '0 rows'}")
     if rows + _rows_of(rejections) != came:
@@ -113,8 +113,8 @@ def read_readings(site: Site, batch: Batch, row: BatchRow) -> tuple[BatchRow, Sp
     return noted, {name: (to_moment(low), to_moment(high)) for name, (low, high) in spans.items()}
 
 
-def _chunks(site: Site, batch: Batch) -> Iterator[ReadingsChunk]:
-    chunks = site.readings.read(batch)
+def _chunks(plant: Plant, batch: Batch) -> Iterator[ReadingsChunk]:
+    chunks = plant.readings.read(batch)
     return ahead(chunks) if batch.size_bytes > _LARGE_BYTES else chunks
 
 
@@ -123,17 +123,17 @@ def _rows_of(rejections: Sequence[Rejection]) -> int:
 
 
 def _bound_assets(
-    site: Site, batch: Batch, spans: dict[str, tuple[int, int]], readings: Readings
+    plant: Plant, batch: Batch, spans: dict[str, tuple[int, int]], readings: Readings
 ) -> None:
     """Raises BadBatch where these readings bring a file more assets than it may have."""
-    most = MOST_TABLE_ROWS if site.settings.target.kind == "column" else MOST_ASSETS
+    most = MOST_TABLE_ROWS if plant.settings.target.kind == "column" else MOST_ASSETS
     if len(spans) + len(readings.assets) <= most:
         return
     fresh = [asset for asset in readings.assets if asset not in spans]
     if len(spans) + len(fresh) > most:
         raise BadBatch(
             f"{batch.name}: needed at most {most:,} different "
-            f"{site.settings.readings.asset_column}, got more, {fresh[-1]!r} among them"
+            f"{plant.settings.readings.asset_column}, got more, {fresh[-1]!r} among them"
         )
 
 
@@ -167,7 +167,7 @@ class _Folded:
 
 
 def _fold_chunk(
-    site: Site,
+    plant: Plant,
     batch: Batch,
     row: BatchRow,
     readings: Readings,
@@ -179,17 +179,17 @@ def _fold_chunk(
     A pane that comes out as it was is left out: a batch that repeats what is known is no
     reason to speak again. Readings of panes that are whole are in them already.
     """
-    pane_ns = site.history.pane_ns
+    pane_ns = plant.history.pane_ns
     inside = rows_in_panes(readings, whole)
     fresh = take_readings(readings, ~inside) if inside.any() else readings
     if not len(fresh.time):
         return _Folded(no_panes(pane_ns), readings, [], whole)
-    known = known_panes(site, row, fresh, segments)
+    known = known_panes(plant, row, fresh, segments)
     late = overlapping_panes(fresh, known)
     if not len(late.pane):
         panes = fold_panes(fresh, pane_ns=pane_ns, onto=known)
         return _Folded(panes, readings, [], whole)
-    again, gone = fold_again(site, batch, row, late)
+    again, gone = fold_again(plant, batch, row, late)
     refused = rows_too_late(fresh, take_panes(late, ~panes_among(late, again)))
     on_time = take_readings(fresh, ~refused & ~rows_in_panes(fresh, again))
     folded = fold_panes(on_time, pane_ns=pane_ns, onto=known)

@@ -14,7 +14,7 @@ from pm_app.errors import BadBatch
 from pm_app.jobs.ingest.housekeeping import remove_garbage
 from pm_app.jobs.ingest.late import content_of
 from pm_app.jobs.ingest.panes import read_events, read_readings
-from pm_app.jobs.plant import Site
+from pm_app.jobs.plant import Plant
 from pm_app.ports import EventsSource, ReadingsSource
 from pm_app.records.readings import Batch
 from pm_app.state.segments import MissingSegment
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 
-def repairing(site: Site, job: Callable[[], Result]) -> Result:
+def repairing(plant: Plant, job: Callable[[], Result]) -> Result:
     """What the job returns, begun again after every segment it misses is rebuilt.
 
     Raises MissingSegment where one is missing again once it has been rebuilt, and
@@ -39,10 +39,10 @@ def repairing(site: Site, job: Callable[[], Result]) -> Result:
                 raise
             log.warning("rebuilding: %s", error)
             missing.add(error.name)
-            _rebuild_until_whole(site, missing)
+            _rebuild_until_whole(plant, missing)
 
 
-def rebuild(site: Site, missing: Collection[str] = ()) -> int:
+def rebuild(plant: Plant, missing: Collection[str] = ()) -> int:
     """Rebuild these segments and all that do not prove themselves; how many batches it took.
 
     In the order of the ledger, a transaction each, so that a crash repeats only what it has
@@ -50,31 +50,31 @@ def rebuild(site: Site, missing: Collection[str] = ()) -> int:
     Raises MissingSegment where one that is not among these has damaged values.
     """
     steps: tuple[tuple[Source, ReadingsSource | EventsSource], ...] = (
-        ("events", site.events),
-        ("readings", site.readings),
+        ("events", plant.events),
+        ("readings", plant.readings),
     )
     done = 0
-    with site.ingesting:
+    with plant.ingesting:
         for source, port in steps:
-            rows = site.store.ledger.ingested_batches(source)
-            lost = _lost_segments(site, source, segments_of(rows), missing)
+            rows = plant.store.ledger.ingested_batches(source)
+            lost = _lost_segments(plant, source, segments_of(rows), missing)
             looked = [(row, tuple(n for n in row.segments if n not in lost)) for row in rows]
             broken = [(row, whole) for row, whole in looked if whole != row.segments]
             there = {batch.name: batch for batch in port.list()} if broken else {}
-            site.litter.possible |= bool(broken)
+            plant.litter.possible |= bool(broken)
             for row, whole in broken:
-                _rebuild_batch(site, port, row, whole, there)
+                _rebuild_batch(plant, port, row, whole, there)
             done += len(broken)
         if done:
-            remove_garbage(site)
+            remove_garbage(plant)
     return done
 
 
-def _rebuild_until_whole(site: Site, missing: set[str]) -> None:
+def _rebuild_until_whole(plant: Plant, missing: set[str]) -> None:
     """As rebuild, also where it meets damage that nobody has met yet."""
     while True:
         try:
-            rebuild(site, missing)
+            rebuild(plant, missing)
             return
         except MissingSegment as error:
             if error.name in missing:
@@ -83,10 +83,10 @@ def _rebuild_until_whole(site: Site, missing: set[str]) -> None:
 
 
 def _lost_segments(
-    site: Site, source: Source, names: Sequence[str], missing: Collection[str]
+    plant: Plant, source: Source, names: Sequence[str], missing: Collection[str]
 ) -> set[str]:
     """Those of these segments that are missing, or do not prove themselves."""
-    history = site.event_history if source == "events" else site.history
+    history = plant.event_history if source == "events" else plant.history
     lost = set()
     for name in names:
         try:
@@ -100,24 +100,24 @@ def _lost_segments(
 
 
 def _rebuild_batch(
-    site: Site,
+    plant: Plant,
     port: ReadingsSource | EventsSource,
     row: BatchRow,
     whole: tuple[str, ...],
     there: dict[str, Batch],
 ) -> None:
-    batch, same = content_of(site, port, row, there)
+    batch, same = content_of(plant, port, row, there)
     if batch is None:
-        site.store.ledger.replace_segments(_lost(row, whole, "its file is no longer there"))
+        plant.store.ledger.replace_segments(_lost(row, whole, "its file is no longer there"))
         return
     try:
-        again, _ = (read_events if row.source == "events" else read_readings)(site, batch, row)
+        again, _ = (read_events if row.source == "events" else read_readings)(plant, batch, row)
     except BadBatch as error:
-        site.store.ledger.replace_segments(_lost(row, whole, str(error)))
+        plant.store.ledger.replace_segments(_lost(row, whole, str(error)))
         return
     # Of a file that has grown since, the newer row counts the readings.
     kept = again if same else replace(row, segments=again.segments)
-    site.store.ledger.replace_segments(kept)
+    plant.store.ledger.replace_segments(kept)
 
 
 def _lost(row: BatchRow, whole: tuple[str, ...], why: str) -> BatchRow:

@@ -16,7 +16,7 @@ from pm_app.jobs.ingest.housekeeping import remove_garbage
 from pm_app.jobs.ingest.ownership import note_progress, require_own
 from pm_app.jobs.ingest.panes import read_events, read_readings
 from pm_app.jobs.ingest.repair import repairing
-from pm_app.jobs.plant import Progress, Site, silent
+from pm_app.jobs.plant import Plant, Progress, silent
 from pm_app.ports import EventsSource, ReadingsSource
 from pm_app.records.readings import Batch
 from pm_app.store import Source
@@ -30,7 +30,7 @@ MOST_AT_ONCE = 10_000
 
 
 def ingest(
-    site: Site,
+    plant: Plant,
     *,
     now: datetime,
     progress: Progress = silent,
@@ -43,21 +43,21 @@ def ingest(
     Raises SourceUnavailable where a source cannot be listed, and StoreUnavailable; what was
     taken in before is kept. Segments that are missing on the way are rebuilt.
     """
-    with site.ingesting:
-        require_own(site.settings.state, site.store)
-        if site.litter.possible:
-            remove_garbage(site)
-        site.litter.possible = True
-        total = _look(site, now, progress, stop, clock)
-        site.litter.possible = bool(total.unavailable)
+    with plant.ingesting:
+        require_own(plant.settings.state, plant.store)
+        if plant.litter.possible:
+            remove_garbage(plant)
+        plant.litter.possible = True
+        total = _look(plant, now, progress, stop, clock)
+        plant.litter.possible = bool(total.unavailable)
         if total.batches:
-            note_progress(site.settings.state, site.store)
+            note_progress(plant.settings.state, plant.store)
     progress(1.0, f"{total.batches} batches read")
     return total
 
 
 def _look(
-    site: Site,
+    plant: Plant,
     now: datetime,
     progress: Progress,
     stop: Callable[[], bool],
@@ -70,30 +70,30 @@ def _look(
         ("readings", read_readings),
     )
     for source, read in steps:
-        port = site.events if source == "events" else site.readings
-        _release(site, source)
+        port = plant.events if source == "events" else plant.readings
+        _release(plant, source)
         lost = 0.0
-        for before, batch in _unread(site, port, source):
+        for before, batch in _unread(plant, port, source):
             unreachable = lost > MOST_SECONDS_LOST and len(total.unavailable) > MOST_UNAVAILABLE
             if stop() or unreachable:
                 return total
-            site.beat()
+            plant.beat()
             progress(before, f"reading {batch.name}")
             begun = clock()
-            done = repairing(site, partial(take_in, site, port, source, batch, read, now))
+            done = repairing(plant, partial(take_in, plant, port, source, batch, read, now))
             lost += clock() - begun if done.unavailable else 0.0
             total += done
     return total
 
 
-def _release(site: Site, source: Source) -> None:
+def _release(plant: Plant, source: Source) -> None:
     """Take files again that other settings have refused."""
-    for row in site.store.ledger.release(source, other_reader=reader_of(site, source)):
+    for row in plant.store.ledger.release(source, other_reader=reader_of(plant, source)):
         log.info("%s is read again: the settings it was refused by have changed", row.name)
 
 
 def _unread(
-    site: Site, port: ReadingsSource | EventsSource, source: Source
+    plant: Plant, port: ReadingsSource | EventsSource, source: Source
 ) -> Iterator[tuple[float, Batch]]:
     """What waits to be read, in order of name; and what share of it came before.
 
@@ -101,7 +101,7 @@ def _unread(
     """
     after = ""
     while True:
-        unseen = site.store.ledger.unseen(source, port.list())
+        unseen = plant.store.ledger.unseen(source, port.list())
         later = (batch for batch in unseen if batch.name > after)
         fresh = nsmallest(MOST_AT_ONCE, later, key=lambda batch: batch.name)
         for number, batch in enumerate(fresh):

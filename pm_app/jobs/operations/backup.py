@@ -21,7 +21,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from pm_app.durable import make_folder, remove_file, remove_folder, rename_folder, write_file
 from pm_app.errors import TerminalError
-from pm_app.jobs.ingest.ownership import FILLED, Mark, is_filled, write_mark
+from pm_app.jobs.ingest.ownership import FILLED, OwnershipMark, is_filled, write_mark
 from pm_app.state.registry import VERSION_FILES
 from pm_app.store import Source, Store, open_reader, open_store
 from pm_app.store.database.backup import load, require_vacant
@@ -233,7 +233,7 @@ def _write(path: Path, blocks: Iterator[bytes]) -> str:
     return digest.hexdigest()
 
 
-def _verify(file: Path, staging: Path, hashes: dict[str, str]) -> Mark:
+def _verify(file: Path, staging: Path, hashes: dict[str, str]) -> OwnershipMark:
     """Hold the members against the manifest, and them against what the database names."""
     if MANIFEST not in hashes:
         raise TerminalError(f"{file}: not a whole backup of pm-app: it ends before its manifest")
@@ -252,4 +252,4 @@ def _verify(file: Path, staging: Path, hashes: dict[str, str]) -> Mark:
         missing = sorted(set(_named(store)) - set(hashes))
     if missing:
         raise TerminalError(f"{file}: its database names {missing[0]}, which it does not hold")
-    return Mark(standing.identity, standing.sequence, standing.version)
+    return OwnershipMark(standing.identity, standing.sequence, standing.version)

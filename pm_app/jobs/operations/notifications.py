@@ -15,7 +15,7 @@ from pm_app.errors import PmAppError
 from pm_app.ports import Sender
 from pm_app.records.alarms import DATA, WORK_ORDER
 from pm_app.settings.plant import Settings
-from pm_app.store import News, Store
+from pm_app.store import AlarmNews, Store
 from pm_app.wording import life_text, percent_text
 
 log = logging.getLogger(__name__)
@@ -79,7 +79,7 @@ def quiet_until(settings: Settings, now: datetime) -> datetime | None:
     return None
 
 
-def message_of(news: Sequence[News], settings: Settings) -> tuple[str, str]:
+def message_of(news: Sequence[AlarmNews], settings: Settings) -> tuple[str, str]:
     """Title and body of one message on all this news, the riskiest first."""
     ranked = sorted(news, key=lambda each: (each.risk is None, -(each.risk or 0.0), each.asset_id))
     lines = [_line(each, settings) for each in ranked[:MOST_LISTED]]
@@ -92,7 +92,7 @@ def message_of(news: Sequence[News], settings: Settings) -> tuple[str, str]:
     return title, "\n".join(lines)
 
 
-def order_of(news: News, settings: Settings) -> str:
+def order_of(news: AlarmNews, settings: Settings) -> str:
     """The document of a work order; alarm is the same however often it is sent."""
     fields: dict[str, Any] = {
         "plant": settings.plant.name,
@@ -112,8 +112,8 @@ def order_of(news: News, settings: Settings) -> str:
     return json.dumps(fields, allow_nan=False)
 
 
-def _by_channel(news: Sequence[News]) -> dict[str, list[News]]:
-    found: dict[str, list[News]] = {}
+def _by_channel(news: Sequence[AlarmNews]) -> dict[str, list[AlarmNews]]:
+    found: dict[str, list[AlarmNews]] = {}
     for each in news:
         found.setdefault(each.channel, []).append(each)
     return found
@@ -123,7 +123,7 @@ def _tell(
     store: Store,
     settings: Settings,
     address: str,
-    news: Sequence[News],
+    news: Sequence[AlarmNews],
     sender: Sender,
     now: datetime,
 ) -> Notified:
@@ -144,7 +144,7 @@ def _order(
     store: Store,
     settings: Settings,
     address: str,
-    news: Sequence[News],
+    news: Sequence[AlarmNews],
     sender: Sender,
     now: datetime,
 ) -> Notified:
@@ -160,7 +160,7 @@ def _order(
     return done
 
 
-def _failed(store: Store, news: Sequence[News], error: PmAppError, now: datetime) -> Notified:
+def _failed(store: Store, news: Sequence[AlarmNews], error: PmAppError, now: datetime) -> Notified:
     log.warning("%d alarms could not be told: %s", len(news), error)
     for attempts in sorted({each.attempts for each in news}):
         pause = min(FIRST_PAUSE * 2 ** min(attempts, 16), LONGEST_PAUSE)
@@ -169,7 +169,7 @@ def _failed(store: Store, news: Sequence[News], error: PmAppError, now: datetime
     return Notified(failed=len(news))
 
 
-def _line(news: News, settings: Settings) -> str:
+def _line(news: AlarmNews, settings: Settings) -> str:
     zone = ZoneInfo(settings.plant.timezone)
     since = f"{news.raised_at.astimezone(zone):%Y-%m-%d %H:%M} {settings.plant.timezone}"
     state = f" ({_STATES[news.state]})" if news.state in _STATES else ""

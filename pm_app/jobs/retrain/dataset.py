@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from pm_app.errors import BadSettings, NotEnoughData
 from pm_app.features.frame import build_frame, is_rolled
 from pm_app.features.panes.panes import merge_panes, select_sensors
-from pm_app.features.regimes.search import Search, settle_regimes
+from pm_app.features.regimes.search import RegimeSearch, settle_regimes
 from pm_app.jobs.retrain.extent import Past, asset_groups, look_for_regimes, past_until, sensors_of
-from pm_app.learning.data.failures import Failures, ToldFailure, join_failures
+from pm_app.learning.data.failures import ConfirmedEvents, ConfirmedFailure, join_failures
 from pm_app.learning.data.labels import (
     column_labels,
     failures_learned,
@@ -20,7 +20,7 @@ from pm_app.learning.data.labels import (
     while_running,
 )
 from pm_app.learning.data.sufficiency import blurred, name_some, tell_missed
-from pm_app.records.features import FeatureSpec, Frame, Panes, Running
+from pm_app.records.features import FeatureSpec, Frame, Panes, RunningRule
 from pm_app.records.labels import Labels
 from pm_app.records.readings import Events, Float64, no_events, take_events
 from pm_app.settings.plant import Settings
@@ -35,7 +35,7 @@ LEAST_CODES = 3
 
 
 @dataclass(frozen=True, eq=False)
-class Known:
+class Dataset:
     """Features at cutoffs up to a moment, with their labels.
 
     informative: the features of the frame that are worth learning from, in its order.
@@ -66,8 +66,8 @@ def gather_known(
     first_seen: Mapping[str, int],
     as_of_ns: int,
     champion: FeatureSpec | None = None,
-    told: Sequence[ToldFailure] = (),
-) -> Known:
+    told: Sequence[ConfirmedFailure] = (),
+) -> Dataset:
     """Every cutoff up to `as_of_ns`, thinned evenly in time where there are too many.
 
     told: failures that verdicts confirm; they are in labels, features know only events.
@@ -98,7 +98,7 @@ def gather_known(
     failures = all_failures(events, told, settings, known_until=as_of_ns)
     labels = _label(frame, failures.events, built.labels, settings, as_of_ns)
     fine = blurred(*built.ranges)
-    return Known(
+    return Dataset(
         spec,
         frame,
         labels,
@@ -112,8 +112,8 @@ def gather_known(
 
 
 def all_failures(
-    events: Events, told: Sequence[ToldFailure], settings: Settings, *, known_until: int
-) -> Failures:
+    events: Events, told: Sequence[ConfirmedFailure], settings: Settings, *, known_until: int
+) -> ConfirmedEvents:
     """Events and what verdicts confirm, each failure once, as the plant's horizons have it."""
     near_ns = round(settings.target.horizons_hours[0] * HOUR_NS)
     return join_failures(events, told, near_ns=near_ns, known_until=known_until)
@@ -156,12 +156,12 @@ def _build(
 
 def known_regimes(
     history: History, segments: Sequence[str], settings: Settings, *, as_of_ns: int
-) -> Search:
+) -> RegimeSearch:
     """What regimes the readings up to `as_of_ns` show, or why none. Raises as `gather_known`."""
     last_pane = as_of_ns // history.pane_ns - 1
     past = past_until(history, segments, last_pane)
     if not len(past.keys.pane):
-        return Search(None, "no readings yet")
+        return RegimeSearch(None, "no readings yet")
     sensors = sensors_of(history, past, last_pane)
     spec = make_spec(sensors, no_events(), settings, keys=past.keys)
     return look_for_regimes(
@@ -214,7 +214,7 @@ def make_spec(
     )
 
 
-def _running(told: str | None, seen: Sequence[str]) -> Running | None:
+def _running(told: str | None, seen: Sequence[str]) -> RunningRule | None:
     if told is None:
         return None
     sensor, above = read_running(told)
@@ -223,7 +223,7 @@ def _running(told: str | None, seen: Sequence[str]) -> Running | None:
             f"readings.running: {sensor!r} is no numeric column of the readings, "
             f"which have {name_some(seen)}"
         )
-    return Running(sensor, above)
+    return RunningRule(sensor, above)
 
 
 def informative_features(frame: Frame, labels: Labels) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pm_app.errors import BadSettings
 from pm_app.features.panes.panes import merge_panes, select_sensors, take_panes
-from pm_app.features.regimes.search import Search, find_regimes
+from pm_app.features.regimes.search import RegimeSearch, find_regimes
 from pm_app.records.features import FeatureSpec, Panes, Regimes
 from pm_app.settings.plant import Settings
 from pm_app.state.panes import History
@@ -89,7 +89,7 @@ def look_for_regimes(
     keys: Panes,
     last_pane: int,
     before: Regimes | None = None,
-) -> Search:
+) -> RegimeSearch:
     """Regimes of the panes up to `last_pane` (keys: all of them) by the settings' columns.
 
     before: regimes whose columns are taken again where they still would do.
@@ -105,9 +105,9 @@ def look_for_regimes(
                 f"which are {', '.join(spec.sensors)}"
             )
     if columns == ():
-        return Search(None, "switched off")
+        return RegimeSearch(None, "switched off")
     if columns is None and not spec.windows_ns:
-        return Search(None, "a table without a time axis has no regimes to find")
+        return RegimeSearch(None, "a table without a time axis has no regimes to find")
     longest = spec.windows_ns[-1] // spec.pane_ns if spec.windows_ns else 1
     stretch = int(np.clip(STRETCH_WINDOWS * longest, *STRETCH_PANES))
     panes = _sample(history, segments, spec, keys, last_pane, stretch)

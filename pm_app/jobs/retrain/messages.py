@@ -5,14 +5,14 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from pm_app.learning.data.failures import ToldFailure
+from pm_app.learning.data.failures import ConfirmedFailure
 
 # The trainer's exit code for an error that was met on purpose; its last words name it.
 REFUSED = 3
 
 
 @dataclass(frozen=True)
-class TrainingOrder:
+class TrainingRequest:
     """What to learn from, and where the result goes.
 
     settings are the tables of plant.toml but for the store, whose address may hold a password;
@@ -38,12 +38,12 @@ class TrainingOrder:
     failures_last: int
     force: bool
     staging: str
-    told: tuple[ToldFailure, ...] = ()
+    told: tuple[ConfirmedFailure, ...] = ()
     engine: str | None = None
 
 
 @dataclass(frozen=True)
-class TrainingAnswer:
+class TrainingResponse:
     """What came of it.
 
     decision: "first", "keep", "refit", "rebuild" or "not_enough_data". made says whether the
@@ -63,5 +63,5 @@ class TrainingAnswer:
     missing: str = ""
 
 
-ORDER = TypeAdapter(TrainingOrder)
-ANSWER = TypeAdapter(TrainingAnswer)
+ORDER = TypeAdapter(TrainingRequest)
+ANSWER = TypeAdapter(TrainingResponse)

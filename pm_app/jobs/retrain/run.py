@@ -15,11 +15,11 @@ from pm_app.errors import BadVersion, TransientError
 from pm_app.jobs.ingest.ownership import note_progress, require_own
 from pm_app.jobs.ingest.repair import rebuild, repairing
 from pm_app.jobs.ingest.run import ingest
-from pm_app.jobs.plant import Progress, Site, first_seen_ns, silent, to_nanoseconds
-from pm_app.jobs.retrain.messages import ANSWER, ORDER, TrainingAnswer, TrainingOrder
+from pm_app.jobs.plant import Plant, Progress, first_seen_ns, silent, to_nanoseconds
+from pm_app.jobs.retrain.messages import ANSWER, ORDER, TrainingRequest, TrainingResponse
 from pm_app.jobs.score.champion import load_champion, ready
 from pm_app.learning.allocation.strategies import describe
-from pm_app.learning.data.failures import ToldFailure
+from pm_app.learning.data.failures import ConfirmedFailure
 from pm_app.records.learning import VersionCard
 from pm_app.state.registry import Version, read_version
 from pm_app.state.segments import MissingSegment
@@ -45,7 +45,7 @@ class Retrained:
 
 
 def retrain(
-    site: Site,
+    plant: Plant,
     *,
     now: datetime,
     as_of: datetime | None = None,
@@ -62,61 +62,61 @@ def retrain(
     Raises SourceUnavailable, StoreUnavailable, TransientError when the trainer died, and
     BadVersion when its version fails its own checks; the champion is then untouched.
     """
-    ingest(site, now=now, stop=stop)
+    ingest(plant, now=now, stop=stop)
     if stop():
         raise TransientError("asked to stop before the training began")
-    rebuild(site)
-    require_own(site.settings.state, site.store)
-    site.registry.remove_unnamed([row.version for row in site.store.lineage.versions()])
+    rebuild(plant)
+    require_own(plant.settings.state, plant.store)
+    plant.registry.remove_unnamed([row.version for row in plant.store.lineage.versions()])
     as_of = as_of or now
-    with site.learning:
+    with plant.learning:
         order, answer = repairing(
-            site, lambda: _learn(site, now, as_of, force, engine, trainer, progress)
+            plant, lambda: _learn(plant, now, as_of, force, engine, trainer, progress)
         )
-    return _record(site, order, answer, now, as_of)
+    return _record(plant, order, answer, now, as_of)
 
 
 def _learn(
-    site: Site,
+    plant: Plant,
     now: datetime,
     as_of: datetime,
     force: bool,
     engine: str | None,
     trainer: Trainer,
     progress: Progress,
-) -> tuple[TrainingOrder, TrainingAnswer]:
+) -> tuple[TrainingRequest, TrainingResponse]:
     """What the trainer was told, and its answer. Raises MissingSegment where it met one."""
-    order = make_order(site, now, as_of, force=force, staging=site.registry.staging())
+    order = make_order(plant, now, as_of, force=force, staging=plant.registry.staging())
     order = replace(order, engine=engine)
     # A process that was killed could not take its own away.
-    for left in site.settings.state.glob(f"{SCRATCH}*"):
+    for left in plant.settings.state.glob(f"{SCRATCH}*"):
         remove_folder(left)
-    with tempfile.TemporaryDirectory(dir=site.settings.state, prefix=SCRATCH) as folder:
+    with tempfile.TemporaryDirectory(dir=plant.settings.state, prefix=SCRATCH) as folder:
         order_path, answer_path = Path(folder, "order.json"), Path(folder, "answer.json")
         order_path.write_bytes(ORDER.dump_json(order))
         trainer(order_path, answer_path, progress)
-        answer: TrainingAnswer = ANSWER.validate_json(answer_path.read_bytes())
+        answer: TrainingResponse = ANSWER.validate_json(answer_path.read_bytes())
     if answer.missing:
         raise MissingSegment(Path(answer.missing), answer.reason)
     return order, answer
 
 
 def make_order(
-    site: Site, now: datetime, as_of: datetime, *, force: bool, staging: Path
-) -> TrainingOrder:
+    plant: Plant, now: datetime, as_of: datetime, *, force: bool, staging: Path
+) -> TrainingRequest:
     """What the trainer is to learn from, and the folder it is to fill."""
-    ledger, lineage = site.store.ledger, site.store.lineage
-    ready_now = load_champion(site)
+    ledger, lineage = plant.store.ledger, plant.store.lineage
+    ready_now = load_champion(plant)
     champion = ready_now.number if ready_now is not None else None
     last = next(iter(lineage.retrainings(limit=1)), None)
     scoring = lineage.version(champion) if champion is not None else None
     seen = scoring.summary.get("failures", 0) if scoring is not None else 0
-    return TrainingOrder(
-        settings=site.settings.model_dump(mode="json", exclude={"store"}),
-        folder=str(site.settings.folder),
+    return TrainingRequest(
+        settings=plant.settings.model_dump(mode="json", exclude={"store"}),
+        folder=str(plant.settings.folder),
         segments=tuple(segments_of(ledger.ingested_batches("readings"))),
         event_segments=tuple(segments_of(ledger.ingested_batches("events"))),
-        first_seen=first_seen_ns(site),
+        first_seen=first_seen_ns(plant),
         as_of_ns=to_nanoseconds(as_of),
         now=now.isoformat(),
         champion=champion,
@@ -125,7 +125,7 @@ def make_order(
         failures_last=int(str(last.metrics.get("failures", 0))) if last else 0,
         force=force,
         staging=str(staging),
-        told=told_failures(site.store.alarms.verdicts(until=as_of)),
+        told=told_failures(plant.store.alarms.verdicts(until=as_of)),
     )
 
 
@@ -140,7 +140,7 @@ def _in_a_row(last: RetrainingRow | None, champion: int | None) -> int:
 
 
 def _record(
-    site: Site, order: TrainingOrder, answer: TrainingAnswer, now: datetime, as_of: datetime
+    plant: Plant, order: TrainingRequest, answer: TrainingResponse, now: datetime, as_of: datetime
 ) -> Retrained:
     """One transaction says what was decided, and with it which version counts."""
     row = RetrainingRow(
@@ -157,23 +157,23 @@ def _record(
         },
     )
     if not answer.made:
-        site.store.lineage.record_retraining(row)
+        plant.store.lineage.record_retraining(row)
         return Retrained(answer.decision, answer.reason, None, promoted=False)
-    number = site.store.lineage.next_version()
-    waits = answer.promote and site.settings.retraining.promotion == "approve"
+    number = plant.store.lineage.next_version()
+    waits = answer.promote and plant.settings.retraining.promotion == "approve"
     reason = f"{answer.reason}; {waits_text(number)}" if waits else answer.reason
     promoted = answer.promote and not waits
     staged = Path(order.staging)
     version = read_version(staged, number=number)
     _check(version)
-    site.registry.publish(staged, number)
-    site.store.lineage.record_retraining(
+    plant.registry.publish(staged, number)
+    plant.store.lineage.record_retraining(
         replace(row, version=number, reason=reason, metrics={**row.metrics, "waits": waits}),
-        version=_version_row(site, version, answer, now),
+        version=_version_row(plant, version, answer, now),
         importances=_importance_rows(number, version.card),
         promote=promoted,
     )
-    note_progress(site.settings.state, site.store)
+    note_progress(plant.settings.state, plant.store)
     return Retrained(answer.decision, reason, number, promoted=promoted)
 
 
@@ -186,12 +186,14 @@ def _check(version: Version) -> None:
     ready(version)
 
 
-def _version_row(site: Site, version: Version, answer: TrainingAnswer, now: datetime) -> VersionRow:
+def _version_row(
+    plant: Plant, version: Version, answer: TrainingResponse, now: datetime
+) -> VersionRow:
     card = version.card
     return VersionRow(
         version=version.number,
-        path=site.registry.path(version.number).name,
-        digest=site.registry.digest(version.number),
+        path=plant.registry.path(version.number).name,
+        digest=plant.registry.digest(version.number),
         created_at=now,
         strategy=card.allocation.strategy,
         parameters=card.allocation.parameters,
@@ -229,7 +231,7 @@ def _importance_rows(number: int, card: VersionCard) -> list[ImportanceRow]:
     ]
 
 
-def told_failures(rows: Iterable[VerdictRow]) -> tuple[ToldFailure, ...]:
+def told_failures(rows: Iterable[VerdictRow]) -> tuple[ConfirmedFailure, ...]:
     """The failures that confirmed verdicts tell of; others are no failure, nor its absence.
 
     Where the verdict names no time, it was between the cutoff that raised the alarm and the
@@ -238,10 +240,10 @@ def told_failures(rows: Iterable[VerdictRow]) -> tuple[ToldFailure, ...]:
     return tuple(_told(row) for row in rows if row.verdict == "confirmed")
 
 
-def _told(row: VerdictRow) -> ToldFailure:
+def _told(row: VerdictRow) -> ConfirmedFailure:
     until = row.at if row.failed_until is None else row.failed_until
     since = min(row.cutoff, row.at) if row.failed_from is None else row.failed_from
-    return ToldFailure(
+    return ConfirmedFailure(
         row.asset_id,
         to_nanoseconds(since),
         to_nanoseconds(until),

@@ -13,11 +13,11 @@ from pathlib import Path
 from pm_app.durable import write_bytes
 from pm_app.errors import NotEnoughData, TerminalError, TransientError
 from pm_app.jobs.retrain.dataset import gather_known
-from pm_app.jobs.retrain.messages import ANSWER, ORDER, REFUSED, TrainingAnswer, TrainingOrder
+from pm_app.jobs.retrain.messages import ANSWER, ORDER, REFUSED, TrainingRequest, TrainingResponse
 from pm_app.jobs.retrain.process import end_with_parent, give_way
 from pm_app.jobs.retrain.workers import TrainElsewhere
-from pm_app.learning.pipeline import Made, learn
-from pm_app.learning.ranking import Rival
+from pm_app.learning.pipeline import UnpublishedVersion, learn
+from pm_app.learning.ranking import ChampionVersion
 from pm_app.learning.training.executor import TrainAll, train_here
 from pm_app.ports import Engine
 from pm_app.settings.plant import Settings, parse_settings
@@ -40,23 +40,25 @@ def main(order_path: Path, answer_path: Path, open_engine: OpenEngine = no_engin
     open_engine: opens the engine that the order names, or None.
     """
     give_way()
-    order: TrainingOrder = ORDER.validate_json(order_path.read_bytes())
+    order: TrainingRequest = ORDER.validate_json(order_path.read_bytes())
     settings = parse_settings(order.settings, folder=Path(order.folder), origin="plant.toml")
     try:
         with open_engine(order.engine) as engine:
             hands = TrainElsewhere(engine, order_path.parent) if engine else train_here
             answer = train(order, settings, hands)
     except NotEnoughData as error:
-        answer = TrainingAnswer("not_enough_data", str(error), in_a_row=order.in_a_row_before)
+        answer = TrainingResponse("not_enough_data", str(error), in_a_row=order.in_a_row_before)
     except MissingSegment as error:
-        answer = TrainingAnswer("missing_segment", str(error), missing=error.name)
+        answer = TrainingResponse("missing_segment", str(error), missing=error.name)
     except (TerminalError, TransientError) as error:
         sys.stderr.write(f"{type(error).__name__}: {error}")
         sys.exit(REFUSED)
     write_bytes(answer_path, ANSWER.dump_json(answer))
 
 
-def train(order: TrainingOrder, settings: Settings, hands: TrainAll = train_here) -> TrainingAnswer:
+def train(
+    order: TrainingRequest, settings: Settings, hands: TrainAll = train_here
+) -> TrainingResponse:
     """Learn what history holds; hands: who tries networks. Raises NotEnoughData."""
     history = History(settings.state / "panes", pane_ns=settings.features.pane_ns)
     events = EventHistory(settings.state / "events").read(order.event_segments)
@@ -79,16 +81,16 @@ def train(order: TrainingOrder, settings: Settings, hands: TrainAll = train_here
     return learned.answer
 
 
-def _rival(order: TrainingOrder, settings: Settings) -> Rival | None:
+def _rival(order: TrainingRequest, settings: Settings) -> ChampionVersion | None:
     """The champion, to be compared with and continued from."""
     if order.champion is None:
         return None
     registry = Registry(settings.state / "versions")
     version = registry.load(order.champion)
-    return Rival(version.card, version.onnx, registry.keras_bytes(order.champion))
+    return ChampionVersion(version.card, version.onnx, registry.keras_bytes(order.champion))
 
 
-def _write(made: Made, staging: Path) -> None:
+def _write(made: UnpublishedVersion, staging: Path) -> None:
     candidate = made.candidate
     write_version(
         staging,

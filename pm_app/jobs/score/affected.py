@@ -5,50 +5,50 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from pm_app.jobs.plant import Site, first_seen_ns, last_seen_ns, to_nanoseconds
+from pm_app.jobs.plant import Plant, first_seen_ns, last_seen_ns, to_nanoseconds
 from pm_app.jobs.score.champion import Champion
-from pm_app.jobs.score.predict import Span
+from pm_app.jobs.score.predict import PaneSpan
 from pm_app.records.readings import Events, events_as_rows, events_from_rows, no_events
 from pm_app.store import BatchRow, segments_of
 
 
 def touched_spans(
-    site: Site,
+    plant: Plant,
     champion: Champion | None,
     group: Sequence[BatchRow],
     floor: int | None,
     *,
     said_until: int | None,
-) -> dict[str, Span]:
+) -> dict[str, PaneSpan]:
     """Per asset the panes whose ends these batches make or change, none before `floor`.
 
     said_until: the newest pane anything was said of before these batches were ingested; None
     where nothing was.
     """
-    spans: dict[str, Span] = {}
-    by_readings = _by_readings(site, champion, group, said_until)
-    for found in (by_readings, _by_events(site, champion, group)):
+    spans: dict[str, PaneSpan] = {}
+    by_readings = _by_readings(plant, champion, group, said_until)
+    for found in (by_readings, _by_events(plant, champion, group)):
         for name, span in found:
             old = spans.get(name, span)
-            spans[name] = Span(min(old.first, span.first), max(old.last, span.last))
+            spans[name] = PaneSpan(min(old.first, span.first), max(old.last, span.last))
     if floor is not None:
-        spans = {name: Span(max(span.first, floor), span.last) for name, span in spans.items()}
+        spans = {name: PaneSpan(max(span.first, floor), span.last) for name, span in spans.items()}
     return {name: span for name, span in spans.items() if span.first <= span.last}
 
 
-def last_said(site: Site) -> int | None:
+def last_said(plant: Plant) -> int | None:
     """The newest pane that a scored batch reaches into, None where none is scored."""
-    newest = site.store.ledger.newest_time("readings", scored=True)
-    return None if newest is None else to_nanoseconds(newest) // site.history.pane_ns
+    newest = plant.store.ledger.newest_time("readings", scored=True)
+    return None if newest is None else to_nanoseconds(newest) // plant.history.pane_ns
 
 
 def _by_readings(
-    site: Site, champion: Champion | None, group: Sequence[BatchRow], said_until: int | None
-) -> Iterator[tuple[str, Span]]:
+    plant: Plant, champion: Champion | None, group: Sequence[BatchRow], said_until: int | None
+) -> Iterator[tuple[str, PaneSpan]]:
     """Cutoffs whose windows or lives hold a pane of these batches."""
-    pane_ns, reach = site.history.pane_ns, _reach(site, champion)
-    first_seen, last_seen = first_seen_ns(site), last_seen_ns(site)
-    for name, (first, last) in _pane_bounds(site, group).items():
+    pane_ns, reach = plant.history.pane_ns, _reach(plant, champion)
+    first_seen, last_seen = first_seen_ns(plant), last_seen_ns(plant)
+    for name, (first, last) in _pane_bounds(plant, group).items():
         # An asset's age counts from its first reading: one that is earlier than all known
         # touches every cutoff since.
         is_first = first_seen[name] // pane_ns >= first
@@ -56,34 +56,34 @@ def _by_readings(
         if champion is not None and champion.card.spec.remembers and said_until is not None:
             # Cutoffs nothing is said of yet find these batches in history.
             until = max(until, said_until)
-        yield name, Span(first, until)
+        yield name, PaneSpan(first, until)
 
 
 def _by_events(
-    site: Site, champion: Champion | None, group: Sequence[BatchRow]
-) -> Iterator[tuple[str, Span]]:
+    plant: Plant, champion: Champion | None, group: Sequence[BatchRow]
+) -> Iterator[tuple[str, PaneSpan]]:
     """Cutoffs said already to which these events are news; others find them in history."""
-    said_until = site.store.ledger.newest_time("readings", scored=True)
+    said_until = plant.store.ledger.newest_time("readings", scored=True)
     if champion is None or said_until is None:
         return
-    pane_ns, reach = site.history.pane_ns, _reach(site, champion)
-    events, last_seen = _news(site, group), last_seen_ns(site)
+    pane_ns, reach = plant.history.pane_ns, _reach(plant, champion)
+    events, last_seen = _news(plant, group), last_seen_ns(plant)
     for lasts, chosen in _features_of(events, champion):
         for name in np.unique(events.asset[chosen]).tolist():
             times = events.time[chosen & (events.asset == name)]
             # An event at the very cutoff counts as known.
             first, last = (-(-int(time) // pane_ns) - 1 for time in (times.min(), times.max()))
             until = min(last_seen.get(name, -1), to_nanoseconds(said_until)) // pane_ns
-            yield name, Span(first, until if lasts else min(until, last + reach))
+            yield name, PaneSpan(first, until if lasts else min(until, last + reach))
 
 
-def _news(site: Site, group: Sequence[BatchRow]) -> Events:
+def _news(plant: Plant, group: Sequence[BatchRow]) -> Events:
     """The events of these batches that no scored one has told: exports repeat old ones."""
     if all(row.source != "events" for row in group):
         return no_events()
-    told = [row for row in site.store.ledger.ingested_batches("events") if row.scored_at]
+    told = [row for row in plant.store.ledger.ingested_batches("events") if row.scored_at]
     fresh, old = (
-        events_as_rows(site.event_history.read(segments_of(rows)))
+        events_as_rows(plant.event_history.read(segments_of(rows)))
         for rows in ([row for row in group if row.source == "events"], told)
     )
     return events_from_rows(fresh - old)
@@ -101,18 +101,18 @@ def _features_of(events: Events, champion: Champion) -> Iterator[tuple[bool, NDA
     yield False, ("errors" in groups) & errors
 
 
-def _reach(site: Site, champion: Champion | None) -> int:
+def _reach(plant: Plant, champion: Champion | None) -> int:
     """How many panes after a reading its news last."""
     if champion is None or not champion.card.spec.windows_ns:
         return 0
-    return champion.card.spec.windows_ns[-1] // site.history.pane_ns - 1
+    return champion.card.spec.windows_ns[-1] // plant.history.pane_ns - 1
 
 
-def _pane_bounds(site: Site, group: Sequence[BatchRow]) -> dict[str, tuple[int, int]]:
+def _pane_bounds(plant: Plant, group: Sequence[BatchRow]) -> dict[str, tuple[int, int]]:
     """First and last pane of each asset in the segments of these batches."""
     bounds: dict[str, tuple[int, int]] = {}
     names = [name for row in group for name in row.segments if row.source == "readings"]
-    for keys in site.history.keys(names):
+    for keys in plant.history.keys(names):
         size = len(keys.assets)
         first = np.full(size, np.iinfo(np.int64).max)
         last = np.full(size, np.iinfo(np.int64).min)

@@ -8,10 +8,10 @@ from datetime import datetime
 import numpy as np
 
 from pm_app.errors import BadVersion, TerminalError
-from pm_app.jobs.plant import Site
+from pm_app.jobs.plant import Plant
 from pm_app.records.alarms import AlarmRule
 from pm_app.records.learning import VersionCard
-from pm_app.scoring.alarms import Watch
+from pm_app.scoring.alarms import RiskAlarmJudge
 from pm_app.scoring.predictor import Predictor
 from pm_app.state.registry import Version
 from pm_app.store import Actor
@@ -37,70 +37,70 @@ class Champion:
     stands_in: str = ""
 
 
-def load_champion(site: Site) -> Champion | None:
+def load_champion(plant: Plant) -> Champion | None:
     """The champion, None before the first, and of other panes than the plant's.
 
     Where it is damaged or fails its own checks, the newest one before it that does not stands
     in: a plant is not left without a word for that. Raises BadVersion where none can.
     """
-    number = site.store.lineage.champion()
-    champion = None if number is None else _load_proven(site, number)
-    if champion is not None and champion.card.spec.pane_ns != site.history.pane_ns:
+    number = plant.store.lineage.champion()
+    champion = None if number is None else _load_proven(plant, number)
+    if champion is not None and champion.card.spec.pane_ns != plant.history.pane_ns:
         log.warning(
             "version %d reads panes of %g s, features.pane says %g s: retrain first",
             champion.number,
             champion.card.spec.pane_ns / NS,
-            site.history.pane_ns / NS,
+            plant.history.pane_ns / NS,
         )
         return None
     return champion
 
 
-def _load_proven(site: Site, number: int) -> Champion:
+def _load_proven(plant: Plant, number: int) -> Champion:
     try:
-        return load_recorded(site, number)
+        return load_recorded(plant, number)
     except BadVersion as error:
-        moves = site.store.lineage.promotions()
+        moves = plant.store.lineage.promotions()
         before = dict.fromkeys(move.version for move in moves[::-1] if move.version != number)
         for other in before:
             with suppress(BadVersion):
-                return replace(load_recorded(site, other), stands_in=str(error))
+                return replace(load_recorded(plant, other), stands_in=str(error))
         raise
 
 
-def load_recorded(site: Site, number: int) -> Champion:
+def load_recorded(plant: Plant, number: int) -> Champion:
     """A version of the store, ready to score.
 
     Raises BadVersion where its files are not those that were recorded or fail their golden
     rows, TerminalError where the store has no such version.
     """
-    row = site.store.lineage.version(number)
+    row = plant.store.lineage.version(number)
     if row is None:
-        known = ", ".join(str(v.version) for v in site.store.lineage.versions()) or "none"
+        known = ", ".join(str(v.version) for v in plant.store.lineage.versions()) or "none"
         raise TerminalError(f"there is no version {number}; there are: {known}")
-    found = site.registry.digest(number)
+    found = plant.registry.digest(number)
     if found != row.digest:
         raise BadVersion(
-            f"{site.registry.path(number)}: another version than was recorded: "
+            f"{plant.registry.path(number)}: another version than was recorded: "
             f"SHA-256 {row.digest} of its manifest was, {found} found"
         )
-    return ready(site.registry.load(number))
+    return ready(plant.registry.load(number))
 
 
-def promote(site: Site, number: int, *, at: datetime, reason: str, actor: Actor) -> None:
+def promote(plant: Plant, number: int, *, at: datetime, reason: str, actor: Actor) -> None:
     """Make a version the champion once it has proven able to score. Raises as `load_recorded`."""
-    load_recorded(site, number)
-    site.store.lineage.promote(number, at=at, reason=reason, actor=actor)
+    load_recorded(plant, number)
+    plant.store.lineage.promote(number, at=at, reason=reason, actor=actor)
 
 
-def roll_back(site: Site, *, at: datetime, reason: str, actor: Actor) -> int:
+def roll_back(plant: Plant, *, at: datetime, reason: str, actor: Actor) -> int:
     """Make the version live before the champion live again, and return it.
 
     Raises as `load_recorded`, and TerminalError where there was none before; the champion
     then stays.
     """
-    load_recorded(site, version_before(site.store.lineage.promotions()))
-    return site.store.lineage.rollback(at=at, reason=reason, actor=actor)
+    load_recorded(plant, version_before(plant.store.lineage.promotions()))
+    return plant.store.lineage.rollback(at=at, reason=reason, actor=actor)
 
 
 def ready(version: Version) -> Champion:
@@ -135,7 +135,7 @@ class Threshold:
     why: str
 
 
-def watch_of(site: Site, champion: Champion | None) -> Watch | None:
+def watch_of(plant: Plant, champion: Champion | None) -> RiskAlarmJudge | None:
     """What judges alarms while this champion scores; None where no risk is said.
 
     Of several horizons the longest is watched, by which versions are judged too: it is the one
@@ -143,9 +143,9 @@ def watch_of(site: Site, champion: Champion | None) -> Watch | None:
     """
     if champion is None or champion.card.head.kind == "regression":
         return None
-    settings = site.settings.alarms
-    threshold = threshold_of(site, champion.card.head.horizons_hours[-1])
-    return Watch(
+    settings = plant.settings.alarms
+    threshold = threshold_of(plant, champion.card.head.horizons_hours[-1])
+    return RiskAlarmJudge(
         AlarmRule(
             horizon_hours=champion.card.head.horizons_hours[-1],
             threshold=threshold.risk,
@@ -153,20 +153,20 @@ def watch_of(site: Site, champion: Champion | None) -> Watch | None:
             persistence=settings.persistence,
             why=threshold.why,
         ),
-        tells=site.channels,
+        tells=plant.channels,
     )
 
 
-def threshold_of(site: Site, horizon_hours: float) -> Threshold:
+def threshold_of(plant: Plant, horizon_hours: float) -> Threshold:
     """The threshold that holds now for risks of this horizon.
 
     That of plant.toml, where it names one; else the newest that a backtest has set; else even
     odds.
     """
-    given = site.settings.alarms.threshold
+    given = plant.settings.alarms.threshold
     if given != "auto":
         return Threshold(given, "alarms.threshold")
-    found = site.store.alarms.threshold(horizon_hours)
+    found = plant.store.alarms.threshold(horizon_hours)
     if found is not None:
         return Threshold(found.threshold, f"set by a backtest on {found.at:%Y-%m-%d}")
     return Threshold(EVEN_ODDS, "even odds, for none was set")

@@ -9,9 +9,9 @@ import numpy as np
 
 from pm_app.errors import BadSettings
 from pm_app.features.frame import select_features
-from pm_app.jobs.plant import Site, to_moment, to_nanoseconds
+from pm_app.jobs.plant import Plant, to_moment, to_nanoseconds
 from pm_app.jobs.score.champion import Champion, load_recorded
-from pm_app.jobs.score.predict import Span, frames
+from pm_app.jobs.score.predict import PaneSpan, frames
 from pm_app.records.features import Frame
 from pm_app.scoring.shapley import Explanation, explain
 from pm_app.state.memory import Memories
@@ -46,39 +46,39 @@ class Provenance:
     explanation: Explanation | None
 
 
-def provenance(site: Site, *, asset: str, cutoff: datetime) -> Provenance:
+def provenance(plant: Plant, *, asset: str, cutoff: datetime) -> Provenance:
     """Everything behind what is said of this asset at the newest cutoff up to then.
 
     Writes nothing. Raises BadSettings where nothing is said of it, BadVersion, MissingSegment,
     and TerminalError where the version is not there any more.
     """
-    said = _said(site, asset, cutoff)
+    said = _said(plant, asset, cutoff)
     moment = said[-1]["cutoff"]
     number = said[-1]["model_version"]
     if not number:
         return Provenance(said, None, (), False, (), None)
-    champion = load_recorded(site, int(str(number)))
-    pane = to_nanoseconds(moment) // site.history.pane_ns - 1  # type: ignore[arg-type]  # a moment
+    champion = load_recorded(plant, int(str(number)))
+    pane = to_nanoseconds(moment) // plant.history.pane_ns - 1  # type: ignore[arg-type]  # a moment
     with tempfile.TemporaryDirectory(prefix="pm-app-explain-") as folder:
-        beside = replace(site, memories=Memories(Path(folder)))
-        (frame,) = frames(beside, champion, {asset: Span(pane, pane)})
+        beside = replace(plant, memories=Memories(Path(folder)))
+        (frame,) = frames(beside, champion, {asset: PaneSpan(pane, pane)})
     return Provenance(
         said,
-        site.store.lineage.version(champion.number),
-        _behind(site, champion, pane),
+        plant.store.lineage.version(champion.number),
+        _behind(plant, champion, pane),
         champion.card.spec.remembers,
         _features(frame, champion),
         _explained(frame, champion),
     )
 
 
-def _said(site: Site, asset: str, cutoff: datetime) -> tuple[dict[str, object], ...]:
+def _said(plant: Plant, asset: str, cutoff: datetime) -> tuple[dict[str, object], ...]:
     newest: list[dict[str, object]] = []
-    for table in site.store.views.predictions(asset=asset, until=_after(cutoff)):
+    for table in plant.store.views.predictions(asset=asset, until=_after(cutoff)):
         rows = table.to_pylist()
         newest = [row for row in [*newest, *rows] if row["cutoff"] == rows[-1]["cutoff"]]
     if not newest:
-        known = site.store.ledger.first_seen()
+        known = plant.store.ledger.first_seen()
         raise BadSettings(
             f"nothing is said of {asset!r} up to {cutoff.isoformat()}"
             if asset in known
@@ -93,12 +93,12 @@ def _after(cutoff: datetime) -> datetime:
     return to_moment(to_nanoseconds(cutoff) + 1000)
 
 
-def _behind(site: Site, champion: Champion, pane: int) -> tuple[BatchRow, ...]:
-    spec, pane_ns = champion.card.spec, site.history.pane_ns
+def _behind(plant: Plant, champion: Champion, pane: int) -> tuple[BatchRow, ...]:
+    spec, pane_ns = champion.card.spec, plant.history.pane_ns
     reach = spec.windows_ns[-1] if spec.windows_ns else pane_ns
     end = (pane + 1) * pane_ns
     return tuple(
-        site.store.ledger.batches_overlapping(
+        plant.store.ledger.batches_overlapping(
             "readings", to_moment(end - max(reach, pane_ns)), to_moment(end - 1000)
         )
     )

@@ -15,7 +15,7 @@ from pm_app.features.frame import see_panes
 from pm_app.features.lives import life_starts
 from pm_app.features.memory import BLOCK_PANES, no_memory, remember
 from pm_app.features.panes.panes import merge_panes, take_panes
-from pm_app.jobs.plant import Ground, to_moment
+from pm_app.jobs.plant import PlantView, to_moment
 from pm_app.records.features import FeatureSpec, Panes
 from pm_app.records.memory import Memory
 from pm_app.records.readings import Events, Int64
@@ -33,7 +33,7 @@ Starts = Mapping[str, int]
 class _Look:
     """What one look at memory goes by; newest is the newest batch there is."""
 
-    site: Ground
+    plant: PlantView
     spec: FeatureSpec
     events: Events
     first_seen: Mapping[str, int]
@@ -46,7 +46,7 @@ def boundary_before(pane: int) -> int:
 
 
 def recollect(
-    site: Ground,
+    plant: PlantView,
     spec: FeatureSpec,
     events: Events,
     *,
@@ -56,14 +56,14 @@ def recollect(
     """The memory of each asset at its boundary, a pane (see `boundary_before`).
 
     Assets without a pane in the life they lead there are left out. What had to be folded is
-    kept for the next time once `site.memories` is flushed. Raises MissingSegment.
+    kept for the next time once `plant.memories` is flushed. Raises MissingSegment.
     """
     # Noted before anything is read: a batch that comes in meanwhile counts as unknown.
-    newest = site.ledger.newest_batch("readings")
+    newest = plant.ledger.newest_batch("readings")
     if newest is None or not boundaries:
         return no_memory(spec)
-    site.memories.open(spec, block_panes=BLOCK_PANES)
-    look = _Look(site, spec, events, first_seen, newest)
+    plant.memories.open(spec, block_panes=BLOCK_PANES)
+    look = _Look(plant, spec, events, first_seen, newest)
     by_boundary: dict[int, list[str]] = {}
     for name, boundary in sorted(boundaries.items()):
         by_boundary.setdefault(boundary, []).append(name)
@@ -82,7 +82,7 @@ def _at_boundary(look: _Look, names: Sequence[str], boundary: int) -> Kept:
     if not behind:
         return done
     fresh = _fold_on(look, behind, kept.take(np.flatnonzero(~here)).memory, boundary)
-    look.site.memories.put(boundary, fresh)
+    look.plant.memories.put(boundary, fresh)
     return join_kept([done, fresh])
 
 
@@ -99,10 +99,10 @@ def _lives_at(look: _Look, names: Sequence[str], boundary: int) -> dict[str, int
 def _kept_before(look: _Look, starts: Starts, boundary: int) -> Iterator[Kept]:
     """Of each asset the newest kept memory that counts, up to the boundary."""
     wanted = dict(starts)
-    places = [at for at in look.site.memories.boundaries() if at <= boundary]
+    places = [at for at in look.plant.memories.boundaries() if at <= boundary]
     for place in places[::-1][:MOST_BOUNDARIES]:
         wanted = {name: start for name, start in wanted.items() if start < place}
-        kept = look.site.memories.read(place) if wanted else None
+        kept = look.plant.memories.read(place) if wanted else None
         if kept is None:
             continue
         names = kept.memory.assets
@@ -120,7 +120,7 @@ def _still_true(look: _Look, kept: Kept, place: int) -> Kept:
     """The rows that know of every batch with panes of their asset before this boundary."""
     if not kept.memory.assets:
         return kept
-    ledger = look.site.ledger
+    ledger = look.plant.ledger
     digests = ledger.digests(set(kept.sequence.tolist()))
     rows = [
         row
@@ -142,7 +142,7 @@ def _still_true(look: _Look, kept: Kept, place: int) -> Kept:
     ]
     kept = _knowing(look, kept.take(np.array(stays, dtype=np.intp)).memory)
     # Next time these batches need not be looked into again.
-    look.site.memories.put(place, kept)
+    look.plant.memories.put(place, kept)
     return kept
 
 
@@ -150,7 +150,7 @@ def _reached(look: _Look, batches: Sequence[BatchRow], place: int) -> dict[str, 
     """Assets with panes before this boundary in these batches: the newest such batch of each."""
     reached: dict[str, int] = {}
     for batch in batches:
-        for keys in look.site.history.keys(batch.segments, batch=batch.digest):
+        for keys in look.plant.history.keys(batch.segments, batch=batch.digest):
             early = np.unique(keys.asset[keys.pane < place]).tolist()
             reached.update({keys.assets[number]: batch.sequence for number in early})
     return reached
@@ -163,7 +163,7 @@ def _fold_on(look: _Look, starts: Starts, before: Memory, boundary: int) -> Kept
     low = boundary_before(min(known.get(name, start) for name, start in starts.items()))
     blocks = GROUP_CELLS // max(len(spec.sensors) * len(starts) * BLOCK_PANES, 1)
     step = max(blocks, 1) * BLOCK_PANES
-    batches = look.site.ledger.batches_overlapping(
+    batches = look.plant.ledger.batches_overlapping(
         "readings", to_moment(low * spec.pane_ns), to_moment(boundary * spec.pane_ns)
     )
     for first in range(low, boundary, step):
@@ -191,7 +191,7 @@ def _load(
     look: _Look, names: Sequence[str], starts: Starts, first: int, until: int
 ) -> tuple[Panes, Int64]:
     """Panes of the lives in [first, until), and where each one's life begins."""
-    history = look.site.history
+    history = look.plant.history
     parts = history.read(names, assets=set(starts), since_pane=first, until_pane=until - 1)
     panes = merge_panes(list(parts), pane_ns=history.pane_ns)
     start = np.array([starts.get(name, until) for name in panes.assets], dtype=np.int64)

@@ -8,7 +8,7 @@ import numpy as np
 from pm_app.features.frame import build_frame, select_features
 from pm_app.features.memory import BLOCK_PANES
 from pm_app.features.panes.panes import merge_panes, take_panes
-from pm_app.jobs.plant import Ground, first_seen_ns, last_seen_ns, to_moment
+from pm_app.jobs.plant import PlantView, first_seen_ns, last_seen_ns, to_moment
 from pm_app.jobs.score.champion import Champion
 from pm_app.jobs.score.memory import boundary_before, recollect
 from pm_app.records.features import Frame, Panes
@@ -24,7 +24,7 @@ GROUP_CELLS = 75_000
 
 
 @dataclass(frozen=True)
-class Span:
+class PaneSpan:
     """Panes of one asset that want a prediction, first and last included."""
 
     first: int
@@ -32,43 +32,43 @@ class Span:
 
 
 def predict_spans(
-    site: Ground, champion: Champion | None, spans: Mapping[str, Span]
+    plant: PlantView, champion: Champion | None, spans: Mapping[str, PaneSpan]
 ) -> Iterator[Predictions]:
     """Predictions at the end of every pane in the spans, some assets at a time.
 
     Without a champion every row says no_model.
     """
     if champion is not None:
-        for frame in frames(site, champion, spans):
+        for frame in frames(plant, champion, spans):
             yield predict_frame(frame, champion)
         return
-    for group in _groups(site, None, spans_with_readings(site, spans)):
-        site.beat()
-        panes = _load(site, None, group)
+    for group in _groups(plant, None, spans_with_readings(plant, spans)):
+        plant.beat()
+        panes = _load(plant, None, group)
         wanted = _wanted(panes, group)
         if wanted.any():
-            yield _no_model(take_panes(panes, wanted), site)
+            yield _no_model(take_panes(panes, wanted), plant)
 
 
-def frames(site: Ground, champion: Champion, spans: Mapping[str, Span]) -> Iterator[Frame]:
+def frames(plant: PlantView, champion: Champion, spans: Mapping[str, PaneSpan]) -> Iterator[Frame]:
     """The features of every pane in the spans, as the champion's spec has them."""
-    rows = site.ledger.ingested_batches("events")
-    events = site.event_history.read(segments_of(rows))
-    first_seen = first_seen_ns(site)
+    rows = plant.ledger.ingested_batches("events")
+    events = plant.event_history.read(segments_of(rows))
+    first_seen = first_seen_ns(plant)
     spec = champion.card.spec
-    for group in _groups(site, champion, spans_with_readings(site, spans)):
-        site.beat()
-        panes = _load(site, champion, group)
+    for group in _groups(plant, champion, spans_with_readings(plant, spans)):
+        plant.beat()
+        panes = _load(plant, champion, group)
         wanted = _wanted(panes, group)
         if not wanted.any():
             continue
         memory = None
         if spec.remembers:
             boundaries = {name: boundary_before(span.first) for name, span in group.items()}
-            memory = recollect(site, spec, events, first_seen=first_seen, boundaries=boundaries)
+            memory = recollect(plant, spec, events, first_seen=first_seen, boundaries=boundaries)
         frame = build_frame(panes, events, spec, first_seen=first_seen, memory=memory)
         yield frame.take(np.flatnonzero(wanted))
-    site.memories.flush()
+    plant.memories.flush()
 
 
 def predict_frame(frame: Frame, champion: Champion) -> Predictions:
@@ -89,12 +89,12 @@ def predict_frame(frame: Frame, champion: Champion) -> Predictions:
     return _predictions(frame, status, scores, (text, attended), champion)
 
 
-def spans_with_readings(site: Ground, spans: Mapping[str, Span]) -> dict[str, Span]:
+def spans_with_readings(plant: PlantView, spans: Mapping[str, PaneSpan]) -> dict[str, PaneSpan]:
     """The spans, none longer than its asset's readings."""
-    pane_ns = site.history.pane_ns
-    first_seen, last_seen = first_seen_ns(site), last_seen_ns(site)
+    pane_ns = plant.history.pane_ns
+    first_seen, last_seen = first_seen_ns(plant), last_seen_ns(plant)
     shorter = {
-        name: Span(
+        name: PaneSpan(
             max(span.first, first_seen[name] // pane_ns),
             min(span.last, last_seen[name] // pane_ns),
         )
@@ -105,17 +105,17 @@ def spans_with_readings(site: Ground, spans: Mapping[str, Span]) -> dict[str, Sp
 
 
 def _groups(
-    site: Ground, champion: Champion | None, spans: Mapping[str, Span]
-) -> Iterator[dict[str, Span]]:
+    plant: PlantView, champion: Champion | None, spans: Mapping[str, PaneSpan]
+) -> Iterator[dict[str, PaneSpan]]:
     """Assets in order, as many at a time as memory should hold; long spans in pieces."""
     sensors = len(champion.card.spec.sensors) if champion else 1
-    reach = _reach(site, champion)
+    reach = _reach(plant, champion)
     most = max(GROUP_CELLS // sensors, 1)
-    group: dict[str, Span] = {}
+    group: dict[str, PaneSpan] = {}
     panes = 0
     for name, span in sorted(spans.items()):
         for first in range(span.first, span.last + 1, most):
-            piece = Span(first, min(first + most - 1, span.last))
+            piece = PaneSpan(first, min(first + most - 1, span.last))
             size = piece.last - piece.first + 1 + reach
             if group and (panes + size > most or name in group):
                 yield group
@@ -126,24 +126,24 @@ def _groups(
         yield group
 
 
-def _reach(site: Ground, champion: Champion | None) -> int:
+def _reach(plant: PlantView, champion: Champion | None) -> int:
     """How many panes before a cutoff its windows reach, or the block that memory goes on in."""
     if champion is None or not champion.card.spec.windows_ns:
         return 0
     spec = champion.card.spec
-    reach = spec.windows_ns[-1] // site.history.pane_ns
+    reach = spec.windows_ns[-1] // plant.history.pane_ns
     return max(reach, BLOCK_PANES - 1) if spec.remembers else reach
 
 
-def _load(site: Ground, champion: Champion | None, spans: Mapping[str, Span]) -> Panes:
+def _load(plant: PlantView, champion: Champion | None, spans: Mapping[str, PaneSpan]) -> Panes:
     """The panes of the spans, and those before them that their windows reach back to."""
-    pane_ns, reach = site.history.pane_ns, _reach(site, champion)
+    pane_ns, reach = plant.history.pane_ns, _reach(plant, champion)
     first = min(span.first for span in spans.values()) - reach
     last = max(span.last for span in spans.values())
-    behind = site.ledger.batches_overlapping(
+    behind = plant.ledger.batches_overlapping(
         "readings", to_moment(first * pane_ns), to_moment((last + 1) * pane_ns)
     )
-    parts = site.history.read(
+    parts = plant.history.read(
         segments_of(behind),
         assets=set(spans),
         since_pane=first,
@@ -155,10 +155,10 @@ def _load(site: Ground, champion: Champion | None, spans: Mapping[str, Span]) ->
 
 
 def _wanted(
-    panes: Panes, spans: Mapping[str, Span], *, reach: int = 0
+    panes: Panes, spans: Mapping[str, PaneSpan], *, reach: int = 0
 ) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
     """Which panes lie in the spans, or up to `reach` panes before."""
-    nothing = Span(1 + reach, 0)
+    nothing = PaneSpan(1 + reach, 0)
     first = np.array([spans.get(name, nothing).first for name in panes.assets], dtype=np.int64)
     last = np.array([spans.get(name, nothing).last for name in panes.assets], dtype=np.int64)
     inside = panes.pane >= first[panes.asset] - reach
@@ -209,8 +209,8 @@ def _predictions(
     )
 
 
-def _no_model(panes: Panes, site: Ground) -> Predictions:
-    horizons = np.array(site.settings.target.horizons_hours)
+def _no_model(panes: Panes, plant: PlantView) -> Predictions:
+    horizons = np.array(plant.settings.target.horizons_hours)
     rows = len(panes.pane) * len(horizons)
     nothing = np.full(rows, np.nan)
     return Predictions(

@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pm_app.errors import BadSettings
-from pm_app.jobs.plant import Progress, Site, silent, to_moment, to_nanoseconds
+from pm_app.jobs.plant import Plant, Progress, silent, to_moment, to_nanoseconds
 from pm_app.jobs.score.champion import load_recorded
-from pm_app.jobs.score.predict import Span, predict_spans
+from pm_app.jobs.score.predict import PaneSpan, predict_spans
 from pm_app.records.predictions import Predictions
 from pm_app.records.readings import Float64
 from pm_app.state.memory import Memories
@@ -50,7 +50,7 @@ class Replayed:
 
 
 def replay(
-    site: Site,
+    plant: Plant,
     *,
     first: datetime,
     last: datetime,
@@ -70,20 +70,20 @@ def replay(
             f"and {last.isoformat()}"
         )
     with tempfile.TemporaryDirectory(prefix="pm-app-replay-") as folder:
-        beside = replace(site, memories=Memories(Path(folder)))
+        beside = replace(plant, memories=Memories(Path(folder)))
         return _replay(beside, first, last, version, progress)
 
 
 def _replay(
-    site: Site, first: datetime, last: datetime, version: int | None, progress: Progress
+    plant: Plant, first: datetime, last: datetime, version: int | None, progress: Progress
 ) -> Replayed:
     rows = differing = 0
     shown: list[Difference] = []
-    for table in site.store.views.predictions(since=first, until=last):
+    for table in plant.store.views.predictions(since=first, until=last):
         progress(0.0, f"{rows:,} rows replayed")
         for number in pc.unique(table["model_version"]).to_pylist():
             part = table.filter(pc.equal(table["model_version"], number))
-            found = _compare(site, part, number if version is None else version)
+            found = _compare(plant, part, number if version is None else version)
             differing += len({(d.asset_id, d.cutoff, d.horizon_hours) for d in found})
             shown += islice(found, MOST_SHOWN - len(shown))
         rows += len(table)
@@ -91,10 +91,10 @@ def _replay(
     return Replayed(rows, differing, tuple(shown))
 
 
-def _compare(site: Site, table: pa.Table, version: int) -> list[Difference]:
-    champion = load_recorded(site, version) if version else None
+def _compare(plant: Plant, table: pa.Table, version: int) -> list[Difference]:
+    champion = load_recorded(plant, version) if version else None
     again: dict[Key, Said] = {}
-    for chunk in predict_spans(site, champion, _spans(table, site.history.pane_ns)):
+    for chunk in predict_spans(plant, champion, _spans(table, plant.history.pane_ns)):
         again.update(_rows(chunk))
     differences: list[Difference] = []
     for row in table.to_pylist():
@@ -112,11 +112,11 @@ def _differences(key: Key, row: Mapping[str, object], anew: Said | None) -> Iter
             yield Difference(*key, column, row[column], value)
 
 
-def _spans(table: pa.Table, pane_ns: int) -> dict[str, Span]:
+def _spans(table: pa.Table, pane_ns: int) -> dict[str, PaneSpan]:
     """The panes that end at these cutoffs, from first to last of each asset."""
     groups = table.group_by("asset_id").aggregate([("cutoff", "min"), ("cutoff", "max")])
     return {
-        row["asset_id"]: Span(
+        row["asset_id"]: PaneSpan(
             to_nanoseconds(row["cutoff_min"]) // pane_ns - 1,
             to_nanoseconds(row["cutoff_max"]) // pane_ns - 1,
         )

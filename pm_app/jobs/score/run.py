@@ -15,10 +15,10 @@ from pm_app.jobs.ingest.batch import Ingested
 from pm_app.jobs.ingest.housekeeping import compact
 from pm_app.jobs.ingest.repair import repairing
 from pm_app.jobs.ingest.run import ingest
-from pm_app.jobs.plant import Progress, Site, silent, to_moment, to_nanoseconds
+from pm_app.jobs.plant import Plant, Progress, silent, to_moment, to_nanoseconds
 from pm_app.jobs.score.affected import last_said, touched_spans
 from pm_app.jobs.score.champion import Champion, load_champion, watch_of
-from pm_app.jobs.score.predict import Span, predict_spans
+from pm_app.jobs.score.predict import PaneSpan, predict_spans
 from pm_app.settings.values import FOR_EVER
 from pm_app.store import BatchRow, Committed
 from pm_app.times import NS, parse_duration
@@ -39,7 +39,7 @@ class Scored:
 
 
 def score(
-    site: Site,
+    plant: Plant,
     *,
     now: datetime,
     progress: Progress = silent,
@@ -53,28 +53,28 @@ def score(
     fetched, StoreUnavailable, and BadVersion, after all is scored where a version before the
     champion could stand in for it.
     """
-    ingested = ingest(site, now=now, progress=progress, stop=stop)
-    champion = load_champion(site)
-    retire(site, now)
-    floor = backfill_floor(site, now)
+    ingested = ingest(plant, now=now, progress=progress, stop=stop)
+    champion = load_champion(plant)
+    retire(plant, now)
+    floor = backfill_floor(plant, now)
     committed = Committed()
     if champion is not None and floor is not None:
-        committed += repairing(site, partial(_say_what_waited, site, champion, floor, now))
-    pending = site.store.ledger.unscored_batches()
-    said_until = last_said(site)
+        committed += repairing(plant, partial(_say_what_waited, plant, champion, floor, now))
+    pending = plant.store.ledger.unscored_batches()
+    said_until = last_said(plant)
     done = 0
     for group in _groups(pending):
         if stop():
             break
         progress(done / len(pending), f"scoring {group[0].name}")
-        say = partial(_say_group, site, champion, group, floor, said_until, now)
-        committed += repairing(site, say)
+        say = partial(_say_group, plant, champion, group, floor, said_until, now)
+        committed += repairing(plant, say)
         done += len(group)
     if not stop():
-        _unshelve(site, champion, now)
+        _unshelve(plant, champion, now)
     progress(1.0, f"{done} batches scored")
     if not stop():
-        repairing(site, partial(compact, site, now=now))
+        repairing(plant, partial(compact, plant, now=now))
     if champion is not None and champion.stands_in:
         raise BadVersion(f"{champion.stands_in}; version {champion.number} scores in its place")
     if ingested.unavailable:
@@ -83,7 +83,7 @@ def score(
 
 
 def _say_group(
-    site: Site,
+    plant: Plant,
     champion: Champion | None,
     group: Sequence[BatchRow],
     floor: int | None,
@@ -91,49 +91,49 @@ def _say_group(
     now: datetime,
 ) -> Committed:
     """One transaction with all that these batches make or change."""
-    spans = touched_spans(site, champion, group, floor, said_until=said_until)
-    chunks = predict_spans(site, champion, spans)
-    return site.store.scores.commit_scores(
-        [row.sequence for row in group], chunks, scored_at=now, judge=watch_of(site, champion)
+    spans = touched_spans(plant, champion, group, floor, said_until=said_until)
+    chunks = predict_spans(plant, champion, spans)
+    return plant.store.scores.commit_scores(
+        [row.sequence for row in group], chunks, scored_at=now, judge=watch_of(plant, champion)
     )
 
 
-def _unshelve(site: Site, champion: Champion | None, now: datetime) -> None:
+def _unshelve(plant: Plant, champion: Champion | None, now: datetime) -> None:
     """Alarms whose time on the shelf is over come back, also where no batch came."""
-    if site.store.alarms.shelf_time_over(now):
-        judge = watch_of(site, champion)
-        site.store.scores.commit_scores((), (), scored_at=now, judge=judge)
+    if plant.store.alarms.shelf_time_over(now):
+        judge = watch_of(plant, champion)
+        plant.store.scores.commit_scores((), (), scored_at=now, judge=judge)
 
 
-def backfill_floor(site: Site, now: datetime) -> int | None:
+def backfill_floor(plant: Plant, now: datetime) -> int | None:
     """The first pane that scoring answers for; what is older is left to `pm-app backfill`.
 
     Counted back from the newest reading that was known when the first champion came, so that
     it never moves afterwards; before that from the newest reading. Where a stray clock has
     sent one from the future, from the present. None without readings.
     """
-    first = next(iter(site.store.lineage.promotions()), None)
-    newest = site.store.ledger.newest_time("readings", ingested_until=first.at if first else None)
+    first = next(iter(plant.store.lineage.promotions()), None)
+    newest = plant.store.ledger.newest_time("readings", ingested_until=first.at if first else None)
     if newest is None:
         return None
     latest = to_nanoseconds(min(newest, first.at if first else now))
-    reach = parse_duration(site.settings.scoring.backfill)
-    return max(latest - reach, retired_until_ns(site), 0) // site.history.pane_ns
+    reach = parse_duration(plant.settings.scoring.backfill)
+    return max(latest - reach, retired_until_ns(plant), 0) // plant.history.pane_ns
 
 
-def _say_what_waited(site: Site, champion: Champion, floor: int, now: datetime) -> Committed:
+def _say_what_waited(plant: Plant, champion: Champion, floor: int, now: datetime) -> Committed:
     """Cutoffs that were told no_model get what the first champion says of them."""
-    pane_ns = site.history.pane_ns
-    waiting = site.store.views.cutoffs_without_model(to_moment((floor + 1) * pane_ns))
+    pane_ns = plant.history.pane_ns
+    waiting = plant.store.views.cutoffs_without_model(to_moment((floor + 1) * pane_ns))
     if not waiting:
         return Committed()
     spans = {
-        name: Span(to_nanoseconds(first) // pane_ns - 1, to_nanoseconds(last) // pane_ns - 1)
+        name: PaneSpan(to_nanoseconds(first) // pane_ns - 1, to_nanoseconds(last) // pane_ns - 1)
         for name, (first, last) in waiting.items()
     }
-    chunks = predict_spans(site, champion, spans)
-    judge = watch_of(site, champion)
-    return site.store.scores.commit_predictions(chunks, scored_at=now, judge=judge)
+    chunks = predict_spans(plant, champion, spans)
+    judge = watch_of(plant, champion)
+    return plant.store.scores.commit_predictions(chunks, scored_at=now, judge=judge)
 
 
 def _groups(pending: Sequence[BatchRow]) -> Iterator[list[BatchRow]]:
@@ -152,25 +152,25 @@ def _groups(pending: Sequence[BatchRow]) -> Iterator[list[BatchRow]]:
 MOST_DAYS = 20
 
 
-def retire(site: Site, now: datetime, *, stop: Callable[[], bool] = lambda: False) -> int:
+def retire(plant: Plant, now: datetime, *, stop: Callable[[], bool] = lambda: False) -> int:
     """Retire whole UTC days that lie longer back than is kept; returns how many."""
-    kept = site.settings.retention.predictions
+    kept = plant.settings.retention.predictions
     if kept == FOR_EVER:
         return 0
     until = now - timedelta(seconds=parse_duration(kept) / NS)
     until = until.replace(hour=0, minute=0, second=0, microsecond=0)
     days = 0
     while days < MOST_DAYS and not stop():
-        day = site.store.retention.oldest_day(until)
+        day = plant.store.retention.oldest_day(until)
         if day is None:
             break
-        rows = site.store.retention.retire_day(day)
+        rows = plant.store.retention.retire_day(day)
         log.info("retired %s: %d predictions left their daily peaks", day.date(), rows)
         days += 1
     return days
 
 
-def retired_until_ns(site: Site) -> int:
+def retired_until_ns(plant: Plant) -> int:
     """Cutoffs before this are kept no longer, nanoseconds since 1970; 0 where all are."""
-    until = site.store.retention.retired_until()
+    until = plant.store.retention.retired_until()
     return 0 if until is None else to_nanoseconds(until)

@@ -6,14 +6,14 @@ import numpy as np
 
 from pm_app.learning.allocation.planner import CONTROL_REPORT
 from pm_app.learning.allocation.strategies import AllocationRow, describe
-from pm_app.records.learning import Report, VersionCard
+from pm_app.records.learning import QualityReport, VersionCard
 
 # The part of the resampled rankings that an interval leaves out at either end, in percent.
 _TAIL = 5
 
 
 @dataclass(frozen=True)
-class Standing:
+class AllocatedSensor:
     """A sensor in one version: its importance, with the interval that resampling gives
     (5 % and 95 %), and what the network gave it. units serve all sensors of the tier."""
 
@@ -31,8 +31,8 @@ class AllocationChange:
     """A sensor before and after; None where that version did not know it."""
 
     sensor: str
-    before: Standing | None
-    after: Standing | None
+    before: AllocatedSensor | None
+    after: AllocatedSensor | None
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def gains_over_uniform(card: VersionCard) -> tuple[Gain, ...]:
     control = next((each for each in card.reports if each.model == CONTROL_REPORT), None)
     if control is None or not card.reports:
         return ()
-    own: Report = card.reports[0]
+    own: QualityReport = card.reports[0]
     return tuple(
         Gain(name, value, control.metrics[name])
         for name, value in own.metrics.items()
@@ -67,13 +67,13 @@ def gains_over_uniform(card: VersionCard) -> tuple[Gain, ...]:
     )
 
 
-def _standings(card: VersionCard) -> dict[str, Standing]:
+def _standings(card: VersionCard) -> dict[str, AllocatedSensor]:
     importance = card.importance
     replicates = np.array(importance.replicates or (importance.shares,))
     low, high = np.percentile(replicates, (_TAIL, 100 - _TAIL), axis=0)
     placed: dict[str, AllocationRow] = {row.sensor: row for row in describe(card.allocation)}
     return {
-        sensor: Standing(
+        sensor: AllocatedSensor(
             share=importance.shares[at],
             low=float(low[at]),
             high=float(high[at]),
@@ -86,5 +86,5 @@ def _standings(card: VersionCard) -> dict[str, Standing]:
     }
 
 
-def _share(standing: Standing | None) -> float:
+def _share(standing: AllocatedSensor | None) -> float:
     return -1.0 if standing is None else standing.share

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from pm_app.learning.allocation.tiers import Group
+from pm_app.learning.allocation.tiers import SensorGroup
 from pm_app.records.learning import Allocation, Importance, Tier
 
 # Share of a network's units dealt by importance; the rest goes by number of features.
@@ -47,7 +47,7 @@ class Limits:
         )
 
 
-def afford(limits: Limits, one: tuple[Group, ...]) -> Limits:
+def afford(limits: Limits, one: tuple[SensorGroup, ...]) -> Limits:
     """The most packs, then embedding, then members, that leave room for a smallest network."""
     widths = dict.fromkeys((limits.embedding, limits.embedding // 2, 0))
     halves = [limits.members >> shift for shift in range(limits.members.bit_length())]
@@ -63,7 +63,7 @@ def afford(limits: Limits, one: tuple[Group, ...]) -> Limits:
 
 
 def fill_budget(
-    groups: tuple[Group, ...], limits: Limits, dropout: float
+    groups: tuple[SensorGroup, ...], limits: Limits, dropout: float
 ) -> tuple[tuple[Tier, ...], int, int]:
     """Tiers, shared width and parameter count: as near under the budget as units allow.
 
@@ -98,7 +98,7 @@ def redeal_units(
     """
     merits = dict(zip(importance.sensors, importance.shares, strict=True))
     groups = tuple(
-        Group(
+        SensorGroup(
             tier.name,
             tier.sensors,
             sum(merits[sensor] for sensor in tier.sensors),
@@ -130,7 +130,7 @@ def redeal_units(
     return within[-1] if within else (plan.tiers, plan.parameters)
 
 
-def _widths(groups: tuple[Group, ...], limits: Limits) -> range:
+def _widths(groups: tuple[SensorGroup, ...], limits: Limits) -> range:
     """Numbers of first-layer units worth trying, the smallest first."""
     smallest = len(groups)
     tiers = _make_tiers(groups, smallest, limits.embedding, 0.0)
@@ -148,7 +148,7 @@ def _widest_shared(tiers: Sequence[Tier], width: int, limits: Limits) -> int:
 
 
 def _make_tiers(
-    groups: tuple[Group, ...], units: int, embedding: int, dropout: float
+    groups: tuple[SensorGroup, ...], units: int, embedding: int, dropout: float
 ) -> tuple[Tier, ...]:
     """Tiers of about `units` units together, more for what matters, none below its floor."""
     dealt = _deal(groups, units)
@@ -164,7 +164,7 @@ def _make_tiers(
     )
 
 
-def _deal(groups: tuple[Group, ...], units: int) -> NDArray[np.int_]:
+def _deal(groups: tuple[SensorGroup, ...], units: int) -> NDArray[np.int_]:
     """Units of each group, (n_groups,): `GUIDANCE` of them by share, the rest by features."""
     share = np.array([group.share for group in groups])
     features = np.array([group.features for group in groups], dtype=float)

@@ -19,7 +19,7 @@ from pm_app.learning.allocation.sizing import (
     count_parameters,
     fill_budget,
 )
-from pm_app.learning.allocation.tiers import Group, group_by_merit, measure_merits
+from pm_app.learning.allocation.tiers import SensorGroup, group_by_merit, measure_merits
 from pm_app.records.learning import Allocation, Gate, Importance, Tier
 
 # The least important sensor's penalty is at most this many times the most important one's.
@@ -175,9 +175,11 @@ STRATEGIES: dict[str, Strategy] = {
 WEIGHTED = ("regularized", "tiers+regularized")
 
 
-def _one_group(importance: Importance, features_per_sensor: Mapping[str, int]) -> tuple[Group, ...]:
+def _one_group(
+    importance: Importance, features_per_sensor: Mapping[str, int]
+) -> tuple[SensorGroup, ...]:
     total = sum(features_per_sensor[sensor] for sensor in importance.sensors)
-    return (Group("all", importance.sensors, 1.0, total),)
+    return (SensorGroup("all", importance.sensors, 1.0, total),)
 
 
 def _flat_penalties(

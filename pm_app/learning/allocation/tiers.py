@@ -19,7 +19,7 @@ LIFTED = 0.25
 
 
 @dataclass(frozen=True)
-class Group:
+class SensorGroup:
     """Sensors of one tier, most important first, with the share of merit they hold."""
 
     name: str
@@ -43,7 +43,7 @@ def measure_merits(importance: Importance) -> dict[str, float]:
 
 def group_by_merit(
     importance: Importance, features_per_sensor: Mapping[str, int]
-) -> tuple[Group, ...]:
+) -> tuple[SensorGroup, ...]:
     """One to four groups from most to least important; every sensor is in exactly one.
 
     Sensors of equal merit are never parted, twins share the merit of their cluster, and the
@@ -60,7 +60,7 @@ def group_by_merit(
     members = [[s for s in ranked if level[s] == number] for number in range(len(NAMES))]
     filled = [tuple(sensors) for sensors in members if sensors]
     return tuple(
-        Group(
+        SensorGroup(
             name,
             sensors,
             float(sum(weight[sensor] for sensor in sensors)),

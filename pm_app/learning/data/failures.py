@@ -1,4 +1,4 @@
-"""Failures from all who tell of them, each counted once.
+"""ConfirmedEvents from all who tell of them, each counted once.
 
 Events of the plant come first. A person's verdict on an alarm is a failure too, and the machine
 counts as repaired by the time the verdict is given, for events may not say so. It teaches (it
@@ -22,7 +22,7 @@ Span = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class ToldFailure:
+class ConfirmedFailure:
     """A failure that a verdict confirms: between since_ns and until_ns, told at told_ns.
 
     All in nanoseconds UTC.
@@ -36,7 +36,7 @@ class ToldFailure:
 
 
 @dataclass(frozen=True, eq=False)
-class Failures:
+class ConfirmedEvents:
     """Events with each failure once, and where among them those are that verdicts told."""
 
     events: Events
@@ -44,8 +44,8 @@ class Failures:
 
 
 def join_failures(
-    events: Events, told: Sequence[ToldFailure], *, near_ns: int, known_until: int
-) -> Failures:
+    events: Events, told: Sequence[ConfirmedFailure], *, near_ns: int, known_until: int
+) -> ConfirmedEvents:
     """Events of the plant and verdicts given up to `known_until`, duplicates dropped.
 
     near_ns: how close a verdict's failure and another one are the same.
@@ -62,7 +62,7 @@ def join_failures(
     marks = {(one.asset, one.until_ns, one.since_ns) for one in chosen}
     keys = zip(joined.asset, joined.time.tolist(), joined.since.tolist(), strict=True)
     of_verdict = np.array([key in marks for key in keys], dtype=np.bool_)
-    return Failures(joined, of_verdict & (joined.kind == "failure").astype(np.bool_))
+    return ConfirmedEvents(joined, of_verdict & (joined.kind == "failure").astype(np.bool_))
 
 
 def _stays(events: Events, taken: dict[str, list[Span]]) -> Flags:
@@ -86,7 +86,7 @@ def _is_taken(taken: dict[str, list[Span]], asset: str, span: Span, near_ns: int
     )
 
 
-def _with_told(events: Events, chosen: Sequence[ToldFailure]) -> Events:
+def _with_told(events: Events, chosen: Sequence[ConfirmedFailure]) -> Events:
     """Events with these failures, each repaired when it was told."""
 
     def column(values: list[str]) -> np.ndarray[tuple[int], np.dtype[np.object_]]:

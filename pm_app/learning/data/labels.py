@@ -126,7 +126,7 @@ def failures_learned(
 
 
 @dataclass(frozen=True, eq=False)
-class _Failures:
+class _FailureTimes:
     """Each failure once, by asset, then time; since: the earliest it may have been."""
 
     asset: Int64
@@ -145,7 +145,7 @@ class _Ahead:
 
 
 def _ahead(
-    failures: _Failures, passed: NDArray[np.intp], frame: Frame, horizons_hours: Sequence[float]
+    failures: _FailureTimes, passed: NDArray[np.intp], frame: Frame, horizons_hours: Sequence[float]
 ) -> _Ahead:
     first = np.append(failures.since, _NEVER)[passed]
     last = np.append(failures.time, _NEVER)[passed]
@@ -159,7 +159,7 @@ def _ahead(
     return _Ahead(np.where(far, first, middle), far, spread & unclear)
 
 
-def _stops(frame: Frame, events: Events, known_until: int | None) -> tuple[_Failures, Int64]:
+def _stops(frame: Frame, events: Events, known_until: int | None) -> tuple[_FailureTimes, Int64]:
     """Every failure, and the time each was repaired."""
     number = {name: index for index, name in enumerate(frame.assets)}
     asset = np.array([number.get(name, -1) for name in events.asset], dtype=np.int64)
@@ -169,12 +169,12 @@ def _stops(frame: Frame, events: Events, known_until: int | None) -> tuple[_Fail
     return failures, _repair_times(failures, repairs)
 
 
-def _distinct_failures(asset: Int64, events: Events, chosen: Flags) -> _Failures:
+def _distinct_failures(asset: Int64, events: Events, chosen: Flags) -> _FailureTimes:
     """Of several that had happened by one time, the one that is known most closely."""
     order = np.lexsort((-events.since[chosen], events.time[chosen], asset[chosen]))
     asset, time = asset[chosen][order], events.time[chosen][order]
     first = np.append(True, (asset[1:] != asset[:-1]) | (time[1:] != time[:-1]))[: len(asset)]
-    return _Failures(asset[first], time[first], events.since[chosen][order][first])
+    return _FailureTimes(asset[first], time[first], events.since[chosen][order][first])
 
 
 def _distinct(asset: Int64, time: Int64, chosen: Flags) -> tuple[Int64, Int64]:
@@ -182,7 +182,7 @@ def _distinct(asset: Int64, time: Int64, chosen: Flags) -> tuple[Int64, Int64]:
     return pairs[:, 0], pairs[:, 1]
 
 
-def _repair_times(failures: _Failures, repairs: tuple[Int64, Int64]) -> Int64:
+def _repair_times(failures: _FailureTimes, repairs: tuple[Int64, Int64]) -> Int64:
     asset, time = failures.asset, failures.time
     next_same = np.append(asset[1:] == asset[:-1], False)[: len(asset)]
     next_failure = np.where(next_same, np.append(time[1:], _NEVER)[: len(time)], _NEVER)

@@ -61,8 +61,8 @@ class Lives:
 
 
 @dataclass(frozen=True, eq=False)
-class Alarms:
-    """Alarms at one threshold. row: where each was raised; hours: from there to the failure,
+class RaisedAlarms:
+    """RaisedAlarms at one threshold. row: where each was raised; hours: from there to the failure,
     NaN where it was not true; true: (n_alarms,). false_looks: rows at which the crew looked
     for nothing."""
 
@@ -105,7 +105,7 @@ def standing(lives: Lives, threshold: float, manner: AlarmManner) -> Flags:
     return result
 
 
-def find_alarms(lives: Lives, threshold: float, manner: AlarmManner) -> Alarms:
+def find_alarms(lives: Lives, threshold: float, manner: AlarmManner) -> RaisedAlarms:
     """Every alarm that would have been raised, in order of rows."""
     said = np.flatnonzero(np.isfinite(lives.risk))
     stands = standing(lives, threshold, manner)[said]
@@ -119,7 +119,7 @@ def find_alarms(lives: Lives, threshold: float, manner: AlarmManner) -> Alarms:
     looks = _looks(lives, said[stands], raised[number[stands]])
     hours = np.where(true, lives.left_hours[raised], np.nan)
     false = looks[lives.left_hours[looks] > lives.horizon_hours]
-    return Alarms(raised.astype(np.int64), hours, true, false)
+    return RaisedAlarms(raised.astype(np.int64), hours, true, false)
 
 
 def _looks(lives: Lives, standing_rows: Int64, raised: Int64) -> Int64:

@@ -22,7 +22,7 @@ from pm_app.records.readings import Float64, Int32, Int64
 
 
 @dataclass(frozen=True)
-class Side:
+class BacktestedModel:
     """One model over all folds.
 
     average_precision, brier, calibration_error: of the risk; rul_rmse_hours, rul_mae_hours,
@@ -46,7 +46,7 @@ class Side:
 
 
 @dataclass(frozen=True, eq=False)
-class Told:
+class ModelPredictions:
     """What one model said, (n_rows,) each; low and high NaN without intervals."""
 
     name: str
@@ -57,7 +57,7 @@ class Told:
 
 
 @dataclass(frozen=True, eq=False)
-class Course:
+class BacktestSeries:
     """What was spoken of, and what came; (n_rows,) each, rows by asset, then cutoff.
 
     week: number of each row's week. horizon_hours: of the risks; cap_hours: the longest life
@@ -73,7 +73,7 @@ class Course:
 
 
 @dataclass(frozen=True)
-class Plan:
+class AlarmPlan:
     """How alarms are raised, what they cost, and how many the crew can look at a week."""
 
     manner: AlarmManner
@@ -81,7 +81,9 @@ class Plan:
     weekly_capacity: int
 
 
-def measure_side(told: Told, course: Course, plan: Plan) -> Side:
+def measure_side(
+    told: ModelPredictions, course: BacktestSeries, plan: AlarmPlan
+) -> BacktestedModel:
     """All figures of one model. NaN where nothing is known."""
     truth = course.labels.fails_within(course.horizon_hours)
     known = np.isfinite(truth) & np.isfinite(told.risk)
@@ -94,7 +96,7 @@ def measure_side(told: Told, course: Course, plan: Plan) -> Side:
     )
     error, inside = _life_errors(told, course)
     both = 0 < came.sum() < len(came)
-    return Side(
+    return BacktestedModel(
         name=told.name,
         average_precision=average_precision(said, came) if both else float("nan"),
         brier=float(np.mean((said - came) ** 2)) if len(came) else float("nan"),
@@ -110,12 +112,14 @@ def measure_side(told: Told, course: Course, plan: Plan) -> Side:
     )
 
 
-def never_alarm(told: Told, course: Course, plan: Plan) -> Tally:
+def never_alarm(told: ModelPredictions, course: BacktestSeries, plan: AlarmPlan) -> Tally:
     """What it comes to without any alarm."""
     return tally(lives_of(told, course), np.inf, plan.manner, plan.prices)
 
 
-def paired(ours: Told, theirs: Told, course: Course, *, seed: int = 0) -> tuple[Comparison, ...]:
+def paired(
+    ours: ModelPredictions, theirs: ModelPredictions, course: BacktestSeries, *, seed: int = 0
+) -> tuple[Comparison, ...]:
     """Ours against theirs on the same rows, lives resampled whole; empty where nothing is known."""
     truth = course.labels.fails_within(course.horizon_hours)
     known = np.isfinite(truth) & np.isfinite(ours.risk) & np.isfinite(theirs.risk)
@@ -130,7 +134,7 @@ def paired(ours: Told, theirs: Told, course: Course, *, seed: int = 0) -> tuple[
     ).comparisons
 
 
-def lives_of(told: Told, course: Course) -> Lives:
+def lives_of(told: ModelPredictions, course: BacktestSeries) -> Lives:
     """The rows that belong to a life."""
     labels = course.labels
     usable = labels.usable
@@ -146,7 +150,7 @@ def lives_of(told: Told, course: Course) -> Lives:
     )
 
 
-def _life_errors(told: Told, course: Course) -> tuple[Float64, float | None]:
+def _life_errors(told: ModelPredictions, course: BacktestSeries) -> tuple[Float64, float | None]:
     """Errors of the life left in hours, and the share of lives inside their interval."""
     labels, cap = course.labels, course.cap_hours
     duration = labels.duration_hours

@@ -36,7 +36,7 @@ class Peer:
 
 
 @dataclass(frozen=True, eq=False)
-class Lesson:
+class BoosterTask:
     """What a peer is fitted to. horizon_hours: of the risk; cap_hours: the longest life told."""
 
     frame: Frame
@@ -47,7 +47,7 @@ class Lesson:
     seed: int
 
 
-def fit_peer(lesson: Lesson) -> Peer:
+def fit_peer(lesson: BoosterTask) -> Peer:
     """LightGBM where it is installed, a random forest else; risks calibrated as ours are (Platt).
 
     Both learn from the training and the validation rows; the former stops by validation first.
@@ -68,7 +68,7 @@ def fit_peer(lesson: Lesson) -> Peer:
     return Peer("LightGBM" if boosts else "random forest", answer)
 
 
-def _lives(lesson: Lesson) -> Float64:
+def _lives(lesson: BoosterTask) -> Float64:
     """Hours left where they are known, NaN elsewhere, (n_rows,)."""
     every = np.arange(len(lesson.frame.cutoff))
     lives, known = known_lives(lesson.labels, every, lesson.cap_hours)
@@ -77,7 +77,7 @@ def _lives(lesson: Lesson) -> Float64:
     return np.where(lesson.labels.usable, result, np.nan)
 
 
-def _boost(lesson: Lesson, truth: Float64, *, ranks: bool) -> Callable[[Float32], Float64]:
+def _boost(lesson: BoosterTask, truth: Float64, *, ranks: bool) -> Callable[[Float32], Float64]:
     import lightgbm
 
     values, split = lesson.frame.values, lesson.split
@@ -113,7 +113,9 @@ def _boost(lesson: Lesson, truth: Float64, *, ranks: bool) -> Callable[[Float32]
     return lambda asked: np.asarray(whole.predict(asked), dtype=float)
 
 
-def _plant_forest(lesson: Lesson, truth: Float64, *, ranks: bool) -> Callable[[Float32], Float64]:
+def _plant_forest(
+    lesson: BoosterTask, truth: Float64, *, ranks: bool
+) -> Callable[[Float32], Float64]:
     split = lesson.split
     rows = _known(truth, np.concatenate([split.train, split.validation]))
     kind = RandomForestClassifier if ranks else RandomForestRegressor

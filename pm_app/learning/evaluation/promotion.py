@@ -45,7 +45,7 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class Judgement:
+class PromotionDecision:
     """Whether the challenger is promoted, why, and what was compared."""
 
     promote: bool
@@ -62,7 +62,7 @@ def judge(
     task: str,
     verdict: str,
     seed: int = 0,
-) -> Judgement:
+) -> PromotionDecision:
     """A paired test on the newest held-out rows; every array has shape (n_rows,).
 
     challenger, champion: risks at the main horizon ("life", "classification") or values
@@ -82,7 +82,7 @@ def judge(
     """
     known = np.isfinite(labels)
     if not known.any():
-        return Judgement(False, "kept out: no held-out row has a label to judge by", ())
+        return PromotionDecision(False, "kept out: no held-out row has a label to judge by", ())
     rival = _constant(labels[known]) if champion is None else champion[known]
     rows = _Rows(labels[known], groups[known], task != "regression", seed)
     comparisons = _compare(challenger[known], rival, rows)
@@ -105,14 +105,16 @@ def _constant(labels: Float64) -> Float64:
     return np.full(len(labels), labels.mean())
 
 
-def _admit(comparisons: tuple[Comparison, ...], groups: int) -> Judgement:
+def _admit(comparisons: tuple[Comparison, ...], groups: int) -> PromotionDecision:
     if all(one.better for one in comparisons):
         told = f"promoted: first version, beats a constant guess: {_tell(comparisons)}"
-        return Judgement(True, told, comparisons)
+        return PromotionDecision(True, told, comparisons)
     if all(np.isinf(one.low) for one in comparisons):
-        return Judgement(False, f"kept out: {_too_few(groups)}: {_tell(comparisons)}", comparisons)
+        return PromotionDecision(
+            False, f"kept out: {_too_few(groups)}: {_tell(comparisons)}", comparisons
+        )
     told = f"kept out: {_no_better('a constant guess', comparisons)}: {_tell(comparisons)}"
-    return Judgement(False, told, comparisons)
+    return PromotionDecision(False, told, comparisons)
 
 
 def _no_better(than: str, comparisons: tuple[Comparison, ...]) -> str:
@@ -128,19 +130,21 @@ def _too_few(groups: int) -> str:
     )
 
 
-def _decide(comparisons: tuple[Comparison, ...], verdict: str) -> Judgement:
+def _decide(comparisons: tuple[Comparison, ...], verdict: str) -> PromotionDecision:
     worse = [one for one in comparisons if one.worse]
     if worse:
-        return Judgement(False, f"kept out: worse than the champion: {_tell(worse)}", comparisons)
+        return PromotionDecision(
+            False, f"kept out: worse than the champion: {_tell(worse)}", comparisons
+        )
     if all(one.better for one in comparisons):
         told = f"promoted: better than the champion: {_tell(comparisons)}"
-        return Judgement(True, told, comparisons)
+        return PromotionDecision(True, told, comparisons)
     if verdict in DEMANDING:
-        return Judgement(
+        return PromotionDecision(
             True, f"promoted: as good as the champion and newer: {_tell(comparisons)}", comparisons
         )
     told = f"kept out: {_no_better('the champion', comparisons)}: {_tell(comparisons)}"
-    return Judgement(False, told, comparisons)
+    return PromotionDecision(False, told, comparisons)
 
 
 def _tell(comparisons: tuple[Comparison, ...] | list[Comparison]) -> str:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pm_app.learning.importance.forest import (
     TREES,
     Columns,
-    Problem,
+    ForestProblem,
     fill_and_squeeze,
     grow_tree,
     predict_trees,
@@ -33,7 +33,7 @@ DRAWS = 4
 
 
 @dataclass(frozen=True, eq=False)
-class Telling:
+class Attributions:
     """Failures in order of time, and the risk lost before each without each sensor.
 
     time: nanoseconds since 1970 UTC, shape (n_failures,). lost: shape (n_failures, n_sensors),
@@ -44,20 +44,20 @@ class Telling:
     time: Int64
     lost: Float64
 
-    def take(self, chosen: NDArray[np.bool_]) -> "Telling":
+    def take(self, chosen: NDArray[np.bool_]) -> "Attributions":
         """Only these failures; chosen: shape (n_failures,)."""
-        return Telling(self.sensors, self.time[chosen], self.lost[chosen])
+        return Attributions(self.sensors, self.time[chosen], self.lost[chosen])
 
-    def only(self, sensors: Collection[str]) -> "Telling":
+    def only(self, sensors: Collection[str]) -> "Attributions":
         """Only what these sensors told."""
         stays = np.array([sensor in sensors for sensor in self.sensors], dtype=np.bool_)
         kept = tuple(sensor for sensor in self.sensors if sensor in sensors)
-        return Telling(kept, self.time, self.lost[:, stays])
+        return Attributions(kept, self.time, self.lost[:, stays])
 
 
 def tell_failures(
     frame: Frame, labels: Labels, split: Split, *, horizons_hours: Sequence[float], seed: int
-) -> Telling:
+) -> Attributions:
     """What told each failure that a train or validation row within the longest horizon precedes.
 
     A forest of extremely randomised trees (Geurts, Ernst & Wehenkel 2006) learns from the other
@@ -72,7 +72,7 @@ def tell_failures(
     learned = keep_some(rows, targets, seed)
     used = np.union1d(learned, asked)
     reference = frame.values[learned[:: max(1, len(learned) // REFERENCE_ROWS)]]
-    problem = Problem(
+    problem = ForestProblem(
         values=fill_and_squeeze(frame.values[used], reference),
         targets=targets[used],
         group=split.group[used],
@@ -111,7 +111,7 @@ def _columns(frame: Frame) -> list[Columns]:
 
 
 def _lose(
-    problem: Problem, part: NDArray[np.intp], columns: Sequence[Columns], seed: int
+    problem: ForestProblem, part: NDArray[np.intp], columns: Sequence[Columns], seed: int
 ) -> Float64:
     """Risk lost per held-out row and sensor, shape (n_held_out, n_sensors)."""
     rng = np.random.default_rng(seed)
@@ -141,11 +141,11 @@ def _risk(predicted: Float64, rows: int) -> Float64:
     return mean
 
 
-def _by_failure(frame: Frame, labels: Labels, asked: Columns, lost: Float64) -> Telling:
+def _by_failure(frame: Frame, labels: Labels, asked: Columns, lost: Float64) -> Attributions:
     """Rows in order of life, averaged over each; failures in order of time."""
     _, first, count = np.unique(labels.life[asked], return_index=True, return_counts=True)
     mean = np.add.reduceat(lost, first, axis=0) / count[:, None] if len(first) else lost[:0]
     left = np.round(labels.duration_hours[asked[first]] * HOUR_NS).astype(np.int64)
     end = frame.cutoff[asked[first]] + left
     order = np.argsort(end, kind="stable")
-    return Telling(frame.sensors, end[order], mean[order])
+    return Attributions(frame.sensors, end[order], mean[order])

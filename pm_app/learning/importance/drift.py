@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from pm_app.learning.importance.attribution import Telling
+from pm_app.learning.importance.attribution import Attributions
 from pm_app.learning.importance.clusters import weighted_tau
 from pm_app.records.learning import Drift, Importance
 from pm_app.records.readings import Float64
@@ -41,7 +41,7 @@ NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight",
 
 
 @dataclass(frozen=True)
-class Standing:
+class DriftContext:
     """What a verdict weighs besides the change itself.
 
     has_new_failures: since the champion learned. has_new_evidence: since the last retraining;
@@ -59,7 +59,7 @@ class Standing:
 
 
 @dataclass(frozen=True)
-class Change:
+class RankingChange:
     """How two rankings differ, and the sensor that moved most with its ranks and shares.
 
     tau, overlap and p are those of `Drift`.
@@ -79,8 +79,8 @@ def first_drift() -> Drift:
 
 
 def decide(
-    find: Callable[[], Change],
-    standing: Standing,
+    find: Callable[[], RankingChange],
+    standing: DriftContext,
     *,
     before: Sequence[str],
     now: Sequence[str],
@@ -113,7 +113,9 @@ def decide(
     return Drift(verdict, reason, found.tau, found.p, None, in_a_row, found.overlap)
 
 
-def _weigh(found: Change, in_a_row: int, counts: bool, standing: Standing) -> tuple[str, str]:
+def _weigh(
+    found: RankingChange, in_a_row: int, counts: bool, standing: DriftContext
+) -> tuple[str, str]:
     needed = standing.in_a_row_needed
     change = f"{_tell(found)}, beyond what chance gives (p = {found.p:.2g})"
     if not counts:
@@ -126,7 +128,7 @@ def _weigh(found: Change, in_a_row: int, counts: bool, standing: Standing) -> tu
     return "keep", f"{waits}, and no failure is new: keep"
 
 
-def _stay(found: Change, has_new_failures: bool) -> tuple[str, str]:
+def _stay(found: RankingChange, has_new_failures: bool) -> tuple[str, str]:
     holds = f"the ranking holds (p = {found.p:.2g})"
     if has_new_failures:
         return "refit", f"{holds} and there are new failures to learn from: refit"
@@ -139,7 +141,7 @@ def _tell_sensors(before: Sequence[str], now: Sequence[str]) -> str:
     return " and ".join(f"{_names(names)} {word}" for names, word in told if names)
 
 
-def _tell(found: Change) -> str:
+def _tell(found: RankingChange) -> str:
     verb = "rose" if found.ranks[1] < found.ranks[0] else "fell"
     ranks = f"from rank {found.ranks[0]} to {found.ranks[1]}"
     before, after = (f"{share:.0%}".replace("%", " %") for share in found.shares)
@@ -147,8 +149,8 @@ def _tell(found: Change) -> str:
 
 
 def change_of_failures(
-    before: Telling, after: Telling, clusters: Sequence[Sequence[str]]
-) -> Change:
+    before: Attributions, after: Attributions, clusters: Sequence[Sequence[str]]
+) -> RankingChange:
     """The sensor whose share in telling failures moved most of those whose rank did.
 
     clusters: twins, counted as one. Were nothing changed, the failures before and after could
@@ -173,7 +175,7 @@ def change_of_failures(
     top = int(np.argmax(moved[0]))
     reached = moved[0, top]
     rare = (1 + np.sum(moved[1:].max(axis=1) >= reached - ROUNDING)) / (DRAWS + 1)
-    return Change(
+    return RankingChange(
         tau=float(weighted_tau(shares[0][:1], shares[1][:1])[0]),
         overlap=_overlap(ranks[0][0], ranks[1][0]),
         p=float(rare) if reached > 0.0 else 1.0,
@@ -183,7 +185,7 @@ def change_of_failures(
     )
 
 
-def _told(side: Telling, groups: Sequence[Sequence[str]]) -> Float64:
+def _told(side: Attributions, groups: Sequence[Sequence[str]]) -> Float64:
     """Each failure's shares of what told it, (n_failures, n_groups); all little where little did.
 
     Failures count alike: a loud one is not worth several quiet ones.
@@ -203,7 +205,7 @@ def _shares(told: Float64, chosen: NDArray[np.bool_]) -> Float64:
     return shares
 
 
-def change_of_rankings(champion: Importance, now: Importance) -> Change:
+def change_of_rankings(champion: Importance, now: Importance) -> RankingChange:
     """The sensor whose share changed most among those whose rank did, against chance.
 
     A replicate scatters around its ranking as the ranking scatters around the truth (the
@@ -227,7 +229,7 @@ def change_of_rankings(champion: Importance, now: Importance) -> Change:
     rank_before, rank_after = _rank(before), _rank(after)
     change = np.where(rank_before != rank_after, np.abs(after - before) / scale, 0.0)
     top = int(np.argmax(change))
-    return Change(
+    return RankingChange(
         tau=float(weighted_tau(before[None], after[None])[0]),
         overlap=_overlap(rank_before, rank_after),
         p=_chance(deviations, scale, len(old), len(new), reached=float(change[top])),

@@ -28,7 +28,7 @@ Columns = NDArray[np.intp]
 
 
 @dataclass(frozen=True, eq=False)
-class Problem:
+class ForestProblem:
     """What is to be learned from what, ready for any resampling.
 
     values: float32, shape (n_rows, n_features), finite. targets: shape (n_rows, n_targets).
@@ -47,7 +47,7 @@ class Problem:
 
 
 @dataclass(frozen=True, eq=False)
-class Trial:
+class ForestTrial:
     """One forest on one resampling, with the rows it never saw and how well it did there."""
 
     trees: tuple[ExtraTreeRegressor, ...]
@@ -73,7 +73,7 @@ def fill_and_squeeze(
     return (scaled / (1.0 + np.abs(scaled) / SQUEEZE)).astype(np.float32)
 
 
-def run_trial(problem: Problem, seed: np.random.SeedSequence) -> Trial | None:
+def run_trial(problem: ForestProblem, seed: np.random.SeedSequence) -> ForestTrial | None:
     """A forest on resampled groups of the train rows, scored on rows it did not see.
 
     None where the held-out rows cannot be scored (no failure among them).
@@ -90,10 +90,10 @@ def run_trial(problem: Problem, seed: np.random.SeedSequence) -> Trial | None:
     score = _score(targets, predict_trees(trees, values), problem.ranks)
     permutations = tuple(rng.permutation(len(seen)) for _ in range(REPEATS))
     used = _used_features(trees, values.shape[1])
-    return Trial(trees, values, targets, permutations, used, problem.ranks, score)
+    return ForestTrial(trees, values, targets, permutations, used, problem.ranks, score)
 
 
-def measure_drops(trial: Trial, sets: Sequence[Columns]) -> Float64:
+def measure_drops(trial: ForestTrial, sets: Sequence[Columns]) -> Float64:
     """Score lost when each set of columns is permuted together, shape (n_sets,).
 
     The same permutations serve all sets, so their differences are paired. Exactly 0 for a
@@ -138,7 +138,7 @@ def _resample(group: Int32, rows: Rows, rng: np.random.Generator) -> tuple[Rows,
     return np.repeat(rows, times[own]), rows[times[own] == 0]
 
 
-def _thin(rows: Rows, problem: Problem, most: int, rng: np.random.Generator) -> Rows:
+def _thin(rows: Rows, problem: ForestProblem, most: int, rng: np.random.Generator) -> Rows:
     """At most so many rows; of a rare class as many as possible, up to half."""
     if len(rows) <= most:
         return rows
@@ -156,7 +156,7 @@ def _can_score(targets: Float64) -> bool:
     return bool((targets.min(axis=0) < targets.max(axis=0)).any())
 
 
-def grow_tree(problem: Problem, drawn: Rows, rng: np.random.Generator) -> ExtraTreeRegressor:
+def grow_tree(problem: ForestProblem, drawn: Rows, rng: np.random.Generator) -> ExtraTreeRegressor:
     # Trees one by one: scikit-learn's forests juggle global warning filters in every call,
     # and in threads of ours that ends in thousands of warnings.
     rows = rng.choice(drawn, size=min(len(drawn), ROWS_PER_TREE))

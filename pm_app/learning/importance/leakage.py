@@ -11,7 +11,7 @@ from sklearn.ensemble import RandomForestRegressor
 from pm_app.learning.importance.forest import average_precision
 from pm_app.records.features import Frame
 from pm_app.records.labels import Labels, Split
-from pm_app.records.learning import Suspicion
+from pm_app.records.learning import LeakageSuspect
 from pm_app.records.readings import Float64
 
 # The best single sensor ranks with an average precision of 0.92 on FD001 and FD003, 0.34 on
@@ -45,7 +45,7 @@ Columns = NDArray[np.intp]
 
 
 @dataclass(frozen=True, eq=False)
-class _Asked:
+class _LeakageQuestion:
     """One question of the target: which rows, their truth, their weight and their unit."""
 
     rows: NDArray[np.intp]
@@ -72,7 +72,7 @@ def suspect_leaks(
     horizons_hours: Sequence[float],
     task: str,
     seed: int,
-) -> tuple[Suspicion, ...]:
+) -> tuple[LeakageSuspect, ...]:
     """Sensors that alone tell the target almost perfectly, far ahead of all others together.
 
     Two ways of knowing the outcome are looked for, in train and validation rows. A feature
@@ -86,7 +86,7 @@ def suspect_leaks(
     cannot, nor can more than `MOST_ALIKE` sensors that rank alike. A really good sensor that
     stands alone is suspected as well: hence a question.
     """
-    found: dict[str, Suspicion] = {}
+    found: dict[str, LeakageSuspect] = {}
     for asked in _questions(frame, labels, split, horizons_hours, task, seed):
         leads = _leads(frame, asked, sensors, task)
         leads = [lead for lead in leads if lead.sensor not in found]
@@ -95,7 +95,7 @@ def suspect_leaks(
     return tuple(found[sensor] for sensor in sensors if sensor in found)
 
 
-def tell_suspicion(one: Suspicion) -> str:
+def tell_suspicion(one: LeakageSuspect) -> str:
     """A suspicion in words, as the question it is."""
     told = {
         "rank": "alone ranks failures almost perfectly (average precision {:.2f}, all others "
@@ -116,7 +116,7 @@ def _questions(
     horizons_hours: Sequence[float],
     task: str,
     seed: int,
-) -> Iterator[_Asked]:
+) -> Iterator[_LeakageQuestion]:
     rows = np.concatenate([split.train, split.validation])
     lives = len(np.unique(labels.life[rows])) >= FOLDS * LEAST_UNITS
     unit = (labels.life if lives else split.group).astype(np.int64)
@@ -126,7 +126,7 @@ def _questions(
         kept, weight = _thin(known, truth, len(frame.features), task, seed)
         failing = unit[kept][truth[kept] > 0]
         if len(kept) and (task == "regression" or len(np.unique(failing)) >= LEAST_UNITS):
-            yield _Asked(kept, truth[kept], weight, unit[kept])
+            yield _LeakageQuestion(kept, truth[kept], weight, unit[kept])
 
 
 def _thin(
@@ -148,7 +148,7 @@ def _thin(
     return kept[order], weight[order]
 
 
-def _leads(frame: Frame, asked: _Asked, sensors: Sequence[str], task: str) -> list[_Lead]:
+def _leads(frame: Frame, asked: _LeakageQuestion, sensors: Sequence[str], task: str) -> list[_Lead]:
     owner = np.array(frame.sensor_of)
     values = frame.values[asked.rows]
     leads = []
@@ -165,7 +165,7 @@ def _leads(frame: Frame, asked: _Asked, sensors: Sequence[str], task: str) -> li
     return leads if len(leads) - len(flags) <= MOST_ALIKE else flags
 
 
-def _rank_alone(values: NDArray[np.float32], asked: _Asked, task: str) -> float:
+def _rank_alone(values: NDArray[np.float32], asked: _LeakageQuestion, task: str) -> float:
     """How well one feature orders the rows, the better of both directions; gaps in the middle."""
     known = np.isfinite(values)
     if not known.any():
@@ -181,7 +181,7 @@ def _rank_alone(values: NDArray[np.float32], asked: _Asked, task: str) -> float:
     )
 
 
-def _flags(sensor: str, values: NDArray[np.float32], asked: _Asked) -> list[_Lead]:
+def _flags(sensor: str, values: NDArray[np.float32], asked: _LeakageQuestion) -> list[_Lead]:
     """The feature of a sensor that is left by the most failures and by hardly anything else."""
     known = np.isfinite(values)
     total = asked.weight.sum()
@@ -206,8 +206,8 @@ def _flags(sensor: str, values: NDArray[np.float32], asked: _Asked) -> list[_Lea
 
 
 def _confirm(
-    frame: Frame, asked: _Asked, leads: Sequence[_Lead], task: str, seed: int
-) -> Iterator[Suspicion]:
+    frame: Frame, asked: _LeakageQuestion, leads: Sequence[_Lead], task: str, seed: int
+) -> Iterator[LeakageSuspect]:
     """Those leads that tell what all sensors without a lead do not tell together."""
     others = _ask_others(frame, asked, {lead.sensor for lead in leads}, seed)
     if task == "regression":
@@ -218,13 +218,13 @@ def _confirm(
         if lead.rows:
             expected = float(others[list(lead.rows)].mean())
             if expected <= lead.alone - LEAST_DOUBT:
-                yield Suspicion(lead.sensor, "flag", lead.alone, expected)
+                yield LeakageSuspect(lead.sensor, "flag", lead.alone, expected)
         elif 1.0 - reached >= max(LEAST_FARTHER, TIMES_FARTHER * (1.0 - lead.alone)):
             kind = "value" if task == "regression" else "rank"
-            yield Suspicion(lead.sensor, kind, lead.alone, reached)
+            yield LeakageSuspect(lead.sensor, kind, lead.alone, reached)
 
 
-def _ask_others(frame: Frame, asked: _Asked, suspects: set[str], seed: int) -> Float64:
+def _ask_others(frame: Frame, asked: _LeakageQuestion, suspects: set[str], seed: int) -> Float64:
     """What a forest without the suspects says of each row, from groups it was not fitted to."""
     columns = np.flatnonzero([sensor not in suspects for sensor in frame.sensor_of])
     said = np.full(len(asked.rows), float(np.average(asked.truth, weights=asked.weight)))

@@ -9,8 +9,8 @@ import numpy as np
 from pm_app.learning.importance.clusters import cluster_sensors
 from pm_app.learning.importance.forest import (
     Columns,
-    Problem,
-    Trial,
+    ForestProblem,
+    ForestTrial,
     fill_and_squeeze,
     measure_drops,
     run_trial,
@@ -90,7 +90,7 @@ def _pose(
     horizons_hours: Sequence[float],
     task: str,
     seed: int,
-) -> Problem:
+) -> ForestProblem:
     targets = labels.value[:, None]
     if task == "life":
         targets = np.column_stack([labels.fails_within(hours) for hours in horizons_hours])
@@ -99,7 +99,7 @@ def _pose(
     train = keep_some(train, targets, seed)
     rows = np.concatenate([train, held_out])
     values = fill_and_squeeze(frame.values[rows], frame.values[_spaced(train)])
-    return Problem(
+    return ForestProblem(
         values=values,
         targets=targets[rows],
         group=split.group[rows],
@@ -133,8 +133,8 @@ def _groups_part(frame: Frame, split: Split) -> bool:
 
 
 def _run_trials(
-    problem: Problem, seed: int, replicates: int, progress: Progress | None
-) -> list[Trial]:
+    problem: ForestProblem, seed: int, replicates: int, progress: Progress | None
+) -> list[ForestTrial]:
     seeds = np.random.SeedSequence(seed).spawn(replicates)
     trials = []
     with ThreadPoolExecutor(WORKERS) as pool:
@@ -145,7 +145,7 @@ def _run_trials(
     return trials
 
 
-def _drop_all(trials: Sequence[Trial], sets: Sequence[Columns]) -> Float64:
+def _drop_all(trials: Sequence[ForestTrial], sets: Sequence[Columns]) -> Float64:
     """Score lost per trial and set, shape (n_trials, n_sets)."""
     with ThreadPoolExecutor(WORKERS) as pool:
         rows = list(pool.map(lambda trial: measure_drops(trial, sets), trials))
@@ -153,7 +153,7 @@ def _drop_all(trials: Sequence[Trial], sets: Sequence[Columns]) -> Float64:
 
 
 def _drop_clusters(
-    trials: Sequence[Trial],
+    trials: Sequence[ForestTrial],
     sensors: Sequence[str],
     columns: dict[str, Columns],
     clusters: Sequence[Sequence[str]],
@@ -169,7 +169,7 @@ def _drop_clusters(
 
 
 def _find_interactions(
-    trials: Sequence[Trial],
+    trials: Sequence[ForestTrial],
     sensors: Sequence[str],
     columns: dict[str, Columns],
     clusters: Sequence[Sequence[str]],

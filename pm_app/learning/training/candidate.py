@@ -24,14 +24,14 @@ from pm_app.learning.training.fit import (
 from pm_app.learning.training.parity import check_parity, describe_features
 from pm_app.learning.training.revision import REVISABLE, Reviser
 from pm_app.learning.training.selection import (
-    Trial,
+    AllocationTrial,
     choose_allocation,
     is_worse,
     keep_allocation,
 )
 from pm_app.records.features import Frame
 from pm_app.records.labels import Labels, Split
-from pm_app.records.learning import Allocation, Bin, Calibration, Head, Report, Revision
+from pm_app.records.learning import Allocation, Bin, Calibration, Head, QualityReport, Revision
 from pm_app.records.scores import Scores, scores_of
 
 Float32 = NDArray[np.float32]
@@ -52,7 +52,7 @@ class Candidate:
     head: Head
     calibration: Calibration
     allocation: Allocation
-    reports: tuple[Report, ...]
+    reports: tuple[QualityReport, ...]
     parity: float
     golden_values: Float32
     golden_outputs: Float32
@@ -63,7 +63,7 @@ class Candidate:
 
 
 @dataclass(frozen=True, eq=False)
-class Warm:
+class WarmStart:
     """A version to go on from: its plan and its stored network."""
 
     allocation: Allocation
@@ -78,7 +78,7 @@ def train_candidate(
     planner: Planner,
     head: Head,
     strategy: str = "auto",
-    warm_start: Warm | None = None,
+    warm_start: WarmStart | None = None,
     seed: int = 0,
     progress: Progress = silent,
     train: TrainAll = train_here,
@@ -126,7 +126,7 @@ def _pack(
     split: Split,
     trained: Trained,
     calibration: Calibration,
-    reports: tuple[Report, ...],
+    reports: tuple[QualityReport, ...],
     seed: int,
 ) -> Candidate:
     network, frame = trained.network, study.frame
@@ -166,7 +166,7 @@ def _check(split: Split, labels: Labels, head: Head) -> None:
 def _train_revised(
     study: Study,
     split: Split,
-    trial: Trial,
+    trial: AllocationTrial,
     planner: Planner,
     seed: int,
     warm: bytes | None,
@@ -198,7 +198,8 @@ def _train_revised(
             progress=part_of(progress, 0.3, 0.6),
         )
         before, after = (
-            Trial(trial.name, t.allocation, t.losses, study.judged_groups) for t in (plain, revised)
+            AllocationTrial(trial.name, t.allocation, t.losses, study.judged_groups)
+            for t in (plain, revised)
         )
         better = is_worse(before, after) and not is_worse(after, before)
         kept = revised.revised_at > 0 and better
@@ -217,8 +218,8 @@ def _train_revised(
 
 
 def _judge(
-    study: Study, split: Split, pair: tuple[Trained, Trained], trial: Trial
-) -> tuple[Calibration, Report]:
+    study: Study, split: Split, pair: tuple[Trained, Trained], trial: AllocationTrial
+) -> tuple[Calibration, QualityReport]:
     frame, labels, head = study.frame, study.labels, study.head
     trained, whole = pair
     output = answers(trained.network, frame.values[split.calibration])
@@ -233,7 +234,7 @@ def _judge(
     parameters = sum(int(np.prod(w.shape)) for w in whole.network.trainable_variables)
     metrics = _measure(study, split, scores, threshold)
     bins = () if head.kind == "regression" else _bins(study, split, scores)
-    return calibration, Report(trial.name, parameters, metrics, bins)
+    return calibration, QualityReport(trial.name, parameters, metrics, bins)
 
 
 def _bins(study: Study, split: Split, scores: Scores) -> tuple[Bin, ...]:
@@ -258,13 +259,13 @@ def _measure(
     )
 
 
-def _peers(study: Study, split: Split, seed: int) -> tuple[Report, Report]:
+def _peers(study: Study, split: Split, seed: int) -> tuple[QualityReport, QualityReport]:
     rows = split.learned
     forest = forest_scores(
         study.frame, study.labels, study.head, rows=rows, judged=split.test, seed=seed
     )
     constant = constant_scores(study.labels, study.head, rows=rows, judged=len(split.test))
     return (
-        Report("random forest", None, _measure(study, split, forest)),
-        Report("constant guess", None, _measure(study, split, constant)),
+        QualityReport("random forest", None, _measure(study, split, forest)),
+        QualityReport("constant guess", None, _measure(study, split, constant)),
     )

@@ -41,7 +41,7 @@ SMALLER = (1 / 3, 1 / 10)
 
 
 @dataclass(frozen=True, eq=False)
-class Trial:
+class AllocationTrial:
     """One allocation as it was strengthened, trained, and its losses of validation rows.
 
     losses: (n_rows, n_figures) as `row_losses` gives them, group: (n_rows,), the same rows for
@@ -78,7 +78,7 @@ def choose_allocation(
     seed: int,
     progress: Progress = silent,
     train: TrainAll = train_here,
-) -> tuple[Trial, Trial]:
+) -> tuple[AllocationTrial, AllocationTrial]:
     """The trial of the strategy ("auto": of the best allocation), and that of the control.
 
     The control is tuned over the grid; the others take its penalty, dropout and rate, so that they
@@ -97,7 +97,7 @@ def choose_allocation(
     )
     rest = [name for name in SIMPLEST_FIRST if name != CONTROL and strategy in (name, "auto")]
 
-    def tell(count: int, trial: Trial) -> None:
+    def tell(count: int, trial: AllocationTrial) -> None:
         progress(0.15 + 0.15 * count / len(rest), f"{trial.name}: loss {trial}")
 
     plans = [like(name, planner.plan(name), control, study) for name in rest]
@@ -117,7 +117,9 @@ def choose_allocation(
     return smaller, like(CONTROL, planner.plan(CONTROL, size=size), control, study)
 
 
-def keep_allocation(study: Study, planner: Planner, kept: Allocation) -> tuple[Trial, Trial]:
+def keep_allocation(
+    study: Study, planner: Planner, kept: Allocation
+) -> tuple[AllocationTrial, AllocationTrial]:
     """The trial of a plan that carries what an earlier search found, and its control.
 
     Nothing is run.
@@ -137,15 +139,15 @@ def tune_allocation(
     seed: int,
     progress: Progress = silent,
     train: TrainAll = train_here,
-) -> Trial:
+) -> AllocationTrial:
     """The best trial of an allocation over the grid of penalty, dropout and learning rate."""
     grid = LIFE_GRID if study.head.kind == "hazard" else TABLE_GRID
 
-    def planned(l1: float, dropout: float, rate: float) -> Trial:
+    def planned(l1: float, dropout: float, rate: float) -> AllocationTrial:
         tried = strengthen(allocation, study.frame.sensor_of, l1=l1, dropout=dropout)
         return _not_run(name, tried, rate)
 
-    def tell(count: int, trial: Trial) -> None:
+    def tell(count: int, trial: AllocationTrial) -> None:
         l1, _, rate = grid[count - 1]
         text = f"{name}: L1 {l1:g}, rate {rate:g}: loss {trial}"
         progress(count / len(grid), text)
@@ -157,19 +159,19 @@ def tune_allocation(
 def choose_size(
     study: Study,
     planner: Planner,
-    chosen: Trial,
+    chosen: AllocationTrial,
     *,
     seed: int,
     progress: Progress = silent,
     train: TrainAll = train_here,
-) -> Trial:
+) -> AllocationTrial:
     """The trial of the smallest size that is not worse than the chosen one beyond noise."""
 
-    def planned(share: float) -> Trial:
+    def planned(share: float) -> AllocationTrial:
         plan = planner.plan(chosen.name, size=round(share * chosen.allocation.parameters))
         return like(chosen.name, plan, chosen, study)
 
-    def tell(count: int, trial: Trial) -> None:
+    def tell(count: int, trial: AllocationTrial) -> None:
         text = f"{trial.allocation.parameters} parameters: loss {trial}"
         progress(count / len(SMALLER), text)
 
@@ -178,14 +180,14 @@ def choose_size(
     return [chosen, *good][-1]
 
 
-def choose_trial(trials: Sequence[Trial]) -> Trial:
+def choose_trial(trials: Sequence[AllocationTrial]) -> AllocationTrial:
     """The best trial; among those not worse than it beyond noise, the simplest."""
     best = max(trials, key=lambda trial: trial.score)
     equal = [trial for trial in trials if not is_worse(trial, best)]
     return min(equal, key=lambda trial: SIMPLEST_FIRST.index(trial.name))
 
 
-def is_worse(trial: Trial, other: Trial, *, noise: float = NOISE) -> bool:
+def is_worse(trial: AllocationTrial, other: AllocationTrial, *, noise: float = NOISE) -> bool:
     """Whether a loss is greater by more than `noise` standard errors, paired by group.
 
     Rows of one group repeat each other, so groups are what is counted.
@@ -199,12 +201,14 @@ def is_worse(trial: Trial, other: Trial, *, noise: float = NOISE) -> bool:
     return False
 
 
-def try_like(study: Study, name: str, plan: Allocation, other: Trial, *, seed: int) -> Trial:
+def try_like(
+    study: Study, name: str, plan: Allocation, other: AllocationTrial, *, seed: int
+) -> AllocationTrial:
     """A plan trained with the penalty, dropout and rate of another trial."""
     return _run(study, [like(name, plan, other, study)], seed, train_here)[0]
 
 
-def like(name: str, plan: Allocation, other: Trial, study: Study) -> Trial:
+def like(name: str, plan: Allocation, other: AllocationTrial, study: Study) -> AllocationTrial:
     """The plan with the penalty, dropout and rate of another trial, not run."""
     sensor_of = study.frame.sensor_of
     l1, dropout = mean_strength(other.allocation, sensor_of)
@@ -212,21 +216,21 @@ def like(name: str, plan: Allocation, other: Trial, study: Study) -> Trial:
     return _not_run(name, made, other.rate)
 
 
-def _not_run(name: str, allocation: Allocation, rate: float = RATE) -> Trial:
-    return Trial(name, allocation, np.empty((0, 1)), np.empty(0, dtype=np.int32), rate)
+def _not_run(name: str, allocation: Allocation, rate: float = RATE) -> AllocationTrial:
+    return AllocationTrial(name, allocation, np.empty((0, 1)), np.empty(0, dtype=np.int32), rate)
 
 
 def _run(
     study: Study,
-    plans: Sequence[Trial],
+    plans: Sequence[AllocationTrial],
     seed: int,
     train: TrainAll,
-    done: Callable[[int, Trial], None] = lambda count, trial: None,
-) -> list[Trial]:
+    done: Callable[[int, AllocationTrial], None] = lambda count, trial: None,
+) -> list[AllocationTrial]:
     """Trials that were planned, trained; done: called in order, with the number so far."""
     groups = study.judged_groups
 
-    def ran(plan: Trial, trained: Trained) -> Trial:
+    def ran(plan: AllocationTrial, trained: Trained) -> AllocationTrial:
         return replace(plan, losses=trained.losses, group=groups, trained=trained)
 
     found = train(

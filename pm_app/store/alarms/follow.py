@@ -26,8 +26,8 @@ from pm_app.records.alarms import (
 )
 from pm_app.store.alarms.outbox import newest_event, put_out
 from pm_app.store.alarms.trails import (
-    Standing,
-    Touched,
+    AffectedAsset,
+    OpenAlarm,
     open_risk_alarms,
     touched_assets,
     trails,
@@ -40,22 +40,24 @@ _SAID: Final = ("cutoff", "risk", "top_sensors", "model_version")
 
 
 @dataclass(frozen=True)
-class Before:
+class AlarmsBefore:
     """What a commit met: the assets it touches, the open alarms, and the newest of their events."""
 
-    touched: Sequence[Touched]
-    standing: Mapping[str, Standing]
+    touched: Sequence[AffectedAsset]
+    standing: Mapping[str, OpenAlarm]
     newest_event: int
 
 
-def before_merge(connection: Connection, judge: AlarmJudge, now: datetime, *, live: bool) -> Before:
+def before_merge(
+    connection: Connection, judge: AlarmJudge, now: datetime, *, live: bool
+) -> AlarmsBefore:
     """What has to be known of the store before staged rows are merged into it."""
     standing = open_risk_alarms(connection, now)
     touched = touched_assets(connection, judge, standing, live=live)
-    return Before(touched, standing, newest_event(connection))
+    return AlarmsBefore(touched, standing, newest_event(connection))
 
 
-def follow(connection: Connection, judge: AlarmJudge, before: Before, now: datetime) -> None:
+def follow(connection: Connection, judge: AlarmJudge, before: AlarmsBefore, now: datetime) -> None:
     """Bring alarms to where the predictions, merged by now, have them."""
     for trail in trails(connection, judge, before.touched, before.standing):
         _write(connection, judge.rule, trail, judge.transitions(trail), before.standing, now)
@@ -68,7 +70,7 @@ def _write(
     rule: AlarmRule,
     trail: Trail,
     steps: Transitions,
-    standing: Mapping[str, Standing],
+    standing: Mapping[str, OpenAlarm],
     now: datetime,
 ) -> None:
     if not len(steps.asset):

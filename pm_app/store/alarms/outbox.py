@@ -26,7 +26,7 @@ _TOLD = ("raised", "unshelved")
 
 
 @dataclass(frozen=True)
-class News:
+class AlarmNews:
     """Something to tell: an alarm as it was raised, and as it stands now.
 
     attempts: how often telling it has failed. rul_hours with its interval: what is said of the
@@ -56,15 +56,15 @@ class News:
 
 @dataclass(frozen=True, eq=False)
 class Outbox:
-    """News that waits to be told. Methods raise StoreUnavailable when a later call may succeed."""
+    """News of alarms, waiting to be sent. Methods raise StoreUnavailable when a later call may succeed."""
 
     database: Database
 
-    def due(self, now: datetime) -> list[News]:
+    def due(self, now: datetime) -> list[AlarmNews]:
         """What is to be told by now, oldest first."""
         return self._news(_news().where(WAITING, outbox.c.due_at <= now))
 
-    def waiting(self) -> list[News]:
+    def waiting(self) -> list[AlarmNews]:
         """All that has not been told, oldest first."""
         return self._news(_news().where(WAITING))
 
@@ -114,10 +114,10 @@ class Outbox:
                 connection.execute(insert(outbox), rows)
         return len(rows)
 
-    def _news(self, query: Select[tuple[object, ...]]) -> list[News]:
+    def _news(self, query: Select[tuple[object, ...]]) -> list[AlarmNews]:
         with self.database.reading() as connection:
             rows = connection.execute(query.order_by(outbox.c.id))
-            return [News(**row._asdict()) for row in rows]
+            return [AlarmNews(**row._asdict()) for row in rows]
 
 
 def newest_event(connection: Connection) -> int:

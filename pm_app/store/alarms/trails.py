@@ -39,7 +39,7 @@ _EVER: Final = int(np.iinfo(np.int64).max)
 
 
 @dataclass(frozen=True)
-class Touched:
+class AffectedAsset:
     """An asset that a commit says something of.
 
     said_until: the newest cutoff that was said before, nanoseconds UTC. since: the cutoff from
@@ -55,7 +55,7 @@ class Touched:
 
 
 @dataclass(frozen=True)
-class Standing:
+class OpenAlarm:
     """An open alarm: its row's number, state, and whether its time on the shelf is over."""
 
     id: int
@@ -63,20 +63,22 @@ class Standing:
     due: bool
 
 
-def open_risk_alarms(connection: Connection, now: datetime) -> dict[str, Standing]:
+def open_risk_alarms(connection: Connection, now: datetime) -> dict[str, OpenAlarm]:
     """The open alarm of each asset that has one."""
     own = alarms.c
     query = select(own.id, own.asset_id, own.state, own.shelved_until)
     rows = connection.execute(query.where(OPEN, own.kind == RISK))
     return {
-        row.asset_id: Standing(row.id, row.state, row.state == SHELVED and row.shelved_until <= now)
+        row.asset_id: OpenAlarm(
+            row.id, row.state, row.state == SHELVED and row.shelved_until <= now
+        )
         for row in rows
     }
 
 
 def touched_assets(
-    connection: Connection, judge: AlarmJudge, standing: Mapping[str, Standing], *, live: bool
-) -> list[Touched]:
+    connection: Connection, judge: AlarmJudge, standing: Mapping[str, OpenAlarm], *, live: bool
+) -> list[AffectedAsset]:
     """Assets that staged rows speak of, and those whose time on the shelf is over.
 
     Asked before the staged rows are merged: what is the newest then has been judged. Without
@@ -91,7 +93,7 @@ def touched_assets(
     rows = {row.asset_id: row.rows for row in connection.execute(spoken)}
     rows |= {name: rows.get(name, 0) for name, alarm in standing.items() if alarm.due}
     near = NEAR_RUNS * judge.rule.persistence
-    found: list[Touched] = []
+    found: list[AffectedAsset] = []
     names = sorted(rows)
     for start in range(0, len(names), ASSETS_AT_ONCE):
         part = names[start : start + ASSETS_AT_ONCE]
@@ -99,21 +101,21 @@ def touched_assets(
         for name in part:
             cutoff, since = newest.get(name, (None, None))
             until = nanoseconds_of(cutoff) if cutoff is not None else _NEVER
-            found.append(Touched(name, until if live else _EVER, since, rows[name]))
+            found.append(AffectedAsset(name, until if live else _EVER, since, rows[name]))
     return sorted(found, key=_order)
 
 
 def trails(
     connection: Connection,
     judge: AlarmJudge,
-    touched: Sequence[Touched],
-    standing: Mapping[str, Standing],
+    touched: Sequence[AffectedAsset],
+    standing: Mapping[str, OpenAlarm],
 ) -> Iterator[Trail]:
     """The newest risks of these assets, some assets at a time, as far back as it takes."""
     retired = connection.execute(select(retirements.c.id).limit(1)).first() is not None
     horizon = judge.rule.horizon_hours
 
-    def read(part: Sequence[Touched]) -> Trail:
+    def read(part: Sequence[AffectedAsset]) -> Trail:
         return _trail(part, _rows(connection, part, horizon), standing, retired=retired)
 
     for group in _groups(touched):
@@ -134,8 +136,8 @@ def trails(
 def _look_further(
     connection: Connection,
     judge: AlarmJudge,
-    unclear: Sequence[Touched],
-    read: Callable[[Sequence[Touched]], Trail],
+    unclear: Sequence[AffectedAsset],
+    read: Callable[[Sequence[AffectedAsset]], Trail],
 ) -> Trail:
     """A trail of these assets from their marks on, else from further and further back."""
     marks = marks_of(connection, judge.rule, [one.asset for one in unclear])
@@ -179,14 +181,14 @@ def _newest(
     return {row.asset_id: (row.cutoff, row.since) for row in connection.execute(query)}
 
 
-def _order(one: Touched) -> tuple[bool, datetime | None, str]:
+def _order(one: AffectedAsset) -> tuple[bool, datetime | None, str]:
     # Looks that begin at about the same time are read together.
     return (one.since is None, one.since, one.asset)
 
 
-def _groups(touched: Sequence[Touched]) -> Iterator[list[Touched]]:
+def _groups(touched: Sequence[AffectedAsset]) -> Iterator[list[AffectedAsset]]:
     """Assets in their order, with not too many rows together."""
-    group: list[Touched] = []
+    group: list[AffectedAsset] = []
     rows = 0
     for one in touched:
         if group and (rows + one.rows > ROWS_AT_ONCE or len(group) == ASSETS_AT_ONCE):
@@ -199,16 +201,16 @@ def _groups(touched: Sequence[Touched]) -> Iterator[list[Touched]]:
 
 
 def _trail(
-    part: Sequence[Touched],
+    part: Sequence[AffectedAsset],
     rows: tuple[Int64, Int64, Float64],
-    standing: Mapping[str, Standing],
+    standing: Mapping[str, OpenAlarm],
     *,
     retired: bool,
 ) -> Trail:
     asset, cutoff, risk = rows
     since = [_NEVER if one.since is None else nanoseconds_of(one.since) for one in part]
     inside = cutoff >= np.array(since, dtype=np.int64)[asset]
-    nothing = Standing(0, NO_ALARM, due=False)
+    nothing = OpenAlarm(0, NO_ALARM, due=False)
     alarms_of = [standing.get(one.asset, nothing) for one in part]
     known = [one.held is not None or (one.since is None and not retired) for one in part]
     return Trail(
@@ -225,7 +227,7 @@ def _trail(
 
 
 def _rows(
-    connection: Connection, part: Sequence[Touched], horizon: float
+    connection: Connection, part: Sequence[AffectedAsset], horizon: float
 ) -> tuple[Int64, Int64, Float64]:
     """Place in `part`, cutoff and risk of the scored rows since the earliest look begins."""
     said, sqlite = predictions.c, connection.dialect.name == "sqlite"

@@ -10,7 +10,7 @@ from pm_app.store.schema.predictions import batches, plant, versions
 
 
 @dataclass(frozen=True)
-class Standing:
+class DatabaseState:
     """A database as it stands: its identity ("" before it has one), and its newest numbers.
 
     sequence: of the newest batch, version: the newest; 0 where there is none. Both only grow,
@@ -33,10 +33,10 @@ class Identity:
 
     database: Database
 
-    def standing(self) -> Standing:
+    def standing(self) -> DatabaseState:
         """The database as it stands now."""
         with self.database.reading() as connection:
-            return Standing(
+            return DatabaseState(
                 connection.execute(select(plant.c.identity)).scalar() or "",
                 connection.execute(select(func.max(batches.c.sequence))).scalar() or 0,
                 connection.execute(select(func.max(versions.c.version))).scalar() or 0,

@@ -27,7 +27,7 @@ from pm_app.store.ledger.rows import (
     values_of_duplicate,
     widen_spans,
 )
-from pm_app.store.ledger.seen import Seen, unseen
+from pm_app.store.ledger.seen import SeenFiles, unseen
 from pm_app.store.rows import Balance, BatchRow, BatchStatus, Source
 from pm_app.store.schema.ledger import (
     INGESTED,
@@ -49,7 +49,7 @@ class Ledger:
     """
 
     database: Database
-    _seen: Seen = field(default_factory=Seen, repr=False)
+    _seen: SeenFiles = field(default_factory=SeenFiles, repr=False)
 
     def unseen(self, source: Source, listed: Iterable[Batch]) -> Iterator[Batch]:
         """Those of the files listed that have to be opened, in the order given.

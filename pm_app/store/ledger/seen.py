@@ -22,7 +22,7 @@ ASKED_AT_ONCE: Final = 4096
 _READ_AT_ONCE: Final = 10_000
 
 
-class Seen:
+class SeenFiles:
     """The files of a ledger, as it stood when last asked. Safe to share between threads.
 
     A file is known by a 64-bit hash of source, name, size and time stamp, another one in each

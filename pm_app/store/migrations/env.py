@@ -1,4 +1,4 @@
-"""How Alembic runs our steps: inside the transaction that `pm_app.store.database.migrate` has begun."""
+"""How Alembic runs our steps: inside the transaction that `store.database.migrate` has begun."""
 
 from alembic import context
 

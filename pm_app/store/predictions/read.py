@@ -54,7 +54,7 @@ NUMBERED_SCHEMA: Final = PREDICTIONS_SCHEMA.append(pa.field(COMMIT_NUMBER, pa.in
 
 
 @dataclass(frozen=True, eq=False)
-class Views:
+class PredictionTables:
     """What people and exports read. Never blocks a writer, nor is blocked by one.
 
     Tables follow PREDICTIONS_SCHEMA. Methods raise StoreUnavailable when a later call may

@@ -25,7 +25,7 @@ _ROWS_AT_ONCE: Final = 20_000
 
 
 @dataclass(frozen=True, eq=False)
-class Course:
+class PredictionSeries:
     """All that was said of one asset and horizon in a span of time, oldest first.
 
     All have shape (n_rows,). cutoff: nanoseconds since 1970 UTC. Numbers are NaN where nothing
@@ -43,7 +43,7 @@ class Course:
 
 
 @dataclass(frozen=True, eq=False)
-class Courses:
+class AssetSeries:
     """One asset at a time. Methods raise StoreUnavailable when a later call may succeed."""
 
     database: Database
@@ -74,7 +74,7 @@ class Courses:
 
     def course(
         self, asset: str, *, horizon_hours: float, since: datetime, until: datetime
-    ) -> Course:
+    ) -> PredictionSeries:
         """What was said at cutoffs in [since, until]. Read once, in the order of the key."""
         said = predictions.c
         columns = [said[name] for name in ("status", *_NUMBERS, "top_sensors")]
@@ -87,7 +87,7 @@ class Courses:
             streamed = connection.execution_options(stream_results=True).execute(query)
             parts = [_columns(rows) for rows in streamed.partitions(_ROWS_AT_ONCE)]
         parts = parts or [_columns([])]
-        return Course(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+        return PredictionSeries(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
     def rows(
         self, asset: str, *, since: datetime, until: datetime, limit: int, offset: int = 0

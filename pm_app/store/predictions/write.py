@@ -57,7 +57,7 @@ from pm_app.store.schema.types import Moment
 
 
 @dataclass(frozen=True, eq=False)
-class Scores:
+class PredictionWriter:
     """Where scoring writes. Methods raise StoreUnavailable when a later call may succeed."""
 
     database: Database

@@ -10,40 +10,40 @@ from pm_app.jobs.operations import alarms as acts
 from pm_app.records.alarms import Verdict
 from pm_app.store import AlarmEventRow, AlarmRow, VerdictRow
 from pm_app.web.api.kinds import Limit, Note, Number, Offset, Text, Time
-from pm_app.web.auth.admission import Asking, Operator
-from pm_app.web.context import Frame
+from pm_app.web.auth.admission import AdmittedRequest, Operator
+from pm_app.web.context import PageContext
 from pm_app.web.texts import ALARM_LISTS
 
 Listed = Literal["open", "unacknowledged", "acknowledged", "shelved", "cleared", "all"]
 _ALL: tuple[str, ...] = ("unacknowledged", "returned", "acknowledged", "shelved", "cleared")
 
 
-class Body(BaseModel):
+class ClosedBody(BaseModel):
     """What is sent: nothing but what is known."""
 
     model_config = ConfigDict(extra="forbid")
 
 
-class Words(Body):
+class NoteBody(ClosedBody):
     """A note with an act."""
 
     note: Note = ""
 
 
-class Comment(Body):
-    """Words to keep."""
+class Comment(ClosedBody):
+    """NoteBody to keep."""
 
     text: Note
 
 
-class Shelving(Body):
+class Shelving(ClosedBody):
     """Until when an alarm keeps still, and why."""
 
     until: Time
     note: Note = ""
 
 
-class Judgement(Body):
+class VerdictBody(ClosedBody):
     """What was found. A time of failure goes with confirmed; failed_until is failed_from where it
     is not told."""
 
@@ -69,7 +69,7 @@ class AlarmStory(BaseModel):
     verdict: VerdictRow | None
 
 
-def add_alarms(router: APIRouter, frame: Frame) -> None:
+def add_alarms(router: APIRouter, frame: PageContext) -> None:
     """/alarms."""
 
     @router.get("/alarms", summary="Alarms, newest first")
@@ -97,7 +97,7 @@ def add_alarms(router: APIRouter, frame: Frame) -> None:
         )
 
     @router.post("/alarms/{number}/acknowledge", summary="Say that it was seen")
-    def acknowledge(number: Number, asking: Operator, words: Words | None = None) -> AlarmRow:
+    def acknowledge(number: Number, asking: Operator, words: NoteBody | None = None) -> AlarmRow:
         """Takes the role operator."""
         note = "" if words is None else words.note
         return acts.acknowledge(frame.writer(), number, note=note, **_by(frame, asking))
@@ -115,19 +115,19 @@ def add_alarms(router: APIRouter, frame: Frame) -> None:
         return acts.comment(frame.writer(), number, comment.text, **_by(frame, asking))
 
     @router.post("/alarms/{number}/verdict", summary="Say what was found")
-    def verdict(number: Number, asking: Operator, judgement: Judgement) -> AlarmRow:
+    def verdict(number: Number, asking: Operator, judgement: VerdictBody) -> AlarmRow:
         """Takes the role operator. What is confirmed is learned from."""
         fields = asdict_of(judgement)
         given = Verdict(**fields)
         return acts.give_verdict(frame.writer(), number, given, **_by(frame, asking))
 
 
-def asdict_of(judgement: Judgement) -> dict[str, Any]:
+def asdict_of(judgement: VerdictBody) -> dict[str, Any]:
     """The fields of a Verdict; a failure that is told one time is told both ends."""
     first: datetime | None = judgement.failed_from
     last = judgement.failed_until
     return judgement.model_dump() | {"failed_from": first or last, "failed_until": last or first}
 
 
-def _by(frame: Frame, asking: Asking) -> dict[str, Any]:
+def _by(frame: PageContext, asking: AdmittedRequest) -> dict[str, Any]:
     return {"at": frame.now(), "actor": asking.person.actor}

@@ -9,12 +9,12 @@ from pm_app.web.api.health import add_health
 from pm_app.web.api.kinds import PROBLEMS
 from pm_app.web.api.models import add_models
 from pm_app.web.api.predictions import add_predictions
-from pm_app.web.context import Frame
+from pm_app.web.context import PageContext
 
 PREFIX: Final = "/api/v1"
 
 
-def add_api(app: FastAPI, frame: Frame) -> None:
+def add_api(app: FastAPI, frame: PageContext) -> None:
     """JSON for programs, as /api/v1/openapi.json describes it."""
     router = APIRouter(prefix=PREFIX, responses=PROBLEMS)
     add_predictions(router, frame)

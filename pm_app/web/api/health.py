@@ -3,10 +3,10 @@
 from fastapi import APIRouter
 
 from pm_app.daemon.status import Status
-from pm_app.web.context import Frame
+from pm_app.web.context import PageContext
 
 
-def add_health(router: APIRouter, frame: Frame) -> None:
+def add_health(router: APIRouter, frame: PageContext) -> None:
     """/health."""
 
     @router.get("/health", summary="Whether the daemon gets on with its work, and what waits")

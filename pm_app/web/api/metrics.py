@@ -10,10 +10,10 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from pm_app.daemon.status import JobStatus, Status
-from pm_app.web.context import Frame
+from pm_app.web.context import PageContext
 
 
-def add_metrics(app: FastAPI, frame: Frame) -> None:
+def add_metrics(app: FastAPI, frame: PageContext) -> None:
     """/metrics."""
 
     @app.get("/metrics", include_in_schema=False)
@@ -26,7 +26,7 @@ def add_metrics(app: FastAPI, frame: Frame) -> None:
 class PlantFigures(Collector):
     """What can be said of the plant in figures; what is not known is left out."""
 
-    def __init__(self, frame: Frame) -> None:
+    def __init__(self, frame: PageContext) -> None:
         self._frame = frame
 
     def collect(self) -> Iterator[Metric]:

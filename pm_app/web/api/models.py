@@ -18,10 +18,10 @@ from pm_app.store import (
 )
 from pm_app.web.api.kinds import Limit, Note, Number
 from pm_app.web.auth.admission import Engineer
-from pm_app.web.context import Frame
+from pm_app.web.context import PageContext
 
 
-class Why(BaseModel):
+class ReasonBody(BaseModel):
     """A reason, kept for ever."""
 
     model_config = ConfigDict(extra="forbid")
@@ -45,7 +45,7 @@ class Model(BaseModel):
     importances: list[ImportanceRow]
 
 
-class Moved(BaseModel):
+class PromotionAnswer(BaseModel):
     """Which version scores from now on."""
 
     champion: int | None
@@ -61,7 +61,7 @@ class Batches(BaseModel):
 BatchStatus = Literal["ingested", "quarantined", "duplicate", "lost", "retried"]
 
 
-def add_models(router: APIRouter, frame: Frame) -> None:
+def add_models(router: APIRouter, frame: PageContext) -> None:
     """/models, /retrainings and /batches."""
 
     @router.get("/models", summary="What was learned, and which version scores")
@@ -86,26 +86,26 @@ def add_models(router: APIRouter, frame: Frame) -> None:
         return Model(version=version, importances=lineage.importances(number))
 
     @router.post("/models/rollback", summary="Let the version before the champion score again")
-    def rollback(asking: Engineer, why: Why) -> Moved:
+    def rollback(asking: Engineer, why: ReasonBody) -> PromotionAnswer:
         """Takes the role engineer."""
-        with frame.site() as site:
+        with frame.plant() as plant:
             now, by = frame.now(), asking.person.actor
-            return Moved(champion=roll_back(site, at=now, reason=why.reason, actor=by))
+            return PromotionAnswer(champion=roll_back(plant, at=now, reason=why.reason, actor=by))
 
     @router.post("/models/{number}/promote", summary="Let a version score from now on")
-    def promote(number: Number, asking: Engineer, why: Why) -> Moved:
+    def promote(number: Number, asking: Engineer, why: ReasonBody) -> PromotionAnswer:
         """Takes the role engineer."""
-        with frame.site() as site:
+        with frame.plant() as plant:
             now, by = frame.now(), asking.person.actor
-            promote_version(site, number, at=now, reason=why.reason, actor=by)
-            return Moved(champion=site.store.lineage.champion())
+            promote_version(plant, number, at=now, reason=why.reason, actor=by)
+            return PromotionAnswer(champion=plant.store.lineage.champion())
 
     @router.post("/models/{number}/reject", summary="Say no to the version that waits")
-    def reject(number: Number, asking: Engineer, why: Why) -> Moved:
+    def reject(number: Number, asking: Engineer, why: ReasonBody) -> PromotionAnswer:
         """Takes the role engineer."""
         lineage = frame.writer().lineage
         lineage.reject(number, at=frame.now(), reason=why.reason, actor=asking.person.actor)
-        return Moved(champion=lineage.champion())
+        return PromotionAnswer(champion=lineage.champion())
 
     @router.get("/retrainings", summary="What was decided and why, newest first")
     def retrainings(limit: Limit = 100) -> list[RetrainingRow]:

@@ -17,7 +17,7 @@ from pm_app.web.api.kinds import (
     from_cursor,
     to_cursor,
 )
-from pm_app.web.context import Frame
+from pm_app.web.context import PageContext
 
 
 class PredictionPage(BaseModel):
@@ -46,7 +46,7 @@ Cursor = Annotated[str, Query(max_length=5000), AfterValidator(_cursor)]
 Search = Annotated[Text, Query(max_length=200)]
 
 
-def add_predictions(router: APIRouter, frame: Frame) -> None:
+def add_predictions(router: APIRouter, frame: PageContext) -> None:
     """/predictions and /assets."""
 
     @router.get("/predictions", summary="What is said, in the order in which it was said")

@@ -11,7 +11,7 @@ from fastapi.responses import RedirectResponse
 from starlette.concurrency import run_in_threadpool
 
 from pm_app.web.auth.headers import of_this_machine
-from pm_app.web.context import Frame
+from pm_app.web.context import PageContext
 from pm_app.web.identity import Person
 from pm_app.web.texts import TEXTS
 
@@ -21,7 +21,7 @@ _FORM: Final = "application/x-www-form-urlencoded"
 _MOST_FIELDS: Final = 50
 
 
-class Stranger(Exception):
+class Anonymous(Exception):
     """Nobody has signed in, or what they showed lets no one in."""
 
 
@@ -30,18 +30,18 @@ class NotAllowed(Exception):
 
 
 @dataclass(frozen=True)
-class Asking:
+class AdmittedRequest:
     """A request of someone who was let in: who, and the form they sent, empty without one."""
 
     person: Person
     form: dict[str, str]
 
 
-def admit(frame: Frame) -> Callable[[Request], Coroutine[Any, Any, None]]:
+def admit(frame: PageContext) -> Callable[[Request], Coroutine[Any, Any, None]]:
     """What stands before every address: finds out who asks, and whether they may at all.
 
     Whoever asks has to be known, and what changes something has to come from a form of ours.
-    Raises Stranger and NotAllowed.
+    Raises Anonymous and NotAllowed.
     """
 
     async def check(request: Request) -> None:
@@ -51,7 +51,7 @@ def admit(frame: Frame) -> Callable[[Request], Coroutine[Any, Any, None]]:
             return
         person = await run_in_threadpool(frame.whois, request)
         if person is None:
-            raise Stranger
+            raise Anonymous
         if not person.name and not of_this_machine(request):
             raise NotAllowed(TEXTS["localhost_only"])
         request.state.person = person
@@ -61,20 +61,20 @@ def admit(frame: Frame) -> Callable[[Request], Coroutine[Any, Any, None]]:
     return check
 
 
-def asking(needed: str) -> Callable[[Request], Asking]:
+def asking(needed: str) -> Callable[[Request], AdmittedRequest]:
     """A dependency: who asks, at least a `needed`. Raises NotAllowed."""
 
-    def allowed(request: Request) -> Asking:
+    def allowed(request: Request) -> AdmittedRequest:
         person: Person = request.state.person
         if not person.may(needed):
             raise NotAllowed(f"{TEXTS['needs_role']} {needed}")
-        return Asking(person, request.state.form)
+        return AdmittedRequest(person, request.state.form)
 
     return allowed
 
 
-Operator = Annotated[Asking, Depends(asking("operator"))]
-Engineer = Annotated[Asking, Depends(asking("engineer"))]
+Operator = Annotated[AdmittedRequest, Depends(asking("operator"))]
+Engineer = Annotated[AdmittedRequest, Depends(asking("engineer"))]
 
 
 def to_sign_in(request: Request) -> Response:

@@ -12,7 +12,7 @@ from fastapi.responses import RedirectResponse
 
 from pm_app.times import parse_duration
 from pm_app.web.auth.admission import SIGN_IN, within
-from pm_app.web.context import Frame
+from pm_app.web.context import PageContext
 from pm_app.web.identity import COOKIE, Person
 from pm_app.web.texts import TEXTS
 
@@ -20,7 +20,7 @@ from pm_app.web.texts import TEXTS
 _AT_ONCE: Final = 2
 
 
-def add_sign_in(app: APIRouter, frame: Frame) -> None:
+def add_sign_in(app: APIRouter, frame: PageContext) -> None:
     """Let people in and out."""
     attempts, turn = Attempts(), Semaphore(_AT_ONCE)
 
@@ -58,7 +58,12 @@ def add_sign_in(app: APIRouter, frame: Frame) -> None:
 
 
 def _page(
-    frame: Frame, request: Request, onward: str, status: int = 200, words: str = "", wait: int = 0
+    frame: PageContext,
+    request: Request,
+    onward: str,
+    status: int = 200,
+    words: str = "",
+    wait: int = 0,
 ) -> Response:
     answer = frame.show(
         request, "sign_in", status, title=TEXTS["sign_in"], onward=onward, words=words
@@ -68,7 +73,7 @@ def _page(
     return answer
 
 
-def _signed_in(frame: Frame, request: Request, name: str, onward: str) -> Response:
+def _signed_in(frame: PageContext, request: Request, name: str, onward: str) -> Response:
     users, at = frame.writer().users, frame.now()
     # What a browser brought from before is worth nothing from here on (session fixation).
     if request.cookies.get(COOKIE):
@@ -89,7 +94,7 @@ def _signed_in(frame: Frame, request: Request, name: str, onward: str) -> Respon
     return answer
 
 
-def _note_refusal(frame: Frame, name: str, address: str, at: datetime) -> None:
+def _note_refusal(frame: PageContext, name: str, address: str, at: datetime) -> None:
     # People type passwords where names go: only names that there are are kept.
     known = name if frame.store().users.user(name) is not None else ""
     frame.writer().users.note(known or "somebody", "sign in refused", known, at=at, address=address)

@@ -14,14 +14,14 @@ from benchmarks.decisions.plants import Grown
 from factories import make_card
 
 from pm_app.errors import NotEnoughData
-from pm_app.jobs.retrain.dataset import Known
-from pm_app.jobs.retrain.messages import TrainingOrder
+from pm_app.jobs.retrain.dataset import Dataset
+from pm_app.jobs.retrain.messages import TrainingRequest
 from pm_app.learning.data.labels import count_failures
 from pm_app.learning.ranking import (
     STANDING,
+    ChampionVersion,
+    LearningTask,
     Ranking,
-    Rival,
-    Study,
     make_study,
     planner_of,
     rank_sensors,
@@ -61,7 +61,7 @@ class Step:
 class Course:
     """What one retraining hands to the next."""
 
-    rival: Rival | None = None
+    rival: ChampionVersion | None = None
     in_a_row: int = 0
     failures: int = 0
 
@@ -96,8 +96,8 @@ def _retrain(plant: Grown, day: float, standing: Course, watch: str) -> tuple[St
     return step, _hand_on(known, study, plant, standing, ranking, failures)
 
 
-def _order(plant: Grown, day: float, standing: Course) -> TrainingOrder:
-    return TrainingOrder(
+def _order(plant: Grown, day: float, standing: Course) -> TrainingRequest:
+    return TrainingRequest(
         settings={},
         folder="",
         segments=plant.segments,
@@ -115,8 +115,8 @@ def _order(plant: Grown, day: float, standing: Course) -> TrainingOrder:
 
 
 def _hand_on(
-    known: Known,
-    study: Study,
+    known: Dataset,
+    study: LearningTask,
     plant: Grown,
     standing: Course,
     ranking: Ranking,
@@ -139,7 +139,7 @@ def _hand_on(
     )
     # A version with a ranking of its own begins the count anew.
     in_a_row = drift.in_a_row if drift.verdict == "refit" else 0
-    return Course(Rival(card, b"", b""), in_a_row, failures)
+    return Course(ChampionVersion(card, b"", b""), in_a_row, failures)
 
 
 def _window(plant: Grown, ranking: Ranking, watch: str) -> tuple[int, int]:

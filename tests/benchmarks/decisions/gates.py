@@ -16,7 +16,7 @@ from sklearn.ensemble import ExtraTreesClassifier
 from pm_app.learning.evaluation.calibration import calibrate
 from pm_app.learning.evaluation.promotion import judge
 from pm_app.learning.importance.forest import fill_and_squeeze
-from pm_app.learning.ranking import Study, make_study
+from pm_app.learning.ranking import LearningTask, make_study
 from pm_app.records.labels import Labels
 from pm_app.records.learning import Head
 from pm_app.records.scores import scores_of
@@ -30,7 +30,7 @@ CHALLENGERS = 2
 VERDICTS = ("keep", "refit", "first")
 
 # Risks of the test rows, from a study, a seed, and whether its labels are shuffled.
-Learner = Callable[[Study, int, bool], np.ndarray]
+Learner = Callable[[LearningTask, int, bool], np.ndarray]
 
 
 def challenge(
@@ -50,7 +50,7 @@ def challenge(
     return rows
 
 
-def ask(study: Study, risk: np.ndarray, champion: np.ndarray) -> dict[str, Any]:
+def ask(study: LearningTask, risk: np.ndarray, champion: np.ndarray) -> dict[str, Any]:
     """Whether the gate promotes by each verdict, and why not or why under "keep"."""
     horizon = study.head.horizons_hours[-1]
     test = study.split.test
@@ -70,7 +70,7 @@ def ask(study: Study, risk: np.ndarray, champion: np.ndarray) -> dict[str, Any]:
     return found
 
 
-def forest(study: Study, seed: int, shuffled: bool) -> np.ndarray:
+def forest(study: LearningTask, seed: int, shuffled: bool) -> np.ndarray:
     """Risks by a forest with the product's calibration; it sees no test row, and where labels
     are shuffled none of its own."""
     split, horizon = study.split, study.head.horizons_hours[-1]

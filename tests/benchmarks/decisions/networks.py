@@ -8,7 +8,7 @@ from benchmarks.decisions.gates import shuffle_labels
 
 from pm_app.learning.evaluation.calibration import calibrate
 from pm_app.learning.network import answers
-from pm_app.learning.ranking import Study, planner_of
+from pm_app.learning.ranking import LearningTask, planner_of
 from pm_app.learning.training import fit as training
 from pm_app.learning.training.fit import refit_network, strengthen, train_network
 from pm_app.records.learning import Importance
@@ -19,7 +19,7 @@ SIZE = 3_000
 L1, DROPOUT = 1e-3, 0.1
 
 
-def network(study: Study, seed: int, shuffled: bool) -> np.ndarray:
+def network(study: LearningTask, seed: int, shuffled: bool) -> np.ndarray:
     """Risks at the longest horizon by the network; it sees no test row."""
     split, sensors = study.split, study.frame.sensors
     labels = shuffle_labels(study.labels, split.learned, seed) if shuffled else study.labels

@@ -8,14 +8,14 @@ from pathlib import Path
 from benchmarks.quality.plants import NOW, lay_out
 
 from pm_app.jobs.ingest.run import ingest
-from pm_app.jobs.plant import Site, first_seen_ns
-from pm_app.jobs.retrain.dataset import Known, gather_known
+from pm_app.jobs.plant import Plant, first_seen_ns
+from pm_app.jobs.retrain.dataset import Dataset, gather_known
 from pm_app.records.features import FeatureSpec
 from pm_app.records.readings import Events, Int64
 from pm_app.settings.plant import Settings, read_settings
 from pm_app.simulator import PlantPlan, simulate
 from pm_app.times import HOUR_NS
-from pm_app.wiring import open_site
+from pm_app.wiring import open_plant
 
 DAY_NS = 24 * HOUR_NS
 # What decides is as it is by default; panes and windows are few, so that hundreds of
@@ -40,27 +40,27 @@ class Grown:
     """A plant with all of its files taken in."""
 
     plan: PlantPlan
-    site: Site
+    live: Plant
     events: Events
     segments: tuple[str, ...]
 
     @property
     def settings(self) -> Settings:
         """Of its plant.toml."""
-        return self.site.settings
+        return self.plant.settings
 
     def moment(self, day: float) -> int:
         """When a day begins, in nanoseconds."""
         return self.plan.start_ns + round(day * DAY_NS)
 
-    def known(self, day: float, champion: FeatureSpec | None = None) -> Known:
+    def known(self, day: float, champion: FeatureSpec | None = None) -> Dataset:
         """What a retraining as of this day may look at."""
         return gather_known(
-            self.site.history,
+            self.plant.history,
             self.segments,
             self.events,
             self.settings,
-            first_seen=first_seen_ns(self.site),
+            first_seen=first_seen_ns(self.plant),
             as_of_ns=self.moment(day),
             champion=champion,
         )
@@ -78,11 +78,11 @@ def grown(plan: PlantPlan, folder: Path) -> Iterator[Grown]:
     plant = simulate(plan)
     tables = (table(0, plan.days) for table in (plant.readings, plant.events_table))
     settings = read_settings(lay_out(folder, PLANT_TOML, *tables) / "plant.toml")
-    with open_site(settings) as site:
-        ingest(site, now=NOW)
-        ledger = site.store.ledger
+    with open_plant(settings) as live:
+        ingest(live, now=NOW)
+        ledger = live.store.ledger
         segments, events = (
             tuple(name for row in ledger.ingested_batches(source) for name in row.segments)
             for source in ("readings", "events")
         )
-        yield Grown(plan, site, site.event_history.read(events), segments)
+        yield Grown(plan, live, live.event_history.read(events), segments)

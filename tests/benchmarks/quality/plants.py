@@ -14,7 +14,7 @@ from pm_app.jobs.retrain.dataset import gather_known
 from pm_app.records.features import Frame
 from pm_app.records.labels import Labels
 from pm_app.settings.plant import read_settings
-from pm_app.wiring import open_site
+from pm_app.wiring import open_plant
 
 NOW = datetime(2100, 1, 1, tzinfo=UTC)
 
@@ -46,22 +46,22 @@ def lay_out(folder: Path, toml: str, readings: pa.Table, events: pa.Table | None
 def gather(folder: Path) -> Gathered:
     """Ingest what is new in the folder's plant; all that can be known of it then."""
     settings = read_settings(folder / "plant.toml")
-    with open_site(settings) as site:
-        found = ingest(site, now=NOW)
+    with open_plant(settings) as plant:
+        found = ingest(plant, now=NOW)
         assert not found.rejected and not found.quarantined, found
-        ledger = site.store.ledger
+        ledger = plant.store.ledger
         segments, events = (
             [name for row in ledger.ingested_batches(source) for name in row.segments]
             for source in ("readings", "events")
         )
-        known_events = site.event_history.read(events)
+        known_events = plant.event_history.read(events)
         ends = [to_nanoseconds(ledger.newest_time("readings")), *known_events.time.tolist()]
         known = gather_known(
-            site.history,
+            plant.history,
             segments,
             known_events,
             settings,
-            first_seen=first_seen_ns(site),
+            first_seen=first_seen_ns(plant),
             as_of_ns=max(ends) + settings.features.pane_ns,
         )
     return Gathered(known.frame, known.labels, known.informative)

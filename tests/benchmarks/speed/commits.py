@@ -31,7 +31,7 @@ from factories import (
     promote_handmade,
 )
 
-from pm_app.jobs.plant import Site
+from pm_app.jobs.plant import Plant
 from pm_app.jobs.score.run import score
 
 ASSETS, SENSORS, HOURS, SECONDS, PANE = 50, 16, 24, 10, "10min"
@@ -73,12 +73,12 @@ def measure(folder: Path, postgresql: Callable[[], str]) -> list[Row]:
             day, table = next(days)
             files.append(drop(config, f"{day}.parquet", table))
 
-        with opened(config) as site:
-            promote_handmade(site, card=make_card(make_spec(site.settings, sensors=SENSORS)))
+        with opened(config) as plant:
+            promote_handmade(plant, card=make_card(make_spec(plant.settings, sensors=SENSORS)))
             come()
-            _score(site)
+            _score(plant)
             calls = {
-                "ours": lambda site=site: _score(site),
+                "ours": lambda plant=plant: _score(plant),
                 FIRST: lambda files=files, theirs=theirs: by_pandas(files[-1], network, theirs),
                 SECOND: lambda files=files, theirs=theirs: by_polars(files[-1], trees, theirs),
             }
@@ -90,8 +90,8 @@ def _store(url: str) -> str:
     return f'\n[store]\nurl = "{url}"\n' if url else ""
 
 
-def _score(site: Site) -> None:
-    done = score(site, now=NOW)
+def _score(plant: Plant) -> None:
+    done = score(plant, now=NOW)
     assert done.committed.new == CUTOFFS * HORIZONS, done
 
 

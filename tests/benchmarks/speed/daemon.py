@@ -17,8 +17,8 @@ IDLE_SECONDS = 30.0
 def measure(folder: Path) -> list[Row]:
     """Started a few times with a file that waits, then left alone."""
     config = make_plant(folder, toml=TOML)
-    with opened(config) as site:
-        promote_handmade(site, card=make_card(make_spec(site.settings, sensors=SENSORS)))
+    with opened(config) as plant:
+        promote_handmade(plant, card=make_card(make_spec(plant.settings, sensors=SENSORS)))
     starts, shares, held = [], [], []
     for number in range(STARTS):
         drop(config, f"{number:04d}.parquet", hour_of(number))

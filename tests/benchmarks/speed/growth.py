@@ -179,18 +179,18 @@ def _turn(folder: Path, *, assets: int, hours: int, before: int, times: int = TI
         assets=assets, hours=before + times * hours, a_pane=6, missing=0.0, first_hour=-before
     )
     part = (table["timestamp"].cast("int64").to_numpy() - START) // (hours * HOUR)
-    with opened(config) as site:
-        promote_handmade(site, card=make_card(make_spec(site.settings)))
+    with opened(config) as plant:
+        promote_handmade(plant, card=make_card(make_spec(plant.settings)))
         if before:
             drop(config, "before.parquet", table.filter(part < 0))
-            score(site, now=NOW)
+            score(plant, now=NOW)
     taken = []
     for number in range(times):
         drop(config, f"{number}.parquet", table.filter(part == number))
         # Opened anew: a short past would still be at hand.
-        with opened(config) as site:
+        with opened(config) as plant:
             began = time.process_time()
-            done = score(site, now=NOW)
+            done = score(plant, now=NOW)
             taken.append(time.process_time() - began)
         assert done.committed.new
     return min(taken)

@@ -36,8 +36,8 @@ cron = "0 0 1 1 *"
 def measure(folder: Path) -> list[Row]:
     """Files of an hour of one asset, one after the other, each with one new cutoff."""
     config = make_plant(folder, toml=TOML)
-    with opened(config) as site:
-        promote_handmade(site, card=make_card(make_spec(site.settings, sensors=SENSORS)))
+    with opened(config) as plant:
+        promote_handmade(plant, card=make_card(make_spec(plant.settings, sensors=SENSORS)))
     drop(config, "0000.parquet", hour_of(0))
     with running(config), closing(reader(config)) as connection:
         await_cutoffs(connection, 1)

@@ -14,8 +14,8 @@ from pm_app.errors import BadSettings
 from pm_app.jobs.operations import alarms as acts
 from pm_app.records.alarms import DATA, Verdict
 from pm_app.store import AlarmRow, Store
-from pm_app.web.auth.admission import Asking, Engineer, Operator, within
-from pm_app.web.context import Frame
+from pm_app.web.auth.admission import AdmittedRequest, Engineer, Operator, within
+from pm_app.web.context import PageContext
 from pm_app.web.pages.fleet.page import BadAddress
 from pm_app.web.texts import (
     ALARM_ACTS,
@@ -34,7 +34,7 @@ _LAST_NUMBER: Final = 2**31 - 1
 
 
 @dataclass(frozen=True)
-class AskedAlarms:
+class AlarmsAddress:
     """Which alarms an address asks for, and which page of them, from 1."""
 
     listed: str
@@ -49,7 +49,7 @@ class AskedAlarms:
         return f"/alarms?{urlencode(said)}" if said else "/alarms"
 
 
-def add_alarms(app: APIRouter, frame: Frame) -> None:
+def add_alarms(app: APIRouter, frame: PageContext) -> None:
     """The list of alarms, the page of one, and the forms on it."""
 
     @app.get("/alarms")
@@ -73,7 +73,7 @@ def add_alarms(app: APIRouter, frame: Frame) -> None:
         app.post(f"/alarms/{{number}}/{name}")(_answer(frame, act))
 
 
-def read_alarms_address(values: Mapping[str, str]) -> AskedAlarms:
+def read_alarms_address(values: Mapping[str, str]) -> AlarmsAddress:
     """What the query string of an address asks for. Raises BadAddress."""
     unknown = sorted(set(values) - {"list", "search", "page"})
     if unknown:
@@ -86,10 +86,10 @@ def read_alarms_address(values: Mapping[str, str]) -> AskedAlarms:
     page = values.get("page", "1")
     if not (page.isascii() and page.isdigit() and 1 <= int(page[:9]) <= 1_000_000):
         raise BadAddress(f"page takes a number from 1, got {page[:40]!r}")
-    return AskedAlarms(listed, search, int(page[:9]))
+    return AlarmsAddress(listed, search, int(page[:9]))
 
 
-def alarms_facts(store: Store, asked: AskedAlarms, *, now: datetime) -> dict[str, Any]:
+def alarms_facts(store: Store, asked: AlarmsAddress, *, now: datetime) -> dict[str, Any]:
     """All that the list's template shows."""
     counts = store.alarms.counts(asked.search)
     totals = {
@@ -142,10 +142,10 @@ def _shown(store: Store, rows: Sequence[AlarmRow], now: datetime) -> list[dict[s
     ]
 
 
-Act = Callable[[Frame, int, Asking], None]
+Act = Callable[[PageContext, int, AdmittedRequest], None]
 
 
-def _answer(frame: Frame, act: Act) -> Callable[[Request, int, Asking], Response]:
+def _answer(frame: PageContext, act: Act) -> Callable[[Request, int, AdmittedRequest], Response]:
     def answer(request: Request, number: int, asking: Operator) -> Response:
         act(frame, _known(number), asking)
         return RedirectResponse(within(asking.form.get("next", f"/alarms/{number}")), 303)
@@ -153,11 +153,11 @@ def _answer(frame: Frame, act: Act) -> Callable[[Request, int, Asking], Response
     return answer
 
 
-def _acknowledge(frame: Frame, number: int, asking: Asking) -> None:
+def _acknowledge(frame: PageContext, number: int, asking: AdmittedRequest) -> None:
     acts.acknowledge(frame.writer(), number, note=asking.form.get("note", ""), **_by(frame, asking))
 
 
-def _shelve(frame: Frame, number: int, asking: Asking) -> None:
+def _shelve(frame: PageContext, number: int, asking: AdmittedRequest) -> None:
     hours = asking.form.get("hours", "")
     if hours not in SHELVE_HOURS:
         raise BadSettings(f"hours takes one of {', '.join(SHELVE_HOURS)}, got {hours[:40]!r}")
@@ -166,11 +166,11 @@ def _shelve(frame: Frame, number: int, asking: Asking) -> None:
     acts.shelve(frame.writer(), number, until=until, note=note, **_by(frame, asking))
 
 
-def _comment(frame: Frame, number: int, asking: Asking) -> None:
+def _comment(frame: PageContext, number: int, asking: AdmittedRequest) -> None:
     acts.comment(frame.writer(), number, asking.form.get("text", ""), **_by(frame, asking))
 
 
-def _judge(frame: Frame, number: int, asking: Asking) -> None:
+def _judge(frame: PageContext, number: int, asking: AdmittedRequest) -> None:
     form = asking.form
     failed = _moment(form.get("failed_at", ""), frame.settings.plant.timezone)
     given = Verdict(
@@ -187,7 +187,7 @@ _ACTS: Final[Mapping[str, Act]] = {
 }
 
 
-def _by(frame: Frame, asking: Asking) -> dict[str, Any]:
+def _by(frame: PageContext, asking: AdmittedRequest) -> dict[str, Any]:
     return {"at": frame.now(), "actor": asking.person.actor}
 
 

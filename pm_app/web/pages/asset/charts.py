@@ -13,9 +13,9 @@ import numpy as np
 from pm_app.pictures import timeline
 from pm_app.pictures.marks import text
 from pm_app.pictures.time_axis import time_ticks
-from pm_app.pictures.timeline import Band, Floats, Mark, Scale, draw_courses, drawn, scale_of
-from pm_app.store import Course
-from pm_app.web.pages.asset.sensors import Traces, quiet, usual_of
+from pm_app.pictures.timeline import Band, EventMark, Floats, Scale, draw_courses, drawn, scale_of
+from pm_app.store import PredictionSeries
+from pm_app.web.pages.asset.sensors import SensorSeries, quiet, usual_of
 from pm_app.web.pages.asset.texts import ASSET
 
 # What a line is drawn with: a screen is not wider.
@@ -32,7 +32,7 @@ _LETTERS: Final = 17
 
 
 @dataclass(frozen=True)
-class Span:
+class ChartSpan:
     """What the charts of a page go over, in the plant's time."""
 
     since: datetime
@@ -53,7 +53,10 @@ class Span:
 
 
 def draw_risk(
-    courses: Mapping[float, Course], span: Span, marks: Sequence[Mark], threshold: float
+    courses: Mapping[float, PredictionSeries],
+    span: ChartSpan,
+    marks: Sequence[EventMark],
+    threshold: float,
 ) -> str:
     """The risk of every horizon, the longest boldest, and from where on it is an alarm."""
     lines = []
@@ -61,7 +64,7 @@ def draw_risk(
         time = course.cutoff / 1e9
         when, risk = drawn(time, course.risk, most=POINTS, longest=span.longest_gap(time))
         name = f"{ASSET['within']} {hours:g} h" if hours else ASSET["risk"]
-        lines.append(timeline.Course(name, when, risk, f"c{min(number, 3)}"))
+        lines.append(timeline.ValueLine(name, when, risk, f"c{min(number, 3)}"))
     return draw_courses(
         lines,
         scale=span.scale((0.0, 1.0), "%", "%"),
@@ -72,14 +75,16 @@ def draw_risk(
     )
 
 
-def draw_life(course: Course, span: Span, marks: Sequence[Mark], cap_hours: float) -> str:
+def draw_life(
+    course: PredictionSeries, span: ChartSpan, marks: Sequence[EventMark], cap_hours: float
+) -> str:
     """The life left with its interval, in days."""
     time = course.cutoff / 1e9
     columns = (course.rul_hours, course.rul_low_hours, course.rul_high_hours)
     days = tuple(column / _DAY_HOURS for column in columns)
     when, life, low, high = drawn(time, *days, most=POINTS, longest=span.longest_gap(time))
     return draw_courses(
-        [timeline.Course(ASSET["life"], when, life, "c0")],
+        [timeline.ValueLine(ASSET["life"], when, life, "c0")],
         scale=span.scale((0.0, cap_hours / _DAY_HOURS), "d"),
         title=ASSET["life_title"],
         description=ASSET["life_note"],
@@ -88,12 +93,12 @@ def draw_life(course: Course, span: Span, marks: Sequence[Mark], cap_hours: floa
     )
 
 
-def draw_value(course: Course, span: Span, marks: Sequence[Mark]) -> str:
+def draw_value(course: PredictionSeries, span: ChartSpan, marks: Sequence[EventMark]) -> str:
     """The estimate of a value, where that is what is learned."""
     time = course.cutoff / 1e9
     when, value = drawn(time, course.value, most=POINTS, longest=span.longest_gap(time))
     return draw_courses(
-        [timeline.Course(ASSET["value"], when, value, "c0")],
+        [timeline.ValueLine(ASSET["value"], when, value, "c0")],
         scale=span.scale(scale_of([value])),
         title=ASSET["value_title"],
         description="",
@@ -102,7 +107,11 @@ def draw_value(course: Course, span: Span, marks: Sequence[Mark]) -> str:
 
 
 def draw_sensor(
-    traces: Traces, number: int, span: Span, course: Course | None, marks: Sequence[Mark]
+    traces: SensorSeries,
+    number: int,
+    span: ChartSpan,
+    course: PredictionSeries | None,
+    marks: Sequence[EventMark],
 ) -> tuple[str, tuple[float, float] | None]:
     """One sensor with its usual band, and that band."""
     name, values, time = traces.sensors[number], traces.means[:, number], traces.time / 1e9
@@ -113,7 +122,7 @@ def draw_sensor(
     ends = np.array(scale.time)
     bands = [Band(ends, np.full(2, usual[0]), np.full(2, usual[1]))] if usual else []
     picture = draw_courses(
-        [timeline.Course(name, when, mean, "c0")],
+        [timeline.ValueLine(name, when, mean, "c0")],
         scale=scale,
         title=f"{name}: {ASSET['sensor_title']}",
         description=usual_words(usual),
@@ -129,7 +138,7 @@ def usual_words(usual: tuple[float, float] | None) -> str:
     return ASSET["no_usual"] if usual is None else f"{ASSET['usual']} {_span(*usual)}"
 
 
-def draw_drivers(course: Course, span: Span) -> str:
+def draw_drivers(course: PredictionSeries, span: ChartSpan) -> str:
     """A row a sensor, the darker the larger its share at the riskiest moment of each stretch."""
     ends = np.linspace(span.since.timestamp(), span.until.timestamp(), _STRETCHES + 1)
     edges = np.searchsorted(course.cutoff / 1e9, ends, side="left").tolist()
@@ -164,7 +173,7 @@ def _percent(share: float) -> str:
     return f"{100 * share:.0f} %"
 
 
-def _told(courses: Mapping[float, Course]) -> str:
+def _told(courses: Mapping[float, PredictionSeries]) -> str:
     course = courses[max(courses)]
     known = course.risk[np.isfinite(course.risk)]
     if not len(known):
@@ -184,7 +193,7 @@ def shares_of(words: str) -> dict[str, float]:
     return {name: int(percent) / 100 for name, percent in _SHARE.findall(words)}
 
 
-def shares_over_time(course: Course, edges: Sequence[int]) -> list[dict[str, float]]:
+def shares_over_time(course: PredictionSeries, edges: Sequence[int]) -> list[dict[str, float]]:
     """Shares at the riskiest row between each two edges; empty where none was scored."""
     risk = np.where(np.isnan(course.risk), -1.0, course.risk)
     columns = []

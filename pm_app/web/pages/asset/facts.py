@@ -5,17 +5,17 @@ from datetime import datetime
 from typing import Any, Final
 
 from pm_app.jobs.score.champion import EVEN_ODDS
-from pm_app.pictures.timeline import Mark
+from pm_app.pictures.timeline import EventMark
 from pm_app.records.readings import Events
 from pm_app.settings.plant import Settings
-from pm_app.store import Course, PredictionRow, Store
+from pm_app.store import PredictionRow, PredictionSeries, Store
 from pm_app.store.predictions.fleet import HIGH_RISK, RAISED_RISK, Level
 from pm_app.store.schema.types import moment_of
 from pm_app.times import NS
-from pm_app.web.address import RANGES, AssetAsked
-from pm_app.web.context import Frame, StateFolder
+from pm_app.web.address import RANGES, AssetAddress
+from pm_app.web.context import PageContext, StateFolder
 from pm_app.web.pages.asset.charts import (
-    Span,
+    ChartSpan,
     draw_drivers,
     draw_life,
     draw_risk,
@@ -38,7 +38,7 @@ _ALARMS_SHOWN: Final = 20
 
 
 def asset_facts(
-    store: Store, folder: StateFolder, asked: AssetAsked, span: Span, frame: Frame
+    store: Store, folder: StateFolder, asked: AssetAddress, span: ChartSpan, frame: PageContext
 ) -> dict[str, Any]:
     """All that the template shows."""
     newest = store.courses.newest(asked.asset)
@@ -69,7 +69,7 @@ def asset_facts(
     }
 
 
-def _headline(newest: Sequence[PredictionRow], frame: Frame) -> dict[str, Any]:
+def _headline(newest: Sequence[PredictionRow], frame: PageContext) -> dict[str, Any]:
     """The newest word on the asset, as a person says it."""
     if not newest:
         return {}
@@ -99,11 +99,11 @@ def _level(row: PredictionRow) -> Level:
 
 def _charts(
     store: Store,
-    courses: Mapping[float, Course],
-    span: Span,
+    courses: Mapping[float, PredictionSeries],
+    span: ChartSpan,
     settings: Settings,
     *,
-    marks: Sequence[Mark],
+    marks: Sequence[EventMark],
 ) -> list[dict[str, Any]]:
     """Pictures with what they are and mean; none where there is but one moment to show."""
     if not courses or len(courses[max(courses)].cutoff) < 2:
@@ -136,16 +136,16 @@ def _threshold(store: Store, settings: Settings, horizon_hours: float) -> float:
     return EVEN_ODDS if found is None else found.threshold
 
 
-def _marks(events: Events, span: Span) -> list[Mark]:
+def _marks(events: Events, span: ChartSpan) -> list[EventMark]:
     moments = zip(events.time.tolist(), events.kind, events.code, strict=True)
     return [
-        Mark(time / NS, _said_of(moment_of(time), kind, code, span), kind)
+        EventMark(time / NS, _said_of(moment_of(time), kind, code, span), kind)
         for time, kind, code in moments
         if kind in _MARKED and time / NS <= span.until.timestamp()
     ]
 
 
-def _said_of(moment: datetime, kind: str, code: str, span: Span) -> str:
+def _said_of(moment: datetime, kind: str, code: str, span: ChartSpan) -> str:
     local = moment.astimezone(span.zone)
     return f"{EVENTS.get(kind, kind)} {code}, {local:%Y-%m-%d %H:%M}"
 
@@ -180,11 +180,11 @@ def _alarms(store: Store, asset: str) -> dict[str, Any]:
 def _sensors(
     store: Store,
     folder: StateFolder,
-    asked: AssetAsked,
-    span: Span,
-    courses: Mapping[float, Course],
+    asked: AssetAddress,
+    span: ChartSpan,
+    courses: Mapping[float, PredictionSeries],
     *,
-    marks: Sequence[Mark],
+    marks: Sequence[EventMark],
 ) -> dict[str, Any]:
     """Pictures of the sensors, what drives the risk first, then what the champion goes by."""
     course = courses[max(courses)] if courses else None
@@ -208,7 +208,7 @@ def _sensors(
     return {"sensors": shown, "sensors_known": len(traces.known), "sensor_words": traces.words}
 
 
-def _table(store: Store, asked: AssetAsked, span: Span) -> dict[str, Any]:
+def _table(store: Store, asked: AssetAddress, span: ChartSpan) -> dict[str, Any]:
     """One page of the predictions behind the charts."""
     within = {"since": span.since, "until": span.until}
     total = store.courses.count(asked.asset, **within)

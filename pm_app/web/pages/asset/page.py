@@ -9,18 +9,18 @@ from starlette.exceptions import HTTPException
 from pm_app.store import Store
 from pm_app.store.predictions.read import PREDICTIONS_SCHEMA
 from pm_app.times import NS
-from pm_app.web.address import AssetAsked, read_asset_address
-from pm_app.web.context import Frame, Recent, StateFolder
+from pm_app.web.address import AssetAddress, read_asset_address
+from pm_app.web.context import PageContext, StateFolder, TimedCache
 from pm_app.web.files import as_file
-from pm_app.web.pages.asset.charts import Span
+from pm_app.web.pages.asset.charts import ChartSpan
 from pm_app.web.pages.asset.facts import asset_facts
 from pm_app.web.pages.asset.texts import ASSET
 
 
-def add_asset(app: APIRouter, frame: Frame) -> None:
+def add_asset(app: APIRouter, frame: PageContext) -> None:
     """The page of an asset, and its predictions as files."""
     folder = StateFolder(frame.settings)
-    recent = Recent[dict[str, Any]]()
+    recent = TimedCache[dict[str, Any]]()
 
     @app.get("/assets/{asset:path}")
     def asset(asset: str, request: Request) -> Response:
@@ -44,11 +44,11 @@ def add_asset(app: APIRouter, frame: Frame) -> None:
         return as_file(kind, "predictions", tables, PREDICTIONS_SCHEMA)
 
 
-def _span(store: Store, asked: AssetAsked, frame: Frame) -> Span | None:
+def _span(store: Store, asked: AssetAddress, frame: PageContext) -> ChartSpan | None:
     """What the charts go over; None where no such asset is known."""
     # No database has a name with this sign, and PostgreSQL takes none to look for.
     end = None if "\0" in asked.asset else store.courses.end(asked.asset)
     if end is None:
         return None
     pane_seconds = frame.settings.features.pane_ns / NS
-    return Span(end - timedelta(days=asked.days), end, frame.zone, pane_seconds)
+    return ChartSpan(end - timedelta(days=asked.days), end, frame.zone, pane_seconds)

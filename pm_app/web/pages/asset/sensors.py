@@ -13,7 +13,7 @@ from pm_app.features.panes.panes import pane_mean, select_sensors
 from pm_app.records.features import Panes
 from pm_app.records.readings import Events, Float64, Int64, no_events, take_events
 from pm_app.state.segments import MissingSegment
-from pm_app.store import Course, Store, segments_of
+from pm_app.store import PredictionSeries, Store, segments_of
 from pm_app.store.predictions.fleet import RAISED_RISK
 from pm_app.store.schema.types import nanoseconds_of
 from pm_app.web.context import StateFolder
@@ -27,7 +27,7 @@ _LOOKED_INTO: Final = 3
 
 
 @dataclass(frozen=True, eq=False)
-class Traces:
+class SensorSeries:
     """Means of panes: time (n,) in nanoseconds, the end of each pane; means (n, n_sensors),
     NaN where a pane holds no value. known: all sensors of the plant; words: why there is
     nothing, else ""."""
@@ -39,7 +39,7 @@ class Traces:
     words: str = ""
 
 
-_NO_TRACES: Final = Traces((), np.empty(0, np.int64), np.empty((0, 0)), ())
+_NO_TRACES: Final = SensorSeries((), np.empty(0, np.int64), np.empty((0, 0)), ())
 
 
 def read_traces(
@@ -51,7 +51,7 @@ def read_traces(
     most: int,
     since: datetime,
     until: datetime,
-) -> Traces:
+) -> SensorSeries:
     """Up to so many sensors of an asset in (since, until], those named first leading.
 
     Reads the panes of that span alone, a segment at a time.
@@ -68,7 +68,7 @@ def read_traces(
             return replace(_NO_TRACES, words=str(error))
 
 
-def quiet(time: Int64, course: Course) -> NDArray[np.bool_]:
+def quiet(time: Int64, course: PredictionSeries) -> NDArray[np.bool_]:
     """Which of these moments had a low risk said of them, shape (n,)."""
     with np.errstate(invalid="ignore"):
         return np.isin(time, course.cutoff[course.risk < RAISED_RISK])
@@ -92,7 +92,7 @@ def _read(
     most: int,
     since: datetime,
     until: datetime,
-) -> Traces:
+) -> SensorSeries:
     history = folder.history
     pane_ns = history.pane_ns
     span = (since, until - timedelta(microseconds=1))
@@ -103,7 +103,7 @@ def _read(
     bounds = {"since_pane": nanoseconds_of(since) // pane_ns}
     bounds["until_pane"] = nanoseconds_of(until) // pane_ns - 1
     panes, means = _joined(history.read(names, assets={asset}, **bounds), chosen)
-    return Traces(chosen, (panes + 1) * pane_ns, means, tuple(sorted(known)))
+    return SensorSeries(chosen, (panes + 1) * pane_ns, means, tuple(sorted(known)))
 
 
 def _joined(parts: Iterator[Panes], sensors: tuple[str, ...]) -> tuple[Int64, Float64]:

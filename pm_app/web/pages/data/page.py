@@ -17,7 +17,7 @@ from pm_app.store import BatchRow, Store
 from pm_app.store.ledger.deliveries import BATCHES_SCHEMA, Show, Silence
 from pm_app.times import format_duration
 from pm_app.web.address import whole_number
-from pm_app.web.context import Frame, StateFolder
+from pm_app.web.context import PageContext, StateFolder
 from pm_app.web.files import as_file
 from pm_app.web.pages.data.quiet_sensors import Hearing, find_quiet
 from pm_app.web.pages.data.texts import DATA, SHOWS, STATUSES
@@ -33,7 +33,7 @@ _KEYS: Final = ("show", "before")
 
 
 @dataclass(frozen=True)
-class DataAsked:
+class DataAddress:
     """Which files, and from the one before which sequence on; None from the newest."""
 
     show: Show
@@ -46,10 +46,10 @@ class DataAsked:
         return f"{path}?{urlencode(said)}" if said else path
 
 
-def add_data(app: APIRouter, frame: Frame) -> None:
+def add_data(app: APIRouter, frame: PageContext) -> None:
     """The page of data, and the ledger as files."""
     folder = StateFolder(frame.settings)
-    hearings = _Hearings(folder)
+    hearings = _QuietSensorCache(folder)
 
     @app.get("/data")
     def data(request: Request) -> Response:
@@ -78,7 +78,7 @@ def add_data(app: APIRouter, frame: Frame) -> None:
         return as_file(kind, "batches", tables, BATCHES_SCHEMA)
 
 
-def read_data_address(values: Mapping[str, str]) -> DataAsked:
+def read_data_address(values: Mapping[str, str]) -> DataAddress:
     """What an address asks for. Raises BadAddress."""
     unknown = sorted(set(values) - set(_KEYS))
     if unknown:
@@ -87,10 +87,10 @@ def read_data_address(values: Mapping[str, str]) -> DataAsked:
     if show not in get_args(Show):
         raise BadAddress(f"show takes one of {', '.join(get_args(Show))}, got {show[:40]!r}")
     before = values.get("before")
-    return DataAsked(show, None if before is None else whole_number(before, "before", _LARGEST))
+    return DataAddress(show, None if before is None else whole_number(before, "before", _LARGEST))
 
 
-class _Hearings:
+class _QuietSensorCache:
     """Which sensors are quiet, looked for again only when another file has come."""
 
     def __init__(self, folder: StateFolder) -> None:
@@ -108,7 +108,7 @@ class _Hearings:
         return self._hearing
 
 
-def _health(folder: StateFolder, frame: Frame) -> dict[str, Any]:
+def _health(folder: StateFolder, frame: PageContext) -> dict[str, Any]:
     """How the daemon is, in words, as `pm-app status` tells it."""
     status = frame.status()
     return {
@@ -167,7 +167,7 @@ def _assets(store: Store) -> dict[str, Any]:
     }
 
 
-def _files(store: Store, asked: DataAsked) -> dict[str, Any]:
+def _files(store: Store, asked: DataAddress) -> dict[str, Any]:
     """One page of the ledger, and what all of it comes to."""
     rows = store.deliveries.page(asked.show, limit=PAGE_ROWS + 1, before=asked.before)
     shown = rows[:PAGE_ROWS]

@@ -22,7 +22,7 @@ _NEVER: Final = -1
 
 
 @dataclass(frozen=True)
-class Quiet:
+class QuietSensor:
     """A sensor of an asset without a value since then; since None: in all that was looked at."""
 
     asset_id: str
@@ -34,13 +34,13 @@ class Quiet:
 class Hearing:
     """What was heard of since when, longest quiet first; words: why nothing, else ""."""
 
-    quiet: tuple[Quiet, ...]
+    quiet: tuple[QuietSensor, ...]
     looked_since: datetime | None = None
     words: str = ""
 
 
 @dataclass(frozen=True, eq=False)
-class _Heard:
+class _NewestReadings:
     """Of one segment: asset (n,) into assets, pane (n,), and time (n, n_sensors) of the newest
     value in each pane, _NEVER without."""
 
@@ -75,13 +75,13 @@ def find_quiet(folder: StateFolder, store: Store) -> Hearing:
     return Hearing(_quiet(parts, pane_ns), since)
 
 
-def _newest_panes(folder: StateFolder, store: Store, until: datetime) -> list[_Heard]:
+def _newest_panes(folder: StateFolder, store: Store, until: datetime) -> list[_NewestReadings]:
     """What the newest files tell, those that came last leading."""
     history, since = folder.history, until - LOOK_BACK
     rows = store.ledger.batches_overlapping("readings", since, until)
     names = dict.fromkeys(name for row in rows[::-1] for name in row.segments[::-1])
     first = nanoseconds_of(since) // history.pane_ns
-    parts: list[_Heard] = []
+    parts: list[_NewestReadings] = []
     cells = 0
     for name in names:
         # What is read is read as a whole, and a day of a large plant fills the memory.
@@ -90,11 +90,11 @@ def _newest_panes(folder: StateFolder, store: Store, until: datetime) -> list[_H
             break
         (panes,) = history.read([name], since_pane=first)
         time = np.where(panes.count > 0, panes.last_time, _NEVER)
-        parts.append(_Heard(panes.assets, panes.asset, panes.pane, panes.sensors, time))
+        parts.append(_NewestReadings(panes.assets, panes.asset, panes.pane, panes.sensors, time))
     return parts
 
 
-def _quiet(parts: list[_Heard], pane_ns: int) -> tuple[Quiet, ...]:
+def _quiet(parts: list[_NewestReadings], pane_ns: int) -> tuple[QuietSensor, ...]:
     assets = {name: at for at, name in enumerate(sorted({n for p in parts for n in p.assets}))}
     sensors = {name: at for at, name in enumerate(sorted({n for p in parts for n in p.sensors}))}
     if not assets or not sensors:
@@ -108,14 +108,14 @@ def _quiet(parts: list[_Heard], pane_ns: int) -> tuple[Quiet, ...]:
     rows, columns = np.nonzero((silent >= QUIET_PANES) & spoken)
     names, labels = [*assets], [*sensors]
     found = [
-        Quiet(names[row], labels[column], _moment(int(heard[row, column])))
+        QuietSensor(names[row], labels[column], _moment(int(heard[row, column])))
         for row, column in zip(rows.tolist(), columns.tolist(), strict=True)
     ]
     return tuple(sorted(found, key=_longest_first))
 
 
 def _put_together(
-    parts: list[_Heard], assets: Mapping[str, int], sensors: Mapping[str, int]
+    parts: list[_NewestReadings], assets: Mapping[str, int], sensors: Mapping[str, int]
 ) -> tuple[Int64, Int64, Int64]:
     """Asset, pane (n,) and times (n, n_sensors); of the same pane that of the newest file."""
     asset = np.concatenate([np.array([assets[n] for n in p.assets])[p.asset] for p in parts])
@@ -131,7 +131,7 @@ def _put_together(
     return asset[rows], pane[rows], time[rows]
 
 
-def _longest_first(quiet: Quiet) -> tuple[float, str, str]:
+def _longest_first(quiet: QuietSensor) -> tuple[float, str, str]:
     return (quiet.since.timestamp() if quiet.since else 0.0, quiet.asset_id, quiet.sensor)
 
 

@@ -27,7 +27,7 @@ class BadAddress(ValueError):
 
 
 @dataclass(frozen=True)
-class Asked:
+class FleetAddress:
     """What an address asks for: the query, and which page of it, from 1."""
 
     query: FleetQuery
@@ -47,7 +47,7 @@ class Asked:
         return f"?{urlencode(said)}" if said else ""
 
 
-def read_address(values: Mapping[str, str]) -> Asked:
+def read_address(values: Mapping[str, str]) -> FleetAddress:
     """What the query string of an address asks for. Raises BadAddress."""
     unknown = sorted(set(values) - set(_KEYS))
     if unknown:
@@ -62,10 +62,12 @@ def read_address(values: Mapping[str, str]) -> Asked:
     page = given["page"]
     if not (page.isascii() and page.isdigit() and 1 <= int(page[:9]) <= _MOST_PAGES):
         raise BadAddress(f"page takes a number from 1, got {page[:40]!r}")
-    return Asked(FleetQuery(search, level or None, order, descending), int(page[:9]))
+    return FleetAddress(FleetQuery(search, level or None, order, descending), int(page[:9]))
 
 
-def fleet_facts(store: Store, asked: Asked, *, settings: Settings, now: datetime) -> dict[str, Any]:
+def fleet_facts(
+    store: Store, asked: FleetAddress, *, settings: Settings, now: datetime
+) -> dict[str, Any]:
     """All that the fleet's template shows."""
     levels = store.fleet.levels(asked.query.search)
     total = sum(levels.values()) if asked.query.level is None else levels[asked.query.level]
@@ -96,7 +98,7 @@ def _one_of(value: str, key: str, known: Sequence[str]) -> str:
     return value
 
 
-def _headings(asked: Asked, rows: Sequence[FleetRow]) -> dict[str, dict[str, str]]:
+def _headings(asked: FleetAddress, rows: Sequence[FleetRow]) -> dict[str, dict[str, str]]:
     """What the headings of sortable columns say and where they lead."""
     hours = max((row.horizon_hours for row in rows), default=0.0)
     words = {
@@ -108,7 +110,7 @@ def _headings(asked: Asked, rows: Sequence[FleetRow]) -> dict[str, dict[str, str
     return {name: _heading(asked, name, text) for name, text in words.items()}
 
 
-def _heading(asked: Asked, name: str, words: str) -> dict[str, str]:
+def _heading(asked: FleetAddress, name: str, words: str) -> dict[str, str]:
     chosen = asked.query.order == name
     # A second choice turns the order round; names begin at A, lives at the shortest.
     down = not asked.query.descending if chosen else name in ("risk", "age")

@@ -6,29 +6,29 @@ from fastapi.responses import RedirectResponse
 from pm_app.errors import BadSettings
 from pm_app.jobs.operations.alarms import LONGEST_TEXT
 from pm_app.jobs.score.champion import promote, roll_back
-from pm_app.web.auth.admission import Asking, Engineer
-from pm_app.web.context import Frame
+from pm_app.web.auth.admission import AdmittedRequest, Engineer
+from pm_app.web.context import PageContext
 from pm_app.web.pages.models.texts import MODELS
 
 _LARGEST = 2**31 - 1
 
 
-def add_model_acts(app: APIRouter, frame: Frame) -> None:
+def add_model_acts(app: APIRouter, frame: PageContext) -> None:
     """The forms of the page of models; each takes the role engineer and a reason."""
 
     @app.post("/models/rollback")
     def back(asking: Engineer) -> Response:
         why = _why(asking)
-        with frame.site() as site:
-            roll_back(site, at=frame.now(), reason=why, actor=asking.person.actor)
+        with frame.plant() as plant:
+            roll_back(plant, at=frame.now(), reason=why, actor=asking.person.actor)
         return RedirectResponse("/models", 303)
 
     @app.post("/models/{number}/promote")
     def move(number: int, asking: Engineer) -> Response:
         why = _why(asking)
-        with frame.site() as site:
+        with frame.plant() as plant:
             known = min(max(number, 0), _LARGEST)
-            promote(site, known, at=frame.now(), reason=why, actor=asking.person.actor)
+            promote(plant, known, at=frame.now(), reason=why, actor=asking.person.actor)
         return RedirectResponse("/models", 303)
 
     @app.post("/models/{number}/reject")
@@ -39,7 +39,7 @@ def add_model_acts(app: APIRouter, frame: Frame) -> None:
         return RedirectResponse("/models", 303)
 
 
-def _why(asking: Asking) -> str:
+def _why(asking: AdmittedRequest) -> str:
     """The reason, which is kept for ever. Raises BadSettings where it will not do."""
     why = asking.form.get("reason", "").strip()
     if not why:

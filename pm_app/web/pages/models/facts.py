@@ -11,12 +11,12 @@ from pm_app.learning.allocation.change import compare_allocations
 from pm_app.learning.allocation.planner import CONTROL_REPORT
 from pm_app.pictures.allocation import allocation_figure
 from pm_app.pictures.charts import Line, line_chart
-from pm_app.records.learning import Report
+from pm_app.records.learning import QualityReport
 from pm_app.store import VersionRow
 from pm_app.web.context import StateFolder
 from pm_app.web.pages.models.texts import FIGURES, MODELS, REPORTS
 
-_REPORTS: Final = TypeAdapter(tuple[Report, ...])
+_REPORTS: Final = TypeAdapter(tuple[QualityReport, ...])
 _HORIZON: Final = re.compile(r"_(\d+(?:\.\d+)?)h$")
 # Figures nearer than this are the same to a reader of three digits.
 _SAME: Final = 0.0005
@@ -85,7 +85,7 @@ def allocation_facts(
     return {"picture": allocation_figure(changes, **names), "picture_words": ""}
 
 
-def _reports(version: VersionRow) -> tuple[Report, ...]:
+def _reports(version: VersionRow) -> tuple[QualityReport, ...]:
     return _REPORTS.validate_python(version.summary.get("reports") or ())
 
 
@@ -96,7 +96,7 @@ def _words(name: str) -> tuple[str, bool | None]:
     return f"{words}, {horizon[1]} h" if horizon else words, more
 
 
-def _figure(name: str, reports: Sequence[Report]) -> dict[str, Any]:
+def _figure(name: str, reports: Sequence[QualityReport]) -> dict[str, Any]:
     words, more = _words(name)
     values = [report.metrics.get(name) for report in reports]
     known = [value for value in values if value is not None]

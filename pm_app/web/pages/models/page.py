@@ -10,7 +10,7 @@ from pm_app.store import PromotionRow, RetrainingRow, Store, VersionRow
 from pm_app.store.lineage import version_before
 from pm_app.times import format_duration
 from pm_app.web.address import whole_number
-from pm_app.web.context import Frame, StateFolder
+from pm_app.web.context import PageContext, StateFolder
 from pm_app.web.pages.fleet.page import BadAddress
 from pm_app.web.pages.models.facts import (
     allocation_facts,
@@ -29,7 +29,7 @@ _KEYS: Final = ("version", "against")
 _LARGEST: Final = 2**31 - 1
 
 
-def add_models(app: APIRouter, frame: Frame) -> None:
+def add_models(app: APIRouter, frame: PageContext) -> None:
     """The page of models."""
     folder = StateFolder(frame.settings)
 

@@ -346,7 +346,8 @@ def test_a_champion_without_regimes_is_no_reason_to_go_without(tmp_path):
 
 def test_weights_are_continued_only_where_features_mean_the_same(tmp_path):
     # Recipes bring TensorFlow with them.
-    from pm_app.learning.pipeline import Rival, can_go_on
+    from pm_app.learning.pipeline import can_go_on
+    from pm_app.learning.ranking import ChampionVersion
 
     first = gather_plant(tmp_path / "one", switching_plant())
     card = make_card(spec=first.spec, features=first.informative)
@@ -355,8 +356,8 @@ def test_weights_are_continued_only_where_features_mean_the_same(tmp_path):
     changed = gather_plant(tmp_path / "three", other, champion=card.spec)
 
     assert set(card.features) <= set(changed.frame.features)
-    assert can_go_on(Rival(card, b"", b""), again)
-    assert not can_go_on(Rival(card, b"", b""), changed)
+    assert can_go_on(ChampionVersion(card, b"", b""), again)
+    assert not can_go_on(ChampionVersion(card, b"", b""), changed)
 
 
 def test_regimes_do_not_depend_on_how_history_is_cut(tmp_path, monkeypatch):

@@ -9,7 +9,7 @@ from pm_app.errors import NoStore, TerminalError
 from pm_app.store.database.connection import Database
 from pm_app.store.schema.predictions import REVISION
 
-MIGRATIONS: Final = Path(__file__).with_name("migrations")
+MIGRATIONS: Final = Path(__file__).parents[1] / "migrations"
 
 
 def migrate(database: Database) -> None:

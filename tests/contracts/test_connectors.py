@@ -28,10 +28,10 @@ SOURCES: dict[str, Callable[[str], Source]] = {
 }
 # Connectors that are no source of batches; each has tests of its own.
 OTHERS = {
-    "cmapss": "tests/unit/test_cmapss.py",
-    "engines": "tests/integration/test_engines_of_backfill.py",
-    "lake": "tests/integration/test_lake.py",
-    "notifications": "tests/integration/test_notifications.py",
+    "cmapss": "tests/unit/connectors/test_cmapss.py",
+    "engines": "tests/integration/score/test_backfill_workers_agree.py",
+    "lake": "tests/integration/operations/test_lake.py",
+    "notifications": "tests/integration/operations/test_notifications.py",
 }
 
 every_source = pytest.mark.parametrize("make", SOURCES.values(), ids=SOURCES.keys())

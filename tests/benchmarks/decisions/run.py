@@ -96,10 +96,16 @@ def _by_network(plant: Grown) -> list[dict[str, Any]]:
 
 _LEARNING = "pm_app/learning/"
 _PLANTS = ("pm_app/simulator/*.py", "tests/benchmarks/decisions/plants.py")
-_RANKING = ("drift", "telling", "importance", "forest", "splits", "time_parts", "clusters")
-_DRIFT = (*_PLANTS, *(f"{_LEARNING}{name}.py" for name in _RANKING), "pm_app/learning/ranking.py",
+_RANKING = (
+    *(
+        f"importance/{name}"
+        for name in ("drift", "attribution", "permutation", "forest", "clusters")
+    ),
+    *("data/splits", "data/time_splits", "ranking"),
+)
+_DRIFT = (*_PLANTS, *(f"{_LEARNING}{name}.py" for name in _RANKING),
           "tests/benchmarks/decisions/course.py")  # fmt: skip
-_GATE = (*_PLANTS, f"{_LEARNING}gate.py", "tests/benchmarks/decisions/gates.py")
+_GATE = (*_PLANTS, f"{_LEARNING}evaluation/promotion.py", "tests/benchmarks/decisions/gates.py")
 
 PARTS = (
     Part(STATIONARY, range(PLANNED[STATIONARY]), _long, _stay, _DRIFT),

@@ -34,7 +34,7 @@ PREFIX = "pm-app "
 OURS = (AUTO, *(f"{PREFIX}{name}" for name in STRATEGIES))
 _ROOT = Path(__file__).parents[3]
 # Of pm_app/learning, what judges data or versions and changes no network.
-_BESIDE = {"candidate", "drift", "gate", "leaks", "sufficiency", "verification"}
+_BESIDE = {"candidate", "drift", "promotion", "leakage", "sufficiency", "parity"}
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ from benchmarks.decisions.results import Outcome, Outcomes
 from benchmarks.decisions.summary import CHANGE, GATE, STATIONARY, Count, counts
 from benchmarks.decisions.tables import PROMISES, markdown, quote_in, readme_rows
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 RESULTS = ROOT / "tests" / "benchmarks" / "decisions" / "results"
 
 

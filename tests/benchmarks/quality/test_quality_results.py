@@ -28,7 +28,7 @@ from pm_app.learning.allocation.strategies import STRATEGIES
 from pm_app.records.features import Frame
 from pm_app.records.labels import Labels
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 RESULTS = ROOT / "tests" / "benchmarks" / "quality" / "results"
 
 

@@ -20,7 +20,7 @@ from pm_app.records.learning import Importance
 from pm_app.records.readings import sort_events
 from pm_app.times import HOUR_NS
 
-DATA = Path(os.environ.get("PM_APP_TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))
+DATA = Path(os.environ.get("PM_APP_TEST_DATA", Path(__file__).parents[5] / "shared" / "data"))
 
 
 def make_table(rows: int = 1500, seed: int = 0) -> tuple[Frame, np.ndarray]:

@@ -27,7 +27,7 @@ from pm_app.store.rows import BatchRow
 from pm_app.store.schema.predictions import latest_predictions, prediction_history, predictions
 
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def hour(number: int) -> datetime:
@@ -312,7 +312,7 @@ def test_a_killed_process_leaves_the_previous_state(store, store_url, make_predi
     before = said(store), store.ledger.batches()
 
     killed = subprocess.run(
-        [sys.executable, "-c", KILLED, str(Path(__file__).parent), store_url],
+        [sys.executable, "-c", KILLED, str(Path(__file__).parents[1]), store_url],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         check=False,
         timeout=60,

@@ -11,7 +11,7 @@ import httpx
 
 from pm_app.settings.plant import Settings
 from pm_app.web.context import Resources
-from pm_app.wiring import backlog_of, open_beside, open_users, open_views
+from pm_app.wiring import backlog_of, open_plant_shared, open_users, open_views
 
 
 def doors(settings: Settings, *, change: bool = False) -> Resources:
@@ -20,7 +20,7 @@ def doors(settings: Settings, *, change: bool = False) -> Resources:
         partial(open_views, settings),
         partial(backlog_of, settings),
         partial(open_users, settings) if change else None,
-        partial(open_beside, settings) if change else None,
+        partial(open_plant_shared, settings) if change else None,
     )
 
 

@@ -17,7 +17,7 @@ from pm_app.records.features import FeatureSpec, Regimes
 from pm_app.records.readings import Readings
 
 ASSETS, HOURS, A_PANE = 6, 300, 4
-DATA = Path(os.environ.get("PM_APP_TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))
+DATA = Path(os.environ.get("PM_APP_TEST_DATA", Path(__file__).parents[4] / "shared" / "data"))
 
 
 def switching(rng, regimes, *, hours=4.0):

@@ -401,13 +401,13 @@ for path in ("/fleet", "/assets/pump-00", "/predictions.csv?asset=pump-00", "/mo
     assert ask(app, path).status_code == 200, path
 print(*sorted({{name.partition(".")[0] for name in sys.modules if "." in name}}))
 """
-    tests = str(Path(__file__).parents[1])
+    tests = str(Path(__file__).parents[2] / "support")
     done = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,
         text=True,
         check=True,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join([tests, str(Path(tests).parent)])},
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([tests, str(Path(tests).parents[1])])},
     )
 
     loaded = set(done.stdout.split())

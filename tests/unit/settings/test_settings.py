@@ -98,7 +98,10 @@ def test_a_key_like_no_other_lists_those_there_are():
         ('[plant]\nname = ""', "plant.name: string should have at least 1 character, got ''"),
         ('[plant]\ntimezone = "CEST+2"', 'a time zone looks like "Europe/Berlin", got'),
         ('[plant]\ntimezone = "../etc/passwd"', 'a time zone looks like "Europe/Berlin", got'),
-        ("plant = 3", "plant: input should be a valid dictionary or instance of PlantSettings, got 3"),
+        (
+            "plant = 3",
+            "plant: input should be a valid dictionary or instance of PlantSettings, got 3",
+        ),
         ('folder = "/tmp"', "unknown key 'folder'"),
     ],
 )

@@ -46,7 +46,7 @@ from pm_app.records.readings import Readings, no_events
 from pm_app.times import HOUR_NS
 
 SET = "C-MAPSS FD001"
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 RESULTS = ROOT / "tests" / "benchmarks" / "quality" / "results"
 PLACE = Place(SET, "split 1", "data", "code")
 

@@ -336,7 +336,7 @@ def test_opening_a_migrated_store_loads_no_migration_tool(store_url):
     )
     ran = subprocess.run(
         [sys.executable, "-c", code, store_url],
-        cwd=Path(__file__).parents[2],
+        cwd=Path(__file__).parents[3],
         capture_output=True,
         text=True,
         check=True,

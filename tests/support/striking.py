@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from pm_app.durable import INSTANT
 
-PRODUCT = Path(__file__).parents[1] / "pm_app"
+PRODUCT = Path(__file__).parents[2] / "pm_app"
 # They make changes for others: a site is whoever asked them to.
 MAKERS = {str(PRODUCT / name) for name in ("durable.py", "instants.py", "store/engine.py")}
 

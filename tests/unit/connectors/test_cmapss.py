@@ -15,7 +15,7 @@ from pm_app.errors import BadSettings
 from pm_app.settings.plant import read_settings
 from pm_app.times import HOUR_NS
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[3]
 DATA = Path(os.environ.get("PM_APP_TEST_DATA", REPOSITORY / ".." / "shared" / "data")) / "cmapss"
 
 

@@ -56,7 +56,7 @@ class AlarmNews:
 
 @dataclass(frozen=True, eq=False)
 class Outbox:
-    """News of alarms, waiting to be sent. Methods raise StoreUnavailable when a later call may succeed."""
+    """News of alarms that waits to be told. Methods raise StoreUnavailable: a later call may do."""
 
     database: Database
 

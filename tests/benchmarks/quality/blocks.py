@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from benchmarks.quality.results import Cell
-from benchmarks.quality.sets import OFFICIAL
+from benchmarks.quality.sets.folds import OFFICIAL
 
 AUTO, CONTROL, MEAN = "pm-app auto", "pm-app uniform", "mean of the three boosters"
 STRATEGIES = ("tiers", "regularized", "tiers+regularized", "attention")

@@ -5,15 +5,15 @@ import time
 import warnings
 from pathlib import Path
 
-from benchmarks.quality.engines import ENGINES
-from benchmarks.quality.families import Family, families
-from benchmarks.quality.judging import judge
-from benchmarks.quality.milling import AI4I
+from benchmarks.quality.models.families import Family, families
+from benchmarks.quality.models.judging import judge
 from benchmarks.quality.picture import draw
-from benchmarks.quality.pumps import PUMPS
 from benchmarks.quality.results import Cell, Results, digest_of_data
-from benchmarks.quality.robot import UR3
-from benchmarks.quality.sets import Fold, QualitySet
+from benchmarks.quality.sets.engines import ENGINES
+from benchmarks.quality.sets.folds import Fold, QualitySet
+from benchmarks.quality.sets.milling import AI4I
+from benchmarks.quality.sets.pumps import PUMPS
+from benchmarks.quality.sets.robot import UR3
 from benchmarks.quality.tables import markdown, quote_in
 
 README = Path(__file__).parents[3] / "README.md"

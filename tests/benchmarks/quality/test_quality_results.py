@@ -11,7 +11,7 @@ import pytest
 from benchmarks.quality.blocks import AP, AUTO, CONTROL, MEAN, MODELS, RMSE, TREES
 from benchmarks.quality.comparing import best_tree, compare, paired
 from benchmarks.quality.results import Cell, Results, digest_of_data
-from benchmarks.quality.sets import Fold, Task, part_by_group
+from benchmarks.quality.sets.folds import Fold, Task, part_by_group
 from benchmarks.quality.tables import (
     BEGIN,
     END,

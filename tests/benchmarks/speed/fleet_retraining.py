@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.quality.plants import lay_out
+from benchmarks.quality.sets.plants import lay_out
 from benchmarks.speed.retraining import retrained
 from benchmarks.speed.rows import Row
 

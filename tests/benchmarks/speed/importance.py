@@ -14,7 +14,7 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
-from benchmarks.quality.plants import gather
+from benchmarks.quality.sets.plants import gather
 from benchmarks.speed.rows import Row
 from scipy.stats import weightedtau
 from sklearn.ensemble import RandomForestClassifier

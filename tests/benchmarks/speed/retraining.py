@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.quality.plants import gather
+from benchmarks.quality.sets.plants import gather
 from benchmarks.speed.rows import Row
 
 from connectors.cmapss import import_cmapss

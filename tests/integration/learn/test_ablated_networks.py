@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from benchmarks.quality.ablation import plain_scaling, refit_averaged
+from benchmarks.quality.ablation.networks import plain_scaling, refit_averaged
 
 from pm_app.learning.network import answers
 from pm_app.learning.training.fit import (

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
-from benchmarks.quality.ablation_tables import ablated_sets, differences
+from benchmarks.quality.ablation.ingredients import FULL, VARIANTS
+from benchmarks.quality.ablation.tables import ablated_sets, differences
 from benchmarks.quality.blocks import AP, RMSE, Figure
-from benchmarks.quality.ingredients import FULL, VARIANTS
 from benchmarks.quality.results import Cell
 
 matplotlib.use("Agg")

@@ -6,8 +6,8 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 from benchmarks.quality.blocks import AP, RMSE, Figure
-from benchmarks.quality.budget import BOOSTER, COST, CURVES
-from benchmarks.quality.budget_tables import cost_of, points_of, sets_of
+from benchmarks.quality.curves.budget import BOOSTER, COST, CURVES
+from benchmarks.quality.curves.tables import cost_of, points_of, sets_of
 from benchmarks.quality.results import Cell
 
 matplotlib.use("Agg")

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 import numpy as np
+from benchmarks.quality.ablation.ingredients import FULL, VARIANTS
 from benchmarks.quality.blocks import AP, ECE, RMSE, Figure
 from benchmarks.quality.comparing import Difference, compare
-from benchmarks.quality.ingredients import FULL, VARIANTS
 from benchmarks.quality.results import Cell
 from benchmarks.quality.tables import table_row
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
-from benchmarks.quality.judging import Said, judge
-from benchmarks.quality.ours import fit_trial, head_of, planner_of
+from benchmarks.quality.models.judging import Said, judge
+from benchmarks.quality.models.ours import fit_trial, head_of, planner_of
 from benchmarks.quality.results import Cell, digest_of_data, digest_of_files
-from benchmarks.quality.sets import Fold, Task
+from benchmarks.quality.sets.folds import Fold, Task
 
 from pm_app.learning.allocation.planner import CONTROL, Planner
 from pm_app.records.learning import Allocation, Head
@@ -29,7 +29,7 @@ BOOSTER = "LightGBM"
 REPLICATES = 3
 # The place of a fold in cells that hold what scoring costs, which no fold changes much.
 COST = "scoring cost"
-_ROOT = Path(__file__).parents[3]
+_ROOT = Path(__file__).parents[4]
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,9 +67,13 @@ def model_name(strategy: str, budget: int) -> str:
 
 def digests(fold: Fold, task: Task, nuisance: int) -> tuple[str, str]:
     """Of the data and of the code of cells; fold: as it is before nuisance is added."""
-    here = Path(__file__).parent
-    noise = digest_of_files([here / "nuisance.py"])[:4] if nuisance else "plain"
-    code = [*(_ROOT / "pm_app" / "learning").rglob("*.py"), here / "ours.py", Path(__file__)]
+    quality = Path(__file__).parents[1]
+    noise = digest_of_files([quality / "sets/nuisance.py"])[:4] if nuisance else "plain"
+    code = [
+        *(_ROOT / "pm_app" / "learning").rglob("*.py"),
+        quality / "models/ours.py",
+        Path(__file__),
+    ]
     return f"{digest_of_data(fold, task)} {noise}", digest_of_files(code)
 
 
@@ -107,7 +111,7 @@ def measure_budget(asked: Asked, budget: int, strategies: Sequence[str]) -> list
 def measure_costs(asked: Asked, budgets: Sequence[int]) -> list[Cell]:
     """A cell of every strategy and budget: microseconds a row, and their ratio to the control
     of the largest budget, measured turn by turn."""
-    from benchmarks.quality.cost import scoring_costs
+    from benchmarks.quality.curves.cost import scoring_costs
 
     plans = {
         (name, budget): plan

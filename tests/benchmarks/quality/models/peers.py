@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from benchmarks.quality.judging import Said, risk_and_life
-from benchmarks.quality.sets import Fold, Task
+from benchmarks.quality.models.judging import Said, risk_and_life
+from benchmarks.quality.sets.folds import Fold, Task
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 
-from benchmarks.quality.budget import (
+from benchmarks.quality.curves.budget import (
     BOOSTER,
     BUDGETS,
     COST,
@@ -24,16 +24,16 @@ from benchmarks.quality.budget import (
     one_process,
     set_name,
 )
-from benchmarks.quality.budget_picture import draw_curves
-from benchmarks.quality.budget_tables import curves_markdown
-from benchmarks.quality.engines import ENGINES
-from benchmarks.quality.judging import judge
-from benchmarks.quality.nuisance import add_nuisance
+from benchmarks.quality.curves.picture import draw_curves
+from benchmarks.quality.curves.tables import curves_markdown
+from benchmarks.quality.models.judging import judge
 from benchmarks.quality.options import is_on, whole_number, whole_numbers
 from benchmarks.quality.places import Place, find_missing, keep
 from benchmarks.quality.results import Cell, Results
-from benchmarks.quality.sets import Fold, Task
-from benchmarks.quality.thinning import thin
+from benchmarks.quality.sets.engines import ENGINES
+from benchmarks.quality.sets.folds import Fold, Task
+from benchmarks.quality.sets.nuisance import add_nuisance
+from benchmarks.quality.sets.thinning import thin
 
 SPLITS, EVERY = 3, 3
 
@@ -125,9 +125,9 @@ def _boosters() -> list[str]:
 
 def _boost(fold: Fold, task: Task, seed: int) -> Cell:
     """LightGBM on the same rows and sensors, tuned as in the quality benchmark."""
-    from benchmarks.quality.boosters import BOOSTERS
-    from benchmarks.quality.peers import ask as ask_peer
-    from benchmarks.quality.peers import said_by
+    from benchmarks.quality.models.boosters import BOOSTERS
+    from benchmarks.quality.models.peers import ask as ask_peer
+    from benchmarks.quality.models.peers import said_by
 
     begun = time.process_time()
     with warnings.catch_warnings():

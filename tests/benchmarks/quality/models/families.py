@@ -7,12 +7,12 @@ from importlib.metadata import version
 from pathlib import Path
 
 from benchmarks.quality.blocks import MEAN
-from benchmarks.quality.boosters import BOOSTERS
-from benchmarks.quality.judging import Said
-from benchmarks.quality.ours import OURS, code_digest, said_by_ours
-from benchmarks.quality.peers import PEERS, Learner, ask, said_by
+from benchmarks.quality.models.boosters import BOOSTERS
+from benchmarks.quality.models.judging import Said
+from benchmarks.quality.models.ours import OURS, code_digest, said_by_ours
+from benchmarks.quality.models.peers import PEERS, Learner, ask, said_by
 from benchmarks.quality.results import digest_of_files
-from benchmarks.quality.sets import Fold, Task
+from benchmarks.quality.sets.folds import Fold, Task
 
 Measured = tuple[str, Said, float]
 

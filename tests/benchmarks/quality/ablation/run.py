@@ -4,16 +4,16 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
-from benchmarks.quality.ablation_picture import draw_ablation
-from benchmarks.quality.ablation_tables import ablation_markdown
-from benchmarks.quality.budget import one_process
-from benchmarks.quality.engines import ENGINES
+from benchmarks.quality.ablation.picture import draw_ablation
+from benchmarks.quality.ablation.tables import ablation_markdown
+from benchmarks.quality.curves.budget import one_process
 from benchmarks.quality.options import is_on, whole_number
 from benchmarks.quality.places import Place, find_missing, keep
-from benchmarks.quality.pumps import PUMPS
 from benchmarks.quality.results import Cell, Results, digest_of_data, digest_of_files
-from benchmarks.quality.sets import Fold, QualitySet, Task
-from benchmarks.quality.thinning import thin
+from benchmarks.quality.sets.engines import ENGINES
+from benchmarks.quality.sets.folds import Fold, QualitySet, Task
+from benchmarks.quality.sets.pumps import PUMPS
+from benchmarks.quality.sets.thinning import thin
 
 SPLITS, PLANTS, EVERY = 3, 1, 3
 # Whose sensors have gaps, so that indicators of missing values have something to say.
@@ -42,7 +42,7 @@ def show_ablation(results: Results, folder: Path) -> None:
 
 
 def _measure_all(results: Results, path: Path, open_data: Path, work: Path) -> None:
-    from benchmarks.quality.ingredients import VARIANTS
+    from benchmarks.quality.ablation.ingredients import VARIANTS
 
     every = whole_number("PM_APP_ABLATION_EVERY", EVERY)
     again = is_on("PM_APP_ABLATION_AGAIN")
@@ -84,8 +84,8 @@ def measure_missing(
 
     rows: as `prepare` takes them.
     """
-    from benchmarks.quality.ablation import prepare
-    from benchmarks.quality.ingredients import VARIANTS
+    from benchmarks.quality.ablation.ingredients import VARIANTS
+    from benchmarks.quality.ablation.networks import prepare
 
     results = Results(path)
     bench = prepare(fold, task, rows=rows, seed=seed)
@@ -99,6 +99,6 @@ def measure_missing(
 
 
 def _code() -> str:
-    learning = (_HERE.parents[2] / "pm_app" / "learning").rglob("*.py")
-    own = [_HERE / name for name in ("ours.py", "ablation.py", "ingredients.py")]
+    learning = (_HERE.parents[3] / "pm_app" / "learning").rglob("*.py")
+    own = [_HERE / name for name in ("../models/ours.py", "networks.py", "ingredients.py")]
     return digest_of_files([*learning, *own])

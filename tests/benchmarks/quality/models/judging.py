@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 import numpy as np
-from benchmarks.quality.sets import Fold, Task
+from benchmarks.quality.sets.folds import Fold, Task
 
 from pm_app.learning.evaluation.metrics import evaluate
 from pm_app.records.learning import Head

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 from benchmarks.quality.blocks import AP, RMSE, Figure
-from benchmarks.quality.budget import BOOSTER, BUDGETS, COST, CURVES, GUIDED
 from benchmarks.quality.comparing import compare
+from benchmarks.quality.curves.budget import BOOSTER, BUDGETS, COST, CURVES, GUIDED
 from benchmarks.quality.results import Cell
 from benchmarks.quality.tables import difference_row, table_row
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from benchmarks.quality.ablation import (
+from benchmarks.quality.ablation.networks import (
     Bench,
     Outcome,
     as_it_is,

@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 from benchmarks.quality.blocks import AUTO, CONTROL
-from benchmarks.quality.judging import Said
+from benchmarks.quality.models.judging import Said
 from benchmarks.quality.results import digest_of_files
-from benchmarks.quality.sets import Fold, Task
+from benchmarks.quality.sets.folds import Fold, Task
 
 from pm_app.learning.allocation.planner import Planner, make_planner
 from pm_app.learning.allocation.strategies import STRATEGIES
@@ -32,7 +32,7 @@ from pm_app.settings.plant import Settings
 
 PREFIX = "pm-app "
 OURS = (AUTO, *(f"{PREFIX}{name}" for name in STRATEGIES))
-_ROOT = Path(__file__).parents[3]
+_ROOT = Path(__file__).parents[4]
 # Of pm_app/learning, what judges data or versions and changes no network.
 _BESIDE = {"candidate", "drift", "promotion", "leakage", "sufficiency", "parity"}
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
-from benchmarks.quality.sets import Fold
+from benchmarks.quality.sets.folds import Fold
 from scipy.signal import lfilter
 
 from pm_app.features.frame import build_frame, select_features

@@ -12,9 +12,9 @@ from typing import Any
 from unittest.mock import patch
 
 import numpy as np
-from benchmarks.quality.judging import Said, judge, risk_and_life
-from benchmarks.quality.ours import head_of, planner_of
-from benchmarks.quality.sets import Fold, Task
+from benchmarks.quality.models.judging import Said, judge, risk_and_life
+from benchmarks.quality.models.ours import head_of, planner_of
+from benchmarks.quality.sets.folds import Fold, Task
 
 from pm_app.learning.allocation.planner import CONTROL, Planner, embedding_width
 from pm_app.learning.allocation.strategies import MEMBERS, STRATEGIES, budget

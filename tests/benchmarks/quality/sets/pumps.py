@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from benchmarks.quality.plants import gather, lay_out
-from benchmarks.quality.sets import Fold, QualitySet, Task, make_fold
+from benchmarks.quality.sets.folds import Fold, QualitySet, Task, make_fold
+from benchmarks.quality.sets.plants import gather, lay_out
 
 from pm_app.cli.demo.plant import demo_plan
 from pm_app.learning.data.splits import split_rows

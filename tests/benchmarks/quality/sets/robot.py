@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from benchmarks.quality.plants import gather, lay_out
-from benchmarks.quality.sets import Fold, QualitySet, Task, make_fold, part_by_group
+from benchmarks.quality.sets.folds import Fold, QualitySet, Task, make_fold, part_by_group
+from benchmarks.quality.sets.plants import gather, lay_out
 
 from pm_app.times import HOUR_NS
 

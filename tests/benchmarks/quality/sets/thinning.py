@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
-from benchmarks.quality.sets import PART_NAMES, Fold, take_labels
+from benchmarks.quality.sets.folds import PART_NAMES, Fold, take_labels
 
 
 def thin(fold: Fold, *, every: int) -> Fold:

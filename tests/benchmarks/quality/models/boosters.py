@@ -12,7 +12,7 @@ from typing import Any
 
 import lightgbm
 import numpy as np
-from benchmarks.quality.peers import THREADS, Answer, Learner, Predict, Question
+from benchmarks.quality.models.peers import THREADS, Answer, Learner, Predict, Question
 from catboost import CatBoostClassifier, CatBoostRegressor
 from xgboost import XGBClassifier, XGBRegressor
 

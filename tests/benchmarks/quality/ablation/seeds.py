@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from benchmarks.quality.ablation import Bench, conclude, prepare
-from benchmarks.quality.budget import one_process
-from benchmarks.quality.engines import ENGINES
-from benchmarks.quality.milling import AI4I
+from benchmarks.quality.ablation.networks import Bench, conclude, prepare
+from benchmarks.quality.curves.budget import one_process
 from benchmarks.quality.options import is_on, whole_number
 from benchmarks.quality.places import Place, find_missing, keep
 from benchmarks.quality.results import Cell, Results, digest_of_data, digest_of_files
+from benchmarks.quality.sets.engines import ENGINES
+from benchmarks.quality.sets.milling import AI4I
 from benchmarks.quality.tables import table_row
 
 SEEDS = 20
@@ -46,8 +46,10 @@ def run_seeds(open_data: Path, work: Path, folder: Path) -> Results:
     """Every seed asked for, trained where it is missing; the table in `folder`."""
     path = folder / "seeds.json"
     count = whole_number("PM_APP_SEEDS", SEEDS)
-    learning = (_HERE.parents[2] / "pm_app" / "learning").rglob("*.py")
-    code = digest_of_files([*learning, _HERE / "ours.py", _HERE / "ablation.py", Path(__file__)])
+    learning = (_HERE.parents[3] / "pm_app" / "learning").rglob("*.py")
+    code = digest_of_files(
+        [*learning, _HERE.parent / "models/ours.py", _HERE / "networks.py", Path(__file__)]
+    )
     names = [_model(strategy, seed) for seed in range(count) for strategy in STRATEGIES]
     try:
         for quality in SETS:

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from benchmarks.quality.peers import life_question, risk_question
-from benchmarks.quality.robot import FOLDS, UR3, read_robot
+from benchmarks.quality.models.peers import life_question, risk_question
+from benchmarks.quality.sets.robot import FOLDS, UR3, read_robot
 
 from pm_app.times import HOUR_NS
 

@@ -1,12 +1,12 @@
 """What a parameter buys, guided and not, among sensors that matter and sensors that do not.
 
-    python -m pytest -m benchmark tests/benchmarks/quality/test_budget_curve.py -s
+    python -m pytest -m benchmark tests/benchmarks/quality/curves/test_budget_curve.py -s
 
 needs the extra `benchmark` and the public data sets. Prints a table, and writes it with a picture
 into the results folder; only what is missing there, or was measured on other rows, is measured.
 From the environment, all optional:
 
-    PM_APP_BUDGET_RESULTS   the folder of results (default: results/ beside this file)
+    PM_APP_BUDGET_RESULTS   the folder of results (default: ../results)
     PM_APP_BUDGET_SPLITS    splits by engine, at most 5 (default 3); a sixth would be the official
                             test engines
     PM_APP_BUDGET_NUISANCE  numbers of nuisance sensors, separated by ";" (default 0;60;300)
@@ -21,13 +21,13 @@ from pathlib import Path
 import pytest
 from benchmarks.quality.options import folder
 
-RESULTS = Path(__file__).parent / "results"
+RESULTS = Path(__file__).parents[1] / "results"
 
 
 @pytest.mark.benchmark
 def test_what_a_parameter_buys_is_measured(open_data, tmp_path):
     pytest.importorskip("matplotlib", reason="needs matplotlib: install the extra `benchmark`")
-    from benchmarks.quality.budget_run import run_budget
+    from benchmarks.quality.curves.run import run_budget
 
     results = run_budget(open_data, tmp_path, folder("PM_APP_BUDGET_RESULTS", RESULTS))
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from benchmarks.quality.plants import gather
-from benchmarks.quality.sets import OFFICIAL, Fold, QualitySet, Task, make_fold, part_by_group
+from benchmarks.quality.sets.folds import OFFICIAL, Fold, QualitySet, Task, make_fold, part_by_group
+from benchmarks.quality.sets.plants import gather
 
 from connectors.cmapss import import_cmapss
 from pm_app.features.frame import select_features

@@ -1,74 +1,54 @@
-"""The layer table of the project, held against what the modules import."""
+"""The layers of the house, and who may use what, held against the imports of the code."""
 
 import ast
-from pathlib import Path
 
+import house
 import pytest
 
-ROOT = Path(__file__).parents[1]
+ROOT = house.ROOT
+# Each layer may import those above it, and siblings only where SIBLINGS says so.
 LAYERS = {
-    "errors": 0,
-    "records": 1,
-    "settings": 1,
-    "settings_values": 1,
-    "times": 1,
-    "wording": 1,
-    "second_look": 1,
-    "durable": 1,
-    "instants": 1,
-    "clock": 1,
-    "threads": 1,
-    "segments": 1,
-    "pane_tables": 2,
-    "settings_sections": 1,
-    "survival": 1,
-    "scores": 1,
+    **dict.fromkeys(("errors", "times", "threads", "progress", "wording"), 0),
+    **dict.fromkeys(("records", "settings", "durable"), 1),
     "ports": 2,
-    "features": 3,
-    "learning": 3,
-    "scoring": 3,
-    "simulator": 3,
-    "registry": 4,
-    "history": 4,
-    "event_history": 4,
-    "memories": 4,
-    "state_lock": 4,
-    "health": 4,
-    "supervisor": 4,
-    "store": 4,
-    "jobs": 5,
-    "pictures": 5,
-    "turns": 6,
-    "daemon": 6,
-    "wiring": 6,
-    "engine_trainer": 6,
-    "demo": 6,
-    "web": 6,
-    "cli": 7,
+    **dict.fromkeys(("features", "learning", "scoring", "simulator"), 3),
+    **dict.fromkeys(("state", "store"), 4),
+    **dict.fromkeys(("jobs", "pictures"), 5),
+    **dict.fromkeys(("daemon", "web", "wiring", "engine_trainer"), 6),
+    **dict.fromkeys(("cli", "__main__"), 7),
 }
-# Within a layer only these may see each other: settings and records are made of times,
-# learning's stages follow one another.
-SAME_LAYER = {
-    ("survival", "records"),
-    ("scores", "records"),
-    ("settings", "settings_values"),
-    ("durable", "instants"),
-    ("segments", "durable"),
-    ("settings", "settings_sections"),
-    ("settings_sections", "settings_values"),
-    ("settings_sections", "times"),
-    ("settings_values", "times"),
-    ("records", "times"),
+# Files of the state folder and of the database, and systems that are not ours, need no stage of
+# learning; what reads features and pictures needs no file.
+HIGHEST = {3: 2, 4: 2, 8: 2}
+SIBLINGS = {
+    ("learning", "features"),
+    ("scoring", "features"),
+    # A candidate is judged by the very predictor that will score with it.
+    ("learning", "scoring"),
     ("wording", "times"),
-    ("demo", "wiring"),
+    ("web", "daemon"),
+    ("wiring", "daemon"),
     ("engine_trainer", "wiring"),
-    ("daemon", "turns"),
-    ("web", "turns"),
+    ("__main__", "cli"),
+}
+# Parts of a folder in the order of the flow: each may import those before it.
+STAGES = {
+    "pm_app.learning": (
+        *("dataset", "data", "importance", "allocation", "network", "evaluation", "training"),
+        *("ranking", "card", "pipeline"),
+    ),
+    "pm_app.store": (
+        *("schema", "database", "rows", "users", "lineage", "ledger", "alarms", "predictions"),
+        *("opening", "migrations"),
+    ),
+    "pm_app.jobs": (
+        *("plant", "workers", "ingest", "score", "backfill", "retrain", "backtest", "operations"),
+    ),
 }
 ONLY_IN = {
     "tensorflow": "pm_app/learning/network",
     "keras": "pm_app/learning/network",
-    "apscheduler": "pm_app/turns",
+    "apscheduler": "pm_app/daemon/schedule",
     "sqlalchemy": "pm_app/store",
     "alembic": "pm_app/store",
     "connectors": "pm_app/wiring",
@@ -76,54 +56,57 @@ ONLY_IN = {
     "fastapi": "pm_app/web",
     "starlette": "pm_app/web",
     "jinja2": "pm_app/web",
-    "uvicorn": "pm_app/cli/serve",
+    "uvicorn": "pm_app/cli/run/serve",
 }
-SOURCES = sorted([*ROOT.glob("pm_app/**/*.py"), *ROOT.glob("connectors/**/*.py")])
+MODULES = house.product()
 
 
-def imports_of(path: Path) -> set[str]:
-    """Every absolute module this file imports, also inside functions."""
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            found.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: relative import"
-            found.add(node.module or "")
-            found.update(f"{node.module}.{alias.name}" for alias in node.names)
-    return found
+def place_of(module: house.Module) -> str:
+    return module.place
 
 
-def name_of(path: Path) -> str:
-    return path.relative_to(ROOT).as_posix()
+every_module = pytest.mark.parametrize("module", MODULES, ids=place_of)
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=name_of)
-def test_a_module_imports_only_what_its_layer_may(path):
-    place = name_of(path)
-    parts = place.removesuffix(".py").split("/")
-    own = parts[1] if parts[0] == "pm_app" else "connectors"
-    if own == "__init__" or own == "__main__":
-        return
-    layer = 8 if own == "connectors" else LAYERS[own]
-    limit = 2 if own == "connectors" else {3: 2, 4: 2}.get(layer, layer)
+def part_of(name: str) -> str:
+    """The part of the house a dotted name lies in: "pm_app.store.users" in "store"."""
+    names = name.split(".")
+    return "connectors" if names[0] == "connectors" else names[1] if len(names) > 1 else ""
 
-    for module in imports_of(path):
-        names = module.split(".")
-        if names[0] != "pm_app" or len(names) < 2 or names[1] == own or names[1] == "__version__":
+
+@every_module
+def test_a_module_imports_only_what_its_layer_may(module):
+    own = part_of(module.name)
+    layer = {**LAYERS, "connectors": 8, "": 7}[own]
+    limit = HIGHEST.get(layer, layer - 1)
+
+    for name in module.imports:
+        other = part_of(name)
+        if not name.startswith("pm_app.") or other in (own, "__version__"):
             continue
-        other = LAYERS[names[1]]
-        allowed = other <= limit if limit != layer else other < layer
-        assert allowed or (own, names[1]) in SAME_LAYER, f"{place} (layer {layer}) imports {module}"
+        allowed = LAYERS[other] <= limit or (own, other) in SIBLINGS
+        assert allowed, f"{module.place} (layer {layer}) imports {name}"
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=name_of)
-def test_each_heavy_library_lives_behind_one_module(path):
-    place = name_of(path)
-    for module in imports_of(path):
-        home = ONLY_IN.get(module.split(".")[0])
-        own = place.startswith("connectors") and module.startswith("connectors")
-        assert home is None or own or place.startswith(home), f"{place} imports {module}"
+@every_module
+def test_stages_of_a_folder_import_only_earlier_ones(module):
+    for folder, stages in STAGES.items():
+        if not module.name.startswith(f"{folder}."):
+            continue
+        own = module.name.removeprefix(f"{folder}.").partition(".")[0]
+        for name in module.imports:
+            other = name.removeprefix(f"{folder}.").partition(".")[0]
+            if name.startswith(f"{folder}.") and other != own:
+                assert own in stages and other in stages, f"{folder}: {own} or {other} has no stage"
+                assert stages.index(other) < stages.index(own), f"{module.place} imports {name}"
+
+
+@every_module
+def test_each_heavy_library_lives_behind_one_module(module):
+    for name in module.imports:
+        home = ONLY_IN.get(name.split(".")[0])
+        own = module.place.startswith("connectors") and name.startswith("connectors")
+        assert home is None or own or module.place.startswith(home), f"{module.place}: {name}"
 
 
 def test_the_top_level_holds_only_what_was_agreed():
@@ -176,9 +159,9 @@ def changes_files(call: ast.Call) -> bool:
     return opens and any(set(mode) & set("wax+") and len(mode) <= 3 for mode in modes)
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=name_of)
-def test_files_are_changed_in_one_place(path):
-    calls = (n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Call))
+@every_module
+def test_files_are_changed_in_one_place(module):
+    calls = (n for n in ast.walk(module.tree) if isinstance(n, ast.Call))
     found = [ast.unparse(call) for call in calls if changes_files(call)]
 
-    assert not found or name_of(path) in CHANGES_FILES
+    assert not found or module.place in CHANGES_FILES

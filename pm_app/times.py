@@ -10,8 +10,21 @@ from pathlib import Path
 
 NS = 1_000_000_000
 HOUR_NS = 3600 * NS
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECONDS = {"s": 1, "min": 60, "h": 3600, "d": 86400, "w": 604800}
 _FORM = re.compile(r"(\d{1,15}(?:\.\d{1,15})?)\s*(s|min|h|d|w)", re.ASCII)
+
+
+def to_moment(nanoseconds: int) -> datetime:
+    """Aware UTC time of nanoseconds since 1970, rounded down to microseconds."""
+    seconds, rest = divmod(nanoseconds, NS)
+    return datetime.fromtimestamp(seconds, tz=UTC).replace(microsecond=rest // 1000)
+
+
+def to_nanoseconds(moment: datetime) -> int:
+    """Nanoseconds since 1970 UTC of an aware time."""
+    since = moment - _EPOCH
+    return ((since.days * 86400 + since.seconds) * 1_000_000 + since.microseconds) * 1000
 
 
 def parse_duration(text: str) -> int:

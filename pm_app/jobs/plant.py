@@ -3,11 +3,12 @@
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from threading import Lock, RLock
 from typing import Protocol
 
 from pm_app.ports import EventsSource, ReadingsSource
+from pm_app.progress import unwatched
 from pm_app.settings.plant import Settings
 from pm_app.state.events import EventHistory
 from pm_app.state.memory import Memories
@@ -15,7 +16,7 @@ from pm_app.state.panes import History
 from pm_app.state.registry import Registry
 from pm_app.store import BatchRow, Source, Store
 from pm_app.store.ledger.ledger import Ledger
-from pm_app.times import NS
+from pm_app.times import to_nanoseconds
 
 
 class LedgerView(Protocol):
@@ -142,17 +143,6 @@ class LedgerSnapshot:
         return dict(self.last)
 
 
-Progress = Callable[[float, str], None]
-
-
-def silent(done: float, text: str) -> None:
-    """Progress nobody watches."""
-
-
-def unwatched() -> None:
-    """A beat nobody hears."""
-
-
 @dataclass
 class Orphans:
     """Whether files may lie in the state folder that no ledger row names: a crash leaves some."""
@@ -189,19 +179,6 @@ class Plant:
     def ledger(self) -> Ledger:
         """The store's, where predictions look up which panes count."""
         return self.store.ledger
-
-
-def to_moment(nanoseconds: int) -> datetime:
-    """Aware UTC time of nanoseconds since 1970, rounded down to microseconds."""
-    seconds, rest = divmod(nanoseconds, NS)
-    return datetime.fromtimestamp(seconds, tz=UTC).replace(microsecond=rest // 1000)
-
-
-def to_nanoseconds(moment: datetime) -> int:
-    """Nanoseconds since 1970 of an aware time."""
-    epoch = datetime(1970, 1, 1, tzinfo=UTC)
-    since = moment - epoch
-    return ((since.days * 86400 + since.seconds) * 1_000_000 + since.microseconds) * 1000
 
 
 def first_seen_ns(plant: PlantView) -> dict[str, int]:

@@ -1,6 +1,5 @@
 """The stages of learning in their order: one retraining, from features to a decision."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.metadata import version as installed
 from platform import python_version
@@ -24,6 +23,7 @@ from pm_app.learning.ranking import (
 )
 from pm_app.learning.training.candidate import Candidate, WarmStart, train_candidate
 from pm_app.learning.training.executor import TrainAll, train_here
+from pm_app.progress import Progress
 from pm_app.records.features import Frame
 from pm_app.records.learning import Drift, VersionCard
 from pm_app.records.readings import Float64
@@ -31,7 +31,6 @@ from pm_app.scoring.predictor import Predictor
 from pm_app.settings.plant import Settings
 from pm_app.times import utc_text
 
-Progress = Callable[[float, str], None]
 SOFTWARE = ("pm-app", "tensorflow", "keras", "onnx", "onnxruntime", "numpy", "scikit-learn")
 
 

@@ -7,7 +7,6 @@ from datetime import datetime
 import numpy as np
 
 from pm_app.features.frame import select_features
-from pm_app.jobs.plant import to_nanoseconds
 from pm_app.jobs.retrain.dataset import Dataset
 from pm_app.jobs.retrain.messages import TrainingRequest
 from pm_app.learning.allocation.planner import Planner, make_planner
@@ -36,7 +35,7 @@ from pm_app.records.features import Frame
 from pm_app.records.labels import Labels, Split
 from pm_app.records.learning import Drift, Head, Importance, LeakageSuspect, VersionCard
 from pm_app.settings.plant import Settings
-from pm_app.times import HOUR_NS
+from pm_app.times import HOUR_NS, to_nanoseconds
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,12 +25,12 @@ from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.metrics import average_precision_score
 
 from pm_app.features.frame import select_features
-from pm_app.jobs.plant import first_seen_ns, to_nanoseconds
+from pm_app.jobs.plant import first_seen_ns
 from pm_app.jobs.retrain.dataset import gather_known
 from pm_app.learning.data.splits import split_rows
 from pm_app.records.labels import Labels
 from pm_app.settings.plant import read_settings
-from pm_app.times import HOUR_NS
+from pm_app.times import HOUR_NS, to_nanoseconds
 from pm_app.wiring import open_plant
 
 CAP, HORIZON = 126.0, 31.0  # hours to the failure: 125 and 30 cycles, and the last one

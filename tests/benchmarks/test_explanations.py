@@ -17,13 +17,13 @@ import pytest
 from scipy.stats import beta
 
 from pm_app.cli.demo.plant import drop_days, lay_out, start_of
-from pm_app.jobs.plant import to_moment
 from pm_app.jobs.retrain.process import run_trainer
 from pm_app.jobs.retrain.run import retrain
 from pm_app.jobs.score.explain import provenance
 from pm_app.jobs.score.run import score
 from pm_app.settings.plant import read_settings
 from pm_app.simulator import PlantPlan, simulate
+from pm_app.times import to_moment
 from pm_app.wiring import open_plant
 
 # What each fault moves, by the physics of the simulator (pm_app/simulator/sensors.py).

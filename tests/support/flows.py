@@ -33,13 +33,14 @@ from pm_app.jobs.backfill.run import backfill
 from pm_app.jobs.operations.alarms import acknowledge
 from pm_app.jobs.operations.backup import backup, restore
 from pm_app.jobs.operations.notifications import notify
-from pm_app.jobs.plant import Plant, to_nanoseconds
+from pm_app.jobs.plant import Plant
 from pm_app.jobs.retrain.run import retrain
 from pm_app.jobs.score.champion import load_champion
 from pm_app.jobs.score.predict import PaneSpan, predict_spans
 from pm_app.jobs.score.run import score
 from pm_app.settings.plant import read_settings
 from pm_app.store import Actor, write_staged
+from pm_app.times import to_nanoseconds
 from pm_app.wiring import notify_channels, store_url
 
 LATER = NOW + timedelta(hours=1)

@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 
 from pm_app.daemon.schedule import make_cron
 from pm_app.errors import NoStore, PmAppError
-from pm_app.jobs.plant import to_nanoseconds
 from pm_app.jobs.retrain.dataset import known_regimes
 from pm_app.ports import EventsSource, ReadingsSource
 from pm_app.records.readings import Batch
 from pm_app.settings.plant import Settings
 from pm_app.state.panes import History
 from pm_app.store import segments_of
+from pm_app.times import to_nanoseconds
 from pm_app.wiring import events_source, open_views, readings_source
 
 # Enough files to see a pattern, few enough to be done in a moment.

@@ -8,11 +8,13 @@ from pm_app.errors import BadSettings, NotEnoughData
 from pm_app.jobs.backfill.workers import clear_scratch, predict_elsewhere
 from pm_app.jobs.ingest.repair import repairing
 from pm_app.jobs.ingest.run import ingest
-from pm_app.jobs.plant import Plant, Progress, silent, to_nanoseconds
+from pm_app.jobs.plant import Plant
 from pm_app.jobs.score.champion import Champion, load_champion
 from pm_app.jobs.score.predict import PaneSpan, predict_spans
 from pm_app.ports import Engine
+from pm_app.progress import Progress, silent
 from pm_app.store import Committed
+from pm_app.times import to_nanoseconds
 
 log = logging.getLogger(__name__)
 

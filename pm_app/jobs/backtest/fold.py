@@ -10,7 +10,7 @@ import numpy as np
 
 from pm_app.features.frame import select_features
 from pm_app.jobs.backtest.folds import Fold
-from pm_app.jobs.plant import PlantView, Progress, WorkerPlant, first_seen_ns
+from pm_app.jobs.plant import PlantView, WorkerPlant, first_seen_ns
 from pm_app.jobs.retrain.dataset import gather_known
 from pm_app.jobs.retrain.messages import ANSWER, ORDER, TrainingRequest, TrainingResponse
 from pm_app.jobs.retrain.run import Trainer
@@ -18,6 +18,7 @@ from pm_app.jobs.score.champion import Champion, ready
 from pm_app.jobs.score.predict import PaneSpan, frames
 from pm_app.learning.evaluation.boosters import BoosterTask, Peer
 from pm_app.learning.ranking import make_study
+from pm_app.progress import Progress
 from pm_app.records.features import Frame
 from pm_app.records.readings import Float64, Int32, Int64
 from pm_app.scoring.abstention import statuses

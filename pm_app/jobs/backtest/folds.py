@@ -8,14 +8,14 @@ from typing import Final
 import numpy as np
 
 from pm_app.errors import NotEnoughData
-from pm_app.jobs.plant import Plant, to_moment, to_nanoseconds
+from pm_app.jobs.plant import Plant
 from pm_app.jobs.retrain.extent import past_until
 from pm_app.learning.data.labels import life_labels
 from pm_app.records.features import Frame
 from pm_app.records.labels import Labels
 from pm_app.records.readings import Events, Float64, Int32, Int64
 from pm_app.store import segments_of
-from pm_app.times import HOUR_NS
+from pm_app.times import HOUR_NS, to_moment, to_nanoseconds
 
 # The share of failures that the first model may learn from.
 _FIRST_SHARE: Final = 0.4

@@ -8,7 +8,6 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from pm_app.jobs.backtest.run import Account
-from pm_app.jobs.plant import to_moment
 from pm_app.learning.evaluation.alarm_value import (
     AlarmManner,
     Lives,
@@ -31,7 +30,7 @@ from pm_app.learning.evaluation.metrics import average_precision
 from pm_app.learning.evaluation.promotion import Comparison
 from pm_app.records.readings import Float64, Int64
 from pm_app.settings.plant import Settings
-from pm_app.times import HOUR_NS, NS, parse_duration
+from pm_app.times import HOUR_NS, NS, parse_duration, to_moment
 
 _WEEK_NS = 7 * 24 * HOUR_NS
 # Costs that lose no more of what alarms save are as good: chance moves them more.

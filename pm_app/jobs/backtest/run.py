@@ -17,16 +17,18 @@ from pm_app.errors import BadSettings, NotEnoughData
 from pm_app.jobs.backtest.fold import FitPeer, FoldPredictions, speak_of
 from pm_app.jobs.backtest.folds import Fold, bare_frame, plan_folds
 from pm_app.jobs.backtest.workers import MOST_TRIES, speak_elsewhere
-from pm_app.jobs.plant import Plant, Progress, silent, to_moment, to_nanoseconds
+from pm_app.jobs.plant import Plant
 from pm_app.jobs.retrain.dataset import all_failures
 from pm_app.jobs.retrain.messages import TrainingRequest
 from pm_app.jobs.retrain.run import Trainer, make_order
 from pm_app.learning.data.labels import life_labels, while_running
 from pm_app.learning.evaluation.boosters import fit_peer
 from pm_app.ports import Engine
+from pm_app.progress import Progress, silent
 from pm_app.records.labels import Labels
 from pm_app.records.readings import Events, Float64, Int32, Int64
 from pm_app.state.segments import MissingSegment
+from pm_app.times import to_moment, to_nanoseconds
 
 _Renew = Callable[[], TrainingRequest]
 

@@ -16,11 +16,12 @@ from pydantic import TypeAdapter
 from pm_app.errors import PmAppError
 from pm_app.jobs.backtest.fold import FoldPredictions, speak_of
 from pm_app.jobs.backtest.folds import Fold
-from pm_app.jobs.plant import LedgerSnapshot, WorkerPlant, silent
+from pm_app.jobs.plant import LedgerSnapshot, WorkerPlant
 from pm_app.jobs.retrain.messages import TrainingRequest
 from pm_app.jobs.retrain.process import run_trainer
 from pm_app.jobs.workers.files import read_arrays, read_told, require_program, write_arrays
 from pm_app.learning.evaluation.boosters import fit_peer
+from pm_app.progress import silent
 from pm_app.settings.plant import Settings, parse_settings
 from pm_app.state.events import EventHistory
 from pm_app.state.memory import Memories

@@ -21,10 +21,11 @@ from pm_app.jobs.backtest.worker import (
     read_said,
     speak_of_fold,
 )
-from pm_app.jobs.plant import Plant, Progress
+from pm_app.jobs.plant import Plant
 from pm_app.jobs.retrain.messages import TrainingRequest
 from pm_app.jobs.workers.dispatch import spread
 from pm_app.ports import Engine
+from pm_app.progress import Progress
 from pm_app.state.segments import MissingSegment
 
 # The daemon may join segments while a fold is learned: then it is learned again.

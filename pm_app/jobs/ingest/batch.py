@@ -17,11 +17,11 @@ from pm_app.durable import remove_file, write_passing
 from pm_app.errors import BadBatch, SourceUnavailable, TornBatch
 from pm_app.jobs.ingest.housekeeping import remove_leftovers
 from pm_app.jobs.ingest.panes import Spans, shorten
-from pm_app.jobs.plant import Plant, to_nanoseconds
+from pm_app.jobs.plant import Plant
 from pm_app.ports import EventsSource, ReadingsSource
 from pm_app.records.readings import Batch
 from pm_app.store import BatchRow, Source
-from pm_app.times import NS
+from pm_app.times import NS, to_nanoseconds
 
 log = logging.getLogger(__name__)
 Reader = Callable[[Plant, Batch, BatchRow], tuple[BatchRow, Spans]]

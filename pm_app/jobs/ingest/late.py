@@ -17,12 +17,12 @@ from pm_app.features.panes.panes import (
     take_panes,
 )
 from pm_app.features.panes.readings import concat_readings, count_delivered, take_readings
-from pm_app.jobs.plant import Plant, to_moment, to_nanoseconds
+from pm_app.jobs.plant import Plant
 from pm_app.ports import EventsSource, ReadingsSource
 from pm_app.records.features import Panes
 from pm_app.records.readings import Batch, Events, Int64, Readings, Rejection, take_events
 from pm_app.store import BatchRow, segments_of
-from pm_app.times import parse_duration
+from pm_app.times import parse_duration, to_moment, to_nanoseconds
 
 # Put in order at once: half a gigabyte. A row counts for its time, its asset and their sorting.
 MOST_NUMBERS: Final = 50_000_000

@@ -23,7 +23,7 @@ from pm_app.features.panes.panes import (
 )
 from pm_app.features.panes.readings import count_delivered, take_readings
 from pm_app.jobs.ingest.late import events_in_time, fold_again, known_panes, readings_in_time
-from pm_app.jobs.plant import Plant, to_moment
+from pm_app.jobs.plant import Plant
 from pm_app.records.features import Panes
 from pm_app.records.readings import (
     MOST_ASSETS,
@@ -34,6 +34,7 @@ from pm_app.records.readings import (
     Rejection,
 )
 from pm_app.store import BatchRow
+from pm_app.times import to_moment
 
 # A file that comes in one chunk gains nothing from a second core.
 _LARGE_BYTES: Final = 4_000_000

@@ -16,8 +16,9 @@ from pm_app.jobs.ingest.housekeeping import remove_garbage
 from pm_app.jobs.ingest.ownership import note_progress, require_own
 from pm_app.jobs.ingest.panes import read_events, read_readings
 from pm_app.jobs.ingest.repair import repairing
-from pm_app.jobs.plant import Plant, Progress, silent
+from pm_app.jobs.plant import Plant
 from pm_app.ports import EventsSource, ReadingsSource
+from pm_app.progress import Progress, silent
 from pm_app.records.readings import Batch
 from pm_app.store import Source
 

@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pm_app.errors import TransientError, error_named
-from pm_app.jobs.plant import Progress
 from pm_app.jobs.retrain.messages import REFUSED
+from pm_app.progress import Progress
 
 LINES_OF_BLAME = 12
 LOOK_SECONDS = 0.5

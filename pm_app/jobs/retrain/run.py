@@ -15,15 +15,17 @@ from pm_app.errors import BadVersion, TransientError
 from pm_app.jobs.ingest.ownership import note_progress, require_own
 from pm_app.jobs.ingest.repair import rebuild, repairing
 from pm_app.jobs.ingest.run import ingest
-from pm_app.jobs.plant import Plant, Progress, first_seen_ns, silent, to_nanoseconds
+from pm_app.jobs.plant import Plant, first_seen_ns
 from pm_app.jobs.retrain.messages import ANSWER, ORDER, TrainingRequest, TrainingResponse
 from pm_app.jobs.score.champion import load_champion, ready
 from pm_app.learning.allocation.strategies import describe
 from pm_app.learning.data.failures import ConfirmedFailure
+from pm_app.progress import Progress, silent
 from pm_app.records.learning import VersionCard
 from pm_app.state.registry import Version, read_version
 from pm_app.state.segments import MissingSegment
 from pm_app.store import ImportanceRow, RetrainingRow, VerdictRow, VersionRow, segments_of
+from pm_app.times import to_nanoseconds
 from pm_app.wording import waits_text
 
 PARITY = 1e-5

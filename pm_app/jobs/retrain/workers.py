@@ -8,7 +8,6 @@ from pathlib import Path
 from pm_app import __version__
 from pm_app.durable import make_folder, remove_folder, write_bytes
 from pm_app.errors import error_named
-from pm_app.jobs.plant import unwatched
 from pm_app.jobs.retrain.worker import do_training
 from pm_app.jobs.retrain.worker_files import (
     BROUGHT,
@@ -22,6 +21,7 @@ from pm_app.jobs.workers.dispatch import spread
 from pm_app.learning.training.executor import Done, Training
 from pm_app.learning.training.fit import Study, Trained
 from pm_app.ports import Engine
+from pm_app.progress import unwatched
 
 
 @dataclass(frozen=True)

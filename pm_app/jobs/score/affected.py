@@ -5,11 +5,12 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from pm_app.jobs.plant import Plant, first_seen_ns, last_seen_ns, to_nanoseconds
+from pm_app.jobs.plant import Plant, first_seen_ns, last_seen_ns
 from pm_app.jobs.score.champion import Champion
 from pm_app.jobs.score.predict import PaneSpan
 from pm_app.records.readings import Events, events_as_rows, events_from_rows, no_events
 from pm_app.store import BatchRow, segments_of
+from pm_app.times import to_nanoseconds
 
 
 def touched_spans(

@@ -9,13 +9,14 @@ import numpy as np
 
 from pm_app.errors import BadSettings
 from pm_app.features.frame import select_features
-from pm_app.jobs.plant import Plant, to_moment, to_nanoseconds
+from pm_app.jobs.plant import Plant
 from pm_app.jobs.score.champion import Champion, load_recorded
 from pm_app.jobs.score.predict import PaneSpan, frames
 from pm_app.records.features import Frame
 from pm_app.scoring.shapley import Explanation, explain
 from pm_app.state.memory import Memories
 from pm_app.store import BatchRow, VersionRow
+from pm_app.times import to_moment, to_nanoseconds
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,13 @@ from pm_app.features.frame import see_panes
 from pm_app.features.lives import life_starts
 from pm_app.features.memory import BLOCK_PANES, no_memory, remember
 from pm_app.features.panes.panes import merge_panes, take_panes
-from pm_app.jobs.plant import PlantView, to_moment
+from pm_app.jobs.plant import PlantView
 from pm_app.records.features import FeatureSpec, Panes
 from pm_app.records.memory import Memory
 from pm_app.records.readings import Events, Int64
 from pm_app.state.memory import Kept, join_kept
 from pm_app.store import BatchRow, segments_of
+from pm_app.times import to_moment
 
 # Panes times sensors read at once where a life has to be folded again.
 GROUP_CELLS = 60_000

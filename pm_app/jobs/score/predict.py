@@ -8,7 +8,7 @@ import numpy as np
 from pm_app.features.frame import build_frame, select_features
 from pm_app.features.memory import BLOCK_PANES
 from pm_app.features.panes.panes import merge_panes, take_panes
-from pm_app.jobs.plant import PlantView, first_seen_ns, last_seen_ns, to_moment
+from pm_app.jobs.plant import PlantView, first_seen_ns, last_seen_ns
 from pm_app.jobs.score.champion import Champion
 from pm_app.jobs.score.memory import boundary_before, recollect
 from pm_app.records.features import Frame, Panes
@@ -18,6 +18,7 @@ from pm_app.records.scores import Scores
 from pm_app.scoring.abstention import statuses
 from pm_app.scoring.contributions import attention_text, contributions, top_sensors_text
 from pm_app.store import segments_of
+from pm_app.times import to_moment
 
 # Panes times sensors held at once: some 40 MB with all their statistics and features.
 GROUP_CELLS = 75_000

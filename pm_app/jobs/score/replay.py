@@ -13,12 +13,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pm_app.errors import BadSettings
-from pm_app.jobs.plant import Plant, Progress, silent, to_moment, to_nanoseconds
+from pm_app.jobs.plant import Plant
 from pm_app.jobs.score.champion import load_recorded
 from pm_app.jobs.score.predict import PaneSpan, predict_spans
+from pm_app.progress import Progress, silent
 from pm_app.records.predictions import Predictions
 from pm_app.records.readings import Float64
 from pm_app.state.memory import Memories
+from pm_app.times import to_moment, to_nanoseconds
 
 _NUMBERS: Final = ("risk", "rul_hours", "rul_low_hours", "rul_high_hours", "value")
 _TEXTS: Final = ("status", "top_sensors", "attention")

@@ -15,13 +15,14 @@ from pm_app.jobs.ingest.batch import Ingested
 from pm_app.jobs.ingest.housekeeping import compact
 from pm_app.jobs.ingest.repair import repairing
 from pm_app.jobs.ingest.run import ingest
-from pm_app.jobs.plant import Plant, Progress, silent, to_moment, to_nanoseconds
+from pm_app.jobs.plant import Plant
 from pm_app.jobs.score.affected import last_said, touched_spans
 from pm_app.jobs.score.champion import Champion, load_champion, watch_of
 from pm_app.jobs.score.predict import PaneSpan, predict_spans
+from pm_app.progress import Progress, silent
 from pm_app.settings.values import FOR_EVER
 from pm_app.store import BatchRow, Committed
-from pm_app.times import NS, parse_duration
+from pm_app.times import NS, parse_duration, to_moment, to_nanoseconds
 
 log = logging.getLogger(__name__)
 # Batches of about this many readings share a transaction; a large one has its own.

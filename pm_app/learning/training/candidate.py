@@ -12,15 +12,7 @@ from pm_app.learning.evaluation.calibration import calibrate, event_truths
 from pm_app.learning.evaluation.metrics import best_threshold, evaluate, risk_bins
 from pm_app.learning.network import answers, export_onnx, save_network
 from pm_app.learning.training.executor import TrainAll, side_by_side, train_here
-from pm_app.learning.training.fit import (
-    Progress,
-    Study,
-    Trained,
-    part_of,
-    refit_network,
-    silent,
-    train_network,
-)
+from pm_app.learning.training.fit import Study, Trained, part_of, refit_network, train_network
 from pm_app.learning.training.parity import check_parity, describe_features
 from pm_app.learning.training.revision import REVISABLE, Reviser
 from pm_app.learning.training.selection import (
@@ -29,6 +21,7 @@ from pm_app.learning.training.selection import (
     is_worse,
     keep_allocation,
 )
+from pm_app.progress import Progress, silent
 from pm_app.records.features import Frame
 from pm_app.records.labels import Labels, Split
 from pm_app.records.learning import Allocation, Bin, Calibration, Head, QualityReport, Revision

@@ -18,12 +18,12 @@ from pm_app.learning.network import (
     set_scaling,
 )
 from pm_app.learning.training.losses import row_losses
+from pm_app.progress import Progress, silent
 from pm_app.records.features import Frame
 from pm_app.records.labels import Labels
 from pm_app.records.learning import Allocation, Head
 from pm_app.records.readings import Float64, Int32
 
-Progress = Callable[[float, str], None]
 Revise = Callable[[Any, Allocation], Allocation | None]
 
 STEPS = 900
@@ -87,10 +87,6 @@ class Trained:
     def score(self) -> float:
         """Minus the mean loss it is trained for: more is better."""
         return -float(self.losses[:, 0].mean())
-
-
-def silent(done: float, text: str) -> None:
-    """Progress nobody asked for."""
 
 
 def part_of(progress: Progress, start: float, end: float) -> Progress:

@@ -8,16 +8,8 @@ import numpy as np
 
 from pm_app.learning.allocation.planner import CONTROL, Planner
 from pm_app.learning.training.executor import TrainAll, Training, train_here
-from pm_app.learning.training.fit import (
-    RATE,
-    Progress,
-    Study,
-    Trained,
-    mean_strength,
-    part_of,
-    silent,
-    strengthen,
-)
+from pm_app.learning.training.fit import RATE, Study, Trained, mean_strength, part_of, strengthen
+from pm_app.progress import Progress, silent
 from pm_app.records.learning import Allocation
 from pm_app.records.readings import Float64, Int32
 

@@ -34,7 +34,8 @@ from pm_app.store.alarms.trails import (
 )
 from pm_app.store.schema.alarms import OPEN, alarm_events, alarms
 from pm_app.store.schema.predictions import latest_predictions, predictions
-from pm_app.store.schema.types import Moment, moment_of
+from pm_app.store.schema.types import Moment
+from pm_app.times import to_moment
 
 _SAID: Final = ("cutoff", "risk", "top_sensors", "model_version")
 
@@ -76,7 +77,7 @@ def _write(
     if not len(steps.asset):
         return
     names = [trail.assets[number] for number in steps.asset.tolist()]
-    moments = [moment_of(cutoff) if cutoff > 0 else None for cutoff in steps.cutoff.tolist()]
+    moments = [to_moment(cutoff) if cutoff > 0 else None for cutoff in steps.cutoff.tolist()]
     fresh = steps.fresh.tolist()
     # Of several states of one alarm the last one stays.
     ends = dict(zip(zip(names, fresh, strict=True), steps.to_state.tolist(), strict=True))

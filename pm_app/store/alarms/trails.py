@@ -26,7 +26,7 @@ from pm_app.store.schema.predictions import (
     retirements,
     staged_predictions,
 )
-from pm_app.store.schema.types import moment_of, nanoseconds_of
+from pm_app.times import to_moment, to_nanoseconds
 
 # A near look sees as many cutoffs as make so many runs. A condition that nothing has decided
 # for longer than the furthest look stays as it is.
@@ -100,7 +100,7 @@ def touched_assets(
         newest = _newest(connection, part, horizon, back=near)
         for name in part:
             cutoff, since = newest.get(name, (None, None))
-            until = nanoseconds_of(cutoff) if cutoff is not None else _NEVER
+            until = to_nanoseconds(cutoff) if cutoff is not None else _NEVER
             found.append(AffectedAsset(name, until if live else _EVER, since, rows[name]))
     return sorted(found, key=_order)
 
@@ -127,7 +127,7 @@ def trails(
         unclear = [part[at] for at in np.flatnonzero(more).tolist()]
         if unclear:
             trail = _look_further(connection, judge, unclear, read)
-            seen = [nanoseconds_of(one.since) for one in unclear if one.since is not None]
+            seen = [to_nanoseconds(one.since) for one in unclear if one.since is not None]
             upto = np.array(seen, dtype=np.int64)
             keep_marks(connection, judge.rule, trail.assets, upto, judge.marks(trail, upto))
             yield trail
@@ -208,7 +208,7 @@ def _trail(
     retired: bool,
 ) -> Trail:
     asset, cutoff, risk = rows
-    since = [_NEVER if one.since is None else nanoseconds_of(one.since) for one in part]
+    since = [_NEVER if one.since is None else to_nanoseconds(one.since) for one in part]
     inside = cutoff >= np.array(since, dtype=np.int64)[asset]
     nothing = OpenAlarm(0, NO_ALARM, due=False)
     alarms_of = [standing.get(one.asset, nothing) for one in part]
@@ -291,8 +291,8 @@ def keep_marks(
             "threshold": rule.threshold,
             "clear": rule.clear,
             "persistence": rule.persistence,
-            "since": moment_of(since),
-            "cutoff": moment_of(cutoff),
+            "since": to_moment(since),
+            "cutoff": to_moment(cutoff),
             "run": run,
         }
         for asset, cutoff, since, run in columns

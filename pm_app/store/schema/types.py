@@ -1,6 +1,6 @@
 """Points in time: nanoseconds inside, aware UTC datetimes outside, one column type below."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -16,9 +16,6 @@ from sqlalchemy import (
     TypeDecorator,
 )
 from sqlalchemy.types import TypeEngine
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 
 
 class Moment(TypeDecorator[datetime]):
@@ -57,16 +54,6 @@ class Moment(TypeDecorator[datetime]):
 def moment_text(moment: datetime) -> str:
     """The sortable text of an aware UTC time."""
     return moment.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
-
-
-def moment_of(nanoseconds: int) -> datetime:
-    """The aware UTC time of nanoseconds since 1970 UTC, rounded down to the microsecond."""
-    return _EPOCH + timedelta(microseconds=nanoseconds // 1000)
-
-
-def nanoseconds_of(moment: datetime) -> int:
-    """Nanoseconds since 1970 UTC of an aware time."""
-    return (moment - _EPOCH) // _MICROSECOND * 1000
 
 
 def stored_moments(nanoseconds: NDArray[np.int64], dialect: str) -> list[object]:

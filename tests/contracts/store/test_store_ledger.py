@@ -13,7 +13,8 @@ from pm_app.records.readings import Batch
 from pm_app.store import Balance, BatchRow, open_store
 from pm_app.store.ledger import ledger, seen
 from pm_app.store.ledger.seen import SeenFiles
-from pm_app.store.schema.types import Moment, moment_of, moment_text, nanoseconds_of
+from pm_app.store.schema.types import Moment, moment_text
+from pm_app.times import to_moment, to_nanoseconds
 
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -319,7 +320,7 @@ def test_only_the_named_batches_become_scored(store, monkeypatch):
     assert store.ledger.unscored_batches() == []
 
 
-moments = st.integers(0, 2**53).map(lambda microseconds: moment_of(1000 * microseconds))
+moments = st.integers(0, 2**53).map(lambda microseconds: to_moment(1000 * microseconds))
 
 
 @given(first=moments, second=moments)
@@ -330,7 +331,7 @@ def test_stored_texts_sort_as_their_times(first, second):
 
 @given(nanoseconds=st.integers(-(2**62), 2**62))
 def test_nanoseconds_round_down_to_the_microsecond_and_come_back(nanoseconds):
-    back = nanoseconds_of(moment_of(nanoseconds))
+    back = to_nanoseconds(to_moment(nanoseconds))
 
     assert back == nanoseconds // 1000 * 1000
 

@@ -32,7 +32,7 @@ from twenty_pumps import PUMPS, PUMPS_NOW, PUMPS_TOML
 from pm_app.errors import BadSettings, BadVersion, StoreUnavailable, TerminalError, TransientError
 from pm_app.features.frame import select_features
 from pm_app.jobs.ingest.run import ingest
-from pm_app.jobs.plant import first_seen_ns, to_nanoseconds
+from pm_app.jobs.plant import first_seen_ns
 from pm_app.jobs.retrain.dataset import gather_known
 from pm_app.jobs.retrain.messages import ORDER
 from pm_app.jobs.retrain.process import run_trainer
@@ -45,6 +45,7 @@ from pm_app.scoring.predictor import Predictor
 from pm_app.settings.plant import read_settings
 from pm_app.simulator import simulate
 from pm_app.store import Actor
+from pm_app.times import to_nanoseconds
 from pm_app.wiring import open_plant
 
 FILES = ["card.json", "golden.npz", "manifest.json", "model.keras", "model.onnx"]

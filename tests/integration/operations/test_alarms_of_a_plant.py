@@ -22,7 +22,6 @@ from factories import (
 from pm_app.errors import BadSettings, TerminalError
 from pm_app.jobs.backfill.run import backfill
 from pm_app.jobs.operations.alarms import acknowledge, comment, give_verdict, shelve
-from pm_app.jobs.plant import to_nanoseconds
 from pm_app.jobs.retrain.run import retrain
 from pm_app.jobs.score.champion import threshold_of
 from pm_app.jobs.score.replay import replay
@@ -31,6 +30,7 @@ from pm_app.learning.data.failures import ConfirmedFailure
 from pm_app.records.alarms import Verdict
 from pm_app.store import Actor, segments_of
 from pm_app.store.schema.alarms import alarms
+from pm_app.times import to_nanoseconds
 
 TABLE = readings_table()
 LATER = NOW + timedelta(hours=1)

@@ -25,12 +25,13 @@ from pm_app.features.lives import life_starts
 from pm_app.features.memory import BLOCK_PANES, no_memory, remember
 from pm_app.features.panes.panes import merge_panes
 from pm_app.jobs.backfill.run import backfill
-from pm_app.jobs.plant import first_seen_ns, to_moment
+from pm_app.jobs.plant import first_seen_ns
 from pm_app.jobs.score import memory as recollect_module
 from pm_app.jobs.score.memory import boundary_before, recollect
 from pm_app.jobs.score.run import score
 from pm_app.records.memory import MEMORY_KEYS, MEMORY_STATISTICS
 from pm_app.state.panes import History
+from pm_app.times import to_moment
 
 FIRST = boundary_before(START // HOUR)
 EVENTS = [

@@ -9,8 +9,8 @@ from factories import NOW, PLANT_TOML, START, drop, opened, readings_table, said
 from pm_app.cli.app import app
 from pm_app.errors import BadSettings
 from pm_app.jobs.backfill.run import backfill
-from pm_app.jobs.plant import to_moment
 from pm_app.jobs.score.run import retire, score
+from pm_app.times import to_moment
 
 KEEPING = PLANT_TOML + '\n[retention]\npredictions = "7d"\n'
 TABLE = readings_table(hours=24 * 12, a_pane=1)

@@ -28,13 +28,13 @@ from factories import (
 from pm_app.errors import BadSettings, NotEnoughData
 from pm_app.jobs.backfill.run import backfill
 from pm_app.jobs.ingest.run import ingest
-from pm_app.jobs.plant import to_moment
 from pm_app.jobs.score import predict
 from pm_app.jobs.score import run as score_job
 from pm_app.jobs.score.champion import load_champion
 from pm_app.jobs.score.run import score
 from pm_app.records.features import Frame, RunningRule
 from pm_app.store import Committed
+from pm_app.times import to_moment
 
 HOUR = timedelta(hours=1)
 SHORT_BACKFILL = PLANT_TOML + '\n[scoring]\nbackfill = "10h"\n'

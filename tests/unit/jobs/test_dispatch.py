@@ -7,8 +7,8 @@ from threading import Barrier, Event
 import pytest
 
 from pm_app.errors import TerminalError
-from pm_app.jobs.plant import unwatched
 from pm_app.jobs.workers.dispatch import spread
+from pm_app.progress import unwatched
 
 
 class Fragile(Executor):

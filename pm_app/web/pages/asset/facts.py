@@ -10,8 +10,7 @@ from pm_app.records.readings import Events
 from pm_app.settings.plant import Settings
 from pm_app.store import PredictionRow, PredictionSeries, Store
 from pm_app.store.predictions.fleet import HIGH_RISK, RAISED_RISK, Level
-from pm_app.store.schema.types import moment_of
-from pm_app.times import NS
+from pm_app.times import NS, to_moment
 from pm_app.web.address import RANGES, AssetAddress
 from pm_app.web.context import PageContext, StateFolder
 from pm_app.web.pages.asset.charts import (
@@ -139,7 +138,7 @@ def _threshold(store: Store, settings: Settings, horizon_hours: float) -> float:
 def _marks(events: Events, span: ChartSpan) -> list[EventMark]:
     moments = zip(events.time.tolist(), events.kind, events.code, strict=True)
     return [
-        EventMark(time / NS, _said_of(moment_of(time), kind, code, span), kind)
+        EventMark(time / NS, _said_of(to_moment(time), kind, code, span), kind)
         for time, kind, code in moments
         if kind in _MARKED and time / NS <= span.until.timestamp()
     ]
@@ -153,7 +152,7 @@ def _said_of(moment: datetime, kind: str, code: str, span: ChartSpan) -> str:
 def _happened(events: Events) -> list[dict[str, Any]]:
     rows = zip(events.time.tolist(), events.kind, events.code, strict=True)
     return [
-        {"at": moment_of(time), "kind": kind, "words": EVENTS.get(kind, kind), "code": code}
+        {"at": to_moment(time), "kind": kind, "words": EVENTS.get(kind, kind), "code": code}
         for time, kind, code in [*rows][: -_EVENTS_SHOWN - 1 : -1]
     ]
 

@@ -15,7 +15,7 @@ from pm_app.records.readings import Events, Float64, Int64, no_events, take_even
 from pm_app.state.segments import MissingSegment
 from pm_app.store import PredictionSeries, Store, segments_of
 from pm_app.store.predictions.fleet import RAISED_RISK
-from pm_app.store.schema.types import nanoseconds_of
+from pm_app.times import to_nanoseconds
 from pm_app.web.context import StateFolder
 
 # The middle nine tenths of what a sensor reads in quiet times.
@@ -100,8 +100,8 @@ def _read(
     known = {sensor for name in names[-_LOOKED_INTO:] for sensor in history.sensors(name)}
     chosen = tuple([name for name in first if name in known])
     chosen = (*chosen, *sorted(known - set(chosen)))[:most]
-    bounds = {"since_pane": nanoseconds_of(since) // pane_ns}
-    bounds["until_pane"] = nanoseconds_of(until) // pane_ns - 1
+    bounds = {"since_pane": to_nanoseconds(since) // pane_ns}
+    bounds["until_pane"] = to_nanoseconds(until) // pane_ns - 1
     panes, means = _joined(history.read(names, assets={asset}, **bounds), chosen)
     return SensorSeries(chosen, (panes + 1) * pane_ns, means, tuple(sorted(known)))
 
@@ -134,5 +134,5 @@ def read_events(
         events = folder.events.read(segments_of(batches))
     except PmAppError as error:
         return no_events(), str(error)
-    inside = (events.time >= nanoseconds_of(since)) & (events.time <= nanoseconds_of(until))
+    inside = (events.time >= to_nanoseconds(since)) & (events.time <= to_nanoseconds(until))
     return take_events(events, np.asarray(inside & (events.asset == asset), dtype=bool)), ""

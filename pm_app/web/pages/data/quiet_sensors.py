@@ -10,7 +10,7 @@ import numpy as np
 from pm_app.errors import PmAppError
 from pm_app.records.readings import Int32, Int64
 from pm_app.store import Store
-from pm_app.store.schema.types import moment_of, nanoseconds_of
+from pm_app.times import to_moment, to_nanoseconds
 from pm_app.web.context import StateFolder
 
 # How far back from the newest reading to look, and how much of it at most.
@@ -69,9 +69,9 @@ def find_quiet(folder: StateFolder, store: Store) -> Hearing:
     if not parts:
         return Hearing((), words="the newest file is too large to look for them")
     pane_ns = folder.history.pane_ns
-    last = nanoseconds_of(newest.last_time) // pane_ns
+    last = to_nanoseconds(newest.last_time) // pane_ns
     first = min(int(part.pane.min(initial=last)) for part in parts)
-    since = max(moment_of(first * pane_ns), newest.last_time - LOOK_BACK)
+    since = max(to_moment(first * pane_ns), newest.last_time - LOOK_BACK)
     return Hearing(_quiet(parts, pane_ns), since)
 
 
@@ -80,7 +80,7 @@ def _newest_panes(folder: StateFolder, store: Store, until: datetime) -> list[_N
     history, since = folder.history, until - LOOK_BACK
     rows = store.ledger.batches_overlapping("readings", since, until)
     names = dict.fromkeys(name for row in rows[::-1] for name in row.segments[::-1])
-    first = nanoseconds_of(since) // history.pane_ns
+    first = to_nanoseconds(since) // history.pane_ns
     parts: list[_NewestReadings] = []
     cells = 0
     for name in names:
@@ -136,4 +136,4 @@ def _longest_first(quiet: QuietSensor) -> tuple[float, str, str]:
 
 
 def _moment(nanoseconds: int) -> datetime | None:
-    return None if nanoseconds == _NEVER else moment_of(nanoseconds)
+    return None if nanoseconds == _NEVER else to_moment(nanoseconds)

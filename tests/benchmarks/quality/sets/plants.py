@@ -9,11 +9,12 @@ import pyarrow.parquet as pq
 
 from pm_app.features.frame import select_features
 from pm_app.jobs.ingest.run import ingest
-from pm_app.jobs.plant import first_seen_ns, to_nanoseconds
+from pm_app.jobs.plant import first_seen_ns
 from pm_app.jobs.retrain.dataset import gather_known
 from pm_app.records.features import Frame
 from pm_app.records.labels import Labels
 from pm_app.settings.plant import read_settings
+from pm_app.times import to_nanoseconds
 from pm_app.wiring import open_plant
 
 NOW = datetime(2100, 1, 1, tzinfo=UTC)

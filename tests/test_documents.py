@@ -10,9 +10,8 @@ from packaging.version import Version
 
 from pm_app.cli.app import app
 from pm_app.cli.demo.plant import MARKER, demo_plan, drop_days, lay_out
-from pm_app.daemon.schedule import make_cron
 from pm_app.errors import BadSettings
-from pm_app.settings.plant import Settings, read_settings
+from pm_app.settings.plant import read_settings
 from pm_app.simulator import PlantPlan, simulate
 
 ROOT = Path(__file__).parents[1]
@@ -30,15 +29,6 @@ def test_every_command_the_readme_names_exists_and_every_command_is_named():
     assert named == known | {group.name for group in app.registered_groups}
 
 
-def test_the_example_settings_are_valid_and_name_every_section():
-    settings = read_settings(ROOT / "deploy" / "plant.toml")
-    tables = tomllib.loads((ROOT / "deploy" / "plant.toml").read_text(encoding="utf-8"))
-
-    make_cron(settings)
-    sections = set(Settings.model_fields) - {"folder"}
-    assert set(tables) == sections
-
-
 @pytest.mark.parametrize(("name", "command"), [("pm-app", "run"), ("pm-app-serve", "serve")])
 def test_the_units_start_commands_that_exist_on_the_same_settings(name, command):
     unit = (ROOT / "deploy" / f"{name}.service").read_text(encoding="utf-8")
@@ -48,7 +38,7 @@ def test_the_units_start_commands_that_exist_on_the_same_settings(name, command)
     assert start is not None
     known = {c.name or c.callback.__name__ for c in app.registered_commands if c.callback}
     assert start[1] == command and command in known
-    assert "cp plant.toml " + start[2] in daemon
+    assert f"pm-app init {Path(start[2]).parent} " in daemon
 
 
 def test_the_lock_holds_a_version_within_bounds_for_every_dependency():

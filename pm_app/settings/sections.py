@@ -39,26 +39,44 @@ class Section(BaseModel):
 
 
 class PlantSettings(Section):
-    """Who this is. The time zone is for schedules and display; data is UTC."""
+    """Who this is, and where its clock stands; data is UTC."""
 
-    name: Name = "plant"
-    timezone: Zone = "UTC"
-    state: Name = "state"
+    name: Name = Field("plant", description="what people call it")
+    timezone: Zone = Field("UTC", description="of schedules and display, e.g. Europe/Berlin")
+    state: Name = Field(
+        "state", description="folder of models, pane history and, unless named, the store"
+    )
 
 
 class ReadingsSettings(Section):
     """Where readings come from and what their columns are called."""
 
-    uri: Address = "readings"
-    layout: Literal["wide", "long"] = "wide"
-    asset_column: Name = "asset_id"
-    time_column: Name = "timestamp"
-    timezone: Zone | None = None
-    sensors: tuple[Name, ...] | None = None
-    required: tuple[Name, ...] = ()
-    running: Running | None = None
-    future: Duration = "1d"
-    earliest: Day = date(2000, 1, 1)
+    uri: Address = Field("readings", description="folder beside this file, or s3://bucket/prefix")
+    layout: Literal["wide", "long"] = Field(
+        "wide", description="wide: one numeric column a sensor; long: one row a tag's value"
+    )
+    asset_column: Name = Field("asset_id", description="which machine a row is about")
+    time_column: Name = Field("timestamp", description="when it was read")
+    timezone: Zone | None = Field(
+        None,
+        description="only where timestamps carry no zone of their own",
+        examples=["Europe/Berlin"],
+    )
+    sensors: tuple[Name, ...] | None = Field(
+        None,
+        description="columns or tags to read; default: every numeric one",
+        examples=[["vibration", "pressure"]],
+    )
+    required: tuple[Name, ...] = Field(
+        (), description="a file without values of these is quarantined", examples=[["vibration"]]
+    )
+    running: Running | None = Field(
+        None,
+        description="otherwise the machine is off, and not predicted for",
+        examples=["vibration > 0.1"],
+    )
+    future: Duration = Field("1d", description="readings this far ahead of the clock are refused")
+    earliest: Day = Field(date(2000, 1, 1), description="readings of days before are refused")
 
     @model_validator(mode="after")
     def _what_tells_running_is_read(self) -> Self:
@@ -70,25 +88,44 @@ class ReadingsSettings(Section):
 
 
 class EventsSettings(Section):
-    """Where failures and repairs come from. An absent folder means none yet.
+    """Where failures, maintenance, errors and inspections come from; an absent folder: none yet."""
 
-    until_column: when an event had happened at the latest, where only that is known.
-    """
-
-    uri: Address = "events"
-    timezone: Zone | None = None
-    until_column: Name | None = None
+    uri: Address = Field("events", description="folder beside this file, or s3://bucket/prefix")
+    timezone: Zone | None = Field(
+        None,
+        description="only where timestamps carry no zone of their own",
+        examples=["Europe/Berlin"],
+    )
+    until_column: Name | None = Field(
+        None,
+        description="by when it had happened, where it did at some time from its timestamp on",
+        examples=["until"],
+    )
 
 
 class FeaturesSettings(Section):
     """How readings become features."""
 
-    pane: Duration = "10min"
-    windows: tuple[Duration, ...] = Field(default=("1h", "8h", "24h"), min_length=1)
-    memory: tuple[Name, ...] = ("change", "3d")
-    beginning: Duration = "3d"
-    clock: bool = False
-    regime_columns: tuple[Name, ...] | None = None
+    pane: Duration = Field(
+        "10min", description="the finest time step, which readings are summed up over"
+    )
+    windows: tuple[Duration, ...] = Field(
+        ("1h", "8h", "24h"),
+        min_length=1,
+        description="how far back a prediction looks, in whole panes",
+    )
+    memory: tuple[Name, ...] = Field(
+        ("change", "3d"),
+        description="what is remembered beyond windows: change since the life began, means that "
+        "fade by half in 3d; also life, scaled change; [] for none",
+    )
+    beginning: Duration = Field("3d", description="how much of a life change is measured against")
+    clock: bool = Field(False, description="hour of day and day of week as features")
+    regime_columns: tuple[Name, ...] | None = Field(
+        None,
+        description="operating settings that sensors are compared within; default: found",
+        examples=[["load"]],
+    )
 
     @property
     def pane_ns(self) -> int:
@@ -149,11 +186,19 @@ class FeaturesSettings(Section):
 class TargetSettings(Section):
     """What is learned: time to failure, or a given column."""
 
-    kind: Literal["life", "column"] = "life"
-    horizons: tuple[Duration, ...] = Field(default=("24h", "72h"), min_length=1)
-    rul_cap: Duration = "30d"
-    column: Name | None = None
-    task: Literal["classification", "regression"] = "classification"
+    kind: Literal["life", "column"] = Field(
+        "life", description="column: learn a given column of labels instead"
+    )
+    horizons: tuple[Duration, ...] = Field(
+        ("24h", "72h"), min_length=1, description="how likely does it fail within ..."
+    )
+    rul_cap: Duration = Field("30d", description="longer lives are not told apart")
+    column: Name | None = Field(
+        None, description='the labels, where kind = "column"', examples=["defect"]
+    )
+    task: Literal["classification", "regression"] = Field(
+        "classification", description="what the labels are, classes or numbers"
+    )
 
     @property
     def horizons_hours(self) -> tuple[float, ...]:
@@ -188,35 +233,40 @@ class AllocationSettings(Section):
 
     strategy: Literal[
         "uniform", "tiers", "regularized", "tiers+regularized", "attention", "auto"
-    ] = "auto"
-    max_parameters: int = Field(default=100_000, ge=500, le=10_000_000)
+    ] = Field("auto", description="how units follow importance; auto: what held-out data prefers")
+    max_parameters: int = Field(
+        100_000, ge=500, le=10_000_000, description="the largest network, in weights"
+    )
 
 
 class DriftSettings(Section):
     """What counts as a changed ranking, and for how many retrainings in a row."""
 
-    p_value: float = Field(default=0.01, gt=0, lt=0.5)
-    in_a_row: int = Field(default=2, ge=1, le=100)
+    p_value: float = Field(
+        0.01, gt=0, lt=0.5, description="how unlikely by chance a changed ranking must be"
+    )
+    in_a_row: int = Field(2, ge=1, le=100, description="in how many retrainings running")
 
 
 class ScoringSettings(Section):
     """When new batches are looked for, and how far back the first champion scores."""
 
-    every: Duration = "30s"
-    backfill: Duration = "30d"
+    every: Duration = Field("30s", description="how often new files are looked for")
+    backfill: Duration = Field("30d", description="how far back the first model scores")
 
 
 class RetrainingSettings(Section):
-    """When the plant is learned again, how long that may take, and who promotes.
+    """When the plant is learned again, how long that may take, and who promotes."""
 
-    promotion: "approve" lets a version that has passed the gate wait for `pm-app promote`.
-    """
-
-    cron: Name = "0 2 * * *"
-    minimum_failures: int = Field(default=10, ge=2, le=1_000_000)
-    timeout: Duration = "6h"
-    promotion: Literal["automatic", "approve"] = "automatic"
-    seed: int = Field(default=0, ge=0, lt=2**32)
+    cron: Name = Field("0 2 * * *", description="minute hour day month weekday, plant time")
+    minimum_failures: int = Field(
+        10, ge=2, le=1_000_000, description="with fewer nothing is learned yet"
+    )
+    timeout: Duration = Field("6h", description="a retraining that takes longer is ended")
+    promotion: Literal["automatic", "approve"] = Field(
+        "automatic", description="approve: what passes the gate waits for pm-app promote"
+    )
+    seed: int = Field(0, ge=0, lt=2**32, description="the same data and seed, the same version")
 
     @model_validator(mode="after")
     def _cron_has_five_fields(self) -> Self:
@@ -226,14 +276,17 @@ class RetrainingSettings(Section):
 
 
 class AlarmsSettings(Section):
-    """What raises an alarm, and what clears it.
+    """What raises an alarm, and what clears it."""
 
-    persistence counts scored cutoffs; clear is a share of the threshold.
-    """
-
-    persistence: int = Field(default=2, ge=1, le=1000)
-    clear: float = Field(default=0.8, gt=0, le=1)
-    threshold: float | Literal["auto"] = "auto"
+    persistence: int = Field(
+        2, ge=1, le=1000, description="scored cutoffs running at the threshold that raise it"
+    )
+    clear: float = Field(
+        0.8, gt=0, le=1, description="share of the threshold, below which as many clear it"
+    )
+    threshold: float | Literal["auto"] = Field(
+        "auto", description="or a risk between 0 and 1, at the longest horizon"
+    )
 
     @field_validator("threshold", mode="before")
     @classmethod
@@ -245,44 +298,62 @@ class AlarmsSettings(Section):
 
 
 class CostsSettings(Section):
-    """What alarms and failures cost, in the plant's own money, and what its crew can do.
+    """What alarms and failures cost, in the plant's own money, and what its crew can do."""
 
-    least_warning: a failure warned of later than that before it is missed. weekly_capacity:
-    alarms a week that the crew can look at.
-    """
-
-    missed_failure: float = Field(default=10.0, ge=0, le=1e15)
-    false_alarm: float = Field(default=1.0, ge=0, le=1e15)
-    least_warning: Duration = "1h"
-    weekly_capacity: int = Field(default=5, ge=1, le=1_000_000)
+    missed_failure: float = Field(10.0, ge=0, le=1e15, description="of a failure without warning")
+    false_alarm: float = Field(1.0, ge=0, le=1e15, description="of an alarm without a failure")
+    least_warning: Duration = Field(
+        "1h", description="a failure warned of later than that is missed"
+    )
+    weekly_capacity: int = Field(
+        5, ge=1, le=1_000_000, description="alarms a week that the crew can look at"
+    )
 
 
 class RetentionSettings(Section):
-    """How long every prediction is kept; of older days the riskiest of each asset stays."""
+    """How long what was predicted is kept."""
 
-    predictions: Span = FOR_EVER
+    predictions: Span = Field(
+        FOR_EVER, description="or 730d: of older days the riskiest cutoff of each asset stays"
+    )
 
 
 class StoreSettings(Section):
-    """Where predictions are written. A password belongs in PM_APP_STORE_URL instead."""
+    """Where predictions are written."""
 
-    url: Text = Field(default="", repr=False)
+    url: Text = Field(
+        "",
+        repr=False,
+        description="default: pm.sqlite in the state folder; a password belongs in "
+        "PM_APP_STORE_URL, which takes its place",
+        examples=["postgresql+psycopg://user@host/database"],
+    )
 
 
 class WebSettings(Section):
-    """Where the operators' page listens, and how it knows who comes.
+    """Where the operators' pages listen, and how they know who comes."""
 
-    proxy_header: what a proxy at one of proxy_addresses says who comes with; any other's is not
-    believed. certificate, key: files of PEM for TLS, relative to plant.toml. session: how long
-    whoever signs in stays signed in.
-    """
-
-    listen: Listen = "127.0.0.1:8080"
-    proxy_header: Header = ""
-    proxy_addresses: tuple[NetworkAddress, ...] = ()
-    certificate: Text = ""
-    key: Text = ""
-    session: Duration = "12h"
+    listen: Listen = Field(
+        "127.0.0.1:8080",
+        description="of pm-app serve; others reach it once someone can sign in",
+    )
+    proxy_header: Header = Field(
+        "",
+        description="in which a proxy says whom it has signed in",
+        examples=["X-Forwarded-User"],
+    )
+    proxy_addresses: tuple[NetworkAddress, ...] = Field(
+        (),
+        description="where that proxy is; nobody else is believed",
+        examples=[["10.0.0.7"]],
+    )
+    certificate: Text = Field(
+        "", description="for TLS, a file of PEM beside this one", examples=["tls/plant.crt"]
+    )
+    key: Text = Field(
+        "", description="for TLS, the key of the certificate", examples=["tls/plant.key"]
+    )
+    session: Duration = Field("12h", description="how long whoever signs in stays signed in")
 
     @model_validator(mode="after")
     def _goes_together(self) -> Self:
@@ -306,18 +377,30 @@ class WebSettings(Section):
 
 
 class NotificationsSettings(Section):
-    """Who is told of alarms, and when not.
+    """Who is told of alarms, and when not."""
 
-    urls: addresses as Apprise has them; PM_APP_NOTIFY_URLS, blanks between, takes their place.
-    quiet: hours of the plant's clock in which messages wait. again: after how long an alarm that
-    nobody has acknowledged is told again. work_orders: where one JSON document leaves to for each
-    alarm of an asset.
-    """
-
-    urls: tuple[Text, ...] = Field(default=(), repr=False, max_length=50)
-    quiet: Quiet = ""
-    again: Again = "4h"
-    work_orders: WebAddress = Field(default="", repr=False)
+    urls: tuple[Text, ...] = Field(
+        (),
+        repr=False,
+        max_length=50,
+        description="as Apprise has them: mailto://, msteams://, mqtt://, json://; secrets belong "
+        "in PM_APP_NOTIFY_URLS, blanks between, which takes their place",
+        examples=[["msteams://workspace/channel"]],
+    )
+    quiet: Quiet = Field(
+        "",
+        description="hours of the plant's clock in which messages wait",
+        examples=["22:00-06:00"],
+    )
+    again: Again = Field(
+        "4h", description='an alarm nobody acknowledges is sent again after that; or "never"'
+    )
+    work_orders: WebAddress = Field(
+        "",
+        repr=False,
+        description="where a JSON document goes for each alarm of an asset",
+        examples=["https://maintenance.example/orders"],
+    )
 
     @property
     def quiet_hours(self) -> tuple[time, time] | None:

@@ -8,7 +8,7 @@ from typing import Annotated
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, WithJsonSchema
 
 from pm_app.times import parse_duration
 
@@ -157,17 +157,24 @@ def _header(text: str) -> str:
     return text
 
 
+def _called(kind: str) -> WithJsonSchema:
+    """What values are called in the JSON schema of the settings, and so in their reference."""
+    return WithJsonSchema({"type": "string", "format": kind})
+
+
 Day = Annotated[date, AfterValidator(_since_1970)]
-Span = Annotated[str, AfterValidator(_span)]
-Duration = Annotated[str, AfterValidator(_duration)]
-Zone = Annotated[str, AfterValidator(_zone)]
+Span = Annotated[str, AfterValidator(_span), _called("duration")]
+Duration = Annotated[str, AfterValidator(_duration), _called("duration")]
+Zone = Annotated[str, AfterValidator(_zone), _called("time zone")]
 Name = Annotated[str, Field(min_length=1, max_length=1000), AfterValidator(_printable)]
-Listen = Annotated[Name, AfterValidator(_listen)]
-NetworkAddress = Annotated[Name, AfterValidator(_network_address)]
-Quiet = Annotated[str, Field(max_length=50), AfterValidator(_quiet)]
-Again = Annotated[str, Field(max_length=50), AfterValidator(_again)]
-WebAddress = Annotated[str, Field(max_length=1000), AfterValidator(_web_address)]
-Header = Annotated[str, Field(max_length=100), AfterValidator(_header)]
+Listen = Annotated[Name, AfterValidator(_listen), _called("host:port")]
+NetworkAddress = Annotated[Name, AfterValidator(_network_address), _called("network address")]
+Quiet = Annotated[str, Field(max_length=50), AfterValidator(_quiet), _called("span of hours")]
+Again = Annotated[str, Field(max_length=50), AfterValidator(_again), _called("duration")]
+WebAddress = Annotated[
+    str, Field(max_length=1000), AfterValidator(_web_address), _called("web address")
+]
+Header = Annotated[str, Field(max_length=100), AfterValidator(_header), _called("header")]
 Text = Annotated[str, Field(max_length=1000), AfterValidator(_printable)]
-Running = Annotated[Name, AfterValidator(_running)]
-Address = Annotated[Name, AfterValidator(_address)]
+Running = Annotated[Name, AfterValidator(_running), _called("sensor > number")]
+Address = Annotated[Name, AfterValidator(_address), _called("folder or address")]

@@ -1,6 +1,5 @@
 """Commands that lay a plant out, look it over and keep it running."""
 
-import json
 import os
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ from pm_app.cli.options import PLANT, Json, PlantOption
 from pm_app.cli.output import print_rows, say, start_log
 from pm_app.errors import BadSettings
 from pm_app.settings.plant import read_settings
+from pm_app.settings.reference import example_toml
 
 DEMO = Path("pm-app-demo")
 
@@ -40,12 +40,10 @@ def init(folder: Annotated[Path, typer.Argument(help="A new folder.")]) -> None:
     target = folder / "plant.toml"
     if target.exists():
         raise BadSettings(f"{target} is there already; it was left as it is")
-    # A TOML string takes what a JSON string does.
-    name = json.dumps(folder.resolve().name or "plant", ensure_ascii=False)[1:-1]
     try:
         for source in ("readings", "events"):
             (folder / source).mkdir(parents=True, exist_ok=True)
-        target.write_text(PLANT_TOML.format(name=name), encoding="utf-8")
+        target.write_text(example_toml(folder.resolve().name or "plant"), encoding="utf-8")
     except OSError as error:
         raise BadSettings(f"{folder} cannot be made a plant's folder: {error.strerror}") from error
     say(f"{target} written. Next: put Parquet files into {folder / 'readings'} and")
@@ -91,42 +89,3 @@ def cmapss(
         f"({done.test_rows:,} cycles) in {folder / 'later' / 'readings'}"
     )
     say(f"Next: pm-app retrain -c {folder / 'plant.toml'}")
-
-
-PLANT_TOML = """\
-# What this plant is called, and where its clock stands (for schedules and display; data is UTC).
-[plant]
-name = "{name}"
-timezone = "UTC"               # e.g. "Europe/Berlin"
-state = "state"                # models, pane history and the default store live here
-
-# Parquet files of sensor readings: one row a reading, one numeric column a sensor.
-[readings]
-uri = "readings"               # a folder beside this file, or s3://bucket/prefix
-asset_column = "asset_id"
-time_column = "timestamp"
-# timezone = "Europe/Berlin"   # only if the timestamps carry none
-# sensors = ["vibration"]      # default: every numeric column
-
-# Parquet files of events: asset_id, timestamp, kind, code.
-# kind is failure, maintenance, error or inspection.
-[events]
-uri = "events"
-
-[features]
-pane = "10min"                 # readings are summed up over this long
-windows = ["1h", "8h", "24h"]  # how far back a prediction looks
-# regime_columns = ["load"]    # settings that make machines run differently; default: found
-memory = ["change", "3d"]      # and beyond: change since the life began, means that fade by half
-beginning = "3d"               # how much of a life change is measured against
-
-[target]
-horizons = ["24h", "72h"]      # "how likely does it fail within ..."
-rul_cap = "30d"                # a longer life left is shown as "more than this"
-
-[scoring]
-every = "30s"                  # how often new files are looked for
-
-[retraining]
-cron = "0 2 * * *"             # every night at 2, plant time
-"""

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pm_app.cli.run.plant import PLANT_TOML
 from pm_app.errors import BadSettings
 from pm_app.settings.plant import Settings, parse_settings, read_settings
 from pm_app.settings.values import read_running
@@ -31,10 +30,6 @@ def test_an_empty_file_is_a_plant_of_defaults():
     assert settings.features.pane_ns == 600 * 10**9
     assert settings.target.horizons_hours == (24.0, 72.0)
     assert settings.state == Path("state")
-
-
-def test_the_file_that_init_writes_says_the_defaults():
-    assert parse(PLANT_TOML.format(name="plant")) == parse()
 
 
 @pytest.mark.parametrize("section", SECTIONS)

@@ -1,0 +1,144 @@
+"""Reference of plant.toml: an example with every key, and tables of keys in Markdown.
+
+Both are made from what the sections say of themselves, so that each key is explained once.
+"""
+
+import json
+import textwrap
+from collections.abc import Iterator
+from datetime import date
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from pm_app.settings.plant import Settings
+
+_HEAD = "# Every key with its default; each may be left out. What is commented out is an example."
+_COMMENT_COLUMN = 40
+_LINE_WIDTH = 100
+
+
+def example_toml(name: str = "plant") -> str:
+    """A plant.toml of this plant that gives every key its default; those without one are comments.
+
+    name: any text; it is quoted here.
+    """
+    return "\n".join([_HEAD, *_example_lines(name)]) + "\n"
+
+
+def reference_markdown() -> str:
+    """Sections and keys with what they take, their defaults and their meaning, as Markdown."""
+    return "\n".join(_reference_lines()) + "\n"
+
+
+def settings_sections() -> dict[str, type[BaseModel]]:
+    """The tables of plant.toml by name, in the order of the file."""
+    fields = {name: field.annotation for name, field in Settings.model_fields.items()}
+    return {
+        name: section
+        for name, section in fields.items()
+        if isinstance(section, type) and issubclass(section, BaseModel)
+    }
+
+
+def _example_lines(plant_name: str) -> Iterator[str]:
+    for name, section in settings_sections().items():
+        yield ""
+        yield from _comment(_summary(section))
+        yield f"[{name}]"
+        for key, field in section.model_fields.items():
+            own_name = (name, key) == ("plant", "name")
+            yield from _key_lines(key, field, plant_name if own_name else field.default)
+
+
+def _key_lines(key: str, field: FieldInfo, value: Any) -> Iterator[str]:
+    """`key = value  # meaning`, the meaning above where it is long.
+
+    Commented out where an example stands for what is not set by default.
+    """
+    assignment = f"{key} = {_toml(value)}"
+    if not _is_set(field):
+        assignment = f"# {key} = {_toml(_example(field))}"
+    line = f"{assignment:<{_COMMENT_COLUMN - 2}}  # {field.description}"
+    if len(line) <= _LINE_WIDTH:
+        yield line
+    else:
+        yield from _comment(field.description or "")
+        yield assignment
+
+
+def _comment(text: str) -> list[str]:
+    return [f"# {line}" for line in textwrap.wrap(text, _LINE_WIDTH - 2)]
+
+
+def _is_set(field: FieldInfo) -> bool:
+    """Whether there is anything by default."""
+    return field.default not in (None, "", ())
+
+
+def _example(field: FieldInfo) -> Any:
+    return (field.examples or [field.default])[0]
+
+
+def _reference_lines() -> Iterator[str]:
+    schema = Settings.model_json_schema()
+    for name, section in settings_sections().items():
+        yield from (f"## [{name}]", "", _summary(section), "")
+        yield from (
+            "| key | takes | default, or none and an example | meaning |",
+            "| --- | --- | --- | --- |",
+        )
+        properties = schema["$defs"][section.__name__]["properties"]
+        for key, field in section.model_fields.items():
+            takes, default = _kind(properties[key]), _default_cell(field)
+            yield f"| `{key}` | {takes} | {default} | {field.description} |"
+        yield ""
+
+
+def _summary(section: type[BaseModel]) -> str:
+    return " ".join((section.__doc__ or "").split())
+
+
+def _default_cell(field: FieldInfo) -> str:
+    return f"`{_toml(field.default)}`" if _is_set(field) else f"none; `{_toml(_example(field))}`"
+
+
+def _kind(schema: dict[str, Any]) -> str:
+    """What a value has to be, from its JSON schema."""
+    if "anyOf" in schema:
+        kinds = (_kind(choice) for choice in schema["anyOf"] if choice.get("type") != "null")
+        return " or ".join(kinds)
+    if "const" in schema or "enum" in schema:
+        return ", ".join(f"`{json.dumps(v)}`" for v in schema.get("enum", [schema.get("const")]))
+    kind = str(schema.get("type", ""))
+    if kind == "array":
+        return f"list of {_kind(schema['items'])}"
+    words = {"string": "text", "integer": "whole number", "boolean": "true or false"}
+    text = str(schema.get("format", words.get(kind, kind)))
+    return f"{text}{_bounds(schema)}"
+
+
+def _bounds(schema: dict[str, Any]) -> str:
+    words = {
+        "minimum": "from",
+        "exclusiveMinimum": "above",
+        "maximum": "to",
+        "exclusiveMaximum": "below",
+    }
+    return "".join(
+        f" {word} {_number(schema[key])}" for key, word in words.items() if key in schema
+    )
+
+
+def _number(value: float) -> str:
+    return f"{int(value):,}" if value == int(value) else str(value)
+
+
+def _toml(value: Any) -> str:
+    """A value as TOML has it; a TOML string takes what a JSON string does."""
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_toml, value))}]"
+    return json.dumps(value, ensure_ascii=False)

@@ -1,16 +1,16 @@
-"""What all pages share: the plant's store, its templates, its clock, and who is asking."""
+"""Page context: what all pages share, and the record by which each is registered."""
 
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from threading import Lock
 from time import monotonic
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, Literal, TypeVar
 from zoneinfo import ZoneInfo
 
-from fastapi import Request, Response
+from fastapi import APIRouter, Request, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from pm_app.daemon.status import Backlog, Status, plant_status
@@ -25,7 +25,7 @@ from pm_app.store import Store
 from pm_app.times import read_clock
 from pm_app.web.address import asset_address
 from pm_app.web.identity import Authenticator, Person
-from pm_app.web.texts import NAVIGATION, TEXTS
+from pm_app.web.texts import TEXTS
 
 SECONDS: Final = 2.0
 _MOST: Final = 200
@@ -104,26 +104,55 @@ class LazyStore:
                 self._store = None
 
 
-class PageContext:
-    """What every page is made with."""
+Role = Literal["viewer", "operator", "engineer"]
 
-    def __init__(self, settings: Settings, doors: Resources, now: Callable[[], datetime]) -> None:
+
+@dataclass(frozen=True, eq=False)
+class Page:
+    """One page: a folder of this name under web/pages and a row in its table.
+
+    path: its address. add_routes: puts that and what else belongs to it on a router. role: whom
+    its addresses take at least; None opens path to those who have not signed in. title: how the
+    navigation calls it, "" keeps it out. position: in the bar of pages, or beside the name of
+    who has signed in. texts: `words` in its templates.
+    """
+
+    name: str
+    path: str
+    add_routes: "Callable[[APIRouter, PageContext], None]"
+    title: str = ""
+    position: Literal["bar", "account"] = "bar"
+    role: Role | None = "viewer"
+    texts: Mapping[str, str] = field(default_factory=dict)
+
+
+class PageContext:
+    """What every page is shown with: settings, stores, templates, navigation, a clock."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        resources: Resources,
+        now: Callable[[], datetime],
+        pages: Sequence[Page],
+    ) -> None:
         self.settings = settings
         self.now = now
-        self.reception = Authenticator(settings)
+        self.authenticator = Authenticator(settings)
         self.zone = ZoneInfo(settings.plant.timezone)
-        self._doors = doors
-        self._reader = LazyStore(doors.read)
-        self._writer = None if doors.write is None else LazyStore(doors.write)
+        self._resources = resources
+        self._reader = LazyStore(resources.read)
+        self._writer = None if resources.write is None else LazyStore(resources.write)
         self._counting = Lock()
         self._counted: tuple[float, Backlog | None] = (0.0, None)
         self._templates = Environment(
-            loader=PackageLoader("pm_app.web"),
+            loader=PackageLoader("pm_app.web", "pages"),
             autoescape=select_autoescape(default=True),
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
         )
+        self._pages = [page for page in pages if page.title]
         self._templates.filters["local"] = self.local
         self._templates.filters["asset_address"] = asset_address
 
@@ -141,9 +170,9 @@ class PageContext:
     @contextmanager
     def plant(self) -> Iterator[Plant]:
         """The plant, to change it. Raises as `open_plant_shared`, TerminalError where none may."""
-        if self._doors.plant is None:
+        if self._resources.plant is None:
             raise TerminalError("these pages only show; they were started without a way to change")
-        with self._doors.plant() as plant:
+        with self._resources.plant() as plant:
             yield plant
 
     def status(self) -> Status:
@@ -161,36 +190,51 @@ class PageContext:
         with self._counting:
             at, counted = self._counted
             if counted is None or monotonic() - at > LOOK_SECONDS:
-                counted = self._doors.backlog(store)
+                counted = self._resources.backlog(store)
                 self._counted = (monotonic(), counted)
             return counted
 
     def whois(self, request: Request) -> Person | None:
         """Who asks; None for a stranger. Raises StoreUnavailable."""
-        return self.reception.whois(request, self.store(), at=self.now())
+        return self.authenticator.whois(request, self.store(), at=self.now())
 
-    def show(self, request: Request, name: str, status: int = 200, **facts: Any) -> Response:
-        """A page of HTML."""
-        page = self._templates.get_template(f"{name}.html").render(
+    def show(
+        self, request: Request, page: Page, status: int = 200, template: str = "page", **facts: Any
+    ) -> Response:
+        """A page of HTML, by a template of its folder; its title unless the facts hold one."""
+        shown = {"title": page.title, "words": page.texts, **facts}
+        return self._render(request, f"{page.name}/{template}.html", status, shown)
+
+    def show_error(self, request: Request, status: int, title: str, message: str) -> Response:
+        """A page that says what cannot be done and why."""
+        return self._render(request, "error.html", status, {"title": title, "message": message})
+
+    def _render(
+        self, request: Request, template: str, status: int, facts: Mapping[str, Any]
+    ) -> Response:
+        person: Person | None = getattr(request.state, "person", None)
+        html = self._templates.get_template(template).render(
             plant=self.settings.plant.name,
             zone=self.settings.plant.timezone,
             at=self.now(),
-            person=getattr(request.state, "person", None),
+            person=person,
             texts=TEXTS,
-            navigation=NAVIGATION,
+            navigation=[page for page in self._pages if _listed(page, person)],
             here=request.url.path,
             spark_size=(WIDTH, HEIGHT),
             **facts,
         )
-        return Response(page, status, media_type="text/html")
-
-    def trouble(self, request: Request, status: int, title: str, words: str) -> Response:
-        """A page that says what cannot be done and why."""
-        return self.show(request, "trouble", status, title=title, words=words)
+        return Response(html, status, media_type="text/html")
 
     def local(self, moment: datetime) -> str:
         """A time as it is told at the plant."""
         return moment.astimezone(self.zone).strftime("%Y-%m-%d %H:%M")
+
+
+def _listed(page: Page, person: Person | None) -> bool:
+    """Whether the navigation leads there: not where it would end at a refusal."""
+    needed = page.role or "viewer"
+    return needed == "viewer" or (person is not None and person.may(needed))
 
 
 @dataclass(frozen=True, eq=False)

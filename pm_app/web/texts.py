@@ -12,12 +12,6 @@ ALARMS: Final = {
 }
 ORDERS: Final = {"risk": "risk", "asset": "asset", "life": "life left", "age": "age of data"}
 
-NAVIGATION: Final = {
-    "/fleet": "Fleet",
-    "/alarms": "Alarms",
-    "/models": "Models",
-    "/data": "Data",
-}
 ALARM_LISTS: Final = {
     "open": ("Open", ("unacknowledged", "returned", "acknowledged", "shelved")),
     "unacknowledged": ("Unacknowledged", ("unacknowledged", "returned")),
@@ -44,7 +38,6 @@ VERDICT_WORDS: Final = {
 SHELVE_HOURS: Final = {"1": "1 hour", "8": "8 hours (a shift)", "24": "a day", "168": "a week"}
 
 TEXTS: Final = {
-    "fleet": "Fleet",
     "skip": "Skip to the table",
     "zone": "All times in",
     "search": "Asset",
@@ -92,7 +85,6 @@ TEXTS: Final = {
     "localhost_only": "Nobody may sign in yet, so this server answers to localhost only.",
     "not_done": "This was not done",
     "look_only": "Sign in as an operator to acknowledge, shelve or judge.",
-    "alarms": "Alarms",
     "one_alarm": "Alarm",
     "state": "State",
     "since": "Since",
@@ -117,7 +109,6 @@ TEXTS: Final = {
     "when": "When",
     "no_alarms": "No alarm here.",
     "back_to_alarms": "All alarms",
-    "audit": "Log",
     "from_where": "From",
     "details": "Details",
     "target": "On",

@@ -14,7 +14,7 @@ from pm_app.web.context import Resources
 from pm_app.wiring import backlog_of, open_plant_shared, open_users, open_views
 
 
-def doors(settings: Settings, *, change: bool = False) -> Resources:
+def resources(settings: Settings, *, change: bool = False) -> Resources:
     """Ways to a plant; change=False lets nobody do anything."""
     return Resources(
         partial(open_views, settings),

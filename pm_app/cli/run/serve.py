@@ -68,13 +68,13 @@ def make_application(settings: Settings, now: Callable[[], datetime]) -> Any:
     from pm_app.web.context import Resources
     from pm_app.wiring import backlog_of, open_plant_shared, open_users, open_views
 
-    doors = Resources(
+    resources = Resources(
         read=partial(open_views, settings),
         backlog=partial(backlog_of, settings),
         write=partial(open_users, settings),
         plant=partial(open_plant_shared, settings),
     )
-    return make_app(settings, doors, now=now)
+    return make_app(settings, resources, now=now)
 
 
 def check_who_comes(settings: Settings) -> None:

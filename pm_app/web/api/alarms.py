@@ -69,7 +69,7 @@ class AlarmStory(BaseModel):
     verdict: VerdictRow | None
 
 
-def add_alarms(router: APIRouter, frame: PageContext) -> None:
+def add_alarms(router: APIRouter, context: PageContext) -> None:
     """/alarms."""
 
     @router.get("/alarms", summary="Alarms, newest first")
@@ -81,14 +81,14 @@ def add_alarms(router: APIRouter, frame: PageContext) -> None:
     ) -> AlarmPage:
         """search: a part of the asset's name."""
         states = _ALL if state == "all" else ALARM_LISTS[state][1]
-        own = frame.store().alarms
+        own = context.store().alarms
         rows = own.page(states=states, search=search, limit=limit, offset=offset)
         return AlarmPage(alarms=rows, counts=own.counts(search))
 
     @router.get("/alarms/{number}", summary="One alarm with its story")
     def alarm(number: Number) -> AlarmStory:
         """409 where there is none of that number."""
-        own = frame.store().alarms
+        own = context.store().alarms
         given = own.verdicts(of=[number])
         return AlarmStory(
             alarm=own.alarm(number),
@@ -100,26 +100,30 @@ def add_alarms(router: APIRouter, frame: PageContext) -> None:
     def acknowledge(number: Number, asking: Operator, words: NoteBody | None = None) -> AlarmRow:
         """Takes the role operator."""
         note = "" if words is None else words.note
-        return acts.acknowledge(frame.writer(), number, note=note, **_by(frame, asking))
+        return acts.acknowledge(context.writer(), number, note=note, **_by(context, asking))
 
     @router.post("/alarms/{number}/shelve", summary="Let it keep still for a time")
     def shelve(number: Number, asking: Operator, shelving: Shelving) -> AlarmRow:
         """Takes the role operator."""
         return acts.shelve(
-            frame.writer(), number, until=shelving.until, note=shelving.note, **_by(frame, asking)
+            context.writer(),
+            number,
+            until=shelving.until,
+            note=shelving.note,
+            **_by(context, asking),
         )
 
     @router.post("/alarms/{number}/comment", summary="Add words")
     def comment(number: Number, asking: Operator, comment: Comment) -> AlarmRow:
         """Takes the role operator."""
-        return acts.comment(frame.writer(), number, comment.text, **_by(frame, asking))
+        return acts.comment(context.writer(), number, comment.text, **_by(context, asking))
 
     @router.post("/alarms/{number}/verdict", summary="Say what was found")
     def verdict(number: Number, asking: Operator, judgement: VerdictBody) -> AlarmRow:
         """Takes the role operator. What is confirmed is learned from."""
         fields = asdict_of(judgement)
         given = Verdict(**fields)
-        return acts.give_verdict(frame.writer(), number, given, **_by(frame, asking))
+        return acts.give_verdict(context.writer(), number, given, **_by(context, asking))
 
 
 def asdict_of(judgement: VerdictBody) -> dict[str, Any]:
@@ -129,5 +133,5 @@ def asdict_of(judgement: VerdictBody) -> dict[str, Any]:
     return judgement.model_dump() | {"failed_from": first or last, "failed_until": last or first}
 
 
-def _by(frame: PageContext, asking: AdmittedRequest) -> dict[str, Any]:
-    return {"at": frame.now(), "actor": asking.person.actor}
+def _by(context: PageContext, asking: AdmittedRequest) -> dict[str, Any]:
+    return {"at": context.now(), "actor": asking.person.actor}

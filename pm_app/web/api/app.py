@@ -14,13 +14,13 @@ from pm_app.web.context import PageContext
 PREFIX: Final = "/api/v1"
 
 
-def add_api(app: FastAPI, frame: PageContext) -> None:
+def add_api(app: FastAPI, context: PageContext) -> None:
     """JSON for programs, as /api/v1/openapi.json describes it."""
     router = APIRouter(prefix=PREFIX, responses=PROBLEMS)
-    add_predictions(router, frame)
-    add_alarms(router, frame)
-    add_models(router, frame)
-    add_health(router, frame)
+    add_predictions(router, context)
+    add_alarms(router, context)
+    add_models(router, context)
+    add_health(router, context)
 
     @router.get("/openapi.json", include_in_schema=False)
     def document() -> dict[str, Any]:

@@ -13,35 +13,35 @@ from pm_app.daemon.status import JobStatus, Status
 from pm_app.web.context import PageContext
 
 
-def add_metrics(app: FastAPI, frame: PageContext) -> None:
+def add_metrics(app: FastAPI, context: PageContext) -> None:
     """/metrics."""
 
     @app.get("/metrics", include_in_schema=False)
     def metrics() -> Response:
         registry = CollectorRegistry()
-        registry.register(PlantFigures(frame))
+        registry.register(PlantFigures(context))
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 
 class PlantFigures(Collector):
     """What can be said of the plant in figures; what is not known is left out."""
 
-    def __init__(self, frame: PageContext) -> None:
-        self._frame = frame
+    def __init__(self, context: PageContext) -> None:
+        self._context = context
 
     def collect(self) -> Iterator[Metric]:
         """Each figure once."""
-        status = self._frame.status()
+        status = self._context.status()
         yield GaugeMetricFamily(
             "pm_app_up", "1 where the daemon gets on with its work", value=float(status.fine)
         )
         yield from _of_jobs(status.jobs)
         yield from _of_work(status)
         if status.balance is not None:
-            counts = self._frame.store().alarms.counts()
+            counts = self._context.store().alarms.counts()
             alarms = [([state], count) for state, count in counts.items() if state != "cleared"]
             yield _gauge("pm_app_alarms", "Open alarms", ["state"], alarms)
-            levels = self._frame.store().fleet.levels()
+            levels = self._context.store().fleet.levels()
             assets: list[tuple[list[str], float]] = [([name], n) for name, n in levels.items()]
             yield _gauge("pm_app_assets", "Assets by level of risk", ["level"], assets)
 

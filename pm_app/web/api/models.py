@@ -61,13 +61,13 @@ class Batches(BaseModel):
 BatchStatus = Literal["ingested", "quarantined", "duplicate", "lost", "retried"]
 
 
-def add_models(router: APIRouter, frame: PageContext) -> None:
+def add_models(router: APIRouter, context: PageContext) -> None:
     """/models, /retrainings and /batches."""
 
     @router.get("/models", summary="What was learned, and which version scores")
     def models() -> Models:
         """Promotions are told oldest first."""
-        lineage = frame.store().lineage
+        lineage = context.store().lineage
         waits = lineage.waiting()
         return Models(
             champion=lineage.champion(),
@@ -79,7 +79,7 @@ def add_models(router: APIRouter, frame: PageContext) -> None:
     @router.get("/models/{number}", summary="One version and its importances")
     def model(number: Number) -> Model:
         """Most important sensor first."""
-        lineage = frame.store().lineage
+        lineage = context.store().lineage
         version = lineage.version(number)
         if version is None:
             raise HTTPException(404, f"there is no version {number}")
@@ -88,29 +88,29 @@ def add_models(router: APIRouter, frame: PageContext) -> None:
     @router.post("/models/rollback", summary="Let the version before the champion score again")
     def rollback(asking: Engineer, why: ReasonBody) -> PromotionAnswer:
         """Takes the role engineer."""
-        with frame.plant() as plant:
-            now, by = frame.now(), asking.person.actor
+        with context.plant() as plant:
+            now, by = context.now(), asking.person.actor
             return PromotionAnswer(champion=roll_back(plant, at=now, reason=why.reason, actor=by))
 
     @router.post("/models/{number}/promote", summary="Let a version score from now on")
     def promote(number: Number, asking: Engineer, why: ReasonBody) -> PromotionAnswer:
         """Takes the role engineer."""
-        with frame.plant() as plant:
-            now, by = frame.now(), asking.person.actor
+        with context.plant() as plant:
+            now, by = context.now(), asking.person.actor
             promote_version(plant, number, at=now, reason=why.reason, actor=by)
             return PromotionAnswer(champion=plant.store.lineage.champion())
 
     @router.post("/models/{number}/reject", summary="Say no to the version that waits")
     def reject(number: Number, asking: Engineer, why: ReasonBody) -> PromotionAnswer:
         """Takes the role engineer."""
-        lineage = frame.writer().lineage
-        lineage.reject(number, at=frame.now(), reason=why.reason, actor=asking.person.actor)
+        lineage = context.writer().lineage
+        lineage.reject(number, at=context.now(), reason=why.reason, actor=asking.person.actor)
         return PromotionAnswer(champion=lineage.champion())
 
     @router.get("/retrainings", summary="What was decided and why, newest first")
     def retrainings(limit: Limit = 100) -> list[RetrainingRow]:
         """With the figures behind each decision."""
-        return frame.store().lineage.retrainings(limit)
+        return context.store().lineage.retrainings(limit)
 
     @router.get("/batches", summary="Files that came, newest first")
     def batches(
@@ -120,5 +120,5 @@ def add_models(router: APIRouter, frame: PageContext) -> None:
         limit: Limit = 100,
     ) -> Batches:
         """Rows used and rejected, with reasons."""
-        rows = frame.store().ledger.batches(source, status=status, before=before, limit=limit)
+        rows = context.store().ledger.batches(source, status=status, before=before, limit=limit)
         return Batches(batches=rows, before=rows[-1].sequence if len(rows) == limit else None)

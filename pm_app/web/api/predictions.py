@@ -46,7 +46,7 @@ Cursor = Annotated[str, Query(max_length=5000), AfterValidator(_cursor)]
 Search = Annotated[Text, Query(max_length=200)]
 
 
-def add_predictions(router: APIRouter, frame: PageContext) -> None:
+def add_predictions(router: APIRouter, context: PageContext) -> None:
     """/predictions and /assets."""
 
     @router.get("/predictions", summary="What is said, in the order in which it was said")
@@ -59,7 +59,7 @@ def add_predictions(router: APIRouter, frame: PageContext) -> None:
     ) -> PredictionPage:
         """Rows with cutoff in [since, until). A revised row comes again, in its new place."""
         after = None if cursor is None else from_cursor(cursor)
-        found = frame.store().feed.page(
+        found = context.store().feed.page(
             limit=limit, after=after, asset=asset, since=since, until=until
         )
         end: PageEnd | None = found[-1][0] if found else after
@@ -76,7 +76,7 @@ def add_predictions(router: APIRouter, frame: PageContext) -> None:
         offset: Offset = 0,
     ) -> AssetPage:
         """As the fleet page has it."""
-        fleet = frame.store().fleet
+        fleet = context.store().fleet
         rows = fleet.rows(FleetQuery(search, level, order, descending), limit=limit, offset=offset)
         levels: dict[Any, int] = fleet.levels(search)
         total = sum(levels.values()) if level is None else levels[level]
@@ -85,7 +85,7 @@ def add_predictions(router: APIRouter, frame: PageContext) -> None:
     @router.get("/assets/{asset_id:path}", summary="What is said of one asset now")
     def asset(asset_id: Text) -> FleetRow:
         """Names are taken as they are, slashes and all."""
-        found = frame.store().fleet.asset(asset_id)
+        found = context.store().fleet.asset(asset_id)
         if found is None:
             raise HTTPException(404, f"nothing is said of an asset {asset_id[:200]!r}")
         return found

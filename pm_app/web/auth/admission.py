@@ -1,7 +1,7 @@
-"""Who is let in to what."""
+"""Admission: sign-in, roles and the form secret, checked before every address."""
 
 import hmac
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 from urllib.parse import parse_qsl, urlencode
@@ -11,7 +11,7 @@ from fastapi.responses import RedirectResponse
 from starlette.concurrency import run_in_threadpool
 
 from pm_app.web.auth.headers import of_this_machine
-from pm_app.web.context import PageContext
+from pm_app.web.context import Page, PageContext, Role
 from pm_app.web.identity import Person
 from pm_app.web.texts import TEXTS
 
@@ -37,19 +37,24 @@ class AdmittedRequest:
     form: dict[str, str]
 
 
-def admit(frame: PageContext) -> Callable[[Request], Coroutine[Any, Any, None]]:
+def admit(
+    context: PageContext, pages: Sequence[Page]
+) -> Callable[[Request], Coroutine[Any, Any, None]]:
     """What stands before every address: finds out who asks, and whether they may at all.
 
-    Whoever asks has to be known, and what changes something has to come from a form of ours.
+    Whoever asks has to be known but on a page that takes no role, and what changes something has
+    to come from a form of ours.
     Raises Anonymous and NotAllowed.
     """
+
+    open_to_all = {page.path for page in pages if page.role is None}
 
     async def check(request: Request) -> None:
         request.state.person = None
         request.state.form = {} if request.method in _SAFE else await _form(request)
-        if request.url.path == SIGN_IN:
+        if request.url.path in open_to_all:
             return
-        person = await run_in_threadpool(frame.whois, request)
+        person = await run_in_threadpool(context.whois, request)
         if person is None:
             raise Anonymous
         if not person.name and not of_this_machine(request):
@@ -61,7 +66,7 @@ def admit(frame: PageContext) -> Callable[[Request], Coroutine[Any, Any, None]]:
     return check
 
 
-def asking(needed: str) -> Callable[[Request], AdmittedRequest]:
+def asking(needed: Role) -> Callable[[Request], AdmittedRequest]:
     """A dependency: who asks, at least a `needed`. Raises NotAllowed."""
 
     def allowed(request: Request) -> AdmittedRequest:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import schemathesis
-from browsing import Visitor, doors
+from browsing import Visitor, resources
 from factories import ALARMING_TOML, NOW, make_plant, opened, promote_handmade, readings_table
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -49,7 +49,7 @@ def tokens(plant):
 
 @pytest.fixture(scope="module")
 def app(plant):
-    return make_app(plant, doors(plant, change=True), now=lambda: LATER)
+    return make_app(plant, resources(plant, change=True), now=lambda: LATER)
 
 
 @pytest.fixture
@@ -280,7 +280,7 @@ def test_the_document_names_every_address_of_the_api_and_no_page(program):
 def operations():
     """Every operation of the document, which is the same for all plants."""
     nowhere = parse_settings({}, folder=Path("nowhere"), origin="plant.toml")
-    app = make_app(nowhere, doors(nowhere), now=lambda: LATER)
+    app = make_app(nowhere, resources(nowhere), now=lambda: LATER)
     document = schemathesis.openapi.from_dict(app.openapi())
     return [found.ok() for found in document.get_all_operations()]
 

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from browsing import Table, Visitor, doors
+from browsing import Table, Visitor, resources
 from factories import ALARMING_TOML, NOW, make_plant, opened, promote_handmade, readings_table
 
 from pm_app.jobs.score.run import score
@@ -33,7 +33,7 @@ def plant(tmp_path_factory):
 @pytest.fixture
 def visitor(plant):
     """A factory of people with a browser, signed in."""
-    ways = doors(plant, change=True)
+    ways = resources(plant, change=True)
     app = make_app(plant, ways, now=lambda: LATER)
 
     def visitor(name: str) -> Visitor:
@@ -178,7 +178,7 @@ def test_a_search_is_taken_literally(visitor):
 
 
 def test_pages_that_only_show_say_so(plant):
-    app = make_app(plant, doors(plant), now=lambda: LATER)
+    app = make_app(plant, resources(plant), now=lambda: LATER)
     with open_users(plant) as store:
         token = store.users.add_token(f"t{NOW}", role="operator", at=NOW, actor="root")
     program = Visitor(app, {"headers": {"authorization": f"Bearer {token}"}})

@@ -5,7 +5,7 @@ from dataclasses import asdict, replace
 from datetime import timedelta
 
 import pytest
-from browsing import Table, ask, doors
+from browsing import Table, ask, resources
 from factories import NOW, FakeTrainer, make_card, make_plant, opened, promote_handmade
 from test_pages import HOSTILE
 
@@ -79,7 +79,7 @@ def learned(tmp_path_factory):
 
 
 def app_of(settings):
-    return make_app(settings, doors(settings), now=lambda: NOW)
+    return make_app(settings, resources(settings), now=lambda: NOW)
 
 
 @pytest.fixture(scope="module")

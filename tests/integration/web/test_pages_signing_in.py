@@ -4,14 +4,14 @@ import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from browsing import Visitor, doors
+from browsing import Visitor, resources
 from factories import make_plant
 
 from pm_app.cli.run.serve import check_who_comes
 from pm_app.errors import BadSettings
 from pm_app.settings.plant import parse_settings, read_settings
 from pm_app.web.app import make_app
-from pm_app.web.auth.sign_in import Attempts
+from pm_app.web.pages.sign_in.page import Attempts
 from pm_app.wiring import open_users, open_views
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -50,7 +50,7 @@ def application(peopled, clock):
     def application(**web):
         settings = parse_settings({"web": web}, folder=peopled.folder, origin="plant.toml")
         settings = peopled.model_copy(update={"web": settings.web})
-        ways = doors(settings, change=True)
+        ways = resources(settings, change=True)
         return make_app(settings, ways, now=clock)
 
     return application
@@ -307,7 +307,7 @@ def test_where_others_may_come_nobody_is_let_in_unknown(tmp_path, clock):
     settings = read_settings(make_plant(tmp_path))
     web = parse_settings({"web": {"listen": "0.0.0.0:80"}}, folder=tmp_path, origin="x").web
     open_users(settings).close()
-    app = make_app(settings.model_copy(update={"web": web}), doors(settings), now=clock)
+    app = make_app(settings.model_copy(update={"web": web}), resources(settings), now=clock)
 
     assert Visitor(app).get("/fleet").status_code == 303
 

@@ -1,4 +1,4 @@
-"""The alarms: those that stand and those that did, and what people do about them."""
+"""Alarms pages: the list of alarms, one alarm, and what operators do about them."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,9 +14,9 @@ from pm_app.errors import BadSettings
 from pm_app.jobs.operations import alarms as acts
 from pm_app.records.alarms import DATA, Verdict
 from pm_app.store import AlarmRow, Store
-from pm_app.web.auth.admission import AdmittedRequest, Engineer, Operator, within
-from pm_app.web.context import PageContext
-from pm_app.web.pages.fleet.page import BadAddress
+from pm_app.web.address import LONGEST_SEARCH, check_keys, one_of, page_number, printable
+from pm_app.web.auth.admission import AdmittedRequest, Operator, within
+from pm_app.web.context import Page, PageContext
 from pm_app.web.texts import (
     ALARM_ACTS,
     ALARM_LISTS,
@@ -28,8 +28,6 @@ from pm_app.web.texts import (
 from pm_app.wording import age_text, percent_text
 
 PAGE_ROWS: Final = 50
-_AUDIT_ROWS: Final = 500
-_LONGEST_SEARCH: Final = 200
 _LAST_NUMBER: Final = 2**31 - 1
 
 
@@ -45,48 +43,35 @@ class AlarmsAddress:
         """The address of the same with some values changed."""
         values = {"list": self.listed, "search": self.search, "page": self.page, **changes}
         usual = {"list": "open", "search": "", "page": 1}
-        said = {key: value for key, value in values.items() if value != usual[key]}
-        return f"/alarms?{urlencode(said)}" if said else "/alarms"
+        query = {key: value for key, value in values.items() if value != usual[key]}
+        return f"/alarms?{urlencode(query)}" if query else "/alarms"
 
 
-def add_alarms(app: APIRouter, frame: PageContext) -> None:
+def add_alarms(router: APIRouter, context: PageContext) -> None:
     """The list of alarms, the page of one, and the forms on it."""
 
-    @app.get("/alarms")
+    @router.get("/alarms")
     def listed(request: Request) -> Response:
         asked = read_alarms_address(request.query_params)
-        facts = alarms_facts(frame.store(), asked, now=frame.now())
-        return frame.show(request, "alarms", title=TEXTS["alarms"], **facts)
+        facts = alarms_facts(context.store(), asked, now=context.now())
+        return context.show(request, ALARMS_PAGE, **facts)
 
-    @app.get("/alarms/{number}")
+    @router.get("/alarms/{number}")
     def one(request: Request, number: int) -> Response:
-        facts = alarm_facts(frame.store(), _known(number), now=frame.now())
+        facts = alarm_facts(context.store(), _known(number), now=context.now())
         title = f"{TEXTS['one_alarm']} {number}"
-        return frame.show(request, "alarm", title=title, **facts)
-
-    @app.get("/audit")
-    def audit(request: Request, _: Engineer) -> Response:
-        rows = frame.store().users.audit(limit=_AUDIT_ROWS)
-        return frame.show(request, "audit", title=TEXTS["audit"], rows=rows)
+        return context.show(request, ALARMS_PAGE, template="alarm", title=title, **facts)
 
     for name, act in _ACTS.items():
-        app.post(f"/alarms/{{number}}/{name}")(_answer(frame, act))
+        router.post(f"/alarms/{{number}}/{name}")(_answer(context, act))
 
 
 def read_alarms_address(values: Mapping[str, str]) -> AlarmsAddress:
     """What the query string of an address asks for. Raises BadAddress."""
-    unknown = sorted(set(values) - {"list", "search", "page"})
-    if unknown:
-        raise BadAddress(f"known are list, search, page, got {unknown[0][:40]!r}")
-    listed, search = values.get("list", "open"), values.get("search", "").strip()
-    if listed not in ALARM_LISTS:
-        raise BadAddress(f"list takes one of {', '.join(ALARM_LISTS)}, got {listed[:40]!r}")
-    if len(search) > _LONGEST_SEARCH or not search.isprintable():
-        raise BadAddress(f"search takes up to {_LONGEST_SEARCH} printable characters")
-    page = values.get("page", "1")
-    if not (page.isascii() and page.isdigit() and 1 <= int(page[:9]) <= 1_000_000):
-        raise BadAddress(f"page takes a number from 1, got {page[:40]!r}")
-    return AlarmsAddress(listed, search, int(page[:9]))
+    check_keys(values, ("list", "search", "page"))
+    listed = one_of(values.get("list", "open"), "list", tuple(ALARM_LISTS))
+    search = printable(values.get("search", "").strip(), "search", LONGEST_SEARCH)
+    return AlarmsAddress(listed, search, page_number(values.get("page", "1")))
 
 
 def alarms_facts(store: Store, asked: AlarmsAddress, *, now: datetime) -> dict[str, Any]:
@@ -145,38 +130,40 @@ def _shown(store: Store, rows: Sequence[AlarmRow], now: datetime) -> list[dict[s
 Act = Callable[[PageContext, int, AdmittedRequest], None]
 
 
-def _answer(frame: PageContext, act: Act) -> Callable[[Request, int, AdmittedRequest], Response]:
+def _answer(context: PageContext, act: Act) -> Callable[[Request, int, AdmittedRequest], Response]:
     def answer(request: Request, number: int, asking: Operator) -> Response:
-        act(frame, _known(number), asking)
+        act(context, _known(number), asking)
         return RedirectResponse(within(asking.form.get("next", f"/alarms/{number}")), 303)
 
     return answer
 
 
-def _acknowledge(frame: PageContext, number: int, asking: AdmittedRequest) -> None:
-    acts.acknowledge(frame.writer(), number, note=asking.form.get("note", ""), **_by(frame, asking))
+def _acknowledge(context: PageContext, number: int, asking: AdmittedRequest) -> None:
+    acts.acknowledge(
+        context.writer(), number, note=asking.form.get("note", ""), **_by(context, asking)
+    )
 
 
-def _shelve(frame: PageContext, number: int, asking: AdmittedRequest) -> None:
+def _shelve(context: PageContext, number: int, asking: AdmittedRequest) -> None:
     hours = asking.form.get("hours", "")
     if hours not in SHELVE_HOURS:
         raise BadSettings(f"hours takes one of {', '.join(SHELVE_HOURS)}, got {hours[:40]!r}")
-    until = frame.now() + timedelta(hours=int(hours))
+    until = context.now() + timedelta(hours=int(hours))
     note = asking.form.get("note", "")
-    acts.shelve(frame.writer(), number, until=until, note=note, **_by(frame, asking))
+    acts.shelve(context.writer(), number, until=until, note=note, **_by(context, asking))
 
 
-def _comment(frame: PageContext, number: int, asking: AdmittedRequest) -> None:
-    acts.comment(frame.writer(), number, asking.form.get("text", ""), **_by(frame, asking))
+def _comment(context: PageContext, number: int, asking: AdmittedRequest) -> None:
+    acts.comment(context.writer(), number, asking.form.get("text", ""), **_by(context, asking))
 
 
-def _judge(frame: PageContext, number: int, asking: AdmittedRequest) -> None:
+def _judge(context: PageContext, number: int, asking: AdmittedRequest) -> None:
     form = asking.form
-    failed = _moment(form.get("failed_at", ""), frame.settings.plant.timezone)
+    failed = _moment(form.get("failed_at", ""), context.settings.plant.timezone)
     given = Verdict(
         form.get("verdict", ""), form.get("found", ""), failed, failed, form.get("code", "")
     )
-    acts.give_verdict(frame.writer(), number, given, **_by(frame, asking))
+    acts.give_verdict(context.writer(), number, given, **_by(context, asking))
 
 
 _ACTS: Final[Mapping[str, Act]] = {
@@ -187,8 +174,8 @@ _ACTS: Final[Mapping[str, Act]] = {
 }
 
 
-def _by(frame: PageContext, asking: AdmittedRequest) -> dict[str, Any]:
-    return {"at": frame.now(), "actor": asking.person.actor}
+def _by(context: PageContext, asking: AdmittedRequest) -> dict[str, Any]:
+    return {"at": context.now(), "actor": asking.person.actor}
 
 
 def _moment(text: str, zone: str) -> datetime | None:
@@ -207,3 +194,6 @@ def _moment(text: str, zone: str) -> datetime | None:
 
 def _known(number: int) -> int:
     return min(max(number, 0), _LAST_NUMBER)
+
+
+ALARMS_PAGE: Final = Page("alarms", "/alarms", add_alarms, title="Alarms")

@@ -11,8 +11,8 @@ from pm_app.settings.plant import Settings
 from pm_app.store import PredictionRow, PredictionSeries, Store
 from pm_app.store.predictions.fleet import HIGH_RISK, RAISED_RISK, Level
 from pm_app.times import NS, to_moment
-from pm_app.web.address import RANGES, AssetAddress
 from pm_app.web.context import PageContext, StateFolder
+from pm_app.web.pages.asset.address import RANGES, AssetAddress
 from pm_app.web.pages.asset.charts import (
     ChartSpan,
     draw_drivers,
@@ -37,7 +37,7 @@ _ALARMS_SHOWN: Final = 20
 
 
 def asset_facts(
-    store: Store, folder: StateFolder, asked: AssetAddress, span: ChartSpan, frame: PageContext
+    store: Store, folder: StateFolder, asked: AssetAddress, span: ChartSpan, context: PageContext
 ) -> dict[str, Any]:
     """All that the template shows."""
     newest = store.courses.newest(asked.asset)
@@ -48,7 +48,7 @@ def asset_facts(
         )
         for row in newest
     }
-    later = max(span.until, frame.now())
+    later = max(span.until, context.now())
     events, lost = read_events(folder, store, asked.asset, since=span.since, until=later)
     marks = _marks(events, span)
     return {
@@ -57,9 +57,9 @@ def asset_facts(
         "span": span,
         "ranges": RANGES,
         "newest": newest[-1] if newest else None,
-        "headline": _headline(newest, frame),
+        "headline": _headline(newest, context),
         "drivers": list(shares_of(newest[-1].top_sensors).items()) if newest else [],
-        "charts": _charts(store, courses, span, frame.settings, marks=marks),
+        "charts": _charts(store, courses, span, context.settings, marks=marks),
         "happened": _happened(events),
         "event_words": lost or ASSET["no_events" if folder.here else "events_elsewhere"],
         **_alarms(store, asked.asset),
@@ -68,12 +68,12 @@ def asset_facts(
     }
 
 
-def _headline(newest: Sequence[PredictionRow], frame: PageContext) -> dict[str, Any]:
+def _headline(newest: Sequence[PredictionRow], context: PageContext) -> dict[str, Any]:
     """The newest word on the asset, as a person says it."""
     if not newest:
         return {}
     row = newest[-1]
-    cap = frame.settings.target.cap_hours
+    cap = context.settings.target.cap_hours
     return {
         "level": _level(row),
         "words": LEVELS[_level(row)],
@@ -81,7 +81,7 @@ def _headline(newest: Sequence[PredictionRow], frame: PageContext) -> dict[str, 
         "status": STATUS_WORDS.get(row.status, row.status),
         "life": life_text(row.rul_hours, row.rul_low_hours, row.rul_high_hours, cap_hours=cap),
         "value": None if row.value is None else f"{row.value:.4g}",
-        "age": _age_words(age_text((frame.now() - row.cutoff).total_seconds())),
+        "age": _age_words(age_text((context.now() - row.cutoff).total_seconds())),
     }
 
 

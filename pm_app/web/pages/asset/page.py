@@ -1,7 +1,7 @@
-"""The page of one asset: what is said of it, why, and all that it rests on."""
+"""Asset page: risk, drivers, sensors, events and predictions of one asset."""
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
 from starlette.exceptions import HTTPException
@@ -9,34 +9,36 @@ from starlette.exceptions import HTTPException
 from pm_app.store import Store
 from pm_app.store.predictions.read import PREDICTIONS_SCHEMA
 from pm_app.times import NS
-from pm_app.web.address import AssetAddress, read_asset_address
-from pm_app.web.context import PageContext, StateFolder, TimedCache
+from pm_app.web.context import Page, PageContext, StateFolder, TimedCache
 from pm_app.web.files import as_file
+from pm_app.web.pages.asset.address import AssetAddress, read_asset_address
 from pm_app.web.pages.asset.charts import ChartSpan
 from pm_app.web.pages.asset.facts import asset_facts
 from pm_app.web.pages.asset.texts import ASSET
 
 
-def add_asset(app: APIRouter, frame: PageContext) -> None:
+def add_asset(router: APIRouter, context: PageContext) -> None:
     """The page of an asset, and its predictions as files."""
-    folder = StateFolder(frame.settings)
+    folder = StateFolder(context.settings)
     recent = TimedCache[dict[str, Any]]()
 
-    @app.get("/assets/{asset:path}")
+    @router.get("/assets/{asset:path}")
     def asset(asset: str, request: Request) -> Response:
         asked = read_asset_address(asset, request.query_params)
-        span = _span(frame.store(), asked, frame)
+        span = _span(context.store(), asked, context)
         if span is None:
             words = f"{ASSET['unknown_words']} {asked.asset[:200]}"
-            return frame.trouble(request, 404, ASSET["unknown"], words)
-        facts = recent.get(asked, lambda: asset_facts(frame.store(), folder, asked, span, frame))
-        return frame.show(request, "asset", title=asked.asset, **facts)
+            return context.show_error(request, 404, ASSET["unknown"], words)
+        facts = recent.get(
+            asked, lambda: asset_facts(context.store(), folder, asked, span, context)
+        )
+        return context.show(request, ASSET_PAGE, title=asked.asset, **facts)
 
-    @app.get("/predictions.{kind}")
+    @router.get("/predictions.{kind}")
     def predictions(kind: str, request: Request) -> Response:
         asked = read_asset_address("", request.query_params)
-        store = frame.store()
-        span = _span(store, asked, frame)
+        store = context.store()
+        span = _span(store, asked, context)
         if span is None:
             raise HTTPException(404)
         until = span.until + timedelta(microseconds=1)
@@ -44,11 +46,14 @@ def add_asset(app: APIRouter, frame: PageContext) -> None:
         return as_file(kind, "predictions", tables, PREDICTIONS_SCHEMA)
 
 
-def _span(store: Store, asked: AssetAddress, frame: PageContext) -> ChartSpan | None:
+def _span(store: Store, asked: AssetAddress, context: PageContext) -> ChartSpan | None:
     """What the charts go over; None where no such asset is known."""
     # No database has a name with this sign, and PostgreSQL takes none to look for.
     end = None if "\0" in asked.asset else store.courses.end(asked.asset)
     if end is None:
         return None
-    pane_seconds = frame.settings.features.pane_ns / NS
-    return ChartSpan(end - timedelta(days=asked.days), end, frame.zone, pane_seconds)
+    pane_seconds = context.settings.features.pane_ns / NS
+    return ChartSpan(end - timedelta(days=asked.days), end, context.zone, pane_seconds)
+
+
+ASSET_PAGE: Final = Page("asset", "/assets/", add_asset, texts=ASSET)

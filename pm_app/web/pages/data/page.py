@@ -1,4 +1,4 @@
-"""The page of data: what came, what was refused and why, who is silent, how the daemon is."""
+"""Data page: files that came, refused rows, silent assets and sensors, health of the daemon."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,12 +16,11 @@ from pm_app.settings.plant import Settings
 from pm_app.store import BatchRow, Store
 from pm_app.store.ledger.deliveries import BATCHES_SCHEMA, Show, Silence
 from pm_app.times import format_duration
-from pm_app.web.address import whole_number
-from pm_app.web.context import PageContext, StateFolder
+from pm_app.web.address import check_keys, one_of, whole_number
+from pm_app.web.context import Page, PageContext, StateFolder
 from pm_app.web.files import as_file
 from pm_app.web.pages.data.quiet_sensors import Hearing, find_quiet
 from pm_app.web.pages.data.texts import DATA, SHOWS, STATUSES
-from pm_app.web.pages.fleet.page import BadAddress
 from pm_app.wording import STATUS_WORDS
 
 PAGE_ROWS: Final = 50
@@ -42,50 +41,44 @@ class DataAddress:
     def address(self, path: str = "/data", **changes: object) -> str:
         """An address that asks for the same, with some values changed."""
         values = {"show": self.show, "before": self.before, **changes}
-        said = {key: value for key, value in values.items() if value not in ("all", None)}
-        return f"{path}?{urlencode(said)}" if said else path
+        query = {key: value for key, value in values.items() if value not in ("all", None)}
+        return f"{path}?{urlencode(query)}" if query else path
 
 
-def add_data(app: APIRouter, frame: PageContext) -> None:
+def add_data(router: APIRouter, context: PageContext) -> None:
     """The page of data, and the ledger as files."""
-    folder = StateFolder(frame.settings)
+    folder = StateFolder(context.settings)
     hearings = _QuietSensorCache(folder)
 
-    @app.get("/data")
+    @router.get("/data")
     def data(request: Request) -> Response:
-        asked, store = read_data_address(request.query_params), frame.store()
+        asked, store = read_data_address(request.query_params), context.store()
         facts = {
-            **_health(folder, frame),
-            **_turns(store, frame.settings, frame.now()),
+            **_health(folder, context),
+            **_turns(store, context.settings, context.now()),
             **_assets(store),
             **_files(store, asked),
         }
-        return frame.show(
+        return context.show(
             request,
-            "data",
-            title=DATA["title"],
-            words=DATA,
+            DATA_PAGE,
             shows=SHOWS,
             hearing=hearings.newest(store),
             quiet_shown=QUIET_SHOWN,
             **facts,
         )
 
-    @app.get("/batches.{kind}")
+    @router.get("/batches.{kind}")
     def batches(kind: str, request: Request) -> Response:
         asked = read_data_address(request.query_params)
-        tables = frame.store().deliveries.tables(asked.show)
+        tables = context.store().deliveries.tables(asked.show)
         return as_file(kind, "batches", tables, BATCHES_SCHEMA)
 
 
 def read_data_address(values: Mapping[str, str]) -> DataAddress:
     """What an address asks for. Raises BadAddress."""
-    unknown = sorted(set(values) - set(_KEYS))
-    if unknown:
-        raise BadAddress(f"known are {', '.join(_KEYS)}, got {unknown[0][:40]!r}")
-    show: Any = values.get("show", "all")
-    if show not in get_args(Show):
-        raise BadAddress(f"show takes one of {', '.join(get_args(Show))}, got {show[:40]!r}")
+    check_keys(values, _KEYS)
+    show: Any = one_of(values.get("show", "all"), "show", get_args(Show))
     before = values.get("before")
     return DataAddress(show, None if before is None else whole_number(before, "before", _LARGEST))
 
@@ -108,9 +101,9 @@ class _QuietSensorCache:
         return self._hearing
 
 
-def _health(folder: StateFolder, frame: PageContext) -> dict[str, Any]:
+def _health(folder: StateFolder, context: PageContext) -> dict[str, Any]:
     """How the daemon is, in words, as `pm-app status` tells it."""
-    status = frame.status()
+    status = context.status()
     return {
         "told": folder.settings.state.is_dir(),
         "troubles": status.troubles,
@@ -197,3 +190,6 @@ def _late_seconds(row: BatchRow) -> float | None:
     if row.last_time is None:
         return None
     return max((row.ingested_at - row.last_time).total_seconds(), 0.0)
+
+
+DATA_PAGE: Final = Page("data", "/data", add_data, title=DATA["title"], texts=DATA)

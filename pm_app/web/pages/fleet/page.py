@@ -1,4 +1,4 @@
-"""The fleet page: what its address asks for, and what its table shows."""
+"""Fleet page: one row an asset, riskiest first."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -6,24 +6,24 @@ from datetime import datetime
 from typing import Any, Final, get_args
 from urllib.parse import urlencode
 
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import RedirectResponse
+
 from pm_app.pictures.spark import spark_path
 from pm_app.settings.plant import Settings
 from pm_app.store import FleetQuery, FleetRow, Store
 from pm_app.store.predictions.fleet import Level, Order
+from pm_app.web.address import LONGEST_SEARCH, check_keys, one_of, page_number, printable
+from pm_app.web.context import Page, PageContext, TimedCache
+from pm_app.web.files import FLEET_SCHEMA, as_file, fleet_table
 from pm_app.web.texts import ALARMS, LEVELS, ORDERS, TEXTS
 from pm_app.wording import STATUS_WORDS, age_text, life_text, percent_text
 
 PAGE_ROWS: Final = 50
 TREND_POINTS: Final = 48
-_LONGEST_SEARCH: Final = 200
-_MOST_PAGES: Final = 1_000_000
 _KEYS: Final = ("search", "level", "order", "direction", "page")
 # Every key has its default: an address says only what differs.
 _DEFAULTS: Final = {"search": "", "level": "", "order": "risk", "direction": "down", "page": "1"}
-
-
-class BadAddress(ValueError):
-    """An address asks for something that is not there; the text says what is."""
 
 
 @dataclass(frozen=True)
@@ -43,26 +43,20 @@ class FleetAddress:
             "page": self.page,
             **changes,
         }
-        said = {key: str(values[key]) for key in _KEYS if str(values[key]) != _DEFAULTS[key]}
-        return f"?{urlencode(said)}" if said else ""
+        query = {key: str(values[key]) for key in _KEYS if str(values[key]) != _DEFAULTS[key]}
+        return f"?{urlencode(query)}" if query else ""
 
 
 def read_address(values: Mapping[str, str]) -> FleetAddress:
     """What the query string of an address asks for. Raises BadAddress."""
-    unknown = sorted(set(values) - set(_KEYS))
-    if unknown:
-        raise BadAddress(f"known are {', '.join(_KEYS)}, got {unknown[0][:40]!r}")
+    check_keys(values, _KEYS)
     given = _DEFAULTS | dict(values)
-    search = given["search"].strip()
-    if len(search) > _LONGEST_SEARCH or not search.isprintable():
-        raise BadAddress(f"search takes up to {_LONGEST_SEARCH} printable characters")
-    level: Any = _one_of(given["level"], "level", ("", *get_args(Level)))
-    order: Any = _one_of(given["order"], "order", get_args(Order))
-    descending = _one_of(given["direction"], "direction", ("down", "up")) == "down"
-    page = given["page"]
-    if not (page.isascii() and page.isdigit() and 1 <= int(page[:9]) <= _MOST_PAGES):
-        raise BadAddress(f"page takes a number from 1, got {page[:40]!r}")
-    return FleetAddress(FleetQuery(search, level or None, order, descending), int(page[:9]))
+    search = printable(given["search"].strip(), "search", LONGEST_SEARCH)
+    level: Any = one_of(given["level"], "level", ("", *get_args(Level)))
+    order: Any = one_of(given["order"], "order", get_args(Order))
+    descending = one_of(given["direction"], "direction", ("down", "up")) == "down"
+    query = FleetQuery(search, level or None, order, descending)
+    return FleetAddress(query, page_number(given["page"]))
 
 
 def fleet_facts(
@@ -89,13 +83,6 @@ def fleet_facts(
         "regresses": settings.target.task == "regression" and settings.target.kind == "column",
         "headings": _headings(asked, rows),
     }
-
-
-def _one_of(value: str, key: str, known: Sequence[str]) -> str:
-    if value not in known:
-        words = ", ".join(name for name in known if name)
-        raise BadAddress(f"{key} takes one of {words}, got {value[:40]!r}")
-    return value
 
 
 def _headings(asked: FleetAddress, rows: Sequence[FleetRow]) -> dict[str, dict[str, str]]:
@@ -139,3 +126,34 @@ def _shown(
         "cutoff": row.cutoff,
         "spark": spark_path(trend),
     }
+
+
+def add_fleet(router: APIRouter, context: PageContext) -> None:
+    """The fleet as a page and as files, and the start of all pages."""
+    recent: TimedCache[dict[str, Any]] = TimedCache()
+
+    @router.get("/")
+    def start() -> Response:
+        return RedirectResponse("/fleet")
+
+    @router.get("/fleet")
+    def fleet(request: Request) -> Response:
+        asked = read_address(request.query_params)
+        store = context.store()
+        newest = store.views.newest_commit(), store.alarms.newest_event()
+        facts = recent.get(
+            (asked, newest),
+            lambda: fleet_facts(
+                context.store(), asked, settings=context.settings, now=context.now()
+            ),
+        )
+        return context.show(request, FLEET_PAGE, **facts)
+
+    @router.get("/fleet.{kind}")
+    def fleet_file(kind: str, request: Request) -> Response:
+        asked = read_address(request.query_params)
+        rows = context.store().fleet.rows(asked.query)
+        return as_file(kind, "fleet", [fleet_table(rows)], FLEET_SCHEMA)
+
+
+FLEET_PAGE: Final = Page("fleet", "/fleet", add_fleet, title="Fleet")

@@ -1,4 +1,4 @@
-"""What engineers do about models from the page: promote, reject, roll back."""
+"""Model actions of engineers: promote, reject, roll back."""
 
 from fastapi import APIRouter, Response
 from fastapi.responses import RedirectResponse
@@ -13,29 +13,29 @@ from pm_app.web.pages.models.texts import MODELS
 _LARGEST = 2**31 - 1
 
 
-def add_model_acts(app: APIRouter, frame: PageContext) -> None:
+def add_model_actions(router: APIRouter, context: PageContext) -> None:
     """The forms of the page of models; each takes the role engineer and a reason."""
 
-    @app.post("/models/rollback")
+    @router.post("/models/rollback")
     def back(asking: Engineer) -> Response:
         why = _why(asking)
-        with frame.plant() as plant:
-            roll_back(plant, at=frame.now(), reason=why, actor=asking.person.actor)
+        with context.plant() as plant:
+            roll_back(plant, at=context.now(), reason=why, actor=asking.person.actor)
         return RedirectResponse("/models", 303)
 
-    @app.post("/models/{number}/promote")
+    @router.post("/models/{number}/promote")
     def move(number: int, asking: Engineer) -> Response:
         why = _why(asking)
-        with frame.plant() as plant:
+        with context.plant() as plant:
             known = min(max(number, 0), _LARGEST)
-            promote(plant, known, at=frame.now(), reason=why, actor=asking.person.actor)
+            promote(plant, known, at=context.now(), reason=why, actor=asking.person.actor)
         return RedirectResponse("/models", 303)
 
-    @app.post("/models/{number}/reject")
+    @router.post("/models/{number}/reject")
     def refuse(number: int, asking: Engineer) -> Response:
-        lineage, why = frame.writer().lineage, _why(asking)
+        lineage, why = context.writer().lineage, _why(asking)
         known = min(max(number, 0), _LARGEST)
-        lineage.reject(known, at=frame.now(), reason=why, actor=asking.person.actor)
+        lineage.reject(known, at=context.now(), reason=why, actor=asking.person.actor)
         return RedirectResponse("/models", 303)
 
 

@@ -1,4 +1,4 @@
-"""The page of models: which version scores, how it came to be, and what it goes by."""
+"""Models page: which version scores, how it came to be, and what it goes by."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -9,9 +9,9 @@ from pm_app.errors import TerminalError
 from pm_app.store import PromotionRow, RetrainingRow, Store, VersionRow
 from pm_app.store.lineage import version_before
 from pm_app.times import format_duration
-from pm_app.web.address import whole_number
-from pm_app.web.context import PageContext, StateFolder
-from pm_app.web.pages.fleet.page import BadAddress
+from pm_app.web.address import BadAddress, check_keys, whole_number
+from pm_app.web.context import Page, PageContext, StateFolder
+from pm_app.web.pages.models.actions import add_model_actions
 from pm_app.web.pages.models.facts import (
     allocation_facts,
     calibration_facts,
@@ -29,14 +29,15 @@ _KEYS: Final = ("version", "against")
 _LARGEST: Final = 2**31 - 1
 
 
-def add_models(app: APIRouter, frame: PageContext) -> None:
-    """The page of models."""
-    folder = StateFolder(frame.settings)
+def add_models(router: APIRouter, context: PageContext) -> None:
+    """The page of models and its forms."""
+    add_model_actions(router, context)
+    folder = StateFolder(context.settings)
 
-    @app.get("/models")
+    @router.get("/models")
     def models(request: Request) -> Response:
-        facts = _facts(frame.store(), folder, request.query_params)
-        return frame.show(request, "models", title=MODELS["title"], words=MODELS, **facts)
+        facts = _facts(context.store(), folder, request.query_params)
+        return context.show(request, MODELS_PAGE, **facts)
 
 
 def _facts(store: Store, folder: StateFolder, values: Mapping[str, str]) -> dict[str, Any]:
@@ -79,9 +80,7 @@ def _back_to(moves: Sequence[PromotionRow]) -> int | None:
 
 
 def _asked(values: Mapping[str, str]) -> dict[str, int]:
-    unknown = sorted(set(values) - set(_KEYS))
-    if unknown:
-        raise BadAddress(f"known are {', '.join(_KEYS)}, got {unknown[0][:40]!r}")
+    check_keys(values, _KEYS)
     return {key: whole_number(value, key, _LARGEST) for key, value in values.items()}
 
 
@@ -178,3 +177,6 @@ def _importances(store: Store, chosen: VersionRow, before: int | None) -> list[d
         {"row": row, "old": old.get(row.sensor), "suspected": row.sensor in suspected}
         for row in store.lineage.importances(chosen.version)
     ]
+
+
+MODELS_PAGE: Final = Page("models", "/models", add_models, title=MODELS["title"], texts=MODELS)

@@ -135,7 +135,7 @@ CHANGES_FILES = {
     "pm_app/jobs/score/replay.py",
     "pm_app/jobs/retrain/run.py",
     "pm_app/jobs/retrain/process.py",
-    "pm_app/learning/network/storing.py",
+    "pm_app/learning/network/serialization.py",
     "connectors/cmapss.py",
 }
 CHANGES = {

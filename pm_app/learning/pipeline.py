@@ -11,12 +11,12 @@ from pm_app.jobs.retrain.messages import TrainingRequest, TrainingResponse
 from pm_app.learning.data.labels import count_failures
 from pm_app.learning.evaluation.promotion import judge
 from pm_app.learning.ranking import (
-    STANDING,
+    CHAMPION_STAYS,
     ChampionVersion,
     LearningTask,
     Ranking,
-    look_for_leaks,
-    make_study,
+    find_suspects,
+    make_task,
     planner_of,
     rank_sensors,
     remarks,
@@ -65,13 +65,13 @@ def learn(
     train: who tries networks, in place of this process.
     Raises NotEnoughData, and BadVersion when the exported graph is not the network's.
     """
-    study = make_study(known, settings)
+    study = make_task(known, settings)
     failures = count_failures(known.labels)
     progress(0.05, "measuring importance")
     can_continue = rival is not None and can_go_on(rival, known)
     ranking = rank_sensors(study, settings, order, rival, failures, goes_on=can_continue)
     drift = ranking.drift
-    if drift.verdict in STANDING:
+    if drift.verdict in CHAMPION_STAYS:
         return Learned(_answer(drift, failures, drift.reason, told=known.told))
     warm = None
     if drift.verdict == "refit" and can_continue and rival is not None:
@@ -93,7 +93,7 @@ def learn(
     )
     card = _make_card(known, study, candidate, ranking, settings, order, failures)
     progress(0.97, "looking for sensors that know the outcome")
-    card = replace(card, suspicions=look_for_leaks(study, known, settings))
+    card = replace(card, suspicions=find_suspects(study, known, settings))
     promote, reason = _judge(known, study, candidate, card, rival, drift)
     reason = "; ".join((reason, *remarks(known, card.suspicions)))
     answer = _answer(drift, failures, reason, told=known.told, promote=promote, card=card)

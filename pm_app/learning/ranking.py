@@ -15,13 +15,13 @@ from pm_app.learning.data.labels import count_failures
 from pm_app.learning.data.splits import censor_at_parts, newest_part, split_rows
 from pm_app.learning.data.sufficiency import (
     name_some,
+    require_changing_sensor,
     require_enough,
-    require_news,
-    require_warnings,
-    unheard,
+    require_foreseeable,
+    sensors_without_values,
 )
 from pm_app.learning.data.targets import choose_head
-from pm_app.learning.importance.attribution import Attributions, tell_failures
+from pm_app.learning.importance.attribution import Attributions, attribute_failures
 from pm_app.learning.importance.drift import (
     DriftContext,
     change_of_failures,
@@ -29,7 +29,7 @@ from pm_app.learning.importance.drift import (
     decide,
     first_drift,
 )
-from pm_app.learning.importance.leakage import suspect_leaks, tell_suspicion
+from pm_app.learning.importance.leakage import find_leakage_suspects, suspect_text
 from pm_app.learning.importance.permutation import measure_importance
 from pm_app.records.features import Frame
 from pm_app.records.labels import Labels, Split
@@ -57,7 +57,7 @@ class ChampionVersion:
 
 
 # Verdicts by which the champion stays, and nothing is trained.
-STANDING = ("keep", "not_enough_data")
+CHAMPION_STAYS = ("keep", "not_enough_data")
 # Failures a ranking comes from that are compared; older ones make it no surer.
 MOST_BEFORE = 200
 
@@ -73,7 +73,7 @@ class LearningTask:
     head: Head
 
 
-def make_study(known: Dataset, settings: Settings) -> LearningTask:
+def make_task(known: Dataset, settings: Settings) -> LearningTask:
     """Features worth learning from, parts that do not leak, and the head that fits them.
 
     Raises NotEnoughData where what is known cannot teach what is asked.
@@ -82,8 +82,8 @@ def make_study(known: Dataset, settings: Settings) -> LearningTask:
     task = settings.target.task if settings.target.kind == "column" else "life"
     minimum = settings.retraining.minimum_failures
     require_enough(known.labels, minimum_failures=minimum, missed=known.missed)
-    require_news(known.frame, known.labels, sensors=known.spec.sensors)
-    require_warnings(known.frame, known.labels, horizon_hours=horizons[-1])
+    require_changing_sensor(known.frame, known.labels, sensors=known.spec.sensors)
+    require_foreseeable(known.frame, known.labels, horizon_hours=horizons[-1])
     frame = select_features(known.frame, known.informative)
     split = split_rows(
         frame, known.labels, horizon_hours=horizons[-1], seed=settings.retraining.seed
@@ -151,7 +151,7 @@ def rank_sensors(
         return Ranking(now, _with_moves(drift, rival, now, study, settings), None)
     sides = _sides(study, settings, rival)
     drift = _ask_failures(sides, study, settings, order, rival, failures)
-    if drift.verdict in STANDING or (drift.verdict == "refit" and goes_on):
+    if drift.verdict in CHAMPION_STAYS or (drift.verdict == "refit" and goes_on):
         return Ranking(rival.card.importance, drift, rival.card.ranked, sides)
     recent = _newest(study, settings, rival) if drift.verdict == "rebuild" else None
     now = _measure(study, recent or study.split, settings)
@@ -164,7 +164,7 @@ def _sides(study: LearningTask, settings: Settings, rival: ChampionVersion) -> C
 
     A champion that does not say what its ranking comes from knew all failures until it learned.
     """
-    told = tell_failures(
+    told = attribute_failures(
         study.frame,
         study.labels,
         study.split,
@@ -273,11 +273,11 @@ def _minimum(settings: Settings) -> int:
     return settings.retraining.minimum_failures
 
 
-def look_for_leaks(
+def find_suspects(
     study: LearningTask, known: Dataset, settings: Settings
 ) -> tuple[LeakageSuspect, ...]:
     """Sensors of the readings that may know the outcome."""
-    return suspect_leaks(
+    return find_leakage_suspects(
         study.frame,
         study.labels,
         study.split,
@@ -290,17 +290,17 @@ def look_for_leaks(
 
 def remarks(known: Dataset, suspicions: Sequence[LeakageSuspect]) -> list[str]:
     """What a person should know about the readings, in words."""
-    told = [tell_suspicion(one) for one in suspicions]
+    told = [suspect_text(one) for one in suspicions]
     if known.told:
         failures = count_failures(known.labels)
         events = failures - known.told
         told.append(f"{failures} failures: {events} from events, {known.told} from verdicts")
-    silent = unheard(known.frame, known.labels, sensors=known.spec.sensors)
+    silent = sensors_without_values(known.frame, known.labels, sensors=known.spec.sensors)
     if silent:
         told.append(f"no value of {name_some(silent)} in any reading")
-    if known.blurred:
+    if known.too_fine:
         told.append(
-            f"{name_some(known.blurred)} changes by less than 32-bit numbers of its size can "
+            f"{name_some(known.too_fine)} changes by less than 32-bit numbers of its size can "
             "tell: subtract a constant from it"
         )
     return told

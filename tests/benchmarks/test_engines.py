@@ -26,7 +26,7 @@ from sklearn.metrics import average_precision_score
 
 from pm_app.features.frame import select_features
 from pm_app.jobs.plant import first_seen_ns
-from pm_app.jobs.retrain.dataset import gather_known
+from pm_app.jobs.retrain.dataset import gather_dataset
 from pm_app.learning.data.splits import split_rows
 from pm_app.records.labels import Labels
 from pm_app.settings.plant import read_settings
@@ -134,7 +134,7 @@ def forests(folder: Path, spoken: Rows) -> list[Figures]:
             [name for row in ledger.ingested_batches(source) for name in row.segments]
             for source in ("readings", "events")
         )
-        known = gather_known(
+        known = gather_dataset(
             plant.history,
             segments,
             plant.event_history.read(events),

@@ -18,7 +18,7 @@ from pm_app.features.frame import feature_names
 from pm_app.features.panes.readings import order_rows, take_readings
 from pm_app.jobs.ingest import housekeeping as compact
 from pm_app.jobs.plant import Plant
-from pm_app.jobs.retrain.messages import ANSWER, ORDER, TrainingRequest, TrainingResponse
+from pm_app.jobs.retrain.messages import REQUEST, RESPONSE, TrainingRequest, TrainingResponse
 from pm_app.records.features import FeatureSpec
 from pm_app.records.learning import (
     Allocation,
@@ -381,11 +381,11 @@ class FakeTrainer:
         self.orders: list[TrainingRequest] = []
 
     def __call__(self, order_path, answer_path, progress) -> None:
-        order = ORDER.validate_json(order_path.read_bytes())
+        order = REQUEST.validate_json(order_path.read_bytes())
         self.orders.append(order)
         if self.answer.made:
             write_handmade(Path(order.staging), make_card(**self.changes), off=self.off)
-        answer_path.write_bytes(ANSWER.dump_json(self.answer))
+        answer_path.write_bytes(RESPONSE.dump_json(self.answer))
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from pm_app.daemon.schedule import make_cron
 from pm_app.errors import NoStore, PmAppError
-from pm_app.jobs.retrain.dataset import known_regimes
+from pm_app.jobs.retrain.dataset import search_regimes
 from pm_app.ports import EventsSource, ReadingsSource
 from pm_app.records.readings import Batch
 from pm_app.settings.plant import Settings
@@ -133,6 +133,6 @@ def _check_regimes(settings: Settings) -> Iterator[Finding]:
         return
     history = History(settings.state / "panes", pane_ns=settings.features.pane_ns)
     now = to_nanoseconds(datetime.now(tz=UTC))
-    search = known_regimes(history, segments, settings, as_of_ns=now)
+    search = search_regimes(history, segments, settings, as_of_ns=now)
     asked_in_vain = columns is not None and search.regimes is None
     yield Finding("note" if asked_in_vain else "ok", "regimes", search.reason)

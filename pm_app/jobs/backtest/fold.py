@@ -11,13 +11,13 @@ import numpy as np
 from pm_app.features.frame import select_features
 from pm_app.jobs.backtest.folds import Fold
 from pm_app.jobs.plant import PlantView, WorkerPlant, first_seen_ns
-from pm_app.jobs.retrain.dataset import gather_known
-from pm_app.jobs.retrain.messages import ANSWER, ORDER, TrainingRequest, TrainingResponse
+from pm_app.jobs.retrain.dataset import gather_dataset
+from pm_app.jobs.retrain.messages import REQUEST, RESPONSE, TrainingRequest, TrainingResponse
 from pm_app.jobs.retrain.run import Trainer
 from pm_app.jobs.score.champion import Champion, ready
 from pm_app.jobs.score.predict import PaneSpan, frames
-from pm_app.learning.evaluation.boosters import BoosterTask, Peer
-from pm_app.learning.ranking import make_study
+from pm_app.learning.evaluation.boosters import Booster, BoosterTask
+from pm_app.learning.ranking import make_task
 from pm_app.progress import Progress
 from pm_app.records.features import Frame
 from pm_app.records.readings import Float64, Int32, Int64
@@ -28,7 +28,7 @@ from pm_app.state.segments import MissingSegment
 
 # A version that is published nowhere.
 _NUMBER = 0
-FitPeer = Callable[[BoosterTask], Peer]
+FitPeer = Callable[[BoosterTask], Booster]
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,9 +88,9 @@ def _learn(
     order: TrainingRequest, folder: Path, trainer: Trainer, progress: Progress
 ) -> TrainingResponse:
     order_path, answer_path = folder / "order.json", folder / "answer.json"
-    order_path.write_bytes(ORDER.dump_json(order))
+    order_path.write_bytes(REQUEST.dump_json(order))
     trainer(order_path, answer_path, lambda done, text: progress(0.9 * done, text))
-    answer: TrainingResponse = ANSWER.validate_json(answer_path.read_bytes())
+    answer: TrainingResponse = RESPONSE.validate_json(answer_path.read_bytes())
     if answer.missing:
         raise MissingSegment(Path(answer.missing), answer.reason)
     return answer
@@ -98,9 +98,9 @@ def _learn(
 
 def _fit_peer(
     ground: PlantView, order: TrainingRequest, fit: FitPeer
-) -> tuple[Peer, tuple[str, ...]]:
+) -> tuple[Booster, tuple[str, ...]]:
     """A peer that knows what the trainer knew, and the features that it reads."""
-    known = gather_known(
+    known = gather_dataset(
         ground.history,
         order.segments,
         ground.event_history.read(order.event_segments),
@@ -109,7 +109,7 @@ def _fit_peer(
         as_of_ns=order.as_of_ns,
         told=order.told,
     )
-    study, target = make_study(known, ground.settings), ground.settings.target
+    study, target = make_task(known, ground.settings), ground.settings.target
     lesson = BoosterTask(
         study.frame,
         study.labels,
@@ -124,7 +124,7 @@ def _fit_peer(
 def _speak(
     ground: PlantView,
     champion: Champion,
-    peer: Peer,
+    peer: Booster,
     features: tuple[str, ...],
     fold: Fold,
     number: int,

@@ -9,7 +9,7 @@ import numpy as np
 
 from pm_app.jobs.backtest.run import Account
 from pm_app.learning.evaluation.alarm_value import (
-    AlarmManner,
+    AlarmHysteresis,
     Lives,
     Prices,
     RaisedAlarms,
@@ -137,7 +137,7 @@ def plan_of(settings: Settings) -> AlarmPlan:
     alarms, costs = settings.alarms, settings.costs
     least = parse_duration(costs.least_warning) / HOUR_NS
     return AlarmPlan(
-        AlarmManner(alarms.persistence, alarms.clear),
+        AlarmHysteresis(alarms.persistence, alarms.clear),
         Prices(costs.missed_failure, costs.false_alarm, least),
         costs.weekly_capacity,
     )

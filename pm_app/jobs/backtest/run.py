@@ -20,9 +20,9 @@ from pm_app.jobs.backtest.workers import MOST_TRIES, speak_elsewhere
 from pm_app.jobs.plant import Plant
 from pm_app.jobs.retrain.dataset import all_failures
 from pm_app.jobs.retrain.messages import TrainingRequest
-from pm_app.jobs.retrain.run import Trainer, make_order
+from pm_app.jobs.retrain.run import Trainer, make_request
 from pm_app.learning.data.labels import life_labels, while_running
-from pm_app.learning.evaluation.boosters import fit_peer
+from pm_app.learning.evaluation.boosters import fit_booster
 from pm_app.ports import Engine
 from pm_app.progress import Progress, silent
 from pm_app.records.labels import Labels
@@ -68,7 +68,7 @@ def backtest(
     first: datetime | None,
     last: datetime | None,
     trainer: Trainer,
-    fit: FitPeer = fit_peer,
+    fit: FitPeer = fit_booster,
     engine: Engine | None = None,
     progress: Progress = silent,
 ) -> Account:
@@ -105,7 +105,7 @@ def backtest(
 
 def _order(plant: Plant, now: datetime) -> TrainingRequest:
     """As a first retraining is told."""
-    order = make_order(plant, now, now, force=False, staging=Path())
+    order = make_request(plant, now, now, force=False, staging=Path())
     return replace(order, champion=None, in_a_row_before=0, failures_before=0, failures_last=0)
 
 

@@ -20,7 +20,7 @@ from pm_app.jobs.plant import LedgerSnapshot, WorkerPlant
 from pm_app.jobs.retrain.messages import TrainingRequest
 from pm_app.jobs.retrain.process import run_trainer
 from pm_app.jobs.workers.files import read_arrays, read_told, require_program, write_arrays
-from pm_app.learning.evaluation.boosters import fit_peer
+from pm_app.learning.evaluation.boosters import fit_booster
 from pm_app.progress import silent
 from pm_app.settings.plant import Settings, parse_settings
 from pm_app.state.events import EventHistory
@@ -104,7 +104,7 @@ def _speak(scratch: Path, number: int) -> Spoken:
         number,
         now=order.now,
         trainer=partial(run_trainer, timeout_seconds=timeout),
-        fit=fit_peer,
+        fit=fit_booster,
         progress=silent,
     )
     if isinstance(said, str):

@@ -11,7 +11,13 @@ from pm_app.errors import BadSettings, NotEnoughData
 from pm_app.features.frame import build_frame, is_rolled
 from pm_app.features.panes.panes import merge_panes, select_sensors
 from pm_app.features.regimes.search import RegimeSearch, settle_regimes
-from pm_app.jobs.retrain.extent import Past, asset_groups, look_for_regimes, past_until, sensors_of
+from pm_app.jobs.retrain.extent import (
+    Past,
+    asset_groups,
+    past_until,
+    search_plant_regimes,
+    sensors_of,
+)
 from pm_app.learning.data.failures import ConfirmedEvents, ConfirmedFailure, join_failures
 from pm_app.learning.data.labels import (
     column_labels,
@@ -19,7 +25,7 @@ from pm_app.learning.data.labels import (
     life_labels,
     while_running,
 )
-from pm_app.learning.data.sufficiency import blurred, name_some, tell_missed
+from pm_app.learning.data.sufficiency import missed_failures_text, name_some, too_fine_for_float32
 from pm_app.records.features import FeatureSpec, Frame, Panes, RunningRule
 from pm_app.records.labels import Labels
 from pm_app.records.readings import Events, Float64, no_events, take_events
@@ -39,8 +45,8 @@ class Dataset:
     """Features at cutoffs up to a moment, with their labels.
 
     informative: the features of the frame that are worth learning from, in its order.
-    missed: words on failures that came but teach nothing, "" without any. blurred: sensors
-    that change by less than 32-bit numbers of their size can tell.
+    missed: words on failures that came but teach nothing, "" without any. too_fine:
+    sensors that change by less than 32-bit numbers of their size can tell.
     regimes: in words, what regimes there are or why none. before: the same cutoffs as the
     champion sees them, None where features of one name have the same values in `frame`.
     told: how many of the failures that teach came from verdicts.
@@ -51,13 +57,13 @@ class Dataset:
     labels: Labels
     informative: tuple[str, ...]
     missed: str = ""
-    blurred: tuple[str, ...] = ()
+    too_fine: tuple[str, ...] = ()
     regimes: str = ""
     before: Frame | None = None
     told: int = 0
 
 
-def gather_known(
+def gather_dataset(
     history: History,
     segments: Sequence[str],
     events: Events,
@@ -84,7 +90,7 @@ def gather_known(
         raise NotEnoughData("not enough data: no readings yet, some are needed to learn from")
     spec = make_spec(sensors_of(history, past, last_pane), events, settings, keys=keys)
     before = champion.regimes if champion is not None else None
-    search = look_for_regimes(
+    search = search_plant_regimes(
         history, segments, settings, spec, keys=keys, last_pane=last_pane, before=before
     )
     spec = replace(spec, regimes=settle_regimes(search.regimes, before))
@@ -97,14 +103,14 @@ def gather_known(
     frame = built.frames[0]
     failures = all_failures(events, told, settings, known_until=as_of_ns)
     labels = _label(frame, failures.events, built.labels, settings, as_of_ns)
-    fine = blurred(*built.ranges)
+    fine = too_fine_for_float32(*built.ranges)
     return Dataset(
         spec,
         frame,
         labels,
         informative_features(frame, labels),
-        missed=tell_missed(frame, failures.events),
-        blurred=tuple(name for name, unseen in zip(spec.sensors, fine, strict=True) if unseen),
+        missed=missed_failures_text(frame, failures.events),
+        too_fine=tuple(name for name, unseen in zip(spec.sensors, fine, strict=True) if unseen),
         regimes=search.reason,
         before=next(iter(built.frames[1:]), None),
         told=failures_learned(frame, labels, failures.events, failures.told, known_until=as_of_ns),
@@ -154,17 +160,17 @@ def _build(
     return _Built([_join(built) for built in frames], np.concatenate(labels_read), (low, high))
 
 
-def known_regimes(
+def search_regimes(
     history: History, segments: Sequence[str], settings: Settings, *, as_of_ns: int
 ) -> RegimeSearch:
-    """What regimes the readings up to `as_of_ns` show, or why none. Raises as `gather_known`."""
+    """What regimes the readings up to `as_of_ns` show, or why none. Raises as `gather_dataset`."""
     last_pane = as_of_ns // history.pane_ns - 1
     past = past_until(history, segments, last_pane)
     if not len(past.keys.pane):
         return RegimeSearch(None, "no readings yet")
     sensors = sensors_of(history, past, last_pane)
     spec = make_spec(sensors, no_events(), settings, keys=past.keys)
-    return look_for_regimes(
+    return search_plant_regimes(
         history, past.segments, settings, spec, keys=past.keys, last_pane=last_pane
     )
 

@@ -80,7 +80,7 @@ STRETCH_WINDOWS = 4
 STRETCH_PANES = (24, 576)
 
 
-def look_for_regimes(
+def search_plant_regimes(
     history: History,
     segments: Sequence[str],
     settings: Settings,

@@ -63,5 +63,5 @@ class TrainingResponse:
     missing: str = ""
 
 
-ORDER = TypeAdapter(TrainingRequest)
-ANSWER = TypeAdapter(TrainingResponse)
+REQUEST = TypeAdapter(TrainingRequest)
+RESPONSE = TypeAdapter(TrainingResponse)

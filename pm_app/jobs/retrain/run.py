@@ -16,7 +16,7 @@ from pm_app.jobs.ingest.ownership import note_progress, require_own
 from pm_app.jobs.ingest.repair import rebuild, repairing
 from pm_app.jobs.ingest.run import ingest
 from pm_app.jobs.plant import Plant, first_seen_ns
-from pm_app.jobs.retrain.messages import ANSWER, ORDER, TrainingRequest, TrainingResponse
+from pm_app.jobs.retrain.messages import REQUEST, RESPONSE, TrainingRequest, TrainingResponse
 from pm_app.jobs.score.champion import load_champion, ready
 from pm_app.learning.allocation.strategies import describe
 from pm_app.learning.data.failures import ConfirmedFailure
@@ -88,22 +88,22 @@ def _learn(
     progress: Progress,
 ) -> tuple[TrainingRequest, TrainingResponse]:
     """What the trainer was told, and its answer. Raises MissingSegment where it met one."""
-    order = make_order(plant, now, as_of, force=force, staging=plant.registry.staging())
+    order = make_request(plant, now, as_of, force=force, staging=plant.registry.staging())
     order = replace(order, engine=engine)
     # A process that was killed could not take its own away.
     for left in plant.settings.state.glob(f"{SCRATCH}*"):
         remove_folder(left)
     with tempfile.TemporaryDirectory(dir=plant.settings.state, prefix=SCRATCH) as folder:
         order_path, answer_path = Path(folder, "order.json"), Path(folder, "answer.json")
-        order_path.write_bytes(ORDER.dump_json(order))
+        order_path.write_bytes(REQUEST.dump_json(order))
         trainer(order_path, answer_path, progress)
-        answer: TrainingResponse = ANSWER.validate_json(answer_path.read_bytes())
+        answer: TrainingResponse = RESPONSE.validate_json(answer_path.read_bytes())
     if answer.missing:
         raise MissingSegment(Path(answer.missing), answer.reason)
     return order, answer
 
 
-def make_order(
+def make_request(
     plant: Plant, now: datetime, as_of: datetime, *, force: bool, staging: Path
 ) -> TrainingRequest:
     """What the trainer is to learn from, and the folder it is to fill."""
@@ -127,7 +127,7 @@ def make_order(
         failures_last=int(str(last.metrics.get("failures", 0))) if last else 0,
         force=force,
         staging=str(staging),
-        told=told_failures(plant.store.alarms.verdicts(until=as_of)),
+        told=confirmed_failures(plant.store.alarms.verdicts(until=as_of)),
     )
 
 
@@ -233,7 +233,7 @@ def _importance_rows(number: int, card: VersionCard) -> list[ImportanceRow]:
     ]
 
 
-def told_failures(rows: Iterable[VerdictRow]) -> tuple[ConfirmedFailure, ...]:
+def confirmed_failures(rows: Iterable[VerdictRow]) -> tuple[ConfirmedFailure, ...]:
     """The failures that confirmed verdicts tell of; others are no failure, nor its absence.
 
     Where the verdict names no time, it was between the cutoff that raised the alarm and the

@@ -1,8 +1,8 @@
 """The trainer process: reads an order, learns, fills the staging folder, answers, exits.
 
 It runs apart because TensorFlow holds 750 MB and keeps some of it at every training.
-Started as `python -m pm_app.jobs.retrain.trainer ORDER ANSWER`; each line it prints is a share done
-and what it is doing.
+Started as `python -m pm_app.jobs.retrain.trainer REQUEST RESPONSE`; each line it prints is a
+share done and what it is doing.
 """
 
 import sys
@@ -12,8 +12,14 @@ from pathlib import Path
 
 from pm_app.durable import write_bytes
 from pm_app.errors import NotEnoughData, TerminalError, TransientError
-from pm_app.jobs.retrain.dataset import gather_known
-from pm_app.jobs.retrain.messages import ANSWER, ORDER, REFUSED, TrainingRequest, TrainingResponse
+from pm_app.jobs.retrain.dataset import gather_dataset
+from pm_app.jobs.retrain.messages import (
+    REFUSED,
+    REQUEST,
+    RESPONSE,
+    TrainingRequest,
+    TrainingResponse,
+)
 from pm_app.jobs.retrain.process import end_with_parent, give_way
 from pm_app.jobs.retrain.workers import TrainElsewhere
 from pm_app.learning.pipeline import UnpublishedVersion, learn
@@ -40,7 +46,7 @@ def main(order_path: Path, answer_path: Path, open_engine: OpenEngine = no_engin
     open_engine: opens the engine that the order names, or None.
     """
     give_way()
-    order: TrainingRequest = ORDER.validate_json(order_path.read_bytes())
+    order: TrainingRequest = REQUEST.validate_json(order_path.read_bytes())
     settings = parse_settings(order.settings, folder=Path(order.folder), origin="plant.toml")
     try:
         with open_engine(order.engine) as engine:
@@ -53,7 +59,7 @@ def main(order_path: Path, answer_path: Path, open_engine: OpenEngine = no_engin
     except (TerminalError, TransientError) as error:
         sys.stderr.write(f"{type(error).__name__}: {error}")
         sys.exit(REFUSED)
-    write_bytes(answer_path, ANSWER.dump_json(answer))
+    write_bytes(answer_path, RESPONSE.dump_json(answer))
 
 
 def train(
@@ -64,7 +70,7 @@ def train(
     events = EventHistory(settings.state / "events").read(order.event_segments)
     rival = _rival(order, settings)
     _tell(0.0, "building features")
-    known = gather_known(
+    known = gather_dataset(
         history,
         order.segments,
         events,

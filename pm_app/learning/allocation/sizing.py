@@ -85,7 +85,7 @@ def fill_budget(
     return min(plans, key=lambda plan: plan[:4])[4]
 
 
-def redeal_units(
+def reallocate_units(
     plan: Allocation,
     importance: Importance,
     features_per_sensor: Mapping[str, int],

@@ -102,7 +102,7 @@ def split_column(frame: Frame, labels: Labels, *, seed: int) -> Split:
         return split_by_time(frame.cutoff, usable, classes, group, purge_ns=0)
     part = np.full(len(usable), -1)
     rows = np.flatnonzero(usable)
-    part[rows] = deal(value[rows], np.zeros(len(rows)), SHARES, rng)
+    part[rows] = assign_parts(value[rows], np.zeros(len(rows)), SHARES, rng)
     number = np.arange(len(usable), dtype=np.int32)
     return make_split(part, number, classes, "by row: the table has no assets and no time")
 
@@ -223,7 +223,7 @@ def _by_asset(
     newness = np.zeros(len(fates.assets)) if fates.newness is None else fates.newness
     for deck in np.unique(fates.deck):
         mine = fates.deck == deck
-        dealt[mine] = deal(fates.level[mine], newness[mine], SHARES, rng)
+        dealt[mine] = assign_parts(fates.level[mine], newness[mine], SHARES, rng)
     part_of_asset = np.full(len(frame.assets), -1)
     part_of_asset[fates.assets] = dealt
     part = np.where(usable, part_of_asset[frame.asset], -1)
@@ -279,12 +279,14 @@ def _past_by_asset(
     failing = np.bincount(frame.asset[past & classes.positive], minlength=len(frame.assets))
     dealt = np.full(len(frame.assets), -1)
     share = np.array(SHARES[:-1]) / sum(SHARES[:-1])
-    dealt[assets] = deal(failing[assets].astype(float), np.zeros(len(assets)), share.tolist(), rng)
+    dealt[assets] = assign_parts(
+        failing[assets].astype(float), np.zeros(len(assets)), share.tolist(), rng
+    )
     part = np.where(past, dealt[frame.asset], -1)
     return np.where(usable & (frame.cutoff >= borders[-1]), len(PARTS) - 1, part)
 
 
-def deal(
+def assign_parts(
     level: Float64, newness: Float64, shares: Sequence[float], rng: np.random.Generator
 ) -> NDArray[np.int64]:
     """A part per item: the newest to the test, the others spread evenly over `level`.

@@ -20,7 +20,7 @@ LEAST_STEPS = 16
 def require_enough(labels: Labels, *, minimum_failures: int, missed: str = "") -> None:
     """Raises NotEnoughData when there are fewer failures to learn from than needed.
 
-    missed: words on failures that came but teach nothing, see `tell_missed`.
+    missed: words on failures that came but teach nothing, see `missed_failures_text`.
     """
     failures = count_failures(labels)
     if failures >= minimum_failures:
@@ -33,7 +33,7 @@ def require_enough(labels: Labels, *, minimum_failures: int, missed: str = "") -
     raise NotEnoughData(f"{told} ({missed})" if missed else told)
 
 
-def require_warnings(frame: Frame, labels: Labels, *, horizon_hours: float) -> None:
+def require_foreseeable(frame: Frame, labels: Labels, *, horizon_hours: float) -> None:
     """Raises NotEnoughData where life labels hold no failure that could have been foreseen.
 
     At least one needs a row within the horizon before it; and where all of them lie within one
@@ -57,7 +57,7 @@ def require_warnings(frame: Frame, labels: Labels, *, horizon_hours: float) -> N
         )
 
 
-def require_news(frame: Frame, labels: Labels, *, sensors: Sequence[str]) -> None:
+def require_changing_sensor(frame: Frame, labels: Labels, *, sensors: Sequence[str]) -> None:
     """Raises NotEnoughData where no sensor ever changes: a model would only know the clock.
 
     sensors: those of the readings; what is made from events and age is no sensor.
@@ -69,14 +69,16 @@ def require_news(frame: Frame, labels: Labels, *, sensors: Sequence[str]) -> Non
     low, high = _range(frame, labels)
     changes = {frame.sensor_of[number] for number in np.flatnonzero(high > low)}
     if changes.isdisjoint(sensors):
-        silent = len(unheard(frame, labels, sensors=sensors))
+        silent = len(sensors_without_values(frame, labels, sensors=sensors))
         raise NotEnoughData(
             f"not enough data: none of {len(sensors)} sensors ever changes ({name_some(sensors)}; "
             f"{silent} without any value), at least one that does is needed"
         )
 
 
-def unheard(frame: Frame, labels: Labels, *, sensors: Sequence[str]) -> tuple[str, ...]:
+def sensors_without_values(
+    frame: Frame, labels: Labels, *, sensors: Sequence[str]
+) -> tuple[str, ...]:
     """Those of the sensors of which no usable row holds a value."""
     low, _ = _range(frame, labels)
     # A share missing is a number even where nothing else is.
@@ -85,13 +87,13 @@ def unheard(frame: Frame, labels: Labels, *, sensors: Sequence[str]) -> tuple[st
     return tuple(name for name, number in numbers if number is not None and np.isinf(low[number]))
 
 
-def blurred(low: Float64, high: Float64) -> Flags:
+def too_fine_for_float32(low: Float64, high: Float64) -> Flags:
     """Where values from low to high change by less than 32-bit numbers of their size can tell."""
     step = np.spacing(np.maximum(np.abs(low), np.abs(high)).astype(np.float32)).astype(np.float64)
     return np.asarray((high > low) & (high - low < LEAST_STEPS * step))
 
 
-def tell_missed(frame: Frame, events: Events) -> str:
+def missed_failures_text(frame: Frame, events: Events) -> str:
     """How many failures no row of the frame comes before, and why; "" where there are none."""
     failed = events.kind == "failure"
     number = {name: index for index, name in enumerate(frame.assets)}

@@ -35,7 +35,7 @@ class Prices:
 
 
 @dataclass(frozen=True)
-class AlarmManner:
+class AlarmHysteresis:
     """For how many cutoffs running a risk is high or low, and what share of the threshold is
     low."""
 
@@ -91,7 +91,7 @@ class Tally:
         return self.failures - self.caught
 
 
-def standing(lives: Lives, threshold: float, manner: AlarmManner) -> Flags:
+def alarm_stands(lives: Lives, threshold: float, manner: AlarmHysteresis) -> Flags:
     """Whether an alarm stands at each row, (n_rows,). Rows without a risk change nothing."""
     said = np.flatnonzero(np.isfinite(lives.risk))
     life, risk = lives.life[said], lives.risk[said]
@@ -105,10 +105,10 @@ def standing(lives: Lives, threshold: float, manner: AlarmManner) -> Flags:
     return result
 
 
-def find_alarms(lives: Lives, threshold: float, manner: AlarmManner) -> RaisedAlarms:
+def find_alarms(lives: Lives, threshold: float, manner: AlarmHysteresis) -> RaisedAlarms:
     """Every alarm that would have been raised, in order of rows."""
     said = np.flatnonzero(np.isfinite(lives.risk))
-    stands = standing(lives, threshold, manner)[said]
+    stands = alarm_stands(lives, threshold, manner)[said]
     same = np.append(False, lives.life[said][1:] == lives.life[said][:-1])[: len(said)]
     begins = stands & ~(np.append(False, stands[:-1])[: len(said)] & same)
     number = np.cumsum(begins) - 1
@@ -134,7 +134,7 @@ def _looks(lives: Lives, standing_rows: Int64, raised: Int64) -> Int64:
     return standing_rows[first]
 
 
-def tally(lives: Lives, threshold: float, manner: AlarmManner, prices: Prices) -> Tally:
+def tally(lives: Lives, threshold: float, manner: AlarmHysteresis, prices: Prices) -> Tally:
     """What one threshold comes to over these lives."""
     alarms = find_alarms(lives, threshold, manner)
     failing = np.unique(lives.life[lives.failed & np.isfinite(lives.risk)])
@@ -156,7 +156,7 @@ def tally(lives: Lives, threshold: float, manner: AlarmManner, prices: Prices) -
     )
 
 
-def sweep(lives: Lives, manner: AlarmManner, prices: Prices) -> tuple[Tally, ...]:
+def sweep(lives: Lives, manner: AlarmHysteresis, prices: Prices) -> tuple[Tally, ...]:
     """Every threshold of THRESHOLDS, ascending."""
     return tuple(tally(lives, threshold, manner, prices) for threshold in THRESHOLDS)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pm_app.learning.evaluation.alarm_value import (
-    AlarmManner,
+    AlarmHysteresis,
     Lives,
     Prices,
     Tally,
@@ -76,7 +76,7 @@ class BacktestSeries:
 class AlarmPlan:
     """How alarms are raised, what they cost, and how many the crew can look at a week."""
 
-    manner: AlarmManner
+    manner: AlarmHysteresis
     prices: Prices
     weekly_capacity: int
 

@@ -28,7 +28,7 @@ _SMALLEST: Final = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
-class Peer:
+class Booster:
     """A fitted peer by its name."""
 
     name: str
@@ -47,7 +47,7 @@ class BoosterTask:
     seed: int
 
 
-def fit_peer(lesson: BoosterTask) -> Peer:
+def fit_booster(lesson: BoosterTask) -> Booster:
     """LightGBM where it is installed, a random forest else; risks calibrated as ours are (Platt).
 
     Both learn from the training and the validation rows; the former stops by validation first.
@@ -65,7 +65,7 @@ def fit_peer(lesson: BoosterTask) -> Peer:
         risk = 1 / (1 + np.exp(-(slope * _log_odds(risk_of(asked)) + intercept)))
         return risk, np.clip(rul_of(asked), 0, lesson.cap_hours)
 
-    return Peer("LightGBM" if boosts else "random forest", answer)
+    return Booster("LightGBM" if boosts else "random forest", answer)
 
 
 def _lives(lesson: BoosterTask) -> Float64:

@@ -55,7 +55,7 @@ class Attributions:
         return Attributions(kept, self.time, self.lost[:, stays])
 
 
-def tell_failures(
+def attribute_failures(
     frame: Frame, labels: Labels, split: Split, *, horizons_hours: Sequence[float], seed: int
 ) -> Attributions:
     """What told each failure that a train or validation row within the longest horizon precedes.

@@ -63,7 +63,7 @@ class _Lead:
     rows: tuple[int, ...] = ()
 
 
-def suspect_leaks(
+def find_leakage_suspects(
     frame: Frame,
     labels: Labels,
     split: Split,
@@ -95,7 +95,7 @@ def suspect_leaks(
     return tuple(found[sensor] for sensor in sensors if sensor in found)
 
 
-def tell_suspicion(one: LeakageSuspect) -> str:
+def suspect_text(one: LeakageSuspect) -> str:
     """A suspicion in words, as the question it is."""
     told = {
         "rank": "alone ranks failures almost perfectly (average precision {:.2f}, all others "

@@ -5,8 +5,8 @@ The only package that imports TensorFlow, and so only a training process imports
 
 from pm_app.learning.network.building import Outputs, build_network, set_scaling
 from pm_app.learning.network.fitting import Fitting, Schedule, answers
-from pm_app.learning.network.reshaping import carry_over
-from pm_app.learning.network.storing import export_onnx, load_network, save_network
+from pm_app.learning.network.net2net import transfer_weights
+from pm_app.learning.network.serialization import export_onnx, load_network, save_network
 
 __all__ = [
     "Fitting",
@@ -14,7 +14,7 @@ __all__ = [
     "Schedule",
     "answers",
     "build_network",
-    "carry_over",
+    "transfer_weights",
     "export_onnx",
     "load_network",
     "save_network",

@@ -11,7 +11,7 @@ from pm_app.learning.evaluation.baselines import constant_scores, forest_scores
 from pm_app.learning.evaluation.calibration import calibrate, event_truths
 from pm_app.learning.evaluation.metrics import best_threshold, evaluate, risk_bins
 from pm_app.learning.network import answers, export_onnx, save_network
-from pm_app.learning.training.executor import TrainAll, side_by_side, train_here
+from pm_app.learning.training.executor import TrainAll, run_concurrently, train_here
 from pm_app.learning.training.fit import Study, Trained, part_of, refit_network, train_network
 from pm_app.learning.training.parity import check_parity, describe_features
 from pm_app.learning.training.revision import REVISABLE, Reviser
@@ -102,7 +102,7 @@ def train_candidate(
     jobs = [(chosen, stored, part_of(progress, 0.4, 0.9))]
     if control is not chosen:
         jobs.append((control, None, silent))
-    (trained, revision), *others = side_by_side(
+    (trained, revision), *others = run_concurrently(
         lambda job: _train_revised(study, split, job[0], planner, seed, *job[1:]), jobs
     )
     calibration, report = _judge(study, split, trained, chosen)

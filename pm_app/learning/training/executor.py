@@ -32,7 +32,7 @@ def train_one(study: Study, training: Training) -> Trained:
 
 def train_here(study: Study, trainings: Sequence[Training], done: Done) -> list[Trained]:
     """All of them in this process."""
-    return side_by_side(lambda training: train_one(study, training), trainings, done=done)
+    return run_concurrently(lambda training: train_one(study, training), trainings, done=done)
 
 
 Job = TypeVar("Job")
@@ -42,7 +42,7 @@ Result = TypeVar("Result")
 _MOST = 2
 
 
-def side_by_side(
+def run_concurrently(
     run: Callable[[Job], Result],
     jobs: Sequence[Job],
     *,

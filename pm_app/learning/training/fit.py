@@ -13,9 +13,9 @@ from pm_app.learning.network import (
     Outputs,
     Schedule,
     build_network,
-    carry_over,
     load_network,
     set_scaling,
+    transfer_weights,
 )
 from pm_app.learning.training.losses import row_losses
 from pm_app.progress import Progress, silent
@@ -251,7 +251,7 @@ def _reshape(
     targets = encode_targets(study.labels, study.train, study.head)
     fresh = _build(study, after, targets, seed)
     sample = study.frame.values[_spread(study.train, _SAMPLED_ROWS)]
-    carry_over(network, fresh, before, after, sample, seed=seed)
+    transfer_weights(network, fresh, before, after, sample, seed=seed)
     return fresh, fitting.go_on(fresh)
 
 

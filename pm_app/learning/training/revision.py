@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from pm_app.learning.allocation.planner import Planner
-from pm_app.learning.allocation.sizing import redeal_units
+from pm_app.learning.allocation.sizing import reallocate_units
 from pm_app.learning.allocation.strategies import WEIGHTED, moved_units, weigh_penalties
 from pm_app.learning.importance.clusters import weighted_tau
 from pm_app.learning.network import answers
@@ -101,7 +101,7 @@ def revise_plan(plan: Allocation, importance: Importance, planner: Planner) -> A
 
     Counts at most the parameters of the plan. A flat penalty stays flat.
     """
-    tiers, count = redeal_units(plan, importance, planner.inputs, outputs=planner.outputs)
+    tiers, count = reallocate_units(plan, importance, planner.inputs, outputs=planner.outputs)
     l1 = plan.l1
     if plan.strategy in WEIGHTED:
         owners = [sensor for sensor, each in planner.inputs.items() for _ in range(each)]

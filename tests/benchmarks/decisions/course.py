@@ -18,11 +18,11 @@ from pm_app.jobs.retrain.dataset import Dataset
 from pm_app.jobs.retrain.messages import TrainingRequest
 from pm_app.learning.data.labels import count_failures
 from pm_app.learning.ranking import (
-    STANDING,
+    CHAMPION_STAYS,
     ChampionVersion,
     LearningTask,
     Ranking,
-    make_study,
+    make_task,
     planner_of,
     rank_sensors,
 )
@@ -80,7 +80,7 @@ def _retrain(plant: Grown, day: float, standing: Course, watch: str) -> tuple[St
     known = plant.known(day, rival.card.spec if rival else None)
     failures = count_failures(known.labels)
     try:
-        study = make_study(known, plant.settings)
+        study = make_task(known, plant.settings)
     except NotEnoughData as error:
         step = Step(day, "not_enough_data", None, None, standing.in_a_row, failures, 0, 0,
                     str(error), time.process_time() - start)  # fmt: skip
@@ -123,7 +123,7 @@ def _hand_on(
     failures: int,
 ) -> Course:
     drift, importance = ranking.drift, ranking.importance
-    if drift.verdict in STANDING:
+    if drift.verdict in CHAMPION_STAYS:
         return replace(standing, in_a_row=drift.in_a_row, failures=failures)
     old = standing.rival.card if standing.rival else None
     kept = old is not None and importance is old.importance

@@ -16,7 +16,7 @@ from sklearn.ensemble import ExtraTreesClassifier
 from pm_app.learning.evaluation.calibration import calibrate
 from pm_app.learning.evaluation.promotion import judge
 from pm_app.learning.importance.forest import fill_and_squeeze
-from pm_app.learning.ranking import LearningTask, make_study
+from pm_app.learning.ranking import LearningTask, make_task
 from pm_app.records.labels import Labels
 from pm_app.records.learning import Head
 from pm_app.records.scores import scores_of
@@ -37,7 +37,7 @@ def challenge(
     plant: Grown, *, day: float, learner: Learner, challengers: int = CHALLENGERS
 ) -> list[dict[str, Any]]:
     """A row a challenger: what the gate says of it under each verdict."""
-    study = make_study(plant.known(day), plant.settings)
+    study = make_task(plant.known(day), plant.settings)
     seed = 1000 * plant.plan.seed
     champion = learner(study, seed, False)
     rows = []

@@ -9,7 +9,7 @@ from benchmarks.quality.sets.plants import NOW, lay_out
 
 from pm_app.jobs.ingest.run import ingest
 from pm_app.jobs.plant import Plant, first_seen_ns
-from pm_app.jobs.retrain.dataset import Dataset, gather_known
+from pm_app.jobs.retrain.dataset import Dataset, gather_dataset
 from pm_app.records.features import FeatureSpec
 from pm_app.records.readings import Events, Int64
 from pm_app.settings.plant import Settings, read_settings
@@ -55,7 +55,7 @@ class Grown:
 
     def known(self, day: float, champion: FeatureSpec | None = None) -> Dataset:
         """What a retraining as of this day may look at."""
-        return gather_known(
+        return gather_dataset(
             self.plant.history,
             self.segments,
             self.events,

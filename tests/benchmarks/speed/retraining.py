@@ -13,7 +13,7 @@ from benchmarks.speed.rows import Row
 from connectors.cmapss import import_cmapss
 from pm_app.features.frame import select_features
 from pm_app.learning.data.splits import censor_at_parts, split_rows
-from pm_app.learning.evaluation.boosters import BoosterTask, fit_peer
+from pm_app.learning.evaluation.boosters import BoosterTask, fit_booster
 
 HORIZON, CAP = 31.0, 126.0
 
@@ -59,5 +59,5 @@ def _booster(plant: Path, horizon: float, cap: float) -> float:
     labels = censor_at_parts(frame, known.labels, split)
     lesson = BoosterTask(frame, labels, split, horizon_hours=horizon, cap_hours=cap, seed=0)
     began = time.perf_counter()
-    fit_peer(lesson)
+    fit_booster(lesson)
     return time.perf_counter() - began

@@ -32,7 +32,7 @@ from pm_app.jobs.backtest.run import backtest
 from pm_app.jobs.ingest.run import ingest
 from pm_app.jobs.retrain import process as trainer_process
 from pm_app.jobs.score.champion import threshold_of
-from pm_app.learning.evaluation.boosters import Peer
+from pm_app.learning.evaluation.boosters import Booster
 from pm_app.records.learning import Head
 from pm_app.state.segments import MissingSegment
 
@@ -70,7 +70,7 @@ def first_feature(lesson):
     def answer(values):
         return np.full(len(values), 0.25), np.full(len(values), float(len(lesson.frame.cutoff)))
 
-    return Peer("a constant", answer)
+    return Booster("a constant", answer)
 
 
 def run(live, *, trainer=None, folds=3, fit=first_feature, **options):

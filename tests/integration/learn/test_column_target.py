@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from factories import make_plant, opened
 
-from pm_app.jobs.retrain.messages import ANSWER, ORDER
+from pm_app.jobs.retrain.messages import REQUEST, RESPONSE
 from pm_app.jobs.retrain.run import retrain
 from pm_app.jobs.retrain.trainer import train
 from pm_app.learning.training import fit as training
@@ -87,9 +87,9 @@ def quick():
 
 def trained_here(order_path, answer_path, progress):
     """What the trainer's process does, in this one."""
-    order = ORDER.validate_json(order_path.read_bytes())
+    order = REQUEST.validate_json(order_path.read_bytes())
     settings = parse_settings(order.settings, folder=Path(order.folder), origin="plant.toml")
-    answer_path.write_bytes(ANSWER.dump_json(train(order, settings)))
+    answer_path.write_bytes(RESPONSE.dump_json(train(order, settings)))
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,7 @@ from striking import heard
 from twenty_pumps import PUMPS, PUMPS_NOW, PUMPS_TOML
 
 from pm_app.errors import TransientError
-from pm_app.jobs.retrain.messages import ANSWER, TrainingResponse
+from pm_app.jobs.retrain.messages import RESPONSE, TrainingResponse
 from pm_app.jobs.retrain.process import run_trainer
 from pm_app.jobs.retrain.run import SCRATCH, retrain
 from pm_app.jobs.score.champion import load_champion
@@ -175,7 +175,7 @@ def stand_in(folder: Path, moment: str) -> Path:
         moment=moment,
         moments=IN_CHILD,
         version=str(version),
-        answer=ANSWER.dump_json(answer).decode(),
+        answer=RESPONSE.dump_json(answer).decode(),
     )
     path.write_text(text)
     path.chmod(stat.S_IRWXU)

@@ -33,8 +33,8 @@ from pm_app.errors import BadSettings, BadVersion, StoreUnavailable, TerminalErr
 from pm_app.features.frame import select_features
 from pm_app.jobs.ingest.run import ingest
 from pm_app.jobs.plant import first_seen_ns
-from pm_app.jobs.retrain.dataset import gather_known
-from pm_app.jobs.retrain.messages import ORDER
+from pm_app.jobs.retrain.dataset import gather_dataset
+from pm_app.jobs.retrain.messages import REQUEST
 from pm_app.jobs.retrain.process import run_trainer
 from pm_app.jobs.retrain.run import retrain
 from pm_app.jobs.score import predict
@@ -201,7 +201,7 @@ def test_a_refit_goes_on_counting(plant):
 
 def dies(order_path, answer_path, progress):
     """A trainer that fills half its staging folder and is gone."""
-    staging = Path(ORDER.validate_json(order_path.read_bytes()).staging)
+    staging = Path(REQUEST.validate_json(order_path.read_bytes()).staging)
     staging.mkdir()
     (staging / "model.keras").write_bytes(b"half")
     raise TransientError("the trainer ended with code -9: no message")
@@ -525,7 +525,7 @@ def pumps(trained, tmp_path):
 
 def known_of(plant):
     rows = plant.store.ledger.ingested_batches("events")
-    return gather_known(
+    return gather_dataset(
         plant.history,
         [name for row in plant.store.ledger.ingested_batches("readings") for name in row.segments],
         plant.event_history.read([name for row in rows for name in row.segments]),

@@ -10,7 +10,7 @@ from factories import HOUR, NOW, START, drop, events_table, make_plant, opened, 
 from pm_app.cli.look.lineage_tables import importance_rows, model_rows
 from pm_app.errors import BadSettings, NotEnoughData
 from pm_app.jobs.retrain import trainer as trainer_module
-from pm_app.jobs.retrain.messages import ANSWER, ORDER, TrainingResponse
+from pm_app.jobs.retrain.messages import REQUEST, RESPONSE, TrainingResponse
 from pm_app.jobs.retrain.run import retrain
 from pm_app.jobs.score.run import score
 from pm_app.learning.training import fit as training
@@ -54,13 +54,13 @@ def quick(monkeypatch):
 
 def train_here(order_path: Path, answer_path: Path, progress) -> None:
     """The trainer without its process."""
-    order = ORDER.validate_json(order_path.read_bytes())
+    order = REQUEST.validate_json(order_path.read_bytes())
     settings = parse_settings(order.settings, folder=Path(order.folder), origin="plant.toml")
     try:
         answer = trainer_module.train(order, settings)
     except NotEnoughData as error:
         answer = TrainingResponse("not_enough_data", str(error))
-    answer_path.write_bytes(ANSWER.dump_json(answer))
+    answer_path.write_bytes(RESPONSE.dump_json(answer))
 
 
 def learn(plant):

@@ -13,7 +13,7 @@ from pm_app.features.panes.panes import fold_panes, merge_panes
 from pm_app.features.panes.readings import concat_readings, take_readings
 from pm_app.jobs.retrain import dataset as known_module
 from pm_app.jobs.retrain import extent as past_module
-from pm_app.jobs.retrain.dataset import gather_known
+from pm_app.jobs.retrain.dataset import gather_dataset
 from pm_app.learning.data.failures import ConfirmedFailure
 from pm_app.learning.data.labels import count_failures
 from pm_app.learning.ranking import remarks
@@ -80,7 +80,7 @@ def keep(tmp_path, readings, *, parts=3):
 
 def gather(tmp_path, readings, events=EVENTS, *, at=36.0, settings=None, parts=3, told=()):
     history, names = keep(tmp_path, readings, parts=parts)
-    return gather_known(
+    return gather_dataset(
         history,
         names,
         events,
@@ -264,7 +264,7 @@ def switching_plant(*, levels=(70.0, 100.0), hours=240, seed=0, setpoint=False):
 def gather_plant(tmp_path, readings, *, champion=None, at=240.0, **features):
     history, names = keep(tmp_path, readings, parts=4)
     settings = make_settings(features={"pane": "1h", "windows": ["2h", "6h"], **features})
-    return gather_known(
+    return gather_dataset(
         history,
         names,
         EVENTS,
@@ -371,7 +371,7 @@ def test_regimes_do_not_depend_on_how_history_is_cut(tmp_path, monkeypatch):
         history, names = keep(tmp_path / str(parts), readings, parts=parts)
         first_seen = dict.fromkeys(PUMPS, START)
         specs.append(
-            gather_known(
+            gather_dataset(
                 history,
                 names,
                 EVENTS,
@@ -408,7 +408,7 @@ def gather_table(tmp_path, readings, settings):
     history = History(tmp_path / "panes", pane_ns=HOUR)
     name = history.write("a", fold_panes(readings, pane_ns=HOUR))
     first_seen = dict.fromkeys(readings.assets, 0)
-    return gather_known(history, [name], EVENTS, settings, first_seen=first_seen, as_of_ns=START)
+    return gather_dataset(history, [name], EVENTS, settings, first_seen=first_seen, as_of_ns=START)
 
 
 def test_the_label_column_is_no_feature(tmp_path):

@@ -9,7 +9,7 @@ from factories import make_card
 
 from pm_app.jobs.retrain.messages import TrainingRequest
 from pm_app.learning import ranking as study_module
-from pm_app.learning.importance.attribution import tell_failures
+from pm_app.learning.importance.attribution import attribute_failures
 from pm_app.learning.ranking import ChampionVersion, LearningTask, rank_sensors
 from pm_app.records.features import Frame
 from pm_app.records.labels import Labels, Split
@@ -161,7 +161,7 @@ def test_sensors_that_come_or_go_rebuild_by_name():
 def test_each_failure_is_told_by_the_sensor_that_announced_it(lives):
     study = make_study(lives=lives, changed_from=lives // 2)
 
-    told = tell_failures(study.frame, study.labels, study.split, horizons_hours=(6.0,), seed=0)
+    told = attribute_failures(study.frame, study.labels, study.split, horizons_hours=(6.0,), seed=0)
 
     assert told.time.tolist() == [LIFE_HOURS * HOUR_NS * (life + 1) for life in range(lives)]
     if lives == 30:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pm_app.learning.data.splits import censor_at_parts, deal
+from pm_app.learning.data.splits import assign_parts, censor_at_parts
 from pm_app.records.features import Frame
 from pm_app.records.labels import Labels, Split
 
@@ -91,7 +91,9 @@ def part_by_group(
         part = np.searchsorted(np.cumsum(LEARN_SHARES)[:-1], share, side="right")
     else:
         rng = np.random.default_rng(seed)
-        part = deal(level[learn][first].astype(float), np.zeros(len(names)), LEARN_SHARES, rng)
+        part = assign_parts(
+            level[learn][first].astype(float), np.zeros(len(names)), LEARN_SHARES, rng
+        )
     rows = [learn[part[owner] == number] for number in range(len(PART_NAMES))]
     return Split(*rows, test=judged, group=group.astype(np.int32), how=how)
 

@@ -6,20 +6,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pm_app.learning.evaluation.alarm_value import (
-    AlarmManner,
+    AlarmHysteresis,
     Lives,
     Prices,
     Tally,
+    alarm_stands,
     cheapest,
     find_alarms,
     precision_at_capacity,
-    standing,
     sweep,
     tally,
 )
 
 HOUR = 3_600_000_000_000
-MANNER = AlarmManner(persistence=2, clear=0.5)
+MANNER = AlarmHysteresis(persistence=2, clear=0.5)
 PRICES = Prices(missed_failure=100.0, false_alarm=7.0, least_hours=2.0)
 
 
@@ -67,10 +67,10 @@ RISKS = st.lists(
 )
 @settings(max_examples=200, deadline=None)
 def test_alarms_are_those_of_a_plain_loop(lives, persistence, clear):
-    manner = AlarmManner(persistence, clear)
+    manner = AlarmHysteresis(persistence, clear)
     made = make_lives(*lives)
     expected = [flag for risks, *_ in lives for flag in plain_standing(risks, 0.5, manner)]
-    assert standing(made, 0.5, manner).tolist() == expected
+    assert alarm_stands(made, 0.5, manner).tolist() == expected
 
     alarms, caught, false = plain_alarms(lives, manner)
     found = tally(made, 0.5, manner, PRICES)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pm_app.learning.evaluation import boosters as peers
-from pm_app.learning.evaluation.boosters import BoosterTask, fit_peer
+from pm_app.learning.evaluation.boosters import BoosterTask, fit_booster
 from pm_app.learning.evaluation.metrics import average_precision, calibration_error
 from pm_app.records.features import Frame
 from pm_app.records.labels import Labels, Split
@@ -46,7 +46,7 @@ def peer_of(request, monkeypatch):
         monkeypatch.setattr(peers, "find_spec", lambda name: None)
 
     def fit(lesson):
-        peer = fit_peer(lesson)
+        peer = fit_booster(lesson)
         assert peer.name == request.param
         return peer
 

@@ -12,7 +12,7 @@ from pm_app.features.frame import build_frame
 from pm_app.features.panes.panes import fold_panes
 from pm_app.learning.data.labels import column_labels, life_labels
 from pm_app.learning.data.splits import censor_at_parts, split_rows
-from pm_app.learning.importance.leakage import suspect_leaks, tell_suspicion
+from pm_app.learning.importance.leakage import find_leakage_suspects, suspect_text
 from pm_app.records.features import FeatureSpec, Frame
 from pm_app.records.learning import LeakageSuspect
 from pm_app.records.readings import Readings
@@ -58,7 +58,7 @@ def suspects_of_plant(plant, planted=None):
     labels = life_labels(frame, plant.events, known_until=int(plant.time[-1]))
     split = split_rows(frame, labels, horizon_hours=HORIZONS[-1], seed=0)
     labels = censor_at_parts(frame, labels, split)
-    return suspect_leaks(
+    return find_leakage_suspects(
         frame, labels, split, sensors=sensors, horizons_hours=HORIZONS, task="life", seed=0
     )
 
@@ -104,7 +104,7 @@ def make_table(values, target, *, task="classification"):
 
 def suspects_of_table(values, target, *, task="classification"):
     frame, labels, split = make_table(values, target, task=task)
-    return suspect_leaks(
+    return find_leakage_suspects(
         frame, labels, split, sensors=frame.sensors, horizons_hours=(0.0,), task=task, seed=0
     )
 
@@ -193,7 +193,7 @@ def test_only_sensors_of_the_readings_are_asked_about():
     target = (values[:, 0] > 1.0) * 1.0
     frame, labels, split = make_table(values, target)
 
-    told = suspect_leaks(
+    told = find_leakage_suspects(
         frame,
         labels,
         split,
@@ -213,7 +213,7 @@ def test_rows_of_the_test_are_never_looked_at():
     frame, labels, split = make_table(values, target)
 
     def told(frame):
-        return suspect_leaks(
+        return find_leakage_suspects(
             frame,
             labels,
             split,
@@ -250,7 +250,7 @@ def test_a_large_table_is_looked_through_within_seconds():
     )
     begun = time.process_time()
 
-    suspect_leaks(
+    find_leakage_suspects(
         many,
         labels,
         split,
@@ -264,7 +264,7 @@ def test_a_large_table_is_looked_through_within_seconds():
 
 
 def test_a_suspicion_is_worded_as_a_question():
-    told = tell_suspicion(LeakageSuspect("tool_broken", "rank", 0.992, 0.714))
+    told = suspect_text(LeakageSuspect("tool_broken", "rank", 0.992, 0.714))
 
     assert told.startswith(
         "tool_broken alone ranks failures almost perfectly "

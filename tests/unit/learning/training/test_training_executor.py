@@ -3,7 +3,7 @@ import threading
 
 import pytest
 
-from pm_app.learning.training.executor import side_by_side
+from pm_app.learning.training.executor import run_concurrently
 
 
 def test_results_come_in_the_order_of_the_jobs_whoever_ends_first():
@@ -19,7 +19,7 @@ def test_results_come_in_the_order_of_the_jobs_whoever_ends_first():
 
     # On one processor jobs run one after the other: the fast one then has to come first.
     jobs = ["slow", "fast", "third"] if _runs_two() else ["fast", "slow", "third"]
-    results = side_by_side(run, jobs, done=lambda count, result: told.append((count, result)))
+    results = run_concurrently(run, jobs, done=lambda count, result: told.append((count, result)))
 
     assert results == [job.upper() for job in jobs]
     assert told == list(enumerate(results, start=1))
@@ -32,11 +32,11 @@ def test_a_job_that_fails_fails_the_whole():
         return job
 
     with pytest.raises(ValueError, match="job 1 is broken"):
-        side_by_side(run, [0, 1, 2])
+        run_concurrently(run, [0, 1, 2])
 
 
 def test_nothing_to_run_gives_nothing():
-    assert side_by_side(str, []) == []
+    assert run_concurrently(str, []) == []
 
 
 def _runs_two():

@@ -19,7 +19,7 @@ Array = NDArray[np.float32]
 _JITTER = 0.01
 
 
-def carry_over(
+def transfer_weights(
     old: Network,
     fresh: Network,
     before: Allocation,

@@ -11,8 +11,8 @@ from pm_app.learning.network import (
     Outputs,
     answers,
     build_network,
-    carry_over,
     set_scaling,
+    transfer_weights,
 )
 from pm_app.records.learning import Allocation, Gate, Tier
 
@@ -58,7 +58,7 @@ def test_a_wider_network_says_the_same(wider, shared, gated, packs):
     values = make_rows()
     assert np.abs(answers(fresh, values) - answers(old, values)).max() > 0.01
 
-    carry_over(old, fresh, before, after, values, seed=0)
+    transfer_weights(old, fresh, before, after, values, seed=0)
 
     # Twin units differ by a jitter of 1 %, which is all that may show.
     assert answers(fresh, values) == pytest.approx(answers(old, values), abs=0.01)
@@ -80,7 +80,7 @@ def test_pruning_units_that_say_nothing_changes_nothing(packs):
     old.get_layer("shared_0").set_weights(weights)
     fresh = build(after, seed=9)
 
-    carry_over(old, fresh, before, after, make_rows(), seed=0)
+    transfer_weights(old, fresh, before, after, make_rows(), seed=0)
 
     assert answers(fresh, make_rows()) == pytest.approx(answers(old, make_rows()), abs=1e-5)
 
@@ -91,7 +91,7 @@ def test_pruning_hurts_less_than_starting_anew():
     values = make_rows()
     anew = np.abs(answers(fresh, values) - answers(old, values)).mean()
 
-    carry_over(old, fresh, before, after, values, seed=0)
+    transfer_weights(old, fresh, before, after, values, seed=0)
 
     assert np.abs(answers(fresh, values) - answers(old, values)).mean() < 0.5 * anew
 
@@ -101,7 +101,7 @@ def test_the_same_shape_is_the_same_network():
     stronger = replace(plan, l1=(1e-2, 1e-4, 1e-3))
     old, fresh = build(plan), build(stronger, seed=9)
 
-    carry_over(old, fresh, plan, stronger, make_rows(), seed=0)
+    transfer_weights(old, fresh, plan, stronger, make_rows(), seed=0)
 
     assert answers(fresh, make_rows()) == pytest.approx(answers(old, make_rows()), abs=1e-7)
     assert fresh.get_layer("high_branch").l1 != old.get_layer("high_branch").l1

@@ -1,10 +1,14 @@
-"""Where the open data sets lie, and the database server of the session."""
+"""Where the open data sets lie, the session's database server, and who needs a server."""
 
 import os
 from pathlib import Path
 
 import pytest
 from databases import postgresql, postgresql_copies, postgresql_server
+
+# Fixtures that start a server, and the parameter that asks for one by name.
+SERVERS = {"postgresql_server", "browser", "dask_cluster"}
+POSTGRESQL = "postgresql"
 
 __all__ = ["open_data", "postgresql", "postgresql_copies", "postgresql_server"]
 
@@ -17,3 +21,19 @@ def open_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"needs the public data sets; set PM_APP_TEST_DATA (looked in {folder})")
     return folder
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark `server` whatever starts a server; what is benchmark or slow has its own time."""
+    for item in items:
+        apart = any(item.get_closest_marker(name) for name in ("benchmark", "slow"))
+        if not apart and _needs_server(item):
+            item.add_marker(pytest.mark.server)
+
+
+def _needs_server(item: pytest.Item) -> bool:
+    callspec = getattr(item, "callspec", None)
+    parameters = callspec.params.values() if callspec else ()
+    asked = any(isinstance(value, str) and value == POSTGRESQL for value in parameters)
+    return asked or not SERVERS.isdisjoint(getattr(item, "fixturenames", ()))

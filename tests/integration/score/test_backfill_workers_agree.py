@@ -74,6 +74,16 @@ def everything(live, engine=None, **more):
     return backfill(live, first=hour(0), last=hour(HOURS + 1), now=NOW, engine=engine, **more)
 
 
+@pytest.fixture
+def dask_cluster():
+    """Two workers and a scheduler on this machine."""
+    distributed = pytest.importorskip("distributed", reason="needs pm-app[cluster]")
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, dashboard_address=None, host="127.0.0.1"
+    ) as cluster:
+        yield cluster
+
+
 def assert_same(config, grown, engine):
     """As in one process, and nothing left behind."""
     _, counts, expected = grown
@@ -133,15 +143,11 @@ def test_segments_that_are_gone_are_rebuilt_by_the_one_who_asked(plant, grown):
     assert_same(plant, grown, LocalEngine(1))
 
 
-def test_a_cluster_says_what_one_process_says_though_a_worker_is_killed(plant, grown, tmp_path):
-    distributed = pytest.importorskip("distributed", reason="needs pm-app[cluster]")
+def test_a_cluster_says_what_one_process_says_though_a_worker_is_killed(
+    plant, grown, dask_cluster, tmp_path
+):
     marker = str(tmp_path / "death")
-    with (
-        distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, dashboard_address=None, host="127.0.0.1"
-        ) as cluster,
-        opened_engine(cluster.scheduler_address.replace("tcp://", "dask://")) as engine,
-    ):
+    with opened_engine(dask_cluster.scheduler_address.replace("tcp://", "dask://")) as engine:
         assert engine.width == 2
         engine.client.run(die_bringing_back, marker, 1)
         assert_same(plant, grown, engine)

@@ -81,7 +81,7 @@ class AlarmJudge(Protocol):
         ...
 
     @property
-    def tells(self) -> Sequence[str]:
+    def channels(self) -> Sequence[str]:
         """The channels that are told of alarms."""
         ...
 

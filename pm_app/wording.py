@@ -60,7 +60,7 @@ PARTLY_AGREES = 0.3
 NO_UNITS = 0.001
 
 
-def tell_revision(revision: Mapping[str, Any]) -> str:
+def revision_text(revision: Mapping[str, Any]) -> str:
     """What a version's `Revision`, as its summary has it, comes to."""
     agreement = f"the network {_agreement(revision['tau'])} the forest (tau {revision['tau']:.2f})"
     if not revision["epochs"]:
@@ -83,10 +83,10 @@ def _outcome(revision: Mapping[str, Any]) -> str:
     else:
         verdict, fate = "did not help", "was not kept"
     losses = f"validation loss {after:.3f} against {before:.3f}"
-    return f"{_dealt(revision['moved_units'])} {verdict} ({losses}) and {fate}"
+    return f"{_reallocation_text(revision['moved_units'])} {verdict} ({losses}) and {fate}"
 
 
-def _dealt(moved: float) -> str:
+def _reallocation_text(moved: float) -> str:
     if moved < NO_UNITS:
         return "weighing penalties anew"
     share = "less than 1" if moved < 0.01 else f"{100 * moved:.0f}"

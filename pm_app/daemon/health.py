@@ -101,7 +101,7 @@ class Monitor:
         """A job begins."""
         self._change(name, lambda job, now: replace(job, busy=True, began=now))
 
-    def got_on(self, name: str) -> None:
+    def note_progress(self, name: str) -> None:
         """A job has finished a part of its work; noted every few seconds."""
         job, now = self._job(name), self.clock()
         if job is None or job.worked and seconds_between(job.worked, now) < NOTE_SECONDS:

@@ -22,7 +22,7 @@ from types import FrameType
 from typing import TypeVar
 
 from pm_app.daemon.health import Monitor
-from pm_app.daemon.schedule import Interval, Turns, make_turns
+from pm_app.daemon.schedule import Interval, Schedule, make_schedules
 from pm_app.errors import PmAppError, StoreUnavailable, TransientError
 from pm_app.settings.plant import Settings
 from pm_app.times import NS, Clock, Stamp, parse_duration, read_clock
@@ -44,7 +44,7 @@ FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 1.0, 30.0
 PING_SECONDS = 10.0
 
 
-def nobody_watches(ring: Callable[[], None]) -> AbstractContextManager[bool]:
+def watch_nothing(ring: Callable[[], None]) -> AbstractContextManager[bool]:
     """Word of nothing."""
     return nullcontext(False)
 
@@ -65,7 +65,7 @@ class Heartbeat:
         """Note that the job has ended, well or not: it does not hang."""
         self.beaten = time.monotonic()
 
-    def news(self) -> bool:
+    def has_progressed(self) -> bool:
         """Whether parts were done since this was last asked."""
         parts, self.parts = self.parts, 0
         return parts > 0
@@ -75,12 +75,12 @@ class Heartbeat:
 class Job:
     """Something to run: a name for the log and a call that returns its outcome in words.
 
-    pulse: for the call to beat while it has much to do; its end counts by itself.
+    heartbeat: for the call to beat while it has much to do; its end counts by itself.
     """
 
     name: str
     run: Callable[[datetime], str]
-    pulse: Heartbeat = field(default_factory=Heartbeat)
+    heartbeat: Heartbeat = field(default_factory=Heartbeat)
 
 
 def run_daemon(
@@ -92,7 +92,7 @@ def run_daemon(
     last_retraining: datetime | None,
     stop: threading.Event,
     monitor: Monitor,
-    watching: Watching = nobody_watches,
+    watching: Watching = watch_nothing,
     patience: float | None = None,
     clock: Clock = read_clock,
 ) -> int:
@@ -105,29 +105,29 @@ def run_daemon(
     patience: seconds without progress in scoring that are too long, by default a multiple of
     its interval. The code is then 1, and a job may still hang: only `os._exit` ends that.
     """
-    interval, calendar = make_turns(settings, last_retraining)
+    interval, calendar = make_schedules(settings, last_retraining)
     allowed = patience or patience_seconds(settings)
     scorer = _JobRunner(score, interval, monitor, clock)
     learner = _JobRunner(retrain, calendar, monitor, clock)
     monitor.expect(score.name, lambda: allowed)
     late = LATE_RETRAINING_SECONDS + parse_duration(settings.retraining.timeout) / NS
     monitor.expect(retrain.name, lambda: calendar.until_next(clock()) + late)
-    hands = [scorer, learner]
+    runners = [scorer, learner]
     if notify is not None:
-        hands.append(_JobRunner(notify, Interval(NOTIFY_SECONDS), monitor, clock))
+        runners.append(_JobRunner(notify, Interval(NOTIFY_SECONDS), monitor, clock))
         monitor.expect(notify.name, lambda: LEAST_PATIENCE_SECONDS)
     log.info("started: %s; scoring every %s", settings.plant.name, settings.scoring.every)
     look = min(LOOK_SECONDS, allowed, interval.every_seconds)
     alive = False
     try:
-        with watching(scorer.hurry):
-            alive = _watch(scorer, hands, patience=allowed, look=look, stop=stop)
+        with watching(scorer.run_soon):
+            alive = _watch(scorer, runners, patience=allowed, look=look, stop=stop)
     finally:
         stop.set()
-        tell_supervisor("STOPPING=1")
+        notify_supervisor("STOPPING=1")
         scorer.wait(None if alive else 0.0)
-        for hand in hands[1:]:
-            hand.wait(None if alive else GRACE_SECONDS)
+        for runner in runners[1:]:
+            runner.wait(None if alive else GRACE_SECONDS)
         if alive:
             monitor.stop()
         log.info("stopped")
@@ -148,12 +148,12 @@ def wait_for_store(
         except StoreUnavailable as error:
             log.warning("waiting %.0f s for the store: %s", pause, error)
             monitor.wait_for(str(error))
-            tell_supervisor("WATCHDOG=1", f"STATUS=waiting for the store: {error}")
+            notify_supervisor("WATCHDOG=1", f"STATUS=waiting for the store: {error}")
             stop.wait(pause)
             pause = min(2 * pause, LONGEST_WAIT_SECONDS)
         else:
             monitor.wait_for("")
-            tell_supervisor("WATCHDOG=1", "STATUS=")
+            notify_supervisor("WATCHDOG=1", "STATUS=")
             return opened
     return None
 
@@ -176,13 +176,13 @@ def patience_seconds(settings: Settings) -> float:
 
 
 class _JobRunner:
-    """A job, its turns, and the thread that it runs on, one run at a time."""
+    """A job, its schedule, and the thread that it runs on, one run at a time."""
 
-    def __init__(self, job: Job, turns: Turns, monitor: Monitor, clock: Clock) -> None:
-        self.job, self.turns, self.monitor, self.clock = job, turns, monitor, clock
+    def __init__(self, job: Job, schedule: Schedule, monitor: Monitor, clock: Clock) -> None:
+        self.job, self.schedule, self.monitor, self.clock = job, schedule, monitor, clock
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
-        self._hurried = self._closed = False
+        self._asked = self._closed = False
 
     def look(self) -> None:
         """Start the job where it is its turn and it is not at it."""
@@ -190,14 +190,14 @@ class _JobRunner:
             now = self.clock()
             if self._closed or (self._thread is not None and self._thread.is_alive()):
                 return
-            if self._hurried or self.turns.due(now):
+            if self._asked or self.schedule.due(now):
                 self._begin(now)
                 self._thread = threading.Thread(target=self._work, args=(now,), daemon=True)
                 self._thread.start()
 
-    def hurry(self) -> None:
+    def run_soon(self) -> None:
         """It is the job's turn now; where it is at it, as soon as it is done."""
-        self._hurried = True
+        self._asked = True
         self.look()
 
     def wait(self, seconds: float | None) -> None:
@@ -208,14 +208,14 @@ class _JobRunner:
             self._thread.join(seconds)
 
     def _begin(self, now: Stamp) -> None:
-        self._hurried = False
-        self.turns.began(now)
+        self._asked = False
+        self.schedule.began(now)
         self.monitor.began(self.job.name)
 
     def _work(self, now: Stamp) -> None:
         """Run, and again for what came meanwhile."""
         self._run(now.at)
-        while self._hurried and not self._closed:
+        while self._asked and not self._closed:
             now = self.clock()
             self._begin(now)
             self._run(now.at)
@@ -237,31 +237,31 @@ class _JobRunner:
             words = f"{type(error).__name__}: {error}"
             log.exception("%s failed", self.job.name)
         finally:
-            self.turns.ended(self.clock(), again=again)
+            self.schedule.ended(self.clock(), again=again)
             self.monitor.ended(self.job.name, words, failed=failed)
-            self.job.pulse.end()
+            self.job.heartbeat.end()
 
 
 def _watch(
     score: _JobRunner,
-    hands: Sequence[_JobRunner],
+    runners: Sequence[_JobRunner],
     *,
     patience: float,
     look: float,
     stop: threading.Event,
 ) -> bool:
     """Start what is due until `stop`; False where scoring has made no progress for too long."""
-    pulse, told = score.job.pulse, -math.inf
+    heartbeat, pinged = score.job.heartbeat, -math.inf
     while not stop.is_set():
-        for hand in hands:
-            hand.look()
-        if pulse.news():
-            score.monitor.got_on(score.job.name)
-        if time.monotonic() - told > PING_SECONDS:
-            told = time.monotonic()
-            tell_supervisor("WATCHDOG=1")
+        for runner in runners:
+            runner.look()
+        if heartbeat.has_progressed():
+            score.monitor.note_progress(score.job.name)
+        if time.monotonic() - pinged > PING_SECONDS:
+            pinged = time.monotonic()
+            notify_supervisor("WATCHDOG=1")
         stop.wait(look)
-        age = time.monotonic() - pulse.beaten
+        age = time.monotonic() - heartbeat.beaten
         if age > patience and not stop.is_set():
             log.error("no progress in scoring for %.0f s, at most %.0f s: giving up", age, patience)
             return False
@@ -271,7 +271,7 @@ def _watch(
 VARIABLE = "NOTIFY_SOCKET"
 
 
-def tell_supervisor(*lines: str) -> None:
+def notify_supervisor(*lines: str) -> None:
     """Send lines such as "READY=1"; nothing happens where nobody listens."""
     address = os.environ.get(VARIABLE, "")
     if address[:1] not in ("/", "@"):

@@ -1,6 +1,6 @@
-"""When it is a job's turn. The only user of APScheduler, whose cron expressions it reads.
+"""Schedules of jobs: intervals and cron. The only user of APScheduler, whose cron it reads.
 
-Both kinds of turns are asked at every look of the daemon whether they are due, so that a clock
+Both kinds of schedule are asked at every look of the daemon whether they are due, so that a clock
 that is set, a machine that slept or a day without 02:30 only ever moves a turn, and never makes
 two of one.
 """
@@ -25,7 +25,7 @@ MOST_AHEAD = timedelta(days=1)
 _SECOND, _MICROSECOND = timedelta(seconds=1), timedelta(microseconds=1)
 
 
-class Turns(Protocol):
+class Schedule(Protocol):
     """When a job runs. Whoever runs it tells when it began and how it ended."""
 
     def due(self, now: Stamp) -> bool:
@@ -126,8 +126,10 @@ def make_cron(settings: Settings) -> CronTrigger:
     return cron
 
 
-def make_turns(settings: Settings, last_retraining: datetime | None) -> tuple[Interval, Calendar]:
-    """The turns of scoring and of retraining. Raises BadSettings."""
+def make_schedules(
+    settings: Settings, last_retraining: datetime | None
+) -> tuple[Interval, Calendar]:
+    """The schedules of scoring and of retraining. Raises BadSettings."""
     every = parse_duration(settings.scoring.every) / NS
     return Interval(every), Calendar(make_cron(settings), last_retraining)
 

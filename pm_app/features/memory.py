@@ -181,12 +181,12 @@ def _carried_in(
         np.full((size, len(spec.sensors)), -np.inf),
     )
     row = _rows_of(panes.assets, before)[panes.asset[first]]
-    known = np.flatnonzero((row >= 0) & (np.append(before.start, 0)[row] == start[first]))
-    row = row[known]
+    recorded = np.flatnonzero((row >= 0) & (np.append(before.start, 0)[row] == start[first]))
+    row = row[recorded]
     begun = panes.pane[first]
-    begun[known] = before.begun[row]
+    begun[recorded] = before.begun[row]
     statistics = [getattr(before, name)[row] for name in MEMORY_STATISTICS]
-    carry.put(runs.life[known], FadingMeans(before.newest[row], *statistics))
+    carry.put(runs.life[recorded], FadingMeans(before.newest[row], *statistics))
     return begun, carry
 
 
@@ -226,9 +226,9 @@ def _scan(panes: Panes, begun: Int64, spec: FeatureSpec, runs: _LifeRuns) -> Fad
 def _finish(whole: FadingMeans, kept: Index, size: int) -> AssetMemories:
     """FadingMeans of the rows kept as features of all rows."""
 
-    def spread(values: Float64, known: NDArray[np.bool_]) -> Float64:
+    def spread(values: Float64, present: NDArray[np.bool_]) -> Float64:
         out = np.full((size, values.shape[1]), np.nan)
-        out[kept] = np.where(known, values, np.nan)
+        out[kept] = np.where(present, values, np.nan)
         return out
 
     some = whole.weight > 0

@@ -52,7 +52,7 @@ class _Values:
 
     n: readings, (n_sensors, n_panes), or (1, n_panes) where they are the same for all sensors.
     mean and moment: 0 where n is. extremes: minimum and negated maximum, so that one running
-    extreme serves both, (2, n_sensors, n_panes), infinite where n is 0. known: mean by pane and
+    extreme serves both, (2, n_sensors, n_panes), infinite where n is 0. means: mean by pane and
     sensor, NaN where n is 0; None where it nowhere is. rows: readings with and without a value.
     """
 
@@ -60,7 +60,7 @@ class _Values:
     mean: Float64
     moment: Float64
     extremes: Float64
-    known: Float64 | None
+    means: Float64 | None
     rows: Float64
 
 
@@ -168,9 +168,9 @@ def first_rows(panes: Panes, width: int) -> Index:
 def _values(panes: Panes) -> _Values:
     some = panes.count > 0
     mean = pane_mean(panes)
-    known = None if some.all() else mean
+    means = None if some.all() else mean
     extremes = np.stack([panes.minimum.T, -panes.maximum.T])
-    if known is not None:
+    if means is not None:
         mean = np.where(some, mean, 0.0)
         extremes[:, ~some.T] = np.inf
     alike = bool((panes.count == panes.count[:, :1]).all())
@@ -180,7 +180,7 @@ def _values(panes: Panes) -> _Values:
         mean=np.ascontiguousarray(mean.T),
         moment=np.ascontiguousarray(pane_second_moment(panes).T),
         extremes=extremes,
-        known=known,
+        means=means,
         rows=panes.rows.astype(float),
     )
 
@@ -240,7 +240,7 @@ def _side(
     us -= u_mean * s
     ss -= s * np.divide(s, weight, out=(mean := np.empty_like(s)))
     mean += shift.take(wanted, axis=1)
-    if values.known is not None:
+    if values.means is not None:
         mean[np.broadcast_to(n == 0, mean.shape)] = 0.0
     return _WindowSide(
         n=n,
@@ -262,9 +262,9 @@ def _take(values: Float64, rows: Index, out: Float64) -> None:
 
 def _shift(values: _Values, runs: _BlockRuns) -> Float64:
     """Each run's first mean from its edge, of every row: deviations from it do not cancel."""
-    if values.known is None:
+    if values.means is None:
         return values.mean.take(runs.edge, axis=1)
-    first = first_values(values.known, runs.starts, runs.lengths, backwards=runs.backwards)
+    first = first_values(values.means, runs.starts, runs.lengths, backwards=runs.backwards)
     return np.ascontiguousarray(first.T)
 
 
@@ -277,7 +277,7 @@ def _fill(running: _RunningSums, values: _Values, shift: Float64, u: Float64) ->
     rows[:] = values.rows
     # The deviation itself is needed for its square alone.
     deviation = np.subtract(values.mean, shift, out=us)
-    if values.known is not None:
+    if values.means is not None:
         deviation[np.broadcast_to(n == 0, deviation.shape)] = 0.0
     np.multiply(deviation, n, out=s)
     np.multiply(deviation, s, out=ss)

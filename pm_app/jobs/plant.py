@@ -156,7 +156,7 @@ class Plant:
 
     ingesting: held while batches are taken in or rebuilt, for scoring and learning both do it.
     beat: called whenever a part of the work is done, for whoever watches over the jobs.
-    litter: to be looked for at the first look, and after one that did not end well.
+    orphans: to be looked for at the first look, and after one that did not end well.
     channels: that are told of alarms.
     learning: held while a trainer reads segments, which only wait to be joined meanwhile.
     """
@@ -171,7 +171,7 @@ class Plant:
     store: Store
     ingesting: AbstractContextManager[object] = field(default_factory=RLock)
     beat: Callable[[], None] = unwatched
-    litter: Orphans = field(default_factory=Orphans)
+    orphans: Orphans = field(default_factory=Orphans)
     learning: Lock = field(default_factory=Lock)
     channels: tuple[str, ...] = ()
 

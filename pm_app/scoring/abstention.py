@@ -64,8 +64,8 @@ def _still(frame: Frame, card: VersionCard, sensors: list[str]) -> Flags:
         deviation, minimum, maximum, slope = (place[name] for name in names)
         if card.feature_low[deviation] > 0:
             # Of a single reading nothing can be told; a slope takes more than one pane.
-            told = np.isfinite(frame.values[:, slope])
-            still[:, column] = told & (frame.values[:, minimum] == frame.values[:, maximum])
+            finite = np.isfinite(frame.values[:, slope])
+            still[:, column] = finite & (frame.values[:, minimum] == frame.values[:, maximum])
     return still
 
 

@@ -57,11 +57,11 @@ _NAMES_SHOWN = 20
 class RiskAlarmJudge:
     """One rule, applied; fulfils `pm_app.ports.AlarmJudge`.
 
-    tells: the channels that are told of alarms.
+    channels: those that are told of alarms.
     """
 
     rule: AlarmRule
-    tells: tuple[str, ...] = ()
+    channels: tuple[str, ...] = ()
 
     def undecided(self, trail: Trail) -> Flags:
         """Which assets' trails are too short to tell the condition up to `said_until`."""
@@ -231,7 +231,7 @@ def _follow(trail: Trail, steps: _Sequence, stood: Flags) -> Transitions:
 
 def _unshelved(trail: Trail, steps: _Sequence, stood: Flags) -> Transitions:
     """As _follow, and shelved alarms whose time is over as their assets stand at the end."""
-    told = _follow(trail, steps, stood)
+    followed = _follow(trail, steps, stood)
     final = np.append(steps.asset[1:] != steps.asset[:-1], True)[: len(steps.asset)]
     ended = steps.take(final & trail.due[steps.asset])
     count = len(ended.asset)
@@ -245,6 +245,8 @@ def _unshelved(trail: Trail, steps: _Sequence, stood: Flags) -> Transitions:
         ended.revised,
     )
     names = ("asset", "cutoff", "risk", "from_state", "to_state", "fresh", "revised")
-    joined = {name: np.concatenate([getattr(told, name), getattr(added, name)]) for name in names}
+    joined = {
+        name: np.concatenate([getattr(followed, name), getattr(added, name)]) for name in names
+    }
     order = np.argsort(joined["asset"], kind="stable")
     return Transitions(**{name: values[order] for name, values in joined.items()})

@@ -84,8 +84,8 @@ class Predictor:
         # ONNX Runtime adds up a row that comes alone in another order than one among others:
         # what is said of a cutoff must not depend on which others are scored with it.
         rows = np.repeat(block, 2, axis=0) if len(block) == 1 else block
-        said = self._session.run(names, {self._input: rows})
-        return [each[: len(block)] for each in said]
+        outputs = self._session.run(names, {self._input: rows})
+        return [each[: len(block)] for each in outputs]
 
     def predict(self, values: Float32) -> Scores:
         """Calibrated scores of feature rows, (n, n_features) float32 with NaN for missing."""

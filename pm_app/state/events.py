@@ -56,10 +56,10 @@ class EventHistory:
         """
         found = (path for path in self.folder.iterdir() if _OWN.fullmatch(path.name))
         ours = (path for path in found if path.name.removeprefix(".").startswith(stem))
-        garbage = [path for path in ours if path.name not in named]
-        for path in garbage:
+        orphans = [path for path in ours if path.name not in named]
+        for path in orphans:
             remove_file(path)
-        return sorted(path.name for path in garbage)
+        return sorted(path.name for path in orphans)
 
     def _segment(self, name: str) -> Events:
         if name not in self._cache:
@@ -71,5 +71,5 @@ class EventHistory:
 
 
 def _written(events: Events) -> tuple[str, ...]:
-    known = np.array_equal(events.since, events.time)
-    return _COLUMNS if known else (*_COLUMNS, _SINCE)
+    exact = np.array_equal(events.since, events.time)
+    return _COLUMNS if exact else (*_COLUMNS, _SINCE)

@@ -54,14 +54,14 @@ def panes_to_table(
     numbers = pa.array(np.tile(np.arange(width, dtype=np.int32), len(panes.pane)))
     columns["sensor"] = pa.DictionaryArray.from_arrays(numbers, pa.array(panes.sensors))
     table = pa.table(columns)
-    told: dict[str, Any] = {
+    description: dict[str, Any] = {
         "sensors": panes.sensors,
         "pane_ns": panes.pane_ns,
         "groups": list(_groups(panes, group_rows // width)),
     }
     if carried is not None:
-        told["carried"] = {batch: _packed(rows) for batch, rows in carried.items()}
-    return table.replace_schema_metadata({_SELF: json.dumps(told)})
+        description["carried"] = {batch: _packed(rows) for batch, rows in carried.items()}
+    return table.replace_schema_metadata({_SELF: json.dumps(description)})
 
 
 def _groups(panes: Panes, step: int) -> Iterator[tuple[str, str, int, int]]:
@@ -74,9 +74,11 @@ def _groups(panes: Panes, step: int) -> Iterator[tuple[str, str, int, int]]:
 
 def describe(metadata: dict[bytes, bytes]) -> Description:
     """What a table written here says of itself."""
-    told = json.loads(metadata[_SELF])
-    groups = tuple(RowGroup(*group) for group in told["groups"])
-    return Description(tuple(told["sensors"]), told["pane_ns"], groups, told.get("carried"))
+    description = json.loads(metadata[_SELF])
+    groups = tuple(RowGroup(*group) for group in description["groups"])
+    return Description(
+        tuple(description["sensors"]), description["pane_ns"], groups, description.get("carried")
+    )
 
 
 def _packed(rows: NDArray[np.intp]) -> str:

@@ -102,17 +102,17 @@ class History:
         batch: only those that the batch of this digest has, of what others share with it.
         """
         for name in names:
-            with self._open(name) as (segment, told):
+            with self._open(name) as (segment, description):
                 table = segment.read(columns=_KEYS_ONLY)
-            keys = keys_from_table(table, len(told.sensors), self.pane_ns)
-            if batch is not None and told.carried is not None:
-                keys = _take(keys, unpacked(told.carried.get(batch, "")))
+            keys = keys_from_table(table, len(description.sensors), self.pane_ns)
+            if batch is not None and description.carried is not None:
+                keys = _take(keys, unpacked(description.carried.get(batch, "")))
             yield keys
 
     def sensors(self, name: str) -> tuple[str, ...]:
         """Which sensors a segment holds."""
-        with self._open(name) as (_, told):
-            return told.sensors
+        with self._open(name) as (_, description):
+            return description.sensors
 
     def cells(self, name: str) -> int:
         """How large a segment is: its panes times its sensors. Raises MissingSegment."""
@@ -132,9 +132,9 @@ class History:
         """
         found = (path for path in self.folder.iterdir() if _OWN.fullmatch(path.name))
         ours = (path for path in found if path.name.removeprefix(".").startswith(stem))
-        garbage = [path for path in ours if path.name not in named]
-        self.remove(path.name for path in garbage)
-        return sorted(path.name for path in garbage)
+        orphans = [path for path in ours if path.name not in named]
+        self.remove(path.name for path in orphans)
+        return sorted(path.name for path in orphans)
 
     def _load(
         self,
@@ -143,10 +143,12 @@ class History:
         since_pane: int | None,
         until_pane: int | None,
     ) -> Panes:
-        with self._open(name) as (segment, told):
-            wanted = [_may_hold(group, assets, since_pane, until_pane) for group in told.groups]
+        with self._open(name) as (segment, description):
+            wanted = [
+                _may_hold(group, assets, since_pane, until_pane) for group in description.groups
+            ]
             table = segment.read(groups=np.flatnonzero(wanted).tolist())
-        panes = panes_from_table(table, told.sensors, self.pane_ns)
+        panes = panes_from_table(table, description.sensors, self.pane_ns)
         if all(wanted) and _weight(panes) <= CACHE_BYTES // 8:
             # Arrays of their own: a view of a table holds on to all that came with it.
             own: dict[str, Any] = {n: values.copy() for n, values in pane_arrays(panes).items()}
@@ -175,13 +177,13 @@ class History:
     @contextmanager
     def _open(self, name: str) -> Iterator[tuple[Segment, Description]]:
         with opened_segment(self.folder, name) as segment:
-            told = describe(segment.metadata)
-            if told.pane_ns != self.pane_ns:
+            description = describe(segment.metadata)
+            if description.pane_ns != self.pane_ns:
                 raise MissingSegment(
                     self.folder / name,
-                    f"holds panes of {told.pane_ns} ns, needed {self.pane_ns} ns",
+                    f"holds panes of {description.pane_ns} ns, needed {self.pane_ns} ns",
                 )
-            yield segment, told
+            yield segment, description
 
 
 def _weight(panes: Panes) -> int:

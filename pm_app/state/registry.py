@@ -129,10 +129,10 @@ class Registry:
         """Delete the folders of versions that are not recorded; returns their names."""
         named = {self.path(number).name for number in recorded}
         found = (path for path in self.folder.iterdir() if _OWN.fullmatch(path.name))
-        garbage = [path for path in found if path.name not in named]
-        for path in garbage:
+        orphans = [path for path in found if path.name not in named]
+        for path in orphans:
             remove_folder(path)
-        return sorted(path.name for path in garbage)
+        return sorted(path.name for path in orphans)
 
 
 def _verified(folder: Path) -> dict[str, bytes]:

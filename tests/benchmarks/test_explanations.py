@@ -88,13 +88,13 @@ def explained(live, plant):
             continue
         found = provenance(live, asset=asset, cutoff=moment)
         told = found.explanation
-        if told is None or found.said[-1]["status"] != "scored":
+        if told is None or found.predictions[-1]["status"] != "scored":
             continue
         yield Told(
             mode=mode,
-            risk=found.said[-1]["risk"],
+            risk=found.predictions[-1]["risk"],
             leading=told.sensors[int(np.argmax(told.added))],
-            first_named=found.said[-1]["top_sensors"].split(", ")[0].rsplit(" ", 2)[0],
+            first_named=found.predictions[-1]["top_sensors"].split(", ")[0].rsplit(" ", 2)[0],
             off=abs(float(told.added.sum()) - (told.signal - told.base)),
         )
 

@@ -6,7 +6,7 @@ import numpy as np
 from factories import HOUR, random_readings
 
 from pm_app.features.frame import build_frame
-from pm_app.features.panes.panes import fold_panes
+from pm_app.features.panes.panes import build_panes
 from pm_app.records.features import FeatureSpec
 from pm_app.records.readings import no_events
 from pm_app.scoring.contributions import contributions
@@ -46,7 +46,7 @@ def test_explanations_are_shared_by_threads_and_by_none_where_processes_share_al
 
 def test_a_frame_is_the_same_whoever_makes_its_parts():
     readings = random_readings(rows=60_000, assets=40, sensors=12, hours=2000, missing=0.1)
-    panes = fold_panes(readings, pane_ns=HOUR)
+    panes = build_panes(readings, pane_ns=HOUR)
     spec = FeatureSpec(readings.sensors, HOUR, (6 * HOUR, 24 * HOUR), (), (), None, change=True,
                        beginning_ns=48 * HOUR)  # fmt: skip
     first = dict.fromkeys(panes.assets, int(panes.pane.min()) * HOUR)

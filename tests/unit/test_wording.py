@@ -3,13 +3,13 @@ from dataclasses import asdict, replace
 import pytest
 
 from pm_app.records.learning import Revision
-from pm_app.wording import tell_revision
+from pm_app.wording import revision_text
 
 REVISION = Revision(("heat", "load"), (0.7, 0.3), 0.891, 0.0312, 1.1811, 1.1824, False, 6)
 
 
 def tell(**changes):
-    return tell_revision(asdict(replace(REVISION, **changes)))
+    return revision_text(asdict(replace(REVISION, **changes)))
 
 
 def test_a_second_look_that_did_not_help_is_told_with_its_figures():

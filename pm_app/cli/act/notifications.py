@@ -41,7 +41,7 @@ def notifications(
     if send:
         with open_plant_shared(settings) as plant:
             done = notify_due(plant, now=now())
-        say(f"{done.told} alarms told, {done.failed} could not be, {done.quiet} wait for quiet")
+        say(f"{done.sent} alarms told, {done.failed} could not be, {done.quiet} wait for quiet")
         if done.failed:
             raise typer.Exit(1)
         return

@@ -46,7 +46,7 @@ def explain(
 
 def _fields(found: "Provenance") -> dict[str, Any]:
     return {
-        "said": list(found.said),
+        "said": list(found.predictions),
         "version": asdict(found.version) if found.version else None,
         "remembers": found.remembers,
         "sensors": _sensor_rows(found),
@@ -79,9 +79,9 @@ def _sensor_rows(found: "Provenance") -> list[dict[str, Any]]:
 def _print_said(found: "Provenance", cap_hours: float) -> None:
     import pyarrow as pa
 
-    last = found.said[-1]
+    last = found.predictions[-1]
     say(f"at {last['cutoff']:%Y-%m-%d %H:%M}Z, said {last['scored_at']:%Y-%m-%d %H:%M}Z:")
-    table = pa.Table.from_pylist([dict(row) for row in found.said])
+    table = pa.Table.from_pylist([dict(row) for row in found.predictions])
     rows = latest_rows(table, now=now(), cap_hours=cap_hours)
     print_rows(rows, latest_columns(table), as_json=False)
 

@@ -7,7 +7,7 @@ from typing import Any
 from pm_app.cli.output import print_rows
 from pm_app.errors import TerminalError
 from pm_app.store.lineage import Lineage
-from pm_app.wording import tell_revision
+from pm_app.wording import revision_text
 
 
 def model_rows(lineage: Lineage, as_of: datetime | None = None) -> list[dict[str, Any]]:
@@ -93,7 +93,7 @@ def second_look(lineage: Lineage, version: int) -> str:
     """What came of asking the network itself for importance, in a sentence; "" if it was not."""
     stored = lineage.version(version)
     revision = stored.summary.get("revision") if stored else None
-    return tell_revision(revision) if isinstance(revision, dict) else ""
+    return revision_text(revision) if isinstance(revision, dict) else ""
 
 
 def allocation_rows(lineage: Lineage, before: int, after: int) -> list[dict[str, Any]]:

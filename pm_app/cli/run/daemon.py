@@ -10,9 +10,9 @@ from pm_app.daemon.health import Monitor
 from pm_app.daemon.loop import (
     Heartbeat,
     Job,
+    notify_supervisor,
     run_daemon,
     stop_on_signals,
-    tell_supervisor,
     wait_for_store,
 )
 from pm_app.daemon.schedule import make_cron
@@ -35,7 +35,7 @@ def run_plant(settings: Settings) -> int:
     with ExitStack() as opened:
         opened.enter_context(hold_state(settings.state))
         monitor = Monitor(settings.state)
-        tell_supervisor("READY=1")
+        notify_supervisor("READY=1")
         plant = wait_for_store(
             lambda: opened.enter_context(open_plant_shared(settings)), stop=stop, monitor=monitor
         )
@@ -48,12 +48,12 @@ def run_plant(settings: Settings) -> int:
 def _run(plant: Plant, stop: threading.Event, monitor: Monitor) -> int:
     # A first look at years of files takes long, but gets on from chunk to chunk; scoring may
     # have to wait while a training is at it.
-    pulse = Heartbeat()
-    plant = replace(plant, beat=pulse.beat)
+    heartbeat = Heartbeat()
+    plant = replace(plant, beat=heartbeat.beat)
     retrainings = plant.store.lineage.retrainings(limit=1)
     return run_daemon(
         plant.settings,
-        score=Job("score", partial(_score, plant, stop), pulse),
+        score=Job("score", partial(_score, plant, stop), heartbeat),
         retrain=Job("retrain", partial(_retrain, plant, stop)),
         notify=Job("notify", partial(_notify, plant)) if plant.channels else None,
         last_retraining=retrainings[0].started_at if retrainings else None,
@@ -78,7 +78,7 @@ def _notify(plant: Plant, now: datetime) -> str:
     done = notify_due(plant, now=now)
     if done.failed:
         raise TransientError(f"{done.failed} alarms could not be told: pm-app notifications")
-    return f"{done.told} alarms told, {done.quiet} put off till the quiet hours end"
+    return f"{done.sent} alarms told, {done.quiet} put off till the quiet hours end"
 
 
 def _retrain(plant: Plant, stop: threading.Event, now: datetime) -> str:

@@ -1,7 +1,7 @@
 """Commands that read, learn and decide: each job once, and every step back."""
 
 from dataclasses import asdict
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -9,6 +9,9 @@ from pm_app.cli.look.lineage_tables import print_reports
 from pm_app.cli.options import PLANT, Json, PlantOption, Version, actor, now, parse_time
 from pm_app.cli.output import print_json, print_rows, progress_bar, say
 from pm_app.settings.plant import read_settings
+
+if TYPE_CHECKING:
+    from pm_app.jobs.score.replay import Difference
 
 _DIFFERENCES_SHOWN: Final = 20
 
@@ -178,12 +181,17 @@ def replay(
         )
     fields = {"rows": done.rows, "differing": done.differing}
     if as_json:
-        print_json({**fields, "differences": [asdict(one) for one in done.differences]})
+        print_json({**fields, "differences": [_difference(one) for one in done.differences]})
     else:
         say(f"{done.rows:,} rows replayed, {done.differing:,} differ")
         columns = ("asset_id", "cutoff", "horizon_hours", "column", "said", "replayed")
         if done.differences:
-            rows = [asdict(one) for one in done.differences[:_DIFFERENCES_SHOWN]]
+            rows = [_difference(one) for one in done.differences[:_DIFFERENCES_SHOWN]]
             print_rows(rows, columns, as_json=False)
     if done.differing:
         raise typer.Exit(1)
+
+
+def _difference(one: "Difference") -> dict[str, Any]:
+    """As it is printed: what the table has is `said`."""
+    return {"said" if name == "recorded" else name: v for name, v in asdict(one).items()}

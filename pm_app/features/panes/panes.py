@@ -40,7 +40,7 @@ def no_panes(pane_ns: int, sensors: tuple[str, ...] = ()) -> Panes:
     return Panes(pane_ns=pane_ns, assets=(), sensors=sensors, **keys, **_blank(0, len(sensors)))
 
 
-def fold_panes(readings: Readings, *, pane_ns: int, onto: Panes | None = None) -> Panes:
+def build_panes(readings: Readings, *, pane_ns: int, onto: Panes | None = None) -> Panes:
     """The panes that these readings fall into, continued from `onto` where it has them.
 
     Rows may come in any order; of equal (asset, time) the last delivered counts. Every

@@ -31,9 +31,9 @@ def normalise_panes(panes: Panes, regimes: Regimes) -> Panes:
     regimes by their shares.
     """
     place = {name: number for number, name in enumerate(panes.sensors)}
-    known = [number for number, name in enumerate(regimes.sensors) if name in place]
-    at = np.array([place[regimes.sensors[number]] for number in known], dtype=np.intp)
-    table = _table(regimes, known)
+    present = [number for number, name in enumerate(regimes.sensors) if name in place]
+    at = np.array([place[regimes.sensors[number]] for number in present], dtype=np.intp)
+    table = _table(regimes, present)
     settings = select_sensors(panes, regimes.columns)
     mixed = mixes_regimes(settings, regimes)
     one = nearest_regime(pane_mean(settings), regimes)
@@ -91,9 +91,9 @@ class _Table:
     spread: Float64
 
 
-def _table(regimes: Regimes, known: list[int]) -> _Table:
-    level = np.array(regimes.levels)[:, known]
-    spread = np.array(regimes.spreads)[:, known]
+def _table(regimes: Regimes, present: list[int]) -> _Table:
+    level = np.array(regimes.levels)[:, present]
+    spread = np.array(regimes.spreads)[:, present]
     share = np.array(regimes.shares)[:, None]
     middle = (share * level).sum(axis=0)
     wide = np.sqrt((share * (spread**2 + (level - middle) ** 2)).sum(axis=0))

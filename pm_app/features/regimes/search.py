@@ -92,7 +92,9 @@ def settle_regimes(found: Regimes | None, before: Regimes | None) -> Regimes | N
     def extended(
         old: tuple[tuple[float, ...], ...], now: tuple[tuple[float, ...], ...]
     ) -> tuple[tuple[float, ...], ...]:
-        return tuple((*known, *(row[n] for n in new)) for known, row in zip(old, now, strict=True))
+        return tuple(
+            (*before, *(row[n] for n in new)) for before, row in zip(old, now, strict=True)
+        )
 
     return replace(
         before,

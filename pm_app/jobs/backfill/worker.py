@@ -21,7 +21,7 @@ from pm_app.jobs.backfill.partitions import (
     partition_file,
 )
 from pm_app.jobs.plant import LedgerSnapshot, WorkerPlant
-from pm_app.jobs.score.champion import Champion, ready
+from pm_app.jobs.score.champion import Champion, verified
 from pm_app.jobs.score.predict import predict_spans
 from pm_app.jobs.workers.files import read_told, require_program
 from pm_app.settings.plant import Settings, parse_settings
@@ -78,7 +78,7 @@ def _champion(settings: Settings, order: Order) -> Champion:
             f"{registry.path(order.version)} on {socket.gethostname()}: another version than the "
             f"plant's: SHA-256 {order.digest} of its manifest was expected, {found} found"
         )
-    return ready(registry.load(order.version))
+    return verified(registry.load(order.version))
 
 
 def _ground(settings: Settings, order: Order, own: Path) -> WorkerPlant:

@@ -14,7 +14,7 @@ from pm_app.jobs.plant import PlantView, WorkerPlant, first_seen_ns
 from pm_app.jobs.retrain.dataset import gather_dataset
 from pm_app.jobs.retrain.messages import REQUEST, RESPONSE, TrainingRequest, TrainingResponse
 from pm_app.jobs.retrain.run import Trainer
-from pm_app.jobs.score.champion import Champion, ready
+from pm_app.jobs.score.champion import Champion, verified
 from pm_app.jobs.score.predict import PaneSpan, frames
 from pm_app.learning.evaluation.boosters import Booster, BoosterTask
 from pm_app.learning.ranking import make_task
@@ -69,7 +69,7 @@ def speak_of(
         answer = _learn(mine, Path(folder), trainer, progress)
         if not answer.made:
             return answer.reason
-        champion = ready(read_version(staged, number=_NUMBER))
+        champion = verified(read_version(staged, number=_NUMBER))
         progress(0.9, "fitting what people use today")
         peer, features = _fit_peer(ground, mine, fit)
         progress(0.95, "speaking of the next span")

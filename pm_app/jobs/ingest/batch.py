@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from pm_app.durable import remove_file, write_passing
 from pm_app.errors import BadBatch, SourceUnavailable, TornBatch
-from pm_app.jobs.ingest.housekeeping import remove_leftovers
+from pm_app.jobs.ingest.housekeeping import remove_batch_segments
 from pm_app.jobs.ingest.panes import Spans, shorten
 from pm_app.jobs.plant import Plant
 from pm_app.ports import EventsSource, ReadingsSource
@@ -56,14 +56,14 @@ class Ingested:
         )
 
 
-def reader_of(plant: Plant, source: Source) -> str:
+def reader_digest(plant: Plant, source: Source) -> str:
     """Digest of the settings that decide how files of a source are read."""
     section = plant.settings.readings if source == "readings" else plant.settings.events
-    told = [section.model_dump(mode="json"), plant.settings.target.column, source]
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:24]
+    relevant = [section.model_dump(mode="json"), plant.settings.target.column, source]
+    return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()[:24]
 
 
-def take_in(
+def ingest_batch(
     plant: Plant,
     port: ReadingsSource | EventsSource,
     source: Source,
@@ -125,7 +125,7 @@ def _row(plant: Plant, source: Source, batch: Batch, digest: str, now: datetime)
         rejected=0,
         status="ingested",
         ingested_at=now,
-        reader=reader_of(plant, source),
+        reader=reader_digest(plant, source),
     )
 
 
@@ -138,7 +138,7 @@ def _quarantine(
 ) -> Ingested:
     reason = shorten(str(error))
     log.warning("quarantined %s: %s", row.name, reason)
-    remove_leftovers(plant, row.digest[:24])
+    remove_batch_segments(plant, row.digest[:24])
     rejected = port.count(batch)
     plant.store.ledger.record_batch(
         replace(row, status="quarantined", reason=reason, rejected=rejected)
@@ -148,8 +148,8 @@ def _quarantine(
 
 def _no_digest(batch: Batch) -> str:
     """Stands for the content of a file that cannot be read at all."""
-    told = f"{batch.name}\n{batch.size_bytes}\n{batch.modified_ns}"
-    return hashlib.sha256(told.encode("utf-8", "surrogateescape")).hexdigest()
+    identity = f"{batch.name}\n{batch.size_bytes}\n{batch.modified_ns}"
+    return hashlib.sha256(identity.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 FILE: Final = "reading.json"

@@ -91,7 +91,7 @@ def _join(plant: Plant, run: Sequence[BatchRow], parts: Sequence[Panes]) -> int:
     return len(before) - 1
 
 
-def remove_garbage(plant: Plant) -> None:
+def remove_orphans(plant: Plant) -> None:
     """Delete segments that no ledger row names: what a crash left behind.
 
     Raises TerminalError where the ledger is not the one of this state folder.
@@ -101,7 +101,7 @@ def remove_garbage(plant: Plant) -> None:
     _remove(plant, named, "")
 
 
-def remove_leftovers(plant: Plant, stem: str) -> None:
+def remove_batch_segments(plant: Plant, stem: str) -> None:
     """Delete all segments of this stem: those of a batch that carries none in the end."""
     _remove(plant, (), stem)
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from pm_app.errors import BadBatch
 from pm_app.features.panes.panes import (
-    fold_panes,
+    build_panes,
     merge_panes,
     panes_among,
     panes_touched,
@@ -29,7 +29,9 @@ MOST_NUMBERS: Final = 50_000_000
 _NUMBERS_A_ROW: Final = 8
 
 
-def known_panes(plant: Plant, row: BatchRow, readings: Readings, segments: Sequence[str]) -> Panes:
+def panes_in_history(
+    plant: Plant, row: BatchRow, readings: Readings, segments: Sequence[str]
+) -> Panes:
     """What history holds of the panes these readings fall into.
 
     row: the batch they are of; what came after it counts as unknown. segments: those written
@@ -46,7 +48,7 @@ def known_panes(plant: Plant, row: BatchRow, readings: Readings, segments: Seque
     return merge_panes(touched, pane_ns=pane_ns)
 
 
-def fold_again(
+def rebuild_panes(
     plant: Plant, batch: Batch, row: BatchRow, late: Panes
 ) -> tuple[Panes, tuple[str, ...]]:
     """Those of the late panes that can be told from the batches there, `batch` with them.
@@ -80,7 +82,7 @@ def fold_again(
             if name == row.name or numbers > MOST_NUMBERS:
                 raise
             gone[name] = behind[name]
-    again = fold_panes(concat_readings(parts), pane_ns=plant.history.pane_ns)
+    again = build_panes(concat_readings(parts), pane_ns=plant.history.pane_ns)
     whole = again.rows >= rows_held(again, late)
     for found in gone.values():
         for carried in plant.history.keys(found.segments, batch=found.digest):
@@ -155,8 +157,8 @@ def readings_in_time(
     stays = np.ones(len(readings.time), dtype=np.bool_)
     for rows, _ in refused:
         stays &= ~rows
-    told = [Rejection(count_delivered(readings, rows), why) for rows, why in refused]
-    return take_readings(readings, stays), told
+    rejections = [Rejection(count_delivered(readings, rows), why) for rows, why in refused]
+    return take_readings(readings, stays), rejections
 
 
 def events_in_time(plant: Plant, events: Events, came: datetime) -> tuple[Events, list[str]]:
@@ -180,12 +182,12 @@ def _refused(
     last = to_nanoseconds(came) + parse_duration(settings.future)
     column = settings.time_column
     early, late = times < first, times > last
-    told = [
+    bounds = [
         (early, f"{column} is before readings.earliest = {settings.earliest}"),
         (late, f"{column} is more than readings.future = {settings.future!r} ahead of its coming"),
     ]
     return [
         (rows, f"{why}, first {to_moment(int(times[np.argmax(rows)])):%Y-%m-%dT%H:%M:%SZ}")
-        for rows, why in told
+        for rows, why in bounds
         if rows.any()
     ]

@@ -10,7 +10,7 @@ import numpy as np
 
 from pm_app.errors import BadBatch
 from pm_app.features.panes.panes import (
-    fold_panes,
+    build_panes,
     merge_panes,
     no_panes,
     overlapping_panes,
@@ -22,7 +22,12 @@ from pm_app.features.panes.panes import (
     take_panes,
 )
 from pm_app.features.panes.readings import count_delivered, take_readings
-from pm_app.jobs.ingest.late import events_in_time, fold_again, known_panes, readings_in_time
+from pm_app.jobs.ingest.late import (
+    events_in_time,
+    panes_in_history,
+    readings_in_time,
+    rebuild_panes,
+)
 from pm_app.jobs.plant import Plant
 from pm_app.records.features import Panes
 from pm_app.records.readings import (
@@ -116,7 +121,7 @@ def read_readings(plant: Plant, batch: Batch, row: BatchRow) -> tuple[BatchRow, 
 
 def _chunks(plant: Plant, batch: Batch) -> Iterator[ReadingsChunk]:
     chunks = plant.readings.read(batch)
-    return ahead(chunks) if batch.size_bytes > _LARGE_BYTES else chunks
+    return prefetch(chunks) if batch.size_bytes > _LARGE_BYTES else chunks
 
 
 def _rows_of(rejections: Sequence[Rejection]) -> int:
@@ -185,20 +190,20 @@ def _fold_chunk(
     fresh = take_readings(readings, ~inside) if inside.any() else readings
     if not len(fresh.time):
         return _Folded(no_panes(pane_ns), readings, [], whole)
-    known = known_panes(plant, row, fresh, segments)
-    late = overlapping_panes(fresh, known)
+    existing = panes_in_history(plant, row, fresh, segments)
+    late = overlapping_panes(fresh, existing)
     if not len(late.pane):
-        panes = fold_panes(fresh, pane_ns=pane_ns, onto=known)
+        panes = build_panes(fresh, pane_ns=pane_ns, onto=existing)
         return _Folded(panes, readings, [], whole)
-    again, gone = fold_again(plant, batch, row, late)
+    again, gone = rebuild_panes(plant, batch, row, late)
     refused = rows_too_late(fresh, take_panes(late, ~panes_among(late, again)))
     on_time = take_readings(fresh, ~refused & ~rows_in_panes(fresh, again))
-    folded = fold_panes(on_time, pane_ns=pane_ns, onto=known)
+    folded = build_panes(on_time, pane_ns=pane_ns, onto=existing)
     panes = merge_panes([folded, again], pane_ns=pane_ns)
     used = inside.copy()
     used[~inside] = ~refused
     return _Folded(
-        take_panes(panes, panes_changed(panes, known)),
+        take_panes(panes, panes_changed(panes, existing)),
         take_readings(readings, used),
         [_too_late(count_delivered(fresh, refused), gone)] if refused.any() else [],
         merge_panes([whole, select_sensors(again, ())], pane_ns=pane_ns),
@@ -236,14 +241,14 @@ Item = TypeVar("Item")
 _END: Final = object()
 
 
-def ahead(items: Iterator[Item]) -> Iterator[Item]:
+def prefetch(items: Iterator[Item]) -> Iterator[Item]:
     """The same items in order, each made by a thread while the one before is in use.
 
     Pays where making and using both leave Python's lock, as decoding and numpy do. One item
     more is held at a time. What making one raises is raised in its place; where the user ends
     early, the rest is not made, and `items`, where it can be, is closed.
     """
-    with ThreadPoolExecutor(1, thread_name_prefix="ahead") as thread:
+    with ThreadPoolExecutor(1, thread_name_prefix="prefetch") as thread:
         try:
             coming = thread.submit(next, items, _END)
             while (item := coming.result()) is not _END:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from pm_app.errors import BadBatch
-from pm_app.jobs.ingest.housekeeping import remove_garbage
+from pm_app.jobs.ingest.housekeeping import remove_orphans
 from pm_app.jobs.ingest.late import content_of
 from pm_app.jobs.ingest.panes import read_events, read_readings
 from pm_app.jobs.plant import Plant
@@ -61,12 +61,12 @@ def rebuild(plant: Plant, missing: Collection[str] = ()) -> int:
             looked = [(row, tuple(n for n in row.segments if n not in lost)) for row in rows]
             broken = [(row, whole) for row, whole in looked if whole != row.segments]
             there = {batch.name: batch for batch in port.list()} if broken else {}
-            plant.litter.possible |= bool(broken)
+            plant.orphans.possible |= bool(broken)
             for row, whole in broken:
                 _rebuild_batch(plant, port, row, whole, there)
             done += len(broken)
         if done:
-            remove_garbage(plant)
+            remove_orphans(plant)
     return done
 
 

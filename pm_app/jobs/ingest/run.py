@@ -11,8 +11,8 @@ from functools import partial
 from heapq import nsmallest
 from time import monotonic
 
-from pm_app.jobs.ingest.batch import Ingested, Reader, reader_of, take_in
-from pm_app.jobs.ingest.housekeeping import remove_garbage
+from pm_app.jobs.ingest.batch import Ingested, Reader, ingest_batch, reader_digest
+from pm_app.jobs.ingest.housekeeping import remove_orphans
 from pm_app.jobs.ingest.ownership import note_progress, require_own
 from pm_app.jobs.ingest.panes import read_events, read_readings
 from pm_app.jobs.ingest.repair import repairing
@@ -46,11 +46,11 @@ def ingest(
     """
     with plant.ingesting:
         require_own(plant.settings.state, plant.store)
-        if plant.litter.possible:
-            remove_garbage(plant)
-        plant.litter.possible = True
+        if plant.orphans.possible:
+            remove_orphans(plant)
+        plant.orphans.possible = True
         total = _look(plant, now, progress, stop, clock)
-        plant.litter.possible = bool(total.unavailable)
+        plant.orphans.possible = bool(total.unavailable)
         if total.batches:
             note_progress(plant.settings.state, plant.store)
     progress(1.0, f"{total.batches} batches read")
@@ -81,7 +81,7 @@ def _look(
             plant.beat()
             progress(before, f"reading {batch.name}")
             begun = clock()
-            done = repairing(plant, partial(take_in, plant, port, source, batch, read, now))
+            done = repairing(plant, partial(ingest_batch, plant, port, source, batch, read, now))
             lost += clock() - begun if done.unavailable else 0.0
             total += done
     return total
@@ -89,7 +89,7 @@ def _look(
 
 def _release(plant: Plant, source: Source) -> None:
     """Take files again that other settings have refused."""
-    for row in plant.store.ledger.release(source, other_reader=reader_of(plant, source)):
+    for row in plant.store.ledger.release(source, other_reader=reader_digest(plant, source)):
         log.info("%s is read again: the settings it was refused by have changed", row.name)
 
 

@@ -36,7 +36,7 @@ def acknowledge(
 
     def decide(alarm: AlarmRow) -> Step:
         if alarm.state not in (UNACKNOWLEDGED, RETURNED):
-            raise TerminalError(f"{_told(alarm)}: there is nothing to acknowledge")
+            raise TerminalError(f"{_state_text(alarm)}: there is nothing to acknowledge")
         return Step("acknowledged", CLEARED if alarm.state == RETURNED else ACKNOWLEDGED, note)
 
     return _act(store, alarm_id, decide, at, actor)
@@ -57,9 +57,11 @@ def shelve(
 
     def decide(alarm: AlarmRow) -> Step:
         if alarm.state in (RETURNED, CLEARED):
-            raise TerminalError(f"{_told(alarm)}: only an alarm that stands can be shelved")
-        told = f"until {until.isoformat()}"
-        return Step("shelved", SHELVED, f"{told}: {note}" if note else told, shelved_until=until)
+            raise TerminalError(f"{_state_text(alarm)}: only an alarm that stands can be shelved")
+        shelved = f"until {until.isoformat()}"
+        return Step(
+            "shelved", SHELVED, f"{shelved}: {note}" if note else shelved, shelved_until=until
+        )
 
     return _act(store, alarm_id, decide, at, actor)
 
@@ -93,12 +95,12 @@ def give_verdict(
             raise TerminalError(
                 f"alarm {alarm.id} is about missing readings; a verdict needs one of an asset"
             )
-        return Step("verdict", alarm.state, tell_verdict(verdict), alarm.shelved_until)
+        return Step("verdict", alarm.state, verdict_text(verdict), alarm.shelved_until)
 
     return _act(store, alarm_id, decide, at, actor, verdict)
 
 
-def tell_verdict(verdict: Verdict) -> str:
+def verdict_text(verdict: Verdict) -> str:
     """A verdict in a line."""
     words = [verdict.verdict]
     first, last = verdict.failed_from, verdict.failed_until
@@ -147,7 +149,7 @@ def _check_text(text: str, what: str) -> None:
         )
 
 
-def _told(alarm: AlarmRow) -> str:
+def _state_text(alarm: AlarmRow) -> str:
     """An alarm's number and state, for messages."""
     when = f" until {alarm.shelved_until.isoformat()}" if alarm.shelved_until else ""
     return f"alarm {alarm.id} is {alarm.state}{when}"

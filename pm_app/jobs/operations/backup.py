@@ -238,12 +238,12 @@ def _verify(file: Path, staging: Path, hashes: dict[str, str]) -> OwnershipMark:
     if MANIFEST not in hashes:
         raise TerminalError(f"{file}: not a whole backup of pm-app: it ends before its manifest")
     try:
-        told = _HASHES.validate_json((staging / MANIFEST).read_bytes())
+        manifest = _HASHES.validate_json((staging / MANIFEST).read_bytes())
     except ValidationError as error:
         raise TerminalError(f"{file}: damaged: its manifest cannot be read") from error
     del hashes[MANIFEST]
-    if told != hashes:
-        differing = sorted(set(told.items()) ^ set(hashes.items()))
+    if manifest != hashes:
+        differing = sorted(set(manifest.items()) ^ set(hashes.items()))
         raise TerminalError(f"{file}: damaged: {differing[0][0]} is not what was backed up")
     remove_file(staging / MANIFEST)
     # Opened to write: an older program's database is brought up to date here.

@@ -35,13 +35,13 @@ _STATES: Final = {
 class Notified:
     """How much news was told, how much could not be, and how much waits for quiet to end."""
 
-    told: int = 0
+    sent: int = 0
     failed: int = 0
     quiet: int = 0
 
     def __add__(self, other: "Notified") -> "Notified":
         return Notified(
-            self.told + other.told, self.failed + other.failed, self.quiet + other.quiet
+            self.sent + other.sent, self.failed + other.failed, self.quiet + other.quiet
         )
 
 
@@ -58,9 +58,9 @@ def notify(
             numbers = [each.id for each in news]
             store.outbox.give_up(numbers, at=now, error="its address is no longer in the settings")
         elif channel == WORK_ORDER:
-            done += _order(store, settings, channels[channel], news, sender, now)
+            done += _send_work_orders(store, settings, channels[channel], news, sender, now)
         else:
-            done += _tell(store, settings, channels[channel], news, sender, now)
+            done += _send_message(store, settings, channels[channel], news, sender, now)
     return done
 
 
@@ -119,7 +119,7 @@ def _by_channel(news: Sequence[AlarmNews]) -> dict[str, list[AlarmNews]]:
     return found
 
 
-def _tell(
+def _send_message(
     store: Store,
     settings: Settings,
     address: str,
@@ -137,10 +137,10 @@ def _tell(
     except PmAppError as error:
         return _failed(store, news, error, now)
     store.outbox.told(numbers, at=now)
-    return Notified(told=len(news))
+    return Notified(sent=len(news))
 
 
-def _order(
+def _send_work_orders(
     store: Store,
     settings: Settings,
     address: str,
@@ -156,7 +156,7 @@ def _order(
             # The server takes no more now; what is left would only wait for it in turn.
             return done + _failed(store, news[number:], error, now)
         store.outbox.told([each.id], at=now)
-        done += Notified(told=1)
+        done += Notified(sent=1)
     return done
 
 

@@ -17,7 +17,7 @@ from pm_app.jobs.ingest.repair import rebuild, repairing
 from pm_app.jobs.ingest.run import ingest
 from pm_app.jobs.plant import Plant, first_seen_ns
 from pm_app.jobs.retrain.messages import REQUEST, RESPONSE, TrainingRequest, TrainingResponse
-from pm_app.jobs.score.champion import load_champion, ready
+from pm_app.jobs.score.champion import load_champion, verified
 from pm_app.learning.allocation.strategies import describe
 from pm_app.learning.data.failures import ConfirmedFailure
 from pm_app.progress import Progress, silent
@@ -185,7 +185,7 @@ def _check(version: Version) -> None:
         raise BadVersion(
             f"ONNX and Keras outputs must agree within {PARITY:g}, got {version.card.parity:.3g}"
         )
-    ready(version)
+    verified(version)
 
 
 def _version_row(

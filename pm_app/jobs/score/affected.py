@@ -13,21 +13,21 @@ from pm_app.store import BatchRow, segments_of
 from pm_app.times import to_nanoseconds
 
 
-def touched_spans(
+def affected_spans(
     plant: Plant,
     champion: Champion | None,
     group: Sequence[BatchRow],
     floor: int | None,
     *,
-    said_until: int | None,
+    scored_until: int | None,
 ) -> dict[str, PaneSpan]:
     """Per asset the panes whose ends these batches make or change, none before `floor`.
 
-    said_until: the newest pane anything was said of before these batches were ingested; None
+    scored_until: the newest pane anything was said of before these batches were ingested; None
     where nothing was.
     """
     spans: dict[str, PaneSpan] = {}
-    by_readings = _by_readings(plant, champion, group, said_until)
+    by_readings = _by_readings(plant, champion, group, scored_until)
     for found in (by_readings, _by_events(plant, champion, group)):
         for name, span in found:
             old = spans.get(name, span)
@@ -37,14 +37,14 @@ def touched_spans(
     return {name: span for name, span in spans.items() if span.first <= span.last}
 
 
-def last_said(plant: Plant) -> int | None:
+def last_scored_pane(plant: Plant) -> int | None:
     """The newest pane that a scored batch reaches into, None where none is scored."""
     newest = plant.store.ledger.newest_time("readings", scored=True)
     return None if newest is None else to_nanoseconds(newest) // plant.history.pane_ns
 
 
 def _by_readings(
-    plant: Plant, champion: Champion | None, group: Sequence[BatchRow], said_until: int | None
+    plant: Plant, champion: Champion | None, group: Sequence[BatchRow], scored_until: int | None
 ) -> Iterator[tuple[str, PaneSpan]]:
     """Cutoffs whose windows or lives hold a pane of these batches."""
     pane_ns, reach = plant.history.pane_ns, _reach(plant, champion)
@@ -54,9 +54,9 @@ def _by_readings(
         # touches every cutoff since.
         is_first = first_seen[name] // pane_ns >= first
         until = last_seen[name] // pane_ns if is_first else last + reach
-        if champion is not None and champion.card.spec.remembers and said_until is not None:
+        if champion is not None and champion.card.spec.remembers and scored_until is not None:
             # Cutoffs nothing is said of yet find these batches in history.
-            until = max(until, said_until)
+            until = max(until, scored_until)
         yield name, PaneSpan(first, until)
 
 
@@ -64,8 +64,8 @@ def _by_events(
     plant: Plant, champion: Champion | None, group: Sequence[BatchRow]
 ) -> Iterator[tuple[str, PaneSpan]]:
     """Cutoffs said already to which these events are news; others find them in history."""
-    said_until = plant.store.ledger.newest_time("readings", scored=True)
-    if champion is None or said_until is None:
+    scored_until = plant.store.ledger.newest_time("readings", scored=True)
+    if champion is None or scored_until is None:
         return
     pane_ns, reach = plant.history.pane_ns, _reach(plant, champion)
     events, last_seen = _news(plant, group), last_seen_ns(plant)
@@ -74,7 +74,7 @@ def _by_events(
             times = events.time[chosen & (events.asset == name)]
             # An event at the very cutoff counts as known.
             first, last = (-(-int(time) // pane_ns) - 1 for time in (times.min(), times.max()))
-            until = min(last_seen.get(name, -1), to_nanoseconds(said_until)) // pane_ns
+            until = min(last_seen.get(name, -1), to_nanoseconds(scored_until)) // pane_ns
             yield name, PaneSpan(first, until if lasts else min(until, last + reach))
 
 
@@ -82,10 +82,10 @@ def _news(plant: Plant, group: Sequence[BatchRow]) -> Events:
     """The events of these batches that no scored one has told: exports repeat old ones."""
     if all(row.source != "events" for row in group):
         return no_events()
-    told = [row for row in plant.store.ledger.ingested_batches("events") if row.scored_at]
+    scored = [row for row in plant.store.ledger.ingested_batches("events") if row.scored_at]
     fresh, old = (
         events_as_rows(plant.event_history.read(segments_of(rows)))
-        for rows in ([row for row in group if row.source == "events"], told)
+        for rows in ([row for row in group if row.source == "events"], scored)
     )
     return events_from_rows(fresh - old)
 

@@ -26,7 +26,7 @@ GOLDEN_TOLERANCE = 1e-4
 
 @dataclass(frozen=True, eq=False)
 class Champion:
-    """A version ready to score.
+    """A version verified to score.
 
     stands_in: why the champion cannot, where this is one before it; else "".
     """
@@ -44,7 +44,7 @@ def load_champion(plant: Plant) -> Champion | None:
     in: a plant is not left without a word for that. Raises BadVersion where none can.
     """
     number = plant.store.lineage.champion()
-    champion = None if number is None else _load_proven(plant, number)
+    champion = None if number is None else _load_or_stand_in(plant, number)
     if champion is not None and champion.card.spec.pane_ns != plant.history.pane_ns:
         log.warning(
             "version %d reads panes of %g s, features.pane says %g s: retrain first",
@@ -56,7 +56,7 @@ def load_champion(plant: Plant) -> Champion | None:
     return champion
 
 
-def _load_proven(plant: Plant, number: int) -> Champion:
+def _load_or_stand_in(plant: Plant, number: int) -> Champion:
     try:
         return load_recorded(plant, number)
     except BadVersion as error:
@@ -69,22 +69,22 @@ def _load_proven(plant: Plant, number: int) -> Champion:
 
 
 def load_recorded(plant: Plant, number: int) -> Champion:
-    """A version of the store, ready to score.
+    """A version of the store, verified to score.
 
     Raises BadVersion where its files are not those that were recorded or fail their golden
     rows, TerminalError where the store has no such version.
     """
     row = plant.store.lineage.version(number)
     if row is None:
-        known = ", ".join(str(v.version) for v in plant.store.lineage.versions()) or "none"
-        raise TerminalError(f"there is no version {number}; there are: {known}")
+        versions = ", ".join(str(v.version) for v in plant.store.lineage.versions()) or "none"
+        raise TerminalError(f"there is no version {number}; there are: {versions}")
     found = plant.registry.digest(number)
     if found != row.digest:
         raise BadVersion(
             f"{plant.registry.path(number)}: another version than was recorded: "
             f"SHA-256 {row.digest} of its manifest was, {found} found"
         )
-    return ready(plant.registry.load(number))
+    return verified(plant.registry.load(number))
 
 
 def promote(plant: Plant, number: int, *, at: datetime, reason: str, actor: Actor) -> None:
@@ -103,7 +103,7 @@ def roll_back(plant: Plant, *, at: datetime, reason: str, actor: Actor) -> int:
     return plant.store.lineage.rollback(at=at, reason=reason, actor=actor)
 
 
-def ready(version: Version) -> Champion:
+def verified(version: Version) -> Champion:
     """A version whose graph repeats what it said when it was trained.
 
     Raises BadVersion with the difference.
@@ -112,9 +112,9 @@ def ready(version: Version) -> Champion:
     predictor = Predictor(
         version.onnx, head=card.head, calibration=card.calibration, features=card.features
     )
-    said = predictor.outputs(version.golden.rows)
+    outputs = predictor.outputs(version.golden.rows)
     scale = 1.0 + float(np.abs(version.golden.outputs).max(initial=0.0))
-    apart = float(np.abs(said - version.golden.outputs).max(initial=0.0)) / scale
+    apart = float(np.abs(outputs - version.golden.outputs).max(initial=0.0)) / scale
     if not apart <= GOLDEN_TOLERANCE:
         raise BadVersion(
             f"version {version.number} answers its golden rows differently than when it was "
@@ -135,7 +135,7 @@ class Threshold:
     why: str
 
 
-def watch_of(plant: Plant, champion: Champion | None) -> RiskAlarmJudge | None:
+def alarm_judge(plant: Plant, champion: Champion | None) -> RiskAlarmJudge | None:
     """What judges alarms while this champion scores; None where no risk is said.
 
     Of several horizons the longest is watched, by which versions are judged too: it is the one
@@ -153,7 +153,7 @@ def watch_of(plant: Plant, champion: Champion | None) -> RiskAlarmJudge | None:
             persistence=settings.persistence,
             why=threshold.why,
         ),
-        tells=plant.channels,
+        channels=plant.channels,
     )
 
 

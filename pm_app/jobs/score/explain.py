@@ -33,13 +33,13 @@ class Feature:
 class Provenance:
     """A prediction and all that it rests on.
 
-    said: its rows, one a horizon, as the table has them. version: None where no model spoke.
+    predictions: its rows, one a horizon, as the table has them. version: None where no model spoke.
     batches: files with readings of any asset in the time that its windows see, in order of
     ingestion; older ones reach it by what an asset remembers, where `remembers`.
     explanation: of the log-odds of the longest horizon's risk, or the value.
     """
 
-    said: tuple[dict[str, object], ...]
+    predictions: tuple[dict[str, object], ...]
     version: VersionRow | None
     batches: tuple[BatchRow, ...]
     remembers: bool
@@ -53,18 +53,18 @@ def provenance(plant: Plant, *, asset: str, cutoff: datetime) -> Provenance:
     Writes nothing. Raises BadSettings where nothing is said of it, BadVersion, MissingSegment,
     and TerminalError where the version is not there any more.
     """
-    said = _said(plant, asset, cutoff)
-    moment = said[-1]["cutoff"]
-    number = said[-1]["model_version"]
+    predictions = _predictions_at(plant, asset, cutoff)
+    moment = predictions[-1]["cutoff"]
+    number = predictions[-1]["model_version"]
     if not number:
-        return Provenance(said, None, (), False, (), None)
+        return Provenance(predictions, None, (), False, (), None)
     champion = load_recorded(plant, int(str(number)))
     pane = to_nanoseconds(moment) // plant.history.pane_ns - 1  # type: ignore[arg-type]  # a moment
     with tempfile.TemporaryDirectory(prefix="pm-app-explain-") as folder:
         beside = replace(plant, memories=Memories(Path(folder)))
         (frame,) = frames(beside, champion, {asset: PaneSpan(pane, pane)})
     return Provenance(
-        said,
+        predictions,
         plant.store.lineage.version(champion.number),
         _behind(plant, champion, pane),
         champion.card.spec.remembers,
@@ -73,18 +73,18 @@ def provenance(plant: Plant, *, asset: str, cutoff: datetime) -> Provenance:
     )
 
 
-def _said(plant: Plant, asset: str, cutoff: datetime) -> tuple[dict[str, object], ...]:
+def _predictions_at(plant: Plant, asset: str, cutoff: datetime) -> tuple[dict[str, object], ...]:
     newest: list[dict[str, object]] = []
     for table in plant.store.views.predictions(asset=asset, until=_after(cutoff)):
         rows = table.to_pylist()
         newest = [row for row in [*newest, *rows] if row["cutoff"] == rows[-1]["cutoff"]]
     if not newest:
-        known = plant.store.ledger.first_seen()
+        assets = plant.store.ledger.first_seen()
         raise BadSettings(
             f"nothing is said of {asset!r} up to {cutoff.isoformat()}"
-            if asset in known
-            else f"there is no asset {asset!r}; there are {len(known):,}: "
-            f"{', '.join(sorted(known)[:5])}{', ...' if len(known) > 5 else ''}"
+            if asset in assets
+            else f"there is no asset {asset!r}; there are {len(assets):,}: "
+            f"{', '.join(sorted(assets)[:5])}{', ...' if len(assets) > 5 else ''}"
         )
     return tuple(newest)
 

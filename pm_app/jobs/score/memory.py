@@ -46,7 +46,7 @@ def boundary_before(pane: int) -> int:
     return pane // BLOCK_PANES * BLOCK_PANES
 
 
-def recollect(
+def restore_memory(
     plant: PlantView,
     spec: FeatureSpec,
     events: Events,
@@ -160,8 +160,8 @@ def _reached(look: _Look, batches: Sequence[BatchRow], place: int) -> dict[str, 
 def _fold_on(look: _Look, starts: Starts, before: Memory, boundary: int) -> Kept:
     """Memory at the boundary from older memory, or from where lives begin; flat in memory."""
     memory, spec = before, look.spec
-    known = dict(zip(before.assets, before.boundary.tolist(), strict=True))
-    low = boundary_before(min(known.get(name, start) for name, start in starts.items()))
+    boundaries = dict(zip(before.assets, before.boundary.tolist(), strict=True))
+    low = boundary_before(min(boundaries.get(name, start) for name, start in starts.items()))
     blocks = GROUP_CELLS // max(len(spec.sensors) * len(starts) * BLOCK_PANES, 1)
     step = max(blocks, 1) * BLOCK_PANES
     batches = look.plant.ledger.batches_overlapping(

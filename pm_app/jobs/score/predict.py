@@ -10,7 +10,7 @@ from pm_app.features.memory import BLOCK_PANES
 from pm_app.features.panes.panes import merge_panes, take_panes
 from pm_app.jobs.plant import PlantView, first_seen_ns, last_seen_ns
 from pm_app.jobs.score.champion import Champion
-from pm_app.jobs.score.memory import boundary_before, recollect
+from pm_app.jobs.score.memory import boundary_before, restore_memory
 from pm_app.records.features import Frame, Panes
 from pm_app.records.predictions import Predictions
 from pm_app.records.readings import Float64, Text
@@ -66,7 +66,9 @@ def frames(plant: PlantView, champion: Champion, spans: Mapping[str, PaneSpan]) 
         memory = None
         if spec.remembers:
             boundaries = {name: boundary_before(span.first) for name, span in group.items()}
-            memory = recollect(plant, spec, events, first_seen=first_seen, boundaries=boundaries)
+            memory = restore_memory(
+                plant, spec, events, first_seen=first_seen, boundaries=boundaries
+            )
         frame = build_frame(panes, events, spec, first_seen=first_seen, memory=memory)
         yield frame.take(np.flatnonzero(wanted))
     plant.memories.flush()

@@ -27,7 +27,7 @@ _TEXTS: Final = ("status", "top_sensors", "attention")
 MOST_SHOWN: Final = 1000
 
 Key = tuple[str, datetime, float]
-Said = dict[str, object]
+Row = dict[str, object]
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Difference:
     cutoff: datetime
     horizon_hours: float
     column: str
-    said: object
+    recorded: object
     replayed: object
 
 
@@ -95,7 +95,7 @@ def _replay(
 
 def _compare(plant: Plant, table: pa.Table, version: int) -> list[Difference]:
     champion = load_recorded(plant, version) if version else None
-    again: dict[Key, Said] = {}
+    again: dict[Key, Row] = {}
     for chunk in predict_spans(plant, champion, _spans(table, plant.history.pane_ns)):
         again.update(_rows(chunk))
     differences: list[Difference] = []
@@ -105,7 +105,7 @@ def _compare(plant: Plant, table: pa.Table, version: int) -> list[Difference]:
     return differences
 
 
-def _differences(key: Key, row: Mapping[str, object], anew: Said | None) -> Iterator[Difference]:
+def _differences(key: Key, row: Mapping[str, object], anew: Row | None) -> Iterator[Difference]:
     if anew is None:
         yield Difference(*key, "status", row["status"], None)
         return
@@ -126,7 +126,7 @@ def _spans(table: pa.Table, pane_ns: int) -> dict[str, PaneSpan]:
     }
 
 
-def _rows(chunk: Predictions) -> Iterator[tuple[Key, Said]]:
+def _rows(chunk: Predictions) -> Iterator[tuple[Key, Row]]:
     numbers = {name: _without_nan(getattr(chunk, name)) for name in _NUMBERS}
     columns = numbers | {name: getattr(chunk, name).tolist() for name in _TEXTS}
     for at, asset in enumerate(chunk.asset.tolist()):
@@ -139,7 +139,7 @@ def _rows(chunk: Predictions) -> Iterator[tuple[Key, Said]]:
 
 
 def _without_nan(values: Float64) -> list[Any]:
-    told = values.astype(object)
-    told[np.isnan(values)] = None
-    listed: list[Any] = told.tolist()
+    nullable = values.astype(object)
+    nullable[np.isnan(values)] = None
+    listed: list[Any] = nullable.tolist()
     return listed

@@ -16,8 +16,8 @@ from pm_app.jobs.ingest.housekeeping import compact
 from pm_app.jobs.ingest.repair import repairing
 from pm_app.jobs.ingest.run import ingest
 from pm_app.jobs.plant import Plant
-from pm_app.jobs.score.affected import last_said, touched_spans
-from pm_app.jobs.score.champion import Champion, load_champion, watch_of
+from pm_app.jobs.score.affected import affected_spans, last_scored_pane
+from pm_app.jobs.score.champion import Champion, alarm_judge, load_champion
 from pm_app.jobs.score.predict import PaneSpan, predict_spans
 from pm_app.progress import Progress, silent
 from pm_app.settings.values import FOR_EVER
@@ -56,23 +56,23 @@ def score(
     """
     ingested = ingest(plant, now=now, progress=progress, stop=stop)
     champion = load_champion(plant)
-    retire(plant, now)
+    apply_retention(plant, now)
     floor = backfill_floor(plant, now)
     committed = Committed()
     if champion is not None and floor is not None:
-        committed += repairing(plant, partial(_say_what_waited, plant, champion, floor, now))
+        committed += repairing(plant, partial(_score_without_model, plant, champion, floor, now))
     pending = plant.store.ledger.unscored_batches()
-    said_until = last_said(plant)
+    scored_until = last_scored_pane(plant)
     done = 0
     for group in _groups(pending):
         if stop():
             break
         progress(done / len(pending), f"scoring {group[0].name}")
-        say = partial(_say_group, plant, champion, group, floor, said_until, now)
-        committed += repairing(plant, say)
+        score_group = partial(_score_group, plant, champion, group, floor, scored_until, now)
+        committed += repairing(plant, score_group)
         done += len(group)
     if not stop():
-        _unshelve(plant, champion, now)
+        _end_shelving(plant, champion, now)
     progress(1.0, f"{done} batches scored")
     if not stop():
         repairing(plant, partial(compact, plant, now=now))
@@ -83,26 +83,26 @@ def score(
     return Scored(ingested, done, committed, champion.number if champion else None)
 
 
-def _say_group(
+def _score_group(
     plant: Plant,
     champion: Champion | None,
     group: Sequence[BatchRow],
     floor: int | None,
-    said_until: int | None,
+    scored_until: int | None,
     now: datetime,
 ) -> Committed:
     """One transaction with all that these batches make or change."""
-    spans = touched_spans(plant, champion, group, floor, said_until=said_until)
+    spans = affected_spans(plant, champion, group, floor, scored_until=scored_until)
     chunks = predict_spans(plant, champion, spans)
     return plant.store.scores.commit_scores(
-        [row.sequence for row in group], chunks, scored_at=now, judge=watch_of(plant, champion)
+        [row.sequence for row in group], chunks, scored_at=now, judge=alarm_judge(plant, champion)
     )
 
 
-def _unshelve(plant: Plant, champion: Champion | None, now: datetime) -> None:
+def _end_shelving(plant: Plant, champion: Champion | None, now: datetime) -> None:
     """Alarms whose time on the shelf is over come back, also where no batch came."""
     if plant.store.alarms.shelf_time_over(now):
-        judge = watch_of(plant, champion)
+        judge = alarm_judge(plant, champion)
         plant.store.scores.commit_scores((), (), scored_at=now, judge=judge)
 
 
@@ -122,7 +122,7 @@ def backfill_floor(plant: Plant, now: datetime) -> int | None:
     return max(latest - reach, retired_until_ns(plant), 0) // plant.history.pane_ns
 
 
-def _say_what_waited(plant: Plant, champion: Champion, floor: int, now: datetime) -> Committed:
+def _score_without_model(plant: Plant, champion: Champion, floor: int, now: datetime) -> Committed:
     """Cutoffs that were told no_model get what the first champion says of them."""
     pane_ns = plant.history.pane_ns
     waiting = plant.store.views.cutoffs_without_model(to_moment((floor + 1) * pane_ns))
@@ -133,7 +133,7 @@ def _say_what_waited(plant: Plant, champion: Champion, floor: int, now: datetime
         for name, (first, last) in waiting.items()
     }
     chunks = predict_spans(plant, champion, spans)
-    judge = watch_of(plant, champion)
+    judge = alarm_judge(plant, champion)
     return plant.store.scores.commit_predictions(chunks, scored_at=now, judge=judge)
 
 
@@ -153,7 +153,9 @@ def _groups(pending: Sequence[BatchRow]) -> Iterator[list[BatchRow]]:
 MOST_DAYS = 20
 
 
-def retire(plant: Plant, now: datetime, *, stop: Callable[[], bool] = lambda: False) -> int:
+def apply_retention(
+    plant: Plant, now: datetime, *, stop: Callable[[], bool] = lambda: False
+) -> int:
     """Retire whole UTC days that lie longer back than is kept; returns how many."""
     kept = plant.settings.retention.predictions
     if kept == FOR_EVER:

@@ -63,7 +63,7 @@ def follow(connection: Connection, judge: AlarmJudge, before: AlarmsBefore, now:
     for trail in trails(connection, judge, before.touched, before.standing):
         _write(connection, judge.rule, trail, judge.transitions(trail), before.standing, now)
     _follow_outage(connection, judge, now)
-    put_out(connection, judge.tells, after=before.newest_event, now=now)
+    put_out(connection, judge.channels, after=before.newest_event, now=now)
 
 
 def _write(

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 from benchmarks.speed.rows import Row, interleaved, middle
 
 from connectors.parquet import ParquetReadings
-from pm_app.features.panes.panes import fold_panes, pane_mean
-from pm_app.jobs.ingest.panes import ahead
+from pm_app.features.panes.panes import build_panes, pane_mean
+from pm_app.jobs.ingest.panes import prefetch
 from pm_app.records.features import Panes
 
 ASSETS, SENSORS, SECONDS, PANE_SECONDS = 20, 16, 86_400, 600
@@ -74,8 +74,8 @@ def ours(folder: Path, *, keep: bool = True) -> list[Panes]:
     source = ParquetReadings(str(folder))
     (batch,) = source.list()
     kept = []
-    for chunk in ahead(source.read(batch)):
-        panes = fold_panes(chunk.readings, pane_ns=PANE_SECONDS * 10**9)
+    for chunk in prefetch(source.read(batch)):
+        panes = build_panes(chunk.readings, pane_ns=PANE_SECONDS * 10**9)
         if keep:
             kept.append(panes)
     return kept

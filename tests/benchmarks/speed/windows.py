@@ -9,7 +9,7 @@ import polars as pl
 from benchmarks.speed.rows import Row, interleaved, middle
 
 from pm_app.features.frame import asset_chunks
-from pm_app.features.panes.panes import fold_panes, take_panes
+from pm_app.features.panes.panes import build_panes, take_panes
 from pm_app.features.windows import roll_windows
 from pm_app.records.features import Panes
 from pm_app.records.readings import Readings
@@ -69,7 +69,7 @@ def panes_of(assets: int) -> Panes:
         time=hour * HOUR_NS,
         values=values,
     )
-    return fold_panes(readings, pane_ns=HOUR_NS)
+    return build_panes(readings, pane_ns=HOUR_NS)
 
 
 def _frame(panes: Panes, means: np.ndarray) -> pd.DataFrame:

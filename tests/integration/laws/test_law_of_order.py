@@ -41,7 +41,7 @@ from hypothesis.stateful import (
 
 from pm_app.durable import INSTANT
 from pm_app.features.frame import build_frame
-from pm_app.features.panes.panes import fold_panes
+from pm_app.features.panes.panes import build_panes
 from pm_app.jobs.ingest.ownership import OwnershipMark, write_mark
 from pm_app.jobs.ingest.repair import rebuild
 from pm_app.jobs.plant import Orphans
@@ -122,7 +122,7 @@ def expected_rows(rows, events, champion):
         name: int(readings.time[readings.asset == at].min())
         for at, name in enumerate(readings.assets)
     }
-    panes = fold_panes(readings, pane_ns=champion.card.spec.pane_ns)
+    panes = build_panes(readings, pane_ns=champion.card.spec.pane_ns)
     table = events_table([EVENTS[at] for at in sorted(events)] or EVENTS[:1])
     known = zip(
         table["asset_id"].to_pylist(),
@@ -252,7 +252,9 @@ class Plant(RuleBasedStateMachine):
     def restart(self):
         state, pane_ns = self.plant.settings.state, self.plant.history.pane_ns
         fresh = History(state / "panes", pane_ns=pane_ns), EventHistory(state / "events")
-        self.plant = replace(self.plant, history=fresh[0], event_history=fresh[1], litter=Orphans())
+        self.plant = replace(
+            self.plant, history=fresh[0], event_history=fresh[1], orphans=Orphans()
+        )
 
     @rule(instants=st.integers(0, 40))
     def score_cut_short(self, instants):

@@ -7,7 +7,7 @@ import pytest
 from sklearn.ensemble import ExtraTreesClassifier
 
 from pm_app.features.frame import build_frame
-from pm_app.features.panes.panes import fold_panes
+from pm_app.features.panes.panes import build_panes
 from pm_app.features.regimes.search import find_regimes
 from pm_app.learning.data.labels import life_labels
 from pm_app.learning.importance.forest import average_precision
@@ -40,7 +40,7 @@ def panes_of(plant):
         sensors=plant.sensors,
         values=plant.values.reshape(len(plant.sensors), -1),
     )
-    return fold_panes(readings, pane_ns=PANE)
+    return build_panes(readings, pane_ns=PANE)
 
 
 def precision_of(plant, panes, regimes, *, splits):

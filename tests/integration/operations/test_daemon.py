@@ -176,7 +176,7 @@ def test_a_long_run_that_gets_on_is_not_given_up(run):
     def long(now):
         for _ in range(8):
             assert not stop.wait(0.1)
-            job.pulse.beat()
+            job.heartbeat.beat()
         stop.set()
         return "done"
 

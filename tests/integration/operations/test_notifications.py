@@ -113,13 +113,13 @@ def test_a_dead_server_loses_nothing_and_delays_nobody_else(plant):
             waiting = live.store.outbox.waiting()
 
             assert standing(live)
-            assert (first.told, first.failed) == (len(standing(live)),) * 2
-            assert (again.told, again.failed) == (0, 0)
+            assert (first.sent, first.failed) == (len(standing(live)),) * 2
+            assert (again.sent, again.failed) == (0, 0)
             assert {each.attempts for each in waiting} == {1}
             assert {each.error for each in waiting} == {"json://127.0.0.1 did not take the message"}
             with web_server(port) as (_, late):
-                assert notify_due(live, now=NOW + timedelta(minutes=1)).told == len(standing(live))
-                assert notify_due(live, now=NOW + HOUR).told == 0
+                assert notify_due(live, now=NOW + timedelta(minutes=1)).sent == len(standing(live))
+                assert notify_due(live, now=NOW + HOUR).sent == 0
 
     for came in (heard, late):
         (message,) = came
@@ -167,9 +167,9 @@ def test_messages_wait_for_quiet_hours_to_end_and_orders_do_not(plant):
         with opened(config) as live:
             count = len(standing(live))
             done = notify_due(live, now=NOW)
-            assert (done.told, done.quiet) == (count, count)
+            assert (done.sent, done.quiet) == (count, count)
             assert messages == [] and len(orders) == count
-            assert notify_due(live, now=NOW + 6 * HOUR).told == count
+            assert notify_due(live, now=NOW + 6 * HOUR).sent == count
 
     assert len(messages) == 1
     assert {order["asset"] for order in orders} == standing_of(config)
@@ -193,7 +193,7 @@ def test_a_work_order_that_is_refused_is_sent_again_and_the_others_not(plant):
         count = len(standing(live))
         done = notify(live.store, live.settings, channels, sender, now=NOW)
 
-        assert count > 1 and (done.told, done.failed) == (1, count - 1)
+        assert count > 1 and (done.sent, done.failed) == (1, count - 1)
         assert len(live.store.outbox.waiting()) == count - 1
 
 
@@ -208,7 +208,7 @@ def test_killed_between_telling_and_noting_it_is_told_again(plant):
                     notify_due(live, now=NOW)
             finally:
                 object.__setattr__(live.store.outbox, "told", broken)
-            assert notify_due(live, now=NOW).told
+            assert notify_due(live, now=NOW).sent
 
     assert len(came) == 2
 

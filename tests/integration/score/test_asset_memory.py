@@ -27,7 +27,7 @@ from pm_app.features.panes.panes import merge_panes
 from pm_app.jobs.backfill.run import backfill
 from pm_app.jobs.plant import first_seen_ns
 from pm_app.jobs.score import memory as recollect_module
-from pm_app.jobs.score.memory import boundary_before, recollect
+from pm_app.jobs.score.memory import boundary_before, restore_memory
 from pm_app.jobs.score.run import score
 from pm_app.records.memory import MEMORY_KEYS, MEMORY_STATISTICS
 from pm_app.state.panes import History
@@ -79,7 +79,7 @@ def spec_of(live):
 def recalled(live, boundaries):
     spec, events = spec_of(live), events_of(live)
     seen = first_seen_ns(live)
-    return recollect(live, spec, events, first_seen=seen, boundaries=boundaries)
+    return restore_memory(live, spec, events, first_seen=seen, boundaries=boundaries)
 
 
 def events_of(live):

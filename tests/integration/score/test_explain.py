@@ -41,7 +41,7 @@ def test_what_is_said_is_told_with_its_version_and_files(plant):
             r for r in said(live.store) if (r["asset_id"], r["cutoff"]) == ("pump-01", hour(33))
         ]
 
-    assert list(found.said) == mine
+    assert list(found.predictions) == mine
     assert found.version.version == mine[0]["model_version"]
     assert {row.name for row in found.batches} == {"a.parquet", "b.parquet"}
 
@@ -67,7 +67,7 @@ def test_what_sensors_add_explains_the_risk_that_was_said(plant):
     told = found.explanation
     assert told.signal == pytest.approx(float(signal[0]), abs=1e-6)
     assert told.added.sum() == pytest.approx(told.signal - told.base, abs=1e-4)
-    longest = max(found.said, key=lambda row: row["horizon_hours"])
+    longest = max(found.predictions, key=lambda row: row["horizon_hours"])
     assert longest["risk"] == pytest.approx(1 / (1 + np.exp(-told.signal)), abs=1e-3)
     assert len(found.features) == frame.values.shape[1]
 
@@ -91,7 +91,7 @@ def test_without_a_model_there_is_nothing_to_explain(new_plant):
         found = provenance(live, asset="pump-00", cutoff=NOW)
 
     assert (found.version, found.explanation) == (None, None)
-    assert found.said[-1]["status"] == "no_model"
+    assert found.predictions[-1]["status"] == "no_model"
 
 
 @pytest.mark.parametrize(

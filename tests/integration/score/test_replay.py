@@ -85,7 +85,7 @@ def test_one_altered_value_is_found(lived, values):
     assert done.differing == 1
     (found,) = done.differences
     assert (found.asset_id, found.cutoff) == (chosen["asset_id"], chosen["cutoff"])
-    assert (found.column, found.said, found.replayed) == (column, value, chosen[column])
+    assert (found.column, found.recorded, found.replayed) == (column, value, chosen[column])
 
 
 def test_a_row_of_which_nothing_is_known_is_found(lived):

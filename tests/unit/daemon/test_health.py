@@ -17,7 +17,7 @@ from pm_app.daemon.health import (
     find_troubles,
     read_health,
 )
-from pm_app.daemon.loop import tell_supervisor
+from pm_app.daemon.loop import notify_supervisor
 from pm_app.times import Stamp, read_clock, seconds_between
 
 START = Stamp(datetime(2026, 3, 1, tzinfo=UTC), "boot-1", 1000.0)
@@ -104,7 +104,7 @@ def test_a_long_run_that_gets_on_is_fine_and_one_that_does_not_is_told(tmp_path,
     monitor.began("score")
     for minutes in range(1, 100):
         clock.now = later(60 * minutes)
-        monitor.got_on("score")
+        monitor.note_progress("score")
         assert troubles(tmp_path, clock.now) == []
 
     assert troubles(tmp_path, later(99 * 60 + 601)) != []
@@ -187,12 +187,12 @@ def test_a_supervisor_that_listens_hears_and_none_is_no_error(tmp_path, monkeypa
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ear:
         ear.bind(str(tmp_path / "ear"))
         monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "ear"))
-        tell_supervisor("READY=1", "STATUS=fine")
+        notify_supervisor("READY=1", "STATUS=fine")
 
         assert ear.recv(100) == b"READY=1\nSTATUS=fine"
     for address in (str(tmp_path / "nobody"), "", "nowhere"):
         monkeypatch.setenv("NOTIFY_SOCKET", address)
-        tell_supervisor("READY=1")
+        notify_supervisor("READY=1")
 
 
 def test_a_supervisor_may_listen_at_an_abstract_name(monkeypatch):
@@ -200,7 +200,7 @@ def test_a_supervisor_may_listen_at_an_abstract_name(monkeypatch):
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ear:
         ear.bind("\0" + name)
         monkeypatch.setenv("NOTIFY_SOCKET", "@" + name)
-        tell_supervisor("WATCHDOG=1")
+        notify_supervisor("WATCHDOG=1")
 
         assert ear.recv(100) == b"WATCHDOG=1"
 

@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from pm_app.daemon.schedule import Calendar, Interval, make_cron, make_turns
+from pm_app.daemon.schedule import Calendar, Interval, make_cron, make_schedules
 from pm_app.errors import BadSettings
 from pm_app.settings.plant import parse_settings
 from pm_app.times import Stamp
@@ -216,4 +216,4 @@ def test_what_waits_for_the_next_turn_counts_down_to_it():
 )
 def test_a_schedule_that_cannot_be_kept_is_refused(cron, said):
     with pytest.raises(BadSettings, match=said):
-        make_turns(make_settings(cron=cron), None)
+        make_schedules(make_settings(cron=cron), None)

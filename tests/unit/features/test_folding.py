@@ -6,7 +6,7 @@ from factories import HOUR, random_readings
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pm_app.features.panes.panes import fold_panes
+from pm_app.features.panes.panes import build_panes
 
 
 def sums_one_by_one(readings, asset, pane, sensor, pane_ns):
@@ -36,7 +36,7 @@ def test_every_sum_is_that_of_a_loop_to_the_bit(rows, assets, sensors, hours, mi
         rows=rows, assets=assets, sensors=sensors, hours=hours, missing=missing, seed=seed
     )
 
-    panes = fold_panes(readings, pane_ns=5 * HOUR)
+    panes = build_panes(readings, pane_ns=5 * HOUR)
 
     for at, (asset, pane) in enumerate(zip(panes.asset, panes.pane, strict=True)):
         for sensor in range(sensors):
@@ -48,11 +48,11 @@ def test_every_sum_is_that_of_a_loop_to_the_bit(rows, assets, sensors, hours, mi
 def test_panes_too_many_for_one_block_are_those_of_each_asset_alone(missing):
     readings = random_readings(rows=60_000, assets=40, sensors=4, missing=missing)
 
-    together = fold_panes(readings, pane_ns=HOUR)
+    together = build_panes(readings, pane_ns=HOUR)
 
     for asset in (0, 17, 39):
         rows = readings.asset == asset
-        alone = fold_panes(
+        alone = build_panes(
             type(readings)(
                 assets=readings.assets,
                 asset=readings.asset[rows],

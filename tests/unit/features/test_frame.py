@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pm_app.features.frame import build_frame, feature_names, see_panes, select_features
 from pm_app.features.lives import life_starts
 from pm_app.features.memory import BLOCK_PANES, no_memory, remember
-from pm_app.features.panes.panes import fold_panes, merge_panes, take_panes
+from pm_app.features.panes.panes import build_panes, merge_panes, take_panes
 from pm_app.features.panes.readings import take_readings
 from pm_app.records.features import FeatureSpec, Frame, Panes, Regimes
 from pm_app.records.memory import Memory
@@ -66,7 +66,7 @@ def random_events(seed: int, *, count: int = 40) -> Events:
 
 
 def features_of(readings: Readings, events: Events, spec: FeatureSpec = SPEC) -> Frame:
-    panes = fold_panes(readings, pane_ns=HOUR)
+    panes = build_panes(readings, pane_ns=HOUR)
     return build_frame(panes, events, spec, first_seen=first_seen(readings))
 
 
@@ -102,7 +102,7 @@ def test_features_built_batch_by_batch_equal_those_built_in_one_go_to_the_bit(sp
     history = None
     for low, high in zip([0, *bounds], [*bounds, 2**62], strict=True):
         part = take_readings(readings, (readings.time >= low) & (readings.time < high))
-        touched = fold_panes(part, pane_ns=HOUR, onto=history)
+        touched = build_panes(part, pane_ns=HOUR, onto=history)
         parts = [touched] if history is None else [history, touched]
         history = merge_panes(parts, pane_ns=HOUR)
         if not len(touched.pane):

@@ -10,7 +10,7 @@ from pm_app.features.fading_means import LEAST_WEIGHT
 from pm_app.features.frame import build_frame
 from pm_app.features.lives import life_starts
 from pm_app.features.memory import BLOCK_PANES, AssetMemories, no_memory, recall, remember
-from pm_app.features.panes.panes import fold_panes, take_panes
+from pm_app.features.panes.panes import build_panes, take_panes
 from pm_app.records.features import FeatureSpec, Panes
 from pm_app.records.memory import MEMORY_KEYS, MEMORY_STATISTICS, Memory
 from pm_app.records.readings import Events, sort_events
@@ -79,7 +79,7 @@ def columns_of(recalled: AssetMemories) -> list[np.ndarray]:
 def test_memory_equals_a_plain_loop_over_the_readings_of_the_life(hours, rows, seed):
     readings = sorted_readings(random_readings(rows=rows, hours=hours, missing=0.4, seed=seed))
     events = random_events(seed, hours=hours)
-    panes = fold_panes(readings, pane_ns=HOUR)
+    panes = build_panes(readings, pane_ns=HOUR)
     seen = first_seen(panes)
 
     start = starts_of(panes, events, seen)
@@ -125,7 +125,7 @@ def test_memory_equals_a_plain_loop_over_the_readings_of_the_life(hours, rows, s
 @settings(max_examples=40, deadline=None)
 def test_memory_continued_from_a_boundary_is_the_same_to_the_bit(cuts, rows, seed):
     hours = 5 * BLOCK_PANES
-    panes = fold_panes(random_readings(rows=rows, hours=hours, seed=seed), pane_ns=HOUR)
+    panes = build_panes(random_readings(rows=rows, hours=hours, seed=seed), pane_ns=HOUR)
     events, seen = random_events(seed, hours=hours, count=5), first_seen(panes)
     start = starts_of(panes, events, seen)
     whole = recall(panes, start, SPEC, before=no_memory(SPEC))
@@ -152,7 +152,7 @@ def test_memory_continued_from_a_boundary_is_the_same_to_the_bit(cuts, rows, see
 @settings(max_examples=30, deadline=None)
 def test_what_comes_after_a_pane_never_changes_its_memory(cut, seed):
     hours = 2 * BLOCK_PANES
-    panes = fold_panes(random_readings(rows=400, hours=hours, seed=seed), pane_ns=HOUR)
+    panes = build_panes(random_readings(rows=400, hours=hours, seed=seed), pane_ns=HOUR)
     events, seen = random_events(seed, hours=hours), first_seen(panes)
     at = START + cut * HOUR
     known = events.time <= at
@@ -170,7 +170,7 @@ def test_what_comes_after_a_pane_never_changes_its_memory(cut, seed):
 @given(seed=seeds)
 @settings(max_examples=20, deadline=None)
 def test_assets_do_not_know_of_each_other(seed):
-    panes = fold_panes(random_readings(rows=300, hours=300, seed=seed), pane_ns=HOUR)
+    panes = build_panes(random_readings(rows=300, hours=300, seed=seed), pane_ns=HOUR)
     events, seen = random_events(seed, hours=300), first_seen(panes)
     start = starts_of(panes, events, seen)
     together = columns_of(recall(panes, start, SPEC, before=no_memory(SPEC)))
@@ -200,7 +200,7 @@ def test_a_life_begins_anew_with_a_failure_and_with_its_repair_only():
 
 
 def test_features_of_long_memory_are_named_for_what_they_are():
-    panes = fold_panes(random_readings(rows=300, hours=100, missing=0.0), pane_ns=HOUR)
+    panes = build_panes(random_readings(rows=300, hours=100, missing=0.0), pane_ns=HOUR)
     frame = build_frame(panes, random_events(0, hours=1), SPEC, first_seen=first_seen(panes))
     value = {
         name: frame.values[:, at].astype(float)
@@ -227,7 +227,7 @@ def test_features_of_long_memory_are_named_for_what_they_are():
 def test_change_is_counted_in_deviations_of_the_beginning_where_there_are_any():
     readings = random_readings(rows=400, hours=100, assets=1, missing=0.0)
     readings.values[1] = 7.0
-    panes = fold_panes(readings, pane_ns=HOUR)
+    panes = build_panes(readings, pane_ns=HOUR)
     frame = build_frame(panes, random_events(0, hours=1), SPEC, first_seen=first_seen(panes))
 
     def column(name: str) -> np.ndarray:
@@ -244,7 +244,7 @@ def test_change_is_counted_in_deviations_of_the_beginning_where_there_are_any():
 
 
 def test_memory_of_no_panes_is_none():
-    panes = fold_panes(random_readings(rows=0), pane_ns=HOUR)
+    panes = build_panes(random_readings(rows=0), pane_ns=HOUR)
     nothing = np.empty(0, dtype=np.int64)
 
     recalled = recall(panes, nothing, SPEC, before=no_memory(SPEC))
@@ -260,7 +260,7 @@ def facts(memory: Memory) -> list[bytes]:
 
 @pytest.mark.parametrize("asset", ["pump-0", "pump-1"])
 def test_an_asset_that_says_nothing_keeps_its_memory(asset):
-    panes = fold_panes(random_readings(rows=300, hours=100), pane_ns=HOUR)
+    panes = build_panes(random_readings(rows=300, hours=100), pane_ns=HOUR)
     start = starts_of(panes, random_events(0, hours=1, count=0), first_seen(panes))
     boundary = (START // HOUR // BLOCK_PANES + 1) * BLOCK_PANES
     memory = remember(panes, start, SPEC, before=no_memory(SPEC), boundary=boundary)

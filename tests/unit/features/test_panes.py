@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pm_app.features.panes.panes import (
-    fold_panes,
+    build_panes,
     merge_panes,
     overlapping_panes,
     pane_mean,
@@ -44,10 +44,10 @@ def test_panes_continued_in_time_equal_panes_folded_at_once_to_the_bit(
     state = None
     for low, high in zip([0, *bounds], [*bounds, 2**62], strict=True):
         part = take_readings(readings, (readings.time >= low) & (readings.time < high))
-        folded = fold_panes(part, pane_ns=pane_ns, onto=state)
+        folded = build_panes(part, pane_ns=pane_ns, onto=state)
         state = folded if state is None else merge_panes([state, folded], pane_ns=pane_ns)
 
-    whole = fold_panes(readings, pane_ns=pane_ns)
+    whole = build_panes(readings, pane_ns=pane_ns)
     assert_same_panes(merge_panes([whole], pane_ns=pane_ns), state)
 
 
@@ -57,12 +57,12 @@ def test_the_order_of_rows_does_not_matter(seed):
     readings = sorted_readings(random_readings(seed=seed))
     shuffled = take_readings(readings, np.random.default_rng(seed).permutation(len(readings.time)))
 
-    assert_same_panes(fold_panes(readings, pane_ns=HOUR), fold_panes(shuffled, pane_ns=HOUR))
+    assert_same_panes(build_panes(readings, pane_ns=HOUR), build_panes(shuffled, pane_ns=HOUR))
 
 
 def test_pane_statistics_equal_a_plain_loop_over_readings():
     readings = sorted_readings(random_readings(rows=400))
-    panes = fold_panes(readings, pane_ns=HOUR)
+    panes = build_panes(readings, pane_ns=HOUR)
     mean, moment = pane_mean(panes), pane_second_moment(panes)
 
     for row in range(len(panes.pane)):
@@ -98,14 +98,14 @@ def test_the_last_delivered_of_two_readings_with_one_time_counts():
         values=np.array([[1.0, 2.0, 5.0]]),
     )
 
-    panes = fold_panes(readings, pane_ns=HOUR)
+    panes = build_panes(readings, pane_ns=HOUR)
 
     assert panes.rows.tolist() == [2]
     assert panes.first.tolist() == [[2.0]]
 
 
 def test_readings_at_or_before_the_last_known_one_overlap_and_later_ones_do_not():
-    known = fold_panes(random_readings(rows=300, assets=1), pane_ns=HOUR)
+    known = build_panes(random_readings(rows=300, assets=1), pane_ns=HOUR)
     late = random_readings(rows=1, assets=1)
     at = known.last_row_time[3]
 
@@ -120,8 +120,8 @@ def test_readings_at_or_before_the_last_known_one_overlap_and_later_ones_do_not(
 
 
 def test_of_two_segments_with_the_same_pane_the_later_one_counts():
-    older = fold_panes(random_readings(rows=200), pane_ns=HOUR)
-    newer = fold_panes(random_readings(rows=50, seed=1), pane_ns=HOUR)
+    older = build_panes(random_readings(rows=200), pane_ns=HOUR)
+    newer = build_panes(random_readings(rows=50, seed=1), pane_ns=HOUR)
 
     merged = merge_panes([older, newer], pane_ns=HOUR)
 
@@ -146,7 +146,7 @@ def test_a_sensor_that_appears_later_is_missing_before():
 
     assert both.sensors == ("sensor-0", "sensor-1")
     assert np.isnan(both.values[1, :100]).all()
-    panes = select_sensors(fold_panes(first, pane_ns=HOUR), ("sensor-1", "sensor-0"))
+    panes = select_sensors(build_panes(first, pane_ns=HOUR), ("sensor-1", "sensor-0"))
     assert panes.count[:, 0].sum() == 0
     assert np.isnan(panes.last[:, 0]).all()
     assert panes.count[:, 1].sum() == (~np.isnan(first.values)).sum()
@@ -155,7 +155,7 @@ def test_a_sensor_that_appears_later_is_missing_before():
 def test_folding_leaves_its_input_unchanged():
     readings = random_readings()
     before = readings.values.copy(), readings.time.copy()
-    state = fold_panes(readings, pane_ns=HOUR)
+    state = build_panes(readings, pane_ns=HOUR)
     kept = {field.name: np.copy(getattr(state, field.name)) for field in fields(state)[2:]}
     later = Readings(
         readings.assets,
@@ -165,8 +165,8 @@ def test_folding_leaves_its_input_unchanged():
         readings.values,
     )
 
-    fold_panes(later, pane_ns=1000 * HOUR, onto=state)
-    fold_panes(readings, pane_ns=HOUR, onto=None)
+    build_panes(later, pane_ns=1000 * HOUR, onto=state)
+    build_panes(readings, pane_ns=HOUR, onto=None)
 
     np.testing.assert_array_equal(readings.values, before[0])
     np.testing.assert_array_equal(readings.time, before[1])
@@ -179,6 +179,6 @@ def test_the_second_moment_does_not_cancel_far_from_zero(offset):
     spread = np.array([[-1.0, 1.0, -1.0, 1.0]]) + offset
     readings = Readings(("a",), np.zeros(4, dtype=np.int32), START + np.arange(4), ("x",), spread)
 
-    panes = fold_panes(readings, pane_ns=HOUR)
+    panes = build_panes(readings, pane_ns=HOUR)
 
     assert pane_second_moment(panes)[0, 0] == pytest.approx(4.0, abs=1e-6)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pm_app.features.panes.panes import (
-    fold_panes,
+    build_panes,
     pane_mean,
     pane_second_moment,
     select_sensors,
@@ -79,8 +79,8 @@ def test_a_pane_of_one_regime_is_as_if_its_readings_had_been_normalised(seed, we
     regime = np.repeat(np.random.default_rng(seed).integers(0, 3, 20), A_PANE)
     readings, _ = drawn(regime, seed=seed, wear=wear)
 
-    panes = normalise_panes(fold_panes(readings, pane_ns=HOUR), REGIMES)
-    slow = fold_panes(normalised_readings(readings), pane_ns=HOUR)
+    panes = normalise_panes(build_panes(readings, pane_ns=HOUR), REGIMES)
+    slow = build_panes(normalised_readings(readings), pane_ns=HOUR)
 
     for name in PANE_STATISTICS:
         np.testing.assert_allclose(getattr(panes, name), getattr(slow, name), atol=1e-9)
@@ -89,11 +89,11 @@ def test_a_pane_of_one_regime_is_as_if_its_readings_had_been_normalised(seed, we
 @pytest.mark.parametrize("wear", [-2.0, 0.0, 3.0])
 def test_a_pane_that_mixes_regimes_comes_close_to_its_normalised_readings(wear):
     readings, _ = drawn(steady_then_switching(1, panes=400), wear=wear)
-    raw = fold_panes(readings, pane_ns=HOUR)
+    raw = build_panes(readings, pane_ns=HOUR)
     mixed = mixes_regimes(select_sensors(raw, ("load",)), REGIMES)
 
     panes = of_regimes(normalise_panes(raw, REGIMES))
-    slow = of_regimes(fold_panes(normalised_readings(readings), pane_ns=HOUR))
+    slow = of_regimes(build_panes(normalised_readings(readings), pane_ns=HOUR))
 
     assert 50 < mixed.sum() < 350
     for name in ("first", "last"):
@@ -110,7 +110,7 @@ def test_a_pane_that_mixes_regimes_comes_close_to_its_normalised_readings(wear):
 def test_a_change_of_regime_leaves_no_trace_in_a_worn_machine():
     regime = np.tile(np.repeat([0, 2], A_PANE // 2), 200)
     readings, _ = drawn(regime, wear=1.5)
-    panes = of_regimes(normalise_panes(fold_panes(readings, pane_ns=HOUR), REGIMES))
+    panes = of_regimes(normalise_panes(build_panes(readings, pane_ns=HOUR), REGIMES))
 
     mean = pane_mean(panes).mean(axis=0)
     variance = (pane_second_moment(panes) / panes.count).mean(axis=0)
@@ -124,7 +124,7 @@ def test_two_equal_halves_are_told_exactly_where_nothing_is_noisy():
     loads = np.repeat([50.0, 100.0], A_PANE // 2)
     readings, _ = drawn(np.zeros(A_PANE, dtype=int))
     values = np.vstack([0.4 * loads, 0.06 * loads - 2.0, loads])
-    panes = fold_panes(replace(readings, values=values), pane_ns=HOUR)
+    panes = build_panes(replace(readings, values=values), pane_ns=HOUR)
 
     changed = of_regimes(normalise_panes(panes, replace(REGIMES, scale=(1e-6,))))
 
@@ -137,7 +137,9 @@ def test_three_regimes_in_a_pane_are_told_apart():
     loads = np.repeat([50.0, 100.0, 80.0], A_PANE // 3)
     readings, _ = drawn(np.zeros(A_PANE, dtype=int))
     current = np.repeat([20.0, 40.0, 32.0], A_PANE // 3)
-    panes = fold_panes(replace(readings, values=np.vstack([current, current, loads])), pane_ns=HOUR)
+    panes = build_panes(
+        replace(readings, values=np.vstack([current, current, loads])), pane_ns=HOUR
+    )
 
     changed = normalise_panes(panes, replace(REGIMES, scale=(1e-6,)))
 
@@ -147,7 +149,7 @@ def test_three_regimes_in_a_pane_are_told_apart():
 
 def test_settings_and_sensors_that_regimes_do_not_know_stay_to_the_bit():
     readings, _ = drawn(steady_then_switching(3), missing=0.1)
-    panes = fold_panes(readings, pane_ns=HOUR)
+    panes = build_panes(readings, pane_ns=HOUR)
     before = take_panes(panes, np.arange(len(panes.pane)))
 
     changed = normalise_panes(panes, replace(REGIMES, sensors=("current", "elsewhere")))
@@ -166,7 +168,7 @@ def test_settings_and_sensors_that_regimes_do_not_know_stay_to_the_bit():
 @settings(max_examples=20, deadline=None)
 def test_panes_normalised_alone_equal_those_normalised_together_to_the_bit(seed):
     readings, _ = drawn(steady_then_switching(seed), seed=seed, missing=0.2)
-    panes = fold_panes(readings, pane_ns=HOUR)
+    panes = build_panes(readings, pane_ns=HOUR)
     together = normalise_panes(panes, REGIMES)
 
     for row in np.random.default_rng(seed).integers(0, len(panes.pane), 6):
@@ -179,7 +181,7 @@ def test_panes_normalised_alone_equal_those_normalised_together_to_the_bit(seed)
 @settings(max_examples=20, deadline=None)
 def test_what_is_missing_stays_missing_and_extremes_stay_in_order(seed):
     readings, _ = drawn(steady_then_switching(seed), seed=seed, missing=0.6)
-    panes = fold_panes(readings, pane_ns=HOUR)
+    panes = build_panes(readings, pane_ns=HOUR)
 
     changed = normalise_panes(panes, REGIMES)
 
@@ -204,7 +206,7 @@ def test_a_reading_outside_every_regime_takes_the_nearest():
 def test_without_a_setting_a_pane_is_held_against_all_regimes_together():
     readings, _ = drawn(np.full(A_PANE, 1))
     readings.values[2] = np.nan
-    panes = fold_panes(readings, pane_ns=HOUR)
+    panes = build_panes(readings, pane_ns=HOUR)
 
     changed = normalise_panes(panes, REGIMES)
 
@@ -217,6 +219,6 @@ def test_without_a_setting_a_pane_is_held_against_all_regimes_together():
 
 def test_no_panes_stay_no_panes():
     readings, _ = drawn(np.zeros(0, dtype=int))
-    panes: Panes = fold_panes(readings, pane_ns=HOUR)
+    panes: Panes = build_panes(readings, pane_ns=HOUR)
 
     assert normalise_panes(panes, REGIMES).first.shape == (0, 3)

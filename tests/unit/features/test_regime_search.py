@@ -11,7 +11,7 @@ import pytest
 from factories import HOUR, START
 from pydantic import TypeAdapter
 
-from pm_app.features.panes.panes import fold_panes
+from pm_app.features.panes.panes import build_panes
 from pm_app.features.regimes.search import describe_regimes, find_regimes, settle_regimes
 from pm_app.records.features import FeatureSpec, Regimes
 from pm_app.records.readings import Readings
@@ -39,7 +39,7 @@ def panes_of(columns):
         sensors=tuple(columns),
         values=np.array([values.ravel() for values in columns.values()], dtype=float),
     )
-    return fold_panes(readings, pane_ns=HOUR)
+    return build_panes(readings, pane_ns=HOUR)
 
 
 def plant(levels=(70.0, 85.0, 100.0), *, seed=0, follow=0.3, noise=1.0, **more):
@@ -262,6 +262,6 @@ def test_engines_of_one_flight_condition_have_no_regimes(subset):
         sensors=tuple(f"column-{number:02d}" for number in range(table.shape[1] - 2)),
         values=table[:, 2:].T.copy(),
     )
-    panes = fold_panes(readings, pane_ns=HOUR)
+    panes = build_panes(readings, pane_ns=HOUR)
 
     assert find_regimes(panes, columns=None, stretch_panes=80).regimes is None

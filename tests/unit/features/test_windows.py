@@ -5,7 +5,7 @@ from factories import HOUR, random_readings, sorted_readings
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pm_app.features.panes.panes import fold_panes, take_panes
+from pm_app.features.panes.panes import build_panes, take_panes
 from pm_app.features.windows import WINDOW_STATISTICS, last_values, roll_windows
 
 
@@ -18,7 +18,7 @@ from pm_app.features.windows import WINDOW_STATISTICS, last_values, roll_windows
 @settings(max_examples=50, deadline=None)
 def test_windows_equal_a_plain_loop_over_readings(width, rows, hours, seed):
     readings = sorted_readings(random_readings(rows=rows, hours=hours, missing=0.4, seed=seed))
-    panes = fold_panes(readings, pane_ns=HOUR)
+    panes = build_panes(readings, pane_ns=HOUR)
 
     (windows,) = roll_windows(panes, windows_ns=[width * HOUR])
     last = last_values(panes, window_ns=width * HOUR)
@@ -59,7 +59,7 @@ def test_windows_equal_a_plain_loop_over_readings(width, rows, hours, seed):
 @given(width=st.integers(1, 50), drop=st.integers(1, 60), seed=st.integers(0, 10_000))
 @settings(max_examples=40, deadline=None)
 def test_a_window_does_not_depend_on_panes_outside_it_to_the_bit(width, drop, seed):
-    panes = fold_panes(random_readings(rows=400, hours=100, seed=seed), pane_ns=HOUR)
+    panes = build_panes(random_readings(rows=400, hours=100, seed=seed), pane_ns=HOUR)
     since = panes.pane.min() + drop
     recent = take_panes(panes, panes.pane >= since)
 
@@ -74,7 +74,7 @@ def test_a_window_does_not_depend_on_panes_outside_it_to_the_bit(width, drop, se
 
 
 def test_windows_of_no_panes_are_empty():
-    panes = fold_panes(random_readings(rows=0), pane_ns=HOUR)
+    panes = build_panes(random_readings(rows=0), pane_ns=HOUR)
 
     assert [w.mean.shape for w in roll_windows(panes, windows_ns=[HOUR, 2 * HOUR])] == [(0, 3)] * 2
     assert last_values(panes, window_ns=HOUR).shape == (0, 3)

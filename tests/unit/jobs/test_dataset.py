@@ -9,7 +9,7 @@ from factories import HOUR, START, make_card, random_readings
 
 from pm_app.errors import BadSettings, NotEnoughData
 from pm_app.features.frame import build_frame
-from pm_app.features.panes.panes import fold_panes, merge_panes
+from pm_app.features.panes.panes import build_panes, merge_panes
 from pm_app.features.panes.readings import concat_readings, take_readings
 from pm_app.jobs.retrain import dataset as known_module
 from pm_app.jobs.retrain import extent as past_module
@@ -74,7 +74,7 @@ def keep(tmp_path, readings, *, parts=3):
         speaks = np.flatnonzero(~np.isnan(chosen.values).all(axis=1))
         sensors = tuple(chosen.sensors[row] for row in speaks)
         chosen = replace(chosen, sensors=sensors, values=chosen.values[speaks])
-        names.append(history.write(f"{number}", fold_panes(chosen, pane_ns=HOUR)))
+        names.append(history.write(f"{number}", build_panes(chosen, pane_ns=HOUR)))
     return history, names
 
 
@@ -174,7 +174,7 @@ def test_the_last_cutoff_is_the_last_pane_that_is_over(tmp_path):
 def test_the_frame_is_that_of_all_readings_in_one_go(tmp_path):
     readings = random_readings(rows=900, hours=HOURS)
     known = gather(tmp_path, readings, at=HOURS, parts=5)
-    panes = fold_panes(readings, pane_ns=HOUR)
+    panes = build_panes(readings, pane_ns=HOUR)
 
     whole = build_frame(panes, EVENTS, known.spec, first_seen=dict.fromkeys(PUMPS, START))
 
@@ -326,7 +326,7 @@ def test_where_regimes_changed_the_champion_sees_the_same_cutoffs_its_own_way(tm
     champion = gather_plant(tmp_path / "one", switching_plant()).spec
     readings = switching_plant(levels=levels)
     known = gather_plant(tmp_path / "two", readings, champion=champion)
-    panes = fold_panes(readings, pane_ns=HOUR)
+    panes = build_panes(readings, pane_ns=HOUR)
 
     own = build_frame(panes, EVENTS, champion, first_seen=dict.fromkeys(PUMPS, START))
 
@@ -406,7 +406,7 @@ def table_of(values):
 
 def gather_table(tmp_path, readings, settings):
     history = History(tmp_path / "panes", pane_ns=HOUR)
-    name = history.write("a", fold_panes(readings, pane_ns=HOUR))
+    name = history.write("a", build_panes(readings, pane_ns=HOUR))
     first_seen = dict.fromkeys(readings.assets, 0)
     return gather_dataset(history, [name], EVENTS, settings, first_seen=first_seen, as_of_ns=START)
 
@@ -451,7 +451,7 @@ def test_settings_survive_the_journey_to_the_trainer():
 
 def test_merging_segments_in_any_number_of_parts_is_the_same(tmp_path):
     readings = random_readings(rows=600, hours=HOURS)
-    whole = fold_panes(readings, pane_ns=HOUR)
+    whole = build_panes(readings, pane_ns=HOUR)
     history, names = keep(tmp_path, readings, parts=4)
     merged = merge_panes(list(history.read(names)), pane_ns=HOUR)
 

@@ -1,10 +1,10 @@
-"""Items made ahead: the same ones, the same errors, and nothing left open."""
+"""Items prefetched: the same ones, the same errors, and nothing left open."""
 
 import threading
 
 import pytest
 
-from pm_app.jobs.ingest.panes import ahead
+from pm_app.jobs.ingest.panes import prefetch
 
 
 def test_items_come_in_order_and_are_made_by_another_thread():
@@ -15,7 +15,7 @@ def test_items_come_in_order_and_are_made_by_another_thread():
             makers.append(threading.get_ident())
             yield number
 
-    assert list(ahead(items())) == [0, 1, 2, 3, 4]
+    assert list(prefetch(items())) == [0, 1, 2, 3, 4]
     assert threading.get_ident() not in makers
 
 
@@ -27,7 +27,7 @@ def test_the_next_item_is_made_while_the_present_one_is_in_use():
         made.set()
         yield "next"
 
-    for item in ahead(items()):
+    for item in prefetch(items()):
         if item == "present":
             assert made.wait(timeout=30)
 
@@ -37,7 +37,7 @@ def test_what_making_an_item_raises_comes_in_its_place():
         yield 1
         raise ValueError("the second is spoilt")
 
-    coming = ahead(items())
+    coming = prefetch(items())
 
     assert next(coming) == 1
     with pytest.raises(ValueError, match="the second is spoilt"):
@@ -53,7 +53,7 @@ def test_a_user_who_ends_early_leaves_nothing_open():
         finally:
             closed.append(True)
 
-    coming = ahead(items())
+    coming = prefetch(items())
     next(coming)
     coming.close()
 

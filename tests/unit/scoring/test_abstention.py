@@ -7,7 +7,7 @@ import pytest
 from factories import HOUR, START, make_card
 
 from pm_app.features.frame import build_frame, select_features
-from pm_app.features.panes.panes import fold_panes
+from pm_app.features.panes.panes import build_panes
 from pm_app.learning.data.labels import life_labels, while_running
 from pm_app.records.features import FeatureSpec, Frame, RunningRule
 from pm_app.records.readings import Readings, no_events
@@ -38,7 +38,7 @@ def frame_of(values, spec: FeatureSpec = SPEC) -> Frame:
         sensors=tuple(f"sensor-{number}" for number in range(len(values))),
         values=values,
     )
-    panes = fold_panes(readings, pane_ns=HOUR)
+    panes = build_panes(readings, pane_ns=HOUR)
     return build_frame(panes, no_events(), spec, first_seen={"pump": START})
 
 

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pm_app.errors import TransientError
-from pm_app.features.panes.panes import fold_panes, merge_panes
+from pm_app.features.panes.panes import build_panes, merge_panes
 from pm_app.records.features import pane_arrays
 from pm_app.records.readings import events_as_rows, events_from_rows
 from pm_app.state import panes as history_module
@@ -29,7 +29,7 @@ FLIPS = 400
 
 
 def make_panes(**kw):
-    return fold_panes(random_readings(**kw), pane_ns=HOUR)
+    return build_panes(random_readings(**kw), pane_ns=HOUR)
 
 
 @pytest.fixture

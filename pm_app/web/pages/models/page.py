@@ -19,7 +19,7 @@ from pm_app.web.pages.models.facts import (
     guidance_facts,
 )
 from pm_app.web.pages.models.texts import DECISIONS, KINDS, MODELS, STANDINGS, SUSPICION
-from pm_app.wording import tell_revision
+from pm_app.wording import revision_text
 
 MOST_VERSIONS: Final = 30
 MOST_RETRAININGS: Final = 10
@@ -154,7 +154,7 @@ def _chosen_facts(
     return {
         "before": before,
         "importances": _importances(store, chosen, before),
-        "again": tell_revision(revision) if revision else "",
+        "again": revision_text(revision) if revision else "",
         **figure_facts(chosen),
         **guidance_facts(chosen),
         **calibration_facts(chosen),

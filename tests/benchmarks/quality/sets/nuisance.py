@@ -16,7 +16,7 @@ from benchmarks.quality.sets.folds import Fold
 from scipy.signal import lfilter
 
 from pm_app.features.frame import build_frame, select_features
-from pm_app.features.panes.panes import fold_panes
+from pm_app.features.panes.panes import build_panes
 from pm_app.records.features import FeatureSpec, Frame
 from pm_app.records.readings import Readings, no_events
 from pm_app.times import HOUR_NS
@@ -118,7 +118,7 @@ def _simulate(frame: Frame, numbers: np.ndarray, model: str, rng: np.random.Gene
     )
     first = np.unique(frame.asset, return_index=True)[1]
     seen = {frame.assets[frame.asset[row]]: int(time[row]) for row in first}
-    panes = fold_panes(readings, pane_ns=HOUR_NS)
+    panes = build_panes(readings, pane_ns=HOUR_NS)
     built = build_frame(panes, no_events(), spec, first_seen=seen)
     suffixes = [
         feature.removeprefix(model)

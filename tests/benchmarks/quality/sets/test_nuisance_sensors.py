@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pm_app.features.frame import build_frame, select_features
-from pm_app.features.panes.panes import fold_panes
+from pm_app.features.panes.panes import build_panes
 from pm_app.records.features import FeatureSpec
 from pm_app.records.labels import Labels
 from pm_app.records.readings import Readings, no_events
@@ -29,7 +29,7 @@ def make_fold(*, engines=12, seed=0):
     readings = Readings(names, asset, time, ("load", "wear"), values)
     spec = FeatureSpec(("load", "wear"), HOUR_NS, (5 * HOUR_NS, 20 * HOUR_NS), (), (), None)
     seen = dict.fromkeys(names, int(time.min()))
-    built = build_frame(fold_panes(readings, pane_ns=HOUR_NS), no_events(), spec, first_seen=seen)
+    built = build_frame(build_panes(readings, pane_ns=HOUR_NS), no_events(), spec, first_seen=seen)
     kept = tuple(
         name
         for name in built.features

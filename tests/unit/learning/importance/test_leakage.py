@@ -9,7 +9,7 @@ import pytest
 from factories import HOUR
 
 from pm_app.features.frame import build_frame
-from pm_app.features.panes.panes import fold_panes
+from pm_app.features.panes.panes import build_panes
 from pm_app.learning.data.labels import column_labels, life_labels
 from pm_app.learning.data.splits import censor_at_parts, split_rows
 from pm_app.learning.importance.leakage import find_leakage_suspects, suspect_text
@@ -53,7 +53,7 @@ def suspects_of_plant(plant, planted=None):
     )
     spec = FeatureSpec(sensors, PANE, WINDOWS, (), (), None)
     first_seen = dict.fromkeys(plant.assets, int(plant.time[0]))
-    panes = fold_panes(readings, pane_ns=PANE)
+    panes = build_panes(readings, pane_ns=PANE)
     frame = build_frame(panes, plant.events, spec, first_seen=first_seen)
     labels = life_labels(frame, plant.events, known_until=int(plant.time[-1]))
     split = split_rows(frame, labels, horizon_hours=HORIZONS[-1], seed=0)

@@ -9,7 +9,7 @@ ROOT = house.ROOT
 # Each layer may import those above it, and siblings only where SIBLINGS says so.
 LAYERS = {
     **dict.fromkeys(("errors", "times", "threads", "progress", "wording"), 0),
-    **dict.fromkeys(("records", "settings", "durable"), 1),
+    **dict.fromkeys(("records", "settings", "durable", "docs"), 1),
     "ports": 2,
     **dict.fromkeys(("features", "learning", "scoring", "simulator"), 3),
     **dict.fromkeys(("state", "store"), 4),

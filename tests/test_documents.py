@@ -1,85 +1,196 @@
-"""What README and deploy/ promise, held against the program."""
+"""README, the documentation in the wheel and CONTRIBUTING, held against the program."""
 
 import re
-import tomllib
+import shlex
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
-from packaging.requirements import Requirement
-from packaging.version import Version
+import typer
+from rendered_docs import GENERATED
+from typer.testing import CliRunner
 
 from pm_app.cli.app import app
-from pm_app.cli.demo.plant import MARKER, demo_plan, drop_days, lay_out
+from pm_app.docs import TOPICS, read_topic
 from pm_app.errors import BadSettings
-from pm_app.settings.plant import read_settings
-from pm_app.simulator import PlantPlan, simulate
+from pm_app.learning.allocation.strategies import STRATEGIES
+from pm_app.store.schema.predictions import metadata
+from pm_app.web.pages.models.texts import DECISIONS
+from pm_app.web.texts import ALARM_STATES
+from pm_app.wording import STATUS_WORDS
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+DOCS = ROOT / "pm_app" / "docs"
+README = ROOT / "README.md"
+DOCUMENTS = sorted([README, *DOCS.glob("*.md"), *(ROOT / ".github").glob("*.md")])
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+CODE = re.compile(r"`(?:[A-Z_]+=\S+ )?(?:\.venv/bin/)?pm-app ([^`]+)`")
+# They make an environment; .ci/run runs the one and the demo's own test what the other does.
+INSTALLS = "python3 -m venv .venv && "
+# They go on until they are stopped, and have tests of their own.
+SERVERS = ("run", "serve")
 
 
-def test_every_command_the_readme_names_exists_and_every_command_is_named():
-    table = README.split("## Commands")[1].split("## ")[0]
-    first_cells = "\n".join(
-        line.split(" | ")[0] for line in table.splitlines() if line.startswith("| `")
+def read(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+def name_of(path: Path) -> str:
+    return path.name
+
+
+def anchors(text: str) -> set[str]:
+    """Anchors of a page's headings, as a browser and GitHub know them."""
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
+def test_the_readme_is_short():
+    assert len(read(README).splitlines()) <= 200
+
+
+def test_every_topic_is_a_file_and_every_file_a_topic():
+    assert {path.stem for path in DOCS.glob("*.md")} == set(TOPICS)
+    assert all(read_topic(name).startswith("# ") for name in TOPICS)
+
+
+def test_an_unknown_topic_is_told_the_nearest_and_all():
+    with pytest.raises(BadSettings, match="nearest is 'settings'; topics: operate, settings, "):
+        read_topic("setings")
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=name_of)
+def test_links_lead_somewhere(path):
+    for target in LINK.findall(read(path)):
+        if target.startswith(("http://", "https://")):
+            continue
+        file, _, anchor = target.partition("#")
+        there = path.parent / file if file else path
+        assert there.exists(), f"{path.name}: {target}"
+        if anchor:
+            assert anchor in anchors(read(there)), f"{path.name}: {target}"
+
+
+@pytest.mark.parametrize("path", sorted(DOCS.glob("*.md")), ids=name_of)
+def test_what_ships_links_to_what_ships(path):
+    files = {target.partition("#")[0] for target in LINK.findall(read(path)) if "://" not in target}
+
+    assert {file for file in files if file} <= {f"{name}.md" for name in TOPICS}
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=name_of)
+def test_no_document_names_a_place_of_one_machine(path):
+    assert re.findall(r"(?<![\w.:/])/(?:home|work|root|tmp|Users)/\S*", read(path)) == []
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=name_of)
+def test_every_command_that_is_named_exists_with_its_options(path):
+    text = read(path)
+    blocks = re.findall(
+        r"^pm-app (.+)$", "\n".join(re.findall(r"```\w*\n(.*?)```", text, re.S)), re.M
     )
-    named = {text.split()[0] for text in re.findall(r"`([a-z][^`]*)`", first_cells)}
-
-    known = {c.name or c.callback.__name__ for c in app.registered_commands if c.callback}
-    assert named == known | {group.name for group in app.registered_groups}
-
-
-@pytest.mark.parametrize(("name", "command"), [("pm-app", "run"), ("pm-app-serve", "serve")])
-def test_the_units_start_commands_that_exist_on_the_same_settings(name, command):
-    unit = (ROOT / "deploy" / f"{name}.service").read_text(encoding="utf-8")
-    daemon = (ROOT / "deploy" / "pm-app.service").read_text(encoding="utf-8")
-
-    start = re.search(r"^ExecStart=\S+/pm-app (\S+) -c (\S+)$", unit, re.MULTILINE)
-    assert start is not None
-    known = {c.name or c.callback.__name__ for c in app.registered_commands if c.callback}
-    assert start[1] == command and command in known
-    assert f"pm-app init {Path(start[2]).parent} " in daemon
+    for line in [*CODE.findall(text), *blocks]:
+        words = line.replace("\\|", "|").split("#")[0].split()
+        # A line of usage is generated from the command itself.
+        if any(word.startswith("[") for word in words) or words[0] == "COMMAND":
+            continue
+        _require_command(words, line)
 
 
-def test_the_lock_holds_a_version_within_bounds_for_every_dependency():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    lock = (ROOT / "deploy" / "requirements.lock").read_text(encoding="utf-8").split()
-    locked = {
-        name.lower().replace("_", "-"): version
-        for name, version in (line.split("==") for line in lock)
+def _require_command(words: list[str], line: str) -> None:
+    command = typer.main.get_command(app)
+    while words and words[0] in getattr(command, "commands", {}):
+        command, words = command.commands[words[0]], words[1:]
+    assert command.name, f"pm-app {line}"
+    options = {option for each in command.params for option in each.opts} | {"--help", "--version"}
+    asked = {word.rstrip(",;") for word in words if word.startswith("-")}
+    assert command is not typer.main.get_command(app) and asked <= options, f"pm-app {line}"
+
+
+@pytest.mark.parametrize("name", list(GENERATED))
+def test_generated_documentation_is_that_of_the_program(name):
+    remedy = "python tests/support/rendered_docs.py writes it anew"
+
+    assert read(DOCS / name) == GENERATED[name](), remedy
+
+
+def test_every_table_and_column_is_described():
+    described = {}
+    for section in read(DOCS / "tables.md").split("\n## ")[1:]:
+        name = section.splitlines()[0]
+        described[name] = re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)
+
+    assert described == {
+        table.name: [column.name for column in table.columns] for table in metadata.sorted_tables
+    } | {name: [c.name for c in metadata.tables[name].columns] for name in described}
+
+
+def test_the_words_of_pages_and_tables_are_explained():
+    text = read(DOCS / "glossary.md") + read(DOCS / "operate.md") + read(DOCS / "how-it-learns.md")
+    words = {
+        *STATUS_WORDS,
+        *filter(None, STATUS_WORDS.values()),
+        *filter(None, ALARM_STATES),
+        *STRATEGIES,
+        *(word.removesuffix("ted").removesuffix("t") for word in DECISIONS if "_" not in word),
     }
 
-    extras = project["optional-dependencies"]
-    for text in (*project["dependencies"], *extras["test"], *extras["benchmark"]):
-        wanted = Requirement(text)
-        assert Version(locked[wanted.name.lower()]) in wanted.specifier, text
+    assert sorted(word for word in words if word not in text) == []
 
 
-def test_a_demo_replaces_an_earlier_one_and_nothing_else(tmp_path):
-    settings = read_settings(lay_out(tmp_path / "demo"))
-    (tmp_path / "demo" / "readings" / "old.parquet").touch()
-    lay_out(tmp_path / "demo")
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "thesis.txt").write_text("precious")
+def test_every_promise_names_a_test_that_exists():
+    rows = re.findall(r"^\| .+ \| .+ \| (`.+`) \|$", read(DOCS / "promises.md"), re.MULTILINE)
+    paths = [path for row in rows for path in re.findall(r"tests/[\w/]+(?:\.py)?", row)]
 
-    assert settings.allocation.strategy == "tiers+regularized"
-    assert not list((tmp_path / "demo" / "readings").iterdir())
-    with pytest.raises(BadSettings, match="mine holds other files; name a new folder"):
-        lay_out(tmp_path / "mine")
-    assert (tmp_path / "mine" / "thesis.txt").read_text() == "precious"
-    assert (tmp_path / "demo" / MARKER).exists()
+    assert len(rows) >= 50 and len(paths) >= 50
+    assert [path for path in paths if not (ROOT / path).exists()] == []
 
 
-def test_a_day_of_the_demo_is_one_file_of_readings(tmp_path):
-    lay_out(tmp_path / "demo")
-    plant = simulate(PlantPlan(assets=3, days=4))
+def test_every_test_that_documents_name_exists():
+    paths = {
+        p for each in DOCUMENTS for p in re.findall(r"tests/[\w/]+\.(?:py|md|png)", read(each))
+    }
 
-    drop_days(plant, tmp_path / "demo", 1, 3)
-
-    names = sorted(path.name for path in (tmp_path / "demo" / "readings").iterdir())
-    assert names == ["day-0001.parquet", "day-0002.parquet"]
+    assert sorted(path for path in paths if not (ROOT / path).exists()) == []
 
 
-def test_another_seed_is_another_plant_of_the_same_kind():
-    assert demo_plan(1).seed == 1
-    assert demo_plan(1).days == demo_plan(0).days
+def make_files(folder: Path) -> None:
+    """Readings and one failure as the README lays them out."""
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    times = [start + timedelta(minutes=10 * step) for step in range(600)]
+    readings = {
+        "asset_id": ["pump-1"] * 600,
+        "timestamp": times,
+        "vibration": [2.3 + step % 7 / 10 for step in range(600)],
+        "pressure": [None if step % 50 == 0 else 6.9 for step in range(600)],
+    }
+    events = {
+        "asset_id": ["pump-1", "pump-1"],
+        "timestamp": [times[300], times[330]],
+        "kind": ["failure", "maintenance"],
+        "code": ["bearing", "bearing"],
+    }
+    pq.write_table(pa.table(readings), folder / "readings" / "one.parquet")
+    pq.write_table(pa.table(events), folder / "events" / "one.parquet")
+
+
+def test_the_commands_of_the_readme_run_in_its_order(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"```sh\n(.*?)```", read(README), re.DOTALL)
+    lines = [line for block in blocks for line in block.splitlines()]
+    commands = [line for line in lines if not line.startswith(INSTALLS)]
+    assert len(lines) - len(commands) == 2
+
+    for line in commands:
+        program, *words = shlex.split(line)
+        assert program == "pm-app"
+        if words[0] in SERVERS:
+            continue
+        done = CliRunner().invoke(app, words)
+        # One failure is too few to learn from, as the README says.
+        too_few = words[0] == "retrain" and "not enough data: 1 failures, 10 needed" in done.output
+        assert done.exit_code == 0 or too_few, (line, done.output, done.exception)
+        if words[0] == "init":
+            make_files(tmp_path / words[1])

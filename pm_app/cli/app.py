@@ -10,6 +10,7 @@ from pm_app.cli.act.backup import backup, restore
 from pm_app.cli.act.export import export
 from pm_app.cli.act.notifications import notifications
 from pm_app.cli.act.users import users_app
+from pm_app.cli.look.docs import docs
 from pm_app.cli.look.explain import explain
 from pm_app.cli.look.importance import importance
 from pm_app.cli.look.status import status
@@ -44,6 +45,7 @@ COMMANDS = (
     replay,
     backup,
     restore,
+    docs,
 )
 
 app = typer.Typer(

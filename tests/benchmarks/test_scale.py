@@ -2,9 +2,9 @@
 
     python -m pytest -m benchmark tests/benchmarks/test_scale.py -s
 
-prints the tables of deploy/scale.md. Each is measured at two sizes, so that a cost that grew with
-the size would be seen. Seconds are the processor's in this process, which other work on the
-machine does not lengthen much; what a PostgreSQL server spends beside it is not among them.
+prints the tables of pm_app/docs/scale.md. Each is measured at two sizes, so that a cost that
+grew with the size would be seen. Seconds are the processor's in this process, which other work
+on the machine does not lengthen much; what a PostgreSQL server spends beside it is not among them.
 """
 
 import math
@@ -159,7 +159,8 @@ def test_what_a_fleet_needs(tmp_path, postgresql_copies):
             told = " | ".join(f"{getattr(one, name):,.0f}" for one in sizes.values())
             print(f"| predictions, {kind}: {what} | {told} |")
         turns = " | ".join(f"{one.turn:.2f}" for one in sizes.values())
-        print(f"| predictions, {kind}: seconds of a turn, one pane more for each asset | {turns} |")
+        what = "seconds of a scoring run, one more pane for each asset"
+        print(f"| predictions, {kind}: {what} | {turns} |")
     tell_fleet(read["large"], *spoken["PostgreSQL"].values())
     require_flat(*read.values())
     for sizes in spoken.values():
@@ -182,6 +183,6 @@ def tell_fleet(read, small, spoken):
         ("prediction rows", f"{rows / 1e6:,.1f} million, {rows * spoken.row / 1e9:,.1f} GB"),
         ("cores for ingest", f"{readings / read.rate / DAY:,.2f}"),
         ("cores for scoring, a day at once", f"{rows / spoken.rate / DAY:,.2f}"),
-        ("a turn every pane", f"{turn:,.0f} s, {turn / (60 * PANE_MINUTES):,.2f} cores"),
+        ("a scoring run every pane", f"{turn:,.0f} s, {turn / (60 * PANE_MINUTES):,.2f} cores"),
     ):
         print(f"| {what} | {figure} |")

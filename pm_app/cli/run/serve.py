@@ -18,7 +18,7 @@ from pm_app.settings.plant import Settings, read_settings
 def serve(
     config: PlantOption = PLANT,
     listen: Annotated[
-        str | None, typer.Option(help="Address and port instead of [web] listen.")
+        str | None, typer.Option(help="Address and port instead of web.listen.")
     ] = None,
 ) -> None:
     """The operators' pages: the fleet by risk, alarms, models, in a browser."""

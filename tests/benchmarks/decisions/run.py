@@ -27,7 +27,7 @@ from benchmarks.quality.results import digest_of_files
 from pm_app.simulator import PlantPlan
 
 ROOT = Path(__file__).parents[3]
-README = ROOT / "README.md"
+PROMISES = ROOT / "pm_app" / "docs" / "promises.md"
 OWN_RESULTS = Path(__file__).parent / "results"
 EVERY_DAYS = 7
 FIRST_DAY = 40
@@ -118,7 +118,7 @@ PARTS = (
 
 
 def run(work: Path, folder: Path, names: list[str]) -> Outcomes:
-    """The parts of these names, measured where they are missing; told in `folder` and README."""
+    """The parts of these names, measured where missing; written to `folder` and promises.md."""
     outcomes = Outcomes(folder / "results.json")
     try:
         for part in (part for part in PARTS if part.name in names):
@@ -148,6 +148,6 @@ def show(outcomes: Outcomes, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "decisions.md").write_text(text, encoding="utf-8")
     if folder.resolve() == OWN_RESULTS:
-        told = README.read_text(encoding="utf-8")
-        README.write_text(quote_in(told, list(outcomes)), encoding="utf-8")
+        told = PROMISES.read_text(encoding="utf-8")
+        PROMISES.write_text(quote_in(told, list(outcomes)), encoding="utf-8")
     print("\n" + text)

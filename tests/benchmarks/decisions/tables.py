@@ -1,4 +1,4 @@
-"""The counts in words: a page beside the results, and README's rows."""
+"""The counts in words: a page beside the results, and the rows of promises.md."""
 
 import re
 from collections.abc import Sequence
@@ -50,8 +50,8 @@ def _progress(outcomes: Sequence[Outcome]) -> str:
     return f"Plants measured: {told}. The same command measures the others."
 
 
-def readme_rows(outcomes: Sequence[Outcome]) -> list[str]:
-    """The rows of README's table of promises, one a promise that has been measured."""
+def promise_rows(outcomes: Sequence[Outcome]) -> list[str]:
+    """The rows of the tables of promises.md, one a promise that has been measured."""
     found = {count.what: count for count in counts(outcomes)}
     rows = []
     for promise, whats in PROMISES.items():
@@ -79,7 +79,7 @@ PROMISES = {
 
 def quote_in(text: str, outcomes: Sequence[Outcome]) -> str:
     """The document with its rows made anew from these outcomes."""
-    for row in readme_rows(outcomes):
+    for row in promise_rows(outcomes):
         promise = row.split(" | ")[0]
         text = re.sub(rf"^{re.escape(promise)} \|.*$", lambda _: row, text, flags=re.MULTILINE)  # noqa: B023 - called at once
     return text

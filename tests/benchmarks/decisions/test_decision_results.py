@@ -1,11 +1,11 @@
-"""The decisions benchmark's counting, and README's figures against its results."""
+"""The decisions benchmark's counting, and the promises' figures against its results."""
 
 from pathlib import Path
 
 import pytest
 from benchmarks.decisions.results import Outcome, Outcomes
 from benchmarks.decisions.summary import CHANGE, GATE, STATIONARY, Count, counts
-from benchmarks.decisions.tables import PROMISES, markdown, quote_in, readme_rows
+from benchmarks.decisions.tables import PROMISES, markdown, promise_rows, quote_in
 
 ROOT = Path(__file__).parents[3]
 RESULTS = ROOT / "tests" / "benchmarks" / "decisions" / "results"
@@ -26,9 +26,9 @@ def found(part: str, *plants: list[dict[str, object]]) -> list[int]:
     return [count.hits for count in counts(outcomes)]
 
 
-def test_readme_quotes_the_results_as_they_are():
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    rows = readme_rows(list(Outcomes(RESULTS / "results.json")))
+def test_the_documentation_quotes_the_results_as_they_are():
+    text = (ROOT / "pm_app" / "docs" / "promises.md").read_text(encoding="utf-8")
+    rows = promise_rows(list(Outcomes(RESULTS / "results.json")))
 
     assert len(rows) == len(PROMISES)
     assert [row for row in rows if row not in text] == []
@@ -102,9 +102,9 @@ def test_an_outcome_replaces_its_forerunner_and_survives_being_read_again(tmp_pa
     assert not outcomes.has(GATE, 1, "old")
 
 
-def test_a_row_of_readme_is_replaced_by_its_promise():
+def test_a_row_of_the_promises_is_replaced_by_its_promise():
     outcomes = [Outcome(STATIONARY, 0, "c", steps(("first", 0), ("refit", 0)))]
-    (row,) = readme_rows(outcomes)
+    (row,) = promise_rows(outcomes)
     promise = row.split(" | ")[0]
 
     assert "0 of 1 (95 % interval 0.0 to 97.5 %)" in row

@@ -60,7 +60,7 @@ BLOCKS = (
     Block("pumps, mixed", ("pumps, mixed",), _LIFE),
 )
 
-# README has room for the pumps as one.
+# The quoted block has room for the pumps as one.
 PUMPS = Block("pumps", ("pumps, demo", "pumps, seals", "pumps, mixed"), _LIFE)
 SHORT = (*(block for block in BLOCKS if not block.title.startswith("pumps")), PUMPS)
 SHORT_MODELS = (AUTO, CONTROL, *PEERS)

@@ -14,10 +14,14 @@ from benchmarks.quality.sets.folds import Fold, QualitySet
 from benchmarks.quality.sets.milling import AI4I
 from benchmarks.quality.sets.pumps import PUMPS
 from benchmarks.quality.sets.robot import UR3
-from benchmarks.quality.tables import markdown, quote_in
+from benchmarks.quality.tables import (
+    BENCHMARKS,
+    OWN_RESULTS,
+    markdown,
+    quote_in,
+    quoted_block,
+)
 
-README = Path(__file__).parents[3] / "README.md"
-OWN_RESULTS = Path(__file__).parent / "results"
 SETS = (AI4I, UR3, *PUMPS, *ENGINES)
 
 
@@ -60,7 +64,7 @@ def measure(results: Results, family: Family, fold: Fold, quality: QualitySet, s
 def run(open_data: Path, work: Path, folder: Path) -> Results:
     """Every cell asked for, measured where it is missing; table and picture in `folder`.
 
-    Both are made anew also where the run is stopped, and so is what README quotes of the
+    Both are made anew also where the run is stopped, and so is what pm_app/docs quotes of the
     benchmark's own results.
     """
     results = Results(folder / "results.json")
@@ -79,8 +83,7 @@ def show(results: Results, folder: Path) -> None:
     (folder / "quality.md").write_text(text, encoding="utf-8")
     draw(cells, folder / "quality.png")
     if folder.resolve() == OWN_RESULTS:
-        told = README.read_text(encoding="utf-8")
-        README.write_text(quote_in(told, cells), encoding="utf-8")
+        quote_in(BENCHMARKS, quoted_block(cells))
     print("\n" + text)
 
 

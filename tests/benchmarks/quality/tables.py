@@ -1,9 +1,10 @@
-"""What the results say: means with their spread, paired differences, and README's block.
+"""What the results say: means with their spread, paired differences, and the documentation's block.
 
 Needs nothing but the results, so that figures quoted elsewhere can be checked everywhere.
 """
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import numpy as np
 from benchmarks.quality.blocks import (
@@ -22,6 +23,8 @@ from benchmarks.quality.blocks import (
 from benchmarks.quality.comparing import RIVALS, Difference, compare, paired
 from benchmarks.quality.results import Cell
 
+BENCHMARKS = Path(__file__).parents[3] / "pm_app" / "docs" / "benchmarks.md"
+OWN_RESULTS = Path(__file__).parent / "results"
 BEGIN, END = "<!-- quality: begin -->", "<!-- quality: end -->"
 _NOT_MEASURED = "–"
 
@@ -48,8 +51,8 @@ def markdown(cells: Sequence[Cell]) -> str:
     return "\n".join(parts)
 
 
-def readme_block(cells: Sequence[Cell]) -> str:
-    """The block of README between `BEGIN` and `END`: a row a model, the best mean in bold."""
+def quoted_block(cells: Sequence[Cell]) -> str:
+    """The block between `BEGIN` and `END`: a row a model, the best mean in bold."""
     shown = [block for block in SHORT if block.cells(cells)]
     precise = _means_table("average precision", [(block, AP) for block in shown], cells)
     errors = [(block, _error_of(block)) for block in shown if RMSE in block.figures]
@@ -62,9 +65,10 @@ def quoted_in(text: str, begin: str = BEGIN, end: str = END) -> str:
     return text[text.index(begin) : text.index(end) + len(end)]
 
 
-def quote_in(text: str, cells: Sequence[Cell]) -> str:
-    """The document with its block made anew from these cells."""
-    return text.replace(quoted_in(text), readme_block(cells))
+def quote_in(document: Path, block: str, begin: str = BEGIN, end: str = END) -> None:
+    """Write the document with the block between these marks made anew."""
+    text = document.read_text(encoding="utf-8")
+    document.write_text(text.replace(quoted_in(text, begin, end), block), encoding="utf-8")
 
 
 def mixed_data(cells: Iterable[Cell]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The quality benchmark's bookkeeping, and README's figures against its results.
+"""The quality benchmark's bookkeeping, and the documentation's figures against its results.
 
 Needs none of the peers' libraries: only what was measured, as it was committed.
 """
@@ -18,8 +18,8 @@ from benchmarks.quality.tables import (
     markdown,
     mixed_data,
     quote_in,
+    quoted_block,
     quoted_in,
-    readme_block,
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -51,10 +51,10 @@ def make_fold(*, assets=6, rows_each=4, seed=0):
     return Fold("split 1", frame, labels, split)
 
 
-def test_readme_quotes_the_results_as_they_are():
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+def test_the_documentation_quotes_the_results_as_they_are():
+    text = (ROOT / "pm_app" / "docs" / "benchmarks.md").read_text(encoding="utf-8")
 
-    assert quoted_in(text) == readme_block(list(Results(RESULTS / "results.json")))
+    assert quoted_in(text) == quoted_block(list(Results(RESULTS / "results.json")))
 
 
 def test_the_table_beside_the_results_tells_them_as_they_are():
@@ -185,10 +185,13 @@ def test_the_best_tree_is_known_only_when_all_were_measured():
     assert best_tree(cells[:-1], AP) is None
 
 
-def test_a_missing_model_is_shown_as_missing_and_the_best_in_bold():
+def test_a_missing_model_is_shown_as_missing_and_the_best_in_bold(tmp_path):
     cells = [make_cell(AUTO, ap=0.9), make_cell(MEAN, ap=0.8)]
     cells.append(make_cell(MEAN, name="pumps, demo", fold="plant 1", ap=0.5, rmse=30.0))
-    text = quote_in(f"before {BEGIN} old {END} after", cells)
+    document = tmp_path / "benchmarks.md"
+    document.write_text(f"before {BEGIN} old {END} after", encoding="utf-8")
+    quote_in(document, quoted_block(cells))
+    text = document.read_text(encoding="utf-8")
 
     assert text.startswith("before ") and text.endswith(" after") and " old " not in text
     assert f"| {AUTO} | **0.900** | – |" in text
@@ -197,8 +200,8 @@ def test_a_missing_model_is_shown_as_missing_and_the_best_in_bold():
 
 def test_a_mean_is_told_only_over_all_folds_of_a_set():
     cells = [make_cell(MEAN, fold=fold, ap=0.8) for fold in ("split 1", "split 2")]
-    half = readme_block([*cells, make_cell(AUTO, fold="split 1", ap=0.9)])
-    whole = readme_block([*cells, *(replace(cell, model=AUTO) for cell in cells)])
+    half = quoted_block([*cells, make_cell(AUTO, fold="split 1", ap=0.9)])
+    whole = quoted_block([*cells, *(replace(cell, model=AUTO) for cell in cells)])
 
     assert f"| {AUTO} | – |" in half
     assert f"| {AUTO} | **0.800** |" in whole

@@ -15,9 +15,11 @@ from inspect import signature
 from pathlib import Path
 
 import pytest
+from benchmarks.quality.tables import BENCHMARKS, quote_in, quoted_in
 from benchmarks.speed.rows import Row
 
 RESULTS = Path(__file__).parent / "results"
+BEGIN, END = "<!-- speed: begin -->", "<!-- speed: end -->"
 MODULES = (
     "panes",
     "windows",
@@ -49,6 +51,7 @@ def test_speed_side_by_side(tmp_path, open_data, postgresql_copies):
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "speed.json").write_text(json.dumps(kept, indent=1) + "\n")
     (RESULTS / "speed.md").write_text(_markdown(kept) + "\n")
+    quote_in(BENCHMARKS, _block(kept), BEGIN, END)
 
     unexplained = [
         f"{row['group']}: {row['work']}"
@@ -57,6 +60,16 @@ def test_speed_side_by_side(tmp_path, open_data, postgresql_copies):
         if row["kept"] is False and not row["reason"]
     ]
     assert unexplained == []
+
+
+def test_the_documentation_quotes_the_speed_that_was_measured():
+    text = BENCHMARKS.read_text(encoding="utf-8")
+
+    assert quoted_in(text, BEGIN, END) == _block(_kept())
+
+
+def _block(kept: dict[str, dict]) -> str:
+    return "\n\n".join([BEGIN, _markdown(kept), END])
 
 
 def _kept() -> dict[str, dict]:

@@ -5,7 +5,12 @@ from itertools import islice
 from pathlib import Path
 
 from benchmarks.quality.ablation.picture import draw_ablation
-from benchmarks.quality.ablation.tables import ablation_markdown
+from benchmarks.quality.ablation.tables import (
+    ABLATION_BEGIN,
+    ABLATION_END,
+    ablation_block,
+    ablation_markdown,
+)
 from benchmarks.quality.curves.budget import one_process
 from benchmarks.quality.options import is_on, whole_number
 from benchmarks.quality.places import Place, find_missing, keep
@@ -14,6 +19,7 @@ from benchmarks.quality.sets.engines import ENGINES
 from benchmarks.quality.sets.folds import Fold, QualitySet, Task
 from benchmarks.quality.sets.pumps import PUMPS
 from benchmarks.quality.sets.thinning import thin
+from benchmarks.quality.tables import BENCHMARKS, OWN_RESULTS, quote_in
 
 SPLITS, PLANTS, EVERY = 3, 1, 3
 # Whose sensors have gaps, so that indicators of missing values have something to say.
@@ -38,6 +44,8 @@ def show_ablation(results: Results, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "ablation.md").write_text(text, encoding="utf-8")
     draw_ablation(cells, folder / "ablation.png")
+    if folder.resolve() == OWN_RESULTS:
+        quote_in(BENCHMARKS, ablation_block(cells), ABLATION_BEGIN, ABLATION_END)
     print("\n" + text)
 
 

@@ -31,7 +31,7 @@ def ablation_markdown(cells: Sequence[Cell]) -> str:
 
 
 def ablation_block(cells: Sequence[Cell]) -> str:
-    """The block of README: what average precision loses without each ingredient, by set."""
+    """The block of benchmarks.md: what average precision loses without each ingredient, by set."""
     sets = ablated_sets(cells)
     heads = ["average precision", *sets, "from"]
     lines = [table_row(heads), table_row(["---"] * len(heads))]

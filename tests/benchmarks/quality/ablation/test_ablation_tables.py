@@ -1,4 +1,4 @@
-"""Tables of the ablation and of many seeds, and what the README quotes of them."""
+"""Tables of the ablation and of many seeds, and what the documentation quotes of them."""
 
 from pathlib import Path
 
@@ -62,8 +62,8 @@ def test_seeds_are_told_by_their_median_and_their_worst():
     assert "| uniform | 1 | 0.5000 |" in seeds_markdown(cells)
 
 
-def test_readme_quotes_the_ablation_that_was_measured():
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+def test_the_documentation_quotes_the_ablation_that_was_measured():
+    text = (ROOT / "pm_app" / "docs" / "benchmarks.md").read_text(encoding="utf-8")
 
     quoted = quoted_in(text, ABLATION_BEGIN, ABLATION_END)
     assert quoted == ablation_block(list(Results(RESULTS / "ablation.json")))

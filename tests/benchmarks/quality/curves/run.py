@@ -25,7 +25,12 @@ from benchmarks.quality.curves.budget import (
     set_name,
 )
 from benchmarks.quality.curves.picture import draw_curves
-from benchmarks.quality.curves.tables import curves_markdown
+from benchmarks.quality.curves.tables import (
+    BUDGET_BEGIN,
+    BUDGET_END,
+    budget_block,
+    curves_markdown,
+)
 from benchmarks.quality.models.judging import judge
 from benchmarks.quality.options import is_on, whole_number, whole_numbers
 from benchmarks.quality.places import Place, find_missing, keep
@@ -34,6 +39,7 @@ from benchmarks.quality.sets.engines import ENGINES
 from benchmarks.quality.sets.folds import Fold, Task
 from benchmarks.quality.sets.nuisance import add_nuisance
 from benchmarks.quality.sets.thinning import thin
+from benchmarks.quality.tables import BENCHMARKS, OWN_RESULTS, quote_in
 
 SPLITS, EVERY = 3, 3
 
@@ -55,6 +61,8 @@ def show_budget(results: Results, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "budget.md").write_text(text, encoding="utf-8")
     draw_curves(cells, folder / "budget.png")
+    if folder.resolve() == OWN_RESULTS:
+        quote_in(BENCHMARKS, budget_block(cells), BUDGET_BEGIN, BUDGET_END)
     print("\n" + text)
 
 

@@ -32,7 +32,7 @@ def curves_markdown(cells: Sequence[Cell]) -> str:
 
 
 def budget_block(cells: Sequence[Cell]) -> str:
-    """The block of README: average precision by sensors added and budget, a column a strategy."""
+    """The quoted block: average precision by sensors added and budget, a column a strategy."""
     heads = ["nuisance sensors", "parameters", *CURVES]
     lines = [table_row(heads), table_row(["---"] * len(heads))]
     for name in sets_of(cells):

@@ -1,4 +1,4 @@
-"""Tables of the budget curve: pairs, costs, and what the README quotes of them."""
+"""Tables of the budget curve: pairs, costs, and what the documentation quotes of them."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -95,8 +95,8 @@ def test_sets_go_from_few_nuisance_sensors_to_many():
     assert sets_of(cells) == [SET, f"{SET} + 60 nuisance sensors", f"{SET} + 300 nuisance sensors"]
 
 
-def test_readme_quotes_the_curve_that_was_measured():
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+def test_the_documentation_quotes_the_curve_that_was_measured():
+    text = (ROOT / "pm_app" / "docs" / "benchmarks.md").read_text(encoding="utf-8")
 
     quoted = quoted_in(text, BUDGET_BEGIN, BUDGET_END)
     assert quoted == budget_block(list(Results(RESULTS / "budget.json")))
@@ -108,8 +108,8 @@ def test_the_table_beside_the_curve_is_of_its_results():
     assert text == curves_markdown(list(Results(RESULTS / "budget.json")))
 
 
-def test_readme_tells_seeds_and_averages_as_they_were_measured():
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+def test_the_documentation_tells_seeds_and_averages_as_they_were_measured():
+    text = (ROOT / "pm_app" / "docs" / "benchmarks.md").read_text(encoding="utf-8")
     seeds = spread_over(list(Results(RESULTS / "seeds.json")), SET, "regularized")
     cells = list(Results(RESULTS / "budget.json"))
     pairs = [pair for name in sets_of(cells) for pair in budget_pairs(cells, name, "tiers", AP)]

@@ -1,0 +1,73 @@
+"""What deploy/ and the demo promise, held against the program."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+from pm_app.cli.app import app
+from pm_app.cli.demo.plant import MARKER, demo_plan, drop_days, lay_out
+from pm_app.errors import BadSettings
+from pm_app.settings.plant import read_settings
+from pm_app.simulator import PlantPlan, simulate
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.mark.parametrize(("name", "command"), [("pm-app", "run"), ("pm-app-serve", "serve")])
+def test_the_units_start_commands_that_exist_on_the_same_settings(name, command):
+    unit = (ROOT / "deploy" / f"{name}.service").read_text(encoding="utf-8")
+    daemon = (ROOT / "deploy" / "pm-app.service").read_text(encoding="utf-8")
+
+    start = re.search(r"^ExecStart=\S+/pm-app (\S+) -c (\S+)$", unit, re.MULTILINE)
+    assert start is not None
+    known = {c.name or c.callback.__name__ for c in app.registered_commands if c.callback}
+    assert start[1] == command and command in known
+    assert f"pm-app init {Path(start[2]).parent} " in daemon
+
+
+def test_the_lock_holds_a_version_within_bounds_for_every_dependency():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    lock = (ROOT / "deploy" / "requirements.lock").read_text(encoding="utf-8").split()
+    locked = {
+        name.lower().replace("_", "-"): version
+        for name, version in (line.split("==") for line in lock)
+    }
+
+    extras = project["optional-dependencies"]
+    for text in (*project["dependencies"], *extras["test"], *extras["benchmark"]):
+        wanted = Requirement(text)
+        assert Version(locked[wanted.name.lower()]) in wanted.specifier, text
+
+
+def test_a_demo_replaces_an_earlier_one_and_nothing_else(tmp_path):
+    settings = read_settings(lay_out(tmp_path / "demo"))
+    (tmp_path / "demo" / "readings" / "old.parquet").touch()
+    lay_out(tmp_path / "demo")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("precious")
+
+    assert settings.allocation.strategy == "tiers+regularized"
+    assert not list((tmp_path / "demo" / "readings").iterdir())
+    with pytest.raises(BadSettings, match="mine holds other files; name a new folder"):
+        lay_out(tmp_path / "mine")
+    assert (tmp_path / "mine" / "thesis.txt").read_text() == "precious"
+    assert (tmp_path / "demo" / MARKER).exists()
+
+
+def test_a_day_of_the_demo_is_one_file_of_readings(tmp_path):
+    lay_out(tmp_path / "demo")
+    plant = simulate(PlantPlan(assets=3, days=4))
+
+    drop_days(plant, tmp_path / "demo", 1, 3)
+
+    names = sorted(path.name for path in (tmp_path / "demo" / "readings").iterdir())
+    assert names == ["day-0001.parquet", "day-0002.parquet"]
+
+
+def test_another_seed_is_another_plant_of_the_same_kind():
+    assert demo_plan(1).seed == 1
+    assert demo_plan(1).days == demo_plan(0).days

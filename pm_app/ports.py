@@ -4,7 +4,14 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from typing import Any, Protocol
 
-from pm_app.records.alarms import AlarmRule, Marks, Outage, Step, Trail, Transitions
+from pm_app.records.alarms import (
+    AlarmMarks,
+    AlarmRule,
+    AlarmStep,
+    DataOutage,
+    RiskHistory,
+    Transitions,
+)
 from pm_app.records.labels import Flags
 from pm_app.records.readings import Batch, Events, Int64, ReadingsChunk
 
@@ -85,19 +92,19 @@ class AlarmJudge(Protocol):
         """The channels that are told of alarms."""
         ...
 
-    def undecided(self, trail: Trail) -> Flags:
+    def undecided(self, trail: RiskHistory) -> Flags:
         """Of which assets more of the past is needed to tell, (n_assets,)."""
         ...
 
-    def transitions(self, trail: Trail) -> Transitions:
+    def transitions(self, trail: RiskHistory) -> Transitions:
         """What becomes of each asset's alarm."""
         ...
 
-    def marks(self, trail: Trail, upto: Int64) -> Marks:
+    def marks(self, trail: RiskHistory, upto: Int64) -> AlarmMarks:
         """What a later look may go on from at these cutoffs, (n_assets,)."""
         ...
 
-    def outage(self, outage: Outage) -> Step | None:
+    def outage(self, outage: DataOutage) -> AlarmStep | None:
         """What becomes of the plant's data alarm, None where nothing does."""
         ...
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from pm_app.daemon.health import JobHealth, find_troubles, read_health
 from pm_app.errors import PmAppError
 from pm_app.ports import EventsSource, ReadingsSource
-from pm_app.store import Balance, Source, Store
+from pm_app.store import LedgerBalance, Source, Store
 from pm_app.times import Stamp, seconds_between
 
 
@@ -34,7 +34,7 @@ def count_backlog(store: Store, readings: ReadingsSource, events: EventsSource) 
 
 
 def _unread(store: Store, port: ReadingsSource | EventsSource, source: Source) -> int:
-    return sum(1 for _ in store.ledger.unseen(source, port.list()))
+    return sum(1 for _ in store.ledger.new_files(source, port.list()))
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Status:
     process: int | None
     jobs: tuple[JobStatus, ...]
     backlog: Backlog | None = None
-    balance: Balance | None = None
+    balance: LedgerBalance | None = None
     champion: int | None = None
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pm_app.records.labels import Flags
 from pm_app.records.readings import Float64, Int32, Int64, Text
 
-Runs = NDArray[np.int8]
+RunSigns = NDArray[np.int8]
 
 # The states of ISA-18.2 that a plant needs. An alarm is open until it is cleared, and stands
 # while its condition does: in the first three.
@@ -51,7 +51,7 @@ class AlarmRule:
 
 
 @dataclass(frozen=True, eq=False)
-class Trail:
+class RiskHistory:
     """The scored risks of some assets, oldest first, and how their alarms stand.
 
     asset: shape (n_rows,), index into `assets`, ascending; cutoff: nanoseconds UTC, ascending
@@ -67,16 +67,16 @@ class Trail:
     cutoff: Int64
     risk: Float64
     said_until: Int64
-    held: Runs
+    held: RunSigns
     whole: Flags
     state: Text
     due: Flags
 
-    def take(self, chosen: Flags) -> "Trail":
+    def take(self, chosen: Flags) -> "RiskHistory":
         """Only these assets, by (n_assets,)."""
         rows = chosen[self.asset]
         place = np.cumsum(chosen, dtype=np.int32) - np.int32(1)
-        return Trail(
+        return RiskHistory(
             tuple(self.assets[at] for at in np.flatnonzero(chosen).tolist()),
             place[self.asset[rows]],
             self.cutoff[rows],
@@ -90,15 +90,15 @@ class Trail:
 
 
 @dataclass(frozen=True, eq=False)
-class Marks:
+class AlarmMarks:
     """What later looks may go on from, each array of shape (n_assets,).
 
     since: the cutoff from which risks are to be read then, nanoseconds UTC. run: the newest run
-    up to the cutoff that was asked for, as Trail.held has it.
+    up to the cutoff that was asked for, as RiskHistory.held has it.
     """
 
     since: Int64
-    run: Runs
+    run: RunSigns
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,11 +121,11 @@ class Transitions:
 
 
 @dataclass(frozen=True)
-class Outage:
+class DataOutage:
     """Assets whose newest cutoffs all lack readings, by name, and of how many assets.
 
     before: the same as the open data alarm has it; state of that alarm, "" without; due as
-    for Trail.
+    for RiskHistory.
     """
 
     dark: tuple[str, ...]
@@ -136,7 +136,7 @@ class Outage:
 
 
 @dataclass(frozen=True)
-class Step:
+class AlarmStep:
     """One alarm from one state to the next, and the words for it."""
 
     action: str

@@ -39,12 +39,12 @@ from pm_app.records.alarms import (
     RETURNED,
     SHELVED,
     UNACKNOWLEDGED,
+    AlarmMarks,
     AlarmRule,
-    Marks,
-    Outage,
-    Runs,
-    Step,
-    Trail,
+    AlarmStep,
+    DataOutage,
+    RiskHistory,
+    RunSigns,
     Transitions,
 )
 from pm_app.records.labels import Flags
@@ -63,12 +63,12 @@ class RiskAlarmJudge:
     rule: AlarmRule
     channels: tuple[str, ...] = ()
 
-    def undecided(self, trail: Trail) -> Flags:
+    def undecided(self, trail: RiskHistory) -> Flags:
         """Which assets' trails are too short to tell the condition up to `said_until`."""
         nothing = _runs_before(trail, _runs(trail, self.rule)) == 0
         return np.asarray(nothing & ~trail.whole)
 
-    def transitions(self, trail: Trail) -> Transitions:
+    def transitions(self, trail: RiskHistory) -> Transitions:
         """What becomes of each asset's alarm.
 
         Where a trail is too short to tell, the condition is taken to stand as it stood.
@@ -80,7 +80,7 @@ class RiskAlarmJudge:
         steps = _Sequence.of(trail, stands, np.where(runs == 0, stands[trail.asset], runs > 0))
         return _unshelved(trail, steps, stood) if trail.due.any() else _follow(trail, steps, stood)
 
-    def marks(self, trail: Trail, upto: Int64) -> Marks:
+    def marks(self, trail: RiskHistory, upto: Int64) -> AlarmMarks:
         """What a later look may go on from at these cutoffs, (n_assets,).
 
         It has to see as many risks before as make a run with the first one after. Where the
@@ -93,9 +93,9 @@ class RiskAlarmJudge:
         run = _runs_until(trail, _runs(trail, self.rule), last)
         stood = np.isin(trail.state.astype(str), (UNACKNOWLEDGED, ACKNOWLEDGED, SHELVED))
         guess = np.where(stood, 1, -1).astype(np.int8)
-        return Marks(since, np.where((run == 0) & ~trail.whole, guess, run))
+        return AlarmMarks(since, np.where((run == 0) & ~trail.whole, guess, run))
 
-    def outage(self, outage: Outage) -> Step | None:
+    def outage(self, outage: DataOutage) -> AlarmStep | None:
         """What becomes of the plant's data alarm; None where nothing does."""
         stands, state = bool(outage.dark), outage.state
         more = not set(outage.dark) <= set(outage.before)
@@ -103,18 +103,18 @@ class RiskAlarmJudge:
         if state == SHELVED:
             if not outage.due:
                 return None
-            return Step("unshelved", UNACKNOWLEDGED if stands else CLEARED, note)
+            return AlarmStep("unshelved", UNACKNOWLEDGED if stands else CLEARED, note)
         if not stands:
             if state in (NO_ALARM, RETURNED):
                 return None
             gone = CLEARED if state == ACKNOWLEDGED else RETURNED
-            return Step(gone, gone, note)
+            return AlarmStep(gone, gone, note)
         if state in (NO_ALARM, RETURNED) or (more and state == ACKNOWLEDGED):
-            return Step("raised", UNACKNOWLEDGED, note)
-        return None if outage.dark == outage.before else Step("changed", state, note)
+            return AlarmStep("raised", UNACKNOWLEDGED, note)
+        return None if outage.dark == outage.before else AlarmStep("changed", state, note)
 
 
-def tell_outage(outage: Outage) -> str:
+def tell_outage(outage: DataOutage) -> str:
     """How many assets are without usable readings, and which."""
     if not outage.dark:
         return "every asset has usable readings again"
@@ -124,7 +124,7 @@ def tell_outage(outage: Outage) -> str:
     return f"{len(outage.dark)} of {outage.assets} assets without usable readings: {shown}{more}"
 
 
-def _runs(trail: Trail, rule: AlarmRule) -> Runs:
+def _runs(trail: RiskHistory, rule: AlarmRule) -> RunSigns:
     """The newest run up to each row, (n_rows,): 1 a high one, -1 a low one, 0 none so far."""
     first = _first_rows(trail.asset)
     high = _ends_run(trail.risk >= rule.threshold, first, rule.persistence)
@@ -147,17 +147,17 @@ def _first_rows(asset: Int32) -> Int64:
     return np.searchsorted(asset, asset, side="left").astype(np.int64)
 
 
-def _runs_before(trail: Trail, runs: Runs) -> Runs:
+def _runs_before(trail: RiskHistory, runs: RunSigns) -> RunSigns:
     """The newest run up to `said_until`, (n_assets,)."""
     return _runs_until(trail, runs, _last_rows(trail, trail.said_until))
 
 
-def _runs_until(trail: Trail, runs: Runs, last: Int64) -> Runs:
+def _runs_until(trail: RiskHistory, runs: RunSigns, last: Int64) -> RunSigns:
     """The newest run up to these rows, (n_assets,); -1 is before the first."""
     return np.where(last >= 0, np.append(runs, np.int8(0))[last], trail.held)
 
 
-def _last_rows(trail: Trail, upto: Int64) -> Int64:
+def _last_rows(trail: RiskHistory, upto: Int64) -> Int64:
     """The newest row of each asset up to a cutoff of its own, (n_assets,); -1 without one."""
     inside = trail.cutoff <= upto[trail.asset]
     last = np.full(len(trail.assets), -1, dtype=np.int64)
@@ -177,7 +177,7 @@ class _Sequence:
     revised: Flags
 
     @classmethod
-    def of(cls, trail: Trail, stands: Flags, row_stands: Flags) -> "_Sequence":
+    def of(cls, trail: RiskHistory, stands: Flags, row_stands: Flags) -> "_Sequence":
         """stands: at what was judged before, (n_assets,); row_stands: at each row."""
         last = _last_rows(trail, trail.said_until)
         new = np.flatnonzero(trail.cutoff > trail.said_until[trail.asset])
@@ -205,7 +205,7 @@ class _Sequence:
         )
 
 
-def _follow(trail: Trail, steps: _Sequence, stood: Flags) -> Transitions:
+def _follow(trail: RiskHistory, steps: _Sequence, stood: Flags) -> Transitions:
     """Where the condition changes, and what the alarm becomes there."""
     first = np.append(True, steps.asset[1:] != steps.asset[:-1])[: len(steps.asset)]
     previous = np.where(first, stood[steps.asset], np.roll(steps.stands, 1))
@@ -229,7 +229,7 @@ def _follow(trail: Trail, steps: _Sequence, stood: Flags) -> Transitions:
     )
 
 
-def _unshelved(trail: Trail, steps: _Sequence, stood: Flags) -> Transitions:
+def _unshelved(trail: RiskHistory, steps: _Sequence, stood: Flags) -> Transitions:
     """As _follow, and shelved alarms whose time is over as their assets stand at the end."""
     followed = _follow(trail, steps, stood)
     final = np.append(steps.asset[1:] != steps.asset[:-1], True)[: len(steps.asset)]

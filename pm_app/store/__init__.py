@@ -1,18 +1,18 @@
 """The output store: predictions, the ledger, the lineage of versions, in one database."""
 
-from pm_app.store.alarms.outbox import AlarmNews
-from pm_app.store.alarms.people import AlarmEventRow, AlarmRow, VerdictRow
+from pm_app.store.alarms.alarms import AlarmEventRow, AlarmRow, VerdictRow
+from pm_app.store.alarms.outbox import OutboxRow
 from pm_app.store.database.identity import DatabaseState
 from pm_app.store.opening import Store, open_reader, open_store
-from pm_app.store.predictions.changes import PageEnd
+from pm_app.store.predictions.changes import ChangeCursor
 from pm_app.store.predictions.fleet import FleetQuery, FleetRow
 from pm_app.store.predictions.series import PredictionSeries
 from pm_app.store.predictions.staging import require_whole, write_staged
 from pm_app.store.rows import (
-    Balance,
     BatchRow,
-    Committed,
+    CommitCounts,
     ImportanceRow,
+    LedgerBalance,
     PeakRow,
     PredictionRow,
     PromotionRow,
@@ -29,15 +29,15 @@ __all__ = [
     "AlarmEventRow",
     "AlarmRow",
     "AuditRow",
-    "Balance",
+    "LedgerBalance",
     "BatchRow",
-    "Committed",
+    "CommitCounts",
     "PredictionSeries",
     "FleetQuery",
     "FleetRow",
     "ImportanceRow",
-    "AlarmNews",
-    "PageEnd",
+    "OutboxRow",
+    "ChangeCursor",
     "PeakRow",
     "PredictionRow",
     "PromotionRow",

@@ -66,7 +66,7 @@ class Lineage:
         with self.database.reading() as connection:
             return _promotions(connection)
 
-    def movers(self) -> dict[int, str]:
+    def promotion_actors(self) -> dict[int, str]:
         """Who made each move of the champion pointer, by its id; older moves than people may
         make are left out."""
         moved = and_(

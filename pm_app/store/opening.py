@@ -7,20 +7,20 @@ from typing import Self
 
 from pm_app.durable import make_file, make_folder
 from pm_app.errors import BadSettings, NoStore, TransientError
+from pm_app.store.alarms.alarms import Alarms
 from pm_app.store.alarms.outbox import Outbox
-from pm_app.store.alarms.people import Alarms
 from pm_app.store.database.backup import save
 from pm_app.store.database.connection import Database, connect
 from pm_app.store.database.identity import Identity
 from pm_app.store.database.migrate import check_current, migrate
-from pm_app.store.ledger.deliveries import Deliveries
 from pm_app.store.ledger.ledger import Ledger
+from pm_app.store.ledger.pages import LedgerPages
 from pm_app.store.lineage import Lineage
-from pm_app.store.predictions.changes import Feed
+from pm_app.store.predictions.changes import PredictionChanges
 from pm_app.store.predictions.fleet import Fleet
 from pm_app.store.predictions.read import PredictionTables
 from pm_app.store.predictions.retention import Retention
-from pm_app.store.predictions.series import AssetSeries
+from pm_app.store.predictions.series import AssetPredictions
 from pm_app.store.predictions.write import PredictionWriter
 from pm_app.store.users import Users
 
@@ -33,13 +33,13 @@ class Store:
     """
 
     ledger: Ledger
-    scores: PredictionWriter
+    writer: PredictionWriter
     lineage: Lineage
-    views: PredictionTables
+    tables: PredictionTables
     fleet: Fleet
-    courses: AssetSeries
-    deliveries: Deliveries
-    feed: Feed
+    series: AssetPredictions
+    ledger_pages: LedgerPages
+    changes: PredictionChanges
     retention: Retention
     alarms: Alarms
     outbox: Outbox
@@ -109,9 +109,9 @@ def _store(database: Database) -> Store:
         Lineage(database),
         PredictionTables(database),
         Fleet(database),
-        AssetSeries(database),
-        Deliveries(database),
-        Feed(database),
+        AssetPredictions(database),
+        LedgerPages(database),
+        PredictionChanges(database),
         Retention(database),
         Alarms(database),
         Outbox(database),

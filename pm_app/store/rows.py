@@ -10,7 +10,7 @@ Source = Literal["readings", "events"]
 
 
 @dataclass(frozen=True)
-class Balance:
+class LedgerBalance:
     """Rows of all files together; those of quarantined files are not counted."""
 
     rows_used: int
@@ -148,16 +148,16 @@ class PeakRow:
 
 
 @dataclass(frozen=True)
-class Committed:
+class CommitCounts:
     """How many predictions a commit added, revised, or found to be said already."""
 
     new: int = 0
     revised: int = 0
     unchanged: int = 0
 
-    def __add__(self, other: "Committed") -> "Committed":
+    def __add__(self, other: "CommitCounts") -> "CommitCounts":
         """Both together."""
-        return Committed(
+        return CommitCounts(
             self.new + other.new,
             self.revised + other.revised,
             self.unchanged + other.unchanged,

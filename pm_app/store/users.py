@@ -88,7 +88,7 @@ class Users:
         with self.database.reading() as connection:
             return [_user(row) for row in connection.execute(query)]
 
-    def anyone(self) -> bool:
+    def any_enabled(self) -> bool:
         """Whether there is anyone who may sign in."""
         query = select(users.c.name).where(users.c.disabled_at.is_(None)).limit(1)
         with self.database.reading() as connection:

@@ -64,7 +64,7 @@ class Authenticator:
 
     def open_to_all(self, store: Store) -> bool:
         """Whether anyone on this machine may look: nobody may sign in, and nobody else comes."""
-        return self._web.local and not self._web.proxy_header and not store.users.anyone()
+        return self._web.local and not self._web.proxy_header and not store.users.any_enabled()
 
     def address(self, request: Request) -> str:
         """The network address that asks, behind a proxy that is believed."""

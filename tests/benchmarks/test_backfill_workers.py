@@ -58,7 +58,7 @@ def timed(config, engine):
 def told(store):
     """How many rows are said, and the digest of all that is said in them."""
     rows, digest = 0, hashlib.sha256()
-    for table in store.views.predictions():
+    for table in store.tables.predictions():
         for row in table.drop_columns(["scored_at"]).to_pylist():
             digest.update(repr(row).encode())
             rows += 1

@@ -76,7 +76,7 @@ def keep_writing(config: str) -> None:
     with open_store(store_url(settings), folder=settings.folder) as store:
         for number in range(CUTOFFS, 10**9):
             at = START + timedelta(minutes=10 * number)
-            store.scores.commit_predictions([_said(at, rng.beta(1, 6, ASSETS))], scored_at=at)
+            store.writer.commit_predictions([_said(at, rng.beta(1, 6, ASSETS))], scored_at=at)
             print(number, flush=True)
             time.sleep(0.5)
 

@@ -53,7 +53,7 @@ def test_a_rollback_takes_no_time_to_speak_of(tmp_path):
             took.append(time.perf_counter() - start)
             assert load_champion(live).number == back == 1
             live.store.lineage.promote(2, at=now, reason="again")
-        said = sum(len(table) for table in live.store.views.predictions())
+        said = sum(len(table) for table in live.store.tables.predictions())
     start = time.perf_counter()
     command = [sys.executable, "-c", COMMAND, "rollback", "-c", str(config)]
     ran = subprocess.run(command, capture_output=True, text=True, check=True)

@@ -81,7 +81,7 @@ def test_two_years_of_an_asset_are_shown_in_two_seconds(tmp_path):
         ingest(plant, now=NOW)
         promote_handmade(plant)
         said = [said_every_hour("pump-00")]
-        plant.store.scores.commit_predictions(said, scored_at=NOW)
+        plant.store.writer.commit_predictions(said, scored_at=NOW)
     settings = read_settings(config)
     app = make_app(settings, resources(settings), now=lambda: NOW)
 

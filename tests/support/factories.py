@@ -397,7 +397,7 @@ def opened(config: Path):
 
 def said(store: Store, *, without: Sequence[str] = ()) -> list[dict[str, object]]:
     """The predictions table as it stands, but for some columns."""
-    tables = list(store.views.predictions())
+    tables = list(store.tables.predictions())
     return pa.concat_tables(tables).drop_columns(list(without)).to_pylist() if tables else []
 
 

@@ -76,10 +76,10 @@ def outcome(config: Path) -> dict[str, object]:
             "said": said(plant.store, without=["scored_at", "model_version"]),
             "superseded": [
                 row
-                for table in plant.store.views.superseded()
+                for table in plant.store.tables.superseded()
                 for row in table.drop_columns("scored_at").to_pylist()
             ],
-            "latest": plant.store.views.latest_predictions()
+            "latest": plant.store.tables.latest_predictions()
             .drop_columns(["scored_at", "model_version"])
             .to_pylist(),
             "ledger": [
@@ -335,7 +335,7 @@ def _bring(config: Path) -> None:
         spans = dict.fromkeys(plant.store.ledger.first_seen(), panes)
         champion = load_champion(plant)
         write_staged(path, predict_spans(plant, champion, spans))
-        plant.store.scores.commit_staged(path, scored_at=LATER)
+        plant.store.writer.commit_staged(path, scored_at=LATER)
 
 
 def _export(config: Path) -> None:

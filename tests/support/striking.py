@@ -18,7 +18,7 @@ from pm_app.durable import INSTANT
 
 PRODUCT = Path(__file__).parents[2] / "pm_app"
 # They make changes for others: a site is whoever asked them to.
-MAKERS = {str(PRODUCT / name) for name in ("durable.py", "instants.py", "store/engine.py")}
+MAKERS = {str(PRODUCT / name) for name in ("durable.py", "store/database/connection.py")}
 
 
 class Instant(NamedTuple):

@@ -102,7 +102,7 @@ def _score(plant: Plant, plan: PlantPlan, day: int) -> None:
 def _show(plant: Plant, plan: PlantPlan, first: Retrained, second: Retrained) -> None:
     lineage = plant.store.lineage
     end, cap = start_of(plan, plan.days), plant.settings.target.cap_hours
-    table = plant.store.views.latest_predictions()
+    table = plant.store.tables.latest_predictions()
     _say(f"The pumps on day {plan.days}, the riskiest {SHOWN} first:")
     rows = latest_rows(table, now=end, cap_hours=cap)
     print_rows(rows[:SHOWN], latest_columns(table), as_json=False)

@@ -56,7 +56,7 @@ def predictions(
             print_rows(rows, columns, as_json=kind is Format.json)
             return
         if latest and kind is Format.table and file is None:
-            table = store.views.latest_predictions(asset=asset)
+            table = store.tables.latest_predictions(asset=asset)
             if not table.num_rows:
                 talk.print("no predictions yet: pm-app score makes them")
                 return
@@ -64,9 +64,9 @@ def predictions(
             print_rows(rows, latest_columns(table), as_json=False)
             return
         tables = (
-            iter([store.views.latest_predictions(asset=asset)])
+            iter([store.tables.latest_predictions(asset=asset)])
             if latest
-            else store.views.predictions(asset=asset, since=start)
+            else store.tables.predictions(asset=asset, since=start)
         )
         export_predictions(tables, kind.value, file)
 

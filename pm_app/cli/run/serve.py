@@ -86,7 +86,7 @@ def check_who_comes(settings: Settings) -> None:
         return
     try:
         with open_views(settings) as store:
-            known = store.users.anyone()
+            known = store.users.any_enabled()
     except NoStore:
         known = False
     if not known:

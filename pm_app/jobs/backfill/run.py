@@ -13,7 +13,7 @@ from pm_app.jobs.score.champion import Champion, load_champion
 from pm_app.jobs.score.predict import PaneSpan, predict_spans
 from pm_app.ports import Engine
 from pm_app.progress import Progress, silent
-from pm_app.store import Committed
+from pm_app.store import CommitCounts
 from pm_app.times import to_nanoseconds
 
 log = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ def backfill(
     now: datetime,
     engine: Engine | None = None,
     progress: Progress = silent,
-) -> Committed:
+) -> CommitCounts:
     """Score every cutoff in [first, last) with the champion.
 
     What was said of a cutoff before moves to the history. Without an engine all is one
@@ -46,9 +46,9 @@ def backfill(
     if engine is not None:
         return _on(engine, plant, champion, spans, now, progress)
 
-    def say() -> Committed:
+    def say() -> CommitCounts:
         chunks = predict_spans(plant, champion, spans)
-        return plant.store.scores.commit_predictions(chunks, scored_at=now)
+        return plant.store.writer.commit_predictions(chunks, scored_at=now)
 
     return repairing(plant, say)
 
@@ -60,20 +60,20 @@ def _on(
     spans: Mapping[str, PaneSpan],
     now: datetime,
     progress: Progress,
-) -> Committed:
+) -> CommitCounts:
     left = dict(spans)
-    counts: list[Committed] = []
+    counts: list[CommitCounts] = []
 
     def say() -> None:
         for done in predict_elsewhere(plant, champion, left.copy(), engine):
             if done.file is not None:
-                counts.append(plant.store.scores.commit_staged(done.file, scored_at=now))
+                counts.append(plant.store.writer.commit_staged(done.file, scored_at=now))
             for name in done.assets:
                 del left[name]
             progress(1 - len(left) / len(spans), f"{len(spans) - len(left)} of {len(spans)} assets")
 
     repairing(plant, say)
-    return sum(counts, Committed())
+    return sum(counts, CommitCounts())
 
 
 def _require_champion(plant: Plant, first: datetime, last: datetime) -> Champion:

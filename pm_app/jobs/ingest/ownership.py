@@ -38,7 +38,7 @@ def claim(state: Path, store: Store) -> None:
 
     Raises TerminalError, before anything is changed, where they do not.
     """
-    mark, standing = read_mark(state), store.identity.standing()
+    mark, standing = read_mark(state), store.identity.state()
     if mark is not None and mark.identity == standing.identity:
         # A crash may have come between the ledger and the mark.
         note_progress(state, store)
@@ -47,7 +47,7 @@ def claim(state: Path, store: Store) -> None:
     # The folder first: a crash in between leaves a database that anyone may still name.
     wanted = standing.identity or (mark.identity if mark else uuid4().hex)
     write_mark(state, OwnershipMark(wanted, standing.sequence, standing.version))
-    given = store.identity.give(wanted, at=datetime.now(tz=UTC))
+    given = store.identity.assign(wanted, at=datetime.now(tz=UTC))
     if given != wanted:
         write_mark(state, OwnershipMark(given, standing.sequence, standing.version))
 
@@ -83,7 +83,7 @@ def write_mark(state: Path, mark: OwnershipMark) -> None:
 
 
 def _own(state: Path, store: Store) -> tuple[OwnershipMark, DatabaseState]:
-    mark, standing = read_mark(state), store.identity.standing()
+    mark, standing = read_mark(state), store.identity.state()
     if mark is None or mark.identity != standing.identity:
         raise TerminalError(
             f"{state}: the database has become another one; nothing is touched before the daemon "

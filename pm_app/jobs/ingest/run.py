@@ -102,7 +102,7 @@ def _unread(
     """
     after = ""
     while True:
-        unseen = plant.store.ledger.unseen(source, port.list())
+        unseen = plant.store.ledger.new_files(source, port.list())
         later = (batch for batch in unseen if batch.name > after)
         fresh = nsmallest(MOST_AT_ONCE, later, key=lambda batch: batch.name)
         for number, batch in enumerate(fresh):

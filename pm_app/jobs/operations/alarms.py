@@ -16,7 +16,7 @@ from pm_app.records.alarms import (
     SHELVED,
     UNACKNOWLEDGED,
     VERDICTS,
-    Step,
+    AlarmStep,
     Verdict,
 )
 from pm_app.store import Actor, AlarmRow, Store
@@ -34,10 +34,10 @@ def acknowledge(
 
     _check_text(note, "a note")
 
-    def decide(alarm: AlarmRow) -> Step:
+    def decide(alarm: AlarmRow) -> AlarmStep:
         if alarm.state not in (UNACKNOWLEDGED, RETURNED):
             raise TerminalError(f"{_state_text(alarm)}: there is nothing to acknowledge")
-        return Step("acknowledged", CLEARED if alarm.state == RETURNED else ACKNOWLEDGED, note)
+        return AlarmStep("acknowledged", CLEARED if alarm.state == RETURNED else ACKNOWLEDGED, note)
 
     return _act(store, alarm_id, decide, at, actor)
 
@@ -55,11 +55,11 @@ def shelve(
 
     _check_text(note, "a note")
 
-    def decide(alarm: AlarmRow) -> Step:
+    def decide(alarm: AlarmRow) -> AlarmStep:
         if alarm.state in (RETURNED, CLEARED):
             raise TerminalError(f"{_state_text(alarm)}: only an alarm that stands can be shelved")
         shelved = f"until {until.isoformat()}"
-        return Step(
+        return AlarmStep(
             "shelved", SHELVED, f"{shelved}: {note}" if note else shelved, shelved_until=until
         )
 
@@ -72,8 +72,8 @@ def comment(store: Store, alarm_id: int, text: str, *, at: datetime, actor: Acto
         raise BadSettings("a comment needs words, got none")
     _check_text(text, "a comment")
 
-    def decide(alarm: AlarmRow) -> Step:
-        return Step("comment", alarm.state, text, shelved_until=alarm.shelved_until)
+    def decide(alarm: AlarmRow) -> AlarmStep:
+        return AlarmStep("comment", alarm.state, text, shelved_until=alarm.shelved_until)
 
     return _act(store, alarm_id, decide, at, actor)
 
@@ -90,12 +90,12 @@ def give_verdict(
     _check_text(verdict.found, "what was found")
     _check_text(verdict.code, "a code")
 
-    def decide(alarm: AlarmRow) -> Step:
+    def decide(alarm: AlarmRow) -> AlarmStep:
         if alarm.kind == DATA:
             raise TerminalError(
                 f"alarm {alarm.id} is about missing readings; a verdict needs one of an asset"
             )
-        return Step("verdict", alarm.state, verdict_text(verdict), alarm.shelved_until)
+        return AlarmStep("verdict", alarm.state, verdict_text(verdict), alarm.shelved_until)
 
     return _act(store, alarm_id, decide, at, actor, verdict)
 
@@ -130,7 +130,7 @@ def _check_verdict(verdict: Verdict, at: datetime) -> None:
 def _act(
     store: Store,
     alarm_id: int,
-    decide: Callable[[AlarmRow], Step],
+    decide: Callable[[AlarmRow], AlarmStep],
     at: datetime,
     actor: Actor,
     verdict: Verdict | None = None,

@@ -113,7 +113,7 @@ def _attempt(store: Store, state: Path, scratch: Path, beside: Path) -> Archived
         copy = scratch / f"{number}.sqlite"
         store.save(copy)
         with open_reader(f"sqlite:///{copy.absolute()}") as snapshot:
-            standing = snapshot.identity.standing()
+            standing = snapshot.identity.state()
             files = {DATABASE: copy} | {name: state / name for name in sorted(_named(snapshot))}
         try:
             size = _pack(beside, files)
@@ -248,7 +248,7 @@ def _verify(file: Path, staging: Path, hashes: dict[str, str]) -> OwnershipMark:
     remove_file(staging / MANIFEST)
     # Opened to write: an older program's database is brought up to date here.
     with open_store(f"sqlite:///{(staging / DATABASE).absolute()}") as store:
-        standing = store.identity.standing()
+        standing = store.identity.state()
         missing = sorted(set(_named(store)) - set(hashes))
     if missing:
         raise TerminalError(f"{file}: its database names {missing[0]}, which it does not hold")

@@ -28,9 +28,9 @@ def export_to_lake(store: Store, lake: Lake) -> Exported:
     Rows are read and written a chunk at a time, and committed together. Raises TerminalError
     where the lake is ahead of the store, StoreUnavailable, and as `Lake`.
     """
-    identity = store.identity.standing().identity
+    identity = store.identity.state().identity
     application = f"pm-app/{identity}"
-    came_to, newest = lake.position(application), store.views.newest_commit()
+    came_to, newest = lake.position(application), store.tables.newest_commit()
     if came_to is not None and came_to > newest:
         raise TerminalError(
             f"{lake.uri} holds commit {came_to} of this plant, its store only {newest}: the store "
@@ -39,7 +39,7 @@ def export_to_lake(store: Store, lake: Lake) -> Exported:
     if came_to == newest:
         return Exported(0, newest)
     counted = _Counted(
-        store.views.committed(after=-1 if came_to is None else came_to, until=newest)
+        store.tables.committed(after=-1 if came_to is None else came_to, until=newest)
     )
     first = next(counted, None)
     if first is None:

@@ -15,7 +15,7 @@ from pm_app.errors import PmAppError
 from pm_app.ports import Sender
 from pm_app.records.alarms import DATA, WORK_ORDER
 from pm_app.settings.plant import Settings
-from pm_app.store import AlarmNews, Store
+from pm_app.store import OutboxRow, Store
 from pm_app.wording import life_text, percent_text
 
 log = logging.getLogger(__name__)
@@ -79,7 +79,7 @@ def quiet_until(settings: Settings, now: datetime) -> datetime | None:
     return None
 
 
-def message_of(news: Sequence[AlarmNews], settings: Settings) -> tuple[str, str]:
+def message_of(news: Sequence[OutboxRow], settings: Settings) -> tuple[str, str]:
     """Title and body of one message on all this news, the riskiest first."""
     ranked = sorted(news, key=lambda each: (each.risk is None, -(each.risk or 0.0), each.asset_id))
     lines = [_line(each, settings) for each in ranked[:MOST_LISTED]]
@@ -92,7 +92,7 @@ def message_of(news: Sequence[AlarmNews], settings: Settings) -> tuple[str, str]
     return title, "\n".join(lines)
 
 
-def order_of(news: AlarmNews, settings: Settings) -> str:
+def order_of(news: OutboxRow, settings: Settings) -> str:
     """The document of a work order; alarm is the same however often it is sent."""
     fields: dict[str, Any] = {
         "plant": settings.plant.name,
@@ -112,8 +112,8 @@ def order_of(news: AlarmNews, settings: Settings) -> str:
     return json.dumps(fields, allow_nan=False)
 
 
-def _by_channel(news: Sequence[AlarmNews]) -> dict[str, list[AlarmNews]]:
-    found: dict[str, list[AlarmNews]] = {}
+def _by_channel(news: Sequence[OutboxRow]) -> dict[str, list[OutboxRow]]:
+    found: dict[str, list[OutboxRow]] = {}
     for each in news:
         found.setdefault(each.channel, []).append(each)
     return found
@@ -123,20 +123,20 @@ def _send_message(
     store: Store,
     settings: Settings,
     address: str,
-    news: Sequence[AlarmNews],
+    news: Sequence[OutboxRow],
     sender: Sender,
     now: datetime,
 ) -> Notified:
     numbers = [each.id for each in news]
     until = quiet_until(settings, now)
     if until is not None:
-        store.outbox.put_off(numbers, until=until, failed=False)
+        store.outbox.postpone(numbers, until=until, failed=False)
         return Notified(quiet=len(news))
     try:
         sender.message(address, *message_of(news, settings))
     except PmAppError as error:
         return _failed(store, news, error, now)
-    store.outbox.told(numbers, at=now)
+    store.outbox.mark_sent(numbers, at=now)
     return Notified(sent=len(news))
 
 
@@ -144,7 +144,7 @@ def _send_work_orders(
     store: Store,
     settings: Settings,
     address: str,
-    news: Sequence[AlarmNews],
+    news: Sequence[OutboxRow],
     sender: Sender,
     now: datetime,
 ) -> Notified:
@@ -155,21 +155,21 @@ def _send_work_orders(
         except PmAppError as error:
             # The server takes no more now; what is left would only wait for it in turn.
             return done + _failed(store, news[number:], error, now)
-        store.outbox.told([each.id], at=now)
+        store.outbox.mark_sent([each.id], at=now)
         done += Notified(sent=1)
     return done
 
 
-def _failed(store: Store, news: Sequence[AlarmNews], error: PmAppError, now: datetime) -> Notified:
+def _failed(store: Store, news: Sequence[OutboxRow], error: PmAppError, now: datetime) -> Notified:
     log.warning("%d alarms could not be told: %s", len(news), error)
     for attempts in sorted({each.attempts for each in news}):
         pause = min(FIRST_PAUSE * 2 ** min(attempts, 16), LONGEST_PAUSE)
         numbers = [each.id for each in news if each.attempts == attempts]
-        store.outbox.put_off(numbers, until=now + pause, error=str(error), failed=True)
+        store.outbox.postpone(numbers, until=now + pause, error=str(error), failed=True)
     return Notified(failed=len(news))
 
 
-def _line(news: AlarmNews, settings: Settings) -> str:
+def _line(news: OutboxRow, settings: Settings) -> str:
     zone = ZoneInfo(settings.plant.timezone)
     since = f"{news.raised_at.astimezone(zone):%Y-%m-%d %H:%M} {settings.plant.timezone}"
     state = f" ({_STATES[news.state]})" if news.state in _STATES else ""

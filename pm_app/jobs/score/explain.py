@@ -75,7 +75,7 @@ def provenance(plant: Plant, *, asset: str, cutoff: datetime) -> Provenance:
 
 def _predictions_at(plant: Plant, asset: str, cutoff: datetime) -> tuple[dict[str, object], ...]:
     newest: list[dict[str, object]] = []
-    for table in plant.store.views.predictions(asset=asset, until=_after(cutoff)):
+    for table in plant.store.tables.predictions(asset=asset, until=_after(cutoff)):
         rows = table.to_pylist()
         newest = [row for row in [*newest, *rows] if row["cutoff"] == rows[-1]["cutoff"]]
     if not newest:

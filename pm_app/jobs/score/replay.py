@@ -81,7 +81,7 @@ def _replay(
 ) -> Replayed:
     rows = differing = 0
     shown: list[Difference] = []
-    for table in plant.store.views.predictions(since=first, until=last):
+    for table in plant.store.tables.predictions(since=first, until=last):
         progress(0.0, f"{rows:,} rows replayed")
         for number in pc.unique(table["model_version"]).to_pylist():
             part = table.filter(pc.equal(table["model_version"], number))

@@ -21,7 +21,7 @@ from pm_app.jobs.score.champion import Champion, alarm_judge, load_champion
 from pm_app.jobs.score.predict import PaneSpan, predict_spans
 from pm_app.progress import Progress, silent
 from pm_app.settings.values import FOR_EVER
-from pm_app.store import BatchRow, Committed
+from pm_app.store import BatchRow, CommitCounts
 from pm_app.times import NS, parse_duration, to_moment, to_nanoseconds
 
 log = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ class Scored:
 
     ingested: Ingested
     batches: int
-    committed: Committed
+    committed: CommitCounts
     version: int | None
 
 
@@ -58,7 +58,7 @@ def score(
     champion = load_champion(plant)
     apply_retention(plant, now)
     floor = backfill_floor(plant, now)
-    committed = Committed()
+    committed = CommitCounts()
     if champion is not None and floor is not None:
         committed += repairing(plant, partial(_score_without_model, plant, champion, floor, now))
     pending = plant.store.ledger.unscored_batches()
@@ -90,11 +90,11 @@ def _score_group(
     floor: int | None,
     scored_until: int | None,
     now: datetime,
-) -> Committed:
+) -> CommitCounts:
     """One transaction with all that these batches make or change."""
     spans = affected_spans(plant, champion, group, floor, scored_until=scored_until)
     chunks = predict_spans(plant, champion, spans)
-    return plant.store.scores.commit_scores(
+    return plant.store.writer.commit_scores(
         [row.sequence for row in group], chunks, scored_at=now, judge=alarm_judge(plant, champion)
     )
 
@@ -103,7 +103,7 @@ def _end_shelving(plant: Plant, champion: Champion | None, now: datetime) -> Non
     """Alarms whose time on the shelf is over come back, also where no batch came."""
     if plant.store.alarms.shelf_time_over(now):
         judge = alarm_judge(plant, champion)
-        plant.store.scores.commit_scores((), (), scored_at=now, judge=judge)
+        plant.store.writer.commit_scores((), (), scored_at=now, judge=judge)
 
 
 def backfill_floor(plant: Plant, now: datetime) -> int | None:
@@ -122,19 +122,21 @@ def backfill_floor(plant: Plant, now: datetime) -> int | None:
     return max(latest - reach, retired_until_ns(plant), 0) // plant.history.pane_ns
 
 
-def _score_without_model(plant: Plant, champion: Champion, floor: int, now: datetime) -> Committed:
+def _score_without_model(
+    plant: Plant, champion: Champion, floor: int, now: datetime
+) -> CommitCounts:
     """Cutoffs that were told no_model get what the first champion says of them."""
     pane_ns = plant.history.pane_ns
-    waiting = plant.store.views.cutoffs_without_model(to_moment((floor + 1) * pane_ns))
+    waiting = plant.store.tables.cutoffs_without_model(to_moment((floor + 1) * pane_ns))
     if not waiting:
-        return Committed()
+        return CommitCounts()
     spans = {
         name: PaneSpan(to_nanoseconds(first) // pane_ns - 1, to_nanoseconds(last) // pane_ns - 1)
         for name, (first, last) in waiting.items()
     }
     chunks = predict_spans(plant, champion, spans)
     judge = alarm_judge(plant, champion)
-    return plant.store.scores.commit_predictions(chunks, scored_at=now, judge=judge)
+    return plant.store.writer.commit_predictions(chunks, scored_at=now, judge=judge)
 
 
 def _groups(pending: Sequence[BatchRow]) -> Iterator[list[BatchRow]]:

@@ -26,7 +26,7 @@ _TOLD = ("raised", "unshelved")
 
 
 @dataclass(frozen=True)
-class AlarmNews:
+class OutboxRow:
     """Something to tell: an alarm as it was raised, and as it stands now.
 
     attempts: how often telling it has failed. rul_hours with its interval: what is said of the
@@ -60,15 +60,15 @@ class Outbox:
 
     database: Database
 
-    def due(self, now: datetime) -> list[AlarmNews]:
+    def due(self, now: datetime) -> list[OutboxRow]:
         """What is to be told by now, oldest first."""
         return self._news(_news().where(WAITING, outbox.c.due_at <= now))
 
-    def waiting(self) -> list[AlarmNews]:
+    def waiting(self) -> list[OutboxRow]:
         """All that has not been told, oldest first."""
         return self._news(_news().where(WAITING))
 
-    def told(self, numbers: Collection[int], *, at: datetime) -> None:
+    def mark_sent(self, numbers: Collection[int], *, at: datetime) -> None:
         """Take out what has been told."""
         taken = update(outbox).where(outbox.c.id.in_(numbers), WAITING)
         with self.database.writing() as connection:
@@ -80,14 +80,14 @@ class Outbox:
         with self.database.writing() as connection:
             connection.execute(taken.values(done_at=at, error=error))
 
-    def put_off(
+    def postpone(
         self, numbers: Collection[int], *, until: datetime, error: str = "", failed: bool
     ) -> None:
         """Tell it later; failed: because telling it now did not work."""
-        put_off = update(outbox).where(outbox.c.id.in_(numbers), WAITING)
+        postponed = update(outbox).where(outbox.c.id.in_(numbers), WAITING)
         more = outbox.c.attempts + 1 if failed else outbox.c.attempts
         with self.database.writing() as connection:
-            connection.execute(put_off.values(due_at=until, error=error, attempts=more))
+            connection.execute(postponed.values(due_at=until, error=error, attempts=more))
 
     def remind(self, channels: Sequence[str], *, now: datetime, after: timedelta) -> int:
         """Put out again what was told so long ago and nobody has acknowledged; returns how many."""
@@ -114,10 +114,10 @@ class Outbox:
                 connection.execute(insert(outbox), rows)
         return len(rows)
 
-    def _news(self, query: Select[tuple[object, ...]]) -> list[AlarmNews]:
+    def _news(self, query: Select[tuple[object, ...]]) -> list[OutboxRow]:
         with self.database.reading() as connection:
             rows = connection.execute(query.order_by(outbox.c.id))
-            return [AlarmNews(**row._asdict()) for row in rows]
+            return [OutboxRow(**row._asdict()) for row in rows]
 
 
 def newest_event(connection: Connection) -> int:
@@ -128,7 +128,9 @@ def newest_event(connection: Connection) -> int:
     return found
 
 
-def put_out(connection: Connection, channels: Sequence[str], *, after: int, now: datetime) -> None:
+def fill_outbox(
+    connection: Connection, channels: Sequence[str], *, after: int, now: datetime
+) -> None:
     """Let every channel be told of the alarms that events after that one have raised.
 
     Alarms that stand no longer are nobody's news. A work order leaves once for each alarm of an

@@ -33,7 +33,7 @@ class Identity:
 
     database: Database
 
-    def standing(self) -> DatabaseState:
+    def state(self) -> DatabaseState:
         """The database as it stands now."""
         with self.database.reading() as connection:
             return DatabaseState(
@@ -42,7 +42,7 @@ class Identity:
                 connection.execute(select(func.max(versions.c.version))).scalar() or 0,
             )
 
-    def give(self, identity: str, *, at: datetime) -> str:
+    def assign(self, identity: str, *, at: datetime) -> str:
         """Name the database where it has no name yet, and return the one it has."""
         with self.database.writing() as connection:
             found: str | None = connection.execute(select(plant.c.identity)).scalar()

@@ -19,6 +19,7 @@ from sqlalchemy import (
 
 from pm_app.records.readings import Batch
 from pm_app.store.database.connection import Database
+from pm_app.store.ledger.file_hashes import FileHashes, new_files
 from pm_app.store.ledger.rows import (
     first_of_digest,
     row_of,
@@ -27,8 +28,7 @@ from pm_app.store.ledger.rows import (
     values_of_duplicate,
     widen_spans,
 )
-from pm_app.store.ledger.seen import SeenFiles, unseen
-from pm_app.store.rows import Balance, BatchRow, BatchStatus, Source
+from pm_app.store.rows import BatchRow, BatchStatus, LedgerBalance, Source
 from pm_app.store.schema.ledger import (
     INGESTED,
     QUARANTINED,
@@ -49,16 +49,16 @@ class Ledger:
     """
 
     database: Database
-    _seen: SeenFiles = field(default_factory=SeenFiles, repr=False)
+    _seen: FileHashes = field(default_factory=FileHashes, repr=False)
 
-    def unseen(self, source: Source, listed: Iterable[Batch]) -> Iterator[Batch]:
+    def new_files(self, source: Source, listed: Iterable[Batch]) -> Iterator[Batch]:
         """Those of the files listed that have to be opened, in the order given.
 
         Flat in memory, but for eight bytes a file in the ledger, which stay for the next call.
         """
         with self.database.reading() as connection:
             seen = self._seen.catch_up(connection)
-        yield from unseen(seen, source, listed)
+        yield from new_files(seen, source, listed)
 
     def count(self, source: Source | None = None, *, status: BatchStatus | None = None) -> int:
         """How many files are noted, of a source and of a status where they are given."""
@@ -146,7 +146,7 @@ class Ledger:
             widen_spans(connection, spans or {})
             return sequence
 
-    def balance(self) -> Balance:
+    def balance(self) -> LedgerBalance:
         """What came in all, and what became of it."""
         query = select(
             func.coalesce(func.sum(batches.c.rows), 0),
@@ -154,7 +154,7 @@ class Ledger:
         )
         with self.database.reading() as connection:
             used, rejected = connection.execute(query).one()
-        return Balance(int(used), int(rejected))
+        return LedgerBalance(int(used), int(rejected))
 
     def batches(
         self,

@@ -20,7 +20,7 @@ from pm_app.store.schema.predictions import (
 
 
 @dataclass(frozen=True)
-class PageEnd:
+class ChangeCursor:
     """Where a page of predictions ends: the commit of its last row, and the row's key."""
 
     commit: int
@@ -30,7 +30,7 @@ class PageEnd:
 
 
 @dataclass(frozen=True, eq=False)
-class Feed:
+class PredictionChanges:
     """Predictions in the order in which they were said. Raises StoreUnavailable when a later call
     may succeed."""
 
@@ -40,11 +40,11 @@ class Feed:
         self,
         *,
         limit: int,
-        after: PageEnd | None = None,
+        after: ChangeCursor | None = None,
         asset: str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
-    ) -> list[tuple[PageEnd, PredictionRow]]:
+    ) -> list[tuple[ChangeCursor, PredictionRow]]:
         """What is said now: by commit, then by key; each row with where a page that it ends ends.
 
         after: the end of the page before. A row that is revised comes again, in its new place,
@@ -81,7 +81,7 @@ def _chosen(asset: str | None, since: datetime | None, until: datetime | None) -
     return query if until is None else query.where(own.cutoff < until)
 
 
-def _beyond(after: PageEnd) -> ColumnElement[bool]:
+def _beyond(after: ChangeCursor) -> ColumnElement[bool]:
     number, *key = _PLACE
     last: Sequence[object] = (after.asset_id, after.cutoff, after.horizon_hours)
     bound = [literal(value, column.type) for value, column in zip(last, key, strict=True)]
@@ -89,10 +89,10 @@ def _beyond(after: PageEnd) -> ColumnElement[bool]:
     return or_(number > after.commit, same)
 
 
-def _placed(row: Row[Any]) -> tuple[PageEnd, PredictionRow]:
+def _placed(row: Row[Any]) -> tuple[ChangeCursor, PredictionRow]:
     fields = row._asdict()
     commit = fields.pop(COMMIT_NUMBER)
-    end = PageEnd(commit, *(fields[name] for name in PREDICTION_KEY))
+    end = ChangeCursor(commit, *(fields[name] for name in PREDICTION_KEY))
     return end, PredictionRow(**fields)
 
 

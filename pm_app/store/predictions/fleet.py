@@ -14,8 +14,8 @@ from pm_app.store.database.connection import Database
 from pm_app.store.rows import PredictionRow
 from pm_app.store.schema.predictions import alarms, latest_predictions, predictions
 
-Order = Literal["risk", "asset", "life", "age"]
-Level = Literal["high", "raised", "low", "silent"]
+FleetOrder = Literal["risk", "asset", "life", "age"]
+RiskLevel = Literal["high", "raised", "low", "silent"]
 # Where words change; alarms have thresholds of their own.
 RAISED_RISK: Final = 0.2
 HIGH_RISK: Final = 0.5
@@ -32,8 +32,8 @@ class FleetQuery:
     """
 
     search: str = ""
-    level: Level | None = None
-    order: Order = "risk"
+    level: RiskLevel | None = None
+    order: FleetOrder = "risk"
     descending: bool = True
 
 
@@ -44,7 +44,7 @@ class FleetRow(PredictionRow):
     alarm: the state of its open alarm that most needs a person, "" where none is open.
     """
 
-    level: Level
+    level: RiskLevel
     alarm: str
 
 
@@ -91,12 +91,12 @@ class Fleet:
         query = FleetQuery()
         return next(iter(self._rows(query, _newest("", name), None, 0)), None)
 
-    def levels(self, search: str = "") -> dict[Level, int]:
+    def levels(self, search: str = "") -> dict[RiskLevel, int]:
         """How many assets whose name holds `search` are at each level."""
         newest = _newest(search).subquery()
         level = _level(newest)
         query = select(level, func.count()).group_by(level)
-        found: dict[Level, int] = {"high": 0, "raised": 0, "low": 0, "silent": 0}
+        found: dict[RiskLevel, int] = {"high": 0, "raised": 0, "low": 0, "silent": 0}
         with self.database.reading() as connection:
             return found | {name: count for name, count in connection.execute(query)}
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sqlalchemy import ColumnElement, String, func, select, type_coerce
 
 from pm_app.records.readings import Float64, Int64, Text
-from pm_app.store.alarms.people import VerdictRow
+from pm_app.store.alarms.alarms import VerdictRow
 from pm_app.store.database.connection import Database
 from pm_app.store.rows import PredictionRow
 from pm_app.store.schema.alarms import alarms, verdicts
@@ -43,7 +43,7 @@ class PredictionSeries:
 
 
 @dataclass(frozen=True, eq=False)
-class AssetSeries:
+class AssetPredictions:
     """One asset at a time. Methods raise StoreUnavailable when a later call may succeed."""
 
     database: Database
@@ -72,7 +72,7 @@ class AssetSeries:
         newest = max((row.cutoff for row in found), default=None)
         return [row for row in found if row.cutoff == newest]
 
-    def course(
+    def predictions(
         self, asset: str, *, horizon_hours: float, since: datetime, until: datetime
     ) -> PredictionSeries:
         """What was said at cutoffs in [since, until]. Read once, in the order of the key."""

@@ -24,14 +24,14 @@ from pm_app.records.predictions import Predictions
 from pm_app.records.readings import Float64
 from pm_app.store.schema.predictions import (
     PREDICTION_KEY,
-    SAID,
+    PREDICTION_VALUES,
     brought_predictions,
     staged_predictions,
 )
 from pm_app.store.schema.types import stored_moments
 
 ROWS_PER_INSERT: Final = 20_000
-STAGED: Final = (*PREDICTION_KEY, *SAID)
+STAGED: Final = (*PREDICTION_KEY, *PREDICTION_VALUES)
 _NUMBERS: Final = ("risk", "rul_hours", "rul_low_hours", "rul_high_hours", "value")
 _NAMES: Final = ", ".join(STAGED)
 _INSERT: Final = (

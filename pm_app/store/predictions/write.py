@@ -28,8 +28,8 @@ from sqlalchemy import (
 
 from pm_app.ports import AlarmJudge
 from pm_app.records.predictions import Predictions
-from pm_app.store.alarms.follow import before_merge, follow
-from pm_app.store.alarms.trails import forget_marks
+from pm_app.store.alarms.risk_history import forget_marks
+from pm_app.store.alarms.update import alarms_before_commit, update_alarms
 from pm_app.store.database.connection import Database
 from pm_app.store.database.dialects import insert_into
 from pm_app.store.ledger.ledger import mark_scored
@@ -42,12 +42,12 @@ from pm_app.store.predictions.staging import (
     stage,
     stage_file,
 )
-from pm_app.store.rows import Committed
+from pm_app.store.rows import CommitCounts
 from pm_app.store.schema.predictions import (
     COMMIT_NUMBER,
     PREDICTION_COLUMNS,
     PREDICTION_KEY,
-    SAID,
+    PREDICTION_VALUES,
     latest_predictions,
     prediction_history,
     predictions,
@@ -70,7 +70,7 @@ class PredictionWriter:
         scored_at: datetime,
         judge: AlarmJudge | None = None,
         live: bool = True,
-    ) -> Committed:
+    ) -> CommitCounts:
         """Write predictions and mark the batches they answer as scored: all or nothing.
 
         A row whose content (all but revision and scored_at) is said already stays as it is.
@@ -86,11 +86,13 @@ class PredictionWriter:
         """
         with self.database.writing(lambda staging: stage(staging, chunks)) as connection:
             forget_marks(connection)
-            before = before_merge(connection, judge, scored_at, live=live) if judge else None
+            before = (
+                alarms_before_commit(connection, judge, scored_at, live=live) if judge else None
+            )
             counts = _merge(connection, scored_at)
             mark_scored(connection, sequences, scored_at)
             if judge is not None and before is not None:
-                follow(connection, judge, before, scored_at)
+                update_alarms(connection, judge, before, scored_at)
             forget_staged(connection)
         return counts
 
@@ -100,11 +102,11 @@ class PredictionWriter:
         *,
         scored_at: datetime,
         judge: AlarmJudge | None = None,
-    ) -> Committed:
+    ) -> CommitCounts:
         """As commit_scores, not live, for rows that answer no batch: backfill, first champion."""
         return self.commit_scores((), chunks, scored_at=scored_at, judge=judge, live=False)
 
-    def commit_staged(self, path: Path, *, scored_at: datetime) -> Committed:
+    def commit_staged(self, path: Path, *, scored_at: datetime) -> CommitCounts:
         """As commit_predictions, of what `write_staged` has laid down in this file."""
         prepare: Callable[[Connection], None] = partial(stage_file, path=path)
         attached = None
@@ -118,7 +120,7 @@ class PredictionWriter:
         return counts
 
 
-def _merge(connection: Connection, scored_at: datetime) -> Committed:
+def _merge(connection: Connection, scored_at: datetime) -> CommitCounts:
     staged = connection.execute(select(func.count()).select_from(staged_predictions)).scalar_one()
     revised = _keep_superseded(connection)
     number = newest(connection, PREDICTION_COMMITS) + 1
@@ -126,7 +128,7 @@ def _merge(connection: Connection, scored_at: datetime) -> Committed:
     if written:
         advance(connection, PREDICTION_COMMITS, number)
         _follow_latest(connection)
-    return Committed(written - revised, revised, staged - written)
+    return CommitCounts(written - revised, revised, staged - written)
 
 
 def _keep_superseded(connection: Connection) -> int:
@@ -153,7 +155,7 @@ def _upsert(connection: Connection, scored_at: datetime, number: int) -> int:
     statement = statement.on_conflict_do_update(
         index_elements=PREDICTION_KEY,
         set_={
-            **{name: new[name] for name in SAID},
+            **{name: new[name] for name in PREDICTION_VALUES},
             "revision": predictions.c.revision + 1,
             "scored_at": new.scored_at,
             COMMIT_NUMBER: number,
@@ -201,4 +203,4 @@ def _same_key() -> ColumnElement[bool]:
 
 
 def _differs(columns: Any) -> ColumnElement[bool]:
-    return or_(*(predictions.c[name].is_distinct_from(columns[name]) for name in SAID))
+    return or_(*(predictions.c[name].is_distinct_from(columns[name]) for name in PREDICTION_VALUES))

@@ -37,7 +37,7 @@ from pm_app.store.schema.users import users as users
 REVISION: Final = "0013"
 
 PREDICTION_KEY: Final = ("asset_id", "cutoff", "horizon_hours")
-SAID: Final = (
+PREDICTION_VALUES: Final = (
     "status",
     "risk",
     "rul_hours",
@@ -49,7 +49,13 @@ SAID: Final = (
     "attention",
 )
 # In the order of the table: attention came later.
-PREDICTION_COLUMNS: Final = (*PREDICTION_KEY, *SAID[:-1], "revision", "scored_at", "attention")
+PREDICTION_COLUMNS: Final = (
+    *PREDICTION_KEY,
+    *PREDICTION_VALUES[:-1],
+    "revision",
+    "scored_at",
+    "attention",
+)
 
 
 def _key() -> list[Column[Any]]:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 from fastapi import Path, Query
 from pydantic import AfterValidator, AwareDatetime, BaseModel, Field
 
-from pm_app.store import PageEnd
+from pm_app.store import ChangeCursor
 
 MOST_ROWS: Final = 10_000
 _FIRST_YEAR: Final = 1970
@@ -55,13 +55,13 @@ PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
 }
 
 
-def to_cursor(end: PageEnd) -> str:
+def to_cursor(end: ChangeCursor) -> str:
     """A place in the feed of predictions as opaque text."""
     place = [end.commit, end.asset_id, end.cutoff.isoformat(), end.horizon_hours]
     return base64.urlsafe_b64encode(json.dumps(place).encode()).decode()
 
 
-def from_cursor(text: str) -> PageEnd:
+def from_cursor(text: str) -> ChangeCursor:
     """The place that `to_cursor` has told. Raises ValueError for other text."""
     try:
         commit, asset, cutoff, horizon = json.loads(base64.urlsafe_b64decode(text.encode()))
@@ -69,6 +69,6 @@ def from_cursor(text: str) -> PageEnd:
         whole = isinstance(commit, int) and 0 <= commit < 2**62 and isinstance(asset, str)
         if not whole or moment.tzinfo is None or not isinstance(horizon, int | float):
             raise ValueError
-        return PageEnd(commit, _storable(asset), _this_age(moment), float(horizon))
+        return ChangeCursor(commit, _storable(asset), _this_age(moment), float(horizon))
     except (ValueError, TypeError, AttributeError, binascii.Error, OverflowError, RecursionError):
         raise ValueError("must be next_cursor of an answer") from None

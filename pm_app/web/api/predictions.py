@@ -6,8 +6,8 @@ from fastapi import APIRouter, Query
 from pydantic import AfterValidator, BaseModel
 from starlette.exceptions import HTTPException
 
-from pm_app.store import FleetQuery, FleetRow, PageEnd, PredictionRow
-from pm_app.store.predictions.fleet import Level, Order
+from pm_app.store import ChangeCursor, FleetQuery, FleetRow, PredictionRow
+from pm_app.store.predictions.fleet import FleetOrder, RiskLevel
 from pm_app.web.api.kinds import (
     AssetQuery,
     Limit,
@@ -59,18 +59,18 @@ def add_predictions(router: APIRouter, context: PageContext) -> None:
     ) -> PredictionPage:
         """Rows with cutoff in [since, until). A revised row comes again, in its new place."""
         after = None if cursor is None else from_cursor(cursor)
-        found = context.store().feed.page(
+        found = context.store().changes.page(
             limit=limit, after=after, asset=asset, since=since, until=until
         )
-        end: PageEnd | None = found[-1][0] if found else after
+        end: ChangeCursor | None = found[-1][0] if found else after
         rows = [row for _, row in found]
         return PredictionPage(predictions=rows, next_cursor=None if end is None else to_cursor(end))
 
     @router.get("/assets", summary="What is said of each asset now, riskiest first")
     def assets(
         search: Search = "",
-        level: Level | None = None,
-        order: Order = "risk",
+        level: RiskLevel | None = None,
+        order: FleetOrder = "risk",
         descending: bool = True,
         limit: Limit = 100,
         offset: Offset = 0,

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from sqlalchemy.exc import IntegrityError
 
 from pm_app.errors import TerminalError
-from pm_app.records.alarms import AlarmRule, Step, Verdict
+from pm_app.records.alarms import AlarmRule, AlarmStep, Verdict
 from pm_app.scoring.alarms import RiskAlarmJudge
 from pm_app.store import Actor
-from pm_app.store.alarms import trails as alarm_trails
+from pm_app.store.alarms import risk_history
 from pm_app.store.schema.alarms import alarm_events, alarm_marks, alarms, verdicts
 from pm_app.store.schema.predictions import (
     latest_predictions,
@@ -46,7 +46,7 @@ def say(store, make_predictions):
         )
         if statuses is not None:
             chunk = replace(chunk, status=np.repeat(np.array(statuses, dtype=object), 2))
-        return store.scores.commit_scores((), [chunk], scored_at=at, judge=judge, live=live)
+        return store.writer.commit_scores((), [chunk], scored_at=at, judge=judge, live=live)
 
     return commit
 
@@ -60,7 +60,7 @@ def steps(store):
 
 
 def to(state):
-    return lambda alarm: Step("moved", state, "by hand")
+    return lambda alarm: AlarmStep("moved", state, "by hand")
 
 
 def test_an_alarm_keeps_what_raised_it(store, say):
@@ -109,7 +109,7 @@ def test_a_commit_that_fails_raises_nothing(store, say):
         say(risks, judge=Broken(RULE), statuses=["scored"] * 2 + ["sensor_missing"] * 2)
 
     assert store.alarms.alarms() == []
-    assert list(store.views.predictions()) == []
+    assert list(store.tables.predictions()) == []
 
 
 def test_an_alarm_returns_and_rises_again_as_the_same_one(store, say):
@@ -177,7 +177,7 @@ def test_a_look_goes_back_as_far_as_it_takes(store, say, monkeypatch):
     say({("a", 40): BETWEEN})
     assert states(store) == {"a": "unacknowledged"}
 
-    monkeypatch.setattr(alarm_trails, "FURTHER", (20,))
+    monkeypatch.setattr(risk_history, "FURTHER", (20,))
     say({("a", 41): BETWEEN})
     assert states(store) == {"a": "unacknowledged"}
     say({("a", 42): LOW, ("a", 43): LOW})
@@ -241,7 +241,7 @@ def test_days_that_are_retired_clear_nothing(store, say):
 def test_shelved_alarms_keep_still_until_their_time_is_over(store, say):
     say({(name, number): HIGH for name in "ab" for number in (1, 2)})
     for alarm in store.alarms.alarms():
-        shelve = Step("shelved", "shelved", "", shelved_until=hour(10))
+        shelve = AlarmStep("shelved", "shelved", "", shelved_until=hour(10))
         store.alarms.act(alarm.id, lambda _, step=shelve: step, at=DAY, actor=Actor("ann"))
     say({("a", 3): LOW, ("a", 4): LOW}, at=hour(9))
     assert states(store) == {"a": "shelved", "b": "shelved"}

@@ -17,13 +17,13 @@ def hour(number: int) -> datetime:
 
 def say(store, make_predictions, risks: dict[tuple[str, int], float], at: int = 0) -> None:
     said = {(asset, hour(cutoff), 24.0): risk for (asset, cutoff), risk in risks.items()}
-    store.scores.commit_predictions([make_predictions(said)], scored_at=hour(at))
+    store.writer.commit_predictions([make_predictions(said)], scored_at=hour(at))
 
 
 def read_all(store, limit: int, **asked) -> list[tuple[str, datetime, float, int]]:
     """Every page until there is none."""
     rows, after = [], None
-    while page := store.feed.page(limit=limit, after=after, **asked):
+    while page := store.changes.page(limit=limit, after=after, **asked):
         assert len(page) <= limit
         rows += [(row.asset_id, row.cutoff, row.risk, row.revision) for _, row in page]
         after = page[-1][0]
@@ -45,11 +45,13 @@ def test_pages_hold_every_row_once_in_the_order_it_was_said(store, make_predicti
 
 def test_who_comes_back_gets_what_is_new_and_what_was_revised(store, make_predictions):
     say(store, make_predictions, {("a", 1): 0.1, ("b", 1): 0.2})
-    end = store.feed.page(limit=10)[-1][0]
-    assert store.feed.page(limit=10, after=end) == []
+    end = store.changes.page(limit=10)[-1][0]
+    assert store.changes.page(limit=10, after=end) == []
     say(store, make_predictions, {("a", 1): 0.5, ("b", 1): 0.2, ("b", 2): 0.3}, at=-9)
 
-    new = [(row.asset_id, row.risk, row.revision) for _, row in store.feed.page(limit=9, after=end)]
+    new = [
+        (row.asset_id, row.risk, row.revision) for _, row in store.changes.page(limit=9, after=end)
+    ]
     assert new == [("a", 0.5, 2), ("b", 0.3, 1)]
 
 
@@ -92,14 +94,14 @@ def test_who_goes_on_from_every_page_knows_in_the_end_what_the_table_says(
     known, after = {}, None
     for commit in commits:
         say(store, make_predictions, commit)
-        for end, row in store.feed.page(limit=limit, after=after):
+        for end, row in store.changes.page(limit=limit, after=after):
             known[row.asset_id, row.cutoff] = row
             after = end
-    while page := store.feed.page(limit=limit, after=after):
+    while page := store.changes.page(limit=limit, after=after):
         known |= {(row.asset_id, row.cutoff): row for _, row in page}
         after = page[-1][0]
 
-    assert known == {(row.asset_id, row.cutoff): row for _, row in store.feed.page(limit=10**6)}
+    assert known == {(row.asset_id, row.cutoff): row for _, row in store.changes.page(limit=10**6)}
 
 
 def test_a_page_far_into_the_table_is_found_by_an_index(store, make_predictions):
@@ -112,8 +114,8 @@ def test_a_page_far_into_the_table_is_found_by_an_index(store, make_predictions)
         lambda connection, cursor, statement, values, *rest: asked.append((statement, values)),
     )
     say(store, make_predictions, {("a", 1): 0.1})
-    end = store.feed.page(limit=1)[-1][0]
-    store.feed.page(limit=1, after=end)
+    end = store.changes.page(limit=1)[-1][0]
+    store.changes.page(limit=1, after=end)
     statement, values = asked[-1]
     with store._database.reading() as connection:
         plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values).all()

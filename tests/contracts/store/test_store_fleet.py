@@ -31,7 +31,7 @@ def fleet(store, make_predictions):
         )
         for cutoff in range(3)
     ]
-    store.scores.commit_predictions(chunks, scored_at=DAY)
+    store.writer.commit_predictions(chunks, scored_at=DAY)
     return store.fleet
 
 
@@ -59,7 +59,7 @@ def test_who_abstains_comes_last_in_either_direction(fleet):
 )
 def test_a_risk_has_its_word_at_the_edge(store, make_predictions, risk, level):
     chunk = make_predictions({("pump", DAY, 24.0): risk})
-    store.scores.commit_predictions([chunk], scored_at=DAY)
+    store.writer.commit_predictions([chunk], scored_at=DAY)
 
     assert [row.level for row in store.fleet.rows(FleetQuery())] == [level]
 
@@ -98,7 +98,7 @@ def test_pages_laid_together_are_the_whole(fleet, order, descending):
 
 def test_the_oldest_data_are_of_the_greatest_age(fleet, store, make_predictions):
     late = make_predictions({("pump-2", hour(9), 72.0): 0.1})
-    store.scores.commit_predictions([late], scored_at=DAY)
+    store.writer.commit_predictions([late], scored_at=DAY)
 
     assert names(fleet.rows(FleetQuery(order="age", descending=True)))[-1] == "pump-2"
     assert names(fleet.rows(FleetQuery(order="age", descending=False)))[0] == "pump-2"
@@ -106,7 +106,7 @@ def test_the_oldest_data_are_of_the_greatest_age(fleet, store, make_predictions)
 
 def test_a_horizon_that_is_said_no_longer_gives_way(fleet, store, make_predictions):
     shorter = make_predictions({("pump-1", hour(9), 24.0): 0.1})
-    store.scores.commit_predictions([shorter], scored_at=DAY)
+    store.writer.commit_predictions([shorter], scored_at=DAY)
 
     told = {row.asset_id: (row.horizon_hours, row.risk) for row in fleet.rows(FleetQuery())}
     assert told["pump-1"] == (24.0, 0.1)

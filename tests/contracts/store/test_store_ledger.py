@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from sqlalchemy import event
 
 from pm_app.records.readings import Batch
-from pm_app.store import Balance, BatchRow, open_store
-from pm_app.store.ledger import ledger, seen
-from pm_app.store.ledger.seen import SeenFiles
+from pm_app.store import BatchRow, LedgerBalance, open_store
+from pm_app.store.ledger import file_hashes, ledger
+from pm_app.store.ledger.file_hashes import FileHashes
 from pm_app.store.schema.types import Moment, moment_text
 from pm_app.times import to_moment, to_nanoseconds
 
@@ -91,7 +91,7 @@ def listed(*rows: BatchRow) -> list[Batch]:
 
 
 def unseen(store, source, *rows):
-    return [batch.name[:3] for batch in store.ledger.unseen(source, listed(*rows))]
+    return [batch.name[:3] for batch in store.ledger.new_files(source, listed(*rows))]
 
 
 def test_every_noted_file_is_seen_whatever_became_of_it(store):
@@ -131,17 +131,19 @@ def test_what_was_seen_is_caught_up_with_as_files_come_and_may_come_again(store,
     asked_at_once=st.integers(1, 70),
 )
 def test_what_is_unseen_is_what_no_row_names_however_it_is_asked(noted, asked_at_once):
-    memory = SeenFiles()
+    memory = FileHashes()
     rows = [make_batch(number) for number in range(61)]
     with pytest.MonkeyPatch.context() as patch, TemporaryDirectory() as folder:
-        patch.setattr(seen, "ASKED_AT_ONCE", asked_at_once)
+        patch.setattr(file_hashes, "ASKED_AT_ONCE", asked_at_once)
         with open_store(f"sqlite:///{folder}/pm.sqlite") as store:
             for numbers in noted:
                 for number in numbers:
                     store.ledger.record_batch(rows[number])
                 with store._database.reading() as connection:
                     hashes = memory.catch_up(connection)
-                left = [b.name for b in seen.unseen(hashes, "readings", iter(listed(*rows)))]
+                left = [
+                    b.name for b in file_hashes.new_files(hashes, "readings", iter(listed(*rows)))
+                ]
                 there = {row.name for row in store.ledger.batches()}
                 assert left == [row.name for row in rows if row.name not in there]
 
@@ -205,7 +207,7 @@ class Asked:
 
 
 QUESTIONS = {
-    "which files are new": lambda ledger: list(ledger.unseen("readings", [])),
+    "which files are new": lambda ledger: list(ledger.new_files("readings", [])),
     "whose content this is": lambda ledger: ledger.find_digest("readings", "digest-1"),
     "what it came under": lambda ledger: ledger.names_of("readings", "digest-1"),
     "what others have refused": lambda ledger: ledger.release("readings", other_reader="x"),
@@ -227,7 +229,7 @@ QUESTIONS = {
 @pytest.mark.parametrize("ask", QUESTIONS.values(), ids=QUESTIONS)
 def test_no_question_of_a_look_reads_the_whole_ledger(store, ask):
     store.ledger.record_batch(make_batch())
-    list(store.ledger.unseen("readings", []))
+    list(store.ledger.new_files("readings", []))
     asked = Asked(store)
     ask(store.ledger)
 
@@ -311,9 +313,9 @@ def test_the_newest_time_is_that_of_what_was_ingested(store):
 def test_only_the_named_batches_become_scored(store, monkeypatch):
     monkeypatch.setattr(ledger, "SEQUENCES_PER_STATEMENT", 2)
     sequences = [store.ledger.record_batch(make_batch(number)) for number in range(6)]
-    store.scores.commit_scores(sequences[:-1], [], scored_at=DAY + timedelta(days=1))
+    store.writer.commit_scores(sequences[:-1], [], scored_at=DAY + timedelta(days=1))
 
-    store.scores.commit_scores(sequences, [], scored_at=DAY + timedelta(days=2))
+    store.writer.commit_scores(sequences, [], scored_at=DAY + timedelta(days=2))
 
     scored = [batch.scored_at for batch in store.ledger.batches(limit=2)]
     assert scored == [DAY + timedelta(days=2), DAY + timedelta(days=1)]
@@ -342,11 +344,11 @@ def test_a_naive_time_is_refused():
 
 
 def test_rows_of_all_files_are_added_up(store):
-    assert store.ledger.balance() == Balance(0, 0)
+    assert store.ledger.balance() == LedgerBalance(0, 0)
     for number in range(3):
         store.ledger.record_batch(make_batch(number))
     store.ledger.record_batch(
         make_batch(7, digest="digest-1", rejected=0)
     )  # a duplicate carries no rows
 
-    assert store.ledger.balance() == Balance(300, 6)
+    assert store.ledger.balance() == LedgerBalance(300, 6)

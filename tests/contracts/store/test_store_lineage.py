@@ -223,7 +223,7 @@ def test_a_promoted_version_waits_no_longer_and_who_moved_it_is_kept(store):
     store.lineage.rollback(at=day(4), reason="it cried wolf", actor=ANN)
 
     assert store.lineage.waiting() is None
-    movers, moves = store.lineage.movers(), store.lineage.promotions()
+    movers, moves = store.lineage.promotion_actors(), store.lineage.promotions()
     assert [movers[move.id] for move in moves] == ["ann", "pm-app", "ann"]
     said = [(row.actor, row.action, row.target) for row in store.users.audit()]
     assert said == [

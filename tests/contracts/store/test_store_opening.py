@@ -103,9 +103,9 @@ def test_a_database_of_the_first_schema_is_upgraded_and_keeps_its_rows(
 ):
     with open_store(first_schema) as store:
         tables = [
-            *store.views.predictions(),
-            *store.views.superseded(),
-            store.views.latest_predictions(),
+            *store.tables.predictions(),
+            *store.tables.superseded(),
+            store.tables.latest_predictions(),
         ]
         migrated = definitions(store)
 
@@ -114,8 +114,8 @@ def test_a_database_of_the_first_schema_is_upgraded_and_keeps_its_rows(
         assert [table["cutoff"].to_pylist() for table in tables] == [[DAY]] * 3
 
         chunk = make_predictions({("pump-1", DAY, 24.0): 0.5}, attention="load 40 %")
-        store.scores.commit_predictions([chunk], scored_at=DAY)
-        (latest,) = store.views.latest_predictions().to_pylist()
+        store.writer.commit_predictions([chunk], scored_at=DAY)
+        (latest,) = store.tables.latest_predictions().to_pylist()
 
         assert (latest["revision"], latest["attention"]) == (3, "load 40 %")
 
@@ -191,7 +191,7 @@ def test_sqlite_is_durable_and_readable_by_any_client(tmp_path, make_predictions
     path = tmp_path / "pm.sqlite"
     with open_store(f"sqlite:///{path}") as store:
         risks = {("pump-1", DAY, 24.0): 0.5}
-        store.scores.commit_predictions([make_predictions(risks)], scored_at=DAY)
+        store.writer.commit_predictions([make_predictions(risks)], scored_at=DAY)
         with store._database.writing() as connection:
             settings = [
                 connection.exec_driver_sql(f"PRAGMA {name}").scalar()
@@ -287,11 +287,11 @@ def test_a_full_disk_leaves_the_previous_state(tmp_path, make_predictions):
     risks = {(f"pump-{number}", DAY, 24.0): 0.5 for number in range(5000)}
 
     with pytest.raises(StoreUnavailable, match="full"):
-        store.scores.commit_predictions([make_predictions(risks)], scored_at=DAY)
+        store.writer.commit_predictions([make_predictions(risks)], scored_at=DAY)
 
-    assert list(store.views.predictions()) == []
+    assert list(store.tables.predictions()) == []
     few = make_predictions({("pump-1", DAY, 24.0): 0.5})
-    assert store.scores.commit_predictions([few], scored_at=DAY).new == 1
+    assert store.writer.commit_predictions([few], scored_at=DAY).new == 1
     store.close()
 
 

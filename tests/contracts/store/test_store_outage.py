@@ -64,7 +64,7 @@ def end_sessions(migrated_postgresql):
 
 
 def everything(store):
-    tables = [*store.views.predictions(), *store.views.superseded()]
+    tables = [*store.tables.predictions(), *store.tables.superseded()]
     rows = [row for table in tables for row in table.to_pylist()]
     return rows, store.ledger.batches()
 
@@ -82,11 +82,11 @@ def test_a_session_that_ends_before_the_commit_leaves_nothing_and_the_next_call_
 ):
     chunk = make_predictions(risks(50, 0.5))
     with at_instant("commit", end_sessions) as done, pytest.raises(StoreUnavailable):
-        store.scores.commit_predictions([chunk], scored_at=DAY)
+        store.writer.commit_predictions([chunk], scored_at=DAY)
     assert done
     assert everything(store) == ([], [])
 
-    assert store.scores.commit_predictions([chunk], scored_at=DAY).new == 50
+    assert store.writer.commit_predictions([chunk], scored_at=DAY).new == 50
     assert len(everything(store)[0]) == 50
 
 
@@ -101,10 +101,10 @@ def test_a_session_that_ends_in_the_middle_of_a_bulk_load_leaves_nothing(
         yield second
 
     with pytest.raises(StoreUnavailable):
-        store.scores.commit_predictions(chunks(), scored_at=DAY)
+        store.writer.commit_predictions(chunks(), scored_at=DAY)
 
     assert everything(store) == ([], [])
-    assert store.scores.commit_predictions([first], scored_at=DAY).new == 3000
+    assert store.writer.commit_predictions([first], scored_at=DAY).new == 3000
 
 
 def test_a_session_that_ends_while_rows_are_copied_is_no_error_of_the_driver(
@@ -121,10 +121,10 @@ def test_a_session_that_ends_while_rows_are_copied_is_no_error_of_the_driver(
 
     monkeypatch.setattr(psycopg.Copy, "write_row", torn)
     with pytest.raises(StoreUnavailable):
-        store.scores.commit_predictions([chunk], scored_at=DAY)
+        store.writer.commit_predictions([chunk], scored_at=DAY)
 
     assert everything(store) == ([], [])
-    assert store.scores.commit_predictions([chunk], scored_at=DAY).new == 20_000
+    assert store.writer.commit_predictions([chunk], scored_at=DAY).new == 20_000
 
 
 def test_an_answer_that_is_lost_after_the_commit_makes_nothing_double(
@@ -137,9 +137,9 @@ def test_an_answer_that_is_lost_after_the_commit_makes_nothing_double(
         raise StoreUnavailable("the answer never came")
 
     with at_instant("committed", lost), pytest.raises(StoreUnavailable):
-        store.scores.commit_scores([sequence], [chunk], scored_at=DAY)
+        store.writer.commit_scores([sequence], [chunk], scored_at=DAY)
     before = everything(store)
-    again = store.scores.commit_scores([sequence], [chunk], scored_at=DAY)
+    again = store.writer.commit_scores([sequence], [chunk], scored_at=DAY)
 
     assert (again.new, again.revised, again.unchanged) == (0, 0, 50)
     assert everything(store) == before
@@ -160,13 +160,13 @@ def test_a_server_that_lost_its_power_is_found_again(store, make_predictions, po
 
     with at_instant("commit", lambda: crash(postgresql_server)):
         with pytest.raises(StoreUnavailable):
-            store.scores.commit_predictions([chunk], scored_at=DAY)
+            store.writer.commit_predictions([chunk], scored_at=DAY)
         with pytest.raises(StoreUnavailable, match="pgserver|postgresql"):
             store.ledger.batches()
     recover(postgresql_server)
 
     assert everything(store) == ([], [])
-    assert store.scores.commit_predictions([chunk], scored_at=DAY).new == 50
+    assert store.writer.commit_predictions([chunk], scored_at=DAY).new == 50
 
 
 def test_the_application_names_itself_notices_silence_and_lets_an_address_say_otherwise():

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pm_app.records.alarms import WORK_ORDER, AlarmRule, Step
+from pm_app.records.alarms import WORK_ORDER, AlarmRule, AlarmStep
 from pm_app.scoring.alarms import RiskAlarmJudge
 from pm_app.store import Actor
 
@@ -24,9 +24,9 @@ def say(store, make_predictions):
 
     def say(risks, *, tells=(MAIL,), at=0, live=True):
         said = make_predictions({(name, hour(n), 24.0): risk for (name, n), risk in risks.items()})
-        commit = store.scores.commit_scores if live else None
+        commit = store.writer.commit_scores if live else None
         if commit is None:
-            store.scores.commit_predictions(
+            store.writer.commit_predictions(
                 [said], scored_at=hour(at), judge=RiskAlarmJudge(RULE, tells)
             )
         else:
@@ -58,7 +58,7 @@ def test_a_commit_that_fails_is_news_to_nobody(store, make_predictions):
         raise RuntimeError
 
     with pytest.raises(RuntimeError):
-        store.scores.commit_scores(
+        store.writer.commit_scores(
             (), breaking(), scored_at=DAY, judge=RiskAlarmJudge(RULE, (MAIL,))
         )
 
@@ -99,8 +99,8 @@ def test_a_work_order_leaves_once_for_an_alarm(store, say):
 def test_what_was_told_is_out_and_what_was_put_off_waits(store, say):
     say(raised("a", "b"))
     one, two = store.outbox.due(DAY)
-    store.outbox.told([one.id], at=DAY)
-    store.outbox.put_off([two.id], until=hour(2), error="dead", failed=True)
+    store.outbox.mark_sent([one.id], at=DAY)
+    store.outbox.postpone([two.id], until=hour(2), error="dead", failed=True)
 
     assert store.outbox.due(hour(1)) == []
     (later,) = store.outbox.due(hour(2))
@@ -112,10 +112,10 @@ def test_what_was_told_is_out_and_what_was_put_off_waits(store, say):
 def test_what_nobody_acknowledges_is_told_again_and_nothing_else_is(store, say):
     say(raised("a", "b"))
     four = timedelta(hours=4)
-    store.outbox.told([each.id for each in store.outbox.due(DAY)], at=DAY)
+    store.outbox.mark_sent([each.id for each in store.outbox.due(DAY)], at=DAY)
     assert store.outbox.remind([MAIL], now=hour(3), after=four) == 0
     seen = next(row for row in store.alarms.alarms() if row.asset_id == "a")
-    step = Step("acknowledged", "acknowledged", "")
+    step = AlarmStep("acknowledged", "acknowledged", "")
     store.alarms.act(seen.id, lambda _: step, at=DAY, actor=Actor("ann"))
 
     assert store.outbox.remind([MAIL], now=hour(4), after=four) == 1
@@ -128,7 +128,7 @@ def test_what_nobody_acknowledges_is_told_again_and_nothing_else_is(store, say):
 def test_an_alarm_that_comes_off_the_shelf_is_news(store, say):
     say(raised("a"), tells=())
     (alarm,) = store.alarms.alarms()
-    shelve = Step("shelved", "shelved", "", shelved_until=hour(3))
+    shelve = AlarmStep("shelved", "shelved", "", shelved_until=hour(3))
     store.alarms.act(alarm.id, lambda _: shelve, at=DAY, actor=Actor("ann"))
     say({("a", 3): HIGH}, at=2)
     assert store.outbox.waiting() == []

@@ -19,7 +19,7 @@ from sqlalchemy import delete, event
 
 from pm_app.errors import StoreUnavailable, TerminalError
 from pm_app.records.predictions import Predictions
-from pm_app.store import Committed, Store, open_reader, open_store, write_staged
+from pm_app.store import CommitCounts, Store, open_reader, open_store, write_staged
 from pm_app.store.database import connection as engine
 from pm_app.store.predictions import staging
 from pm_app.store.predictions.read import PREDICTIONS_SCHEMA
@@ -43,7 +43,7 @@ def rows_of(tables: Iterable[pa.Table]) -> list[dict[str, Any]]:
 
 
 def said(store: Store) -> list[dict[str, Any]]:
-    return rows_of(store.views.predictions())
+    return rows_of(store.tables.predictions())
 
 
 def by_key(rows: list[dict[str, Any]]) -> dict[Any, dict[str, Any]]:
@@ -58,10 +58,10 @@ def test_what_is_written_reads_back(store, make_predictions):
     risks = {key(): 0.25, key(horizon=72.0): None}
     chunk = make_predictions(risks, version=4, attention="load 40 %")
 
-    counts = store.scores.commit_predictions([chunk], scored_at=DAY)
+    counts = store.writer.commit_predictions([chunk], scored_at=DAY)
 
     first, second = said(store)
-    assert counts == Committed(new=2)
+    assert counts == CommitCounts(new=2)
     assert first == {
         "asset_id": "pump-1",
         "cutoff": hour(0),
@@ -85,15 +85,15 @@ def test_what_is_written_reads_back(store, make_predictions):
 def test_writing_twice_changes_nothing(store, make_predictions):
     chunk = make_predictions({key(): 0.25, key(cutoff=1): None})
     sequence = store.ledger.record_batch(make_batch())
-    store.scores.commit_scores([sequence], [chunk], scored_at=hour(1))
-    before = said(store), store.ledger.batches(), store.views.latest_predictions()
+    store.writer.commit_scores([sequence], [chunk], scored_at=hour(1))
+    before = said(store), store.ledger.batches(), store.tables.latest_predictions()
 
-    counts = store.scores.commit_scores([sequence], [chunk], scored_at=hour(2))
+    counts = store.writer.commit_scores([sequence], [chunk], scored_at=hour(2))
 
-    assert counts == Committed(unchanged=2)
+    assert counts == CommitCounts(unchanged=2)
     assert (said(store), store.ledger.batches()) == before[:2]
-    assert store.views.latest_predictions() == before[2]
-    assert rows_of(store.views.superseded()) == []
+    assert store.tables.latest_predictions() == before[2]
+    assert rows_of(store.tables.superseded()) == []
 
 
 @pytest.mark.parametrize(
@@ -105,80 +105,80 @@ def test_a_changed_row_moves_the_old_one_to_history(
     store, make_predictions, risk, version, attention
 ):
     first = make_predictions({key(): 0.25}, attention="load 40 %")
-    store.scores.commit_predictions([first], scored_at=hour(1))
+    store.writer.commit_predictions([first], scored_at=hour(1))
     old = said(store)
 
-    counts = store.scores.commit_predictions(
+    counts = store.writer.commit_predictions(
         [make_predictions({key(): risk}, version=version, attention=attention)],
         scored_at=hour(2),
     )
 
     (new,) = said(store)
-    (latest,) = store.views.latest_predictions().to_pylist()
-    assert counts == Committed(revised=1)
+    (latest,) = store.tables.latest_predictions().to_pylist()
+    assert counts == CommitCounts(revised=1)
     assert new["attention"] == latest["attention"] == attention
     assert (new["revision"], new["risk"], new["model_version"]) == (2, risk, version)
     assert new["scored_at"] == hour(2)
-    assert rows_of(store.views.superseded()) == old
+    assert rows_of(store.tables.superseded()) == old
 
 
 def test_unchanged_rows_keep_when_they_were_scored(store, make_predictions):
-    store.scores.commit_predictions(
+    store.writer.commit_predictions(
         [make_predictions({key(): 0.25, key(cutoff=1): 0.5})], scored_at=hour(1)
     )
 
-    counts = store.scores.commit_predictions(
+    counts = store.writer.commit_predictions(
         [make_predictions({key(): 0.25, key(cutoff=1): 0.75, key(cutoff=2): 0.5})],
         scored_at=hour(2),
     )
 
-    assert counts == Committed(new=1, revised=1, unchanged=1)
+    assert counts == CommitCounts(new=1, revised=1, unchanged=1)
     assert [row["scored_at"] for row in said(store)] == [hour(1), hour(2), hour(2)]
 
 
 def test_latest_never_goes_back(store, make_predictions):
-    store.scores.commit_predictions([make_predictions({key(cutoff=5): 0.5})], scored_at=hour(6))
+    store.writer.commit_predictions([make_predictions({key(cutoff=5): 0.5})], scored_at=hour(6))
 
-    store.scores.commit_predictions([make_predictions({key(cutoff=3): 0.9})], scored_at=hour(7))
+    store.writer.commit_predictions([make_predictions({key(cutoff=3): 0.9})], scored_at=hour(7))
 
-    (latest,) = store.views.latest_predictions().to_pylist()
+    (latest,) = store.tables.latest_predictions().to_pylist()
     assert (latest["cutoff"], latest["risk"]) == (hour(5), 0.5)
 
 
 def test_latest_follows_a_revision_of_its_cutoff(store, make_predictions):
     for risk in (0.5, 0.75):
         chunk = make_predictions({key(cutoff=4): 0.1, key(cutoff=5): risk})
-        store.scores.commit_predictions([chunk], scored_at=hour(6))
+        store.writer.commit_predictions([chunk], scored_at=hour(6))
 
-    (latest,) = store.views.latest_predictions().to_pylist()
+    (latest,) = store.tables.latest_predictions().to_pylist()
     assert (latest["risk"], latest["revision"]) == (0.75, 2)
 
 
 def test_latest_shows_the_riskiest_first_and_abstentions_last(store, make_predictions):
     risks = {key("pump-1"): 0.1, key("pump-2"): None, key("pump-3"): 0.9, key("pump-4"): 0.1}
-    store.scores.commit_predictions([make_predictions(risks)], scored_at=DAY)
+    store.writer.commit_predictions([make_predictions(risks)], scored_at=DAY)
 
-    shown = store.views.latest_predictions()["asset_id"].to_pylist()
+    shown = store.tables.latest_predictions()["asset_id"].to_pylist()
 
     assert shown == ["pump-3", "pump-1", "pump-4", "pump-2"]
-    assert len(store.views.latest_predictions(limit=2)) == 2
-    assert len(store.views.latest_predictions(asset="pump-2")) == 1
-    assert len(store.views.latest_predictions(horizon_hours=72.0)) == 0
+    assert len(store.tables.latest_predictions(limit=2)) == 2
+    assert len(store.tables.latest_predictions(asset="pump-2")) == 1
+    assert len(store.tables.latest_predictions(horizon_hours=72.0)) == 0
 
 
 def test_latest_leaves_out_a_horizon_no_longer_predicted(store, make_predictions):
-    store.scores.commit_predictions(
+    store.writer.commit_predictions(
         [make_predictions({key(): 0.1, key(horizon=72.0): 0.2})], scored_at=DAY
     )
 
-    store.scores.commit_predictions([make_predictions({key(cutoff=1): 0.3})], scored_at=DAY)
+    store.writer.commit_predictions([make_predictions({key(cutoff=1): 0.3})], scored_at=DAY)
 
-    assert store.views.latest_predictions()["horizon_hours"].to_pylist() == [24.0]
+    assert store.tables.latest_predictions()["horizon_hours"].to_pylist() == [24.0]
 
 
 def test_a_failing_chunk_leaves_nothing_behind(store, make_predictions):
     sequence = store.ledger.record_batch(make_batch())
-    store.scores.commit_predictions([make_predictions({key(): 0.25})], scored_at=hour(1))
+    store.writer.commit_predictions([make_predictions({key(): 0.25})], scored_at=hour(1))
     before = said(store), store.ledger.batches()
 
     def chunks():
@@ -186,10 +186,10 @@ def test_a_failing_chunk_leaves_nothing_behind(store, make_predictions):
         raise RuntimeError("the scorer broke")
 
     with pytest.raises(RuntimeError, match="the scorer broke"):
-        store.scores.commit_scores([sequence], chunks(), scored_at=hour(2))
+        store.writer.commit_scores([sequence], chunks(), scored_at=hour(2))
 
     assert (said(store), store.ledger.batches()) == before
-    assert rows_of(store.views.superseded()) == []
+    assert rows_of(store.tables.superseded()) == []
     assert [row.sequence for row in store.ledger.unscored_batches()] == [sequence]
 
 
@@ -201,17 +201,17 @@ def test_a_failed_commit_can_be_repeated(store, make_predictions):
         raise RuntimeError("the scorer broke")
 
     with pytest.raises(RuntimeError, match="broke"):
-        store.scores.commit_predictions(chunks(), scored_at=DAY)
+        store.writer.commit_predictions(chunks(), scored_at=DAY)
 
-    assert store.scores.commit_predictions([chunk], scored_at=DAY) == Committed(new=1)
+    assert store.writer.commit_predictions([chunk], scored_at=DAY) == CommitCounts(new=1)
 
 
 def test_a_commit_without_rows_still_marks_its_batches(store, make_predictions):
     sequence = store.ledger.record_batch(make_batch())
 
-    counts = store.scores.commit_scores([sequence], [make_predictions({})], scored_at=hour(3))
+    counts = store.writer.commit_scores([sequence], [make_predictions({})], scored_at=hour(3))
 
-    assert counts == Committed()
+    assert counts == CommitCounts()
     assert store.ledger.unscored_batches() == []
     assert store.ledger.batches()[0].scored_at == hour(3)
 
@@ -220,15 +220,15 @@ def test_a_chunk_larger_than_an_insert_is_written_whole(store, make_predictions,
     monkeypatch.setattr(staging, "ROWS_PER_INSERT", 3)
     risks = {key(f"pump-{asset}", cutoff): 0.5 for asset in range(4) for cutoff in range(5)}
 
-    counts = store.scores.commit_predictions([make_predictions(risks)], scored_at=DAY)
+    counts = store.writer.commit_predictions([make_predictions(risks)], scored_at=DAY)
 
-    assert counts == Committed(new=20)
+    assert counts == CommitCounts(new=20)
     assert set(by_key(said(store))) == set(risks)
-    assert len(store.views.latest_predictions()) == 4
+    assert len(store.tables.latest_predictions()) == 4
 
 
 def test_readers_see_the_old_state_while_a_write_is_open(store, store_url, make_predictions):
-    store.scores.commit_predictions([make_predictions({key(): 0.25})], scored_at=hour(1))
+    store.writer.commit_predictions([make_predictions({key(): 0.25})], scored_at=hour(1))
     seen = []
 
     def chunks():
@@ -237,7 +237,7 @@ def test_readers_see_the_old_state_while_a_write_is_open(store, store_url, make_
             seen.extend(row["risk"] for row in said(reader))
         yield make_predictions({key(cutoff=1): 0.5})
 
-    store.scores.commit_predictions(chunks(), scored_at=hour(2))
+    store.writer.commit_predictions(chunks(), scored_at=hour(2))
 
     assert seen == [0.25]
     assert [row["risk"] for row in said(store)] == [0.5, 0.5]
@@ -252,9 +252,9 @@ def test_others_may_write_while_predictions_are_still_made(
         def chunks():
             yield make_predictions({key(): 0.5})
             assert second.ledger.record_batch(make_batch()) == 1
-            second.scores.commit_predictions([make_predictions({key(): 0.25})], scored_at=hour(1))
+            second.writer.commit_predictions([make_predictions({key(): 0.25})], scored_at=hour(1))
 
-        assert first.scores.commit_predictions(chunks(), scored_at=DAY) == Committed(revised=1)
+        assert first.writer.commit_predictions(chunks(), scored_at=DAY) == CommitCounts(revised=1)
         assert [row["risk"] for row in said(first)] == [0.5]
 
 
@@ -273,9 +273,9 @@ def test_what_a_failed_commit_laid_down_is_not_written_later(store, make_predict
         raise ValueError("no more")
 
     with pytest.raises(ValueError, match="no more"):
-        store.scores.commit_predictions(chunks(), scored_at=DAY)
+        store.writer.commit_predictions(chunks(), scored_at=DAY)
 
-    assert store.scores.commit_predictions([], scored_at=DAY) == Committed()
+    assert store.writer.commit_predictions([], scored_at=DAY) == CommitCounts()
     assert said(store) == []
 
 
@@ -284,7 +284,7 @@ def test_a_reader_cannot_write(store, store_url, make_predictions):
         open_reader(store_url) as reader,
         pytest.raises(TerminalError, match="was opened for reading"),
     ):
-        reader.scores.commit_predictions([make_predictions({key(): 0.5})], scored_at=DAY)
+        reader.writer.commit_predictions([make_predictions({key(): 0.5})], scored_at=DAY)
 
     assert said(store) == []
 
@@ -302,13 +302,13 @@ def chunks():
     yield predictions_of({("pump-1", day, 24.0): 0.75, ("pump-2", day, 24.0): 0.75})
     os._exit(9)
 
-open_store(sys.argv[2]).scores.commit_scores([1], chunks(), scored_at=day)
+open_store(sys.argv[2]).writer.commit_scores([1], chunks(), scored_at=day)
 """
 
 
 def test_a_killed_process_leaves_the_previous_state(store, store_url, make_predictions):
     store.ledger.record_batch(make_batch())
-    store.scores.commit_predictions([make_predictions({key(): 0.25})], scored_at=hour(1))
+    store.writer.commit_predictions([make_predictions({key(): 0.25})], scored_at=hour(1))
     before = said(store), store.ledger.batches()
 
     killed = subprocess.run(
@@ -320,16 +320,16 @@ def test_a_killed_process_leaves_the_previous_state(store, store_url, make_predi
 
     assert killed.returncode == 9
     assert (said(store), store.ledger.batches()) == before
-    store.scores.commit_scores([1], [make_predictions({key(): 0.75})], scored_at=hour(2))
+    store.writer.commit_scores([1], [make_predictions({key(): 0.75})], scored_at=hour(2))
     assert [row["revision"] for row in said(store)] == [2]
 
 
 def test_predictions_are_read_by_asset_and_half_open_span(store, make_predictions):
     risks = {key(asset, cutoff): 0.5 for asset in ("pump-1", "pump-2") for cutoff in range(6)}
-    store.scores.commit_predictions([make_predictions(risks)], scored_at=DAY)
+    store.writer.commit_predictions([make_predictions(risks)], scored_at=DAY)
 
     tables = list(
-        store.views.predictions(asset="pump-2", since=hour(1), until=hour(5), rows_per_chunk=3)
+        store.tables.predictions(asset="pump-2", since=hour(1), until=hour(5), rows_per_chunk=3)
     )
 
     assert [len(table) for table in tables] == [3, 1]
@@ -340,10 +340,10 @@ def test_predictions_are_read_by_asset_and_half_open_span(store, make_prediction
 
 def test_a_span_without_an_asset_covers_all_of_them(store, make_predictions):
     risks = {key(asset, cutoff): 0.5 for asset in ("pump-2", "pump-1") for cutoff in range(4)}
-    store.scores.commit_predictions([make_predictions(risks)], scored_at=DAY)
+    store.writer.commit_predictions([make_predictions(risks)], scored_at=DAY)
 
-    since = list(by_key(rows_of(store.views.predictions(since=hour(3)))))
-    until = list(by_key(rows_of(store.views.predictions(until=hour(1)))))
+    since = list(by_key(rows_of(store.tables.predictions(since=hour(3)))))
+    until = list(by_key(rows_of(store.tables.predictions(until=hour(1)))))
 
     assert since == [key("pump-1", 3), key("pump-2", 3)]
     assert until == [key("pump-1", 0), key("pump-2", 0)]
@@ -354,15 +354,15 @@ def test_cutoffs_wait_until_some_model_has_spoken_of_them(store, make_prediction
         {key(asset, at): None for asset in "ab" for at in range(6)}, version=0
     )
     silent = replace(silent, status=np.full(12, "no_model", dtype=object))
-    store.scores.commit_predictions([silent], scored_at=DAY)
-    store.scores.commit_predictions(
+    store.writer.commit_predictions([silent], scored_at=DAY)
+    store.writer.commit_predictions(
         [make_predictions({key("a", at, 72.0): 0.1 for at in (4, 5)})], scored_at=DAY
     )
 
-    waiting = store.views.cutoffs_without_model(hour(1))
+    waiting = store.tables.cutoffs_without_model(hour(1))
 
     assert waiting == {"a": (hour(1), hour(3)), "b": (hour(1), hour(5))}
-    assert store.views.cutoffs_without_model(hour(6)) == {}
+    assert store.tables.cutoffs_without_model(hour(6)) == {}
 
 
 def test_waiting_cutoffs_are_found_without_reading_all_that_was_said(tmp_path):
@@ -371,7 +371,7 @@ def test_waiting_cutoffs_are_found_without_reading_all_that_was_said(tmp_path):
         event.listen(
             store._database.engine, "before_cursor_execute", lambda *given: heard.append(given[2:4])
         )
-        store.views.cutoffs_without_model(DAY)
+        store.tables.cutoffs_without_model(DAY)
         statement, parameters = heard[-1]
         with store._database.engine.connect() as connection:
             plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
@@ -387,7 +387,7 @@ def test_predictions_come_sorted_by_asset_cutoff_and_horizon(store, make_predict
         for horizon in (24.0, 72.0, 100.0)
     }
     for each in risks:
-        store.scores.commit_predictions([make_predictions({each: 0.5})], scored_at=DAY)
+        store.writer.commit_predictions([make_predictions({each: 0.5})], scored_at=DAY)
 
     assert list(by_key(said(store))) == sorted(risks)
 
@@ -424,15 +424,15 @@ def test_the_tables_follow_a_plain_dictionary(
             chunk = make_predictions(risks, version=version)
             if brought:
                 write_staged(tmp_path / "staged", [chunk])
-                store.scores.commit_staged(tmp_path / "staged", scored_at=hour(number))
+                store.writer.commit_staged(tmp_path / "staged", scored_at=hour(number))
             else:
-                store.scores.commit_predictions([chunk], scored_at=hour(number))
+                store.writer.commit_predictions([chunk], scored_at=hour(number))
             _say(current, history, risks, version, hour(number))
 
     latest = {key[::2]: key for key in sorted(current)}
     shown = {(key[0], key[2]): key for key in by_key(_all_latest(store))}
     assert _content(said(store)) == set(current.items())
-    assert _content(rows_of(store.views.superseded())) == {
+    assert _content(rows_of(store.tables.superseded())) == {
         (key, content) for (key, _), content in history.items()
     }
     assert shown == latest
@@ -484,14 +484,14 @@ def test_benchmark_of_commits(store, tmp_path, brought):
         write_staged(tmp_path / "staged", [chunk])
         began = time.process_time()
         if brought:
-            counts = store.scores.commit_staged(tmp_path / "staged", scored_at=DAY)
+            counts = store.writer.commit_staged(tmp_path / "staged", scored_at=DAY)
         else:
-            counts = store.scores.commit_predictions([chunk], scored_at=DAY)
+            counts = store.writer.commit_predictions([chunk], scored_at=DAY)
         seconds = time.process_time() - began
         print(
             f"{store._database.dialect:12}{label:10}{100_000 / seconds:10,.0f} rows a second here"
         )
-        assert counts == Committed(**{label: 100_000})
+        assert counts == CommitCounts(**{label: 100_000})
 
 
 def _many(rows: int, seed: int, start: int) -> Predictions:
@@ -517,21 +517,21 @@ def _many(rows: int, seed: int, start: int) -> Predictions:
 def revisions(store, **span):
     """What commits in a span said: asset, risk, revision, number of the commit."""
     names = ("asset_id", "risk", "revision", "commit_number")
-    tables = store.views.committed(**span, rows_per_chunk=2)
+    tables = store.tables.committed(**span, rows_per_chunk=2)
     return sorted(tuple(row[n] for n in names) for table in tables for row in table.to_pylist())
 
 
 def test_commits_are_numbered_in_their_order_whatever_the_clock_says(store, make_predictions):
     first = make_predictions({("pump-1", DAY, 24.0): 0.2, ("pump-2", DAY, 24.0): 0.3})
     second = make_predictions({("pump-1", DAY, 24.0): 0.5, ("pump-2", DAY, 24.0): 0.3})
-    assert store.views.newest_commit() == 0
-    store.scores.commit_predictions([first], scored_at=DAY)
-    store.scores.commit_predictions([first], scored_at=hour(1))
+    assert store.tables.newest_commit() == 0
+    store.writer.commit_predictions([first], scored_at=DAY)
+    store.writer.commit_predictions([first], scored_at=hour(1))
     # Nothing was said, nothing is counted.
-    assert store.views.newest_commit() == 1
-    store.scores.commit_predictions([second], scored_at=hour(-1))
+    assert store.tables.newest_commit() == 1
+    store.writer.commit_predictions([second], scored_at=hour(-1))
 
-    assert store.views.newest_commit() == 2
+    assert store.tables.newest_commit() == 2
     assert revisions(store, after=1, until=2) == [("pump-1", 0.5, 2, 2)]
     assert revisions(store, after=-1, until=1) == [("pump-1", 0.2, 1, 1), ("pump-2", 0.3, 1, 1)]
     assert len(revisions(store, after=-1, until=9)) == 3
@@ -544,9 +544,9 @@ def test_a_commit_that_fails_uses_no_number(store, make_predictions):
         raise RuntimeError
 
     with pytest.raises(RuntimeError):
-        store.scores.commit_predictions(breaking(), scored_at=DAY)
+        store.writer.commit_predictions(breaking(), scored_at=DAY)
 
-    assert store.views.newest_commit() == 0
+    assert store.tables.newest_commit() == 0
 
 
 def test_what_is_new_is_found_by_an_index(store, make_predictions):
@@ -558,7 +558,7 @@ def test_what_is_new_is_found_by_an_index(store, make_predictions):
         "before_cursor_execute",
         lambda connection, cursor, statement, values, *rest: asked.append((statement, values)),
     )
-    list(store.views.committed(after=1, until=2))
+    list(store.tables.committed(after=1, until=2))
     statement, values = asked[-1]
     with store._database.reading() as connection:
         plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values).all()

@@ -26,11 +26,11 @@ def risks_of(days, *, seed=0):
 
 
 def say(store, make_predictions, risks):
-    store.scores.commit_predictions([make_predictions(risks)], scored_at=DAY)
+    store.writer.commit_predictions([make_predictions(risks)], scored_at=DAY)
 
 
 def kept_days(store):
-    rows = [row for table in store.views.predictions() for row in table.to_pylist()]
+    rows = [row for table in store.tables.predictions() for row in table.to_pylist()]
     return sorted({row["cutoff"].date() for row in rows})
 
 
@@ -53,7 +53,7 @@ def expected_peaks(risks, days):
 def test_a_retired_day_leaves_its_peaks(store, make_predictions):
     risks = risks_of(4)
     say(store, make_predictions, risks)
-    latest = store.views.latest_predictions()
+    latest = store.tables.latest_predictions()
     gone = [store.retention.retire_day(DAY + timedelta(days=day)) for day in (0, 1)]
     peaks = {
         (row.asset_id, row.day, row.horizon_hours): (row.cutoff, row.risk, row.cutoffs)
@@ -63,7 +63,7 @@ def test_a_retired_day_leaves_its_peaks(store, make_predictions):
     assert gone == [12, 12]
     assert kept_days(store) == [(DAY + timedelta(days=day)).date() for day in (2, 3)]
     assert peaks == expected_peaks(risks, {0, 1})
-    assert store.views.latest_predictions().equals(latest)
+    assert store.tables.latest_predictions().equals(latest)
     assert store.retention.retired_until() == DAY + timedelta(days=2)
     assert [row.asset_id for row in store.retention.peaks(asset="p-2")] == ["p-2"] * 4
 
@@ -71,9 +71,9 @@ def test_a_retired_day_leaves_its_peaks(store, make_predictions):
 def test_what_was_superseded_goes_with_its_day(store, make_predictions):
     for seed in (0, 1):
         say(store, make_predictions, risks_of(2, seed=seed))
-    before = sum(table.num_rows for table in store.views.superseded())
+    before = sum(table.num_rows for table in store.tables.superseded())
     store.retention.retire_day(DAY)
-    left = [row for table in store.views.superseded() for row in table.to_pylist()]
+    left = [row for table in store.tables.superseded() for row in table.to_pylist()]
 
     assert before > len(left) > 0
     assert {row["cutoff"].date() for row in left} == {(DAY + timedelta(days=1)).date()}

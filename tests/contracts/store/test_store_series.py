@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sqlalchemy import event, insert
 
-from pm_app.records.alarms import Step, Verdict
+from pm_app.records.alarms import AlarmStep, Verdict
 from pm_app.store import Actor
 from pm_app.store.schema.predictions import alarms, assets
 
@@ -32,8 +32,8 @@ def courses(store, make_predictions):
         for number in range(HOURS)
         for horizon in (24.0, 72.0)
     }
-    store.scores.commit_predictions([make_predictions(keys)], scored_at=hour(HOURS))
-    return store.courses
+    store.writer.commit_predictions([make_predictions(keys)], scored_at=hour(HOURS))
+    return store.series
 
 
 def course(courses, first: float, last: float):
@@ -96,7 +96,7 @@ def test_the_newest_word_has_a_row_for_each_horizon_that_is_still_predicted(
     store, courses, make_predictions
 ):
     later = make_predictions({("pump", hour(HOURS), 72.0): 0.5})
-    store.scores.commit_predictions([later], scored_at=hour(HOURS))
+    store.writer.commit_predictions([later], scored_at=hour(HOURS))
 
     assert [row.horizon_hours for row in courses.newest("pumq")] == [24.0, 72.0]
     assert [(row.horizon_hours, row.risk) for row in courses.newest("pump")] == [(72.0, 0.5)]
@@ -122,13 +122,13 @@ def test_verdicts_are_those_of_the_asset_and_the_newest_of_each_alarm(store):
     for alarm, word in ((1, "unclear"), (1, "confirmed"), (2, "unclear"), (3, "not-confirmed")):
         store.alarms.act(
             alarm,
-            lambda row: Step("verdict", row.state, ""),
+            lambda row: AlarmStep("verdict", row.state, ""),
             at=hour(9),
             actor=Actor("anna"),
             verdict=Verdict(word, "seal"),
         )
 
-    found = store.courses.verdicts("pump", limit=5)
+    found = store.series.verdicts("pump", limit=5)
     assert [(row.alarm_id, row.verdict) for row in found] == [
         (3, "not-confirmed"),
         (1, "confirmed"),

@@ -6,7 +6,7 @@ import pytest
 from plans import whole_reads
 
 from pm_app.errors import StoreUnavailable, TerminalError, TransientError
-from pm_app.store import Committed, open_store, require_whole, write_staged
+from pm_app.store import CommitCounts, open_store, require_whole, write_staged
 from pm_app.store.database import connection as engine
 
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
@@ -40,35 +40,35 @@ def test_a_file_is_written_as_its_chunks_are(store, store_url, laid_down, make_p
         {key("pümp-2", hours): 0.1 for hours in range(5)},
     ]
     written = [make_predictions(risks, version=3, attention="flow 9 %") for risks in chunks]
-    store.scores.commit_predictions(written, scored_at=DAY)
-    expected = rows_of(store.views.predictions())
+    store.writer.commit_predictions(written, scored_at=DAY)
+    expected = rows_of(store.tables.predictions())
     again = laid_down(*chunks, version=3, attention="flow 9 %")
 
-    counts = store.scores.commit_staged(again, scored_at=DAY)
+    counts = store.writer.commit_staged(again, scored_at=DAY)
 
-    assert counts == Committed(unchanged=14)
-    assert rows_of(store.views.predictions()) == expected
+    assert counts == CommitCounts(unchanged=14)
+    assert rows_of(store.tables.predictions()) == expected
 
 
 def test_what_a_file_says_anew_keeps_what_was_said_before(store, laid_down):
     first, second = {key(hours=0): 0.25, key(hours=1): 0.5}, {key(hours=1): 0.75, key(hours=2): 1.0}
-    store.scores.commit_staged(laid_down(first), scored_at=DAY)
+    store.writer.commit_staged(laid_down(first), scored_at=DAY)
 
-    counts = store.scores.commit_staged(laid_down(second), scored_at=DAY)
+    counts = store.writer.commit_staged(laid_down(second), scored_at=DAY)
 
-    assert counts == Committed(new=1, revised=1)
-    assert [row["risk"] for row in rows_of(store.views.predictions())] == [0.25, 0.75, 1.0]
-    assert [row["risk"] for row in rows_of(store.views.superseded())] == [0.5]
-    assert [row["risk"] for row in rows_of([store.views.latest_predictions()])] == [1.0]
+    assert counts == CommitCounts(new=1, revised=1)
+    assert [row["risk"] for row in rows_of(store.tables.predictions())] == [0.25, 0.75, 1.0]
+    assert [row["risk"] for row in rows_of(store.tables.superseded())] == [0.5]
+    assert [row["risk"] for row in rows_of([store.tables.latest_predictions()])] == [1.0]
 
 
 def test_one_connection_takes_files_and_chunks_in_turn(store, laid_down, make_predictions):
     for number in range(12):
-        store.scores.commit_staged(laid_down({key(hours=2 * number): 0.5}), scored_at=DAY)
+        store.writer.commit_staged(laid_down({key(hours=2 * number): 0.5}), scored_at=DAY)
         chunk = make_predictions({key(hours=2 * number + 1): 0.25})
-        store.scores.commit_predictions([chunk], scored_at=DAY)
+        store.writer.commit_predictions([chunk], scored_at=DAY)
 
-    assert [row["risk"] for row in rows_of(store.views.predictions())] == [0.5, 0.25] * 12
+    assert [row["risk"] for row in rows_of(store.tables.predictions())] == [0.5, 0.25] * 12
 
 
 def test_a_file_that_could_not_be_committed_can_be_later(store_url, laid_down, monkeypatch):
@@ -76,22 +76,22 @@ def test_a_file_that_could_not_be_committed_can_be_later(store_url, laid_down, m
     path = laid_down({key(): 0.5})
     with open_store(store_url) as first, open_store(store_url) as second:
         with first._database.writing(), pytest.raises(StoreUnavailable, match="lock"):
-            second.scores.commit_staged(path, scored_at=DAY)
+            second.writer.commit_staged(path, scored_at=DAY)
 
-        assert second.scores.commit_staged(path, scored_at=DAY) == Committed(new=1)
+        assert second.writer.commit_staged(path, scored_at=DAY) == CommitCounts(new=1)
 
 
 def test_a_file_is_merged_without_reading_all_that_was_said(tmp_path, laid_down):
     with open_store(f"sqlite:///{tmp_path}/pm.sqlite") as store:
-        store.scores.commit_staged(laid_down({key(): 0.5}), scored_at=DAY)
+        store.writer.commit_staged(laid_down({key(): 0.5}), scored_at=DAY)
         with whole_reads(store) as found:
-            store.scores.commit_staged(laid_down({key(): 0.75}), scored_at=DAY)
+            store.writer.commit_staged(laid_down({key(): 0.75}), scored_at=DAY)
 
     assert found == []
 
 
 def test_an_empty_file_says_nothing(store, laid_down):
-    assert store.scores.commit_staged(laid_down(), scored_at=DAY) == Committed()
+    assert store.writer.commit_staged(laid_down(), scored_at=DAY) == CommitCounts()
 
 
 def test_a_file_that_is_none_of_ours_is_refused(store, tmp_path):
@@ -99,9 +99,9 @@ def test_a_file_that_is_none_of_ours_is_refused(store, tmp_path):
     path.write_bytes(b"no database" * 100)
 
     with pytest.raises((TransientError, TerminalError), match="not a database"):
-        store.scores.commit_staged(path, scored_at=DAY)
+        store.writer.commit_staged(path, scored_at=DAY)
 
-    assert rows_of(store.views.predictions()) == []
+    assert rows_of(store.tables.predictions()) == []
 
 
 @pytest.mark.parametrize("place", [0, 5000, -1])

@@ -278,7 +278,7 @@ def test_quarantined_batches_are_listed_with_their_reason(pm_app, scored):
 
 def test_predictions_agree_in_every_format(pm_app, scored, tmp_path):
     with opened(scored) as plant:
-        table = pa.concat_tables(plant.store.views.predictions())
+        table = pa.concat_tables(plant.store.tables.predictions())
     path = tmp_path / "all.parquet"
     assert pm_app("predictions", "--format", "parquet", "--out", path, "-c", scored)[0] == 0
     as_json = json.loads(pm_app("predictions", "--format", "json", "-c", scored)[1])

@@ -64,7 +64,7 @@ def test_a_stray_clock_does_not_pin_an_asset_to_the_future(new_plant):
     for config in (clean, mixed):
         with opened(config) as plant:
             score(plant, now=NOW)
-            seen.append((said(plant.store), plant.store.views.latest_predictions().to_pylist()))
+            seen.append((said(plant.store), plant.store.tables.latest_predictions().to_pylist()))
             row = rows_of(plant)["a.parquet"]
 
     assert seen[0] == seen[1]

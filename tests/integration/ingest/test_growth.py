@@ -122,7 +122,7 @@ def test_a_folder_of_very_many_files_is_looked_through_in_flat_memory(new_plant)
             for number in range(first, first + FILES):
                 os.close(os.open(folder / f"line-3_2026-11-23_{number:08d}.parquet", os.O_CREAT))
             note(plant, _new(plant))
-            assert not list(ledger.unseen("readings", plant.readings.list()))
+            assert not list(ledger.new_files("readings", plant.readings.list()))
             tracemalloc.start()
             assert ingest(plant, now=NOW).batches == 0
             peaks.append(tracemalloc.get_traced_memory()[1])
@@ -132,7 +132,7 @@ def test_a_folder_of_very_many_files_is_looked_through_in_flat_memory(new_plant)
 
 
 def _new(plant):
-    return list(plant.store.ledger.unseen("readings", plant.readings.list()))
+    return list(plant.store.ledger.new_files("readings", plant.readings.list()))
 
 
 def note(plant, listed: list[Batch]):

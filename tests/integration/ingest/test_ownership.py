@@ -135,7 +135,7 @@ def test_the_mark_follows_what_is_read_and_learned(lived):
 def test_a_crash_in_the_middle_of_the_naming_heals_itself(new_plant, lost):
     config = new_plant(champion=False)
     with opened(config) as plant:
-        name = plant.store.identity.standing().identity
+        name = plant.store.identity.state().identity
         if lost == "the database's name":
             with plant.store._database.writing() as connection:
                 connection.exec_driver_sql("DELETE FROM plant")
@@ -143,7 +143,7 @@ def test_a_crash_in_the_middle_of_the_naming_heals_itself(new_plant, lost):
         (config.parent / "state" / "identity.json").unlink()
 
     with opened(config) as plant:
-        assert plant.store.identity.standing().identity == name
+        assert plant.store.identity.state().identity == name
         assert read_mark(config.parent / "state").identity == name
 
 
@@ -155,7 +155,7 @@ def test_a_plant_from_before_there_were_identities_gets_one_and_goes_on(lived):
     with opened(lived) as plant:
         assert score(plant, now=NOW).batches == 0
         assert read_mark(lived.parent / "state") == OwnershipMark(
-            plant.store.identity.standing().identity, 1, 1
+            plant.store.identity.state().identity, 1, 1
         )
 
 

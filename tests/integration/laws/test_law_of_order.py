@@ -182,7 +182,7 @@ class Plant(RuleBasedStateMachine):
             for table in (alarm_marks, latest_predictions, batches, assets):
                 connection.execute(table.delete())
         # A folder does not take a database that knows less than it did.
-        identity = self.plant.store.identity.standing().identity
+        identity = self.plant.store.identity.state().identity
         write_mark(self.plant.settings.state, OwnershipMark(identity))
         self.restart()
 
@@ -281,10 +281,10 @@ class Plant(RuleBasedStateMachine):
 
         assert {key_of(row): tuple(row[c] for c in columns) for row in table} == expected
         newest = {(row["asset_id"], row["horizon_hours"]): row for row in table}
-        latest = self.plant.store.views.latest_predictions().to_pylist()
+        latest = self.plant.store.tables.latest_predictions().to_pylist()
         assert sorted(latest, key=key_of) == sorted(newest.values(), key=key_of)
         before = defaultdict(list)
-        for part in self.plant.store.views.superseded():
+        for part in self.plant.store.tables.superseded():
             for row in part.to_pylist():
                 before[key_of(row)].append(row["revision"])
         for row in table:

@@ -180,7 +180,7 @@ def test_a_late_batch_revises_only_the_cutoffs_it_touches(new_plant):
         drop(config, late, files[late])
         done = score(plant, now=NOW + timedelta(hours=1))
         after = {(r["asset_id"], r["cutoff"], r["horizon_hours"]): r for r in said(plant.store)}
-        superseded = pa.concat_tables(plant.store.views.superseded()).to_pylist()
+        superseded = pa.concat_tables(plant.store.tables.superseded()).to_pylist()
 
     first = min(hours_after_start(t) for t in files[late]["timestamp"].to_pylist())
     last = max(hours_after_start(t) for t in files[late]["timestamp"].to_pylist())

@@ -41,7 +41,7 @@ def test_new_files_are_scored_as_they_would_have_been(config):
 
     with opened(config) as plant:
         done = score(plant, now=SCORED_AT)
-        scored = pa.concat_tables(plant.store.views.predictions()).drop_columns("scored_at")
+        scored = pa.concat_tables(plant.store.tables.predictions()).drop_columns("scored_at")
 
     assert done.committed.new == 384
     assert scored.equals(expected)

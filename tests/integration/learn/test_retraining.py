@@ -85,7 +85,7 @@ def newest_said(plant):
     """Who said what of the newest cutoff."""
     drop_hour(plant, 48 + len(plant.store.ledger.batches()))
     score(plant, now=NOW)
-    latest = plant.store.views.latest_predictions().to_pylist()
+    latest = plant.store.tables.latest_predictions().to_pylist()
     return {row["model_version"] for row in latest}, {row["status"] for row in latest}
 
 
@@ -358,12 +358,12 @@ def test_models_are_told_as_they_were(config, capsys):
 
 def test_a_promotion_rewrites_nothing_that_was_said(three_versions):
     newest_said(three_versions)
-    before = [table.to_pylist() for table in three_versions.store.views.predictions()]
+    before = [table.to_pylist() for table in three_versions.store.tables.predictions()]
 
     promote(three_versions, 3, at=NOW, reason="by hand", actor=Actor("ann"))
     score(three_versions, now=NOW)
 
-    assert [t.to_pylist() for t in three_versions.store.views.predictions()] == before
+    assert [t.to_pylist() for t in three_versions.store.tables.predictions()] == before
 
 
 def damage(plant, number):
@@ -439,7 +439,7 @@ def test_where_no_version_can_score_nothing_is_said(three_versions):
 
 def spoken_by(plant):
     """The version whose word on the newest cutoff stands."""
-    rows = [row for table in plant.store.views.predictions() for row in table.to_pylist()]
+    rows = [row for table in plant.store.tables.predictions() for row in table.to_pylist()]
     return max(rows, key=lambda row: row["cutoff"])["model_version"]
 
 

@@ -65,12 +65,12 @@ def everything(config):
         store = plant.store
         return (
             said(store),
-            [row for table in store.views.superseded() for row in table.to_pylist()],
-            store.views.latest_predictions().to_pylist(),
+            [row for table in store.tables.superseded() for row in table.to_pylist()],
+            store.tables.latest_predictions().to_pylist(),
             store.ledger.batches(),
             store.ledger.first_seen(),
             (store.lineage.versions(), store.lineage.promotions(), store.lineage.retrainings()),
-            store.identity.standing(),
+            store.identity.state(),
         )
 
 
@@ -156,7 +156,7 @@ def test_a_backup_beside_a_plant_at_work_is_one_state_of_it(lived, elsewhere, tm
         copy = elsewhere(str(number))
         done = put_back(file, copy)
         with opened(copy) as plant:
-            assert plant.store.identity.standing().sequence == done.sequence
+            assert plant.store.identity.state().sequence == done.sequence
             on_disk = {path.name for path in plant.history.folder.iterdir()}
             on_disk |= {path.name for path in plant.event_history.folder.iterdir()}
             assert on_disk == plant.store.ledger.segments()

@@ -45,7 +45,7 @@ def rows_in(lake):
 
 def log_in(store):
     """Every revision there is, by key and revision, with the columns of the table."""
-    rows = [row for part in store.views.superseded() for row in part.to_pylist()] + said(store)
+    rows = [row for part in store.tables.superseded() for row in part.to_pylist()] + said(store)
     return sorted(rows, key=lambda row: (*(row[name] for name in KEY), row["revision"]))
 
 

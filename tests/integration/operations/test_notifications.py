@@ -201,13 +201,13 @@ def test_killed_between_telling_and_noting_it_is_told_again(plant):
     with web_server() as (port, came):
         config = plant(f"json://127.0.0.1:{port}/")
         with opened(config) as live:
-            broken = live.store.outbox.told
+            broken = live.store.outbox.mark_sent
             try:
-                object.__setattr__(live.store.outbox, "told", _die)
+                object.__setattr__(live.store.outbox, "mark_sent", _die)
                 with pytest.raises(KeyboardInterrupt):
                     notify_due(live, now=NOW)
             finally:
-                object.__setattr__(live.store.outbox, "told", broken)
+                object.__setattr__(live.store.outbox, "mark_sent", broken)
             assert notify_due(live, now=NOW).sent
 
     assert len(came) == 2

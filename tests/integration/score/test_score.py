@@ -33,7 +33,7 @@ from pm_app.jobs.score import run as score_job
 from pm_app.jobs.score.champion import load_champion
 from pm_app.jobs.score.run import score
 from pm_app.records.features import Frame, RunningRule
-from pm_app.store import Committed
+from pm_app.store import CommitCounts
 from pm_app.times import to_moment
 
 HOUR = timedelta(hours=1)
@@ -55,7 +55,7 @@ def test_scoring_twice_changes_nothing(new_plant):
         assert said(plant.store) == before
         assert again.batches == again.ingested.batches == 0
         assert (again.committed.new, again.committed.revised) == (0, 0)
-        assert not list(plant.store.views.superseded())
+        assert not list(plant.store.tables.superseded())
 
 
 def test_every_cutoff_with_a_reading_gets_a_row_for_every_horizon(new_plant):
@@ -179,7 +179,7 @@ def test_horizons_that_no_model_learned_are_not_scored_again_at_every_look(new_p
         again = score(plant, now=NOW + HOUR)
         found = said(plant.store)
 
-    assert again.committed == Committed()
+    assert again.committed == CommitCounts()
     assert {
         row["horizon_hours"]: row["status"]
         for row in found
@@ -278,7 +278,7 @@ def test_backfill_rewrites_what_another_version_said_and_keeps_it_in_the_history
         promote_handmade(plant, at=NOW, seed=1)
         backfill(plant, first=at(0), last=at(99), now=NOW + HOUR)
         after = said(plant.store)
-        kept = pa.concat_tables(plant.store.views.superseded()).to_pylist()
+        kept = pa.concat_tables(plant.store.tables.superseded()).to_pylist()
 
     assert kept == before
     assert {(row["model_version"], row["revision"]) for row in after} == {(2, 2)}

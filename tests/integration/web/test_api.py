@@ -74,7 +74,7 @@ def test_pages_of_predictions_are_the_table(program, plant):
         told += rows
         cursor = f"&cursor={page['next_cursor']}"
     with open_views(plant) as store:
-        kept = [row for table in store.views.predictions() for row in table.to_pylist()]
+        kept = [row for table in store.tables.predictions() for row in table.to_pylist()]
 
     assert len(told) == len(kept) > 40
     by_key = {(row["asset_id"], row["cutoff"], row["horizon_hours"]): row["risk"] for row in told}
@@ -219,7 +219,7 @@ def test_figures_tell_when_each_job_last_ended_well(program, plant):
 @pytest.mark.parametrize("address", ["/api/v1/assets", "/api/v1/openapi.json", "/metrics"])
 def test_without_a_token_nothing_is_told(app, plant, tokens, address):
     with open_users(plant) as store:
-        if not store.users.anyone():
+        if not store.users.any_enabled():
             store.users.add("ann", "a long password", role="viewer", at=NOW, actor="root")
     answer = Visitor(app).get(address)
 

@@ -54,7 +54,7 @@ def plant(tmp_path):
     with open_store(store_url(settings), folder=settings.folder) as store:
         for hours in (2, 1):
             said = predictions_of(risks, NOW - timedelta(hours=hours))
-            store.scores.commit_predictions([said], scored_at=NOW)
+            store.writer.commit_predictions([said], scored_at=NOW)
     return settings
 
 

@@ -102,7 +102,7 @@ def test_the_newest_word_is_that_of_the_store(app, scored):
     page = ask(app, "/assets/pump-01").text
 
     with open_views(scored) as store:
-        newest = store.courses.newest("pump-01")
+        newest = store.series.newest("pump-01")
     said = re.search(r'<p class="said">(.*?)</p>', page, re.DOTALL)[1]
     for row in newest:
         assert f"<b>{percent_text(row.risk).replace('<', '&lt;')}</b>" in said
@@ -118,8 +118,8 @@ def test_the_table_is_that_of_the_store_newest_first_page_by_page(app, scored):
             break
 
     with open_views(scored) as store:
-        since = store.courses.end("pump-00") - timedelta(days=3)
-        (table,) = store.views.predictions(asset="pump-00", since=since)
+        since = store.series.end("pump-00") - timedelta(days=3)
+        (table,) = store.tables.predictions(asset="pump-00", since=since)
     rows = table.to_pylist()
     told = [[f"{row['cutoff']:%Y-%m-%d %H:%M}", f"{row['horizon_hours']:g} h"] for row in rows]
     assert sorted(row[:2] for row in found) == sorted(told)
@@ -131,9 +131,9 @@ def test_the_risk_is_drawn_as_the_store_has_it(app, scored):
     (risk, life, *_) = pictures(ask(app, "/assets/pump-00").text)
 
     with open_views(scored) as store:
-        newest = store.courses.newest("pump-00")[-1]
+        newest = store.series.newest("pump-00")[-1]
         since = newest.cutoff - timedelta(days=30)
-        course = store.courses.course(
+        course = store.series.predictions(
             "pump-00", horizon_hours=72.0, since=since, until=newest.cutoff
         )
     top, bottom = (float(re.search(rf'data-{name}="([^"]+)"', risk)[1]) for name in EDGES)
@@ -178,10 +178,10 @@ def test_sensors_are_drawn_with_the_band_of_their_quiet_time(tmp_path):
     settings = read_settings(make_plant(tmp_path, {"a.parquet": readings_table(hours=60)}))
     with opened(settings.folder / "plant.toml") as plant:
         score(plant, now=NOW)
-        (table,) = plant.store.views.predictions(asset="pump-00")
+        (table,) = plant.store.tables.predictions(asset="pump-00")
         risks = {row["cutoff"]: at / 200 for at, row in enumerate(table.to_pylist()[::2])}
         said = [predictions_of({"pump-00": risk}, cutoff) for cutoff, risk in risks.items()]
-        plant.store.scores.commit_predictions(said, scored_at=NOW)
+        plant.store.writer.commit_predictions(said, scored_at=NOW)
         names = [name for row in plant.store.ledger.batches() for name in row.segments]
         (panes,) = plant.history.read(names, assets={"pump-00"})
         mean = panes.first[:, 0] + panes.total[:, 0] / np.where(
@@ -216,7 +216,7 @@ def badly_named(tmp_path_factory):
     with open_store(store_url(settings), folder=settings.folder) as store:
         for hours in (2, 1):
             said = predictions_of(dict.fromkeys(NAMES, 0.61), NOW - timedelta(hours=hours))
-            store.scores.commit_predictions([said], scored_at=NOW)
+            store.writer.commit_predictions([said], scored_at=NOW)
     app = app_of(settings)
     fleet = ask(app, "/fleet").text
     links = re.findall(r'<th scope="row"><a href="([^"]+)"', fleet)
@@ -276,9 +276,9 @@ def test_a_range_bounds_the_page_and_its_files(app, scored):
     told = json.loads(ask(app, "/predictions.json?asset=pump-00&days=1").content)
 
     with open_views(scored) as store:
-        end = store.courses.end("pump-00")
+        end = store.series.end("pump-00")
         since = end - timedelta(days=1)
-        count = store.courses.count("pump-00", since=since, until=end)
+        count = store.series.count("pump-00", since=since, until=end)
     assert len(told) == count < 60
     assert f"of {count}" in page
     assert min(row["cutoff"] for row in told) >= since.isoformat()
@@ -289,7 +289,7 @@ def test_a_file_of_predictions_equals_the_store(app, scored, kind):
     answer = ask(app, f"/predictions.{kind}?asset=pump-02")
 
     with open_views(scored) as store:
-        (table,) = store.views.predictions(asset="pump-02")
+        (table,) = store.tables.predictions(asset="pump-02")
     assert 'filename="predictions' in answer.headers["content-disposition"]
     if kind == "parquet":
         assert pq.read_table(io.BytesIO(answer.content)).equals(table)
@@ -321,7 +321,7 @@ def plant_elsewhere(tmp_path):
     settings = read_settings(make_plant(tmp_path))
     with open_store(store_url(settings), folder=settings.folder) as store:
         said = [predictions_of({"pump-59": 0.59}, NOW - timedelta(hours=h)) for h in (2, 1)]
-        store.scores.commit_predictions(said, scored_at=NOW)
+        store.writer.commit_predictions(said, scored_at=NOW)
     return settings
 
 
@@ -379,7 +379,7 @@ def test_an_estimated_value_is_shown_as_a_value(tmp_path):
                 status=np.array(["scored"], dtype=object),
                 value=np.array([value]),
             )
-            store.scores.commit_predictions([said], scored_at=NOW)
+            store.writer.commit_predictions([said], scored_at=NOW)
 
     page = ask(app_of(settings), "/assets/bit").text
     assert "estimate 7.5" in page and "Life left over time" not in page

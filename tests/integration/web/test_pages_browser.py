@@ -43,7 +43,7 @@ def test_the_table_renews_itself_and_keeps_what_was_typed_and_focused(browser, p
         page.get_by_role("link", name="Age of data").focus()
         with open_store(store_url(plant), folder=plant.folder) as store:
             said = predictions_of({"pump-59": 0.93}, NOW - timedelta(minutes=5))
-            store.scores.commit_predictions([said], scored_at=NOW)
+            store.writer.commit_predictions([said], scored_at=NOW)
         page.evaluate("renew()")
         page.get_by_text("93 %").wait_for()
 

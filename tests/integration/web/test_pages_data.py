@@ -26,7 +26,7 @@ from pm_app.daemon.health import Monitor
 from pm_app.jobs.score.run import score
 from pm_app.settings.plant import read_settings
 from pm_app.store import BatchRow, open_store
-from pm_app.store.ledger.deliveries import BATCHES_SCHEMA
+from pm_app.store.ledger.pages import BATCHES_SCHEMA
 from pm_app.web.app import make_app
 from pm_app.wiring import open_views, store_url
 
@@ -225,7 +225,7 @@ def test_last_scoring_and_last_retraining_are_told(app, fed):
 
     with open_views(fed) as store:
         (retraining, *_) = store.lineage.retrainings()
-        scored = store.deliveries.newest_scored()
+        scored = store.ledger_pages.newest_scored()
     for name, moment in (
         ("Last retraining", retraining.finished_at),
         ("Last file scored", scored),
@@ -239,7 +239,7 @@ def test_the_ledger_as_a_file_equals_the_store(app, fed, show):
     answers = {kind: ask(app, f"/batches.{kind}?show={show}") for kind in ("csv", "parquet")}
 
     with open_views(fed) as store:
-        rows = store.deliveries.page(show, limit=100)
+        rows = store.ledger_pages.page(show, limit=100)
     table = pq.read_table(io.BytesIO(answers["parquet"].content))
     assert table.schema.equals(BATCHES_SCHEMA)
     assert table["reason"].to_pylist() == [row.reason for row in rows]

@@ -9,7 +9,7 @@ from connectors.notifications import shown
 from pm_app.errors import BadSettings
 from pm_app.jobs.operations.notifications import message_of, order_of, quiet_until
 from pm_app.settings.plant import parse_settings
-from pm_app.store import AlarmNews
+from pm_app.store import OutboxRow
 
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -21,7 +21,7 @@ def plant(quiet="", zone="UTC", **more):
     )
 
 
-def news(asset="pump-1", risk=0.7, **more) -> AlarmNews:
+def news(asset="pump-1", risk=0.7, **more) -> OutboxRow:
     fields = {
         "id": 1,
         "channel": "message 1",
@@ -43,7 +43,7 @@ def news(asset="pump-1", risk=0.7, **more) -> AlarmNews:
         "rul_low_hours": 50.0,
         "rul_high_hours": 150.0,
     }
-    return AlarmNews(**{**fields, **more})
+    return OutboxRow(**{**fields, **more})
 
 
 def at(text: str) -> datetime:

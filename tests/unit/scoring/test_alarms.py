@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pm_app.records.alarms import AlarmRule, Outage, Trail
+from pm_app.records.alarms import AlarmRule, DataOutage, RiskHistory
 from pm_app.scoring.alarms import RiskAlarmJudge, tell_outage
 
 RULE = AlarmRule(horizon_hours=72.0, threshold=0.5, clear=0.8, persistence=2, why="for a test")
@@ -20,7 +20,7 @@ def make_trail(risks, *, judged=None, states=None, whole=True, due=False):
     names = tuple("abcdefgh"[: len(risks)])
     counts = [len(each) for each in risks]
     judged = [0] * len(risks) if judged is None else judged
-    return Trail(
+    return RiskHistory(
         assets=names,
         asset=np.repeat(np.arange(len(risks), dtype=np.int32), counts),
         cutoff=np.concatenate([np.arange(1, count + 1, dtype=np.int64) for count in counts]),
@@ -191,7 +191,7 @@ def test_an_asset_of_which_nothing_was_said_before_needs_no_more():
 
 
 def outage(dark, *, before=(), state="", due=False):
-    step = RiskAlarmJudge(RULE).outage(Outage(tuple(dark), 10, tuple(before), state, due))
+    step = RiskAlarmJudge(RULE).outage(DataOutage(tuple(dark), 10, tuple(before), state, due))
     return None if step is None else (step.action, step.to_state)
 
 
@@ -223,6 +223,6 @@ def test_a_shelved_data_alarm_comes_back_when_its_time_is_over():
 def test_a_large_outage_names_some_assets_and_counts_the_rest():
     dark = tuple(f"pump-{number:02d}" for number in range(30))
 
-    assert tell_outage(Outage(dark, 40, (), "", due=False)) == (
+    assert tell_outage(DataOutage(dark, 40, (), "", due=False)) == (
         f"30 of 40 assets without usable readings: {', '.join(dark[:20])} and 10 more"
     )

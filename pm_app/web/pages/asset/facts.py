@@ -9,7 +9,7 @@ from pm_app.pictures.timeline import EventMark
 from pm_app.records.readings import Events
 from pm_app.settings.plant import Settings
 from pm_app.store import PredictionRow, PredictionSeries, Store
-from pm_app.store.predictions.fleet import HIGH_RISK, RAISED_RISK, Level
+from pm_app.store.predictions.fleet import HIGH_RISK, RAISED_RISK, RiskLevel
 from pm_app.times import NS, to_moment
 from pm_app.web.context import PageContext, StateFolder
 from pm_app.web.pages.asset.address import RANGES, AssetAddress
@@ -40,10 +40,10 @@ def asset_facts(
     store: Store, folder: StateFolder, asked: AssetAddress, span: ChartSpan, context: PageContext
 ) -> dict[str, Any]:
     """All that the template shows."""
-    newest = store.courses.newest(asked.asset)
+    newest = store.series.newest(asked.asset)
     within = {"since": span.since, "until": span.until}
     courses = {
-        row.horizon_hours: store.courses.course(
+        row.horizon_hours: store.series.predictions(
             asked.asset, horizon_hours=row.horizon_hours, **within
         )
         for row in newest
@@ -89,7 +89,7 @@ def _age_words(age: str) -> str:
     return ASSET["data_new"] if age == "now" else ASSET["data_age"].format(age)
 
 
-def _level(row: PredictionRow) -> Level:
+def _level(row: PredictionRow) -> RiskLevel:
     """The word for a risk, as the fleet has it."""
     if row.risk is None:
         return "silent" if row.value is None else "low"
@@ -158,7 +158,7 @@ def _happened(events: Events) -> list[dict[str, Any]]:
 
 
 def _alarms(store: Store, asset: str) -> dict[str, Any]:
-    found = {row.alarm_id: row for row in store.courses.verdicts(asset, limit=_ALARMS_SHOWN)}
+    found = {row.alarm_id: row for row in store.series.verdicts(asset, limit=_ALARMS_SHOWN)}
     rows = store.alarms.alarms(asset=asset, limit=_ALARMS_SHOWN)
     return {
         "alarms": [
@@ -210,11 +210,11 @@ def _sensors(
 def _table(store: Store, asked: AssetAddress, span: ChartSpan) -> dict[str, Any]:
     """One page of the predictions behind the charts."""
     within = {"since": span.since, "until": span.until}
-    total = store.courses.count(asked.asset, **within)
+    total = store.series.count(asked.asset, **within)
     pages = max(-(-total // PAGE_ROWS), 1)
     page = min(asked.page, pages)
     first = (page - 1) * PAGE_ROWS
-    rows = store.courses.rows(asked.asset, **within, limit=PAGE_ROWS, offset=first)
+    rows = store.series.rows(asked.asset, **within, limit=PAGE_ROWS, offset=first)
     return {
         "rows": [
             {

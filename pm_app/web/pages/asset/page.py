@@ -42,14 +42,14 @@ def add_asset(router: APIRouter, context: PageContext) -> None:
         if span is None:
             raise HTTPException(404)
         until = span.until + timedelta(microseconds=1)
-        tables = store.views.predictions(asset=asked.asset, since=span.since, until=until)
+        tables = store.tables.predictions(asset=asked.asset, since=span.since, until=until)
         return as_file(kind, "predictions", tables, PREDICTIONS_SCHEMA)
 
 
 def _span(store: Store, asked: AssetAddress, context: PageContext) -> ChartSpan | None:
     """What the charts go over; None where no such asset is known."""
     # No database has a name with this sign, and PostgreSQL takes none to look for.
-    end = None if "\0" in asked.asset else store.courses.end(asked.asset)
+    end = None if "\0" in asked.asset else store.series.end(asked.asset)
     if end is None:
         return None
     pane_seconds = context.settings.features.pane_ns / NS

@@ -14,7 +14,7 @@ from pm_app.daemon.status import JobStatus
 from pm_app.errors import PmAppError
 from pm_app.settings.plant import Settings
 from pm_app.store import BatchRow, Store
-from pm_app.store.ledger.deliveries import BATCHES_SCHEMA, Show, Silence
+from pm_app.store.ledger.pages import BATCHES_SCHEMA, LedgerFilter, SilentAsset
 from pm_app.times import format_duration
 from pm_app.web.address import check_keys, one_of, whole_number
 from pm_app.web.context import Page, PageContext, StateFolder
@@ -35,7 +35,7 @@ _KEYS: Final = ("show", "before")
 class DataAddress:
     """Which files, and from the one before which sequence on; None from the newest."""
 
-    show: Show
+    show: LedgerFilter
     before: int | None
 
     def address(self, path: str = "/data", **changes: object) -> str:
@@ -71,14 +71,14 @@ def add_data(router: APIRouter, context: PageContext) -> None:
     @router.get("/batches.{kind}")
     def batches(kind: str, request: Request) -> Response:
         asked = read_data_address(request.query_params)
-        tables = context.store().deliveries.tables(asked.show)
+        tables = context.store().ledger_pages.tables(asked.show)
         return as_file(kind, "batches", tables, BATCHES_SCHEMA)
 
 
 def read_data_address(values: Mapping[str, str]) -> DataAddress:
     """What an address asks for. Raises BadAddress."""
     check_keys(values, _KEYS)
-    show: Any = one_of(values.get("show", "all"), "show", get_args(Show))
+    show: Any = one_of(values.get("show", "all"), "show", get_args(LedgerFilter))
     before = values.get("before")
     return DataAddress(show, None if before is None else whole_number(before, "before", _LARGEST))
 
@@ -93,7 +93,7 @@ class _QuietSensorCache:
 
     def newest(self, store: Store) -> Hearing:
         """As the newest file leaves it."""
-        row = store.deliveries.newest()
+        row = store.ledger_pages.newest()
         sequence = row.sequence if row else 0
         if sequence != self._sequence or self._hearing.words:
             self._hearing = find_quiet(self._folder, store)
@@ -129,7 +129,7 @@ def _turns(store: Store, settings: Settings, now: datetime) -> dict[str, Any]:
         coming = next_time(make_cron(settings), now)
     except PmAppError:
         coming = None
-    scored = store.deliveries.newest_scored()
+    scored = store.ledger_pages.newest_scored()
     return {
         "last_scored": scored,
         "every": settings.scoring.every,
@@ -140,14 +140,14 @@ def _turns(store: Store, settings: Settings, now: datetime) -> dict[str, Any]:
 
 def _assets(store: Store) -> dict[str, Any]:
     """Who is judged, and of whom nothing comes."""
-    newest = store.deliveries.newest()
-    silent: list[Silence] = []
+    newest = store.ledger_pages.newest()
+    silent: list[SilentAsset] = []
     count = known = 0
     if newest is not None and newest.last_time is not None:
         since = newest.last_time - SILENCE
-        silent = store.deliveries.silent(since, limit=SILENT_SHOWN)
-        count, known = store.deliveries.count_silent(since)
-    statuses = store.deliveries.statuses()
+        silent = store.ledger_pages.silent(since, limit=SILENT_SHOWN)
+        count, known = store.ledger_pages.count_silent(since)
+    statuses = store.ledger_pages.statuses()
     return {
         "newest": newest,
         "silent": silent,
@@ -162,7 +162,7 @@ def _assets(store: Store) -> dict[str, Any]:
 
 def _files(store: Store, asked: DataAddress) -> dict[str, Any]:
     """One page of the ledger, and what all of it comes to."""
-    rows = store.deliveries.page(asked.show, limit=PAGE_ROWS + 1, before=asked.before)
+    rows = store.ledger_pages.page(asked.show, limit=PAGE_ROWS + 1, before=asked.before)
     shown = rows[:PAGE_ROWS]
     late = [_late_seconds(row) for row in shown]
     pairs = zip(shown, late, strict=True)

@@ -59,7 +59,7 @@ def find_quiet(folder: StateFolder, store: Store) -> Hearing:
     """
     if not folder.here:
         return Hearing((), words="the state folder is not on this machine")
-    newest = store.deliveries.newest()
+    newest = store.ledger_pages.newest()
     if newest is None or newest.last_time is None:
         return Hearing(())
     try:

@@ -12,7 +12,7 @@ from fastapi.responses import RedirectResponse
 from pm_app.pictures.spark import spark_path
 from pm_app.settings.plant import Settings
 from pm_app.store import FleetQuery, FleetRow, Store
-from pm_app.store.predictions.fleet import Level, Order
+from pm_app.store.predictions.fleet import FleetOrder, RiskLevel
 from pm_app.web.address import LONGEST_SEARCH, check_keys, one_of, page_number, printable
 from pm_app.web.context import Page, PageContext, TimedCache
 from pm_app.web.files import FLEET_SCHEMA, as_file, fleet_table
@@ -52,8 +52,8 @@ def read_address(values: Mapping[str, str]) -> FleetAddress:
     check_keys(values, _KEYS)
     given = _DEFAULTS | dict(values)
     search = printable(given["search"].strip(), "search", LONGEST_SEARCH)
-    level: Any = one_of(given["level"], "level", ("", *get_args(Level)))
-    order: Any = one_of(given["order"], "order", get_args(Order))
+    level: Any = one_of(given["level"], "level", ("", *get_args(RiskLevel)))
+    order: Any = one_of(given["order"], "order", get_args(FleetOrder))
     descending = one_of(given["direction"], "direction", ("down", "up")) == "down"
     query = FleetQuery(search, level or None, order, descending)
     return FleetAddress(query, page_number(given["page"]))
@@ -140,7 +140,7 @@ def add_fleet(router: APIRouter, context: PageContext) -> None:
     def fleet(request: Request) -> Response:
         asked = read_address(request.query_params)
         store = context.store()
-        newest = store.views.newest_commit(), store.alarms.newest_event()
+        newest = store.tables.newest_commit(), store.alarms.newest_event()
         facts = recent.get(
             (asked, newest),
             lambda: fleet_facts(

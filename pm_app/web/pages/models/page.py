@@ -45,7 +45,7 @@ def _facts(store: Store, folder: StateFolder, values: Mapping[str, str]) -> dict
     asked = _asked(values)
     lineage = store.lineage
     moves, champion = lineage.promotions(), lineage.champion()
-    movers = lineage.movers()
+    movers = lineage.promotion_actors()
     versions = lineage.versions(limit=MOST_VERSIONS)
     retrainings = lineage.retrainings(limit=_LOOKED_THROUGH)
     waits = lineage.waiting()

@@ -22,7 +22,7 @@ ASKED_AT_ONCE: Final = 4096
 _READ_AT_ONCE: Final = 10_000
 
 
-class SeenFiles:
+class FileHashes:
     """The files of a ledger, as it stood when last asked. Safe to share between threads.
 
     A file is known by a 64-bit hash of source, name, size and time stamp, another one in each
@@ -55,7 +55,7 @@ class SeenFiles:
             return self._hashes
 
 
-def unseen(seen: Hashes, source: Source, listed: Iterable[Batch]) -> Iterator[Batch]:
+def new_files(seen: Hashes, source: Source, listed: Iterable[Batch]) -> Iterator[Batch]:
     """Those of the files listed that are not seen, in the order given; flat in memory."""
     listed = iter(listed)
     while part := list(islice(listed, ASKED_AT_ONCE)):

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from sqlalchemy import ColumnElement, Connection, Row, func, insert, select, true, update
 
 from pm_app.errors import TerminalError
-from pm_app.records.alarms import CLEARED, SHELVED, Step, Verdict
+from pm_app.records.alarms import CLEARED, SHELVED, AlarmStep, Verdict
 from pm_app.store.database.connection import Database
 from pm_app.store.schema.alarms import OPEN, alarm_events, alarms, thresholds, verdicts
 from pm_app.store.users import Actor, note
@@ -190,7 +190,7 @@ class Alarms:
     def act(
         self,
         alarm_id: int,
-        decide: Callable[[AlarmRow], Step],
+        decide: Callable[[AlarmRow], AlarmStep],
         *,
         at: datetime,
         actor: Actor,

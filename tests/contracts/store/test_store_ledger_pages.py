@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import insert
 
 from pm_app.store import BatchRow
-from pm_app.store.ledger.deliveries import BATCHES_SCHEMA, Silence
+from pm_app.store.ledger.pages import BATCHES_SCHEMA, SilentAsset
 from pm_app.store.schema.ledger import assets
 
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
@@ -47,7 +47,7 @@ def deliveries(store):
         if number > 7:
             changes = {"source": "events"}
         store.ledger.record_batch(batch(number, **changes))
-    return store.deliveries
+    return store.ledger_pages
 
 
 def numbers(rows) -> list[int]:
@@ -87,7 +87,7 @@ def test_the_newest_file_is_the_newest_one_of_readings(deliveries, store):
     assert deliveries.newest_scored() is None
 
     scored = [row.sequence for row in store.ledger.ingested_batches("readings")][:3]
-    store.scores.commit_scores(scored, [], scored_at=hour(30))
+    store.writer.commit_scores(scored, [], scored_at=hour(30))
     assert deliveries.newest_scored() == hour(30)
 
 
@@ -97,21 +97,24 @@ def test_the_longest_silence_comes_first(deliveries, store):
             row = {"asset_id": name, "first_time": hour(0), "last_time": hour(last)}
             connection.execute(insert(assets).values(row))
 
-    assert deliveries.silent(hour(9), limit=2) == [Silence("a", hour(1)), Silence("b", hour(1))]
+    assert deliveries.silent(hour(9), limit=2) == [
+        SilentAsset("a", hour(1)),
+        SilentAsset("b", hour(1)),
+    ]
     assert deliveries.count_silent(hour(9)) == (3, 4)
 
 
 def test_assets_are_counted_by_what_is_said_of_them_now(deliveries, store, make_predictions):
     said = {("a", hour(1), 72.0): 0.5, ("a", hour(2), 72.0): None, ("a", hour(2), 24.0): 0.1}
     said |= {("b", hour(2), 72.0): 0.5, ("c", hour(1), 72.0): 0.4}
-    store.scores.commit_predictions([make_predictions(said)], scored_at=hour(3))
+    store.writer.commit_predictions([make_predictions(said)], scored_at=hour(3))
 
     assert deliveries.statuses() == {"machine_off": 1, "scored": 2}
 
 
 def test_an_empty_store_has_nothing_to_tell(store):
-    assert store.deliveries.page("all", limit=5) == []
-    assert list(store.deliveries.tables("all")) == []
-    assert store.deliveries.newest() is None
-    assert store.deliveries.statuses() == {}
-    assert store.deliveries.count_silent(DAY) == (0, 0)
+    assert store.ledger_pages.page("all", limit=5) == []
+    assert list(store.ledger_pages.tables("all")) == []
+    assert store.ledger_pages.newest() is None
+    assert store.ledger_pages.statuses() == {}
+    assert store.ledger_pages.count_silent(DAY) == (0, 0)

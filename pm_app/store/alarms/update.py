@@ -1,4 +1,4 @@
-"""Alarms follow what is said, in the transaction that says it."""
+"""Alarms raised, returned and cleared by predictions, in the transaction that writes them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,17 +20,17 @@ from pm_app.records.alarms import (
     UNACKNOWLEDGED,
     WHOLE_PLANT,
     AlarmRule,
-    Outage,
-    Trail,
+    DataOutage,
+    RiskHistory,
     Transitions,
 )
-from pm_app.store.alarms.outbox import newest_event, put_out
-from pm_app.store.alarms.trails import (
+from pm_app.store.alarms.outbox import fill_outbox, newest_event
+from pm_app.store.alarms.risk_history import (
     AffectedAsset,
     OpenAlarm,
+    affected_assets,
     open_risk_alarms,
-    touched_assets,
-    trails,
+    risk_histories,
 )
 from pm_app.store.schema.alarms import OPEN, alarm_events, alarms
 from pm_app.store.schema.predictions import latest_predictions, predictions
@@ -41,7 +41,7 @@ _SAID: Final = ("cutoff", "risk", "top_sensors", "model_version")
 
 
 @dataclass(frozen=True)
-class AlarmsBefore:
+class AlarmsBeforeCommit:
     """What a commit met: the assets it touches, the open alarms, and the newest of their events."""
 
     touched: Sequence[AffectedAsset]
@@ -49,27 +49,29 @@ class AlarmsBefore:
     newest_event: int
 
 
-def before_merge(
+def alarms_before_commit(
     connection: Connection, judge: AlarmJudge, now: datetime, *, live: bool
-) -> AlarmsBefore:
+) -> AlarmsBeforeCommit:
     """What has to be known of the store before staged rows are merged into it."""
     standing = open_risk_alarms(connection, now)
-    touched = touched_assets(connection, judge, standing, live=live)
-    return AlarmsBefore(touched, standing, newest_event(connection))
+    touched = affected_assets(connection, judge, standing, live=live)
+    return AlarmsBeforeCommit(touched, standing, newest_event(connection))
 
 
-def follow(connection: Connection, judge: AlarmJudge, before: AlarmsBefore, now: datetime) -> None:
+def update_alarms(
+    connection: Connection, judge: AlarmJudge, before: AlarmsBeforeCommit, now: datetime
+) -> None:
     """Bring alarms to where the predictions, merged by now, have them."""
-    for trail in trails(connection, judge, before.touched, before.standing):
+    for trail in risk_histories(connection, judge, before.touched, before.standing):
         _write(connection, judge.rule, trail, judge.transitions(trail), before.standing, now)
     _follow_outage(connection, judge, now)
-    put_out(connection, judge.channels, after=before.newest_event, now=now)
+    fill_outbox(connection, judge.channels, after=before.newest_event, now=now)
 
 
 def _write(
     connection: Connection,
     rule: AlarmRule,
-    trail: Trail,
+    trail: RiskHistory,
     steps: Transitions,
     standing: Mapping[str, OpenAlarm],
     now: datetime,
@@ -190,9 +192,9 @@ def _follow_outage(connection: Connection, judge: AlarmJudge, now: datetime) -> 
     dark, newest = dark_assets(connection, rule.horizon_hours, rule.persistence)
     if found is None and not dark:
         return
-    outage = Outage(
+    outage = DataOutage(
         dark=dark,
-        assets=assets_told_of(connection, rule.horizon_hours),
+        assets=assets_predicted(connection, rule.horizon_hours),
         before=tuple(found.about) if found is not None else (),
         state=found.state if found is not None else NO_ALARM,
         due=found is not None and found.state == SHELVED and found.shelved_until <= now,
@@ -266,7 +268,7 @@ def dark_assets(
     return tuple(row.asset_id for row in rows), max((row.cutoff for row in rows), default=None)
 
 
-def assets_told_of(connection: Connection, horizon: float) -> int:
+def assets_predicted(connection: Connection, horizon: float) -> int:
     """How many assets something was ever said of."""
     query = select(func.count()).where(latest_predictions.c.horizon_hours == horizon)
     count: int = connection.execute(query).scalar_one()

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from sqlalchemy import Connection, String, delete, func, select, type_coerce
 
 from pm_app.ports import AlarmJudge
-from pm_app.records.alarms import NO_ALARM, RISK, SHELVED, AlarmRule, Marks, Trail
+from pm_app.records.alarms import NO_ALARM, RISK, SHELVED, AlarmMarks, AlarmRule, RiskHistory
 from pm_app.records.readings import Float64, Int64
 from pm_app.store.database.dialects import insert_into
 from pm_app.store.schema.alarms import OPEN, alarm_marks, alarms
@@ -76,7 +76,7 @@ def open_risk_alarms(connection: Connection, now: datetime) -> dict[str, OpenAla
     }
 
 
-def touched_assets(
+def affected_assets(
     connection: Connection, judge: AlarmJudge, standing: Mapping[str, OpenAlarm], *, live: bool
 ) -> list[AffectedAsset]:
     """Assets that staged rows speak of, and those whose time on the shelf is over.
@@ -105,17 +105,17 @@ def touched_assets(
     return sorted(found, key=_order)
 
 
-def trails(
+def risk_histories(
     connection: Connection,
     judge: AlarmJudge,
     touched: Sequence[AffectedAsset],
     standing: Mapping[str, OpenAlarm],
-) -> Iterator[Trail]:
+) -> Iterator[RiskHistory]:
     """The newest risks of these assets, some assets at a time, as far back as it takes."""
     retired = connection.execute(select(retirements.c.id).limit(1)).first() is not None
     horizon = judge.rule.horizon_hours
 
-    def read(part: Sequence[AffectedAsset]) -> Trail:
+    def read(part: Sequence[AffectedAsset]) -> RiskHistory:
         return _trail(part, _rows(connection, part, horizon), standing, retired=retired)
 
     for group in _groups(touched):
@@ -137,8 +137,8 @@ def _look_further(
     connection: Connection,
     judge: AlarmJudge,
     unclear: Sequence[AffectedAsset],
-    read: Callable[[Sequence[AffectedAsset]], Trail],
-) -> Trail:
+    read: Callable[[Sequence[AffectedAsset]], RiskHistory],
+) -> RiskHistory:
     """A trail of these assets from their marks on, else from further and further back."""
     marks = marks_of(connection, judge.rule, [one.asset for one in unclear])
     part = [
@@ -206,14 +206,14 @@ def _trail(
     standing: Mapping[str, OpenAlarm],
     *,
     retired: bool,
-) -> Trail:
+) -> RiskHistory:
     asset, cutoff, risk = rows
     since = [_NEVER if one.since is None else to_nanoseconds(one.since) for one in part]
     inside = cutoff >= np.array(since, dtype=np.int64)[asset]
     nothing = OpenAlarm(0, NO_ALARM, due=False)
     alarms_of = [standing.get(one.asset, nothing) for one in part]
     known = [one.held is not None or (one.since is None and not retired) for one in part]
-    return Trail(
+    return RiskHistory(
         assets=tuple(one.asset for one in part),
         asset=asset[inside].astype(np.int32),
         cutoff=cutoff[inside],
@@ -280,7 +280,7 @@ def marks_of(
 
 
 def keep_marks(
-    connection: Connection, rule: AlarmRule, assets: Sequence[str], upto: Int64, marks: Marks
+    connection: Connection, rule: AlarmRule, assets: Sequence[str], upto: Int64, marks: AlarmMarks
 ) -> None:
     """Keep what is known up to these cutoffs, in place of what was."""
     columns = zip(assets, upto.tolist(), marks.since.tolist(), marks.run.tolist(), strict=True)

@@ -14,7 +14,7 @@ from pm_app.store.rows import BatchRow
 from pm_app.store.schema.ledger import INGESTED, QUARANTINED, assets, batches
 from pm_app.store.schema.predictions import latest_predictions
 
-Show = Literal["all", "refused", "quarantined"]
+LedgerFilter = Literal["all", "refused", "quarantined"]
 _UTC: Final = pa.timestamp("us", tz="UTC")
 # The ledger as people read it: which segments carry a batch is the program's own business.
 BATCHES_SCHEMA: Final = pa.schema(
@@ -37,7 +37,7 @@ BATCHES_SCHEMA: Final = pa.schema(
 
 
 @dataclass(frozen=True)
-class Silence:
+class SilentAsset:
     """An asset of which no reading has come since then."""
 
     asset_id: str
@@ -45,13 +45,13 @@ class Silence:
 
 
 @dataclass(frozen=True, eq=False)
-class Deliveries:
+class LedgerPages:
     """The ledger and the assets it tells of. Methods raise StoreUnavailable when a later call
     may succeed."""
 
     database: Database
 
-    def page(self, show: Show, *, limit: int, before: int | None = None) -> list[BatchRow]:
+    def page(self, show: LedgerFilter, *, limit: int, before: int | None = None) -> list[BatchRow]:
         """Files newest first, from the one before this sequence on.
 
         "refused" are those of which something was refused: the whole file, or some rows.
@@ -60,7 +60,7 @@ class Deliveries:
         with self.database.reading() as connection:
             return [row_of(found) for found in connection.execute(query.limit(limit))]
 
-    def tables(self, show: Show, *, rows_per_chunk: int = 20_000) -> Iterator[pa.Table]:
+    def tables(self, show: LedgerFilter, *, rows_per_chunk: int = 20_000) -> Iterator[pa.Table]:
         """The same as tables of BATCHES_SCHEMA, all of them, newest first."""
         columns = [batches.c[name] for name in BATCHES_SCHEMA.names]
         query = select(*columns).where(*_chosen(show, None)).order_by(batches.c.sequence.desc())
@@ -88,7 +88,7 @@ class Deliveries:
         with self.database.reading() as connection:
             return connection.execute(query).scalar()
 
-    def silent(self, since: datetime, *, limit: int) -> list[Silence]:
+    def silent(self, since: datetime, *, limit: int) -> list[SilentAsset]:
         """Assets without a reading since then, the longest silence first."""
         query = (
             select(assets.c.asset_id, assets.c.last_time)
@@ -97,7 +97,7 @@ class Deliveries:
             .limit(limit)
         )
         with self.database.reading() as connection:
-            return [Silence(*row) for row in connection.execute(query)]
+            return [SilentAsset(*row) for row in connection.execute(query)]
 
     def count_silent(self, since: datetime) -> tuple[int, int]:
         """How many assets had no reading since then, and how many there are."""
@@ -125,7 +125,7 @@ class Deliveries:
         return {status: count for status, count in sorted(map(tuple, found))}
 
 
-def _chosen(show: Show, before: int | None) -> list[ColumnElement[bool]]:
+def _chosen(show: LedgerFilter, before: int | None) -> list[ColumnElement[bool]]:
     chosen: list[ColumnElement[bool]] = []
     if show == "quarantined":
         chosen.append(QUARANTINED)

@@ -4,11 +4,14 @@ A topic is one Markdown file here and one row of TOPICS.
 """
 
 import difflib
+import re
 from importlib.resources import files
 from typing import Final
 
 from pm_app.errors import BadSettings
 
+# Between these the benchmarks write their figures.
+_MARK: Final = re.compile(r"^<!-- .* -->\n\n?", re.MULTILINE)
 TOPICS: Final = {
     "operate": "install, run, back up, upgrade; pages, alarms, notifications, troubleshooting",
     "settings": "every key of plant.toml, what it takes and its default",
@@ -28,4 +31,5 @@ def read_topic(name: str) -> str:
         near = difflib.get_close_matches(name.lower(), TOPICS, n=1, cutoff=0.4)
         nearest = f"; the nearest is {near[0]!r}" if near else ""
         raise BadSettings(f"no topic {name!r}{nearest}; topics: {', '.join(TOPICS)}")
-    return files(__name__).joinpath(f"{name}.md").read_text(encoding="utf-8")
+    text = files(__name__).joinpath(f"{name}.md").read_text(encoding="utf-8")
+    return _MARK.sub("", text)

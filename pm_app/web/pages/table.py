@@ -11,6 +11,7 @@ from pm_app.web.pages.asset.page import ASSET_PAGE
 from pm_app.web.pages.audit.page import AUDIT_PAGE
 from pm_app.web.pages.data.page import DATA_PAGE
 from pm_app.web.pages.fleet.page import FLEET_PAGE
+from pm_app.web.pages.help.page import HELP_PAGE
 from pm_app.web.pages.models.page import MODELS_PAGE
 from pm_app.web.pages.sign_in.page import SIGN_IN_PAGE
 
@@ -21,5 +22,6 @@ PAGES: Final[tuple[Page, ...]] = (
     ALARMS_PAGE,
     MODELS_PAGE,
     DATA_PAGE,
+    HELP_PAGE,
     AUDIT_PAGE,
 )

@@ -1,0 +1,1 @@
+"""Help: the documentation that ships with the program."""

@@ -1,10 +1,9 @@
-"""Rows of pages as files: CSV, JSON or Parquet."""
+"""File export of a page's rows: CSV, JSON or Parquet."""
 
 import csv
 import io
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final
 
@@ -13,12 +12,6 @@ import pyarrow.parquet as pq
 from fastapi import Response
 from starlette.exceptions import HTTPException
 
-from pm_app.store import FleetRow
-from pm_app.store.predictions.read import PREDICTIONS_SCHEMA
-
-FLEET_SCHEMA: Final = PREDICTIONS_SCHEMA.append(pa.field("level", pa.string())).append(
-    pa.field("alarm", pa.string())
-)
 # A cell that begins so is a formula to a spreadsheet, and names of assets come from files.
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
@@ -64,11 +57,6 @@ def as_file(kind: str, name: str, tables: Iterable[pa.Table], schema: pa.Schema)
     media, write = WRITERS[kind]
     disposition = {"Content-Disposition": f'attachment; filename="{name}.{kind}"'}
     return Response(write(tables, schema), media_type=media, headers=disposition)
-
-
-def fleet_table(rows: Sequence[FleetRow]) -> pa.Table:
-    """FLEET_SCHEMA: the columns of the predictions table, then level and alarm."""
-    return pa.Table.from_pylist([asdict(row) for row in rows], FLEET_SCHEMA)
 
 
 def _rows(tables: Iterable[pa.Table]) -> Iterator[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Every word of the pages, in one place."""
+"""Words that several pages say, and those of errors; each page has its own beside it."""
 
 from typing import Final
 
@@ -10,8 +10,6 @@ ALARMS: Final = {
     "acknowledged": "Acknowledged",
     "shelved": "Shelved",
 }
-ORDERS: Final = {"risk": "risk", "asset": "asset", "life": "life left", "age": "age of data"}
-
 ALARM_LISTS: Final = {
     "open": ("Open", ("unacknowledged", "returned", "acknowledged", "shelved")),
     "unacknowledged": ("Unacknowledged", ("unacknowledged", "returned")),
@@ -19,64 +17,26 @@ ALARM_LISTS: Final = {
     "shelved": ("Shelved", ("shelved",)),
     "cleared": ("Cleared", ("cleared",)),
 }
-ALARM_STATES: Final = ALARMS | {"cleared": "Cleared"}
-ALARM_ACTS: Final = {
-    "raised": "raised",
-    "acknowledged": "acknowledged",
-    "shelved": "shelved",
-    "unshelved": "off the shelf",
-    "comment": "comment",
-    "verdict": "verdict",
-    "returned": "returned to normal",
-    "cleared": "cleared",
-}
-VERDICT_WORDS: Final = {
-    "confirmed": "Confirmed: there was a failure coming, or there",
-    "not-confirmed": "Not confirmed: nothing was wrong",
-    "unclear": "Unclear",
-}
-SHELVE_HOURS: Final = {"1": "1 hour", "8": "8 hours (a shift)", "24": "a day", "168": "a week"}
-
 TEXTS: Final = {
     "skip": "Skip to the table",
     "zone": "All times in",
     "search": "Asset",
     "search_hint": "part of a name",
-    "level": "Risk",
-    "all_levels": "all",
-    "order": "Sort by",
-    "direction": "Direction",
-    "descending": "highest first",
-    "ascending": "lowest first",
     "apply": "Show",
     "risk": "Risk",
     "risk_within": "Risk within",
     "life": "Life left (90 % interval)",
-    "value": "Estimate",
-    "trend": "Trend",
     "why": "Driven by",
-    "alarm": "Alarm",
-    "age": "Age of data",
-    "nothing": "No asset fits. Clear the filter to see all.",
-    "nothing_yet": "Nothing has been scored yet. pm-app run or pm-app score begins.",
     "previous": "Previous page",
     "next": "Next page",
-    "export": "These assets as a file:",
     "updated": "As of",
-    "renews": "renews itself every 30 s",
     "back": "Back to the fleet",
     "bad_query": "This address asks for something that is not there",
     "not_found": "There is no such page",
     "no_store": "The store cannot be read now",
-    "unexpected": "Something went wrong; the log of pm-app serve tells what",
     "later": "Later attempts may succeed: this page can be reloaded.",
     "needs_token": "Show a token: Authorization: Bearer TOKEN (pm-app users tokens --add NAME)",
-    "sign_in": "Sign in",
     "sign_out": "Sign out",
-    "name": "Name",
-    "password": "Password",
-    "wrong": "Name and password do not belong together.",
-    "too_often": "Too many attempts. The next one is looked at in",
     "not_allowed": "This is not yours to do",
     "needs_role": "It takes the role",
     "needs_sign_in": "Nobody may change anything before there are users: pm-app users add NAME",
@@ -84,32 +44,8 @@ TEXTS: Final = {
     "bad_form": "This form cannot be read.",
     "localhost_only": "Nobody may sign in yet, so this server answers to localhost only.",
     "not_done": "This was not done",
-    "look_only": "Sign in as an operator to acknowledge, shelve or judge.",
-    "one_alarm": "Alarm",
-    "state": "State",
-    "since": "Since",
-    "asset": "Asset",
-    "whole_plant": "The plant's data",
-    "threshold": "Raised from",
-    "verdict": "Verdict",
-    "reason": "Reason",
-    "acknowledge": "Acknowledge",
-    "shelve": "Shelve",
-    "shelve_for": "Keep still for",
-    "shelved_until": "until",
-    "comment": "Comment",
-    "note": "Note",
-    "found": "What was found",
-    "failed_at": "Failed at (plant time; empty where it did not, or is unknown)",
-    "code": "Work order or code",
-    "give_verdict": "Give verdict",
     "log": "What was done",
     "who": "Who",
     "what": "What",
     "when": "When",
-    "no_alarms": "No alarm here.",
-    "back_to_alarms": "All alarms",
-    "from_where": "From",
-    "details": "Details",
-    "target": "On",
 }

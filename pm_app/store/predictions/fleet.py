@@ -69,7 +69,7 @@ class Fleet:
     ) -> list[FleetRow]:
         newest = among.subquery()
         opened = _open_alarms().subquery()
-        level = _level(newest)
+        level = _risk_level(newest)
         chosen: Select[Any] = (
             select(
                 *(newest.c[name] for name in _SAID),
@@ -94,7 +94,7 @@ class Fleet:
     def levels(self, search: str = "") -> dict[RiskLevel, int]:
         """How many assets whose name holds `search` are at each level."""
         newest = _newest(search).subquery()
-        level = _level(newest)
+        level = _risk_level(newest)
         query = select(level, func.count()).group_by(level)
         found: dict[RiskLevel, int] = {"high": 0, "raised": 0, "low": 0, "silent": 0}
         with self.database.reading() as connection:
@@ -151,7 +151,15 @@ def _open_alarms() -> Select[Any]:
     return select(worst.c.asset_id, case(names, value=worst.c.rank, else_="").label("state"))
 
 
-def _level(newest: Any) -> ColumnElement[Any]:
+def risk_level(risk: float | None, value: float | None) -> RiskLevel:
+    """The level of a risk, or of an estimate: the colour and the word that pages show it by."""
+    if risk is None:
+        return "silent" if value is None else "low"
+    return "high" if risk >= HIGH_RISK else "raised" if risk >= RAISED_RISK else "low"
+
+
+def _risk_level(newest: Any) -> ColumnElement[Any]:
+    """`risk_level` as the database reckons it."""
     risk = newest.c.risk
     return case(
         (and_(risk.is_(None), newest.c.value.is_(None)), "silent"),

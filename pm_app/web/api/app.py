@@ -1,11 +1,12 @@
-"""What of the pages a program may ask for."""
+"""API for programs: JSON under /api/v1, each group of addresses a row of one table."""
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from fastapi import APIRouter, FastAPI
 
+from pm_app.daemon.status import Status
 from pm_app.web.api.alarms import add_alarms
-from pm_app.web.api.health import add_health
 from pm_app.web.api.kinds import PROBLEMS
 from pm_app.web.api.models import add_models
 from pm_app.web.api.predictions import add_predictions
@@ -17,13 +18,28 @@ PREFIX: Final = "/api/v1"
 def add_api(app: FastAPI, context: PageContext) -> None:
     """JSON for programs, as /api/v1/openapi.json describes it."""
     router = APIRouter(prefix=PREFIX, responses=PROBLEMS)
-    add_predictions(router, context)
-    add_alarms(router, context)
-    add_models(router, context)
-    add_health(router, context)
+    for add_routes in ROUTES:
+        add_routes(router, context)
 
     @router.get("/openapi.json", include_in_schema=False)
     def document() -> dict[str, Any]:
         return app.openapi()
 
     app.include_router(router)
+
+
+def add_health(router: APIRouter, context: PageContext) -> None:
+    """/health."""
+
+    @router.get("/health", summary="Whether the daemon gets on with its work, and what waits")
+    def health() -> Status:
+        """Troubles in words; what is not known is null. Answers 200 whatever it finds."""
+        return context.status()
+
+
+ROUTES: Final[tuple[Callable[[APIRouter, PageContext], None], ...]] = (
+    add_predictions,
+    add_alarms,
+    add_models,
+    add_health,
+)

@@ -17,18 +17,52 @@ from pm_app.store import AlarmRow, Store
 from pm_app.web.address import LONGEST_SEARCH, check_keys, one_of, page_number, printable
 from pm_app.web.auth.admission import AdmittedRequest, Operator, within
 from pm_app.web.context import Page, PageContext
-from pm_app.web.texts import (
-    ALARM_ACTS,
-    ALARM_LISTS,
-    ALARM_STATES,
-    SHELVE_HOURS,
-    TEXTS,
-    VERDICT_WORDS,
-)
+from pm_app.web.texts import ALARM_LISTS, ALARMS
 from pm_app.wording import age_text, percent_text
 
 PAGE_ROWS: Final = 50
 _LAST_NUMBER: Final = 2**31 - 1
+
+ALARM_STATES: Final = ALARMS | {"cleared": "Cleared"}
+ALARM_ACTS: Final = {
+    "raised": "raised",
+    "acknowledged": "acknowledged",
+    "shelved": "shelved",
+    "unshelved": "off the shelf",
+    "comment": "comment",
+    "verdict": "verdict",
+    "returned": "returned to normal",
+    "cleared": "cleared",
+}
+VERDICT_WORDS: Final = {
+    "confirmed": "Confirmed: there was a failure coming, or there",
+    "not-confirmed": "Not confirmed: nothing was wrong",
+    "unclear": "Unclear",
+}
+SHELVE_HOURS: Final = {"1": "1 hour", "8": "8 hours (a shift)", "24": "a day", "168": "a week"}
+ALARM_TEXTS: Final = {
+    "look_only": "Sign in as an operator to acknowledge, shelve or judge.",
+    "one_alarm": "Alarm",
+    "state": "State",
+    "since": "Since",
+    "asset": "Asset",
+    "whole_plant": "The plant's data",
+    "threshold": "Raised from",
+    "verdict": "Verdict",
+    "reason": "Reason",
+    "acknowledge": "Acknowledge",
+    "shelve": "Shelve",
+    "shelve_for": "Keep still for",
+    "shelved_until": "until",
+    "comment": "Comment",
+    "note": "Note",
+    "found": "What was found",
+    "failed_at": "Failed at (plant time; empty where it did not, or is unknown)",
+    "code": "Work order or code",
+    "give_verdict": "Give verdict",
+    "no_alarms": "No alarm here.",
+    "back_to_alarms": "All alarms",
+}
 
 
 @dataclass(frozen=True)
@@ -59,7 +93,7 @@ def add_alarms(router: APIRouter, context: PageContext) -> None:
     @router.get("/alarms/{number}")
     def one(request: Request, number: int) -> Response:
         facts = alarm_facts(context.store(), _known(number), now=context.now())
-        title = f"{TEXTS['one_alarm']} {number}"
+        title = f"{ALARM_TEXTS['one_alarm']} {number}"
         return context.show(request, ALARMS_PAGE, template="alarm", title=title, **facts)
 
     for name, act in _ACTS.items():
@@ -116,7 +150,7 @@ def _shown(store: Store, rows: Sequence[AlarmRow], now: datetime) -> list[dict[s
             "row": row,
             # A share stays on the line of its figure.
             "why": row.top_sensors.replace(" %", "\u00a0%"),
-            "asset": row.asset_id or TEXTS["whole_plant"],
+            "asset": row.asset_id or ALARM_TEXTS["whole_plant"],
             "words": ALARM_STATES.get(row.state, row.state),
             "risk": percent_text(row.risk) if row.risk is not None else "",
             "threshold": percent_text(row.threshold) if row.threshold is not None else "",
@@ -196,4 +230,4 @@ def _known(number: int) -> int:
     return min(max(number, 0), _LAST_NUMBER)
 
 
-ALARMS_PAGE: Final = Page("alarms", "/alarms", add_alarms, title="Alarms")
+ALARMS_PAGE: Final = Page("alarms", "/alarms", add_alarms, title="Alarms", texts=ALARM_TEXTS)

@@ -9,7 +9,7 @@ from pm_app.pictures.timeline import EventMark
 from pm_app.records.readings import Events
 from pm_app.settings.plant import Settings
 from pm_app.store import PredictionRow, PredictionSeries, Store
-from pm_app.store.predictions.fleet import HIGH_RISK, RAISED_RISK, RiskLevel
+from pm_app.store.predictions.fleet import risk_level
 from pm_app.times import NS, to_moment
 from pm_app.web.context import PageContext, StateFolder
 from pm_app.web.pages.asset.address import RANGES, AssetAddress
@@ -73,10 +73,10 @@ def _headline(newest: Sequence[PredictionRow], context: PageContext) -> dict[str
     if not newest:
         return {}
     row = newest[-1]
-    cap = context.settings.target.cap_hours
+    cap, level = context.settings.target.cap_hours, risk_level(row.risk, row.value)
     return {
-        "level": _level(row),
-        "words": LEVELS[_level(row)],
+        "level": level,
+        "words": LEVELS[level],
         "risks": [(percent_text(each.risk), each.horizon_hours) for each in newest[::-1]],
         "status": STATUS_WORDS.get(row.status, row.status),
         "life": life_text(row.rul_hours, row.rul_low_hours, row.rul_high_hours, cap_hours=cap),
@@ -87,13 +87,6 @@ def _headline(newest: Sequence[PredictionRow], context: PageContext) -> dict[str
 
 def _age_words(age: str) -> str:
     return ASSET["data_new"] if age == "now" else ASSET["data_age"].format(age)
-
-
-def _level(row: PredictionRow) -> RiskLevel:
-    """The word for a risk, as the fleet has it."""
-    if row.risk is None:
-        return "silent" if row.value is None else "low"
-    return "high" if row.risk >= HIGH_RISK else "raised" if row.risk >= RAISED_RISK else "low"
 
 
 def _charts(

@@ -1,11 +1,12 @@
 """Fleet page: one row an asset, riskiest first."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any, Final, get_args
 from urllib.parse import urlencode
 
+import pyarrow as pa
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
@@ -13,17 +14,38 @@ from pm_app.pictures.spark import spark_path
 from pm_app.settings.plant import Settings
 from pm_app.store import FleetQuery, FleetRow, Store
 from pm_app.store.predictions.fleet import FleetOrder, RiskLevel
+from pm_app.store.predictions.read import PREDICTIONS_SCHEMA
 from pm_app.web.address import LONGEST_SEARCH, check_keys, one_of, page_number, printable
 from pm_app.web.context import Page, PageContext, TimedCache
-from pm_app.web.files import FLEET_SCHEMA, as_file, fleet_table
-from pm_app.web.texts import ALARMS, LEVELS, ORDERS, TEXTS
+from pm_app.web.files import as_file
+from pm_app.web.texts import ALARMS, LEVELS, TEXTS
 from pm_app.wording import STATUS_WORDS, age_text, life_text, percent_text
 
+FLEET_SCHEMA: Final = PREDICTIONS_SCHEMA.append(pa.field("level", pa.string())).append(
+    pa.field("alarm", pa.string())
+)
 PAGE_ROWS: Final = 50
 TREND_POINTS: Final = 48
 _KEYS: Final = ("search", "level", "order", "direction", "page")
 # Every key has its default: an address says only what differs.
 _DEFAULTS: Final = {"search": "", "level": "", "order": "risk", "direction": "down", "page": "1"}
+
+ORDERS: Final = {"risk": "risk", "asset": "asset", "life": "life left", "age": "age of data"}
+FLEET_TEXTS: Final = {
+    "level": "Risk",
+    "all_levels": "all",
+    "order": "Sort by",
+    "direction": "Direction",
+    "descending": "highest first",
+    "ascending": "lowest first",
+    "value": "Estimate",
+    "trend": "Trend",
+    "alarm": "Alarm",
+    "age": "Age of data",
+    "nothing": "No asset fits. Clear the filter to see all.",
+    "nothing_yet": "Nothing has been scored yet. pm-app run or pm-app score begins.",
+    "export": "These assets as a file:",
+}
 
 
 @dataclass(frozen=True)
@@ -92,7 +114,7 @@ def _headings(asked: FleetAddress, rows: Sequence[FleetRow]) -> dict[str, dict[s
         "risk": f"{TEXTS['risk_within']} {hours:g} h" if hours else TEXTS["risk"],
         "asset": TEXTS["search"],
         "life": TEXTS["life"],
-        "age": TEXTS["age"],
+        "age": FLEET_TEXTS["age"],
     }
     return {name: _heading(asked, name, text) for name, text in words.items()}
 
@@ -128,6 +150,11 @@ def _shown(
     }
 
 
+def fleet_table(rows: Sequence[FleetRow]) -> pa.Table:
+    """FLEET_SCHEMA: the columns of the predictions table, then level and alarm."""
+    return pa.Table.from_pylist([asdict(row) for row in rows], FLEET_SCHEMA)
+
+
 def add_fleet(router: APIRouter, context: PageContext) -> None:
     """The fleet as a page and as files, and the start of all pages."""
     recent: TimedCache[dict[str, Any]] = TimedCache()
@@ -156,4 +183,4 @@ def add_fleet(router: APIRouter, context: PageContext) -> None:
         return as_file(kind, "fleet", [fleet_table(rows)], FLEET_SCHEMA)
 
 
-FLEET_PAGE: Final = Page("fleet", "/fleet", add_fleet, title="Fleet")
+FLEET_PAGE: Final = Page("fleet", "/fleet", add_fleet, title="Fleet", texts=FLEET_TEXTS)

@@ -4,14 +4,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
+from fastapi.responses import RedirectResponse
 
-from pm_app.errors import TerminalError
+from pm_app.errors import BadSettings, TerminalError
+from pm_app.jobs.operations.alarms import LONGEST_TEXT
+from pm_app.jobs.score.champion import promote, roll_back
 from pm_app.store import PromotionRow, RetrainingRow, Store, VersionRow
 from pm_app.store.lineage import version_before
 from pm_app.times import format_duration
 from pm_app.web.address import BadAddress, check_keys, whole_number
+from pm_app.web.auth.admission import AdmittedRequest, Engineer
 from pm_app.web.context import Page, PageContext, StateFolder
-from pm_app.web.pages.models.actions import add_model_actions
 from pm_app.web.pages.models.facts import (
     allocation_facts,
     calibration_facts,
@@ -31,13 +34,52 @@ _LARGEST: Final = 2**31 - 1
 
 def add_models(router: APIRouter, context: PageContext) -> None:
     """The page of models and its forms."""
-    add_model_actions(router, context)
+    _add_actions(router, context)
     folder = StateFolder(context.settings)
 
     @router.get("/models")
     def models(request: Request) -> Response:
         facts = _facts(context.store(), folder, request.query_params)
         return context.show(request, MODELS_PAGE, **facts)
+
+
+def _add_actions(router: APIRouter, context: PageContext) -> None:
+    """The forms of the page of models; each takes the role engineer and a reason."""
+
+    @router.post("/models/rollback")
+    def back(asking: Engineer) -> Response:
+        why = _why(asking)
+        with context.plant() as plant:
+            roll_back(plant, at=context.now(), reason=why, actor=asking.person.actor)
+        return RedirectResponse("/models", 303)
+
+    @router.post("/models/{number}/promote")
+    def move(number: int, asking: Engineer) -> Response:
+        why = _why(asking)
+        with context.plant() as plant:
+            known = min(max(number, 0), _LARGEST)
+            promote(plant, known, at=context.now(), reason=why, actor=asking.person.actor)
+        return RedirectResponse("/models", 303)
+
+    @router.post("/models/{number}/reject")
+    def refuse(number: int, asking: Engineer) -> Response:
+        lineage, why = context.writer().lineage, _why(asking)
+        known = min(max(number, 0), _LARGEST)
+        lineage.reject(known, at=context.now(), reason=why, actor=asking.person.actor)
+        return RedirectResponse("/models", 303)
+
+
+def _why(asking: AdmittedRequest) -> str:
+    """The reason, which is kept for ever. Raises BadSettings where it will not do."""
+    why = asking.form.get("reason", "").strip()
+    if not why:
+        raise BadSettings(MODELS["needs_reason"])
+    if len(why) > LONGEST_TEXT or not why.replace("\n", "").isprintable():
+        raise BadSettings(
+            f"a reason takes at most {LONGEST_TEXT} characters and no control characters, "
+            f"got {why[:40]!r}"
+        )
+    return why
 
 
 def _facts(store: Store, folder: StateFolder, values: Mapping[str, str]) -> dict[str, Any]:

@@ -14,10 +14,16 @@ from pm_app.times import parse_duration
 from pm_app.web.auth.admission import SIGN_IN, within
 from pm_app.web.context import Page, PageContext
 from pm_app.web.identity import COOKIE, Person
-from pm_app.web.texts import TEXTS
 
 # Each check of a password takes 64 MB and a tenth of a second, on purpose.
 _AT_ONCE: Final = 2
+SIGN_IN_TEXTS: Final = {
+    "sign_in": "Sign in",
+    "name": "Name",
+    "password": "Password",
+    "wrong": "Name and password do not belong together.",
+    "too_often": "Too many attempts. The next one is looked at in",
+}
 
 
 def add_sign_in(router: APIRouter, context: PageContext) -> None:
@@ -35,13 +41,15 @@ def add_sign_in(router: APIRouter, context: PageContext) -> None:
         address, at = context.authenticator.address(request), context.now()
         wait = attempts.wait_seconds(name, address, now=at)
         if wait:
-            return _page(context, request, onward, 429, f"{TEXTS['too_often']} {wait} s.", wait)
+            return _page(
+                context, request, onward, 429, f"{SIGN_IN_TEXTS['too_often']} {wait} s.", wait
+            )
         with turn:
             user = context.store().users.check_password(name, form.get("password", ""))
         if user is None:
             attempts.failed(name, address, now=at)
             _note_refusal(context, name, address, at)
-            return _page(context, request, onward, 401, TEXTS["wrong"])
+            return _page(context, request, onward, 401, SIGN_IN_TEXTS["wrong"])
         attempts.succeeded(name, address)
         return _signed_in(context, request, user.name, onward)
 
@@ -68,7 +76,12 @@ def _page(
     wait: int = 0,
 ) -> Response:
     answer = context.show(
-        request, SIGN_IN_PAGE, status, title=TEXTS["sign_in"], onward=onward, refusal=refusal
+        request,
+        SIGN_IN_PAGE,
+        status,
+        title=SIGN_IN_TEXTS["sign_in"],
+        onward=onward,
+        refusal=refusal,
     )
     if wait:
         answer.headers["Retry-After"] = str(wait)
@@ -155,4 +168,4 @@ def _keys(name: str, address: str) -> Sequence[Key]:
     return ("pair", f"{address} {name}"), ("address", address), ("name", name)
 
 
-SIGN_IN_PAGE: Final = Page("sign_in", SIGN_IN, add_sign_in, role=None)
+SIGN_IN_PAGE: Final = Page("sign_in", SIGN_IN, add_sign_in, role=None, texts=SIGN_IN_TEXTS)

@@ -1,4 +1,4 @@
-"""Where a network's hidden units went, before and after, as a picture (SVG)."""
+"""Allocation picture (SVG): where a network's hidden units went, before and after."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -72,9 +72,9 @@ def draw_allocation(
 
 def allocation_figure(changes: Sequence[AllocationChange], *, before: str, after: str) -> str:
     """The same as part of a page, whose own style colours it."""
-    told = ", ".join(f"{c.sensor} {c.after.share:.0%}" for c in changes[:5] if c.after)
+    leading = ", ".join(f"{c.sensor} {c.after.share:.0%}" for c in changes[:5] if c.after)
     parts = [
-        f"<title>{escape(_title(before, after))}</title><desc>{escape(told)}</desc>",
+        f"<title>{escape(_title(before, after))}</title><desc>{escape(leading)}</desc>",
         *_body(changes, before, after),
     ]
     top = _TOP - 46
@@ -136,8 +136,8 @@ def _bar(standing: AllocatedSensor, greatest: float, top: float, kind: str) -> I
 
 
 def _penalties(change: AllocationChange) -> str:
-    told = [f"{s.l1:.1e}" for s in (change.before, change.after) if s is not None]
-    return " → ".join(dict.fromkeys(told))
+    penalties = [f"{s.l1:.1e}" for s in (change.before, change.after) if s is not None]
+    return " → ".join(dict.fromkeys(penalties))
 
 
 def _side(changes: Sequence[AllocationChange], *, left: bool) -> Iterator[str]:
@@ -187,13 +187,13 @@ def _tiers(standings: dict[str, AllocatedSensor]) -> list[_TierBlock]:
 
 def _label(tier: _TierBlock, x: float) -> Iterator[str]:
     standing = tier.standing
-    told = [f"{standing.tier}: {standing.units} units"]
-    told += [f"embedding {standing.embedding}"] if standing.embedding else []
-    told += [f"{len(tier.sensors)} sensor{'' if len(tier.sensors) == 1 else 's'}"]
-    fitting = told[: max(int(tier.height // (_TEXT + 4)), 1)]
+    labels = [f"{standing.tier}: {standing.units} units"]
+    labels += [f"embedding {standing.embedding}"] if standing.embedding else []
+    labels += [f"{len(tier.sensors)} sensor{'' if len(tier.sensors) == 1 else 's'}"]
+    fitting = labels[: max(int(tier.height // (_TEXT + 4)), 1)]
     start = tier.top + tier.height / 2 - (len(fitting) - 1) * (_TEXT + 4) / 2 + 4
-    for number, words in enumerate(fitting):
-        yield text(x, start + number * (_TEXT + 4), words, "onblock")
+    for number, label in enumerate(fitting):
+        yield text(x, start + number * (_TEXT + 4), label, "onblock")
 
 
 def _ribbon(
@@ -213,6 +213,6 @@ def _footer(gains: Sequence[Gain], *, top: float) -> Iterator[str]:
     yield text(20, top, "Held out, guided and the same network without guidance:", "faint")
     for number, gain in enumerate(gains):
         figure = gain.figure.replace("_", " ")
-        told = f"{figure}: {gain.guided:.3f}, without {gain.uniform:.3f}"
+        label = f"{figure}: {gain.guided:.3f}, without {gain.uniform:.3f}"
         row, column = divmod(number, _FIGURES_A_ROW)
-        yield text(20 + 380 * column, top + 18 * (row + 1), told)
+        yield text(20 + 380 * column, top + 18 * (row + 1), label)

@@ -1,4 +1,4 @@
-"""Small charts as inline SVG: nothing to install, nothing to load, legible on paper."""
+"""Line and bar charts as inline SVG: nothing to load, legible on paper."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +23,14 @@ class Line:
 
 
 @dataclass(frozen=True)
+class Axis:
+    """What an axis is called, and what it goes over; None: over what is drawn."""
+
+    title: str
+    range: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
 class _Axes:
     x: tuple[float, float]
     y: tuple[float, float]
@@ -35,41 +43,38 @@ class _Axes:
 
 
 def line_chart(
-    lines: Sequence[Line],
-    *,
-    x_title: str,
-    y_title: str,
-    mark: float | None = None,
-    x_range: tuple[float, float] | None = None,
-    y_range: tuple[float, float] | None = None,
-    title: str = "",
+    lines: Sequence[Line], *, x: Axis, y: Axis, mark: float | None = None, title: str = ""
 ) -> str:
     """Lines over one pair of axes; mark: a place on the horizontal axis to point at.
 
     title: what the picture is, for those who cannot see it.
     """
-    points = [(x, y) for each in lines for x, y in each.points if isfinite(x) and isfinite(y)]
+    points = [point for each in lines for point in each.points if isfinite(sum(point))]
     if not points:
         return _empty()
     axes = _Axes(
-        x_range or spread_out([x for x, _ in points]),
-        y_range or spread_out([y for _, y in points], zero=True),
+        x.range or spread_out([across for across, _ in points]),
+        y.range or spread_out([up for _, up in points], zero=True),
     )
     parts = [f"<title>{escape(title)}</title>"] if title else []
-    parts += _frame(axes, x_title, y_title)
+    parts += _frame(axes, x.title, y.title)
     if mark is not None:
-        x, top = axes.at(mark, axes.y[1])
-        parts.append(line(x, top, x, axes.at(mark, axes.y[0])[1], "mark"))
+        at, top = axes.at(mark, axes.y[1])
+        parts.append(line(at, top, at, axes.at(mark, axes.y[0])[1], "mark"))
     for each in lines:
-        places = [axes.at(x, y) for x, y in each.points if isfinite(x) and isfinite(y)]
-        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
-        parts.append(f'<polyline class="{each.kind}" points="{path}"/>')
-        if each.marks:
-            parts += [
-                f'<circle class="{each.kind}" cx="{x:.1f}" cy="{y:.1f}" r="3"/>' for x, y in places
-            ]
+        parts += _polyline(each, axes)
     parts += _legend([(each.name, each.kind) for each in lines if each.name])
     return _svg(parts)
+
+
+def _polyline(drawn: Line, axes: _Axes) -> list[str]:
+    places = [axes.at(*point) for point in drawn.points if isfinite(sum(point))]
+    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
+    circles = [f'<circle class="{drawn.kind}" cx="{x:.1f}" cy="{y:.1f}" r="3"/>' for x, y in places]
+    return [
+        f'<polyline class="{drawn.kind}" points="{path}"/>',
+        *(circles if drawn.marks else ()),
+    ]
 
 
 def bar_chart(bars: Sequence[tuple[str, float]], *, x_title: str, y_title: str) -> str:

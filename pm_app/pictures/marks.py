@@ -1,4 +1,4 @@
-"""The small pieces that pictures are made of: lines, words, and round numbers along an axis."""
+"""SVG marks of all pictures: lines, text, and round numbers along an axis."""
 
 from html import escape
 from math import ceil, floor, log10
@@ -12,13 +12,13 @@ def line(x1: float, y1: float, x2: float, y2: float, kind: str) -> str:
 
 
 def text(
-    x: float, y: float, words: str, kind: str = "", *, anchor: str = "start", hint: str = ""
+    x: float, y: float, label: str, kind: str = "", *, anchor: str = "start", hint: str = ""
 ) -> str:
-    """Words on one line. hint: shown where a pointer rests on them."""
+    """A label on one line. hint: shown where a pointer rests on it."""
     extra = f' class="{kind}"' if kind else ""
     about = f"<title>{escape(hint)}</title>" if hint else ""
     return (
-        f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{extra}>{about}{escape(words)}</text>'
+        f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{extra}>{about}{escape(label)}</text>'
     )
 
 

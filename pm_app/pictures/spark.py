@@ -1,4 +1,4 @@
-"""A trend as a small picture, made on the server: points of an SVG path."""
+"""Sparkline of a trend: points of an SVG path."""
 
 from collections.abc import Sequence
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""Round moments along an axis, in a plant's own time."""
+"""Time axis: round moments in a plant's own time."""
 
 from datetime import datetime, timedelta
 from typing import Final
@@ -14,13 +14,13 @@ _MONTH_DAYS: Final = 30.4
 def time_ticks(
     start: float, end: float, *, zone: ZoneInfo, most: int = 7
 ) -> list[tuple[float, str]]:
-    """Round moments in [start, end], in seconds since 1970, each with its words.
+    """Round moments in [start, end], in seconds since 1970, each with its label.
 
     At most so many where there is a step for it. Hours, days and months are those of the
     zone's clock: midnights stay midnights when the clock is changed.
     """
     found = _marks(start, end, zone, most)
-    inside = [(at, words) for at, words in found if start <= at <= end]
+    inside = [(at, label) for at, label in found if start <= at <= end]
     return [each for at, each in enumerate(inside) if not at or each[0] > inside[at - 1][0]]
 
 

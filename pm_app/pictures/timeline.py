@@ -1,4 +1,4 @@
-"""Lines over time with their bands and marks, as SVG that a page's own style colours.
+"""Timeline chart: lines over time with bands and event marks, as SVG that a page's style colours.
 
 Nothing in it needs a script. What one may show is written on it: the moments and values that the
 edges of the plot stand for.
@@ -51,48 +51,55 @@ class EventMark:
     """Something that happened. kind: its class in the page's style."""
 
     time: float
-    words: str
+    label: str
     kind: str
 
 
 @dataclass(frozen=True, eq=False)
 class Scale:
-    """What both axes go over. words: how a value of the upright one is written."""
+    """What both axes go over. written: how a value of the upright one is."""
 
     time: tuple[float, float]
     value: tuple[float, float]
     zone: ZoneInfo
-    words: Callable[[float], str] = "{:g}".format
+    written: Callable[[float], str] = "{:g}".format
     step_seconds: float = 1.0
     unit: str = ""
 
 
 def scale_of(values: Sequence[Floats], *, zero: bool = False) -> tuple[float, float]:
     """The range of all these values, (0, 1) where there is none."""
-    known = np.concatenate([np.empty(0), *(each[np.isfinite(each)] for each in values)])
-    return spread_out([float(known.min()), float(known.max())], zero=zero) if len(known) else (0, 1)
+    finite = np.concatenate([np.empty(0), *(each[np.isfinite(each)] for each in values)])
+    return (
+        spread_out([float(finite.min()), float(finite.max())], zero=zero) if len(finite) else (0, 1)
+    )
 
 
-def draw_courses(
-    courses: Sequence[ValueLine],
-    *,
-    scale: Scale,
-    title: str,
-    description: str,
-    bands: Sequence[Band] = (),
-    marks: Sequence[EventMark] = (),
-    levels: Sequence[tuple[float, str]] = (),
-    low: bool = False,
-) -> str:
-    """One picture. levels: values drawn across, each with its class; low: half as high."""
-    plot = _Plot(scale, _LOW_HEIGHT if low else _HEIGHT)
+@dataclass(frozen=True, eq=False)
+class Timeline:
+    """What one picture shows. levels: values drawn across, each with its class; low: half as
+    high."""
+
+    lines: Sequence[ValueLine]
+    scale: Scale
+    title: str
+    description: str = ""
+    bands: Sequence[Band] = ()
+    marks: Sequence[EventMark] = ()
+    levels: Sequence[tuple[float, str]] = ()
+    low: bool = False
+
+
+def draw_timeline(shown: Timeline) -> str:
+    """One picture as SVG."""
+    plot = _Plot(shown.scale, _LOW_HEIGHT if shown.low else _HEIGHT)
     parts = [
-        f"<title>{escape(title)}</title><desc>{escape(description)}</desc>",
-        *(plot.stripe(band) for band in bands),
+        f"<title>{escape(shown.title)}</title><desc>{escape(shown.description)}</desc>",
+        *(plot.stripe(band) for band in shown.bands),
         *plot.frame(),
-        *(plot.level(value, kind) for value, kind in levels),
-        *(plot.path(course) for course in courses),
-        *(plot.mark(mark) for mark in marks),
+        *(plot.level(value, kind) for value, kind in shown.levels),
+        *(plot.path(each) for each in shown.lines),
+        *(plot.mark(mark) for mark in shown.marks),
     ]
     return (
         f'<svg class="timeline" role="img" viewBox="0 0 {WIDTH} {plot.height}" {plot.edges()}>'
@@ -121,7 +128,7 @@ class _Plot:
 
     def edges(self) -> str:
         (first, last), (low, high) = self.scale.time, self.scale.value
-        told = {
+        data = {
             "left": _LEFT,
             "right": WIDTH - _RIGHT,
             "top": _TOP,
@@ -133,35 +140,35 @@ class _Plot:
             "step": f"{self.scale.step_seconds:g}",
             "unit": self.scale.unit,
         }
-        return " ".join(f'data-{name}="{escape(str(value))}"' for name, value in told.items())
+        return " ".join(f'data-{name}="{escape(str(value))}"' for name, value in data.items())
 
     def frame(self) -> Iterator[str]:
         low, high = self.scale.value
         for value in ticks(low, high, most=4):
             y = float(self.y(np.array(value)))
             yield line(_LEFT, y, WIDTH - _RIGHT, y, "grid")
-            yield text(_LEFT - 6, y + 5, self.scale.words(value), anchor="end")
+            yield text(_LEFT - 6, y + 5, self.scale.written(value), anchor="end")
         yield line(_LEFT, self.bottom, WIDTH - _RIGHT, self.bottom, "axis")
-        for at, words in time_ticks(*self.scale.time, zone=self.scale.zone):
+        for at, label in time_ticks(*self.scale.time, zone=self.scale.zone):
             x = float(self.x(np.array(at)))
             yield line(x, self.bottom, x, self.bottom + 5, "axis")
             if _LEFT + 16 < x < WIDTH - _RIGHT - 16:
-                yield text(x, self.height - 7, words, anchor="middle")
+                yield text(x, self.height - 7, label, anchor="middle")
 
     def level(self, value: float, kind: str) -> str:
         y = float(self.y(np.array(value)))
         return line(_LEFT, y, WIDTH - _RIGHT, y, kind)
 
-    def path(self, course: ValueLine) -> str:
-        places = _points(self.x(course.time), self.y(course.value), np.isfinite(course.value))
-        name = f' data-name="{escape(course.name)}"'
-        return f'<path class="course {course.kind}"{name} d="{places}"/>' if places else ""
+    def path(self, drawn: ValueLine) -> str:
+        places = _points(self.x(drawn.time), self.y(drawn.value), np.isfinite(drawn.value))
+        name = f' data-name="{escape(drawn.name)}"'
+        return f'<path class="course {drawn.kind}"{name} d="{places}"/>' if places else ""
 
     def stripe(self, band: Band) -> str:
-        known = np.isfinite(band.low) & np.isfinite(band.high)
+        finite = np.isfinite(band.low) & np.isfinite(band.high)
         x, low, high = self.x(band.time), self.y(band.low), self.y(band.high)
         outlines = []
-        for run in _runs(known):
+        for run in _runs(finite):
             there = [f"{a:.1f} {b:.1f}" for a, b in zip(x[run], high[run], strict=True)]
             back = [f"{a:.1f} {b:.1f}" for a, b in zip(x[run][::-1], low[run][::-1], strict=True)]
             outlines.append(f"M{'L'.join([*there, *back])}Z")
@@ -171,21 +178,21 @@ class _Plot:
         x = float(self.x(np.array(mark.time)))
         peak = f"M{x - 5:.1f} {_TOP - 11}L{x + 5:.1f} {_TOP - 11}L{x:.1f} {_TOP - 2}Z"
         return (
-            f'<g class="happened {escape(mark.kind)}"><title>{escape(mark.words)}</title>'
+            f'<g class="happened {escape(mark.kind)}"><title>{escape(mark.label)}</title>'
             f'{line(x, _TOP, x, self.bottom, "when")}<path d="{peak}"/></g>'
         )
 
 
-def _runs(known: NDArray[np.bool_]) -> list[slice]:
+def _runs(finite: NDArray[np.bool_]) -> list[slice]:
     """Where a row of True begins and ends."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], known, [False]]).astype(np.int8)))
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], finite, [False]]).astype(np.int8)))
     return [slice(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
 
-def _points(x: Floats, y: Floats, known: NDArray[np.bool_]) -> str:
+def _points(x: Floats, y: Floats, finite: NDArray[np.bool_]) -> str:
     """The `d` of a path; a value between two gaps is a dot."""
     parts = []
-    for run in _runs(known):
+    for run in _runs(finite):
         steps = [f"{a:.2f} {b:.1f}" for a, b in zip(x[run], y[run], strict=True)]
         parts.append(f"M{'L'.join(steps)}" if len(steps) > 1 else f"M{steps[0]}h.01")
     return "".join(parts)

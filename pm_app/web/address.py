@@ -22,8 +22,8 @@ def check_keys(values: Mapping[str, str], keys: Iterable[str]) -> None:
 def one_of(value: str, key: str, choices: Sequence[str]) -> str:
     """A value that is one of these. Raises BadAddress."""
     if value not in choices:
-        words = ", ".join(name for name in choices if name)
-        raise BadAddress(f"{key} takes one of {words}, got {value[:40]!r}")
+        names = ", ".join(name for name in choices if name)
+        raise BadAddress(f"{key} takes one of {names}, got {value[:40]!r}")
     return value
 
 

@@ -94,10 +94,10 @@ def _add_error_answers(app: FastAPI, context: PageContext) -> None:
     @app.exception_handler(HTTPException)
     def refused(request: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else 500
-        words = str(error.detail) if isinstance(error, HTTPException) else ""
+        message = str(error.detail) if isinstance(error, HTTPException) else ""
         if _from_program(request):
             headers = error.headers if isinstance(error, HTTPException) else None
-            return JSONResponse({"error": words}, status, headers)
+            return JSONResponse({"error": message}, status, headers)
         return context.show_error(request, status, TEXTS["not_found"], "")
 
 

@@ -114,7 +114,8 @@ class Page:
     path: its address. add_routes: puts that and what else belongs to it on a router. role: whom
     its addresses take at least; None opens path to those who have not signed in. title: how the
     navigation calls it, "" keeps it out. position: in the bar of pages, or beside the name of
-    who has signed in. texts: `words` in its templates.
+    who has signed in. texts: `texts` in its templates, beside the
+    `shared` ones of all pages.
     """
 
     name: str
@@ -202,7 +203,7 @@ class PageContext:
         self, request: Request, page: Page, status: int = 200, template: str = "page", **facts: Any
     ) -> Response:
         """A page of HTML, by a template of its folder; its title unless the facts hold one."""
-        shown = {"title": page.title, "words": page.texts, **facts}
+        shown = {"title": page.title, "texts": page.texts, **facts}
         return self._render(request, f"{page.name}/{template}.html", status, shown)
 
     def show_error(self, request: Request, status: int, title: str, message: str) -> Response:
@@ -218,7 +219,7 @@ class PageContext:
             zone=self.settings.plant.timezone,
             at=self.now(),
             person=person,
-            texts=TEXTS,
+            shared=TEXTS,
             navigation=[page for page in self._pages if _listed(page, person)],
             here=request.url.path,
             spark_size=(WIDTH, HEIGHT),

@@ -1,4 +1,4 @@
-"""Who asks: the person or program behind a request, and what they may do."""
+"""Identity of a request: session, token, proxy header; the person and their role."""
 
 import hmac
 import secrets
@@ -50,8 +50,8 @@ class Authenticator:
     def whois(self, request: Request, store: Store, *, at: datetime) -> Person | None:
         """The person; None for a stranger. Raises StoreUnavailable."""
         address = self.address(request)
-        if (said := request.headers.get("authorization")) is not None:
-            return _program(said, store, address)
+        if (authorization := request.headers.get("authorization")) is not None:
+            return _program(authorization, store, address)
         if self._web.proxy_header and self._through_proxy(request):
             return self._sent(request.headers.get(self._web.proxy_header, ""), store, address)
         token = request.cookies.get(COOKIE, "")
@@ -86,17 +86,17 @@ class Authenticator:
         """Whom the proxy has let in; those without an account here may look."""
         if not name or not name.isprintable():
             return None
-        known = store.users.user(name)
-        if known is not None and known.disabled_at is not None:
+        user = store.users.user(name)
+        if user is not None and user.disabled_at is not None:
             return None
         csrf = hmac.digest(self._secret, name.encode(), "sha256").hex()
-        return Person(name, "viewer" if known is None else known.role, address, csrf)
+        return Person(name, "viewer" if user is None else user.role, address, csrf)
 
 
-def _program(said: str, store: Store, address: str) -> Person | None:
-    if not said.lower().startswith(_BEARER):
+def _program(authorization: str, store: Store, address: str) -> Person | None:
+    if not authorization.lower().startswith(_BEARER):
         return None
-    token = store.users.check_token(said[len(_BEARER) :].strip())
+    token = store.users.check_token(authorization[len(_BEARER) :].strip())
     return None if token is None else Person(f"{token.name} (token)", token.role, address)
 
 

@@ -14,8 +14,9 @@ from pm_app.pictures.timeline import (
     Band,
     EventMark,
     Scale,
+    Timeline,
     ValueLine,
-    draw_courses,
+    draw_timeline,
     drawn,
     scale_of,
     thin,
@@ -107,9 +108,9 @@ def scale(**changes) -> Scale:
     return Scale(**(given_values | changes))
 
 
-def picture(*courses: ValueLine, **more) -> ET.Element:
+def picture(*lines: ValueLine, **more) -> ET.Element:
     words = {"scale": scale(), "title": "t", "description": "d"}
-    return ET.fromstring(draw_courses(courses, **(words | more)))
+    return ET.fromstring(draw_timeline(Timeline(lines, **(words | more))))
 
 
 def test_a_picture_tells_what_it_is_and_what_its_edges_mean():

@@ -78,8 +78,8 @@ def backtest(
     if html is not None:
         from pm_app.cli.run.backtest_page import backtest_page
 
-        made = f"Made {now():%Y-%m-%d %H:%M} UTC"
-        export_text(backtest_page(report, plant=settings.plant.name, made=made), html)
+        dated = f"Made {now():%Y-%m-%d %H:%M} UTC"
+        export_text(backtest_page(report, plant=settings.plant.name, dated=dated), html)
     if as_json:
         print_json(_fields(report))
     else:

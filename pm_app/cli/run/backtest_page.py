@@ -1,4 +1,4 @@
-"""A backtest on one page that loads nothing: to be read in a browser, sent and printed."""
+"""HTML page of a backtest that loads nothing: to be read in a browser, sent and printed."""
 
 from collections.abc import Sequence
 from html import escape
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from pm_app.pictures.charts import Line, bar_chart, line_chart
+from pm_app.pictures.charts import Axis, Line, bar_chart, line_chart
 
 if TYPE_CHECKING:
     from pm_app.jobs.backtest.report import BacktestReport, FailureTold
@@ -18,12 +18,12 @@ _STYLE: Final = Path(__file__).with_suffix(".css")
 _BARS: Final = 8
 
 
-def backtest_page(report: "BacktestReport", *, plant: str, made: str) -> str:
-    """The whole page as text. made: when, in words."""
+def backtest_page(report: "BacktestReport", *, plant: str, dated: str) -> str:
+    """The whole page as text. dated: when it was made, in words."""
     best = report.ours.best
     body = [
         f"<h1>Backtest of {escape(plant)}</h1>",
-        f'<p class="soft">{escape(made)}. History as it would have happened: in '
+        f'<p class="soft">{escape(dated)}. History as it would have happened: in '
         f"{len(report.folds)} folds a model learned from all before a day and spoke of the time "
         f"after it. Risks are of a failure within {report.horizon_hours:g} hours.</p>",
         f'<p class="lead">{escape(report.reason[0].upper() + report.reason[1:])}.</p>',
@@ -57,7 +57,7 @@ def backtest_page(report: "BacktestReport", *, plant: str, made: str) -> str:
 def _figures(report: "BacktestReport") -> str:
     best = report.ours.best
     hours = best.warning_hours
-    told = [
+    figures = [
         (f"{best.caught} of {best.failures}", "failures caught"),
         (f"{np.median(hours):.0f} h" if hours else "none", "warning, median"),
         (f"{best.false_a_month:.2f}", "false alarms an asset and month"),
@@ -65,7 +65,7 @@ def _figures(report: "BacktestReport") -> str:
         (f"{best.cost:g}", f"cost; without alarms {report.never.cost:g}"),
     ]
     boxes = (
-        f'<div class="figure"><b>{escape(value)}</b>{escape(name)}</div>' for value, name in told
+        f'<div class="figure"><b>{escape(value)}</b>{escape(name)}</div>' for value, name in figures
     )
     return f'<div class="figures">{"".join(boxes)}</div>'
 
@@ -106,15 +106,15 @@ def figures_of(side: "BacktestedModel", report: "BacktestReport") -> list[tuple[
 
 def paired_words(report: "BacktestReport") -> str:
     """The paired test of both sides in a sentence."""
-    told = []
+    comparisons = []
     for one in report.comparisons:
         verdict = "better" if one.better else "worse" if one.worse else "no different beyond chance"
         span = f", {one.low:+.3f} to {one.high:+.3f}" if isfinite(one.low) else ""
-        told.append(f"{one.measure} {verdict} (gain {one.gain:+.3f}{span})")
-    if not told:
+        comparisons.append(f"{one.measure} {verdict} (gain {one.gain:+.3f}{span})")
+    if not comparisons:
         return "Nothing to compare: no outcome is known."
     names = f"{report.ours.name} against {report.peer.name}"
-    return f"{names} on the same rows, lives resampled whole: {'; '.join(told)}."
+    return f"{names} on the same rows, lives resampled whole: {'; '.join(comparisons)}."
 
 
 def _costs(report: "BacktestReport") -> str:
@@ -123,10 +123,9 @@ def _costs(report: "BacktestReport") -> str:
 
     return line_chart(
         [line(report.ours, "ours"), line(report.peer, "theirs")],
-        x_title="threshold",
-        y_title="cost",
+        x=Axis("threshold", (0, 1)),
+        y=Axis("cost"),
         mark=report.threshold,
-        x_range=(0, 1),
     )
 
 
@@ -139,8 +138,8 @@ def _trade(report: "BacktestReport") -> str:
 
     return line_chart(
         [line(report.ours, "ours"), line(report.peer, "theirs")],
-        x_title="false alarms",
-        y_title="failures caught",
+        x=Axis("false alarms"),
+        y=Axis("failures caught"),
     )
 
 
@@ -151,10 +150,8 @@ def _calibration(report: "BacktestReport") -> str:
     ideal = Line("", [(0, 0), (1, 1)], "ideal")
     return line_chart(
         [ideal, line(report.ours, "ours"), line(report.peer, "theirs")],
-        x_title="risk told",
-        y_title="share that failed",
-        x_range=(0, 1),
-        y_range=(0, 1),
+        x=Axis("risk told", (0, 1)),
+        y=Axis("share that failed", (0, 1)),
     )
 
 

@@ -1,4 +1,4 @@
-"""Alarms for programs, and what they do about them on behalf of people."""
+"""API of alarms: list, story, acknowledge, shelve, comment, verdict."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict
 
-from pm_app.jobs.operations import alarms as acts
+from pm_app.jobs.operations import alarms as alarm_actions
 from pm_app.records.alarms import Verdict
 from pm_app.store import AlarmEventRow, AlarmRow, VerdictRow
 from pm_app.web.api.kinds import Limit, Note, Number, Offset, Text, Time
@@ -70,7 +70,7 @@ class AlarmStory(BaseModel):
 
 
 def add_alarms(router: APIRouter, context: PageContext) -> None:
-    """/alarms."""
+    """/alarms: the list and the story of one."""
 
     @router.get("/alarms", summary="Alarms, newest first")
     def alarms(
@@ -96,16 +96,22 @@ def add_alarms(router: APIRouter, context: PageContext) -> None:
             verdict=given[0] if given else None,
         )
 
+
+def add_alarm_actions(router: APIRouter, context: PageContext) -> None:
+    """/alarms: what operators do about one."""
+
     @router.post("/alarms/{number}/acknowledge", summary="Say that it was seen")
     def acknowledge(number: Number, asking: Operator, words: NoteBody | None = None) -> AlarmRow:
         """Takes the role operator."""
         note = "" if words is None else words.note
-        return acts.acknowledge(context.writer(), number, note=note, **_by(context, asking))
+        return alarm_actions.acknowledge(
+            context.writer(), number, note=note, **_by(context, asking)
+        )
 
     @router.post("/alarms/{number}/shelve", summary="Let it keep still for a time")
     def shelve(number: Number, asking: Operator, shelving: Shelving) -> AlarmRow:
         """Takes the role operator."""
-        return acts.shelve(
+        return alarm_actions.shelve(
             context.writer(),
             number,
             until=shelving.until,
@@ -116,14 +122,14 @@ def add_alarms(router: APIRouter, context: PageContext) -> None:
     @router.post("/alarms/{number}/comment", summary="Add words")
     def comment(number: Number, asking: Operator, comment: Comment) -> AlarmRow:
         """Takes the role operator."""
-        return acts.comment(context.writer(), number, comment.text, **_by(context, asking))
+        return alarm_actions.comment(context.writer(), number, comment.text, **_by(context, asking))
 
     @router.post("/alarms/{number}/verdict", summary="Say what was found")
     def verdict(number: Number, asking: Operator, judgement: VerdictBody) -> AlarmRow:
         """Takes the role operator. What is confirmed is learned from."""
         fields = asdict_of(judgement)
         given = Verdict(**fields)
-        return acts.give_verdict(context.writer(), number, given, **_by(context, asking))
+        return alarm_actions.give_verdict(context.writer(), number, given, **_by(context, asking))
 
 
 def asdict_of(judgement: VerdictBody) -> dict[str, Any]:

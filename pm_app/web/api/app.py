@@ -6,10 +6,10 @@ from typing import Any, Final
 from fastapi import APIRouter, FastAPI
 
 from pm_app.daemon.status import Status
-from pm_app.web.api.alarms import add_alarms
+from pm_app.web.api.alarms import add_alarm_actions, add_alarms
 from pm_app.web.api.kinds import PROBLEMS
-from pm_app.web.api.models import add_models
-from pm_app.web.api.predictions import add_predictions
+from pm_app.web.api.models import add_batches, add_models, add_promotions
+from pm_app.web.api.predictions import add_assets, add_predictions
 from pm_app.web.context import PageContext
 
 PREFIX: Final = "/api/v1"
@@ -39,7 +39,11 @@ def add_health(router: APIRouter, context: PageContext) -> None:
 
 ROUTES: Final[tuple[Callable[[APIRouter, PageContext], None], ...]] = (
     add_predictions,
+    add_assets,
     add_alarms,
+    add_alarm_actions,
     add_models,
+    add_promotions,
+    add_batches,
     add_health,
 )

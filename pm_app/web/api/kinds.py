@@ -1,4 +1,4 @@
-"""Values that programs send, each checked; and what they are told where one will not do."""
+"""Request parameters of the API, checked; its error answers and its cursor."""
 
 import base64
 import binascii

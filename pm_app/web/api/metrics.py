@@ -1,4 +1,4 @@
-"""Figures for Prometheus, collected when they are asked for."""
+"""Prometheus metrics, collected when they are asked for."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
@@ -47,10 +47,10 @@ class PlantFigures(Collector):
 
 
 def _of_jobs(jobs: Sequence[JobStatus]) -> Iterator[Metric]:
-    for name, words, read in _JOB_FIGURES:
+    for name, description, read in _JOB_FIGURES:
         values = [([job.job], read(job)) for job in jobs]
-        known = [(labels, value) for labels, value in values if value is not None]
-        yield _gauge(f"pm_app_job_{name}", words, ["job"], known)
+        present = [(labels, value) for labels, value in values if value is not None]
+        yield _gauge(f"pm_app_job_{name}", description, ["job"], present)
 
 
 _JOB_FIGURES: Final[Sequence[tuple[str, str, Callable[[JobStatus], float | None]]]] = (
@@ -85,22 +85,22 @@ _JOB_FIGURES: Final[Sequence[tuple[str, str, Callable[[JobStatus], float | None]
 
 def _of_work(status: Status) -> Iterator[Metric]:
     if status.balance is not None:
-        words = "Rows read, by what became of them"
-        rows = CounterMetricFamily("pm_app_rows", words, labels=["fate"])
+        description = "Rows read, by what became of them"
+        rows = CounterMetricFamily("pm_app_rows", description, labels=["fate"])
         rows.add_metric(["used"], status.balance.rows_used)
         rows.add_metric(["rejected"], status.balance.rows_rejected)
         yield rows
-        words, version = "The version that scores, 0 for none", status.champion or 0
-        yield GaugeMetricFamily("pm_app_champion_version", words, value=version)
+        description, version = "The version that scores, 0 for none", status.champion or 0
+        yield GaugeMetricFamily("pm_app_champion_version", description, value=version)
     if status.backlog is not None:
         waits = [([name.replace("_", " ")], n) for name, n in asdict(status.backlog).items()]
         yield _gauge("pm_app_backlog_files", "Files that wait", ["what"], waits)
 
 
 def _gauge(
-    name: str, words: str, labels: list[str], values: Iterable[tuple[list[str], float]]
+    name: str, description: str, labels: list[str], values: Iterable[tuple[list[str], float]]
 ) -> Metric:
-    family = GaugeMetricFamily(name, words, labels=labels)
+    family = GaugeMetricFamily(name, description, labels=labels)
     for given, value in values:
         family.add_metric(given, float(value))
     return family

@@ -1,4 +1,4 @@
-"""Versions, batches and retrainings for programs."""
+"""API of models: versions, promotion, rollback, retrainings, batches."""
 
 from typing import Annotated, Literal
 
@@ -62,7 +62,7 @@ BatchStatus = Literal["ingested", "quarantined", "duplicate", "lost", "retried"]
 
 
 def add_models(router: APIRouter, context: PageContext) -> None:
-    """/models, /retrainings and /batches."""
+    """/models: what was learned."""
 
     @router.get("/models", summary="What was learned, and which version scores")
     def models() -> Models:
@@ -85,6 +85,10 @@ def add_models(router: APIRouter, context: PageContext) -> None:
             raise HTTPException(404, f"there is no version {number}")
         return Model(version=version, importances=lineage.importances(number))
 
+
+def add_promotions(router: APIRouter, context: PageContext) -> None:
+    """/models: which version scores."""
+
     @router.post("/models/rollback", summary="Let the version before the champion score again")
     def rollback(asking: Engineer, why: ReasonBody) -> PromotionAnswer:
         """Takes the role engineer."""
@@ -106,6 +110,10 @@ def add_models(router: APIRouter, context: PageContext) -> None:
         lineage = context.writer().lineage
         lineage.reject(number, at=context.now(), reason=why.reason, actor=asking.person.actor)
         return PromotionAnswer(champion=lineage.champion())
+
+
+def add_batches(router: APIRouter, context: PageContext) -> None:
+    """/retrainings and /batches."""
 
     @router.get("/retrainings", summary="What was decided and why, newest first")
     def retrainings(limit: Limit = 100) -> list[RetrainingRow]:

@@ -1,4 +1,4 @@
-"""Assets and predictions for programs."""
+"""API of predictions and assets."""
 
 from typing import Annotated, Any
 
@@ -47,7 +47,7 @@ Search = Annotated[Text, Query(max_length=200)]
 
 
 def add_predictions(router: APIRouter, context: PageContext) -> None:
-    """/predictions and /assets."""
+    """/predictions."""
 
     @router.get("/predictions", summary="What is said, in the order in which it was said")
     def predictions(
@@ -65,6 +65,10 @@ def add_predictions(router: APIRouter, context: PageContext) -> None:
         end: ChangeCursor | None = found[-1][0] if found else after
         rows = [row for _, row in found]
         return PredictionPage(predictions=rows, next_cursor=None if end is None else to_cursor(end))
+
+
+def add_assets(router: APIRouter, context: PageContext) -> None:
+    """/assets."""
 
     @router.get("/assets", summary="What is said of each asset now, riskiest first")
     def assets(

@@ -1,4 +1,4 @@
-"""What every answer carries, and which requests are looked at at all."""
+"""Content-Security-Policy and other headers of answers, and request checks."""
 
 from collections.abc import Awaitable, Callable
 from time import perf_counter

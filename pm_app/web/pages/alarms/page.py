@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
 from pm_app.errors import BadSettings
-from pm_app.jobs.operations import alarms as acts
+from pm_app.jobs.operations import alarms as alarm_actions
 from pm_app.records.alarms import DATA, Verdict
 from pm_app.store import AlarmRow, Store
 from pm_app.web.address import LONGEST_SEARCH, check_keys, one_of, page_number, printable
@@ -24,7 +24,7 @@ PAGE_ROWS: Final = 50
 _LAST_NUMBER: Final = 2**31 - 1
 
 ALARM_STATES: Final = ALARMS | {"cleared": "Cleared"}
-ALARM_ACTS: Final = {
+ALARM_ACTIONS: Final = {
     "raised": "raised",
     "acknowledged": "acknowledged",
     "shelved": "shelved",
@@ -92,12 +92,12 @@ def add_alarms(router: APIRouter, context: PageContext) -> None:
 
     @router.get("/alarms/{number}")
     def one(request: Request, number: int) -> Response:
-        facts = alarm_facts(context.store(), _known(number), now=context.now())
+        facts = alarm_facts(context.store(), _alarm_id(number), now=context.now())
         title = f"{ALARM_TEXTS['one_alarm']} {number}"
         return context.show(request, ALARMS_PAGE, template="alarm", title=title, **facts)
 
-    for name, act in _ACTS.items():
-        router.post(f"/alarms/{{number}}/{name}")(_answer(context, act))
+    for name, action in _ACTIONS.items():
+        router.post(f"/alarms/{{number}}/{name}")(_answer(context, action))
 
 
 def read_alarms_address(values: Mapping[str, str]) -> AlarmsAddress:
@@ -120,7 +120,7 @@ def alarms_facts(store: Store, asked: AlarmsAddress, *, now: datetime) -> dict[s
     rows = store.alarms.page(states=states, search=asked.search, limit=PAGE_ROWS, offset=first)
     return {
         "asked": asked,
-        "lists": [(name, words, totals[name]) for name, (words, _) in ALARM_LISTS.items()],
+        "lists": [(name, label, totals[name]) for name, (label, _) in ALARM_LISTS.items()],
         "rows": _shown(store, rows, now),
         "total": totals[asked.listed],
         "first": first + 1,
@@ -135,7 +135,7 @@ def alarm_facts(store: Store, number: int, *, now: datetime) -> dict[str, Any]:
     (shown,) = _shown(store, [row], now)
     return {
         "alarm": shown,
-        "events": [(event, ALARM_ACTS.get(event.action, event.action)) for event in events],
+        "events": [(event, ALARM_ACTIONS.get(event.action, event.action)) for event in events],
         "hours": SHELVE_HOURS,
         "verdicts": VERDICT_WORDS if row.kind != DATA else {},
         "may_acknowledge": row.state in ("unacknowledged", "returned"),
@@ -151,7 +151,7 @@ def _shown(store: Store, rows: Sequence[AlarmRow], now: datetime) -> list[dict[s
             # A share stays on the line of its figure.
             "why": row.top_sensors.replace(" %", "\u00a0%"),
             "asset": row.asset_id or ALARM_TEXTS["whole_plant"],
-            "words": ALARM_STATES.get(row.state, row.state),
+            "label": ALARM_STATES.get(row.state, row.state),
             "risk": percent_text(row.risk) if row.risk is not None else "",
             "threshold": percent_text(row.threshold) if row.threshold is not None else "",
             "age": age_text((now - row.raised_at).total_seconds()),
@@ -161,19 +161,21 @@ def _shown(store: Store, rows: Sequence[AlarmRow], now: datetime) -> list[dict[s
     ]
 
 
-Act = Callable[[PageContext, int, AdmittedRequest], None]
+Action = Callable[[PageContext, int, AdmittedRequest], None]
 
 
-def _answer(context: PageContext, act: Act) -> Callable[[Request, int, AdmittedRequest], Response]:
+def _answer(
+    context: PageContext, action: Action
+) -> Callable[[Request, int, AdmittedRequest], Response]:
     def answer(request: Request, number: int, asking: Operator) -> Response:
-        act(context, _known(number), asking)
+        action(context, _alarm_id(number), asking)
         return RedirectResponse(within(asking.form.get("next", f"/alarms/{number}")), 303)
 
     return answer
 
 
 def _acknowledge(context: PageContext, number: int, asking: AdmittedRequest) -> None:
-    acts.acknowledge(
+    alarm_actions.acknowledge(
         context.writer(), number, note=asking.form.get("note", ""), **_by(context, asking)
     )
 
@@ -184,11 +186,13 @@ def _shelve(context: PageContext, number: int, asking: AdmittedRequest) -> None:
         raise BadSettings(f"hours takes one of {', '.join(SHELVE_HOURS)}, got {hours[:40]!r}")
     until = context.now() + timedelta(hours=int(hours))
     note = asking.form.get("note", "")
-    acts.shelve(context.writer(), number, until=until, note=note, **_by(context, asking))
+    alarm_actions.shelve(context.writer(), number, until=until, note=note, **_by(context, asking))
 
 
 def _comment(context: PageContext, number: int, asking: AdmittedRequest) -> None:
-    acts.comment(context.writer(), number, asking.form.get("text", ""), **_by(context, asking))
+    alarm_actions.comment(
+        context.writer(), number, asking.form.get("text", ""), **_by(context, asking)
+    )
 
 
 def _judge(context: PageContext, number: int, asking: AdmittedRequest) -> None:
@@ -197,10 +201,10 @@ def _judge(context: PageContext, number: int, asking: AdmittedRequest) -> None:
     given = Verdict(
         form.get("verdict", ""), form.get("found", ""), failed, failed, form.get("code", "")
     )
-    acts.give_verdict(context.writer(), number, given, **_by(context, asking))
+    alarm_actions.give_verdict(context.writer(), number, given, **_by(context, asking))
 
 
-_ACTS: Final[Mapping[str, Act]] = {
+_ACTIONS: Final[Mapping[str, Action]] = {
     "acknowledge": _acknowledge,
     "shelve": _shelve,
     "comment": _comment,
@@ -226,7 +230,7 @@ def _moment(text: str, zone: str) -> datetime | None:
         ) from None
 
 
-def _known(number: int) -> int:
+def _alarm_id(number: int) -> int:
     return min(max(number, 0), _LAST_NUMBER)
 
 

@@ -1,7 +1,7 @@
-"""The pictures of an asset's page: its risk, its life, what drives it, its sensors."""
+"""Charts of the asset page: risk, life left, drivers, sensors."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from html import escape
@@ -10,10 +10,20 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from pm_app.pictures import timeline
 from pm_app.pictures.marks import text
 from pm_app.pictures.time_axis import time_ticks
-from pm_app.pictures.timeline import Band, EventMark, Floats, Scale, draw_courses, drawn, scale_of
+from pm_app.pictures.timeline import (
+    WIDTH,
+    Band,
+    EventMark,
+    Floats,
+    Scale,
+    Timeline,
+    ValueLine,
+    draw_timeline,
+    drawn,
+    scale_of,
+)
 from pm_app.store import PredictionSeries
 from pm_app.web.pages.asset.sensors import SensorSeries, quiet, usual_of
 from pm_app.web.pages.asset.texts import ASSET
@@ -42,9 +52,9 @@ class ChartSpan:
 
     def scale(self, value: tuple[float, float], unit: str = "", factor: str = "g") -> Scale:
         """Its axes; factor "%" writes shares as percent."""
-        words = _percent if factor == "%" else "{:g}".format
+        written = _percent if factor == "%" else "{:g}".format
         time = (self.since.timestamp(), self.until.timestamp())
-        return Scale(time, value, self.zone, words, self.pane_seconds, unit)
+        return Scale(time, value, self.zone, written, self.pane_seconds, unit)
 
     def longest_gap(self, time: Floats) -> float:
         """How far neighbours may lie apart for a line between them, in seconds."""
@@ -53,132 +63,142 @@ class ChartSpan:
 
 
 def draw_risk(
-    courses: Mapping[float, PredictionSeries],
+    by_horizon: Mapping[float, PredictionSeries],
     span: ChartSpan,
     marks: Sequence[EventMark],
     threshold: float,
 ) -> str:
     """The risk of every horizon, the longest boldest, and from where on it is an alarm."""
     lines = []
-    for number, (hours, course) in enumerate(sorted(courses.items(), reverse=True)):
-        time = course.cutoff / 1e9
-        when, risk = drawn(time, course.risk, most=POINTS, longest=span.longest_gap(time))
+    for number, (hours, predictions) in enumerate(sorted(by_horizon.items(), reverse=True)):
+        time = predictions.cutoff / 1e9
+        when, risk = drawn(time, predictions.risk, most=POINTS, longest=span.longest_gap(time))
         name = f"{ASSET['within']} {hours:g} h" if hours else ASSET["risk"]
-        lines.append(timeline.ValueLine(name, when, risk, f"c{min(number, 3)}"))
-    return draw_courses(
-        lines,
-        scale=span.scale((0.0, 1.0), "%", "%"),
-        title=ASSET["risk_title"],
-        description=f"{_told(courses)} {ASSET['threshold']} {_percent(threshold)}.",
-        marks=marks,
-        levels=[(threshold, "threshold")],
+        lines.append(ValueLine(name, when, risk, f"c{min(number, 3)}"))
+    return draw_timeline(
+        Timeline(
+            lines,
+            scale=span.scale((0.0, 1.0), "%", "%"),
+            title=ASSET["risk_title"],
+            description=f"{_risk_range(by_horizon)} {ASSET['threshold']} {_percent(threshold)}.",
+            marks=marks,
+            levels=[(threshold, "threshold")],
+        )
     )
 
 
 def draw_life(
-    course: PredictionSeries, span: ChartSpan, marks: Sequence[EventMark], cap_hours: float
+    predictions: PredictionSeries, span: ChartSpan, marks: Sequence[EventMark], cap_hours: float
 ) -> str:
     """The life left with its interval, in days."""
-    time = course.cutoff / 1e9
-    columns = (course.rul_hours, course.rul_low_hours, course.rul_high_hours)
+    time = predictions.cutoff / 1e9
+    columns = (predictions.rul_hours, predictions.rul_low_hours, predictions.rul_high_hours)
     days = tuple(column / _DAY_HOURS for column in columns)
     when, life, low, high = drawn(time, *days, most=POINTS, longest=span.longest_gap(time))
-    return draw_courses(
-        [timeline.ValueLine(ASSET["life"], when, life, "c0")],
-        scale=span.scale((0.0, cap_hours / _DAY_HOURS), "d"),
-        title=ASSET["life_title"],
-        description=ASSET["life_note"],
-        bands=[Band(when, low, high)],
-        marks=marks,
+    return draw_timeline(
+        Timeline(
+            [ValueLine(ASSET["life"], when, life, "c0")],
+            scale=span.scale((0.0, cap_hours / _DAY_HOURS), "d"),
+            title=ASSET["life_title"],
+            description=ASSET["life_note"],
+            bands=[Band(when, low, high)],
+            marks=marks,
+        )
     )
 
 
-def draw_value(course: PredictionSeries, span: ChartSpan, marks: Sequence[EventMark]) -> str:
+def draw_value(predictions: PredictionSeries, span: ChartSpan, marks: Sequence[EventMark]) -> str:
     """The estimate of a value, where that is what is learned."""
-    time = course.cutoff / 1e9
-    when, value = drawn(time, course.value, most=POINTS, longest=span.longest_gap(time))
-    return draw_courses(
-        [timeline.ValueLine(ASSET["value"], when, value, "c0")],
-        scale=span.scale(scale_of([value])),
-        title=ASSET["value_title"],
-        description="",
-        marks=marks,
+    time = predictions.cutoff / 1e9
+    when, value = drawn(time, predictions.value, most=POINTS, longest=span.longest_gap(time))
+    return draw_timeline(
+        Timeline(
+            [ValueLine(ASSET["value"], when, value, "c0")],
+            scale=span.scale(scale_of([value])),
+            title=ASSET["value_title"],
+            marks=marks,
+        )
     )
 
 
 def draw_sensor(
-    traces: SensorSeries,
+    series: SensorSeries,
     number: int,
     span: ChartSpan,
-    course: PredictionSeries | None,
+    predictions: PredictionSeries | None,
     marks: Sequence[EventMark],
 ) -> tuple[str, tuple[float, float] | None]:
     """One sensor with its usual band, and that band."""
-    name, values, time = traces.sensors[number], traces.means[:, number], traces.time / 1e9
-    usual = None if course is None else usual_of(values, quiet(traces.time, course))
+    name, values, time = series.sensors[number], series.means[:, number], series.time / 1e9
+    usual = None if predictions is None else usual_of(values, quiet(series.time, predictions))
     when, mean = drawn(time, values, most=POINTS, longest=span.longest_gap(time))
     edges = np.array(usual if usual else (), dtype=np.float64)
     scale = span.scale(scale_of([mean, edges]))
     ends = np.array(scale.time)
     bands = [Band(ends, np.full(2, usual[0]), np.full(2, usual[1]))] if usual else []
-    picture = draw_courses(
-        [timeline.ValueLine(name, when, mean, "c0")],
-        scale=scale,
-        title=f"{name}: {ASSET['sensor_title']}",
-        description=usual_words(usual),
-        bands=bands,
-        marks=marks,
-        low=True,
+    picture = draw_timeline(
+        Timeline(
+            [ValueLine(name, when, mean, "c0")],
+            scale=scale,
+            title=f"{name}: {ASSET['sensor_title']}",
+            description=usual_text(usual),
+            bands=bands,
+            marks=marks,
+            low=True,
+        )
     )
     return picture, usual
 
 
-def usual_words(usual: tuple[float, float] | None) -> str:
+def usual_text(usual: tuple[float, float] | None) -> str:
     """The band of a sensor in words."""
     return ASSET["no_usual"] if usual is None else f"{ASSET['usual']} {_span(*usual)}"
 
 
-def draw_drivers(course: PredictionSeries, span: ChartSpan) -> str:
+def draw_drivers(predictions: PredictionSeries, span: ChartSpan) -> str:
     """A row a sensor, the darker the larger its share at the riskiest moment of each stretch."""
     ends = np.linspace(span.since.timestamp(), span.until.timestamp(), _STRETCHES + 1)
-    edges = np.searchsorted(course.cutoff / 1e9, ends, side="left").tolist()
-    edges[-1] = len(course.cutoff)
-    columns = shares_over_time(course, edges)
+    edges = np.searchsorted(predictions.cutoff / 1e9, ends, side="left").tolist()
+    edges[-1] = len(predictions.cutoff)
+    columns = shares_over_time(predictions, edges)
     names = leading(columns, most=_DRIVERS)
     if not names:
         return ""
-    wide = (timeline.WIDTH - _NAMES) / _STRETCHES
     parts = [f"<title>{ASSET['drivers_title']}</title><desc>{escape(', '.join(names))}</desc>"]
     for row, name in enumerate(names):
-        shown = name if len(name) <= _LETTERS else f"{name[: _LETTERS - 1]}…"
-        parts.append(text(_NAMES - 8, _ROW * row + 18, shown, anchor="end", hint=name))
-        for at, column in enumerate(columns):
-            share = column.get(name, 0.0)
-            if share:
-                parts.append(
-                    f'<rect class="share s{min(int(share * 5), 4)}" x="{_NAMES + wide * at:.1f}" '
-                    f'y="{_ROW * row + 3}" width="{wide - 0.8:.1f}" height="{_ROW - 5}">'
-                    f"<title>{escape(name)}: {_percent(share)}</title></rect>"
-                )
+        parts += _driver_row(row, name, [column.get(name, 0.0) for column in columns])
     height = _ROW * len(names)
-    for moment, words in time_ticks(ends[0], ends[-1], zone=span.zone, most=6):
-        x = _NAMES + (timeline.WIDTH - _NAMES) * (moment - ends[0]) / (ends[-1] - ends[0])
-        if x < timeline.WIDTH - 20:
-            parts.append(text(x, height + 16, words, anchor="middle"))
-    box = f"0 0 {timeline.WIDTH} {height + 22}"
+    for moment, label in time_ticks(ends[0], ends[-1], zone=span.zone, most=6):
+        x = _NAMES + (WIDTH - _NAMES) * (moment - ends[0]) / (ends[-1] - ends[0])
+        if x < WIDTH - 20:
+            parts.append(text(x, height + 16, label, anchor="middle"))
+    box = f"0 0 {WIDTH} {height + 22}"
     return f'<svg class="drivers" role="img" viewBox="{box}">{"".join(parts)}</svg>'
+
+
+def _driver_row(row: int, name: str, shares: Sequence[float]) -> Iterator[str]:
+    shown = name if len(name) <= _LETTERS else f"{name[: _LETTERS - 1]}…"
+    yield text(_NAMES - 8, _ROW * row + 18, shown, anchor="end", hint=name)
+    wide = (WIDTH - _NAMES) / _STRETCHES
+    for at, share in enumerate(shares):
+        if share:
+            yield (
+                f'<rect class="share s{min(int(share * 5), 4)}" x="{_NAMES + wide * at:.1f}" '
+                f'y="{_ROW * row + 3}" width="{wide - 0.8:.1f}" height="{_ROW - 5}">'
+                f"<title>{escape(name)}: {_percent(share)}</title></rect>"
+            )
 
 
 def _percent(share: float) -> str:
     return f"{100 * share:.0f} %"
 
 
-def _told(courses: Mapping[float, PredictionSeries]) -> str:
-    course = courses[max(courses)]
-    known = course.risk[np.isfinite(course.risk)]
-    if not len(known):
+def _risk_range(by_horizon: Mapping[float, PredictionSeries]) -> str:
+    predictions = by_horizon[max(by_horizon)]
+    risks = predictions.risk[np.isfinite(predictions.risk)]
+    if not len(risks):
         return ASSET["no_risk"]
-    return f"{ASSET['from']} {known.min():.1%} {ASSET['to']} {known.max():.1%}."
+    return f"{ASSET['from']} {risks.min():.1%} {ASSET['to']} {risks.max():.1%}."
 
 
 def _span(low: float, high: float) -> str:
@@ -188,19 +208,19 @@ def _span(low: float, high: float) -> str:
 _SHARE: Final = re.compile(r"(.+?) (\d{1,3}) %(?:, |$)", re.DOTALL)
 
 
-def shares_of(words: str) -> dict[str, float]:
+def shares_of(top_sensors: str) -> dict[str, float]:
     """Shares by sensor, the greatest first: "vibration 62 %, load 21 %"."""
-    return {name: int(percent) / 100 for name, percent in _SHARE.findall(words)}
+    return {name: int(percent) / 100 for name, percent in _SHARE.findall(top_sensors)}
 
 
-def shares_over_time(course: PredictionSeries, edges: Sequence[int]) -> list[dict[str, float]]:
+def shares_over_time(predictions: PredictionSeries, edges: Sequence[int]) -> list[dict[str, float]]:
     """Shares at the riskiest row between each two edges; empty where none was scored."""
-    risk = np.where(np.isnan(course.risk), -1.0, course.risk)
+    risk = np.where(np.isnan(predictions.risk), -1.0, predictions.risk)
     columns = []
     for first, last in zip(edges[:-1], edges[1:], strict=True):
         at = first + int(np.argmax(risk[first:last])) if last > first else -1
-        words = str(course.top_sensors[at]) if at >= 0 and risk[at] >= 0 else ""
-        columns.append(shares_of(words))
+        top_sensors = str(predictions.top_sensors[at]) if at >= 0 and risk[at] >= 0 else ""
+        columns.append(shares_of(top_sensors))
     return columns
 
 

@@ -1,4 +1,4 @@
-"""What the page of an asset shows: the newest word, pictures of the range, tables behind them."""
+"""Facts of the asset page: newest prediction, charts of the range, tables behind them."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -21,9 +21,9 @@ from pm_app.web.pages.asset.charts import (
     draw_sensor,
     draw_value,
     shares_of,
-    usual_words,
+    usual_text,
 )
-from pm_app.web.pages.asset.sensors import read_events, read_traces
+from pm_app.web.pages.asset.sensors import SensorQuery, read_events, read_sensors
 from pm_app.web.pages.asset.texts import ASSET, EVENTS, VERDICTS
 from pm_app.web.texts import ALARMS, LEVELS
 from pm_app.wording import STATUS_WORDS, age_text, life_text, percent_text
@@ -42,7 +42,7 @@ def asset_facts(
     """All that the template shows."""
     newest = store.series.newest(asked.asset)
     within = {"since": span.since, "until": span.until}
-    courses = {
+    by_horizon = {
         row.horizon_hours: store.series.predictions(
             asked.asset, horizon_hours=row.horizon_hours, **within
         )
@@ -52,18 +52,17 @@ def asset_facts(
     events, lost = read_events(folder, store, asked.asset, since=span.since, until=later)
     marks = _marks(events, span)
     return {
-        "words": ASSET,
         "asked": asked,
         "span": span,
         "ranges": RANGES,
         "newest": newest[-1] if newest else None,
         "headline": _headline(newest, context),
         "drivers": list(shares_of(newest[-1].top_sensors).items()) if newest else [],
-        "charts": _charts(store, courses, span, context.settings, marks=marks),
+        "charts": _charts(store, by_horizon, span, context.settings, marks=marks),
         "happened": _happened(events),
-        "event_words": lost or ASSET["no_events" if folder.here else "events_elsewhere"],
+        "events_note": lost or ASSET["no_events" if folder.here else "events_elsewhere"],
         **_alarms(store, asked.asset),
-        **_sensors(store, folder, asked, span, courses, marks=marks),
+        **_sensors(store, folder, asked, span, by_horizon, marks=marks),
         **_table(store, asked, span),
     }
 
@@ -76,38 +75,38 @@ def _headline(newest: Sequence[PredictionRow], context: PageContext) -> dict[str
     cap, level = context.settings.target.cap_hours, risk_level(row.risk, row.value)
     return {
         "level": level,
-        "words": LEVELS[level],
+        "label": LEVELS[level],
         "risks": [(percent_text(each.risk), each.horizon_hours) for each in newest[::-1]],
         "status": STATUS_WORDS.get(row.status, row.status),
         "life": life_text(row.rul_hours, row.rul_low_hours, row.rul_high_hours, cap_hours=cap),
         "value": None if row.value is None else f"{row.value:.4g}",
-        "age": _age_words(age_text((context.now() - row.cutoff).total_seconds())),
+        "age": _age_text(age_text((context.now() - row.cutoff).total_seconds())),
     }
 
 
-def _age_words(age: str) -> str:
+def _age_text(age: str) -> str:
     return ASSET["data_new"] if age == "now" else ASSET["data_age"].format(age)
 
 
 def _charts(
     store: Store,
-    courses: Mapping[float, PredictionSeries],
+    by_horizon: Mapping[float, PredictionSeries],
     span: ChartSpan,
     settings: Settings,
     *,
     marks: Sequence[EventMark],
 ) -> list[dict[str, Any]]:
     """Pictures with what they are and mean; none where there is but one moment to show."""
-    if not courses or len(courses[max(courses)].cutoff) < 2:
+    if not by_horizon or len(by_horizon[max(by_horizon)].cutoff) < 2:
         return []
-    longest = courses[max(courses)]
+    longest = by_horizon[max(by_horizon)]
     if settings.target.kind == "column" and settings.target.task == "regression":
         charts = [_chart("value", draw_value(longest, span, marks))]
     else:
-        threshold = _threshold(store, settings, max(courses))
-        legend = [f"{ASSET['within']} {hours:g} h" for hours in sorted(courses, reverse=True)]
-        picture = draw_risk(courses, span, marks, threshold)
-        charts = [_chart("risk", picture, legend if max(courses) else [])]
+        threshold = _threshold(store, settings, max(by_horizon))
+        legend = [f"{ASSET['within']} {hours:g} h" for hours in sorted(by_horizon, reverse=True)]
+        picture = draw_risk(by_horizon, span, marks, threshold)
+        charts = [_chart("risk", picture, legend if max(by_horizon) else [])]
     if settings.target.kind == "life":
         picture = draw_life(longest, span, marks, settings.target.cap_hours)
         charts.append(_chart("life", picture))
@@ -131,13 +130,13 @@ def _threshold(store: Store, settings: Settings, horizon_hours: float) -> float:
 def _marks(events: Events, span: ChartSpan) -> list[EventMark]:
     moments = zip(events.time.tolist(), events.kind, events.code, strict=True)
     return [
-        EventMark(time / NS, _said_of(to_moment(time), kind, code, span), kind)
+        EventMark(time / NS, _event_text(to_moment(time), kind, code, span), kind)
         for time, kind, code in moments
         if kind in _MARKED and time / NS <= span.until.timestamp()
     ]
 
 
-def _said_of(moment: datetime, kind: str, code: str, span: ChartSpan) -> str:
+def _event_text(moment: datetime, kind: str, code: str, span: ChartSpan) -> str:
     local = moment.astimezone(span.zone)
     return f"{EVENTS.get(kind, kind)} {code}, {local:%Y-%m-%d %H:%M}"
 
@@ -145,7 +144,7 @@ def _said_of(moment: datetime, kind: str, code: str, span: ChartSpan) -> str:
 def _happened(events: Events) -> list[dict[str, Any]]:
     rows = zip(events.time.tolist(), events.kind, events.code, strict=True)
     return [
-        {"at": to_moment(time), "kind": kind, "words": EVENTS.get(kind, kind), "code": code}
+        {"at": to_moment(time), "kind": kind, "label": EVENTS.get(kind, kind), "code": code}
         for time, kind, code in [*rows][: -_EVENTS_SHOWN - 1 : -1]
     ]
 
@@ -174,30 +173,36 @@ def _sensors(
     folder: StateFolder,
     asked: AssetAddress,
     span: ChartSpan,
-    courses: Mapping[float, PredictionSeries],
+    by_horizon: Mapping[float, PredictionSeries],
     *,
     marks: Sequence[EventMark],
 ) -> dict[str, Any]:
     """Pictures of the sensors, what drives the risk first, then what the champion goes by."""
-    course = courses[max(courses)] if courses else None
-    driving = list(shares_of(str(course.top_sensors[-1]))) if course and len(course.cutoff) else []
+    predictions = by_horizon[max(by_horizon)] if by_horizon else None
+    drivers = (
+        list(shares_of(str(predictions.top_sensors[-1])))
+        if predictions and len(predictions.cutoff)
+        else []
+    )
     champion = store.lineage.champion()
     ranked = [row.sensor for row in store.lineage.importances(champion)] if champion else []
-    traces = read_traces(
-        folder,
-        store,
+    query = SensorQuery(
         asked.asset,
-        first=list(dict.fromkeys([*driving, *ranked])),
+        first=list(dict.fromkeys([*drivers, *ranked])),
         most=MOST_SENSORS if asked.all_sensors else LEADING_SENSORS,
         since=span.since,
         until=span.until,
     )
-    told = []
-    for number, name in enumerate(traces.sensors):
-        picture, usual = draw_sensor(traces, number, span, course, marks)
-        told.append({"name": name, "picture": picture, "usual": usual_words(usual)})
-    shown = told if len(traces.time) else []
-    return {"sensors": shown, "sensors_known": len(traces.known), "sensor_words": traces.words}
+    series = read_sensors(folder, store, query)
+    figures = []
+    for number, name in enumerate(series.sensors):
+        picture, usual = draw_sensor(series, number, span, predictions, marks)
+        figures.append({"name": name, "picture": picture, "usual": usual_text(usual)})
+    return {
+        "sensors": figures if len(series.time) else [],
+        "sensor_count": len(series.available),
+        "sensors_note": series.reason,
+    }
 
 
 def _table(store: Store, asked: AssetAddress, span: ChartSpan) -> dict[str, Any]:

@@ -27,8 +27,8 @@ def add_asset(router: APIRouter, context: PageContext) -> None:
         asked = read_asset_address(asset, request.query_params)
         span = _span(context.store(), asked, context)
         if span is None:
-            words = f"{ASSET['unknown_words']} {asked.asset[:200]}"
-            return context.show_error(request, 404, ASSET["unknown"], words)
+            message = f"{ASSET['unknown_words']} {asked.asset[:200]}"
+            return context.show_error(request, 404, ASSET["unknown"], message)
         facts = recent.get(
             asked, lambda: asset_facts(context.store(), folder, asked, span, context)
         )

@@ -1,4 +1,4 @@
-"""The sensors of one asset over time, from its panes, and what is usual of them."""
+"""Sensor readings of one asset over time, from its panes, and their usual band."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -29,81 +29,71 @@ _LOOKED_INTO: Final = 3
 @dataclass(frozen=True, eq=False)
 class SensorSeries:
     """Means of panes: time (n,) in nanoseconds, the end of each pane; means (n, n_sensors),
-    NaN where a pane holds no value. known: all sensors of the plant; words: why there is
+    NaN where a pane holds no value. available: all sensors of the plant; reason: why there is
     nothing, else ""."""
 
     sensors: tuple[str, ...]
     time: Int64
     means: Float64
-    known: tuple[str, ...]
-    words: str = ""
+    available: tuple[str, ...]
+    reason: str = ""
 
 
-_NO_TRACES: Final = SensorSeries((), np.empty(0, np.int64), np.empty((0, 0)), ())
+_NO_SERIES: Final = SensorSeries((), np.empty(0, np.int64), np.empty((0, 0)), ())
 
 
-def read_traces(
-    folder: StateFolder,
-    store: Store,
-    asset: str,
-    *,
-    first: Sequence[str],
-    most: int,
-    since: datetime,
-    until: datetime,
-) -> SensorSeries:
-    """Up to so many sensors of an asset in (since, until], those named first leading.
+@dataclass(frozen=True)
+class SensorQuery:
+    """Up to so many sensors of an asset in (since, until], those named first leading."""
 
-    Reads the panes of that span alone, a segment at a time.
-    """
+    asset: str
+    first: Sequence[str]
+    most: int
+    since: datetime
+    until: datetime
+
+
+def read_sensors(folder: StateFolder, store: Store, query: SensorQuery) -> SensorSeries:
+    """What a query asks for. Reads the panes of its span alone, a segment at a time."""
     if not folder.here:
-        return replace(_NO_TRACES, words="the state folder is not on this machine")
+        return replace(_NO_SERIES, reason="the state folder is not on this machine")
     try:
-        return _read(folder, store, asset, first=first, most=most, since=since, until=until)
+        return _read(folder, store, query)
     except MissingSegment:
         # Compaction joins segments and removes what it joined: the ledger knows the new ones.
         try:
-            return _read(folder, store, asset, first=first, most=most, since=since, until=until)
+            return _read(folder, store, query)
         except PmAppError as error:
-            return replace(_NO_TRACES, words=str(error))
+            return replace(_NO_SERIES, reason=str(error))
 
 
-def quiet(time: Int64, course: PredictionSeries) -> NDArray[np.bool_]:
+def quiet(time: Int64, predictions: PredictionSeries) -> NDArray[np.bool_]:
     """Which of these moments had a low risk said of them, shape (n,)."""
     with np.errstate(invalid="ignore"):
-        return np.isin(time, course.cutoff[course.risk < RAISED_RISK])
+        return np.isin(time, predictions.cutoff[predictions.risk < RAISED_RISK])
 
 
 def usual_of(values: Float64, quiet: NDArray[np.bool_]) -> tuple[float, float] | None:
     """What a sensor usually reads, from its quiet panes; None where these are too few."""
-    known = values[quiet & np.isfinite(values)]
-    if len(known) < LEAST_QUIET:
+    usable = values[quiet & np.isfinite(values)]
+    if len(usable) < LEAST_QUIET:
         return None
-    low, high = np.percentile(known, USUAL_PERCENT)
+    low, high = np.percentile(usable, USUAL_PERCENT)
     return float(low), float(high)
 
 
-def _read(
-    folder: StateFolder,
-    store: Store,
-    asset: str,
-    *,
-    first: Sequence[str],
-    most: int,
-    since: datetime,
-    until: datetime,
-) -> SensorSeries:
+def _read(folder: StateFolder, store: Store, query: SensorQuery) -> SensorSeries:
     history = folder.history
     pane_ns = history.pane_ns
-    span = (since, until - timedelta(microseconds=1))
+    span = (query.since, query.until - timedelta(microseconds=1))
     names = segments_of(store.ledger.batches_overlapping("readings", *span))
-    known = {sensor for name in names[-_LOOKED_INTO:] for sensor in history.sensors(name)}
-    chosen = tuple([name for name in first if name in known])
-    chosen = (*chosen, *sorted(known - set(chosen)))[:most]
-    bounds = {"since_pane": to_nanoseconds(since) // pane_ns}
-    bounds["until_pane"] = to_nanoseconds(until) // pane_ns - 1
-    panes, means = _joined(history.read(names, assets={asset}, **bounds), chosen)
-    return SensorSeries(chosen, (panes + 1) * pane_ns, means, tuple(sorted(known)))
+    available = {sensor for name in names[-_LOOKED_INTO:] for sensor in history.sensors(name)}
+    chosen = tuple([name for name in query.first if name in available])
+    chosen = (*chosen, *sorted(available - set(chosen)))[: query.most]
+    bounds = {"since_pane": to_nanoseconds(query.since) // pane_ns}
+    bounds["until_pane"] = to_nanoseconds(query.until) // pane_ns - 1
+    panes, means = _joined(history.read(names, assets={query.asset}, **bounds), chosen)
+    return SensorSeries(chosen, (panes + 1) * pane_ns, means, tuple(sorted(available)))
 
 
 def _joined(parts: Iterator[Panes], sensors: tuple[str, ...]) -> tuple[Int64, Float64]:

@@ -19,7 +19,7 @@ from pm_app.times import format_duration
 from pm_app.web.address import check_keys, one_of, whole_number
 from pm_app.web.context import Page, PageContext, StateFolder
 from pm_app.web.files import as_file
-from pm_app.web.pages.data.quiet_sensors import Hearing, find_quiet
+from pm_app.web.pages.data.quiet_sensors import QuietSensors, find_quiet
 from pm_app.web.pages.data.texts import DATA, SHOWS, STATUSES
 from pm_app.wording import STATUS_WORDS
 
@@ -48,7 +48,7 @@ class DataAddress:
 def add_data(router: APIRouter, context: PageContext) -> None:
     """The page of data, and the ledger as files."""
     folder = StateFolder(context.settings)
-    hearings = _QuietSensorCache(folder)
+    quiet_sensors = _QuietSensorCache(folder)
 
     @router.get("/data")
     def data(request: Request) -> Response:
@@ -63,7 +63,7 @@ def add_data(router: APIRouter, context: PageContext) -> None:
             request,
             DATA_PAGE,
             shows=SHOWS,
-            hearing=hearings.newest(store),
+            quiet=quiet_sensors.newest(store),
             quiet_shown=QUIET_SHOWN,
             **facts,
         )
@@ -89,23 +89,23 @@ class _QuietSensorCache:
     def __init__(self, folder: StateFolder) -> None:
         self._folder = folder
         self._sequence = -1
-        self._hearing = Hearing(())
+        self._found = QuietSensors(())
 
-    def newest(self, store: Store) -> Hearing:
+    def newest(self, store: Store) -> QuietSensors:
         """As the newest file leaves it."""
         row = store.ledger_pages.newest()
         sequence = row.sequence if row else 0
-        if sequence != self._sequence or self._hearing.words:
-            self._hearing = find_quiet(self._folder, store)
+        if sequence != self._sequence or self._found.reason:
+            self._found = find_quiet(self._folder, store)
             self._sequence = sequence
-        return self._hearing
+        return self._found
 
 
 def _health(folder: StateFolder, context: PageContext) -> dict[str, Any]:
     """How the daemon is, in words, as `pm-app status` tells it."""
     status = context.status()
     return {
-        "told": folder.settings.state.is_dir(),
+        "state_here": folder.settings.state.is_dir(),
         "troubles": status.troubles,
         "jobs": [_job(job) for job in status.jobs],
         "backlog": status.backlog,
@@ -142,17 +142,17 @@ def _assets(store: Store) -> dict[str, Any]:
     """Who is judged, and of whom nothing comes."""
     newest = store.ledger_pages.newest()
     silent: list[SilentAsset] = []
-    count = known = 0
+    count = asset_count = 0
     if newest is not None and newest.last_time is not None:
         since = newest.last_time - SILENCE
         silent = store.ledger_pages.silent(since, limit=SILENT_SHOWN)
-        count, known = store.ledger_pages.count_silent(since)
+        count, asset_count = store.ledger_pages.count_silent(since)
     statuses = store.ledger_pages.statuses()
     return {
         "newest": newest,
         "silent": silent,
         "silent_count": count,
-        "assets_known": known,
+        "asset_count": asset_count,
         "statuses": [
             (STATUS_WORDS.get(status) or DATA["judged"], count)
             for status, count in sorted(statuses.items(), key=lambda each: -each[1])
@@ -166,7 +166,7 @@ def _files(store: Store, asked: DataAddress) -> dict[str, Any]:
     shown = rows[:PAGE_ROWS]
     late = [_late_seconds(row) for row in shown]
     pairs = zip(shown, late, strict=True)
-    known = [late for row, late in pairs if late is not None and row.source == "readings"]
+    of_readings = [late for row, late in pairs if late is not None and row.source == "readings"]
     return {
         "asked": asked,
         "rows": [
@@ -174,7 +174,7 @@ def _files(store: Store, asked: DataAddress) -> dict[str, Any]:
             for row, seconds in zip(shown, late, strict=True)
         ],
         "older": shown[-1].sequence if len(rows) > PAGE_ROWS else None,
-        "lateness": _lateness(known),
+        "lateness": _lateness(of_readings),
         "balance": store.ledger.balance(),
         "files": store.ledger.count(),
         "quarantined": store.ledger.count(status="quarantined"),

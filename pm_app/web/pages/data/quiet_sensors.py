@@ -1,4 +1,4 @@
-"""Sensors that have gone quiet: their asset goes on delivering readings, they do not."""
+"""Quiet sensors: their asset goes on delivering readings, they do not."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,12 +31,15 @@ class QuietSensor:
 
 
 @dataclass(frozen=True)
-class Hearing:
-    """What was heard of since when, longest quiet first; words: why nothing, else ""."""
+class QuietSensors:
+    """Sensors without values, longest quiet first, in readings since then.
 
-    quiet: tuple[QuietSensor, ...]
+    reason: why none were looked for, else "".
+    """
+
+    sensors: tuple[QuietSensor, ...]
     looked_since: datetime | None = None
-    words: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,28 +54,28 @@ class _NewestReadings:
     time: Int64
 
 
-def find_quiet(folder: StateFolder, store: Store) -> Hearing:
+def find_quiet(folder: StateFolder, store: Store) -> QuietSensors:
     """Sensors of assets with readings whose own values have stopped.
 
     Looks at the panes of the newest LOOK_BACK, or of as few newest files as hold MOST_CELLS.
     A sensor that no asset told of in that time is not looked for: nothing says that it should.
     """
     if not folder.here:
-        return Hearing((), words="the state folder is not on this machine")
+        return QuietSensors((), reason="the state folder is not on this machine")
     newest = store.ledger_pages.newest()
     if newest is None or newest.last_time is None:
-        return Hearing(())
+        return QuietSensors(())
     try:
         parts = _newest_panes(folder, store, newest.last_time)
     except PmAppError as error:
-        return Hearing((), words=str(error))
+        return QuietSensors((), reason=str(error))
     if not parts:
-        return Hearing((), words="the newest file is too large to look for them")
+        return QuietSensors((), reason="the newest file is too large to look for them")
     pane_ns = folder.history.pane_ns
     last = to_nanoseconds(newest.last_time) // pane_ns
     first = min(int(part.pane.min(initial=last)) for part in parts)
     since = max(to_moment(first * pane_ns), newest.last_time - LOOK_BACK)
-    return Hearing(_quiet(parts, pane_ns), since)
+    return QuietSensors(_quiet(parts, pane_ns), since)
 
 
 def _newest_panes(folder: StateFolder, store: Store, until: datetime) -> list[_NewestReadings]:
@@ -100,15 +103,15 @@ def _quiet(parts: list[_NewestReadings], pane_ns: int) -> tuple[QuietSensor, ...
     if not assets or not sensors:
         return ()
     asset, pane, time = _put_together(parts, assets, sensors)
-    heard = np.full((len(assets), len(sensors)), _NEVER, dtype=np.int64)
-    np.maximum.at(heard, asset, time)
-    silent = np.zeros_like(heard)
-    np.add.at(silent, asset, ((pane * pane_ns)[:, None] > heard[asset]).astype(np.int64))
-    spoken = heard.max(axis=0) > _NEVER
-    rows, columns = np.nonzero((silent >= QUIET_PANES) & spoken)
+    newest = np.full((len(assets), len(sensors)), _NEVER, dtype=np.int64)
+    np.maximum.at(newest, asset, time)
+    silent = np.zeros_like(newest)
+    np.add.at(silent, asset, ((pane * pane_ns)[:, None] > newest[asset]).astype(np.int64))
+    delivered = newest.max(axis=0) > _NEVER
+    rows, columns = np.nonzero((silent >= QUIET_PANES) & delivered)
     names, labels = [*assets], [*sensors]
     found = [
-        QuietSensor(names[row], labels[column], _moment(int(heard[row, column])))
+        QuietSensor(names[row], labels[column], _moment(int(newest[row, column])))
         for row, column in zip(rows.tolist(), columns.tolist(), strict=True)
     ]
     return tuple(sorted(found, key=_longest_first))

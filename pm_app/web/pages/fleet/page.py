@@ -110,35 +110,35 @@ def fleet_facts(
 def _headings(asked: FleetAddress, rows: Sequence[FleetRow]) -> dict[str, dict[str, str]]:
     """What the headings of sortable columns say and where they lead."""
     hours = max((row.horizon_hours for row in rows), default=0.0)
-    words = {
+    labels = {
         "risk": f"{TEXTS['risk_within']} {hours:g} h" if hours else TEXTS["risk"],
         "asset": TEXTS["search"],
         "life": TEXTS["life"],
         "age": FLEET_TEXTS["age"],
     }
-    return {name: _heading(asked, name, text) for name, text in words.items()}
+    return {name: _heading(asked, name, label) for name, label in labels.items()}
 
 
-def _heading(asked: FleetAddress, name: str, words: str) -> dict[str, str]:
+def _heading(asked: FleetAddress, name: str, label: str) -> dict[str, str]:
     chosen = asked.query.order == name
     # A second choice turns the order round; names begin at A, lives at the shortest.
     down = not asked.query.descending if chosen else name in ("risk", "age")
     address = asked.address(order=name, direction="down" if down else "up", page=1)
     sorted_as = ("descending" if asked.query.descending else "ascending") if chosen else "none"
-    return {"words": words, "address": address or "?", "sort": sorted_as}
+    return {"label": label, "address": address or "?", "sort": sorted_as}
 
 
 def _shown(
     row: FleetRow, trend: Sequence[tuple[datetime, float | None]], *, now: datetime, cap: float
 ) -> dict[str, Any]:
-    said = row.status == "scored"
+    scored = row.status == "scored"
     life = life_text(row.rul_hours, row.rul_low_hours, row.rul_high_hours, cap_hours=cap)
     return {
         "asset": row.asset_id,
         "level": row.level,
-        "words": LEVELS[row.level],
+        "label": LEVELS[row.level],
         "risk": percent_text(row.risk),
-        "life": life if said else STATUS_WORDS.get(row.status, row.status),
+        "life": life if scored else STATUS_WORDS.get(row.status, row.status),
         "value": STATUS_WORDS.get(row.status) or ("" if row.value is None else f"{row.value:.4g}"),
         # A share stays on the line of its figure.
         "why": row.top_sensors.replace(" %", "\u00a0%"),

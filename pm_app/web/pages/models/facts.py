@@ -1,4 +1,4 @@
-"""What one version is worth and goes by: figures, calibration, the allocation as a picture."""
+"""Facts of one version: held-out figures, guidance, calibration, allocation."""
 
 import re
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from pm_app.errors import PmAppError
 from pm_app.learning.allocation.change import compare_allocations
 from pm_app.learning.allocation.planner import CONTROL_REPORT
 from pm_app.pictures.allocation import allocation_figure
-from pm_app.pictures.charts import Line, line_chart
+from pm_app.pictures.charts import Axis, Line, line_chart
 from pm_app.records.learning import QualityReport
 from pm_app.store import VersionRow
 from pm_app.web.context import StateFolder
@@ -40,7 +40,7 @@ def guidance_facts(version: VersionRow) -> dict[str, Any]:
     if control is None or unguided:
         return {"gains": [], "unguided": unguided}
     own = reports[0].metrics
-    shared = [name for name in own if name in control.metrics and _words(name)[1] is not None]
+    shared = [name for name in own if name in control.metrics and _figure_name(name)[1] is not None]
     return {
         "gains": [_gain(name, own[name], control.metrics[name]) for name in shared],
         "unguided": False,
@@ -57,11 +57,9 @@ def calibration_facts(version: VersionRow) -> dict[str, Any]:
     lines = [Line("", [(0, 0), (1, 1)], "ideal"), Line("", points, "ours", marks=True)]
     picture = line_chart(
         lines,
-        x_title=MODELS["said"],
-        y_title=MODELS["came"],
-        x_range=(0, 1),
-        y_range=(0, 1),
-        title=f"{MODELS['calibration_title']}: {MODELS['came']}, {MODELS['said']}",
+        x=Axis(MODELS["risk"], (0, 1)),
+        y=Axis(MODELS["came"], (0, 1)),
+        title=f"{MODELS['calibration_title']}: {MODELS['came']}, {MODELS['risk']}",
     )
     return {"bins": bins, "calibration": picture}
 
@@ -71,50 +69,50 @@ def allocation_facts(
 ) -> dict[str, Any]:
     """The picture of the allocation, or why there is none."""
     if not folder.here:
-        return {"picture": "", "picture_words": MODELS["elsewhere"]}
+        return {"picture": "", "picture_note": MODELS["elsewhere"]}
     try:
         after = folder.registry.load(version.version).card
         was = None if before is None else folder.registry.load(before).card
     except PmAppError as error:
-        return {"picture": "", "picture_words": str(error)}
+        return {"picture": "", "picture_note": str(error)}
     changes = compare_allocations(was, after)
     names = {
         "before": "" if before is None else f"{MODELS['version']} {before}",
         "after": f"{MODELS['version']} {version.version}",
     }
-    return {"picture": allocation_figure(changes, **names), "picture_words": ""}
+    return {"picture": allocation_figure(changes, **names), "picture_note": ""}
 
 
 def _reports(version: VersionRow) -> tuple[QualityReport, ...]:
     return _REPORTS.validate_python(version.summary.get("reports") or ())
 
 
-def _words(name: str) -> tuple[str, bool | None]:
+def _figure_name(name: str) -> tuple[str, bool | None]:
     """A figure's name as people say it, and whether more of it is better."""
     horizon = _HORIZON.search(name)
-    words, more = FIGURES.get(_HORIZON.sub("", name), (name.replace("_", " "), None))
-    return f"{words}, {horizon[1]} h" if horizon else words, more
+    label, more = FIGURES.get(_HORIZON.sub("", name), (name.replace("_", " "), None))
+    return f"{label}, {horizon[1]} h" if horizon else label, more
 
 
 def _figure(name: str, reports: Sequence[QualityReport]) -> dict[str, Any]:
-    words, more = _words(name)
+    label, more = _figure_name(name)
     values = [report.metrics.get(name) for report in reports]
-    known = [value for value in values if value is not None]
-    best = None if more is None or not known else max(known) if more else min(known)
+    present = [value for value in values if value is not None]
+    best = None if more is None or not present else max(present) if more else min(present)
     cells = [("" if value is None else f"{value:.3f}", value == best) for value in values]
-    return {"words": words, "cells": cells}
+    return {"label": label, "cells": cells}
 
 
 def _gain(name: str, guided: float, uniform: float) -> dict[str, Any]:
-    words, more = _words(name)
+    label, more = _figure_name(name)
     gain = (guided - uniform) if more else (uniform - guided)
     scale = 1.0 if max(abs(guided), abs(uniform)) <= 1.0 else max(abs(guided), abs(uniform))
     same = abs(gain) < _SAME * scale
     verdict = "same" if same else "better" if gain > 0 else "worse"
     return {
-        "words": words,
+        "label": label,
         "guided": f"{guided:.3f}",
         "uniform": f"{uniform:.3f}",
         "verdict": verdict,
-        "told": MODELS[verdict],
+        "outcome": MODELS[verdict],
     }

@@ -57,15 +57,15 @@ def _add_actions(router: APIRouter, context: PageContext) -> None:
     def move(number: int, asking: Engineer) -> Response:
         why = _why(asking)
         with context.plant() as plant:
-            known = min(max(number, 0), _LARGEST)
-            promote(plant, known, at=context.now(), reason=why, actor=asking.person.actor)
+            version = min(max(number, 0), _LARGEST)
+            promote(plant, version, at=context.now(), reason=why, actor=asking.person.actor)
         return RedirectResponse("/models", 303)
 
     @router.post("/models/{number}/reject")
     def refuse(number: int, asking: Engineer) -> Response:
         lineage, why = context.writer().lineage, _why(asking)
-        known = min(max(number, 0), _LARGEST)
-        lineage.reject(known, at=context.now(), reason=why, actor=asking.person.actor)
+        version = min(max(number, 0), _LARGEST)
+        lineage.reject(version, at=context.now(), reason=why, actor=asking.person.actor)
         return RedirectResponse("/models", 303)
 
 
@@ -101,8 +101,8 @@ def _facts(store: Store, folder: StateFolder, values: Mapping[str, str]) -> dict
         "live_since": moves[-1] if moves else None,
         "waiting": waiting,
         "versions": [_standing(row, champion, moves, waiting) for row in versions],
-        "known": lineage.next_version() - 1,
-        "retrainings": [_told(row) for row in retrainings[:MOST_RETRAININGS]],
+        "version_count": lineage.next_version() - 1,
+        "retrainings": [_retraining(row) for row in retrainings[:MOST_RETRAININGS]],
         "moves": [
             (row, KINDS[row.kind], movers.get(row.id, "")) for row in moves[: -MOST_MOVES - 1 : -1]
         ],
@@ -128,20 +128,20 @@ def _asked(values: Mapping[str, str]) -> dict[str, int]:
 
 def _learned(version: VersionRow) -> str:
     """What a version has learned from, in words."""
-    told = version.summary
-    words = f"{MODELS['learned']} {told.get('failures', '?')} {MODELS['failures']}"
-    if told.get("failures_from_verdicts"):
-        words += f" ({told['failures_from_verdicts']} {MODELS['from_verdicts']})"
-    until = str(told.get("trained_until", ""))[:10]
-    return f"{words} {MODELS['until']} {until}" if until else words
+    summary = version.summary
+    text = f"{MODELS['learned']} {summary.get('failures', '?')} {MODELS['failures']}"
+    if summary.get("failures_from_verdicts"):
+        text += f" ({summary['failures_from_verdicts']} {MODELS['from_verdicts']})"
+    until = str(summary.get("trained_until", ""))[:10]
+    return f"{text} {MODELS['until']} {until}" if until else text
 
 
 def _version(store: Store, number: int) -> VersionRow:
     """A version. Raises BadAddress naming those there are."""
     row = store.lineage.version(number)
     if row is None:
-        known = ", ".join(str(each.version) for each in store.lineage.versions(limit=10))
-        raise BadAddress(f"{MODELS['unknown']} {known or 'none yet'}, got {number}")
+        versions = ", ".join(str(each.version) for each in store.lineage.versions(limit=10))
+        raise BadAddress(f"{MODELS['unknown']} {versions or 'none yet'}, got {number}")
     return row
 
 
@@ -161,14 +161,14 @@ def _standing(
     return {
         "row": row,
         "standing": standing,
-        "words": STANDINGS[standing],
+        "label": STANDINGS[standing],
         "decision": DECISIONS.get(drift.get("verdict", ""), ""),
         "reason": row.summary.get("gate", ""),
         "failures": row.summary.get("failures"),
     }
 
 
-def _told(row: RetrainingRow) -> dict[str, Any]:
+def _retraining(row: RetrainingRow) -> dict[str, Any]:
     metrics: Mapping[str, Any] = row.metrics
     tau, chance, moved = (metrics.get(key) for key in ("tau", "p_value", "moved_units"))
     return {

@@ -54,7 +54,7 @@ MODELS: Final = {
     "waits_since": "made",
     "versions_title": "Versions",
     "version": "Version",
-    "made": "Made",
+    "created": "Made",
     "strategy": "Strategy",
     "parameters": "Parameters",
     "decision": "Decision",
@@ -89,7 +89,7 @@ MODELS: Final = {
         "horizon, by tenths of the risk."
     ),
     "no_bins": "This version did not keep what came of its risks; later ones do.",
-    "said": "risk told",
+    "risk": "risk told",
     "came": "share that failed",
     "rows": "Rows",
     "importance_title": "Importance, and where the hidden units went, in version",

@@ -111,9 +111,9 @@ def _signed_in(context: PageContext, request: Request, name: str, onward: str) -
 
 def _note_refusal(context: PageContext, name: str, address: str, at: datetime) -> None:
     # People type passwords where names go: only names that there are are kept.
-    known = name if context.store().users.user(name) is not None else ""
+    account = name if context.store().users.user(name) is not None else ""
     context.writer().users.note(
-        known or "somebody", "sign in refused", known, at=at, address=address
+        account or "somebody", "sign in refused", account, at=at, address=address
     )
 
 

@@ -200,7 +200,13 @@ class PageContext:
         return self.authenticator.whois(request, self.store(), at=self.now())
 
     def show(
-        self, request: Request, page: Page, status: int = 200, template: str = "page", **facts: Any
+        self,
+        request: Request,
+        page: Page,
+        /,
+        status: int = 200,
+        template: str = "page",
+        **facts: Any,
     ) -> Response:
         """A page of HTML, by a template of its folder; its title unless the facts hold one."""
         shown = {"title": page.title, "texts": page.texts, **facts}

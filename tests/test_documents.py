@@ -156,6 +156,14 @@ def test_every_test_that_documents_name_exists():
     assert sorted(path for path in paths if not (ROOT / path).exists()) == []
 
 
+def test_every_file_that_contributors_are_sent_to_exists():
+    guide = read(ROOT / ".github" / "CONTRIBUTING.md").split("## Recipes")[0]
+    paths = set(re.findall(r"`((?:pm_app|connectors|tests)/[\w/.]+\.\w+)`", guide))
+
+    assert len(paths) > 20
+    assert sorted(path for path in paths if not (ROOT / path).exists()) == []
+
+
 def make_files(folder: Path) -> None:
     """Readings and one failure as the README lays them out."""
     start = datetime(2026, 1, 1, tzinfo=UTC)

@@ -1,24 +1,30 @@
 """README, the documentation in the wheel and CONTRIBUTING, held against the program."""
 
+import io
 import re
 import shlex
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import get_args
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import typer
 from rendered_docs import GENERATED
+from rich.console import Console
 from typer.testing import CliRunner
 
+from pm_app.cli import main
 from pm_app.cli.app import app
 from pm_app.docs import TOPICS, read_topic
-from pm_app.errors import BadSettings
 from pm_app.learning.allocation.strategies import STRATEGIES
+from pm_app.store.rows import BatchStatus
 from pm_app.store.schema.predictions import metadata
+from pm_app.web.pages.alarms.page import ALARM_STATES
 from pm_app.web.pages.models.texts import DECISIONS
-from pm_app.web.texts import ALARM_STATES
+from pm_app.web.texts import LEVELS
 from pm_app.wording import STATUS_WORDS
 
 ROOT = Path(__file__).parents[1]
@@ -56,9 +62,31 @@ def test_every_topic_is_a_file_and_every_file_a_topic():
     assert all(read_topic(name).startswith("# ") for name in TOPICS)
 
 
-def test_an_unknown_topic_is_told_the_nearest_and_all():
-    with pytest.raises(BadSettings, match="nearest is 'settings'; topics: operate, settings, "):
-        read_topic("setings")
+def test_an_unknown_topic_is_wrong_usage_told_the_nearest_and_all(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["pm-app", "docs", "setings"])
+
+    with pytest.raises(SystemExit, match="2"):
+        main()
+
+    assert "the nearest is 'settings'; topics: operate, settings, " in capsys.readouterr().err
+
+
+def test_topics_are_listed_with_a_line_each():
+    listed = CliRunner().invoke(app, ["docs"]).output
+
+    assert all(f" {name} " in listed and words in listed for name, words in TOPICS.items())
+
+
+def test_a_topic_is_plain_markdown_in_a_pipe_and_laid_out_on_a_terminal(monkeypatch):
+    piped = CliRunner().invoke(app, ["docs", "scale"]).output
+    written = io.StringIO()
+    terminal = Console(file=written, force_terminal=True, width=100)
+    monkeypatch.setattr("pm_app.cli.look.docs.out", terminal)
+    CliRunner().invoke(app, ["docs", "scale"])
+
+    assert piped == read_topic("scale")
+    assert "## What that needs" not in written.getvalue()
+    assert "What that needs" in written.getvalue() and "\x1b[" in written.getvalue()
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=name_of)
@@ -129,10 +157,13 @@ def test_every_table_and_column_is_described():
 
 def test_the_words_of_pages_and_tables_are_explained():
     text = read(DOCS / "glossary.md") + read(DOCS / "operate.md") + read(DOCS / "how-it-learns.md")
+    text += read(DOCS / "tables.md")
     words = {
         *STATUS_WORDS,
         *filter(None, STATUS_WORDS.values()),
         *filter(None, ALARM_STATES),
+        *(words.lower() for words in LEVELS.values()),
+        *get_args(BatchStatus),
         *STRATEGIES,
         *(word.removesuffix("ted").removesuffix("t") for word in DECISIONS if "_" not in word),
     }

@@ -1,6 +1,6 @@
 """One plant, opened: what every job reads and writes."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -87,62 +87,6 @@ class PlantView(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class LedgerSnapshot:
-    """A ledger at one moment: its ingested files in order of ingestion, and when assets spoke.
-
-    Files that came once and are ingested no longer (their segments are lost) are not among
-    them: memory that knows of one is then made again.
-    """
-
-    readings: tuple[BatchRow, ...]
-    events: tuple[BatchRow, ...]
-    first: Mapping[str, datetime]
-    last: Mapping[str, datetime]
-
-    def _of(self, source: Source) -> tuple[BatchRow, ...]:
-        return self.readings if source == "readings" else self.events
-
-    def ingested_batches(self, source: Source) -> list[BatchRow]:
-        """As `LedgerView`."""
-        return list(self._of(source))
-
-    def batches_overlapping(
-        self, source: Source, first_time: datetime, last_time: datetime
-    ) -> list[BatchRow]:
-        """As `LedgerView`."""
-        return [
-            row
-            for row in self._of(source)
-            if row.first_time is not None and row.last_time is not None
-            if row.first_time <= last_time and row.last_time >= first_time
-        ]
-
-    def newest_batch(self, source: Source) -> BatchRow | None:
-        """As `LedgerView`."""
-        rows = self._of(source)
-        return rows[-1] if rows else None
-
-    def ingested_after(self, source: Source, sequence: int, *, until: datetime) -> list[BatchRow]:
-        """As `LedgerView`."""
-        later = (row for row in self._of(source) if row.sequence > sequence)
-        return [row for row in later if row.first_time is not None and row.first_time <= until]
-
-    def digests(self, sequences: Collection[int]) -> dict[int, str]:
-        """As `LedgerView`."""
-        wanted = set(sequences)
-        rows = (*self.readings, *self.events)
-        return {row.sequence: row.digest for row in rows if row.sequence in wanted}
-
-    def first_seen(self) -> dict[str, datetime]:
-        """As `LedgerView`."""
-        return dict(self.first)
-
-    def last_seen(self) -> dict[str, datetime]:
-        """As `LedgerView`."""
-        return dict(self.last)
-
-
 @dataclass
 class Orphans:
     """Whether files may lie in the state folder that no ledger row names: a crash leaves some."""
@@ -189,15 +133,3 @@ def first_seen_ns(plant: PlantView) -> dict[str, int]:
 def last_seen_ns(plant: PlantView) -> dict[str, int]:
     """Nanoseconds UTC of each asset's newest reading."""
     return {name: to_nanoseconds(at) for name, at in plant.ledger.last_seen().items()}
-
-
-@dataclass(frozen=True, eq=False)
-class WorkerPlant:
-    """A `jobs.ground.Ground` without sources and store."""
-
-    settings: Settings
-    history: History
-    event_history: EventHistory
-    memories: Memories
-    ledger: LedgerView
-    beat: Callable[[], None] = unwatched

@@ -10,7 +10,7 @@ from striking import INSTANT
 from connectors.engines.local import end_with_parent
 
 
-def die_bringing_back(marker: str, times: int, what: str = ".sqlite") -> None:
+def die_bringing_back(marker: str, times: int, what: str = "") -> None:
     """Kill this process when what it brings has no name yet, up to so many times in all.
 
     marker: a path; a file beside it counts each death. what: part of the name it writes.
@@ -21,14 +21,14 @@ def die_bringing_back(marker: str, times: int, what: str = ".sqlite") -> None:
             return
         path = Path(str(arguments[1]))
         folder = path.parent
-        brings = folder.parent.name == "backfill" or folder.name.startswith("trainings-")
+        brings = folder.name.startswith((".backfill-", ".trainings-"))
         if brings and what in path.name and _counted(marker, times):
             os.kill(os.getpid(), signal.SIGKILL)
 
     sys.addaudithook(hook)
 
 
-def dying_worker(marker: str, times: int, what: str = ".sqlite") -> None:
+def dying_worker(marker: str, times: int, what: str = "") -> None:
     """What a local process does first to die so."""
     end_with_parent()
     die_bringing_back(marker, times, what)

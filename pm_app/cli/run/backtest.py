@@ -41,7 +41,9 @@ def backtest(
     as_json: Json = False,
 ) -> None:
     """What alarms would have caught, how long before and at what cost, beside its peers."""
+    from pm_app.jobs.backtest.fold import FoldTrainers
     from pm_app.jobs.backtest.report import report_on
+    from pm_app.jobs.backtest.run import BacktestOptions
     from pm_app.jobs.backtest.run import backtest as run_backtest
     from pm_app.jobs.retrain.process import run_trainer
     from pm_app.times import NS, parse_duration
@@ -59,11 +61,9 @@ def backtest(
         timeout = parse_duration(settings.retraining.timeout) / NS
         account = run_backtest(
             plant,
+            BacktestOptions(folds, first, last),
             now=now(),
-            folds=folds,
-            first=first,
-            last=last,
-            trainer=partial(run_trainer, timeout_seconds=timeout),
+            trainers=FoldTrainers(partial(run_trainer, timeout_seconds=timeout)),
             engine=workers,
             progress=progress,
         )

@@ -1,16 +1,17 @@
-"""The past, scored again with the champion: in this process, or in partitions on an engine."""
+"""Backfill: the past scored anew with the champion, in this process or on workers."""
 
 import logging
 from collections.abc import Mapping
 from datetime import datetime
 
 from pm_app.errors import BadSettings, NotEnoughData
-from pm_app.jobs.backfill.workers import clear_scratch, predict_elsewhere
+from pm_app.jobs.backfill.workers import JOB, predict_on_workers
 from pm_app.jobs.ingest.repair import repairing
 from pm_app.jobs.ingest.run import ingest
 from pm_app.jobs.plant import Plant
 from pm_app.jobs.score.champion import Champion, load_champion
 from pm_app.jobs.score.predict import PaneSpan, predict_spans
+from pm_app.jobs.workers.files import remove_abandoned
 from pm_app.ports import Engine
 from pm_app.progress import Progress, silent
 from pm_app.store import CommitCounts
@@ -30,10 +31,10 @@ def backfill(
 ) -> CommitCounts:
     """Score every cutoff in [first, last) with the champion.
 
-    What was said of a cutoff before moves to the history. Without an engine all is one
+    What was predicted for a cutoff before moves to the history. Without an engine all is one
     transaction; on one every partition of assets is, and what was committed before something
     went wrong stays. Raises NotEnoughData without a champion, BadSettings where `last` is not
-    after `first`, and as `predict_elsewhere`.
+    after `first`, and as `predict_on_workers`.
     """
     champion = _require_champion(plant, first, last)
     ingest(plant, now=now)
@@ -41,19 +42,18 @@ def backfill(
     # A cutoff is the end of its pane.
     low, high = (-(-to_nanoseconds(moment) // pane_ns) - 1 for moment in (first, last))
     spans = {name: PaneSpan(low, high - 1) for name in plant.store.ledger.first_seen()}
-    # What a run that died has left behind.
-    clear_scratch(plant)
+    remove_abandoned(plant.settings.state, JOB)
     if engine is not None:
-        return _on(engine, plant, champion, spans, now, progress)
+        return _score_on_workers(engine, plant, champion, spans, now, progress)
 
-    def say() -> CommitCounts:
+    def score() -> CommitCounts:
         chunks = predict_spans(plant, champion, spans)
         return plant.store.writer.commit_predictions(chunks, scored_at=now)
 
-    return repairing(plant, say)
+    return repairing(plant, score)
 
 
-def _on(
+def _score_on_workers(
     engine: Engine,
     plant: Plant,
     champion: Champion,
@@ -64,15 +64,15 @@ def _on(
     left = dict(spans)
     counts: list[CommitCounts] = []
 
-    def say() -> None:
-        for done in predict_elsewhere(plant, champion, left.copy(), engine):
-            if done.file is not None:
-                counts.append(plant.store.writer.commit_staged(done.file, scored_at=now))
-            for name in done.assets:
+    def score() -> None:
+        for part in predict_on_workers(plant, champion, left.copy(), engine):
+            if part.file is not None:
+                counts.append(plant.store.writer.commit_staged(part.file, scored_at=now))
+            for name in part.assets:
                 del left[name]
             progress(1 - len(left) / len(spans), f"{len(spans) - len(left)} of {len(spans)} assets")
 
-    repairing(plant, say)
+    repairing(plant, score)
     return sum(counts, CommitCounts())
 
 

@@ -1,62 +1,81 @@
-"""Predictions made on an engine: orders laid down, partitions spread, what comes back read."""
+"""Backfill on workers: assets in partitions, each scored by a worker into a file.
 
-import logging
-import secrets
-from collections.abc import Iterator, Mapping
+A worker reads the state folder, opens no database, and writes into the scratch folder of the run
+alone.
+"""
+
+import socket
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from pm_app.durable import make_folder, remove_file, remove_folder
-from pm_app.errors import TransientError, error_named
-from pm_app.jobs.backfill.partitions import ANSWER, PartitionAnswer, split_spans, write_orders
-from pm_app.jobs.backfill.worker import score_partition
+from pm_app.durable import remove_file, remove_folder
+from pm_app.errors import BadVersion
 from pm_app.jobs.plant import Plant
-from pm_app.jobs.score.champion import Champion
-from pm_app.jobs.score.predict import PaneSpan, spans_with_readings
-from pm_app.jobs.workers.dispatch import spread
+from pm_app.jobs.score.champion import Champion, verified
+from pm_app.jobs.score.predict import PaneSpan, predict_spans, spans_with_readings
+from pm_app.jobs.workers.dispatch import Tasks
+from pm_app.jobs.workers.files import scratch_folder
+from pm_app.jobs.workers.protocol import TaskInput, answers, perform, write_request
+from pm_app.jobs.workers.snapshot import (
+    LedgerSnapshot,
+    open_settings,
+    open_worker_plant,
+    take_snapshot,
+)
 from pm_app.ports import Engine
-from pm_app.state.segments import MissingSegment
-from pm_app.store import require_whole
+from pm_app.settings.plant import Settings
+from pm_app.state.memory import Memories
+from pm_app.state.registry import Registry
+from pm_app.store import require_whole, write_staged
+from pm_app.threads import one_thread
 
+JOB: Final = "backfill"
+# Panes a partition has at most where its assets allow: what comes back shares a transaction.
+MOST_PANES: Final = 50_000
+# Partitions a worker gets in all: few enough to start, so many that none is waited for long.
+A_WORKER: Final = 4
 _NAMED: Final = 5
-log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class BackfillRequest:
+    """What partitions of assets are scored by.
+
+    settings: the tables of plant.toml that scoring reads, without an address; folder: where it
+    lies. version, digest: the model that scores. ledger: of every asset, for a segment may hold
+    others beside those scored.
+    """
+
+    settings: dict[str, Any]
+    folder: str
+    version: int
+    digest: str
+    ledger: LedgerSnapshot
+    partitions: tuple[dict[str, PaneSpan], ...]
 
 
 @dataclass(frozen=True, eq=False)
 class PartialPredictions:
-    """What was said of some assets: a file of `write_staged`, gone once the next is asked for.
+    """Predictions for some assets: a file of `write_staged`, gone once the next is asked for.
 
-    None where there is nothing to say.
+    None where there is nothing to predict.
     """
 
     assets: tuple[str, ...]
     file: Path | None
 
 
-def scratch_of(plant: Plant) -> Path:
-    """Where runs have folders in which partitions are told and brought back."""
-    return plant.settings.state / "backfill"
-
-
-def clear_scratch(plant: Plant) -> None:
-    """Remove what runs have left; what a worker still writes into waits for the next time."""
-    if not scratch_of(plant).exists():
-        return
-    try:
-        remove_folder(scratch_of(plant))
-    except TransientError as error:
-        log.info("left for the next backfill: %s", error)
-
-
-def predict_elsewhere(
+def predict_on_workers(
     plant: Plant, champion: Champion, spans: Mapping[str, PaneSpan], engine: Engine
 ) -> Iterator[PartialPredictions]:
-    """As `predict_spans`, to the bit, in partitions of whole assets as workers bring them.
+    """As `predict_spans`, to the bit, in partitions of whole assets as they are done.
 
     Memory is that of a chunk in every worker.
     Raises MissingSegment for what has to be rebuilt, what a worker met on purpose, and as
-    `spread` where one cannot be had.
+    `dispatch`.
     """
     wanted = spans_with_readings(plant, spans)
     silent_assets = tuple(name for name in spans if name not in wanted)
@@ -65,39 +84,75 @@ def predict_elsewhere(
     partitions = split_spans(wanted, workers=engine.lanes * engine.width)
     if not partitions:
         return
-    # Its own, for a worker of a run that ended may still be writing into that one's.
-    scratch = scratch_of(plant) / secrets.token_hex(8)
-    make_folder(scratch)
-    try:
-        write_orders(plant, champion, scratch, partitions)
-        answers = spread(
-            engine,
-            score_partition,
-            str(scratch.absolute()),
-            range(len(partitions)),
-            describe=lambda number: _assets_in_words(partitions[number]),
-            beat=plant.beat,
-            ahead=1,
+    with scratch_folder(plant.settings.state, JOB) as folder:
+        request = BackfillRequest(
+            plant.settings.model_dump(mode="json", exclude={"store", "readings", "events"}),
+            str(plant.settings.folder.absolute()),
+            champion.number,
+            plant.registry.digest(champion.number),
+            take_snapshot(plant),
+            tuple(partitions),
         )
-        for number, text in answers:
-            answer: PartitionAnswer = ANSWER.validate_json(text)
-            _raise_what_went_wrong(answer, partitions[number])
-            file = scratch / answer.file
-            require_whole(file, answer.digest)
-            yield PartialPredictions(tuple(partitions[number]), file)
+        write_request(folder, request)
+        tasks = Tasks(
+            score_partition,
+            folder,
+            range(len(partitions)),
+            lambda number: _assets_in_words(partitions[number]),
+        )
+        for answer in answers(engine, tasks, beat=plant.beat, ahead=1):
+            file = folder / answer.file
+            require_whole(file, answer.read(str))
+            yield PartialPredictions(tuple(partitions[answer.number]), file)
             remove_file(file)
-    finally:
-        clear_scratch(plant)
 
 
-def _raise_what_went_wrong(answer: PartitionAnswer, assets: Mapping[str, PaneSpan]) -> None:
-    if answer.missing:
-        raise MissingSegment(Path(answer.missing), answer.error)
-    if answer.kind:
-        raise error_named(answer.kind, f"{_assets_in_words(assets)}: {answer.error}")
+def split_spans(spans: Mapping[str, PaneSpan], *, workers: int) -> list[dict[str, PaneSpan]]:
+    """Spans in partitions of whole assets, in order of name, of about as many panes each."""
+    names = sorted(spans)
+    until = list(accumulate(spans[name].last - spans[name].first + 1 for name in names))
+    if not until:
+        return []
+    size = max(1, min(MOST_PANES, -(-until[-1] // (A_WORKER * workers))))
+    parts: dict[int, dict[str, PaneSpan]] = {}
+    for name, end in zip(names, until, strict=True):
+        parts.setdefault((end - 1) // size, {})[name] = spans[name]
+    return list(parts.values())
 
 
-def _assets_in_words(assets: Mapping[str, PaneSpan]) -> str:
+def _assets_in_words(assets: Iterable[str]) -> str:
     names = sorted(assets)
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return f"scoring {', '.join(names[:_NAMED])}{more}"
+
+
+def score_partition(folder: str, number: int) -> str:
+    """Task of a worker: predictions for a partition in a file, and its SHA-256."""
+    return perform(_score, BackfillRequest, folder, number)
+
+
+def _score(task: TaskInput[BackfillRequest]) -> str:
+    request = task.request
+    settings = open_settings(request.settings, request.folder)
+    champion = _load_champion(settings, request)
+    memory = task.file.with_name(f"{task.file.name}-memory")
+    # Other processors have partitions of their own.
+    with one_thread():
+        try:
+            memories = Memories(memory, below=settings.state / "memory")
+            plant = open_worker_plant(settings, request.ledger, memories)
+            chunks = predict_spans(plant, champion, request.partitions[task.number])
+            return write_staged(task.file, chunks)
+        finally:
+            remove_folder(memory)
+
+
+def _load_champion(settings: Settings, request: BackfillRequest) -> Champion:
+    registry = Registry(settings.state / "versions")
+    found = registry.digest(request.version)
+    if found != request.digest:
+        raise BadVersion(
+            f"{registry.path(request.version)} on {socket.gethostname()}: another version than "
+            f"the plant's: SHA-256 {request.digest} of its manifest was expected, {found} found"
+        )
+    return verified(registry.load(request.version))

@@ -1,24 +1,24 @@
-"""One fold of a backtest: learned from all before, and spoken of, here or by a worker."""
+"""One fold of a backtest: learned from all before, then predicted, here or by a worker."""
 
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 
 from pm_app.features.frame import select_features
 from pm_app.jobs.backtest.folds import Fold
-from pm_app.jobs.plant import PlantView, WorkerPlant, first_seen_ns
+from pm_app.jobs.plant import PlantView, first_seen_ns
 from pm_app.jobs.retrain.dataset import gather_dataset
 from pm_app.jobs.retrain.messages import REQUEST, RESPONSE, TrainingRequest, TrainingResponse
 from pm_app.jobs.retrain.run import Trainer
 from pm_app.jobs.score.champion import Champion, verified
 from pm_app.jobs.score.predict import PaneSpan, frames
-from pm_app.learning.evaluation.boosters import Booster, BoosterTask
+from pm_app.jobs.workers.snapshot import WorkerPlant
+from pm_app.learning.evaluation.boosters import Booster, BoosterTask, fit_booster
 from pm_app.learning.ranking import make_task
-from pm_app.progress import Progress
+from pm_app.progress import Progress, silent
 from pm_app.records.features import Frame
 from pm_app.records.readings import Float64, Int32, Int64
 from pm_app.scoring.abstention import statuses
@@ -31,14 +31,21 @@ _NUMBER = 0
 FitPeer = Callable[[BoosterTask], Booster]
 
 
+@dataclass(frozen=True)
+class FoldTrainers:
+    """What learns from the past of a fold: our trainer process, and what fits its peer."""
+
+    trainer: Trainer
+    fit: FitPeer = fit_booster
+
+
 @dataclass(frozen=True, eq=False)
 class FoldPredictions:
-    """What one fold said, rows as they came.
+    """Predictions of one fold, rows as they came.
 
     ours: risk, hours left and their bounds, (4, n_rows); theirs: risk and hours, (2, n_rows).
     """
 
-    fold: int
     peer: str
     names: tuple[str, ...]
     asset: Int32
@@ -47,94 +54,87 @@ class FoldPredictions:
     theirs: Float64
 
 
-def speak_of(
-    ground: PlantView,
-    order: TrainingRequest,
+def predict_fold(
+    plant: PlantView,
+    request: TrainingRequest,
     fold: Fold,
-    number: int,
     *,
-    now: datetime,
-    trainer: Trainer,
-    fit: FitPeer,
-    progress: Progress,
+    trainers: FoldTrainers,
+    progress: Progress = silent,
 ) -> FoldPredictions | str:
-    """What was said in the span of a fold, or in words why nothing could be learned.
+    """Predictions in the span of a fold, or in words why nothing could be learned.
 
     Raises TransientError where the trainer died, and MissingSegment.
     """
     with tempfile.TemporaryDirectory(prefix="pm-app-backtest-") as folder:
         staged = Path(folder, "version")
         staged.mkdir()
-        mine = replace(order, as_of_ns=fold.origin, now=now.isoformat(), staging=str(staged))
-        answer = _learn(mine, Path(folder), trainer, progress)
-        if not answer.made:
-            return answer.reason
+        mine = replace(request, as_of_ns=fold.origin, staging=str(staged))
+        response = _learn(mine, Path(folder), trainers.trainer, progress)
+        if not response.made:
+            return response.reason
         champion = verified(read_version(staged, number=_NUMBER))
         progress(0.9, "fitting what people use today")
-        peer, features = _fit_peer(ground, mine, fit)
-        progress(0.95, "speaking of the next span")
+        peer, features = _fit_peer(plant, mine, trainers.fit)
+        progress(0.95, "predicting the next span")
         beside = WorkerPlant(
-            settings=ground.settings,
-            history=ground.history,
-            event_history=ground.event_history,
+            settings=plant.settings,
+            history=plant.history,
+            event_history=plant.event_history,
             memories=Memories(Path(folder, "memory")),
-            ledger=ground.ledger,
-            beat=ground.beat,
+            ledger=plant.ledger,
+            beat=plant.beat,
         )
-        return _speak(beside, champion, peer, features, fold, number)
+        return _predict(beside, champion, peer, features, fold)
 
 
 def _learn(
-    order: TrainingRequest, folder: Path, trainer: Trainer, progress: Progress
+    request: TrainingRequest, folder: Path, trainer: Trainer, progress: Progress
 ) -> TrainingResponse:
-    order_path, answer_path = folder / "order.json", folder / "answer.json"
-    order_path.write_bytes(REQUEST.dump_json(order))
-    trainer(order_path, answer_path, lambda done, text: progress(0.9 * done, text))
-    answer: TrainingResponse = RESPONSE.validate_json(answer_path.read_bytes())
-    if answer.missing:
-        raise MissingSegment(Path(answer.missing), answer.reason)
-    return answer
+    request_path, response_path = folder / "order.json", folder / "answer.json"
+    request_path.write_bytes(REQUEST.dump_json(request))
+    trainer(request_path, response_path, lambda done, text: progress(0.9 * done, text))
+    response: TrainingResponse = RESPONSE.validate_json(response_path.read_bytes())
+    if response.missing:
+        raise MissingSegment(Path(response.missing), response.reason)
+    return response
 
 
 def _fit_peer(
-    ground: PlantView, order: TrainingRequest, fit: FitPeer
+    plant: PlantView, request: TrainingRequest, fit: FitPeer
 ) -> tuple[Booster, tuple[str, ...]]:
-    """A peer that knows what the trainer knew, and the features that it reads."""
-    known = gather_dataset(
-        ground.history,
-        order.segments,
-        ground.event_history.read(order.event_segments),
-        ground.settings,
-        first_seen=order.first_seen,
-        as_of_ns=order.as_of_ns,
-        told=order.told,
+    """A peer fitted to what the trainer learned from, and the features that it reads."""
+    settings = plant.settings
+    dataset = gather_dataset(
+        plant.history,
+        request.segments,
+        plant.event_history.read(request.event_segments),
+        settings,
+        first_seen=request.first_seen,
+        as_of_ns=request.as_of_ns,
+        told=request.told,
     )
-    study, target = make_task(known, ground.settings), ground.settings.target
-    lesson = BoosterTask(
+    study = make_task(dataset, settings)
+    task = BoosterTask(
         study.frame,
         study.labels,
         study.split,
-        horizon_hours=target.horizons_hours[-1],
-        cap_hours=target.cap_hours,
-        seed=ground.settings.retraining.seed,
+        horizon_hours=settings.target.horizons_hours[-1],
+        cap_hours=settings.target.cap_hours,
+        seed=settings.retraining.seed,
     )
-    return fit(lesson), study.frame.features
+    return fit(task), study.frame.features
 
 
-def _speak(
-    ground: PlantView,
-    champion: Champion,
-    peer: Booster,
-    features: tuple[str, ...],
-    fold: Fold,
-    number: int,
+def _predict(
+    plant: PlantView, champion: Champion, peer: Booster, features: tuple[str, ...], fold: Fold
 ) -> FoldPredictions:
-    """What both sides say of every cutoff in the span."""
-    pane_ns = ground.history.pane_ns
+    """What both predict at every cutoff in the span."""
+    pane_ns = plant.history.pane_ns
     span = PaneSpan(fold.origin // pane_ns, fold.end // pane_ns - 1)
     names: list[str] = []
     rows: list[tuple[Int32, Int64, Float64, Float64]] = []
-    for frame in frames(ground, champion, dict.fromkeys(first_seen_ns(ground), span)):
+    for frame in frames(plant, champion, dict.fromkeys(first_seen_ns(plant), span)):
         ours = _ours(select_features(frame, champion.card.features), champion)
         theirs = np.stack(peer.answer(select_features(frame, features).values))
         theirs[:, np.isnan(ours[0])] = np.nan
@@ -145,7 +145,7 @@ def _speak(
         if rows
         else _nothing()
     )
-    return FoldPredictions(number, peer.name, tuple(names), asset, cutoff, ours, theirs)
+    return FoldPredictions(peer.name, tuple(names), asset, cutoff, ours, theirs)
 
 
 def _ours(frame: Frame, champion: Champion) -> Float64:

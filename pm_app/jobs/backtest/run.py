@@ -1,45 +1,53 @@
-"""History as it would have happened: learn from the past, speak of the next span, and so on.
+"""Backtest: history as it would have happened, learned from and predicted fold by fold.
 
-Each fold is learned by the trainer process that the product learns with, and spoken of by the
+Each fold is learned by the trainer process that the product learns with, and predicted by the
 functions that it scores with; nothing of the store, its versions or its champion changes. A
 reading and an event are taken to have been known from their own time stamps on: when a file of
 history really came, nobody knows any more.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from pm_app.errors import BadSettings, NotEnoughData
-from pm_app.jobs.backtest.fold import FitPeer, FoldPredictions, speak_of
+from pm_app.jobs.backtest.fold import FoldPredictions, FoldTrainers, predict_fold
 from pm_app.jobs.backtest.folds import Fold, bare_frame, plan_folds
-from pm_app.jobs.backtest.workers import MOST_TRIES, speak_elsewhere
+from pm_app.jobs.backtest.workers import MOST_TRIES, FoldsOnWorkers
 from pm_app.jobs.plant import Plant
 from pm_app.jobs.retrain.dataset import all_failures
 from pm_app.jobs.retrain.messages import TrainingRequest
-from pm_app.jobs.retrain.run import Trainer, make_request
+from pm_app.jobs.retrain.run import make_request
 from pm_app.learning.data.labels import life_labels, while_running
-from pm_app.learning.evaluation.boosters import fit_booster
 from pm_app.ports import Engine
 from pm_app.progress import Progress, silent
 from pm_app.records.labels import Labels
 from pm_app.records.readings import Events, Float64, Int32, Int64
+from pm_app.settings.sections import TargetSettings
 from pm_app.state.segments import MissingSegment
 from pm_app.times import to_moment, to_nanoseconds
 
-_Renew = Callable[[], TrainingRequest]
+
+@dataclass(frozen=True)
+class BacktestOptions:
+    """How many folds, between which moments; by default as `plan_folds`."""
+
+    folds: int
+    first: datetime | None = None
+    last: datetime | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Account:
-    """What was said of every cutoff after the first origin, and what came.
+    """Predictions at every cutoff after the first origin, and what came.
 
     decisions: why a fold could not be learned, "" where it was. Rows by asset, then cutoff, every
-    array (n_rows,). fold: index into `folds`. risk: of horizon_hours, NaN where nothing is said.
-    rul, low, high: hours. peer_risk, peer_rul: what the peer says of the rows that we speak of.
+    array (n_rows,). fold: index into `folds`. risk: of horizon_hours, NaN where we abstain.
+    rul, low, high: hours. peer_risk, peer_rul: the peer's in the rows where we do not.
     """
 
     folds: tuple[Fold, ...]
@@ -62,17 +70,14 @@ class Account:
 
 def backtest(
     plant: Plant,
+    options: BacktestOptions,
     *,
     now: datetime,
-    folds: int,
-    first: datetime | None,
-    last: datetime | None,
-    trainer: Trainer,
-    fit: FitPeer = fit_booster,
+    trainers: FoldTrainers,
     engine: Engine | None = None,
     progress: Progress = silent,
 ) -> Account:
-    """Learn and speak fold by fold; writes nothing.
+    """Learn and predict fold by fold; writes nothing.
 
     engine: whose workers take a fold each, with a trainer and a peer of the product's own.
 
@@ -81,107 +86,99 @@ def backtest(
     """
     if plant.settings.target.kind == "column":
         raise BadSettings('backtest replays lives, target.kind is "column"')
-    order = _order(plant, now)
-    # What came is judged by all that is known today, verdicts included.
-    everything = plant.event_history.read(order.event_segments)
-    events = all_failures(
-        everything, order.told, plant.settings, known_until=to_nanoseconds(now)
-    ).events
-    planned = plan_folds(plant, events, folds=folds, first=first, last=last)
-
-    def renew() -> TrainingRequest:
-        return _order(plant, now)
-
+    request = partial(_request, plant, now)
+    events = _events(plant, request(), now)
+    folds = plan_folds(plant, events, folds=options.folds, first=options.first, last=options.last)
     if engine is None:
-        found = _speak_here(plant, order, planned, renew, now, trainer, fit, progress)
+        found = _predict_here(plant, folds, request, trainers, progress)
     else:
-        found = speak_elsewhere(plant, order, planned, renew, now, engine, progress)
-    decisions = [one if isinstance(one, str) else "" for one in found]
-    parts = [one for one in found if not isinstance(one, str)]
-    if not parts:
-        raise NotEnoughData(f"not enough data: no fold could be learned: {decisions[-1]}")
-    return _account(plant, events, planned, decisions, parts)
+        found = FoldsOnWorkers(plant, engine, request, progress).predict(folds, now=now)
+    reasons = [one if isinstance(one, str) else "" for one in found]
+    if all(reasons):
+        raise NotEnoughData(f"not enough data: no fold could be learned: {reasons[-1]}")
+    return _account(plant.settings.target, events, folds, found)
 
 
-def _order(plant: Plant, now: datetime) -> TrainingRequest:
-    """As a first retraining is told."""
+def _request(plant: Plant, now: datetime) -> TrainingRequest:
+    """That of a first retraining."""
     order = make_request(plant, now, now, force=False, staging=Path())
     return replace(order, champion=None, in_a_row_before=0, failures_before=0, failures_last=0)
 
 
-def _speak_here(
+def _events(plant: Plant, request: TrainingRequest, now: datetime) -> Events:
+    """All that is recorded today, verdicts included: by that folds are judged."""
+    recorded = plant.event_history.read(request.event_segments)
+    until = to_nanoseconds(now)
+    return all_failures(recorded, request.told, plant.settings, known_until=until).events
+
+
+def _predict_here(
     plant: Plant,
-    order: TrainingRequest,
     folds: Sequence[Fold],
-    renew: _Renew,
-    now: datetime,
-    trainer: Trainer,
-    fit: FitPeer,
+    request: Callable[[], TrainingRequest],
+    trainers: FoldTrainers,
     progress: Progress,
 ) -> list[FoldPredictions | str]:
     """One fold after the other; where the daemon has joined segments meanwhile, once more."""
     found = []
+    order = request()
     for number, fold in enumerate(folds):
         where = f"fold {number + 1} of {len(folds)}, up to {to_moment(fold.origin):%Y-%m-%d}"
-        told = _told(progress, number / len(folds), 1 / len(folds), where)
+        part = _part_of(progress, number / len(folds), 1 / len(folds), where)
         for tries in range(1, MOST_TRIES + 1):
             try:
-                said = speak_of(
-                    plant, order, fold, number, now=now, trainer=trainer, fit=fit, progress=told
-                )
+                found.append(predict_fold(plant, order, fold, trainers=trainers, progress=part))
                 break
             except MissingSegment:
                 if tries == MOST_TRIES:
                     raise
-                order = renew()
-        found.append(said)
+                order = request()
     return found
 
 
-def _told(progress: Progress, begun: float, share: float, where: str) -> Progress:
+def _part_of(progress: Progress, begun: float, share: float, where: str) -> Progress:
     return lambda done, text: progress(begun + share * done, f"{where}: {text}")
 
 
 def _account(
-    plant: Plant,
+    target: TargetSettings,
     events: Events,
     folds: Sequence[Fold],
-    decisions: Sequence[str],
-    parts: Sequence[FoldPredictions],
+    found: Sequence[FoldPredictions | str],
 ) -> Account:
-    """All that was said in one order, with what came."""
-    assets = tuple(sorted({name for part in parts for name in part.names}))
+    """All predictions in one order, with what came."""
+    parts = {at: part for at, part in enumerate(found) if not isinstance(part, str)}
+    assets = tuple(sorted({name for part in parts.values() for name in part.names}))
     place = {name: number for number, name in enumerate(assets)}
-    asset = np.concatenate(
-        [
-            np.array([place[name] for name in part.names], dtype=np.int32)[part.asset]
-            for part in parts
-        ]
-    )
-    cutoff = np.concatenate([part.cutoff for part in parts])
-    fold = np.repeat(
-        np.array([part.fold for part in parts], dtype=np.int32), [len(p.cutoff) for p in parts]
-    )
+    asset = np.concatenate([_renumbered(part, place) for part in parts.values()])
+    cutoff = np.concatenate([part.cutoff for part in parts.values()])
+    sizes = [len(part.cutoff) for part in parts.values()]
+    fold = np.repeat(np.array(list(parts), dtype=np.int32), sizes)
     order = np.lexsort((cutoff, asset))
-    ours = np.concatenate([part.ours for part in parts], axis=1)[:, order]
-    theirs = np.concatenate([part.theirs for part in parts], axis=1)[:, order]
+    ours = np.concatenate([part.ours for part in parts.values()], axis=1)[:, order]
+    theirs = np.concatenate([part.theirs for part in parts.values()], axis=1)[:, order]
+    (risk, rul, low, high), (peer_risk, peer_rul) = ours, theirs
     frame = bare_frame(assets, asset[order], cutoff[order])
-    target = plant.settings.target
     return Account(
         tuple(folds),
-        tuple(decisions),
-        parts[0].peer,
+        tuple(one if isinstance(one, str) else "" for one in found),
+        next(iter(parts.values())).peer,
         target.horizons_hours[-1],
         target.cap_hours,
         assets,
         frame.asset,
         frame.cutoff,
         fold[order],
-        ours[0],
-        ours[1],
-        ours[2],
-        ours[3],
-        theirs[0],
-        theirs[1],
+        risk,
+        rul,
+        low,
+        high,
+        peer_risk,
+        peer_rul,
         while_running(frame, life_labels(frame, events, known_until=folds[-1].end)),
     )
+
+
+def _renumbered(part: FoldPredictions, place: Mapping[str, int]) -> Int32:
+    """The asset of each row of a fold by the numbers of all folds, (n_rows,)."""
+    return np.array([place[name] for name in part.names], dtype=np.int32)[part.asset]

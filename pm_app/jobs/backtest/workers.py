@@ -1,123 +1,146 @@
-"""Folds of a backtest on an engine: each learned and spoken of by a worker."""
+"""Backtest on workers: each fold learned and predicted by a worker.
 
-import secrets
+A worker reads the state folder, opens no database, learns in a trainer process of its own, and
+writes into the scratch folder of the run alone.
+"""
+
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Final
 
-from pm_app import __version__
-from pm_app.durable import make_folder, remove_folder, write_bytes
-from pm_app.errors import error_named
-from pm_app.jobs.backtest.fold import FoldPredictions
+from pm_app.jobs.backtest.fold import FoldPredictions, FoldTrainers, predict_fold
 from pm_app.jobs.backtest.folds import Fold
-from pm_app.jobs.backtest.worker import (
-    FOLDS,
-    ORDER_FILE,
-    SPOKEN,
-    FoldsOrder,
-    Spoken,
-    read_said,
-    speak_of_fold,
-)
 from pm_app.jobs.plant import Plant
 from pm_app.jobs.retrain.messages import TrainingRequest
-from pm_app.jobs.workers.dispatch import spread
+from pm_app.jobs.retrain.process import run_trainer
+from pm_app.jobs.workers.dispatch import Tasks
+from pm_app.jobs.workers.files import (
+    read_arrays,
+    remove_abandoned,
+    scratch_folder,
+    write_arrays,
+)
+from pm_app.jobs.workers.protocol import TaskAnswer, TaskInput, answers, perform, write_request
+from pm_app.jobs.workers.snapshot import (
+    LedgerSnapshot,
+    open_settings,
+    open_worker_plant,
+    take_snapshot,
+)
+from pm_app.learning.evaluation.boosters import fit_booster
 from pm_app.ports import Engine
 from pm_app.progress import Progress
+from pm_app.state.memory import Memories
 from pm_app.state.segments import MissingSegment
+from pm_app.times import NS, parse_duration
 
+JOB: Final = "backtest"
 # The daemon may join segments while a fold is learned: then it is learned again.
 MOST_TRIES: Final = 3
-# Folders of the state in which folds are told and brought back; what a run that was killed left
-# is removed once nobody has written into it for so long.
-SCRATCH: Final = ".backtest-"
-LEFT_SECONDS: Final = 7 * 86_400.0
+# Others may backtest at the same time: a folder is abandoned once nobody has written into it for
+# so long.
+ABANDONED_SECONDS: Final = 7 * 86_400.0
+_ARRAYS: Final = ("asset", "cutoff", "ours", "theirs")
 
 
-def speak_elsewhere(
-    plant: Plant,
-    order: TrainingRequest,
-    folds: Sequence[Fold],
-    renew: Callable[[], TrainingRequest],
-    now: datetime,
-    engine: Engine,
-    progress: Progress,
-) -> list[FoldPredictions | str]:
-    """As one fold after the other, to the bit, where workers are machines of this kind.
+@dataclass(frozen=True)
+class FoldsRequest:
+    """Folds, how each is learned, and the ledger that it is predicted by."""
 
-    renew: the order as of this moment, for folds that met a segment that is gone. Raises as
-    `spread`, what a fold met on purpose, and MissingSegment after MOST_TRIES.
+    training: TrainingRequest
+    folds: tuple[Fold, ...]
+    ledger: LedgerSnapshot
+
+
+@dataclass(frozen=True)
+class FoldResult:
+    """What of a fold's predictions is no array, or the reason why there are none."""
+
+    peer: str = ""
+    assets: tuple[str, ...] = ()
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class FoldsOnWorkers:
+    """Folds predicted by the workers of an engine.
+
+    request: of a training, as of the moment it is asked for: segments may be joined meanwhile.
     """
-    _clear_left(plant.settings.state, now)
-    found: dict[int, FoldPredictions | str] = {}
-    for tries in range(1, MOST_TRIES + 1):
-        # Its own, for others may backtest at the same time.
-        scratch = plant.settings.state / f"{SCRATCH}{secrets.token_hex(8)}"
-        make_folder(scratch)
-        try:
-            left = [number for number in range(len(folds)) if number not in found]
-            _tell(scratch, plant, order, folds, now)
-            gone = _gather(scratch, engine, left, len(folds), found, progress)
-        finally:
-            remove_folder(scratch)
-        if gone is None:
-            break
-        if tries == MOST_TRIES:
-            raise gone
-        order = renew()
-    return [found[number] for number in range(len(folds))]
+
+    plant: Plant
+    engine: Engine
+    request: Callable[[], TrainingRequest]
+    progress: Progress
+
+    def predict(self, folds: Sequence[Fold], *, now: datetime) -> list[FoldPredictions | str]:
+        """As one fold after the other, to the bit, where workers are machines of this kind.
+
+        Raises as `dispatch`, what a fold met on purpose, and MissingSegment after MOST_TRIES.
+        """
+        state = self.plant.settings.state
+        remove_abandoned(state, JOB, before=now.timestamp() - ABANDONED_SECONDS)
+        found: dict[int, FoldPredictions | str] = {}
+        for tries in range(1, MOST_TRIES + 1):
+            with scratch_folder(state, JOB) as folder:
+                request = FoldsRequest(self.request(), tuple(folds), take_snapshot(self.plant))
+                write_request(folder, request)
+                missing = self._gather(folder, folds, found)
+            if missing is None:
+                break
+            if tries == MOST_TRIES:
+                raise missing
+        return [found[number] for number in range(len(folds))]
+
+    def _gather(
+        self, folder: Path, folds: Sequence[Fold], found: dict[int, FoldPredictions | str]
+    ) -> MissingSegment | None:
+        """Put predictions of folds into `found`; the last segment that was gone, if one was."""
+        missing, count = None, len(folds)
+        left = [number for number in range(count) if number not in found]
+        tasks = Tasks(
+            predict_fold_task, folder, left, lambda number: f"fold {number + 1} of {count}"
+        )
+
+        def beat() -> None:
+            self.progress(len(found) / count, f"{len(found)} of {count} folds predicted")
+
+        for answer in answers(self.engine, tasks, beat=beat):
+            try:
+                found[answer.number] = _load_predictions(folder, answer)
+            except MissingSegment as error:
+                missing = error
+        return missing
 
 
-def _clear_left(state: Path, now: datetime) -> None:
-    for left in state.glob(f"{SCRATCH}*"):
-        # Another run may just remove its own.
-        with suppress(FileNotFoundError):
-            if now.timestamp() - left.stat().st_mtime > LEFT_SECONDS:
-                remove_folder(left)
+def _load_predictions(folder: Path, answer: TaskAnswer) -> FoldPredictions | str:
+    result = answer.read(FoldResult)
+    if result.reason:
+        return result.reason
+    arrays = read_arrays(folder / answer.file)
+    return FoldPredictions(result.peer, result.assets, *(arrays[name] for name in _ARRAYS))
 
 
-def _gather(
-    scratch: Path,
-    engine: Engine,
-    left: Sequence[int],
-    folds: int,
-    found: dict[int, FoldPredictions | str],
-    progress: Progress,
-) -> MissingSegment | None:
-    """Put into `found` what workers say; the last segment that was gone, if one was."""
-    gone = None
-    for number, text in spread(
-        engine,
-        speak_of_fold,
-        str(scratch.absolute()),
-        left,
-        describe=lambda number: f"fold {number + 1} of {folds}",
-        beat=lambda: progress(len(found) / folds, f"{len(found)} of {folds} folds spoken of"),
-    ):
-        spoken: Spoken = SPOKEN.validate_json(text)
-        if spoken.missing:
-            gone = MissingSegment(Path(spoken.missing), spoken.error)
-        elif spoken.kind:
-            raise error_named(spoken.kind, f"fold {number + 1} of {folds}: {spoken.error}")
-        else:
-            found[number] = read_said(scratch, number, spoken)
-    return gone
+def predict_fold_task(folder: str, number: int) -> str:
+    """Task of a worker: one fold learned, its predictions in a file."""
+    return perform(_predict, FoldsRequest, folder, number)
 
 
-def _tell(
-    scratch: Path, plant: Plant, order: TrainingRequest, folds: Sequence[Fold], now: datetime
-) -> None:
-    ledger = plant.store.ledger
-    told = FoldsOrder(
-        program=__version__,
-        training=order,
-        now=now,
-        folds=tuple(folds),
-        readings=tuple(ledger.ingested_batches("readings")),
-        events=tuple(ledger.ingested_batches("events")),
-        first_seen=ledger.first_seen(),
-        last_seen=ledger.last_seen(),
+def _predict(task: TaskInput[FoldsRequest]) -> FoldResult:
+    training = task.request.training
+    settings = open_settings(training.settings, training.folder)
+    timeout = parse_duration(settings.retraining.timeout) / NS
+    predictions = predict_fold(
+        open_worker_plant(settings, task.request.ledger, Memories(settings.state / "memory")),
+        training,
+        task.request.folds[task.number],
+        trainers=FoldTrainers(partial(run_trainer, timeout_seconds=timeout), fit_booster),
     )
-    write_bytes(scratch / ORDER_FILE, FOLDS.dump_json(told))
+    if isinstance(predictions, str):
+        return FoldResult(reason=predictions)
+    arrays = {name: getattr(predictions, name) for name in _ARRAYS}
+    write_arrays(task.file, arrays)
+    return FoldResult(predictions.peer, predictions.names)

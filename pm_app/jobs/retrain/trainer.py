@@ -21,7 +21,7 @@ from pm_app.jobs.retrain.messages import (
     TrainingResponse,
 )
 from pm_app.jobs.retrain.process import end_with_parent, give_way
-from pm_app.jobs.retrain.workers import TrainElsewhere
+from pm_app.jobs.retrain.workers import TrainOnWorkers
 from pm_app.learning.pipeline import UnpublishedVersion, learn
 from pm_app.learning.ranking import ChampionVersion
 from pm_app.learning.training.executor import TrainAll, train_here
@@ -50,7 +50,7 @@ def main(order_path: Path, answer_path: Path, open_engine: OpenEngine = no_engin
     settings = parse_settings(order.settings, folder=Path(order.folder), origin="plant.toml")
     try:
         with open_engine(order.engine) as engine:
-            hands = TrainElsewhere(engine, order_path.parent) if engine else train_here
+            hands = TrainOnWorkers(engine, order_path.parent) if engine else train_here
             answer = train(order, settings, hands)
     except NotEnoughData as error:
         answer = TrainingResponse("not_enough_data", str(error), in_a_row=order.in_a_row_before)

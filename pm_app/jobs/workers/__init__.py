@@ -1,1 +1,1 @@
-"""Work beside this process: tasks over the lanes of an engine, told and brought in files."""
+"""Workers: tasks of backfill, backtest and retraining done beside this process."""

@@ -1,4 +1,4 @@
-"""Tasks over the lanes of an engine: what is lost is tried again, a few times."""
+"""Dispatch of tasks to the workers of an engine; a task whose worker dies is tried again."""
 
 import time
 from collections import Counter, deque
@@ -12,6 +12,7 @@ from concurrent.futures import (
     wait,
 )
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from pm_app.errors import TerminalError, TransientError
@@ -24,49 +25,55 @@ PATIENCE_SECONDS: Final = 60.0
 GRACE_SECONDS: Final = 30.0
 
 
-def spread(
-    engine: Engine,
-    work: Callable[[str, int], str],
-    place: str,
-    tasks: Sequence[int],
-    *,
-    describe: Callable[[int], str],
-    beat: Callable[[], None],
-    ahead: int = 0,
-) -> Iterator[tuple[int, str]]:
-    """What `work(place, task)` returns for each task, as they come.
+@dataclass(frozen=True)
+class Tasks:
+    """Tasks of one run: `work(folder, number)` of each number.
 
-    A task whose worker is lost is done again, up to ATTEMPTS times. describe names a task in
-    messages; beat is called while waiting. ahead: how many tasks are laid beside each that is
-    worked at, once all lanes are busy: where tasks are short, no lane then waits for whoever asks.
-    Raises TerminalError where a task has lost that many workers, TransientError where no worker
-    is left for PATIENCE_SECONDS, and what `work` raises.
+    work: a module's function, which workers find by its name. describe: a task in messages.
     """
-    lanes = _Lanes(engine, engine.width * (1 + ahead))
-    waiting, lost = deque(tasks), Counter[int]()
+
+    work: Callable[[str, int], str]
+    folder: Path
+    numbers: Sequence[int]
+    describe: Callable[[int], str]
+
+
+def dispatch(
+    engine: Engine, tasks: Tasks, *, beat: Callable[[], None], ahead: int = 0
+) -> Iterator[tuple[int, str]]:
+    """What comes of each task, as they end.
+
+    A task whose worker is lost is done again, up to ATTEMPTS times. beat is called while
+    waiting. ahead: how many tasks are laid beside each that is worked at, once all lanes are
+    busy: where tasks are short, no lane then waits for whoever asks.
+    Raises TerminalError where a task has lost that many workers, TransientError where no worker
+    is left for PATIENCE_SECONDS, and what `tasks.work` raises.
+    """
+    lanes = _Lanes(engine, tasks, engine.width * (1 + ahead))
+    waiting, lost = deque(tasks.numbers), Counter[int]()
     try:
         while waiting or lanes.running:
-            lanes.fill(waiting, work, place)
+            lanes.fill(waiting)
             ended = lanes.wait_for_some(beat)
             # Workers go on while whoever asked deals with what came.
-            lanes.fill(waiting, work, place)
-            for task, future in ended:
+            lanes.fill(waiting)
+            for number, future in ended:
                 try:
-                    yield task, future.result()
+                    yield number, future.result()
                 except engine.lost as error:
-                    lost[task] += lanes.had_begun(future)
-                    if lost[task] >= ATTEMPTS:
+                    lost[number] += lanes.had_begun(future)
+                    if lost[number] >= ATTEMPTS:
                         raise TerminalError(
-                            f"{engine.name}: {describe(task)} lost its worker {ATTEMPTS} times, "
-                            f"most likely because memory ran out; the rest is kept ({error})"
+                            f"{engine.name}: {tasks.describe(number)} lost its worker {ATTEMPTS} "
+                            f"times, most likely because memory ran out; the rest is kept ({error})"
                         ) from error
-                    waiting.append(task)
+                    waiting.append(number)
     finally:
         lanes.close()
 
 
 @dataclass(frozen=True)
-class _Given:
+class _Submitted:
     """Which task runs, or waits, on which lane's executor."""
 
     task: int
@@ -77,35 +84,36 @@ class _Given:
 class _Lanes:
     """Executors, and which task runs on which."""
 
-    def __init__(self, engine: Engine, depth: int) -> None:
-        self._engine, self._depth = engine, depth
+    def __init__(self, engine: Engine, tasks: Tasks, depth: int) -> None:
+        self._engine, self._tasks, self._depth = engine, tasks, depth
         self._executors: list[Executor | None] = [None] * engine.lanes
         self._seen = time.monotonic()
-        self.running: dict[Future[str], _Given] = {}
+        self.running: dict[Future[str], _Submitted] = {}
         self._behind: set[Future[str]] = set()
 
     def had_begun(self, future: Future[str]) -> bool:
         """Whether a task was lost by itself, not behind another in the lane that broke."""
         return future not in self._behind
 
-    def fill(self, waiting: deque[int], work: Callable[[str, int], str], place: str) -> None:
+    def fill(self, waiting: deque[int]) -> None:
         """Give every lane as much as it takes; what has least is given first."""
         busy = Counter(given.lane for given in self.running.values())
         while waiting:
             lane = min(range(self._engine.lanes), key=lambda lane: busy[lane])
             if busy[lane] >= self._depth:
                 return
-            self._give(lane, waiting.popleft(), work, place)
+            self._submit(lane, waiting.popleft())
             busy[lane] += 1
 
-    def _give(self, lane: int, task: int, work: Callable[[str, int], str], place: str) -> None:
+    def _submit(self, lane: int, task: int) -> None:
+        work, folder = self._tasks.work, str(self._tasks.folder)
         try:
-            future = self._opened(lane).submit(work, place, task)
+            future = self._opened(lane).submit(work, folder, task)
         except BrokenExecutor:
             # It broke with nothing on it.
             self._drop(lane)
-            future = self._opened(lane).submit(work, place, task)
-        self.running[future] = _Given(task, lane, self._opened(lane))
+            future = self._opened(lane).submit(work, folder, task)
+        self.running[future] = _Submitted(task, lane, self._opened(lane))
 
     def wait_for_some(self, beat: Callable[[], None]) -> list[tuple[int, Future[str]]]:
         """Tasks that have ended, their lanes free again; none where it takes long."""
@@ -125,7 +133,7 @@ class _Lanes:
                 self._give_up(future, given)
         return [(given.task, future) for future, given in found]
 
-    def _give_up(self, future: Future[str], given: "_Given") -> None:
+    def _give_up(self, future: Future[str], given: "_Submitted") -> None:
         """Let go of a broken executor; what waited behind the first task lost is not to blame."""
         if future not in self._behind:
             same = (each for each, of in self.running.items() if of.executor is given.executor)

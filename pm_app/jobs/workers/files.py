@@ -1,43 +1,57 @@
-"""What workers are told and bring, in a folder that they and who asks see under one path.
+"""Scratch folders of runs on workers, and arrays in them.
 
-Nothing is pickled; a file of arrays is a zip archive, read only where its checksums hold.
+A run has one folder, which its workers see under the same path: `.{job}-{token}` with the run's
+request and, named after number and attempt, what each task brings back. Nothing is pickled; a
+file of arrays is a zip archive, read only where its checksums hold.
 """
 
-import socket
+import logging
+import math
+import secrets
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final
 
 import numpy as np
-from pydantic import TypeAdapter, ValidationError
 
-from pm_app import __version__
-from pm_app.durable import write_file
-from pm_app.errors import BadSettings, TerminalError, TransientError
+from pm_app.durable import make_folder, remove_folder, write_file
+from pm_app.errors import TransientError
 
-Said = TypeVar("Said")
+TOKEN_BYTES: Final = 8
+log = logging.getLogger(__name__)
 
 
-def read_told(path: Path, adapter: TypeAdapter[Said]) -> Said:
-    """What a worker is told in this file of JSON. Raises BadSettings where it is not there."""
+@contextmanager
+def scratch_folder(parent: Path, job: str) -> Iterator[Path]:
+    """A folder for one run of a job, gone at the end."""
+    # Its own, for a worker of a run that ended may still be writing into that one's.
+    folder = parent.absolute() / f".{job}-{secrets.token_hex(TOKEN_BYTES)}"
+    make_folder(folder)
     try:
-        return adapter.validate_json(path.read_bytes())
-    except (OSError, ValidationError) as error:
-        why = getattr(error, "strerror", None) or "it is another program's"
-        raise BadSettings(
-            f"a worker on {socket.gethostname()} needs the plant's state folder under the same "
-            f"path as the plant's server, but cannot read {path}: {why}"
-        ) from error
+        yield folder
+    finally:
+        _remove(folder)
 
 
-def require_program(asked: str) -> None:
-    """Raises TerminalError where this worker's program is not the one that asks."""
-    if asked != __version__:
-        raise TerminalError(
-            f"a worker on {socket.gethostname()} runs pm-app {__version__}, the plant's server "
-            f"{asked}: both need the same"
-        )
+def remove_abandoned(parent: Path, job: str, *, before: float = math.inf) -> None:
+    """Remove the folders of runs that were killed: last written into before this moment.
+
+    before: seconds since 1970. A folder that a worker still writes into waits for the next time.
+    """
+    for folder in parent.glob(f".{job}-*"):
+        # Another run may just remove its own.
+        with suppress(FileNotFoundError):
+            if folder.stat().st_mtime < before:
+                _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    try:
+        remove_folder(folder)
+    except TransientError as error:
+        log.info("left for the next run: %s", error)
 
 
 def write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
@@ -56,9 +70,5 @@ def read_arrays(path: Path) -> dict[str, Any]:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        raise unreadable(path, error) from error
-
-
-def unreadable(path: Path, error: Exception) -> TransientError:
-    """For another try may bring a whole one."""
-    return TransientError(f"{path}: what a worker was told or brought cannot be read: {error}")
+        # Another try may bring a whole one.
+        raise TransientError(f"{path}: arrays of a worker cannot be read: {error}") from error

@@ -15,24 +15,18 @@ from pm_app.errors import PmAppError
 
 FAULTS = (errno.ENOSPC, errno.EIO, errno.EACCES, errno.EMFILE)
 RANDOM_KILLS = 20
-_BROUGHT = "what workers are told and bring back, in a folder that goes with their run"
+_SCRATCH = "requests to workers and what they bring back, in a folder that goes with their run"
 # Sites that no flow of a plant's life passes: what they are, and why they need none.
 NO_FLOW = {
     "pm_app.jobs.retrain.trainer:main": "the trainer's answer, lost with its scratch folder",
     "pm_app.cli.demo.plant:_drop": "files of a simulated plant",
     "pm_app.daemon.health:Monitor._write": "the state of health, written anew at every look",
-    "pm_app.jobs.backfill.workers:predict_elsewhere": _BROUGHT,
-    "pm_app.jobs.backfill.workers:clear_scratch": _BROUGHT,
-    "pm_app.jobs.backfill.partitions:write_orders": _BROUGHT,
-    "pm_app.jobs.backfill.worker:_score": _BROUGHT,
-    "pm_app.jobs.retrain.worker_files:write_study": _BROUGHT,
-    "pm_app.jobs.retrain.worker_files:bring": _BROUGHT,
-    "pm_app.jobs.workers.files:write_arrays": _BROUGHT,
-    "pm_app.jobs.backtest.workers:speak_elsewhere": _BROUGHT,
-    "pm_app.jobs.backtest.workers:_tell": _BROUGHT,
-    "pm_app.jobs.backtest.workers:_clear_left": _BROUGHT,
-    "pm_app.jobs.retrain.workers:TrainElsewhere.__call__": _BROUGHT,
-    "pm_app.jobs.retrain.workers:_tell": _BROUGHT,
+    "pm_app.jobs.workers.files:scratch_folder": _SCRATCH,
+    "pm_app.jobs.workers.files:_remove": _SCRATCH,
+    "pm_app.jobs.workers.files:write_arrays": _SCRATCH,
+    "pm_app.jobs.workers.protocol:write_request": _SCRATCH,
+    "pm_app.jobs.backfill.workers:predict_on_workers": _SCRATCH,
+    "pm_app.jobs.backfill.workers:_score": _SCRATCH,
     "pm_app.store.database.backup:save": "a copy of a PostgreSQL database in a scratch folder",
     "pm_app.store.database.backup:_load_tables": "the one transaction of a restore into PostgreSQL",
 }

@@ -26,9 +26,10 @@ from factories import (
 
 from pm_app.cli import app as cli
 from pm_app.errors import BadSettings, NotEnoughData, TransientError
-from pm_app.jobs.backtest import worker as backtest_worker
+from pm_app.jobs.backtest import workers as backtest_workers
+from pm_app.jobs.backtest.fold import FoldTrainers
 from pm_app.jobs.backtest.report import report_on
-from pm_app.jobs.backtest.run import backtest
+from pm_app.jobs.backtest.run import BacktestOptions, backtest
 from pm_app.jobs.ingest.run import ingest
 from pm_app.jobs.retrain import process as trainer_process
 from pm_app.jobs.score.champion import threshold_of
@@ -73,10 +74,10 @@ def first_feature(lesson):
     return Booster("a constant", answer)
 
 
-def run(live, *, trainer=None, folds=3, fit=first_feature, **options):
+def run(live, *, trainer=None, folds=3, **options):
     trainer = trainer or FakeTrainer(spec=make_spec(live.settings), head=HEAD)
-    times = {"first": None, "last": None, **options}
-    return backtest(live, now=NOW, folds=folds, trainer=trainer, fit=fit, **times)
+    trainers = FoldTrainers(trainer, first_feature)
+    return backtest(live, BacktestOptions(folds), now=NOW, trainers=trainers, **options)
 
 
 def facts(folder, store):
@@ -284,8 +285,8 @@ def workers(monkeypatch):
             before(order)
             trainer(order, answer, progress)
 
-        monkeypatch.setattr(backtest_worker, "run_trainer", learn)
-        monkeypatch.setattr(backtest_worker, "fit_peer", first_feature)
+        monkeypatch.setattr(backtest_workers, "run_trainer", learn)
+        monkeypatch.setattr(backtest_workers, "fit_booster", first_feature)
 
     return use
 

@@ -9,6 +9,7 @@ import pytest
 from at_once import AtOnce
 from dying import deaths, dying_worker
 from factories import NOW, PLANT_TOML, make_plant, opened, readings_table
+from pydantic import TypeAdapter
 from twenty_pumps import PUMPS, PUMPS_NOW, PUMPS_TOML
 from typer.testing import CliRunner
 
@@ -18,9 +19,16 @@ from pm_app.cli.app import app
 from pm_app.errors import BadSettings, TerminalError, TransientError
 from pm_app.jobs.retrain.process import WITH_ENGINE, run_trainer
 from pm_app.jobs.retrain.run import retrain
-from pm_app.jobs.retrain.worker import do_training
-from pm_app.jobs.retrain.worker_files import BROUGHT, TRAINING, read_lesson, read_study, write_study
-from pm_app.jobs.retrain.workers import TrainElsewhere
+from pm_app.jobs.retrain.workers import (
+    TrainingsRequest,
+    TrainOnWorkers,
+    request_of,
+    study_arrays,
+    study_of,
+    train_task,
+)
+from pm_app.jobs.workers import protocol
+from pm_app.jobs.workers.protocol import TaskAnswer, read_request, write_request
 from pm_app.learning.allocation.planner import make_planner
 from pm_app.learning.data.targets import choose_head
 from pm_app.learning.network import load_network
@@ -95,13 +103,13 @@ def bits(trained):
 def test_networks_that_come_back_in_files_are_those_of_this_process(study, trainings, tmp_path):
     told = []
 
-    found = TrainElsewhere(AtOnce(), tmp_path)(
+    found = TrainOnWorkers(AtOnce(), tmp_path)(
         study, trainings[:1], lambda *heard: told.append(heard)
     )
 
     assert bits(found) == bits(train_here(study, trainings[:1], lambda count, trained: None))
     assert told == [(1, found[0])]
-    assert not list(tmp_path.glob("trainings-*"))
+    assert not list(tmp_path.glob(".trainings-*"))
 
 
 @pytest.mark.slow
@@ -109,9 +117,9 @@ def test_networks_of_workers_are_those_of_this_process_though_one_is_killed(
     study, trainings, tmp_path
 ):
     marker, told = str(tmp_path / "death"), []
-    engine = LocalEngine(2, prepare=partial(dying_worker, marker, 1, ".keras"))
+    engine = LocalEngine(2, prepare=partial(dying_worker, marker, 1))
 
-    found = TrainElsewhere(engine, tmp_path)(
+    found = TrainOnWorkers(engine, tmp_path)(
         study, trainings, lambda count, trained: told.append((count, trained.allocation.strategy))
     )
 
@@ -120,9 +128,10 @@ def test_networks_of_workers_are_those_of_this_process_though_one_is_killed(
     assert deaths(marker) == 1
 
 
-def test_a_study_comes_back_from_its_files_to_the_bit(study, tmp_path):
-    write_study(tmp_path, study, program=__version__)
-    again = read_study(tmp_path, read_lesson(tmp_path))
+def test_a_study_comes_back_from_its_files_to_the_bit(study, trainings, tmp_path):
+    write_request(tmp_path, request_of(study, trainings), study_arrays(study))
+    request, arrays = read_request(tmp_path, TrainingsRequest)
+    again = study_of(request, arrays)
 
     for name in ("train", "validation", "group"):
         assert getattr(again, name).tobytes() == getattr(study, name).tobytes()
@@ -134,32 +143,34 @@ def test_a_study_comes_back_from_its_files_to_the_bit(study, tmp_path):
             else:
                 assert same == value
     assert again.head == study.head
+    assert request.trainings == tuple(trainings)
 
 
 def test_a_study_whose_bytes_changed_is_told_not_learned_from(study, tmp_path):
-    write_study(tmp_path, study, program=__version__)
-    path = tmp_path / "study.npz"
+    write_request(tmp_path, request_of(study, ()), study_arrays(study))
+    path = tmp_path / "request.npz"
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
 
-    with pytest.raises(TransientError, match=r"study\.npz: .* cannot be read"):
-        read_study(tmp_path, read_lesson(tmp_path))
+    with pytest.raises(TransientError, match=r"request\.npz: .* cannot be read"):
+        read_request(tmp_path, TrainingsRequest)
 
 
 def test_a_worker_that_cannot_see_the_state_folder_says_where_it_looked(tmp_path):
-    answer = BROUGHT.validate_json(do_training(str(tmp_path / "nowhere"), 0))
+    answer = TypeAdapter(TaskAnswer).validate_json(train_task(str(tmp_path / "nowhere"), 0))
 
     assert answer.kind == "BadSettings"
     assert "state folder under the same path" in answer.error
-    assert str(tmp_path / "nowhere" / "training-0000.json") in answer.error
+    assert str(tmp_path / "nowhere" / "request.json") in answer.error
 
 
-def test_a_worker_of_another_program_does_not_train(study, trainings, tmp_path):
-    write_study(tmp_path, study, program="0.0.1")
-    (tmp_path / "training-0000.json").write_bytes(TRAINING.dump_json(trainings[0]))
+def test_a_worker_of_another_program_does_not_train(study, trainings, tmp_path, monkeypatch):
+    with monkeypatch.context() as older:
+        older.setattr(protocol, "__version__", "0.0.1")
+        write_request(tmp_path, request_of(study, trainings), study_arrays(study))
 
-    answer = BROUGHT.validate_json(do_training(str(tmp_path), 0))
+    answer = TypeAdapter(TaskAnswer).validate_json(train_task(str(tmp_path), 0))
 
     assert answer.kind == "TerminalError"
     assert f"runs pm-app {__version__}, the plant's server 0.0.1" in answer.error
@@ -169,7 +180,7 @@ def test_what_a_training_met_on_purpose_is_raised_by_who_asked(study, trainings,
     unseen = AtOnce(before=partial(shutil.rmtree, ignore_errors=True))
 
     with pytest.raises(BadSettings, match="state folder under the same path"):
-        TrainElsewhere(unseen, tmp_path)(study, trainings, lambda count, trained: None)
+        TrainOnWorkers(unseen, tmp_path)(study, trainings, lambda count, trained: None)
 
 
 def test_a_training_that_kills_every_worker_is_given_up_by_number(study, trainings, tmp_path):
@@ -177,7 +188,7 @@ def test_a_training_that_kills_every_worker_is_given_up_by_number(study, trainin
         raise EOFError("gone")
 
     with pytest.raises(TerminalError, match="at once: training 1 of 2 lost its worker 3 times"):
-        TrainElsewhere(AtOnce(die), tmp_path)(study, trainings, lambda count, trained: None)
+        TrainOnWorkers(AtOnce(die), tmp_path)(study, trainings, lambda count, trained: None)
     assert not list(tmp_path.iterdir())
 
 

@@ -5,6 +5,7 @@ import resource
 import shutil
 from concurrent.futures import Future
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,16 +21,17 @@ from factories import (
     readings_table,
     said,
 )
+from pydantic import TypeAdapter
 
 from connectors.engines import LocalEngine, opened_engine
 from pm_app.errors import BadSettings, TerminalError, TransientError
-from pm_app.jobs.backfill.partitions import ANSWER, split_spans
 from pm_app.jobs.backfill.run import backfill
-from pm_app.jobs.backfill.worker import score_partition
-from pm_app.jobs.plant import LedgerSnapshot
+from pm_app.jobs.backfill.workers import score_partition, split_spans
 from pm_app.jobs.score.predict import PaneSpan
 from pm_app.jobs.score.run import score
-from pm_app.jobs.workers import dispatch as spread_module
+from pm_app.jobs.workers import dispatch as dispatch_module
+from pm_app.jobs.workers.protocol import TaskAnswer
+from pm_app.jobs.workers.snapshot import take_snapshot
 
 ASSETS, HOURS = 6, 200
 TABLE = readings_table(assets=ASSETS, hours=HOURS, a_pane=1)
@@ -90,12 +92,12 @@ def assert_same(config, grown, engine):
     with opened(config) as live:
         done = everything(live, engine)
         found = said(live.store)
-        left = live.settings.state / "backfill"
+        left = list(live.settings.state.glob(".backfill-*"))
 
     assert done == counts
     assert done.new + done.revised > 5 * HOURS
     assert found == expected
-    assert not left.exists()
+    assert not left
 
 
 def test_two_processes_say_what_one_says(plant, grown):
@@ -156,11 +158,11 @@ def test_a_cluster_says_what_one_process_says_though_a_worker_is_killed(
 
 
 def test_a_worker_that_cannot_see_the_state_folder_says_where_it_looked(tmp_path):
-    answer = ANSWER.validate_json(score_partition(str(tmp_path / "backfill"), 0))
+    answer = TypeAdapter(TaskAnswer).validate_json(score_partition(str(tmp_path / "run"), 0))
 
     assert answer.kind == "BadSettings"
     assert "state folder under the same path" in answer.error
-    assert str(tmp_path / "backfill" / "order.json") in answer.error
+    assert str(tmp_path / "run" / "request.json") in answer.error
 
 
 @pytest.mark.parametrize("name", ["", "local:0", "local:x", "spark://x", "dask:/x"])
@@ -179,30 +181,25 @@ def test_a_scheduler_that_is_not_there_is_told(monkeypatch):
         pass
 
 
-def test_a_ledger_that_is_told_answers_as_the_stores_does(grown):
+def test_a_snapshot_of_the_ledger_answers_as_the_stores_does(grown):
     with opened(grown[0]) as live:
         ledger = live.ledger
-        known = LedgerSnapshot(
-            tuple(ledger.ingested_batches("readings")),
-            tuple(ledger.ingested_batches("events")),
-            ledger.first_seen(),
-            ledger.last_seen(),
-        )
-        assert len(known.readings) == 2
-        for one in (ledger, known):
-            assert one.first_seen() == known.first
-            assert one.last_seen() == known.last
+        snapshot = take_snapshot(live)
+        assert len(snapshot.readings) == 2
+        for one in (ledger, snapshot):
+            assert one.first_seen() == snapshot.first
+            assert one.last_seen() == snapshot.last
             assert one.digests({1, 2, 99}) == ledger.digests({1, 2, 99})
         for source in ("readings", "events"):
-            assert known.ingested_batches(source) == ledger.ingested_batches(source)
-            assert known.newest_batch(source) == ledger.newest_batch(source)
+            assert snapshot.ingested_batches(source) == ledger.ingested_batches(source)
+            assert snapshot.newest_batch(source) == ledger.newest_batch(source)
             for at in (-10, 0, 60, HOURS, 2 * HOURS):
                 spans = (source, hour(at), hour(at + 1))
-                assert known.batches_overlapping(*spans) == ledger.batches_overlapping(*spans)
+                assert snapshot.batches_overlapping(*spans) == ledger.batches_overlapping(*spans)
                 for sequence in (0, 1, 2):
                     after, until = (source, sequence), {"until": hour(at)}
                     expected = ledger.ingested_after(*after, **until)
-                    assert known.ingested_after(*after, **until) == expected
+                    assert snapshot.ingested_after(*after, **until) == expected
 
 
 @pytest.mark.parametrize("workers", [1, 2, 7])
@@ -239,13 +236,12 @@ class EmptyEngine:
 
 
 def test_an_engine_without_workers_is_not_waited_for_for_ever(monkeypatch):
-    monkeypatch.setattr(spread_module, "LOOK_SECONDS", 0.01)
-    monkeypatch.setattr(spread_module, "PATIENCE_SECONDS", 0.05)
-    monkeypatch.setattr(spread_module, "GRACE_SECONDS", 0.01)
+    monkeypatch.setattr(dispatch_module, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(dispatch_module, "PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(dispatch_module, "GRACE_SECONDS", 0.01)
     beats = []
-    come = spread_module.spread(
-        EmptyEngine(), score_partition, "", range(3), describe=str, beat=lambda: beats.append(1)
-    )
+    tasks = dispatch_module.Tasks(score_partition, Path(), range(3), str)
+    come = dispatch_module.dispatch(EmptyEngine(), tasks, beat=lambda: beats.append(1))
 
     with pytest.raises(TransientError, match="nowhere: no worker is left for"):
         list(come)

@@ -2,12 +2,13 @@
 
 from collections import Counter
 from concurrent.futures import BrokenExecutor, Executor, ThreadPoolExecutor
+from pathlib import Path
 from threading import Barrier, Event
 
 import pytest
 
 from pm_app.errors import TerminalError
-from pm_app.jobs.workers.dispatch import spread
+from pm_app.jobs.workers.dispatch import Tasks, dispatch
 from pm_app.progress import unwatched
 
 
@@ -59,20 +60,13 @@ def greet(place, task):
     return f"{place} {task}"
 
 
-def spread_over(deaths, tasks):
-    return spread_on(FragileEngine(deaths), greet, tasks, ahead=1)
+def dispatch_over(deaths, tasks):
+    return dispatch_on(FragileEngine(deaths), greet, tasks, ahead=1)
 
 
-def spread_on(engine, work, tasks, ahead):
-    return spread(
-        engine,
-        work,
-        "here",
-        range(tasks),
-        describe=lambda task: f"task {task}",
-        beat=unwatched,
-        ahead=ahead,
-    )
+def dispatch_on(engine, work, count, ahead):
+    tasks = Tasks(work, Path("here"), range(count), lambda number: f"task {number}")
+    return dispatch(engine, tasks, beat=unwatched, ahead=ahead)
 
 
 @pytest.mark.parametrize("ahead", [0, 1])
@@ -83,7 +77,7 @@ def test_two_tasks_are_done_side_by_side_by_two_lanes(ahead):
         both.wait()
         return greet(place, task)
 
-    found = dict(spread_on(FragileEngine(lanes=2), meet, 2, ahead))
+    found = dict(dispatch_on(FragileEngine(lanes=2), meet, 2, ahead))
 
     assert found == {0: "here 0", 1: "here 1"}
 
@@ -95,7 +89,7 @@ def test_a_lane_has_its_next_task_while_it_works_where_asked():
         assert engine.two_given.wait(20)
         return greet(place, task)
 
-    found = dict(spread_on(engine, wait_for_company, 3, ahead=1))
+    found = dict(dispatch_on(engine, wait_for_company, 3, ahead=1))
 
     assert len(found) == 3
 
@@ -108,13 +102,13 @@ def test_a_lane_has_one_task_at_a_time_where_not_asked():
         done.append(task)
         return greet(place, task)
 
-    list(spread_on(engine, count, 4, ahead=0))
+    list(dispatch_on(engine, count, 4, ahead=0))
 
     assert unasked == [0, 0, 0, 0]
 
 
 def test_two_neighbours_that_each_lose_two_workers_are_both_done():
-    found = dict(spread_over({0: 2, 1: 2}, 5))
+    found = dict(dispatch_over({0: 2, 1: 2}, 5))
 
     assert found == {task: f"here {task}" for task in range(5)}
 
@@ -123,7 +117,7 @@ def test_a_task_that_loses_every_worker_is_named_and_not_who_waited_behind_it():
     done = []
 
     def collect():
-        for task, _ in spread_over({1: 99}, 4):
+        for task, _ in dispatch_over({1: 99}, 4):
             done.append(task)
 
     with pytest.raises(TerminalError, match="fragile: task 1 lost its worker 3 times"):

@@ -126,8 +126,8 @@ def test_the_top_level_holds_only_what_was_agreed():
 CHANGES_FILES = {
     "pm_app/durable.py",
     "pm_app/cli/demo/plant.py",
-    "pm_app/cli/act/export.py",
-    "pm_app/cli/run/plant.py",
+    "pm_app/cli/output.py",
+    "pm_app/cli/run/init.py",
     "pm_app/state/lock.py",
     "pm_app/jobs/backtest/fold.py",
     "pm_app/jobs/operations/backup.py",

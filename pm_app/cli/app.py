@@ -1,4 +1,4 @@
-"""The commands of `pm-app`, put together."""
+"""Table of all commands of `pm-app`."""
 
 from typing import Annotated
 
@@ -9,16 +9,26 @@ from pm_app.cli.act.alarms import alarms_app
 from pm_app.cli.act.backup import backup, restore
 from pm_app.cli.act.export import export
 from pm_app.cli.act.notifications import notifications
+from pm_app.cli.act.promote import promote, rollback
 from pm_app.cli.act.users import users_app
+from pm_app.cli.demo.command import demo
+from pm_app.cli.look.batches import batches
+from pm_app.cli.look.check import check
 from pm_app.cli.look.docs import docs
 from pm_app.cli.look.explain import explain
 from pm_app.cli.look.importance import importance
+from pm_app.cli.look.models import models
+from pm_app.cli.look.predictions import predictions
 from pm_app.cli.look.status import status
-from pm_app.cli.look.tables import batches, models, predictions
 from pm_app.cli.output import out
+from pm_app.cli.run.backfill import backfill
 from pm_app.cli.run.backtest import backtest
-from pm_app.cli.run.jobs import backfill, promote, replay, retrain, rollback, score
-from pm_app.cli.run.plant import check, cmapss, demo, init, run
+from pm_app.cli.run.cmapss import cmapss
+from pm_app.cli.run.init import init
+from pm_app.cli.run.replay import replay
+from pm_app.cli.run.retrain import retrain
+from pm_app.cli.run.run import run
+from pm_app.cli.run.score import score
 from pm_app.cli.run.serve import serve
 
 # In the order in which the help lists them.

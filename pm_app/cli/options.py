@@ -36,6 +36,12 @@ def parse_time(text: str | None, option: str) -> datetime | None:
     return moment
 
 
+def check_place(file: Path | None, option: str) -> None:
+    """Raises BadSettings where a file to write is a folder, or its folder is not there."""
+    if file is not None and (not file.parent.is_dir() or file.is_dir()):
+        raise BadSettings(f"{option} needs a file in a folder that is there, got {str(file)!r}")
+
+
 def now() -> datetime:
     """The time of this call."""
     return datetime.now(tz=UTC)

@@ -1,4 +1,4 @@
-"""Talking to people: progress bars on stderr, results on stdout."""
+"""Output of commands: tables, JSON and files as results, progress and log on stderr."""
 
 import json
 import logging
@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Literal
 
 from rich.box import SIMPLE_HEAD
@@ -13,6 +14,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+
+from pm_app.durable import write_file
 
 # A pipe or a file has no width: lines there must not be broken at 80.
 WIDTH_OF_A_FILE = 140
@@ -92,3 +95,8 @@ def start_log() -> None:
     # Its own lines about every tick, and each that a long run lets pass, would bury ours.
     logging.getLogger("apscheduler").setLevel(logging.ERROR)
     logging.getLogger("alembic").setLevel(logging.WARNING)
+
+
+def export_text(text: str, path: Path) -> None:
+    """A file with this text, there whole or not at all."""
+    write_file(path, lambda beside: beside.write_text(text, encoding="utf-8"), mode=0o777)

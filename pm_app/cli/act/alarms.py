@@ -1,4 +1,4 @@
-"""`pm-app alarms`: what stands, and what people do about it."""
+"""`pm-app alarms`: list, show, acknowledge, shelve, comment, verdict."""
 
 from dataclasses import asdict
 from enum import StrEnum
@@ -98,7 +98,7 @@ def acknowledge(
 
     with open_plant_shared(read_settings(_plant(context, config))) as plant:
         row = run(plant.store, number, at=now(), actor=actor(by), note=note)
-    _tell(row)
+    _print_state(row)
 
 
 @alarms_app.command()
@@ -117,7 +117,7 @@ def shelve(
     moment = parse_time(until, "--until") or now()
     with open_plant_shared(read_settings(_plant(context, config))) as plant:
         row = run(plant.store, number, until=moment, at=now(), actor=actor(by), note=note)
-    _tell(row)
+    _print_state(row)
 
 
 @alarms_app.command()
@@ -172,7 +172,7 @@ def _plant(context: typer.Context, config: Path | None) -> Path:
     return config or context.obj or PLANT
 
 
-def _tell(row: "AlarmRow") -> None:
+def _print_state(row: "AlarmRow") -> None:
     until = f" until {row.shelved_until.isoformat()}" if row.shelved_until else ""
     say(f"alarm {row.id} of {row.asset_id or 'the plant'}: {row.state}{until}")
 

@@ -22,7 +22,7 @@ def backup(
     settings = read_settings(config)
     with open_views(settings) as store:
         done = write_backup(store, settings.state, file)
-    _tell(f"{file} written", done, as_json)
+    _print_outcome(f"{file} written", done, as_json)
 
 
 def restore(
@@ -38,10 +38,10 @@ def restore(
     settings = read_settings(config)
     with hold_state(settings.state):
         done = put_back(file, settings.state, store_url(settings), folder=settings.folder)
-    _tell(f"{file} restored into {settings.state}", done, as_json)
+    _print_outcome(f"{file} restored into {settings.state}", done, as_json)
 
 
-def _tell(what: str, done: Any, as_json: bool) -> None:
+def _print_outcome(what: str, done: Any, as_json: bool) -> None:
     from dataclasses import asdict
 
     if as_json:

@@ -1,4 +1,4 @@
-"""`pm-app notifications`: what waits to be told, and whether anyone can be reached."""
+"""`pm-app notifications`: alarms that wait to be sent, and a test of every channel."""
 
 from typing import Annotated, Any
 

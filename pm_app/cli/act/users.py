@@ -1,4 +1,4 @@
-"""`pm-app users`: who may sign in to the page, and what lets programs in."""
+"""`pm-app users`: accounts, roles, passwords, tokens, audit log."""
 
 import getpass
 import sys

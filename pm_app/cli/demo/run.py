@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from pm_app.cli.demo.plant import demo_plan, drop_days, lay_out, start_of
-from pm_app.cli.look.lineage_tables import allocation_rows, print_reports
-from pm_app.cli.look.tables import latest_columns, latest_rows
+from pm_app.cli.look.models import print_reports
+from pm_app.cli.look.predictions import latest_columns, latest_rows
 from pm_app.cli.options import now
 from pm_app.cli.output import out, print_rows, progress_bar
 from pm_app.cli.run.serve import run_pages
@@ -16,6 +16,7 @@ from pm_app.jobs.retrain.run import Retrained, retrain
 from pm_app.jobs.score.run import score
 from pm_app.settings.plant import read_settings
 from pm_app.simulator import PlantPlan, SimulatedPlant, simulate
+from pm_app.store.lineage import Lineage
 from pm_app.wiring import open_plant, open_users
 
 TRAINER_SECONDS = 1800.0
@@ -117,3 +118,23 @@ def _show(plant: Plant, plan: PlantPlan, first: Retrained, second: Retrained) ->
         reports: Any = version.summary["reports"] if version else []
         _say("How the new version compares on days it has not seen:")
         print_reports(reports)
+
+
+def allocation_rows(lineage: Lineage, before: int, after: int) -> list[dict[str, Any]]:
+    """One row a sensor: importance, tier and penalty in two versions, most important now first."""
+    old = {row.sensor: row for row in lineage.importances(before)}
+    rows = []
+    for row in lineage.importances(after):
+        was = old.get(row.sensor)
+        rows.append(
+            {
+                "sensor": row.sensor,
+                "importance": "" if was is None else f"{was.share:.1%}",
+                "tier": "" if was is None else f"{was.tier}, {was.units} units",
+                "L1": "" if was is None else f"{was.l1:.1e}",
+                "importance now": f"{row.share:.1%}",
+                "tier now": f"{row.tier}, {row.units} units",
+                "L1 now": f"{row.l1:.1e}",
+            }
+        )
+    return rows

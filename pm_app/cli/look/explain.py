@@ -1,4 +1,4 @@
-"""`pm-app explain`: where one prediction comes from."""
+"""`pm-app explain`: provenance of one prediction, and what each sensor adds to it."""
 
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import numpy as np
 import typer
 
-from pm_app.cli.look.tables import latest_columns, latest_rows
+from pm_app.cli.look.predictions import latest_columns, latest_rows
 from pm_app.cli.options import PLANT, Json, PlantOption, now, parse_time
 from pm_app.cli.output import print_json, print_rows, say
 from pm_app.settings.plant import read_settings
@@ -18,7 +18,7 @@ _SENSORS_SHOWN: Final = 8
 _LEADING: Final = 3
 _FILES_SHOWN: Final = 10
 # Of the many features of a sensor, those that a person can place at once.
-_TELLING: Final = (".last", ".mean.", ".slope.", ".change")
+_AT_ONCE: Final = (".last", ".mean.", ".slope.", ".change")
 
 
 def explain(
@@ -40,7 +40,7 @@ def explain(
     if as_json:
         print_json(_fields(found))
     else:
-        _print_said(found, settings.target.cap_hours)
+        _print_predictions(found, settings.target.cap_hours)
         _print_reasons(found)
 
 
@@ -62,21 +62,21 @@ def _fields(found: "Provenance") -> dict[str, Any]:
 
 def _sensor_rows(found: "Provenance") -> list[dict[str, Any]]:
     """Sensors by how much they add, the most first, whichever way."""
-    told = found.explanation
-    if told is None:
+    explanation = found.explanation
+    if explanation is None:
         return []
-    order = np.argsort(-np.abs(told.added), kind="stable").tolist()
+    order = np.argsort(-np.abs(explanation.added), kind="stable").tolist()
     return [
         {
-            "sensor": told.sensors[at],
-            "adds": round(float(told.added[at]), 6),
-            "+/-": round(float(told.error[at]), 6),
+            "sensor": explanation.sensors[at],
+            "adds": round(float(explanation.added[at]), 6),
+            "+/-": round(float(explanation.error[at]), 6),
         }
         for at in order
     ]
 
 
-def _print_said(found: "Provenance", cap_hours: float) -> None:
+def _print_predictions(found: "Provenance", cap_hours: float) -> None:
     import pyarrow as pa
 
     last = found.predictions[-1]
@@ -87,15 +87,16 @@ def _print_said(found: "Provenance", cap_hours: float) -> None:
 
 
 def _print_reasons(found: "Provenance") -> None:
-    version, told = found.version, found.explanation
-    if version is None or told is None:
+    version, explanation = found.version, found.explanation
+    if version is None or explanation is None:
         say("no model has spoken of it")
         return
     say(
         f"by version {version.version} ({version.strategy}, {version.parameters:,} parameters, "
         f"made {version.created_at:%Y-%m-%d %H:%M}Z, SHA-256 {version.digest[:16]})"
     )
-    say(f"log-odds {told.signal:.2f}, of a healthy machine {told.base:.2f}; between them:")
+    signal, base = explanation.signal, explanation.base
+    say(f"log-odds {signal:.2f}, of a healthy machine {base:.2f}; between them:")
     rows = [
         {**row, "adds": f"{row['adds']:+.2f}", "+/-": f"{row['+/-']:.2f}"}
         for row in _sensor_rows(found)[:_SENSORS_SHOWN]
@@ -105,10 +106,14 @@ def _print_reasons(found: "Provenance") -> None:
     features = [
         {"feature": one.name, "value": f"{one.value:.4g}", "usual in health": f"{one.usual:.4g}"}
         for one in found.features
-        if one.sensor in leading and _is_telling(one.name)
+        if one.sensor in leading and _placed_at_once(one.name)
     ]
     numbers = ("value", "usual in health")
     print_rows(features, ("feature", *numbers), as_json=False, right=numbers)
+    _print_files(found)
+
+
+def _print_files(found: "Provenance") -> None:
     files = [
         {
             "sequence": row.sequence,
@@ -122,10 +127,10 @@ def _print_reasons(found: "Provenance") -> None:
     more = len(found.batches) - len(files)
     print_rows(files, ("sequence", "file", "rows", "SHA-256", "came"), as_json=False)
     if more > 0 or found.remembers:
-        words = [f"{more} earlier files"] if more > 0 else []
-        words += ["all before them, by what the asset remembers"] if found.remembers else []
-        say(f"and {', and '.join(words)}")
+        parts = [f"{more} earlier files"] if more > 0 else []
+        parts += ["all before them, by what the asset remembers"] if found.remembers else []
+        say(f"and {', and '.join(parts)}")
 
 
-def _is_telling(feature: str) -> bool:
-    return "." not in feature or any(part in feature for part in _TELLING)
+def _placed_at_once(feature: str) -> bool:
+    return "." not in feature or any(part in feature for part in _AT_ONCE)

@@ -1,4 +1,4 @@
-"""`pm-app importance`: what sensors are worth, and what the network gave them."""
+"""`pm-app importance`: importance of sensors, and the allocation of a version."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from pm_app.cli.options import PLANT, Json, PlantOption
+from pm_app.cli.look.models import suspected_sensors
+from pm_app.cli.options import PLANT, Json, PlantOption, check_place
 from pm_app.cli.output import print_json, print_rows, say
-from pm_app.errors import BadSettings
+from pm_app.errors import BadSettings, TerminalError
 from pm_app.settings.plant import read_settings
+from pm_app.store.lineage import Lineage
+from pm_app.wording import revision_text
 
 if TYPE_CHECKING:
     from pm_app.jobs.plant import Plant
@@ -46,8 +49,7 @@ def importance(
     """What each sensor is worth to a version, and what the network gave it."""
     if plot is not None and plot.suffix.lower() != ".svg":
         raise BadSettings(f"--plot takes a file that ends in .svg, got {str(plot)!r}")
-    if plot is not None and (not plot.parent.is_dir() or plot.is_dir()):
-        raise BadSettings(f"--plot needs a file in a folder that is there, got {str(plot)!r}")
+    check_place(plot, "--plot")
     if against is None and plot is None:
         _print_one(config, version, as_json=as_json)
     else:
@@ -55,7 +57,6 @@ def importance(
 
 
 def _print_one(config: Path, version: int | None, *, as_json: bool) -> None:
-    from pm_app.cli.look.lineage_tables import importance_rows, second_look
     from pm_app.wiring import open_views
 
     with open_views(read_settings(config)) as store:
@@ -70,7 +71,7 @@ def _print_one(config: Path, version: int | None, *, as_json: bool) -> None:
 def _compare(
     config: Path, version: int | None, against: int | None, plot: Path | None, *, as_json: bool
 ) -> None:
-    from pm_app.cli.act.export import export_text
+    from pm_app.cli.output import export_text
     from pm_app.learning.allocation.change import compare_allocations, gains_over_uniform
     from pm_app.pictures.allocation import draw_allocation
     from pm_app.wiring import open_plant_shared
@@ -134,10 +135,10 @@ def _print_changes(
     changes: Sequence["AllocationChange"],
     gains: Sequence["Gain"],
 ) -> None:
-    told = ("importance", "tier", "L1")
+    figures = ("importance", "tier", "L1")
     columns = ["sensor"]
-    columns += [f"{name}, v{before[0]}" for name in told] if before else []
-    columns += [f"{name}, v{after[0]}" for name in told]
+    columns += [f"{name}, v{before[0]}" for name in figures] if before else []
+    columns += [f"{name}, v{after[0]}" for name in figures]
     rows = []
     for change in changes:
         cells = _cells(change.before) if before else ()
@@ -146,7 +147,7 @@ def _print_changes(
     right = [name for name in columns if not name.startswith(("sensor", "tier"))]
     title = f"version {after[0]}" + (f" against version {before[0]}" if before else "")
     print_rows(rows, columns, as_json=False, title=title, right=right)
-    figures = [
+    held_out = [
         {
             "held-out figure": gain.figure.replace("_", " "),
             "guided": f"{gain.guided:.3f}",
@@ -154,9 +155,9 @@ def _print_changes(
         }
         for gain in gains
     ]
-    if figures:
+    if held_out:
         columns = ["held-out figure", "guided", "without guidance"]
-        print_rows(figures, columns, as_json=False, right=columns[1:])
+        print_rows(held_out, columns, as_json=False, right=columns[1:])
     else:
         say("guidance was not used: the network is the uniform one")
 
@@ -170,3 +171,47 @@ def _cells(standing: "AllocatedSensor | None") -> tuple[str, str, str]:
         f"{standing.tier}, {standing.units} units{embedding}",
         f"{standing.l1:.1e}",
     )
+
+
+def importance_rows(lineage: Lineage, version: int | None) -> list[dict[str, Any]]:
+    """One row a sensor of a version, most important first."""
+    rows = [] if version is None else lineage.importances(version)
+    if not rows:
+        raise TerminalError(
+            "no model yet: pm-app retrain makes the first"
+            if version is None
+            else f"there is no version {version}; pm-app models lists them"
+        )
+    stored = lineage.version(rows[0].version)
+    summary = stored.summary if stored else {}
+    suspected, again = suspected_sensors(summary), _asked_again(summary)
+    return [
+        {
+            "rank": row.rank,
+            "sensor": row.sensor,
+            "share": f"{row.share:.1%}",
+            "+/-": f"{row.spread:.1%}",
+            "asked again": again.get(row.sensor, ""),
+            "tier": row.tier,
+            "units": row.units,
+            "l1": f"{row.l1:.1e}",
+            "question": "knows the outcome?" if row.sensor in suspected else "",
+        }
+        for row in rows
+    ]
+
+
+def second_look(lineage: Lineage, version: int) -> str:
+    """What came of asking the network itself for importance, in a sentence; "" if it was not."""
+    stored = lineage.version(version)
+    revision = stored.summary.get("revision") if stored else None
+    return revision_text(revision) if isinstance(revision, dict) else ""
+
+
+def _asked_again(summary: Any) -> dict[str, str]:
+    """Importance as the network told it in training, by sensor; empty where it was not asked."""
+    revision = summary.get("revision")
+    if not revision:
+        return {}
+    pairs = zip(revision["sensors"], revision["shares"], strict=True)
+    return {sensor: f"{share:.1%}" for sensor, share in pairs}

@@ -1,4 +1,4 @@
-"""`pm-app status`: how the daemon is, and how much waits for it."""
+"""`pm-app status`: health of the daemon, backlog, champion."""
 
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any

@@ -1,4 +1,4 @@
-"""`pm-app backtest`: what it would have caught, when, at what cost, beside its peers."""
+"""`pm-app backtest`: alarms, warning hours and cost on history, beside peers."""
 
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -9,83 +9,95 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pm_app.cli.act.export import export_text
-from pm_app.cli.options import PLANT, Json, PlantOption, now, parse_time
-from pm_app.cli.output import print_json, print_rows, progress_bar, say
-from pm_app.errors import BadSettings, Busy
+from pm_app.cli.options import PLANT, Json, PlantOption, check_place, now, parse_time
+from pm_app.cli.output import export_text, print_json, print_rows, progress_bar, say
+from pm_app.errors import Busy
 from pm_app.settings.plant import read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pm_app.jobs.backtest.fold import FoldTrainers
     from pm_app.jobs.backtest.report import BacktestReport
     from pm_app.jobs.plant import Plant
     from pm_app.settings.plant import Settings
 
 
+Start = Annotated[
+    str | None, typer.Option("--from", help="The first model learns from all before.")
+]
+Engine = Annotated[
+    str | None, typer.Option(help="Who takes a fold each: local, local:4, or dask://host:8786.")
+]
+SetThreshold = Annotated[
+    bool, typer.Option("--set-threshold", help="Raise alarms from the best threshold on.")
+]
+
+
 def backtest(
     config: PlantOption = PLANT,
     folds: Annotated[int, typer.Option(min=1, max=100, help="How often it learns.")] = 4,
-    start: Annotated[
-        str | None, typer.Option("--from", help="The first model learns from all before.")
-    ] = None,
+    start: Start = None,
     end: Annotated[str | None, typer.Option("--to", help="Cutoffs up to then.")] = None,
     html: Annotated[Path | None, typer.Option(help="A page with charts, into this file.")] = None,
-    engine: Annotated[
-        str | None,
-        typer.Option(help="Who takes a fold each: local, local:4, or dask://host:8786."),
-    ] = None,
-    set_threshold: Annotated[
-        bool, typer.Option("--set-threshold", help="Raise alarms from the best threshold on.")
-    ] = False,
+    engine: Engine = None,
+    set_threshold: SetThreshold = False,
     as_json: Json = False,
 ) -> None:
     """What alarms would have caught, how long before and at what cost, beside its peers."""
-    from pm_app.jobs.backtest.fold import FoldTrainers
     from pm_app.jobs.backtest.report import report_on
     from pm_app.jobs.backtest.run import BacktestOptions
     from pm_app.jobs.backtest.run import backtest as run_backtest
-    from pm_app.jobs.retrain.process import run_trainer
-    from pm_app.times import NS, parse_duration
     from pm_app.wiring import open_engine
 
-    if html is not None and (not html.parent.is_dir() or html.is_dir()):
-        raise BadSettings(f"--html needs a file in a folder that is there, got {str(html)!r}")
+    check_place(html, "--html")
     first, last = parse_time(start, "--from"), parse_time(end, "--to")
     settings = read_settings(config)
-    with (
-        open_engine(engine) as workers,
-        _open(settings) as plant,
-        progress_bar("backtest") as progress,
-    ):
-        timeout = parse_duration(settings.retraining.timeout) / NS
+    with open_engine(engine) as workers, _open(settings) as plant, progress_bar("backtest") as bar:
         account = run_backtest(
             plant,
             BacktestOptions(folds, first, last),
             now=now(),
-            trainers=FoldTrainers(partial(run_trainer, timeout_seconds=timeout)),
+            trainers=_trainers(settings),
             engine=workers,
-            progress=progress,
+            progress=bar,
         )
         report = report_on(account, settings)
         if set_threshold:
-            plant.store.alarms.set_threshold(
-                report.threshold,
-                horizon_hours=report.horizon_hours,
-                reason=f"backtest: {report.reason}",
-                at=now(),
-            )
+            _set_threshold(plant, report)
     if html is not None:
-        from pm_app.cli.run.backtest_page import backtest_page
-
-        dated = f"Made {now():%Y-%m-%d %H:%M} UTC"
-        export_text(backtest_page(report, plant=settings.plant.name, dated=dated), html)
+        _write_page(report, settings, html)
     if as_json:
         print_json(_fields(report))
     else:
         _print(report)
     if set_threshold:
         say(f"alarms are raised at {report.threshold:g} from now on")
+
+
+def _trainers(settings: "Settings") -> "FoldTrainers":
+    from pm_app.jobs.backtest.fold import FoldTrainers
+    from pm_app.jobs.retrain.process import run_trainer
+    from pm_app.times import NS, parse_duration
+
+    timeout = parse_duration(settings.retraining.timeout) / NS
+    return FoldTrainers(partial(run_trainer, timeout_seconds=timeout))
+
+
+def _set_threshold(plant: "Plant", report: "BacktestReport") -> None:
+    plant.store.alarms.set_threshold(
+        report.threshold,
+        horizon_hours=report.horizon_hours,
+        reason=f"backtest: {report.reason}",
+        at=now(),
+    )
+
+
+def _write_page(report: "BacktestReport", settings: "Settings", file: Path) -> None:
+    from pm_app.cli.run.backtest_page import backtest_page
+
+    dated = f"Made {now():%Y-%m-%d %H:%M} UTC"
+    export_text(backtest_page(report, plant=settings.plant.name, dated=dated), file)
 
 
 @contextmanager

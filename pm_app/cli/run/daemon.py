@@ -1,4 +1,4 @@
-"""`pm-app run`: the jobs of a plant handed to the daemon."""
+"""Jobs of a plant for the daemon of `pm-app run`."""
 
 import threading
 from contextlib import ExitStack
@@ -65,12 +65,12 @@ def _run(plant: Plant, stop: threading.Event, monitor: Monitor) -> int:
 
 def _score(plant: Plant, stop: threading.Event, now: datetime) -> str:
     done = score(plant, now=now, stop=stop.is_set)
-    said = done.committed
+    committed = done.committed
     arriving = f"{done.ingested.arriving} still being written, " if done.ingested.arriving else ""
     return (
         f"{done.ingested.batches} batches read, {done.ingested.quarantined} quarantined, {arriving}"
-        f"{done.ingested.rejected} rows rejected; {said.new} predictions new, "
-        f"{said.revised} revised"
+        f"{done.ingested.rejected} rows rejected; {committed.new} predictions new, "
+        f"{committed.revised} revised"
     )
 
 

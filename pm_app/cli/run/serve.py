@@ -1,4 +1,4 @@
-"""`pm-app serve`: the operators' pages, in a process of their own."""
+"""`pm-app serve`: the web server of the pages, in a process of its own."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -36,7 +36,7 @@ def run_pages(settings: Settings, *, now: Callable[[], datetime]) -> None:
     nobody has to say who they are, and for what is missing.
     """
     uvicorn, application, tls = require_web(), make_application(settings, now), _tls(settings)
-    check_who_comes(settings)
+    check_reach(settings)
     host, port = settings.web.address
     scheme = "https" if tls else "http"
     talk.print(f"pm-app serve: {scheme}://{settings.web.listen}/", highlight=False)
@@ -77,7 +77,7 @@ def make_application(settings: Settings, now: Callable[[], datetime]) -> Any:
     return make_app(settings, resources, now=now)
 
 
-def check_who_comes(settings: Settings) -> None:
+def check_reach(settings: Settings) -> None:
     """Raises BadSettings where others reach the pages and nobody has to say who they are."""
     from pm_app.wiring import open_views
 
@@ -86,10 +86,10 @@ def check_who_comes(settings: Settings) -> None:
         return
     try:
         with open_views(settings) as store:
-            known = store.users.any_enabled()
+            may_sign_in = store.users.any_enabled()
     except NoStore:
-        known = False
-    if not known:
+        may_sign_in = False
+    if not may_sign_in:
         raise BadSettings(
             f"web.listen {web.listen} is reached from other machines, and nobody can sign in "
             "yet: pm-app users add NAME, or name a proxy that signs people in (web.proxy_header)"

@@ -7,7 +7,8 @@ import pyarrow as pa
 import pytest
 from factories import HOUR, NOW, START, drop, events_table, make_plant, opened, said
 
-from pm_app.cli.look.lineage_tables import importance_rows, model_rows
+from pm_app.cli.look.importance import importance_rows
+from pm_app.cli.look.models import model_rows
 from pm_app.errors import BadSettings, NotEnoughData
 from pm_app.jobs.retrain import trainer as trainer_module
 from pm_app.jobs.retrain.messages import REQUEST, RESPONSE, TrainingResponse

@@ -7,7 +7,7 @@ import pytest
 from browsing import Visitor, resources
 from factories import make_plant
 
-from pm_app.cli.run.serve import check_who_comes
+from pm_app.cli.run.serve import check_reach
 from pm_app.errors import BadSettings
 from pm_app.settings.plant import parse_settings, read_settings
 from pm_app.web.app import make_app
@@ -297,10 +297,10 @@ def test_pages_that_others_reach_need_someone_who_may_sign_in(tmp_path, peopled)
         return settings.model_copy(update={"web": given.web})
 
     with pytest.raises(BadSettings, match=r"0\.0\.0\.0:8080 is reached from other machines"):
-        check_who_comes(listening(fresh, **open_to_all))
-    check_who_comes(listening(fresh, **open_to_all, **PROXY))
-    check_who_comes(listening(fresh, listen="[::1]:8080"))
-    check_who_comes(listening(peopled, **open_to_all))
+        check_reach(listening(fresh, **open_to_all))
+    check_reach(listening(fresh, **open_to_all, **PROXY))
+    check_reach(listening(fresh, listen="[::1]:8080"))
+    check_reach(listening(peopled, **open_to_all))
 
 
 def test_where_others_may_come_nobody_is_let_in_unknown(tmp_path, clock):

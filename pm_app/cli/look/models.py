@@ -1,13 +1,54 @@
-"""Versions, retrainings and importance as rows for people."""
+"""`pm-app models`: versions, retrainings, promotions, held-out figures."""
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
-from pm_app.cli.output import print_rows
-from pm_app.errors import TerminalError
+import typer
+
+from pm_app.cli.options import PLANT, Json, PlantOption, parse_time
+from pm_app.cli.output import print_json, print_rows
+from pm_app.settings.plant import read_settings
 from pm_app.store.lineage import Lineage
-from pm_app.wording import revision_text
+
+# What a reader asks first; all others are in `pm-app models --json`.
+_SHOWN = (
+    "average_precision",
+    "brier",
+    "calibration_error",
+    "rul_rmse",
+    "rul_coverage",
+    "f1",
+    "r2",
+    "rmse",
+    "mae",
+)
+
+
+def models(
+    config: PlantOption = PLANT,
+    as_of: Annotated[str | None, typer.Option(help="As it was then.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Versions, which one scores, every retraining and every promotion with its reason."""
+    from pm_app.wiring import open_views
+
+    then = parse_time(as_of, "--as-of")
+    with open_views(read_settings(config)) as store:
+        versions = model_rows(store.lineage, then)
+        retrainings = retraining_rows(store.lineage, then)
+        promotions = promotion_rows(store.lineage, then)
+    if as_json:
+        print_json({"versions": versions, "retrainings": retrainings, "promotions": promotions})
+        return
+    columns = [name for name in versions[0] if name != "revision"] if versions else ["version"]
+    print_rows(versions, columns, as_json=False)
+    print_rows(
+        retrainings, ("at", "decision", "version", "reason"), as_json=False, title="retrainings"
+    )
+    print_rows(
+        promotions, ("at", "kind", "version", "reason"), as_json=False, title="who scored when"
+    )
 
 
 def model_rows(lineage: Lineage, as_of: datetime | None = None) -> list[dict[str, Any]]:
@@ -23,7 +64,7 @@ def model_rows(lineage: Lineage, as_of: datetime | None = None) -> list[dict[str
             "failures": row.summary.get("failures"),
             "of these from verdicts": row.summary.get("failures_from_verdicts") or None,
             **_figures(row.summary.get("reports")),
-            "knows the outcome?": ", ".join(_suspected(row.summary)),
+            "knows the outcome?": ", ".join(suspected_sensors(row.summary)),
             "revision": row.summary.get("revision"),
         }
         for row in lineage.versions()
@@ -61,93 +102,15 @@ def retraining_rows(lineage: Lineage, as_of: datetime | None = None) -> list[dic
     ]
 
 
-def importance_rows(lineage: Lineage, version: int | None) -> list[dict[str, Any]]:
-    """One row a sensor of a version, most important first."""
-    rows = [] if version is None else lineage.importances(version)
-    if not rows:
-        raise TerminalError(
-            "no model yet: pm-app retrain makes the first"
-            if version is None
-            else f"there is no version {version}; pm-app models lists them"
-        )
-    stored = lineage.version(rows[0].version)
-    summary = stored.summary if stored else {}
-    suspected, again = _suspected(summary), _asked_again(summary)
-    return [
-        {
-            "rank": row.rank,
-            "sensor": row.sensor,
-            "share": f"{row.share:.1%}",
-            "+/-": f"{row.spread:.1%}",
-            "asked again": again.get(row.sensor, ""),
-            "tier": row.tier,
-            "units": row.units,
-            "l1": f"{row.l1:.1e}",
-            "question": "knows the outcome?" if row.sensor in suspected else "",
-        }
-        for row in rows
-    ]
-
-
-def second_look(lineage: Lineage, version: int) -> str:
-    """What came of asking the network itself for importance, in a sentence; "" if it was not."""
-    stored = lineage.version(version)
-    revision = stored.summary.get("revision") if stored else None
-    return revision_text(revision) if isinstance(revision, dict) else ""
-
-
-def allocation_rows(lineage: Lineage, before: int, after: int) -> list[dict[str, Any]]:
-    """One row a sensor: importance, tier and penalty in two versions, most important now first."""
-    old = {row.sensor: row for row in lineage.importances(before)}
-    rows = []
-    for row in lineage.importances(after):
-        was = old.get(row.sensor)
-        rows.append(
-            {
-                "sensor": row.sensor,
-                "importance": "" if was is None else f"{was.share:.1%}",
-                "tier": "" if was is None else f"{was.tier}, {was.units} units",
-                "L1": "" if was is None else f"{was.l1:.1e}",
-                "importance now": f"{row.share:.1%}",
-                "tier now": f"{row.tier}, {row.units} units",
-                "L1 now": f"{row.l1:.1e}",
-            }
-        )
-    return rows
-
-
-def _suspected(summary: Any) -> list[str]:
+def suspected_sensors(summary: Any) -> list[str]:
     """Sensors that may know the outcome; versions from before this was asked have none."""
     return [suspicion["sensor"] for suspicion in summary.get("suspicions", ())]
-
-
-def _asked_again(summary: Any) -> dict[str, str]:
-    """Importance as the network told it in training, by sensor; empty where it was not asked."""
-    revision = summary.get("revision")
-    if not revision:
-        return {}
-    pairs = zip(revision["sensors"], revision["shares"], strict=True)
-    return {sensor: f"{share:.1%}" for sensor, share in pairs}
 
 
 def _figures(reports: Any) -> dict[str, str]:
     """The first three held-out figures of the version itself."""
     metrics = reports[0]["metrics"] if reports else {}
     return {name: f"{value:.3f}" for name, value in list(metrics.items())[:3]}
-
-
-# What a reader asks first; all others are in `pm-app models --json`.
-_SHOWN = (
-    "average_precision",
-    "brier",
-    "calibration_error",
-    "rul_rmse",
-    "rul_coverage",
-    "f1",
-    "r2",
-    "rmse",
-    "mae",
-)
 
 
 def print_reports(reports: Sequence[dict[str, Any]]) -> None:

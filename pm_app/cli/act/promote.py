@@ -1,0 +1,30 @@
+"""`pm-app promote` and `pm-app rollback`: which version scores."""
+
+from typing import TYPE_CHECKING
+
+from pm_app.cli.options import PLANT, PlantOption, Version, actor, now
+from pm_app.cli.output import say
+from pm_app.settings.plant import read_settings
+
+if TYPE_CHECKING:
+    pass
+
+
+def promote(version: Version, config: PlantOption = PLANT) -> None:
+    """Let a version score from now on."""
+    from pm_app.jobs.score.champion import promote as promote_version
+    from pm_app.wiring import open_plant_shared
+
+    with open_plant_shared(read_settings(config)) as plant:
+        promote_version(plant, version, at=now(), reason="promoted by hand", actor=actor())
+    say(f"version {version} scores from now on")
+
+
+def rollback(config: PlantOption = PLANT) -> None:
+    """Let the version before the champion score again."""
+    from pm_app.jobs.score.champion import roll_back
+    from pm_app.wiring import open_plant_shared
+
+    with open_plant_shared(read_settings(config)) as plant:
+        version = roll_back(plant, at=now(), reason="rolled back by hand", actor=actor())
+    say(f"version {version} scores from now on")

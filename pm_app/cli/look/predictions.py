@@ -1,0 +1,217 @@
+"""`pm-app predictions`: predictions as a table or a file; the newest one of each asset."""
+
+import csv
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import typer
+
+from pm_app.cli.options import PLANT, Json, PlantOption, now, parse_time
+from pm_app.cli.output import print_rows, talk
+from pm_app.durable import write_file
+from pm_app.errors import BadSettings
+from pm_app.settings.plant import read_settings
+from pm_app.store.predictions.read import PREDICTIONS_SCHEMA
+from pm_app.wording import STATUS_WORDS, age_text, life_text, percent_text
+
+if TYPE_CHECKING:
+    from pm_app.store import Store
+
+MOST_TABLE_ROWS = 1000
+# The columns that fit a terminal; exports have all.
+_SHOWN = (
+    "asset_id",
+    "cutoff",
+    "horizon_hours",
+    "status",
+    "risk",
+    "rul_hours",
+    "value",
+    "top_sensors",
+    "attention",
+    "revision",
+)
+
+
+class Format(StrEnum):
+    """How predictions are written."""
+
+    table = "table"
+    csv = "csv"
+    json = "json"
+    parquet = "parquet"
+
+
+def predictions(
+    config: PlantOption = PLANT,
+    latest: Annotated[bool, typer.Option("--latest", help="One line an asset.")] = False,
+    asset: Annotated[str | None, typer.Option(help="Only this asset.")] = None,
+    since: Annotated[str | None, typer.Option(help="Only cutoffs from then on.")] = None,
+    format: Annotated[Format, typer.Option(help="How to write them.")] = Format.table,
+    file: Annotated[Path | None, typer.Option("--out", help="Into this file.")] = None,
+    peaks: Annotated[
+        bool, typer.Option("--peaks", help="What is left of days that are kept no longer.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """What was said: every prediction, or the newest one of each asset, riskiest first."""
+    from pm_app.wiring import open_views
+
+    settings = read_settings(config)
+    kind = Format.json if as_json else format
+    start = parse_time(since, "--since")
+    if latest and start is not None:
+        raise BadSettings("--since goes with all predictions, --latest shows the newest only")
+    if peaks and (latest or start is not None or file is not None):
+        raise BadSettings("--peaks takes --asset and --json, nothing else")
+    with open_views(settings) as store:
+        if peaks:
+            _print_peaks(store, asset, as_json=kind is Format.json)
+        elif not latest:
+            export_predictions(store.tables.predictions(asset=asset, since=start), kind.value, file)
+        elif kind is Format.table and file is None:
+            table = store.tables.latest_predictions(asset=asset)
+            _print_latest(table, settings.target.cap_hours)
+        else:
+            table = store.tables.latest_predictions(asset=asset)
+            export_predictions(iter([table]), kind.value, file)
+
+
+def _print_peaks(store: "Store", asset: str | None, *, as_json: bool) -> None:
+    rows = [asdict(row) for row in store.retention.peaks(asset=asset)]
+    columns = ("asset_id", "day", "horizon_hours", "risk", "cutoff", "top_sensors")
+    print_rows(rows, columns, as_json=as_json)
+
+
+def _print_latest(table: pa.Table, cap_hours: float) -> None:
+    if table.num_rows:
+        rows = latest_rows(table, now=now(), cap_hours=cap_hours)
+        print_rows(rows, latest_columns(table), as_json=False)
+    else:
+        talk.print("no predictions yet: pm-app score makes them")
+
+
+def export_predictions(tables: Iterator[pa.Table], kind: str, path: Path | None) -> None:
+    """Write chunks of predictions as table, csv, json or parquet, one chunk in memory.
+
+    A file is there whole or not at all. Raises BadSettings where kind and path do not go
+    together or the path's folder is not there.
+    """
+    if kind == "parquet" and path is None:
+        raise BadSettings("--format parquet needs --out FILE: it cannot go to a terminal")
+    if kind == "table" and path is not None:
+        raise BadSettings("--out takes --format csv, json or parquet, got table")
+    if path is not None and (not path.parent.is_dir() or path.is_dir()):
+        raise BadSettings(f"--out needs a file in a folder that is there, got {path}")
+    if path is not None:
+        write_file(path, lambda beside: _write(tables, kind, beside), mode=0o777)
+    elif kind == "table":
+        _print_table(tables)
+    else:
+        (_write_csv if kind == "csv" else _write_json)(tables, sys.stdout)
+
+
+def _write(tables: Iterator[pa.Table], kind: str, path: Path) -> None:
+    if kind == "parquet":
+        with pq.ParquetWriter(path, PREDICTIONS_SCHEMA) as writer:
+            for table in tables:
+                writer.write_table(table)
+        return
+    with path.open("w", encoding="utf-8", newline="") as file:
+        (_write_csv if kind == "csv" else _write_json)(tables, file)
+
+
+def _write_csv(tables: Iterator[pa.Table], file: TextIO) -> None:
+    writer = csv.DictWriter(file, PREDICTIONS_SCHEMA.names, lineterminator="\n")
+    writer.writeheader()
+    for table in tables:
+        writer.writerows(_plain(row) for row in table.to_pylist())
+
+
+def _write_json(tables: Iterator[pa.Table], file: TextIO) -> None:
+    opening = "["
+    for table in tables:
+        for row in table.to_pylist():
+            file.write(f"{opening}\n{json.dumps(_plain(row))}")
+            opening = ","
+    file.write("[]\n" if opening == "[" else "\n]\n")
+
+
+def _plain(row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: value.isoformat() if hasattr(value, "isoformat") else value
+        for name, value in row.items()
+    }
+
+
+def _print_table(tables: Iterator[pa.Table]) -> None:
+    rows: list[dict[str, Any]] = []
+    for table in tables:
+        rows += table.slice(0, MOST_TABLE_ROWS - len(rows)).to_pylist()
+        if len(rows) >= MOST_TABLE_ROWS:
+            break
+    columns = [name for name in _SHOWN if any(row[name] is not None for row in rows)]
+    print_rows([_short(row) for row in rows], columns, as_json=False)
+    if len(rows) >= MOST_TABLE_ROWS:
+        sys.stderr.write(f"first {MOST_TABLE_ROWS} rows; --format csv writes all\n")
+
+
+def _short(row: dict[str, Any]) -> dict[str, Any]:
+    """For the eye: times to the minute, and nothing where nothing is said."""
+    cutoff = row["cutoff"].strftime("%Y-%m-%d %H:%MZ")
+    return {name: "" if value is None else value for name, value in row.items()} | {
+        "cutoff": cutoff
+    }
+
+
+def latest_rows(table: pa.Table, *, now: datetime, cap_hours: float) -> list[dict[str, Any]]:
+    """One row an asset from `latest_predictions`, the riskiest at the longest horizon first."""
+    by_asset: dict[str, list[dict[str, Any]]] = {}
+    for row in table.to_pylist():
+        by_asset.setdefault(row["asset_id"], []).append(row)
+    rows = [_asset_row(rows, now, cap_hours) for rows in by_asset.values()]
+    return sorted(rows, key=lambda row: (-row["order"], row["asset"]))
+
+
+def latest_columns(table: pa.Table) -> list[str]:
+    """Column names of `latest_rows` in their order."""
+    horizons = sorted(set(table.column("horizon_hours").to_pylist()))
+    if horizons == [0.0]:
+        return ["asset", "risk", "value", "driven by", "attention", "note"]
+    risks = [_risk_name(hours) for hours in horizons]
+    return ["asset", *risks, "life left", "driven by", "attention", "data age", "note"]
+
+
+def _asset_row(rows: Sequence[dict[str, Any]], now: datetime, cap: float) -> dict[str, Any]:
+    rows = sorted(rows, key=lambda row: row["horizon_hours"])
+    longest = rows[-1]
+    shown: dict[str, Any] = {
+        "asset": longest["asset_id"],
+        "order": longest["risk"] if longest["risk"] is not None else -1.0,
+        "life left": _life_text(longest, cap),
+        "value": "" if longest["value"] is None else f"{longest['value']:.4g}",
+        "driven by": longest["top_sensors"],
+        "attention": longest["attention"],
+        "data age": age_text((now - longest["cutoff"]).total_seconds()),
+        "note": STATUS_WORDS[longest["status"]],
+    }
+    for row in rows:
+        shown[_risk_name(row["horizon_hours"])] = percent_text(row["risk"])
+    return shown
+
+
+def _risk_name(hours: float) -> str:
+    return "risk" if hours == 0 else f"risk {hours:g} h"
+
+
+def _life_text(row: dict[str, Any], cap: float) -> str:
+    bounds = row["rul_low_hours"], row["rul_high_hours"]
+    return life_text(row["rul_hours"], *bounds, cap_hours=cap)

@@ -1,0 +1,47 @@
+"""`pm-app backfill`: the past scored again."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pm_app.cli.options import PLANT, Json, PlantOption, now, parse_time
+from pm_app.cli.output import print_json, progress_bar, say
+from pm_app.settings.plant import read_settings
+
+if TYPE_CHECKING:
+    pass
+
+
+def backfill(
+    start: Annotated[str, typer.Option("--from", help="First cutoff.")],
+    end: Annotated[str, typer.Option("--to", help="Cutoffs before this.")],
+    engine: Annotated[
+        str | None,
+        typer.Option(help="Beside this process: local, local:4, or dask://host:8786."),
+    ] = None,
+    config: PlantOption = PLANT,
+    as_json: Json = False,
+) -> None:
+    """Score the past again with the champion; what was said before moves to the history."""
+    from pm_app.jobs.backfill.run import backfill as run_backfill
+    from pm_app.wiring import open_engine, open_plant
+
+    first, last = parse_time(start, "--from"), parse_time(end, "--to")
+    with (
+        open_plant(read_settings(config)) as plant,
+        open_engine(engine) as workers,
+        progress_bar("backfill") as progress,
+    ):
+        done = run_backfill(
+            plant,
+            first=first or now(),
+            last=last or now(),
+            now=now(),
+            engine=workers,
+            progress=progress,
+        )
+    fields = {"new": done.new, "revised": done.revised, "unchanged": done.unchanged}
+    if as_json:
+        print_json(fields)
+    else:
+        say(", ".join(f"{count:,} {name}" for name, count in fields.items()))

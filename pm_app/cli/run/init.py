@@ -1,0 +1,26 @@
+"""`pm-app init`: a new plant.toml with its folders."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pm_app.cli.output import say
+from pm_app.errors import BadSettings
+from pm_app.settings.reference import example_toml
+
+
+def init(folder: Annotated[Path, typer.Argument(help="A new folder.")]) -> None:
+    """A plant.toml with its folders."""
+
+    target = folder / "plant.toml"
+    if target.exists():
+        raise BadSettings(f"{target} is there already; it was left as it is")
+    try:
+        for source in ("readings", "events"):
+            (folder / source).mkdir(parents=True, exist_ok=True)
+        target.write_text(example_toml(folder.resolve().name or "plant"), encoding="utf-8")
+    except OSError as error:
+        raise BadSettings(f"{folder} cannot be made a plant's folder: {error.strerror}") from error
+    say(f"{target} written. Next: put Parquet files into {folder / 'readings'} and")
+    say(f"{folder / 'events'}, then: pm-app check -c {target}")

@@ -89,22 +89,21 @@ class Timeline:
     levels: Sequence[tuple[float, str]] = ()
     low: bool = False
 
-
-def draw_timeline(shown: Timeline) -> str:
-    """One picture as SVG."""
-    plot = _Plot(shown.scale, _LOW_HEIGHT if shown.low else _HEIGHT)
-    parts = [
-        f"<title>{escape(shown.title)}</title><desc>{escape(shown.description)}</desc>",
-        *(plot.stripe(band) for band in shown.bands),
-        *plot.frame(),
-        *(plot.level(value, kind) for value, kind in shown.levels),
-        *(plot.path(each) for each in shown.lines),
-        *(plot.mark(mark) for mark in shown.marks),
-    ]
-    return (
-        f'<svg class="timeline" role="img" viewBox="0 0 {WIDTH} {plot.height}" {plot.edges()}>'
-        f"{''.join(parts)}</svg>"
-    )
+    def draw(self) -> str:
+        """SVG text."""
+        plot = _Plot(self.scale, _LOW_HEIGHT if self.low else _HEIGHT)
+        parts = [
+            f"<title>{escape(self.title)}</title><desc>{escape(self.description)}</desc>",
+            *(plot.stripe(band) for band in self.bands),
+            *plot.frame(),
+            *(plot.level(value, kind) for value, kind in self.levels),
+            *(plot.path(each) for each in self.lines),
+            *(plot.mark(mark) for mark in self.marks),
+        ]
+        return (
+            f'<svg class="timeline" role="img" viewBox="0 0 {WIDTH} {plot.height}" {plot.edges()}>'
+            f"{''.join(parts)}</svg>"
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,7 +16,6 @@ from pm_app.pictures.timeline import (
     Scale,
     Timeline,
     ValueLine,
-    draw_timeline,
     drawn,
     scale_of,
     thin,
@@ -110,7 +109,7 @@ def scale(**changes) -> Scale:
 
 def picture(*lines: ValueLine, **more) -> ET.Element:
     words = {"scale": scale(), "title": "t", "description": "d"}
-    return ET.fromstring(draw_timeline(Timeline(lines, **(words | more))))
+    return ET.fromstring(Timeline(lines, **(words | more)).draw())
 
 
 def test_a_picture_tells_what_it_is_and_what_its_edges_mean():

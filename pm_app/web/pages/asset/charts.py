@@ -20,7 +20,6 @@ from pm_app.pictures.timeline import (
     Scale,
     Timeline,
     ValueLine,
-    draw_timeline,
     drawn,
     scale_of,
 )
@@ -75,16 +74,14 @@ def draw_risk(
         when, risk = drawn(time, predictions.risk, most=POINTS, longest=span.longest_gap(time))
         name = f"{ASSET['within']} {hours:g} h" if hours else ASSET["risk"]
         lines.append(ValueLine(name, when, risk, f"c{min(number, 3)}"))
-    return draw_timeline(
-        Timeline(
-            lines,
-            scale=span.scale((0.0, 1.0), "%", "%"),
-            title=ASSET["risk_title"],
-            description=f"{_risk_range(by_horizon)} {ASSET['threshold']} {_percent(threshold)}.",
-            marks=marks,
-            levels=[(threshold, "threshold")],
-        )
-    )
+    return Timeline(
+        lines,
+        scale=span.scale((0.0, 1.0), "%", "%"),
+        title=ASSET["risk_title"],
+        description=f"{_risk_range(by_horizon)} {ASSET['threshold']} {_percent(threshold)}.",
+        marks=marks,
+        levels=[(threshold, "threshold")],
+    ).draw()
 
 
 def draw_life(
@@ -95,30 +92,26 @@ def draw_life(
     columns = (predictions.rul_hours, predictions.rul_low_hours, predictions.rul_high_hours)
     days = tuple(column / _DAY_HOURS for column in columns)
     when, life, low, high = drawn(time, *days, most=POINTS, longest=span.longest_gap(time))
-    return draw_timeline(
-        Timeline(
-            [ValueLine(ASSET["life"], when, life, "c0")],
-            scale=span.scale((0.0, cap_hours / _DAY_HOURS), "d"),
-            title=ASSET["life_title"],
-            description=ASSET["life_note"],
-            bands=[Band(when, low, high)],
-            marks=marks,
-        )
-    )
+    return Timeline(
+        [ValueLine(ASSET["life"], when, life, "c0")],
+        scale=span.scale((0.0, cap_hours / _DAY_HOURS), "d"),
+        title=ASSET["life_title"],
+        description=ASSET["life_note"],
+        bands=[Band(when, low, high)],
+        marks=marks,
+    ).draw()
 
 
 def draw_value(predictions: PredictionSeries, span: ChartSpan, marks: Sequence[EventMark]) -> str:
     """The estimate of a value, where that is what is learned."""
     time = predictions.cutoff / 1e9
     when, value = drawn(time, predictions.value, most=POINTS, longest=span.longest_gap(time))
-    return draw_timeline(
-        Timeline(
-            [ValueLine(ASSET["value"], when, value, "c0")],
-            scale=span.scale(scale_of([value])),
-            title=ASSET["value_title"],
-            marks=marks,
-        )
-    )
+    return Timeline(
+        [ValueLine(ASSET["value"], when, value, "c0")],
+        scale=span.scale(scale_of([value])),
+        title=ASSET["value_title"],
+        marks=marks,
+    ).draw()
 
 
 def draw_sensor(
@@ -136,17 +129,15 @@ def draw_sensor(
     scale = span.scale(scale_of([mean, edges]))
     ends = np.array(scale.time)
     bands = [Band(ends, np.full(2, usual[0]), np.full(2, usual[1]))] if usual else []
-    picture = draw_timeline(
-        Timeline(
-            [ValueLine(name, when, mean, "c0")],
-            scale=scale,
-            title=f"{name}: {ASSET['sensor_title']}",
-            description=usual_text(usual),
-            bands=bands,
-            marks=marks,
-            low=True,
-        )
-    )
+    picture = Timeline(
+        [ValueLine(name, when, mean, "c0")],
+        scale=scale,
+        title=f"{name}: {ASSET['sensor_title']}",
+        description=usual_text(usual),
+        bands=bands,
+        marks=marks,
+        low=True,
+    ).draw()
     return picture, usual
 
 

@@ -1,1 +1,1 @@
-"""The page that operators live on: what the store says, read in a browser."""
+"""Web pages of a plant, and its API."""

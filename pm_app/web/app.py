@@ -18,8 +18,14 @@ from pm_app.settings.plant import Settings
 from pm_app.web.address import BadAddress
 from pm_app.web.api.app import add_api
 from pm_app.web.api.metrics import add_metrics
-from pm_app.web.auth.admission import Anonymous, NotAllowed, admit, asking, to_sign_in
-from pm_app.web.auth.headers import guard
+from pm_app.web.auth.admission import (
+    Anonymous,
+    NotAllowed,
+    admit,
+    redirect_to_sign_in,
+    require_role,
+)
+from pm_app.web.auth.headers import add_security_headers
 from pm_app.web.context import Page, PageContext, Resources
 from pm_app.web.pages.table import PAGES
 from pm_app.web.texts import TEXTS
@@ -62,12 +68,12 @@ def make_app(settings: Settings, resources: Resources, *, now: Callable[[], date
     for page in PAGES:
         app.include_router(_routes(page, context))
     _add_error_answers(app, context)
-    guard(app)
+    add_security_headers(app)
     return app
 
 
 def _routes(page: Page, context: PageContext) -> APIRouter:
-    needed = [] if page.role in (None, "viewer") else [Depends(asking(page.role))]
+    needed = [] if page.role in (None, "viewer") else [Depends(require_role(page.role))]
     router = APIRouter(include_in_schema=False, dependencies=needed)
     page.add_routes(router, context)
     return router
@@ -89,7 +95,7 @@ def _add_error_answers(app: FastAPI, context: PageContext) -> None:
         if _from_program(request):
             challenge = {"WWW-Authenticate": "Bearer"}
             return JSONResponse({"error": TEXTS["needs_token"]}, 401, challenge)
-        return to_sign_in(request)
+        return redirect_to_sign_in(request)
 
     @app.exception_handler(HTTPException)
     def refused(request: Request, error: Exception) -> Response:

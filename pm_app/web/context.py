@@ -64,7 +64,7 @@ class _Slot(Generic[Found]):
     found: tuple[Found] | None = None
 
 
-LOOK_SECONDS: Final = 15.0
+BACKLOG_SECONDS: Final = 15.0
 
 
 @dataclass(frozen=True)
@@ -177,7 +177,7 @@ class PageContext:
             yield plant
 
     def status(self) -> Status:
-        """How the plant is; files that wait are counted anew every LOOK_SECONDS."""
+        """How the plant is; files that wait are counted anew every BACKLOG_SECONDS."""
         return plant_status(self.settings.state, self.store, self._count, now=read_clock())
 
     def close(self) -> None:
@@ -190,14 +190,14 @@ class PageContext:
         # Listing a folder of a million files takes seconds, and several may ask at once.
         with self._counting:
             at, counted = self._counted
-            if counted is None or monotonic() - at > LOOK_SECONDS:
+            if counted is None or monotonic() - at > BACKLOG_SECONDS:
                 counted = self._resources.backlog(store)
                 self._counted = (monotonic(), counted)
             return counted
 
-    def whois(self, request: Request) -> Person | None:
+    def identify(self, request: Request) -> Person | None:
         """Who asks; None for a stranger. Raises StoreUnavailable."""
-        return self.authenticator.whois(request, self.store(), at=self.now())
+        return self.authenticator.identify(request, self.store(), at=self.now())
 
     def show(
         self,

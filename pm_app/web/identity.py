@@ -47,13 +47,15 @@ class Authenticator:
         # A proxy signs people in, so there is no session to keep a secret in.
         self._secret = secrets.token_bytes(32)
 
-    def whois(self, request: Request, store: Store, *, at: datetime) -> Person | None:
+    def identify(self, request: Request, store: Store, *, at: datetime) -> Person | None:
         """The person; None for a stranger. Raises StoreUnavailable."""
         address = self.address(request)
         if (authorization := request.headers.get("authorization")) is not None:
-            return _program(authorization, store, address)
+            return _token_person(authorization, store, address)
         if self._web.proxy_header and self._through_proxy(request):
-            return self._sent(request.headers.get(self._web.proxy_header, ""), store, address)
+            return self._proxied_person(
+                request.headers.get(self._web.proxy_header, ""), store, address
+            )
         token = request.cookies.get(COOKIE, "")
         session = store.users.session(token, at=at) if token else None
         if session is not None:
@@ -82,7 +84,7 @@ class Authenticator:
     def _through_proxy(self, request: Request) -> bool:
         return _peer(request) in self._web.proxy_addresses
 
-    def _sent(self, name: str, store: Store, address: str) -> Person | None:
+    def _proxied_person(self, name: str, store: Store, address: str) -> Person | None:
         """Whom the proxy has let in; those without an account here may look."""
         if not name or not name.isprintable():
             return None
@@ -93,7 +95,7 @@ class Authenticator:
         return Person(name, "viewer" if user is None else user.role, address, csrf)
 
 
-def _program(authorization: str, store: Store, address: str) -> Person | None:
+def _token_person(authorization: str, store: Store, address: str) -> Person | None:
     if not authorization.lower().startswith(_BEARER):
         return None
     token = store.users.check_token(authorization[len(_BEARER) :].strip())

@@ -1,4 +1,4 @@
-"""Words that several pages say, and those of errors; each page has its own beside it."""
+"""Texts that several pages share, and those of errors; each page's own lie beside it."""
 
 from typing import Final
 

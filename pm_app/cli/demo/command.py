@@ -1,4 +1,4 @@
-"""`pm-app demo`: the command."""
+"""`pm-app demo`: the whole product on a simulated plant."""
 
 from pathlib import Path
 from typing import Annotated

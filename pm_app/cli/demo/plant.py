@@ -1,4 +1,4 @@
-"""A simulated plant laid out as a real one: its folders, its settings, its daily files."""
+"""Simulated plant laid out as a real one: its folders, its settings, its daily files."""
 
 import shutil
 from datetime import UTC, datetime, timedelta

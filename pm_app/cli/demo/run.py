@@ -1,4 +1,4 @@
-"""`pm-app demo`: the whole product on a simulated plant, told as it happens."""
+"""Steps of `pm-app demo`: simulate, train, score, drift, rebuild, show."""
 
 from functools import partial
 from pathlib import Path

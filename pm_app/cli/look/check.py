@@ -1,4 +1,4 @@
-"""`pm-app check`: what would go wrong, before it does."""
+"""`pm-app check`: findings on settings, sources, store and data quality."""
 
 import typer
 

@@ -1,1 +1,1 @@
-"""The same plant for programs: JSON under /api/v1, and figures for Prometheus."""
+"""API for programs: JSON under /api/v1, and Prometheus metrics."""

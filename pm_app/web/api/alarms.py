@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from pm_app.jobs.operations import alarms as alarm_actions
 from pm_app.records.alarms import Verdict
 from pm_app.store import AlarmEventRow, AlarmRow, VerdictRow
-from pm_app.web.api.kinds import Limit, Note, Number, Offset, Text, Time
+from pm_app.web.api.parameters import Limit, Note, Number, Offset, Text, Time
 from pm_app.web.auth.admission import AdmittedRequest, Operator
 from pm_app.web.context import PageContext
 from pm_app.web.texts import ALARM_LISTS
@@ -101,35 +101,37 @@ def add_alarm_actions(router: APIRouter, context: PageContext) -> None:
     """/alarms: what operators do about one."""
 
     @router.post("/alarms/{number}/acknowledge", summary="Say that it was seen")
-    def acknowledge(number: Number, asking: Operator, words: NoteBody | None = None) -> AlarmRow:
+    def acknowledge(number: Number, admitted: Operator, words: NoteBody | None = None) -> AlarmRow:
         """Takes the role operator."""
         note = "" if words is None else words.note
         return alarm_actions.acknowledge(
-            context.writer(), number, note=note, **_by(context, asking)
+            context.writer(), number, note=note, **_by(context, admitted)
         )
 
     @router.post("/alarms/{number}/shelve", summary="Let it keep still for a time")
-    def shelve(number: Number, asking: Operator, shelving: Shelving) -> AlarmRow:
+    def shelve(number: Number, admitted: Operator, shelving: Shelving) -> AlarmRow:
         """Takes the role operator."""
         return alarm_actions.shelve(
             context.writer(),
             number,
             until=shelving.until,
             note=shelving.note,
-            **_by(context, asking),
+            **_by(context, admitted),
         )
 
     @router.post("/alarms/{number}/comment", summary="Add words")
-    def comment(number: Number, asking: Operator, comment: Comment) -> AlarmRow:
+    def comment(number: Number, admitted: Operator, comment: Comment) -> AlarmRow:
         """Takes the role operator."""
-        return alarm_actions.comment(context.writer(), number, comment.text, **_by(context, asking))
+        return alarm_actions.comment(
+            context.writer(), number, comment.text, **_by(context, admitted)
+        )
 
     @router.post("/alarms/{number}/verdict", summary="Say what was found")
-    def verdict(number: Number, asking: Operator, judgement: VerdictBody) -> AlarmRow:
+    def verdict(number: Number, admitted: Operator, judgement: VerdictBody) -> AlarmRow:
         """Takes the role operator. What is confirmed is learned from."""
         fields = asdict_of(judgement)
         given = Verdict(**fields)
-        return alarm_actions.give_verdict(context.writer(), number, given, **_by(context, asking))
+        return alarm_actions.give_verdict(context.writer(), number, given, **_by(context, admitted))
 
 
 def asdict_of(judgement: VerdictBody) -> dict[str, Any]:
@@ -139,5 +141,5 @@ def asdict_of(judgement: VerdictBody) -> dict[str, Any]:
     return judgement.model_dump() | {"failed_from": first or last, "failed_until": last or first}
 
 
-def _by(context: PageContext, asking: AdmittedRequest) -> dict[str, Any]:
-    return {"at": context.now(), "actor": asking.person.actor}
+def _by(context: PageContext, admitted: AdmittedRequest) -> dict[str, Any]:
+    return {"at": context.now(), "actor": admitted.person.actor}

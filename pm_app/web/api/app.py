@@ -7,8 +7,8 @@ from fastapi import APIRouter, FastAPI
 
 from pm_app.daemon.status import Status
 from pm_app.web.api.alarms import add_alarm_actions, add_alarms
-from pm_app.web.api.kinds import PROBLEMS
 from pm_app.web.api.models import add_batches, add_models, add_promotions
+from pm_app.web.api.parameters import PROBLEMS
 from pm_app.web.api.predictions import add_assets, add_predictions
 from pm_app.web.context import PageContext
 

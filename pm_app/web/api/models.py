@@ -16,7 +16,7 @@ from pm_app.store import (
     Source,
     VersionRow,
 )
-from pm_app.web.api.kinds import Limit, Note, Number
+from pm_app.web.api.parameters import Limit, Note, Number
 from pm_app.web.auth.admission import Engineer
 from pm_app.web.context import PageContext
 
@@ -90,25 +90,25 @@ def add_promotions(router: APIRouter, context: PageContext) -> None:
     """/models: which version scores."""
 
     @router.post("/models/rollback", summary="Let the version before the champion score again")
-    def rollback(asking: Engineer, why: ReasonBody) -> PromotionAnswer:
+    def rollback(admitted: Engineer, why: ReasonBody) -> PromotionAnswer:
         """Takes the role engineer."""
         with context.plant() as plant:
-            now, by = context.now(), asking.person.actor
+            now, by = context.now(), admitted.person.actor
             return PromotionAnswer(champion=roll_back(plant, at=now, reason=why.reason, actor=by))
 
     @router.post("/models/{number}/promote", summary="Let a version score from now on")
-    def promote(number: Number, asking: Engineer, why: ReasonBody) -> PromotionAnswer:
+    def promote(number: Number, admitted: Engineer, why: ReasonBody) -> PromotionAnswer:
         """Takes the role engineer."""
         with context.plant() as plant:
-            now, by = context.now(), asking.person.actor
+            now, by = context.now(), admitted.person.actor
             promote_version(plant, number, at=now, reason=why.reason, actor=by)
             return PromotionAnswer(champion=plant.store.lineage.champion())
 
     @router.post("/models/{number}/reject", summary="Say no to the version that waits")
-    def reject(number: Number, asking: Engineer, why: ReasonBody) -> PromotionAnswer:
+    def reject(number: Number, admitted: Engineer, why: ReasonBody) -> PromotionAnswer:
         """Takes the role engineer."""
         lineage = context.writer().lineage
-        lineage.reject(number, at=context.now(), reason=why.reason, actor=asking.person.actor)
+        lineage.reject(number, at=context.now(), reason=why.reason, actor=admitted.person.actor)
         return PromotionAnswer(champion=lineage.champion())
 
 

@@ -1,1 +1,1 @@
-"""Who gets in: signing in, what each role may see, what every answer carries."""
+"""Admission of requests, and security headers of answers."""

@@ -54,7 +54,7 @@ def admit(
         request.state.form = {} if request.method in _SAFE else await _form(request)
         if request.url.path in open_to_all:
             return
-        person = await run_in_threadpool(context.whois, request)
+        person = await run_in_threadpool(context.identify, request)
         if person is None:
             raise Anonymous
         if not person.name and not of_this_machine(request):
@@ -66,7 +66,7 @@ def admit(
     return check
 
 
-def asking(needed: Role) -> Callable[[Request], AdmittedRequest]:
+def require_role(needed: Role) -> Callable[[Request], AdmittedRequest]:
     """A dependency: who asks, at least a `needed`. Raises NotAllowed."""
 
     def allowed(request: Request) -> AdmittedRequest:
@@ -78,11 +78,11 @@ def asking(needed: Role) -> Callable[[Request], AdmittedRequest]:
     return allowed
 
 
-Operator = Annotated[AdmittedRequest, Depends(asking("operator"))]
-Engineer = Annotated[AdmittedRequest, Depends(asking("engineer"))]
+Operator = Annotated[AdmittedRequest, Depends(require_role("operator"))]
+Engineer = Annotated[AdmittedRequest, Depends(require_role("engineer"))]
 
 
-def to_sign_in(request: Request) -> Response:
+def redirect_to_sign_in(request: Request) -> Response:
     """Where a stranger is sent: to the page that lets them in, and from there back."""
     wanted = request.url.path if request.method in _SAFE else "/"
     if request.url.query and wanted != "/":
@@ -90,7 +90,7 @@ def to_sign_in(request: Request) -> Response:
     return RedirectResponse(f"{SIGN_IN}?{urlencode({'next': wanted})}", 303)
 
 
-def within(address: str) -> str:
+def safe_redirect(address: str) -> str:
     """The address where it stays on these pages, else their start."""
     ours = address.startswith("/") and not address.startswith(("//", "/\\"))
     return address if ours and address.isprintable() and "\\" not in address else "/"

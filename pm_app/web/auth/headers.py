@@ -26,7 +26,7 @@ HEADERS: Final = {
 }
 
 
-def guard(app: FastAPI) -> None:
+def add_security_headers(app: FastAPI) -> None:
     """Refuse what is too large or sent by another site, and harden every answer."""
 
     @app.middleware("http")

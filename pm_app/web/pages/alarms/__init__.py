@@ -1,1 +1,1 @@
-"""The page of alarms."""
+"""Alarms pages."""

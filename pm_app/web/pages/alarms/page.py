@@ -15,7 +15,7 @@ from pm_app.jobs.operations import alarms as alarm_actions
 from pm_app.records.alarms import DATA, Verdict
 from pm_app.store import AlarmRow, Store
 from pm_app.web.address import LONGEST_SEARCH, check_keys, one_of, page_number, printable
-from pm_app.web.auth.admission import AdmittedRequest, Operator, within
+from pm_app.web.auth.admission import AdmittedRequest, Operator, safe_redirect
 from pm_app.web.context import Page, PageContext
 from pm_app.web.texts import ALARM_LISTS, ALARMS
 from pm_app.wording import age_text, percent_text
@@ -167,41 +167,41 @@ Action = Callable[[PageContext, int, AdmittedRequest], None]
 def _answer(
     context: PageContext, action: Action
 ) -> Callable[[Request, int, AdmittedRequest], Response]:
-    def answer(request: Request, number: int, asking: Operator) -> Response:
-        action(context, _alarm_id(number), asking)
-        return RedirectResponse(within(asking.form.get("next", f"/alarms/{number}")), 303)
+    def answer(request: Request, number: int, admitted: Operator) -> Response:
+        action(context, _alarm_id(number), admitted)
+        return RedirectResponse(safe_redirect(admitted.form.get("next", f"/alarms/{number}")), 303)
 
     return answer
 
 
-def _acknowledge(context: PageContext, number: int, asking: AdmittedRequest) -> None:
+def _acknowledge(context: PageContext, number: int, admitted: AdmittedRequest) -> None:
     alarm_actions.acknowledge(
-        context.writer(), number, note=asking.form.get("note", ""), **_by(context, asking)
+        context.writer(), number, note=admitted.form.get("note", ""), **_by(context, admitted)
     )
 
 
-def _shelve(context: PageContext, number: int, asking: AdmittedRequest) -> None:
-    hours = asking.form.get("hours", "")
+def _shelve(context: PageContext, number: int, admitted: AdmittedRequest) -> None:
+    hours = admitted.form.get("hours", "")
     if hours not in SHELVE_HOURS:
         raise BadSettings(f"hours takes one of {', '.join(SHELVE_HOURS)}, got {hours[:40]!r}")
     until = context.now() + timedelta(hours=int(hours))
-    note = asking.form.get("note", "")
-    alarm_actions.shelve(context.writer(), number, until=until, note=note, **_by(context, asking))
+    note = admitted.form.get("note", "")
+    alarm_actions.shelve(context.writer(), number, until=until, note=note, **_by(context, admitted))
 
 
-def _comment(context: PageContext, number: int, asking: AdmittedRequest) -> None:
+def _comment(context: PageContext, number: int, admitted: AdmittedRequest) -> None:
     alarm_actions.comment(
-        context.writer(), number, asking.form.get("text", ""), **_by(context, asking)
+        context.writer(), number, admitted.form.get("text", ""), **_by(context, admitted)
     )
 
 
-def _judge(context: PageContext, number: int, asking: AdmittedRequest) -> None:
-    form = asking.form
+def _judge(context: PageContext, number: int, admitted: AdmittedRequest) -> None:
+    form = admitted.form
     failed = _moment(form.get("failed_at", ""), context.settings.plant.timezone)
     given = Verdict(
         form.get("verdict", ""), form.get("found", ""), failed, failed, form.get("code", "")
     )
-    alarm_actions.give_verdict(context.writer(), number, given, **_by(context, asking))
+    alarm_actions.give_verdict(context.writer(), number, given, **_by(context, admitted))
 
 
 _ACTIONS: Final[Mapping[str, Action]] = {
@@ -212,8 +212,8 @@ _ACTIONS: Final[Mapping[str, Action]] = {
 }
 
 
-def _by(context: PageContext, asking: AdmittedRequest) -> dict[str, Any]:
-    return {"at": context.now(), "actor": asking.person.actor}
+def _by(context: PageContext, admitted: AdmittedRequest) -> dict[str, Any]:
+    return {"at": context.now(), "actor": admitted.person.actor}
 
 
 def _moment(text: str, zone: str) -> datetime | None:

@@ -1,4 +1,4 @@
-"""Every word of an asset's page."""
+"""Texts of the asset page."""
 
 from typing import Final
 

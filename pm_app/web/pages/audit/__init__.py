@@ -1,1 +1,1 @@
-"""The audit page: who did what, and when."""
+"""Audit log page."""

@@ -1,1 +1,1 @@
-"""The page of data: what came, what was refused, who is silent."""
+"""Data page."""

@@ -1,4 +1,4 @@
-"""Every word of the data page."""
+"""Texts of the data page."""
 
 from typing import Final
 

@@ -1,1 +1,1 @@
-"""The fleet page: one row an asset, riskiest first."""
+"""Fleet page."""

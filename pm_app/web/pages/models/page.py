@@ -47,31 +47,31 @@ def _add_actions(router: APIRouter, context: PageContext) -> None:
     """The forms of the page of models; each takes the role engineer and a reason."""
 
     @router.post("/models/rollback")
-    def back(asking: Engineer) -> Response:
-        why = _why(asking)
+    def back(admitted: Engineer) -> Response:
+        why = _why(admitted)
         with context.plant() as plant:
-            roll_back(plant, at=context.now(), reason=why, actor=asking.person.actor)
+            roll_back(plant, at=context.now(), reason=why, actor=admitted.person.actor)
         return RedirectResponse("/models", 303)
 
     @router.post("/models/{number}/promote")
-    def move(number: int, asking: Engineer) -> Response:
-        why = _why(asking)
+    def move(number: int, admitted: Engineer) -> Response:
+        why = _why(admitted)
         with context.plant() as plant:
             version = min(max(number, 0), _LARGEST)
-            promote(plant, version, at=context.now(), reason=why, actor=asking.person.actor)
+            promote(plant, version, at=context.now(), reason=why, actor=admitted.person.actor)
         return RedirectResponse("/models", 303)
 
     @router.post("/models/{number}/reject")
-    def refuse(number: int, asking: Engineer) -> Response:
-        lineage, why = context.writer().lineage, _why(asking)
+    def refuse(number: int, admitted: Engineer) -> Response:
+        lineage, why = context.writer().lineage, _why(admitted)
         version = min(max(number, 0), _LARGEST)
-        lineage.reject(version, at=context.now(), reason=why, actor=asking.person.actor)
+        lineage.reject(version, at=context.now(), reason=why, actor=admitted.person.actor)
         return RedirectResponse("/models", 303)
 
 
-def _why(asking: AdmittedRequest) -> str:
+def _why(admitted: AdmittedRequest) -> str:
     """The reason, which is kept for ever. Raises BadSettings where it will not do."""
-    why = asking.form.get("reason", "").strip()
+    why = admitted.form.get("reason", "").strip()
     if not why:
         raise BadSettings(MODELS["needs_reason"])
     if len(why) > LONGEST_TEXT or not why.replace("\n", "").isprintable():

@@ -1,4 +1,4 @@
-"""Every word of the models' page."""
+"""Texts of the models page."""
 
 from typing import Final
 

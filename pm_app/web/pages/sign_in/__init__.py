@@ -1,1 +1,1 @@
-"""The page on which people sign in."""
+"""Sign-in page."""

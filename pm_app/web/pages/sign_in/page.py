@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
 from pm_app.times import parse_duration
-from pm_app.web.auth.admission import SIGN_IN, within
+from pm_app.web.auth.admission import SIGN_IN, safe_redirect
 from pm_app.web.context import Page, PageContext
 from pm_app.web.identity import COOKIE, Person
 
@@ -32,12 +32,12 @@ def add_sign_in(router: APIRouter, context: PageContext) -> None:
 
     @router.get(SIGN_IN)
     def ask(request: Request, next: str = "/") -> Response:
-        return _page(context, request, within(next))
+        return _page(context, request, safe_redirect(next))
 
     @router.post(SIGN_IN)
     def let_in(request: Request) -> Response:
         form: dict[str, str] = request.state.form
-        name, onward = form.get("name", ""), within(form.get("next", "/"))
+        name, onward = form.get("name", ""), safe_redirect(form.get("next", "/"))
         address, at = context.authenticator.address(request), context.now()
         wait = attempts.wait_seconds(name, address, now=at)
         if wait:

@@ -1,4 +1,4 @@
-"""The one place that changes files and folders: whole or not at all, also after the power fails.
+"""Durable changes of files and folders: whole or not at all, also after the power fails.
 
 Everything here raises TransientError, naming the path, where the disk is full, the folder cannot
 be written to, or the like. What is made is closed to strangers: files 0640, folders 0750.

@@ -1,4 +1,4 @@
-"""What can go wrong, in two families: try again, or ask a person.
+"""Errors in two families: try again, or ask a person.
 
 PmAppError
 ├── TransientError        the job tries again at its next turn

@@ -1,4 +1,4 @@
-"""How many threads share one piece of work: two, but one where processes share it already."""
+"""Number of threads that share one piece of work: two, but one where processes share it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""How a prediction is said to a person, the same on a terminal and on a page."""
+"""Wording of predictions and of reallocation, the same on a terminal and on a page."""
 
 from collections.abc import Mapping
 from typing import Any, Final

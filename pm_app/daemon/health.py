@@ -1,4 +1,4 @@
-"""How the daemon is: what became of each job, in a file beside the plant's state.
+"""Health of the daemon: what became of each job, in a file beside the plant's state.
 
 A scheduler can look alive and do nothing, and a job can run at every turn and fail at each. So
 what counts is how old the newest *finished* work is, told by a clock that nobody sets.

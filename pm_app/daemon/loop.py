@@ -1,4 +1,4 @@
-"""Runs the jobs at their turns, watches over them, and stops when asked.
+"""The daemon's loop: runs the jobs on their schedules, watches over them, stops when asked.
 
 Scoring comes round every few seconds, retraining follows its cron in the plant's time zone,
 each on a thread of its own, so that a long training never delays a score. What was due while
@@ -22,10 +22,10 @@ from types import FrameType
 from typing import TypeVar
 
 from pm_app.daemon.health import Monitor
-from pm_app.daemon.schedule import Interval, Schedule, make_schedules
+from pm_app.daemon.schedule import Calendar, Interval, JobSchedule, make_schedules
 from pm_app.errors import PmAppError, StoreUnavailable, TransientError
 from pm_app.settings.plant import Settings
-from pm_app.times import NS, Clock, Stamp, parse_duration, read_clock
+from pm_app.times import NS, Stamp, parse_duration
 
 Opened = TypeVar("Opened")
 # Calls what it is given whenever something new may have come, as long as it is entered.
@@ -83,55 +83,70 @@ class Job:
     heartbeat: Heartbeat = field(default_factory=Heartbeat)
 
 
+@dataclass(frozen=True)
+class DaemonJobs:
+    """What a daemon runs.
+
+    notify: sends notifications of alarms every NOTIFY_SECONDS; None where nobody wants any.
+    last_retraining: when one last began, None where none did.
+    """
+
+    score: Job
+    retrain: Job
+    notify: Job | None = None
+    last_retraining: datetime | None = None
+
+
 def run_daemon(
     settings: Settings,
+    jobs: DaemonJobs,
     *,
-    score: Job,
-    retrain: Job,
-    notify: Job | None = None,
-    last_retraining: datetime | None,
     stop: threading.Event,
     monitor: Monitor,
     watching: Watching = watch_nothing,
     patience: float | None = None,
-    clock: Clock = read_clock,
 ) -> int:
     """Run until `stop` is set, then finish the batch in hand; returns the exit code.
-
-    notify: tells of alarms every NOTIFY_SECONDS; None where there is nobody to tell.
 
     watching: tells of new files, which are scored at once; without it they wait for their turn.
 
     patience: seconds without progress in scoring that are too long, by default a multiple of
     its interval. The code is then 1, and a job may still hang: only `os._exit` ends that.
     """
-    interval, calendar = make_schedules(settings, last_retraining)
+    interval, calendar = make_schedules(settings, jobs.last_retraining)
     allowed = patience or patience_seconds(settings)
-    scorer = _JobRunner(score, interval, monitor, clock)
-    learner = _JobRunner(retrain, calendar, monitor, clock)
-    monitor.expect(score.name, lambda: allowed)
-    late = LATE_RETRAINING_SECONDS + parse_duration(settings.retraining.timeout) / NS
-    monitor.expect(retrain.name, lambda: calendar.until_next(clock()) + late)
-    runners = [scorer, learner]
-    if notify is not None:
-        runners.append(_JobRunner(notify, Interval(NOTIFY_SECONDS), monitor, clock))
-        monitor.expect(notify.name, lambda: LEAST_PATIENCE_SECONDS)
+    scorer = _JobRunner(jobs.score, interval, monitor)
+    others = [_JobRunner(jobs.retrain, calendar, monitor)]
+    if jobs.notify is not None:
+        others.append(_JobRunner(jobs.notify, Interval(NOTIFY_SECONDS), monitor))
+    _expect(settings, jobs, calendar, monitor, allowed)
     log.info("started: %s; scoring every %s", settings.plant.name, settings.scoring.every)
     look = min(LOOK_SECONDS, allowed, interval.every_seconds)
     alive = False
     try:
         with watching(scorer.run_soon):
-            alive = _watch(scorer, runners, patience=allowed, look=look, stop=stop)
+            alive = _watch(scorer, [scorer, *others], patience=allowed, look=look, stop=stop)
     finally:
         stop.set()
         notify_supervisor("STOPPING=1")
         scorer.wait(None if alive else 0.0)
-        for runner in runners[1:]:
+        for runner in others:
             runner.wait(None if alive else GRACE_SECONDS)
         if alive:
             monitor.stop()
         log.info("stopped")
     return 0 if alive else 1
+
+
+def _expect(
+    settings: Settings, jobs: DaemonJobs, calendar: Calendar, monitor: Monitor, allowed: float
+) -> None:
+    """Tell the monitor how old the newest finished work of each job may become."""
+    late = LATE_RETRAINING_SECONDS + parse_duration(settings.retraining.timeout) / NS
+    monitor.expect(jobs.score.name, lambda: allowed)
+    monitor.expect(jobs.retrain.name, lambda: calendar.until_next(monitor.clock()) + late)
+    if jobs.notify is not None:
+        monitor.expect(jobs.notify.name, lambda: LEAST_PATIENCE_SECONDS)
 
 
 def wait_for_store(
@@ -178,8 +193,8 @@ def patience_seconds(settings: Settings) -> float:
 class _JobRunner:
     """A job, its schedule, and the thread that it runs on, one run at a time."""
 
-    def __init__(self, job: Job, schedule: Schedule, monitor: Monitor, clock: Clock) -> None:
-        self.job, self.schedule, self.monitor, self.clock = job, schedule, monitor, clock
+    def __init__(self, job: Job, schedule: JobSchedule, monitor: Monitor) -> None:
+        self.job, self.schedule, self.monitor, self.clock = job, schedule, monitor, monitor.clock
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
         self._asked = self._closed = False
@@ -272,7 +287,10 @@ VARIABLE = "NOTIFY_SOCKET"
 
 
 def notify_supervisor(*lines: str) -> None:
-    """Send lines such as "READY=1"; nothing happens where nobody listens."""
+    """Send lines such as "READY=1" to systemd, or whoever started the daemon (sd_notify(3)).
+
+    Nothing happens where nobody listens on $NOTIFY_SOCKET.
+    """
     address = os.environ.get(VARIABLE, "")
     if address[:1] not in ("/", "@"):
         return

@@ -25,7 +25,7 @@ MOST_AHEAD = timedelta(days=1)
 _SECOND, _MICROSECOND = timedelta(seconds=1), timedelta(microseconds=1)
 
 
-class Schedule(Protocol):
+class JobSchedule(Protocol):
     """When a job runs. Whoever runs it tells when it began and how it ended."""
 
     def due(self, now: Stamp) -> bool:

@@ -1,4 +1,4 @@
-"""How the plant's daemon is, what waits for it, and what scores: for people and programs."""
+"""Status of the plant: its daemon, its backlog, and what scores; for people and programs."""
 
 import os
 from collections.abc import Callable

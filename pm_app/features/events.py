@@ -1,4 +1,4 @@
-"""What an asset's past events and its age say at a cutoff; point in time, no loops over assets."""
+"""Features of past events and of age at a cutoff; point in time, no loops over assets."""
 
 from collections.abc import Mapping
 

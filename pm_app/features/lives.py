@@ -1,4 +1,4 @@
-"""Since when an asset lives its present life, as its past events tell; point in time.
+"""Lives of assets: since when each leads its present one, by its past events; point in time.
 
 A life begins with the asset's first reading, ends with a failure, and the next one begins with
 the repair: the first maintenance at or after the failure and before the next one, the rule by

@@ -1,4 +1,4 @@
-"""Long memory: what an asset's whole life so far says at every pane, without reading it again.
+"""Long memory: features of an asset's whole life so far at every pane, without reading it again.
 
 Time is cut into blocks of BLOCK_PANES panes, counted from 1970. A life is a strict left fold:
 the memory before a block merged with the running statistics inside it (pairwise update, Chan,

@@ -225,11 +225,7 @@ def _side(
     _fill(side, values, shift, (panes.pane - panes.pane[runs.edge]).astype(float))
     _take(side.sums, runs.order, ranked.sums)
     _take(values.extremes, runs.order, ranked.extremes)
-    for now, before in runs.steps:
-        later, earlier = ranked.sums[:, now], ranked.sums[:, before]
-        np.add(later, earlier, out=later)
-        later, earlier = ranked.extremes[..., now], ranked.extremes[..., before]
-        np.minimum(later, earlier, out=later)
+    _accumulate(ranked, runs.steps)
     at = runs.place[wanted]
     _take(ranked.sums, at, side.sums)
     _take(ranked.extremes, at, side.extremes)
@@ -253,6 +249,15 @@ def _side(
         rows=rows[0],
         origin=panes.pane[runs.edge[wanted]].astype(float),
     )
+
+
+def _accumulate(ranked: _RunningSums, steps: tuple[tuple[slice, slice], ...]) -> None:
+    """Sums and extremes along all runs at once, in place."""
+    for now, before in steps:
+        later, earlier = ranked.sums[:, now], ranked.sums[:, before]
+        np.add(later, earlier, out=later)
+        later, earlier = ranked.extremes[..., now], ranked.extremes[..., before]
+        np.minimum(later, earlier, out=later)
 
 
 def _take(values: Float64, rows: Index, out: Float64) -> None:

@@ -1,4 +1,4 @@
-"""One plant, opened: what every job reads and writes."""
+"""The plant, opened: what jobs read and write, and the views of it that their parts take."""
 
 from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
@@ -87,6 +87,45 @@ class PlantView(Protocol):
         ...
 
 
+class IngestView(Protocol):
+    """Sources, settings, histories and ledger; `jobs.plant.Plant` is one."""
+
+    @property
+    def settings(self) -> Settings:
+        """Those of the plant."""
+        ...
+
+    @property
+    def readings(self) -> ReadingsSource:
+        """Where its readings come from."""
+        ...
+
+    @property
+    def events(self) -> EventsSource:
+        """Where its events come from."""
+        ...
+
+    @property
+    def history(self) -> History:
+        """Its panes."""
+        ...
+
+    @property
+    def event_history(self) -> EventHistory:
+        """Its events."""
+        ...
+
+    @property
+    def ledger(self) -> Ledger:
+        """What was ingested before."""
+        ...
+
+    @property
+    def beat(self) -> Callable[[], None]:
+        """Called whenever a part of the work is done."""
+        ...
+
+
 @dataclass
 class Orphans:
     """Whether files may lie in the state folder that no ledger row names: a crash leaves some."""
@@ -98,7 +137,7 @@ class Orphans:
 class Plant:
     """Settings, sources and places of one plant. Opened by `wiring`.
 
-    ingesting: held while batches are taken in or rebuilt, for scoring and learning both do it.
+    ingesting: held while batches are ingested or rebuilt, for scoring and learning both do it.
     beat: called whenever a part of the work is done, for whoever watches over the jobs.
     orphans: to be looked for at the first look, and after one that did not end well.
     channels: that are told of alarms.

@@ -1,4 +1,4 @@
-"""When the model should not speak, and why."""
+"""Abstention: when the model should not speak, and why."""
 
 import numpy as np
 from numpy.typing import NDArray

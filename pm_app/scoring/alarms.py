@@ -1,4 +1,4 @@
-"""When an alarm is raised, returns and clears: a pure state machine over the risks said.
+"""Alarms raised, returned and cleared: a pure state machine over predicted risks.
 
 The condition of an asset is a function of what the predictions table says now of one horizon,
 and of nothing else: `persistence` scored cutoffs running at or above the threshold are a high

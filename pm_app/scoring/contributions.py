@@ -1,4 +1,4 @@
-"""Which sensors a risk rests on: what it would be if one of them looked healthy."""
+"""Contributions of sensors to a risk: what it would be if one of them looked healthy."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""Scores from a stored graph: ONNX Runtime and numpy, never TensorFlow."""
+"""Predictor: scores from a stored graph by ONNX Runtime and numpy, never TensorFlow."""
 
 from typing import Any
 

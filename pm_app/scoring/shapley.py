@@ -1,4 +1,4 @@
-"""Why one row's risk is what it is: what each sensor adds, and the sum is the whole difference."""
+"""Shapley values of one row's risk: what each sensor adds; the sum is the whole difference."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What a simulated plant is like: how many pumps, for how long, and what wears them out."""
+"""Plan of a simulated plant: how many pumps, for how long, and what wears them out."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""What the sensors of a pump show, given its load and its faults.
+"""Sensors of a simulated pump, given its load and its faults.
 
 Affinity laws of centrifugal pumps (Gülich, Centrifugal Pumps, 2014, section 3.4): flow
 follows speed, pressure its square, power its cube.

@@ -1,4 +1,4 @@
-"""How pumps wear, fail and are repaired: faults that begin, grow with load, and end in failure.
+"""Wear, failures and repairs of pumps: faults that begin, grow with load, and end in failure.
 
 A fault of each mode begins at a random age (Weibull, shape 2) and grows with the load the
 pump carries until its own limit, which nobody can measure: the gap between first sign and

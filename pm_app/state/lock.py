@@ -1,4 +1,4 @@
-"""One process a state folder: the operating system lets go when the holder dies."""
+"""Lock of a state folder: one process holds it; the system lets go when the holder dies."""
 
 import fcntl
 import os

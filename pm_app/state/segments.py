@@ -1,4 +1,4 @@
-"""Parquet files of our own that prove themselves: a name ends in the digest of the file's footer.
+"""Segments: Parquet files that prove themselves; a name ends in the digest of the file's footer.
 
 Page checksums cover the values, neither the headers of pages nor the footer that says where they
 are and what they mean; pyarrow may read other rows over a damaged header, and end the process

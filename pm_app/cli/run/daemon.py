@@ -8,6 +8,7 @@ from functools import partial
 
 from pm_app.daemon.health import Monitor
 from pm_app.daemon.loop import (
+    DaemonJobs,
     Heartbeat,
     Job,
     notify_supervisor,
@@ -53,10 +54,12 @@ def _run(plant: Plant, stop: threading.Event, monitor: Monitor) -> int:
     retrainings = plant.store.lineage.retrainings(limit=1)
     return run_daemon(
         plant.settings,
-        score=Job("score", partial(_score, plant, stop), heartbeat),
-        retrain=Job("retrain", partial(_retrain, plant, stop)),
-        notify=Job("notify", partial(_notify, plant)) if plant.channels else None,
-        last_retraining=retrainings[0].started_at if retrainings else None,
+        DaemonJobs(
+            score=Job("score", partial(_score, plant, stop), heartbeat),
+            retrain=Job("retrain", partial(_retrain, plant, stop)),
+            notify=Job("notify", partial(_notify, plant)) if plant.channels else None,
+            last_retraining=retrainings[0].started_at if retrainings else None,
+        ),
         stop=stop,
         monitor=monitor,
         watching=partial(watch_folders, plant.settings),

@@ -1,4 +1,4 @@
-"""Values of panes folded one after another, many panes side by side.
+"""Folding of values into panes one after another, many panes side by side.
 
 Panes of like length stand beside each other in a matrix, readings downwards, so that numpy adds
 whole rows of it: each pane's sum is a strict left fold, and still no loop runs over panes. A sum

@@ -1,4 +1,4 @@
-"""Readings folded into panes, and panes put together.
+"""Panes: built from readings by a left fold in time, and put together.
 
 A pane that arrives in several batches has to come out the same, to the bit, as if it had come
 in one. Sums in floating point depend on their order, so there is exactly one order: a left

@@ -137,8 +137,9 @@ def _of_several(
         off = table.level[number] + table.spread[number] * middle - mean
         between += part * (off * off)
     left = np.maximum(moment - count * between, 0.0) / variance
-    first = _own(panes.first, panes.first_time, settings.first_time, at, table, begins, middle)
-    last = _own(panes.last, panes.last_time, settings.last_time, at, table, ends, middle)
+    firsts = _EdgeReadings(panes.first, panes.first_time, settings.first_time, begins)
+    lasts = _EdgeReadings(panes.last, panes.last_time, settings.last_time, ends)
+    first, last = (_in_own_regime(edge, at, table, middle) for edge in (firsts, lasts))
     total = count * (middle - first)
     some = count > 0
     return {
@@ -160,16 +161,18 @@ def _moments(settings: Panes) -> Moments:
     )
 
 
-def _own(
-    values: Float64,
-    time: NDArray[np.int64],
-    setting_time: NDArray[np.int64],
-    at: Index,
-    table: _Table,
-    regime: Index,
-    otherwise: Float64,
-) -> Float64:
-    """A first or last reading in its own regime, where the settings were read at its time."""
-    own = (values[:, at] - table.level[regime]) / table.spread[regime]
-    together = (time[:, at, None] == setting_time[:, None, :]).any(axis=2)
+@dataclass(frozen=True, eq=False)
+class _EdgeReadings:
+    """First or last readings of panes, (n_panes, n_sensors); when settings were read; regimes."""
+
+    values: Float64
+    time: NDArray[np.int64]
+    setting_time: NDArray[np.int64]
+    regime: Index
+
+
+def _in_own_regime(edge: _EdgeReadings, at: Index, table: _Table, otherwise: Float64) -> Float64:
+    """Readings in their own regimes, where the settings were read at their time."""
+    own = (edge.values[:, at] - table.level[edge.regime]) / table.spread[edge.regime]
+    together = (edge.time[:, at, None] == edge.setting_time[:, None, :]).any(axis=2)
     return np.where(together, own, otherwise)

@@ -1,4 +1,4 @@
-"""Finding operating regimes in panes of the past: settings, their regimes, what sensors do there.
+"""Search for operating regimes in panes of the past: settings, regimes, what sensors do there.
 
 A setting is commanded: it holds a few levels, leaves them and comes back, on most assets, and
 other sensors follow it. What creeps (wear), what most assets never do, and what nothing

@@ -1,4 +1,4 @@
-"""How much of a pane each regime had, told by mean and second moment of its settings."""
+"""Shares of regimes in a pane, from the mean and second moment of its settings."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What labels of panes say of sensors: variance explained, creep, the usual in each regime."""
+"""Statistics of sensors by regime: variance explained, creep, the usual in each."""
 
 import numpy as np
 

@@ -1,1 +1,1 @@
-"""Readings and events in: files to panes, late ones included, and what the disk keeps of them."""
+"""Ingestion of readings and events: files to panes, late ones too, and what the disk keeps."""

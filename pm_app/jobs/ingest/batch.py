@@ -1,30 +1,25 @@
-"""One batch into history and ledger, whatever becomes of it."""
+"""Ingestion of one batch into history and ledger: it is ingested, quarantined or left."""
 
-import contextlib
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import Path
-from typing import Final
 
-from pydantic import TypeAdapter, ValidationError
-
-from pm_app.durable import remove_file, write_passing
 from pm_app.errors import BadBatch, SourceUnavailable, TornBatch
+from pm_app.jobs.ingest.crash_guard import crash_guard
 from pm_app.jobs.ingest.housekeeping import remove_batch_segments
-from pm_app.jobs.ingest.panes import Spans, shorten
-from pm_app.jobs.plant import Plant
+from pm_app.jobs.ingest.panes import Spans, read_events, read_readings
+from pm_app.jobs.ingest.rejections import shorten
+from pm_app.jobs.plant import IngestView
 from pm_app.ports import EventsSource, ReadingsSource
 from pm_app.records.readings import Batch
+from pm_app.settings.plant import Settings
 from pm_app.store import BatchRow, Source
 from pm_app.times import NS, to_nanoseconds
 
 log = logging.getLogger(__name__)
-Reader = Callable[[Plant, Batch, BatchRow], tuple[BatchRow, Spans]]
 # A file without its end that was written to this lately may still be on its way.
 SETTLED_SECONDS = 60
 
@@ -56,65 +51,66 @@ class Ingested:
         )
 
 
-def reader_digest(plant: Plant, source: Source) -> str:
+@dataclass(frozen=True, eq=False)
+class BatchFeed:
+    """Batches of one source: its name in the ledger, where they lie, and what reads one."""
+
+    source: Source
+    port: ReadingsSource | EventsSource
+    read: Callable[[IngestView, Batch, BatchRow], tuple[BatchRow, Spans]]
+
+
+def feeds(view: IngestView) -> tuple[BatchFeed, BatchFeed]:
+    """Events first: a batch of readings is scored by what is on record when it comes."""
+    return BatchFeed("events", view.events, read_events), BatchFeed(
+        "readings", view.readings, read_readings
+    )
+
+
+def reader_digest(settings: Settings, source: Source) -> str:
     """Digest of the settings that decide how files of a source are read."""
-    section = plant.settings.readings if source == "readings" else plant.settings.events
-    relevant = [section.model_dump(mode="json"), plant.settings.target.column, source]
+    section = settings.readings if source == "readings" else settings.events
+    relevant = [section.model_dump(mode="json"), settings.target.column, source]
     return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()[:24]
 
 
-def ingest_batch(
-    plant: Plant,
-    port: ReadingsSource | EventsSource,
-    source: Source,
-    batch: Batch,
-    read: Reader,
-    now: datetime,
-) -> Ingested:
+def ingest_batch(view: IngestView, feed: BatchFeed, batch: Batch, now: datetime) -> Ingested:
     """Read one batch, or find why not, and note it in the ledger.
 
     Those that cannot be fetched now, or are still being written, are left for the next look.
     """
     try:
-        with reading(plant.settings.state, batch):
-            return _record(plant, port, source, batch, read, now)
+        with crash_guard(view.settings.state, batch):
+            return _record(view, feed, batch, now)
     except TornBatch as error:
         log.info("left for the next look, still arriving: %s", error)
         return Ingested(arriving=1)
     except BadBatch as error:
-        return _quarantine(
-            plant, port, batch, _row(plant, source, batch, _no_digest(batch), now), error
-        )
+        row = _row(view.settings, feed.source, batch, _no_digest(batch), now)
+        return _quarantine(view, feed, batch, row, error)
     except SourceUnavailable as error:
         log.warning("left for the next look: %s", error)
         return Ingested(unavailable=(str(error),))
 
 
-def _record(
-    plant: Plant,
-    port: ReadingsSource | EventsSource,
-    source: Source,
-    batch: Batch,
-    read: Reader,
-    now: datetime,
-) -> Ingested:
+def _record(view: IngestView, feed: BatchFeed, batch: Batch, now: datetime) -> Ingested:
     """Read one batch, or find why not, and note it in the ledger."""
-    row = _row(plant, source, batch, port.digest(batch), now)
+    row = _row(view.settings, feed.source, batch, feed.port.digest(batch), now)
     spans: Spans = {}
-    if plant.store.ledger.find_digest(source, row.digest) is None:
+    if view.ledger.find_digest(feed.source, row.digest) is None:
         try:
-            row, spans = read(plant, batch, row)
+            row, spans = feed.read(view, batch, row)
         except TornBatch as error:
             if abs(to_nanoseconds(now) - batch.modified_ns) < SETTLED_SECONDS * NS:
                 raise
-            return _quarantine(plant, port, batch, row, error)
+            return _quarantine(view, feed, batch, row, error)
         except BadBatch as error:
-            return _quarantine(plant, port, batch, row, error)
-    plant.store.ledger.record_batch(row, spans=spans)
+            return _quarantine(view, feed, batch, row, error)
+    view.ledger.record_batch(row, spans=spans)
     return Ingested(1, row.rows, row.rejected)
 
 
-def _row(plant: Plant, source: Source, batch: Batch, digest: str, now: datetime) -> BatchRow:
+def _row(settings: Settings, source: Source, batch: Batch, digest: str, now: datetime) -> BatchRow:
     return BatchRow(
         source=source,
         name=batch.name,
@@ -125,24 +121,18 @@ def _row(plant: Plant, source: Source, batch: Batch, digest: str, now: datetime)
         rejected=0,
         status="ingested",
         ingested_at=now,
-        reader=reader_digest(plant, source),
+        reader=reader_digest(settings, source),
     )
 
 
 def _quarantine(
-    plant: Plant,
-    port: ReadingsSource | EventsSource,
-    batch: Batch,
-    row: BatchRow,
-    error: BadBatch,
+    view: IngestView, feed: BatchFeed, batch: Batch, row: BatchRow, error: BadBatch
 ) -> Ingested:
     reason = shorten(str(error))
     log.warning("quarantined %s: %s", row.name, reason)
-    remove_batch_segments(plant, row.digest[:24])
-    rejected = port.count(batch)
-    plant.store.ledger.record_batch(
-        replace(row, status="quarantined", reason=reason, rejected=rejected)
-    )
+    remove_batch_segments((view.history, view.event_history), row.digest[:24])
+    rejected = feed.port.count(batch)
+    view.ledger.record_batch(replace(row, status="quarantined", reason=reason, rejected=rejected))
     return Ingested(batches=1, rejected=rejected, quarantined=1)
 
 
@@ -150,56 +140,3 @@ def _no_digest(batch: Batch) -> str:
     """Stands for the content of a file that cannot be read at all."""
     identity = f"{batch.name}\n{batch.size_bytes}\n{batch.modified_ns}"
     return hashlib.sha256(identity.encode("utf-8", "surrogateescape")).hexdigest()
-
-
-FILE: Final = "reading.json"
-# Power fails too, and whoever kills a daemon does not ask what it does: five ends in a row while
-# the same file was read have been chance. A supervisor is through with this many in minutes.
-MOST_ENDS: Final = 10
-
-
-@dataclass(frozen=True)
-class _ReadingMark:
-    name: str
-    size_bytes: int
-    modified_ns: int
-    ends: int
-
-
-_MARK = TypeAdapter(_ReadingMark)
-
-
-@contextmanager
-def reading(state: Path, batch: Batch) -> Iterator[None]:
-    """Bear in mind that this file is read, for a process that may not live to tell.
-
-    Raises BadBatch, before anything is read, where MOST_ENDS processes in a row have ended so.
-    """
-    path = state / FILE
-    before = _read(path)
-    same = before is not None and _is_of(before, batch)
-    ends = before.ends if before is not None and same else 0
-    if ends >= MOST_ENDS:
-        remove_file(path)
-        raise BadBatch(
-            f"{batch.name}: needed a file that can be read, got one whose reader ended {ends} "
-            "times in a row without a word, as by a lack of memory"
-        )
-    mark = _ReadingMark(batch.name, batch.size_bytes, batch.modified_ns, ends + 1)
-    write_passing(path, _MARK.dump_json(mark))
-    try:
-        yield
-    finally:
-        # The process lives, whatever became of the file.
-        remove_file(path)
-
-
-def _read(path: Path) -> _ReadingMark | None:
-    with contextlib.suppress(OSError, ValidationError):
-        return _MARK.validate_json(path.read_bytes())
-    return None
-
-
-def _is_of(mark: _ReadingMark, batch: Batch) -> bool:
-    of_mark = (mark.name, mark.size_bytes, mark.modified_ns)
-    return of_mark == (batch.name, batch.size_bytes, batch.modified_ns)

@@ -1,4 +1,6 @@
-"""Many small segments of batches long past into one: a file a minute is half a million a year.
+"""Housekeeping of segments: compaction of small ones, and orphans that no ledger row names.
+
+Many small segments of batches long past become one: a file a minute is half a million a year.
 
 What is joined is always a run: batches that follow each other in the ledger, each with all its
 segments. So whoever reads the ledger in order finds the joined panes where those of the run were,
@@ -15,6 +17,7 @@ import logging
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from itertools import chain
+from pathlib import Path
 
 import numpy as np
 
@@ -22,7 +25,10 @@ from pm_app.features.panes.panes import merge_panes, panes_among
 from pm_app.jobs.ingest.ownership import require_own
 from pm_app.jobs.plant import Plant
 from pm_app.records.features import Panes
-from pm_app.store import BatchRow, segments_of
+from pm_app.state.events import EventHistory
+from pm_app.state.panes import History
+from pm_app.store import BatchRow, Store, segments_of
+from pm_app.store.ledger.ledger import Ledger
 
 log = logging.getLogger(__name__)
 # Late readings mostly come within this; what they touch later is merely read from a larger file.
@@ -42,30 +48,30 @@ def compact(plant: Plant, *, now: datetime) -> int:
     if not plant.learning.acquire(blocking=False):
         return 0
     try:
-        return _compact(plant, now)
+        with plant.ingesting:
+            return _join_oldest(plant.history, plant.ledger, now)
     finally:
         plant.learning.release()
 
 
-def _compact(plant: Plant, now: datetime) -> int:
-    with plant.ingesting:
-        settled = plant.store.ledger.unsettled(RUN_BATCHES, before=now - SETTLED)
-        if not settled or any(row.scored_at is None for row in settled):
-            return 0
-        parts = _read(plant, settled)
-        run = settled[: max(len(parts), 1)]
-        if len(run) < LEAST_BATCHES:
-            plant.store.ledger.settle(run, joined=None)
-            return 0
-        return _join(plant, run, parts)
+def _join_oldest(history: History, ledger: Ledger, now: datetime) -> int:
+    settled = ledger.unsettled(RUN_BATCHES, before=now - SETTLED)
+    if not settled or any(row.scored_at is None for row in settled):
+        return 0
+    parts = _read(history, settled)
+    run = settled[: max(len(parts), 1)]
+    if len(run) < LEAST_BATCHES:
+        ledger.settle(run, joined=None)
+        return 0
+    return _join(history, ledger, run, parts)
 
 
-def _read(plant: Plant, rows: Sequence[BatchRow]) -> list[Panes]:
+def _read(history: History, rows: Sequence[BatchRow]) -> list[Panes]:
     """The panes of each of the first batches, as many as may be joined."""
     parts: list[Panes] = []
     cells = 0
     for row in rows:
-        part = merge_panes(list(plant.history.read(row.segments)), pane_ns=plant.history.pane_ns)
+        part = merge_panes(list(history.read(row.segments)), pane_ns=history.pane_ns)
         cells += part.count.size
         if cells > MOST_CELLS:
             break
@@ -73,41 +79,43 @@ def _read(plant: Plant, rows: Sequence[BatchRow]) -> list[Panes]:
     return parts
 
 
-def _join(plant: Plant, run: Sequence[BatchRow], parts: Sequence[Panes]) -> int:
+def _join(history: History, ledger: Ledger, run: Sequence[BatchRow], parts: Sequence[Panes]) -> int:
     before = segments_of(run)
     if not before:
-        plant.store.ledger.settle(run, joined=None)
+        ledger.settle(run, joined=None)
         return 0
-    panes = merge_panes(parts, pane_ns=plant.history.pane_ns)
+    panes = merge_panes(parts, pane_ns=history.pane_ns)
     carried = {
         row.digest: np.flatnonzero(panes_among(panes, part))
         for row, part in zip(run, parts, strict=True)
     }
     stem = hashlib.sha256("".join(before).encode()).hexdigest()[:24]
-    joined = plant.history.write(f"{stem}-joined", panes, carried=carried)
-    plant.store.ledger.settle(run, joined=joined)
-    plant.history.remove(before)
+    joined = history.write(f"{stem}-joined", panes, carried=carried)
+    ledger.settle(run, joined=joined)
+    history.remove(before)
     log.info("joined the panes of %d files, up to %s", len(run), run[-1].name)
     return len(before) - 1
 
 
-def remove_orphans(plant: Plant) -> None:
+Histories = tuple[History, EventHistory]
+
+
+def remove_orphans(state: Path, store: Store, histories: Histories) -> None:
     """Delete segments that no ledger row names: what a crash left behind.
 
     Raises TerminalError where the ledger is not the one of this state folder.
     """
-    require_own(plant.settings.state, plant.store)
-    named = plant.store.ledger.segments()
-    _remove(plant, named, "")
+    require_own(state, store)
+    named = store.ledger.segments()
+    _remove(histories, named, "")
 
 
-def remove_batch_segments(plant: Plant, stem: str) -> None:
+def remove_batch_segments(histories: Histories, stem: str) -> None:
     """Delete all segments of this stem: those of a batch that carries none in the end."""
-    _remove(plant, (), stem)
+    _remove(histories, (), stem)
 
 
-def _remove(plant: Plant, named: Collection[str], stem: str) -> None:
-    histories = (plant.history, plant.event_history)
-    removed = (h.remove_unnamed(named, stem=stem) for h in histories)
+def _remove(histories: Histories, named: Collection[str], stem: str) -> None:
+    removed = (history.remove_unnamed(named, stem=stem) for history in histories)
     for gone in chain.from_iterable(removed):
         log.info("removed %s: no batch names it", gone)

@@ -1,4 +1,4 @@
-"""A state folder and its database belong together: what one does not name, the other may not lose.
+"""State ownership: a folder and its database belong together, so that neither loses the other's.
 
 Files that no ledger row names are deleted as what a crash left behind. Beside the ledger of
 another plant, an empty one, or one put back to an earlier day, that would be everything. So the

@@ -1,8 +1,8 @@
-"""The rows of one batch into pane segments or an event segment, and what the ledger notes."""
+"""Panes of one batch into segments, its events too, and what the ledger notes of it."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final, TypeVar
 
@@ -22,13 +22,9 @@ from pm_app.features.panes.panes import (
     take_panes,
 )
 from pm_app.features.panes.readings import count_delivered, take_readings
-from pm_app.jobs.ingest.late import (
-    events_in_time,
-    panes_in_history,
-    readings_in_time,
-    rebuild_panes,
-)
-from pm_app.jobs.plant import Plant
+from pm_app.jobs.ingest.late_readings import panes_in_history, rebuild_panes
+from pm_app.jobs.ingest.rejections import events_in_time, readings_in_time, summarise
+from pm_app.jobs.plant import IngestView
 from pm_app.records.features import Panes
 from pm_app.records.readings import (
     MOST_ASSETS,
@@ -38,6 +34,7 @@ from pm_app.records.readings import (
     ReadingsChunk,
     Rejection,
 )
+from pm_app.settings.plant import Settings
 from pm_app.store import BatchRow
 from pm_app.times import to_moment
 
@@ -46,12 +43,12 @@ _LARGE_BYTES: Final = 4_000_000
 Spans = dict[str, tuple[datetime, datetime]]
 
 
-def read_events(plant: Plant, batch: Batch, row: BatchRow) -> tuple[BatchRow, Spans]:
+def read_events(view: IngestView, batch: Batch, row: BatchRow) -> tuple[BatchRow, Spans]:
     """Keep the events of a batch. Raises BadBatch and SourceUnavailable."""
-    read, reasons = plant.events.read(batch)
-    events, refused = events_in_time(plant, read, row.ingested_at)
+    read, reasons = view.events.read(batch)
+    events, refused = events_in_time(view.settings, read, row.ingested_at)
     reasons = (*reasons, *refused)
-    name = plant.event_history.write(row.digest[:24], events)
+    name = view.event_history.write(row.digest[:24], events)
     times = events.time
     noted = replace(
         row,
@@ -65,62 +62,89 @@ def read_events(plant: Plant, batch: Batch, row: BatchRow) -> tuple[BatchRow, Sp
     return noted, {}
 
 
-def read_readings(plant: Plant, batch: Batch, row: BatchRow) -> tuple[BatchRow, Spans]:
+def read_readings(view: IngestView, batch: Batch, row: BatchRow) -> tuple[BatchRow, Spans]:
     """Keep the panes of a batch; also each asset's first and last time in it.
 
     Raises BadBatch and SourceUnavailable.
     """
-    segments: list[str] = []
-    rejections: list[Rejection] = []
-    spans: dict[str, tuple[int, int]] = {}
-    whole = no_panes(plant.history.pane_ns)
-    rows = came = 0
-    required = dict.fromkeys(plant.settings.readings.required, 0)
-    for chunk in _chunks(plant, batch):
-        plant.beat()
-        _count_values(required, chunk.readings)
-        rejections += chunk.rejections
-        came += count_delivered(chunk.readings) + _rows_of(chunk.rejections)
-        _bound_assets(plant, batch, spans, chunk.readings)
-        timely, refused = readings_in_time(plant, chunk.readings, row.ingested_at)
-        rejections += refused
-        folded = _fold_chunk(plant, batch, row, timely, segments, whole)
-        panes, readings, whole = folded.panes, folded.used, folded.whole
-        rejections += folded.refused
-        rows += count_delivered(readings)
-        if not len(readings.time):
-            continue
-        _widen(spans, readings)
-        if len(panes.pane):
-            stem = f"{row.digest[:24]}-{len(segments):04d}"
-            segments.append(plant.history.write(stem, panes))
-    if not rows:
-        raise BadBatch(f"{batch.name}: no usable row: {summarise(rejections) or '0 rows'}")
-    if rows + _rows_of(rejections) != came:
+    required = dict.fromkeys(view.settings.readings.required, 0)
+    tally = _BatchTally(required, no_panes(view.history.pane_ns))
+    for chunk in _chunks(view, batch):
+        view.beat()
+        _read_chunk(view, batch, row, chunk, tally)
+    _require_usable(batch, tally)
+    noted = replace(
+        row,
+        rows=tally.used,
+        rejected=_rows_of(tally.rejections),
+        reason=summarise(tally.rejections),
+        first_time=to_moment(min(first for first, _ in tally.spans.values())),
+        last_time=to_moment(max(last for _, last in tally.spans.values())),
+        segments=tuple(tally.segments),
+    )
+    spans = {name: (to_moment(low), to_moment(high)) for name, (low, high) in tally.spans.items()}
+    return noted, spans
+
+
+@dataclass(eq=False)
+class _BatchTally:
+    """A batch so far: rows that came and were used, and what was made of them.
+
+    required: values of each sensor that has to have some. whole: panes that hold all there is
+    of the batch, their keys. spans: first and last time of each asset.
+    """
+
+    required: dict[str, int]
+    whole: Panes
+    came: int = 0
+    used: int = 0
+    rejections: list[Rejection] = field(default_factory=list)
+    spans: dict[str, tuple[int, int]] = field(default_factory=dict)
+    segments: list[str] = field(default_factory=list)
+
+
+def _read_chunk(
+    view: IngestView, batch: Batch, row: BatchRow, chunk: ReadingsChunk, tally: _BatchTally
+) -> None:
+    """Keep the panes of a part of a batch."""
+    _count_values(tally.required, chunk.readings)
+    tally.rejections += chunk.rejections
+    tally.came += count_delivered(chunk.readings) + _rows_of(chunk.rejections)
+    _bound_assets(view.settings, batch, tally.spans, chunk.readings)
+    timely, refused = readings_in_time(view.settings, chunk.readings, row.ingested_at)
+    tally.rejections += refused
+    built = _build_chunk(view, batch, row, timely, tally)
+    tally.whole = built.whole
+    tally.rejections += built.refused
+    tally.used += count_delivered(built.used)
+    if not len(built.used.time):
+        return
+    _widen(tally.spans, built.used)
+    if len(built.panes.pane):
+        stem = f"{row.digest[:24]}-{len(tally.segments):04d}"
+        tally.segments.append(view.history.write(stem, built.panes))
+
+
+def _require_usable(batch: Batch, tally: _BatchTally) -> None:
+    """Raises BadBatch where no row is, rows were lost, or a sensor has no value."""
+    rejected = _rows_of(tally.rejections)
+    if not tally.used:
+        raise BadBatch(f"{batch.name}: no usable row: {summarise(tally.rejections) or '0 rows'}")
+    if tally.used + rejected != tally.came:
         raise BadBatch(
-            f"{batch.name}: {came:,} rows came, but {rows:,} were used and "
-            f"{_rows_of(rejections):,} rejected: an error of pm-app, nothing of it is kept"
+            f"{batch.name}: {tally.came:,} rows came, but {tally.used:,} were used and "
+            f"{rejected:,} rejected: an error of pm-app, nothing of it is kept"
         )
-    without = [sensor for sensor, values in required.items() if not values]
+    without = [sensor for sensor, values in tally.required.items() if not values]
     if without:
         raise BadBatch(
             f"{batch.name}: needed values of {', '.join(map(repr, without))} "
-            f"(readings.required), got none in {rows:,} rows"
+            f"(readings.required), got none in {tally.used:,} rows"
         )
-    noted = replace(
-        row,
-        rows=rows,
-        rejected=_rows_of(rejections),
-        reason=summarise(rejections),
-        first_time=to_moment(min(first for first, _ in spans.values())),
-        last_time=to_moment(max(last for _, last in spans.values())),
-        segments=tuple(segments),
-    )
-    return noted, {name: (to_moment(low), to_moment(high)) for name, (low, high) in spans.items()}
 
 
-def _chunks(plant: Plant, batch: Batch) -> Iterator[ReadingsChunk]:
-    chunks = plant.readings.read(batch)
+def _chunks(view: IngestView, batch: Batch) -> Iterator[ReadingsChunk]:
+    chunks = view.readings.read(batch)
     return prefetch(chunks) if batch.size_bytes > _LARGE_BYTES else chunks
 
 
@@ -129,17 +153,17 @@ def _rows_of(rejections: Sequence[Rejection]) -> int:
 
 
 def _bound_assets(
-    plant: Plant, batch: Batch, spans: dict[str, tuple[int, int]], readings: Readings
+    settings: Settings, batch: Batch, spans: dict[str, tuple[int, int]], readings: Readings
 ) -> None:
     """Raises BadBatch where these readings bring a file more assets than it may have."""
-    most = MOST_TABLE_ROWS if plant.settings.target.kind == "column" else MOST_ASSETS
+    most = MOST_TABLE_ROWS if settings.target.kind == "column" else MOST_ASSETS
     if len(spans) + len(readings.assets) <= most:
         return
     fresh = [asset for asset in readings.assets if asset not in spans]
     if len(spans) + len(fresh) > most:
         raise BadBatch(
             f"{batch.name}: needed at most {most:,} different "
-            f"{plant.settings.readings.asset_column}, got more, {fresh[-1]!r} among them"
+            f"{settings.readings.asset_column}, got more, {fresh[-1]!r} among them"
         )
 
 
@@ -163,7 +187,7 @@ def _widen(spans: dict[str, tuple[int, int]], readings: Readings) -> None:
 
 
 @dataclass(frozen=True, eq=False)
-class _Folded:
+class _BuiltChunk:
     """What became of a chunk. whole: panes that hold all there is of this batch, their keys."""
 
     panes: Panes
@@ -172,37 +196,36 @@ class _Folded:
     whole: Panes
 
 
-def _fold_chunk(
-    plant: Plant,
+def _build_chunk(
+    view: IngestView,
     batch: Batch,
     row: BatchRow,
     readings: Readings,
-    segments: Sequence[str],
-    whole: Panes,
-) -> _Folded:
+    tally: _BatchTally,
+) -> _BuiltChunk:
     """The panes these readings make or change, the readings used, and what was refused.
 
     A pane that comes out as it was is left out: a batch that repeats what is known is no
     reason to speak again. Readings of panes that are whole are in them already.
     """
-    pane_ns = plant.history.pane_ns
+    pane_ns, whole = view.history.pane_ns, tally.whole
     inside = rows_in_panes(readings, whole)
     fresh = take_readings(readings, ~inside) if inside.any() else readings
     if not len(fresh.time):
-        return _Folded(no_panes(pane_ns), readings, [], whole)
-    existing = panes_in_history(plant, row, fresh, segments)
+        return _BuiltChunk(no_panes(pane_ns), readings, [], whole)
+    existing = panes_in_history(view, row, fresh, tally.segments)
     late = overlapping_panes(fresh, existing)
     if not len(late.pane):
         panes = build_panes(fresh, pane_ns=pane_ns, onto=existing)
-        return _Folded(panes, readings, [], whole)
-    again, gone = rebuild_panes(plant, batch, row, late)
+        return _BuiltChunk(panes, readings, [], whole)
+    again, gone = rebuild_panes(view, batch, row, late)
     refused = rows_too_late(fresh, take_panes(late, ~panes_among(late, again)))
     on_time = take_readings(fresh, ~refused & ~rows_in_panes(fresh, again))
     folded = build_panes(on_time, pane_ns=pane_ns, onto=existing)
     panes = merge_panes([folded, again], pane_ns=pane_ns)
     used = inside.copy()
     used[~inside] = ~refused
-    return _Folded(
+    return _BuiltChunk(
         take_panes(panes, panes_changed(panes, existing)),
         take_readings(readings, used),
         [_too_late(count_delivered(fresh, refused), gone)] if refused.any() else [],
@@ -217,24 +240,6 @@ def _too_late(rows: int, gone: Sequence[str]) -> Rejection:
         f"timestamp: {rows} readings fall between earlier ones {behind}, no longer there to be "
         "put in order with",
     )
-
-
-REASONS_KEPT = 20
-MOST_CHARACTERS = 2000
-
-
-def summarise(rejections: Sequence[Rejection]) -> str:
-    """Like reasons added up, most rows first."""
-    rows: dict[str, int] = {}
-    for rejection in rejections:
-        rows[rejection.reason] = rows.get(rejection.reason, 0) + rejection.rows
-    most = sorted(rows.items(), key=lambda counted: -counted[1])[:REASONS_KEPT]
-    return shorten("; ".join(f"{count} rows: {reason}" for reason, count in most))
-
-
-def shorten(text: str) -> str:
-    """At most MOST_CHARACTERS of a text."""
-    return text if len(text) <= MOST_CHARACTERS else f"{text[: MOST_CHARACTERS - 3]}..."
 
 
 Item = TypeVar("Item")

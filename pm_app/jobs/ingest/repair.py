@@ -1,4 +1,4 @@
-"""Segments that are gone, damaged or of other panes, made anew from the files they came from.
+"""Repair of segments that are gone, damaged or of other panes, from the files they came from.
 
 Panes are derived data: a batch is read again as it was when it came, on top of the batches
 ledgered before it, and its row then names what was made. So nothing is said again, and no
@@ -8,17 +8,19 @@ revision is raised.
 import logging
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TypeVar
 
 from pm_app.errors import BadBatch
+from pm_app.jobs.ingest.batch import BatchFeed, feeds
 from pm_app.jobs.ingest.housekeeping import remove_orphans
-from pm_app.jobs.ingest.late import content_of
-from pm_app.jobs.ingest.panes import read_events, read_readings
-from pm_app.jobs.plant import Plant
-from pm_app.ports import EventsSource, ReadingsSource
+from pm_app.jobs.ingest.late_readings import content_of
+from pm_app.jobs.plant import IngestView, Plant
 from pm_app.records.readings import Batch
+from pm_app.state.events import EventHistory
+from pm_app.state.panes import History
 from pm_app.state.segments import MissingSegment
-from pm_app.store import BatchRow, Source, segments_of
+from pm_app.store import BatchRow, segments_of
 
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -39,7 +41,7 @@ def repairing(plant: Plant, job: Callable[[], Result]) -> Result:
                 raise
             log.warning("rebuilding: %s", error)
             missing.add(error.name)
-            _rebuild_until_whole(plant, missing)
+            _until_whole(partial(rebuild, plant), missing)
 
 
 def rebuild(plant: Plant, missing: Collection[str] = ()) -> int:
@@ -49,32 +51,29 @@ def rebuild(plant: Plant, missing: Collection[str] = ()) -> int:
     to. A batch whose file is no longer there is noted as lost, and what is left of it kept.
     Raises MissingSegment where one that is not among these has damaged values.
     """
-    steps: tuple[tuple[Source, ReadingsSource | EventsSource], ...] = (
-        ("events", plant.events),
-        ("readings", plant.readings),
-    )
     done = 0
     with plant.ingesting:
-        for source, port in steps:
-            rows = plant.store.ledger.ingested_batches(source)
-            lost = _lost_segments(plant, source, segments_of(rows), missing)
+        for feed in feeds(plant):
+            rows = plant.ledger.ingested_batches(feed.source)
+            lost = _lost_segments(_history_of(plant, feed), segments_of(rows), missing)
             looked = [(row, tuple(n for n in row.segments if n not in lost)) for row in rows]
             broken = [(row, whole) for row, whole in looked if whole != row.segments]
-            there = {batch.name: batch for batch in port.list()} if broken else {}
+            there = {batch.name: batch for batch in feed.port.list()} if broken else {}
             plant.orphans.possible |= bool(broken)
             for row, whole in broken:
-                _rebuild_batch(plant, port, row, whole, there)
+                plant.ledger.replace_segments(_rebuilt(plant, feed, row, whole, there))
             done += len(broken)
         if done:
-            remove_orphans(plant)
+            histories = plant.history, plant.event_history
+            remove_orphans(plant.settings.state, plant.store, histories)
     return done
 
 
-def _rebuild_until_whole(plant: Plant, missing: set[str]) -> None:
+def _until_whole(rebuild_these: Callable[[set[str]], object], missing: set[str]) -> None:
     """As rebuild, also where it meets damage that nobody has met yet."""
     while True:
         try:
-            rebuild(plant, missing)
+            rebuild_these(missing)
             return
         except MissingSegment as error:
             if error.name in missing:
@@ -82,11 +81,14 @@ def _rebuild_until_whole(plant: Plant, missing: set[str]) -> None:
             missing.add(error.name)
 
 
+def _history_of(view: IngestView, feed: BatchFeed) -> History | EventHistory:
+    return view.event_history if feed.source == "events" else view.history
+
+
 def _lost_segments(
-    plant: Plant, source: Source, names: Sequence[str], missing: Collection[str]
+    history: History | EventHistory, names: Sequence[str], missing: Collection[str]
 ) -> set[str]:
     """Those of these segments that are missing, or do not prove themselves."""
-    history = plant.event_history if source == "events" else plant.history
     lost = set()
     for name in names:
         try:
@@ -99,25 +101,23 @@ def _lost_segments(
     return lost
 
 
-def _rebuild_batch(
-    plant: Plant,
-    port: ReadingsSource | EventsSource,
+def _rebuilt(
+    view: IngestView,
+    feed: BatchFeed,
     row: BatchRow,
     whole: tuple[str, ...],
     there: dict[str, Batch],
-) -> None:
-    batch, same = content_of(plant, port, row, there)
+) -> BatchRow:
+    """The row of a batch, its segments written again as far as its file allows."""
+    batch, same = content_of(view.ledger, feed.port, row, there)
     if batch is None:
-        plant.store.ledger.replace_segments(_lost(row, whole, "its file is no longer there"))
-        return
+        return _lost(row, whole, "its file is no longer there")
     try:
-        again, _ = (read_events if row.source == "events" else read_readings)(plant, batch, row)
+        again, _ = feed.read(view, batch, row)
     except BadBatch as error:
-        plant.store.ledger.replace_segments(_lost(row, whole, str(error)))
-        return
+        return _lost(row, whole, str(error))
     # Of a file that has grown since, the newer row counts the readings.
-    kept = again if same else replace(row, segments=again.segments)
-    plant.store.ledger.replace_segments(kept)
+    return again if same else replace(row, segments=again.segments)
 
 
 def _lost(row: BatchRow, whole: tuple[str, ...], why: str) -> BatchRow:

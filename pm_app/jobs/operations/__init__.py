@@ -1,1 +1,1 @@
-"""What keeps a plant running: alarms, messages, backups, exports."""
+"""Operation of a plant: alarms, notifications, backups, exports."""

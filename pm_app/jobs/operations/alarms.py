@@ -1,4 +1,4 @@
-"""What people do to alarms; who did it, when and why is kept for ever.
+"""Acts of people on alarms; who did it, when and why is kept for ever.
 
 Every act returns the alarm as it stands then, and raises TerminalError where there is none of
 that number, BadSettings for words and times that cannot be used.

@@ -1,4 +1,4 @@
-"""A plant in one file, taken while the daemon runs, and put back whole or not at all.
+"""Backup of a plant into one file while the daemon runs, restored whole or not at all.
 
 The archive is a tar compressed with zstd: one state of the database, every file that this state
 names, and last the SHA-256 of each. Files are immutable once they are named, so that no job has

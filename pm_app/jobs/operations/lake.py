@@ -1,4 +1,4 @@
-"""What was said, into a lake: an append-only log of revisions, each row once.
+"""Export of predictions into a lake: an append-only log of revisions, each row once.
 
 How far the lake has come stands in the lake itself, in the commit of the rows: there is no note
 of ours that a crash could come before.

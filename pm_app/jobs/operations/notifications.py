@@ -1,4 +1,4 @@
-"""What has happened is told to whoever is to know: once each, later where it cannot be now.
+"""Notifications of alarms to channels: once each, later where one cannot be sent now.
 
 A message is told at least once: killed between telling it and noting that, it is told again.
 """

@@ -10,8 +10,9 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import IO
 
-from pm_app.errors import TransientError, error_named
+from pm_app.errors import PmAppError, TransientError, error_named
 from pm_app.jobs.retrain.messages import REFUSED
 from pm_app.progress import Progress
 
@@ -40,18 +41,7 @@ def run_trainer(
     it: BadSettings, BadVersion, or TerminalError.
     """
     command = [sys.executable, "-m", program, str(order), str(answer)]
-    with (
-        tempfile.TemporaryFile("w+") as errors,
-        subprocess.Popen(
-            command,
-            # Never written to: its end tells the trainer that this process is gone.
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-            env=_QUIET | os.environ,
-        ) as process,
-    ):
+    with tempfile.TemporaryFile("w+") as errors, _started(command, errors) as process:
         ended: list[str] = []
         watcher = threading.Thread(
             target=_watch, args=(process, timeout_seconds, stop, ended), daemon=True
@@ -65,10 +55,27 @@ def run_trainer(
         if code != 0:
             errors.seek(0)
             words = "".join(errors.readlines()[-LINES_OF_BLAME:]).strip()
-            if code == REFUSED:
-                kind, _, text = words.rpartition("\n")[2].partition(": ")
-                raise error_named(kind, text)
-            raise TransientError(_blame(code, ended, words))
+            raise _error_of(code, ended, words)
+
+
+def _started(command: Sequence[str], errors: IO[str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        command,
+        # Never written to: its end tells the trainer that this process is gone.
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=errors,
+        text=True,
+        env=_QUIET | os.environ,
+    )
+
+
+def _error_of(code: int, ended: Sequence[str], words: str) -> PmAppError:
+    """The trainer's own error where it refused, else why it ended."""
+    if code == REFUSED:
+        kind, _, text = words.rpartition("\n")[2].partition(": ")
+        return error_named(kind, text)
+    return TransientError(_blame(code, ended, words))
 
 
 def _blame(code: int, ended: Sequence[str], words: str) -> str:

@@ -1,4 +1,4 @@
-"""Where one prediction comes from: who said it, from which files, and because of which sensors."""
+"""Provenance of one prediction: its version, its files, and the sensors behind it."""
 
 import tempfile
 from dataclasses import dataclass, replace
@@ -12,10 +12,11 @@ from pm_app.features.frame import select_features
 from pm_app.jobs.plant import Plant
 from pm_app.jobs.score.champion import Champion, load_recorded
 from pm_app.jobs.score.predict import PaneSpan, frames
-from pm_app.records.features import Frame
+from pm_app.records.features import FeatureSpec, Frame
 from pm_app.scoring.shapley import Explanation, explain
 from pm_app.state.memory import Memories
-from pm_app.store import BatchRow, VersionRow
+from pm_app.store import BatchRow, Store, VersionRow
+from pm_app.store.ledger.ledger import Ledger
 from pm_app.times import to_moment, to_nanoseconds
 
 
@@ -53,7 +54,7 @@ def provenance(plant: Plant, *, asset: str, cutoff: datetime) -> Provenance:
     Writes nothing. Raises BadSettings where nothing is said of it, BadVersion, MissingSegment,
     and TerminalError where the version is not there any more.
     """
-    predictions = _predictions_at(plant, asset, cutoff)
+    predictions = _predictions_at(plant.store, asset, cutoff)
     moment = predictions[-1]["cutoff"]
     number = predictions[-1]["model_version"]
     if not number:
@@ -66,20 +67,20 @@ def provenance(plant: Plant, *, asset: str, cutoff: datetime) -> Provenance:
     return Provenance(
         predictions,
         plant.store.lineage.version(champion.number),
-        _behind(plant, champion, pane),
+        _behind(plant.ledger, champion.card.spec, pane, plant.history.pane_ns),
         champion.card.spec.remembers,
         _features(frame, champion),
         _explained(frame, champion),
     )
 
 
-def _predictions_at(plant: Plant, asset: str, cutoff: datetime) -> tuple[dict[str, object], ...]:
+def _predictions_at(store: Store, asset: str, cutoff: datetime) -> tuple[dict[str, object], ...]:
     newest: list[dict[str, object]] = []
-    for table in plant.store.tables.predictions(asset=asset, until=_after(cutoff)):
+    for table in store.tables.predictions(asset=asset, until=_after(cutoff)):
         rows = table.to_pylist()
         newest = [row for row in [*newest, *rows] if row["cutoff"] == rows[-1]["cutoff"]]
     if not newest:
-        assets = plant.store.ledger.first_seen()
+        assets = store.ledger.first_seen()
         raise BadSettings(
             f"nothing is said of {asset!r} up to {cutoff.isoformat()}"
             if asset in assets
@@ -94,12 +95,11 @@ def _after(cutoff: datetime) -> datetime:
     return to_moment(to_nanoseconds(cutoff) + 1000)
 
 
-def _behind(plant: Plant, champion: Champion, pane: int) -> tuple[BatchRow, ...]:
-    spec, pane_ns = champion.card.spec, plant.history.pane_ns
+def _behind(ledger: Ledger, spec: FeatureSpec, pane: int, pane_ns: int) -> tuple[BatchRow, ...]:
     reach = spec.windows_ns[-1] if spec.windows_ns else pane_ns
     end = (pane + 1) * pane_ns
     return tuple(
-        plant.store.ledger.batches_overlapping(
+        ledger.batches_overlapping(
             "readings", to_moment(end - max(reach, pane_ns)), to_moment(end - 1000)
         )
     )

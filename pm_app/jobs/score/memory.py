@@ -1,4 +1,4 @@
-"""What assets remember at the boundaries before their cutoffs, without reading lives again.
+"""Memory of assets at the boundaries before their cutoffs, restored without reading lives again.
 
 Kept memory counts where nothing has come since that it does not know of: no batch later in the
 ledger with panes of the asset before the boundary, and no event that moves the beginning of

@@ -1,7 +1,7 @@
-"""What was said, computed again from the same files and versions, and held against the table."""
+"""Replay of predictions: computed again from files and versions, and held against the table."""
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pm_app.errors import BadSettings
-from pm_app.jobs.plant import Plant
-from pm_app.jobs.score.champion import load_recorded
+from pm_app.jobs.plant import Plant, PlantView
+from pm_app.jobs.score.champion import Champion, load_recorded
 from pm_app.jobs.score.predict import PaneSpan, predict_spans
 from pm_app.progress import Progress, silent
 from pm_app.records.predictions import Predictions
@@ -71,21 +71,30 @@ def replay(
             f"replay needs a first cutoff before the last, got {first.isoformat()} "
             f"and {last.isoformat()}"
         )
+
+    def load(number: int) -> Champion | None:
+        wanted = number if version is None else version
+        return load_recorded(plant, wanted) if wanted else None
+
     with tempfile.TemporaryDirectory(prefix="pm-app-replay-") as folder:
         beside = replace(plant, memories=Memories(Path(folder)))
-        return _replay(beside, first, last, version, progress)
+        tables = plant.store.tables.predictions(since=first, until=last)
+        return _replay(beside, tables, load, progress)
 
 
 def _replay(
-    plant: Plant, first: datetime, last: datetime, version: int | None, progress: Progress
+    view: PlantView,
+    tables: Iterator[pa.Table],
+    load: Callable[[int], Champion | None],
+    progress: Progress,
 ) -> Replayed:
     rows = differing = 0
     shown: list[Difference] = []
-    for table in plant.store.tables.predictions(since=first, until=last):
+    for table in tables:
         progress(0.0, f"{rows:,} rows replayed")
         for number in pc.unique(table["model_version"]).to_pylist():
             part = table.filter(pc.equal(table["model_version"], number))
-            found = _compare(plant, part, number if version is None else version)
+            found = _compare(view, load(number), part)
             differing += len({(d.asset_id, d.cutoff, d.horizon_hours) for d in found})
             shown += islice(found, MOST_SHOWN - len(shown))
         rows += len(table)
@@ -93,10 +102,9 @@ def _replay(
     return Replayed(rows, differing, tuple(shown))
 
 
-def _compare(plant: Plant, table: pa.Table, version: int) -> list[Difference]:
-    champion = load_recorded(plant, version) if version else None
+def _compare(view: PlantView, champion: Champion | None, table: pa.Table) -> list[Difference]:
     again: dict[Key, Row] = {}
-    for chunk in predict_spans(plant, champion, _spans(table, plant.history.pane_ns)):
+    for chunk in predict_spans(view, champion, _spans(table, view.history.pane_ns)):
         again.update(_rows(chunk))
     differences: list[Difference] = []
     for row in table.to_pylist():

@@ -1,4 +1,4 @@
-"""New batches to predictions: each cutoff that a batch makes or changes gets its row.
+"""Scoring of new batches: each cutoff that a batch makes or changes gets its prediction.
 
 Predictions and the mark that a batch is scored commit in one transaction, some batches at a
 time. A crash before it leaves the batches unscored, and the next run says the same.
@@ -15,13 +15,18 @@ from pm_app.jobs.ingest.batch import Ingested
 from pm_app.jobs.ingest.housekeeping import compact
 from pm_app.jobs.ingest.repair import repairing
 from pm_app.jobs.ingest.run import ingest
-from pm_app.jobs.plant import Plant
-from pm_app.jobs.score.affected import affected_spans, last_scored_pane
+from pm_app.jobs.plant import Plant, PlantView
+from pm_app.jobs.score.affected import ScoringRun, affected_spans, last_scored_pane
 from pm_app.jobs.score.champion import Champion, alarm_judge, load_champion
 from pm_app.jobs.score.predict import PaneSpan, predict_spans
 from pm_app.progress import Progress, silent
+from pm_app.records.predictions import Predictions
+from pm_app.scoring.alarms import RiskAlarmJudge
+from pm_app.settings.plant import Settings
+from pm_app.settings.sections import AlarmsSettings
 from pm_app.settings.values import FOR_EVER
-from pm_app.store import BatchRow, CommitCounts
+from pm_app.store import BatchRow, CommitCounts, Store
+from pm_app.store.predictions.retention import Retention
 from pm_app.times import NS, parse_duration, to_moment, to_nanoseconds
 
 log = logging.getLogger(__name__)
@@ -56,23 +61,20 @@ def score(
     """
     ingested = ingest(plant, now=now, progress=progress, stop=stop)
     champion = load_champion(plant)
-    apply_retention(plant, now)
-    floor = backfill_floor(plant, now)
-    committed = CommitCounts()
-    if champion is not None and floor is not None:
-        committed += repairing(plant, partial(_score_without_model, plant, champion, floor, now))
-    pending = plant.store.ledger.unscored_batches()
-    scored_until = last_scored_pane(plant)
+    apply_retention(plant.settings, plant.store.retention, now)
+    run = _begin(plant, plant.store, champion, now)
+    commits = _Commits(plant.store, plant.settings.alarms, plant.channels, champion, now)
+    committed = repairing(plant, partial(_score_without_model, run, commits))
+    pending = plant.ledger.unscored_batches()
     done = 0
     for group in _groups(pending):
         if stop():
             break
         progress(done / len(pending), f"scoring {group[0].name}")
-        score_group = partial(_score_group, plant, champion, group, floor, scored_until, now)
-        committed += repairing(plant, score_group)
+        committed += repairing(plant, partial(_score_group, run, commits, group))
         done += len(group)
     if not stop():
-        _end_shelving(plant, champion, now)
+        commits.end_shelving()
     progress(1.0, f"{done} batches scored")
     if not stop():
         repairing(plant, partial(compact, plant, now=now))
@@ -83,60 +85,87 @@ def score(
     return Scored(ingested, done, committed, champion.number if champion else None)
 
 
-def _score_group(
-    plant: Plant,
-    champion: Champion | None,
-    group: Sequence[BatchRow],
-    floor: int | None,
-    scored_until: int | None,
-    now: datetime,
-) -> CommitCounts:
-    """One transaction with all that these batches make or change."""
-    spans = affected_spans(plant, champion, group, floor, scored_until=scored_until)
-    chunks = predict_spans(plant, champion, spans)
-    return plant.store.writer.commit_scores(
-        [row.sequence for row in group], chunks, scored_at=now, judge=alarm_judge(plant, champion)
+def _begin(view: PlantView, store: Store, champion: Champion | None, now: datetime) -> ScoringRun:
+    return ScoringRun(
+        settings=view.settings,
+        history=view.history,
+        event_history=view.event_history,
+        memories=view.memories,
+        ledger=store.ledger,
+        beat=view.beat,
+        champion=champion,
+        floor=backfill_floor(view.settings, store, view.history.pane_ns, now),
+        scored_until=last_scored_pane(store.ledger, view.history.pane_ns),
     )
 
 
-def _end_shelving(plant: Plant, champion: Champion | None, now: datetime) -> None:
-    """Alarms whose time on the shelf is over come back, also where no batch came."""
-    if plant.store.alarms.shelf_time_over(now):
-        judge = alarm_judge(plant, champion)
-        plant.store.writer.commit_scores((), (), scored_at=now, judge=judge)
+@dataclass(frozen=True, eq=False)
+class _Commits:
+    """Predictions into the store, each commit with what becomes of alarms."""
+
+    store: Store
+    settings: AlarmsSettings
+    channels: tuple[str, ...]
+    champion: Champion | None
+    now: datetime
+
+    def of_batches(self, group: Sequence[BatchRow], chunks: Iterator[Predictions]) -> CommitCounts:
+        """Batches are scored with it."""
+        numbers = [row.sequence for row in group]
+        return self.store.writer.commit_scores(
+            numbers, chunks, scored_at=self.now, judge=self._judge()
+        )
+
+    def of_cutoffs(self, chunks: Iterator[Predictions]) -> CommitCounts:
+        """No batch is."""
+        return self.store.writer.commit_predictions(chunks, scored_at=self.now, judge=self._judge())
+
+    def end_shelving(self) -> None:
+        """Alarms whose time on the shelf is over come back, also where no batch came."""
+        if self.store.alarms.shelf_time_over(self.now):
+            self.of_batches((), iter(()))
+
+    def _judge(self) -> RiskAlarmJudge | None:
+        alarms = self.store.alarms
+        return alarm_judge(self.champion, self.settings, alarms, channels=self.channels)
 
 
-def backfill_floor(plant: Plant, now: datetime) -> int | None:
-    """The first pane that scoring answers for; what is older is left to `pm-app backfill`.
-
-    Counted back from the newest reading that was known when the first champion came, so that
-    it never moves afterwards; before that from the newest reading. Where a stray clock has
-    sent one from the future, from the present. None without readings.
-    """
-    first = next(iter(plant.store.lineage.promotions()), None)
-    newest = plant.store.ledger.newest_time("readings", ingested_until=first.at if first else None)
-    if newest is None:
-        return None
-    latest = to_nanoseconds(min(newest, first.at if first else now))
-    reach = parse_duration(plant.settings.scoring.backfill)
-    return max(latest - reach, retired_until_ns(plant), 0) // plant.history.pane_ns
+def _score_group(run: ScoringRun, commits: _Commits, group: Sequence[BatchRow]) -> CommitCounts:
+    """One transaction with all that these batches make or change."""
+    spans = affected_spans(run, group)
+    return commits.of_batches(group, predict_spans(run, run.champion, spans))
 
 
-def _score_without_model(
-    plant: Plant, champion: Champion, floor: int, now: datetime
-) -> CommitCounts:
+def _score_without_model(run: ScoringRun, commits: _Commits) -> CommitCounts:
     """Cutoffs that were told no_model get what the first champion says of them."""
-    pane_ns = plant.history.pane_ns
-    waiting = plant.store.tables.cutoffs_without_model(to_moment((floor + 1) * pane_ns))
+    if run.champion is None or run.floor is None:
+        return CommitCounts()
+    pane_ns = run.history.pane_ns
+    floor = to_moment((run.floor + 1) * pane_ns)
+    waiting = commits.store.tables.cutoffs_without_model(floor)
     if not waiting:
         return CommitCounts()
     spans = {
         name: PaneSpan(to_nanoseconds(first) // pane_ns - 1, to_nanoseconds(last) // pane_ns - 1)
         for name, (first, last) in waiting.items()
     }
-    chunks = predict_spans(plant, champion, spans)
-    judge = alarm_judge(plant, champion)
-    return plant.store.writer.commit_predictions(chunks, scored_at=now, judge=judge)
+    return commits.of_cutoffs(predict_spans(run, run.champion, spans))
+
+
+def backfill_floor(settings: Settings, store: Store, pane_ns: int, now: datetime) -> int | None:
+    """The first pane that scoring answers for; what is older is left to `pm-app backfill`.
+
+    Counted back from the newest reading that was known when the first champion came, so that
+    it never moves afterwards; before that from the newest reading. Where a stray clock has
+    sent one from the future, from the present. None without readings.
+    """
+    first = next(iter(store.lineage.promotions()), None)
+    newest = store.ledger.newest_time("readings", ingested_until=first.at if first else None)
+    if newest is None:
+        return None
+    latest = to_nanoseconds(min(newest, first.at if first else now))
+    reach = parse_duration(settings.scoring.backfill)
+    return max(latest - reach, _retired_until_ns(store.retention), 0) // pane_ns
 
 
 def _groups(pending: Sequence[BatchRow]) -> Iterator[list[BatchRow]]:
@@ -156,26 +185,30 @@ MOST_DAYS = 20
 
 
 def apply_retention(
-    plant: Plant, now: datetime, *, stop: Callable[[], bool] = lambda: False
+    settings: Settings,
+    retention: Retention,
+    now: datetime,
+    *,
+    stop: Callable[[], bool] = lambda: False,
 ) -> int:
     """Retire whole UTC days that lie longer back than is kept; returns how many."""
-    kept = plant.settings.retention.predictions
+    kept = settings.retention.predictions
     if kept == FOR_EVER:
         return 0
     until = now - timedelta(seconds=parse_duration(kept) / NS)
     until = until.replace(hour=0, minute=0, second=0, microsecond=0)
     days = 0
     while days < MOST_DAYS and not stop():
-        day = plant.store.retention.oldest_day(until)
+        day = retention.oldest_day(until)
         if day is None:
             break
-        rows = plant.store.retention.retire_day(day)
+        rows = retention.retire_day(day)
         log.info("retired %s: %d predictions left their daily peaks", day.date(), rows)
         days += 1
     return days
 
 
-def retired_until_ns(plant: Plant) -> int:
+def _retired_until_ns(retention: Retention) -> int:
     """Cutoffs before this are kept no longer, nanoseconds since 1970; 0 where all are."""
-    until = plant.store.retention.retired_until()
+    until = retention.retired_until()
     return 0 if until is None else to_nanoseconds(until)

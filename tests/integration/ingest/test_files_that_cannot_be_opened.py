@@ -24,7 +24,8 @@ from pm_app.cli.app import app
 from pm_app.errors import BadSettings, SourceUnavailable
 from pm_app.features.panes.readings import take_readings
 from pm_app.jobs.ingest import panes as fold
-from pm_app.jobs.ingest.batch import MOST_ENDS, SETTLED_SECONDS, reading
+from pm_app.jobs.ingest.batch import SETTLED_SECONDS
+from pm_app.jobs.ingest.crash_guard import MOST_ENDS, crash_guard
 from pm_app.jobs.ingest.run import ingest
 from pm_app.jobs.score.run import score
 from pm_app.records.readings import Batch
@@ -340,7 +341,7 @@ def test_ends_of_the_process_for_other_reasons_are_not_added_up(new_plant):
     config = new_plant({"a.parquet": GOOD})
     with opened(config) as plant:
         for batch in (Batch("a.parquet", 1, 2), Batch("b.parquet", 1, 2)) * 2 * MOST_ENDS:
-            with reading(plant.settings.state, batch):
+            with crash_guard(plant.settings.state, batch):
                 content = (plant.settings.state / "reading.json").read_bytes()
             # As if the process had ended there.
             (plant.settings.state / "reading.json").write_bytes(content)

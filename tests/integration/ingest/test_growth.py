@@ -92,7 +92,7 @@ def test_what_a_crash_left_is_looked_for_once_and_again_after_a_look_that_failed
         assert stays(lambda: ingest(plant, now=NOW))
         drop(config, "b.parquet", readings_table(hours=3, first_hour=3))
         with monkeypatch.context() as patch, pytest.raises(StoreUnavailable):
-            patch.setattr(ingest_module, "take_in", _fails)
+            patch.setattr(ingest_module, "ingest_batch", _fails)
             ingest(plant, now=NOW)
         assert not stays(lambda: ingest(plant, now=NOW))
 

@@ -266,10 +266,11 @@ def test_the_command_tells_draws_and_sets_the_threshold(plant, pm_app, tmp_path)
     assert all(f"pump-{number:02d}" in text for number in (15, 19))
     assert f"at {fields['threshold']:g} from now on" in told
     with opened(plant) as live:
-        found = threshold_of(live, fields["horizon_hours"])
+        settings, alarms = live.settings.alarms, live.store.alarms
+        found = threshold_of(settings, alarms, fields["horizon_hours"])
         assert found.risk == fields["threshold"]
         assert "set by a backtest" in found.why
-        assert threshold_of(live, 1.0).why.startswith("even odds")
+        assert threshold_of(settings, alarms, 1.0).why.startswith("even odds")
     assert fields["peer"]["name"] in told
     assert not list(Path(plant.parent).rglob("*.training*"))
 

@@ -69,7 +69,7 @@ def test_without_a_threshold_even_odds_hold(new_plant):
         score(plant, now=NOW)
         assert plant.store.alarms.alarms() == []
 
-        threshold = threshold_of(plant, 72.0)
+        threshold = threshold_of(plant.settings.alarms, plant.store.alarms, 72.0)
         assert (threshold.risk, threshold.why) == (0.5, "even odds, for none was set")
 
 

@@ -12,7 +12,7 @@ import pytest
 from factories import PLANT_TOML, drop, opened, promote_handmade, readings_table, said
 
 from pm_app.daemon.health import Monitor, read_health
-from pm_app.daemon.loop import Job, patience_seconds, run_daemon, wait_for_store
+from pm_app.daemon.loop import DaemonJobs, Job, patience_seconds, run_daemon, wait_for_store
 from pm_app.errors import BadSettings, StoreUnavailable
 from pm_app.jobs.score.run import score
 from pm_app.settings.plant import parse_settings
@@ -66,9 +66,11 @@ def run(tmp_path):
     def run(stop, score, retrain=nothing, *, last=None, settings=None, **options):
         return run_daemon(
             settings or make_settings(cron="0 0 1 1 *"),
-            score=score if isinstance(score, Job) else Job("score", score),
-            retrain=Job("retrain", retrain),
-            last_retraining=last or datetime.now(tz=UTC),
+            DaemonJobs(
+                score=score if isinstance(score, Job) else Job("score", score),
+                retrain=Job("retrain", retrain),
+                last_retraining=last or datetime.now(tz=UTC),
+            ),
             stop=stop,
             monitor=Monitor(tmp_path),
             **options,

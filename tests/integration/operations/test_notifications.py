@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 from factories import ALARMING_TOML, NOW, make_plant, opened, promote_handmade, readings_table
 
-from pm_app.daemon.loop import Job
+from pm_app.daemon.loop import DaemonJobs, Job
 from pm_app.errors import SourceUnavailable
 from pm_app.jobs.operations.alarms import acknowledge
 from pm_app.jobs.operations.notifications import notify
@@ -282,10 +282,12 @@ def test_a_job_of_the_daemon_tells_while_scoring_goes_on(tmp_path):
 
     run_daemon(
         make_settings(cron="0 0 1 1 *"),
-        score=Job("score", lambda now: "scored"),
-        retrain=Job("retrain", lambda now: ""),
-        notify=Job("notify", tell),
-        last_retraining=NOW.replace(year=2199),
+        DaemonJobs(
+            score=Job("score", lambda now: "scored"),
+            retrain=Job("retrain", lambda now: ""),
+            notify=Job("notify", tell),
+            last_retraining=NOW.replace(year=2199),
+        ),
         stop=stop,
         monitor=(monitor := Monitor(tmp_path)),
     )

@@ -24,6 +24,10 @@ def plant(new_plant):
         yield plant
 
 
+def retire(plant, now):
+    return apply_retention(plant.settings, plant.store.retention, now)
+
+
 def days_said(plant):
     return {row["cutoff"].date() for row in said(plant.store)}
 
@@ -62,7 +66,7 @@ def test_a_backfill_of_retired_days_is_refused_by_name(plant):
 
 def test_peaks_are_shown(plant, capsys):
     score(plant, now=DAY_12)
-    apply_retention(plant, DAY_12)
+    retire(plant, DAY_12)
     config = str(plant.settings.folder / "plant.toml")
     app(
         ["predictions", "--peaks", "--asset", "pump-01", "--json", "-c", config],
@@ -78,14 +82,14 @@ def test_without_a_limit_all_is_kept(new_plant):
     with opened(new_plant({"a.parquet": TABLE})) as plant:
         score(plant, now=NOW)
 
-        assert apply_retention(plant, NOW + timedelta(days=4000)) == 0
+        assert retire(plant, NOW + timedelta(days=4000)) == 0
         assert plant.store.retention.retired_until() is None
 
 
 def test_years_are_retired_in_turns(plant, monkeypatch):
     monkeypatch.setattr("pm_app.jobs.score.run.MOST_DAYS", 3)
     score(plant, now=DAY_12)
-    turns = [apply_retention(plant, DAY_12 + timedelta(days=7)) for _ in range(6)]
+    turns = [retire(plant, DAY_12 + timedelta(days=7)) for _ in range(6)]
 
     assert turns[:3] == [3, 3, 3]
     assert sum(turns) == len({row.day for row in plant.store.retention.peaks()})

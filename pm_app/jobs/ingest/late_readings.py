@@ -1,10 +1,8 @@
-"""Readings that fall between earlier ones: their panes, folded again from all batches concerned."""
+"""Late readings, that fall between earlier ones: panes built again from all their batches."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, time
+from datetime import datetime
 from typing import Final
-
-import numpy as np
 
 from pm_app.errors import BadBatch
 from pm_app.features.panes.panes import (
@@ -16,13 +14,15 @@ from pm_app.features.panes.panes import (
     rows_in_panes,
     take_panes,
 )
-from pm_app.features.panes.readings import concat_readings, count_delivered, take_readings
-from pm_app.jobs.plant import Plant
+from pm_app.features.panes.readings import concat_readings, take_readings
+from pm_app.jobs.ingest.rejections import readings_in_time
+from pm_app.jobs.plant import IngestView
 from pm_app.ports import EventsSource, ReadingsSource
 from pm_app.records.features import Panes
-from pm_app.records.readings import Batch, Events, Int64, Readings, Rejection, take_events
+from pm_app.records.readings import Batch, Readings
 from pm_app.store import BatchRow, segments_of
-from pm_app.times import parse_duration, to_moment, to_nanoseconds
+from pm_app.store.ledger.ledger import Ledger
+from pm_app.times import to_moment
 
 # Put in order at once: half a gigabyte. A row counts for its time, its asset and their sorting.
 MOST_NUMBERS: Final = 50_000_000
@@ -30,17 +30,17 @@ _NUMBERS_A_ROW: Final = 8
 
 
 def panes_in_history(
-    plant: Plant, row: BatchRow, readings: Readings, segments: Sequence[str]
+    view: IngestView, row: BatchRow, readings: Readings, segments: Sequence[str]
 ) -> Panes:
     """What history holds of the panes these readings fall into.
 
     row: the batch they are of; what came after it counts as unknown. segments: those written
     of the same batch so far, which no ledger row names yet.
     """
-    pane_ns = plant.history.pane_ns
+    pane_ns = view.history.pane_ns
     first, last = int(readings.time.min()) // pane_ns, int(readings.time.max()) // pane_ns
-    names = segments_of(_batches(plant, row, first, last))
-    parts = plant.history.read(
+    names = segments_of(_batches(view, row, first, last))
+    parts = view.history.read(
         [*names, *segments], assets=set(readings.assets), since_pane=first, until_pane=last
     )
     # One stray time stamp makes this a long time, of which only some panes matter.
@@ -49,7 +49,7 @@ def panes_in_history(
 
 
 def rebuild_panes(
-    plant: Plant, batch: Batch, row: BatchRow, late: Panes
+    view: IngestView, batch: Batch, row: BatchRow, late: Panes
 ) -> tuple[Panes, tuple[str, ...]]:
     """Those of the late panes that can be told from the batches there, `batch` with them.
 
@@ -58,12 +58,12 @@ def rebuild_panes(
     have been replaced by ones that hold less. Raises BadBatch where `batch` itself is bad.
     """
     panes = int(late.pane.min()), int(late.pane.max())
-    behind = {found.name: found for found in _batches(plant, row, *panes)}
-    there = _files_of(plant, behind.values()) | {row.name: batch}
+    behind = {found.name: found for found in _batches(view, row, *panes)}
+    there = _files_of(view, behind.values()) | {row.name: batch}
     gone = {}
     for name, found in behind.items():
         if name not in there:
-            moved, _ = content_of(plant, plant.readings, found, there)
+            moved, _ = content_of(view.ledger, view.readings, found, there)
             if moved is None:
                 gone[name] = found
             else:
@@ -73,7 +73,7 @@ def rebuild_panes(
     for name in sorted((behind.keys() - gone.keys()) | {row.name}):
         try:
             came = row.ingested_at if name == row.name else behind[name].ingested_at
-            for part in _inside(plant, there[name], late, came):
+            for part in _inside(view, there[name], late, came):
                 parts.append(part)
                 numbers += len(part.time) * (len(part.sensors) + _NUMBERS_A_ROW)
                 if numbers > MOST_NUMBERS:
@@ -82,10 +82,10 @@ def rebuild_panes(
             if name == row.name or numbers > MOST_NUMBERS:
                 raise
             gone[name] = behind[name]
-    again = build_panes(concat_readings(parts), pane_ns=plant.history.pane_ns)
+    again = build_panes(concat_readings(parts), pane_ns=view.history.pane_ns)
     whole = again.rows >= rows_held(again, late)
     for found in gone.values():
-        for carried in plant.history.keys(found.segments, batch=found.digest):
+        for carried in view.history.keys(found.segments, batch=found.digest):
             whole &= ~panes_among(again, carried)
     return take_panes(again, whole), tuple(sorted(gone))
 
@@ -98,7 +98,7 @@ def _out_of_order(row: BatchRow) -> BadBatch:
 
 
 def content_of(
-    plant: Plant, port: ReadingsSource | EventsSource, row: BatchRow, there: Mapping[str, Batch]
+    ledger: Ledger, port: ReadingsSource | EventsSource, row: BatchRow, there: Mapping[str, Batch]
 ) -> tuple[Batch | None, bool]:
     """The file that has what this batch brought, and whether it is the same to the byte.
 
@@ -106,7 +106,6 @@ def content_of(
     of its name that has been taken in since in its place. None where there is none.
     there: the files of the source by name. Raises SourceUnavailable.
     """
-    ledger = plant.store.ledger
     digests = {}
     for name in [row.name, *ledger.names_of(row.source, row.digest)]:
         if name in there and name not in digests:
@@ -119,75 +118,26 @@ def content_of(
     return there[row.name], False
 
 
-def _files_of(plant: Plant, batches: Iterable[BatchRow]) -> dict[str, Batch]:
+def _files_of(view: IngestView, batches: Iterable[BatchRow]) -> dict[str, Batch]:
     """The files of readings, by name, that may still hold what these batches brought."""
-    names_of = plant.store.ledger.names_of
+    names_of = view.ledger.names_of
     wanted = {name for row in batches for name in names_of("readings", row.digest)}
-    return {found.name: found for found in plant.readings.list() if found.name in wanted}
+    return {found.name: found for found in view.readings.list() if found.name in wanted}
 
 
-def _batches(plant: Plant, row: BatchRow, first_pane: int, last_pane: int) -> list[BatchRow]:
+def _batches(view: IngestView, row: BatchRow, first_pane: int, last_pane: int) -> list[BatchRow]:
     """The batches before this one whose readings may lie in these panes."""
-    pane_ns = plant.history.pane_ns
-    found = plant.store.ledger.batches_overlapping(
+    pane_ns = view.history.pane_ns
+    found = view.ledger.batches_overlapping(
         "readings", to_moment(first_pane * pane_ns), to_moment((last_pane + 1) * pane_ns)
     )
     return [behind for behind in found if not row.sequence or behind.sequence < row.sequence]
 
 
-def _inside(plant: Plant, batch: Batch, late: Panes, came: datetime) -> Iterator[Readings]:
-    for chunk in plant.readings.read(batch):
+def _inside(view: IngestView, batch: Batch, late: Panes, came: datetime) -> Iterator[Readings]:
+    for chunk in view.readings.read(batch):
         # What its clock said was judged when it came, and is so again.
-        readings, _ = readings_in_time(plant, chunk.readings, came)
+        readings, _ = readings_in_time(view.settings, chunk.readings, came)
         inside = rows_in_panes(readings, late)
         if inside.any():
             yield take_readings(readings, inside)
-
-
-def readings_in_time(
-    plant: Plant, readings: Readings, came: datetime
-) -> tuple[Readings, list[Rejection]]:
-    """The readings whose times can be, by when their batch came first, and why others cannot.
-
-    One reading of a stray clock would else be its asset's newest for good.
-    """
-    refused = _refused(plant, readings.time, came)
-    if not refused:
-        return readings, []
-    stays = np.ones(len(readings.time), dtype=np.bool_)
-    for rows, _ in refused:
-        stays &= ~rows
-    rejections = [Rejection(count_delivered(readings, rows), why) for rows, why in refused]
-    return take_readings(readings, stays), rejections
-
-
-def events_in_time(plant: Plant, events: Events, came: datetime) -> tuple[Events, list[str]]:
-    """As `readings_in_time`; a reason for every event refused."""
-    refused = _refused(plant, events.time, came)
-    if not refused:
-        return events, []
-    stays = np.ones(len(events.time), dtype=np.bool_)
-    for rows, _ in refused:
-        stays &= ~rows
-    return take_events(events, stays), [why for rows, why in refused for _ in range(rows.sum())]
-
-
-def _refused(
-    plant: Plant, times: Int64, came: datetime
-) -> list[tuple[np.ndarray[tuple[int], np.dtype[np.bool_]], str]]:
-    settings = plant.settings.readings
-    if plant.settings.target.kind == "column":
-        return []  # rows of a table, which may have no times at all
-    first = to_nanoseconds(datetime.combine(settings.earliest, time(), tzinfo=UTC))
-    last = to_nanoseconds(came) + parse_duration(settings.future)
-    column = settings.time_column
-    early, late = times < first, times > last
-    bounds = [
-        (early, f"{column} is before readings.earliest = {settings.earliest}"),
-        (late, f"{column} is more than readings.future = {settings.future!r} ahead of its coming"),
-    ]
-    return [
-        (rows, f"{why}, first {to_moment(int(times[np.argmax(rows)])):%Y-%m-%dT%H:%M:%SZ}")
-        for rows, why in bounds
-        if rows.any()
-    ]

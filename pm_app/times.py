@@ -1,4 +1,4 @@
-"""Times and durations as plants write and read them."""
+"""Times and durations: moments and nanoseconds, texts of both, and a clock that nobody sets."""
 
 import re
 import time

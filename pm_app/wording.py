@@ -61,7 +61,7 @@ NO_UNITS = 0.001
 
 
 def revision_text(revision: Mapping[str, Any]) -> str:
-    """What a version's `Revision`, as its summary has it, comes to."""
+    """What reallocation within training came to, by a version's `Revision` as in its summary."""
     agreement = f"the network {_agreement(revision['tau'])} the forest (tau {revision['tau']:.2f})"
     if not revision["epochs"]:
         return f"asked again in training, {agreement}; the plan stays as it was"

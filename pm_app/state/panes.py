@@ -5,7 +5,7 @@ sorted by asset and pane; its footer says of which length the panes are, which s
 and what lies in each row group. Of the same asset and pane in several segments the one of the
 batch latest in the ledger counts. A joined segment is what a run of batches comes to that way, and
 its footer says which panes each of them had. Panes are derived data: what the ledger does not name
-is garbage, and deleting the folder only costs a rebuild.
+is an orphan, and deleting the folder only costs a rebuild.
 """
 
 import re

@@ -7,7 +7,7 @@
         golden.npz      held-out rows and what Keras said of them
         manifest.json   SHA-256 of each of the above
 
-A version counts once a row of the store names it; until then it is garbage. Nothing here is
+A version counts once a row of the store names it; until then it is an orphan. Nothing here is
 ever unpickled.
 """
 

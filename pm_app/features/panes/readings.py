@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from pm_app.records.readings import Readings
+from pm_app.records.readings import Int32, Int64, Readings
 
 
 def concat_readings(parts: Sequence[Readings]) -> Readings:
@@ -64,3 +64,17 @@ def order_rows(readings: Readings) -> NDArray[np.intp]:
     stays = np.ones(len(order), dtype=bool)
     stays[:-1] = (asset[1:] != asset[:-1]) | (time[1:] != time[:-1])
     return order if stays.all() else order[stays]
+
+
+def widen_spans(
+    spans: dict[str, tuple[int, int]], assets: tuple[str, ...], asset: Int32, values: Int64
+) -> None:
+    """Extend the first and last value of each asset, a time or a pane, by these rows."""
+    first = np.full(len(assets), np.iinfo(np.int64).max)
+    last = np.full(len(assets), np.iinfo(np.int64).min)
+    np.minimum.at(first, asset, values)
+    np.maximum.at(last, asset, values)
+    for name, low, high in zip(assets, first.tolist(), last.tolist(), strict=True):
+        if low <= high:
+            old = spans.get(name, (low, high))
+            spans[name] = (min(old[0], low), max(old[1], high))

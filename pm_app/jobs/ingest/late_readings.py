@@ -103,7 +103,7 @@ def content_of(
     """The file that has what this batch brought, and whether it is the same to the byte.
 
     The one of its name, or one of another name that the same content came under; else the one
-    of its name that has been taken in since in its place. None where there is none.
+    of its name that has been ingested since in its place. None where there is none.
     there: the files of the source by name. Raises SourceUnavailable.
     """
     digests = {}

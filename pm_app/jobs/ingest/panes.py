@@ -21,7 +21,7 @@ from pm_app.features.panes.panes import (
     select_sensors,
     take_panes,
 )
-from pm_app.features.panes.readings import count_delivered, take_readings
+from pm_app.features.panes.readings import count_delivered, take_readings, widen_spans
 from pm_app.jobs.ingest.late_readings import panes_in_history, rebuild_panes
 from pm_app.jobs.ingest.rejections import events_in_time, readings_in_time, summarise
 from pm_app.jobs.plant import IngestView
@@ -119,7 +119,7 @@ def _read_chunk(
     tally.used += count_delivered(built.used)
     if not len(built.used.time):
         return
-    _widen(tally.spans, built.used)
+    widen_spans(tally.spans, built.used.assets, built.used.asset, built.used.time)
     if len(built.panes.pane):
         stem = f"{row.digest[:24]}-{len(tally.segments):04d}"
         tally.segments.append(view.history.write(stem, built.panes))
@@ -172,18 +172,6 @@ def _count_values(required: dict[str, int], readings: Readings) -> None:
     for sensor in required.keys() & set(readings.sensors):
         values = readings.values[readings.sensors.index(sensor)]
         required[sensor] += int(np.count_nonzero(values == values))
-
-
-def _widen(spans: dict[str, tuple[int, int]], readings: Readings) -> None:
-    """Note each asset's first and last time among these readings."""
-    size = len(readings.assets)
-    first, last = np.full(size, np.iinfo(np.int64).max), np.full(size, np.iinfo(np.int64).min)
-    np.minimum.at(first, readings.asset, readings.time)
-    np.maximum.at(last, readings.asset, readings.time)
-    for name, low, high in zip(readings.assets, first.tolist(), last.tolist(), strict=True):
-        if low <= high:
-            old = spans.get(name, (low, high))
-            spans[name] = (min(old[0], low), max(old[1], high))
 
 
 @dataclass(frozen=True, eq=False)

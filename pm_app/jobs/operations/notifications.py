@@ -1,6 +1,6 @@
 """Notifications of alarms to channels: once each, later where one cannot be sent now.
 
-A message is told at least once: killed between telling it and noting that, it is told again.
+A message is sent at least once: killed between sending it and noting that, it is sent again.
 """
 
 import json
@@ -33,7 +33,7 @@ _STATES: Final = {
 
 @dataclass(frozen=True)
 class Notified:
-    """How much news was told, how much could not be, and how much waits for quiet to end."""
+    """How much news was sent, how much could not be, and how much waits for quiet to end."""
 
     sent: int = 0
     failed: int = 0
@@ -48,7 +48,7 @@ class Notified:
 def notify(
     store: Store, settings: Settings, channels: Mapping[str, str], sender: Sender, *, now: datetime
 ) -> Notified:
-    """Tell what is due; channels: the address behind each. Raises StoreUnavailable."""
+    """Send what is due; channels: the address behind each. Raises StoreUnavailable."""
     if settings.notifications.again_after is not None:
         names = [name for name in channels if name != WORK_ORDER]
         store.outbox.remind(names, now=now, after=settings.notifications.again_after)

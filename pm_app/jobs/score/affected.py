@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pm_app.features.panes.readings import widen_spans
 from pm_app.jobs.plant import first_seen_ns, last_seen_ns
 from pm_app.jobs.score.champion import Champion
 from pm_app.jobs.score.predict import PaneSpan
@@ -124,12 +125,5 @@ def _pane_bounds(history: History, group: Sequence[BatchRow]) -> dict[str, tuple
     bounds: dict[str, tuple[int, int]] = {}
     names = [name for row in group for name in row.segments if row.source == "readings"]
     for keys in history.keys(names):
-        size = len(keys.assets)
-        first = np.full(size, np.iinfo(np.int64).max)
-        last = np.full(size, np.iinfo(np.int64).min)
-        np.minimum.at(first, keys.asset, keys.pane)
-        np.maximum.at(last, keys.asset, keys.pane)
-        for name, low, high in zip(keys.assets, first.tolist(), last.tolist(), strict=True):
-            old = bounds.get(name, (low, high))
-            bounds[name] = (min(old[0], low), max(old[1], high))
+        widen_spans(bounds, keys.assets, keys.asset, keys.pane)
     return bounds

@@ -180,7 +180,7 @@ def _groups(pending: Sequence[BatchRow]) -> Iterator[list[BatchRow]]:
         yield group
 
 
-# So many days a turn: a plant that sets a limit after years still scores in between.
+# So many days a run: a plant that sets a limit after years still scores in between.
 MOST_DAYS = 20
 
 
@@ -191,7 +191,10 @@ def apply_retention(
     *,
     stop: Callable[[], bool] = lambda: False,
 ) -> int:
-    """Retire whole UTC days that lie longer back than is kept; returns how many."""
+    """Retire whole UTC days of predictions older than the plant keeps; returns how many.
+
+    Each day leaves its peaks.
+    """
     kept = settings.retention.predictions
     if kept == FOR_EVER:
         return 0

@@ -265,6 +265,9 @@ _OCTAL = re.compile(r"\\([0-7]{3})")
 def network_filesystem(path: Path, *, mounts: str | None = None) -> str | None:
     """The type of the network file system `path` lies on, None where its disk is local.
 
+    SQLite's WAL mode keeps its index in memory shared between processes, which no network file
+    system offers (https://www.sqlite.org/wal.html, "all processes must be on the same host").
+
     mounts: text in the form of /proc/mounts, read from there by default; where a system has
     no such file every disk counts as local.
     """

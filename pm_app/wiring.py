@@ -182,13 +182,15 @@ def open_lake(uri: str) -> Lake:
     return DeltaLake(uri)
 
 
-def watch_folders(settings: Settings, ring: Callable[[], None]) -> AbstractContextManager[bool]:
+def watch_folders(
+    settings: Settings, on_change: Callable[[], None]
+) -> AbstractContextManager[bool]:
     """Word of new files in the plant's folders; True where any can be watched."""
     # Only the daemon watches.
     from connectors.parquet.watching import watched
 
     uris = (settings.readings.uri, settings.events.uri)
-    return watched([_located(uri, settings.folder) for uri in uris], ring)
+    return watched([_located(uri, settings.folder) for uri in uris], on_change)
 
 
 def import_engines(source: Path, folder: Path, *, subset: str) -> "CmapssSummary":

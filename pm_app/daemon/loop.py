@@ -44,7 +44,7 @@ FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 1.0, 30.0
 PING_SECONDS = 10.0
 
 
-def watch_nothing(ring: Callable[[], None]) -> AbstractContextManager[bool]:
+def watch_nothing(on_change: Callable[[], None]) -> AbstractContextManager[bool]:
     """Word of nothing."""
     return nullcontext(False)
 

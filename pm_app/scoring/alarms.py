@@ -99,7 +99,7 @@ class RiskAlarmJudge:
         """What becomes of the plant's data alarm; None where nothing does."""
         stands, state = bool(outage.dark), outage.state
         more = not set(outage.dark) <= set(outage.before)
-        note = tell_outage(outage)
+        note = outage_text(outage)
         if state == SHELVED:
             if not outage.due:
                 return None
@@ -114,7 +114,7 @@ class RiskAlarmJudge:
         return None if outage.dark == outage.before else AlarmStep("changed", state, note)
 
 
-def tell_outage(outage: DataOutage) -> str:
+def outage_text(outage: DataOutage) -> str:
     """How many assets are without usable readings, and which."""
     if not outage.dark:
         return "every asset has usable readings again"

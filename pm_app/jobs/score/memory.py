@@ -31,8 +31,8 @@ Starts = Mapping[str, int]
 
 
 @dataclass(frozen=True, eq=False)
-class _Look:
-    """What one look at memory goes by; newest is the newest batch there is."""
+class _Restoration:
+    """What one restoration of memory goes by; newest is the newest batch there is."""
 
     plant: PlantView
     spec: FeatureSpec
@@ -64,46 +64,46 @@ def restore_memory(
     if newest is None or not boundaries:
         return no_memory(spec)
     plant.memories.open(spec, block_panes=BLOCK_PANES)
-    look = _Look(plant, spec, events, first_seen, newest)
+    run = _Restoration(plant, spec, events, first_seen, newest)
     by_boundary: dict[int, list[str]] = {}
     for name, boundary in sorted(boundaries.items()):
         by_boundary.setdefault(boundary, []).append(name)
-    parts = [_at_boundary(look, names, at) for at, names in sorted(by_boundary.items())]
+    parts = [_at_boundary(run, names, at) for at, names in sorted(by_boundary.items())]
     return join_kept(parts).memory
 
 
-def _at_boundary(look: _Look, names: Sequence[str], boundary: int) -> Kept:
+def _at_boundary(run: _Restoration, names: Sequence[str], boundary: int) -> Kept:
     """What these assets remember at one boundary; what had to be folded is put by."""
-    starts = _lives_at(look, names, boundary)
-    kept = join_kept([_nothing(look.spec), *_kept_before(look, starts, boundary)])
+    starts = _lives_at(run, names, boundary)
+    kept = join_kept([_empty(run.spec), *_kept_before(run, starts, boundary)])
     here = kept.memory.boundary == boundary
     there_already = {kept.memory.assets[row] for row in np.flatnonzero(here).tolist()}
     behind = {name: start for name, start in starts.items() if name not in there_already}
     done = kept.take(np.flatnonzero(here))
     if not behind:
         return done
-    fresh = _fold_on(look, behind, kept.take(np.flatnonzero(~here)).memory, boundary)
-    look.plant.memories.put(boundary, fresh)
+    fresh = _continued(run, behind, kept.take(np.flatnonzero(~here)).memory, boundary)
+    run.plant.memories.put(boundary, fresh)
     return join_kept([done, fresh])
 
 
-def _lives_at(look: _Look, names: Sequence[str], boundary: int) -> dict[str, int]:
+def _lives_at(run: _Restoration, names: Sequence[str], boundary: int) -> dict[str, int]:
     """The pane from which each asset's life counts, of those that live it at the boundary."""
-    size, pane_ns = len(names), look.spec.pane_ns
+    size, pane_ns = len(names), run.spec.pane_ns
     cutoff = np.full(size, boundary * pane_ns, dtype=np.int64)
     keys = (tuple(names), np.arange(size, dtype=np.int32), cutoff)
-    start = life_starts(keys, look.events, first_seen=look.first_seen, pane_ns=pane_ns)
+    start = life_starts(keys, run.events, first_seen=run.first_seen, pane_ns=pane_ns)
     lives = zip(names, start.tolist(), strict=True)
     return {name: since for name, since in lives if since < boundary}
 
 
-def _kept_before(look: _Look, starts: Starts, boundary: int) -> Iterator[Kept]:
+def _kept_before(run: _Restoration, starts: Starts, boundary: int) -> Iterator[Kept]:
     """Of each asset the newest kept memory that counts, up to the boundary."""
     wanted = dict(starts)
-    places = [at for at in look.plant.memories.boundaries() if at <= boundary]
+    places = [at for at in run.plant.memories.boundaries() if at <= boundary]
     for place in places[::-1][:MOST_BOUNDARIES]:
         wanted = {name: start for name, start in wanted.items() if start < place}
-        kept = look.plant.memories.read(place) if wanted else None
+        kept = run.plant.memories.read(place) if wanted else None
         if kept is None:
             continue
         names = kept.memory.assets
@@ -112,16 +112,16 @@ def _kept_before(look: _Look, starts: Starts, boundary: int) -> Iterator[Kept]:
             for row, start in enumerate(kept.memory.start.tolist())
             if wanted.get(names[row]) == start
         ]
-        counts = _still_true(look, kept.take(np.array(same, dtype=np.intp)), place)
+        counts = _still_valid(run, kept.take(np.array(same, dtype=np.intp)), place)
         wanted = {n: start for n, start in wanted.items() if n not in set(counts.memory.assets)}
         yield counts
 
 
-def _still_true(look: _Look, kept: Kept, place: int) -> Kept:
+def _still_valid(run: _Restoration, kept: Kept, place: int) -> Kept:
     """The rows that know of every batch with panes of their asset before this boundary."""
     if not kept.memory.assets:
         return kept
-    ledger = look.plant.ledger
+    ledger = run.plant.ledger
     digests = ledger.digests(set(kept.sequence.tolist()))
     rows = [
         row
@@ -131,40 +131,40 @@ def _still_true(look: _Look, kept: Kept, place: int) -> Kept:
     kept = kept.take(np.array(rows, dtype=np.intp))
     if not rows:
         return kept
-    until = to_moment(place * look.spec.pane_ns)
+    until = to_moment(place * run.spec.pane_ns)
     later = ledger.ingested_after("readings", int(kept.sequence.min()), until=until)
     if not later:
         return kept
-    reached = _reached(look, later, place)
+    reached = _reached(run, later, place)
     stays = [
         row
         for row, name in enumerate(kept.memory.assets)
         if reached.get(name, 0) <= int(kept.sequence[row])
     ]
-    kept = _knowing(look, kept.take(np.array(stays, dtype=np.intp)).memory)
+    kept = _up_to_date(run, kept.take(np.array(stays, dtype=np.intp)).memory)
     # Next time these batches need not be looked into again.
-    look.plant.memories.put(place, kept)
+    run.plant.memories.put(place, kept)
     return kept
 
 
-def _reached(look: _Look, batches: Sequence[BatchRow], place: int) -> dict[str, int]:
+def _reached(run: _Restoration, batches: Sequence[BatchRow], place: int) -> dict[str, int]:
     """Assets with panes before this boundary in these batches: the newest such batch of each."""
     reached: dict[str, int] = {}
     for batch in batches:
-        for keys in look.plant.history.keys(batch.segments, batch=batch.digest):
+        for keys in run.plant.history.keys(batch.segments, batch=batch.digest):
             early = np.unique(keys.asset[keys.pane < place]).tolist()
             reached.update({keys.assets[number]: batch.sequence for number in early})
     return reached
 
 
-def _fold_on(look: _Look, starts: Starts, before: Memory, boundary: int) -> Kept:
+def _continued(run: _Restoration, starts: Starts, before: Memory, boundary: int) -> Kept:
     """Memory at the boundary from older memory, or from where lives begin; flat in memory."""
-    memory, spec = before, look.spec
+    memory, spec = before, run.spec
     boundaries = dict(zip(before.assets, before.boundary.tolist(), strict=True))
     low = boundary_before(min(boundaries.get(name, start) for name, start in starts.items()))
     blocks = GROUP_CELLS // max(len(spec.sensors) * len(starts) * BLOCK_PANES, 1)
     step = max(blocks, 1) * BLOCK_PANES
-    batches = look.plant.ledger.batches_overlapping(
+    batches = run.plant.ledger.batches_overlapping(
         "readings", to_moment(low * spec.pane_ns), to_moment(boundary * spec.pane_ns)
     )
     for first in range(low, boundary, step):
@@ -172,9 +172,9 @@ def _fold_on(look: _Look, starts: Starts, before: Memory, boundary: int) -> Kept
         names = _segments(batches, first * spec.pane_ns, until * spec.pane_ns)
         if not names and until < boundary:
             continue
-        panes, start = _load(look, names, starts, first, until)
+        panes, start = _load(run, names, starts, first, until)
         memory = remember(panes, start, spec, before=memory, boundary=until)
-    return _knowing(look, memory)
+    return _up_to_date(run, memory)
 
 
 def _segments(batches: Sequence[BatchRow], first_ns: int, until_ns: int) -> list[str]:
@@ -189,27 +189,27 @@ def _segments(batches: Sequence[BatchRow], first_ns: int, until_ns: int) -> list
 
 
 def _load(
-    look: _Look, names: Sequence[str], starts: Starts, first: int, until: int
+    run: _Restoration, names: Sequence[str], starts: Starts, first: int, until: int
 ) -> tuple[Panes, Int64]:
     """Panes of the lives in [first, until), and where each one's life begins."""
-    history = look.plant.history
+    history = run.plant.history
     parts = history.read(names, assets=set(starts), since_pane=first, until_pane=until - 1)
     panes = merge_panes(list(parts), pane_ns=history.pane_ns)
     start = np.array([starts.get(name, until) for name in panes.assets], dtype=np.int64)
     lived = panes.pane >= start[panes.asset]
-    panes = see_panes(take_panes(panes, lived), look.spec)
+    panes = see_panes(take_panes(panes, lived), run.spec)
     return panes, start[panes.asset]
 
 
-def _knowing(look: _Look, memory: Memory) -> Kept:
+def _up_to_date(run: _Restoration, memory: Memory) -> Kept:
     """Memory that knows of every batch there is."""
     size = len(memory.assets)
     return Kept(
         memory,
-        np.full(size, look.newest.sequence, dtype=np.int64),
-        np.full(size, look.newest.digest, dtype=object),
+        np.full(size, run.newest.sequence, dtype=np.int64),
+        np.full(size, run.newest.digest, dtype=object),
     )
 
 
-def _nothing(spec: FeatureSpec) -> Kept:
+def _empty(spec: FeatureSpec) -> Kept:
     return Kept(no_memory(spec), np.empty(0, dtype=np.int64), np.empty(0, dtype=object))

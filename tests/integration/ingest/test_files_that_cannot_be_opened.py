@@ -23,7 +23,7 @@ from factories import (
 from pm_app.cli.app import app
 from pm_app.errors import BadSettings, SourceUnavailable
 from pm_app.features.panes.readings import take_readings
-from pm_app.jobs.ingest import panes as fold
+from pm_app.jobs.ingest import panes as panes_module
 from pm_app.jobs.ingest.batch import SETTLED_SECONDS
 from pm_app.jobs.ingest.crash_guard import MOST_ENDS, crash_guard
 from pm_app.jobs.ingest.run import ingest
@@ -378,7 +378,7 @@ def test_rows_that_get_lost_on_the_way_are_an_error_and_no_batch(new_plant, monk
     def lose(plant, readings, came):
         return take_readings(readings, np.arange(len(readings.time)) > 0), []
 
-    monkeypatch.setattr(fold, "readings_in_time", lose)
+    monkeypatch.setattr(panes_module, "readings_in_time", lose)
     with opened(new_plant({"a.parquet": GOOD})) as plant:
         ingest(plant, now=NOW)
         row = rows_of(plant)["a.parquet"]
@@ -389,7 +389,7 @@ def test_rows_that_get_lost_on_the_way_are_an_error_and_no_batch(new_plant, monk
 
 
 def test_more_assets_than_a_plant_has_are_refused(new_plant, monkeypatch):
-    monkeypatch.setattr(fold, "MOST_ASSETS", 2)
+    monkeypatch.setattr(panes_module, "MOST_ASSETS", 2)
     with opened(new_plant({"a.parquet": GOOD})) as plant:
         ingest(plant, now=NOW)
         row = rows_of(plant)["a.parquet"]

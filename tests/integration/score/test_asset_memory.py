@@ -26,7 +26,7 @@ from pm_app.features.memory import BLOCK_PANES, no_memory, remember
 from pm_app.features.panes.panes import merge_panes
 from pm_app.jobs.backfill.run import backfill
 from pm_app.jobs.plant import first_seen_ns
-from pm_app.jobs.score import memory as recollect_module
+from pm_app.jobs.score import memory as memory_module
 from pm_app.jobs.score.memory import boundary_before, restore_memory
 from pm_app.jobs.score.run import score
 from pm_app.records.memory import MEMORY_KEYS, MEMORY_STATISTICS
@@ -138,7 +138,7 @@ def test_scoring_a_cutoff_reads_no_more_panes_however_long_the_history(new_plant
 
 @pytest.mark.parametrize("cells", [60_000, 1])
 def test_kept_memory_is_that_of_all_panes_at_once_to_the_bit(new_plant, monkeypatch, cells):
-    monkeypatch.setattr(recollect_module, "GROUP_CELLS", cells)
+    monkeypatch.setattr(memory_module, "GROUP_CELLS", cells)
     with opened(plant(new_plant)) as live:
         score(live, now=NOW)
         for blocks in (2, 1, 3):

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pm_app.records.alarms import AlarmRule, DataOutage, RiskHistory
-from pm_app.scoring.alarms import RiskAlarmJudge, tell_outage
+from pm_app.scoring.alarms import RiskAlarmJudge, outage_text
 
 RULE = AlarmRule(horizon_hours=72.0, threshold=0.5, clear=0.8, persistence=2, why="for a test")
 NEVER = np.iinfo(np.int64).min
@@ -223,6 +223,6 @@ def test_a_shelved_data_alarm_comes_back_when_its_time_is_over():
 def test_a_large_outage_names_some_assets_and_counts_the_rest():
     dark = tuple(f"pump-{number:02d}" for number in range(30))
 
-    assert tell_outage(DataOutage(dark, 40, (), "", due=False)) == (
+    assert outage_text(DataOutage(dark, 40, (), "", due=False)) == (
         f"30 of 40 assets without usable readings: {', '.join(dark[:20])} and 10 more"
     )

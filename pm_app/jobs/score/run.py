@@ -20,16 +20,15 @@ from pm_app.jobs.score.affected import ScoringRun, affected_spans, last_scored_p
 from pm_app.jobs.score.champion import Champion, alarm_judge, load_champion
 from pm_app.jobs.score.predict import PaneSpan, predict_spans
 from pm_app.progress import Progress, silent
-from pm_app.records.predictions import Predictions
 from pm_app.scoring.alarms import RiskAlarmJudge
 from pm_app.settings.plant import Settings
-from pm_app.settings.sections import AlarmsSettings
 from pm_app.settings.values import FOR_EVER
 from pm_app.store import BatchRow, CommitCounts, Store
 from pm_app.store.predictions.retention import Retention
 from pm_app.times import NS, parse_duration, to_moment, to_nanoseconds
 
 log = logging.getLogger(__name__)
+Judge = Callable[[], RiskAlarmJudge | None]
 # Batches of about this many readings share a transaction; a large one has its own.
 GROUP_ROWS = 200_000
 
@@ -62,19 +61,20 @@ def score(
     ingested = ingest(plant, now=now, progress=progress, stop=stop)
     champion = load_champion(plant)
     apply_retention(plant.settings, plant.store.retention, now)
-    run = _begin(plant, plant.store, champion, now)
-    commits = _Commits(plant.store, plant.settings.alarms, plant.channels, champion, now)
-    committed = repairing(plant, partial(_score_without_model, run, commits))
+    store, alarms = plant.store, plant.settings.alarms
+    run = _begin(plant, store, champion, now)
+    judge = partial(alarm_judge, champion, alarms, store.alarms, channels=plant.channels)
+    committed = repairing(plant, partial(_score_without_model, run, store, judge, now))
     pending = plant.ledger.unscored_batches()
     done = 0
     for group in _groups(pending):
         if stop():
             break
         progress(done / len(pending), f"scoring {group[0].name}")
-        committed += repairing(plant, partial(_score_group, run, commits, group))
+        committed += repairing(plant, partial(_score_group, run, store, judge, now, group))
         done += len(group)
     if not stop():
-        commits.end_shelving()
+        _end_shelving(store, judge, now)
     progress(1.0, f"{done} batches scored")
     if not stop():
         repairing(plant, partial(compact, plant, now=now))
@@ -99,57 +99,37 @@ def _begin(view: PlantView, store: Store, champion: Champion | None, now: dateti
     )
 
 
-@dataclass(frozen=True, eq=False)
-class _Commits:
-    """Predictions into the store, each commit with what becomes of alarms."""
-
-    store: Store
-    settings: AlarmsSettings
-    channels: tuple[str, ...]
-    champion: Champion | None
-    now: datetime
-
-    def of_batches(self, group: Sequence[BatchRow], chunks: Iterator[Predictions]) -> CommitCounts:
-        """Batches are scored with it."""
-        numbers = [row.sequence for row in group]
-        return self.store.writer.commit_scores(
-            numbers, chunks, scored_at=self.now, judge=self._judge()
-        )
-
-    def of_cutoffs(self, chunks: Iterator[Predictions]) -> CommitCounts:
-        """No batch is."""
-        return self.store.writer.commit_predictions(chunks, scored_at=self.now, judge=self._judge())
-
-    def end_shelving(self) -> None:
-        """Alarms whose time on the shelf is over come back, also where no batch came."""
-        if self.store.alarms.shelf_time_over(self.now):
-            self.of_batches((), iter(()))
-
-    def _judge(self) -> RiskAlarmJudge | None:
-        alarms = self.store.alarms
-        return alarm_judge(self.champion, self.settings, alarms, channels=self.channels)
-
-
-def _score_group(run: ScoringRun, commits: _Commits, group: Sequence[BatchRow]) -> CommitCounts:
+def _score_group(
+    run: ScoringRun, store: Store, judge: Judge, now: datetime, group: Sequence[BatchRow]
+) -> CommitCounts:
     """One transaction with all that these batches make or change."""
-    spans = affected_spans(run, group)
-    return commits.of_batches(group, predict_spans(run, run.champion, spans))
+    chunks = predict_spans(run, run.champion, affected_spans(run, group))
+    numbers = [row.sequence for row in group]
+    return store.writer.commit_scores(numbers, chunks, scored_at=now, judge=judge())
 
 
-def _score_without_model(run: ScoringRun, commits: _Commits) -> CommitCounts:
+def _score_without_model(
+    run: ScoringRun, store: Store, judge: Judge, now: datetime
+) -> CommitCounts:
     """Cutoffs that were told no_model get what the first champion says of them."""
     if run.champion is None or run.floor is None:
         return CommitCounts()
     pane_ns = run.history.pane_ns
-    floor = to_moment((run.floor + 1) * pane_ns)
-    waiting = commits.store.tables.cutoffs_without_model(floor)
+    waiting = store.tables.cutoffs_without_model(to_moment((run.floor + 1) * pane_ns))
     if not waiting:
         return CommitCounts()
     spans = {
         name: PaneSpan(to_nanoseconds(first) // pane_ns - 1, to_nanoseconds(last) // pane_ns - 1)
         for name, (first, last) in waiting.items()
     }
-    return commits.of_cutoffs(predict_spans(run, run.champion, spans))
+    chunks = predict_spans(run, run.champion, spans)
+    return store.writer.commit_predictions(chunks, scored_at=now, judge=judge())
+
+
+def _end_shelving(store: Store, judge: Judge, now: datetime) -> None:
+    """Alarms whose time on the shelf is over come back, also where no batch came."""
+    if store.alarms.shelf_time_over(now):
+        store.writer.commit_scores((), (), scored_at=now, judge=judge())
 
 
 def backfill_floor(settings: Settings, store: Store, pane_ns: int, now: datetime) -> int | None:

@@ -1,13 +1,12 @@
 """A plant in a folder of its own, its store laid down once a session."""
 
-import shutil
 import sys
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 
 import pytest
-from factories import PLANT_TOML, make_plant, opened, promote_handmade
+from factories import make_plant, make_stocked_plant, opened, promote_handmade
 
 from pm_app.cli import main
 
@@ -51,19 +50,9 @@ def new_plant(
     """A factory of plants; champion=False has no version yet, None nothing at all."""
     folder, number = tmp_path_factory.mktemp("plants"), count()
 
-    def make(readings=None, *, events=None, toml=PLANT_TOML, champion=True) -> Path:
-        url = new_url()
-        if url:
-            toml += f'\n[store]\nurl = "{url}"\n'
-        config = make_plant(folder / str(next(number)), readings, events=events, toml=toml)
-        if champion is None:
-            return config
-        if not url:
-            shutil.copytree(empty_states[champion], config.parent / "state")
-        elif champion:
-            with opened(config) as plant:
-                promote_handmade(plant)
-        return config
+    def make(readings=None, **more) -> Path:
+        place = folder / str(next(number))
+        return make_stocked_plant(place, empty_states, readings, url=new_url(), **more)
 
     return make
 

@@ -1,5 +1,6 @@
 """Factories with readable defaults: readings, plants, and versions made without training."""
 
+import shutil
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import contextmanager
@@ -162,6 +163,31 @@ def make_plant(
         drop(config, name, table)
     for name, table in (events or {}).items():
         drop(config, name, table, source="events")
+    return config
+
+
+def make_stocked_plant(
+    folder: Path,
+    states: Mapping[bool, Path],
+    readings: Mapping[str, pa.Table] | None = None,
+    *,
+    events: Mapping[str, pa.Table] | None = None,
+    toml: str = PLANT_TOML,
+    champion: bool | None = True,
+    url: str = "",
+) -> Path:
+    """`make_plant` with a copy of a state folder, by whether it has a champion; None without any.
+
+    url: of a database with a store, where it is not a file of the state folder.
+    """
+    if url:
+        toml += f'\n[store]\nurl = "{url}"\n'
+    config = make_plant(folder, readings, events=events, toml=toml)
+    if champion is not None and not url:
+        shutil.copytree(states[champion], config.parent / "state")
+    elif champion:
+        with opened(config) as plant:
+            promote_handmade(plant)
     return config
 
 

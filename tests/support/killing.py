@@ -5,16 +5,21 @@ the instants it heard: all where `at` is null, none where the child died at that
 as it must. [flow, plant.toml, {"seconds": s}] kills it after that time, wherever it is.
 """
 
+import gc
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from importlib import import_module
 from pathlib import Path
 
 from flows import FLOWS
 from striking import Instant, heard, killing_at, listening
+
+# What flows load when they first need it: once for all children.
+LOADED_LATE = ("alembic.command", "argon2", "pyarrow.dataset", "sqlalchemy.dialects.sqlite")
 
 
 class Killer:
@@ -80,6 +85,10 @@ def _run_here(flow, config, at, writer):
 
 
 if __name__ == "__main__":
+    for name in LOADED_LATE:
+        import_module(name)
+    # What a child does not touch, it does not copy.
+    gc.freeze()
     for line in sys.stdin:
         flow, config, at = json.loads(line)
         sys.stdout.write(json.dumps(run(flow, Path(config), at)) + "\n")

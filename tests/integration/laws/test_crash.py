@@ -4,12 +4,16 @@ import errno
 import os
 import random
 import shutil
+from dataclasses import dataclass
+from functools import cache
 from itertools import count
+from pathlib import Path
 
 import pytest
+from factories import make_stocked_plant
 from flows import FLOWS, outcome
 from killing import Killer
-from striking import Failing, first_of_each, heard, listening, sites_in_code
+from striking import Failing, Instant, first_of_each, heard, listening, sites_in_code
 
 from pm_app.errors import PmAppError
 
@@ -39,38 +43,52 @@ def kill():
     killer.close()
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """A plant before its flow; the instants of the flow undisturbed, and what comes of it."""
+
+    config: Path
+    sites: set[str]
+    instants: list[Instant]
+    expected: dict[str, object]
+
+
 @pytest.fixture
 def copies(tmp_path):
     """A factory of copies of a plant."""
     number = count()
-
-    def copy(config):
-        folder = tmp_path / f"copy-{next(number)}"
-        shutil.copytree(config.parent, folder)
-        return folder / config.name
-
-    return copy
+    return lambda config: _copy(config, tmp_path / f"copy-{next(number)}")
 
 
-@pytest.fixture
-def prepared(new_plant):
-    return lambda flow: FLOWS[flow].prepare(new_plant)
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory, empty_states):
+    """Each flow's plant, laid out and run undisturbed once for all tests, which take copies."""
+    folder = tmp_path_factory.mktemp("prepared")
+    number = count()
+
+    def make(readings=None, **more):
+        return make_stocked_plant(folder / str(next(number)), empty_states, readings, **more)
+
+    @cache
+    def prepare(flow):
+        with heard() as all_instants:
+            config = FLOWS[flow].prepare(make)
+            undisturbed = _copy(config, folder / str(next(number)))
+            with heard() as instants:
+                FLOWS[flow].run(undisturbed)
+        sites = {instant.site for instant in [*all_instants, *instants]}
+        return Prepared(config, sites, instants, outcome(undisturbed))
+
+    return prepare
 
 
-def undisturbed(flow, config):
-    """The instants of a flow, and what comes of it."""
-    with heard() as instants:
-        FLOWS[flow].run(config)
-    return instants, outcome(config)
+def _copy(config, folder):
+    shutil.copytree(config.parent, folder)
+    return folder / config.name
 
 
 def test_every_change_in_the_code_is_an_instant_that_some_flow_passes(prepared):
-    passed: set[str] = set()
-    for name in FLOWS:
-        with heard() as instants:
-            config = prepared(name)
-            FLOWS[name].run(config)
-        passed |= {instant.site for instant in instants}
+    passed = {site for name in FLOWS for site in prepared(name).sites}
 
     assert sites_in_code() - passed == set(NO_FLOW)
 
@@ -80,43 +98,40 @@ def test_killed_at_any_instant_and_run_again_it_ends_as_if_undisturbed(
     flow, prepared, copies, kill
 ):
     before = prepared(flow)
-    instants, expected = undisturbed(flow, copies(before))
 
-    for number in first_of_each(instants):
-        config = copies(before)
+    for number in first_of_each(before.instants):
+        config = copies(before.config)
         kill(flow, config, number)
         FLOWS[flow].run(config)
-        assert outcome(config) == expected, instants[number]
+        assert outcome(config) == before.expected, before.instants[number]
 
 
 @pytest.mark.parametrize("flow", FLOWS)
 def test_a_disk_that_fails_at_any_instant_is_told_and_costs_nothing(flow, prepared, copies):
     before = prepared(flow)
-    instants, expected = undisturbed(flow, copies(before))
 
-    for turn, number in enumerate(first_of_each(instants)):
-        config = copies(before)
+    for turn, number in enumerate(first_of_each(before.instants)):
+        config = copies(before.config)
         code = FAULTS[turn % len(FAULTS)]
         failing = Failing(number, code)
         with listening(failing), pytest.raises(PmAppError, match=os.strerror(code)):
             FLOWS[flow].run(config)
         assert failing.struck is not None
         FLOWS[flow].run(config)
-        assert outcome(config) == expected, instants[number]
+        assert outcome(config) == before.expected, before.instants[number]
 
 
 def kill_at_random(kill, before, copies, *, times, seed):
     """One plant, killed again and again while it scores."""
     flow = "late, repeated and torn files"
-    _, expected = undisturbed(flow, copies(before))
     rng = random.Random(seed)
-    config = copies(before)
+    config = copies(before.config)
     for _ in range(times):
         if rng.random() < 0.2:
-            config = copies(before)
+            config = copies(before.config)
         kill(flow, config, {"seconds": rng.uniform(0.0, 0.4)})
     FLOWS[flow].run(config)
-    assert outcome(config) == expected, f"seed {seed}"
+    assert outcome(config) == before.expected, f"seed {seed}"
 
 
 def test_killed_at_random_again_and_again_it_ends_as_if_undisturbed(prepared, copies, kill):

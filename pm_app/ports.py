@@ -92,15 +92,15 @@ class AlarmJudge(Protocol):
         """The channels that are told of alarms."""
         ...
 
-    def undecided(self, trail: RiskHistory) -> Flags:
+    def undecided(self, history: RiskHistory) -> Flags:
         """Of which assets more of the past is needed to tell, (n_assets,)."""
         ...
 
-    def transitions(self, trail: RiskHistory) -> Transitions:
+    def transitions(self, history: RiskHistory) -> Transitions:
         """What becomes of each asset's alarm."""
         ...
 
-    def marks(self, trail: RiskHistory, upto: Int64) -> AlarmMarks:
+    def marks(self, history: RiskHistory, upto: Int64) -> AlarmMarks:
         """What a later look may go on from at these cutoffs, (n_assets,)."""
         ...
 

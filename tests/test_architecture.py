@@ -38,8 +38,8 @@ STAGES = {
         *("ranking", "card", "pipeline"),
     ),
     "pm_app.store": (
-        *("schema", "database", "rows", "users", "lineage", "ledger", "alarms", "predictions"),
-        *("opening", "migrations"),
+        *("dialects", "schema", "database", "rows", "users", "lineage", "ledger", "alarms"),
+        *("predictions", "opening", "migrations"),
     ),
     "pm_app.jobs": (
         *("plant", "workers", "ingest", "score", "backfill", "retrain", "backtest", "operations"),

@@ -55,22 +55,22 @@ class RiskHistory:
     """The scored risks of some assets, oldest first, and how their alarms stand.
 
     asset: shape (n_rows,), index into `assets`, ascending; cutoff: nanoseconds UTC, ascending
-    within an asset; risk: (n_rows,). said_until: (n_assets,), the newest cutoff that was judged
-    before, the least number where none was. held: (n_assets,), the newest run before the first
-    row: 1 a high one, -1 a low one, 0 none; whole: (n_assets,), whether that is known. state:
-    (n_assets,), of the open alarm, "" without. due: (n_assets,), whether it is shelved and its
-    time is over.
+    within an asset; risk: (n_rows,). judged_until: (n_assets,), the newest cutoff that was judged
+    before, the least number where none was. run_before: (n_assets,), the newest run before the
+    first row: 1 a high one, -1 a low one, 0 none; run_known: (n_assets,), whether that is known.
+    state: (n_assets,), of the open alarm, "" without. shelf_over: (n_assets,), whether it is
+    shelved and its time is over.
     """
 
     assets: tuple[str, ...]
     asset: Int32
     cutoff: Int64
     risk: Float64
-    said_until: Int64
-    held: RunSigns
-    whole: Flags
+    judged_until: Int64
+    run_before: RunSigns
+    run_known: Flags
     state: Text
-    due: Flags
+    shelf_over: Flags
 
     def take(self, chosen: Flags) -> "RiskHistory":
         """Only these assets, by (n_assets,)."""
@@ -81,11 +81,11 @@ class RiskHistory:
             place[self.asset[rows]],
             self.cutoff[rows],
             self.risk[rows],
-            self.said_until[chosen],
-            self.held[chosen],
-            self.whole[chosen],
+            self.judged_until[chosen],
+            self.run_before[chosen],
+            self.run_known[chosen],
             self.state[chosen],
-            self.due[chosen],
+            self.shelf_over[chosen],
         )
 
 
@@ -94,7 +94,7 @@ class AlarmMarks:
     """What later looks may go on from, each array of shape (n_assets,).
 
     since: the cutoff from which risks are to be read then, nanoseconds UTC. run: the newest run
-    up to the cutoff that was asked for, as RiskHistory.held has it.
+    up to the cutoff that was asked for, as RiskHistory.run_before has it.
     """
 
     since: Int64
@@ -105,7 +105,7 @@ class AlarmMarks:
 class Transitions:
     """What becomes of alarms, in order within an asset; each array has shape (n,).
 
-    asset: index into the trail's assets. cutoff: nanoseconds UTC of the row that decided.
+    asset: index into the history's assets. cutoff: nanoseconds UTC of the row that decided.
     from_state "" is no alarm: a new one begins. fresh: whether it is of the alarm that began
     here, not of the one that was open before. revised: whether what was said before decided,
     which late readings or another threshold have changed.
@@ -124,15 +124,15 @@ class Transitions:
 class DataOutage:
     """Assets whose newest cutoffs all lack readings, by name, and of how many assets.
 
-    before: the same as the open data alarm has it; state of that alarm, "" without; due as
+    before: the same as the open data alarm has it; state of that alarm, "" without; shelf_over as
     for RiskHistory.
     """
 
-    dark: tuple[str, ...]
+    silent: tuple[str, ...]
     assets: int
     before: tuple[str, ...]
     state: str
-    due: bool
+    shelf_over: bool
 
 
 @dataclass(frozen=True)

@@ -63,45 +63,51 @@ class RiskAlarmJudge:
     rule: AlarmRule
     channels: tuple[str, ...] = ()
 
-    def undecided(self, trail: RiskHistory) -> Flags:
-        """Which assets' trails are too short to tell the condition up to `said_until`."""
-        nothing = _runs_before(trail, _runs(trail, self.rule)) == 0
-        return np.asarray(nothing & ~trail.whole)
+    def undecided(self, history: RiskHistory) -> Flags:
+        """Which assets' histories are too short to tell the condition up to `judged_until`."""
+        nothing = _runs_before(history, _runs(history, self.rule)) == 0
+        return np.asarray(nothing & ~history.run_known)
 
-    def transitions(self, trail: RiskHistory) -> Transitions:
+    def transitions(self, history: RiskHistory) -> Transitions:
         """What becomes of each asset's alarm.
 
-        Where a trail is too short to tell, the condition is taken to stand as it stood.
+        Where a history is too short to tell, the condition is taken to stand as it stood.
         """
-        runs = _runs(trail, self.rule)
-        stood = np.isin(trail.state.astype(str), (UNACKNOWLEDGED, ACKNOWLEDGED))
-        before = _runs_before(trail, runs)
-        stands = np.where(before == 0, (stood | trail.due) & ~trail.whole, before > 0)
-        steps = _Sequence.of(trail, stands, np.where(runs == 0, stands[trail.asset], runs > 0))
-        return _unshelved(trail, steps, stood) if trail.due.any() else _follow(trail, steps, stood)
+        runs = _runs(history, self.rule)
+        stood = np.isin(history.state.astype(str), (UNACKNOWLEDGED, ACKNOWLEDGED))
+        before = _runs_before(history, runs)
+        stands = np.where(
+            before == 0, (stood | history.shelf_over) & ~history.run_known, before > 0
+        )
+        steps = _Sequence.of(history, stands, np.where(runs == 0, stands[history.asset], runs > 0))
+        return (
+            _unshelved(history, steps, stood)
+            if history.shelf_over.any()
+            else _follow(history, steps, stood)
+        )
 
-    def marks(self, trail: RiskHistory, upto: Int64) -> AlarmMarks:
+    def marks(self, history: RiskHistory, upto: Int64) -> AlarmMarks:
         """What a later look may go on from at these cutoffs, (n_assets,).
 
         It has to see as many risks before as make a run with the first one after. Where the
-        trail does not tell, what is known is how the alarm stood.
+        history does not tell, what is known is how the alarm stood.
         """
-        last = _last_rows(trail, upto)
-        first = np.searchsorted(trail.asset, np.arange(len(trail.assets)))
+        last = _last_rows(history, upto)
+        first = np.searchsorted(history.asset, np.arange(len(history.assets)))
         begin = np.maximum(last - (self.rule.persistence - 2), first)
-        since = np.where(last >= 0, np.append(trail.cutoff, 0)[np.minimum(begin, last)], upto)
-        run = _runs_until(trail, _runs(trail, self.rule), last)
-        stood = np.isin(trail.state.astype(str), (UNACKNOWLEDGED, ACKNOWLEDGED, SHELVED))
+        since = np.where(last >= 0, np.append(history.cutoff, 0)[np.minimum(begin, last)], upto)
+        run = _runs_until(history, _runs(history, self.rule), last)
+        stood = np.isin(history.state.astype(str), (UNACKNOWLEDGED, ACKNOWLEDGED, SHELVED))
         guess = np.where(stood, 1, -1).astype(np.int8)
-        return AlarmMarks(since, np.where((run == 0) & ~trail.whole, guess, run))
+        return AlarmMarks(since, np.where((run == 0) & ~history.run_known, guess, run))
 
     def outage(self, outage: DataOutage) -> AlarmStep | None:
         """What becomes of the plant's data alarm; None where nothing does."""
-        stands, state = bool(outage.dark), outage.state
-        more = not set(outage.dark) <= set(outage.before)
+        stands, state = bool(outage.silent), outage.state
+        more = not set(outage.silent) <= set(outage.before)
         note = outage_text(outage)
         if state == SHELVED:
-            if not outage.due:
+            if not outage.shelf_over:
                 return None
             return AlarmStep("unshelved", UNACKNOWLEDGED if stands else CLEARED, note)
         if not stands:
@@ -111,28 +117,28 @@ class RiskAlarmJudge:
             return AlarmStep(gone, gone, note)
         if state in (NO_ALARM, RETURNED) or (more and state == ACKNOWLEDGED):
             return AlarmStep("raised", UNACKNOWLEDGED, note)
-        return None if outage.dark == outage.before else AlarmStep("changed", state, note)
+        return None if outage.silent == outage.before else AlarmStep("changed", state, note)
 
 
 def outage_text(outage: DataOutage) -> str:
     """How many assets are without usable readings, and which."""
-    if not outage.dark:
+    if not outage.silent:
         return "every asset has usable readings again"
-    shown = ", ".join(outage.dark[:_NAMES_SHOWN])
-    rest = len(outage.dark) - _NAMES_SHOWN
+    shown = ", ".join(outage.silent[:_NAMES_SHOWN])
+    rest = len(outage.silent) - _NAMES_SHOWN
     more = f" and {rest} more" if rest > 0 else ""
-    return f"{len(outage.dark)} of {outage.assets} assets without usable readings: {shown}{more}"
+    return f"{len(outage.silent)} of {outage.assets} assets without usable readings: {shown}{more}"
 
 
-def _runs(trail: RiskHistory, rule: AlarmRule) -> RunSigns:
+def _runs(history: RiskHistory, rule: AlarmRule) -> RunSigns:
     """The newest run up to each row, (n_rows,): 1 a high one, -1 a low one, 0 none so far."""
-    first = _first_rows(trail.asset)
-    high = _ends_run(trail.risk >= rule.threshold, first, rule.persistence)
-    low = _ends_run(trail.risk < rule.clear * rule.threshold, first, rule.persistence)
+    first = _first_rows(history.asset)
+    high = _ends_run(history.risk >= rule.threshold, first, rule.persistence)
+    low = _ends_run(history.risk < rule.clear * rule.threshold, first, rule.persistence)
     kind = high.astype(np.int8) - low.astype(np.int8)
     row = np.arange(len(kind))
     newest = np.maximum.accumulate(np.where(kind != 0, row, -1)) if len(kind) else row
-    return np.where(newest >= first, kind[newest], trail.held[trail.asset])
+    return np.where(newest >= first, kind[newest], history.run_before[history.asset])
 
 
 def _ends_run(inside: Flags, first: Int64, persistence: int) -> Flags:
@@ -147,22 +153,22 @@ def _first_rows(asset: Int32) -> Int64:
     return np.searchsorted(asset, asset, side="left").astype(np.int64)
 
 
-def _runs_before(trail: RiskHistory, runs: RunSigns) -> RunSigns:
-    """The newest run up to `said_until`, (n_assets,)."""
-    return _runs_until(trail, runs, _last_rows(trail, trail.said_until))
+def _runs_before(history: RiskHistory, runs: RunSigns) -> RunSigns:
+    """The newest run up to `judged_until`, (n_assets,)."""
+    return _runs_until(history, runs, _last_rows(history, history.judged_until))
 
 
-def _runs_until(trail: RiskHistory, runs: RunSigns, last: Int64) -> RunSigns:
+def _runs_until(history: RiskHistory, runs: RunSigns, last: Int64) -> RunSigns:
     """The newest run up to these rows, (n_assets,); -1 is before the first."""
-    return np.where(last >= 0, np.append(runs, np.int8(0))[last], trail.held)
+    return np.where(last >= 0, np.append(runs, np.int8(0))[last], history.run_before)
 
 
-def _last_rows(trail: RiskHistory, upto: Int64) -> Int64:
+def _last_rows(history: RiskHistory, upto: Int64) -> Int64:
     """The newest row of each asset up to a cutoff of its own, (n_assets,); -1 without one."""
-    inside = trail.cutoff <= upto[trail.asset]
-    last = np.full(len(trail.assets), -1, dtype=np.int64)
+    inside = history.cutoff <= upto[history.asset]
+    last = np.full(len(history.assets), -1, dtype=np.int64)
     # Rows ascend: of several for one asset the last one stays.
-    last[trail.asset[inside]] = np.flatnonzero(inside)
+    last[history.asset[inside]] = np.flatnonzero(inside)
     return last
 
 
@@ -177,19 +183,19 @@ class _Sequence:
     revised: Flags
 
     @classmethod
-    def of(cls, trail: RiskHistory, stands: Flags, row_stands: Flags) -> "_Sequence":
+    def of(cls, history: RiskHistory, stands: Flags, row_stands: Flags) -> "_Sequence":
         """stands: at what was judged before, (n_assets,); row_stands: at each row."""
-        last = _last_rows(trail, trail.said_until)
-        new = np.flatnonzero(trail.cutoff > trail.said_until[trail.asset])
-        cutoff = np.where(last >= 0, np.append(trail.cutoff, 0)[last], trail.said_until)
-        risk = np.where(last >= 0, np.append(trail.risk, np.nan)[last], np.nan)
-        count = len(trail.assets)
-        asset = np.concatenate([np.arange(count, dtype=np.int32), trail.asset[new]])
+        last = _last_rows(history, history.judged_until)
+        new = np.flatnonzero(history.cutoff > history.judged_until[history.asset])
+        cutoff = np.where(last >= 0, np.append(history.cutoff, 0)[last], history.judged_until)
+        risk = np.where(last >= 0, np.append(history.risk, np.nan)[last], np.nan)
+        count = len(history.assets)
+        asset = np.concatenate([np.arange(count, dtype=np.int32), history.asset[new]])
         order = np.argsort(asset, kind="stable")
         return cls(
             asset[order],
-            np.concatenate([cutoff, trail.cutoff[new]])[order],
-            np.concatenate([risk, trail.risk[new]])[order],
+            np.concatenate([cutoff, history.cutoff[new]])[order],
+            np.concatenate([risk, history.risk[new]])[order],
             np.concatenate([stands, row_stands[new]])[order],
             (np.arange(len(asset)) < count)[order],
         )
@@ -205,13 +211,13 @@ class _Sequence:
         )
 
 
-def _follow(trail: RiskHistory, steps: _Sequence, stood: Flags) -> Transitions:
+def _follow(history: RiskHistory, steps: _Sequence, stood: Flags) -> Transitions:
     """Where the condition changes, and what the alarm becomes there."""
     first = np.append(True, steps.asset[1:] != steps.asset[:-1])[: len(steps.asset)]
     previous = np.where(first, stood[steps.asset], np.roll(steps.stands, 1))
-    shelved = trail.state[steps.asset] == SHELVED
+    shelved = history.state[steps.asset] == SHELVED
     changes = steps.take((steps.stands != previous) & ~shelved)
-    asset, state = changes.asset, trail.state[changes.asset]
+    asset, state = changes.asset, history.state[changes.asset]
     leads = np.append(True, asset[1:] != asset[:-1])[: len(asset)]
     acknowledged = state == ACKNOWLEDGED
     gone = np.where(leads & acknowledged, CLEARED, RETURNED)
@@ -229,11 +235,11 @@ def _follow(trail: RiskHistory, steps: _Sequence, stood: Flags) -> Transitions:
     )
 
 
-def _unshelved(trail: RiskHistory, steps: _Sequence, stood: Flags) -> Transitions:
+def _unshelved(history: RiskHistory, steps: _Sequence, stood: Flags) -> Transitions:
     """As _follow, and shelved alarms whose time is over as their assets stand at the end."""
-    followed = _follow(trail, steps, stood)
+    followed = _follow(history, steps, stood)
     final = np.append(steps.asset[1:] != steps.asset[:-1], True)[: len(steps.asset)]
-    ended = steps.take(final & trail.due[steps.asset])
+    ended = steps.take(final & history.shelf_over[steps.asset])
     count = len(ended.asset)
     added = Transitions(
         ended.asset,

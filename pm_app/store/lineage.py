@@ -1,4 +1,4 @@
-"""Versions, how they came to be, and which of them was live when."""
+"""Lineage of models: versions, retrainings, promotions, and the champion of each time."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -91,7 +91,7 @@ class Lineage:
                 return None
             moved = select(promotions.c.id).where(promotions.c.version == found.version)
             answered = rejected.where(audit.c.target == f"version {found.version}")
-            if any(connection.execute(seen).first() for seen in (moved, answered)):
+            if any(connection.execute(answer).first() for answer in (moved, answered)):
                 return None
             return RetrainingRow(**found._asdict())
 
@@ -200,8 +200,8 @@ def _champion(connection: Connection) -> int | None:
 def _promote(
     connection: Connection, version: int | None, at: datetime, reason: str, actor: Actor
 ) -> None:
-    known = connection.execute(select(versions.c.version).order_by(versions.c.version)).scalars()
-    numbers = list(known)
+    recorded = connection.execute(select(versions.c.version).order_by(versions.c.version)).scalars()
+    numbers = list(recorded)
     if version is None or version not in numbers:
         shown = ", ".join(str(number) for number in numbers[-10:]) or "none"
         raise TerminalError(f"promote needs a version in the store ({shown}), got {version}")

@@ -1,11 +1,10 @@
-"""The store as one thing: opened to write, or only to look."""
+"""Open the store: to write, or only to read."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from pm_app.durable import make_file, make_folder
 from pm_app.errors import BadSettings, NoStore, TransientError
 from pm_app.store.alarms.alarms import Alarms
 from pm_app.store.alarms.outbox import Outbox
@@ -122,18 +121,17 @@ def _store(database: Database) -> Store:
 
 
 def _create_file(database: Database) -> None:
-    if database.dialect != "sqlite":
+    file = database.dialect.file
+    if file is None:
         return
-    path = Path(database.name)
     try:
-        make_folder(path.parent)
-        make_file(path)
+        file.create(Path(database.name))
     except TransientError as error:
         raise BadSettings(f"store.url needs a file it can write to: {error}") from error
 
 
 def _require_file(database: Database) -> None:
-    if database.dialect == "sqlite" and not Path(database.name).is_file():
+    if database.dialect.file is not None and not Path(database.name).is_file():
         raise NoStore(
             f"{database.name}: there is no store yet; pm-app run or pm-app score makes it"
         )

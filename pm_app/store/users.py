@@ -1,4 +1,4 @@
-"""Who may sign in, with what, and who did what: for the operators' page and the API."""
+"""Users, sessions, API tokens and the audit log."""
 
 import hashlib
 import secrets
@@ -145,7 +145,9 @@ class Users:
         query = select(users).where(users.c.name == name)
         with self.database.reading() as connection:
             found = connection.execute(query).first()
-        right = self._verify(self._nobody if found is None else found.password_hash, password)
+        right = self._verify(
+            self._no_password_hash if found is None else found.password_hash, password
+        )
         if found is None or found.disabled_at is not None or not right:
             return None
         return _user(found)
@@ -269,7 +271,7 @@ class Users:
         return PasswordHasher()
 
     @cached_property
-    def _nobody(self) -> str:
+    def _no_password_hash(self) -> str:
         """The hash of a password that nobody has."""
         return self._hasher.hash(secrets.token_urlsafe(_TOKEN_BYTES))
 
@@ -300,8 +302,8 @@ def _change(connection: Connection, name: str, at: datetime, values: Mapping[str
         update(users).where(users.c.name == name).values(changed_at=at, **values)
     )
     if not done.rowcount:
-        known = [row.name for row in connection.execute(select(users.c.name).limit(10))]
-        raise BadSettings(f"there is no user {name!r}; there are: {', '.join(known) or 'none'}")
+        names = [row.name for row in connection.execute(select(users.c.name).limit(10))]
+        raise BadSettings(f"there is no user {name!r}; there are: {', '.join(names) or 'none'}")
 
 
 def _hash(token: str) -> str:

@@ -1,4 +1,4 @@
-"""Alarms as people see them, and what people do to them."""
+"""Alarms, their events and verdicts: read, acknowledged, shelved and judged by people."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -220,8 +220,8 @@ class Alarms:
                 )
             if verdict is not None:
                 _insert_verdict(connection, alarm_id, verdict, at, actor.name)
-            told = f"alarm {alarm_id} of {alarm.asset_id or 'the plant'}"
-            note(connection, actor, f"alarm {step.action}", told, at=at, details=step.note)
+            target = f"alarm {alarm_id} of {alarm.asset_id or 'the plant'}"
+            note(connection, actor, f"alarm {step.action}", target, at=at, details=step.note)
             return _alarm(connection, alarm_id)
 
 
@@ -229,8 +229,8 @@ def _alarm(connection: Connection, alarm_id: int) -> AlarmRow:
     found = connection.execute(select(alarms).where(alarms.c.id == alarm_id)).first()
     if found is None:
         newest = connection.execute(select(func.max(alarms.c.id))).scalar()
-        known = "there are none yet" if newest is None else f"the newest is {newest}"
-        raise TerminalError(f"there is no alarm {alarm_id}; {known}")
+        newest_text = "there are none yet" if newest is None else f"the newest is {newest}"
+        raise TerminalError(f"there is no alarm {alarm_id}; {newest_text}")
     return _row(found)
 
 

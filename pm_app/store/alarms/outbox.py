@@ -1,4 +1,4 @@
-"""What is to be told of alarms: put out with them, taken when it has been told."""
+"""Outbox of notifications: written with the alarms, taken out when they are sent."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -22,12 +22,12 @@ from pm_app.store.schema.alarms import WAITING, alarm_events, alarms, outbox
 from pm_app.store.schema.predictions import latest_predictions
 from pm_app.store.schema.types import Moment
 
-_TOLD = ("raised", "unshelved")
+_RAISING_ACTIONS = ("raised", "unshelved")
 
 
 @dataclass(frozen=True)
 class OutboxRow:
-    """Something to tell: an alarm as it was raised, and as it stands now.
+    """A notification to send: an alarm as it was raised, and as it stands now.
 
     attempts: how often telling it has failed. rul_hours with its interval: what is said of the
     asset's life now, None where nothing is.
@@ -56,17 +56,18 @@ class OutboxRow:
 
 @dataclass(frozen=True, eq=False)
 class Outbox:
-    """News of alarms that waits to be told. Methods raise StoreUnavailable: a later call may do."""
+    """Notifications of alarms that wait to be sent. Methods raise StoreUnavailable when a later
+    call may succeed."""
 
     database: Database
 
     def due(self, now: datetime) -> list[OutboxRow]:
         """What is to be told by now, oldest first."""
-        return self._news(_news().where(WAITING, outbox.c.due_at <= now))
+        return self._outbox_rows(_outbox_rows().where(WAITING, outbox.c.due_at <= now))
 
     def waiting(self) -> list[OutboxRow]:
         """All that has not been told, oldest first."""
-        return self._news(_news().where(WAITING))
+        return self._outbox_rows(_outbox_rows().where(WAITING))
 
     def mark_sent(self, numbers: Collection[int], *, at: datetime) -> None:
         """Take out what has been told."""
@@ -114,7 +115,7 @@ class Outbox:
                 connection.execute(insert(outbox), rows)
         return len(rows)
 
-    def _news(self, query: Select[tuple[object, ...]]) -> list[OutboxRow]:
+    def _outbox_rows(self, query: Select[tuple[object, ...]]) -> list[OutboxRow]:
         with self.database.reading() as connection:
             rows = connection.execute(query.order_by(outbox.c.id))
             return [OutboxRow(**row._asdict()) for row in rows]
@@ -139,7 +140,11 @@ def fill_outbox(
     events = alarm_events.c
     newest = (
         select(func.max(events.id))
-        .where(events.id > after, events.action.in_(_TOLD), events.to_state == UNACKNOWLEDGED)
+        .where(
+            events.id > after,
+            events.action.in_(_RAISING_ACTIONS),
+            events.to_state == UNACKNOWLEDGED,
+        )
         .group_by(events.alarm_id)
     )
     for channel in channels:
@@ -149,14 +154,14 @@ def fill_outbox(
             .where(events.id.in_(newest), alarms.c.state == UNACKNOWLEDGED)
         )
         if channel == WORK_ORDER:
-            raised = raised.where(alarms.c.kind == RISK, ~_told_before(channel))
+            raised = raised.where(alarms.c.kind == RISK, ~_notified_before(channel))
         connection.execute(insert(outbox).from_select(_COLUMNS, raised))
 
 
 _COLUMNS = ("event_id", "channel", "created_at", "due_at", "attempts", "error")
 
 
-def _told_before(channel: str) -> ColumnElement[bool]:
+def _notified_before(channel: str) -> ColumnElement[bool]:
     """Whether an alarm has been news to this channel already."""
     earlier = alarm_events.alias("earlier")
     return (
@@ -172,9 +177,9 @@ def _fresh(now: datetime) -> tuple[object, ...]:
     return literal(now, Moment), literal(now, Moment), literal(0), literal("")
 
 
-def _news() -> Select[tuple[object, ...]]:
-    own, of, said = outbox.c, alarms.c, latest_predictions.c
-    same = and_(said.asset_id == of.asset_id, said.horizon_hours == of.horizon_hours)
+def _outbox_rows() -> Select[tuple[object, ...]]:
+    own, of, prediction = outbox.c, alarms.c, latest_predictions.c
+    same = and_(prediction.asset_id == of.asset_id, prediction.horizon_hours == of.horizon_hours)
     return (
         select(
             own.id,
@@ -193,9 +198,9 @@ def _news() -> Select[tuple[object, ...]]:
             of.threshold,
             of.reason,
             of.top_sensors,
-            said.rul_hours,
-            said.rul_low_hours,
-            said.rul_high_hours,
+            prediction.rul_hours,
+            prediction.rul_low_hours,
+            prediction.rul_high_hours,
         )
         .join_from(outbox, alarm_events)
         .join(alarms, of.id == alarm_events.c.alarm_id)

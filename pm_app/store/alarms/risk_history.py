@@ -1,4 +1,4 @@
-"""What alarms are judged by: the newest risks of assets that something was just said of.
+"""Risk histories for alarms: the newest risks of the assets that a commit affects.
 
 Most assets are calm at their newest cutoffs, and a near look tells. Where it tells nothing
 (risks between both thresholds, cutoffs that abstain) it goes on from a mark that an earlier
@@ -13,12 +13,12 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from sqlalchemy import Connection, String, delete, func, select, type_coerce
+from sqlalchemy import Connection, delete, func, select
 
 from pm_app.ports import AlarmJudge
 from pm_app.records.alarms import NO_ALARM, RISK, SHELVED, AlarmMarks, AlarmRule, RiskHistory
 from pm_app.records.readings import Float64, Int64
-from pm_app.store.database.dialects import insert_into
+from pm_app.store.dialects.table import dialect_of, insert_into
 from pm_app.store.schema.alarms import OPEN, alarm_marks, alarms
 from pm_app.store.schema.predictions import (
     latest_predictions,
@@ -26,6 +26,7 @@ from pm_app.store.schema.predictions import (
     retirements,
     staged_predictions,
 )
+from pm_app.store.schema.types import moment_array
 from pm_app.times import to_moment, to_nanoseconds
 
 # A near look sees as many cutoffs as make so many runs. A condition that nothing has decided
@@ -42,16 +43,16 @@ _EVER: Final = int(np.iinfo(np.int64).max)
 class AffectedAsset:
     """An asset that a commit says something of.
 
-    said_until: the newest cutoff that was said before, nanoseconds UTC. since: the cutoff from
-    which its risks are looked at, None where that is all of them. rows: said now. held: the
-    newest run before the look, where that is known.
+    judged_until: the newest cutoff of an earlier commit, nanoseconds UTC. since: the cutoff from
+    which its risks are read, None where that is all of them. rows: of this commit. run_before:
+    the newest run before `since`, where that is known.
     """
 
     asset: str
-    said_until: int
+    judged_until: int
     since: datetime | None
     rows: int
-    held: int | None = None
+    run_before: int | None = None
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class OpenAlarm:
 
     id: int
     state: str
-    due: bool
+    shelf_over: bool
 
 
 def open_risk_alarms(connection: Connection, now: datetime) -> dict[str, OpenAlarm]:
@@ -77,7 +78,7 @@ def open_risk_alarms(connection: Connection, now: datetime) -> dict[str, OpenAla
 
 
 def affected_assets(
-    connection: Connection, judge: AlarmJudge, standing: Mapping[str, OpenAlarm], *, live: bool
+    connection: Connection, judge: AlarmJudge, open_alarms: Mapping[str, OpenAlarm], *, live: bool
 ) -> list[AffectedAsset]:
     """Assets that staged rows speak of, and those whose time on the shelf is over.
 
@@ -91,7 +92,7 @@ def affected_assets(
         .group_by(staged.asset_id)
     )
     rows = {row.asset_id: row.rows for row in connection.execute(spoken)}
-    rows |= {name: rows.get(name, 0) for name, alarm in standing.items() if alarm.due}
+    rows |= {name: rows.get(name, 0) for name, alarm in open_alarms.items() if alarm.shelf_over}
     near = NEAR_RUNS * judge.rule.persistence
     found: list[AffectedAsset] = []
     names = sorted(rows)
@@ -108,70 +109,70 @@ def affected_assets(
 def risk_histories(
     connection: Connection,
     judge: AlarmJudge,
-    touched: Sequence[AffectedAsset],
-    standing: Mapping[str, OpenAlarm],
+    affected: Sequence[AffectedAsset],
+    open_alarms: Mapping[str, OpenAlarm],
 ) -> Iterator[RiskHistory]:
     """The newest risks of these assets, some assets at a time, as far back as it takes."""
     retired = connection.execute(select(retirements.c.id).limit(1)).first() is not None
     horizon = judge.rule.horizon_hours
 
     def read(part: Sequence[AffectedAsset]) -> RiskHistory:
-        return _trail(part, _rows(connection, part, horizon), standing, retired=retired)
+        return _history(part, _rows(connection, part, horizon), open_alarms, retired=retired)
 
-    for group in _groups(touched):
+    for group in _groups(affected):
         part = sorted(group, key=lambda one: one.asset)
         near = read(part)
         more = judge.undecided(near) & [one.since is not None for one in part]
         if not more.all():
             yield near.take(~more)
-        unclear = [part[at] for at in np.flatnonzero(more).tolist()]
-        if unclear:
-            trail = _look_further(connection, judge, unclear, read)
-            seen = [to_nanoseconds(one.since) for one in unclear if one.since is not None]
-            upto = np.array(seen, dtype=np.int64)
-            keep_marks(connection, judge.rule, trail.assets, upto, judge.marks(trail, upto))
-            yield trail
+        undecided = [part[at] for at in np.flatnonzero(more).tolist()]
+        if undecided:
+            history = _look_further(connection, judge, undecided, read)
+            looked_until = [to_nanoseconds(one.since) for one in undecided if one.since is not None]
+            upto = np.array(looked_until, dtype=np.int64)
+            keep_marks(connection, judge.rule, history.assets, upto, judge.marks(history, upto))
+            yield history
 
 
 def _look_further(
     connection: Connection,
     judge: AlarmJudge,
-    unclear: Sequence[AffectedAsset],
+    undecided: Sequence[AffectedAsset],
     read: Callable[[Sequence[AffectedAsset]], RiskHistory],
 ) -> RiskHistory:
-    """A trail of these assets from their marks on, else from further and further back."""
-    marks = marks_of(connection, judge.rule, [one.asset for one in unclear])
+    """A history of these assets from their marks on, else from further and further back."""
+    marks = marks_of(connection, judge.rule, [one.asset for one in undecided])
     part = [
-        replace(one, since=marks[one.asset][0], held=marks[one.asset][1])
+        replace(one, since=marks[one.asset][0], run_before=marks[one.asset][1])
         if one.asset in marks
         else one
-        for one in unclear
+        for one in undecided
     ]
-    trail = read(part)
+    history = read(part)
     for back in FURTHER:
-        more = judge.undecided(trail)
+        more = judge.undecided(history)
         if not more.any():
             break
-        names = [trail.assets[at] for at in np.flatnonzero(more).tolist()]
+        names = [history.assets[at] for at in np.flatnonzero(more).tolist()]
         offset = back + max(one.rows for one in part)
         newest = _newest(connection, names, judge.rule.horizon_hours, back=offset)
         begins = {name: since for name, (_, since) in newest.items()}
         part = [
             replace(one, since=begins[one.asset]) if one.asset in begins else one for one in part
         ]
-        trail = read(part)
-    return trail
+        history = read(part)
+    return history
 
 
 def _newest(
     connection: Connection, names: Sequence[str], horizon: float, *, back: int
 ) -> dict[str, tuple[datetime, datetime | None]]:
     """The newest cutoff of each asset, and the one so many before."""
-    latest, said = latest_predictions.c, predictions.c
+    latest, prediction = latest_predictions.c, predictions.c
     before = (
-        select(said.cutoff)
-        .where(said.asset_id == latest.asset_id, said.horizon_hours == horizon)
-        .order_by(said.cutoff.desc())
+        select(prediction.cutoff)
+        .where(prediction.asset_id == latest.asset_id, prediction.horizon_hours == horizon)
+        .order_by(prediction.cutoff.desc())
         .limit(1)
         .offset(back)
         .scalar_subquery()
@@ -186,11 +187,11 @@ def _order(one: AffectedAsset) -> tuple[bool, datetime | None, str]:
     return (one.since is None, one.since, one.asset)
 
 
-def _groups(touched: Sequence[AffectedAsset]) -> Iterator[list[AffectedAsset]]:
+def _groups(affected: Sequence[AffectedAsset]) -> Iterator[list[AffectedAsset]]:
     """Assets in their order, with not too many rows together."""
     group: list[AffectedAsset] = []
     rows = 0
-    for one in touched:
+    for one in affected:
         if group and (rows + one.rows > ROWS_AT_ONCE or len(group) == ASSETS_AT_ONCE):
             yield group
             group, rows = [], 0
@@ -200,29 +201,31 @@ def _groups(touched: Sequence[AffectedAsset]) -> Iterator[list[AffectedAsset]]:
         yield group
 
 
-def _trail(
+def _history(
     part: Sequence[AffectedAsset],
     rows: tuple[Int64, Int64, Float64],
-    standing: Mapping[str, OpenAlarm],
+    open_alarms: Mapping[str, OpenAlarm],
     *,
     retired: bool,
 ) -> RiskHistory:
     asset, cutoff, risk = rows
     since = [_NEVER if one.since is None else to_nanoseconds(one.since) for one in part]
     inside = cutoff >= np.array(since, dtype=np.int64)[asset]
-    nothing = OpenAlarm(0, NO_ALARM, due=False)
-    alarms_of = [standing.get(one.asset, nothing) for one in part]
-    known = [one.held is not None or (one.since is None and not retired) for one in part]
+    nothing = OpenAlarm(0, NO_ALARM, shelf_over=False)
+    alarms_of = [open_alarms.get(one.asset, nothing) for one in part]
+    run_known_before = [
+        one.run_before is not None or (one.since is None and not retired) for one in part
+    ]
     return RiskHistory(
         assets=tuple(one.asset for one in part),
         asset=asset[inside].astype(np.int32),
         cutoff=cutoff[inside],
         risk=risk[inside],
-        said_until=np.array([one.said_until for one in part], dtype=np.int64),
-        held=np.array([one.held or 0 for one in part], dtype=np.int8),
-        whole=np.array(known, dtype=np.bool_),
+        judged_until=np.array([one.judged_until for one in part], dtype=np.int64),
+        run_before=np.array([one.run_before or 0 for one in part], dtype=np.int8),
+        run_known=np.array(run_known_before, dtype=np.bool_),
         state=np.array([alarm.state for alarm in alarms_of], dtype=object),
-        due=np.array([alarm.due for alarm in alarms_of], dtype=np.bool_),
+        shelf_over=np.array([alarm.shelf_over for alarm in alarms_of], dtype=np.bool_),
     )
 
 
@@ -230,24 +233,30 @@ def _rows(
     connection: Connection, part: Sequence[AffectedAsset], horizon: float
 ) -> tuple[Int64, Int64, Float64]:
     """Place in `part`, cutoff and risk of the scored rows since the earliest look begins."""
-    said, sqlite = predictions.c, connection.dialect.name == "sqlite"
-    # Arrow parses the text of a whole column faster than Python its single values.
-    cutoff = type_coerce(said.cutoff, String) if sqlite else said.cutoff
+    prediction = predictions.c
     query = (
-        select(said.asset_id, cutoff, said.risk)
-        .where(said.asset_id.in_([one.asset for one in part]), said.horizon_hours == horizon)
-        .where(said.status == "scored", said.risk.is_not(None))
-        .order_by(said.asset_id, said.cutoff)
+        select(
+            prediction.asset_id,
+            dialect_of(connection).arrow_moment(prediction.cutoff),
+            prediction.risk,
+        )
+        .where(
+            prediction.asset_id.in_([one.asset for one in part]),
+            prediction.horizon_hours == horizon,
+        )
+        .where(prediction.status == "scored", prediction.risk.is_not(None))
+        .order_by(prediction.asset_id, prediction.cutoff)
     )
     begins = [one.since for one in part]
     if None not in begins:
-        query = query.where(said.cutoff >= min(begin for begin in begins if begin is not None))
+        query = query.where(
+            prediction.cutoff >= min(begin for begin in begins if begin is not None)
+        )
     found = connection.execute(query).all()
     names, cutoffs, risks = zip(*found, strict=True) if found else ((), (), ())
-    kind = pa.timestamp("us", tz="UTC")
-    moments = pa.array(cutoffs, pa.string()).cast(kind) if sqlite else pa.array(cutoffs, kind)
-    known = pa.array([one.asset for one in part], pa.string())
-    place = pc.index_in(pa.array(names, pa.string()), value_set=known)
+    moments = moment_array(cutoffs, pa.timestamp("us", tz="UTC"))
+    part_names = pa.array([one.asset for one in part], pa.string())
+    place = pc.index_in(pa.array(names, pa.string()), value_set=part_names)
     return (
         place.to_numpy(zero_copy_only=False).astype(np.int64),
         1000 * moments.cast(pa.int64()).to_numpy(),

@@ -37,15 +37,15 @@ from pm_app.store.schema.predictions import latest_predictions, predictions
 from pm_app.store.schema.types import Moment
 from pm_app.times import to_moment
 
-_SAID: Final = ("cutoff", "risk", "top_sensors", "model_version")
+_COPIED_COLUMNS: Final = ("cutoff", "risk", "top_sensors", "model_version")
 
 
 @dataclass(frozen=True)
 class AlarmsBeforeCommit:
     """What a commit met: the assets it touches, the open alarms, and the newest of their events."""
 
-    touched: Sequence[AffectedAsset]
-    standing: Mapping[str, OpenAlarm]
+    affected: Sequence[AffectedAsset]
+    open_alarms: Mapping[str, OpenAlarm]
     newest_event: int
 
 
@@ -53,17 +53,17 @@ def alarms_before_commit(
     connection: Connection, judge: AlarmJudge, now: datetime, *, live: bool
 ) -> AlarmsBeforeCommit:
     """What has to be known of the store before staged rows are merged into it."""
-    standing = open_risk_alarms(connection, now)
-    touched = affected_assets(connection, judge, standing, live=live)
-    return AlarmsBeforeCommit(touched, standing, newest_event(connection))
+    open_alarms = open_risk_alarms(connection, now)
+    affected = affected_assets(connection, judge, open_alarms, live=live)
+    return AlarmsBeforeCommit(affected, open_alarms, newest_event(connection))
 
 
 def update_alarms(
     connection: Connection, judge: AlarmJudge, before: AlarmsBeforeCommit, now: datetime
 ) -> None:
     """Bring alarms to where the predictions, merged by now, have them."""
-    for trail in risk_histories(connection, judge, before.touched, before.standing):
-        _write(connection, judge.rule, trail, judge.transitions(trail), before.standing, now)
+    for history in risk_histories(connection, judge, before.affected, before.open_alarms):
+        _write(connection, judge.rule, history, judge.transitions(history), before.open_alarms, now)
     _follow_outage(connection, judge, now)
     fill_outbox(connection, judge.channels, after=before.newest_event, now=now)
 
@@ -71,19 +71,19 @@ def update_alarms(
 def _write(
     connection: Connection,
     rule: AlarmRule,
-    trail: RiskHistory,
+    history: RiskHistory,
     steps: Transitions,
-    standing: Mapping[str, OpenAlarm],
+    open_alarms: Mapping[str, OpenAlarm],
     now: datetime,
 ) -> None:
     if not len(steps.asset):
         return
-    names = [trail.assets[number] for number in steps.asset.tolist()]
+    names = [history.assets[number] for number in steps.asset.tolist()]
     moments = [to_moment(cutoff) if cutoff > 0 else None for cutoff in steps.cutoff.tolist()]
     fresh = steps.fresh.tolist()
     # Of several states of one alarm the last one stays.
     ends = dict(zip(zip(names, fresh, strict=True), steps.to_state.tolist(), strict=True))
-    moved = {standing[name].id: state for (name, new), state in ends.items() if not new}
+    moved = {open_alarms[name].id: state for (name, new), state in ends.items() if not new}
     _move(connection, moved, now)
     begun = {
         name: {"of": name, "at_cutoff": cutoff, "ends": ends[name, True]}
@@ -92,12 +92,12 @@ def _write(
     }
     _raise(connection, rule, list(begun.values()), now)
     numbers = {name: alarm.id for name, alarm in open_risk_alarms(connection, now).items()}
-    rows = zip(names, fresh, moments, _told(steps, rule), strict=True)
+    rows = zip(names, fresh, moments, _event_texts(steps, rule), strict=True)
     connection.execute(
         insert(alarm_events),
         [
             {
-                "alarm_id": numbers[name] if new else standing[name].id,
+                "alarm_id": numbers[name] if new else open_alarms[name].id,
                 "at": now,
                 "actor": SYSTEM,
                 "cutoff": cutoff,
@@ -132,28 +132,28 @@ def _raise(
     """A new alarm for each of these predictions."""
     if not begun:
         return
-    said = predictions.c
+    prediction = predictions.c
     values = {
         "kind": literal(RISK),
-        "asset_id": said.asset_id,
-        "horizon_hours": said.horizon_hours,
+        "asset_id": prediction.asset_id,
+        "horizon_hours": prediction.horizon_hours,
         "state": bindparam("ends", type_=alarms.c.state.type),
         "raised_at": literal(now, Moment),
         "changed_at": literal(now, Moment),
-        **{name: said[name] for name in _SAID},
+        **{name: prediction[name] for name in _COPIED_COLUMNS},
         "threshold": literal(rule.threshold),
         "reason": literal(rule.why),
         "about": literal([], JSON),
     }
     rows = select(*values.values()).where(
-        said.asset_id == bindparam("of"),
-        said.cutoff == bindparam("at_cutoff", type_=Moment),
-        said.horizon_hours == rule.horizon_hours,
+        prediction.asset_id == bindparam("of"),
+        prediction.cutoff == bindparam("at_cutoff", type_=Moment),
+        prediction.horizon_hours == rule.horizon_hours,
     )
     connection.execute(insert(alarms).from_select(list(values), rows), list(begun))
 
 
-def _told(steps: Transitions, rule: AlarmRule) -> list[dict[str, object]]:
+def _event_texts(steps: Transitions, rule: AlarmRule) -> list[dict[str, object]]:
     """Action, states and note of each transition."""
     columns = zip(
         steps.from_state.tolist(),
@@ -180,24 +180,24 @@ def _action(before: str, after: str) -> str:
 
 
 def _note(risk: float, rule: AlarmRule, *, revised: bool) -> str:
-    said = "no risk" if np.isnan(risk) else f"risk {risk:g}"
+    risk_text = "no risk" if np.isnan(risk) else f"risk {risk:g}"
     why = "; what was said before is judged anew" if revised else ""
-    return f"{said}, threshold {rule.threshold:g} ({rule.why}){why}"
+    return f"{risk_text}, threshold {rule.threshold:g} ({rule.why}){why}"
 
 
 def _follow_outage(connection: Connection, judge: AlarmJudge, now: datetime) -> None:
     """The plant's one alarm on readings that do not come."""
     rule, own = judge.rule, alarms.c
     found = connection.execute(select(alarms).where(OPEN, own.kind == DATA)).first()
-    dark, newest = dark_assets(connection, rule.horizon_hours, rule.persistence)
-    if found is None and not dark:
+    silent, newest = assets_without_readings(connection, rule.horizon_hours, rule.persistence)
+    if found is None and not silent:
         return
     outage = DataOutage(
-        dark=dark,
+        silent=silent,
         assets=assets_predicted(connection, rule.horizon_hours),
         before=tuple(found.about) if found is not None else (),
         state=found.state if found is not None else NO_ALARM,
-        due=found is not None and found.state == SHELVED and found.shelved_until <= now,
+        shelf_over=found is not None and found.state == SHELVED and found.shelved_until <= now,
     )
     step = judge.outage(outage)
     if step is None:
@@ -208,9 +208,11 @@ def _follow_outage(connection: Connection, judge: AlarmJudge, now: datetime) -> 
     else:
         number = found.id
     _move(connection, {number: step.to_state}, now)
-    if dark:
-        told = update(alarms).where(own.id == number).values(reason=step.note, about=list(dark))
-        connection.execute(told)
+    if silent:
+        described = (
+            update(alarms).where(own.id == number).values(reason=step.note, about=list(silent))
+        )
+        connection.execute(described)
     event = insert(alarm_events).values(
         alarm_id=number,
         at=now,
@@ -240,29 +242,32 @@ def _outage_values(rule: AlarmRule, newest: datetime | None, now: datetime) -> d
     }
 
 
-def dark_assets(
+def assets_without_readings(
     connection: Connection, horizon: float, persistence: int
 ) -> tuple[tuple[str, ...], datetime | None]:
     """Assets whose newest cutoffs all abstain for lack of readings, and the newest of these."""
-    latest, said = latest_predictions.c, predictions.c
-    own = and_(said.asset_id == latest.asset_id, said.horizon_hours == horizon)
+    latest, prediction = latest_predictions.c, predictions.c
+    own = and_(prediction.asset_id == latest.asset_id, prediction.horizon_hours == horizon)
     first = (
-        select(said.cutoff)
+        select(prediction.cutoff)
         .where(own)
-        .order_by(said.cutoff.desc())
+        .order_by(prediction.cutoff.desc())
         .limit(1)
         .offset(persistence - 1)
         .correlate(latest_predictions)
         .scalar_subquery()
     )
-    spoke = (
-        select(said.asset_id)
-        .where(own, said.cutoff >= first, said.status.not_in(OUTAGES))
+    has_readings = (
+        select(prediction.asset_id)
+        .where(own, prediction.cutoff >= first, prediction.status.not_in(OUTAGES))
         .correlate(latest_predictions)
         .exists()
     )
     query = select(latest.asset_id, latest.cutoff).where(
-        latest.horizon_hours == horizon, latest.status.in_(OUTAGES), first.is_not(None), ~spoke
+        latest.horizon_hours == horizon,
+        latest.status.in_(OUTAGES),
+        first.is_not(None),
+        ~has_readings,
     )
     rows = connection.execute(query.order_by(latest.asset_id)).all()
     return tuple(row.asset_id for row in rows), max((row.cutoff for row in rows), default=None)

@@ -1,21 +1,19 @@
-"""One state of a database in an SQLite file, and back from there into either kind of database."""
+"""Backup and restore: one state of a database in a file, and from there into any dialect."""
 
-import sqlite3
 from contextlib import closing
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import Connection, func, insert, select, text
+from sqlalchemy import Connection, func, insert, select
 
 from pm_app.durable import copy_file, make_folder
 from pm_app.errors import TerminalError
 from pm_app.store.database.connection import Database, connect
 from pm_app.store.database.migrate import migrate
+from pm_app.store.dialects.portable import file_url, fold_log
 from pm_app.store.schema.predictions import batches, metadata, versions
 
 ROWS_AT_ONCE: Final = 5000
-# What an SQLite database consists of while it is open.
-_PARTS: Final = ("", "-wal", "-shm", "-journal")
 
 
 def save(database: Database, path: Path) -> None:
@@ -23,19 +21,16 @@ def save(database: Database, path: Path) -> None:
 
     Raises StoreUnavailable.
     """
-    if database.dialect == "sqlite":
-        with database.reading() as connection, closing(sqlite3.connect(path)) as target:
-            # In one step: it sees one state, and writers go on in the write-ahead log.
-            source: sqlite3.Connection = connection.connection.driver_connection  # type: ignore[assignment]  # the pool does not know its kind
-            source.backup(target)
+    file = database.dialect.file
+    if file is not None:
+        with database.reading() as connection:
+            file.snapshot(connection, path)
     else:
-        with closing(_Opened(f"sqlite:///{path.absolute()}")) as copy:
+        with closing(_Opened(file_url(path))) as copy:
             migrate(copy.database)
             with copy.database.writing() as into, database.reading() as connection:
                 _copy_tables(connection, into)
-    with closing(sqlite3.connect(path)) as target:
-        # The file alone is the database then, with no log beside it.
-        target.execute("PRAGMA journal_mode = DELETE").close()
+    fold_log(path)
 
 
 def load(saved: Path, url: str, *, folder: Path | None = None) -> None:
@@ -44,11 +39,11 @@ def load(saved: Path, url: str, *, folder: Path | None = None) -> None:
     Raises TerminalError where there is one already, or `saved` is of a newer program.
     """
     with closing(_Opened(url, folder)) as place:
-        if place.database.dialect == "sqlite":
+        if place.database.dialect.file is not None:
             make_folder(Path(place.database.name).parent)
             copy_file(saved, Path(place.database.name))
             return
-        with closing(_Opened(f"sqlite:///{saved.absolute()}")) as copy:
+        with closing(_Opened(file_url(saved))) as copy:
             _load_tables(copy.database, place.database)
 
 
@@ -56,10 +51,11 @@ def require_vacant(url: str, *, folder: Path | None = None) -> None:
     """Raises TerminalError where a restored database would replace one, StoreUnavailable."""
     with closing(_Opened(url, folder)) as place:
         database = place.database
-        if database.dialect == "sqlite":
-            there = [database.name + part for part in _PARTS if Path(database.name + part).exists()]
-            if there:
-                raise TerminalError(f"restore needs a place without a database, got {there[0]}")
+        file = database.dialect.file
+        if file is not None:
+            existing = file.existing(Path(database.name))
+            if existing:
+                raise TerminalError(f"restore needs a place without a database, got {existing[0]}")
         else:
             migrate(database)
             with database.reading() as connection:
@@ -86,12 +82,8 @@ def _load_tables(saved: Database, database: Database) -> None:
             number = table.autoincrement_column
             if number is not None:
                 newest = target.execute(select(func.max(number))).scalar()
-                _count_on_from(target, f"'{table.name}', '{number.name}'", newest)
-
-
-def _count_on_from(target: Connection, place: str, newest: int | None) -> None:
-    if newest is not None:
-        target.execute(text(f"SELECT setval(pg_get_serial_sequence({place}), {newest})"))
+                if newest is not None:
+                    database.dialect.count_on_from(target, table.name, number.name, newest)
 
 
 def _copy_tables(source: Connection, target: Connection) -> None:

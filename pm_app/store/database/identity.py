@@ -1,4 +1,4 @@
-"""Which plant a database belongs to, and how far it has come."""
+"""Identity of a database: which plant it belongs to, and how far it has come."""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""Bring a database to the schema this program speaks, or say why it cannot be."""
+"""Schema migrations: a database brought to the schema of this program, or refused."""
 
 from pathlib import Path
 from typing import Final
@@ -53,9 +53,9 @@ def _upgrade(connection: Connection, name: str) -> None:
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
-    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    revisions = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
     found = current_revision(connection)
-    if found is not None and found not in known:
+    if found is not None and found not in revisions:
         raise TerminalError(
             f"{name} holds schema {found}, this program knows up to {REVISION}; "
             "a newer pm-app has written it: upgrade this one"

@@ -1,4 +1,4 @@
-"""Which files need not be opened again, at eight bytes a file.
+"""Hashes of files in the ledger, which need not be opened again: eight bytes a file.
 
 A look at a folder asks this of every file in it, every few seconds and for years. So the answer
 stays in memory, and the ledger is only asked for what is new in it.
@@ -55,21 +55,21 @@ class FileHashes:
             return self._hashes
 
 
-def new_files(seen: Hashes, source: Source, listed: Iterable[Batch]) -> Iterator[Batch]:
+def new_files(known_hashes: Hashes, source: Source, listed: Iterable[Batch]) -> Iterator[Batch]:
     """Those of the files listed that are not seen, in the order given; flat in memory."""
     listed = iter(listed)
     while part := list(islice(listed, ASKED_AT_ONCE)):
-        for number in np.flatnonzero(~_among(seen, source, part)).tolist():
+        for number in np.flatnonzero(~_among(known_hashes, source, part)).tolist():
             yield part[number]
 
 
-def _among(seen: Hashes, source: Source, part: Sequence[Batch]) -> NDArray[np.bool_]:
+def _among(known_hashes: Hashes, source: Source, part: Sequence[Batch]) -> NDArray[np.bool_]:
     keys = (hash((source, b.name, b.size_bytes, b.modified_ns)) for b in part)
     hashes = np.fromiter(keys, dtype=np.int64, count=len(part))
-    if not len(seen):
+    if not len(known_hashes):
         return np.zeros(len(part), dtype=np.bool_)
-    places = np.minimum(np.searchsorted(seen, hashes), len(seen) - 1)
-    return np.asarray(seen[places] == hashes)
+    places = np.minimum(np.searchsorted(known_hashes, hashes), len(known_hashes) - 1)
+    return np.asarray(known_hashes[places] == hashes)
 
 
 def _count(connection: Connection) -> int:

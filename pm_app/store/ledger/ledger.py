@@ -1,4 +1,4 @@
-"""The ledger: which files have been read, what they held, and whether their news is told."""
+"""The ledger: which files have been read, what they held, and whether they are scored."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -49,7 +49,7 @@ class Ledger:
     """
 
     database: Database
-    _seen: FileHashes = field(default_factory=FileHashes, repr=False)
+    _hashes: FileHashes = field(default_factory=FileHashes, repr=False)
 
     def new_files(self, source: Source, listed: Iterable[Batch]) -> Iterator[Batch]:
         """Those of the files listed that have to be opened, in the order given.
@@ -57,8 +57,8 @@ class Ledger:
         Flat in memory, but for eight bytes a file in the ledger, which stay for the next call.
         """
         with self.database.reading() as connection:
-            seen = self._seen.catch_up(connection)
-        yield from new_files(seen, source, listed)
+            hashes = self._hashes.catch_up(connection)
+        yield from new_files(hashes, source, listed)
 
     def count(self, source: Source | None = None, *, status: BatchStatus | None = None) -> int:
         """How many files are noted, of a source and of a status where they are given."""
@@ -136,9 +136,9 @@ class Ledger:
         spans gives the first and last time of each asset's rows in it.
         """
         with self.database.writing() as connection:
-            known = same_file(connection, batch)
-            if known is not None:
-                return known
+            recorded = same_file(connection, batch)
+            if recorded is not None:
+                return recorded
             first = first_of_digest(connection, batch.source, batch.digest)
             values = values_of(batch) if first is None else values_of_duplicate(batch, first)
             added = insert(batches).values(values).returning(batches.c.sequence)

@@ -1,4 +1,4 @@
-"""What was delivered, looked at by people: page by page, what was refused, who is silent."""
+"""Ledger pages: delivered files page by page, what was refused, assets that are silent."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -104,8 +104,8 @@ class LedgerPages:
         query = select(func.count()).select_from(assets)
         with self.database.reading() as connection:
             silent: int = connection.execute(query.where(assets.c.last_time < since)).scalar_one()
-            known: int = connection.execute(query).scalar_one()
-        return silent, known
+            total: int = connection.execute(query).scalar_one()
+        return silent, total
 
     def statuses(self) -> dict[str, int]:
         """How many assets are judged ("scored") at their newest cutoff, or why they are not."""

@@ -60,11 +60,11 @@ def widen_spans(connection: Connection, spans: Mapping[str, tuple[datetime, date
     for start in range(0, len(names), _NAMES_PER_STATEMENT):
         part = names[start : start + _NAMES_PER_STATEMENT]
         found = connection.execute(select(assets).where(assets.c.asset_id.in_(part)))
-        known = {row.asset_id: (row.first_time, row.last_time) for row in found}
-        fresh = [_row(name, spans[name]) for name in part if name not in known]
+        recorded = {row.asset_id: (row.first_time, row.last_time) for row in found}
+        fresh = [_row(name, spans[name]) for name in part if name not in recorded]
         if fresh:
             connection.execute(assets.insert(), fresh)
-        for name, (first, last) in known.items():
+        for name, (first, last) in recorded.items():
             wider = min(first, spans[name][0]), max(last, spans[name][1])
             if wider != (first, last):
                 statement = assets.update().where(assets.c.asset_id == name)

@@ -1,4 +1,4 @@
-"""Predictions, read page by page by programs that come back for what is new."""
+"""Changes of predictions, page by page, for programs that come back for what is new."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Connection, Row, and_, literal, or_, select, tuple_
 
 from pm_app.store.database.connection import Database
-from pm_app.store.database.dialects import insert_into
+from pm_app.store.dialects.table import insert_into
 from pm_app.store.rows import PredictionRow
 from pm_app.store.schema.predictions import (
     COMMIT_NUMBER,
@@ -31,8 +31,8 @@ class ChangeCursor:
 
 @dataclass(frozen=True, eq=False)
 class PredictionChanges:
-    """Predictions in the order in which they were said. Raises StoreUnavailable when a later call
-    may succeed."""
+    """Predictions in the order in which they were committed. Raises StoreUnavailable when a later
+    call may succeed."""
 
     database: Database
 
@@ -45,7 +45,7 @@ class PredictionChanges:
         since: datetime | None = None,
         until: datetime | None = None,
     ) -> list[tuple[ChangeCursor, PredictionRow]]:
-        """What is said now: by commit, then by key; each row with where a page that it ends ends.
+        """Current predictions by commit, then by key; each row with the cursor that follows it.
 
         after: the end of the page before. A row that is revised comes again, in its new place,
         so that who goes on from where they ended lacks nothing. since, until: cutoffs in

@@ -1,4 +1,4 @@
-"""The fleet, read for people: one row an asset, filtered, sorted and paged by the database.
+"""Fleet table: one row an asset, filtered, sorted and paged by the database.
 
 Nothing here reads more of the predictions than the trends of one page.
 """
@@ -39,7 +39,7 @@ class FleetQuery:
 
 @dataclass(frozen=True)
 class FleetRow(PredictionRow):
-    """What is said of one asset at its newest cutoff and longest horizon.
+    """The prediction of one asset at its newest cutoff and longest horizon.
 
     alarm: the state of its open alarm that most needs a person, "" where none is open.
     """
@@ -48,12 +48,12 @@ class FleetRow(PredictionRow):
     alarm: str
 
 
-_SAID: Final = tuple(field.name for field in fields(PredictionRow))
+_PREDICTION_FIELDS: Final = tuple(field.name for field in fields(PredictionRow))
 
 
 @dataclass(frozen=True, eq=False)
 class Fleet:
-    """The newest word on every asset. Methods raise StoreUnavailable when a later call may
+    """The newest prediction of every asset. Methods raise StoreUnavailable when a later call may
     succeed."""
 
     database: Database
@@ -72,7 +72,7 @@ class Fleet:
         level = _risk_level(newest)
         chosen: Select[Any] = (
             select(
-                *(newest.c[name] for name in _SAID),
+                *(newest.c[name] for name in _PREDICTION_FIELDS),
                 level.label("level"),
                 func.coalesce(opened.c.state, "").label("alarm"),
             )
@@ -131,7 +131,7 @@ def _newest(search: str, asset: str | None = None) -> Select[Any]:
         )
         .exists()
     )
-    query = select(*(latest[name] for name in _SAID)).where(~newer)
+    query = select(*(latest[name] for name in _PREDICTION_FIELDS)).where(~newer)
     if search:
         query = query.where(func.lower(latest.asset_id).contains(search.lower(), autoescape=True))
     if asset is not None:

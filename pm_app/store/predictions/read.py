@@ -1,4 +1,4 @@
-"""Predictions, read: as Arrow tables with exactly the columns of the table."""
+"""Prediction tables: Arrow tables with exactly the columns of the database's."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,12 +9,10 @@ import pyarrow as pa
 from sqlalchemy import (
     ColumnElement,
     Row,
-    String,
     Table,
     func,
     literal,
     select,
-    type_coerce,
     union_all,
 )
 
@@ -28,7 +26,7 @@ from pm_app.store.schema.predictions import (
     prediction_history,
     predictions,
 )
-from pm_app.store.schema.types import Moment
+from pm_app.store.schema.types import Moment, moment_array
 
 _UTC: Final = pa.timestamp("us", tz="UTC")
 PREDICTIONS_SCHEMA: Final = pa.schema(
@@ -55,7 +53,7 @@ NUMBERED_SCHEMA: Final = PREDICTIONS_SCHEMA.append(pa.field(COMMIT_NUMBER, pa.in
 
 @dataclass(frozen=True, eq=False)
 class PredictionTables:
-    """What people and exports read. Never blocks a writer, nor is blocked by one.
+    """Predictions as tables, for people and exports. Never blocks a writer, nor is blocked by one.
 
     Tables follow PREDICTIONS_SCHEMA. Methods raise StoreUnavailable when a later call may
     succeed.
@@ -70,7 +68,7 @@ class PredictionTables:
         horizon_hours: float | None = None,
         limit: int | None = None,
     ) -> pa.Table:
-        """What is said at each asset's newest cutoff, riskiest first, abstentions last.
+        """Predictions at each asset's newest cutoff, riskiest first, abstentions last.
 
         A horizon that is no longer predicted is left out, though its last row stays in the
         table. Ties go by asset, then horizon.
@@ -114,20 +112,22 @@ class PredictionTables:
 
     def cutoffs_without_model(self, since: datetime) -> dict[str, tuple[datetime, datetime]]:
         """First and last cutoff from `since` on of which no model has spoken yet, per asset."""
-        said, spoken = predictions.c, predictions.alias("spoken").c
-        a_model_spoke = (
-            select(spoken.asset_id)
-            .where(spoken.asset_id == said.asset_id, spoken.cutoff == said.cutoff)
-            .where(spoken.model_version > 0)
+        prediction, with_model = predictions.c, predictions.alias("spoken").c
+        has_model_row = (
+            select(with_model.asset_id)
+            .where(
+                with_model.asset_id == prediction.asset_id, with_model.cutoff == prediction.cutoff
+            )
+            .where(with_model.model_version > 0)
             .exists()
         )
         # SQLite takes the index of silent rows only where the status is written out, and
         # only where groups are not those of the key; else it reads the whole table.
-        name = said.asset_id.concat(literal("", literal_execute=True))
+        name = prediction.asset_id.concat(literal("", literal_execute=True))
         query = (
-            select(name, func.min(said.cutoff), func.max(said.cutoff))
-            .where(said.status == literal("no_model", literal_execute=True))
-            .where(said.cutoff >= since, ~a_model_spoke)
+            select(name, func.min(prediction.cutoff), func.max(prediction.cutoff))
+            .where(prediction.status == literal("no_model", literal_execute=True))
+            .where(prediction.cutoff >= since, ~has_model_row)
             .group_by(name)
         )
         with self.database.reading() as connection:
@@ -136,7 +136,7 @@ class PredictionTables:
     def superseded(
         self, *, asset: str | None = None, rows_per_chunk: int = 20_000
     ) -> Iterator[pa.Table]:
-        """What was said before and has been revised since, in chunks, oldest revision first."""
+        """Superseded predictions, in chunks, oldest revision first."""
         history = prediction_history.c
         query = select(*self._columns(prediction_history)).order_by(
             history.asset_id, history.cutoff, history.horizon_hours, history.revision
@@ -165,7 +165,7 @@ class PredictionTables:
         """
         parts = [
             select(*self._columns(table), table.c[COMMIT_NUMBER]).where(
-                *_said_in(table, after, until)
+                *_committed_in(table, after, until)
             )
             for table in (predictions, prediction_history)
         ]
@@ -180,16 +180,13 @@ class PredictionTables:
                 yield _table(rows, schema)
 
     def _columns(self, table: Any) -> list[ColumnElement[Any]]:
-        columns = [table.c[name] for name in PREDICTION_COLUMNS]
-        if self.database.dialect == "postgresql":
-            return columns
-        # Arrow parses the text of a whole column faster than Python its single values.
-        return [
-            type_coerce(column, String).label(column.name)
-            if isinstance(column.type, Moment)
-            else column
-            for column in columns
-        ]
+        return [self._arrow_column(table.c[name]) for name in PREDICTION_COLUMNS]
+
+    def _arrow_column(self, column: ColumnElement[Any]) -> ColumnElement[Any]:
+        if not isinstance(column.type, Moment):
+            return column
+        fast = self.database.dialect.arrow_moment(column)
+        return column if fast is column else fast.label(column.key)
 
 
 def _within(
@@ -208,7 +205,7 @@ def _within(
         yield key.cutoff < until
 
 
-def _said_in(table: Table, after: int, until: int) -> Iterator[ColumnElement[bool]]:
+def _committed_in(table: Table, after: int, until: int) -> Iterator[ColumnElement[bool]]:
     number = table.c[COMMIT_NUMBER]
     yield number <= until
     if after >= 0:
@@ -224,6 +221,4 @@ def _table(rows: Sequence[Row[Any]], schema: pa.Schema = PREDICTIONS_SCHEMA) -> 
 
 
 def _array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
-    if kind == _UTC and values and isinstance(values[0], str):
-        return pa.array(values, pa.string()).cast(_UTC)
-    return pa.array(values, kind)
+    return moment_array(values, kind) if kind == _UTC else pa.array(values, kind)

@@ -1,4 +1,4 @@
-"""Predictions that are kept no longer, and the peaks of each day that stay."""
+"""Retention: old predictions are deleted, the peaks of each day stay."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, and_, delete, func, insert, literal, select
 
 from pm_app.store.database.connection import Database
-from pm_app.store.database.dialects import insert_into
+from pm_app.store.dialects.table import insert_into
 from pm_app.store.rows import PeakRow
 from pm_app.store.schema.predictions import (
     latest_predictions,
@@ -20,12 +20,12 @@ from pm_app.store.schema.predictions import (
 from pm_app.store.schema.types import Moment
 
 _DAY = timedelta(days=1)
-_SAID = ("cutoff", "status", "risk", "rul_hours", "top_sensors", "model_version")
+_PEAK_COLUMNS = ("cutoff", "status", "risk", "rul_hours", "top_sensors", "model_version")
 
 
 @dataclass(frozen=True, eq=False)
 class Retention:
-    """What becomes of old predictions. Methods raise StoreUnavailable when a later call may
+    """Deletion of old predictions, by UTC day. Methods raise StoreUnavailable when a later call may
     succeed."""
 
     database: Database
@@ -76,21 +76,21 @@ class Retention:
 
 def _keep_peaks(connection: Connection, day: datetime) -> None:
     """The peaks of a day; of an asset whose day went before, what was kept then stays."""
-    key, columns = ["asset_id", "day", "horizon_hours"], [*_SAID, "cutoffs"]
+    key, columns = ["asset_id", "day", "horizon_hours"], [*_PEAK_COLUMNS, "cutoffs"]
     statement = insert_into(connection, prediction_peaks).from_select([*key, *columns], _peaks(day))
     connection.execute(statement.on_conflict_do_nothing(index_elements=key))
 
 
 def _peaks(day: datetime) -> Select[Any]:
-    said = predictions.c
-    own = (said.asset_id, said.horizon_hours)
-    riskiest = (said.risk.desc().nulls_last(), said.cutoff)
+    prediction = predictions.c
+    own = (prediction.asset_id, prediction.horizon_hours)
+    riskiest = (prediction.risk.desc().nulls_last(), prediction.cutoff)
     place = func.row_number().over(partition_by=own, order_by=riskiest)
     ranked = (
         select(
-            said.asset_id,
-            said.horizon_hours,
-            *(said[name] for name in _SAID),
+            prediction.asset_id,
+            prediction.horizon_hours,
+            *(prediction[name] for name in _PEAK_COLUMNS),
             func.count().over(partition_by=own).label("cutoffs"),
             place.label("place"),
         )
@@ -98,7 +98,7 @@ def _peaks(day: datetime) -> Select[Any]:
         .subquery("ranked")
     )
     columns = [ranked.c.asset_id, literal(day, Moment), ranked.c.horizon_hours]
-    columns += [ranked.c[name] for name in (*_SAID, "cutoffs")]
+    columns += [ranked.c[name] for name in (*_PEAK_COLUMNS, "cutoffs")]
     return select(*columns).where(ranked.c.place == 1)
 
 

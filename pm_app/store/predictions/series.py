@@ -1,4 +1,4 @@
-"""What was said of one asset over time, and what people did about it.
+"""Prediction series of one asset over time, and the verdicts of people on its alarms.
 
 Every query walks along the key from the first moment that is asked for; none reads another asset.
 """
@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, String, func, select, type_coerce
+from sqlalchemy import ColumnElement, func, select
 
 from pm_app.records.readings import Float64, Int64, Text
 from pm_app.store.alarms.alarms import VerdictRow
@@ -19,6 +19,7 @@ from pm_app.store.rows import PredictionRow
 from pm_app.store.schema.alarms import alarms, verdicts
 from pm_app.store.schema.ledger import assets
 from pm_app.store.schema.predictions import PREDICTION_COLUMNS, latest_predictions, predictions
+from pm_app.store.schema.types import moment_array
 
 _NUMBERS: Final = ("risk", "rul_hours", "rul_low_hours", "rul_high_hours", "value")
 _ROWS_AT_ONCE: Final = 20_000
@@ -26,7 +27,7 @@ _ROWS_AT_ONCE: Final = 20_000
 
 @dataclass(frozen=True, eq=False)
 class PredictionSeries:
-    """All that was said of one asset and horizon in a span of time, oldest first.
+    """Predictions of one asset and horizon in a span of time, oldest first.
 
     All have shape (n_rows,). cutoff: nanoseconds since 1970 UTC. Numbers are NaN where nothing
     was said.
@@ -44,15 +45,16 @@ class PredictionSeries:
 
 @dataclass(frozen=True, eq=False)
 class AssetPredictions:
-    """One asset at a time. Methods raise StoreUnavailable when a later call may succeed."""
+    """Predictions and verdicts of one asset at a time. Methods raise StoreUnavailable when a later
+    call may succeed."""
 
     database: Database
 
     def end(self, asset: str) -> datetime | None:
         """The newest cutoff of an asset, else its newest reading; None where it is not known."""
-        said = select(func.max(latest_predictions.c.cutoff))
+        prediction = select(func.max(latest_predictions.c.cutoff))
         queries = (
-            said.where(latest_predictions.c.asset_id == asset),
+            prediction.where(latest_predictions.c.asset_id == asset),
             select(assets.c.last_time).where(assets.c.asset_id == asset),
         )
         with self.database.reading() as connection:
@@ -60,12 +62,12 @@ class AssetPredictions:
         return next((moment for moment in found if moment is not None), None)
 
     def newest(self, asset: str) -> list[PredictionRow]:
-        """The newest word, one row a horizon that is still predicted, shortest first."""
-        said = latest_predictions.c
+        """The newest predictions, one row a horizon that is still predicted, shortest first."""
+        prediction = latest_predictions.c
         query = (
-            select(*(said[name] for name in PREDICTION_COLUMNS))
-            .where(said.asset_id == asset)
-            .order_by(said.horizon_hours)
+            select(*(prediction[name] for name in PREDICTION_COLUMNS))
+            .where(prediction.asset_id == asset)
+            .order_by(prediction.horizon_hours)
         )
         with self.database.reading() as connection:
             found = [PredictionRow(**row._asdict()) for row in connection.execute(query)]
@@ -75,13 +77,13 @@ class AssetPredictions:
     def predictions(
         self, asset: str, *, horizon_hours: float, since: datetime, until: datetime
     ) -> PredictionSeries:
-        """What was said at cutoffs in [since, until]. Read once, in the order of the key."""
-        said = predictions.c
-        columns = [said[name] for name in ("status", *_NUMBERS, "top_sensors")]
+        """Predictions at cutoffs in [since, until]. Read once, in the order of the key."""
+        prediction = predictions.c
+        columns = [prediction[name] for name in ("status", *_NUMBERS, "top_sensors")]
         query = (
             select(self._cutoff(), *columns)
-            .where(*_within(asset, since, until), said.horizon_hours == horizon_hours)
-            .order_by(said.cutoff)
+            .where(*_within(asset, since, until), prediction.horizon_hours == horizon_hours)
+            .order_by(prediction.cutoff)
         )
         with self.database.reading() as connection:
             streamed = connection.execution_options(stream_results=True).execute(query)
@@ -93,11 +95,11 @@ class AssetPredictions:
         self, asset: str, *, since: datetime, until: datetime, limit: int, offset: int = 0
     ) -> list[PredictionRow]:
         """Rows with a cutoff in [since, until], newest first, then by horizon."""
-        said = predictions.c
+        prediction = predictions.c
         query = (
-            select(*(said[name] for name in PREDICTION_COLUMNS))
+            select(*(prediction[name] for name in PREDICTION_COLUMNS))
             .where(*_within(asset, since, until))
-            .order_by(said.cutoff.desc(), said.horizon_hours)
+            .order_by(prediction.cutoff.desc(), prediction.horizon_hours)
             .limit(limit)
             .offset(offset or None)
         )
@@ -113,7 +115,7 @@ class AssetPredictions:
 
     def verdicts(self, asset: str, *, limit: int) -> list[VerdictRow]:
         """The newest verdict of each of the asset's newest alarms, newest alarm first."""
-        given = (
+        newest_verdicts = (
             select(func.max(verdicts.c.id))
             .join_from(verdicts, alarms)
             .where(alarms.c.asset_id == asset)
@@ -122,7 +124,7 @@ class AssetPredictions:
         query = (
             select(verdicts, alarms.c.asset_id, alarms.c.cutoff)
             .join_from(verdicts, alarms)
-            .where(verdicts.c.id.in_(given))
+            .where(verdicts.c.id.in_(newest_verdicts))
             .order_by(verdicts.c.alarm_id.desc())
             .limit(limit)
         )
@@ -130,22 +132,17 @@ class AssetPredictions:
             return [VerdictRow(**row._asdict()) for row in connection.execute(query)]
 
     def _cutoff(self) -> ColumnElement[Any]:
-        if self.database.dialect == "postgresql":
-            return predictions.c.cutoff
-        # Arrow parses the text of a whole column faster than Python its single values.
-        return type_coerce(predictions.c.cutoff, String)
+        return self.database.dialect.arrow_moment(predictions.c.cutoff)
 
 
 def _within(asset: str, since: datetime, until: datetime) -> list[ColumnElement[bool]]:
-    said = predictions.c
-    return [said.asset_id == asset, said.cutoff >= since, said.cutoff <= until]
+    prediction = predictions.c
+    return [prediction.asset_id == asset, prediction.cutoff >= since, prediction.cutoff <= until]
 
 
 def _columns(rows: Any) -> list[NDArray[Any]]:
     cutoff, status, *rest = list(zip(*rows, strict=True)) or [()] * (3 + len(_NUMBERS))
-    texts = bool(cutoff) and isinstance(cutoff[0], str)
-    times = pa.array(cutoff, pa.string() if texts else pa.timestamp("ns", "UTC"))
-    instants = times.cast(pa.timestamp("ns", "UTC")).cast(pa.int64())
+    instants = moment_array(cutoff, pa.timestamp("ns", "UTC")).cast(pa.int64())
     numbers = [np.array(column, dtype=np.float64) for column in rest[:-1]]
     return [
         instants.to_numpy(),

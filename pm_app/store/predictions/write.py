@@ -1,4 +1,4 @@
-"""Predictions, written: each is said once, and what was said before is kept.
+"""Prediction writer: each prediction is written once, and what it supersedes is kept.
 
 Rows are laid down in a temporary table some thousands at a time, while others may write, and
 then merged by a few statements over whole sets: memory is flat however many come, and the lock
@@ -31,13 +31,12 @@ from pm_app.records.predictions import Predictions
 from pm_app.store.alarms.risk_history import forget_marks
 from pm_app.store.alarms.update import alarms_before_commit, update_alarms
 from pm_app.store.database.connection import Database
-from pm_app.store.database.dialects import insert_into
+from pm_app.store.dialects.table import insert_into
 from pm_app.store.ledger.ledger import mark_scored
 from pm_app.store.predictions.changes import PREDICTION_COMMITS, advance, newest
 from pm_app.store.predictions.staging import (
     STAGED,
     StagedJoin,
-    address,
     forget_staged,
     stage,
     stage_file,
@@ -58,7 +57,7 @@ from pm_app.store.schema.types import Moment
 
 @dataclass(frozen=True, eq=False)
 class PredictionWriter:
-    """Where scoring writes. Methods raise StoreUnavailable when a later call may succeed."""
+    """Commits of predictions. Methods raise StoreUnavailable when a later call may succeed."""
 
     database: Database
 
@@ -109,11 +108,10 @@ class PredictionWriter:
     def commit_staged(self, path: Path, *, scored_at: datetime) -> CommitCounts:
         """As commit_predictions, of what `write_staged` has laid down in this file."""
         prepare: Callable[[Connection], None] = partial(stage_file, path=path)
-        attached = None
-        if self.database.dialect == "sqlite":
-            # Its table is found by its name, which no table of this database has.
-            attached, prepare = address(path), forget_staged
-        with self.database.writing(prepare, attached=attached) as connection:
+        if self.database.dialect.file is not None:
+            # Attached, its table is found by its name, which no table of this database has.
+            prepare = forget_staged
+        with self.database.writing(prepare, attached=path) as connection:
             forget_marks(connection)
             counts = _merge(connection, scored_at)
             forget_staged(connection)
@@ -143,14 +141,14 @@ def _keep_superseded(connection: Connection) -> int:
 
 
 def _upsert(connection: Connection, scored_at: datetime, number: int) -> int:
-    said = select(
+    staged_rows = select(
         *(staged_predictions.c[name] for name in STAGED),
         literal(1).label("revision"),
         literal(scored_at, Moment).label("scored_at"),
         literal(number).label(COMMIT_NUMBER),
     ).where(true())  # SQLite reads "FROM t ON CONFLICT" as a join without it
     columns = (*STAGED, "revision", "scored_at", COMMIT_NUMBER)
-    statement = insert_into(connection, predictions).from_select(columns, said)
+    statement = insert_into(connection, predictions).from_select(columns, staged_rows)
     new = statement.excluded
     statement = statement.on_conflict_do_update(
         index_elements=PREDICTION_KEY,

@@ -2,6 +2,7 @@
 
 from sqlalchemy import JSON, Column, Float, ForeignKey, Index, Integer, Table, Text
 
+from pm_app.store.dialects.table import CLUSTERED, NUMBERED, partial_index
 from pm_app.store.schema.types import ASSET, NUMBER, Moment, metadata
 
 # States as in ISA-18.2: unacknowledged, acknowledged, shelved, returned, cleared. kind "risk"
@@ -27,7 +28,7 @@ alarms = Table(
     Column("top_sensors", Text, nullable=False),
     Column("model_version", Integer, nullable=False),
     Column("about", JSON, nullable=False),
-    sqlite_autoincrement=True,
+    **NUMBERED,
 )
 OPEN = alarms.c.cleared_at.is_(None)
 Index(
@@ -35,8 +36,7 @@ Index(
     alarms.c.kind,
     alarms.c.asset_id,
     unique=True,
-    sqlite_where=OPEN,
-    postgresql_where=OPEN,
+    **partial_index(OPEN),
 )
 
 # Rows are only ever added. from_state is empty where an alarm begins; cutoff is that of the
@@ -53,7 +53,7 @@ alarm_events = Table(
     Column("actor", Text, nullable=False),
     Column("note", Text, nullable=False),
     Column("cutoff", Moment),
-    sqlite_autoincrement=True,
+    **NUMBERED,
 )
 
 # Rows are only ever added; the newest verdict of an alarm counts.
@@ -69,7 +69,7 @@ verdicts = Table(
     Column("failed_from", Moment),
     Column("failed_until", Moment),
     Column("code", Text, nullable=False),
-    sqlite_autoincrement=True,
+    **NUMBERED,
 )
 
 # What alarms may go on from where the newest risks tell nothing: up to `cutoff` the newest run
@@ -86,7 +86,7 @@ alarm_marks = Table(
     Column("since", Moment, nullable=False),
     Column("cutoff", Moment, nullable=False),
     Column("run", Integer, nullable=False),
-    sqlite_with_rowid=False,
+    **CLUSTERED,
 )
 
 # Rows are only ever added; the newest of a horizon counts.
@@ -98,7 +98,7 @@ thresholds = Table(
     Column("threshold", Float(53), nullable=False),
     Column("horizon_hours", Float(53), nullable=False),
     Column("reason", Text, nullable=False),
-    sqlite_autoincrement=True,
+    **NUMBERED,
 )
 
 # What is to be told of an event, by which channel. Rows wait until done_at is set; error tells
@@ -114,8 +114,8 @@ outbox = Table(
     Column("attempts", Integer, nullable=False),
     Column("error", Text, nullable=False),
     Column("done_at", Moment),
-    sqlite_autoincrement=True,
+    **NUMBERED,
 )
 WAITING = outbox.c.done_at.is_(None)
 Index("outbox_event_id", outbox.c.event_id, outbox.c.channel)
-Index("outbox_waiting", outbox.c.due_at, sqlite_where=WAITING, postgresql_where=WAITING)
+Index("outbox_waiting", outbox.c.due_at, **partial_index(WAITING))

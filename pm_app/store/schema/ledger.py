@@ -18,6 +18,7 @@ from sqlalchemy import (
     text,
 )
 
+from pm_app.store.dialects.table import CLUSTERED, NUMBERED, partial_index
 from pm_app.store.schema.types import NUMBER, Moment, metadata
 
 batches = Table(
@@ -40,7 +41,7 @@ batches = Table(
     Column("scored_at", Moment),
     Column("reader", Text, nullable=False, server_default=text("''")),
     Column("settled", Integer, nullable=False, server_default=text("0")),
-    sqlite_autoincrement=True,
+    **NUMBERED,
 )
 
 
@@ -63,7 +64,7 @@ MAY_COME_AGAIN: Final = _has_status("lost", "retried")
 def _index(
     name: str, rows: ColumnElement[bool], *columns: Column[Any], unique: bool = False
 ) -> None:
-    Index(name, *columns, unique=unique, sqlite_where=rows, postgresql_where=rows)
+    Index(name, *columns, unique=unique, **partial_index(rows))
 
 
 _index("batches_one_digest", CARRY, batches.c.source, batches.c.digest, unique=True)
@@ -82,5 +83,5 @@ assets = Table(
     Column("asset_id", Text, primary_key=True),
     Column("first_time", Moment, nullable=False),
     Column("last_time", Moment, nullable=False),
-    sqlite_with_rowid=False,
+    **CLUSTERED,
 )

@@ -20,6 +20,7 @@ from sqlalchemy import (
     text,
 )
 
+from pm_app.store.dialects.table import CLUSTERED, NUMBERED, partial_index
 from pm_app.store.schema.alarms import alarm_events as alarm_events
 from pm_app.store.schema.alarms import alarm_marks as alarm_marks
 from pm_app.store.schema.alarms import alarms as alarms
@@ -66,7 +67,7 @@ def _key() -> list[Column[Any]]:
     ]
 
 
-def _said() -> list[Column[Any]]:
+def _value_columns() -> list[Column[Any]]:
     return [
         Column("status", Text, nullable=False),
         Column("risk", Float(53)),
@@ -92,15 +93,14 @@ def _predictions(name: str, *key: str, later: tuple[Column[Any], ...] = ()) -> T
         name,
         metadata,
         *_key(),
-        *_said(),
+        *_value_columns(),
         Column("revision", Integer, nullable=False),
         Column("scored_at", Moment, nullable=False),
         # Last, where databases put a column that came later.
         _attention(),
         *later,
         PrimaryKeyConstraint(*key),
-        # The rows live in the key's own tree: half the pages, and neighbours are together.
-        sqlite_with_rowid=False,
+        **CLUSTERED,
     )
 
 
@@ -113,12 +113,11 @@ prediction_history = _predictions(
 )
 latest_predictions = _predictions("latest_predictions", "asset_id", "horizon_hours")
 
-_silent = predictions.c.status == "no_model"
+_without_model = predictions.c.status == "no_model"
 Index(
     "predictions_no_model",
     predictions.c.cutoff,
-    sqlite_where=_silent,
-    postgresql_where=_silent,
+    **partial_index(_without_model),
 )
 
 # Only of rows to come: what was said before there were numbers is asked for once.
@@ -127,8 +126,7 @@ for _table in (predictions, prediction_history):
     Index(
         f"{_table.name}_commit_number",
         _table.c.commit_number,
-        sqlite_where=_numbered,
-        postgresql_where=_numbered,
+        **partial_index(_numbered),
     )
 
 # Numbers that only grow; a row each.
@@ -137,7 +135,7 @@ counters = Table(
     metadata,
     Column("name", Text, primary_key=True),
     Column("newest", BigInteger, nullable=False),
-    sqlite_with_rowid=False,
+    **CLUSTERED,
 )
 
 # What is left of predictions that are kept no longer: the riskiest cutoff of each UTC day, and
@@ -156,7 +154,7 @@ prediction_peaks = Table(
     Column("model_version", Integer, nullable=False),
     Column("cutoffs", Integer, nullable=False),
     PrimaryKeyConstraint("asset_id", "day", "horizon_hours"),
-    sqlite_with_rowid=False,
+    **CLUSTERED,
 )
 
 # UTC days whose predictions were retired, in the order in which they were.
@@ -166,7 +164,7 @@ retirements = Table(
     Column("id", NUMBER, primary_key=True),
     Column("day", Moment, nullable=False),
     Column("rows", BigInteger, nullable=False),
-    sqlite_autoincrement=True,
+    **NUMBERED,
 )
 
 # Where rows are laid down before they are merged; never seen by another connection.
@@ -177,17 +175,17 @@ def _staged(*prefixes: str) -> Table:
         "staged_predictions",
         MetaData(),
         *_key(),
-        *_said(),
+        *_value_columns(),
         _attention(),
         PrimaryKeyConstraint(*PREDICTION_KEY),
         prefixes=list(prefixes),
-        sqlite_with_rowid=False,
+        **CLUSTERED,
     )
 
 
 staged_predictions = _staged("TEMPORARY")
 # The same in a file of its own.
-brought_predictions = _staged()
+portable_predictions = _staged()
 
 versions = Table(
     "versions",
@@ -213,7 +211,7 @@ retrainings = Table(
     Column("reason", Text, nullable=False),
     Column("version", Integer, ForeignKey("versions.version")),
     Column("metrics", JSON, nullable=False),
-    sqlite_autoincrement=True,
+    **NUMBERED,
 )
 
 # One row: the name that the state folder of this database's plant bears as well.
@@ -232,7 +230,7 @@ promotions = Table(
     Column("at", Moment, nullable=False),
     Column("reason", Text, nullable=False),
     Column("kind", Text, nullable=False),
-    sqlite_autoincrement=True,
+    **NUMBERED,
 )
 
 importances = Table(
@@ -247,5 +245,5 @@ importances = Table(
     Column("units", Integer, nullable=False),
     Column("l1", Float(53), nullable=False),
     PrimaryKeyConstraint("version", "sensor"),
-    sqlite_with_rowid=False,
+    **CLUSTERED,
 )

@@ -1,21 +1,14 @@
-"""Points in time: nanoseconds inside, aware UTC datetimes outside, one column type below."""
+"""Column types: points in time, numbers of rows, names of assets."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from sqlalchemy import (
-    TIMESTAMP,
-    BigInteger,
-    Dialect,
-    Integer,
-    MetaData,
-    String,
-    Text,
-    TypeDecorator,
-)
+import pyarrow as pa
+from sqlalchemy import BigInteger, Dialect, MetaData, String, Text, TypeDecorator
 from sqlalchemy.types import TypeEngine
+
+from pm_app.store.dialects.table import DIALECTS, with_variants
 
 
 class Moment(TypeDecorator[datetime]):
@@ -29,10 +22,8 @@ class Moment(TypeDecorator[datetime]):
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        """timestamptz where there is one."""
-        if dialect.name == "postgresql":
-            return dialect.type_descriptor(TIMESTAMP(timezone=True))
-        return dialect.type_descriptor(String(27))
+        """The type that a database has for it."""
+        return dialect.type_descriptor(DIALECTS[dialect.name].moment_type)
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> object:
         """The stored form of an aware time."""
@@ -40,8 +31,7 @@ class Moment(TypeDecorator[datetime]):
             return None
         if value.tzinfo is None:
             raise ValueError(f"a stored time must be aware, got {value!r}")
-        moment = value.astimezone(UTC)
-        return moment if dialect.name == "postgresql" else moment_text(moment)
+        return DIALECTS[dialect.name].stored_moment(value.astimezone(UTC))
 
     def process_result_value(self, value: object, dialect: Dialect) -> datetime | None:
         """The aware UTC time of a stored form."""
@@ -51,17 +41,11 @@ class Moment(TypeDecorator[datetime]):
         return moment.astimezone(UTC)
 
 
-def moment_text(moment: datetime) -> str:
-    """The sortable text of an aware UTC time."""
-    return moment.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
-
-
-def stored_moments(nanoseconds: NDArray[np.int64], dialect: str) -> list[object]:
-    """What a driver is handed for a column of nanoseconds since 1970 UTC."""
-    instants = (nanoseconds // 1000).astype("datetime64[us]")
-    if dialect == "postgresql":
-        return [moment.replace(tzinfo=UTC) for moment in instants.tolist()]
-    return np.char.add(np.datetime_as_string(instants), "Z").tolist()  # type: ignore[no-any-return]  # numpy types tolist as Any
+def moment_array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
+    """An Arrow array of times, which came as their text or as datetimes."""
+    if values and isinstance(values[0], str):
+        return pa.array(values, pa.string()).cast(kind)
+    return pa.array(values, kind)
 
 
 metadata = MetaData(
@@ -73,8 +57,10 @@ metadata = MetaData(
     }
 )
 
-# SQLite numbers rows by itself only in a column typed exactly INTEGER.
-NUMBER = BigInteger().with_variant(Integer(), "sqlite")
+# What a database numbers by itself.
+NUMBER = with_variants(
+    BigInteger(), {name: dialect.number_type for name, dialect in DIALECTS.items()}
+)
 
 # Every database sorts assets by their code points, as Python does.
-ASSET = Text().with_variant(Text(collation="C"), "postgresql")
+ASSET = with_variants(Text(), {name: dialect.asset_type for name, dialect in DIALECTS.items()})

@@ -2,6 +2,7 @@
 
 from sqlalchemy import Column, ForeignKey, Table, Text
 
+from pm_app.store.dialects.table import NUMBERED
 from pm_app.store.schema.types import NUMBER, Moment, metadata
 
 users = Table(
@@ -35,7 +36,7 @@ api_tokens = Table(
     Column("token_hash", Text, nullable=False, unique=True),
     Column("created_at", Moment, nullable=False),
     Column("revoked_at", Moment),
-    sqlite_autoincrement=True,
+    **NUMBERED,
 )
 
 # Rows are only ever added.
@@ -49,5 +50,5 @@ audit = Table(
     Column("target", Text, nullable=False),
     Column("details", Text, nullable=False),
     Column("address", Text, nullable=False),
-    sqlite_autoincrement=True,
+    **NUMBERED,
 )

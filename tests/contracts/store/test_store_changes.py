@@ -105,7 +105,7 @@ def test_who_goes_on_from_every_page_knows_in_the_end_what_the_table_says(
 
 
 def test_a_page_far_into_the_table_is_found_by_an_index(store, make_predictions):
-    if store._database.dialect != "sqlite":
+    if store._database.engine.dialect.name != "sqlite":
         return
     asked = []
     event.listen(

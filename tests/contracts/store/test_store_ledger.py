@@ -11,9 +11,10 @@ from sqlalchemy import event
 
 from pm_app.records.readings import Batch
 from pm_app.store import BatchRow, LedgerBalance, open_store
+from pm_app.store.dialects.sqlite import moment_text
 from pm_app.store.ledger import file_hashes, ledger
 from pm_app.store.ledger.file_hashes import FileHashes
-from pm_app.store.schema.types import Moment, moment_text
+from pm_app.store.schema.types import Moment
 from pm_app.times import to_moment, to_nanoseconds
 
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
@@ -197,11 +198,11 @@ class Asked:
         explain = {"sqlite": "EXPLAIN QUERY PLAN ", "postgresql": "EXPLAIN "}
         event.remove(self.database.engine, "before_cursor_execute", self._hear)
         with self.database.reading() as connection:
-            if self.database.dialect == "postgresql":
+            if self.database.engine.dialect.name == "postgresql":
                 connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
             for statement, parameters in self.questions:
                 if statement.startswith(("SELECT", "UPDATE")):
-                    prefix = explain[self.database.dialect]
+                    prefix = explain[self.database.engine.dialect.name]
                     for step in connection.exec_driver_sql(prefix + statement, parameters):
                         yield statement, str(step[-1])
 

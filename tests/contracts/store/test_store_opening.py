@@ -19,8 +19,9 @@ from sqlalchemy import event, text
 
 from pm_app.errors import BadSettings, StoreUnavailable, TerminalError
 from pm_app.store import BatchRow, open_reader, open_store
-from pm_app.store.database.connection import connect, network_filesystem
+from pm_app.store.database.connection import connect
 from pm_app.store.database.migrate import MIGRATIONS
+from pm_app.store.dialects.sqlite import network_filesystem
 from pm_app.store.schema.predictions import REVISION, metadata
 
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
@@ -44,7 +45,7 @@ def make_batch() -> BatchRow:
 def definitions(store) -> dict[str, str]:
     """What the database itself says of its tables, but for Alembic's own."""
     with store._database.reading() as connection:
-        found = connection.execute(text(DEFINITIONS[store._database.dialect])).all()
+        found = connection.execute(text(DEFINITIONS[store._database.engine.dialect.name])).all()
     return {
         # A column added later leaves other blanks behind than one that was always there.
         name: re.sub(r" (?=[,)])|(?<=\() ", "", " ".join(sql.replace('"', "").split()))
@@ -156,7 +157,7 @@ def test_opening_waits_for_another_that_has_begun_to_make_the_file(tmp_path, mon
         waits.append(seconds)
         other.rollback()
 
-    monkeypatch.setattr("pm_app.store.database.connection.time.sleep", wait)
+    monkeypatch.setattr("pm_app.store.dialects.sqlite.time.sleep", wait)
 
     with open_store(f"sqlite:///{tmp_path / 'pm.sqlite'}") as store:
         assert store.lineage.champion() is None
@@ -321,7 +322,7 @@ def test_network_file_systems_are_recognised(path, kind):
 
 def test_a_store_on_a_network_file_system_is_refused(tmp_path, monkeypatch):
     mounts = f"/dev/sda1 / ext4 rw 0 0\nserver:/x {tmp_path} nfs rw 0 0\n"
-    monkeypatch.setattr("pm_app.store.database.connection._read_mounts", lambda: mounts)
+    monkeypatch.setattr("pm_app.store.dialects.sqlite._read_mounts", lambda: mounts)
 
     with pytest.raises(BadSettings, match="local disk.*on nfs"):
         open_store(f"sqlite:///{tmp_path}/state/pm.sqlite")

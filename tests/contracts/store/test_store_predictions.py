@@ -472,7 +472,7 @@ def _empty(store):
 
 
 @pytest.mark.benchmark
-@pytest.mark.parametrize("brought", [False, True], ids=["said here", "brought in a file"])
+@pytest.mark.parametrize("from_file", [False, True], ids=["said here", "brought in a file"])
 def test_benchmark_of_commits(store, tmp_path, brought):
     for label, seed, start in (
         ("new", 0, 0),
@@ -489,7 +489,8 @@ def test_benchmark_of_commits(store, tmp_path, brought):
             counts = store.writer.commit_predictions([chunk], scored_at=DAY)
         seconds = time.process_time() - began
         print(
-            f"{store._database.dialect:12}{label:10}{100_000 / seconds:10,.0f} rows a second here"
+            f"{store._database.engine.dialect.name:12}{label:10}"
+            f"{100_000 / seconds:10,.0f} rows a second here"
         )
         assert counts == CommitCounts(**{label: 100_000})
 
@@ -550,7 +551,7 @@ def test_a_commit_that_fails_uses_no_number(store, make_predictions):
 
 
 def test_what_is_new_is_found_by_an_index(store, make_predictions):
-    if store._database.dialect != "sqlite":
+    if store._database.engine.dialect.name != "sqlite":
         pytest.skip("how PostgreSQL finds rows depends on how many there are")
     asked = []
     event.listen(

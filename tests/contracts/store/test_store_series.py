@@ -24,7 +24,7 @@ def risk_at(number: int) -> float | None:
 
 
 @pytest.fixture
-def courses(store, make_predictions):
+def series(store, make_predictions):
     """Forty hours of two horizons of one asset, beside others whose names lie around it."""
     keys = {
         (asset, hour(number), horizon): risk_at(number) if asset == "pump" else 0.9
@@ -36,12 +36,12 @@ def courses(store, make_predictions):
     return store.series
 
 
-def course(courses, first: float, last: float):
-    return courses.course("pump", horizon_hours=72.0, since=hour(first), until=hour(last))
+def predictions_of(series, first: float, last: float):
+    return series.predictions("pump", horizon_hours=72.0, since=hour(first), until=hour(last))
 
 
-def test_a_course_is_one_asset_and_horizon_in_order_of_time(courses):
-    found = course(courses, 0, HOURS)
+def test_a_series_is_one_asset_and_horizon_in_order_of_time(series):
+    found = predictions_of(series, 0, HOURS)
 
     expected = [int(hour(number).timestamp()) * 10**9 for number in range(HOURS)]
     assert found.cutoff.tolist() == expected
@@ -51,20 +51,20 @@ def test_a_course_is_one_asset_and_horizon_in_order_of_time(courses):
     assert np.allclose(found.rul_high_hours, 150 * (1 - found.risk), equal_nan=True)
 
 
-def test_a_range_holds_its_first_and_its_last_cutoff_and_nothing_else(courses):
-    found = course(courses, 5, 8)
+def test_a_range_holds_its_first_and_its_last_cutoff_and_nothing_else(series):
+    found = predictions_of(series, 5, 8)
 
     assert found.cutoff.tolist() == [int(hour(n).timestamp()) * 10**9 for n in (5, 6, 7, 8)]
 
 
-def test_a_range_in_which_nothing_was_said_is_empty(courses):
-    found = course(courses, 100, 200)
+def test_a_range_in_which_nothing_was_said_is_empty(series):
+    found = predictions_of(series, 100, 200)
 
     assert (len(found.cutoff), len(found.risk), len(found.top_sensors)) == (0, 0, 0)
     assert found.risk.dtype == np.float64
 
 
-def test_a_course_reads_along_the_key_and_nothing_else(store, courses):
+def test_a_series_reads_along_the_key_and_nothing_else(store, series):
     plans = []
 
     def explain(connection, cursor, statement, parameters, context, many):
@@ -73,43 +73,43 @@ def test_a_course_reads_along_the_key_and_nothing_else(store, courses):
             found = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
             plans[0] = " ".join(str(row) for row in found)
 
-    if store._database.dialect != "sqlite":
+    if store._database.engine.dialect.name != "sqlite":
         pytest.skip("SQLite tells its plan whatever the size of the table")
     event.listen(store._database.engine, "before_cursor_execute", explain)
-    course(courses, 0, HOURS)
+    predictions_of(series, 0, HOURS)
 
     assert "asset_id=? AND cutoff>? AND cutoff<?" in plans[0]
     assert "TEMP B-TREE" not in plans[0]
 
 
-def test_rows_come_newest_first_and_page_by_page_without_gap_or_double(courses):
+def test_rows_come_newest_first_and_page_by_page_without_gap_or_double(series):
     span = {"since": hour(10), "until": hour(19)}
-    pages = [courses.rows("pump", **span, limit=8, offset=offset) for offset in (0, 8, 16)]
+    pages = [series.rows("pump", **span, limit=8, offset=offset) for offset in (0, 8, 16)]
 
     found = [(row.cutoff, row.horizon_hours) for page in pages for row in page]
     assert found == [(hour(n), h) for n in range(19, 9, -1) for h in (24.0, 72.0)]
-    assert courses.count("pump", **span) == 20
+    assert series.count("pump", **span) == 20
     assert pages[0][0].risk == risk_at(19)
 
 
 def test_the_newest_word_has_a_row_for_each_horizon_that_is_still_predicted(
-    store, courses, make_predictions
+    store, series, make_predictions
 ):
     later = make_predictions({("pump", hour(HOURS), 72.0): 0.5})
     store.writer.commit_predictions([later], scored_at=hour(HOURS))
 
-    assert [row.horizon_hours for row in courses.newest("pumq")] == [24.0, 72.0]
-    assert [(row.horizon_hours, row.risk) for row in courses.newest("pump")] == [(72.0, 0.5)]
+    assert [row.horizon_hours for row in series.newest("pumq")] == [24.0, 72.0]
+    assert [(row.horizon_hours, row.risk) for row in series.newest("pump")] == [(72.0, 0.5)]
 
 
-def test_an_asset_ends_where_something_was_last_said_of_it_or_read(store, courses):
+def test_an_asset_ends_where_something_was_last_said_of_it_or_read(store, series):
     with store._database.writing() as connection:
         row = {"asset_id": "silent", "first_time": hour(1), "last_time": hour(3)}
         connection.execute(insert(assets).values(row))
 
-    assert courses.end("pump") == hour(HOURS - 1)
-    assert courses.end("silent") == hour(3)
-    assert courses.end("' OR 1=1 --") is None
+    assert series.end("pump") == hour(HOURS - 1)
+    assert series.end("silent") == hour(3)
+    assert series.end("' OR 1=1 --") is None
 
 
 def test_verdicts_are_those_of_the_asset_and_the_newest_of_each_alarm(store):

@@ -15,7 +15,7 @@ HIGH, BETWEEN, LOW = 0.9, 0.45, 0.1
 RISKS = st.lists(st.sampled_from([HIGH, 0.5, BETWEEN, 0.4, LOW]), max_size=12)
 
 
-def make_trail(risks, *, judged=None, states=None, whole=True, due=False):
+def make_history(risks, *, judged=None, states=None, run_known=True, shelf_over=False):
     """Assets "a", "b", ... with these risks an hour apart, so many of them judged before."""
     names = tuple("abcdefgh"[: len(risks)])
     counts = [len(each) for each in risks]
@@ -25,20 +25,20 @@ def make_trail(risks, *, judged=None, states=None, whole=True, due=False):
         asset=np.repeat(np.arange(len(risks), dtype=np.int32), counts),
         cutoff=np.concatenate([np.arange(1, count + 1, dtype=np.int64) for count in counts]),
         risk=np.array([risk for each in risks for risk in each], dtype=float),
-        said_until=np.array([number or NEVER for number in judged], dtype=np.int64),
-        held=np.zeros(len(risks), dtype=np.int8),
-        whole=np.full(len(risks), whole),
+        judged_until=np.array([number or NEVER for number in judged], dtype=np.int64),
+        run_before=np.zeros(len(risks), dtype=np.int8),
+        run_known=np.full(len(risks), run_known),
         state=np.array(states or [""] * len(risks), dtype=object),
-        due=np.full(len(risks), due),
+        shelf_over=np.full(len(risks), shelf_over),
     )
 
 
-def told(trail, rule=RULE):
+def transitions(history, rule=RULE):
     """Transitions as (asset, cutoff, from, to)."""
-    steps = RiskAlarmJudge(rule).transitions(trail)
+    steps = RiskAlarmJudge(rule).transitions(history)
     columns = (steps.asset, steps.cutoff, steps.from_state, steps.to_state)
     return [
-        (trail.assets[asset], *rest)
+        (history.assets[asset], *rest)
         for asset, *rest in zip(*(c.tolist() for c in columns), strict=True)
     ]
 
@@ -75,12 +75,12 @@ class Oracle:
         if self.state == "cleared":
             self.state = ""
 
-    def run(self, risks, judged, *, whole=True):
+    def run(self, risks, judged, *, run_known=True):
         standing = self.state in ("unacknowledged", "acknowledged")
         for seen in range(judged, len(risks) + 1):
             stands = self.condition(risks[:seen])
             if stands is None:
-                stands = standing and not whole
+                stands = standing and not run_known
             self.see(seen, stands)
         return self.steps
 
@@ -88,34 +88,36 @@ class Oracle:
 @given(
     histories=st.lists(st.tuples(RISKS, st.integers(0, 12), st.sampled_from(STATES)), max_size=5),
     persistence=st.integers(1, 4),
-    whole=st.booleans(),
+    run_known=st.booleans(),
 )
-def test_every_asset_goes_through_the_states_that_a_plain_loop_finds(histories, persistence, whole):
+def test_every_asset_goes_through_the_states_that_a_plain_loop_finds(
+    histories, persistence, run_known
+):
     rule = AlarmRule(72.0, 0.5, 0.8, persistence, "for a test")
     histories = [(risks, min(judged, len(risks)), state) for risks, judged, state in histories]
-    trail = make_trail(
+    history = make_history(
         [risks for risks, _, _ in histories] or [[]],
         judged=[judged for _, judged, _ in histories] or [0],
         states=[state for _, _, state in histories] or [""],
-        whole=whole,
+        run_known=run_known,
     )
 
-    found = told(trail, rule)
+    found = transitions(history, rule)
 
     expected = []
     for name, (risks, judged, state) in zip("abcde", histories, strict=False):
-        steps = Oracle(rule, state).run(risks, judged, whole=whole)
+        steps = Oracle(rule, state).run(risks, judged, run_known=run_known)
         expected += [(name, cutoff or NEVER, before, after) for cutoff, before, after in steps]
     assert found == expected
 
 
 @given(risks=RISKS, cuts=st.lists(st.integers(0, 12), max_size=4))
 def test_history_in_order_gives_the_same_transitions_however_it_is_cut(risks, cuts):
-    whole = told(make_trail([risks]))
+    whole = transitions(make_history([risks]))
 
     parts, state, judged = [], "", 0
     for cut in [*sorted(min(cut, len(risks)) for cut in cuts), len(risks)]:
-        steps = told(make_trail([risks[:cut]], judged=[judged], states=[state]))
+        steps = transitions(make_history([risks[:cut]], judged=[judged], states=[state]))
         parts += steps
         state, judged = steps[-1][-1] if steps else state, cut
     assert parts == whole
@@ -131,10 +133,10 @@ def test_risks_told_in_any_order_leave_the_same_condition_standing(risks, order)
         judged = max(known, default=-1) + 1
         known.add(place)
         rows = sorted(known)
-        trail = make_trail([[risks[row] for row in rows]], states=[state])
-        trail.cutoff[:] = np.array(rows) + 1
-        trail.said_until[:] = judged or NEVER
-        steps = told(trail)
+        history = make_history([[risks[row] for row in rows]], states=[state])
+        history.cutoff[:] = np.array(rows) + 1
+        history.judged_until[:] = judged or NEVER
+        steps = transitions(history)
         state = steps[-1][-1] if steps else state
 
     stands = Oracle(RULE).condition(risks)
@@ -142,61 +144,68 @@ def test_risks_told_in_any_order_leave_the_same_condition_standing(risks, order)
 
 
 def test_an_alarm_takes_as_many_cutoffs_as_persistence_says():
-    assert told(make_trail([[HIGH, LOW, HIGH, HIGH]])) == [("a", 4, "", "unacknowledged")]
+    assert transitions(make_history([[HIGH, LOW, HIGH, HIGH]])) == [("a", 4, "", "unacknowledged")]
 
 
 def test_the_threshold_itself_is_an_alarm_and_the_clearing_risk_is_not_yet_clear():
-    assert told(make_trail([[0.5, 0.5]])) == [("a", 2, "", "unacknowledged")]
+    assert transitions(make_history([[0.5, 0.5]])) == [("a", 2, "", "unacknowledged")]
     standing = {"judged": [2], "states": ["unacknowledged"]}
-    assert told(make_trail([[0.5, 0.5, 0.4, 0.4]], **standing)) == []
+    assert transitions(make_history([[0.5, 0.5, 0.4, 0.4]], **standing)) == []
 
 
 def test_what_came_and_went_before_the_newest_judged_cutoff_is_not_told():
-    assert told(make_trail([[HIGH, HIGH, LOW, LOW]], judged=[4])) == []
+    assert transitions(make_history([[HIGH, HIGH, LOW, LOW]], judged=[4])) == []
 
 
 def test_a_revision_that_takes_the_cause_away_returns_the_alarm():
-    trail = make_trail([[LOW, LOW]], judged=[2], states=["unacknowledged"])
-    steps = RiskAlarmJudge(RULE).transitions(trail)
+    history = make_history([[LOW, LOW]], judged=[2], states=["unacknowledged"])
+    steps = RiskAlarmJudge(RULE).transitions(history)
 
-    assert told(trail) == [("a", 2, "unacknowledged", "returned")]
+    assert transitions(history) == [("a", 2, "unacknowledged", "returned")]
     assert steps.revised.tolist() == [True]
 
 
 def test_an_acknowledged_alarm_clears_and_the_next_one_is_new():
-    trail = make_trail([[HIGH, HIGH, LOW, LOW, HIGH, HIGH]], judged=[2], states=["acknowledged"])
+    history = make_history(
+        [[HIGH, HIGH, LOW, LOW, HIGH, HIGH]], judged=[2], states=["acknowledged"]
+    )
 
-    assert told(trail) == [("a", 4, "acknowledged", "cleared"), ("a", 6, "", "unacknowledged")]
-    assert RiskAlarmJudge(RULE).transitions(trail).fresh.tolist() == [False, True]
+    assert transitions(history) == [
+        ("a", 4, "acknowledged", "cleared"),
+        ("a", 6, "", "unacknowledged"),
+    ]
+    assert RiskAlarmJudge(RULE).transitions(history).fresh.tolist() == [False, True]
 
 
 @pytest.mark.parametrize(
     ("risks", "becomes"), [([HIGH, HIGH], "unacknowledged"), ([HIGH, HIGH, LOW, LOW], "cleared")]
 )
 def test_what_was_shelved_comes_back_as_its_asset_stands(risks, becomes):
-    trail = make_trail([risks], judged=[2], states=["shelved"], due=True)
+    history = make_history([risks], judged=[2], states=["shelved"], shelf_over=True)
 
-    assert told(trail) == [("a", len(risks), "shelved", becomes)]
+    assert transitions(history) == [("a", len(risks), "shelved", becomes)]
 
 
 def test_a_trail_too_short_to_tell_asks_for_more_and_leaves_the_alarm_as_it_is():
-    trail = make_trail([[BETWEEN, HIGH]], judged=[2], states=["acknowledged"], whole=False)
+    history = make_history([[BETWEEN, HIGH]], judged=[2], states=["acknowledged"], run_known=False)
 
-    assert RiskAlarmJudge(RULE).undecided(trail).tolist() == [True]
-    assert told(trail) == []
+    assert RiskAlarmJudge(RULE).undecided(history).tolist() == [True]
+    assert transitions(history) == []
 
 
 def test_an_asset_of_which_nothing_was_said_before_needs_no_more():
-    assert RiskAlarmJudge(RULE).undecided(make_trail([[BETWEEN]])).tolist() == [False]
+    assert RiskAlarmJudge(RULE).undecided(make_history([[BETWEEN]])).tolist() == [False]
 
 
-def outage(dark, *, before=(), state="", due=False):
-    step = RiskAlarmJudge(RULE).outage(DataOutage(tuple(dark), 10, tuple(before), state, due))
+def outage(silent, *, before=(), state="", shelf_over=False):
+    step = RiskAlarmJudge(RULE).outage(
+        DataOutage(tuple(silent), 10, tuple(before), state, shelf_over)
+    )
     return None if step is None else (step.action, step.to_state)
 
 
 @pytest.mark.parametrize(
-    ("dark", "before", "state", "becomes"),
+    ("silent", "before", "state", "becomes"),
     [
         ("", "", "", None),
         ("ab", "", "", ("raised", "unacknowledged")),
@@ -211,18 +220,21 @@ def outage(dark, *, before=(), state="", due=False):
         ("abc", "ab", "shelved", None),
     ],
 )
-def test_one_data_alarm_follows_the_assets_that_are_dark(dark, before, state, becomes):
-    assert outage(dark, before=before, state=state) == becomes
+def test_one_data_alarm_follows_the_assets_that_are_dark(silent, before, state, becomes):
+    assert outage(silent, before=before, state=state) == becomes
 
 
 def test_a_shelved_data_alarm_comes_back_when_its_time_is_over():
-    assert outage("a", before="a", state="shelved", due=True) == ("unshelved", "unacknowledged")
-    assert outage("", before="a", state="shelved", due=True) == ("unshelved", "cleared")
+    assert outage("a", before="a", state="shelved", shelf_over=True) == (
+        "unshelved",
+        "unacknowledged",
+    )
+    assert outage("", before="a", state="shelved", shelf_over=True) == ("unshelved", "cleared")
 
 
 def test_a_large_outage_names_some_assets_and_counts_the_rest():
-    dark = tuple(f"pump-{number:02d}" for number in range(30))
+    silent = tuple(f"pump-{number:02d}" for number in range(30))
 
-    assert outage_text(DataOutage(dark, 40, (), "", due=False)) == (
-        f"30 of 40 assets without usable readings: {', '.join(dark[:20])} and 10 more"
+    assert outage_text(DataOutage(silent, 40, (), "", shelf_over=False)) == (
+        f"30 of 40 assets without usable readings: {', '.join(silent[:20])} and 10 more"
     )

@@ -1,0 +1,1 @@
+"""Database dialects: what differs between them, a file each and a row in a table."""

@@ -1,0 +1,146 @@
+"""PostgreSQL: a server, for databases on another machine or of several readers elsewhere."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import TIMESTAMP, URL, ColumnElement, Connection, Engine, Text, create_engine, text
+from sqlalchemy.types import TypeEngine
+
+from pm_app.errors import BadSettings
+from pm_app.store.dialects.protocol import ConnectionOptions
+
+_CONNECT_SECONDS: Final = 10
+# A server that is gone without a word (power, cable, firewall) is noticed within a minute or so,
+# not after the two hours of the system's own keepalives. Settings of libpq; an address may say
+# otherwise.
+_NOTICE: Final = {
+    "connect_timeout": str(_CONNECT_SECONDS),
+    "keepalives_idle": "30",
+    "keepalives_interval": "10",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "60000",
+    "application_name": "pm-app",
+}
+# What a commit has confirmed is on the server's disk, and no connection that a dead process left
+# holds the writers' lock for long.
+_SESSION: Final = (
+    "-c timezone=UTC -c synchronous_commit=on -c idle_in_transaction_session_timeout=600s"
+)
+# One writer at a time, as SQLite has it: any number will do that others are unlikely to use.
+_WRITER_LOCK: Final = 0x706D_6170_70
+_DRIVER: Final = "postgresql+psycopg"
+
+
+@dataclass(frozen=True)
+class PostgresqlDialect:
+    """PostgreSQL by psycopg; fulfils `StoreDialect`."""
+
+    example: str = "postgresql+psycopg://user@host/database"
+    file: None = None
+    number_type: None = None
+
+    @property
+    def drivers(self) -> Mapping[str, str]:
+        """All lead to psycopg."""
+        return dict.fromkeys(("postgresql", _DRIVER), _DRIVER)
+
+    @property
+    def asset_type(self) -> TypeEngine[str]:
+        """By code points, whatever the server's own collation is."""
+        return Text(collation="C")
+
+    @property
+    def moment_type(self) -> TypeEngine[Any]:
+        """timestamptz, which keeps microseconds."""
+        return TIMESTAMP(timezone=True)
+
+    @property
+    def numbered(self) -> Mapping[str, object]:
+        """Sequences never give a number twice."""
+        return {}
+
+    @property
+    def clustered(self) -> Mapping[str, object]:
+        """Tables are heaps."""
+        return {}
+
+    def partial(self, rows: ColumnElement[bool]) -> Mapping[str, object]:
+        """WHERE of an index."""
+        return {"postgresql_where": rows}
+
+    def engine(self, address: URL, options: ConnectionOptions) -> tuple[Engine, str]:
+        """An engine whose connections are looked at before they are used again."""
+        session = f"{_SESSION} -c lock_timeout={1000 * options.wait_seconds:.0f}ms"
+        if options.read_only:
+            session += " -c default_transaction_read_only=on"
+        # Settings of the address go last, so that they win.
+        given = str(address.query.get("options", ""))
+        address = address.update_query_dict({"options": f"{session} {given}".strip()})
+        absent = {key: value for key, value in _NOTICE.items() if key not in address.query}
+        address = address.update_query_dict(absent)
+        try:
+            engine = create_engine(address, pool_pre_ping=True, hide_parameters=True)
+        except ImportError as error:
+            raise BadSettings(
+                "store.url names PostgreSQL, which needs the driver psycopg: "
+                "pip install 'pm-app[postgresql]'"
+            ) from error
+        return engine, address.set(query={}).render_as_string(hide_password=True)
+
+    def begin_reading(self, connection: Connection) -> None:
+        """READ COMMITTED, the default, sees another state with each statement."""
+        connection.execution_options(isolation_level="REPEATABLE READ")
+
+    def lock_writers(self, connection: Connection) -> None:
+        """An advisory lock, which the transaction's end gives back."""
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITER_LOCK})")
+
+    def insert(self, table: Any) -> Any:
+        """INSERT ... ON CONFLICT."""
+        from sqlalchemy.dialects import postgresql
+
+        return postgresql.insert(table)
+
+    def stored_moment(self, moment: datetime) -> object:
+        """psycopg takes datetimes."""
+        return moment
+
+    def stored_moments(self, nanoseconds: NDArray[np.int64]) -> list[object]:
+        """The same."""
+        instants = (nanoseconds // 1000).astype("datetime64[us]")
+        return [moment.replace(tzinfo=UTC) for moment in instants.tolist()]
+
+    def arrow_moment(self, column: ColumnElement[Any]) -> ColumnElement[Any]:
+        """psycopg gives datetimes."""
+        return column
+
+    def insert_rows(
+        self,
+        connection: Connection,
+        table: str,
+        columns: Sequence[str],
+        rows: Iterable[tuple[object, ...]],
+    ) -> None:
+        """COPY, several times as fast as INSERT."""
+        cursor = connection.connection.cursor()
+        statement = f"COPY {table} ({', '.join(columns)}) FROM STDIN"
+        with cursor, cursor.copy(statement) as copy:  # type: ignore[attr-defined]  # psycopg's own
+            for row in rows:
+                copy.write_row(row)
+
+    def analyze(self, connection: Connection, table: str) -> None:
+        """Autovacuum never sees a temporary table."""
+        connection.execute(text(f"ANALYZE {table}"))
+
+    def keep_join_order(self, join: str) -> str:
+        """The planner knows the sizes."""
+        return join
+
+    def count_on_from(self, connection: Connection, table: str, column: str, newest: int) -> None:
+        """The sequence of a column does not follow numbers that were inserted."""
+        place = f"pg_get_serial_sequence('{table}', '{column}')"
+        connection.execute(text(f"SELECT setval({place}, {newest})"))

@@ -1,0 +1,289 @@
+"""SQLite: a file on a local disk, which one process writes while others read it."""
+
+import re
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import (
+    URL,
+    ColumnElement,
+    Connection,
+    Engine,
+    Integer,
+    String,
+    create_engine,
+    event,
+    type_coerce,
+)
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.pool import QueuePool
+from sqlalchemy.types import TypeEngine
+
+from pm_app.durable import make_file, make_folder
+from pm_app.errors import BadSettings
+from pm_app.store.dialects.protocol import ConnectionOptions
+
+_LOOK_AGAIN_SECONDS: Final = 0.01
+_CACHE_KIB: Final = 8_000
+_LOG_BYTES: Final = 64_000_000
+# What a database consists of while it is open.
+_PARTS: Final = ("", "-wal", "-shm", "-journal")
+
+
+@dataclass(frozen=True)
+class SqliteFile:
+    """The file of a database; fulfils `DatabaseFile`."""
+
+    def create(self, path: Path) -> None:
+        """Make the folder and the file where they are not."""
+        make_folder(path.parent)
+        make_file(path)
+
+    def existing(self, path: Path) -> list[Path]:
+        """The file and its logs."""
+        parts = [path.with_name(path.name + part) for part in _PARTS]
+        return [part for part in parts if part.exists()]
+
+    def snapshot(self, connection: Connection, path: Path) -> None:
+        """In one step: it sees one state, and writers go on in the write-ahead log."""
+        with closing(sqlite3.connect(path)) as target:
+            _driver_of(connection).backup(target)
+
+    @contextmanager
+    def attached(self, connection: Connection, path: Path) -> Iterator[None]:
+        """As a database of the name `attached`."""
+        # SQLite takes another file only while no transaction is under way.
+        driver = _driver_of(connection)
+        driver.execute("ATTACH ? AS attached", (unchanging_address(path),)).close()
+        try:
+            yield
+        finally:
+            try:
+                driver.execute("DETACH attached").close()
+            except sqlite3.Error:
+                connection.invalidate()
+
+
+@dataclass(frozen=True)
+class SqliteDialect:
+    """SQLite by Python's own driver; fulfils `StoreDialect`."""
+
+    example: str = "sqlite:///file.sqlite"
+    file: SqliteFile = field(default_factory=SqliteFile)
+    asset_type: None = None
+
+    @property
+    def drivers(self) -> Mapping[str, str]:
+        """Python's own."""
+        return {"sqlite": "sqlite", "sqlite+pysqlite": "sqlite"}
+
+    @property
+    def number_type(self) -> TypeEngine[int]:
+        """SQLite numbers rows by itself only in a column typed exactly INTEGER."""
+        return Integer()
+
+    @property
+    def moment_type(self) -> TypeEngine[Any]:
+        """Text of a fixed width, for want of a type."""
+        return String(27)
+
+    @property
+    def numbered(self) -> Mapping[str, object]:
+        """Without it the number of a newest row that went is given again."""
+        return {"sqlite_autoincrement": True}
+
+    @property
+    def clustered(self) -> Mapping[str, object]:
+        """The rows live in the key's own tree: half the pages, and neighbours are together."""
+        return {"sqlite_with_rowid": False}
+
+    def partial(self, rows: ColumnElement[bool]) -> Mapping[str, object]:
+        """WHERE of an index."""
+        return {"sqlite_where": rows}
+
+    def engine(self, address: URL, options: ConnectionOptions) -> tuple[Engine, str]:
+        """An engine over a file, whose writers take the lock before they read."""
+        path = _local_path(address, options.folder)
+        target = f"{path.absolute().as_uri()}?mode={'ro' if options.read_only else 'rwc'}"
+
+        def open_file() -> sqlite3.Connection:
+            # isolation_level None: transactions are begun by _begin below, not guessed by Python.
+            return sqlite3.connect(
+                target,
+                uri=True,
+                timeout=options.wait_seconds,
+                isolation_level=None,
+                check_same_thread=False,
+            )
+
+        engine = create_engine(
+            "sqlite://", creator=open_file, poolclass=QueuePool, hide_parameters=True
+        )
+
+        def pragmas(connection: Any, _record: object) -> None:
+            _pragmas(connection, options.wait_seconds)
+
+        event.listen(engine, "connect", _read_only_pragmas if options.read_only else pragmas)
+        event.listen(engine, "begin", _begin)
+        return engine, str(path)
+
+    def begin_reading(self, connection: Connection) -> None:
+        """A transaction sees one state anyway."""
+
+    def lock_writers(self, connection: Connection) -> None:
+        """BEGIN IMMEDIATE has done so."""
+
+    def insert(self, table: Any) -> Any:
+        """INSERT ... ON CONFLICT."""
+        return sqlite.insert(table)
+
+    def stored_moment(self, moment: datetime) -> object:
+        """Its sortable text."""
+        return moment_text(moment)
+
+    def stored_moments(self, nanoseconds: NDArray[np.int64]) -> list[object]:
+        """The same."""
+        instants = (nanoseconds // 1000).astype("datetime64[us]")
+        return np.char.add(np.datetime_as_string(instants), "Z").tolist()  # type: ignore[no-any-return]  # numpy types tolist as Any
+
+    def arrow_moment(self, column: ColumnElement[Any]) -> ColumnElement[Any]:
+        """Arrow parses the text of a whole column faster than Python its single values."""
+        return type_coerce(column, String)
+
+    def insert_rows(
+        self,
+        connection: Connection,
+        table: str,
+        columns: Sequence[str],
+        rows: Iterable[tuple[object, ...]],
+    ) -> None:
+        """INSERT of many rows."""
+        connection.exec_driver_sql(insert_text(table, columns), list(rows))
+
+    def analyze(self, connection: Connection, table: str) -> None:
+        """SQLite would keep what it finds, and `keep_join_order` says enough."""
+
+    def keep_join_order(self, join: str) -> str:
+        """SQLite knows the sizes of neither table, and may read all of one that has grown for
+        years; a CROSS JOIN keeps to the order written."""
+        return join.replace(" JOIN ", " CROSS JOIN ", 1)
+
+    def count_on_from(self, connection: Connection, table: str, column: str, newest: int) -> None:
+        """AUTOINCREMENT follows numbers that were inserted."""
+
+
+def moment_text(moment: datetime) -> str:
+    """The sortable text of an aware UTC time."""
+    return moment.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+
+
+def insert_text(table: str, columns: Sequence[str]) -> str:
+    """An INSERT of rows of stored values."""
+    marks = ", ".join("?" * len(columns))
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})"
+
+
+def unchanging_address(path: Path) -> str:
+    """The address of a file which nobody writes any more."""
+    return f"{path.absolute().as_uri()}?mode=ro&immutable=1"
+
+
+def _driver_of(connection: Connection) -> sqlite3.Connection:
+    return cast(sqlite3.Connection, connection.connection.driver_connection)
+
+
+def _local_path(address: URL, folder: Path | None) -> Path:
+    if not address.database or address.database == ":memory:" or address.query or address.host:
+        raise BadSettings(
+            'store.url must name a file after "sqlite:///" and nothing else, got '
+            f"{address.render_as_string(hide_password=True)!r}"
+        )
+    path = (folder or Path()) / address.database
+    kind = network_filesystem(path)
+    if kind is not None:
+        raise BadSettings(
+            f"store.url must lie on a local disk, because SQLite cannot share a file over a "
+            f"network; got {path} on {kind}. Use PostgreSQL for a database on another machine"
+        )
+    return path
+
+
+def _pragmas(connection: Any, wait_seconds: float) -> None:
+    _use_a_write_ahead_log(connection, wait_seconds)
+    for pragma in (
+        "synchronous = FULL",
+        "foreign_keys = ON",
+        # A large commit leaves a large log; give the disk back at the next checkpoint.
+        f"journal_size_limit = {_LOG_BYTES}",
+        f"cache_size = -{_CACHE_KIB}",
+    ):
+        connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _use_a_write_ahead_log(connection: Any, wait_seconds: float) -> None:
+    # Whoever changes the journal needs the file alone, and for that SQLite does not wait by
+    # itself: of several that open a new file at once, all but one are refused on the spot.
+    deadline = time.monotonic() + wait_seconds
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL").close()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(_LOOK_AGAIN_SECONDS)
+        else:
+            return
+
+
+def _read_only_pragmas(connection: Any, _record: object) -> None:
+    connection.execute("PRAGMA query_only = ON").close()
+
+
+def _begin(connection: Connection) -> None:
+    # A write that begins as a read may find another writer ahead of it when it comes to
+    # write, and then fails at once, whatever the busy timeout: take the lock first.
+    writes = connection.get_execution_options().get("pm_app_writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+_MOUNTS = Path("/proc/mounts")
+_NETWORK = re.compile(
+    r"(fuse\.)?(nfs\d*|cifs|smb\w*|ncpfs|afs|ceph|lustre|gluster\w*|sshfs|davfs\d*|s3fs|gcsfuse|rclone)"
+)
+_OCTAL = re.compile(r"\\([0-7]{3})")
+
+
+def network_filesystem(path: Path, *, mounts: str | None = None) -> str | None:
+    """The type of the network file system `path` lies on, None where its disk is local.
+
+    SQLite's WAL mode keeps its index in memory shared between processes, which no network file
+    system offers (https://www.sqlite.org/wal.html, "all processes must be on the same host").
+
+    mounts: text in the form of /proc/mounts, read from there by default; where a system has
+    no such file every disk counts as local.
+    """
+    text = _read_mounts() if mounts is None else mounts
+    resolved = path.resolve()
+    deepest, kind = -1, ""
+    for line in text.splitlines():
+        _, point, kind_here, *_ = line.split(" ")
+        folder = Path(_OCTAL.sub(lambda match: chr(int(match[1], 8)), point))
+        # A later mount on the same folder hides the earlier one.
+        if resolved.is_relative_to(folder) and len(folder.parts) >= deepest:
+            deepest, kind = len(folder.parts), kind_here
+    return kind if _NETWORK.fullmatch(kind) else None
+
+
+def _read_mounts() -> str:
+    try:
+        return _MOUNTS.read_text(encoding="utf-8", errors="surrogateescape")
+    except OSError:
+        return ""

@@ -1,4 +1,4 @@
-"""Alarms: what raises one, what is looked at, and what comes of it."""
+"""Alarm records: rules, states, risk histories, transitions, outages, verdicts."""
 
 from dataclasses import dataclass
 from datetime import datetime

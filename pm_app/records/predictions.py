@@ -1,4 +1,4 @@
-"""What scoring says."""
+"""Predictions: risk, remaining useful life and status by asset, cutoff and horizon."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""What sources deliver: batches, readings, events."""
+"""Batches, readings and events, as sources deliver them."""
 
 from dataclasses import dataclass, field
 from typing import Final

@@ -53,17 +53,17 @@ def recover(server) -> None:
 def postgresql(postgresql_server) -> Callable[[str], str]:
     """The address of a database by name, made where there is none yet."""
     address = postgresql_server.get_uri()
-    made: dict[str, str] = {}
+    addresses: dict[str, str] = {}
 
     def database(name: str) -> str:
-        if name not in made:
+        if name not in addresses:
             with psycopg.connect(address, autocommit=True) as connection:
                 there = connection.execute("SELECT datname FROM pg_database").fetchall()
                 if (name,) not in there:
                     connection.execute(f"CREATE DATABASE {name}")
             host = conninfo_to_dict(address)["host"]
-            made[name] = f"postgresql://postgres@/{name}?host={host}"
-        return made[name]
+            addresses[name] = f"postgresql://postgres@/{name}?host={host}"
+        return addresses[name]
 
     return database
 

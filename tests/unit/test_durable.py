@@ -3,7 +3,7 @@
 import os
 
 import pytest
-from striking import listening
+from instants import listening
 
 from pm_app.durable import (
     fill_folder,

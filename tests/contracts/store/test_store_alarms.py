@@ -188,17 +188,17 @@ def test_a_look_goes_on_from_where_the_last_one_was_and_reads_no_more(store, say
     stretch = range(3, 200)
     say({("a", 1): HIGH, ("a", 2): HIGH} | {("a", number): BETWEEN for number in stretch})
     say({("a", 200): BETWEEN})
-    seen = []
+    lengths = []
 
     class Counting(RiskAlarmJudge):
-        def transitions(self, trail):
-            seen.append(len(trail.risk))
-            return super().transitions(trail)
+        def transitions(self, history):
+            lengths.append(len(history.risk))
+            return super().transitions(history)
 
     for number in range(201, 221):
         say({("a", number): BETWEEN}, judge=Counting(RULE))
     assert states(store) == {"a": "unacknowledged"}
-    assert max(seen) <= 2 * 4 + 4
+    assert max(lengths) <= 2 * 4 + 4
 
 
 @pytest.mark.parametrize("hour_of_news", [1, 90, 196])
@@ -327,7 +327,7 @@ def test_the_newest_verdict_given_until_then_counts(store, say):
     assert [row.verdict for row in store.alarms.verdicts()] == ["not-confirmed"]
 
 
-def standing(store):
+def open_states(store):
     open_now = store.alarms.alarms(only_open=True)
     return {row.asset_id for row in open_now if row.state != "returned"}
 
@@ -380,14 +380,14 @@ def hold_order(store, say, risks, order, size, wrong):
     truth = dict(zip(PLACES, risks, strict=True))
     forget(store)
     say(truth)
-    expected = standing(store)
+    expected = open_states(store)
 
     forget(store)
     if wrong:
         say({place: HIGH for place in sorted(wrong)})
     for start in range(0, len(order), size):
         say({place: truth[place] for place in sorted(order[start : start + size])})
-    assert standing(store) == expected
+    assert open_states(store) == expected
     assert not expected or store.alarms.events()
 
 
@@ -396,17 +396,17 @@ def hold_order(store, say, risks, order, size, wrong):
 def test_history_in_order_gives_the_same_alarms_however_it_is_cut(store, say, risks, cuts):
     truth = dict(zip(PLACES, risks, strict=True))
 
-    def told():
+    def event_states():
         names = {row.id: row.asset_id for row in store.alarms.alarms()}
         events = store.alarms.events()
         return sorted((names[row.alarm_id], row.cutoff, row.action, row.to_state) for row in events)
 
     forget(store)
     say(truth)
-    expected = told()
+    expected = event_states()
     forget(store)
     for low, high in zip([1, *sorted(cuts)], [*sorted(cuts), 11], strict=True):
         part = {place: risk for place, risk in truth.items() if low <= place[1] < high}
         if part:
             say(part)
-    assert told() == expected
+    assert event_states() == expected

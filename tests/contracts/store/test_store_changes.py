@@ -16,8 +16,8 @@ def hour(number: int) -> datetime:
 
 
 def say(store, make_predictions, risks: dict[tuple[str, int], float], at: int = 0) -> None:
-    said = {(asset, hour(cutoff), 24.0): risk for (asset, cutoff), risk in risks.items()}
-    store.writer.commit_predictions([make_predictions(said)], scored_at=hour(at))
+    risks_at = {(asset, hour(cutoff), 24.0): risk for (asset, cutoff), risk in risks.items()}
+    store.writer.commit_predictions([make_predictions(risks_at)], scored_at=hour(at))
 
 
 def read_all(store, limit: int, **asked) -> list[tuple[str, datetime, float, int]]:
@@ -91,17 +91,19 @@ def test_who_goes_on_from_every_page_knows_in_the_end_what_the_table_says(
     with store._database.writing() as connection:
         for table in (predictions, prediction_history):
             connection.execute(table.delete())
-    known, after = {}, None
+    collected, after = {}, None
     for commit in commits:
         say(store, make_predictions, commit)
         for end, row in store.changes.page(limit=limit, after=after):
-            known[row.asset_id, row.cutoff] = row
+            collected[row.asset_id, row.cutoff] = row
             after = end
     while page := store.changes.page(limit=limit, after=after):
-        known |= {(row.asset_id, row.cutoff): row for _, row in page}
+        collected |= {(row.asset_id, row.cutoff): row for _, row in page}
         after = page[-1][0]
 
-    assert known == {(row.asset_id, row.cutoff): row for _, row in store.changes.page(limit=10**6)}
+    assert collected == {
+        (row.asset_id, row.cutoff): row for _, row in store.changes.page(limit=10**6)
+    }
 
 
 def test_a_page_far_into_the_table_is_found_by_an_index(store, make_predictions):

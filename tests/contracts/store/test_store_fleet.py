@@ -108,8 +108,8 @@ def test_a_horizon_that_is_said_no_longer_gives_way(fleet, store, make_predictio
     shorter = make_predictions({("pump-1", hour(9), 24.0): 0.1})
     store.writer.commit_predictions([shorter], scored_at=DAY)
 
-    told = {row.asset_id: (row.horizon_hours, row.risk) for row in fleet.rows(FleetQuery())}
-    assert told["pump-1"] == (24.0, 0.1)
+    by_asset = {row.asset_id: (row.horizon_hours, row.risk) for row in fleet.rows(FleetQuery())}
+    assert by_asset["pump-1"] == (24.0, 0.1)
 
 
 def test_a_trend_is_the_newest_of_its_horizon_oldest_first(fleet):
@@ -125,8 +125,8 @@ def test_the_open_alarm_is_told_and_none_that_was_cleared(fleet, store):
     _raise_alarm(store, "pump-1", 72.0, "unacknowledged", None)
     _raise_alarm(store, "pump-2", 24.0, "cleared", DAY)
 
-    told = {row.asset_id: row.alarm for row in fleet.rows(FleetQuery(search="pump"))}
-    assert told == {"pump-1": "unacknowledged", "pump-2": "", "Pump-3": ""}
+    by_asset = {row.asset_id: row.alarm for row in fleet.rows(FleetQuery(search="pump"))}
+    assert by_asset == {"pump-1": "unacknowledged", "pump-2": "", "Pump-3": ""}
 
 
 def test_a_look_at_the_fleet_asks_twice_and_once_for_each_trend_that_is_shown(fleet, store):

@@ -35,7 +35,7 @@ def batch(number: int, **changes) -> BatchRow:
 
 
 @pytest.fixture
-def deliveries(store):
+def pages(store):
     """Nine files: the third was refused, of the sixth some rows, the last are of events."""
     for number in range(1, 10):
         changes = {}
@@ -54,10 +54,10 @@ def numbers(rows) -> list[int]:
     return [int(row.name.partition(".")[0]) for row in rows]
 
 
-def test_files_come_newest_first_page_by_page_without_gap_or_double(deliveries):
-    first = deliveries.page("all", limit=4)
-    second = deliveries.page("all", limit=4, before=first[-1].sequence)
-    third = deliveries.page("all", limit=4, before=second[-1].sequence)
+def test_files_come_newest_first_page_by_page_without_gap_or_double(pages):
+    first = pages.page("all", limit=4)
+    second = pages.page("all", limit=4, before=first[-1].sequence)
+    third = pages.page("all", limit=4, before=second[-1].sequence)
 
     assert numbers([*first, *second, *third]) == [*range(9, 0, -1)]
 
@@ -65,51 +65,51 @@ def test_files_come_newest_first_page_by_page_without_gap_or_double(deliveries):
 @pytest.mark.parametrize(
     ("show", "found"), [("all", [*range(9, 0, -1)]), ("refused", [6, 3]), ("quarantined", [3])]
 )
-def test_only_what_was_asked_for_is_shown_and_exported(deliveries, show, found):
-    rows = deliveries.page(show, limit=20)
-    told = [row for table in deliveries.tables(show, rows_per_chunk=2) for row in table.to_pylist()]
+def test_only_what_was_asked_for_is_shown_and_exported(pages, show, found):
+    rows = pages.page(show, limit=20)
+    exported = [row for table in pages.tables(show, rows_per_chunk=2) for row in table.to_pylist()]
 
     assert numbers(rows) == found
-    assert [row["sequence"] for row in told] == [row.sequence for row in rows]
-    assert [row["reason"] for row in told] == [row.reason for row in rows]
-    assert [row["ingested_at"] for row in told] == [row.ingested_at for row in rows]
+    assert [row["sequence"] for row in exported] == [row.sequence for row in rows]
+    assert [row["reason"] for row in exported] == [row.reason for row in rows]
+    assert [row["ingested_at"] for row in exported] == [row.ingested_at for row in rows]
 
 
-def test_an_export_has_one_schema_whatever_is_missing(deliveries):
-    tables = list(deliveries.tables("quarantined"))
+def test_an_export_has_one_schema_whatever_is_missing(pages):
+    tables = list(pages.tables("quarantined"))
 
     assert [table.schema for table in tables] == [BATCHES_SCHEMA]
-    assert list(deliveries.tables("all", rows_per_chunk=4))[0].schema == BATCHES_SCHEMA
+    assert list(pages.tables("all", rows_per_chunk=4))[0].schema == BATCHES_SCHEMA
 
 
-def test_the_newest_file_is_the_newest_one_of_readings(deliveries, store):
-    assert deliveries.newest().name == "7.parquet"
-    assert deliveries.newest_scored() is None
+def test_the_newest_file_is_the_newest_one_of_readings(pages, store):
+    assert pages.newest().name == "7.parquet"
+    assert pages.newest_scored() is None
 
     scored = [row.sequence for row in store.ledger.ingested_batches("readings")][:3]
     store.writer.commit_scores(scored, [], scored_at=hour(30))
-    assert deliveries.newest_scored() == hour(30)
+    assert pages.newest_scored() == hour(30)
 
 
-def test_the_longest_silence_comes_first(deliveries, store):
+def test_the_longest_silence_comes_first(pages, store):
     with store._database.writing() as connection:
         for name, last in (("b", 1), ("a", 1), ("c", 5), ("d", 9)):
             row = {"asset_id": name, "first_time": hour(0), "last_time": hour(last)}
             connection.execute(insert(assets).values(row))
 
-    assert deliveries.silent(hour(9), limit=2) == [
+    assert pages.silent(hour(9), limit=2) == [
         SilentAsset("a", hour(1)),
         SilentAsset("b", hour(1)),
     ]
-    assert deliveries.count_silent(hour(9)) == (3, 4)
+    assert pages.count_silent(hour(9)) == (3, 4)
 
 
-def test_assets_are_counted_by_what_is_said_of_them_now(deliveries, store, make_predictions):
-    said = {("a", hour(1), 72.0): 0.5, ("a", hour(2), 72.0): None, ("a", hour(2), 24.0): 0.1}
-    said |= {("b", hour(2), 72.0): 0.5, ("c", hour(1), 72.0): 0.4}
-    store.writer.commit_predictions([make_predictions(said)], scored_at=hour(3))
+def test_assets_are_counted_by_what_is_said_of_them_now(pages, store, make_predictions):
+    risks = {("a", hour(1), 72.0): 0.5, ("a", hour(2), 72.0): None, ("a", hour(2), 24.0): 0.1}
+    risks |= {("b", hour(2), 72.0): 0.5, ("c", hour(1), 72.0): 0.4}
+    store.writer.commit_predictions([make_predictions(risks)], scored_at=hour(3))
 
-    assert deliveries.statuses() == {"machine_off": 1, "scored": 2}
+    assert pages.statuses() == {"machine_off": 1, "scored": 2}
 
 
 def test_an_empty_store_has_nothing_to_tell(store):

@@ -210,9 +210,9 @@ def test_the_newest_version_waits_until_a_person_answers(store):
     assert store.lineage.waiting() is None
     with pytest.raises(TerminalError, match="version 3 waits for no answer; none does"):
         store.lineage.reject(3, at=day(5), reason="again", actor=ANN)
-    (said,) = store.users.audit()
-    assert (said.actor, said.address, said.action) == ("ann", "10.0.0.7", "reject")
-    assert (said.target, said.details) == ("version 3", "no gain")
+    (audited,) = store.users.audit()
+    assert (audited.actor, audited.address, audited.action) == ("ann", "10.0.0.7", "reject")
+    assert (audited.target, audited.details) == ("version 3", "no gain")
 
 
 def test_a_promoted_version_waits_no_longer_and_who_moved_it_is_kept(store):
@@ -225,8 +225,8 @@ def test_a_promoted_version_waits_no_longer_and_who_moved_it_is_kept(store):
     assert store.lineage.waiting() is None
     movers, moves = store.lineage.promotion_actors(), store.lineage.promotions()
     assert [movers[move.id] for move in moves] == ["ann", "pm-app", "ann"]
-    said = [(row.actor, row.action, row.target) for row in store.users.audit()]
-    assert said == [
+    audited = [(row.actor, row.action, row.target) for row in store.users.audit()]
+    assert audited == [
         ("ann", "roll back", "version 1"),
         ("pm-app", "promote", "version 2"),
         ("ann", "promote", "version 1"),

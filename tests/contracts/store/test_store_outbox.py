@@ -23,19 +23,21 @@ def say(store, make_predictions):
     """Commit risks by asset and hour, with these channels to be told."""
 
     def say(risks, *, tells=(MAIL,), at=0, live=True):
-        said = make_predictions({(name, hour(n), 24.0): risk for (name, n), risk in risks.items()})
+        predictions = make_predictions(
+            {(name, hour(n), 24.0): risk for (name, n), risk in risks.items()}
+        )
         commit = store.writer.commit_scores if live else None
         if commit is None:
             store.writer.commit_predictions(
-                [said], scored_at=hour(at), judge=RiskAlarmJudge(RULE, tells)
+                [predictions], scored_at=hour(at), judge=RiskAlarmJudge(RULE, tells)
             )
         else:
-            commit((), [said], scored_at=hour(at), judge=RiskAlarmJudge(RULE, tells))
+            commit((), [predictions], scored_at=hour(at), judge=RiskAlarmJudge(RULE, tells))
 
     return say
 
 
-def news(store, at=1000):
+def notified(store, at=1000):
     return [(each.channel, each.asset_id) for each in store.outbox.due(hour(at))]
 
 
@@ -46,7 +48,7 @@ def raised(*assets: str):
 def test_an_alarm_is_news_to_every_channel_from_the_commit_that_raises_it(store, say):
     say(raised("a"), tells=(MAIL, CHAT, WORK_ORDER))
 
-    assert news(store) == [(MAIL, "a"), (CHAT, "a"), (WORK_ORDER, "a")]
+    assert notified(store) == [(MAIL, "a"), (CHAT, "a"), (WORK_ORDER, "a")]
     (first, *_) = store.outbox.due(hour(0))
     assert (first.risk, first.threshold, first.state) == (HIGH, 0.5, "unacknowledged")
     assert first.rul_hours is not None and (first.attempts, first.error) == (0, "")
@@ -81,11 +83,11 @@ def test_without_a_channel_nothing_is_put_out(store, say):
 def test_an_alarm_that_goes_on_is_news_once_and_one_that_comes_again_is_news_again(store, say):
     say(raised("a"))
     say({("a", 3): HIGH})
-    assert news(store) == [(MAIL, "a")]
+    assert notified(store) == [(MAIL, "a")]
     say({("a", 4): LOW, ("a", 5): LOW})
     say({("a", 6): HIGH, ("a", 7): HIGH})
 
-    assert news(store) == [(MAIL, "a"), (MAIL, "a")]
+    assert notified(store) == [(MAIL, "a"), (MAIL, "a")]
 
 
 def test_a_work_order_leaves_once_for_an_alarm(store, say):
@@ -93,7 +95,7 @@ def test_a_work_order_leaves_once_for_an_alarm(store, say):
     say({("a", 4): LOW, ("a", 5): LOW}, tells=(WORK_ORDER,))
     say({("a", 6): HIGH, ("a", 7): HIGH}, tells=(WORK_ORDER,))
 
-    assert news(store) == [(WORK_ORDER, "a")]
+    assert notified(store) == [(WORK_ORDER, "a")]
 
 
 def test_what_was_told_is_out_and_what_was_put_off_waits(store, say):
@@ -114,12 +116,12 @@ def test_what_nobody_acknowledges_is_told_again_and_nothing_else_is(store, say):
     four = timedelta(hours=4)
     store.outbox.mark_sent([each.id for each in store.outbox.due(DAY)], at=DAY)
     assert store.outbox.remind([MAIL], now=hour(3), after=four) == 0
-    seen = next(row for row in store.alarms.alarms() if row.asset_id == "a")
+    alarm = next(row for row in store.alarms.alarms() if row.asset_id == "a")
     step = AlarmStep("acknowledged", "acknowledged", "")
-    store.alarms.act(seen.id, lambda _: step, at=DAY, actor=Actor("ann"))
+    store.alarms.act(alarm.id, lambda _: step, at=DAY, actor=Actor("ann"))
 
     assert store.outbox.remind([MAIL], now=hour(4), after=four) == 1
-    assert news(store) == [(MAIL, "b")]
+    assert notified(store) == [(MAIL, "b")]
     # What waits to be told is not told twice over.
     assert store.outbox.remind([MAIL], now=hour(99), after=four) == 0
     assert store.outbox.remind([CHAT], now=hour(99), after=four) == 0
@@ -135,4 +137,4 @@ def test_an_alarm_that_comes_off_the_shelf_is_news(store, say):
 
     say({("a", 4): HIGH}, at=4)
 
-    assert news(store) == [(MAIL, "a")]
+    assert notified(store) == [(MAIL, "a")]

@@ -42,7 +42,7 @@ def rows_of(tables: Iterable[pa.Table]) -> list[dict[str, Any]]:
     return [row for table in tables for row in table.to_pylist()]
 
 
-def said(store: Store) -> list[dict[str, Any]]:
+def stored_rows(store: Store) -> list[dict[str, Any]]:
     return rows_of(store.tables.predictions())
 
 
@@ -60,7 +60,7 @@ def test_what_is_written_reads_back(store, make_predictions):
 
     counts = store.writer.commit_predictions([chunk], scored_at=DAY)
 
-    first, second = said(store)
+    first, second = stored_rows(store)
     assert counts == CommitCounts(new=2)
     assert first == {
         "asset_id": "pump-1",
@@ -86,12 +86,12 @@ def test_writing_twice_changes_nothing(store, make_predictions):
     chunk = make_predictions({key(): 0.25, key(cutoff=1): None})
     sequence = store.ledger.record_batch(make_batch())
     store.writer.commit_scores([sequence], [chunk], scored_at=hour(1))
-    before = said(store), store.ledger.batches(), store.tables.latest_predictions()
+    before = stored_rows(store), store.ledger.batches(), store.tables.latest_predictions()
 
     counts = store.writer.commit_scores([sequence], [chunk], scored_at=hour(2))
 
     assert counts == CommitCounts(unchanged=2)
-    assert (said(store), store.ledger.batches()) == before[:2]
+    assert (stored_rows(store), store.ledger.batches()) == before[:2]
     assert store.tables.latest_predictions() == before[2]
     assert rows_of(store.tables.superseded()) == []
 
@@ -106,14 +106,14 @@ def test_a_changed_row_moves_the_old_one_to_history(
 ):
     first = make_predictions({key(): 0.25}, attention="load 40 %")
     store.writer.commit_predictions([first], scored_at=hour(1))
-    old = said(store)
+    old = stored_rows(store)
 
     counts = store.writer.commit_predictions(
         [make_predictions({key(): risk}, version=version, attention=attention)],
         scored_at=hour(2),
     )
 
-    (new,) = said(store)
+    (new,) = stored_rows(store)
     (latest,) = store.tables.latest_predictions().to_pylist()
     assert counts == CommitCounts(revised=1)
     assert new["attention"] == latest["attention"] == attention
@@ -133,7 +133,7 @@ def test_unchanged_rows_keep_when_they_were_scored(store, make_predictions):
     )
 
     assert counts == CommitCounts(new=1, revised=1, unchanged=1)
-    assert [row["scored_at"] for row in said(store)] == [hour(1), hour(2), hour(2)]
+    assert [row["scored_at"] for row in stored_rows(store)] == [hour(1), hour(2), hour(2)]
 
 
 def test_latest_never_goes_back(store, make_predictions):
@@ -179,7 +179,7 @@ def test_latest_leaves_out_a_horizon_no_longer_predicted(store, make_predictions
 def test_a_failing_chunk_leaves_nothing_behind(store, make_predictions):
     sequence = store.ledger.record_batch(make_batch())
     store.writer.commit_predictions([make_predictions({key(): 0.25})], scored_at=hour(1))
-    before = said(store), store.ledger.batches()
+    before = stored_rows(store), store.ledger.batches()
 
     def chunks():
         yield make_predictions({key(): 0.5, key(cutoff=1): 0.5})
@@ -188,7 +188,7 @@ def test_a_failing_chunk_leaves_nothing_behind(store, make_predictions):
     with pytest.raises(RuntimeError, match="the scorer broke"):
         store.writer.commit_scores([sequence], chunks(), scored_at=hour(2))
 
-    assert (said(store), store.ledger.batches()) == before
+    assert (stored_rows(store), store.ledger.batches()) == before
     assert rows_of(store.tables.superseded()) == []
     assert [row.sequence for row in store.ledger.unscored_batches()] == [sequence]
 
@@ -223,24 +223,24 @@ def test_a_chunk_larger_than_an_insert_is_written_whole(store, make_predictions,
     counts = store.writer.commit_predictions([make_predictions(risks)], scored_at=DAY)
 
     assert counts == CommitCounts(new=20)
-    assert set(by_key(said(store))) == set(risks)
+    assert set(by_key(stored_rows(store))) == set(risks)
     assert len(store.tables.latest_predictions()) == 4
 
 
 def test_readers_see_the_old_state_while_a_write_is_open(store, store_url, make_predictions):
     store.writer.commit_predictions([make_predictions({key(): 0.25})], scored_at=hour(1))
-    seen = []
+    read_risks = []
 
     def chunks():
         yield make_predictions({key(): 0.5})
         with open_reader(store_url) as reader:
-            seen.extend(row["risk"] for row in said(reader))
+            read_risks.extend(row["risk"] for row in stored_rows(reader))
         yield make_predictions({key(cutoff=1): 0.5})
 
     store.writer.commit_predictions(chunks(), scored_at=hour(2))
 
-    assert seen == [0.25]
-    assert [row["risk"] for row in said(store)] == [0.5, 0.5]
+    assert read_risks == [0.25]
+    assert [row["risk"] for row in stored_rows(store)] == [0.5, 0.5]
 
 
 def test_others_may_write_while_predictions_are_still_made(
@@ -255,7 +255,7 @@ def test_others_may_write_while_predictions_are_still_made(
             second.writer.commit_predictions([make_predictions({key(): 0.25})], scored_at=hour(1))
 
         assert first.writer.commit_predictions(chunks(), scored_at=DAY) == CommitCounts(revised=1)
-        assert [row["risk"] for row in said(first)] == [0.5]
+        assert [row["risk"] for row in stored_rows(first)] == [0.5]
 
 
 def test_a_second_writer_waits_then_may_try_again(store_url, monkeypatch):
@@ -276,7 +276,7 @@ def test_what_a_failed_commit_laid_down_is_not_written_later(store, make_predict
         store.writer.commit_predictions(chunks(), scored_at=DAY)
 
     assert store.writer.commit_predictions([], scored_at=DAY) == CommitCounts()
-    assert said(store) == []
+    assert stored_rows(store) == []
 
 
 def test_a_reader_cannot_write(store, store_url, make_predictions):
@@ -286,7 +286,7 @@ def test_a_reader_cannot_write(store, store_url, make_predictions):
     ):
         reader.writer.commit_predictions([make_predictions({key(): 0.5})], scored_at=DAY)
 
-    assert said(store) == []
+    assert stored_rows(store) == []
 
 
 KILLED = """
@@ -309,7 +309,7 @@ open_store(sys.argv[2]).writer.commit_scores([1], chunks(), scored_at=day)
 def test_a_killed_process_leaves_the_previous_state(store, store_url, make_predictions):
     store.ledger.record_batch(make_batch())
     store.writer.commit_predictions([make_predictions({key(): 0.25})], scored_at=hour(1))
-    before = said(store), store.ledger.batches()
+    before = stored_rows(store), store.ledger.batches()
 
     killed = subprocess.run(
         [sys.executable, "-c", KILLED, str(Path(__file__).parents[1]), store_url],
@@ -319,9 +319,9 @@ def test_a_killed_process_leaves_the_previous_state(store, store_url, make_predi
     )
 
     assert killed.returncode == 9
-    assert (said(store), store.ledger.batches()) == before
+    assert (stored_rows(store), store.ledger.batches()) == before
     store.writer.commit_scores([1], [make_predictions({key(): 0.75})], scored_at=hour(2))
-    assert [row["revision"] for row in said(store)] == [2]
+    assert [row["revision"] for row in stored_rows(store)] == [2]
 
 
 def test_predictions_are_read_by_asset_and_half_open_span(store, make_predictions):
@@ -389,7 +389,7 @@ def test_predictions_come_sorted_by_asset_cutoff_and_horizon(store, make_predict
     for each in risks:
         store.writer.commit_predictions([make_predictions({each: 0.5})], scored_at=DAY)
 
-    assert list(by_key(said(store))) == sorted(risks)
+    assert list(by_key(stored_rows(store))) == sorted(risks)
 
 
 keys = st.tuples(
@@ -412,9 +412,9 @@ commits = st.lists(
     # The store is emptied at the start of each example.
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
-@given(commits=commits, rows_per_insert=st.integers(1, 5), brought=st.booleans())
+@given(commits=commits, rows_per_insert=st.integers(1, 5), from_file=st.booleans())
 def test_the_tables_follow_a_plain_dictionary(
-    store, make_predictions, tmp_path, commits, rows_per_insert, brought
+    store, make_predictions, tmp_path, commits, rows_per_insert, from_file
 ):
     _empty(store)
     current, history = {}, {}
@@ -422,7 +422,7 @@ def test_the_tables_follow_a_plain_dictionary(
         patch.setattr(staging, "ROWS_PER_INSERT", rows_per_insert)
         for number, (risks, version) in enumerate(commits):
             chunk = make_predictions(risks, version=version)
-            if brought:
+            if from_file:
                 write_staged(tmp_path / "staged", [chunk])
                 store.writer.commit_staged(tmp_path / "staged", scored_at=hour(number))
             else:
@@ -431,7 +431,7 @@ def test_the_tables_follow_a_plain_dictionary(
 
     latest = {key[::2]: key for key in sorted(current)}
     shown = {(key[0], key[2]): key for key in by_key(_all_latest(store))}
-    assert _content(said(store)) == set(current.items())
+    assert _content(stored_rows(store)) == set(current.items())
     assert _content(rows_of(store.tables.superseded())) == {
         (key, content) for (key, _), content in history.items()
     }
@@ -473,7 +473,7 @@ def _empty(store):
 
 @pytest.mark.benchmark
 @pytest.mark.parametrize("from_file", [False, True], ids=["said here", "brought in a file"])
-def test_benchmark_of_commits(store, tmp_path, brought):
+def test_benchmark_of_commits(store, tmp_path, from_file):
     for label, seed, start in (
         ("new", 0, 0),
         ("unchanged", 0, 0),
@@ -483,7 +483,7 @@ def test_benchmark_of_commits(store, tmp_path, brought):
         chunk = _many(100_000, seed, start)
         write_staged(tmp_path / "staged", [chunk])
         began = time.process_time()
-        if brought:
+        if from_file:
             counts = store.writer.commit_staged(tmp_path / "staged", scored_at=DAY)
         else:
             counts = store.writer.commit_predictions([chunk], scored_at=DAY)

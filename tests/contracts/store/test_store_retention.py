@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from striking import listening
+from instants import listening
 
 from pm_app.errors import StoreUnavailable
 

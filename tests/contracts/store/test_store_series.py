@@ -45,8 +45,8 @@ def test_a_series_is_one_asset_and_horizon_in_order_of_time(series):
 
     expected = [int(hour(number).timestamp()) * 10**9 for number in range(HOURS)]
     assert found.cutoff.tolist() == expected
-    told = [None if np.isnan(value) else value for value in found.risk]
-    assert told == [risk_at(number) for number in range(HOURS)]
+    risks = [None if np.isnan(value) else value for value in found.risk]
+    assert risks == [risk_at(number) for number in range(HOURS)]
     assert set(found.status[np.isnan(found.risk)]) == {"machine_off"}
     assert np.allclose(found.rul_high_hours, 150 * (1 - found.risk), equal_nan=True)
 

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from plans import whole_reads
+from query_plans import whole_table_reads
 
 from pm_app.errors import StoreUnavailable, TerminalError, TransientError
 from pm_app.store import CommitCounts, open_store, require_whole, write_staged
@@ -84,7 +84,7 @@ def test_a_file_that_could_not_be_committed_can_be_later(store_url, laid_down, m
 def test_a_file_is_merged_without_reading_all_that_was_said(tmp_path, laid_down):
     with open_store(f"sqlite:///{tmp_path}/pm.sqlite") as store:
         store.writer.commit_staged(laid_down({key(): 0.5}), scored_at=DAY)
-        with whole_reads(store) as found:
+        with whole_table_reads(store) as found:
             store.writer.commit_staged(laid_down({key(): 0.75}), scored_at=DAY)
 
     assert found == []

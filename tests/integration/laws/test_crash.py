@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from factories import make_stocked_plant
 from flows import FLOWS, outcome
-from killing import Killer
-from striking import Failing, Instant, first_of_each, heard, listening, sites_in_code
+from instants import Failing, Instant, first_of_each, heard, listening, sites_in_code
+from killed_flows import FlowKiller
 
 from pm_app.errors import PmAppError
 
@@ -38,7 +38,7 @@ NO_FLOW = {
 
 @pytest.fixture(scope="module")
 def kill():
-    killer = Killer()
+    killer = FlowKiller()
     yield killer
     killer.close()
 

@@ -1,7 +1,7 @@
 """Tables that grow for years are looked up by the jobs that write them, never read whole."""
 
 from factories import NOW, drop, opened, readings_table
-from plans import whole_reads
+from query_plans import whole_table_reads
 
 from pm_app.jobs.score.run import score
 
@@ -13,7 +13,7 @@ def test_a_look_reads_no_growing_table_whole(new_plant):
     with opened(config) as plant:
         score(plant, now=NOW)
         drop(config, "b.parquet", TABLE.slice(60))
-        with whole_reads(plant.store) as found:
+        with whole_table_reads(plant.store) as found:
             assert score(plant, now=NOW).committed.new > 0
 
     assert found == []

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from at_once import AtOnce
 from factories import (
     NOW,
     PLANT_TOML,
@@ -23,6 +22,7 @@ from factories import (
     readings_table,
     said,
 )
+from inline_engine import InlineEngine
 
 from pm_app.cli import app as cli
 from pm_app.errors import BadSettings, NotEnoughData, TransientError
@@ -307,7 +307,7 @@ def test_folds_of_workers_say_what_one_after_the_other_says_and_leave_nothing(pl
         alone = run(live)
         before = facts(plant.parent, live.store)
         told = []
-        found = run(live, engine=AtOnce(), progress=lambda share, text: told.append(share))
+        found = run(live, engine=InlineEngine(), progress=lambda share, text: told.append(share))
         assert facts(plant.parent, live.store) == before
 
     assert np.isfinite(alone.risk).any()
@@ -325,7 +325,7 @@ def test_a_fold_whose_worker_dies_is_learned_again(plant, workers):
 
     with opened(plant) as live:
         workers(make_spec(live.settings))
-        assert bits(run(live, engine=AtOnce(die_once))) == bits(run(live))
+        assert bits(run(live, engine=InlineEngine(die_once))) == bits(run(live))
     assert len(deaths) == 1
 
 
@@ -336,7 +336,7 @@ def test_a_fold_that_cannot_be_learned_is_named_and_the_folder_goes(plant, worke
     with opened(plant) as live:
         workers(make_spec(live.settings), before=fail)
         with pytest.raises(TransientError, match="fold 1 of 3: the trainer was killed"):
-            run(live, engine=AtOnce())
+            run(live, engine=InlineEngine())
         assert not list(live.settings.state.glob(".backtest-*"))
 
 
@@ -351,7 +351,7 @@ def test_folds_that_met_segments_joined_meanwhile_are_told_of_them_anew(plant, w
 
     with opened(plant) as live:
         workers(make_spec(live.settings), before=join)
-        found = run(live, engine=AtOnce())
+        found = run(live, engine=InlineEngine())
         assert bits(found) == bits(run(live))
     assert len(met) == 2
 
@@ -364,5 +364,5 @@ def test_what_a_killed_backtest_left_is_removed_a_week_later(plant, workers):
             folder.mkdir()
             when = NOW.timestamp() - days * 86_400
             os.utime(folder, (when, when))
-        run(live, engine=AtOnce())
+        run(live, engine=InlineEngine())
         assert [folder.exists() for folder in left] == [False, True]

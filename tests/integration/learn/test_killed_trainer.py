@@ -21,8 +21,8 @@ from factories import (
     write_handmade,
 )
 from flows import FLOWS, LATER
-from killing import Killer
-from striking import heard
+from instants import heard
+from killed_flows import FlowKiller
 from twenty_pumps import PUMPS, PUMPS_NOW, PUMPS_TOML
 
 from pm_app.errors import TransientError
@@ -93,7 +93,7 @@ reach("after its answer")
 
 @pytest.fixture(scope="module")
 def kill():
-    killer = Killer()
+    killer = FlowKiller()
     yield killer
     killer.close()
 

@@ -6,9 +6,9 @@ from functools import partial
 
 import numpy as np
 import pytest
-from at_once import AtOnce
-from dying import deaths, dying_worker
+from dying_workers import deaths, dying_worker
 from factories import NOW, PLANT_TOML, make_plant, opened, readings_table
+from inline_engine import InlineEngine
 from pydantic import TypeAdapter
 from twenty_pumps import PUMPS, PUMPS_NOW, PUMPS_TOML
 from typer.testing import CliRunner
@@ -103,7 +103,7 @@ def bits(trained):
 def test_networks_that_come_back_in_files_are_those_of_this_process(study, trainings, tmp_path):
     told = []
 
-    found = TrainOnWorkers(AtOnce(), tmp_path)(
+    found = TrainOnWorkers(InlineEngine(), tmp_path)(
         study, trainings[:1], lambda *heard: told.append(heard)
     )
 
@@ -177,7 +177,7 @@ def test_a_worker_of_another_program_does_not_train(study, trainings, tmp_path, 
 
 
 def test_what_a_training_met_on_purpose_is_raised_by_who_asked(study, trainings, tmp_path):
-    unseen = AtOnce(before=partial(shutil.rmtree, ignore_errors=True))
+    unseen = InlineEngine(before=partial(shutil.rmtree, ignore_errors=True))
 
     with pytest.raises(BadSettings, match="state folder under the same path"):
         TrainOnWorkers(unseen, tmp_path)(study, trainings, lambda count, trained: None)
@@ -188,7 +188,7 @@ def test_a_training_that_kills_every_worker_is_given_up_by_number(study, trainin
         raise EOFError("gone")
 
     with pytest.raises(TerminalError, match="at once: training 1 of 2 lost its worker 3 times"):
-        TrainOnWorkers(AtOnce(die), tmp_path)(study, trainings, lambda count, trained: None)
+        TrainOnWorkers(InlineEngine(die), tmp_path)(study, trainings, lambda count, trained: None)
     assert not list(tmp_path.iterdir())
 
 

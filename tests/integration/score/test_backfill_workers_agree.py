@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from dying import deaths, die_bringing_back, dying_worker
+from dying_workers import deaths, die_bringing_back, dying_worker
 from factories import (
     NOW,
     REMEMBERING_TOML,

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 
 
-class AtOnce:
+class InlineEngine:
     """Does `before` with the folder of the run, then the task; EOFError is a worker's death."""
 
     name, lanes, width, lost = "at once", 1, 1, (EOFError,)
@@ -12,7 +12,7 @@ class AtOnce:
     def __init__(self, before: Callable[[str], object] = lambda place: None) -> None:
         self.before = before
 
-    def open(self) -> "AtOnce":
+    def open(self) -> "InlineEngine":
         return self
 
     def submit(self, work: Callable[[str, int], str], place: str, number: int) -> Future[str]:

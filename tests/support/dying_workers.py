@@ -5,7 +5,7 @@ import signal
 import sys
 from pathlib import Path
 
-from striking import INSTANT
+from instants import INSTANT
 
 from connectors.engines.local import end_with_parent
 

@@ -14,7 +14,7 @@ GROWING |= {"batches", "outbox"}
 
 
 @contextmanager
-def whole_reads(store):
+def whole_table_reads(store):
     """The plans of statements that read all rows of such a table, as they are executed."""
     found = []
 

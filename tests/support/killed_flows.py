@@ -16,13 +16,13 @@ from importlib import import_module
 from pathlib import Path
 
 from flows import FLOWS
-from striking import Instant, heard, killing_at, listening
+from instants import Instant, heard, killing_at, listening
 
 # What flows load when they first need it: once for all children.
 LOADED_LATE = ("alembic.command", "argon2", "pyarrow.dataset", "sqlalchemy.dialects.sqlite")
 
 
-class Killer:
+class FlowKiller:
     """Runs flows in children of a program that has loaded everything once."""
 
     def __init__(self):
@@ -37,12 +37,12 @@ class Killer:
         )
 
     def __call__(self, flow, config, at=None):
-        """The instants heard, as `killing.run` has it."""
+        """The instants heard, as `run` has it."""
         self._process.stdin.write(json.dumps([flow, str(config), at]) + "\n")
         self._process.stdin.flush()
-        said = self._process.stdout.readline()
-        assert said, self._process.stderr.read()
-        return [Instant(*instant) for instant in json.loads(said)]
+        answer = self._process.stdout.readline()
+        assert answer, self._process.stderr.read()
+        return [Instant(*instant) for instant in json.loads(answer)]
 
     def close(self):
         """End the program."""
@@ -61,12 +61,12 @@ def run(flow, config, at):
         time.sleep(at["seconds"])
         os.kill(child, signal.SIGKILL)
     with os.fdopen(reader) as pipe:
-        said = pipe.read()
+        answer = pipe.read()
     _, status = os.waitpid(child, 0)
     expected = {0} if at is None else {signal.SIGKILL, 0} if isinstance(at, dict) else {9}
     if status not in expected:
-        sys.exit(f"{flow} at {at}: ended with {status} after {said or '?'}")
-    return json.loads(said) if said else []
+        sys.exit(f"{flow} at {at}: ended with {status} after {answer or '?'}")
+    return json.loads(answer) if answer else []
 
 
 def _run_here(flow, config, at, writer):

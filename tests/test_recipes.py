@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 GUIDE = (ROOT / ".github" / "CONTRIBUTING.md").read_text(encoding="utf-8")
 FENCE = re.compile(r"^```(\w+) (\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 COPIED = ("pm_app", "connectors", "tests/support")
-EXTENSIONS = {"page", "settings key", "statistic of windows", "schema step"}
+EXTENSIONS = {"page", "command", "settings key", "statistic of windows", "schema step"}
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,12 @@ def test_following_a_recipe_makes_what_it_says(recipe, tmp_path):
         (copy / name).write_text(text, encoding="utf-8")
     for name, change in recipe.edits:
         edit(copy / name, change)
+
+    shutil.copy(ROOT / "pyproject.toml", copy)
+    touched = {*recipe.new_files, *(name for name, _ in recipe.edits)}
+    python = [name for name in touched if name.endswith(".py")]
+    run([sys.executable, "-m", "ruff", "check", *python], copy)
+    run([sys.executable, "-m", "ruff", "format", "--check", *python], copy)
 
     for command in (line for text in recipe.of("run") for line in text.splitlines()):
         assert command.startswith("python ")

@@ -149,7 +149,7 @@ class PeakRow:
 
 @dataclass(frozen=True)
 class CommitCounts:
-    """How many predictions a commit added, revised, or found to be said already."""
+    """How many predictions a commit added, revised, or found to be there already."""
 
     new: int = 0
     revised: int = 0

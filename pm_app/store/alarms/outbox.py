@@ -29,8 +29,8 @@ _RAISING_ACTIONS = ("raised", "unshelved")
 class OutboxRow:
     """A notification to send: an alarm as it was raised, and as it stands now.
 
-    attempts: how often telling it has failed. rul_hours with its interval: what is said of the
-    asset's life now, None where nothing is.
+    attempts: how often sending it has failed. rul_hours with its interval: the asset's remaining
+    life as predicted now, None where nothing is.
     """
 
     id: int
@@ -62,21 +62,21 @@ class Outbox:
     database: Database
 
     def due(self, now: datetime) -> list[OutboxRow]:
-        """What is to be told by now, oldest first."""
+        """What is to be sent by now, oldest first."""
         return self._outbox_rows(_outbox_rows().where(WAITING, outbox.c.due_at <= now))
 
     def waiting(self) -> list[OutboxRow]:
-        """All that has not been told, oldest first."""
+        """All that has not been sent, oldest first."""
         return self._outbox_rows(_outbox_rows().where(WAITING))
 
     def mark_sent(self, numbers: Collection[int], *, at: datetime) -> None:
-        """Take out what has been told."""
+        """Take out what has been sent."""
         taken = update(outbox).where(outbox.c.id.in_(numbers), WAITING)
         with self.database.writing() as connection:
             connection.execute(taken.values(done_at=at, error=""))
 
     def give_up(self, numbers: Collection[int], *, at: datetime, error: str) -> None:
-        """Take out what nobody is there any more to be told."""
+        """Take out what has no recipient any more."""
         taken = update(outbox).where(outbox.c.id.in_(numbers), WAITING)
         with self.database.writing() as connection:
             connection.execute(taken.values(done_at=at, error=error))
@@ -91,7 +91,7 @@ class Outbox:
             connection.execute(postponed.values(due_at=until, error=error, attempts=more))
 
     def remind(self, channels: Sequence[str], *, now: datetime, after: timedelta) -> int:
-        """Put out again what was told so long ago and nobody has acknowledged; returns how many."""
+        """Write again what was sent so long ago and nobody has acknowledged; returns how many."""
         own, events = outbox.c, alarm_events.c
         newest = (
             select(func.max(own.id).label("id"))
@@ -132,9 +132,9 @@ def newest_event(connection: Connection) -> int:
 def fill_outbox(
     connection: Connection, channels: Sequence[str], *, after: int, now: datetime
 ) -> None:
-    """Let every channel be told of the alarms that events after that one have raised.
+    """Write a row a channel for each alarm that events after that one have raised.
 
-    Alarms that stand no longer are nobody's news. A work order leaves once for each alarm of an
+    Alarms that stand no longer are left out. A work order leaves once for each alarm of an
     asset.
     """
     events = alarm_events.c
@@ -162,7 +162,7 @@ _COLUMNS = ("event_id", "channel", "created_at", "due_at", "attempts", "error")
 
 
 def _notified_before(channel: str) -> ColumnElement[bool]:
-    """Whether an alarm has been news to this channel already."""
+    """Whether this channel has a row of an alarm already."""
     earlier = alarm_events.alias("earlier")
     return (
         select(outbox.c.id)

@@ -83,15 +83,15 @@ def affected_assets(
     """Assets that staged rows speak of, and those whose time on the shelf is over.
 
     Asked before the staged rows are merged: what is the newest then has been judged. Without
-    `live` all that is said now counts as judged as well.
+    `live` all that is staged counts as judged as well.
     """
     staged, horizon = staged_predictions.c, judge.rule.horizon_hours
-    spoken = (
+    staged_rows = (
         select(staged.asset_id, func.count().label("rows"))
         .where(staged.horizon_hours == horizon)
         .group_by(staged.asset_id)
     )
-    rows = {row.asset_id: row.rows for row in connection.execute(spoken)}
+    rows = {row.asset_id: row.rows for row in connection.execute(staged_rows)}
     rows |= {name: rows.get(name, 0) for name, alarm in open_alarms.items() if alarm.shelf_over}
     near = NEAR_RUNS * judge.rule.persistence
     found: list[AffectedAsset] = []

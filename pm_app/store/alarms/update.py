@@ -274,7 +274,7 @@ def assets_without_readings(
 
 
 def assets_predicted(connection: Connection, horizon: float) -> int:
-    """How many assets something was ever said of."""
+    """How many assets have a prediction."""
     query = select(func.count()).where(latest_predictions.c.horizon_hours == horizon)
     count: int = connection.execute(query).scalar_one()
     return count

@@ -87,7 +87,7 @@ class Fleet:
             return [FleetRow(**row) for row in connection.execute(chosen).mappings()]
 
     def asset(self, name: str) -> FleetRow | None:
-        """What is said of one asset; None where nothing is."""
+        """The newest prediction of one asset; None where there is none."""
         query = FleetQuery()
         return next(iter(self._rows(query, _newest("", name), None, 0)), None)
 
@@ -105,7 +105,7 @@ class Fleet:
     ) -> dict[str, list[tuple[datetime, float | None]]]:
         """Up to so many newest cutoffs and risks of each row's asset and horizon, oldest first.
 
-        None where nothing was said. Costs a walk of `points` along the key for each row.
+        None where the model abstained. Costs a walk of `points` along the key for each row.
         """
         found = {}
         with self.database.reading() as connection:

@@ -47,7 +47,7 @@ PREDICTIONS_SCHEMA: Final = pa.schema(
         ("attention", pa.string()),
     ]
 )
-# The same, and the commit that said each row.
+# The same, and the commit that wrote each row.
 NUMBERED_SCHEMA: Final = PREDICTIONS_SCHEMA.append(pa.field(COMMIT_NUMBER, pa.int64()))
 
 
@@ -111,7 +111,7 @@ class PredictionTables:
         return self._stream(query, rows_per_chunk)
 
     def cutoffs_without_model(self, since: datetime) -> dict[str, tuple[datetime, datetime]]:
-        """First and last cutoff from `since` on of which no model has spoken yet, per asset."""
+        """First and last cutoff from `since` on without a prediction by any model, per asset."""
         prediction, with_model = predictions.c, predictions.alias("spoken").c
         has_model_row = (
             select(with_model.asset_id)
@@ -157,7 +157,7 @@ class PredictionTables:
     def committed(
         self, *, after: int, until: int, rows_per_chunk: int = 20_000
     ) -> Iterator[pa.Table]:
-        """Every revision said by the commits in (after, until], superseded or not, in no order.
+        """Every revision written by the commits in (after, until], superseded or not, in no order.
 
         Tables follow NUMBERED_SCHEMA. after=-1 begins with what was said before commits were
         numbered. A row is found once, also where it is superseded meanwhile; what retention

@@ -72,7 +72,7 @@ class PredictionWriter:
     ) -> CommitCounts:
         """Write predictions and mark the batches they answer as scored: all or nothing.
 
-        A row whose content (all but revision and scored_at) is said already stays as it is.
+        A row whose content (all but revision and scored_at) is there already stays as it is.
         Otherwise it replaces the row of its key with the next revision, the old one moves to
         `prediction_history`, and `latest_predictions` follows, never to an older cutoff. An
         exception from `chunks` passes through and leaves nothing behind.

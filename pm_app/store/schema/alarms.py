@@ -101,7 +101,7 @@ thresholds = Table(
     **NUMBERED,
 )
 
-# What is to be told of an event, by which channel. Rows wait until done_at is set; error tells
+# Notifications of an event, by channel. Rows wait until done_at is set; error tells
 # why the last attempt failed.
 outbox = Table(
     "outbox",

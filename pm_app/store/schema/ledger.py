@@ -1,4 +1,4 @@
-"""The tables of the ledger: files that came, and the assets that they told of.
+"""Tables of the ledger: delivered files, and the assets they held.
 
 Every question a look asks has an index, so that it costs as much after years as on the first day.
 """

@@ -90,7 +90,7 @@ class StoreDialect(Protocol):
         ...
 
     def partial(self, rows: ColumnElement[bool]) -> Mapping[str, object]:
-        """Options of an index of these rows only."""
+        """Options of an index of these rows only, which unique indexes rely on."""
         ...
 
     def engine(self, address: URL, options: ConnectionOptions) -> tuple[Engine, str]:

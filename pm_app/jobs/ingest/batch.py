@@ -62,9 +62,8 @@ class BatchFeed:
 
 def feeds(view: IngestView) -> tuple[BatchFeed, BatchFeed]:
     """Events first: a batch of readings is scored by what is on record when it comes."""
-    return BatchFeed("events", view.events, read_events), BatchFeed(
-        "readings", view.readings, read_readings
-    )
+    events = BatchFeed("events", view.events, read_events)
+    return events, BatchFeed("readings", view.readings, read_readings)
 
 
 def reader_digest(settings: Settings, source: Source) -> str:

@@ -32,7 +32,7 @@ LEADERS = 6
 SMALLEST_EXCESS = 0.005
 STANDARD_ERRORS = 2.0
 
-Progress = Callable[[int, int], None]
+ReplicateProgress = Callable[[int, int], None]
 
 
 def measure_importance(
@@ -44,7 +44,7 @@ def measure_importance(
     task: str,
     seed: int,
     replicates: int = REPLICATES,
-    progress: Progress | None = None,
+    progress: ReplicateProgress | None = None,
 ) -> Importance:
     """Shares of predictive power by grouped permutation on held-out rows.
 
@@ -133,7 +133,7 @@ def _groups_part(frame: Frame, split: Split) -> bool:
 
 
 def _run_trials(
-    problem: ForestProblem, seed: int, replicates: int, progress: Progress | None
+    problem: ForestProblem, seed: int, replicates: int, progress: ReplicateProgress | None
 ) -> list[ForestTrial]:
     seeds = np.random.SeedSequence(seed).spawn(replicates)
     trials = []

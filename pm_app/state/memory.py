@@ -34,7 +34,7 @@ _OWN_FILE = re.compile(r"-?\d+\.parquet")
 
 
 @dataclass(frozen=True, eq=False)
-class Kept:
+class StoredMemory:
     """Memory at one boundary, and the newest batch each row knows of.
 
     sequence, digest: shape (n_assets,), of that batch in the ledger.
@@ -44,9 +44,9 @@ class Kept:
     sequence: Int64
     digest: Text
 
-    def take(self, rows: NDArray[np.intp]) -> "Kept":
+    def take(self, rows: NDArray[np.intp]) -> "StoredMemory":
         """Only these rows, ascending."""
-        return Kept(self.memory.take(rows), self.sequence[rows], self.digest[rows])
+        return StoredMemory(self.memory.take(rows), self.sequence[rows], self.digest[rows])
 
 
 class Memories:
@@ -60,7 +60,7 @@ class Memories:
         self.folder = folder
         self._below_root = below
         self._below: Path | None = None
-        self._at_hand: dict[int, Kept] = {}
+        self._at_hand: dict[int, StoredMemory] = {}
         self._unwritten: set[int] = set()
         self._places: set[int] = set()
         make_folder(folder)
@@ -88,7 +88,7 @@ class Memories:
         """Where something is kept, ascending."""
         return sorted(self._places)
 
-    def read(self, boundary: int) -> Kept | None:
+    def read(self, boundary: int) -> StoredMemory | None:
         """What is kept at a boundary; None where nothing is, or the file is damaged."""
         if boundary not in self._at_hand:
             kept = self._load(boundary)
@@ -98,7 +98,7 @@ class Memories:
             self._at_hand[boundary] = kept
         return self._at_hand[boundary]
 
-    def put(self, boundary: int, fresh: Kept) -> None:
+    def put(self, boundary: int, fresh: StoredMemory) -> None:
         """Keep these rows, in place of what their assets have at this boundary."""
         before = self.read(boundary)
         self._at_hand[boundary] = fresh if before is None else _in_place(before, fresh)
@@ -124,7 +124,7 @@ class Memories:
     def _path(self, boundary: int) -> Path:
         return self.folder / f"{boundary}.parquet"
 
-    def _load(self, boundary: int) -> Kept | None:
+    def _load(self, boundary: int) -> StoredMemory | None:
         path = self._path(boundary)
         if self._below is not None and not path.exists():
             path = self._below / path.name
@@ -155,7 +155,7 @@ def _digest(spec: FeatureSpec, block_panes: int) -> str:
     return hashlib.sha256(json.dumps([*remembered, block_panes]).encode()).hexdigest()[:24]
 
 
-def join_kept(parts: Sequence[Kept]) -> Kept:
+def join_stored_memory(parts: Sequence[StoredMemory]) -> StoredMemory:
     """All rows of parts that have no asset in common, by asset."""
     names = [name for part in parts for name in part.memory.assets]
     order = np.array(sorted(range(len(names)), key=lambda at: names[at]), dtype=np.intp)
@@ -163,21 +163,21 @@ def join_kept(parts: Sequence[Kept]) -> Kept:
         name: np.concatenate([getattr(part.memory, name) for part in parts])[order]
         for name in MEMORY_KEYS + MEMORY_STATISTICS
     }
-    return Kept(
+    return StoredMemory(
         Memory(tuple(names[at] for at in order.tolist()), **columns),
         np.concatenate([part.sequence for part in parts])[order],
         np.concatenate([part.digest for part in parts])[order],
     )
 
 
-def _in_place(before: Kept, fresh: Kept) -> Kept:
+def _in_place(before: StoredMemory, fresh: StoredMemory) -> StoredMemory:
     """Rows of both, those of `fresh` where both have an asset."""
     new = set(fresh.memory.assets)
     stays = np.flatnonzero([name not in new for name in before.memory.assets])
-    return join_kept([before.take(stays), fresh])
+    return join_stored_memory([before.take(stays), fresh])
 
 
-def _to_table(kept: Kept) -> pa.Table:
+def _to_table(kept: StoredMemory) -> pa.Table:
     memory = kept.memory
     columns = {
         "asset": pa.array(memory.assets, pa.string()),
@@ -192,7 +192,7 @@ def _to_table(kept: Kept) -> pa.Table:
     return pa.table(columns).replace_schema_metadata({"traces": str(memory.weight.shape[1])})
 
 
-def _from_table(table: pa.Table, boundary: int) -> Kept:
+def _from_table(table: pa.Table, boundary: int) -> StoredMemory:
     rows, traces = len(table), int(table.schema.metadata[b"traces"])
     columns = {name: table.column(name).to_numpy() for name in MEMORY_KEYS[1:]}
     for name in MEMORY_STATISTICS:
@@ -204,4 +204,6 @@ def _from_table(table: pa.Table, boundary: int) -> Kept:
         np.full(rows, boundary, dtype=np.int64),
         **columns,
     )
-    return Kept(memory, table.column("sequence").to_numpy(), table.column("digest").to_numpy())
+    return StoredMemory(
+        memory, table.column("sequence").to_numpy(), table.column("digest").to_numpy()
+    )

@@ -1,6 +1,6 @@
 """Memory of assets at the boundaries before their cutoffs, restored without reading lives again.
 
-Kept memory counts where nothing has come since that it does not know of: no batch later in the
+Stored memory counts where nothing has come since that it does not know of: no batch later in the
 ledger with panes of the asset before the boundary, and no event that moves the beginning of
 the life. Otherwise, and where none is kept, it is folded on from an older boundary, or from
 the beginning of the life.
@@ -19,7 +19,7 @@ from pm_app.jobs.plant import PlantView
 from pm_app.records.features import FeatureSpec, Panes
 from pm_app.records.memory import Memory
 from pm_app.records.readings import Events, Int64
-from pm_app.state.memory import Kept, join_kept
+from pm_app.state.memory import StoredMemory, join_stored_memory
 from pm_app.store import BatchRow, segments_of
 from pm_app.times import to_moment
 
@@ -69,13 +69,13 @@ def restore_memory(
     for name, boundary in sorted(boundaries.items()):
         by_boundary.setdefault(boundary, []).append(name)
     parts = [_at_boundary(run, names, at) for at, names in sorted(by_boundary.items())]
-    return join_kept(parts).memory
+    return join_stored_memory(parts).memory
 
 
-def _at_boundary(run: _Restoration, names: Sequence[str], boundary: int) -> Kept:
+def _at_boundary(run: _Restoration, names: Sequence[str], boundary: int) -> StoredMemory:
     """What these assets remember at one boundary; what had to be folded is put by."""
     starts = _lives_at(run, names, boundary)
-    kept = join_kept([_empty(run.spec), *_kept_before(run, starts, boundary)])
+    kept = join_stored_memory([_empty(run.spec), *_kept_before(run, starts, boundary)])
     here = kept.memory.boundary == boundary
     there_already = {kept.memory.assets[row] for row in np.flatnonzero(here).tolist()}
     behind = {name: start for name, start in starts.items() if name not in there_already}
@@ -84,7 +84,7 @@ def _at_boundary(run: _Restoration, names: Sequence[str], boundary: int) -> Kept
         return done
     fresh = _continued(run, behind, kept.take(np.flatnonzero(~here)).memory, boundary)
     run.plant.memories.put(boundary, fresh)
-    return join_kept([done, fresh])
+    return join_stored_memory([done, fresh])
 
 
 def _lives_at(run: _Restoration, names: Sequence[str], boundary: int) -> dict[str, int]:
@@ -97,7 +97,7 @@ def _lives_at(run: _Restoration, names: Sequence[str], boundary: int) -> dict[st
     return {name: since for name, since in lives if since < boundary}
 
 
-def _kept_before(run: _Restoration, starts: Starts, boundary: int) -> Iterator[Kept]:
+def _kept_before(run: _Restoration, starts: Starts, boundary: int) -> Iterator[StoredMemory]:
     """Of each asset the newest kept memory that counts, up to the boundary."""
     wanted = dict(starts)
     places = [at for at in run.plant.memories.boundaries() if at <= boundary]
@@ -117,7 +117,7 @@ def _kept_before(run: _Restoration, starts: Starts, boundary: int) -> Iterator[K
         yield counts
 
 
-def _still_valid(run: _Restoration, kept: Kept, place: int) -> Kept:
+def _still_valid(run: _Restoration, kept: StoredMemory, place: int) -> StoredMemory:
     """The rows that know of every batch with panes of their asset before this boundary."""
     if not kept.memory.assets:
         return kept
@@ -157,7 +157,7 @@ def _reached(run: _Restoration, batches: Sequence[BatchRow], place: int) -> dict
     return reached
 
 
-def _continued(run: _Restoration, starts: Starts, before: Memory, boundary: int) -> Kept:
+def _continued(run: _Restoration, starts: Starts, before: Memory, boundary: int) -> StoredMemory:
     """Memory at the boundary from older memory, or from where lives begin; flat in memory."""
     memory, spec = before, run.spec
     boundaries = dict(zip(before.assets, before.boundary.tolist(), strict=True))
@@ -201,15 +201,15 @@ def _load(
     return panes, start[panes.asset]
 
 
-def _up_to_date(run: _Restoration, memory: Memory) -> Kept:
+def _up_to_date(run: _Restoration, memory: Memory) -> StoredMemory:
     """Memory that knows of every batch there is."""
     size = len(memory.assets)
-    return Kept(
+    return StoredMemory(
         memory,
         np.full(size, run.newest.sequence, dtype=np.int64),
         np.full(size, run.newest.digest, dtype=object),
     )
 
 
-def _empty(spec: FeatureSpec) -> Kept:
-    return Kept(no_memory(spec), np.empty(0, dtype=np.int64), np.empty(0, dtype=object))
+def _empty(spec: FeatureSpec) -> StoredMemory:
+    return StoredMemory(no_memory(spec), np.empty(0, dtype=np.int64), np.empty(0, dtype=object))

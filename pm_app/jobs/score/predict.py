@@ -78,8 +78,8 @@ def predict_frame(frame: Frame, champion: Champion) -> Predictions:
     """What the champion says of every row of a frame built by its own spec."""
     frame = select_features(frame, champion.card.features)
     status = statuses(frame, champion.card)
-    speaks = status == "scored"
-    rows = np.flatnonzero(speaks)
+    scored = status == "scored"
+    rows = np.flatnonzero(scored)
     scores, attention = champion.predictor.predict_attending(frame.values[rows])
     shares = contributions(
         champion.predictor, frame.values[rows], frame.sensor_of, champion.card.reference

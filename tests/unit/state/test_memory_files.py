@@ -9,19 +9,19 @@ import pytest
 from pm_app.records.features import FeatureSpec
 from pm_app.records.memory import MEMORY_KEYS, MEMORY_STATISTICS, Memory
 from pm_app.state import memory as memories_module
-from pm_app.state.memory import Kept, Memories, join_kept
+from pm_app.state.memory import Memories, StoredMemory, join_stored_memory
 
 SPEC = FeatureSpec(("load", "vibration"), 10**9, (10**9,), (), (), None, smooth_ns=(5 * 10**9,))
 
 
-def make_kept(*assets: str, boundary: int = 128, seed: int = 0, sequence: int = 7) -> Kept:
+def make_kept(*assets: str, boundary: int = 128, seed: int = 0, sequence: int = 7) -> StoredMemory:
     rng = np.random.default_rng(seed)
     size = len(assets)
     keys = (rng.integers(0, 100, size) for _ in range(3))
     traces = (rng.normal(size=(size, 3, 2)) for _ in range(3))
     extremes = np.where(rng.random((2, size, 2)) < 0.3, np.inf, rng.normal(size=(2, size, 2)))
     memory = Memory(assets, np.full(size, boundary), *keys, *traces, *extremes)
-    return Kept(memory, np.full(size, sequence), np.full(size, "digest", dtype=object))
+    return StoredMemory(memory, np.full(size, sequence), np.full(size, "digest", dtype=object))
 
 
 def opened(folder, spec=SPEC) -> Memories:
@@ -57,7 +57,7 @@ def test_what_is_put_takes_the_place_of_what_its_assets_had(tmp_path):
     memories.flush()
 
     found = opened(tmp_path).read(128)
-    expected = join_kept([make_kept("a", "c", seed=1).take(np.array([0])), fresh])
+    expected = join_stored_memory([make_kept("a", "c", seed=1).take(np.array([0])), fresh])
     assert found.memory.assets == ("a", "b", "c")
     assert facts(found) == facts(expected)
 

@@ -63,7 +63,7 @@ def alarms(
 def show(
     context: typer.Context, number: Number, config: Config = None, as_json: Json = False
 ) -> None:
-    """All that was ever done to an alarm."""
+    """History of an alarm: all that was ever done to it."""
     from pm_app.errors import TerminalError
     from pm_app.wiring import open_views
 
@@ -92,7 +92,7 @@ def show(
 def acknowledge(
     context: typer.Context, number: Number, by: By = None, note: Note = "", config: Config = None
 ) -> None:
-    """It was seen."""
+    """Acknowledge an alarm: somebody has seen it."""
     from pm_app.jobs.operations.alarms import acknowledge as run
     from pm_app.wiring import open_plant_shared
 
@@ -110,7 +110,7 @@ def shelve(
     note: Note = "",
     config: Config = None,
 ) -> None:
-    """Let it keep still for a time."""
+    """Shelve an alarm until a time."""
     from pm_app.jobs.operations.alarms import shelve as run
     from pm_app.wiring import open_plant_shared
 
@@ -128,7 +128,7 @@ def comment(
     by: By = None,
     config: Config = None,
 ) -> None:
-    """Add words to it."""
+    """Add a note to an alarm."""
     from pm_app.jobs.operations.alarms import comment as run
     from pm_app.wiring import open_plant_shared
 
@@ -151,7 +151,7 @@ def verdict(
     by: By = None,
     config: Config = None,
 ) -> None:
-    """What was found behind it; pm-app learns from what is confirmed."""
+    """Verdict on an alarm: what was found; a confirmed failure is learned from."""
     from pm_app.jobs.operations.alarms import give_verdict
     from pm_app.records.alarms import Verdict
     from pm_app.wiring import open_plant_shared

@@ -15,7 +15,7 @@ def backup(
     config: PlantOption = PLANT,
     as_json: Json = False,
 ) -> None:
-    """Everything that cannot be had again in one file, also beside a running daemon."""
+    """Backup of a plant in one file, also beside a running daemon."""
     from pm_app.jobs.operations.backup import backup as write_backup
     from pm_app.wiring import open_views
 
@@ -30,7 +30,7 @@ def restore(
     config: PlantOption = PLANT,
     as_json: Json = False,
 ) -> None:
-    """A backup into an empty state folder and no or an empty database, whole or not at all."""
+    """Restore a backup into an empty state folder and an empty database, whole or not at all."""
     from pm_app.jobs.operations.backup import restore as put_back
     from pm_app.state.lock import hold_state
     from pm_app.wiring import store_url

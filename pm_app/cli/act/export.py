@@ -17,7 +17,7 @@ def export(
     config: PlantOption = PLANT,
     as_json: Json = False,
 ) -> None:
-    """Append what was said since the last export to a Delta table, every revision once."""
+    """Append predictions since the last export to a Delta table, every revision once."""
     from pm_app.jobs.operations.lake import export_to_lake
     from pm_app.wiring import open_lake, open_views
 

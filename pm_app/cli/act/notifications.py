@@ -13,13 +13,13 @@ from pm_app.wording import age_text
 
 def notifications(
     config: PlantOption = PLANT,
-    test: Annotated[bool, typer.Option("--test", help="Send a word to every channel.")] = False,
-    send: Annotated[bool, typer.Option("--send", help="Tell what is due, as the daemon does.")] = (
+    test: Annotated[bool, typer.Option("--test", help="Send a test to every channel.")] = False,
+    send: Annotated[bool, typer.Option("--send", help="Send what is due, as the daemon does.")] = (
         False
     ),
     as_json: Json = False,
 ) -> None:
-    """Alarms that wait to be told by mail, chat or webhook, and why they do."""
+    """Notifications that wait to be sent by mail, chat or webhook, and why."""
     from pm_app.wiring import (
         notify_channels,
         notify_due,

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def promote(version: Version, config: PlantOption = PLANT) -> None:
-    """Let a version score from now on."""
+    """Promote a version: it scores from now on."""
     from pm_app.jobs.score.champion import promote as promote_version
     from pm_app.wiring import open_plant_shared
 
@@ -21,7 +21,7 @@ def promote(version: Version, config: PlantOption = PLANT) -> None:
 
 
 def rollback(config: PlantOption = PLANT) -> None:
-    """Let the version before the champion score again."""
+    """Roll back to the version that scored before the champion."""
     from pm_app.jobs.score.champion import roll_back
     from pm_app.wiring import open_plant_shared
 

@@ -48,7 +48,7 @@ def users(context: typer.Context, config: Config = None, as_json: Json = False) 
 
 @users_app.command()
 def add(context: typer.Context, name: Name, role: Role = "operator", config: Config = None) -> None:
-    """Let someone sign in; the password is asked for, or read from standard input."""
+    """Add a user; the password is asked for, or read from standard input."""
     with _writing(context, config) as store:
         store.users.add(name, _password(), role=role, at=now(), actor=_actor())
     say(f"{name} may sign in as {role}")
@@ -56,7 +56,7 @@ def add(context: typer.Context, name: Name, role: Role = "operator", config: Con
 
 @users_app.command()
 def passwd(context: typer.Context, name: Name, config: Config = None) -> None:
-    """A new password; whoever is signed in with the old one is signed out."""
+    """Set a new password; whoever is signed in with the old one is signed out."""
     with _writing(context, config) as store:
         store.users.set_password(name, _password(), at=now(), actor=_actor())
     say(f"{name} has a new password and is signed out everywhere")
@@ -69,7 +69,7 @@ def role(
     role: Annotated[str, typer.Argument(help="viewer, operator or engineer.")],
     config: Config = None,
 ) -> None:
-    """Another role; it holds at once."""
+    """Change a user's role; it holds at once."""
     with _writing(context, config) as store:
         store.users.set_role(name, role, at=now(), actor=_actor())
     say(f"{name} is {role}")
@@ -77,7 +77,7 @@ def role(
 
 @users_app.command()
 def disable(context: typer.Context, name: Name, config: Config = None) -> None:
-    """Let someone in no more, and sign them out."""
+    """Disable a user, and sign them out."""
     with _writing(context, config) as store:
         store.users.set_disabled(name, True, at=now(), actor=_actor())
     say(f"{name} may not sign in any more")
@@ -85,7 +85,7 @@ def disable(context: typer.Context, name: Name, config: Config = None) -> None:
 
 @users_app.command()
 def enable(context: typer.Context, name: Name, config: Config = None) -> None:
-    """Let someone in again."""
+    """Enable a user again."""
     with _writing(context, config) as store:
         store.users.set_disabled(name, False, at=now(), actor=_actor())
     say(f"{name} may sign in again")
@@ -100,7 +100,7 @@ def tokens(
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """What lets programs in through the API."""
+    """Tokens that let programs in through the API."""
     if add_token and revoke:
         raise BadSettings("--add and --revoke go one at a time")
     with _writing(context, config) as store:
@@ -129,7 +129,7 @@ def audit(
     limit: Annotated[int, typer.Option(min=1, max=10**6, help="How many, newest first.")] = 50,
     as_json: Json = False,
 ) -> None:
-    """Who changed what, and from where."""
+    """Audit log: who changed what, and from where."""
     from pm_app.wiring import open_views
 
     with open_views(read_settings(config or context.obj or PLANT)) as store:

@@ -21,7 +21,7 @@ def batches(
     limit: Annotated[int, typer.Option(min=0, max=10**9, help="How many, newest first.")] = 50,
     as_json: Json = False,
 ) -> None:
-    """The ledger: every file that came, and what became of it."""
+    """Ledger of files: every one that came, and what became of it."""
     from pm_app.wiring import open_plant_shared, open_views
 
     if names and not retry:

@@ -22,14 +22,14 @@ _AT_ONCE: Final = (".last", ".mean.", ".slope.", ".change")
 
 
 def explain(
-    asset: Annotated[str, typer.Argument(help="Of this asset.")],
+    asset: Annotated[str, typer.Argument(help="The asset.")],
     cutoff: Annotated[
-        str | None, typer.Argument(help="What was said last up to then; default: now.")
+        str | None, typer.Argument(help="The newest up to then; default: now.")
     ] = None,
     config: PlantOption = PLANT,
     as_json: Json = False,
 ) -> None:
-    """Who said it, from which files, and what every sensor adds to it."""
+    """Explanation of a prediction: its version, its files, what every sensor adds to it."""
     from pm_app.jobs.score.explain import provenance
     from pm_app.wiring import open_plant_shared
 

@@ -46,7 +46,7 @@ def importance(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """What each sensor is worth to a version, and what the network gave it."""
+    """Importance of each sensor to a version, and its units in the network."""
     if plot is not None and plot.suffix.lower() != ".svg":
         raise BadSettings(f"--plot takes a file that ends in .svg, got {str(plot)!r}")
     check_place(plot, "--plot")

@@ -58,11 +58,11 @@ def predictions(
     format: Annotated[Format, typer.Option(help="How to write them.")] = Format.table,
     file: Annotated[Path | None, typer.Option("--out", help="Into this file.")] = None,
     peaks: Annotated[
-        bool, typer.Option("--peaks", help="What is left of days that are kept no longer.")
+        bool, typer.Option("--peaks", help="Of days that retention deleted, the riskiest cutoff.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """What was said: every prediction, or the newest one of each asset, riskiest first."""
+    """Predictions: every one, or the newest of each asset, riskiest first."""
     from pm_app.wiring import open_views
 
     settings = read_settings(config)

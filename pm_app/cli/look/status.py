@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def status(config: PlantOption = PLANT, as_json: Json = False) -> None:
-    """Whether the daemon gets on with its work, what waits, who scores; 1 where it does not."""
+    """State of the daemon: jobs, what waits, the champion; exit code 1 where it is not well."""
     from pm_app.wiring import status_of
 
     found = status_of(read_settings(config), now=read_clock())

@@ -17,12 +17,12 @@ def backfill(
     end: Annotated[str, typer.Option("--to", help="Cutoffs before this.")],
     engine: Annotated[
         str | None,
-        typer.Option(help="Beside this process: local, local:4, or dask://host:8786."),
+        typer.Option(help="Workers: local, local:4, or dask://host:8786."),
     ] = None,
     config: PlantOption = PLANT,
     as_json: Json = False,
 ) -> None:
-    """Score the past again with the champion; what was said before moves to the history."""
+    """Score the past again with the champion; earlier revisions move to the history."""
     from pm_app.jobs.backfill.run import backfill as run_backfill
     from pm_app.wiring import open_engine, open_plant
 

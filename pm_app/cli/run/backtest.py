@@ -27,7 +27,7 @@ Start = Annotated[
     str | None, typer.Option("--from", help="The first model learns from all before.")
 ]
 Engine = Annotated[
-    str | None, typer.Option(help="Who takes a fold each: local, local:4, or dask://host:8786.")
+    str | None, typer.Option(help="Workers with a fold each: local, local:4, or dask://host:8786.")
 ]
 SetThreshold = Annotated[
     bool, typer.Option("--set-threshold", help="Raise alarms from the best threshold on.")
@@ -44,7 +44,7 @@ def backtest(
     set_threshold: SetThreshold = False,
     as_json: Json = False,
 ) -> None:
-    """What alarms would have caught, how long before and at what cost, beside its peers."""
+    """Failures that alarms would have caught, hours of warning and costs, beside other models."""
     from pm_app.jobs.backtest.report import report_on
     from pm_app.jobs.backtest.run import BacktestOptions
     from pm_app.jobs.backtest.run import backtest as run_backtest

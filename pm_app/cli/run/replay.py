@@ -19,12 +19,12 @@ def replay(
     start: Annotated[str, typer.Option("--from", help="First cutoff.")],
     end: Annotated[str, typer.Option("--to", help="Cutoffs before this.")],
     version: Annotated[
-        int | None, typer.Option(min=1, help="This version instead of the one that spoke.")
+        int | None, typer.Option(min=1, help="This version instead of the one that scored.")
     ] = None,
     config: PlantOption = PLANT,
     as_json: Json = False,
 ) -> None:
-    """What was said, computed again from files and versions, and what comes out otherwise."""
+    """Recompute predictions from files and versions, and list those that differ."""
     from pm_app.jobs.score.replay import replay as run_replay
     from pm_app.wiring import open_plant_shared
 

@@ -15,13 +15,15 @@ if TYPE_CHECKING:
 
 
 Engine = Annotated[
-    str | None, typer.Option(help="Who tries networks: local, local:4, or dask://host:8786.")
+    str | None, typer.Option(help="Workers that try networks: local, local:4, or dask://host:8786.")
 ]
 
 
 def retrain(
     config: PlantOption = PLANT,
-    as_of: Annotated[str | None, typer.Option(help="Learn only what was known then.")] = None,
+    as_of: Annotated[
+        str | None, typer.Option(help="Learn only from what was on record then.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Rebuild whatever drift says.")] = False,
     engine: Engine = None,
     as_json: Json = False,

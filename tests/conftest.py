@@ -1,8 +1,11 @@
 """Where the open data sets lie, the session's database server, and who needs a server."""
 
 import os
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
+import argon2
 import pytest
 from databases import postgresql, postgresql_copies, postgresql_server
 
@@ -21,6 +24,15 @@ def open_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"needs the public data sets; set PM_APP_TEST_DATA (looked in {folder})")
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_passwords() -> Iterator[None]:
+    """Passwords are hashed with little work; what they cost in a plant, the store's tests ask."""
+    quick = partial(argon2.PasswordHasher, time_cost=1, memory_cost=8, parallelism=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(argon2, "PasswordHasher", quick)
+        yield
 
 
 @pytest.hookimpl(tryfirst=True)

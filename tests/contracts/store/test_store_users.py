@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import argon2
 import pytest
 from factories import NOW
 from sqlalchemy import select
@@ -35,14 +36,17 @@ def test_name_and_password_together_tell_who_it_is(people):
     assert people.check_password("ada", "x" * 10_000_000) is None
 
 
-def test_nothing_in_the_store_lets_anyone_in(people, store):
+def test_nothing_in_the_store_lets_anyone_in(store, monkeypatch):
+    monkeypatch.setattr(argon2, "PasswordHasher", argon2.PasswordHasher.func)
+    people = store.users
+    people.add("ada", PASSWORD, role="operator", **WHO)
     token, session = signed_in(people)
     key = people.add_token("historian", role="viewer", **WHO)
     with store._database.reading() as connection:
         rows = [connection.execute(select(table)).all() for table in (users, sessions, api_tokens)]
 
     text = repr(rows)
-    assert "$argon2id$" in text
+    assert "$argon2id$v=19$m=65536,t=3,p=4$" in text
     assert all(secret not in text for secret in (PASSWORD, token, key))
     assert people.session(repr(rows[1][0].token_hash), at=NOW) is None
     assert PASSWORD not in repr(people)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -494,6 +495,13 @@ def untrained(tmp_path_factory):
 in_process = partial(run_trainer, timeout_seconds=300.0)
 
 
+def quickly(order, answer, progress):
+    """The same process with short schedules: what is tested is the path, not the optimum."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+        in_process(order, answer, progress, program="quick_trainer")
+
+
 @contextmanager
 def trained_copy(source, folder, **kw):
     """A copy of a plant, opened."""
@@ -511,7 +519,7 @@ def trained(untrained, tmp_path_factory):
         done = retrain(
             plant,
             now=PUMPS_NOW,
-            trainer=in_process,
+            trainer=quickly,
             progress=lambda share, text: told.append((share, text)),
         )
     return folder, done, told
@@ -650,7 +658,7 @@ def test_a_retraining_without_new_failures_keeps_the_version(pumps):
 @pytest.mark.slow
 def test_the_same_seed_trains_the_same_version(untrained, pumps, tmp_path):
     with trained_copy(untrained, tmp_path / "again") as again:
-        retrain(again, now=PUMPS_NOW, trainer=in_process)
+        retrain(again, now=PUMPS_NOW, trainer=quickly)
         second = load_champion(again)
     first = load_champion(pumps)
     values = select_features(known_of(pumps).frame, first.card.features).values

@@ -225,5 +225,5 @@ def _rows(survey: _Survey, cells: _Cells) -> Readings:
         time=cells.time[first],
         sensors=survey.tags,
         values=values,
-        held=np.bincount(row, minlength=values.shape[1]).astype(np.int64),
+        source_rows=np.bincount(row, minlength=values.shape[1]).astype(np.int64),
     )

@@ -126,6 +126,6 @@ class ParquetReadings:
 
 def _rows_of(chunk: ReadingsChunk) -> int:
     """Rows of the file that a chunk accounts for."""
-    held = chunk.readings.held
-    used = len(chunk.readings.time) if held is None else int(held.sum())
+    counts = chunk.readings.source_rows
+    used = len(chunk.readings.time) if counts is None else int(counts.sum())
     return used + sum(rejection.rows for rejection in chunk.rejections)

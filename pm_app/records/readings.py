@@ -36,7 +36,7 @@ class Readings:
     assets: distinct names, sorted. asset: shape (n_rows,), index into `assets`.
     time: shape (n_rows,), nanoseconds since 1970 UTC. values: shape (n_sensors, n_rows),
     sensor-major because every later step works a column at a time; NaN is missing.
-    held: how many rows of the file each row is made of, None where it is one each.
+    source_rows: how many rows of the file each row is made of, None where it is one each.
     """
 
     assets: tuple[str, ...]
@@ -44,7 +44,7 @@ class Readings:
     time: Int64
     sensors: tuple[str, ...]
     values: Float64
-    held: Int64 | None = None
+    source_rows: Int64 | None = None
 
 
 @dataclass(frozen=True)

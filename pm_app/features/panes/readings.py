@@ -46,15 +46,15 @@ def take_readings(readings: Readings, rows: NDArray[np.intp] | NDArray[np.bool_]
         time=readings.time[rows],
         sensors=readings.sensors,
         values=readings.values[:, rows],
-        held=None if readings.held is None else readings.held[rows],
+        source_rows=None if readings.source_rows is None else readings.source_rows[rows],
     )
 
 
 def count_delivered(readings: Readings, rows: NDArray[np.bool_] | None = None) -> int:
     """How many rows of the file these readings are made of, or those of them that are marked."""
-    if readings.held is None:
+    if readings.source_rows is None:
         return len(readings.time) if rows is None else int(np.count_nonzero(rows))
-    return int(readings.held.sum() if rows is None else readings.held[rows].sum())
+    return int(readings.source_rows.sum() if rows is None else readings.source_rows[rows].sum())
 
 
 def order_rows(readings: Readings) -> NDArray[np.intp]:

@@ -1,14 +1,12 @@
 """PostgreSQL: a server, for databases on another machine or of several readers elsewhere."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import TIMESTAMP, URL, ColumnElement, Connection, Engine, Text, create_engine, text
-from sqlalchemy.types import TypeEngine
 
 from pm_app.errors import BadSettings
 from pm_app.store.dialects.protocol import ConnectionOptions
@@ -35,38 +33,19 @@ _WRITER_LOCK: Final = 0x706D_6170_70
 _DRIVER: Final = "postgresql+psycopg"
 
 
-@dataclass(frozen=True)
 class PostgresqlDialect:
     """PostgreSQL by psycopg; fulfils `StoreDialect`."""
 
-    example: str = "postgresql+psycopg://user@host/database"
-    file: None = None
-    number_type: None = None
-
-    @property
-    def drivers(self) -> Mapping[str, str]:
-        """All lead to psycopg."""
-        return dict.fromkeys(("postgresql", _DRIVER), _DRIVER)
-
-    @property
-    def asset_type(self) -> TypeEngine[str]:
-        """By code points, whatever the server's own collation is."""
-        return Text(collation="C")
-
-    @property
-    def moment_type(self) -> TypeEngine[Any]:
-        """timestamptz, which keeps microseconds."""
-        return TIMESTAMP(timezone=True)
-
-    @property
-    def numbered(self) -> Mapping[str, object]:
-        """Sequences never give a number twice."""
-        return {}
-
-    @property
-    def clustered(self) -> Mapping[str, object]:
-        """Tables are heaps."""
-        return {}
+    example: Final = "postgresql+psycopg://user@host/database"
+    drivers: Final = dict.fromkeys(("postgresql", _DRIVER), _DRIVER)
+    file: Final = None
+    number_type: Final = None
+    # By code points, whatever the server's own collation is.
+    asset_type: Final = Text(collation="C")
+    moment_type: Final = TIMESTAMP(timezone=True)
+    # Sequences never give a number twice, and tables are heaps.
+    numbered: Final[Mapping[str, object]] = {}
+    clustered: Final[Mapping[str, object]] = {}
 
     def partial(self, rows: ColumnElement[bool]) -> Mapping[str, object]:
         """WHERE of an index."""

@@ -5,7 +5,6 @@ import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, cast
@@ -25,7 +24,6 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.pool import QueuePool
-from sqlalchemy.types import TypeEngine
 
 from pm_app.durable import make_file, make_folder
 from pm_app.errors import BadSettings
@@ -38,7 +36,6 @@ _LOG_BYTES: Final = 64_000_000
 _PARTS: Final = ("", "-wal", "-shm", "-journal")
 
 
-@dataclass(frozen=True)
 class SqliteFile:
     """The file of a database; fulfils `DatabaseFile`."""
 
@@ -72,38 +69,21 @@ class SqliteFile:
                 connection.invalidate()
 
 
-@dataclass(frozen=True)
 class SqliteDialect:
     """SQLite by Python's own driver; fulfils `StoreDialect`."""
 
-    example: str = "sqlite:///file.sqlite"
-    file: SqliteFile = field(default_factory=SqliteFile)
-    asset_type: None = None
-
-    @property
-    def drivers(self) -> Mapping[str, str]:
-        """Python's own."""
-        return {"sqlite": "sqlite", "sqlite+pysqlite": "sqlite"}
-
-    @property
-    def number_type(self) -> TypeEngine[int]:
-        """SQLite numbers rows by itself only in a column typed exactly INTEGER."""
-        return Integer()
-
-    @property
-    def moment_type(self) -> TypeEngine[Any]:
-        """Text of a fixed width, for want of a type."""
-        return String(27)
-
-    @property
-    def numbered(self) -> Mapping[str, object]:
-        """Without it the number of a newest row that went is given again."""
-        return {"sqlite_autoincrement": True}
-
-    @property
-    def clustered(self) -> Mapping[str, object]:
-        """The rows live in the key's own tree: half the pages, and neighbours are together."""
-        return {"sqlite_with_rowid": False}
+    example: Final = "sqlite:///file.sqlite"
+    drivers: Final = {"sqlite": "sqlite", "sqlite+pysqlite": "sqlite"}
+    file: Final = SqliteFile()
+    # SQLite numbers rows by itself only in a column typed exactly INTEGER.
+    number_type: Final = Integer()
+    asset_type: Final = None
+    # Text of a fixed width, for want of a type.
+    moment_type: Final = String(27)
+    # Without it the number of a newest row that went is given again.
+    numbered: Final = {"sqlite_autoincrement": True}
+    # The rows live in the key's own tree: half the pages, and neighbours are together.
+    clustered: Final = {"sqlite_with_rowid": False}
 
     def partial(self, rows: ColumnElement[bool]) -> Mapping[str, object]:
         """WHERE of an index."""

@@ -182,7 +182,7 @@ def test_files_are_settled_in_order_once_so_many_came_long_enough_ago(store):
     assert segments == [("joined-1",), ("joined-1",), ("segment-2",), ("segment-3",)]
 
 
-class Asked:
+class LedgerQueries:
     """Every question that is put to a database, with how it means to answer."""
 
     def __init__(self, store):
@@ -231,7 +231,7 @@ QUESTIONS = {
 def test_no_question_of_a_look_reads_the_whole_ledger(store, ask):
     store.ledger.record_batch(make_batch())
     list(store.ledger.new_files("readings", []))
-    asked = Asked(store)
+    asked = LedgerQueries(store)
     ask(store.ledger)
 
     steps = list(asked.plans())

@@ -11,3 +11,8 @@ def silent(done: float, text: str) -> None:
 
 def unwatched() -> None:
     """A beat nobody hears."""
+
+
+def part_of(progress: Progress, start: float, end: float) -> Progress:
+    """Progress of a step that covers the work from `start` to `end`."""
+    return lambda done, text: progress(start + (end - start) * done, text)

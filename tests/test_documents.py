@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from pm_app.cli import main
 from pm_app.cli.app import app
 from pm_app.docs import TOPICS, read_topic
-from pm_app.learning.allocation.strategies import STRATEGIES
+from pm_app.settings.strategies import STRATEGY_NAMES
 from pm_app.store.rows import BatchStatus
 from pm_app.store.schema.predictions import metadata
 from pm_app.web.pages.alarms.page import ALARM_STATES
@@ -165,7 +165,7 @@ def test_the_words_of_pages_and_tables_are_explained():
         *filter(None, ALARM_STATES),
         *(words.lower() for words in LEVELS.values()),
         *get_args(BatchStatus),
-        *STRATEGIES,
+        *STRATEGY_NAMES,
         *(word.removesuffix("ted").removesuffix("t") for word in DECISIONS if "_" not in word),
     }
 

@@ -5,6 +5,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from pm_app.settings.strategies import AUTO
 from pm_app.settings.values import (
     FOR_EVER,
     LOOPBACK,
@@ -21,6 +22,7 @@ from pm_app.settings.values import (
     Quiet,
     Running,
     Span,
+    StrategyName,
     Text,
     WebAddress,
     Zone,
@@ -231,9 +233,9 @@ class TargetSettings(Section):
 class AllocationSettings(Section):
     """How importance may guide the network, and how large it may get."""
 
-    strategy: Literal[
-        "uniform", "tiers", "regularized", "tiers+regularized", "attention", "auto"
-    ] = Field("auto", description="how units follow importance; auto: what held-out data prefers")
+    strategy: StrategyName = Field(
+        AUTO, description="how units follow importance; auto: what held-out data prefers"
+    )
     max_parameters: int = Field(
         100_000, ge=500, le=10_000_000, description="the largest network, in weights"
     )

@@ -8,8 +8,10 @@ from typing import Annotated
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+from pydantic_core import PydanticKnownError
 
+from pm_app.settings.strategies import STRATEGY_CHOICES
 from pm_app.times import parse_duration
 
 # Nanoseconds in 64 bits end after 292 years, and no plant looks this far.
@@ -30,6 +32,13 @@ def _duration(text: str) -> str:
     if parse_duration(text) > parse_duration(_LONGEST):
         raise ValueError(f"a duration must be at most {_LONGEST}, got {text!r}")
     return text
+
+
+def _strategy(name: object) -> object:
+    if name not in STRATEGY_CHOICES:
+        *first, last = map(repr, STRATEGY_CHOICES)
+        raise PydanticKnownError("literal_error", {"expected": f"{', '.join(first)} or {last}"})
+    return name
 
 
 def read_half_life(text: str) -> int:
@@ -178,3 +187,8 @@ Header = Annotated[str, Field(max_length=100), AfterValidator(_header), _called(
 Text = Annotated[str, Field(max_length=1000), AfterValidator(_printable)]
 Running = Annotated[Name, AfterValidator(_running), _called("sensor > number")]
 Address = Annotated[Name, AfterValidator(_address), _called("folder or address")]
+StrategyName = Annotated[
+    str,
+    BeforeValidator(_strategy),
+    WithJsonSchema({"type": "string", "enum": list(STRATEGY_CHOICES)}),
+]

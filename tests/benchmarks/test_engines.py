@@ -26,7 +26,7 @@ from sklearn.metrics import average_precision_score
 
 from pm_app.features.frame import select_features
 from pm_app.jobs.plant import first_seen_ns
-from pm_app.jobs.retrain.dataset import gather_dataset
+from pm_app.jobs.retrain.dataset import DatasetSource, gather_dataset
 from pm_app.learning.data.splits import split_rows
 from pm_app.records.labels import Labels
 from pm_app.settings.plant import read_settings
@@ -135,11 +135,10 @@ def forests(folder: Path, spoken: Rows) -> list[Figures]:
             for source in ("readings", "events")
         )
         known = gather_dataset(
-            plant.history,
-            segments,
-            plant.event_history.read(events),
+            DatasetSource(
+                plant.history, segments, plant.event_history.read(events), first_seen_ns(plant)
+            ),
             settings,
-            first_seen=first_seen_ns(plant),
             as_of_ns=to_nanoseconds(ledger.newest_time("readings")) + HOUR_NS,
         )
     frame, labels = select_features(known.frame, known.informative), known.labels

@@ -72,7 +72,7 @@ def learn_and_score(folder, plant):
     with open_plant(read_settings(config)) as live:
         trainer = partial(run_trainer, timeout_seconds=TRAINER_SECONDS)
         then = start_of(PLAN, LEARNED_DAYS)
-        print(retrain(live, now=then, as_of=then, trainer=trainer).reason)
+        print(retrain(live, now=then, trainer=trainer).reason)
         drop_days(plant, folder, LEARNED_DAYS, PLAN.days)
         score(live, now=start_of(PLAN, PLAN.days))
         yield live

@@ -20,7 +20,9 @@ from pm_app.features.panes.readings import order_rows, take_readings
 from pm_app.jobs.ingest import housekeeping as compact
 from pm_app.jobs.plant import Plant
 from pm_app.jobs.retrain.messages import REQUEST, RESPONSE, TrainingRequest, TrainingResponse
-from pm_app.records.features import FeatureSpec
+from pm_app.learning.dataset import LearningTask
+from pm_app.records.features import FeatureSpec, Frame
+from pm_app.records.labels import Labels, Split
 from pm_app.records.learning import (
     Allocation,
     Calibration,
@@ -385,6 +387,18 @@ def promote_handmade(
     return number
 
 
+def task_of(
+    frame: Frame,
+    labels: Labels,
+    split: Split,
+    kind: str,
+    horizons: tuple[float, ...] = (0.0,),
+    head: Head | None = None,
+) -> LearningTask:
+    """A task whose head matters only where one is given."""
+    return LearningTask(kind, horizons, frame, labels, split, head or Head(kind, (), horizons))
+
+
 class FakeTrainer:
     """Answers as told, and fills the staging folder where the answer says so.
 
@@ -409,7 +423,7 @@ class FakeTrainer:
     def __call__(self, order_path, answer_path, progress) -> None:
         order = REQUEST.validate_json(order_path.read_bytes())
         self.orders.append(order)
-        if self.answer.made:
+        if self.answer.has_version:
             write_handmade(Path(order.staging), make_card(**self.changes), off=self.off)
         answer_path.write_bytes(RESPONSE.dump_json(self.answer))
 

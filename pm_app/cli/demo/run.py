@@ -84,7 +84,7 @@ def _learn(plant: Plant, plan: PlantPlan, day: int) -> Retrained:
     at = start_of(plan, day)
     with progress_bar("retrain") as progress:
         trainer = partial(run_trainer, timeout_seconds=TRAINER_SECONDS)
-        done = retrain(plant, now=at, as_of=at, trainer=trainer, progress=progress)
+        done = retrain(plant, now=at, trainer=trainer, progress=progress)
     out.print(f"[bold]retrain: {done.decision}[/bold]: {done.reason}", highlight=False)
     return done
 

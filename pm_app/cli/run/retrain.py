@@ -30,6 +30,7 @@ def retrain(
 ) -> None:
     """Learn from history: keep, refit or rebuild the network, and say why."""
     from pm_app.jobs.retrain.process import ALONE, WITH_ENGINE, run_trainer
+    from pm_app.jobs.retrain.run import RetrainingOptions
     from pm_app.jobs.retrain.run import retrain as run_retrain
     from pm_app.times import NS, parse_duration
     from pm_app.wiring import open_engine, open_plant
@@ -45,10 +46,8 @@ def retrain(
         done = run_retrain(
             plant,
             now=now(),
-            as_of=moment,
-            force=force,
             trainer=trainer,
-            engine=engine,
+            options=RetrainingOptions(as_of=moment, force=force, engine=engine),
             progress=progress,
         )
         version = None if done.version is None else plant.store.lineage.version(done.version)

@@ -10,7 +10,7 @@ import numpy as np
 from pm_app.features.frame import select_features
 from pm_app.jobs.backtest.folds import Fold
 from pm_app.jobs.plant import PlantView, first_seen_ns
-from pm_app.jobs.retrain.dataset import gather_dataset
+from pm_app.jobs.retrain.dataset import DatasetSource, gather_dataset
 from pm_app.jobs.retrain.messages import REQUEST, RESPONSE, TrainingRequest, TrainingResponse
 from pm_app.jobs.retrain.run import Trainer
 from pm_app.jobs.score.champion import Champion, verified
@@ -71,7 +71,7 @@ def predict_fold(
         staged.mkdir()
         mine = replace(request, as_of_ns=fold.origin, staging=str(staged))
         response = _learn(mine, Path(folder), trainers.trainer, progress)
-        if not response.made:
+        if not response.has_version:
             return response.reason
         champion = verified(read_version(staged, number=_NUMBER))
         progress(0.9, "fitting what people use today")
@@ -105,16 +105,14 @@ def _fit_peer(
 ) -> tuple[Booster, tuple[str, ...]]:
     """A peer fitted to what the trainer learned from, and the features that it reads."""
     settings = plant.settings
-    dataset = gather_dataset(
+    source = DatasetSource(
         plant.history,
         request.segments,
         plant.event_history.read(request.event_segments),
-        settings,
-        first_seen=request.first_seen,
-        as_of_ns=request.as_of_ns,
-        told=request.told,
+        request.first_seen,
+        request.confirmed_failures,
     )
-    study = make_task(dataset, settings)
+    study = make_task(gather_dataset(source, settings, as_of_ns=request.as_of_ns), settings)
     task = BoosterTask(
         study.frame,
         study.labels,

@@ -101,7 +101,7 @@ def backtest(
 
 def _request(plant: Plant, now: datetime) -> TrainingRequest:
     """That of a first retraining."""
-    order = make_request(plant, now, now, force=False, staging=Path())
+    order = make_request(plant.store, plant.settings, champion=None, now=now, staging=Path())
     return replace(order, champion=None, in_a_row_before=0, failures_before=0, failures_last=0)
 
 
@@ -109,7 +109,9 @@ def _events(plant: Plant, request: TrainingRequest, now: datetime) -> Events:
     """All that is recorded today, verdicts included: by that folds are judged."""
     recorded = plant.event_history.read(request.event_segments)
     until = to_nanoseconds(now)
-    return all_failures(recorded, request.told, plant.settings, known_until=until).events
+    return all_failures(
+        recorded, request.confirmed_failures, plant.settings, known_until=until
+    ).events
 
 
 def _predict_here(

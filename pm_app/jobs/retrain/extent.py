@@ -1,4 +1,4 @@
-"""Operating regimes of a plant, looked for in an even sample of its history."""
+"""Extent of what is recorded up to a moment, and the operating regimes an even sample shows."""
 
 import zlib
 from collections.abc import Iterator, Sequence
@@ -20,11 +20,19 @@ GROUP_CELLS = 2_000_000
 
 @dataclass(frozen=True, eq=False)
 class Past:
-    """Segments that hold panes up to a moment, which of them hold later ones too, and keys."""
+    """History up to a pane: segments that hold panes of it, which of them hold later ones too,
+    and the keys of all panes."""
 
+    history: History
+    last_pane: int
     segments: tuple[str, ...]
     reach_beyond: tuple[bool, ...]
     keys: Panes
+
+    def read(self, assets: set[str]) -> Panes:
+        """The panes of these assets."""
+        parts = self.history.read(self.segments, assets=assets, until_pane=self.last_pane)
+        return merge_panes(list(parts), pane_ns=self.history.pane_ns)
 
 
 def past_until(history: History, segments: Sequence[str], last_pane: int) -> Past:
@@ -37,7 +45,7 @@ def past_until(history: History, segments: Sequence[str], last_pane: int) -> Pas
             held[name] = not early.all()
             parts.append(_only_present(take_panes(keys, early)))
     keys = merge_panes(parts, pane_ns=history.pane_ns)
-    return Past(tuple(held), tuple(held.values()), keys)
+    return Past(history, last_pane, tuple(held), tuple(held.values()), keys)
 
 
 def _only_present(keys: Panes) -> Panes:
@@ -47,15 +55,15 @@ def _only_present(keys: Panes) -> Panes:
     return replace(keys, assets=assets, asset=asset.astype(np.int32))
 
 
-def sensors_of(history: History, past: Past, last_pane: int) -> list[str]:
+def sensors_of(past: Past) -> list[str]:
     """The sensors there were up to this pane, by name."""
     seen: set[str] = set()
     for segment, reaches_beyond in zip(past.segments, past.reach_beyond, strict=True):
         if not reaches_beyond:
-            seen.update(history.sensors(segment))
+            seen.update(past.history.sensors(segment))
             continue
         # What this file brings of a sensor may all come later.
-        for panes in history.read([segment], until_pane=last_pane):
+        for panes in past.history.read([segment], until_pane=past.last_pane):
             spoke = np.flatnonzero((panes.count > 0).any(axis=0))
             seen.update(panes.sensors[number] for number in spoke.tolist())
     return sorted(seen)
@@ -81,16 +89,9 @@ STRETCH_PANES = (24, 576)
 
 
 def search_plant_regimes(
-    history: History,
-    segments: Sequence[str],
-    settings: Settings,
-    spec: FeatureSpec,
-    *,
-    keys: Panes,
-    last_pane: int,
-    before: Regimes | None = None,
+    past: Past, settings: Settings, spec: FeatureSpec, *, before: Regimes | None = None
 ) -> RegimeSearch:
-    """Regimes of the panes up to `last_pane` (keys: all of them) by the settings' columns.
+    """Regimes of the past by the settings' columns.
 
     before: regimes whose columns are taken again where they still would do.
 
@@ -110,32 +111,26 @@ def search_plant_regimes(
         return RegimeSearch(None, "a table without a time axis has no regimes to find")
     longest = spec.windows_ns[-1] // spec.pane_ns if spec.windows_ns else 1
     stretch = int(np.clip(STRETCH_WINDOWS * longest, *STRETCH_PANES))
-    panes = _sample(history, segments, spec, keys, last_pane, stretch)
+    panes = _sample(past, spec.sensors, stretch)
     rather = before.columns if before is not None else ()
     return find_regimes(panes, columns=columns, stretch_panes=stretch, rather=rather)
 
 
-def _sample(
-    history: History,
-    segments: Sequence[str],
-    spec: FeatureSpec,
-    keys: Panes,
-    last_pane: int,
-    stretch: int,
-) -> Panes:
+def _sample(past: Past, sensors: tuple[str, ...], stretch: int) -> Panes:
     """Whole stretches of some assets, spread over all of the past; one segment at a time."""
+    keys = past.keys
     # By a hash of the name: assets in order of name may be alike.
     assets = sorted(keys.assets, key=lambda name: (_hash_name(name), name))[:MOST_ASSETS]
     held = np.isin(keys.asset, [keys.assets.index(name) for name in assets]).sum()
-    most = min(MOST_PANES, SAMPLE_CELLS // max(len(spec.sensors), 1))
+    most = min(MOST_PANES, SAMPLE_CELLS // max(len(sensors), 1))
     share = most / max(int(held), 1)
     parts = []
-    for panes in history.read(segments, assets=set(assets), until_pane=last_pane):
+    for panes in past.history.read(past.segments, assets=set(assets), until_pane=past.last_pane):
         seeds = np.array([_hash_name(name) for name in panes.assets], dtype=np.uint64)
         if len(panes.pane):
             drawn = _draw(seeds[panes.asset], panes.pane // stretch) < share
-            parts.append(select_sensors(take_panes(panes, drawn), spec.sensors))
-    return select_sensors(merge_panes(parts, pane_ns=history.pane_ns), spec.sensors)
+            parts.append(select_sensors(take_panes(panes, drawn), sensors))
+    return select_sensors(merge_panes(parts, pane_ns=past.history.pane_ns), sensors)
 
 
 def _hash_name(name: str) -> int:

@@ -1,4 +1,4 @@
-"""What the trainer process is told, and what it answers: plain values, as JSON."""
+"""Messages to and from the trainer process: plain values, as JSON."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,8 +21,8 @@ class TrainingRequest:
     reading. champion is the version that scores, None before the first; in_a_row_before how
     many retrainings up to the last one found another ranking than its; failures_before how
     many failures the champion had seen, failures_last how many the last retraining had.
-    staging is the folder to fill when a version is made. told: failures that verdicts up to
-    then confirm. engine: the name of what tries networks beside the trainer.
+    staging is the folder to fill when a version is made. confirmed_failures: by
+    verdicts up to then. engine: the name of what tries networks beside the trainer.
     """
 
     settings: dict[str, Any]
@@ -38,7 +38,7 @@ class TrainingRequest:
     failures_last: int
     force: bool
     staging: str
-    told: tuple[ConfirmedFailure, ...] = ()
+    confirmed_failures: tuple[ConfirmedFailure, ...] = ()
     engine: str | None = None
 
 
@@ -46,19 +46,19 @@ class TrainingRequest:
 class TrainingResponse:
     """What came of it.
 
-    decision: "first", "keep", "refit", "rebuild" or "not_enough_data". made says whether the
-    staging folder holds a version, promote whether it should score. told: how many of the
-    failures came from verdicts. metrics are for the record of the retraining. missing is the
-    path of a segment that has to be rebuilt first.
+    decision: "first", "keep", "refit", "rebuild" or "not_enough_data". has_version says whether
+    the staging folder holds one, promote whether it should score. failures_from_verdicts: how
+    many of the failures they confirmed. metrics are for the record of the retraining. missing
+    is the path of a segment that has to be rebuilt first.
     """
 
     decision: str
     reason: str
-    made: bool = False
+    has_version: bool = False
     promote: bool = False
     in_a_row: int = 0
     failures: int = 0
-    told: int = 0
+    failures_from_verdicts: int = 0
     metrics: dict[str, Any] = field(default_factory=dict)
     missing: str = ""
 

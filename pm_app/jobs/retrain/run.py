@@ -15,24 +15,26 @@ from pm_app.errors import BadVersion, TransientError
 from pm_app.jobs.ingest.ownership import note_progress, require_own
 from pm_app.jobs.ingest.repair import rebuild, repairing
 from pm_app.jobs.ingest.run import ingest
-from pm_app.jobs.plant import Plant, first_seen_ns
+from pm_app.jobs.plant import Plant
 from pm_app.jobs.retrain.messages import REQUEST, RESPONSE, TrainingRequest, TrainingResponse
 from pm_app.jobs.score.champion import load_champion, verified
 from pm_app.learning.allocation.strategies import describe
 from pm_app.learning.data.failures import ConfirmedFailure
 from pm_app.progress import Progress, silent
 from pm_app.records.learning import VersionCard
-from pm_app.state.registry import Version, read_version
+from pm_app.settings.plant import Settings
+from pm_app.settings.sections import RetrainingSettings
+from pm_app.state.registry import Registry, Version, read_version
 from pm_app.state.segments import MissingSegment
-from pm_app.store import ImportanceRow, RetrainingRow, VerdictRow, VersionRow, segments_of
+from pm_app.store import ImportanceRow, RetrainingRow, Store, VerdictRow, VersionRow, segments_of
 from pm_app.times import to_nanoseconds
 from pm_app.wording import waits_text
 
 PARITY = 1e-5
-# Folders of the state in which a trainer is told what to learn, and answers.
+# Folders of the state for the request to a trainer, and its response.
 SCRATCH = ".training-"
 
-# Runs the trainer on (order file, answer file): the process, or a fake of it.
+# Runs the trainer on (request file, response file): the process, or a fake of it.
 Trainer = Callable[[Path, Path, Progress], None]
 
 
@@ -46,20 +48,29 @@ class Retrained:
     promoted: bool
 
 
+@dataclass(frozen=True)
+class RetrainingOptions:
+    """What a person may ask of a retraining.
+
+    as_of: only what was recorded by then is learned from, by default now. force: rebuild.
+    engine: the name of what tries networks beside the trainer.
+    """
+
+    as_of: datetime | None = None
+    force: bool = False
+    engine: str | None = None
+
+
 def retrain(
     plant: Plant,
     *,
     now: datetime,
-    as_of: datetime | None = None,
-    force: bool = False,
     trainer: Trainer,
-    engine: str | None = None,
+    options: RetrainingOptions = RetrainingOptions(),
     progress: Progress = silent,
     stop: Callable[[], bool] = lambda: False,
 ) -> Retrained:
-    """Ingest, learn in a child process, gate, publish, record; `stop` is asked while ingesting.
-
-    engine: the name of what tries networks beside the trainer.
+    """Ingest, learn in a child process, publish, record; `stop` is asked while ingesting.
 
     Raises SourceUnavailable, StoreUnavailable, TransientError when the trainer died, and
     BadVersion when its version fails its own checks; the champion is then untouched.
@@ -68,66 +79,82 @@ def retrain(
     if stop():
         raise TransientError("asked to stop before the training began")
     rebuild(plant)
-    require_own(plant.settings.state, plant.store)
-    plant.registry.remove_unnamed([row.version for row in plant.store.lineage.versions()])
-    as_of = as_of or now
-    with plant.learning:
-        order, answer = repairing(
-            plant, lambda: _learn(plant, now, as_of, force, engine, trainer, progress)
+    settings, store, registry = plant.settings, plant.store, plant.registry
+    require_own(settings.state, store)
+    registry.remove_unnamed([row.version for row in store.lineage.versions()])
+
+    def learn() -> tuple[TrainingRequest, TrainingResponse]:
+        champion = load_champion(plant)
+        request = make_request(
+            store,
+            settings,
+            options,
+            champion=champion.number if champion is not None else None,
+            now=now,
+            staging=registry.staging(),
         )
-    return _record(plant, order, answer, now, as_of)
+        return request, _run(trainer, request, settings.state, progress)
+
+    with plant.learning:
+        request, response = repairing(plant, learn)
+    row = _retraining_row(response, now, options.as_of or now)
+    if not response.has_version:
+        store.lineage.record_retraining(row)
+        return Retrained(row.decision, row.reason, None, promoted=False)
+    done = _publish(store, registry, Path(request.staging), row, response, settings.retraining)
+    note_progress(settings.state, store)
+    return done
 
 
-def _learn(
-    plant: Plant,
-    now: datetime,
-    as_of: datetime,
-    force: bool,
-    engine: str | None,
-    trainer: Trainer,
-    progress: Progress,
-) -> tuple[TrainingRequest, TrainingResponse]:
-    """What the trainer was told, and its answer. Raises MissingSegment where it met one."""
-    order = make_request(plant, now, as_of, force=force, staging=plant.registry.staging())
-    order = replace(order, engine=engine)
+def _run(
+    trainer: Trainer, request: TrainingRequest, state: Path, progress: Progress
+) -> TrainingResponse:
+    """The trainer's response. Raises MissingSegment where it met one."""
     # A process that was killed could not take its own away.
-    for left in plant.settings.state.glob(f"{SCRATCH}*"):
+    for left in state.glob(f"{SCRATCH}*"):
         remove_folder(left)
-    with tempfile.TemporaryDirectory(dir=plant.settings.state, prefix=SCRATCH) as folder:
-        order_path, answer_path = Path(folder, "order.json"), Path(folder, "answer.json")
-        order_path.write_bytes(REQUEST.dump_json(order))
-        trainer(order_path, answer_path, progress)
-        answer: TrainingResponse = RESPONSE.validate_json(answer_path.read_bytes())
-    if answer.missing:
-        raise MissingSegment(Path(answer.missing), answer.reason)
-    return order, answer
+    with tempfile.TemporaryDirectory(dir=state, prefix=SCRATCH) as folder:
+        request_path, response_path = Path(folder, "request.json"), Path(folder, "response.json")
+        request_path.write_bytes(REQUEST.dump_json(request))
+        trainer(request_path, response_path, progress)
+        response: TrainingResponse = RESPONSE.validate_json(response_path.read_bytes())
+    if response.missing:
+        raise MissingSegment(Path(response.missing), response.reason)
+    return response
 
 
 def make_request(
-    plant: Plant, now: datetime, as_of: datetime, *, force: bool, staging: Path
+    store: Store,
+    settings: Settings,
+    options: RetrainingOptions = RetrainingOptions(),
+    *,
+    champion: int | None,
+    now: datetime,
+    staging: Path,
 ) -> TrainingRequest:
     """What the trainer is to learn from, and the folder it is to fill."""
-    ledger, lineage = plant.store.ledger, plant.store.lineage
-    ready_now = load_champion(plant)
-    champion = ready_now.number if ready_now is not None else None
+    ledger, lineage = store.ledger, store.lineage
+    as_of = options.as_of or now
     last = next(iter(lineage.retrainings(limit=1)), None)
     scoring = lineage.version(champion) if champion is not None else None
     seen = scoring.summary.get("failures", 0) if scoring is not None else 0
+    first_seen = {name: to_nanoseconds(at) for name, at in ledger.first_seen().items()}
     return TrainingRequest(
-        settings=plant.settings.model_dump(mode="json", exclude={"store"}),
-        folder=str(plant.settings.folder),
+        settings=settings.model_dump(mode="json", exclude={"store"}),
+        folder=str(settings.folder),
         segments=tuple(segments_of(ledger.ingested_batches("readings"))),
         event_segments=tuple(segments_of(ledger.ingested_batches("events"))),
-        first_seen=first_seen_ns(plant),
+        first_seen=first_seen,
         as_of_ns=to_nanoseconds(as_of),
         now=now.isoformat(),
         champion=champion,
         in_a_row_before=_in_a_row(last, champion),
         failures_before=int(str(seen)),
         failures_last=int(str(last.metrics.get("failures", 0))) if last else 0,
-        force=force,
+        force=options.force,
         staging=str(staging),
-        told=confirmed_failures(plant.store.alarms.verdicts(until=as_of)),
+        confirmed_failures=confirmed_failures(store.alarms.verdicts(until=as_of)),
+        engine=options.engine,
     )
 
 
@@ -141,42 +168,45 @@ def _in_a_row(last: RetrainingRow | None, champion: int | None) -> int:
     return int(str(last.metrics.get("in_a_row", 0)))
 
 
-def _record(
-    plant: Plant, order: TrainingRequest, answer: TrainingResponse, now: datetime, as_of: datetime
-) -> Retrained:
-    """One transaction says what was decided, and with it which version counts."""
-    row = RetrainingRow(
+def _retraining_row(response: TrainingResponse, now: datetime, as_of: datetime) -> RetrainingRow:
+    return RetrainingRow(
         started_at=now,
         finished_at=datetime.now(tz=UTC),
         as_of=as_of,
-        decision=answer.decision,
-        reason=answer.reason,
+        decision=response.decision,
+        reason=response.reason,
         metrics={
-            **answer.metrics,
-            "in_a_row": answer.in_a_row,
-            "failures": answer.failures,
-            "failures_from_verdicts": answer.told,
+            **response.metrics,
+            "in_a_row": response.in_a_row,
+            "failures": response.failures,
+            "failures_from_verdicts": response.failures_from_verdicts,
         },
     )
-    if not answer.made:
-        plant.store.lineage.record_retraining(row)
-        return Retrained(answer.decision, answer.reason, None, promoted=False)
-    number = plant.store.lineage.next_version()
-    waits = answer.promote and plant.settings.retraining.promotion == "approve"
-    reason = f"{answer.reason}; {waits_text(number)}" if waits else answer.reason
-    promoted = answer.promote and not waits
-    staged = Path(order.staging)
+
+
+def _publish(
+    store: Store,
+    registry: Registry,
+    staged: Path,
+    row: RetrainingRow,
+    response: TrainingResponse,
+    settings: RetrainingSettings,
+) -> Retrained:
+    """One transaction says what was decided, and with it which version counts."""
+    number = store.lineage.next_version()
+    waits = response.promote and settings.promotion == "approve"
+    reason = f"{row.reason}; {waits_text(number)}" if waits else row.reason
+    promoted = response.promote and not waits
     version = read_version(staged, number=number)
     _check(version)
-    plant.registry.publish(staged, number)
-    plant.store.lineage.record_retraining(
+    registry.publish(staged, number)
+    store.lineage.record_retraining(
         replace(row, version=number, reason=reason, metrics={**row.metrics, "waits": waits}),
-        version=_version_row(plant, version, answer, now),
+        version=_version_row(registry, version, response.reason, row.started_at),
         importances=_importance_rows(number, version.card),
         promote=promoted,
     )
-    note_progress(plant.settings.state, plant.store)
-    return Retrained(answer.decision, reason, number, promoted=promoted)
+    return Retrained(row.decision, reason, number, promoted=promoted)
 
 
 def _check(version: Version) -> None:
@@ -189,14 +219,14 @@ def _check(version: Version) -> None:
 
 
 def _version_row(
-    plant: Plant, version: Version, answer: TrainingResponse, now: datetime
+    registry: Registry, version: Version, reason: str, created_at: datetime
 ) -> VersionRow:
     card = version.card
     return VersionRow(
         version=version.number,
-        path=plant.registry.path(version.number).name,
-        digest=plant.registry.digest(version.number),
-        created_at=now,
+        path=registry.path(version.number).name,
+        digest=registry.digest(version.number),
+        created_at=created_at,
         strategy=card.allocation.strategy,
         parameters=card.allocation.parameters,
         status="published",
@@ -207,7 +237,7 @@ def _version_row(
             "trained_until": card.trained_until,
             "reports": [asdict(report) for report in card.reports],
             "drift": asdict(card.drift),
-            "gate": answer.reason,
+            "gate": reason,
             "suspicions": [asdict(suspicion) for suspicion in card.suspicions],
             "revision": asdict(card.revision) if card.revision else None,
         },
@@ -234,15 +264,15 @@ def _importance_rows(number: int, card: VersionCard) -> list[ImportanceRow]:
 
 
 def confirmed_failures(rows: Iterable[VerdictRow]) -> tuple[ConfirmedFailure, ...]:
-    """The failures that confirmed verdicts tell of; others are no failure, nor its absence.
+    """The failures of confirmed verdicts; others are no failure, nor its absence.
 
     Where the verdict names no time, it was between the cutoff that raised the alarm and the
     verdict.
     """
-    return tuple(_told(row) for row in rows if row.verdict == "confirmed")
+    return tuple(_confirmed(row) for row in rows if row.verdict == "confirmed")
 
 
-def _told(row: VerdictRow) -> ConfirmedFailure:
+def _confirmed(row: VerdictRow) -> ConfirmedFailure:
     until = row.at if row.failed_until is None else row.failed_until
     since = min(row.cutoff, row.at) if row.failed_from is None else row.failed_from
     return ConfirmedFailure(

@@ -1,4 +1,4 @@
-"""The trainer process: reads an order, learns, fills the staging folder, answers, exits.
+"""The trainer process: reads a request, learns, fills the staging folder, responds, exits.
 
 It runs apart because TensorFlow holds 750 MB and keeps some of it at every training.
 Started as `python -m pm_app.jobs.retrain.trainer REQUEST RESPONSE`; each line it prints is a
@@ -9,10 +9,11 @@ import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import Any
 
 from pm_app.durable import write_bytes
 from pm_app.errors import NotEnoughData, TerminalError, TransientError
-from pm_app.jobs.retrain.dataset import gather_dataset
+from pm_app.jobs.retrain.dataset import DatasetSource, gather_dataset
 from pm_app.jobs.retrain.messages import (
     REFUSED,
     REQUEST,
@@ -22,7 +23,8 @@ from pm_app.jobs.retrain.messages import (
 )
 from pm_app.jobs.retrain.process import end_with_parent, give_way
 from pm_app.jobs.retrain.workers import TrainOnWorkers
-from pm_app.learning.pipeline import UnpublishedVersion, learn
+from pm_app.learning.dataset import Evidence
+from pm_app.learning.pipeline import Learned, UnpublishedVersion, learn
 from pm_app.learning.ranking import ChampionVersion
 from pm_app.learning.training.executor import TrainAll, train_here
 from pm_app.ports import Engine
@@ -40,74 +42,107 @@ def no_engine(name: str | None) -> AbstractContextManager[Engine | None]:
     return nullcontext()
 
 
-def main(order_path: Path, answer_path: Path, open_engine: OpenEngine = no_engine) -> None:
-    """Learn as ordered and write the answer; what goes wrong on purpose ends it as REFUSED.
+def main(request_path: Path, response_path: Path, open_engine: OpenEngine = no_engine) -> None:
+    """Learn as requested and write the response; what goes wrong on purpose ends it as REFUSED.
 
-    open_engine: opens the engine that the order names, or None.
+    open_engine: opens the engine that the request names, or None.
     """
     give_way()
-    order: TrainingRequest = REQUEST.validate_json(order_path.read_bytes())
-    settings = parse_settings(order.settings, folder=Path(order.folder), origin="plant.toml")
+    request: TrainingRequest = REQUEST.validate_json(request_path.read_bytes())
+    settings = parse_settings(request.settings, folder=Path(request.folder), origin="plant.toml")
     try:
-        with open_engine(order.engine) as engine:
-            hands = TrainOnWorkers(engine, order_path.parent) if engine else train_here
-            answer = train(order, settings, hands)
+        with open_engine(request.engine) as engine:
+            trainers = TrainOnWorkers(engine, request_path.parent) if engine else train_here
+            response = train(request, settings, trainers)
     except NotEnoughData as error:
-        answer = TrainingResponse("not_enough_data", str(error), in_a_row=order.in_a_row_before)
+        response = TrainingResponse("not_enough_data", str(error), in_a_row=request.in_a_row_before)
     except MissingSegment as error:
-        answer = TrainingResponse("missing_segment", str(error), missing=error.name)
+        response = TrainingResponse("missing_segment", str(error), missing=error.name)
     except (TerminalError, TransientError) as error:
         sys.stderr.write(f"{type(error).__name__}: {error}")
         sys.exit(REFUSED)
-    write_bytes(answer_path, RESPONSE.dump_json(answer))
+    write_bytes(response_path, RESPONSE.dump_json(response))
 
 
 def train(
-    order: TrainingRequest, settings: Settings, hands: TrainAll = train_here
+    request: TrainingRequest, settings: Settings, trainers: TrainAll = train_here
 ) -> TrainingResponse:
-    """Learn what history holds; hands: who tries networks. Raises NotEnoughData."""
-    history = History(settings.state / "panes", pane_ns=settings.features.pane_ns)
-    events = EventHistory(settings.state / "events").read(order.event_segments)
-    rival = _rival(order, settings)
-    _tell(0.0, "building features")
-    known = gather_dataset(
-        history,
-        order.segments,
-        events,
+    """Learn what history holds; trainers: who tries networks. Raises NotEnoughData."""
+    champion = _champion(request, settings)
+    _print_progress(0.0, "building features")
+    dataset = gather_dataset(
+        _source(request, settings),
         settings,
-        first_seen=order.first_seen,
-        as_of_ns=order.as_of_ns,
-        champion=rival.card.spec if rival is not None else None,
-        told=order.told,
+        as_of_ns=request.as_of_ns,
+        champion=champion.card.spec if champion is not None else None,
     )
-    _tell(0.04, known.regimes)
-    learned = learn(known, settings, order, rival=rival, progress=_tell, train=hands)
-    if learned.made is not None:
-        _write(learned.made, Path(order.staging))
-    return learned.answer
+    _print_progress(0.04, dataset.regimes)
+    evidence = Evidence(
+        request.now,
+        request.in_a_row_before,
+        request.failures_before,
+        request.failures_last,
+        request.force,
+    )
+    learned = learn(dataset, settings, evidence, champion, progress=_print_progress, train=trainers)
+    if learned.version is not None:
+        _write(learned.version, Path(request.staging))
+    return _response(learned)
 
 
-def _rival(order: TrainingRequest, settings: Settings) -> ChampionVersion | None:
+def _source(request: TrainingRequest, settings: Settings) -> DatasetSource:
+    return DatasetSource(
+        History(settings.state / "panes", pane_ns=settings.features.pane_ns),
+        request.segments,
+        EventHistory(settings.state / "events").read(request.event_segments),
+        request.first_seen,
+        request.confirmed_failures,
+    )
+
+
+def _champion(request: TrainingRequest, settings: Settings) -> ChampionVersion | None:
     """The champion, to be compared with and continued from."""
-    if order.champion is None:
+    if request.champion is None:
         return None
     registry = Registry(settings.state / "versions")
-    version = registry.load(order.champion)
-    return ChampionVersion(version.card, version.onnx, registry.keras_bytes(order.champion))
+    version = registry.load(request.champion)
+    return ChampionVersion(version.card, version.onnx, registry.keras_bytes(request.champion))
 
 
-def _write(made: UnpublishedVersion, staging: Path) -> None:
-    candidate = made.candidate
+def _response(learned: Learned) -> TrainingResponse:
+    drift, version = learned.drift, learned.version
+    metrics: dict[str, Any] = {
+        "tau": drift.tau,
+        "p_value": drift.p_value,
+        "top_overlap": drift.top_overlap,
+        "moved_units": drift.moved_units,
+    }
+    if version is not None:
+        metrics |= {report.model: dict(report.metrics) for report in version.card.reports}
+    return TrainingResponse(
+        decision=drift.verdict,
+        reason=learned.reason,
+        has_version=version is not None,
+        promote=learned.promote,
+        in_a_row=drift.in_a_row,
+        failures=learned.failures,
+        failures_from_verdicts=learned.failures_from_verdicts,
+        metrics=metrics,
+    )
+
+
+def _write(version: UnpublishedVersion, staging: Path) -> None:
+    candidate = version.candidate
     write_version(
         staging,
-        card=made.card,
+        card=version.card,
         keras=candidate.keras,
         onnx=candidate.onnx,
         golden=Golden(candidate.golden_values, candidate.golden_outputs),
     )
 
 
-def _tell(done: float, text: str) -> None:
+def _print_progress(done: float, text: str) -> None:
     sys.stdout.write(f"{done:.3f} {text}\n")
     sys.stdout.flush()
 

@@ -10,28 +10,33 @@ import numpy as np
 from pm_app.jobs.workers.dispatch import Tasks
 from pm_app.jobs.workers.files import read_arrays, scratch_folder, write_arrays
 from pm_app.jobs.workers.protocol import TaskAnswer, TaskInput, answers, perform, write_request
+from pm_app.learning.dataset import LearningTask
 from pm_app.learning.network import Schedule, load_network, save_network
-from pm_app.learning.training.executor import Done, Training, train_one
-from pm_app.learning.training.fit import Study, Trained
+from pm_app.learning.training.executor import Done, train_one
+from pm_app.learning.training.fit import Trained, Training
 from pm_app.ports import Engine
 from pm_app.progress import unwatched
 from pm_app.records.features import Frame
-from pm_app.records.labels import Labels
+from pm_app.records.labels import Labels, Split
 from pm_app.records.learning import Allocation, Head
 
 JOB: Final = "trainings"
 _FRAME: Final = ("asset", "cutoff", "values")
 _LABELS: Final = ("duration_hours", "failed", "value", "usable", "life")
+_SPLIT: Final = ("train", "validation", "calibration", "test", "group")
 
 
 @dataclass(frozen=True)
 class TrainingsRequest:
-    """Trainings, and what of the study that they learn from is no array."""
+    """Trainings, and what of the task that they learn from is no array."""
 
     trainings: tuple[Training, ...]
+    kind: str
+    horizons_hours: tuple[float, ...]
     assets: tuple[str, ...]
     features: tuple[str, ...]
     sensor_of: tuple[str, ...]
+    how: str
     head: Head
 
 
@@ -56,11 +61,13 @@ class TrainOnWorkers:
     engine: Engine
     parent: Path
 
-    def __call__(self, study: Study, trainings: Sequence[Training], done: Done) -> list[Trained]:
+    def __call__(
+        self, task: LearningTask, trainings: Sequence[Training], done: Done
+    ) -> list[Trained]:
         found: dict[int, Trained] = {}
         reported = 0
         with scratch_folder(self.parent, JOB) as folder:
-            write_request(folder, request_of(study, trainings), study_arrays(study))
+            write_request(folder, request_of(task, trainings), task_arrays(task))
             tasks = Tasks(
                 train_task,
                 folder,
@@ -75,32 +82,38 @@ class TrainOnWorkers:
         return [found[number] for number in range(len(trainings))]
 
 
-def request_of(study: Study, trainings: Sequence[Training]) -> TrainingsRequest:
-    """The request for these trainings; its arrays are `study_arrays`."""
-    frame = study.frame
+def request_of(task: LearningTask, trainings: Sequence[Training]) -> TrainingsRequest:
+    """The request for these trainings; its arrays are `task_arrays`."""
+    frame = task.frame
     return TrainingsRequest(
-        tuple(trainings), frame.assets, frame.features, frame.sensor_of, study.head
+        tuple(trainings),
+        task.kind,
+        task.horizons_hours,
+        frame.assets,
+        frame.features,
+        frame.sensor_of,
+        task.split.how,
+        task.head,
     )
 
 
-def study_arrays(study: Study) -> dict[str, Any]:
-    """The arrays of a study by name."""
-    arrays = {name: getattr(study.labels, name) for name in _LABELS}
-    arrays |= {name: getattr(study.frame, name) for name in _FRAME}
-    arrays |= {"train": study.train, "validation": study.validation}
-    return arrays if study.group is None else {**arrays, "group": study.group}
+def task_arrays(task: LearningTask) -> dict[str, Any]:
+    """The arrays of a task by name."""
+    arrays = {name: getattr(task.labels, name) for name in _LABELS}
+    arrays |= {name: getattr(task.frame, name) for name in _FRAME}
+    return arrays | {name: getattr(task.split, name) for name in _SPLIT}
 
 
-def study_of(request: TrainingsRequest, arrays: Mapping[str, Any]) -> Study:
-    """The study of a request, to the bit."""
+def learning_task(request: TrainingsRequest, arrays: Mapping[str, Any]) -> LearningTask:
+    """The task of a request, to the bit."""
     asset, cutoff, values = (arrays[name] for name in _FRAME)
-    return Study(
+    return LearningTask(
+        request.kind,
+        request.horizons_hours,
         Frame(request.assets, asset, cutoff, request.features, request.sensor_of, values),
         Labels(**{name: arrays[name] for name in _LABELS}),
-        arrays["train"],
-        arrays["validation"],
+        Split(**{name: arrays[name] for name in _SPLIT}, how=request.how),
         request.head,
-        arrays.get("group"),
     )
 
 
@@ -109,12 +122,12 @@ def train_task(folder: str, number: int) -> str:
     return perform(_train, TrainingsRequest, folder, number)
 
 
-def _train(task: TaskInput[TrainingsRequest]) -> TrainedPlan:
-    study = study_of(task.request, task.arrays)
-    trained = train_one(study, task.request.trainings[task.number])
+def _train(given: TaskInput[TrainingsRequest]) -> TrainedPlan:
+    task = learning_task(given.request, given.arrays)
+    trained = train_one(task, given.request.trainings[given.number])
     network = np.frombuffer(save_network(trained.network), dtype=np.uint8)
     write_arrays(
-        task.file,
+        given.file,
         {"losses": trained.losses, "network": network},
     )
     return TrainedPlan(trained.epoch, trained.schedule, trained.allocation)

@@ -1,4 +1,4 @@
-"""What may be built for one study: every strategy, at any size, over the same inputs."""
+"""Planner of allocations: every strategy, at any size, over the same inputs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -6,12 +6,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from pm_app.learning.allocation.strategies import MEMBERS, STRATEGIES, budget
+from pm_app.learning.allocation.sizing import MEMBERS, PlanRequest
+from pm_app.learning.allocation.strategies import allocate, budget
 from pm_app.records.features import Frame
 from pm_app.records.learning import Allocation, Importance
+from pm_app.settings.strategies import STRATEGY_NAMES
 
 # What every guided plan is measured against.
-CONTROL = "uniform"
+CONTROL = STRATEGY_NAMES[0]
 CONTROL_REPORT = f"control: {CONTROL}"
 # A gap seen more rarely than this, or a value, teaches its indicator nothing.
 RAREST_GAP = 0.005
@@ -28,7 +30,7 @@ PACKED_FEATURES = 30
 
 @dataclass(frozen=True)
 class Planner:
-    """Plans for one study. inputs: features and indicators per sensor; size: the largest."""
+    """Plans for one task. inputs: features and indicators per sensor; size: the largest."""
 
     importance: Importance
     inputs: Mapping[str, int]
@@ -38,19 +40,16 @@ class Planner:
 
     def plan(self, strategy: str, *, size: int | None = None) -> Allocation:
         """The plan of a strategy at this many parameters, by default the largest size."""
-        plan = STRATEGIES[strategy](
-            self.importance,
+        inputs = sum(self.inputs.values())
+        request = PlanRequest(
             self.inputs,
-            max_parameters=size or self.size,
+            size or self.size,
             outputs=self.outputs,
-            embedding=embedding_width(sum(self.inputs.values())),
-            packs=packs_for(sum(self.inputs.values())),
+            embedding=embedding_width(inputs),
+            packs=packs_for(inputs),
         )
+        plan = allocate(strategy, self.importance, request)
         return replace(plan, indicators=self.indicators)
-
-    def revised(self, importance: Importance) -> "Planner":
-        """The same planner guided by another importance."""
-        return replace(self, importance=importance)
 
 
 def make_planner(

@@ -1,4 +1,4 @@
-"""How wide the branches and the shared layer are, so that a budget is spent and kept."""
+"""Sizing of a network: widths of branches and shared layer that spend a parameter budget."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pm_app.learning.allocation.tiers import SensorGroup
 from pm_app.records.learning import Allocation, Importance, Tier
 
+MEMBERS = 8
 # Share of a network's units dealt by importance; the rest goes by number of features.
 GUIDANCE = 0.6
 # Dropout of the lowest tier over that of the highest, even steps of ratio between.
@@ -25,45 +26,45 @@ SPENT = 0.98
 
 
 @dataclass(frozen=True)
-class Limits:
-    """What a plan may spend, and on what."""
+class PlanRequest:
+    """What a plan may spend, and on what.
+
+    features_per_sensor counts indicators of missing values as well. embedding: width of the most
+    important tier's periodic embedding (0 for none). packs: kernels that members share, each
+    among as many. l1: mean penalty over features. dropout: geometric mean of the highest and
+    the lowest tier's.
+    """
 
     features_per_sensor: Mapping[str, int]
     max_parameters: int
-    members: int
-    outputs: int
-    embedding: int
+    members: int = MEMBERS
+    outputs: int = 1
+    embedding: int = 0
     packs: int = 1
-
-    def count(self, tiers: Sequence[Tier], shared: int) -> int:
-        """Parameters of these branches and one shared layer of that width."""
-        return count_parameters(
-            tiers,
-            (shared,),
-            self.members,
-            features_per_sensor=self.features_per_sensor,
-            outputs=self.outputs,
-            packs=self.packs,
-        )
+    l1: float = 1e-4
+    dropout: float = 0.1
 
 
-def afford(limits: Limits, one: tuple[SensorGroup, ...]) -> Limits:
+def afford(request: PlanRequest, one: tuple[SensorGroup, ...]) -> PlanRequest:
     """The most packs, then embedding, then members, that leave room for a smallest network."""
-    widths = dict.fromkeys((limits.embedding, limits.embedding // 2, 0))
-    halves = [limits.members >> shift for shift in range(limits.members.bit_length())]
-    tries = [(limits.embedding, limits.members, limits.packs)]
-    tries += [(w, limits.members, 1) for w in widths] + [(0, m, 1) for m in halves]
+    widths = dict.fromkeys((request.embedding, request.embedding // 2, 0))
+    halves = [request.members >> shift for shift in range(request.members.bit_length())]
+    tries = [(request.embedding, request.members, request.packs)]
+    tries += [(w, request.members, 1) for w in widths] + [(0, m, 1) for m in halves]
     for width, members, packs in tries:
-        tried = replace(limits, members=members, embedding=width, packs=packs)
+        tried = replace(request, members=members, embedding=width, packs=packs)
         # Twice the smallest branch leaves every strategy room for tiers of its own.
         least = 2 * SMALLEST_BRANCH if members > 1 else 1
-        if tried.count(_make_tiers(one, least, width, 0.0), least) <= limits.max_parameters:
+        if (
+            count_parameters(_make_tiers(one, least, width, 0.0), (least,), tried)
+            <= request.max_parameters
+        ):
             return tried
     return tried
 
 
 def fill_budget(
-    groups: tuple[SensorGroup, ...], limits: Limits, dropout: float
+    groups: tuple[SensorGroup, ...], request: PlanRequest
 ) -> tuple[tuple[Tier, ...], int, int]:
     """Tiers, shared width and parameter count: as near under the budget as units allow.
 
@@ -71,13 +72,13 @@ def fill_budget(
     `SHARED_RATIO` of the branches.
     """
     plans = []
-    for units in _widths(groups, limits):
-        tiers = _make_tiers(groups, units, limits.embedding, dropout)
+    for units in _widths(groups, request):
+        tiers = _make_tiers(groups, units, request.embedding, request.dropout)
         width = sum(tier.units for tier in tiers)
-        shared = _widest_shared(tiers, width, limits)
-        count = limits.count(tiers, shared)
-        broken = count > limits.max_parameters
-        unspent = max(0.0, SPENT - count / limits.max_parameters)
+        shared = _widest_shared(tiers, width, request)
+        count = count_parameters(tiers, (shared,), request)
+        broken = count > request.max_parameters
+        unspent = max(0.0, SPENT - count / request.max_parameters)
         lopsided = abs(math.log(shared / (SHARED_RATIO * width)))
         plans.append((broken, unspent, lopsided, -units, (tiers, shared, count)))
         if broken:
@@ -96,8 +97,30 @@ def reallocate_units(
 
     As many units as the plan's own parameters allow; everything else stays.
     """
+    groups = _groups_of(plan, importance, features_per_sensor)
+    if len(groups) == 1:
+        return plan.tiers, plan.parameters
+    request = PlanRequest(
+        features_per_sensor, plan.parameters, plan.members, outputs, packs=plan.packs
+    )
+    most = 4 * sum(tier.units for tier in plan.tiers)
+    fitting = plan.tiers, plan.parameters
+    for units in range(len(groups), most + 1):
+        tiers = tuple(
+            replace(tier, units=int(own))
+            for tier, own in zip(plan.tiers, _deal(groups, units), strict=True)
+        )
+        count = count_parameters(tiers, plan.shared_units, request)
+        if count <= plan.parameters:
+            fitting = tiers, count
+    return fitting
+
+
+def _groups_of(
+    plan: Allocation, importance: Importance, features_per_sensor: Mapping[str, int]
+) -> tuple[SensorGroup, ...]:
     merits = dict(zip(importance.sensors, importance.shares, strict=True))
-    groups = tuple(
+    return tuple(
         SensorGroup(
             tier.name,
             tier.sensors,
@@ -106,45 +129,23 @@ def reallocate_units(
         )
         for tier in plan.tiers
     )
-    if len(groups) == 1:
-        return plan.tiers, plan.parameters
-
-    def dealt(units: int) -> tuple[tuple[Tier, ...], int]:
-        deals = _deal(groups, units)
-        tiers = tuple(
-            replace(tier, units=int(own)) for tier, own in zip(plan.tiers, deals, strict=True)
-        )
-        count = count_parameters(
-            tiers,
-            plan.shared_units,
-            plan.members,
-            features_per_sensor=features_per_sensor,
-            outputs=outputs,
-            packs=plan.packs,
-        )
-        return tiers, count
-
-    most = 4 * sum(tier.units for tier in plan.tiers)
-    fitting = [dealt(units) for units in range(len(groups), most + 1)]
-    within = [made for made in fitting if made[1] <= plan.parameters]
-    return within[-1] if within else (plan.tiers, plan.parameters)
 
 
-def _widths(groups: tuple[SensorGroup, ...], limits: Limits) -> range:
+def _widths(groups: tuple[SensorGroup, ...], request: PlanRequest) -> range:
     """Numbers of first-layer units worth trying, the smallest first."""
     smallest = len(groups)
-    tiers = _make_tiers(groups, smallest, limits.embedding, 0.0)
+    tiers = _make_tiers(groups, smallest, request.embedding, 0.0)
     most = smallest
-    while limits.count(tiers, 1) <= limits.max_parameters:
+    while count_parameters(tiers, (1,), request) <= request.max_parameters:
         most *= 2
-        tiers = _make_tiers(groups, most, limits.embedding, 0.0)
+        tiers = _make_tiers(groups, most, request.embedding, 0.0)
     return range(smallest, most + 1, max(1, most // 512))
 
 
-def _widest_shared(tiers: Sequence[Tier], width: int, limits: Limits) -> int:
+def _widest_shared(tiers: Sequence[Tier], width: int, request: PlanRequest) -> int:
     """The shared width that just stays in the budget, at least 1."""
-    none, one = limits.count(tiers, 0), limits.count(tiers, 1)
-    return max(1, min((limits.max_parameters - none) // (one - none), 4 * width))
+    none, one = count_parameters(tiers, (0,), request), count_parameters(tiers, (1,), request)
+    return max(1, min((request.max_parameters - none) // (one - none), 4 * width))
 
 
 def _make_tiers(
@@ -195,29 +196,25 @@ def count_gate(units: int, features: int, sensors: int) -> int:
 def count_parameters(
     tiers: Sequence[Tier],
     shared_units: Sequence[int],
-    members: int,
+    request: PlanRequest,
     *,
-    features_per_sensor: Mapping[str, int],
-    outputs: int,
     gate_units: int = 0,
-    packs: int = 1,
 ) -> int:
     """Trainable parameters of the network that `network.build_network` makes of this plan.
-
-    features_per_sensor counts indicators of missing values as well.
 
     Each layer is shared by all ensemble members of a pack but for a scale of its inputs, a
     scale of its outputs and a bias a member (BatchEnsemble, Wen, Tran & Ba 2020).
     """
+    every, members, packs = request.features_per_sensor, request.members, request.packs
     total, width = 0, 0
     for tier in tiers:
-        features = sum(features_per_sensor[sensor] for sensor in tier.sensors)
+        features = sum(every[sensor] for sensor in tier.sensors)
         total += _embedding(features, tier.embedding)
         total += _ensemble_layer(features * (1 + tier.embedding), tier.units, members, packs)
         width += tier.units
     if gate_units:
-        total += count_gate(gate_units, sum(features_per_sensor.values()), len(features_per_sensor))
-    for units in (*shared_units, outputs):
+        total += count_gate(gate_units, sum(every.values()), len(every))
+    for units in (*shared_units, request.outputs):
         total += _ensemble_layer(width, units, members, packs)
         width = units
     return total

@@ -1,4 +1,4 @@
-"""The plan that says how many units, what embedding and which penalty each sensor gets.
+"""Allocation by strategy: how many units, what embedding and which penalty each sensor gets.
 
 Input feature importance guides hidden neurons here partially: every sensor keeps a place, a
 tier's units serve all its sensors, and a share of the units is dealt without looking at
@@ -6,21 +6,23 @@ importance at all. Every strategy spends the same number of parameters, so that 
 of them gains over `uniform` is the guidance's doing and not the size's.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from importlib import import_module
 
 import numpy as np
 
 from pm_app.learning.allocation.sizing import (
-    Limits,
+    MEMBERS,
+    PlanRequest,
     afford,
     count_gate,
     count_parameters,
     fill_budget,
 )
-from pm_app.learning.allocation.tiers import SensorGroup, group_by_merit, measure_merits
+from pm_app.learning.allocation.tiers import SensorGroup, group_by_merit, measure_merits, one_group
 from pm_app.records.learning import Allocation, Gate, Importance, Tier
+from pm_app.settings.strategies import Strategy, strategy_named
 
 # The least important sensor's penalty is at most this many times the most important one's.
 L1_RATIO = 10.0
@@ -29,37 +31,77 @@ GATE_SHARE = 0.1
 GATE_UNITS = 8
 # Where the least and the most important sensor's weight starts; 1 leaves a sensor as it is.
 GATE_START = (0.6, 1.4)
-MEMBERS = 8
 SMALLEST_BUDGET = 2_000
 PARAMETERS_A_ROW = 3
 SMALLEST_WIDTH = 16
 
 
-class Strategy(Protocol):
-    """A rule that turns importance into a plan.
+# A strategy's row, importance, and what may be spent, to a plan. The plan holds every sensor
+# once, counts at most `max_parameters` (and nearly all of them where units are fine enough), and
+# all rules agree on the number of members. A budget too small for all of it gives up packs
+# first, then the embedding, then members; one too small for any network gets the smallest.
+Rule = Callable[[Strategy, Importance, PlanRequest], Allocation]
 
-    l1 is the mean penalty over features, dropout the geometric mean of the highest and the
-    lowest tier's, embedding the width of the most important tier's periodic embedding (0 for
-    none), packs the number of kernels that members share, each among as many. The plan holds
-    every sensor once, counts at most `max_parameters` (and nearly all of them where units are
-    fine enough), and all strategies agree on the number of members. A budget too small for
-    all of it gives up packs first, then the embedding, then members; one too small for any
-    network gets the smallest there is.
-    """
 
-    def __call__(
-        self,
-        importance: Importance,
-        features_per_sensor: Mapping[str, int],
-        *,
-        max_parameters: int,
-        members: int = MEMBERS,
-        outputs: int = 1,
-        l1: float = 1e-4,
-        dropout: float = 0.1,
-        embedding: int = 0,
-        packs: int = 1,
-    ) -> Allocation: ...
+def allocate(name: str, importance: Importance, request: PlanRequest) -> Allocation:
+    """The plan of the strategy of that name."""
+    strategy = strategy_named(name)
+    return resolve_rule(strategy)(strategy, importance, request)
+
+
+def resolve_rule(strategy: Strategy) -> Rule:
+    """The function that a strategy's row names."""
+    module, _, function = strategy.rule.partition(":")
+    rule: Rule = getattr(import_module(module), function)
+    return rule
+
+
+def one_branch(strategy: Strategy, importance: Importance, request: PlanRequest) -> Allocation:
+    """All sensors in one branch."""
+    one = (one_group(importance, request.features_per_sensor),)
+    return _fill(strategy, importance, afford(request, one), one)
+
+
+def branch_a_tier(strategy: Strategy, importance: Importance, request: PlanRequest) -> Allocation:
+    """A branch for each tier of like importance."""
+    one = (one_group(importance, request.features_per_sensor),)
+    groups = group_by_merit(importance, request.features_per_sensor)
+    return _fill(strategy, importance, afford(request, one), groups)
+
+
+def gated_branch(strategy: Strategy, importance: Importance, request: PlanRequest) -> Allocation:
+    """All sensors in one branch, behind a gate that starts from importance."""
+    one = (one_group(importance, request.features_per_sensor),)
+    request = afford(request, one)
+    sizes = (one[0].features, len(importance.sensors))
+    units = _gate_units(request.max_parameters, *sizes)
+    count = count_gate(units, *sizes)
+    left = replace(request, max_parameters=request.max_parameters - count)
+    plan = _fill(strategy, importance, left, one)
+    gate = Gate(units, _gate_start(importance, plan.sensors))
+    return replace(plan, parameters=plan.parameters + count, gate=gate)
+
+
+def _fill(
+    strategy: Strategy,
+    importance: Importance,
+    request: PlanRequest,
+    groups: tuple[SensorGroup, ...],
+) -> Allocation:
+    tiers, shared, count = fill_budget(groups, request)
+    sensors = [sensor for tier in tiers for sensor in tier.sensors]
+    flat = (request.l1,) * len(sensors)
+    return Allocation(
+        strategy=strategy.name,
+        tiers=tiers,
+        l1=weigh_penalties(importance, sensors, request.features_per_sensor, request.l1)
+        if strategy.weighted
+        else flat,
+        shared_units=(shared,),
+        members=request.members,
+        packs=request.packs,
+        parameters=count,
+    )
 
 
 @dataclass(frozen=True)
@@ -90,14 +132,9 @@ def budget(
     `SMALLEST_BUDGET` (networks of 2,000 to 2,300 parameters were the smallest to keep up on
     FD001) nor below `SMALLEST_WIDTH` units, and never above `max_parameters`.
     """
-    every = {"all": features}
-    narrow = count_parameters(
-        [Tier("all", ("all",), SMALLEST_WIDTH, 0, 0.0)],
-        (SMALLEST_WIDTH,),
-        members,
-        features_per_sensor=every,
-        outputs=outputs,
-    )
+    tier = Tier("all", ("all",), SMALLEST_WIDTH, 0, 0.0)
+    request = PlanRequest({"all": features}, max_parameters, members, outputs)
+    narrow = count_parameters([tier], (SMALLEST_WIDTH,), request)
     return min(max_parameters, max(packs * PARAMETERS_A_ROW * rows, SMALLEST_BUDGET, narrow))
 
 
@@ -118,77 +155,6 @@ def describe(allocation: Allocation) -> tuple[AllocationRow, ...]:
         AllocationRow(sensor, tier.name, tier.units, tier.embedding, l1, tier.dropout)
         for (sensor, tier), l1 in zip(placed, allocation.l1, strict=True)
     )
-
-
-def _make_strategy(
-    name: str, *, tiered: bool = False, weighted: bool = False, gated: bool = False
-) -> Strategy:
-    def allocate(
-        importance: Importance,
-        features_per_sensor: Mapping[str, int],
-        *,
-        max_parameters: int,
-        members: int = MEMBERS,
-        outputs: int = 1,
-        l1: float = 1e-4,
-        dropout: float = 0.1,
-        embedding: int = 0,
-        packs: int = 1,
-    ) -> Allocation:
-        one = _one_group(importance, features_per_sensor)
-        limits = Limits(
-            dict(features_per_sensor), max_parameters, members, outputs, embedding, packs
-        )
-        limits = afford(limits, one)
-        sizes = (one[0].features, len(importance.sensors))
-        gate_units = _gate_units(max_parameters, *sizes) if gated else 0
-        gate_count = count_gate(gate_units, *sizes) if gated else 0
-        limits = replace(limits, max_parameters=max_parameters - gate_count)
-        groups = group_by_merit(importance, features_per_sensor) if tiered else one
-        tiers, shared, count = fill_budget(groups, limits, dropout)
-        sensors = [sensor for tier in tiers for sensor in tier.sensors]
-        penalties = weigh_penalties if weighted else _flat_penalties
-        return Allocation(
-            strategy=name,
-            tiers=tiers,
-            l1=penalties(importance, sensors, features_per_sensor, l1),
-            shared_units=(shared,),
-            members=limits.members,
-            packs=limits.packs,
-            parameters=count + gate_count,
-            gate=Gate(gate_units, _gate_start(importance, sensors)) if gated else None,
-        )
-
-    return allocate
-
-
-STRATEGIES: dict[str, Strategy] = {
-    "uniform": _make_strategy("uniform"),
-    "tiers": _make_strategy("tiers", tiered=True),
-    "regularized": _make_strategy("regularized", weighted=True),
-    "tiers+regularized": _make_strategy("tiers+regularized", tiered=True, weighted=True),
-    "attention": _make_strategy("attention", gated=True),
-}
-
-
-# Strategies whose penalties follow importance.
-WEIGHTED = ("regularized", "tiers+regularized")
-
-
-def _one_group(
-    importance: Importance, features_per_sensor: Mapping[str, int]
-) -> tuple[SensorGroup, ...]:
-    total = sum(features_per_sensor[sensor] for sensor in importance.sensors)
-    return (SensorGroup("all", importance.sensors, 1.0, total),)
-
-
-def _flat_penalties(
-    importance: Importance,
-    sensors: Sequence[str],
-    features_per_sensor: Mapping[str, int],
-    l1: float,
-) -> tuple[float, ...]:
-    return (l1,) * len(sensors)
 
 
 def weigh_penalties(

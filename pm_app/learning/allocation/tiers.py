@@ -1,4 +1,4 @@
-"""Which sensors share a branch of the network: tiers of like importance."""
+"""Tiers of like importance: which sensors share a branch of the network."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -39,6 +39,12 @@ def measure_merits(importance: Importance) -> dict[str, float]:
             whole = max(share, sum(merits[sensor] for sensor in cluster))
             merits.update(dict.fromkeys(cluster, whole))
     return merits
+
+
+def one_group(importance: Importance, features_per_sensor: Mapping[str, int]) -> SensorGroup:
+    """All sensors, unranked."""
+    total = sum(features_per_sensor[sensor] for sensor in importance.sensors)
+    return SensorGroup("all", importance.sensors, 1.0, total)
 
 
 def group_by_merit(

@@ -1,11 +1,11 @@
-"""ConfirmedEvents from all who tell of them, each counted once.
+"""Failures from events and from verdicts, each counted once.
 
 Events of the plant come first. A person's verdict on an alarm is a failure too, and the machine
 counts as repaired by the time the verdict is given, for events may not say so. It teaches (it
 is in labels, and ends a life there), but features look at events alone: when a verdict is given
-depends on who was at the screen, and what was said once must come out again.
+depends on who was at the screen, and what was predicted once must come out again.
 
-What is told twice is one failure: a failure of uncertain time is the one of the same asset that
+What is reported twice is one failure: a failure of uncertain time is the one of the same asset that
 overlaps it and is known more closely; a verdict is the failure that lies within the shortest
 horizon of it, for nobody could have been warned of the two apart.
 """
@@ -23,7 +23,7 @@ Span = tuple[int, int]
 
 @dataclass(frozen=True)
 class ConfirmedFailure:
-    """A failure that a verdict confirms: between since_ns and until_ns, told at told_ns.
+    """A failure between since_ns and until_ns, confirmed by a verdict at confirmed_ns.
 
     All in nanoseconds UTC.
     """
@@ -31,20 +31,20 @@ class ConfirmedFailure:
     asset: str
     since_ns: int
     until_ns: int
-    told_ns: int
+    confirmed_ns: int
     code: str = ""
 
 
 @dataclass(frozen=True, eq=False)
 class ConfirmedEvents:
-    """Events with each failure once, and where among them those are that verdicts told."""
+    """Events with each failure once, and which of them are failures that verdicts confirm."""
 
     events: Events
-    told: Flags
+    from_verdict: Flags
 
 
 def join_failures(
-    events: Events, told: Sequence[ConfirmedFailure], *, near_ns: int, known_until: int
+    events: Events, confirmed: Sequence[ConfirmedFailure], *, near_ns: int, known_until: int
 ) -> ConfirmedEvents:
     """Events of the plant and verdicts given up to `known_until`, duplicates dropped.
 
@@ -53,12 +53,15 @@ def join_failures(
     taken: dict[str, list[Span]] = {}
     stays = _stays(events, taken)
     chosen = []
-    for one in sorted(told, key=lambda one: (one.until_ns - one.since_ns, one.until_ns, one.asset)):
+    nearest = sorted(
+        confirmed, key=lambda one: (one.until_ns - one.since_ns, one.until_ns, one.asset)
+    )
+    for one in nearest:
         span = (one.since_ns, one.until_ns)
-        if one.told_ns <= known_until and not _is_taken(taken, one.asset, span, near_ns):
+        if one.confirmed_ns <= known_until and not _is_taken(taken, one.asset, span, near_ns):
             taken.setdefault(one.asset, []).append(span)
             chosen.append(one)
-    joined = _with_told(take_events(events, stays), chosen)
+    joined = _with_confirmed(take_events(events, stays), chosen)
     marks = {(one.asset, one.until_ns, one.since_ns) for one in chosen}
     keys = zip(joined.asset, joined.time.tolist(), joined.since.tolist(), strict=True)
     of_verdict = np.array([key in marks for key in keys], dtype=np.bool_)
@@ -86,8 +89,8 @@ def _is_taken(taken: dict[str, list[Span]], asset: str, span: Span, near_ns: int
     )
 
 
-def _with_told(events: Events, chosen: Sequence[ConfirmedFailure]) -> Events:
-    """Events with these failures, each repaired when it was told."""
+def _with_confirmed(events: Events, chosen: Sequence[ConfirmedFailure]) -> Events:
+    """Events with these failures, each repaired when it was confirmed."""
 
     def column(values: list[str]) -> np.ndarray[tuple[int], np.dtype[np.object_]]:
         listed = np.empty(len(values), dtype=object)
@@ -97,11 +100,11 @@ def _with_told(events: Events, chosen: Sequence[ConfirmedFailure]) -> Events:
     def times(values: list[int]) -> Int64:
         return np.array(values, dtype=np.int64)
 
-    count, told = len(chosen), [one.told_ns for one in chosen]
+    count, repaired = len(chosen), [one.confirmed_ns for one in chosen]
     return sort_events(
         np.concatenate([events.asset, column([one.asset for one in chosen] * 2)]),
-        np.concatenate([events.time, times([one.until_ns for one in chosen] + told)]),
+        np.concatenate([events.time, times([one.until_ns for one in chosen] + repaired)]),
         np.concatenate([events.kind, column(["failure"] * count + ["maintenance"] * count)]),
         np.concatenate([events.code, column([one.code for one in chosen] * 2)]),
-        np.concatenate([events.since, times([one.since_ns for one in chosen] + told)]),
+        np.concatenate([events.since, times([one.since_ns for one in chosen] + repaired)]),
     )

@@ -15,7 +15,7 @@ from pm_app.learning.evaluation.alarm_value import (
     tally,
 )
 from pm_app.learning.evaluation.metrics import average_precision, calibration_error, risk_bins
-from pm_app.learning.evaluation.promotion import Comparison, judge
+from pm_app.learning.evaluation.promotion import Comparison, HeldOutRows, judge
 from pm_app.records.labels import Labels
 from pm_app.records.learning import Bin
 from pm_app.records.readings import Float64, Int32, Int64
@@ -123,15 +123,8 @@ def paired(
     """Ours against theirs on the same rows, lives resampled whole; empty where nothing is known."""
     truth = course.labels.fails_within(course.horizon_hours)
     known = np.isfinite(truth) & np.isfinite(ours.risk) & np.isfinite(theirs.risk)
-    return judge(
-        ours.risk[known],
-        theirs.risk[known],
-        labels=truth[known],
-        groups=course.labels.life[known],
-        task="life",
-        verdict="keep",
-        seed=seed,
-    ).comparisons
+    rows = HeldOutRows(truth[known], course.labels.life[known], ranks=True, seed=seed)
+    return judge(ours.risk[known], theirs.risk[known], rows, verdict="keep").comparisons
 
 
 def lives_of(told: ModelPredictions, course: BacktestSeries) -> Lives:

@@ -1,13 +1,11 @@
-"""What the network is measured beside: a random forest, and a guess that looks at nothing."""
+"""Baselines of a version: a random forest, and a constant guess."""
 
 import numpy as np
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
 from pm_app.learning.data.targets import Float32, Rows, known_lives
+from pm_app.learning.dataset import LearningTask
 from pm_app.learning.evaluation.calibration import event_truths
-from pm_app.records.features import Frame
-from pm_app.records.labels import Labels
-from pm_app.records.learning import Head
 from pm_app.records.readings import Float64
 from pm_app.records.scores import Scores
 
@@ -15,52 +13,47 @@ from pm_app.records.scores import Scores
 _MOST_ROWS = 15_000
 _TREES = 100
 _LEAF_ROWS = 5
+_JOBS = 2
 # Rows of one life repeat each other: a tree on this share of them ranks as well, in a third of
 # the time.
 _ROWS_A_TREE = 0.4
 
 
-def forest_scores(
-    frame: Frame,
-    labels: Labels,
-    head: Head,
-    *,
-    rows: Rows,
-    judged: Rows,
-    seed: int,
-    jobs: int = 2,
-) -> Scores:
-    """Scores of the `judged` rows by random forests fitted to `rows` (Breiman 2001).
+def forest_scores(task: LearningTask, *, seed: int) -> Scores:
+    """Scores of the test rows by random forests fitted to all others (Breiman 2001).
 
     One forest a horizon over rows whose outcome is known, one more for the life left.
     Without intervals: low and high are NaN.
     """
-    values, asked = frame.values, frame.values[judged]
+    labels, head, rows = task.labels, task.head, task.split.learned
+    values, asked = task.frame.values, task.frame.values[task.split.test]
     rng = np.random.default_rng(seed)
     if head.kind == "regression":
-        value = _regress(values, rows, labels.value[rows], asked, rng, jobs)
-        return _scores(np.full((len(judged), 1), np.nan), len(judged), value=value)
+        value = _regress(values, rows, labels.value[rows], asked, rng)
+        return _scores(np.full((len(asked), 1), np.nan), len(asked), value=value)
     truths = event_truths(labels, rows, head)
-    risk = np.stack([_classify(values, rows, truth, asked, rng, jobs) for truth in truths.T], 1)
+    risk = np.stack([_classify(values, rows, truth, asked, rng) for truth in truths.T], 1)
     if head.kind == "classification":
-        return _scores(risk, len(judged))
+        return _scores(risk, len(asked))
     lives, known = known_lives(labels, rows, head.edges_hours[-1])
-    return _scores(risk, len(judged), rul=_regress(values, rows[known], lives, asked, rng, jobs))
+    return _scores(risk, len(asked), rul=_regress(values, rows[known], lives, asked, rng))
 
 
-def constant_scores(labels: Labels, head: Head, *, rows: Rows, judged: int) -> Scores:
-    """Scores of `judged` rows that are the same for all: shares and means among `rows`."""
-    ones = np.ones(judged)
+def constant_scores(task: LearningTask) -> Scores:
+    """Scores of the test rows that are the same for all: shares and means among the others."""
+    labels, head, rows = task.labels, task.head, task.split.learned
+    count = len(task.split.test)
+    ones = np.ones(count)
     if head.kind == "regression":
         value = labels.value[rows]
         low, high = np.quantile(value, (0.05, 0.95))
-        constant = _scores(np.full((judged, 1), np.nan), judged, value=ones * value.mean())
+        constant = _scores(np.full((count, 1), np.nan), count, value=ones * value.mean())
         return Scores(constant.risk, constant.rul, ones * low, ones * high, constant.value)
     truths = event_truths(labels, rows, head)
     known = np.maximum(np.isfinite(truths).sum(axis=0), 1)
     risk = ones[:, None] * np.nansum(truths, axis=0) / known
     if head.kind == "classification":
-        return _scores(risk, judged)
+        return _scores(risk, count)
     lives, _ = known_lives(labels, rows, head.edges_hours[-1])
     low, high = np.quantile(lives, (0.05, 0.95))
     return Scores(risk, ones * lives.mean(), ones * low, ones * high, ones * np.nan)
@@ -85,7 +78,6 @@ def _classify(
     truth: Float64,
     asked: Float32,
     rng: np.random.Generator,
-    jobs: int,
 ) -> Float64:
     usable = np.flatnonzero(np.isfinite(truth))
     if len(np.unique(truth[usable])) < 2:
@@ -95,7 +87,7 @@ def _classify(
         _TREES,
         min_samples_leaf=_LEAF_ROWS,
         max_samples=_ROWS_A_TREE,
-        n_jobs=jobs,
+        n_jobs=_JOBS,
         random_state=int(rng.integers(2**31)),
     )
     forest.fit(values[rows[chosen]], truth[chosen] > 0)
@@ -108,7 +100,6 @@ def _regress(
     truth: Float64,
     asked: Float32,
     rng: np.random.Generator,
-    jobs: int,
 ) -> Float64:
     chosen = _some(np.arange(len(rows)), rng)
     forest = RandomForestRegressor(
@@ -117,7 +108,7 @@ def _regress(
         max_samples=_ROWS_A_TREE,
         # A third of the features is Breiman's rule; with many correlated ones fewer do.
         max_features="sqrt" if values.shape[1] > 100 else 1 / 3,
-        n_jobs=jobs,
+        n_jobs=_JOBS,
         random_state=int(rng.integers(2**31)),
     )
     forest.fit(values[rows[chosen]], truth[chosen])

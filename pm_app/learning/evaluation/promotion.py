@@ -1,7 +1,7 @@
-"""Whether a challenger may take the champion's place, told in words."""
+"""Promotion test: whether a challenger may take the champion's place, and why."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -53,21 +53,26 @@ class PromotionDecision:
     comparisons: tuple[Comparison, ...]
 
 
-def judge(
-    challenger: Float64,
-    champion: Float64 | None,
-    *,
-    labels: Float64,
-    groups: Int32,
-    task: str,
-    verdict: str,
-    seed: int = 0,
-) -> PromotionDecision:
-    """A paired test on the newest held-out rows; every array has shape (n_rows,).
+@dataclass(frozen=True, eq=False)
+class HeldOutRows:
+    """The newest rows, which neither side has seen; every array has shape (n_rows,).
 
-    challenger, champion: risks at the main horizon ("life", "classification") or values
-    ("regression") for the same rows. labels: 1.0, 0.0 or the value; rows with NaN are left
-    out. groups: assets or blocks of time, resampled whole (paired bootstrap). Measures are
+    labels: 1.0, 0.0 or the value; rows with NaN are left out. groups: assets or blocks of time,
+    resampled whole. ranks: labels are classes, and average precision counts.
+    """
+
+    labels: Float64
+    groups: Int32
+    ranks: bool
+    seed: int = 0
+
+
+def judge(
+    challenger: Float64, champion: Float64 | None, rows: HeldOutRows, *, verdict: str
+) -> PromotionDecision:
+    """A paired test on held-out rows (paired bootstrap).
+
+    challenger, champion: risks at the main horizon, or values, (n_rows,). Measures are
     average precision and Brier score, or the root of the mean squared error.
 
     Without a champion the challenger has to beat a constant guess (the share of failures, or
@@ -80,25 +85,15 @@ def judge(
     fails more often), by both measures in 1; and forests that differed from the champion by
     their seed beat it by one measure in 5 of 58, by both in 1.
     """
-    known = np.isfinite(labels)
+    known = np.isfinite(rows.labels)
     if not known.any():
         return PromotionDecision(False, "kept out: no held-out row has a label to judge by", ())
-    rival = _constant(labels[known]) if champion is None else champion[known]
-    rows = _Rows(labels[known], groups[known], task != "regression", seed)
-    comparisons = _compare(challenger[known], rival, rows)
+    rows = replace(rows, labels=rows.labels[known], groups=rows.groups[known])
+    other = _constant(rows.labels) if champion is None else champion[known]
+    comparisons = _compare(challenger[known], other, rows)
     if champion is None:
-        return _admit(comparisons, len(np.unique(groups[known])))
+        return _admit(comparisons, len(np.unique(rows.groups)))
     return _decide(comparisons, verdict)
-
-
-@dataclass(frozen=True, eq=False)
-class _Rows:
-    """What both sides are measured on."""
-
-    labels: Float64
-    groups: Int32
-    ranks: bool
-    seed: int
 
 
 def _constant(labels: Float64) -> Float64:
@@ -107,14 +102,16 @@ def _constant(labels: Float64) -> Float64:
 
 def _admit(comparisons: tuple[Comparison, ...], groups: int) -> PromotionDecision:
     if all(one.better for one in comparisons):
-        told = f"promoted: first version, beats a constant guess: {_tell(comparisons)}"
-        return PromotionDecision(True, told, comparisons)
+        reason = f"promoted: first version, beats a constant guess: {_comparison_text(comparisons)}"
+        return PromotionDecision(True, reason, comparisons)
     if all(np.isinf(one.low) for one in comparisons):
         return PromotionDecision(
-            False, f"kept out: {_too_few(groups)}: {_tell(comparisons)}", comparisons
+            False, f"kept out: {_too_few(groups)}: {_comparison_text(comparisons)}", comparisons
         )
-    told = f"kept out: {_no_better('a constant guess', comparisons)}: {_tell(comparisons)}"
-    return PromotionDecision(False, told, comparisons)
+    reason = (
+        f"kept out: {_no_better('a constant guess', comparisons)}: {_comparison_text(comparisons)}"
+    )
+    return PromotionDecision(False, reason, comparisons)
 
 
 def _no_better(than: str, comparisons: tuple[Comparison, ...]) -> str:
@@ -134,20 +131,22 @@ def _decide(comparisons: tuple[Comparison, ...], verdict: str) -> PromotionDecis
     worse = [one for one in comparisons if one.worse]
     if worse:
         return PromotionDecision(
-            False, f"kept out: worse than the champion: {_tell(worse)}", comparisons
+            False, f"kept out: worse than the champion: {_comparison_text(worse)}", comparisons
         )
     if all(one.better for one in comparisons):
-        told = f"promoted: better than the champion: {_tell(comparisons)}"
-        return PromotionDecision(True, told, comparisons)
+        reason = f"promoted: better than the champion: {_comparison_text(comparisons)}"
+        return PromotionDecision(True, reason, comparisons)
     if verdict in DEMANDING:
         return PromotionDecision(
-            True, f"promoted: as good as the champion and newer: {_tell(comparisons)}", comparisons
+            True,
+            f"promoted: as good as the champion and newer: {_comparison_text(comparisons)}",
+            comparisons,
         )
-    told = f"kept out: {_no_better('the champion', comparisons)}: {_tell(comparisons)}"
-    return PromotionDecision(False, told, comparisons)
+    reason = f"kept out: {_no_better('the champion', comparisons)}: {_comparison_text(comparisons)}"
+    return PromotionDecision(False, reason, comparisons)
 
 
-def _tell(comparisons: tuple[Comparison, ...] | list[Comparison]) -> str:
+def _comparison_text(comparisons: tuple[Comparison, ...] | list[Comparison]) -> str:
     return ", ".join(
         f"{one.measure} {one.challenger:.3g} against {one.other:.3g}"
         + (f" (gain {one.low:.2g} to {one.high:.2g})" if np.isfinite(one.low) else "")
@@ -155,8 +154,8 @@ def _tell(comparisons: tuple[Comparison, ...] | list[Comparison]) -> str:
     )
 
 
-def _compare(challenger: Float64, rival: Float64, rows: _Rows) -> tuple[Comparison, ...]:
-    sides = np.stack([challenger, rival])
+def _compare(challenger: Float64, other: Float64, rows: HeldOutRows) -> tuple[Comparison, ...]:
+    sides = np.stack([challenger, other])
     errors = (sides - rows.labels) ** 2
     mean_errors = np.hstack([_weighted_means(errors, weights) for weights in _weightings(rows)])
     if not rows.ranks:
@@ -173,7 +172,7 @@ def _compare(challenger: Float64, rival: Float64, rows: _Rows) -> tuple[Comparis
     return (_contrast("average precision", precision, 1.0, rows), brier)
 
 
-def _weightings(rows: _Rows) -> Iterator[Float64]:
+def _weightings(rows: HeldOutRows) -> Iterator[Float64]:
     """Weights of the rows, shape (n, n_rows): first all alike, then resampled groups.
 
     The same every time it is called, so all measures are paired.
@@ -195,7 +194,7 @@ def _weighted_means(errors: Float64, weights: Float64) -> Float64:
     return means
 
 
-def _contrast(measure: str, values: Float64, sign: float, rows: _Rows) -> Comparison:
+def _contrast(measure: str, values: Float64, sign: float, rows: HeldOutRows) -> Comparison:
     """values: shape (2, 1 + n_resamplings), challenger first, all rows first."""
     gains = sign * (values[0] - values[1])
     resampled = gains[1:][np.isfinite(gains[1:])]

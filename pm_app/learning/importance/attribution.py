@@ -1,4 +1,4 @@
-"""Which sensors told each failure: the risk that a forest no longer sees without them.
+"""Attribution of failures to sensors: the risk that a forest no longer sees without them.
 
 Where an importance is one noisy number a sensor for all failures together, this is one a
 failure: two groups of failures can be compared as two samples are.
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pm_app.learning.dataset import LearningTask
 from pm_app.learning.importance.forest import (
     TREES,
     Columns,
@@ -20,11 +21,11 @@ from pm_app.learning.importance.forest import (
 )
 from pm_app.learning.importance.permutation import REFERENCE_ROWS, keep_some
 from pm_app.records.features import Frame
-from pm_app.records.labels import Labels, Split
+from pm_app.records.labels import Labels
 from pm_app.records.readings import Float64, Int64
 from pm_app.times import HOUR_NS
 
-# Machines are dealt to so many parts; each is told of by a forest that knows the others only.
+# Machines are dealt to so many parts; each is asked of a forest that knows the others only.
 FOLDS = 5
 # Rows before a failure that are asked; more of them repeat each other.
 ROWS_A_FAILURE = 16
@@ -49,23 +50,23 @@ class Attributions:
         return Attributions(self.sensors, self.time[chosen], self.lost[chosen])
 
     def only(self, sensors: Collection[str]) -> "Attributions":
-        """Only what these sensors told."""
+        """Only what is attributed to these sensors."""
         stays = np.array([sensor in sensors for sensor in self.sensors], dtype=np.bool_)
         kept = tuple(sensor for sensor in self.sensors if sensor in sensors)
         return Attributions(kept, self.time, self.lost[:, stays])
 
 
-def attribute_failures(
-    frame: Frame, labels: Labels, split: Split, *, horizons_hours: Sequence[float], seed: int
-) -> Attributions:
-    """What told each failure that a train or validation row within the longest horizon precedes.
+def attribute_failures(task: LearningTask, *, seed: int) -> Attributions:
+    """The attribution of each failure before which there is a train or validation row, within
+    the longest horizon.
 
     A forest of extremely randomised trees (Geurts, Ernst & Wehenkel 2006) learns from the other
     machines, or the other lives where machines are few, and says the risk of rows before the
     failure; then again with all features of a sensor taken from sound rows (Breiman 2001). What
-    the risk falls by is what that sensor told. The same arguments give the same figures.
+    the risk falls by is attributed to that sensor. The same arguments give the same figures.
     """
-    targets = np.column_stack([labels.fails_within(hours) for hours in horizons_hours])
+    frame, labels, split = task.frame, task.labels, task.split
+    targets = np.column_stack([labels.fails_within(hours) for hours in task.horizons_hours])
     rows = np.sort(np.concatenate([split.train, split.validation]))
     rows = rows[np.isfinite(targets[rows]).all(axis=1)]
     asked = _spread(rows[targets[rows, -1] == 1.0], labels)
@@ -125,13 +126,13 @@ def _lose(
             continue
         trees = [grow_tree(problem, others, rng) for _ in range(TREES)]
         values = problem.values[problem.held_out[own]]
-        said = _risk(predict_trees(trees, values), len(own))
+        risk = _risk(predict_trees(trees, values), len(own))
         donors = [problem.values[rng.choice(near, len(own))] for _ in range(DRAWS)]
         for number, at in enumerate(columns):
             for donor in donors:
                 work = values.copy()
                 work[:, at] = donor[:, at]
-                lost[own, number] += (said - _risk(predict_trees(trees, work), len(own))) / DRAWS
+                lost[own, number] += (risk - _risk(predict_trees(trees, work), len(own))) / DRAWS
     return lost
 
 

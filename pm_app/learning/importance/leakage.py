@@ -1,4 +1,4 @@
-"""Sensors that look as if they knew the outcome: a question to a person, never a verdict."""
+"""Leakage suspects: sensors that look as if they knew the outcome, for a person to judge."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 from sklearn.ensemble import RandomForestRegressor
 
+from pm_app.learning.dataset import LearningTask
 from pm_app.learning.importance.forest import average_precision
 from pm_app.records.features import Frame
-from pm_app.records.labels import Labels, Split
 from pm_app.records.learning import LeakageSuspect
 from pm_app.records.readings import Float64
 
@@ -64,14 +64,7 @@ class _Lead:
 
 
 def find_leakage_suspects(
-    frame: Frame,
-    labels: Labels,
-    split: Split,
-    *,
-    sensors: Sequence[str],
-    horizons_hours: Sequence[float],
-    task: str,
-    seed: int,
+    task: LearningTask, *, sensors: Sequence[str], seed: int
 ) -> tuple[LeakageSuspect, ...]:
     """Sensors that alone tell the target almost perfectly, far ahead of all others together.
 
@@ -87,17 +80,17 @@ def find_leakage_suspects(
     stands alone is suspected as well: hence a question.
     """
     found: dict[str, LeakageSuspect] = {}
-    for asked in _questions(frame, labels, split, horizons_hours, task, seed):
-        leads = _leads(frame, asked, sensors, task)
+    for asked in _questions(task, seed):
+        leads = _leads(task.frame, asked, sensors, task.kind)
         leads = [lead for lead in leads if lead.sensor not in found]
         if leads:
-            found |= {one.sensor: one for one in _confirm(frame, asked, leads, task, seed)}
+            found |= {one.sensor: one for one in _confirm(task, asked, leads, seed)}
     return tuple(found[sensor] for sensor in sensors if sensor in found)
 
 
 def suspect_text(one: LeakageSuspect) -> str:
-    """A suspicion in words, as the question it is."""
-    told = {
+    """A suspect in words, as the question to a person that it is."""
+    words = {
         "rank": "alone ranks failures almost perfectly (average precision {:.2f}, all others "
         "together {:.2f})",
         "value": "alone orders the value almost perfectly (rank correlation {:.2f}, all others "
@@ -105,39 +98,33 @@ def suspect_text(one: LeakageSuspect) -> str:
         "flag": "leaves its usual value only where it fails ({:.0%} of such rows, all others "
         "together expect {:.0%})",
     }
-    found = told[one.kind].format(one.alone, one.others)
+    found = words[one.kind].format(one.alone, one.others)
     return f"{one.sensor} {found}: does it know the outcome? if so leave it out: readings.sensors"
 
 
-def _questions(
-    frame: Frame,
-    labels: Labels,
-    split: Split,
-    horizons_hours: Sequence[float],
-    task: str,
-    seed: int,
-) -> Iterator[_LeakageQuestion]:
+def _questions(task: LearningTask, seed: int) -> Iterator[_LeakageQuestion]:
+    labels, split = task.labels, task.split
     rows = np.concatenate([split.train, split.validation])
     lives = len(np.unique(labels.life[rows])) >= FOLDS * LEAST_UNITS
     unit = (labels.life if lives else split.group).astype(np.int64)
-    truths = [labels.fails_within(hours) for hours in horizons_hours]
-    for truth in truths if task == "life" else [labels.value]:
+    truths = [labels.fails_within(hours) for hours in task.horizons_hours]
+    for truth in truths if task.kind == "life" else [labels.value]:
         known = rows[np.isfinite(truth[rows]) & labels.usable[rows]]
-        kept, weight = _thin(known, truth, len(frame.features), task, seed)
+        kept, weight = _thin(known, truth, len(task.frame.features), task.kind, seed)
         failing = unit[kept][truth[kept] > 0]
-        if len(kept) and (task == "regression" or len(np.unique(failing)) >= LEAST_UNITS):
+        if len(kept) and (task.kind == "regression" or len(np.unique(failing)) >= LEAST_UNITS):
             yield _LeakageQuestion(kept, truth[kept], weight, unit[kept])
 
 
 def _thin(
-    rows: NDArray[np.intp], truth: Float64, features: int, task: str, seed: int
+    rows: NDArray[np.intp], truth: Float64, features: int, kind: str, seed: int
 ) -> tuple[NDArray[np.intp], Float64]:
     """Some of the rows with what each stands for; of failing ones as many as half may be."""
     most = int(np.clip(CELLS // max(features, 1), *ROWS))
     if len(rows) <= most:
         return rows, np.ones(len(rows))
     rng = np.random.default_rng(seed)
-    rare = truth[rows] == 1.0 if task != "regression" else np.zeros(len(rows), dtype=np.bool_)
+    rare = truth[rows] == 1.0 if kind != "regression" else np.zeros(len(rows), dtype=np.bool_)
     taken = [rng.permutation(rows[rare])[: most // 2]]
     taken.append(rng.permutation(rows[~rare])[: most - len(taken[0])])
     counts = (int(rare.sum()), int((~rare).sum()))
@@ -148,7 +135,7 @@ def _thin(
     return kept[order], weight[order]
 
 
-def _leads(frame: Frame, asked: _LeakageQuestion, sensors: Sequence[str], task: str) -> list[_Lead]:
+def _leads(frame: Frame, asked: _LeakageQuestion, sensors: Sequence[str], kind: str) -> list[_Lead]:
     owner = np.array(frame.sensor_of)
     values = frame.values[asked.rows]
     leads = []
@@ -156,16 +143,16 @@ def _leads(frame: Frame, asked: _LeakageQuestion, sensors: Sequence[str], task: 
         mine = np.flatnonzero(owner == sensor)
         if not len(mine):
             continue
-        alone = max(_rank_alone(values[:, column], asked, task) for column in mine)
+        alone = max(_rank_alone(values[:, column], asked, kind) for column in mine)
         if alone >= ALONE:
             leads.append(_Lead(sensor, alone))
-        elif task != "regression":
+        elif kind != "regression":
             leads += _flags(sensor, values[:, mine], asked)
     flags = [lead for lead in leads if lead.rows]
     return leads if len(leads) - len(flags) <= MOST_ALIKE else flags
 
 
-def _rank_alone(values: NDArray[np.float32], asked: _LeakageQuestion, task: str) -> float:
+def _rank_alone(values: NDArray[np.float32], asked: _LeakageQuestion, kind: str) -> float:
     """How well one feature orders the rows, the better of both directions; gaps in the middle."""
     known = np.isfinite(values)
     if not known.any():
@@ -173,7 +160,7 @@ def _rank_alone(values: NDArray[np.float32], asked: _LeakageQuestion, task: str)
     filled = np.where(known, values, np.median(values[known])).astype(np.float64)
     if filled.min() == filled.max():
         return 0.0
-    if task == "regression":
+    if kind == "regression":
         return abs(_rank_correlation(filled, asked.truth))
     weights = asked.weight[None, :]
     return max(
@@ -206,11 +193,11 @@ def _flags(sensor: str, values: NDArray[np.float32], asked: _LeakageQuestion) ->
 
 
 def _confirm(
-    frame: Frame, asked: _LeakageQuestion, leads: Sequence[_Lead], task: str, seed: int
+    task: LearningTask, asked: _LeakageQuestion, leads: Sequence[_Lead], seed: int
 ) -> Iterator[LeakageSuspect]:
     """Those leads that tell what all sensors without a lead do not tell together."""
-    others = _ask_others(frame, asked, {lead.sensor for lead in leads}, seed)
-    if task == "regression":
+    others = _predict_without(task.frame, asked, {lead.sensor for lead in leads}, seed)
+    if task.kind == "regression":
         reached = abs(_rank_correlation(others, asked.truth))
     else:
         reached = float(average_precision(asked.truth, others, asked.weight[None, :])[0])
@@ -220,16 +207,18 @@ def _confirm(
             if expected <= lead.alone - LEAST_DOUBT:
                 yield LeakageSuspect(lead.sensor, "flag", lead.alone, expected)
         elif 1.0 - reached >= max(LEAST_FARTHER, TIMES_FARTHER * (1.0 - lead.alone)):
-            kind = "value" if task == "regression" else "rank"
+            kind = "value" if task.kind == "regression" else "rank"
             yield LeakageSuspect(lead.sensor, kind, lead.alone, reached)
 
 
-def _ask_others(frame: Frame, asked: _LeakageQuestion, suspects: set[str], seed: int) -> Float64:
-    """What a forest without the suspects says of each row, from groups it was not fitted to."""
+def _predict_without(
+    frame: Frame, asked: _LeakageQuestion, suspects: set[str], seed: int
+) -> Float64:
+    """Predictions of a forest without the suspects, from groups it was not fitted to."""
     columns = np.flatnonzero([sensor not in suspects for sensor in frame.sensor_of])
-    said = np.full(len(asked.rows), float(np.average(asked.truth, weights=asked.weight)))
+    predicted = np.full(len(asked.rows), float(np.average(asked.truth, weights=asked.weight)))
     if not len(columns):
-        return said
+        return predicted
     values = frame.values[np.ix_(asked.rows, columns)]
     names, number = np.unique(asked.unit, return_inverse=True)
     fold = np.random.default_rng(seed).permutation(len(names))[number] % FOLDS
@@ -245,8 +234,8 @@ def _ask_others(frame: Frame, asked: _LeakageQuestion, suspects: set[str], seed:
             random_state=seed,
         )
         forest.fit(values[~here], asked.truth[~here], sample_weight=asked.weight[~here])
-        said[here] = forest.predict(values[here])
-    return said
+        predicted[here] = forest.predict(values[here])
+    return predicted
 
 
 def _rank_correlation(one: Float64, other: Float64) -> float:

@@ -1,11 +1,13 @@
-"""Which sensors carry the news, how surely, and which only together."""
+"""Permutation importance of sensors, its spread, and interactions."""
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 
+from pm_app.learning.dataset import LearningTask
 from pm_app.learning.importance.clusters import cluster_sensors
 from pm_app.learning.importance.forest import (
     Columns,
@@ -16,7 +18,7 @@ from pm_app.learning.importance.forest import (
     run_trial,
 )
 from pm_app.records.features import Frame
-from pm_app.records.labels import Labels, Split
+from pm_app.records.labels import Split
 from pm_app.records.learning import Importance, Interaction
 from pm_app.records.readings import Float64
 
@@ -36,20 +38,16 @@ ReplicateProgress = Callable[[int, int], None]
 
 
 def measure_importance(
-    frame: Frame,
-    labels: Labels,
-    split: Split,
+    task: LearningTask,
     *,
-    horizons_hours: Sequence[float],
-    task: str,
     seed: int,
     replicates: int = REPLICATES,
     progress: ReplicateProgress | None = None,
 ) -> Importance:
     """Shares of predictive power by grouped permutation on held-out rows.
 
-    task: "life" (failing within each horizon, average precision averaged over them),
-    "classification" (average precision) or "regression" (R²). Each replicate resamples the
+    Failing within each horizon is scored by average precision, averaged over them, a class by
+    average precision, a value by R². Each replicate resamples the
     groups of the split (assets, blocks of time), fits a forest of extremely randomised trees
     (Geurts, Ernst & Wehenkel 2006: as sharp here as Breiman's and several times quicker) and
     permutes all features of a sensor together on rows the forest did not see: validation
@@ -61,39 +59,50 @@ def measure_importance(
     nothing is lost anywhere all shares are equal. The same frame and seed give the same
     importance. progress(done, total) is called as replicates finish.
     """
-    problem = _pose(frame, labels, split, horizons_hours, task, seed)
-    sensors = frame.sensors
-    columns = _columns_of(frame.sensor_of)
-    clusters = cluster_sensors(problem.values[_spaced(problem.train)], frame.sensor_of)
+    problem = _pose(task, seed)
     trials = _run_trials(problem, seed, replicates, progress)
-    alone = _drop_all(trials, [columns[s] for s in sensors])
-    whole = _drop_clusters(trials, sensors, columns, clusters, alone)
-    shares = _to_shares(alone.mean(axis=0) if trials else np.zeros(len(sensors)))
-    each = np.array([_to_shares(drop) for drop in alone]).reshape(-1, len(sensors))
+    sample = problem.values[_spaced(problem.train)]
+    sensors = _Sensors(
+        task.frame.sensors,
+        _columns_of(task.frame.sensor_of),
+        cluster_sensors(sample, task.frame.sensor_of),
+    )
+    return _summarise(trials, sensors, "r2" if task.kind == "regression" else "average_precision")
+
+
+@dataclass(frozen=True, eq=False)
+class _Sensors:
+    """Sensors in column order, the columns of each, and the clusters they form."""
+
+    names: tuple[str, ...]
+    columns: dict[str, Columns]
+    clusters: tuple[tuple[str, ...], ...]
+
+
+def _summarise(trials: Sequence[ForestTrial], sensors: _Sensors, score_name: str) -> Importance:
+    count, clusters = len(sensors.names), sensors.clusters
+    alone = _drop_all(trials, [sensors.columns[name] for name in sensors.names])
+    whole = _drop_clusters(trials, sensors, alone)
+    shares = _to_shares(alone.mean(axis=0) if trials else np.zeros(count))
+    each = np.array([_to_shares(drop) for drop in alone]).reshape(-1, count)
     return Importance(
-        sensors=sensors,
+        sensors=sensors.names,
         shares=_plain(shares),
-        spread=_plain(each.std(axis=0) if trials else np.zeros(len(sensors))),
+        spread=_plain(each.std(axis=0) if trials else np.zeros(count)),
         replicates=tuple(_plain(row) for row in each),
         clusters=clusters,
         cluster_shares=_plain(_to_shares(whole.mean(axis=0) if trials else np.ones(len(clusters)))),
-        interactions=_find_interactions(trials, sensors, columns, clusters, alone),
-        score_name="r2" if task == "regression" else "average_precision",
+        interactions=_find_interactions(trials, sensors, alone),
+        score_name=score_name,
         score=float(np.mean([trial.score for trial in trials])) if trials else float("nan"),
     )
 
 
-def _pose(
-    frame: Frame,
-    labels: Labels,
-    split: Split,
-    horizons_hours: Sequence[float],
-    task: str,
-    seed: int,
-) -> ForestProblem:
+def _pose(task: LearningTask, seed: int) -> ForestProblem:
+    frame, labels, split = task.frame, task.labels, task.split
     targets = labels.value[:, None]
-    if task == "life":
-        targets = np.column_stack([labels.fails_within(hours) for hours in horizons_hours])
+    if task.kind == "life":
+        targets = np.column_stack([labels.fails_within(hours) for hours in task.horizons_hours])
     known = labels.usable & np.isfinite(targets).all(axis=1)
     train, held_out = (rows[known[rows]] for rows in (split.train, split.validation))
     train = keep_some(train, targets, seed)
@@ -106,7 +115,7 @@ def _pose(
         train=np.arange(len(train)),
         held_out=np.arange(len(train), len(rows)),
         groups_part=_groups_part(frame, split),
-        ranks=task != "regression",
+        ranks=task.kind != "regression",
     )
 
 
@@ -152,15 +161,10 @@ def _drop_all(trials: Sequence[ForestTrial], sets: Sequence[Columns]) -> Float64
     return np.array(rows).reshape(len(trials), len(sets))
 
 
-def _drop_clusters(
-    trials: Sequence[ForestTrial],
-    sensors: Sequence[str],
-    columns: dict[str, Columns],
-    clusters: Sequence[Sequence[str]],
-    alone: Float64,
-) -> Float64:
+def _drop_clusters(trials: Sequence[ForestTrial], sensors: _Sensors, alone: Float64) -> Float64:
     """Score lost per trial and cluster; a cluster of one loses what its sensor loses."""
-    place = {sensor: at for at, sensor in enumerate(sensors)}
+    clusters, columns = sensors.clusters, sensors.columns
+    place = {sensor: at for at, sensor in enumerate(sensors.names)}
     drops = alone[:, [place[cluster[0]] for cluster in clusters]]
     several = [at for at, cluster in enumerate(clusters) if len(cluster) > 1]
     sets = [np.concatenate([columns[s] for s in clusters[at]]) for at in several]
@@ -169,31 +173,27 @@ def _drop_clusters(
 
 
 def _find_interactions(
-    trials: Sequence[ForestTrial],
-    sensors: Sequence[str],
-    columns: dict[str, Columns],
-    clusters: Sequence[Sequence[str]],
-    alone: Float64,
+    trials: Sequence[ForestTrial], sensors: _Sensors, alone: Float64
 ) -> tuple[Interaction, ...]:
     """Pairs of leading sensors, twins apart, that lose more together than one by one."""
     if len(trials) < 2:
         return ()
-    twins = {frozenset(pair) for cluster in clusters for pair in combinations(cluster, 2)}
+    names = sensors.names
+    own = [sensors.columns[name] for name in names]
+    twins = {frozenset(pair) for cluster in sensors.clusters for pair in combinations(cluster, 2)}
     leading = np.argsort(-alone.mean(axis=0), kind="stable")[:LEADERS]
     pairs = [
         (i, j)
         for i, j in combinations(sorted(leading), 2)
-        if frozenset((sensors[i], sensors[j])) not in twins
+        if frozenset((names[i], names[j])) not in twins
     ]
-    joint = _drop_all(
-        trials, [np.concatenate([columns[sensors[i]], columns[sensors[j]]]) for i, j in pairs]
-    )
+    joint = _drop_all(trials, [np.concatenate([own[i], own[j]]) for i, j in pairs])
     excess = joint - np.stack([alone[:, i] + alone[:, j] for i, j in pairs], axis=1)
     mean = excess.mean(axis=0)
     error = excess.std(axis=0, ddof=1) / np.sqrt(len(trials))
     sure = (mean > SMALLEST_EXCESS) & (mean > STANDARD_ERRORS * error)
     found = [
-        Interaction((sensors[i], sensors[j]), float(value))
+        Interaction((names[i], names[j]), float(value))
         for (i, j), value, keep in zip(pairs, mean, sure, strict=True)
         if keep
     ]

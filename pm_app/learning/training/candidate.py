@@ -1,4 +1,4 @@
-"""From labelled features to a candidate version: trained, calibrated, measured, exported."""
+"""Training of a candidate version: allocated, trained, calibrated, measured, exported."""
 
 from dataclasses import dataclass, replace
 
@@ -7,25 +7,31 @@ from numpy.typing import NDArray
 
 from pm_app.errors import NotEnoughData
 from pm_app.learning.allocation.planner import CONTROL_REPORT, Planner
+from pm_app.learning.dataset import LearningTask
 from pm_app.learning.evaluation.baselines import constant_scores, forest_scores
 from pm_app.learning.evaluation.calibration import calibrate, event_truths
 from pm_app.learning.evaluation.metrics import best_threshold, evaluate, risk_bins
 from pm_app.learning.network import answers, export_onnx, save_network
 from pm_app.learning.training.executor import TrainAll, run_concurrently, train_here
-from pm_app.learning.training.fit import Study, Trained, part_of, refit_network, train_network
+from pm_app.learning.training.fit import (
+    Trained,
+    Training,
+    judged_groups,
+    refit_network,
+    train_network,
+)
 from pm_app.learning.training.parity import check_parity, describe_features
-from pm_app.learning.training.revision import REVISABLE, Reviser
+from pm_app.learning.training.revision import Reviser
 from pm_app.learning.training.selection import (
     AllocationTrial,
     choose_allocation,
     is_worse,
     keep_allocation,
 )
-from pm_app.progress import Progress, silent
-from pm_app.records.features import Frame
-from pm_app.records.labels import Labels, Split
+from pm_app.progress import Progress, part_of, silent
 from pm_app.records.learning import Allocation, Bin, Calibration, Head, QualityReport, Revision
 from pm_app.records.scores import Scores, scores_of
+from pm_app.settings.strategies import AUTO, strategy_named
 
 Float32 = NDArray[np.float32]
 
@@ -63,15 +69,24 @@ class WarmStart:
     keras: bytes
 
 
+@dataclass(frozen=True, eq=False)
+class AllocationSearch:
+    """Where a network's allocation comes from.
+
+    strategy: a name in `STRATEGIES`, or "auto", which lets validation choose among the plans of
+    the planner. warm_start: a version to go on from; then nothing is tuned, and whatever the
+    strategy, its plan is taken with the penalties it carries.
+    """
+
+    planner: Planner
+    strategy: str = AUTO
+    warm_start: WarmStart | None = None
+
+
 def train_candidate(
-    frame: Frame,
-    labels: Labels,
-    split: Split,
+    task: LearningTask,
+    search: AllocationSearch,
     *,
-    planner: Planner,
-    head: Head,
-    strategy: str = "auto",
-    warm_start: WarmStart | None = None,
     seed: int = 0,
     progress: Progress = silent,
     train: TrainAll = train_here,
@@ -82,56 +97,60 @@ def train_candidate(
     has not seen them; what is published has learned from these rows too, which are the newest
     where a plant changes.
 
-    head: what the network answers, see `choose_head`; a refit keeps the head of the version
-    it goes on from. strategy: a name in `STRATEGIES`, or "auto", which lets validation choose.
-    warm_start: a version to go on from; then nothing is tuned, and whatever the strategy, its
-    plan is taken with the penalties it carries. The same arguments give the same candidate on
-    the same machine. train: who does the trainings among which validation chooses.
+    A refit keeps the head of the version it goes on from. The same arguments give the same
+    candidate on the same machine. train: who does the trainings among which validation chooses.
     Raises NotEnoughData, and BadVersion when the exported graph disagrees with the network
     or the warm start does not fit its plan.
     """
-    _check(split, labels, head)
-    study = Study(frame, labels, split.train, split.validation, head, split.group)
-    if warm_start is None:
-        chosen, control = choose_allocation(
-            study, planner, strategy, seed=seed, progress=progress, train=train
+    _check(task)
+    warm = search.warm_start
+    chosen, control = (
+        choose_allocation(
+            task, search.planner, search.strategy, seed=seed, progress=progress, train=train
         )
-    else:
-        chosen, control = keep_allocation(study, planner, warm_start.allocation)
-    stored = warm_start.keras if warm_start else None
-    jobs = [(chosen, stored, part_of(progress, 0.4, 0.9))]
+        if warm is None
+        else keep_allocation(task, search.planner, warm.allocation)
+    )
+    jobs = [(chosen, warm.keras if warm else None, part_of(progress, 0.4, 0.9))]
     if control is not chosen:
         jobs.append((control, None, silent))
-    (trained, revision), *others = run_concurrently(
-        lambda job: _train_revised(study, split, job[0], planner, seed, *job[1:]), jobs
+    (pair, revision), *others = run_concurrently(
+        lambda job: _train_revised(task, job[0], search.planner, seed, *job[1:]), jobs
     )
-    calibration, report = _judge(study, split, trained, chosen)
-    beside = _judge(study, split, others[0][0], control)[1] if others else report
+    calibration, report = _judge(task, pair, chosen)
+    beside = _judge(task, others[0][0], control)[1] if others else report
     progress(0.9, "measuring beside a random forest")
-    reports = (report, replace(beside, model=CONTROL_REPORT), *_peers(study, split, seed))
+    reports = (report, replace(beside, model=CONTROL_REPORT), *_measure_baselines(task, seed))
     progress(0.98, "exporting")
-    candidate = _pack(study, split, trained[1], calibration, reports, seed)
+    candidate = _pack(task, pair.whole, calibration, reports, seed)
     return replace(candidate, revision=revision)
 
 
+@dataclass(frozen=True, eq=False)
+class _TrainedPair:
+    """A network that has not seen the calibration rows, and the same trained on these too."""
+
+    judged: Trained
+    whole: Trained
+
+
 def _pack(
-    study: Study,
-    split: Split,
+    task: LearningTask,
     trained: Trained,
     calibration: Calibration,
     reports: tuple[QualityReport, ...],
     seed: int,
 ) -> Candidate:
-    network, frame = trained.network, study.frame
+    network, frame, split = trained.network, task.frame, task.split
     onnx = export_onnx(network)
     parity, golden_values, golden_outputs = check_parity(
-        network, onnx, frame.values[split.test], study.head, seed=seed
+        network, onnx, frame.values[split.test], task.head, seed=seed
     )
-    low, high, reference = describe_features(frame, study.labels, split.train, study.head)
+    low, high, reference = describe_features(frame, task.labels, split.train, task.head)
     return Candidate(
         keras=save_network(network),
         onnx=onnx,
-        head=study.head,
+        head=task.head,
         calibration=calibration,
         allocation=trained.allocation,
         reports=reports,
@@ -144,7 +163,8 @@ def _pack(
     )
 
 
-def _check(split: Split, labels: Labels, head: Head) -> None:
+def _check(task: LearningTask) -> None:
+    split, labels = task.split, task.labels
     for name in ("train", "validation", "calibration", "test"):
         rows = getattr(split, name)
         if not len(rows):
@@ -152,113 +172,97 @@ def _check(split: Split, labels: Labels, head: Head) -> None:
         unusable = int((~labels.usable[rows]).sum())
         if unusable:
             raise ValueError(f"split.{name} must hold usable rows only, {unusable} are not")
-    if head.kind == "classification" and len(np.unique(labels.value[split.train])) < 2:
+    if task.head.kind == "classification" and len(np.unique(labels.value[split.train])) < 2:
         raise NotEnoughData("the label column holds one class only among the training rows")
 
 
 def _train_revised(
-    study: Study,
-    split: Split,
+    task: LearningTask,
     trial: AllocationTrial,
     planner: Planner,
     seed: int,
     warm: bytes | None,
     progress: Progress,
-) -> tuple[tuple[Trained, Trained], Revision | None]:
-    """The network with importance looked at again inside training, if that helped.
-
-    Both trainings, with and without, run to their end and meet on validation; the plan stays
-    unless the revised one is better by more than noise.
-    """
-    guided = trial.name in REVISABLE and warm is None
-    plain = trial.trained or train_network(
-        study,
-        trial.allocation,
-        seed=seed,
-        rate=trial.rate,
+) -> tuple[_TrainedPair, Revision | None]:
+    """The network with importance looked at again inside training, if that helped."""
+    training = Training(trial.allocation, trial.rate, seed)
+    guided = strategy_named(trial.name).revisable and warm is None
+    best = trial.trained or train_network(
+        task,
+        training,
         warm_start=warm,
         progress=part_of(progress, 0.0, 0.3 if guided else 0.5),
     )
-    best, revision = plain, None
+    revision = None
     if guided:
-        reviser = Reviser(study, planner, seed=seed)
-        revised = train_network(
-            study,
-            trial.allocation,
-            seed=seed,
-            rate=trial.rate,
-            revise=reviser,
-            progress=part_of(progress, 0.3, 0.6),
-        )
-        before, after = (
-            AllocationTrial(trial.name, t.allocation, t.losses, study.judged_groups)
-            for t in (plain, revised)
-        )
-        better = is_worse(before, after) and not is_worse(after, before)
-        kept = revised.revised_at > 0 and better
-        best = revised if kept else plain
-        revision = reviser.told(plain.score, revised.score, kept=kept, epochs=revised.revised_at)
+        best, revision = _revise(task, training, best, planner, part_of(progress, 0.3, 0.6))
     whole = refit_network(
-        study,
-        trial.allocation,
-        split.learned,
-        seed=seed,
+        task,
+        training,
+        rows=task.split.learned,
         like=best,
         warm_start=warm,
         progress=part_of(progress, 0.6, 1.0),
     )
-    return (best, whole), revision
+    return _TrainedPair(best, whole), revision
+
+
+def _revise(
+    task: LearningTask, training: Training, plain: Trained, planner: Planner, progress: Progress
+) -> tuple[Trained, Revision | None]:
+    """The better of a training as planned and one whose plan is revised on the way.
+
+    Both run to their end and meet on validation; the plan stays unless the revised one is
+    better by more than noise.
+    """
+    reviser = Reviser(task, planner, seed=training.seed)
+    revised = train_network(task, training, revise=reviser, progress=progress)
+    before, after = (
+        AllocationTrial("", trained.allocation, trained.losses, judged_groups(task))
+        for trained in (plain, revised)
+    )
+    better = is_worse(before, after) and not is_worse(after, before)
+    kept = revised.revised_at > 0 and better
+    revision = reviser.revision(plain.score, revised.score, kept=kept, epochs=revised.revised_at)
+    return revised if kept else plain, revision
 
 
 def _judge(
-    study: Study, split: Split, pair: tuple[Trained, Trained], trial: AllocationTrial
+    task: LearningTask, pair: _TrainedPair, trial: AllocationTrial
 ) -> tuple[Calibration, QualityReport]:
-    frame, labels, head = study.frame, study.labels, study.head
-    trained, whole = pair
-    output = answers(trained.network, frame.values[split.calibration])
+    frame, labels, head, split = task.frame, task.labels, task.head, task.split
+    output = answers(pair.judged.network, frame.values[split.calibration])
     calibration = calibrate(
         output, labels, split.calibration, head, group=split.group[split.calibration]
     )
     threshold = None
     if head.kind == "classification":
-        seen = scores_of(answers(trained.network, _values(study)), head, calibration)
-        threshold = best_threshold(seen.risk[:, 0], labels.value[study.validation])
-    scores = scores_of(answers(whole.network, frame.values[split.test]), head, calibration)
-    parameters = sum(int(np.prod(w.shape)) for w in whole.network.trainable_variables)
-    metrics = _measure(study, split, scores, threshold)
-    bins = () if head.kind == "regression" else _bins(study, split, scores)
+        output = answers(pair.judged.network, frame.values[split.validation])
+        risk = scores_of(output, head, calibration).risk
+        threshold = best_threshold(risk[:, 0], labels.value[split.validation])
+    scores = scores_of(answers(pair.whole.network, frame.values[split.test]), head, calibration)
+    parameters = sum(int(np.prod(w.shape)) for w in pair.whole.network.trainable_variables)
+    metrics = _measure(task, scores, threshold)
+    bins = () if head.kind == "regression" else _bins(task, scores)
     return calibration, QualityReport(trial.name, parameters, metrics, bins)
 
 
-def _bins(study: Study, split: Split, scores: Scores) -> tuple[Bin, ...]:
-    truth = event_truths(study.labels, split.test, study.head)
+def _bins(task: LearningTask, scores: Scores) -> tuple[Bin, ...]:
+    truth = event_truths(task.labels, task.split.test, task.head)
     return risk_bins(scores.risk[:, -1], truth[:, -1])
 
 
-def _values(study: Study) -> Float32:
-    return study.frame.values[study.validation]
-
-
 def _measure(
-    study: Study, split: Split, scores: Scores, threshold: float | None = None
+    task: LearningTask, scores: Scores, threshold: float | None = None
 ) -> dict[str, float]:
-    return evaluate(
-        scores,
-        study.labels,
-        split.test,
-        study.head,
-        asset=study.frame.asset[split.test],
-        threshold=threshold,
-    )
+    test = task.split.test
+    asset = task.frame.asset[test]
+    return evaluate(scores, task.labels, test, task.head, asset=asset, threshold=threshold)
 
 
-def _peers(study: Study, split: Split, seed: int) -> tuple[QualityReport, QualityReport]:
-    rows = split.learned
-    forest = forest_scores(
-        study.frame, study.labels, study.head, rows=rows, judged=split.test, seed=seed
-    )
-    constant = constant_scores(study.labels, study.head, rows=rows, judged=len(split.test))
+def _measure_baselines(task: LearningTask, seed: int) -> tuple[QualityReport, QualityReport]:
+    forest, constant = forest_scores(task, seed=seed), constant_scores(task)
     return (
-        QualityReport("random forest", None, _measure(study, split, forest)),
-        QualityReport("constant guess", None, _measure(study, split, constant)),
+        QualityReport("random forest", None, _measure(task, forest)),
+        QualityReport("constant guess", None, _measure(task, constant)),
     )

@@ -1,38 +1,27 @@
-"""Several trainings of one study: each as plain values, and who does them."""
+"""Several trainings of one task: each as plain values, and who does them."""
 
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import TypeVar
 
-from pm_app.learning.training.fit import Study, Trained, train_network
-from pm_app.records.learning import Allocation
-
-
-@dataclass(frozen=True)
-class Training:
-    """A network of this plan, trained at this rate: the same wherever it is done."""
-
-    allocation: Allocation
-    rate: float
-    seed: int
-
+from pm_app.learning.dataset import LearningTask
+from pm_app.learning.training.fit import Trained, Training, train_network
 
 Done = Callable[[int, Trained], None]
-# (study, trainings, done) to what became of each, in order; done hears of each in order as well,
+# (task, trainings, done) to what became of each, in order; done hears of each in order as well,
 # with how many there are so far.
-TrainAll = Callable[[Study, Sequence[Training], Done], list[Trained]]
+TrainAll = Callable[[LearningTask, Sequence[Training], Done], list[Trained]]
 
 
-def train_one(study: Study, training: Training) -> Trained:
+def train_one(task: LearningTask, training: Training) -> Trained:
     """The network of a training."""
-    return train_network(study, training.allocation, seed=training.seed, rate=training.rate)
+    return train_network(task, training)
 
 
-def train_here(study: Study, trainings: Sequence[Training], done: Done) -> list[Trained]:
+def train_here(task: LearningTask, trainings: Sequence[Training], done: Done) -> list[Trained]:
     """All of them in this process."""
-    return run_concurrently(lambda training: train_one(study, training), trainings, done=done)
+    return run_concurrently(lambda training: train_one(task, training), trainings, done=done)
 
 
 Job = TypeVar("Job")

@@ -1,4 +1,4 @@
-"""From targets to a trained network: how long, how strongly held back, and when to stop."""
+"""Training of a network: epochs, regularization strength, early stopping, warm starts."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from pm_app.errors import BadVersion
-from pm_app.learning.data.targets import Rows, Targets, encode_targets
+from pm_app.learning.data.targets import Float32, Rows, Targets, encode_targets
+from pm_app.learning.dataset import LearningTask
 from pm_app.learning.network import (
     Fitting,
     Outputs,
@@ -19,9 +20,7 @@ from pm_app.learning.network import (
 )
 from pm_app.learning.training.losses import row_losses
 from pm_app.progress import Progress, silent
-from pm_app.records.features import Frame
-from pm_app.records.labels import Labels
-from pm_app.records.learning import Allocation, Head
+from pm_app.records.learning import Allocation
 from pm_app.records.readings import Float64, Int32
 
 Revise = Callable[[Any, Allocation], Allocation | None]
@@ -42,29 +41,13 @@ _MOST_DROPOUT = 0.7
 _WARM_RATE = 1 / 3
 
 
-@dataclass(frozen=True, eq=False)
-class Study:
-    """What is learned from: rows of a frame to fit, rows to judge by, and the head.
+@dataclass(frozen=True)
+class Training:
+    """A network of this plan, trained at this rate: the same wherever it is done."""
 
-    group: per row of the frame, what is held out together, by default its asset.
-    """
-
-    frame: Frame
-    labels: Labels
-    train: Rows
-    validation: Rows
-    head: Head
-    group: Int32 | None = None
-
-    @property
-    def judged(self) -> Rows:
-        """The validation rows that are scored each epoch, evenly spread."""
-        return _spread(self.validation, _SCORED_ROWS)
-
-    @property
-    def judged_groups(self) -> Int32:
-        """What each of the judged rows is held out with."""
-        return (self.frame.asset if self.group is None else self.group)[self.judged]
+    allocation: Allocation
+    rate: float
+    seed: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,11 +72,6 @@ class Trained:
         return -float(self.losses[:, 0].mean())
 
 
-def part_of(progress: Progress, start: float, end: float) -> Progress:
-    """Progress of a step that covers the work from `start` to `end`."""
-    return lambda done, text: progress(start + (end - start) * done, text)
-
-
 def plan_schedule(rows: int, *, features: int, rate: float = RATE) -> Schedule:
     """Epochs and batch size for this many rows.
 
@@ -108,83 +86,78 @@ def plan_schedule(rows: int, *, features: int, rate: float = RATE) -> Schedule:
 
 
 def train_network(
-    study: Study,
-    allocation: Allocation,
+    task: LearningTask,
+    training: Training,
     *,
-    seed: int,
-    rate: float = RATE,
     schedule: Schedule | None = None,
     warm_start: bytes | None = None,
     revise: Revise | None = None,
     progress: Progress = silent,
 ) -> Trained:
-    """The network of an allocation, fitted to `study.train`, stopped by `study.validation`.
+    """The network of an allocation, fitted to the train rows, stopped by validation.
 
-    schedule: in place of the one that `plan_schedule` makes of `rate`.
+    schedule: in place of the one that `plan_schedule` makes of the rate.
     warm_start: a stored network of the same allocation to go on from, at a third of the rate.
     revise: asked once, after `LOOK` of the epochs, for a better plan of the network as it
     then is; the network goes on in that shape with what it has learned.
     """
-    if schedule is None:
-        schedule = plan_schedule(len(study.train), features=len(study.frame.features), rate=rate)
-    network, fitting = _prepare(study, allocation, schedule, seed, warm_start)
+    rows, features = task.split.train, len(task.frame.features)
+    schedule = schedule or plan_schedule(len(rows), features=features, rate=training.rate)
+    network, fitting = _prepare(task, rows, training, schedule, warm_start)
     look = round(LOOK * schedule.epochs) if revise else 0
-    revised_at = 0
-    order = np.random.default_rng(seed)
-    rows = study.judged
-    judged = study.frame.values[rows]
-
-    def lose() -> Float64:
-        return row_losses(fitting.answers(judged), study.labels, rows, study.head)
-
-    losses = lose()
-    best, weights = Trained(network, 0, schedule, losses, allocation), network.get_weights()
+    order = np.random.default_rng(training.seed)
+    judged = task.frame.values[judged_rows(task)]
+    now = Trained(network, 0, schedule, _lose(task, fitting, judged), training.allocation)
+    best, weights = now, network.get_weights()
     for epoch in range(1, schedule.epochs + 1):
-        fitting.epoch(order.permutation(len(study.train)))
-        losses = lose()
-        now = Trained(network, epoch, schedule, losses, allocation, revised_at)
+        fitting.epoch(order.permutation(len(rows)))
+        now = replace(now, epoch=epoch, losses=_lose(task, fitting, judged))
         progress(epoch / schedule.epochs, f"epoch {epoch} of {schedule.epochs}: {now.score:.4f}")
         if now.score > best.score:
-            best, weights = now, network.get_weights()
+            best, weights = now, now.network.get_weights()
         elif epoch - best.epoch > _PATIENCE * schedule.epochs and epoch > look:
             break
-        if revise is not None and epoch == look:
-            better = revise(network, allocation)
-            if better is not None:
-                network, fitting = _reshape(study, network, (allocation, better), fitting, seed)
-                allocation, revised_at = better, epoch
-                best = Trained(network, epoch, schedule, losses, allocation, revised_at)
-                weights = network.get_weights()
+        if epoch == look and (plan := revise and revise(now.network, now.allocation)):
+            now, fitting = _reshape(task, rows, now, plan, fitting, training.seed)
+            best, weights = now, now.network.get_weights()
     fitting.end()
-    network.set_weights(weights)
+    best.network.set_weights(weights)
     return best
 
 
+def judged_rows(task: LearningTask) -> Rows:
+    """The validation rows that are scored each epoch, evenly spread."""
+    return _spread(task.split.validation, _SCORED_ROWS)
+
+
+def judged_groups(task: LearningTask) -> Int32:
+    """What each of the judged rows is held out with."""
+    return task.split.group[judged_rows(task)]
+
+
 def refit_network(
-    study: Study,
-    allocation: Allocation,
-    rows: Rows,
+    task: LearningTask,
+    training: Training,
     *,
-    seed: int,
+    rows: Rows,
     like: Trained,
     warm_start: bytes | None = None,
     progress: Progress = silent,
 ) -> Trained:
     """The same training on these rows, for as many epochs as `like`.
 
-    allocation: the plan `like` began with; where it was revised on the way, so is this one.
+    training: what `like` began with; where its plan was revised on the way, so is this one.
     """
-    whole = replace(study, train=rows)
-    network, fitting = _prepare(whole, allocation, like.schedule, seed, warm_start)
-    order = np.random.default_rng(seed)
+    network, fitting = _prepare(task, rows, training, like.schedule, warm_start)
+    order = np.random.default_rng(training.seed)
+    whole = replace(like, network=network, allocation=training.allocation)
     for epoch in range(1, like.epoch + 1):
         fitting.epoch(order.permutation(len(rows)))
         progress(epoch / like.epoch, f"epoch {epoch} of {like.epoch} on all labelled rows")
         if epoch == like.revised_at:
-            plans = (allocation, like.allocation)
-            network, fitting = _reshape(whole, network, plans, fitting, seed)
+            whole, fitting = _reshape(task, rows, whole, like.allocation, fitting, training.seed)
     fitting.end()
-    return replace(like, network=network)
+    return replace(like, network=whole.network)
 
 
 def strengthen(
@@ -215,20 +188,24 @@ def _scaled(values: Sequence[float], now: float, mean: float) -> list[float]:
     return [mean * value / now for value in values] if now > 0 else [mean] * len(values)
 
 
+def _lose(task: LearningTask, fitting: Fitting, judged: Float32) -> Float64:
+    return row_losses(fitting.answers(judged), task.labels, judged_rows(task), task.head)
+
+
 def _prepare(
-    study: Study, allocation: Allocation, schedule: Schedule, seed: int, warm: bytes | None
+    task: LearningTask, rows: Rows, training: Training, schedule: Schedule, warm: bytes | None
 ) -> tuple[Any, Fitting]:
-    values = study.frame.values[study.train]
+    values = task.frame.values[rows]
     old = None if warm is None else load_network(warm)
     answer = None if old is None else old.get_layer("answer")
     targets = encode_targets(
-        study.labels,
-        study.train,
-        study.head,
+        task.labels,
+        rows,
+        task.head,
         zero=answer.zero if answer else None,
         unit=answer.unit if answer else None,
     )
-    network = _build(study, allocation, targets, seed)
+    network = _build(task, training.allocation, targets, training.seed)
     if old is None:
         set_scaling(network, values)
     else:
@@ -237,22 +214,22 @@ def _prepare(
     return network, Fitting(network, values, targets.happened, targets.survived, schedule=schedule)
 
 
-def _build(study: Study, allocation: Allocation, targets: Targets, seed: int) -> Any:
-    outputs = Outputs(study.head.kind, targets.happened.shape[1], targets.zero, targets.unit)
-    frame = study.frame
+def _build(task: LearningTask, allocation: Allocation, targets: Targets, seed: int) -> Any:
+    outputs = Outputs(task.head.kind, targets.happened.shape[1], targets.zero, targets.unit)
+    frame = task.frame
     return build_network(allocation, frame.sensor_of, outputs, seed=seed, features=frame.features)
 
 
 def _reshape(
-    study: Study, network: Any, plans: tuple[Allocation, Allocation], fitting: Fitting, seed: int
-) -> tuple[Any, Fitting]:
-    """The network in the second plan's shape, saying what it said, and its further fitting."""
-    before, after = plans
-    targets = encode_targets(study.labels, study.train, study.head)
-    fresh = _build(study, after, targets, seed)
-    sample = study.frame.values[_spread(study.train, _SAMPLED_ROWS)]
-    transfer_weights(network, fresh, before, after, sample, seed=seed)
-    return fresh, fitting.go_on(fresh)
+    task: LearningTask, rows: Rows, now: Trained, plan: Allocation, fitting: Fitting, seed: int
+) -> tuple[Trained, Fitting]:
+    """The network in the shape of a plan, answering as it did, and its further fitting."""
+    targets = encode_targets(task.labels, rows, task.head)
+    fresh = _build(task, plan, targets, seed)
+    sample = task.frame.values[_spread(rows, _SAMPLED_ROWS)]
+    transfer_weights(now.network, fresh, now.allocation, plan, sample, seed=seed)
+    reshaped = replace(now, network=fresh, allocation=plan, revised_at=now.epoch)
+    return reshaped, fitting.go_on(fresh)
 
 
 def _take_weights(network: Any, old: Any) -> None:

@@ -14,35 +14,35 @@ import numpy as np
 
 from pm_app.learning.allocation.planner import Planner
 from pm_app.learning.allocation.sizing import reallocate_units
-from pm_app.learning.allocation.strategies import WEIGHTED, moved_units, weigh_penalties
+from pm_app.learning.allocation.strategies import moved_units, weigh_penalties
+from pm_app.learning.dataset import LearningTask
 from pm_app.learning.importance.clusters import weighted_tau
 from pm_app.learning.network import answers
-from pm_app.learning.training.fit import Study, mean_strength
+from pm_app.learning.training.fit import mean_strength
 from pm_app.learning.training.losses import row_losses
 from pm_app.records.learning import Allocation, Importance, Revision
 from pm_app.records.readings import Float64
+from pm_app.settings.strategies import strategy_named
 
-# Strategies whose plan follows importance, and can be dealt anew.
-REVISABLE = ("tiers", "regularized", "tiers+regularized")
 _ASKED_ROWS = 2_000
 
 
 class Reviser:
-    """What `train_network` asks for a better plan; remembers what the network told."""
+    """What `train_network` asks for a better plan; remembers what the network answered."""
 
-    def __init__(self, study: Study, planner: Planner, *, seed: int) -> None:
-        self._study, self._planner, self._seed = study, planner, seed
+    def __init__(self, task: LearningTask, planner: Planner, *, seed: int) -> None:
+        self._task, self._planner, self._seed = task, planner, seed
         self._network: Importance | None = None
         self._moved = 0.0
 
     def __call__(self, network: Any, plan: Allocation) -> Allocation | None:
         forest = self._planner.importance
-        self._network = ask_network(self._study, network, forest, seed=self._seed)
+        self._network = network_importance(self._task, network, forest, seed=self._seed)
         revised = revise_plan(plan, average_importance(forest, self._network), self._planner)
         self._moved = moved_units(plan, revised)
         return None if revised == plan else revised
 
-    def told(
+    def revision(
         self, score_before: float, score_after: float, *, kept: bool, epochs: int = 0
     ) -> Revision | None:
         """What came of it; None when training ended before it was asked."""
@@ -62,17 +62,19 @@ class Reviser:
         )
 
 
-def ask_network(study: Study, network: Any, forest: Importance, *, seed: int) -> Importance:
+def network_importance(
+    task: LearningTask, network: Any, forest: Importance, *, seed: int
+) -> Importance:
     """Importance as the network has it: loss added when a sensor's features are permuted.
 
     On validation rows, all features of a sensor (or of a cluster of twins) permuted together
     by the same permutation; the loss is that of training. Losses that shrink count as 0.
     """
-    rows = study.validation[:: max(1, len(study.validation) // _ASKED_ROWS)]
+    rows = task.split.validation[:: max(1, len(task.split.validation) // _ASKED_ROWS)]
     order = np.random.default_rng(seed).permutation(len(rows))
     several = [cluster for cluster in forest.clusters if len(cluster) > 1]
     sets = [(sensor,) for sensor in forest.sensors] + several
-    added = dict(zip(sets, _added_losses(study, network, rows, order, sets), strict=True))
+    added = dict(zip(sets, _added_losses(task, network, rows, order, sets), strict=True))
     alone = np.array([added[(sensor,)] for sensor in forest.sensors])
     whole = np.array([added[cluster] for cluster in forest.clusters])
     return replace(
@@ -103,7 +105,7 @@ def revise_plan(plan: Allocation, importance: Importance, planner: Planner) -> A
     """
     tiers, count = reallocate_units(plan, importance, planner.inputs, outputs=planner.outputs)
     l1 = plan.l1
-    if plan.strategy in WEIGHTED:
+    if strategy_named(plan.strategy).weighted:
         owners = [sensor for sensor, each in planner.inputs.items() for _ in range(each)]
         strength, _ = mean_strength(plan, owners)
         l1 = weigh_penalties(importance, plan.sensors, planner.inputs, strength)
@@ -111,26 +113,26 @@ def revise_plan(plan: Allocation, importance: Importance, planner: Planner) -> A
 
 
 def _added_losses(
-    study: Study,
+    task: LearningTask,
     network: Any,
     rows: np.ndarray[tuple[int], np.dtype[np.intp]],
     order: np.ndarray[tuple[int], np.dtype[np.intp]],
     sets: Sequence[tuple[str, ...]],
 ) -> list[float]:
-    values = study.frame.values[rows]
-    owner = np.array(study.frame.sensor_of)
-    base = _mean_loss(study, answers(network, values), rows)
+    values = task.frame.values[rows]
+    owner = np.array(task.frame.sensor_of)
+    base = _mean_loss(task, answers(network, values), rows)
     added = []
     for sensors in sets:
         columns = np.flatnonzero(np.isin(owner, sensors))
         mixed = values.copy()
         mixed[:, columns] = values[order[:, None], columns]
-        added.append(_mean_loss(study, answers(network, mixed), rows) - base)
+        added.append(_mean_loss(task, answers(network, mixed), rows) - base)
     return added
 
 
-def _mean_loss(study: Study, output: Any, rows: Any) -> float:
-    return float(row_losses(output, study.labels, rows, study.head)[:, 0].mean())
+def _mean_loss(task: LearningTask, output: Any, rows: Any) -> float:
+    return float(row_losses(output, task.labels, rows, task.head)[:, 0].mean())
 
 
 def _to_shares(added: Float64) -> tuple[float, ...]:

@@ -1,4 +1,4 @@
-"""Choosing what no constant fits: penalty, dropout, allocation and size, on validation."""
+"""Model selection on validation: penalty, dropout, allocation and size."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -7,11 +7,20 @@ from itertools import takewhile
 import numpy as np
 
 from pm_app.learning.allocation.planner import CONTROL, Planner
-from pm_app.learning.training.executor import TrainAll, Training, train_here
-from pm_app.learning.training.fit import RATE, Study, Trained, mean_strength, part_of, strengthen
-from pm_app.progress import Progress, silent
+from pm_app.learning.dataset import LearningTask
+from pm_app.learning.training.executor import TrainAll, train_here
+from pm_app.learning.training.fit import (
+    RATE,
+    Trained,
+    Training,
+    judged_groups,
+    mean_strength,
+    strengthen,
+)
+from pm_app.progress import Progress, part_of, silent
 from pm_app.records.learning import Allocation
 from pm_app.records.readings import Float64, Int32
+from pm_app.settings.strategies import AUTO, STRATEGY_NAMES
 
 # Mean L1 strength, dropout, learning rate. With embeddings an L1 of 1e-3
 # was best on FD001 (average precision 0.994 on held-out training engines); on larger fleets
@@ -20,8 +29,6 @@ LIFE_GRID = ((1e-4, 0.1, 2e-3), (1e-3, 0.1, 2e-3), (3e-3, 0.1, 2e-3))
 # A table's few columns, whose products decide, need a faster start: on AI4I an L1 of 1e-5 or
 # 1e-4 was best (average precision 0.83, 0.70 at 1e-3).
 TABLE_GRID = ((1e-5, 0.1, 1e-2), (1e-4, 0.1, 4e-3), (1e-3, 0.1, 4e-3))
-# From simple to elaborate: a tie goes to the simpler one.
-SIMPLEST_FIRST = ("uniform", "regularized", "tiers", "tiers+regularized", "attention")
 # How many standard errors of the paired difference make a difference (Breiman et al. 1984).
 NOISE = 1.0
 # What giving up parameters may cost, in the same unit: where failures are few, one standard
@@ -63,7 +70,7 @@ class AllocationTrial:
 
 
 def choose_allocation(
-    study: Study,
+    task: LearningTask,
     planner: Planner,
     strategy: str,
     *,
@@ -80,51 +87,53 @@ def choose_allocation(
     size too. train: who does the trainings.
     """
     control = tune_allocation(
-        study,
+        task,
         CONTROL,
         planner.plan(CONTROL),
         seed=seed,
         progress=part_of(progress, 0.0, 0.15),
         train=train,
     )
-    rest = [name for name in SIMPLEST_FIRST if name != CONTROL and strategy in (name, "auto")]
+    rest = [name for name in STRATEGY_NAMES if name != CONTROL and strategy in (name, AUTO)]
 
     def tell(count: int, trial: AllocationTrial) -> None:
         progress(0.15 + 0.15 * count / len(rest), f"{trial.name}: loss {trial}")
 
-    plans = [like(name, planner.plan(name), control, study) for name in rest]
-    guided = _run(study, plans, seed, train, tell)
-    trials = [control, *guided]
-    if strategy != "auto":
-        return trials[-1], control
-    chosen = choose_trial(trials)
+    plans = [like(name, planner.plan(name), control, task) for name in rest]
+    guided = _run(task, plans, seed, train, tell)
+    if strategy != AUTO:
+        return [control, *guided][-1], control
+    chosen = choose_trial([control, *guided])
     smaller = choose_size(
-        study, planner, chosen, seed=seed, progress=part_of(progress, 0.3, 0.4), train=train
+        task, planner, chosen, seed=seed, progress=part_of(progress, 0.3, 0.4), train=train
     )
     if smaller is chosen:
         return chosen, control
+    return smaller, _control_of_size(smaller, control, planner, task)
+
+
+def _control_of_size(
+    chosen: AllocationTrial, control: AllocationTrial, planner: Planner, task: LearningTask
+) -> AllocationTrial:
     if chosen.name == CONTROL:
-        return smaller, smaller
-    size = smaller.allocation.parameters
-    return smaller, like(CONTROL, planner.plan(CONTROL, size=size), control, study)
+        return chosen
+    plan = planner.plan(CONTROL, size=chosen.allocation.parameters)
+    return like(CONTROL, plan, control, task)
 
 
 def keep_allocation(
-    study: Study, planner: Planner, kept: Allocation
+    task: LearningTask, planner: Planner, kept: Allocation
 ) -> tuple[AllocationTrial, AllocationTrial]:
     """The trial of a plan that carries what an earlier search found, and its control.
 
     Nothing is run.
     """
     chosen = _not_run(kept.strategy, kept)
-    if kept.strategy == CONTROL:
-        return chosen, chosen
-    plan = planner.plan(CONTROL, size=kept.parameters)
-    return chosen, like(CONTROL, plan, chosen, study)
+    return chosen, _control_of_size(chosen, chosen, planner, task)
 
 
 def tune_allocation(
-    study: Study,
+    task: LearningTask,
     name: str,
     allocation: Allocation,
     *,
@@ -133,10 +142,10 @@ def tune_allocation(
     train: TrainAll = train_here,
 ) -> AllocationTrial:
     """The best trial of an allocation over the grid of penalty, dropout and learning rate."""
-    grid = LIFE_GRID if study.head.kind == "hazard" else TABLE_GRID
+    grid = LIFE_GRID if task.head.kind == "hazard" else TABLE_GRID
 
     def planned(l1: float, dropout: float, rate: float) -> AllocationTrial:
-        tried = strengthen(allocation, study.frame.sensor_of, l1=l1, dropout=dropout)
+        tried = strengthen(allocation, task.frame.sensor_of, l1=l1, dropout=dropout)
         return _not_run(name, tried, rate)
 
     def tell(count: int, trial: AllocationTrial) -> None:
@@ -144,12 +153,12 @@ def tune_allocation(
         text = f"{name}: L1 {l1:g}, rate {rate:g}: loss {trial}"
         progress(count / len(grid), text)
 
-    trials = _run(study, [planned(*place) for place in grid], seed, train, tell)
+    trials = _run(task, [planned(*place) for place in grid], seed, train, tell)
     return max(trials, key=lambda trial: trial.score)
 
 
 def choose_size(
-    study: Study,
+    task: LearningTask,
     planner: Planner,
     chosen: AllocationTrial,
     *,
@@ -161,13 +170,13 @@ def choose_size(
 
     def planned(share: float) -> AllocationTrial:
         plan = planner.plan(chosen.name, size=round(share * chosen.allocation.parameters))
-        return like(chosen.name, plan, chosen, study)
+        return like(chosen.name, plan, chosen, task)
 
     def tell(count: int, trial: AllocationTrial) -> None:
         text = f"{trial.allocation.parameters} parameters: loss {trial}"
         progress(count / len(SMALLER), text)
 
-    smaller = _run(study, [planned(share) for share in SMALLER], seed, train, tell)
+    smaller = _run(task, [planned(share) for share in SMALLER], seed, train, tell)
     good = takewhile(lambda trial: not is_worse(trial, chosen, noise=SIZE_NOISE), smaller)
     return [chosen, *good][-1]
 
@@ -176,7 +185,7 @@ def choose_trial(trials: Sequence[AllocationTrial]) -> AllocationTrial:
     """The best trial; among those not worse than it beyond noise, the simplest."""
     best = max(trials, key=lambda trial: trial.score)
     equal = [trial for trial in trials if not is_worse(trial, best)]
-    return min(equal, key=lambda trial: SIMPLEST_FIRST.index(trial.name))
+    return min(equal, key=lambda trial: STRATEGY_NAMES.index(trial.name))
 
 
 def is_worse(trial: AllocationTrial, other: AllocationTrial, *, noise: float = NOISE) -> bool:
@@ -194,18 +203,19 @@ def is_worse(trial: AllocationTrial, other: AllocationTrial, *, noise: float = N
 
 
 def try_like(
-    study: Study, name: str, plan: Allocation, other: AllocationTrial, *, seed: int
+    task: LearningTask, name: str, plan: Allocation, other: AllocationTrial, *, seed: int
 ) -> AllocationTrial:
     """A plan trained with the penalty, dropout and rate of another trial."""
-    return _run(study, [like(name, plan, other, study)], seed, train_here)[0]
+    return _run(task, [like(name, plan, other, task)], seed, train_here)[0]
 
 
-def like(name: str, plan: Allocation, other: AllocationTrial, study: Study) -> AllocationTrial:
+def like(
+    name: str, plan: Allocation, other: AllocationTrial, task: LearningTask
+) -> AllocationTrial:
     """The plan with the penalty, dropout and rate of another trial, not run."""
-    sensor_of = study.frame.sensor_of
+    sensor_of = task.frame.sensor_of
     l1, dropout = mean_strength(other.allocation, sensor_of)
-    made = strengthen(plan, sensor_of, l1=l1, dropout=dropout)
-    return _not_run(name, made, other.rate)
+    return _not_run(name, strengthen(plan, sensor_of, l1=l1, dropout=dropout), other.rate)
 
 
 def _not_run(name: str, allocation: Allocation, rate: float = RATE) -> AllocationTrial:
@@ -213,20 +223,20 @@ def _not_run(name: str, allocation: Allocation, rate: float = RATE) -> Allocatio
 
 
 def _run(
-    study: Study,
+    task: LearningTask,
     plans: Sequence[AllocationTrial],
     seed: int,
     train: TrainAll,
     done: Callable[[int, AllocationTrial], None] = lambda count, trial: None,
 ) -> list[AllocationTrial]:
     """Trials that were planned, trained; done: called in order, with the number so far."""
-    groups = study.judged_groups
+    groups = judged_groups(task)
 
     def ran(plan: AllocationTrial, trained: Trained) -> AllocationTrial:
         return replace(plan, losses=trained.losses, group=groups, trained=trained)
 
     found = train(
-        study,
+        task,
         [Training(plan.allocation, plan.rate, seed) for plan in plans],
         lambda count, trained: done(count, ran(plans[count - 1], trained)),
     )

@@ -14,13 +14,11 @@ from benchmarks.decisions.plants import Grown
 from factories import make_card
 
 from pm_app.errors import NotEnoughData
-from pm_app.jobs.retrain.dataset import Dataset
-from pm_app.jobs.retrain.messages import TrainingRequest
 from pm_app.learning.data.labels import count_failures
+from pm_app.learning.dataset import Dataset, Evidence, LearningTask
 from pm_app.learning.ranking import (
     CHAMPION_STAYS,
     ChampionVersion,
-    LearningTask,
     Ranking,
     make_task,
     planner_of,
@@ -61,7 +59,7 @@ class Step:
 class Course:
     """What one retraining hands to the next."""
 
-    rival: ChampionVersion | None = None
+    champion: ChampionVersion | None = None
     in_a_row: int = 0
     failures: int = 0
 
@@ -76,8 +74,8 @@ def follow(plant: Grown, days: Iterable[float], *, watch: str) -> Iterator[Step]
 
 def _retrain(plant: Grown, day: float, standing: Course, watch: str) -> tuple[Step, Course]:
     start = time.process_time()
-    rival = standing.rival
-    known = plant.known(day, rival.card.spec if rival else None)
+    champion = standing.champion
+    known = plant.known(day, champion.card.spec if champion else None)
     failures = count_failures(known.labels)
     try:
         study = make_task(known, plant.settings)
@@ -85,33 +83,20 @@ def _retrain(plant: Grown, day: float, standing: Course, watch: str) -> tuple[St
         step = Step(day, "not_enough_data", None, None, standing.in_a_row, failures, 0, 0,
                     str(error), time.process_time() - start)  # fmt: skip
         return step, standing
-    order = _order(plant, day, standing)
-    goes_on = known.before is None and rival is not None and rival.can_read(known.frame)
-    ranking = rank_sensors(study, plant.settings, order, rival, failures, goes_on=goes_on)
+    continues = champion is not None and champion.can_continue(known)
+    evidence = Evidence(
+        now="",
+        in_a_row_before=standing.in_a_row,
+        failures_before=champion.card.failures if champion else 0,
+        failures_last=standing.failures,
+    )
+    ranking = rank_sensors(study, plant.settings, evidence, champion, failures, continues=continues)
     drift = ranking.drift
     window, of_kind = _window(plant, ranking, watch)
     seconds = time.process_time() - start
     step = Step(day, drift.verdict, drift.p_value, drift.tau, drift.in_a_row, failures,
                 window, of_kind, drift.reason, seconds)  # fmt: skip
     return step, _hand_on(known, study, plant, standing, ranking, failures)
-
-
-def _order(plant: Grown, day: float, standing: Course) -> TrainingRequest:
-    return TrainingRequest(
-        settings={},
-        folder="",
-        segments=plant.segments,
-        event_segments=(),
-        first_seen={},
-        as_of_ns=plant.moment(day),
-        now="",
-        champion=None if standing.rival is None else 1,
-        in_a_row_before=standing.in_a_row,
-        failures_before=standing.rival.card.failures if standing.rival else 0,
-        failures_last=standing.failures,
-        force=False,
-        staging="",
-    )
 
 
 def _hand_on(
@@ -125,7 +110,7 @@ def _hand_on(
     drift, importance = ranking.drift, ranking.importance
     if drift.verdict in CHAMPION_STAYS:
         return replace(standing, in_a_row=drift.in_a_row, failures=failures)
-    old = standing.rival.card if standing.rival else None
+    old = standing.champion.card if standing.champion else None
     kept = old is not None and importance is old.importance
     plan = old.allocation if old is not None and kept else None
     card = make_card(

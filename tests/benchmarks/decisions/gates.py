@@ -13,10 +13,11 @@ import numpy as np
 from benchmarks.decisions.plants import Grown
 from sklearn.ensemble import ExtraTreesClassifier
 
+from pm_app.learning.dataset import LearningTask
 from pm_app.learning.evaluation.calibration import calibrate
-from pm_app.learning.evaluation.promotion import judge
+from pm_app.learning.evaluation.promotion import HeldOutRows, judge
 from pm_app.learning.importance.forest import fill_and_squeeze
-from pm_app.learning.ranking import LearningTask, make_task
+from pm_app.learning.ranking import make_task
 from pm_app.records.labels import Labels
 from pm_app.records.learning import Head
 from pm_app.records.scores import scores_of
@@ -59,9 +60,7 @@ def ask(study: LearningTask, risk: np.ndarray, champion: np.ndarray) -> dict[str
         judgement = judge(
             risk,
             None if verdict == "first" else champion,
-            labels=study.labels.fails_within(horizon)[test],
-            groups=study.split.group[test],
-            task=study.task,
+            HeldOutRows(study.labels.fails_within(horizon)[test], study.split.group[test], True),
             verdict=verdict,
         )
         found[verdict] = judgement.promote

@@ -9,7 +9,8 @@ from benchmarks.quality.sets.plants import NOW, lay_out
 
 from pm_app.jobs.ingest.run import ingest
 from pm_app.jobs.plant import Plant, first_seen_ns
-from pm_app.jobs.retrain.dataset import Dataset, gather_dataset
+from pm_app.jobs.retrain.dataset import DatasetSource, gather_dataset
+from pm_app.learning.dataset import Dataset
 from pm_app.records.features import FeatureSpec
 from pm_app.records.readings import Events, Int64
 from pm_app.settings.plant import Settings, read_settings
@@ -56,11 +57,10 @@ class Grown:
     def known(self, day: float, champion: FeatureSpec | None = None) -> Dataset:
         """What a retraining as of this day may look at."""
         return gather_dataset(
-            self.plant.history,
-            self.segments,
-            self.events,
+            DatasetSource(
+                self.plant.history, self.segments, self.events, first_seen_ns(self.plant)
+            ),
             self.settings,
-            first_seen=first_seen_ns(self.plant),
             as_of_ns=self.moment(day),
             champion=champion,
         )

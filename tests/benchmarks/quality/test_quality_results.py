@@ -24,9 +24,9 @@ from benchmarks.quality.tables import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pm_app.learning.allocation.strategies import STRATEGIES
 from pm_app.records.features import Frame
 from pm_app.records.labels import Labels
+from pm_app.settings.strategies import STRATEGY_NAMES
 
 ROOT = Path(__file__).parents[3]
 RESULTS = ROOT / "tests" / "benchmarks" / "quality" / "results"
@@ -68,7 +68,7 @@ def test_all_models_of_a_committed_fold_saw_the_same_data():
 
 
 def test_every_strategy_has_its_row():
-    assert {f"pm-app {name}" for name in STRATEGIES} | {AUTO} == {
+    assert {f"pm-app {name}" for name in STRATEGY_NAMES} | {AUTO} == {
         name for name in MODELS if name.startswith("pm-app")
     }
 

@@ -23,6 +23,7 @@ from factories import (
     opened,
     promote_handmade,
     readings_table,
+    task_of,
 )
 
 from pm_app.features.panes.panes import take_panes
@@ -141,7 +142,7 @@ def _told_rows(rows: int) -> tuple[Frame, Labels]:
 
 def _rank(frame: Frame, labels: Labels) -> None:
     split = split_rows(frame, labels, horizon_hours=0, seed=0)
-    measure_importance(frame, labels, split, horizons_hours=(0.0,), task="classification", seed=0)
+    measure_importance(task_of(frame, labels, split, "classification"), seed=0)
 
 
 def _scored(folder: Path) -> list[float]:

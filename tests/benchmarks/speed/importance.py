@@ -16,6 +16,7 @@ from statistics import median
 import numpy as np
 from benchmarks.quality.sets.plants import gather
 from benchmarks.speed.rows import Row
+from factories import task_of
 from scipy.stats import weightedtau
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.inspection import permutation_importance
@@ -45,9 +46,8 @@ def measure(folder: Path, open_data: Path) -> list[Row]:
     ours, recipes, together = [], [], []
     for seed in range(SEEDS):
         began = time.perf_counter()
-        found = measure_importance(
-            frame, labels, split, horizons_hours=(HORIZON,), task="life", seed=seed
-        )
+        task = task_of(frame, labels, split, "life", (HORIZON,))
+        found = measure_importance(task, seed=seed)
         taken["ours"].append(time.perf_counter() - began)
         ours.append(np.array(found.shares))
         began = time.perf_counter()

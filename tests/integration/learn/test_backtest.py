@@ -183,7 +183,9 @@ def test_a_trainer_that_dies_ends_the_backtest_and_nothing_else(plant, tmp_path,
 def test_a_fold_that_cannot_be_learned_is_told_and_the_others_go_on(plant):
     class Slow(FakeTrainer):
         def __call__(self, *args):
-            self.answer = replace(self.answer, made=bool(self.orders), reason="not enough data")
+            self.answer = replace(
+                self.answer, has_version=bool(self.orders), reason="not enough data"
+            )
             super().__call__(*args)
 
     with opened(plant) as live:

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from factories import task_of
 
 from pm_app.errors import BadVersion, NotEnoughData
 from pm_app.learning.allocation.planner import make_planner
@@ -11,10 +12,10 @@ from pm_app.learning.data.targets import choose_head
 from pm_app.learning.network import answers, load_network
 from pm_app.learning.training import fit as training
 from pm_app.learning.training import selection
-from pm_app.learning.training.candidate import WarmStart, train_candidate
+from pm_app.learning.training.candidate import AllocationSearch, WarmStart, train_candidate
 from pm_app.records.features import Frame
 from pm_app.records.labels import Labels, Split
-from pm_app.records.learning import Head, Importance
+from pm_app.records.learning import Importance
 from pm_app.scoring.contributions import contributions, top_sensors_text
 from pm_app.scoring.predictor import CHUNK_ROWS, Predictor
 
@@ -51,6 +52,10 @@ def split_fleet(frame):
 def life_head(labels, split):
     rows = np.concatenate([split.train, split.validation])
     return choose_head(labels, rows, task="life", horizons_hours=(12.0, 24.0), cap_hours=CAP)
+
+
+def life_task(frame, labels, split):
+    return task_of(frame, labels, split, "life", (12.0, 24.0), life_head(labels, split))
 
 
 def make_fleet_planner(frame, labels, split, outputs=None):
@@ -92,10 +97,8 @@ def fleet(quick):
 def life(fleet):
     heard = []
     candidate = train_candidate(
-        *fleet,
-        planner=make_fleet_planner(*fleet),
-        strategy="tiers+regularized",
-        head=life_head(*fleet[1:]),
+        life_task(*fleet),
+        AllocationSearch(make_fleet_planner(*fleet), "tiers+regularized"),
         progress=lambda done, text: heard.append(done),
     )
     return candidate, heard
@@ -228,12 +231,10 @@ def test_a_damaged_graph_is_refused(life):
 
 def test_a_refit_starts_where_the_version_stood(life, fleet):
     candidate = life[0]
+    warm = WarmStart(candidate.allocation, candidate.keras)
     again = train_candidate(
-        *fleet,
-        planner=make_fleet_planner(*fleet),
-        strategy="regularized",
-        head=candidate.head,
-        warm_start=WarmStart(candidate.allocation, candidate.keras),
+        replace(life_task(*fleet), head=candidate.head),
+        AllocationSearch(make_fleet_planner(*fleet), "regularized", warm),
     )
 
     assert again.head == candidate.head
@@ -251,13 +252,12 @@ def test_a_warm_start_of_other_features_is_refused(life, fleet):
 
     with pytest.raises(BadVersion, match="a warm start needs weights of shapes"):
         train_candidate(
-            narrow,
-            labels,
-            split,
-            planner=make_fleet_planner(narrow, labels, split),
-            strategy="uniform",
-            head=life[0].head,
-            warm_start=WarmStart(plan, life[0].keras),
+            replace(life_task(narrow, labels, split), head=life[0].head),
+            AllocationSearch(
+                make_fleet_planner(narrow, labels, split),
+                "uniform",
+                WarmStart(plan, life[0].keras),
+            ),
         )
 
 
@@ -266,12 +266,8 @@ def test_a_class_is_learned_without_time(fleet):
     frame, labels, split = fleet
     value = (labels.duration_hours <= 20).astype(float)
     candidate = train_candidate(
-        frame,
-        column_labels(labels, value),
-        split,
-        planner=make_fleet_planner(*fleet, outputs=1),
-        strategy="uniform",
-        head=Head("classification", (), (0.0,)),
+        task_of(frame, column_labels(labels, value), split, "classification"),
+        AllocationSearch(make_fleet_planner(*fleet, outputs=1), "uniform"),
     )
     own = candidate.reports[0].metrics
     scores = predictor_of(candidate).predict(frame.values[split.test])
@@ -285,12 +281,8 @@ def test_a_value_is_learned_in_its_own_unit(fleet):
     frame, labels, split = fleet
     value = 1e6 + 1e4 * np.minimum(labels.duration_hours, CAP)
     candidate = train_candidate(
-        frame,
-        column_labels(labels, value),
-        split,
-        planner=make_fleet_planner(*fleet, outputs=1),
-        strategy="uniform",
-        head=Head("regression", (), (0.0,)),
+        task_of(frame, column_labels(labels, value), split, "regression"),
+        AllocationSearch(make_fleet_planner(*fleet, outputs=1), "uniform"),
     )
     own = candidate.reports[0].metrics
 
@@ -306,9 +298,5 @@ def test_an_empty_part_of_the_split_is_named(fleet):
 
     with pytest.raises(NotEnoughData, match="calibration part of the split holds no rows"):
         train_candidate(
-            frame,
-            labels,
-            empty,
-            planner=make_fleet_planner(*fleet),
-            head=life_head(*fleet[1:]),
+            replace(life_task(*fleet), split=empty), AllocationSearch(make_fleet_planner(*fleet))
         )

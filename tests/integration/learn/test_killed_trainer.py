@@ -28,7 +28,7 @@ from twenty_pumps import PUMPS, PUMPS_NOW, PUMPS_TOML
 from pm_app.errors import TransientError
 from pm_app.jobs.retrain.messages import RESPONSE, TrainingResponse
 from pm_app.jobs.retrain.process import run_trainer
-from pm_app.jobs.retrain.run import SCRATCH, retrain
+from pm_app.jobs.retrain.run import SCRATCH, RetrainingOptions, retrain
 from pm_app.jobs.score.champion import load_champion
 from pm_app.jobs.score.run import score
 from pm_app.simulator import simulate
@@ -168,7 +168,7 @@ def stand_in(folder: Path, moment: str) -> Path:
     version = folder / "made"
     if not version.exists():
         write_handmade(version, make_card(seed=1))
-    answer = TrainingResponse("rebuild", "rebuild, for a reason", made=True, promote=True)
+    answer = TrainingResponse("rebuild", "rebuild, for a reason", has_version=True, promote=True)
     path = folder / "trainer"
     text = STAND_IN.format(
         python=PYTHON,
@@ -266,14 +266,19 @@ def test_the_real_trainer_killed_anywhere_leaves_the_champion_and_the_next_one_w
             sniper = Sniper(words)
             trainer = partial(run, stop=sniper.watch)
             with pytest.raises(TransientError, match="killed, most likely"):
-                retrain(live, now=LEARNED_AT + timedelta(days=1), force=True,
-                        trainer=trainer, progress=sniper.hear)  # fmt: skip
+                retrain(live, now=LEARNED_AT + timedelta(days=1), trainer=trainer,
+                        options=RetrainingOptions(force=True), progress=sniper.hear)  # fmt: skip
             assert sniper.shots == 1, words
             assert load_champion(live).number == 1
             assert len(live.store.lineage.retrainings()) == 1
             assert said(live.store) == before
 
-        done = retrain(live, now=LEARNED_AT + timedelta(days=1), force=True, trainer=run)
+        done = retrain(
+            live,
+            now=LEARNED_AT + timedelta(days=1),
+            trainer=run,
+            options=RetrainingOptions(force=True),
+        )
         assert (done.decision, done.version) == ("rebuild", 2)
         assert sorted(path.name for path in live.registry.folder.iterdir()) == [
             "000001",

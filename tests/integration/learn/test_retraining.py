@@ -34,10 +34,10 @@ from pm_app.errors import BadSettings, BadVersion, StoreUnavailable, TerminalErr
 from pm_app.features.frame import select_features
 from pm_app.jobs.ingest.run import ingest
 from pm_app.jobs.plant import first_seen_ns
-from pm_app.jobs.retrain.dataset import gather_dataset
+from pm_app.jobs.retrain.dataset import DatasetSource, gather_dataset
 from pm_app.jobs.retrain.messages import REQUEST
 from pm_app.jobs.retrain.process import run_trainer
-from pm_app.jobs.retrain.run import retrain
+from pm_app.jobs.retrain.run import RetrainingOptions, retrain
 from pm_app.jobs.score import predict
 from pm_app.jobs.score.champion import load_champion, promote, roll_back
 from pm_app.jobs.score.predict import PaneSpan, predict_spans
@@ -68,8 +68,13 @@ def plant(config):
         yield plant
 
 
-def learn(plant, trainer, *, days=0, **kw):
-    return retrain(plant, now=NOW + timedelta(days=days), trainer=trainer, **kw)
+def learn(plant, trainer, *, days=0, **options):
+    return retrain(
+        plant,
+        now=NOW + timedelta(days=days),
+        trainer=trainer,
+        options=RetrainingOptions(**options),
+    )
 
 
 def on_disk(plant):
@@ -533,14 +538,13 @@ def pumps(trained, tmp_path):
 
 def known_of(plant):
     rows = plant.store.ledger.ingested_batches("events")
-    return gather_dataset(
+    source = DatasetSource(
         plant.history,
         [name for row in plant.store.ledger.ingested_batches("readings") for name in row.segments],
         plant.event_history.read([name for row in rows for name in row.segments]),
-        plant.settings,
-        first_seen=first_seen_ns(plant),
-        as_of_ns=to_nanoseconds(PUMPS_NOW),
+        first_seen_ns(plant),
     )
+    return gather_dataset(source, plant.settings, as_of_ns=to_nanoseconds(PUMPS_NOW))
 
 
 def test_the_trainer_process_makes_a_whole_version(trained, pumps):

@@ -22,7 +22,7 @@ from factories import (
 from pm_app.errors import BadSettings, TerminalError
 from pm_app.jobs.backfill.run import backfill
 from pm_app.jobs.operations.alarms import acknowledge, comment, give_verdict, shelve
-from pm_app.jobs.retrain.run import retrain
+from pm_app.jobs.retrain.run import RetrainingOptions, retrain
 from pm_app.jobs.score.champion import threshold_of
 from pm_app.jobs.score.replay import replay
 from pm_app.jobs.score.run import score
@@ -243,12 +243,12 @@ def test_a_confirmed_verdict_is_a_failure_to_learn_from_once_it_is_given(alarmed
         give_verdict(plant.store, two, Verdict("confirmed"), at=hour(40), actor=ANN)
         trainer = FakeTrainer("keep", made=False)
         for as_of in (29, 30, 40):
-            retrain(plant, now=NOW, as_of=hour(as_of), trainer=trainer)
+            retrain(plant, now=NOW, trainer=trainer, options=RetrainingOptions(as_of=hour(as_of)))
         give_verdict(plant.store, one, Verdict("not-confirmed"), at=hour(41), actor=ANN)
-        retrain(plant, now=NOW, as_of=hour(41), trainer=trainer)
+        retrain(plant, now=NOW, trainer=trainer, options=RetrainingOptions(as_of=hour(41)))
         raised = {row.id: row for row in plant.store.alarms.alarms()}
 
-    told = [order.told for order in trainer.orders]
+    told = [order.confirmed_failures for order in trainer.orders]
     moments = {number: to_nanoseconds(hour(number)) for number in (20, 22, 30, 40)}
     first = ConfirmedFailure(raised[one].asset_id, moments[20], moments[22], moments[30], "seal")
     second = ConfirmedFailure(

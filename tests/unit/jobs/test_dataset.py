@@ -11,12 +11,12 @@ from pm_app.errors import BadSettings, NotEnoughData
 from pm_app.features.frame import build_frame
 from pm_app.features.panes.panes import build_panes, merge_panes
 from pm_app.features.panes.readings import concat_readings, take_readings
-from pm_app.jobs.retrain import dataset as known_module
-from pm_app.jobs.retrain import extent as past_module
-from pm_app.jobs.retrain.dataset import gather_dataset
+from pm_app.jobs.retrain import dataset as dataset_module
+from pm_app.jobs.retrain import extent as extent_module
+from pm_app.jobs.retrain.dataset import DatasetSource, gather_dataset
 from pm_app.learning.data.failures import ConfirmedFailure
 from pm_app.learning.data.labels import count_failures
-from pm_app.learning.ranking import remarks
+from pm_app.learning.ranking import ChampionVersion, remarks_on
 from pm_app.records.features import RunningRule
 from pm_app.records.readings import (
     Readings,
@@ -78,26 +78,20 @@ def keep(tmp_path, readings, *, parts=3):
     return history, names
 
 
-def gather(tmp_path, readings, events=EVENTS, *, at=36.0, settings=None, parts=3, told=()):
+def gather(tmp_path, readings, events=EVENTS, *, at=36.0, settings=None, parts=3, confirmed=()):
     history, names = keep(tmp_path, readings, parts=parts)
-    return gather_dataset(
-        history,
-        names,
-        events,
-        settings or make_settings(),
-        first_seen=dict.fromkeys(("a-pump", *PUMPS), START),
-        as_of_ns=START + round(at * HOUR),
-        told=told,
-    )
+    first_seen = dict.fromkeys(("a-pump", *PUMPS), START)
+    source = DatasetSource(history, names, events, first_seen, confirmed)
+    return gather_dataset(source, settings or make_settings(), as_of_ns=START + round(at * HOUR))
 
 
-def facts(known):
-    """All of what is known, comparable."""
-    frame, labels = known.frame, known.labels
+def facts(dataset):
+    """All of what is dataset, comparable."""
+    frame, labels = dataset.frame, dataset.labels
     arrays = [frame.asset, frame.cutoff, frame.values, *vars(labels).values()]
     return (
-        known.spec,
-        known.informative,
+        dataset.spec,
+        dataset.informative,
         frame.assets,
         frame.features,
         [(array.dtype, array.shape, array.tobytes()) for array in arrays],
@@ -127,7 +121,7 @@ def changed_after(readings, at, seed=1):
 def test_nothing_after_the_moment_changes_features_or_labels(tmp_path, at):
     readings = random_readings(rows=900, hours=HOURS)
     before = facts(gather(tmp_path / "one", readings, at=at))
-    # A pane that is not over at the moment is not known yet.
+    # A pane that is not over at the moment is not dataset yet.
     whole = at // 1
     later = make_events(
         *(("pump-0", at + hours, "failure", "new") for hours in (0.1, 3, 9)),
@@ -156,36 +150,36 @@ def test_something_before_the_moment_does_change_them(tmp_path):
 
 
 def test_a_failure_after_the_moment_is_censored_not_foreseen(tmp_path):
-    known = gather(tmp_path, random_readings(rows=900, hours=HOURS), at=30.0)
-    mine = np.array(known.frame.assets, dtype=object)[known.frame.asset] == "pump-1"
+    dataset = gather(tmp_path, random_readings(rows=900, hours=HOURS), at=30.0)
+    mine = np.array(dataset.frame.assets, dtype=object)[dataset.frame.asset] == "pump-1"
 
-    assert not known.labels.failed[mine].any()
-    end = (known.frame.cutoff[mine] - START) / HOUR + known.labels.duration_hours[mine]
+    assert not dataset.labels.failed[mine].any()
+    end = (dataset.frame.cutoff[mine] - START) / HOUR + dataset.labels.duration_hours[mine]
     assert end.max() <= 30.0
 
 
 def test_the_last_cutoff_is_the_last_pane_that_is_over(tmp_path):
     readings = random_readings(rows=2000, hours=HOURS)
     for at, last in ((36.0, 36), (36.9, 36), (37.0, 37)):
-        known = gather(tmp_path / str(at), readings, at=at)
-        assert int(known.frame.cutoff.max() - START) // HOUR == last
+        dataset = gather(tmp_path / str(at), readings, at=at)
+        assert int(dataset.frame.cutoff.max() - START) // HOUR == last
 
 
 def test_the_frame_is_that_of_all_readings_in_one_go(tmp_path):
     readings = random_readings(rows=900, hours=HOURS)
-    known = gather(tmp_path, readings, at=HOURS, parts=5)
+    dataset = gather(tmp_path, readings, at=HOURS, parts=5)
     panes = build_panes(readings, pane_ns=HOUR)
 
-    whole = build_frame(panes, EVENTS, known.spec, first_seen=dict.fromkeys(PUMPS, START))
+    whole = build_frame(panes, EVENTS, dataset.spec, first_seen=dict.fromkeys(PUMPS, START))
 
-    assert known.frame.values.tobytes() == whole.values.tobytes()
-    np.testing.assert_array_equal(known.frame.cutoff, whole.cutoff)
+    assert dataset.frame.values.tobytes() == whole.values.tobytes()
+    np.testing.assert_array_equal(dataset.frame.cutoff, whole.cutoff)
 
 
 def test_groups_of_assets_make_no_difference(tmp_path, monkeypatch):
     readings = random_readings(rows=900, hours=HOURS)
     before = facts(gather(tmp_path / "one", readings))
-    monkeypatch.setattr(past_module, "GROUP_CELLS", 1)
+    monkeypatch.setattr(extent_module, "GROUP_CELLS", 1)
 
     assert facts(gather(tmp_path / "two", readings)) == before
 
@@ -193,7 +187,7 @@ def test_groups_of_assets_make_no_difference(tmp_path, monkeypatch):
 def test_too_many_rows_are_thinned_and_those_that_stay_are_the_same(tmp_path, monkeypatch):
     readings = random_readings(rows=900, hours=HOURS)
     whole = gather(tmp_path / "one", readings, at=HOURS).frame
-    monkeypatch.setattr(known_module, "MOST_ROWS", 60)
+    monkeypatch.setattr(dataset_module, "MOST_ROWS", 60)
     thin = gather(tmp_path / "two", readings, at=HOURS).frame
 
     assert 0.5 * 60 < len(thin.cutoff) < 1.5 * 60
@@ -213,12 +207,14 @@ def test_codes_seen_too_seldom_make_no_features(tmp_path):
 def test_only_features_that_change_are_worth_learning_from(tmp_path):
     readings = random_readings(rows=900, hours=HOURS, missing=0.0)
     readings.values[1] = 7.0
-    known = gather(tmp_path, readings)
-    of = dict(zip(known.frame.features, known.frame.sensor_of, strict=True))
+    dataset = gather(tmp_path, readings)
+    of = dict(zip(dataset.frame.features, dataset.frame.sensor_of, strict=True))
 
-    assert [name for name in known.informative if of[name] == "sensor-1"] == ["sensor-1.last"]
-    assert len([name for name in known.informative if of[name] == "sensor-0"]) > 5
-    assert [n for n in known.frame.features if n in known.informative] == list(known.informative)
+    assert [name for name in dataset.informative if of[name] == "sensor-1"] == ["sensor-1.last"]
+    assert len([name for name in dataset.informative if of[name] == "sensor-0"]) > 5
+    assert [n for n in dataset.frame.features if n in dataset.informative] == list(
+        dataset.informative
+    )
 
 
 def test_before_the_first_reading_there_is_nothing_to_learn(tmp_path):
@@ -228,9 +224,9 @@ def test_before_the_first_reading_there_is_nothing_to_learn(tmp_path):
 
 def test_named_sensors_are_the_only_ones(tmp_path):
     settings = make_settings(readings={"sensors": ["sensor-2"]})
-    known = gather(tmp_path, random_readings(rows=300), settings=settings)
+    dataset = gather(tmp_path, random_readings(rows=300), settings=settings)
 
-    assert known.spec.sensors == ("sensor-2",)
+    assert dataset.spec.sensors == ("sensor-2",)
 
 
 # Regimes.
@@ -264,24 +260,17 @@ def switching_plant(*, levels=(70.0, 100.0), hours=240, seed=0, setpoint=False):
 def gather_plant(tmp_path, readings, *, champion=None, at=240.0, **features):
     history, names = keep(tmp_path, readings, parts=4)
     settings = make_settings(features={"pane": "1h", "windows": ["2h", "6h"], **features})
-    return gather_dataset(
-        history,
-        names,
-        EVENTS,
-        settings,
-        first_seen=dict.fromkeys(PUMPS, START),
-        as_of_ns=START + round(at * HOUR),
-        champion=champion,
-    )
+    source = DatasetSource(history, names, EVENTS, dict.fromkeys(PUMPS, START))
+    return gather_dataset(source, settings, as_of_ns=START + round(at * HOUR), champion=champion)
 
 
 def test_regimes_are_found_in_the_past_and_sensors_normalised_within_them(tmp_path):
-    known = gather_plant(tmp_path, switching_plant())
-    current = known.frame.values[:, known.frame.features.index("current.mean.6h")]
+    dataset = gather_plant(tmp_path, switching_plant())
+    current = dataset.frame.values[:, dataset.frame.features.index("current.mean.6h")]
 
-    assert known.spec.regimes.columns == ("load",)
-    assert known.regimes.startswith("2 regimes by load: 70")
-    assert known.before is None
+    assert dataset.spec.regimes.columns == ("load",)
+    assert dataset.regimes.startswith("2 regimes by load: 70")
+    assert dataset.champion_frame is None
     assert np.abs(np.nanmean(current)) < 0.3
     assert np.nanstd(current) < 0.8
 
@@ -311,13 +300,13 @@ def test_nothing_after_the_moment_changes_regimes(tmp_path):
 
 def test_the_champions_regimes_stay_where_they_are_found_again(tmp_path):
     champion = gather_plant(tmp_path / "one", switching_plant(), at=150.0).spec
-    known = gather_plant(tmp_path / "two", switching_plant(setpoint=True), champion=champion)
+    dataset = gather_plant(tmp_path / "two", switching_plant(setpoint=True), champion=champion)
     alone = gather_plant(tmp_path / "three", switching_plant(setpoint=True))
 
-    assert known.before is None
-    assert known.spec.regimes.columns == ("load",)
-    assert known.spec.regimes.centres == champion.regimes.centres
-    assert known.spec.regimes.sensors == ("current", "weather", "setpoint")
+    assert dataset.champion_frame is None
+    assert dataset.spec.regimes.columns == ("load",)
+    assert dataset.spec.regimes.centres == champion.regimes.centres
+    assert dataset.spec.regimes.sensors == ("current", "weather", "setpoint")
     assert alone.spec.regimes.columns == ("setpoint",)
 
 
@@ -325,30 +314,26 @@ def test_the_champions_regimes_stay_where_they_are_found_again(tmp_path):
 def test_where_regimes_changed_the_champion_sees_the_same_cutoffs_its_own_way(tmp_path, levels):
     champion = gather_plant(tmp_path / "one", switching_plant()).spec
     readings = switching_plant(levels=levels)
-    known = gather_plant(tmp_path / "two", readings, champion=champion)
+    dataset = gather_plant(tmp_path / "two", readings, champion=champion)
     panes = build_panes(readings, pane_ns=HOUR)
 
     own = build_frame(panes, EVENTS, champion, first_seen=dict.fromkeys(PUMPS, START))
 
-    assert known.spec.regimes != champion.regimes
-    assert known.before.values.tobytes() == own.values.tobytes()
-    np.testing.assert_array_equal(known.before.cutoff, known.frame.cutoff)
-    assert known.before.values.tobytes() != known.frame.values.tobytes()
+    assert dataset.spec.regimes != champion.regimes
+    assert dataset.champion_frame.values.tobytes() == own.values.tobytes()
+    np.testing.assert_array_equal(dataset.champion_frame.cutoff, dataset.frame.cutoff)
+    assert dataset.champion_frame.values.tobytes() != dataset.frame.values.tobytes()
 
 
 def test_a_champion_without_regimes_is_no_reason_to_go_without(tmp_path):
     champion = gather_plant(tmp_path / "one", switching_plant(), regime_columns=[]).spec
-    known = gather_plant(tmp_path / "two", switching_plant(), champion=champion)
+    dataset = gather_plant(tmp_path / "two", switching_plant(), champion=champion)
 
-    assert known.spec.regimes is not None
-    assert known.before is not None
+    assert dataset.spec.regimes is not None
+    assert dataset.champion_frame is not None
 
 
 def test_weights_are_continued_only_where_features_mean_the_same(tmp_path):
-    # Recipes bring TensorFlow with them.
-    from pm_app.learning.pipeline import can_go_on
-    from pm_app.learning.ranking import ChampionVersion
-
     first = gather_plant(tmp_path / "one", switching_plant())
     card = make_card(spec=first.spec, features=first.informative)
     again = gather_plant(tmp_path / "two", switching_plant(seed=1), champion=card.spec)
@@ -356,8 +341,8 @@ def test_weights_are_continued_only_where_features_mean_the_same(tmp_path):
     changed = gather_plant(tmp_path / "three", other, champion=card.spec)
 
     assert set(card.features) <= set(changed.frame.features)
-    assert can_go_on(ChampionVersion(card, b"", b""), again)
-    assert not can_go_on(ChampionVersion(card, b"", b""), changed)
+    assert ChampionVersion(card, b"", b"").can_continue(again)
+    assert not ChampionVersion(card, b"", b"").can_continue(changed)
 
 
 def test_regimes_do_not_depend_on_how_history_is_cut(tmp_path, monkeypatch):
@@ -369,17 +354,8 @@ def test_regimes_do_not_depend_on_how_history_is_cut(tmp_path, monkeypatch):
     specs = []
     for parts in (1, 5):
         history, names = keep(tmp_path / str(parts), readings, parts=parts)
-        first_seen = dict.fromkeys(PUMPS, START)
-        specs.append(
-            gather_dataset(
-                history,
-                names,
-                EVENTS,
-                settings,
-                first_seen=first_seen,
-                as_of_ns=START + 240 * HOUR,
-            ).spec
-        )
+        source = DatasetSource(history, names, EVENTS, dict.fromkeys(PUMPS, START))
+        specs.append(gather_dataset(source, settings, as_of_ns=START + 240 * HOUR).spec)
 
     assert specs[0].regimes is not None
     assert specs[0] == specs[1]
@@ -408,28 +384,29 @@ def gather_table(tmp_path, readings, settings):
     history = History(tmp_path / "panes", pane_ns=HOUR)
     name = history.write("a", build_panes(readings, pane_ns=HOUR))
     first_seen = dict.fromkeys(readings.assets, 0)
-    return gather_dataset(history, [name], EVENTS, settings, first_seen=first_seen, as_of_ns=START)
+    source = DatasetSource(history, [name], EVENTS, first_seen)
+    return gather_dataset(source, settings, as_of_ns=START)
 
 
 def test_the_label_column_is_no_feature(tmp_path):
     values = np.random.default_rng(0).normal(size=(3, 50))
     values[1] = values[1] > 0
     values[1, :5] = np.nan
-    known = gather_table(tmp_path, table_of(values), column_settings())
+    dataset = gather_table(tmp_path, table_of(values), column_settings())
 
-    assert known.frame.sensors[:2] == ("sensor-0", "sensor-2")
-    assert not any(name.startswith("sensor-1") for name in known.frame.features)
-    np.testing.assert_array_equal(known.labels.value, values[1])
-    np.testing.assert_array_equal(known.labels.usable, ~np.isnan(values[1]))
+    assert dataset.frame.sensors[:2] == ("sensor-0", "sensor-2")
+    assert not any(name.startswith("sensor-1") for name in dataset.frame.features)
+    np.testing.assert_array_equal(dataset.labels.value, values[1])
+    np.testing.assert_array_equal(dataset.labels.usable, ~np.isnan(values[1]))
 
 
 def test_a_table_has_no_windows(tmp_path):
     values = np.random.default_rng(0).normal(size=(3, 50))
-    known = gather_table(tmp_path, table_of(values), column_settings(task="regression"))
+    dataset = gather_table(tmp_path, table_of(values), column_settings(task="regression"))
 
-    assert known.spec.windows_ns == ()
-    assert known.informative == ("sensor-0.last", "sensor-2.last")
-    np.testing.assert_array_equal(known.frame.values[:, :2], values[[0, 2]].T.astype(np.float32))
+    assert dataset.spec.windows_ns == ()
+    assert dataset.informative == ("sensor-0.last", "sensor-2.last")
+    np.testing.assert_array_equal(dataset.frame.values[:, :2], values[[0, 2]].T.astype(np.float32))
 
 
 def test_a_label_column_that_is_not_there_is_named_with_those_that_are(tmp_path):
@@ -479,8 +456,8 @@ def test_what_tells_running_has_to_be_a_sensor(tmp_path):
         gather(tmp_path, random_readings(), settings=settings)
 
 
-def told_at(hours, *, given, asset="pump-2"):
-    """A failure that a verdict has told of."""
+def confirmed_at(hours, *, given, asset="pump-2"):
+    """A failure that a verdict confirms."""
     first, last = (START + round(hour * HOUR) for hour in hours)
     return ConfirmedFailure(asset, first, last, START + round(given * HOUR))
 
@@ -488,18 +465,20 @@ def told_at(hours, *, given, asset="pump-2"):
 def test_a_verdict_changes_labels_and_no_feature(tmp_path):
     readings = random_readings(rows=900, hours=HOURS)
     before = gather(tmp_path / "one", readings)
-    after = gather(tmp_path / "two", readings, told=[told_at((20, 24), given=30)])
+    after = gather(tmp_path / "two", readings, confirmed=[confirmed_at((20, 24), given=30)])
 
     assert after.spec == before.spec
     assert after.frame.values.tobytes() == before.frame.values.tobytes()
     assert count_failures(after.labels) == count_failures(before.labels) + 1
-    assert (before.told, after.told) == (0, 1)
+    assert (before.failures_from_verdicts, after.failures_from_verdicts) == (0, 1)
 
 
 def test_a_verdict_given_after_the_moment_changes_nothing(tmp_path):
     readings = random_readings(rows=900, hours=HOURS)
     before = facts(gather(tmp_path / "one", readings))
-    after = facts(gather(tmp_path / "two", readings, told=[told_at((20, 24), given=36.1)]))
+    after = facts(
+        gather(tmp_path / "two", readings, confirmed=[confirmed_at((20, 24), given=36.1)])
+    )
 
     assert after == before
 
@@ -544,8 +523,10 @@ def test_features_know_of_an_uncertain_event_only_when_it_has_happened(tmp_path)
 def test_a_retraining_tells_failures_by_who_told_of_them(tmp_path):
     readings = random_readings(rows=900, hours=HOURS)
     silent = gather(tmp_path / "one", readings)
-    known = gather(tmp_path / "two", readings, told=[told_at((20, 22), given=30)])
-    failures = count_failures(known.labels)
+    dataset = gather(tmp_path / "two", readings, confirmed=[confirmed_at((20, 22), given=30)])
+    failures = count_failures(dataset.labels)
 
-    assert f"{failures} failures: {failures - 1} from events, 1 from verdicts" in remarks(known, ())
-    assert not any("verdicts" in remark for remark in remarks(silent, ()))
+    assert f"{failures} failures: {failures - 1} from events, 1 from verdicts" in remarks_on(
+        dataset, ()
+    )
+    assert not any("verdicts" in remark for remark in remarks_on(silent, ()))

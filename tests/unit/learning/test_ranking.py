@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from factories import make_card
 
-from pm_app.jobs.retrain.messages import TrainingRequest
-from pm_app.learning import ranking as study_module
+from pm_app.learning import ranking as ranking_module
+from pm_app.learning.dataset import Evidence, LearningTask
 from pm_app.learning.importance.attribution import attribute_failures
-from pm_app.learning.ranking import ChampionVersion, LearningTask, rank_sensors
+from pm_app.learning.ranking import ChampionVersion, rank_sensors
 from pm_app.records.features import Frame
 from pm_app.records.labels import Labels, Split
 from pm_app.records.learning import Allocation, Head, Importance, Tier
@@ -24,13 +24,13 @@ SETTINGS = parse_settings(
         "retraining": {"minimum_failures": 6},
         "drift": {"in_a_row": 1},
     },
-    folder=study_module.__file__,
+    folder=ranking_module.__file__,
     origin="plant.toml",
 )
 SENSORS = ("old", "new", "noise")
 
 
-def make_study(*, lives: int, changed_from: int) -> LearningTask:
+def make_lives(*, lives: int, changed_from: int) -> LearningTask:
     """Lives one after another, every fifth for validation; `old` announces the end of those
     before a change, `new` of those after."""
     rng = np.random.default_rng(0)
@@ -56,10 +56,10 @@ def make_study(*, lives: int, changed_from: int) -> LearningTask:
         np.flatnonzero(~held_out), np.flatnonzero(held_out), nothing, nothing,
         life.astype(np.int32), "here",
     )  # fmt: skip
-    return LearningTask("life", frame, labels, split, Head("hazard", (6.0, 30.0), (6.0,)))
+    return LearningTask("life", (6.0,), frame, labels, split, Head("hazard", (6.0, 30.0), (6.0,)))
 
 
-def make_rival(*, knew: int) -> ChampionVersion:
+def make_champion(*, knew: int) -> ChampionVersion:
     """A champion that learned from so many lives, all of which `old` announced."""
     replicates = tuple((0.9 + step, 0.05 - step, 0.05) for step in np.linspace(0, 0.02, 8))
     importance = Importance(
@@ -73,21 +73,14 @@ def make_rival(*, knew: int) -> ChampionVersion:
     return ChampionVersion(replace(card, spec=spec), b"", b"")
 
 
-def make_order(*, failures_before: int, failures_last: int) -> TrainingRequest:
-    return TrainingRequest(
-        {}, "", (), (), {}, 0, "", 1, 0, failures_before, failures_last, False, ""
-    )
-
-
 def rank(
-    study: LearningTask, rival: ChampionVersion | None, *, failures: int, goes_on: bool = True
+    task: LearningTask, champion: ChampionVersion | None, *, failures: int, continues: bool = True
 ):
-    order = make_order(failures_before=0, failures_last=0)
-    return rank_sensors(study, SETTINGS, order, rival, failures, goes_on=goes_on)
+    return rank_sensors(task, SETTINGS, Evidence(""), champion, failures, continues=continues)
 
 
 def test_a_change_that_the_newest_failures_tell_is_seen_though_most_of_history_knows_none():
-    ranking = rank(make_study(lives=40, changed_from=30), make_rival(knew=25), failures=40)
+    ranking = rank(make_lives(lives=40, changed_from=30), make_champion(knew=25), failures=40)
 
     assert ranking.drift.verdict == "rebuild"
     assert re.match(r"(new rose|old fell) from rank \d to \d", ranking.drift.reason)
@@ -98,12 +91,12 @@ def test_a_change_that_the_newest_failures_tell_is_seen_though_most_of_history_k
 
 
 def test_what_a_ranking_comes_from_is_not_compared_with_itself():
-    study = make_study(lives=40, changed_from=30)
+    task = make_lives(lives=40, changed_from=30)
     ends = [LIFE_HOURS * HOUR_NS * life for life in (29, 40)]
-    rival = make_rival(knew=40)
-    rebuilt = replace(rival, card=replace(rival.card, ranked=(ends[0] + 1, ends[1])))
+    champion = make_champion(knew=40)
+    rebuilt = replace(champion, card=replace(champion.card, ranked=(ends[0] + 1, ends[1])))
 
-    ranking = rank(study, rebuilt, failures=41)
+    ranking = rank(task, rebuilt, failures=41)
 
     assert ranking.drift.verdict == "refit"
     assert ranking.compared is not None
@@ -113,7 +106,9 @@ def test_what_a_ranking_comes_from_is_not_compared_with_itself():
 
 @pytest.mark.parametrize(("lives", "verdict"), [(5, "not_enough_data"), (6, "refit")])
 def test_failures_are_compared_from_the_least_number_on(lives, verdict):
-    drift = rank(make_study(lives=lives, changed_from=99), make_rival(knew=4), failures=lives).drift
+    drift = rank(
+        make_lives(lives=lives, changed_from=99), make_champion(knew=4), failures=lives
+    ).drift
 
     assert drift.verdict == verdict
     if verdict == "not_enough_data":
@@ -121,7 +116,7 @@ def test_failures_are_compared_from_the_least_number_on(lives, verdict):
 
 
 def test_a_first_ranking_needs_no_comparison():
-    ranking = rank(make_study(lives=5, changed_from=99), None, failures=5)
+    ranking = rank(make_lives(lives=5, changed_from=99), None, failures=5)
 
     assert ranking.drift.verdict == "first"
     assert ranking.span == (LIFE_HOURS * HOUR_NS, 5 * LIFE_HOURS * HOUR_NS)
@@ -130,43 +125,45 @@ def test_a_first_ranking_needs_no_comparison():
 def test_a_refit_that_goes_on_keeps_the_ranking_of_its_plan_and_measures_none(monkeypatch):
     measured: list[int] = []
 
-    def count(frame, labels, split, **kw):
-        measured.append(len(split.train))
-        return measure(frame, labels, split, **kw)
+    def count(task, **kw):
+        measured.append(len(task.split.train))
+        return measure(task, **kw)
 
-    measure = study_module.measure_importance
-    monkeypatch.setattr(study_module, "measure_importance", count)
-    study, rival = make_study(lives=20, changed_from=99), make_rival(knew=15)
-    kept = rank(study, rival, failures=20)
-    anew = rank(study, rival, failures=20, goes_on=False)
+    measure = ranking_module.measure_importance
+    monkeypatch.setattr(ranking_module, "measure_importance", count)
+    task, champion = make_lives(lives=20, changed_from=99), make_champion(knew=15)
+    kept = rank(task, champion, failures=20)
+    anew = rank(task, champion, failures=20, continues=False)
 
     assert kept.drift.verdict == anew.drift.verdict == "refit"
-    assert kept.importance is rival.card.importance
+    assert kept.importance is champion.card.importance
     assert anew.importance is not kept.importance
-    assert measured == [len(study.split.train)]
+    assert measured == [len(task.split.train)]
 
 
 def test_sensors_that_come_or_go_rebuild_by_name():
-    study = make_study(lives=20, changed_from=99)
+    task = make_lives(lives=20, changed_from=99)
     frame = replace(
-        study.frame, features=("old", "newer", "noise"), sensor_of=("old", "newer", "noise")
+        task.frame, features=("old", "newer", "noise"), sensor_of=("old", "newer", "noise")
     )
 
-    drift = rank(replace(study, frame=frame), make_rival(knew=15), failures=20).drift
+    drift = rank(replace(task, frame=frame), make_champion(knew=15), failures=20).drift
 
     assert (drift.verdict, drift.reason) == ("rebuild", "newer appeared and new vanished: rebuild")
 
 
 @pytest.mark.parametrize("lives", [1, 4, 30])
 def test_each_failure_is_told_by_the_sensor_that_announced_it(lives):
-    study = make_study(lives=lives, changed_from=lives // 2)
+    task = make_lives(lives=lives, changed_from=lives // 2)
 
-    told = attribute_failures(study.frame, study.labels, study.split, horizons_hours=(6.0,), seed=0)
+    attributions = attribute_failures(task, seed=0)
 
-    assert told.time.tolist() == [LIFE_HOURS * HOUR_NS * (life + 1) for life in range(lives)]
+    assert attributions.time.tolist() == [
+        LIFE_HOURS * HOUR_NS * (life + 1) for life in range(lives)
+    ]
     if lives == 30:
-        assert (np.argmax(told.lost, axis=1) == np.repeat([0, 1], 15)).mean() >= 0.9
-        assert np.abs(told.lost[:, 2]).max() < 0.15
+        assert (np.argmax(attributions.lost, axis=1) == np.repeat([0, 1], 15)).mean() >= 0.9
+        assert np.abs(attributions.lost[:, 2]).max() < 0.15
 
 
 def make_table(*, telling: int, seed: int) -> LearningTask:
@@ -182,16 +179,19 @@ def make_table(*, telling: int, seed: int) -> LearningTask:
     labels = Labels(np.full(rows, np.nan), no, value, yes, number)
     nothing = np.zeros(0, dtype=np.intp)
     split = Split(np.arange(300), np.arange(300, rows), nothing, nothing, number, "here")
-    return LearningTask("classification", frame, labels, split, Head("classification", (), (0.0,)))
+    head = Head("classification", (), (0.0,))
+    return LearningTask("classification", (0.0,), frame, labels, split, head)
 
 
 @pytest.mark.parametrize(("telling", "verdict"), [(0, "refit"), (1, "rebuild")])
 def test_a_table_is_ranked_as_a_whole(telling, verdict):
     before = rank(make_table(telling=0, seed=0), None, failures=80)
-    rival = make_rival(knew=1)
-    rival = replace(rival, card=replace(rival.card, importance=before.importance, ranked=None))
+    champion = make_champion(knew=1)
+    champion = replace(
+        champion, card=replace(champion.card, importance=before.importance, ranked=None)
+    )
 
-    ranking = rank(make_table(telling=telling, seed=1), rival, failures=81)
+    ranking = rank(make_table(telling=telling, seed=1), champion, failures=81)
 
     assert before.drift.verdict == "first"
     assert ranking.drift.verdict == verdict

@@ -13,12 +13,14 @@ from unittest.mock import patch
 
 import numpy as np
 from benchmarks.quality.models.judging import Said, judge, risk_and_life
-from benchmarks.quality.models.ours import head_of, planner_of
+from benchmarks.quality.models.ours import head_of, learning_task, planner_of
 from benchmarks.quality.sets.folds import Fold, Task
 
 from pm_app.learning.allocation.planner import CONTROL, Planner, embedding_width
-from pm_app.learning.allocation.strategies import MEMBERS, STRATEGIES, budget
+from pm_app.learning.allocation.sizing import MEMBERS, PlanRequest
+from pm_app.learning.allocation.strategies import allocate, budget
 from pm_app.learning.data.targets import encode_targets, known_lives
+from pm_app.learning.dataset import LearningTask
 from pm_app.learning.evaluation.calibration import calibrate, no_calibration
 from pm_app.records.learning import Allocation, Head
 from pm_app.records.scores import scores_of
@@ -64,17 +66,19 @@ class Bench:
         if not indicators:
             inputs = {name: sensor_of.count(name) for name in self.fold.frame.sensors}
         width = embedding_width(sum(inputs.values())) if embedding is None else embedding
-        made = STRATEGIES[strategy](
-            planner.importance,
-            inputs,
-            max_parameters=planner.size,
-            members=members,
-            outputs=outputs or planner.outputs,
-            embedding=width,
+        request = PlanRequest(
+            inputs, planner.size, members, outputs or planner.outputs, embedding=width
         )
-        made = replace(made, indicators=planner.indicators if indicators else ())
+        plan = allocate(strategy, planner.importance, request)
+        plan = replace(plan, indicators=planner.indicators if indicators else ())
         l1, dropout = mean_strength(self.control.allocation, sensor_of)
-        return strengthen(made, sensor_of, l1=l1, dropout=dropout)
+        return strengthen(plan, sensor_of, l1=l1, dropout=dropout)
+
+    def training(self, plan: Allocation) -> Any:
+        """One of a plan, at the control's rate."""
+        from pm_app.learning.training.fit import Training
+
+        return Training(plan, self.control.rate, self.seed)
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +96,7 @@ def prepare(fold: Fold, task: Task, *, rows: int, seed: int) -> Bench:
     rows: as many as the fold had to train on before it was thinned; networks are as large as
     the product makes them for these, else nothing would be left for embeddings.
     """
-    from pm_app.learning.training.fit import Study, refit_network, train_network
+    from pm_app.learning.training.fit import refit_network, train_network
     from pm_app.learning.training.selection import tune_allocation
 
     head = head_of(fold, task)
@@ -104,14 +108,14 @@ def prepare(fold: Fold, task: Task, *, rows: int, seed: int) -> Bench:
         outputs=planner.outputs,
     )
     planner = replace(planner, size=size)
-    split = fold.split
-    study = Study(fold.frame, fold.labels, split.train, split.validation, head, split.group)
+    study = learning_task(fold, task, head)
     control = tune_allocation(study, CONTROL, planner.plan(CONTROL), seed=seed)
     bench = Bench(fold, task, study, planner, control, seed)
     begun = time.process_time()
-    full = train_network(study, bench.plan(), seed=seed, rate=control.rate)
+    training = bench.training(bench.plan())
+    full = train_network(study, training)
     between = time.process_time()
-    whole = refit_network(study, full.allocation, split.learned, seed=seed, like=full)
+    whole = refit_network(study, training, rows=fold.split.learned, like=full)
     return replace(
         bench,
         full=full,
@@ -145,7 +149,8 @@ def at_last_epoch(bench: Bench) -> Outcome:
     begun = time.process_time()
     last = replace(bench.full, epoch=bench.full.schedule.epochs)
     rows = bench.fold.split.learned
-    whole = refit_network(bench.study, bench.full.allocation, rows, seed=bench.seed, like=last)
+    training = bench.training(bench.full.allocation)
+    whole = refit_network(bench.study, training, rows=rows, like=last)
     return conclude(bench, bench.full, whole, bench.training_seconds + time.process_time() - begun)
 
 
@@ -153,15 +158,15 @@ def with_plan(bench: Bench, allocation: Allocation, *, falling: bool = True) -> 
     """Another plan, or a rate that does not fall, trained and refitted as the full network."""
     from pm_app.learning.training.fit import plan_schedule, refit_network, train_network
 
-    study, seed = bench.study, bench.seed
+    study, training = bench.study, bench.training(allocation)
     begun = time.process_time()
     schedule = plan_schedule(
-        len(study.train), features=len(study.frame.features), rate=bench.control.rate
+        len(study.split.train), features=len(study.frame.features), rate=bench.control.rate
     )
     schedule = replace(schedule, falling=falling)
-    trained = train_network(study, allocation, seed=seed, schedule=schedule)
+    trained = train_network(study, training, schedule=schedule)
     rows = bench.fold.split.learned
-    whole = refit_network(study, allocation, rows, seed=seed, like=trained)
+    whole = refit_network(study, training, rows=rows, like=trained)
     return conclude(bench, trained, whole, time.process_time() - begun)
 
 
@@ -269,19 +274,19 @@ def _answer_plainly(
 ) -> np.ndarray:
     """What a network of one output says of the judged rows; value: (n_rows,), NaN unknown."""
     from pm_app.learning.network import answers
-    from pm_app.learning.training.fit import Study, refit_network, train_network
+    from pm_app.learning.training.fit import refit_network, train_network
 
-    fold, split, seed = bench.fold, bench.fold.split, bench.seed
+    fold, split = bench.fold, bench.fold.split
     known = np.isfinite(value)
     labels = replace(fold.labels, value=np.where(known, value, 0.0))
     train, validation, rest = (
         rows[known[rows]] for rows in (split.train, split.validation, split.calibration)
     )
-    study = Study(fold.frame, labels, train, validation, PLAIN[kind], split.group)
-    plan = bench.plan(outputs=1)
-    trained = train_network(study, plan, seed=seed, rate=bench.control.rate)
-    learned = np.sort(np.concatenate([train, validation, rest]))
-    network = refit_network(study, plan, learned, seed=seed, like=trained).network
+    part = replace(split, train=train, validation=validation, calibration=rest)
+    study = LearningTask(kind, (0.0,), fold.frame, labels, part, PLAIN[kind])
+    training = bench.training(bench.plan(outputs=1))
+    trained = train_network(study, training)
+    network = refit_network(study, training, rows=part.learned, like=trained).network
     output = answers(network, fold.frame.values[split.test])
     if not calibrated:
         return np.asarray(output[:, 0], dtype=float)

@@ -83,11 +83,12 @@ def measure_seeds(fold, task, place: Place, path: Path, names: Sequence[str]) ->
 
 def measure_seed(bench: Bench, strategy: str, seed: int) -> tuple[dict, dict]:
     """Figures and note of the strategy's network trained from this seed."""
-    from pm_app.learning.training.fit import refit_network, train_network
+    from pm_app.learning.training.fit import Training, refit_network, train_network
 
     plan, study = bench.plan(strategy=strategy), bench.study
-    trained = train_network(study, plan, seed=seed, rate=bench.control.rate)
-    whole = refit_network(study, plan, bench.fold.split.learned, seed=seed, like=trained)
+    training = Training(plan, bench.control.rate, seed)
+    trained = train_network(study, training)
+    whole = refit_network(study, training, rows=bench.fold.split.learned, like=trained)
     found = conclude(bench, trained, whole, 0.0)
     return found.figures, found.note
 

@@ -13,7 +13,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from benchmarks.quality.models.judging import Said, judge
-from benchmarks.quality.models.ours import fit_trial, head_of, planner_of
+from benchmarks.quality.models.ours import fit_trial, head_of, learning_task, planner_of
 from benchmarks.quality.results import Cell, digest_of_data, digest_of_files
 from benchmarks.quality.sets.folds import Fold, Task
 
@@ -79,12 +79,11 @@ def digests(fold: Fold, task: Task, nuisance: int) -> tuple[str, str]:
 
 def measure_budget(asked: Asked, budget: int, strategies: Sequence[str]) -> list[Cell]:
     """A cell of the control and each of the strategies, named and dated by the caller."""
-    from pm_app.learning.training.fit import Study
     from pm_app.learning.training.selection import try_like, tune_allocation
 
     fold, seed = asked.fold, asked.seed
     split = fold.split
-    study = Study(fold.frame, fold.labels, split.train, split.validation, asked.head, split.group)
+    study = learning_task(fold, asked.task, asked.head)
     plan = asked.plan(CONTROL, budget)
     if plan is None:
         return [_no_network(name, budget) for name in strategies]

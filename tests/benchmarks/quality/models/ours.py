@@ -21,17 +21,18 @@ from benchmarks.quality.results import digest_of_files
 from benchmarks.quality.sets.folds import Fold, Task
 
 from pm_app.learning.allocation.planner import Planner, make_planner
-from pm_app.learning.allocation.strategies import STRATEGIES
 from pm_app.learning.data.targets import choose_head
+from pm_app.learning.dataset import LearningTask
 from pm_app.learning.evaluation.calibration import calibrate
 from pm_app.learning.evaluation.metrics import best_threshold
 from pm_app.learning.importance.permutation import REPLICATES, measure_importance
 from pm_app.records.learning import Calibration, Head
 from pm_app.records.scores import Scores, scores_of
 from pm_app.settings.plant import Settings
+from pm_app.settings.strategies import STRATEGY_NAMES
 
 PREFIX = "pm-app "
-OURS = (AUTO, *(f"{PREFIX}{name}" for name in STRATEGIES))
+OURS = (AUTO, *(f"{PREFIX}{name}" for name in STRATEGY_NAMES))
 _ROOT = Path(__file__).parents[4]
 # Of pm_app/learning, what judges data or versions and changes no network.
 _BESIDE = {"candidate", "drift", "promotion", "leakage", "sufficiency", "parity"}
@@ -74,21 +75,19 @@ def fit_ours(
     Importance, the plans' size and the tuning of the control are shared by all strategies,
     whose penalty, dropout and rate are the control's, as `choose_allocation` has it.
     """
-    from pm_app.learning.training.fit import Study
     from pm_app.learning.training.selection import choose_allocation, try_like
 
     start = time.process_time()
     head = head_of(fold, task)
     planner = planner_of(fold, task, head, seed=seed)
-    split = fold.split
-    study = Study(fold.frame, fold.labels, split.train, split.validation, head, split.group)
+    study = learning_task(fold, task, head)
     chosen, control = choose_allocation(study, planner, "auto", seed=seed)
     choosing = time.process_time() - start
     start = time.process_time()
     best = fit_trial(fold, study, chosen, seed=seed)
     seconds = choosing + time.process_time() - start
     yield AUTO, best[0], {"chosen": chosen.name, **best[1]}, seconds
-    for name in STRATEGIES:
+    for name in STRATEGY_NAMES:
         start = time.process_time()
         if name == chosen.name:
             yield PREFIX + name, *best, seconds
@@ -121,18 +120,17 @@ def head_of(fold: Fold, task: Task) -> Head:
     )
 
 
+def learning_task(fold: Fold, task: Task, head: Head) -> LearningTask:
+    """The fold as the product's training takes it."""
+    return LearningTask(task.kind, task.horizons_hours, fold.frame, fold.labels, fold.split, head)
+
+
 def planner_of(
     fold: Fold, task: Task, head: Head, *, seed: int, replicates: int = REPLICATES
 ) -> Planner:
     """Plans of every strategy, guided by the importance measured on this fold."""
     importance = measure_importance(
-        fold.frame,
-        fold.labels,
-        fold.split,
-        horizons_hours=task.horizons_hours,
-        task=task.kind,
-        seed=seed,
-        replicates=replicates,
+        learning_task(fold, task, head), seed=seed, replicates=replicates
     )
     return make_planner(
         fold.frame,
@@ -148,11 +146,12 @@ def fit_trial(
 ) -> tuple[Fitted, dict[str, float | str]]:
     """Train, calibrate, refit on all rows but the judged."""
     from pm_app.learning.network import answers
-    from pm_app.learning.training.fit import refit_network, train_network
+    from pm_app.learning.training.fit import Training, refit_network, train_network
 
     labels, split, head = fold.labels, fold.split, study.head
-    trained = trial.trained or train_network(study, trial.allocation, seed=seed, rate=trial.rate)
-    whole = refit_network(study, trial.allocation, split.learned, seed=seed, like=trained).network
+    training = Training(trial.allocation, trial.rate, seed)
+    trained = trial.trained or train_network(study, training)
+    whole = refit_network(study, training, rows=split.learned, like=trained).network
     output = answers(trained.network, fold.frame.values[split.calibration])
     group = split.group[split.calibration]
     calibration = calibrate(output, labels, split.calibration, head, group=group)

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from pm_app.features.frame import select_features
 from pm_app.jobs.ingest.run import ingest
 from pm_app.jobs.plant import first_seen_ns
-from pm_app.jobs.retrain.dataset import gather_dataset
+from pm_app.jobs.retrain.dataset import DatasetSource, gather_dataset
 from pm_app.records.features import Frame
 from pm_app.records.labels import Labels
 from pm_app.settings.plant import read_settings
@@ -58,11 +58,8 @@ def gather(folder: Path) -> Gathered:
         known_events = plant.event_history.read(events)
         ends = [to_nanoseconds(ledger.newest_time("readings")), *known_events.time.tolist()]
         known = gather_dataset(
-            plant.history,
-            segments,
-            known_events,
+            DatasetSource(plant.history, segments, known_events, first_seen_ns(plant)),
             settings,
-            first_seen=first_seen_ns(plant),
             as_of_ns=max(ends) + settings.features.pane_ns,
         )
     return Gathered(known.frame, known.labels, known.informative)

@@ -135,7 +135,7 @@ def test_a_verdict_near_a_failure_that_came_as_an_event_is_that_failure(hour, co
     joined = join(events, tell(10, 12))
 
     assert len(failures_of(joined.events)) == count
-    assert joined.told.sum() == count - 1
+    assert joined.from_verdict.sum() == count - 1
 
 
 def test_two_verdicts_on_one_failure_count_once_and_the_closer_one_counts():
@@ -168,7 +168,7 @@ def test_verdicts_that_are_given_later_are_unknown():
     joined = join(events, tell(20, 20, told=30), until=at(29))
 
     assert failures_of(joined.events) == [("a", 10, 10)]
-    assert not joined.told.any()
+    assert not joined.from_verdict.any()
 
 
 spans = st.tuples(st.sampled_from("ab"), st.integers(0, 20), st.integers(0, 4))
@@ -184,7 +184,7 @@ def test_the_order_in_which_failures_are_told_does_not_matter(rows, told, data):
     other = joined(data.draw(st.permutations(rows)), data.draw(st.permutations(told)))
 
     assert failures_of(one.events) == failures_of(other.events)
-    assert one.told.sum() == other.told.sum()
+    assert one.from_verdict.sum() == other.from_verdict.sum()
     kept = failures_of(one.events)
     assert {name for name, _, _ in kept} == {name for name, _, _ in rows + told}
 
@@ -196,9 +196,9 @@ def test_failures_are_counted_by_who_told_of_them():
     joined = join(events, tell(30, 30, told=31), tell(-9, -9, told=-8))
     labels = labels_of(frame, joined.events)
 
-    learned = failures_learned(frame, labels, joined.events, joined.told, known_until=LATE)
+    learned = failures_learned(frame, labels, joined.events, joined.from_verdict, known_until=LATE)
 
-    assert (count_failures(labels), int(joined.told.sum()), learned) == (2, 2, 1)
+    assert (count_failures(labels), int(joined.from_verdict.sum()), learned) == (2, 2, 1)
 
 
 def test_events_that_happened_at_once_are_as_they_were():

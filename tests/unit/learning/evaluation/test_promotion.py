@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, brier_score_loss
 
-from pm_app.learning.evaluation.promotion import PromotionDecision, judge
+from pm_app.learning.evaluation.promotion import HeldOutRows, PromotionDecision, judge
 
 ASSETS, ROWS = 30, 40
 
@@ -30,13 +30,7 @@ def decide(
 ) -> PromotionDecision:
     labels, groups = make_rows()
     return judge(
-        challenger,
-        champion,
-        labels=labels,
-        groups=groups,
-        task="life",
-        verdict=verdict,
-        seed=seed,
+        challenger, champion, HeldOutRows(labels, groups, ranks=True, seed=seed), verdict=verdict
     )
 
 
@@ -142,9 +136,7 @@ def test_unlabelled_rows_change_nothing():
     result = judge(
         np.append(risk, [0.9] * 5),
         np.append(other, [0.1] * 5),
-        labels=more,
-        groups=np.append(groups, [0] * 5).astype(np.int32),
-        task="life",
+        HeldOutRows(more, np.append(groups, [0] * 5).astype(np.int32), ranks=True),
         verdict="keep",
     )
 
@@ -169,12 +161,7 @@ def test_a_handful_of_groups_cannot_tell_noise():
     risk, other = guess(labels, sharpness=3, seed=1), guess(labels, sharpness=1, seed=2)
 
     result = judge(
-        risk,
-        other,
-        labels=labels,
-        groups=(groups % 4).astype(np.int32),
-        task="life",
-        verdict="keep",
+        risk, other, HeldOutRows(labels, (groups % 4).astype(np.int32), ranks=True), verdict="keep"
     )
 
     assert not result.promote
@@ -186,7 +173,7 @@ def test_labels_of_one_class_are_judged_by_brier_alone():
     quiet = np.zeros_like(labels)
 
     result = judge(
-        quiet + 0.01, quiet + 0.2, labels=quiet, groups=groups, task="life", verdict="keep"
+        quiet + 0.01, quiet + 0.2, HeldOutRows(quiet, groups, ranks=True), verdict="keep"
     )
 
     assert result.promote
@@ -196,9 +183,7 @@ def test_labels_of_one_class_are_judged_by_brier_alone():
 def test_nothing_to_judge_by_keeps_the_challenger_out():
     labels, groups = make_rows()
 
-    result = judge(
-        labels, None, labels=labels * np.nan, groups=groups, task="life", verdict="first"
-    )
+    result = judge(labels, None, HeldOutRows(labels * np.nan, groups, ranks=True), verdict="first")
 
     assert not result.promote
     assert "no held-out row has a label" in result.reason
@@ -213,9 +198,7 @@ def test_a_regressed_column_is_judged_by_its_error():
         return judge(
             truth + 0.2 * rng.normal(size=len(truth)),
             champion,
-            labels=truth,
-            groups=groups,
-            task="regression",
+            HeldOutRows(truth, groups, ranks=False),
             verdict="first" if champion is None else "keep",
         )
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from factories import HOUR
+from factories import HOUR, task_of
 
 from pm_app.features.frame import build_frame
 from pm_app.features.panes.panes import build_panes
@@ -58,9 +58,8 @@ def suspects_of_plant(plant, planted=None):
     labels = life_labels(frame, plant.events, known_until=int(plant.time[-1]))
     split = split_rows(frame, labels, horizon_hours=HORIZONS[-1], seed=0)
     labels = censor_at_parts(frame, labels, split)
-    return find_leakage_suspects(
-        frame, labels, split, sensors=sensors, horizons_hours=HORIZONS, task="life", seed=0
-    )
+    task = task_of(frame, labels, split, "life", HORIZONS)
+    return find_leakage_suspects(task, sensors=sensors, seed=0)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -104,9 +103,8 @@ def make_table(values, target, *, task="classification"):
 
 def suspects_of_table(values, target, *, task="classification"):
     frame, labels, split = make_table(values, target, task=task)
-    return find_leakage_suspects(
-        frame, labels, split, sensors=frame.sensors, horizons_hours=(0.0,), task=task, seed=0
-    )
+    task = task_of(frame, labels, split, task)
+    return find_leakage_suspects(task, sensors=frame.sensors, seed=0)
 
 
 def noise(rows=600, columns=4, seed=0):
@@ -194,13 +192,7 @@ def test_only_sensors_of_the_readings_are_asked_about():
     frame, labels, split = make_table(values, target)
 
     told = find_leakage_suspects(
-        frame,
-        labels,
-        split,
-        sensors=("b", "c", "missing"),
-        horizons_hours=(0.0,),
-        task="classification",
-        seed=0,
+        task_of(frame, labels, split, "classification"), sensors=("b", "c", "missing"), seed=0
     )
 
     assert told == ()
@@ -214,13 +206,7 @@ def test_rows_of_the_test_are_never_looked_at():
 
     def told(frame):
         return find_leakage_suspects(
-            frame,
-            labels,
-            split,
-            sensors=frame.sensors,
-            horizons_hours=(0.0,),
-            task="classification",
-            seed=0,
+            task_of(frame, labels, split, "classification"), sensors=frame.sensors, seed=0
         )
 
     before = told(frame)
@@ -251,13 +237,7 @@ def test_a_large_table_is_looked_through_within_seconds():
     begun = time.process_time()
 
     find_leakage_suspects(
-        many,
-        labels,
-        split,
-        sensors=frame.sensors,
-        horizons_hours=(0.0,),
-        task="classification",
-        seed=0,
+        task_of(many, labels, split, "classification"), sensors=frame.sensors, seed=0
     )
 
     assert time.process_time() - begun < 5.0

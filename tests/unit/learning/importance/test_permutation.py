@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from factories import task_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score
@@ -46,9 +47,7 @@ def measure(
     frame: Frame, labels: Labels, *, task: str = "classification", seed: int = 0
 ) -> Importance:
     split = split_rows(frame, labels, horizon_hours=0, seed=0)
-    return measure_importance(
-        frame, labels, split, horizons_hours=(0.0,), task=task, seed=seed, replicates=4
-    )
+    return measure_importance(task_of(frame, labels, split, task), seed=seed, replicates=4)
 
 
 def shares_of(importance: Importance) -> dict[str, float]:
@@ -161,11 +160,7 @@ def test_progress_counts_to_the_end():
     told: list[tuple[int, int]] = []
 
     measure_importance(
-        frame,
-        labels,
-        split,
-        horizons_hours=(0.0,),
-        task="classification",
+        task_of(frame, labels, split, "classification"),
         seed=0,
         replicates=3,
         progress=lambda done, total: told.append((done, total)),
@@ -247,7 +242,7 @@ def test_engines_of_a_real_fleet_rank_the_compressor_first():
     split = split_rows(frame, labels, horizon_hours=30, seed=0)
 
     began = time.monotonic()
-    result = measure_importance(frame, labels, split, horizons_hours=(15, 30), task="life", seed=0)
+    result = measure_importance(task_of(frame, labels, split, "life", (15, 30)), seed=0)
 
     print(f"importance of {frame.values.shape} in {time.monotonic() - began:.1f} s")
     shares = shares_of(result)

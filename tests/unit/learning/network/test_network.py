@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pm_app.errors import BadVersion
-from pm_app.learning.allocation.sizing import count_parameters
+from pm_app.learning.allocation.sizing import PlanRequest, count_parameters
 from pm_app.learning.network import (
     Fitting,
     Outputs,
@@ -67,10 +67,7 @@ def test_counted_parameters_are_what_keras_counts(kind, shared, embedding, membe
     counted = count_parameters(
         plan.tiers,
         plan.shared_units,
-        plan.members,
-        features_per_sensor={"heat": 2, "load": 3, "age": 1},
-        outputs=outputs.width,
-        packs=packs,
+        PlanRequest({"heat": 2, "load": 3, "age": 1}, 0, members, outputs.width, packs=packs),
     )
 
     assert trainable(network) == counted

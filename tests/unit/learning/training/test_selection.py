@@ -7,12 +7,12 @@ from hypothesis import strategies as st
 
 from pm_app.learning.training.fit import plan_schedule, strengthen
 from pm_app.learning.training.selection import (
-    SIMPLEST_FIRST,
     AllocationTrial,
     choose_trial,
     is_worse,
 )
 from pm_app.records.learning import Allocation, Tier
+from pm_app.settings.strategies import STRATEGY_NAMES
 
 GROUPS = np.repeat(np.arange(10, dtype=np.int32), 6)
 
@@ -46,7 +46,7 @@ def test_a_clear_lead_wins_however_elaborate():
 
 
 @given(
-    losses=st.dictionaries(st.sampled_from(SIMPLEST_FIRST), st.floats(0, 10), min_size=1),
+    losses=st.dictionaries(st.sampled_from(STRATEGY_NAMES), st.floats(0, 10), min_size=1),
     noise=st.floats(0, 1),
 )
 def test_the_choice_is_never_worse_than_the_best_beyond_noise(losses, noise):

@@ -1,0 +1,103 @@
+"""Feature specification of a retraining: which features there are, and which are informative."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from pm_app.errors import BadSettings
+from pm_app.features.frame import is_rolled
+from pm_app.learning.data.sufficiency import name_some
+from pm_app.records.features import FeatureSpec, Frame, Panes, RunningRule
+from pm_app.records.labels import Labels
+from pm_app.records.readings import Events
+from pm_app.settings.plant import Settings
+from pm_app.settings.values import read_running
+
+# A code seen less often than this cannot be told from chance.
+LEAST_CODES = 3
+
+
+def make_spec(
+    seen: Sequence[str], events: Events, settings: Settings, *, keys: Panes
+) -> FeatureSpec:
+    """Which features there are, from settings and from the sensors, events and panes seen."""
+    sensors = settings.readings.sensors or tuple(seen)
+    column = settings.target.column
+    if column is not None and column not in seen:
+        raise BadSettings(
+            f"target.column: {column!r} is no numeric column of the readings, "
+            f"which have {name_some([name for name in seen if name != column])}; "
+            "text is written as numbers, classes as 0 and 1"
+        )
+    # One pane an asset is a table: windows and memory would only repeat the row.
+    is_table = len(keys.pane) == len(keys.assets)
+    features = settings.features
+    return FeatureSpec(
+        sensors=tuple(name for name in sensors if name != column),
+        pane_ns=keys.pane_ns,
+        windows_ns=() if is_table else features.windows_ns,
+        maintenance_codes=_codes(events, "maintenance"),
+        error_codes=_codes(events, "error"),
+        clock=settings.plant.timezone if features.clock else None,
+        life=features.life and not is_table,
+        change=features.change and not is_table,
+        scaled_change=features.scaled_change and not is_table,
+        beginning_ns=None if is_table else features.beginning_ns,
+        smooth_ns=() if is_table else features.smooth_ns,
+        running=_running_rule(settings.readings.running, seen),
+    )
+
+
+def _running_rule(condition: str | None, seen: Sequence[str]) -> RunningRule | None:
+    if condition is None:
+        return None
+    sensor, above = read_running(condition)
+    if sensor not in seen:
+        raise BadSettings(
+            f"readings.running: {sensor!r} is no numeric column of the readings, "
+            f"which have {name_some(seen)}"
+        )
+    return RunningRule(sensor, above)
+
+
+def _codes(events: Events, kind: str) -> tuple[str, ...]:
+    counts = Counter(events.code[events.kind == kind].tolist())
+    return tuple(sorted(code for code, count in counts.items() if count >= LEAST_CODES))
+
+
+def informative_features(frame: Frame, labels: Labels) -> tuple[str, ...]:
+    """The features that change; of a sensor that never does, its last.
+
+    Every sensor keeps a place: what is constant today may speak tomorrow. Of what is now
+    there and now missing, windows tell the share: no statistic of theirs or of memory counts as
+    changing for that alone, or a constant sensor's slope would, which needs two panes.
+    """
+    values = frame.values[labels.usable]
+    with np.errstate(invalid="ignore"):
+        low = np.fmin.reduce(values, axis=0, initial=np.inf)
+        high = np.fmax.reduce(values, axis=0, initial=-np.inf)
+    rolled = np.array([is_rolled(name) for name in frame.features])
+    comes_and_goes = np.isnan(values).any(axis=0) & np.isfinite(low) & ~rolled
+    changes = (high > low) | comes_and_goes
+    speaks = {frame.sensor_of[number] for number in np.flatnonzero(changes)}
+    return tuple(
+        name
+        for name, sensor, change in zip(frame.features, frame.sensor_of, changes, strict=True)
+        if change or (sensor not in speaks and name.endswith(".last"))
+    )
+
+
+def have_equal_values(champion: FeatureSpec, spec: FeatureSpec) -> bool:
+    """Whether features of one name have the same values by both."""
+    if champion.regimes is None or spec.regimes is None:
+        return champion.regimes == spec.regimes
+    # Sensors that are new since change nothing for those before.
+    before = len(champion.regimes.sensors)
+    return champion.regimes == replace(
+        spec.regimes,
+        sensors=spec.regimes.sensors[:before],
+        levels=tuple(row[:before] for row in spec.regimes.levels),
+        spreads=tuple(row[:before] for row in spec.regimes.spreads),
+    )

@@ -1,0 +1,61 @@
+"""Datasets and tasks: what a retraining may look at, and what it works on."""
+
+from dataclasses import dataclass
+
+from pm_app.records.features import FeatureSpec, Frame
+from pm_app.records.labels import Labels, Split
+from pm_app.records.learning import Head
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Features at cutoffs up to a moment, with their labels.
+
+    informative: the features of the frame that are worth learning from, in its order.
+    missed: words on failures that came but teach nothing, "" without any. too_fine:
+    sensors that change by less than 32-bit numbers of their size can tell.
+    regimes: in words, what regimes there are or why none. champion_frame: the same cutoffs as
+    the champion sees them, None where features of one name have the same values in `frame`.
+    failures_from_verdicts: how many of the failures that teach came from verdicts.
+    """
+
+    spec: FeatureSpec
+    frame: Frame
+    labels: Labels
+    informative: tuple[str, ...]
+    missed: str = ""
+    too_fine: tuple[str, ...] = ()
+    regimes: str = ""
+    champion_frame: Frame | None = None
+    failures_from_verdicts: int = 0
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a retraining weighs besides its dataset.
+
+    now: ISO time. in_a_row_before: how many retrainings up to the last one found another
+    ranking than the champion's; failures_before: how many failures the champion had seen,
+    failures_last: how many the last retraining had. forced: a person asks for a rebuild.
+    """
+
+    now: str
+    in_a_row_before: int = 0
+    failures_before: int = 0
+    failures_last: int = 0
+    forced: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class LearningTask:
+    """What one retraining works on: rows of a frame by their use, labels, and the head.
+
+    kind: "life" (failing within each horizon), "classification" or "regression".
+    """
+
+    kind: str
+    horizons_hours: tuple[float, ...]
+    frame: Frame
+    labels: Labels
+    split: Split
+    head: Head

@@ -1,6 +1,9 @@
 """Small segments joined: fewer files, and nothing that is read, said or rebuilt is another."""
 
+import shutil
 from datetime import timedelta
+from functools import cache
+from itertools import count
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +17,7 @@ from factories import (
     events_table,
     few_batches_a_run,
     hour,
+    make_stocked_plant,
     opened,
     promote_handmade,
     readings_table,
@@ -47,18 +51,36 @@ def pieces(table=TABLE, hold_back=()):
     return {name: part for name, part in files.items() if name not in hold_back}
 
 
-@pytest.fixture
-def plant(new_plant):
-    """A plant that has taken in one file at a time; toml and the files held back."""
+@pytest.fixture(scope="module")
+def grown(tmp_path_factory, empty_states):
+    """Plants that have taken in one file at a time, each grown once; tests take copies."""
+    folder = tmp_path_factory.mktemp("grown")
+    number = count()
 
-    def make(toml=PLANT_TOML, hold_back=()):
-        config = new_plant(toml=toml, champion=False)
+    @cache
+    def grow(toml, hold_back):
+        config = make_stocked_plant(
+            folder / str(next(number)), empty_states, toml=toml, champion=False
+        )
         with opened(config) as live:
             promote_handmade(live)
             for name, part in pieces(hold_back=hold_back).items():
                 drop(config, name, part)
                 score(live, now=NOW)
         return config
+
+    return grow
+
+
+@pytest.fixture
+def plant(grown, tmp_path):
+    """A plant that has taken in one file at a time; toml and the files held back."""
+    number = count()
+
+    def make(toml=PLANT_TOML, hold_back=()):
+        config = grown(toml, hold_back)
+        copy = shutil.copytree(config.parent, tmp_path / f"plant-{next(number)}")
+        return copy / config.name
 
     return make
 

@@ -38,16 +38,6 @@ def evaluate(
     return metrics
 
 
-def mean_average_precision(risk: Float64, truth: Float64) -> float:
-    """Average precision, mean over the horizons where both outcomes occur; NaN for none."""
-    found = [
-        average_precision(risk[:, at], truth[:, at])
-        for at in range(truth.shape[1])
-        if 0 < np.nansum(truth[:, at]) < np.isfinite(truth[:, at]).sum()
-    ]
-    return float(np.mean(found)) if found else float("nan")
-
-
 def average_precision(risk: Float64, truth: Float64) -> float:
     """Area under precision over recall, rows of unknown truth left out."""
     known = np.isfinite(truth)

@@ -122,8 +122,7 @@ def train_candidate(
     progress(0.9, "measuring beside a random forest")
     reports = (report, replace(beside, model=CONTROL_REPORT), *_measure_baselines(task, seed))
     progress(0.98, "exporting")
-    candidate = _pack(task, pair.whole, calibration, reports, seed)
-    return replace(candidate, revision=revision)
+    return replace(_pack(task, pair.whole, calibration, reports, seed), revision=revision)
 
 
 @dataclass(frozen=True, eq=False)

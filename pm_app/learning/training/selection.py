@@ -100,10 +100,10 @@ def choose_allocation(
         progress(0.15 + 0.15 * count / len(rest), f"{trial.name}: loss {trial}")
 
     plans = [like(name, planner.plan(name), control, task) for name in rest]
-    guided = _run(task, plans, seed, train, tell)
+    trials = [control, *_run(task, plans, seed, train, tell)]
     if strategy != AUTO:
-        return [control, *guided][-1], control
-    chosen = choose_trial([control, *guided])
+        return trials[-1], control
+    chosen = choose_trial(trials)
     smaller = choose_size(
         task, planner, chosen, seed=seed, progress=part_of(progress, 0.3, 0.4), train=train
     )

@@ -16,7 +16,15 @@ ROOT = Path(__file__).parents[1]
 GUIDE = (ROOT / ".github" / "CONTRIBUTING.md").read_text(encoding="utf-8")
 FENCE = re.compile(r"^```(\w+) (\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 COPIED = ("pm_app", "connectors", "tests/support")
-EXTENSIONS = {"page", "command", "settings key", "statistic of windows", "schema step", "dialect"}
+EXTENSIONS = {
+    "page",
+    "command",
+    "settings key",
+    "statistic of windows",
+    "schema step",
+    "dialect",
+    "strategy",
+}
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,11 @@ def life_text(rul: float | None, low: float | None, high: float | None, *, cap_h
     return f"{_hours(rul)} ({_hours(low)} to {upper})"
 
 
+def unbroken_shares(top_sensors: str) -> str:
+    """Sensors with their shares, each share on the line of its figure."""
+    return top_sensors.replace(" %", "\u00a0%")
+
+
 def waits_text(version: int) -> str:
     """How the reason of a retraining ends whose version waits for a person."""
     return f"waits for pm-app promote {version}"

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from pm_app.store import Actor
 
 PlantOption = Annotated[Path, typer.Option("-c", "--config", help="The plant's settings.")]
+GroupConfig = Annotated[
+    Path | None, typer.Option("-c", "--config", help="The plant's settings.", show_default=False)
+]
 Json = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
 PLANT = Path("plant.toml")
 Version = Annotated[int, typer.Argument(min=1, max=2**31 - 1)]
@@ -40,6 +43,11 @@ def check_place(file: Path | None, option: str) -> None:
     """Raises BadSettings where a file to write is a folder, or its folder is not there."""
     if file is not None and (not file.parent.is_dir() or file.is_dir()):
         raise BadSettings(f"{option} needs a file in a folder that is there, got {str(file)!r}")
+
+
+def plant_of(context: typer.Context, config: Path | None) -> Path:
+    """The settings that a command of a group takes: named behind it, or before it."""
+    return config or context.obj or PLANT
 
 
 def now() -> datetime:

@@ -6,6 +6,7 @@ from urllib.parse import quote, urlencode
 
 MOST_PAGES: Final = 1_000_000
 LONGEST_SEARCH: Final = 200
+LARGEST_ID: Final = 2**31 - 1
 
 
 class BadAddress(ValueError):
@@ -32,6 +33,11 @@ def whole_number(value: str, key: str, most: int) -> int:
     if not (value.isascii() and value.isdigit() and 1 <= int(value[:9]) <= most):
         raise BadAddress(f"{key} takes a number from 1 to {most}, got {value[:40]!r}")
     return int(value[:9])
+
+
+def storable_id(number: int) -> int:
+    """The number, or the nearest that the store can look for: none of its rows has that."""
+    return min(max(number, 0), LARGEST_ID)
 
 
 def printable(value: str, key: str, most: int) -> str:

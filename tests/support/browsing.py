@@ -1,4 +1,4 @@
-"""The pages as a browser without scripts has them."""
+"""Browser without scripts: asks pages, keeps cookies, sends forms, reads tables."""
 
 import asyncio
 import re

@@ -1,4 +1,4 @@
-"""The pages in a real browser, served as they are to operators."""
+"""Chromium on the pages, served as they are to operators."""
 
 import os
 import shutil

@@ -2,12 +2,11 @@
 
 from dataclasses import asdict
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pm_app.cli.options import PLANT, Json, actor, now, parse_time
+from pm_app.cli.options import PLANT, GroupConfig, Json, actor, now, parse_time, plant_of
 from pm_app.cli.output import print_json, print_rows, say
 from pm_app.errors import BadSettings
 from pm_app.settings.plant import read_settings
@@ -15,9 +14,6 @@ from pm_app.settings.plant import read_settings
 if TYPE_CHECKING:
     from pm_app.store import AlarmEventRow, AlarmRow
 
-Config = Annotated[
-    Path | None, typer.Option("-c", "--config", help="The plant's settings.", show_default=False)
-]
 Number = Annotated[int, typer.Argument(min=1, max=2**31 - 1, help="As pm-app alarms shows it.")]
 By = Annotated[str | None, typer.Option("--by", help="Who says so; default: the user.")]
 Note = Annotated[str, typer.Option("--note", help="Why.")]
@@ -36,7 +32,7 @@ class VerdictChoice(StrEnum):
 @alarms_app.callback()
 def alarms(
     context: typer.Context,
-    config: Config = None,
+    config: GroupConfig = None,
     only_open: Annotated[bool, typer.Option("--open/--all", help="Without cleared ones.")] = True,
     asset: Annotated[str | None, typer.Option(help="Only of this asset.")] = None,
     as_json: Json = False,
@@ -61,13 +57,13 @@ def alarms(
 
 @alarms_app.command()
 def show(
-    context: typer.Context, number: Number, config: Config = None, as_json: Json = False
+    context: typer.Context, number: Number, config: GroupConfig = None, as_json: Json = False
 ) -> None:
     """History of an alarm: all that was ever done to it."""
     from pm_app.errors import TerminalError
     from pm_app.wiring import open_views
 
-    with open_views(read_settings(_plant(context, config))) as store:
+    with open_views(read_settings(plant_of(context, config))) as store:
         found = [row for row in store.alarms.alarms() if row.id == number]
         events = store.alarms.events(number)
     if not found:
@@ -90,13 +86,17 @@ def show(
 
 @alarms_app.command()
 def acknowledge(
-    context: typer.Context, number: Number, by: By = None, note: Note = "", config: Config = None
+    context: typer.Context,
+    number: Number,
+    by: By = None,
+    note: Note = "",
+    config: GroupConfig = None,
 ) -> None:
     """Acknowledge an alarm: somebody has seen it."""
     from pm_app.jobs.operations.alarms import acknowledge as run
     from pm_app.wiring import open_plant_shared
 
-    with open_plant_shared(read_settings(_plant(context, config))) as plant:
+    with open_plant_shared(read_settings(plant_of(context, config))) as plant:
         row = run(plant.store, number, at=now(), actor=actor(by), note=note)
     _print_state(row)
 
@@ -108,14 +108,14 @@ def shelve(
     until: Annotated[str, typer.Option(help="When it comes back.")],
     by: By = None,
     note: Note = "",
-    config: Config = None,
+    config: GroupConfig = None,
 ) -> None:
     """Shelve an alarm until a time."""
     from pm_app.jobs.operations.alarms import shelve as run
     from pm_app.wiring import open_plant_shared
 
     moment = parse_time(until, "--until") or now()
-    with open_plant_shared(read_settings(_plant(context, config))) as plant:
+    with open_plant_shared(read_settings(plant_of(context, config))) as plant:
         row = run(plant.store, number, until=moment, at=now(), actor=actor(by), note=note)
     _print_state(row)
 
@@ -126,13 +126,13 @@ def comment(
     number: Number,
     text: Annotated[str, typer.Argument(help="What to keep with it.")],
     by: By = None,
-    config: Config = None,
+    config: GroupConfig = None,
 ) -> None:
     """Add a note to an alarm."""
     from pm_app.jobs.operations.alarms import comment as run
     from pm_app.wiring import open_plant_shared
 
-    with open_plant_shared(read_settings(_plant(context, config))) as plant:
+    with open_plant_shared(read_settings(plant_of(context, config))) as plant:
         run(plant.store, number, text, at=now(), actor=actor(by))
     say(f"alarm {number}: noted")
 
@@ -149,7 +149,7 @@ def verdict(
     ] = None,
     code: Annotated[str, typer.Option(help="Of the failure, as events have it.")] = "",
     by: By = None,
-    config: Config = None,
+    config: GroupConfig = None,
 ) -> None:
     """Verdict on an alarm: what was found; a confirmed failure is learned from."""
     from pm_app.jobs.operations.alarms import give_verdict
@@ -162,14 +162,9 @@ def verdict(
     option = "--failed-at" if failed_between is None else "--failed-between"
     times = parse_time(first, option), parse_time(last, option)
     given = Verdict(answer.value, found, *times, code)
-    with open_plant_shared(read_settings(_plant(context, config))) as plant:
+    with open_plant_shared(read_settings(plant_of(context, config))) as plant:
         give_verdict(plant.store, number, given, at=now(), actor=actor(by))
     say(f"alarm {number}: {answer.value}")
-
-
-def _plant(context: typer.Context, config: Path | None) -> Path:
-    """The settings named behind the command, or before it."""
-    return config or context.obj or PLANT
 
 
 def _print_state(row: "AlarmRow") -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pm_app.cli.options import PLANT, Json, now
+from pm_app.cli.options import PLANT, GroupConfig, Json, now, plant_of
 from pm_app.cli.output import print_rows, say
 from pm_app.errors import BadSettings
 from pm_app.settings.plant import read_settings
@@ -15,9 +15,6 @@ from pm_app.settings.plant import read_settings
 if TYPE_CHECKING:
     from pm_app.store import Store
 
-Config = Annotated[
-    Path | None, typer.Option("-c", "--config", help="The plant's settings.", show_default=False)
-]
 Name = Annotated[str, typer.Argument(help="As they sign in.")]
 Role = Annotated[str, typer.Option(help="viewer looks, operator answers alarms, engineer all.")]
 
@@ -25,7 +22,7 @@ users_app = typer.Typer(invoke_without_command=True)
 
 
 @users_app.callback()
-def users(context: typer.Context, config: Config = None, as_json: Json = False) -> None:
+def users(context: typer.Context, config: GroupConfig = None, as_json: Json = False) -> None:
     """Who may sign in, and how to change that: add, passwd, role, disable, enable, tokens."""
     context.obj = config
     if context.invoked_subcommand is not None:
@@ -47,7 +44,9 @@ def users(context: typer.Context, config: Config = None, as_json: Json = False) 
 
 
 @users_app.command()
-def add(context: typer.Context, name: Name, role: Role = "operator", config: Config = None) -> None:
+def add(
+    context: typer.Context, name: Name, role: Role = "operator", config: GroupConfig = None
+) -> None:
     """Add a user; the password is asked for, or read from standard input."""
     with _writing(context, config) as store:
         store.users.add(name, _password(), role=role, at=now(), actor=_actor())
@@ -55,7 +54,7 @@ def add(context: typer.Context, name: Name, role: Role = "operator", config: Con
 
 
 @users_app.command()
-def passwd(context: typer.Context, name: Name, config: Config = None) -> None:
+def passwd(context: typer.Context, name: Name, config: GroupConfig = None) -> None:
     """Set a new password; whoever is signed in with the old one is signed out."""
     with _writing(context, config) as store:
         store.users.set_password(name, _password(), at=now(), actor=_actor())
@@ -67,7 +66,7 @@ def role(
     context: typer.Context,
     name: Name,
     role: Annotated[str, typer.Argument(help="viewer, operator or engineer.")],
-    config: Config = None,
+    config: GroupConfig = None,
 ) -> None:
     """Change a user's role; it holds at once."""
     with _writing(context, config) as store:
@@ -76,7 +75,7 @@ def role(
 
 
 @users_app.command()
-def disable(context: typer.Context, name: Name, config: Config = None) -> None:
+def disable(context: typer.Context, name: Name, config: GroupConfig = None) -> None:
     """Disable a user, and sign them out."""
     with _writing(context, config) as store:
         store.users.set_disabled(name, True, at=now(), actor=_actor())
@@ -84,7 +83,7 @@ def disable(context: typer.Context, name: Name, config: Config = None) -> None:
 
 
 @users_app.command()
-def enable(context: typer.Context, name: Name, config: Config = None) -> None:
+def enable(context: typer.Context, name: Name, config: GroupConfig = None) -> None:
     """Enable a user again."""
     with _writing(context, config) as store:
         store.users.set_disabled(name, False, at=now(), actor=_actor())
@@ -97,7 +96,7 @@ def tokens(
     add_token: Annotated[str | None, typer.Option("--add", help="A new one, shown once.")] = None,
     revoke: Annotated[str | None, typer.Option("--revoke", help="It lets no one in more.")] = None,
     role: Role = "viewer",
-    config: Config = None,
+    config: GroupConfig = None,
     as_json: Json = False,
 ) -> None:
     """Tokens that let programs in through the API."""
@@ -125,14 +124,14 @@ def tokens(
 @users_app.command()
 def audit(
     context: typer.Context,
-    config: Config = None,
+    config: GroupConfig = None,
     limit: Annotated[int, typer.Option(min=1, max=10**6, help="How many, newest first.")] = 50,
     as_json: Json = False,
 ) -> None:
     """Audit log: who changed what, and from where."""
     from pm_app.wiring import open_views
 
-    with open_views(read_settings(config or context.obj or PLANT)) as store:
+    with open_views(read_settings(plant_of(context, config))) as store:
         found = store.users.audit(limit=limit)
     rows = [
         {
@@ -153,7 +152,7 @@ def _writing(context: typer.Context, config: Path | None) -> "Store":
     """The store of the plant; a new one where there is none yet."""
     from pm_app.wiring import open_users
 
-    return open_users(read_settings(config or context.obj or PLANT))
+    return open_users(read_settings(plant_of(context, config)))
 
 
 def _password() -> str:

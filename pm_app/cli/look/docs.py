@@ -13,7 +13,7 @@ from pm_app.docs import TOPICS, read_topic
 def docs(topic: Annotated[str, typer.Argument(help="Default: list the topics.")] = "") -> None:
     """The documentation: a list of topics, or one topic."""
     if not topic:
-        rows = [{"topic": name, "what it holds": words} for name, words in TOPICS.items()]
+        rows = [{"topic": name, "what it holds": summary} for name, summary in TOPICS.items()]
         print_rows(rows, ("topic", "what it holds"), as_json=False)
         return
     text = read_topic(topic)

@@ -14,15 +14,20 @@ from pm_app.errors import BadSettings
 from pm_app.jobs.operations import alarms as alarm_actions
 from pm_app.records.alarms import DATA, Verdict
 from pm_app.store import AlarmRow, Store
-from pm_app.web.address import LONGEST_SEARCH, check_keys, one_of, page_number, printable
+from pm_app.web.address import (
+    LONGEST_SEARCH,
+    check_keys,
+    one_of,
+    page_number,
+    printable,
+    storable_id,
+)
 from pm_app.web.auth.admission import AdmittedRequest, Operator, safe_redirect
 from pm_app.web.context import Page, PageContext
 from pm_app.web.texts import ALARM_LISTS, ALARMS
-from pm_app.wording import age_text, percent_text
+from pm_app.wording import age_text, percent_text, unbroken_shares
 
 PAGE_ROWS: Final = 50
-_LAST_NUMBER: Final = 2**31 - 1
-
 ALARM_STATES: Final = ALARMS | {"cleared": "Cleared"}
 ALARM_ACTIONS: Final = {
     "raised": "raised",
@@ -92,7 +97,7 @@ def add_alarms(router: APIRouter, context: PageContext) -> None:
 
     @router.get("/alarms/{number}")
     def one(request: Request, number: int) -> Response:
-        facts = alarm_facts(context.store(), _alarm_id(number), now=context.now())
+        facts = alarm_facts(context.store(), storable_id(number), now=context.now())
         title = f"{ALARM_TEXTS['one_alarm']} {number}"
         return context.show(request, ALARMS_PAGE, template="alarm", title=title, **facts)
 
@@ -148,8 +153,7 @@ def _shown(store: Store, rows: Sequence[AlarmRow], now: datetime) -> list[dict[s
     return [
         {
             "row": row,
-            # A share stays on the line of its figure.
-            "why": row.top_sensors.replace(" %", "\u00a0%"),
+            "why": unbroken_shares(row.top_sensors),
             "asset": row.asset_id or ALARM_TEXTS["whole_plant"],
             "label": ALARM_STATES.get(row.state, row.state),
             "risk": percent_text(row.risk) if row.risk is not None else "",
@@ -168,7 +172,7 @@ def _answer(
     context: PageContext, action: Action
 ) -> Callable[[Request, int, AdmittedRequest], Response]:
     def answer(request: Request, number: int, admitted: Operator) -> Response:
-        action(context, _alarm_id(number), admitted)
+        action(context, storable_id(number), admitted)
         return RedirectResponse(safe_redirect(admitted.form.get("next", f"/alarms/{number}")), 303)
 
     return answer
@@ -228,10 +232,6 @@ def _moment(text: str, zone: str) -> datetime | None:
         raise BadSettings(
             f"failed_at takes a time like 2026-01-31T14:00, got {text[:40]!r}"
         ) from None
-
-
-def _alarm_id(number: int) -> int:
-    return min(max(number, 0), _LAST_NUMBER)
 
 
 ALARMS_PAGE: Final = Page("alarms", "/alarms", add_alarms, title="Alarms", texts=ALARM_TEXTS)

@@ -19,7 +19,7 @@ from pm_app.web.address import LONGEST_SEARCH, check_keys, one_of, page_number, 
 from pm_app.web.context import Page, PageContext, TimedCache
 from pm_app.web.files import as_file
 from pm_app.web.texts import ALARMS, LEVELS, TEXTS
-from pm_app.wording import STATUS_WORDS, age_text, life_text, percent_text
+from pm_app.wording import STATUS_WORDS, age_text, life_text, percent_text, unbroken_shares
 
 FLEET_SCHEMA: Final = PREDICTIONS_SCHEMA.append(pa.field("level", pa.string())).append(
     pa.field("alarm", pa.string())
@@ -140,8 +140,7 @@ def _shown(
         "risk": percent_text(row.risk),
         "life": life if scored else STATUS_WORDS.get(row.status, row.status),
         "value": STATUS_WORDS.get(row.status) or ("" if row.value is None else f"{row.value:.4g}"),
-        # A share stays on the line of its figure.
-        "why": row.top_sensors.replace(" %", "\u00a0%"),
+        "why": unbroken_shares(row.top_sensors),
         "alarm": ALARMS.get(row.alarm, row.alarm),
         "alarm_state": row.alarm or "none",
         "age": age_text((now - row.cutoff).total_seconds()),

@@ -12,7 +12,7 @@ from pm_app.jobs.score.champion import promote, roll_back
 from pm_app.store import PromotionRow, RetrainingRow, Store, VersionRow
 from pm_app.store.lineage import version_before
 from pm_app.times import format_duration
-from pm_app.web.address import BadAddress, check_keys, whole_number
+from pm_app.web.address import LARGEST_ID, BadAddress, check_keys, storable_id, whole_number
 from pm_app.web.auth.admission import AdmittedRequest, Engineer
 from pm_app.web.context import Page, PageContext, StateFolder
 from pm_app.web.pages.models.facts import (
@@ -29,7 +29,6 @@ MOST_RETRAININGS: Final = 10
 MOST_MOVES: Final = 30
 _LOOKED_THROUGH: Final = 50
 _KEYS: Final = ("version", "against")
-_LARGEST: Final = 2**31 - 1
 
 
 def add_models(router: APIRouter, context: PageContext) -> None:
@@ -57,14 +56,14 @@ def _add_actions(router: APIRouter, context: PageContext) -> None:
     def move(number: int, admitted: Engineer) -> Response:
         why = _why(admitted)
         with context.plant() as plant:
-            version = min(max(number, 0), _LARGEST)
+            version = storable_id(number)
             promote(plant, version, at=context.now(), reason=why, actor=admitted.person.actor)
         return RedirectResponse("/models", 303)
 
     @router.post("/models/{number}/reject")
     def refuse(number: int, admitted: Engineer) -> Response:
         lineage, why = context.writer().lineage, _why(admitted)
-        version = min(max(number, 0), _LARGEST)
+        version = storable_id(number)
         lineage.reject(version, at=context.now(), reason=why, actor=admitted.person.actor)
         return RedirectResponse("/models", 303)
 
@@ -123,7 +122,7 @@ def _back_to(moves: Sequence[PromotionRow]) -> int | None:
 
 def _asked(values: Mapping[str, str]) -> dict[str, int]:
     check_keys(values, _KEYS)
-    return {key: whole_number(value, key, _LARGEST) for key, value in values.items()}
+    return {key: whole_number(value, key, LARGEST_ID) for key, value in values.items()}
 
 
 def _learned(version: VersionRow) -> str:

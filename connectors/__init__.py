@@ -1,1 +1,6 @@
-"""Adapters to systems that are not ours: folders and buckets of Parquet, public data sets."""
+"""Adapters to systems that are not ours."""
+
+# Formats of sources, each a module that fulfils `pm_app.ports.SourceFormat`; imported when used.
+SOURCE_FORMATS = {
+    "parquet": "connectors.parquet",
+}

@@ -13,11 +13,30 @@ from pm_app.records.alarms import (
     Transitions,
 )
 from pm_app.records.labels import Flags
-from pm_app.records.readings import Batch, Events, Int64, ReadingsChunk
+from pm_app.records.readings import Batch, BatchDescription, Events, Int64, ReadingsChunk
+from pm_app.settings.sources import EventsSettings, ReadingsSettings
 
 
-class ReadingsSource(Protocol):
-    """Where batches of sensor readings come from."""
+class BatchSource(Protocol):
+    """Where batches come from, whatever is in them."""
+
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """What the names of its batches end with, as ".parquet"."""
+        ...
+
+    @property
+    def contents(self) -> str:
+        """What its batches are called in messages, as "Parquet files"."""
+        ...
+
+    @property
+    def watched_folder(self) -> str | None:
+        """The local folder in which files with these suffixes are new batches, to be watched.
+
+        None where there is none: the source is looked at by the clock alone.
+        """
+        ...
 
     def list(self) -> Iterator[Batch]:
         """Every batch there is now, in any order, without opening any.
@@ -43,6 +62,17 @@ class ReadingsSource(Protocol):
         """
         ...
 
+    def describe(self, batch: Batch) -> BatchDescription:
+        """Rows and columns of a batch by its own account, without reading its rows.
+
+        Raises BadBatch and SourceUnavailable.
+        """
+        ...
+
+
+class ReadingsSource(BatchSource, Protocol):
+    """Where batches of sensor readings come from."""
+
     def read(self, batch: Batch) -> Iterator[ReadingsChunk]:
         """The rows of a batch, some row groups at a time, in file order, so memory is flat.
 
@@ -56,26 +86,40 @@ class ReadingsSource(Protocol):
         ...
 
 
-class EventsSource(Protocol):
-    """Where failures, repairs, errors and inspections come from."""
+class EventsSource(BatchSource, Protocol):
+    """Where failures, repairs, errors and inspections come from.
 
-    def list(self) -> Iterator[Batch]:
-        """As ReadingsSource.list. An absent folder lists nothing: no events yet."""
-        ...
-
-    def digest(self, batch: Batch) -> str:
-        """As ReadingsSource.digest."""
-        ...
-
-    def count(self, batch: Batch) -> int:
-        """As ReadingsSource.count."""
-        ...
+    An absent folder lists nothing: no events yet.
+    """
 
     def read(self, batch: Batch) -> tuple[Events, tuple[str, ...]]:
         """The events of a batch, and a reason for every row refused or repeated.
 
         Raises BadBatch and SourceUnavailable as ReadingsSource.read.
         """
+        ...
+
+
+class SourceFormat(Protocol):
+    """A kind of source by the name that `readings.format` and `events.format` give it.
+
+    What fulfils this may be a module with these two functions. Nothing is opened yet.
+    uri: the section's, a relative path made absolute. Both raise BadSettings.
+    """
+
+    def open_readings(
+        self, settings: ReadingsSettings, *, uri: str, label_column: str | None
+    ) -> ReadingsSource:
+        """Readings, with columns named as these settings name them.
+
+        label_column: the column that is learned where rows are those of plain tables
+        (`target.kind = "column"`): read as a sensor even where sensors are named, and neither
+        asset nor time column need be there.
+        """
+        ...
+
+    def open_events(self, settings: EventsSettings, *, uri: str) -> EventsSource:
+        """Events, with columns named as these settings name them."""
         ...
 
 

@@ -7,21 +7,23 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from datetime import datetime
 from functools import partial
 from hashlib import sha256
+from importlib import import_module
 from importlib.abc import MetaPathFinder
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pyarrow as pa
 
+from connectors import SOURCE_FORMATS
 from connectors.engines import opened_engine
-from connectors.parquet import ParquetEvents, ParquetReadings
 from pm_app.daemon.status import Backlog, Status, count_backlog, plant_status
 from pm_app.errors import BadSettings, PmAppError
 from pm_app.jobs.ingest.ownership import claim
 from pm_app.jobs.operations.notifications import Notified, notify
 from pm_app.jobs.plant import Plant
-from pm_app.ports import Engine, Lake
+from pm_app.ports import Engine, EventsSource, Lake, ReadingsSource, SourceFormat
 from pm_app.records.alarms import WORK_ORDER
 from pm_app.settings.plant import Settings
 from pm_app.state.events import EventHistory
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from connectors.cmapss import CmapssSummary
 
 STORE_URL_VARIABLE = "PM_APP_STORE_URL"
+SOURCES_GROUP = "pm_app.sources"
 NOTIFY_URLS_VARIABLE = "PM_APP_NOTIFY_URLS"
 
 
@@ -143,28 +146,56 @@ def store_url(settings: Settings) -> str:
     return os.environ.get(STORE_URL_VARIABLE) or settings.store.url or default
 
 
-def readings_source(settings: Settings) -> ParquetReadings:
-    """The source of readings that plant.toml names."""
-    readings = settings.readings
-    sensors = readings.sensors
-    if sensors is not None and settings.target.column is not None:
-        sensors = (*sensors, settings.target.column)
-    return ParquetReadings(
-        _located(readings.uri, settings.folder),
-        asset_column=readings.asset_column,
-        time_column=readings.time_column,
-        sensors=sensors,
-        timezone=readings.timezone,
-        layout=readings.layout,
-        table=settings.target.kind == "column",
+def readings_source(settings: Settings) -> ReadingsSource:
+    """The source of readings that plant.toml names. Raises BadSettings."""
+    section = settings.readings
+    return find_source_format("readings.format", section.format).open_readings(
+        section,
+        uri=_located(section.uri, settings.folder),
+        label_column=settings.target.column,
     )
 
 
-def events_source(settings: Settings) -> ParquetEvents:
-    """The source of events that plant.toml names."""
-    events = settings.events
-    uri = _located(events.uri, settings.folder)
-    return ParquetEvents(uri, timezone=events.timezone, until_column=events.until_column)
+def events_source(settings: Settings) -> EventsSource:
+    """The source of events that plant.toml names. Raises BadSettings."""
+    section = settings.events
+    return find_source_format("events.format", section.format).open_events(
+        section, uri=_located(section.uri, settings.folder)
+    )
+
+
+def find_source_format(key: str, name: str) -> SourceFormat:
+    """A format of ours, or one that an installed package brings by entry point.
+
+    key: the setting that names it. Raises BadSettings where there is none, or its package fails.
+    """
+    # No more than one of them is used, and ours are faster to find.
+    if name in SOURCE_FORMATS:
+        return cast(SourceFormat, import_module(SOURCE_FORMATS[name]))
+    brought = entry_points(group=SOURCES_GROUP)
+    for entry in brought.select(name=name):
+        return _loaded(key, entry)
+    choices = sorted({*SOURCE_FORMATS, *brought.names})
+    raise BadSettings(f"{key} must be one of {choices}, got {name!r}")
+
+
+def _loaded(key: str, entry: EntryPoint) -> SourceFormat:
+    package = entry.dist.name if entry.dist else entry.module
+    try:
+        found = entry.load()
+    # Whatever a stranger's module does when it is imported, the settings are wrong to name it.
+    except Exception as error:
+        raise BadSettings(
+            f"{key} = {entry.name!r}: package {package} cannot be imported: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+    for function in ("open_readings", "open_events"):
+        if not callable(getattr(found, function, None)):
+            raise BadSettings(
+                f"{key} = {entry.name!r}: package {package} needed a function {function}, "
+                f"got none in {entry.value!r}"
+            )
+    return cast(SourceFormat, found)
 
 
 def open_engine(name: str | None) -> AbstractContextManager[Engine | None]:
@@ -182,15 +213,14 @@ def open_lake(uri: str) -> Lake:
     return DeltaLake(uri)
 
 
-def watch_folders(
+def watch_sources(
     settings: Settings, on_change: Callable[[], None]
 ) -> AbstractContextManager[bool]:
-    """Word of new files in the plant's folders; True where any can be watched."""
+    """Word of new files in the folders of the plant's sources; True where any can be watched."""
     # Only the daemon watches.
-    from connectors.parquet.watching import watched
+    from connectors.files.watching import watched
 
-    uris = (settings.readings.uri, settings.events.uri)
-    return watched([_located(uri, settings.folder) for uri in uris], on_change)
+    return watched([readings_source(settings), events_source(settings)], on_change)
 
 
 def import_engines(source: Path, folder: Path, *, subset: str) -> "CmapssSummary":

@@ -3,10 +3,51 @@
 A file is delivered when it has its final name: names that begin with "." or "_" or hold an
 ending like ".tmp" or ".part" are taken as unfinished. Any `pyarrow.fs` address is read: a
 plain path, file://, s3://, gs://, abfs://, hdfs://.
+
+Fulfils `pm_app.ports.SourceFormat`.
 """
 
-from connectors.parquet.events import ParquetEvents
-from connectors.parquet.files import BatchDescription
+from connectors.parquet.events import EventsFormat, ParquetEvents
+from connectors.parquet.plan import ReadingsFormat
 from connectors.parquet.readings import ParquetReadings
+from pm_app.settings.sources import EventsSettings, ReadingsSettings
 
-__all__ = ["BatchDescription", "ParquetEvents", "ParquetReadings"]
+
+def open_readings(
+    settings: ReadingsSettings, *, uri: str, label_column: str | None
+) -> ParquetReadings:
+    """See SourceFormat.open_readings."""
+    sensors = settings.sensors
+    if sensors is not None and label_column is not None:
+        sensors = (*sensors, label_column)
+    return ParquetReadings(
+        uri,
+        ReadingsFormat(
+            layout=settings.layout,
+            asset_column=settings.asset_column,
+            time_column=settings.time_column,
+            tag_column=settings.tag_column,
+            value_column=settings.value_column,
+            quality_column=settings.quality_column,
+            sensors=sensors,
+            timezone=settings.timezone,
+            default_asset=settings.asset,
+            table=label_column is not None,
+        ),
+    )
+
+
+def open_events(settings: EventsSettings, *, uri: str) -> ParquetEvents:
+    """See SourceFormat.open_events."""
+    return ParquetEvents(
+        uri,
+        EventsFormat(
+            asset_column=settings.asset_column,
+            time_column=settings.time_column,
+            kind_column=settings.kind_column,
+            code_column=settings.code_column,
+            until_column=settings.until_column,
+            timezone=settings.timezone,
+            default_asset=settings.asset,
+        ),
+    )

@@ -1,11 +1,13 @@
 """Events from Parquet files; fulfils `pm_app.ports.EventsSource`."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from connectors.files.folder import open_folder
 from connectors.parquet.columns import (
     Flags,
     TextCodes,
@@ -15,11 +17,12 @@ from connectors.parquet.columns import (
     read_labels,
     read_times,
 )
-from connectors.parquet.files import BatchDescription, open_folder
+from connectors.parquet.files import CONTENTS, SUFFIXES, count_rows, describe_columns, open_parquet
 from pm_app.errors import BadBatch
 from pm_app.records.readings import (
     EVENT_KINDS,
     Batch,
+    BatchDescription,
     Events,
     Int32,
     Int64,
@@ -33,34 +36,59 @@ _REASONS_SHOWN = 3
 MOST_EVENTS = 1_000_000
 
 
-class ParquetEvents:
-    """Failures, repairs, errors and inspections under a folder or bucket prefix.
+@dataclass(frozen=True)
+class EventsFormat:
+    """What columns of events are called.
 
-    Columns asset_id, timestamp, kind and, where there is one, code. Kinds are matched
-    without regard to case. until_column: where there is one and it holds a time, the event
-    happened between timestamp and then. timezone, latest: as for ParquetReadings.
+    Kinds are matched without regard to case; the code column may be absent. until_column:
+    where there is one and it holds a time, the event happened between timestamp and then.
+    timezone, default_asset, latest: as of ReadingsFormat.
     """
 
-    def __init__(
-        self,
-        uri: str,
-        *,
-        asset_column: str = "asset_id",
-        time_column: str = "timestamp",
-        kind_column: str = "kind",
-        code_column: str = "code",
-        until_column: str | None = None,
-        timezone: str | None = None,
-        default_asset: str | None = None,
-        latest: int | None = None,
-    ) -> None:
+    asset_column: str = "asset_id"
+    time_column: str = "timestamp"
+    kind_column: str = "kind"
+    code_column: str = "code"
+    until_column: str | None = None
+    timezone: str | None = None
+    default_asset: str | None = None
+    latest: int | None = None
+
+    @property
+    def time_rules(self) -> TimeRules:
+        """How timestamps are read."""
+        return TimeRules(self.timezone, self.latest)
+
+    @property
+    def label_columns(self) -> tuple[str, ...]:
+        """Columns of texts that repeat."""
+        return (self.asset_column, self.kind_column, self.code_column)
+
+    @property
+    def columns(self) -> list[str]:
+        """Every column that is read."""
+        wanted = (self.asset_column, self.time_column, self.kind_column, self.code_column)
+        return [*wanted, *([] if self.until_column is None else [self.until_column])]
+
+
+_USUAL_FORMAT = EventsFormat()
+
+
+class ParquetEvents:
+    """Failures, repairs, errors and inspections under a folder or bucket prefix."""
+
+    suffixes = SUFFIXES
+    contents = CONTENTS
+
+    def __init__(self, uri: str, form: EventsFormat = _USUAL_FORMAT) -> None:
         """Raises BadSettings for an address that no file system understands."""
-        self._folder = open_folder(uri)
-        self._asset, self._time = asset_column, time_column
-        self._kind, self._code = kind_column, code_column
-        self._until = until_column
-        self._rules = TimeRules(timezone, latest)
-        self._default_asset = default_asset
+        self._folder = open_folder(uri, suffixes=SUFFIXES, contents=CONTENTS)
+        self._format = form
+
+    @property
+    def watched_folder(self) -> str | None:
+        """See BatchSource.watched_folder."""
+        return self._folder.local
 
     def list(self) -> Iterator[Batch]:
         """See EventsSource.list; an absent folder lists nothing."""
@@ -71,103 +99,106 @@ class ParquetEvents:
         return self._folder.digest(batch)
 
     def describe(self, batch: Batch) -> BatchDescription:
-        """Rows and columns of a batch, from its footer alone. Raises as `read`."""
-        return self._folder.describe(batch)
+        """See EventsSource.describe; from the footer alone."""
+        return describe_columns(self._folder, batch)
 
     def count(self, batch: Batch) -> int:
         """See EventsSource.count."""
-        return self._folder.count(batch)
+        return count_rows(self._folder, batch)
 
     def read(self, batch: Batch) -> tuple[Events, tuple[str, ...]]:
         """See EventsSource.read. A file without rows reports that nothing happened."""
-        with self._folder.opened(batch, labels=(self._asset, self._kind, self._code)) as file:
+        form = self._format
+        with open_parquet(self._folder, batch, labels=form.label_columns) as file:
             schema = file.parquet.schema_arrow
-            self._check(batch.name, schema)
-            rows = file.outline.rows
+            _check_columns(batch.name, schema, form)
+            rows = file.footer.rows
             if rows > MOST_EVENTS:
                 raise BadBatch(f"{batch.name}: needed at most {MOST_EVENTS:,} rows, got {rows:,}")
-            wanted = (self._asset, self._time, self._kind, self._code, self._until)
-            columns = [name for name in wanted if name is not None and name in schema.names]
+            columns = [name for name in form.columns if name in schema.names]
             file.check(columns)
             table = file.parquet.read(columns=columns).combine_chunks()
             if table.num_rows != rows:
                 raise BadBatch(f"{batch.name}: needed {rows:,} rows, got {table.num_rows:,}")
             if rows == 0:
                 return no_events(), ()
-            events, reasons = self._events(table)
+            events, reasons = _read_events(table, form)
         if not len(events.time):
             shown = "; ".join(reasons[:_REASONS_SHOWN])
             raise BadBatch(f"{batch.name}: none of its {len(reasons)} rows can be used: {shown}")
         return events, reasons
 
-    def _check(self, name: str, schema: Any) -> None:
-        for column in (self._asset, self._time, self._kind):
-            optional = column == self._asset and self._default_asset is not None
-            if column not in schema.names and not optional:
-                raise BadBatch(f"{name}: needed a column {column!r}, got columns {schema.names}")
-        known = (self._asset, self._time, self._kind, self._code, self._until)
-        for column in set(schema.names).intersection(known):
-            where = f"{name}: column {column!r}"
-            if schema.names.count(column) > 1:
-                raise BadBatch(f"{where} comes more than once; needed distinct column names")
-            kind = schema.field(column).type
-            if column in (self._time, self._until):
-                check_time_column(kind, where, self._rules)
-            else:
-                check_label_column(kind, where)
 
-    def _events(self, table: Any) -> tuple[Events, tuple[str, ...]]:
-        times = read_times(_array(table, self._time), self._time, self._rules)
-        asset, code = self._labels(table, self._asset), self._labels(table, self._code)
-        kind = self._labels(table, self._kind)
-        plain = [text.strip().casefold() for text in kind.names]
-        unknown = [
-            f"{self._kind} is {text!r}; needed one of {EVENT_KINDS}"
-            if plain[at] not in EVENT_KINDS
-            else ""
-            for at, text in enumerate(kind.names)
-        ]
-        nothing = f"{self._kind} is ''; needed one of {EVENT_KINDS}"
-        reasons = np.array([*unknown, nothing], dtype=object)[kind.index]
-        for rows, reason in times.refused:
-            reasons[rows] = reason
-        reasons[asset.index < 0] = f"{self._asset} is null or empty"
-        named = ((self._asset, asset), (self._kind, kind), (self._code, code))
-        for rows, reason in ((rows, f"{name} {why}") for name, of in named for rows, why in of.odd):
-            reasons[rows] = reason
-        until = self._untils(table, times.time, reasons)
-        good = reasons == ""
-        events = sort_events(
-            _chosen(asset.names, asset.index[good]),
-            until[good],
-            _chosen(plain, kind.index[good]),
-            _chosen(code.names, code.index[good]),
-            since=times.time[good],
-        )
-        repeats = int(np.count_nonzero(good)) - len(events.time)
-        return events, (*_numbered(reasons, ~good), *(["repeats another row"] * repeats))
+def _check_columns(name: str, schema: Any, form: EventsFormat) -> None:
+    for column in (form.asset_column, form.time_column, form.kind_column):
+        optional = column == form.asset_column and form.default_asset is not None
+        if column not in schema.names and not optional:
+            raise BadBatch(f"{name}: needed a column {column!r}, got columns {schema.names}")
+    for column in set(schema.names).intersection(form.columns):
+        where = f"{name}: column {column!r}"
+        if schema.names.count(column) > 1:
+            raise BadBatch(f"{where} comes more than once; needed distinct column names")
+        kind = schema.field(column).type
+        if column in (form.time_column, form.until_column):
+            check_time_column(kind, where, form.time_rules)
+        else:
+            check_label_column(kind, where)
 
-    def _labels(self, table: Any, name: str) -> TextCodes:
-        if name in table.column_names:
-            return read_labels(_array(table, name))
-        default = self._default_asset if name == self._asset else None
-        if default is None:
-            return TextCodes((), np.full(table.num_rows, -1, dtype=np.int32))
-        return TextCodes((default,), np.zeros(table.num_rows, dtype=np.int32))
 
-    def _untils(self, table: Any, since: Int64, reasons: Text) -> Int64:
-        """By when each event had happened; rows where that cannot be get a reason."""
-        if self._until is None or self._until not in table.column_names:
-            return since
-        column = _array(table, self._until)
-        known = column.is_valid().to_numpy(zero_copy_only=False)
-        until = read_times(column, self._until, self._rules)
-        for rows, reason in until.refused:
-            reasons[rows & known] = reason
-        reasons[known & (reasons == "") & (until.time < since)] = (
-            f"{self._until} is before {self._time}"
-        )
-        return np.where(known, until.time, since)
+def _read_events(table: Any, form: EventsFormat) -> tuple[Events, tuple[str, ...]]:
+    times = read_times(_array(table, form.time_column), form.time_column, form.time_rules)
+    asset, code = _labels(table, form.asset_column, form), _labels(table, form.code_column, form)
+    kind = _labels(table, form.kind_column, form)
+    plain = [text.strip().casefold() for text in kind.names]
+    unknown = [
+        f"{form.kind_column} is {text!r}; needed one of {EVENT_KINDS}"
+        if plain[at] not in EVENT_KINDS
+        else ""
+        for at, text in enumerate(kind.names)
+    ]
+    nothing = f"{form.kind_column} is ''; needed one of {EVENT_KINDS}"
+    reasons = np.array([*unknown, nothing], dtype=object)[kind.index]
+    for rows, reason in times.refused:
+        reasons[rows] = reason
+    reasons[asset.index < 0] = f"{form.asset_column} is null or empty"
+    named = ((form.asset_column, asset), (form.kind_column, kind), (form.code_column, code))
+    for rows, reason in ((rows, f"{name} {why}") for name, of in named for rows, why in of.odd):
+        reasons[rows] = reason
+    until = _untils(table, times.time, reasons, form)
+    good = reasons == ""
+    events = sort_events(
+        _chosen(asset.names, asset.index[good]),
+        until[good],
+        _chosen(plain, kind.index[good]),
+        _chosen(code.names, code.index[good]),
+        since=times.time[good],
+    )
+    repeats = int(np.count_nonzero(good)) - len(events.time)
+    return events, (*_numbered(reasons, ~good), *(["repeats another row"] * repeats))
+
+
+def _labels(table: Any, name: str, form: EventsFormat) -> TextCodes:
+    if name in table.column_names:
+        return read_labels(_array(table, name))
+    default = form.default_asset if name == form.asset_column else None
+    if default is None:
+        return TextCodes((), np.full(table.num_rows, -1, dtype=np.int32))
+    return TextCodes((default,), np.zeros(table.num_rows, dtype=np.int32))
+
+
+def _untils(table: Any, since: Int64, reasons: Text, form: EventsFormat) -> Int64:
+    """By when each event had happened; rows where that cannot be get a reason."""
+    if form.until_column is None or form.until_column not in table.column_names:
+        return since
+    column = _array(table, form.until_column)
+    given = column.is_valid().to_numpy(zero_copy_only=False)
+    until = read_times(column, form.until_column, form.time_rules)
+    for rows, reason in until.refused:
+        reasons[rows & given] = reason
+    reasons[given & (reasons == "") & (until.time < since)] = (
+        f"{form.until_column} is before {form.time_column}"
+    )
+    return np.where(given, until.time, since)
 
 
 def _chosen(names: Sequence[str], index: Int32) -> Text:

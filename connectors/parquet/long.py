@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from connectors.parquet.columns import LARGEST, read_numbers
 from connectors.parquet.files import OpenFile
-from connectors.parquet.outline import MOST_COLUMNS
+from connectors.parquet.footer import MOST_COLUMNS
 from connectors.parquet.plan import ColumnPlan, ReadingsFormat
 from connectors.parquet.tags import Keys, key_columns, read_keys
 from pm_app.errors import BadBatch
@@ -66,7 +66,7 @@ def read_long(
     quality, and repeats of asset, time and tag, of which the last counts. Raises BadBatch
     where no usable tag is left.
     """
-    file.check([*key_columns(plan, form), form.value])
+    file.check([*key_columns(plan, form), form.value_column])
     survey = _survey(file, plan, form, cells)
     if not survey.tags:
         wanted = "a tag" if form.sensors is None else f"one of the tags {list(form.sensors)}"
@@ -96,8 +96,8 @@ def _survey(file: OpenFile, plan: ColumnPlan, form: ReadingsFormat, cells: int) 
             tags.intersection_update(form.sensors)
             others = ~np.isin(keys.tag, _renumber(form.sensors, keys.tags)) & keys.kept
             rejected[_OTHER_TAG] = rejected.get(_OTHER_TAG, 0) + int(np.count_nonzero(others))
-        _bound(plan.name, form.asset, MOST_ASSETS, assets)
-        _bound(plan.name, form.tag, MOST_COLUMNS, tags)
+        _bound(plan.name, form.asset_column, MOST_ASSETS, assets)
+        _bound(plan.name, form.tag_column, MOST_COLUMNS, tags)
         for rejection in keys.rejections:
             rejected[rejection.reason] = rejected.get(rejection.reason, 0) + rejection.rows
         time = keys.time[keys.kept]
@@ -110,7 +110,7 @@ def _survey(file: OpenFile, plan: ColumnPlan, form: ReadingsFormat, cells: int) 
         assets=tuple(sorted(assets)),
         tags=tuple(sorted(wanted) if form.sensors is None else wanted),
         spans=spans,
-        edges=_edges(np.concatenate(samples), spans, -(-file.outline.rows // cells)),
+        edges=_edges(np.concatenate(samples), spans, -(-file.footer.rows // cells)),
         rejections=tuple(Rejection(rows, reason) for reason, rows in rejected.items() if rows),
     )
 
@@ -153,18 +153,18 @@ def _read_slice(
     low, high = slice_
     overlapping = np.flatnonzero((survey.spans[:, 0] < high) & (survey.spans[:, 1] >= low))
     parts, too_large = [_nothing()], 0
-    columns = [*key_columns(plan, form), form.value]
+    columns = [*key_columns(plan, form), form.value_column]
     for table in file.parquet.iter_batches(cells, row_groups=overlapping.tolist(), columns=columns):
         keys = read_keys(table, plan, form)
         tag = _renumber(keys.tags, survey.tags)[keys.tag]
         asset = _renumber(keys.assets, survey.assets)[keys.asset]
         inside = keys.kept & (tag >= 0) & (keys.time >= low) & (keys.time < high)
-        value, count = read_numbers(table.column(form.value).filter(pa.array(inside)))
+        value, count = read_numbers(table.column(form.value_column).filter(pa.array(inside)))
         parts.append((asset[inside], keys.time[inside], tag[inside], value))
         too_large += count
     found = _Cells(*(np.concatenate(column) for column in zip(*parts, strict=True)))
     once = _last_of_each(found)
-    return once, _notes(len(found.time) - len(once.time), too_large)
+    return once, _notes(form.value_column, len(found.time) - len(once.time), too_large)
 
 
 def _nothing() -> tuple[Int32, Int64, Int32, Float64]:
@@ -186,13 +186,13 @@ def _last_of_each(cells: _Cells) -> _Cells:
     return _Cells(asset[last], time[last], tag[last], cells.value[order][last])
 
 
-def _notes(repeats: int, too_large: int) -> tuple[Rejection, ...]:
+def _notes(value_column: str, repeats: int, too_large: int) -> tuple[Rejection, ...]:
     notes = []
     if repeats:
         notes.append(Rejection(repeats, "asset, time and tag repeat: the last row counts"))
     if too_large:
-        text = f"value is infinite or beyond {LARGEST:g} in {too_large} rows, taken as missing"
-        notes.append(Rejection(0, text))
+        where = f"{value_column} is infinite or beyond {LARGEST:g} in {too_large} rows"
+        notes.append(Rejection(0, f"{where}, taken as missing"))
     return tuple(notes)
 
 

@@ -25,21 +25,39 @@ _NAMES_SHOWN = 12
 class ReadingsFormat:
     """How readings are laid out, and what their columns are called.
 
-    sensors: None for every numeric column (wide) or every tag (long). default_asset names
-    the one machine of files without an asset column. table: rows of a plain table, in which
-    asset and time may be absent.
+    layout "wide": a row a moment, a column a sensor. layout "long": a row a tag's value, in
+    columns tag, value and, where present, quality; pivoted to rows of moments.
+    sensors: which columns (or tags) to read, None for every numeric column (or tag).
+    timezone: of timestamps that carry none; None refuses such files.
+    default_asset: the machine that files without an asset column are about.
+    latest: the latest time accepted, in nanoseconds since 1970 UTC; None for no limit.
+    table: files are plain tables, in which the asset column (each row is then its own asset,
+    "<file name without ending>:<row number>") and the time column (then 1970) may be absent.
     """
 
-    layout: Literal["wide", "long"]
-    asset: str
-    time: str
-    sensors: tuple[str, ...] | None
-    rules: TimeRules
-    default_asset: str | None
-    table: bool
-    tag: str
-    value: str
-    quality: str
+    layout: Literal["wide", "long"] = "wide"
+    asset_column: str = "asset_id"
+    time_column: str = "timestamp"
+    tag_column: str = "tag"
+    value_column: str = "value"
+    quality_column: str = "quality"
+    sensors: tuple[str, ...] | None = None
+    timezone: str | None = None
+    default_asset: str | None = None
+    latest: int | None = None
+    table: bool = False
+
+    @property
+    def time_rules(self) -> TimeRules:
+        """How timestamps are read."""
+        return TimeRules(self.timezone, self.latest)
+
+    @property
+    def label_columns(self) -> tuple[str, ...]:
+        """Columns of texts that repeat."""
+        if self.layout == "long":
+            return (self.asset_column, self.tag_column, self.quality_column)
+        return (self.asset_column,)
 
 
 @dataclass(frozen=True)
@@ -67,7 +85,7 @@ class ColumnPlan:
 def plan_wide(name: str, schema: Any, form: ReadingsFormat) -> ColumnPlan:
     """Raises BadBatch when the file's columns cannot be readings."""
     asset, time = _keys(name, schema, form)
-    others = [field for field in schema if field.name not in {form.asset, form.time}]
+    others = [field for field in schema if field.name not in {form.asset_column, form.time_column}]
     texts: tuple[str, ...] = ()
     unnamed: tuple[str, ...] = ()
     if form.sensors is None:
@@ -90,28 +108,30 @@ def plan_wide(name: str, schema: Any, form: ReadingsFormat) -> ColumnPlan:
 def plan_long(name: str, schema: Any, form: ReadingsFormat) -> ColumnPlan:
     """As plan_wide, for rows of one tag's value; the sensors are only known from the rows."""
     asset, time = _keys(name, schema, form)
-    for column in (form.tag, form.value):
+    for column in (form.tag_column, form.value_column):
         if column not in schema.names:
             raise BadBatch(f"{name}: needed a column {column!r}, got columns {_columns(schema)}")
-    check_label_column(schema.field(form.tag).type, f"{name}: column {form.tag!r}")
-    _check_sensor(name, form.value, schema.field(form.value).type)
-    quality = form.quality if form.quality in schema.names else None
+    check_label_column(schema.field(form.tag_column).type, f"{name}: column {form.tag_column!r}")
+    _check_sensor(name, form.value_column, schema.field(form.value_column).type)
+    quality = form.quality_column if form.quality_column in schema.names else None
     return ColumnPlan(name, asset, time, quality, ())
 
 
 def _keys(name: str, schema: Any, form: ReadingsFormat) -> tuple[str | None, str | None]:
     _check_names(name, schema)
-    asset = form.asset if form.asset in schema.names else None
-    time = form.time if form.time in schema.names else None
+    asset = form.asset_column if form.asset_column in schema.names else None
+    time = form.time_column if form.time_column in schema.names else None
     if time is None and not form.table:
-        raise BadBatch(f"{name}: needed a column {form.time!r}, got columns {_columns(schema)}")
+        raise BadBatch(
+            f"{name}: needed a column {form.time_column!r}, got columns {_columns(schema)}"
+        )
     if asset is None and form.default_asset is None and not form.table:
         raise BadBatch(
-            f"{name}: needed a column {form.asset!r} naming the asset, "
+            f"{name}: needed a column {form.asset_column!r} naming the asset, "
             f"got columns {_columns(schema)}"
         )
     if time is not None:
-        check_time_column(schema.field(time).type, f"{name}: column {time!r}", form.rules)
+        check_time_column(schema.field(time).type, f"{name}: column {time!r}", form.time_rules)
     if asset is not None:
         check_label_column(schema.field(asset).type, f"{name}: column {asset!r}")
     return asset, time

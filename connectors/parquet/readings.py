@@ -1,70 +1,37 @@
 """Readings from Parquet files, wide or long; fulfils `pm_app.ports.ReadingsSource`."""
 
 from collections.abc import Iterator
-from typing import Literal
 
-from connectors.parquet.columns import TimeRules
-from connectors.parquet.files import BatchDescription, open_folder
+from connectors.files.folder import open_folder
+from connectors.parquet.files import CONTENTS, SUFFIXES, count_rows, describe_columns, open_parquet
 from connectors.parquet.long import read_long
 from connectors.parquet.plan import ReadingsFormat, plan_long, plan_wide
 from connectors.parquet.wide import read_wide
 from pm_app.errors import BadBatch
-from pm_app.records.readings import Batch, ReadingsChunk, Rejection
+from pm_app.records.readings import Batch, BatchDescription, ReadingsChunk, Rejection
 
 # 16 MB of float64: large enough that work per chunk is small, small enough for any server.
 MOST_CELLS = 2_000_000
+_USUAL_FORMAT = ReadingsFormat()
 
 
 class ParquetReadings:
-    """Readings under a folder or bucket prefix.
+    """Readings under a folder or bucket prefix, at most `most_cells` values at a time."""
 
-    layout "wide": a row a moment, a column a sensor. layout "long": a row a tag's value, in
-    columns tag, value and, where present, quality; pivoted to rows of moments.
-    sensors: which columns (or tags) to read, None for every numeric column (or tag).
-    timezone: of timestamps that carry none; None refuses such files.
-    default_asset: the machine that files without an asset column are about.
-    latest: the latest time accepted, in nanoseconds since 1970 UTC; None for no limit.
-    table: files are plain tables, in which the asset column (each row is then its own asset,
-    "<file name without ending>:<row number>") and the time column (then 1970) may be absent.
-    """
+    suffixes = SUFFIXES
+    contents = CONTENTS
 
     def __init__(
-        self,
-        uri: str,
-        *,
-        layout: Literal["wide", "long"] = "wide",
-        asset_column: str = "asset_id",
-        time_column: str = "timestamp",
-        sensors: tuple[str, ...] | None = None,
-        timezone: str | None = None,
-        default_asset: str | None = None,
-        latest: int | None = None,
-        table: bool = False,
-        tag_column: str = "tag",
-        value_column: str = "value",
-        quality_column: str = "quality",
-        most_cells: int = MOST_CELLS,
+        self, uri: str, form: ReadingsFormat = _USUAL_FORMAT, *, most_cells: int = MOST_CELLS
     ) -> None:
         """Raises BadSettings for an address that no file system understands."""
-        self._folder = open_folder(uri)
-        self._most_cells = most_cells
-        self._format = ReadingsFormat(
-            layout=layout,
-            asset=asset_column,
-            time=time_column,
-            sensors=sensors,
-            rules=TimeRules(timezone, latest),
-            default_asset=default_asset,
-            table=table,
-            tag=tag_column,
-            value=value_column,
-            quality=quality_column,
-        )
+        self._folder = open_folder(uri, suffixes=SUFFIXES, contents=CONTENTS)
+        self._format, self._most_cells = form, most_cells
 
     @property
-    def _labels(self) -> tuple[str, ...]:
-        form = self._format
-        return (form.asset, form.tag, form.quality) if form.layout == "long" else (form.asset,)
+    def watched_folder(self) -> str | None:
+        """See BatchSource.watched_folder."""
+        return self._folder.local
 
     def list(self) -> Iterator[Batch]:
         """See ReadingsSource.list; an absent folder raises SourceUnavailable."""
@@ -75,12 +42,12 @@ class ParquetReadings:
         return self._folder.digest(batch)
 
     def describe(self, batch: Batch) -> BatchDescription:
-        """Rows and columns of a batch, from its footer alone. Raises as `read`."""
-        return self._folder.describe(batch)
+        """See ReadingsSource.describe; from the footer alone."""
+        return describe_columns(self._folder, batch)
 
     def count(self, batch: Batch) -> int:
         """See ReadingsSource.count."""
-        return self._folder.count(batch)
+        return count_rows(self._folder, batch)
 
     def read(self, batch: Batch) -> Iterator[ReadingsChunk]:
         """See ReadingsSource.read.
@@ -103,8 +70,8 @@ class ParquetReadings:
 
     def _chunks(self, batch: Batch) -> Iterator[ReadingsChunk]:
         form = self._format
-        with self._folder.opened(batch, labels=self._labels) as file:
-            if file.outline.rows == 0:
+        with open_parquet(self._folder, batch, labels=form.label_columns) as file:
+            if file.footer.rows == 0:
                 raise BadBatch(f"{batch.name}: needed rows, got a Parquet file with none")
             schema = file.parquet.schema_arrow
             if form.layout == "long":
@@ -117,9 +84,9 @@ class ParquetReadings:
             for chunk in chunks:
                 came += _rows_of(chunk)
                 yield chunk
-            if came != file.outline.rows:
+            if came != file.footer.rows:
                 raise BadBatch(
-                    f"{batch.name}: needed {file.outline.rows:,} rows, as its footer counts, "
+                    f"{batch.name}: needed {file.footer.rows:,} rows, as its footer counts, "
                     f"got {came:,}"
                 )
 

@@ -34,22 +34,22 @@ def read_keys(table: Any, plan: ColumnPlan, form: ReadingsFormat) -> Keys:
     whose = TextCodes((str(form.default_asset),), np.zeros(table.num_rows, dtype=np.int32))
     if plan.asset is not None:
         whose = read_labels(table.column(plan.asset))
-    times = read_times(table.column(form.time), form.time, form.rules)
-    tags = read_labels(table.column(form.tag))
+    times = read_times(table.column(form.time_column), form.time_column, form.time_rules)
+    tags = read_labels(table.column(form.tag_column))
     refused = [
-        *whose.refused(form.asset),
+        *whose.refused(form.asset_column),
         *times.refused,
-        *tags.refused(form.tag),
+        *tags.refused(form.tag_column),
     ]
     if plan.quality is not None:
-        refused.append(_bad_quality(table.column(plan.quality), form.quality))
+        refused.append(_bad_quality(table.column(plan.quality), form.quality_column))
     taken, rejections = count_refusals(refused)
     return Keys(whose.names, whose.index, times.time, tags.names, tags.index, ~taken, rejections)
 
 
 def key_columns(plan: ColumnPlan, form: ReadingsFormat) -> list[str]:
     """The columns that `read_keys` needs."""
-    keys = (plan.asset, form.time, form.tag, plan.quality)
+    keys = (plan.asset, form.time_column, form.tag_column, plan.quality)
     return [column for column in keys if column is not None]
 
 

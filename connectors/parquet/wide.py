@@ -36,6 +36,11 @@ def read_wide(
     file.check(plan.wide_columns)
     if plan.time is None and plan.asset is not None:
         _check_one_row_each(file, plan)
+    elif plan.time is None and form.default_asset is not None and file.footer.rows > 1:
+        raise BadBatch(
+            f"{plan.name}: needed a column {form.time_column!r} or {form.asset_column!r} to tell "
+            f"rows apart, got {file.footer.rows:,} rows of {form.default_asset!r}"
+        )
     rows = max(1, cells // len(plan.sensors))
     unnamed = tuple(Rejection(0, why) for why in plan.unnamed)
     start, notes = 0, (*unnamed, *_numbers_as_text(file, plan))
@@ -69,7 +74,7 @@ def _are_numbers(texts: Sequence[object]) -> bool:
 def _chunk(table: Any, plan: ColumnPlan, form: ReadingsFormat, start: int) -> ReadingsChunk:
     labels = _labels(table, plan, form, start)
     times = _times(table, plan, form)
-    refused, rejections = count_refusals([*labels.refused(form.asset), *times.refused])
+    refused, rejections = count_refusals([*labels.refused(form.asset_column), *times.refused])
     values = np.empty((len(plan.sensors), table.num_rows))
     notes = []
     for row, sensor in enumerate(plan.sensors):
@@ -110,14 +115,14 @@ def _labels(table: Any, plan: ColumnPlan, form: ReadingsFormat, start: int) -> T
 def _times(table: Any, plan: ColumnPlan, form: ReadingsFormat) -> Times:
     if plan.time is None:
         return Times(np.zeros(table.num_rows, dtype=np.int64), ())
-    return read_times(table.column(plan.time), form.time, form.rules)
+    return read_times(table.column(plan.time), form.time_column, form.time_rules)
 
 
 def _check_one_row_each(file: OpenFile, plan: ColumnPlan) -> None:
-    if file.outline.rows > MOST_TABLE_ROWS:
+    if file.footer.rows > MOST_TABLE_ROWS:
         raise BadBatch(
             f"{plan.name}: needed at most {MOST_TABLE_ROWS:,} rows in a table without times, "
-            f"got {file.outline.rows:,}"
+            f"got {file.footer.rows:,}"
         )
     assets = file.parquet.read(columns=[plan.asset]).column(0)
     counts = assets.value_counts()

@@ -29,6 +29,14 @@ class Batch:
     modified_ns: int
 
 
+@dataclass(frozen=True)
+class BatchDescription:
+    """What a batch says of itself: rows, and (name, type) of each column."""
+
+    rows: int
+    columns: tuple[tuple[str, str], ...]
+
+
 @dataclass(frozen=True, eq=False)
 class Readings:
     """Sensor values of some rows, in the order they were delivered.

@@ -16,11 +16,9 @@ from pm_app.settings.sections import (
     AllocationSettings,
     CostsSettings,
     DriftSettings,
-    EventsSettings,
     FeaturesSettings,
     NotificationsSettings,
     PlantSettings,
-    ReadingsSettings,
     RetentionSettings,
     RetrainingSettings,
     ScoringSettings,
@@ -29,6 +27,7 @@ from pm_app.settings.sections import (
     TargetSettings,
     WebSettings,
 )
+from pm_app.settings.sources import EventsSettings, ReadingsSettings
 
 _LONGEST = 1_000_000
 _SHOWN = 200

@@ -1,6 +1,6 @@
 """The tables of plant.toml: what each key takes, and what it is by default."""
 
-from datetime import date, time, timedelta
+from datetime import time, timedelta
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -11,16 +11,13 @@ from pm_app.settings.values import (
     LOOPBACK,
     MEMORY_WORDS,
     NEVER,
-    Address,
     Again,
-    Day,
     Duration,
     Header,
     Listen,
     Name,
     NetworkAddress,
     Quiet,
-    Running,
     Span,
     StrategyName,
     Text,
@@ -28,7 +25,6 @@ from pm_app.settings.values import (
     Zone,
     read_half_life,
     read_quiet,
-    read_running,
     split_listen,
 )
 from pm_app.times import parse_duration
@@ -47,61 +43,6 @@ class PlantSettings(Section):
     timezone: Zone = Field("UTC", description="of schedules and display, e.g. Europe/Berlin")
     state: Name = Field(
         "state", description="folder of models, pane history and, unless named, the store"
-    )
-
-
-class ReadingsSettings(Section):
-    """Where readings come from and what their columns are called."""
-
-    uri: Address = Field("readings", description="folder beside this file, or s3://bucket/prefix")
-    layout: Literal["wide", "long"] = Field(
-        "wide", description="wide: one numeric column a sensor; long: one row a tag's value"
-    )
-    asset_column: Name = Field("asset_id", description="which machine a row is about")
-    time_column: Name = Field("timestamp", description="when it was read")
-    timezone: Zone | None = Field(
-        None,
-        description="only where timestamps carry no zone of their own",
-        examples=["Europe/Berlin"],
-    )
-    sensors: tuple[Name, ...] | None = Field(
-        None,
-        description="columns or tags to read; default: every numeric one",
-        examples=[["vibration", "pressure"]],
-    )
-    required: tuple[Name, ...] = Field(
-        (), description="a file without values of these is quarantined", examples=[["vibration"]]
-    )
-    running: Running | None = Field(
-        None,
-        description="otherwise the machine is off, and not predicted for",
-        examples=["vibration > 0.1"],
-    )
-    future: Duration = Field("1d", description="readings this far ahead of the clock are refused")
-    earliest: Day = Field(date(2000, 1, 1), description="readings of days before are refused")
-
-    @model_validator(mode="after")
-    def _what_tells_running_is_read(self) -> Self:
-        if self.running and self.sensors is not None:
-            sensor, _ = read_running(self.running)
-            if sensor not in self.sensors:
-                raise ValueError(f"running names {sensor!r}, which is not among sensors")
-        return self
-
-
-class EventsSettings(Section):
-    """Where failures, maintenance, errors and inspections come from; an absent folder: none yet."""
-
-    uri: Address = Field("events", description="folder beside this file, or s3://bucket/prefix")
-    timezone: Zone | None = Field(
-        None,
-        description="only where timestamps carry no zone of their own",
-        examples=["Europe/Berlin"],
-    )
-    until_column: Name | None = Field(
-        None,
-        description="by when it had happened, where it did at some time from its timestamp on",
-        examples=["until"],
     )
 
 

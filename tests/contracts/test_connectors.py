@@ -14,8 +14,8 @@ import pytest
 from pyarrow import fs
 
 import connectors
-from connectors.parquet import ParquetEvents, ParquetReadings
-from connectors.parquet.files import Folder
+from connectors.files.folder import Folder
+from connectors.parquet import ParquetEvents, ParquetReadings, ReadingsFormat
 from pm_app.errors import BadBatch, SourceUnavailable
 from pm_app.records.readings import Batch
 
@@ -23,11 +23,12 @@ Source = ParquetReadings | ParquetEvents
 
 SOURCES: dict[str, Callable[[str], Source]] = {
     "parquet readings, wide": ParquetReadings,
-    "parquet readings, long": lambda uri: ParquetReadings(uri, layout="long"),
+    "parquet readings, long": lambda uri: ParquetReadings(uri, ReadingsFormat(layout="long")),
     "parquet events": ParquetEvents,
 }
 # Connectors that are no source of batches; each has tests of its own.
 OTHERS = {
+    "files": "tests/unit/connectors/test_files_watching.py",
     "cmapss": "tests/unit/connectors/test_cmapss.py",
     "engines": "tests/integration/score/test_backfill_workers_agree.py",
     "lake": "tests/integration/operations/test_lake.py",
@@ -80,7 +81,7 @@ def test_batches_come_from_all_folders_each_once(
     (tmp_path / "dangling.parquet").symlink_to(tmp_path / "nowhere")
     source = make(str(tmp_path))
     if not on_a_disk:
-        source._folder = Folder(fs.PyFileSystem(FailingStorage(1)), str(tmp_path))
+        source._folder = Folder(fs.PyFileSystem(FailingStorage(1)), str(tmp_path), source.suffixes)
 
     listed = list(source.list())
 
@@ -231,7 +232,7 @@ def test_storage_that_fails_while_reading_is_unavailable_and_the_batch_not_bad(
     source = make(str(tmp_path))
     batch = next(source.list())
     storage = FailingStorage(healthy)
-    source._folder = Folder(fs.PyFileSystem(storage), str(tmp_path))
+    source._folder = Folder(fs.PyFileSystem(storage), str(tmp_path), source.suffixes)
 
     with pytest.raises(SourceUnavailable, match="a.parquet: cannot be .*connection reset"):
         drain(source, batch)

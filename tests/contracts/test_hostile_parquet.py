@@ -13,9 +13,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from connectors.parquet import ParquetEvents, ParquetReadings, long, outline
+from connectors.files import folder as listing
+from connectors.parquet import (
+    EventsFormat,
+    ParquetEvents,
+    ParquetReadings,
+    ReadingsFormat,
+    footer,
+    long,
+)
 from connectors.parquet import events as events_module
-from connectors.parquet import files as listing
+from connectors.parquet.readings import MOST_CELLS
 from pm_app.errors import BadBatch, SourceUnavailable, TornBatch
 from pm_app.features.panes.readings import count_delivered
 
@@ -43,7 +51,7 @@ def rows_of(chunks):
 
 def read(folder, name="a.parquet", **options):
     """The rows of one file, and how many were refused."""
-    source = ParquetReadings(str(folder), **options)
+    source = ParquetReadings(str(folder), ReadingsFormat(**options))
     (batch,) = (batch for batch in source.list() if batch.name == name)
     chunks = list(source.read(batch))
     return rows_of(chunks), sum(r.rows for chunk in chunks for r in chunk.rejections)
@@ -203,7 +211,7 @@ def test_events_are_held_once_however_long_their_kind(tmp_path, kind):
     ],
 )
 def test_what_no_plant_writes_is_refused(tmp_path, monkeypatch, limit, value, words):
-    monkeypatch.setattr(outline, limit, value)
+    monkeypatch.setattr(footer, limit, value)
     path = tmp_path / "a.parquet"
     pq.write_table(readings_table(), path, row_group_size=10, compression="none")
 
@@ -555,7 +563,7 @@ def test_no_schema_gives_anything_but_rows_or_a_reason(tmp_path, table, groups):
         with told_in_words():
             delivered, refused = account(tmp_path, **options)
             assert delivered + refused == len(table)
-    events = ParquetEvents(str(tmp_path), timezone="UTC")
+    events = ParquetEvents(str(tmp_path), EventsFormat(timezone="UTC"))
     with told_in_words():
         found, reasons = events.read(next(events.list()))
         assert len(found.time) + len(reasons) == len(table)
@@ -571,9 +579,9 @@ def told_in_words():
         assert str(error).startswith("a.parquet: ")
 
 
-def account(folder, **options):
+def account(folder, *, most_cells=MOST_CELLS, **options):
     """Rows of the file in readings, and rows refused."""
-    source = ParquetReadings(str(folder), **options)
+    source = ParquetReadings(str(folder), ReadingsFormat(**options), most_cells=most_cells)
     chunks = list(source.read(next(source.list())))
     refused = sum(r.rows for chunk in chunks for r in chunk.rejections)
     return sum(count_delivered(chunk.readings) for chunk in chunks), refused

@@ -69,7 +69,7 @@ def _check_readings(settings: Settings) -> Iterator[Finding]:
     source = readings_source(settings)
     batches = _by_name(source)
     if not batches:
-        text = f"no Parquet files in {settings.readings.uri!r} yet"
+        text = f"no {source.contents} in {settings.readings.uri!r} yet"
         yield Finding("note", "readings", text)
         return
     yield Finding("ok", "readings", f"{len(batches)} files in {settings.readings.uri!r}")

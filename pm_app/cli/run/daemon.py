@@ -25,7 +25,7 @@ from pm_app.jobs.score.run import score
 from pm_app.settings.plant import Settings
 from pm_app.state.lock import hold_state
 from pm_app.times import NS, parse_duration
-from pm_app.wiring import notify_due, open_plant_shared, watch_folders
+from pm_app.wiring import notify_due, open_plant_shared, watch_sources
 
 
 def run_plant(settings: Settings) -> int:
@@ -62,7 +62,7 @@ def _run(plant: Plant, stop: threading.Event, monitor: Monitor) -> int:
         ),
         stop=stop,
         monitor=monitor,
-        watching=partial(watch_folders, plant.settings),
+        watching=partial(watch_sources, plant.settings),
     )
 
 

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from connectors.parquet import ParquetEvents
+from connectors.parquet import EventsFormat, ParquetEvents
 from pm_app.errors import BadBatch
 from pm_app.records.readings import Events
 
@@ -28,7 +28,7 @@ def events_table(**columns: object) -> pa.Table:
 
 def read(folder: Path, table: pa.Table, **options: object) -> tuple[Events, tuple[str, ...]]:
     pq.write_table(table, folder / "a.parquet")
-    source = ParquetEvents(str(folder), **options)  # type: ignore[arg-type]
+    source = ParquetEvents(str(folder), EventsFormat(**options))  # type: ignore[arg-type]
     return source.read(next(source.list()))
 
 

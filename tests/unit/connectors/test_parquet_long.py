@@ -10,7 +10,8 @@ from factories import by_name
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from connectors.parquet import ParquetReadings
+from connectors.parquet import ParquetReadings, ReadingsFormat
+from connectors.parquet.readings import MOST_CELLS
 from pm_app.errors import BadBatch
 from pm_app.records.readings import ReadingsChunk
 
@@ -32,10 +33,16 @@ def long_table(rows: list[Row], **extra: object) -> pa.Table:
 
 
 def read(
-    folder: Path, table: pa.Table, *, rows: int | None = None, **options: object
+    folder: Path,
+    table: pa.Table,
+    *,
+    rows: int | None = None,
+    most_cells: int = MOST_CELLS,
+    **options: object,
 ) -> list[ReadingsChunk]:
     pq.write_table(table, folder / "a.parquet", row_group_size=rows)
-    source = ParquetReadings(str(folder), layout="long", **options)  # type: ignore[arg-type]
+    form = ReadingsFormat(layout="long", **options)  # type: ignore[arg-type]
+    source = ParquetReadings(str(folder), form, most_cells=most_cells)
     return [chunk for batch in by_name(source) for chunk in source.read(batch)]
 
 

@@ -14,7 +14,8 @@ from factories import by_name
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from connectors.parquet import ParquetReadings
+from connectors.parquet import ParquetReadings, ReadingsFormat
+from connectors.parquet.readings import MOST_CELLS
 from pm_app.errors import BadBatch, BadSettings, SourceUnavailable
 from pm_app.records.readings import Batch, Readings, ReadingsChunk
 
@@ -36,8 +37,9 @@ def write(folder: Path, table: pa.Table, name: str = "a.parquet", rows: int | No
     return folder
 
 
-def read(folder: Path, **options: object) -> list[ReadingsChunk]:
-    source = ParquetReadings(str(folder), **options)  # type: ignore[arg-type]
+def read(folder: Path, *, most_cells: int = MOST_CELLS, **options: object) -> list[ReadingsChunk]:
+    form = ReadingsFormat(**options)  # type: ignore[arg-type]
+    source = ParquetReadings(str(folder), form, most_cells=most_cells)
     return [chunk for batch in by_name(source) for chunk in source.read(batch)]
 
 

@@ -1,6 +1,6 @@
-"""Thrift's compact protocol, as far as the footers and page headers of Parquet need it.
+"""Thrift compact protocol, as far as the footers and page headers of Parquet need it.
 
-(Apache Thrift, "Thrift Compact protocol encoding".) Reading costs no more than the bytes that
+(Apache Thrift, "Thrift ThriftReader protocol encoding".) Reading costs no more than the bytes that
 are there, whatever sizes they claim.
 """
 
@@ -18,12 +18,12 @@ _MOST_DEPTH: Final = 20
 _MOST_SHIFT: Final = 63
 
 
-class Malformed(ValueError):
+class MalformedThrift(ValueError):
     """Bytes that are no Thrift."""
 
 
-class Compact:
-    """Reads forward through bytes; every method raises Malformed where they make no sense."""
+class ThriftReader:
+    """Reads forward through bytes; every method raises MalformedThrift where they make no sense."""
 
     __slots__ = ("_data", "at")
 
@@ -37,7 +37,7 @@ class Compact:
             try:
                 head = data[self.at]
             except IndexError:
-                raise Malformed("a struct without its end") from None
+                raise MalformedThrift("a struct without its end") from None
             self.at += 1
             if head == 0:
                 return
@@ -55,9 +55,9 @@ class Compact:
                 byte = data[at]
                 value |= (byte & 0x7F) << shift
         except IndexError:
-            raise Malformed("a number without its end") from None
+            raise MalformedThrift("a number without its end") from None
         if shift > _MOST_SHIFT:
-            raise Malformed("a number of more than 64 bits")
+            raise MalformedThrift("a number of more than 64 bits")
         self.at = at + 1
         return (value >> 1) ^ -(value & 1)
 
@@ -76,7 +76,7 @@ class Compact:
     def skip(self, kind: int, depth: int = 0) -> None:
         """Pass over a value of this type."""
         if depth > _MOST_DEPTH:
-            raise Malformed("too many levels")
+            raise MalformedThrift("too many levels")
         if kind in _INTEGERS:
             self.integer()
         elif kind == BINARY:
@@ -93,14 +93,14 @@ class Compact:
         elif kind in (_BYTE, _DOUBLE):
             self.at += 1 if kind == _BYTE else 8
             if self.at > len(self._data):
-                raise Malformed("a value without its end")
+                raise MalformedThrift("a value without its end")
         elif kind not in _BOOLEANS:
-            raise Malformed(f"type {kind}")
+            raise MalformedThrift(f"type {kind}")
 
     def _byte(self) -> int:
         self.at += 1
         if self.at > len(self._data):
-            raise Malformed("a value without its end")
+            raise MalformedThrift("a value without its end")
         return self._data[self.at - 1]
 
     def _length(self) -> int:
@@ -108,5 +108,5 @@ class Compact:
         value = self.integer()
         size = 2 * value if value >= 0 else -2 * value - 1
         if size > len(self._data) - self.at:
-            raise Malformed(f"a length of {size}")
+            raise MalformedThrift(f"a length of {size}")
         return size

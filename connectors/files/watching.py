@@ -1,4 +1,4 @@
-"""Word of new files in local folders, so that nobody waits for the next look.
+"""Watching local folders for new files, so that nobody waits for the next look.
 
 The system's word (inotify and its like) only shortens the wait: it is not given for network
 drives and may be lost, and looking through the folder stays the truth.
@@ -18,28 +18,33 @@ from watchdog.events import (
 )
 from watchdog.observers import Observer
 
-from connectors.parquet.files import is_finished
+from connectors.files.folder import is_finished
+from pm_app.ports import BatchSource
 
 log = logging.getLogger(__name__)
 _JOIN_SECONDS = 5.0
 
 
 @contextmanager
-def watched(uris: Sequence[str], ring: Callable[[], None]) -> Iterator[bool]:
-    """Call `ring`, on a thread of its own, whenever a finished Parquet file may have come.
+def watched(sources: Sequence[BatchSource], ring: Callable[[], None]) -> Iterator[bool]:
+    """Call `ring`, on a thread of its own, whenever a finished file may have come to a source.
 
-    uris: as sources take them; those that are no local folder are passed over. Yields whether
-    any folder is watched; where the system refuses, that is logged and none is.
+    Sources without a folder to watch are passed over. Yields whether any folder is watched;
+    where the system refuses, that is logged and none is.
     """
-    folders = sorted({uri for uri in uris if "://" not in uri and os.path.isdir(uri)})
+    folders: dict[str, tuple[str, ...]] = {}
+    for source in sources:
+        folder = source.watched_folder
+        if folder is not None and os.path.isdir(folder):
+            folders[folder] = (*folders.get(folder, ()), *source.suffixes)
     observer = Observer()
     try:
-        for folder in folders:
-            observer.schedule(_Bell(folder, ring), folder, recursive=True)
+        for folder, suffixes in sorted(folders.items()):
+            observer.schedule(_Bell(folder, suffixes, ring), folder, recursive=True)
         observer.start()
     except OSError as error:
         log.warning("folders are looked at by the clock alone: %s", error)
-        folders = []
+        folders = {}
     try:
         yield bool(folders)
     finally:
@@ -49,8 +54,8 @@ def watched(uris: Sequence[str], ring: Callable[[], None]) -> Iterator[bool]:
 
 
 class _Bell(FileSystemEventHandler):
-    def __init__(self, folder: str, ring: Callable[[], None]) -> None:
-        self._folder, self._ring = folder, ring
+    def __init__(self, folder: str, suffixes: tuple[str, ...], ring: Callable[[], None]) -> None:
+        self._folder, self._suffixes, self._ring = folder, suffixes, ring
 
     def on_any_event(self, event: FileSystemEvent) -> None:
         """Ring for a file that was closed after writing, moved here or linked."""
@@ -58,6 +63,7 @@ class _Bell(FileSystemEventHandler):
         if not moved and event.event_type not in (EVENT_TYPE_CLOSED, EVENT_TYPE_CREATED):
             return
         path = os.fsdecode(event.dest_path if moved else event.src_path)
+        name = os.path.relpath(path, self._folder)
         # A folder that is moved here brings its files along without another word.
-        if (event.is_directory and moved) or is_finished(os.path.relpath(path, self._folder)):
+        if (event.is_directory and moved) or is_finished(name, self._suffixes):
             self._ring()

@@ -2,13 +2,20 @@
 
 import os
 import threading
+from types import SimpleNamespace
 
 import pytest
 
-from connectors.parquet import watching
-from connectors.parquet.watching import watched
+from connectors.files import watching
+from connectors.files.watching import watched
 
+BUCKET = SimpleNamespace(watched_folder=None, suffixes=(".parquet",))
 SECONDS = 20.0  # far more than a word takes
+
+
+def folder_source(path):
+    """What is asked of a source that is a folder."""
+    return SimpleNamespace(watched_folder=str(path), suffixes=(".parquet",))
 
 
 @pytest.fixture
@@ -22,7 +29,9 @@ def folder(tmp_path):
 def rung(folder):
     """Set once word has come."""
     bell = threading.Event()
-    with watched([str(folder), "s3://bucket/prefix", str(folder / "absent")], bell.set) as some:
+    with watched(
+        [folder_source(folder), BUCKET, folder_source(folder / "absent")], bell.set
+    ) as some:
         assert some
         yield bell
 
@@ -74,7 +83,7 @@ def test_nothing_is_told_of_files_that_are_no_batch(tmp_path, folder):
         heard.append(sorted(path.name for path in folder.iterdir()))
         told.set()
 
-    with watched([str(folder)], ring):
+    with watched([folder_source(folder)], ring):
         for name in ("a.csv", ".b.parquet", "c.tmp.parquet", "_d.parquet"):
             write(folder / name)
         write(folder / "e.parquet")
@@ -91,11 +100,11 @@ def test_a_system_that_cannot_watch_is_told_and_leaves_it_to_the_clock(folder, m
 
     monkeypatch.setattr(watching, "Observer", Full)
 
-    with watched([str(folder)], lambda: None) as some:
+    with watched([folder_source(folder)], lambda: None) as some:
         assert not some
     assert "by the clock alone: inotify watch limit reached" in caplog.text
 
 
 def test_no_local_folder_is_no_folder_watched():
-    with watched(["s3://bucket/prefix"], lambda: None) as some:
+    with watched([BUCKET], lambda: None) as some:
         assert not some

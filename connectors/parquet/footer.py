@@ -1,4 +1,4 @@
-"""What a Parquet file says of its size, read before Arrow believes it.
+"""Footer and page headers of Parquet: rows, columns and sizes, checked before Arrow unpacks.
 
 Arrow makes room for whatever a footer or a page header claims, and 16 KB can unpack to
 gigabytes. Here both are read first (Apache Parquet, parquet.thrift), at a cost that the bytes
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from connectors.parquet.compact import BINARY, STRUCT, Compact, Malformed
+from connectors.parquet.thrift import BINARY, STRUCT, MalformedThrift, ThriftReader
 
 # What no plant writes and a server's memory may not bear. Arrow takes footers whole, at some
 # twenty times their size: a file of 5,000 columns and ten row groups has one of 7 MB.
@@ -34,7 +34,7 @@ _DICTIONARY: Final = 2
 ReadAt = Callable[[int, int], bytes]
 
 
-class TooMuch(ValueError):
+class TooLarge(ValueError):
     """More than any plant writes; the text says what was needed and what came."""
 
 
@@ -57,7 +57,7 @@ class Chunk:
 
 
 @dataclass(frozen=True)
-class Outline:
+class Footer:
     """Rows, leaves and chunks of a file, by its footer."""
 
     rows: int
@@ -73,7 +73,7 @@ class Outline:
 
 
 @dataclass(frozen=True)
-class Page:
+class PageHeader:
     """What a page header tells. values counts rows, or names in a dictionary."""
 
     is_dictionary: bool
@@ -84,37 +84,37 @@ class Page:
     header_bytes: int
 
 
-def read_outline(footer: bytes, *, size_bytes: int) -> Outline:
-    """The outline of a file of this size. Raises Malformed, and TooMuch for what is too much."""
-    compact = Compact(footer)
+def read_footer(encoded: bytes, *, size_bytes: int) -> Footer:
+    """What a footer tells of a file of this size. Raises MalformedThrift and TooLarge."""
+    thrift = ThriftReader(encoded)
     rows, held = -1, 0
     leaves: tuple[Leaf, ...] = ()
     groups: tuple[tuple[Chunk, ...], ...] = ()
-    for field, kind in compact.fields():
+    for field, kind in thrift.fields():
         if field == 2 and not leaves:
-            leaves = tuple(_leaves(compact))
+            leaves = tuple(_leaves(thrift))
         elif field == 3:
-            rows = compact.integer()
+            rows = thrift.integer()
         elif field == 4 and not groups:
-            held, groups = _groups(compact, leaves, size_bytes)
+            held, groups = _groups(thrift, leaves, size_bytes)
         else:
-            compact.skip(kind)
+            thrift.skip(kind)
     if rows != held:
-        raise TooMuch(f"needed rows as its footer counts them, got {rows:,} and {held:,} in parts")
+        raise TooLarge(f"needed rows as its footer counts them, got {rows:,} and {held:,} in parts")
     _bound("rows", MOST_ROWS, rows)
-    return Outline(rows, leaves, groups)
+    return Footer(rows, leaves, groups)
 
 
-def check_pages(outline: Outline, columns: Sequence[str], read_at: ReadAt) -> None:
-    """Raises TooMuch where a page of these columns unpacks to more than is borne."""
-    for chunk in outline.chunks_of(columns):
+def check_pages(footer: Footer, columns: Sequence[str], read_at: ReadAt) -> None:
+    """Raises TooLarge where a page of these columns unpacks to more than is borne."""
+    for chunk in footer.chunks_of(columns):
         _check_chunk(chunk, read_at)
 
 
-def takes_a_glance(outline: Outline, column: str, read_at: ReadAt) -> bool:
+def takes_a_glance(footer: Footer, column: str, read_at: ReadAt) -> bool:
     """Whether the first values of a column of texts can be had for little memory."""
     most, found = GLANCE_BYTES, 0
-    for chunk in next(iter(outline.groups), ()):
+    for chunk in next(iter(footer.groups), ()):
         if chunk.leaf.path != column:
             continue
         for page in _pages(chunk, read_at):
@@ -131,20 +131,20 @@ def _check_chunk(chunk: Chunk, read_at: ReadAt) -> None:
     most = MOST_TEXT_PAGE_BYTES if chunk.leaf.is_text else MOST_PAGE_BYTES
     for page in _pages(chunk, read_at):
         if page.unpacked_bytes > most:
-            raise TooMuch(
+            raise TooLarge(
                 f"column {_shown(name)}: needed pages of at most {most:,} bytes, "
                 f"got one of {page.unpacked_bytes:,}"
             )
         if chunk.leaf.is_text and page.encoding == _DELTA_BYTE_ARRAY:
-            raise TooMuch(
+            raise TooLarge(
                 f"column {_shown(name)}: needed texts written plainly or as a dictionary, "
                 "got encoding DELTA_BYTE_ARRAY"
             )
         if page.is_dictionary and page.values > page.unpacked_bytes:
-            raise Malformed(f"a dictionary of {page.values} in {page.unpacked_bytes} bytes")
+            raise MalformedThrift(f"a dictionary of {page.values} in {page.unpacked_bytes} bytes")
 
 
-def _pages(chunk: Chunk, read_at: ReadAt) -> Iterator[Page]:
+def _pages(chunk: Chunk, read_at: ReadAt) -> Iterator[PageHeader]:
     at, end, left = chunk.start, chunk.start + chunk.size_bytes, chunk.values
     while at < end and left > 0:
         page = _page(at, end, read_at)
@@ -153,60 +153,60 @@ def _pages(chunk: Chunk, read_at: ReadAt) -> Iterator[Page]:
         at += page.header_bytes + page.packed_bytes
 
 
-def _page(at: int, end: int, read_at: ReadAt) -> Page:
+def _page(at: int, end: int, read_at: ReadAt) -> PageHeader:
     size = _HEADER_BYTES
     while True:
         head = read_at(at, min(size, end - at))
         try:
-            return _page_of(Compact(head))
-        except Malformed:
+            return _page_of(ThriftReader(head))
+        except MalformedThrift:
             if size >= min(end - at, _MOST_HEADER_BYTES):
                 raise
         size *= 16
 
 
-def _page_of(compact: Compact) -> Page:
+def _page_of(thrift: ThriftReader) -> PageHeader:
     kind = values = encoding = -1
     unpacked = packed = -1
-    for field, of in compact.fields():
+    for field, of in thrift.fields():
         if field == 1:
-            kind = compact.integer()
+            kind = thrift.integer()
         elif field == 2:
-            unpacked = compact.integer()
+            unpacked = thrift.integer()
         elif field == 3:
-            packed = compact.integer()
+            packed = thrift.integer()
         elif field in (5, 7, 8) and of == STRUCT:
-            values, encoding = _counts(compact, encoding_field=4 if field == 8 else 2)
+            values, encoding = _counts(thrift, encoding_field=4 if field == 8 else 2)
         else:
-            compact.skip(of)
+            thrift.skip(of)
     if unpacked < 0 or packed < 0 or values < 0:
-        raise Malformed("a page without its sizes")
-    return Page(kind == _DICTIONARY, encoding, values, unpacked, packed, compact.at)
+        raise MalformedThrift("a page without its sizes")
+    return PageHeader(kind == _DICTIONARY, encoding, values, unpacked, packed, thrift.at)
 
 
-def _counts(compact: Compact, *, encoding_field: int) -> tuple[int, int]:
+def _counts(thrift: ThriftReader, *, encoding_field: int) -> tuple[int, int]:
     values = encoding = -1
-    for field, kind in compact.fields():
+    for field, kind in thrift.fields():
         if field == 1:
-            values = compact.integer()
+            values = thrift.integer()
         elif field == encoding_field:
-            encoding = compact.integer()
+            encoding = thrift.integer()
         else:
-            compact.skip(kind)
+            thrift.skip(kind)
     return values, encoding
 
 
-def _leaves(compact: Compact) -> Iterator[Leaf]:
+def _leaves(thrift: ThriftReader) -> Iterator[Leaf]:
     """Columns in the order of their chunks; the schema is a tree in depth-first order."""
-    size, kind = compact.items()
+    size, kind = thrift.items()
     if kind != STRUCT or size == 0:
-        raise Malformed("no schema")
+        raise MalformedThrift("no schema")
     open_: list[tuple[str, int]] = []
     found = 0
     for number in range(size):
-        name, children, physical = _element(compact)
+        name, children, physical = _element(thrift)
         if number and not open_:
-            raise Malformed("columns beyond the schema")
+            raise MalformedThrift("columns beyond the schema")
         if open_:
             prefix, left = open_.pop()
             path = f"{prefix}.{name}" if prefix else name
@@ -218,7 +218,7 @@ def _leaves(compact: Compact) -> Iterator[Leaf]:
         if children > 0:
             open_.append((path, children))
             if len(open_) > _MOST_LEVELS:
-                raise TooMuch(f"column {_shown(path)}: needed at most {_MOST_LEVELS} levels")
+                raise TooLarge(f"column {_shown(path)}: needed at most {_MOST_LEVELS} levels")
             continue
         found += 1
         if found > MOST_COLUMNS:
@@ -226,85 +226,87 @@ def _leaves(compact: Compact) -> Iterator[Leaf]:
         yield Leaf(path, physical == _BYTE_ARRAY)
 
 
-def _element(compact: Compact) -> tuple[str, int, int]:
+def _element(thrift: ThriftReader) -> tuple[str, int, int]:
     name, children, physical = "", 0, -1
-    for field, kind in compact.fields():
+    for field, kind in thrift.fields():
         if field == 1:
-            physical = compact.integer()
+            physical = thrift.integer()
         elif field == 4 and kind == BINARY:
-            name = compact.binary().decode("utf-8", "backslashreplace")
+            name = thrift.binary().decode("utf-8", "backslashreplace")
         elif field == 5:
-            children = compact.integer()
+            children = thrift.integer()
         else:
-            compact.skip(kind)
+            thrift.skip(kind)
     return name, children, physical
 
 
 def _groups(
-    compact: Compact, leaves: Sequence[Leaf], size_bytes: int
+    thrift: ThriftReader, leaves: Sequence[Leaf], size_bytes: int
 ) -> tuple[int, tuple[tuple[Chunk, ...], ...]]:
     """Rows in all row groups, and their chunks."""
-    size, kind = compact.items()
+    size, kind = thrift.items()
     if size and kind != STRUCT:
-        raise Malformed("no row groups")
+        raise MalformedThrift("no row groups")
     _bound("row groups", MOST_ROW_GROUPS, size)
     rows, groups = 0, []
     for _ in range(size):
         chunks: tuple[Chunk, ...] = ()
-        for field, inner in compact.fields():
+        for field, inner in thrift.fields():
             if field == 1:
-                chunks = tuple(_chunks(compact, leaves, size_bytes))
+                chunks = tuple(_chunks(thrift, leaves, size_bytes))
             elif field == 3:
-                here = compact.integer()
+                here = thrift.integer()
                 if here < 0:
-                    raise Malformed(f"a row group of {here} rows")
+                    raise MalformedThrift(f"a row group of {here} rows")
                 rows += here
             else:
-                compact.skip(inner)
+                thrift.skip(inner)
         if len(chunks) != len(leaves):
-            raise Malformed(f"{len(chunks)} columns in a row group, {len(leaves)} in the schema")
+            raise MalformedThrift(
+                f"{len(chunks)} columns in a row group, {len(leaves)} in the schema"
+            )
         groups.append(chunks)
     return rows, tuple(groups)
 
 
-def _chunks(compact: Compact, leaves: Sequence[Leaf], size_bytes: int) -> Iterator[Chunk]:
-    size, kind = compact.items()
+def _chunks(thrift: ThriftReader, leaves: Sequence[Leaf], size_bytes: int) -> Iterator[Chunk]:
+    size, kind = thrift.items()
     if size != len(leaves) or (size and kind != STRUCT):
-        raise Malformed(f"{size} columns in a row group, {len(leaves)} in the schema")
+        raise MalformedThrift(f"{size} columns in a row group, {len(leaves)} in the schema")
     for leaf in leaves:
         chunk = None
-        for field, inner in compact.fields():
+        for field, inner in thrift.fields():
             if field == 3 and inner == STRUCT:
-                chunk = _chunk(compact, leaf)
+                chunk = _chunk(thrift, leaf)
             else:
-                compact.skip(inner)
+                thrift.skip(inner)
         if chunk is None or chunk.start < 0 or chunk.size_bytes < 0 or chunk.values < 0:
-            raise Malformed(f"column {_shown(leaf.path)} without its place")
+            raise MalformedThrift(f"column {_shown(leaf.path)} without its place")
         if chunk.start + chunk.size_bytes > size_bytes:
-            raise Malformed(f"column {_shown(leaf.path)} beyond the file")
+            raise MalformedThrift(f"column {_shown(leaf.path)} beyond the file")
         yield chunk
 
 
-def _chunk(compact: Compact, leaf: Leaf) -> Chunk:
+def _chunk(thrift: ThriftReader, leaf: Leaf) -> Chunk:
     values = packed = data = -1
     dictionary = 0
-    for field, kind in compact.fields():
+    for field, kind in thrift.fields():
         if field == 5:
-            values = compact.integer()
+            values = thrift.integer()
         elif field == 7:
-            packed = compact.integer()
+            packed = thrift.integer()
         elif field == 9:
-            data = compact.integer()
+            data = thrift.integer()
         elif field == 11:
-            dictionary = compact.integer()
+            dictionary = thrift.integer()
         else:
-            compact.skip(kind)
+            thrift.skip(kind)
     return Chunk(leaf, dictionary if 0 < dictionary < data else data, packed, values)
 
 
 def _bound(what: str, most: int, found: int) -> None:
     if found > most:
-        raise TooMuch(f"needed at most {most:,} {what}, got {found:,}")
+        raise TooLarge(f"needed at most {most:,} {what}, got {found:,}")
 
 
 def _prefixes(path: str) -> Iterator[str]:

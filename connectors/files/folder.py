@@ -1,0 +1,236 @@
+"""Folders and buckets of batch files: listing, content digest, bytes, whose fault it is."""
+
+import hashlib
+import logging
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from pyarrow import fs
+
+from pm_app.errors import BadBatch, BadSettings, SourceUnavailable
+from pm_app.records.readings import Batch
+
+log = logging.getLogger(__name__)
+_BLOCK_BYTES = 1 << 20
+_UNFINISHED = {"tmp", "part"}
+_ESCAPED = re.compile(r"\\x[0-9a-f]{2}")
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder or bucket prefix of batch files, on any `pyarrow.fs` file system.
+
+    suffixes: what names of batches end with, as ".parquet"; contents: what they are called.
+    """
+
+    filesystem: Any
+    root: str
+    suffixes: tuple[str, ...]
+    contents: str = "files"
+
+    @property
+    def local(self) -> str | None:
+        """Its path where it is a folder of this machine."""
+        return self.root if isinstance(self.filesystem, fs.LocalFileSystem) else None
+
+    def batches(self, *, absent_is_empty: bool) -> Iterator[Batch]:
+        """Finished files below the folder, in any order; flat in memory on a disk.
+
+        Raises SourceUnavailable when the folder cannot be listed (or is absent, unless that
+        counts as empty), BadSettings when the address is that of a file.
+        """
+        try:
+            kind = self.filesystem.get_file_info(self.root).type
+            if kind == fs.FileType.File:
+                raise BadSettings(f"{self.root}: needed a folder of {self.contents}, got a file")
+            if kind == fs.FileType.NotFound and absent_is_empty:
+                return
+            if self.local is not None:
+                yield from list_local(self.local, wanted=self._is_batch)
+            else:
+                yield from self._listed()
+        except (OSError, pa.ArrowException) as error:
+            raise SourceUnavailable(f"{self.root}: cannot be listed: {error}") from error
+
+    def _listed(self) -> Iterator[Batch]:
+        selector = fs.FileSelector(self.root, recursive=True)
+        for info in self.filesystem.get_file_info(selector):
+            name = self._relative(info.path)
+            if info.is_file and self._is_batch(name):
+                yield Batch(name, info.size or 0, info.mtime_ns or 0)
+
+    def digest(self, batch: Batch) -> str:
+        """SHA-256 of a file's bytes, hex, read a block at a time.
+
+        Raises SourceUnavailable, and BadBatch where its name is not UTF-8.
+        """
+        content = hashlib.sha256()
+        try:
+            with self.filesystem.open_input_stream(self._path(batch)) as stream:
+                while block := stream.read(_BLOCK_BYTES):
+                    content.update(block)
+        except (OSError, pa.ArrowException) as error:
+            if _ESCAPED.search(batch.name):
+                raise BadBatch(f"{batch.name}: needed a file name in UTF-8") from error
+            raise SourceUnavailable(f"{batch.name}: cannot be read: {error}") from error
+        return content.hexdigest()
+
+    def opened(self, batch: Batch) -> Any:
+        """A file for random access, to be closed. Raises SourceUnavailable."""
+        try:
+            return self.filesystem.open_input_file(self._path(batch))
+        except (OSError, pa.ArrowException) as error:
+            raise SourceUnavailable(f"{batch.name}: cannot be opened: {error}") from error
+
+    def check_unchanged(self, batch: Batch) -> None:
+        """Raises SourceUnavailable where the file is not the one that was listed any more."""
+        try:
+            found = self.filesystem.get_file_info(self._path(batch))
+        except (OSError, pa.ArrowException) as error:
+            raise SourceUnavailable(f"{batch.name}: cannot be read: {error}") from error
+        now = (found.size or 0, found.mtime_ns or 0) if found.is_file else None
+        if now != (batch.size_bytes, batch.modified_ns):
+            raise SourceUnavailable(f"{batch.name}: changed while it was read")
+
+    def _is_batch(self, name: str) -> bool:
+        return is_finished(name, self.suffixes)
+
+    def _path(self, batch: Batch) -> str:
+        return f"{self.root}/{batch.name}"
+
+    def _relative(self, path: str) -> str:
+        return path.removeprefix(self.root).lstrip("/")
+
+
+def open_folder(uri: str, *, suffixes: tuple[str, ...], contents: str) -> Folder:
+    """The folder or prefix at a `pyarrow.fs` URI or plain path; nothing is opened yet.
+
+    Raises BadSettings for an address that no file system understands.
+    """
+    if "://" not in uri:
+        return Folder(
+            fs.LocalFileSystem(), Path(uri).absolute().as_posix().rstrip("/"), suffixes, contents
+        )
+    try:
+        filesystem, root = fs.FileSystem.from_uri(uri)
+    except (OSError, ValueError, NotImplementedError) as error:
+        raise BadSettings(
+            f"{uri!r}: needed a path or an address like s3://bucket/prefix: {error}"
+        ) from error
+    return Folder(filesystem, root.rstrip("/"), suffixes, contents)
+
+
+class FetchedFile:
+    """A file whose failures to deliver bytes are told apart from bytes that make no sense.
+
+    pyarrow reports both as OSError; an exception raised in here passes through it unchanged.
+    """
+
+    def __init__(self, file: Any, name: str) -> None:
+        self._file, self._name = file, name
+
+    @property
+    def closed(self) -> bool:
+        return bool(self._file.closed)
+
+    def read(self, size: int = -1) -> Any:
+        """Bytes from the current position; raises SourceUnavailable."""
+        try:
+            return self._file.read_buffer(None if size < 0 else size)
+        except OSError as error:
+            raise SourceUnavailable(f"{self._name}: cannot be read: {error}") from error
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Move the position; raises SourceUnavailable."""
+        try:
+            return int(self._file.seek(offset, whence))
+        except OSError as error:
+            raise SourceUnavailable(f"{self._name}: cannot be read: {error}") from error
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """Bytes from a position; raises SourceUnavailable."""
+        self.seek(offset)
+        return bytes(self.read(size))
+
+    def tell(self) -> int:
+        """The current position."""
+        return int(self._file.tell())
+
+    def close(self) -> None:
+        """Leave closing to whoever opened it."""
+
+    def readable(self) -> bool:
+        """Yes."""
+        return True
+
+    def seekable(self) -> bool:
+        """Yes."""
+        return True
+
+    def writable(self) -> bool:
+        """No."""
+        return False
+
+    def flush(self) -> None:
+        """Nothing to flush."""
+
+
+def is_finished(name: str, suffixes: tuple[str, ...]) -> bool:
+    """Whether a file of this relative name is a batch: so ending, not hidden, not half written."""
+    parts = name.split("/")
+    if not name.endswith(suffixes) or any(map(_is_hidden, parts)):
+        return False
+    return _UNFINISHED.isdisjoint(parts[-1].split(".")[1:])
+
+
+def _is_hidden(part: str) -> bool:
+    return part.startswith((".", "_"))
+
+
+def list_local(root: str, *, wanted: Callable[[str], bool]) -> Iterator[Batch]:
+    """Files below `root` whose relative name is wanted, in the order the system gives them.
+
+    Folders that are links are not entered, for they may lead in circles or out of the plant;
+    links to files count where the file lies below `root`. A name that is not UTF-8 is given
+    with its odd bytes as backslash escapes. Raises OSError where `root` cannot be listed.
+    """
+    below = os.path.realpath(root)
+    waiting = [""]
+    while waiting:
+        folder = waiting.pop()
+        try:
+            entries = os.scandir(os.path.join(root, folder))
+        except OSError as error:
+            if not folder:
+                raise
+            log.warning("%s: cannot be listed: %s", _legible(folder), error)
+            continue
+        with entries:
+            for entry in entries:
+                name = f"{folder}/{entry.name}" if folder else entry.name
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(name)
+                    continue
+                legible = _legible(name)
+                if wanted(legible) and _lies_below(entry, below):
+                    with suppress(FileNotFoundError):  # gone since it was listed
+                        about = entry.stat()
+                        yield Batch(legible, about.st_size, about.st_mtime_ns)
+
+
+def _lies_below(entry: "os.DirEntry[str]", below: str) -> bool:
+    if not entry.is_symlink():
+        return entry.is_file(follow_symlinks=False)
+    target = os.path.realpath(entry.path)
+    return target.startswith(f"{below}{os.sep}") and entry.is_file()
+
+
+def _legible(name: str) -> str:
+    # Nearly every name is plain, and a look asks this of all of them.
+    return name if name.isascii() else os.fsencode(name).decode("utf-8", "backslashreplace")

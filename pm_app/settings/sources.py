@@ -1,0 +1,89 @@
+"""Sections of plant.toml on sources: where readings and events come from, and their columns."""
+
+from datetime import date
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from pm_app.settings.sections import Section
+from pm_app.settings.values import Address, Day, Duration, Name, Running, Zone, read_running
+
+
+class ReadingsSettings(Section):
+    """Where readings come from and what their columns are called."""
+
+    format: Name = Field(
+        "parquet", description="parquet, or what a package of sources calls its own"
+    )
+    uri: Address = Field("readings", description="folder beside this file, or s3://bucket/prefix")
+    layout: Literal["wide", "long"] = Field(
+        "wide", description="wide: one numeric column a sensor; long: one row a tag's value"
+    )
+    asset_column: Name = Field("asset_id", description="which machine a row is about")
+    asset: Name | None = Field(
+        None,
+        description="the one machine of files without that column",
+        examples=["press 1"],
+    )
+    time_column: Name = Field("timestamp", description="when it was read")
+    tag_column: Name = Field("tag", description="long: which sensor a row is about")
+    value_column: Name = Field("value", description="long: what it read")
+    quality_column: Name = Field(
+        "quality", description="long: whether that is good, where there is such a column"
+    )
+    timezone: Zone | None = Field(
+        None,
+        description="only where timestamps carry no zone of their own",
+        examples=["Europe/Berlin"],
+    )
+    sensors: tuple[Name, ...] | None = Field(
+        None,
+        description="columns or tags to read; default: every numeric one",
+        examples=[["vibration", "pressure"]],
+    )
+    required: tuple[Name, ...] = Field(
+        (), description="a file without values of these is quarantined", examples=[["vibration"]]
+    )
+    running: Running | None = Field(
+        None,
+        description="otherwise the machine is off, and not predicted for",
+        examples=["vibration > 0.1"],
+    )
+    future: Duration = Field("1d", description="readings this far ahead of the clock are refused")
+    earliest: Day = Field(date(2000, 1, 1), description="readings of days before are refused")
+
+    @model_validator(mode="after")
+    def _what_tells_running_is_read(self) -> Self:
+        if self.running and self.sensors is not None:
+            sensor, _ = read_running(self.running)
+            if sensor not in self.sensors:
+                raise ValueError(f"running names {sensor!r}, which is not among sensors")
+        return self
+
+
+class EventsSettings(Section):
+    """Where failures, maintenance, errors and inspections come from; an absent folder: none yet."""
+
+    format: Name = Field(
+        "parquet", description="parquet, or what a package of sources calls its own"
+    )
+    uri: Address = Field("events", description="folder beside this file, or s3://bucket/prefix")
+    timezone: Zone | None = Field(
+        None,
+        description="only where timestamps carry no zone of their own",
+        examples=["Europe/Berlin"],
+    )
+    asset_column: Name = Field("asset_id", description="which machine it happened to")
+    asset: Name | None = Field(
+        None,
+        description="the one machine of files without that column",
+        examples=["press 1"],
+    )
+    time_column: Name = Field("timestamp", description="when it happened")
+    kind_column: Name = Field("kind", description="failure, maintenance, error or inspection")
+    code_column: Name = Field("code", description="of what, where there is such a column")
+    until_column: Name | None = Field(
+        None,
+        description="by when it had happened, where it did at some time from its timestamp on",
+        examples=["until"],
+    )

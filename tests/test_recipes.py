@@ -17,13 +17,8 @@ GUIDE = (ROOT / ".github" / "CONTRIBUTING.md").read_text(encoding="utf-8")
 FENCE = re.compile(r"^```(\w+) (\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 COPIED = ("pm_app", "connectors", "tests/support")
 EXTENSIONS = {
-    "page",
-    "command",
-    "settings key",
-    "statistic of windows",
-    "schema step",
-    "dialect",
-    "strategy",
+    *("source", "strategy", "statistic of windows", "page", "command", "settings key"),
+    *("schema step", "dialect"),
 }
 
 

@@ -1,6 +1,7 @@
 """Where the open data sets lie, the session's database server, and who needs a server."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -12,8 +13,17 @@ from databases import postgresql, postgresql_copies, postgresql_server
 # Fixtures that start a server, and the parameter that asks for one by name.
 SERVERS = {"postgresql_server", "browser", "dask_cluster"}
 POSTGRESQL = "postgresql"
+# Many times what all folders of a session hold.
+MEMORY, MEMORY_BYTES = Path("/dev/shm"), 4 * 2**30
 
 __all__ = ["open_data", "postgresql", "postgresql_copies", "postgresql_server"]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Folders of tests lie in memory where there is room; benchmarks wait for the disk."""
+    measures = "not benchmark" not in config.getoption("markexpr")
+    if not measures and MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > MEMORY_BYTES:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 
 @pytest.fixture(scope="session")

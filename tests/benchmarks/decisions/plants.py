@@ -41,7 +41,7 @@ class Grown:
     """A plant with all of its files taken in."""
 
     plan: PlantPlan
-    live: Plant
+    plant: Plant
     events: Events
     segments: tuple[str, ...]
 

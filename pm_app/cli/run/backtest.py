@@ -45,8 +45,8 @@ def backtest(
     as_json: Json = False,
 ) -> None:
     """Failures that alarms would have caught, hours of warning and costs, beside other models."""
+    from pm_app.jobs.backtest.folds import BacktestOptions
     from pm_app.jobs.backtest.report import report_on
-    from pm_app.jobs.backtest.run import BacktestOptions
     from pm_app.jobs.backtest.run import backtest as run_backtest
     from pm_app.wiring import open_engine
 
@@ -54,7 +54,7 @@ def backtest(
     first, last = parse_time(start, "--from"), parse_time(end, "--to")
     settings = read_settings(config)
     with open_engine(engine) as workers, _open(settings) as plant, progress_bar("backtest") as bar:
-        account = run_backtest(
+        result = run_backtest(
             plant,
             BacktestOptions(folds, first, last),
             now=now(),
@@ -62,7 +62,7 @@ def backtest(
             engine=workers,
             progress=bar,
         )
-        report = report_on(account, settings)
+        report = report_on(result, settings)
         if set_threshold:
             _set_threshold(plant, report)
     if html is not None:
@@ -118,6 +118,8 @@ def _open(settings: "Settings") -> "Iterator[Plant]":
 def _fields(report: "BacktestReport") -> dict[str, Any]:
     fields = asdict(report)
     fields |= {"threshold": report.threshold, "reason": report.reason}
+    for fold in fields["folds"]:
+        fold["known"] = fold.pop("past_failures")
     return _plain(fields)  # type: ignore[no-any-return]  # a dict stays one
 
 

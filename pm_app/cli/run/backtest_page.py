@@ -11,7 +11,7 @@ import numpy as np
 from pm_app.pictures.charts import Axis, Line, bar_chart, line_chart
 
 if TYPE_CHECKING:
-    from pm_app.jobs.backtest.report import BacktestReport, FailureTold
+    from pm_app.jobs.backtest.report import BacktestReport, FailureOutcome
     from pm_app.learning.evaluation.backtest import BacktestedModel
 
 _STYLE: Final = Path(__file__).with_suffix(".css")
@@ -183,7 +183,7 @@ def _folds(report: "BacktestReport") -> str:
         (
             f"{fold.origin:%Y-%m-%d %H:%M}",
             f"{fold.end:%Y-%m-%d %H:%M}",
-            str(fold.known),
+            str(fold.past_failures),
             str(fold.failures),
             str(fold.caught),
             str(fold.false_alarms),
@@ -196,7 +196,7 @@ def _folds(report: "BacktestReport") -> str:
     return _table(head, rows)
 
 
-def _failures(failures: Sequence["FailureTold"]) -> str:
+def _failures(failures: Sequence["FailureOutcome"]) -> str:
     head = ("asset", "failed", "highest risk in the horizon before", "warning")
     rows = "".join(
         f"<tr><td>{escape(one.asset)}</td><td>{one.failed_at:%Y-%m-%d %H:%M}</td>"

@@ -1,8 +1,9 @@
-"""Where a backtest stops and looks ahead: origins, so that each span brings as many failures."""
+"""Folds of a backtest: origins in time, so that each span holds about as many failures."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -22,16 +23,27 @@ _FIRST_SHARE: Final = 0.4
 
 
 @dataclass(frozen=True)
-class Fold:
-    """Learn from all before `origin`, speak of cutoffs in (origin, end]; nanoseconds UTC.
+class BacktestOptions:
+    """How many folds, between which moments; by default from when the first model can learn to
+    the newest reading.
+    """
 
-    known, coming: failures up to the origin and in the span.
+    folds: int
+    first: datetime | None = None
+    last: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Learn from all up to `origin`, predict at cutoffs in (origin, end]; nanoseconds UTC.
+
+    past_failures, failures: up to the origin, and in the span.
     """
 
     origin: int
     end: int
-    known: int
-    coming: int
+    past_failures: int
+    failures: int
 
 
 def all_cutoffs(plant: Plant, end: int) -> Frame:
@@ -56,44 +68,52 @@ def failure_times(frame: Frame, labels: Labels) -> Int64:
     return np.sort(ends)
 
 
-def plan_folds(
-    plant: Plant,
-    events: Events,
-    *,
-    folds: int,
-    first: datetime | None,
-    last: datetime | None,
-) -> list[Fold]:
-    """Folds between two moments, by default from when the first model can learn to the newest.
+def plan_folds(plant: Plant, events: Events, options: BacktestOptions) -> list[Fold]:
+    """Folds between two moments, each origin the end of a pane.
 
-    Each origin is the end of a pane. Raises NotEnoughData where fewer failures came than the
-    first model and the folds need.
+    Raises NotEnoughData where fewer failures came than the first model and the folds need.
     """
+    pane_ns = plant.history.pane_ns
+    end = _end(plant, options.last)
+    frame = all_cutoffs(plant, end)
+    failures = failure_times(frame, life_labels(frame, events, known_until=end))
+    start = _first_failures(failures, options.first, plant.settings.retraining.minimum_failures)
+    left = len(failures) - start
+    if left < options.folds:
+        raise NotEnoughData(
+            f"not enough data: {len(failures)} failures up to {to_moment(end):%Y-%m-%d}, "
+            f"{start} of them for the first model to learn from; {options.folds} folds need one "
+            "each"
+        )
+    places = start + np.round(np.arange(options.folds) * left / options.folds).astype(int)
+    origins = [_pane_end(int(failures[place - 1] + 1), pane_ns) for place in places.tolist()]
+    if options.first is not None:
+        origins[0] = max(origins[0], _pane_end(to_nanoseconds(options.first), pane_ns))
+    counts = np.searchsorted(failures, [*origins, end], side="right").tolist()
+    return [
+        Fold(origin, until, before, upto - before)
+        for (origin, until), (before, upto) in zip(
+            pairwise([*origins, end]), pairwise(counts), strict=True
+        )
+        if until > origin
+    ]
+
+
+def _end(plant: Plant, last: datetime | None) -> int:
+    """The end of the pane of the newest reading, or that of `last` where it is earlier."""
     newest = plant.store.ledger.newest_time("readings")
     if newest is None:
         raise NotEnoughData("not enough data: no readings yet; pm-app score reads them")
-    pane_ns = plant.history.pane_ns
-    until = to_nanoseconds(min(last, newest) if last is not None else newest)
-    end = -(-until // pane_ns) * pane_ns
-    frame = all_cutoffs(plant, end)
-    failures = failure_times(frame, life_labels(frame, events, known_until=end))
-    minimum = plant.settings.retraining.minimum_failures
-    start = int(np.searchsorted(failures, to_nanoseconds(first), side="right")) if first else 0
-    start = max(start, minimum, 0 if first else int(np.ceil(_FIRST_SHARE * len(failures))))
-    left = len(failures) - start
-    if left < folds:
-        raise NotEnoughData(
-            f"not enough data: {len(failures)} failures up to {to_moment(end):%Y-%m-%d}, "
-            f"{start} of them for the first model to learn from; {folds} folds need one each"
-        )
-    places = start + np.round(np.arange(folds) * left / folds).astype(int)
-    marks = [-(-int(failures[place - 1] + 1) // pane_ns) * pane_ns for place in places.tolist()]
-    if first is not None:
-        marks[0] = max(marks[0], -(-to_nanoseconds(first) // pane_ns) * pane_ns)
-    bounds = [*marks, end]
-    known = np.searchsorted(failures, bounds, side="right")
-    return [
-        Fold(bounds[at], bounds[at + 1], int(known[at]), int(known[at + 1] - known[at]))
-        for at in range(folds)
-        if bounds[at + 1] > bounds[at]
-    ]
+    until = min(last, newest) if last is not None else newest
+    return _pane_end(to_nanoseconds(until), plant.history.pane_ns)
+
+
+def _pane_end(time: int, pane_ns: int) -> int:
+    return -(-time // pane_ns) * pane_ns
+
+
+def _first_failures(failures: Int64, first: datetime | None, minimum: int) -> int:
+    """How many failures the first model learns from."""
+    if first is None:
+        return max(minimum, int(np.ceil(_FIRST_SHARE * len(failures))))
+    return max(minimum, int(np.searchsorted(failures, to_nanoseconds(first), side="right")))

@@ -1,4 +1,4 @@
-"""What a backtest comes to: both sides, the threshold for the next champion and why."""
+"""Backtest report: figures of both models, the threshold for alarms and its reason."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from pm_app.jobs.backtest.run import Account
+from pm_app.jobs.backtest.run import BacktestPredictions
 from pm_app.learning.evaluation.alarm_value import (
     AlarmHysteresis,
     Lives,
@@ -40,11 +40,11 @@ OURS = "pm-app"
 
 @dataclass(frozen=True)
 class FoldFigures:
-    """One fold: what was known, what came, and what the threshold would have done."""
+    """One fold: failures before and in it, and what the threshold would have done."""
 
     origin: datetime
     end: datetime
-    known: int
+    past_failures: int
     failures: int
     caught: int
     false_alarms: int
@@ -54,7 +54,7 @@ class FoldFigures:
 
 
 @dataclass(frozen=True)
-class FailureTold:
+class FailureOutcome:
     """One failure that came, and the hours of warning; None where it was missed."""
 
     asset: str
@@ -73,7 +73,7 @@ class BacktestReport:
     never: Tally
     comparisons: tuple[Comparison, ...]
     folds: tuple[FoldFigures, ...]
-    failures: tuple[FailureTold, ...]
+    failures: tuple[FailureOutcome, ...]
     near: tuple[float, float]
     prices: Prices
     weekly_capacity: int
@@ -102,29 +102,29 @@ class BacktestReport:
         )
 
 
-def report_on(account: Account, settings: Settings) -> BacktestReport:
+def report_on(result: BacktestPredictions, settings: Settings) -> BacktestReport:
     """All figures of a backtest with the plant's own prices and alarms."""
     plan = plan_of(settings)
-    course = course_of(account, settings)
-    ours = ModelPredictions(OURS, account.risk, account.rul, account.low, account.high)
-    nothing = np.full(len(account.risk), np.nan)
-    theirs = ModelPredictions(account.peer, account.peer_risk, account.peer_rul, nothing, nothing)
-    side, peer = measure_side(ours, course, plan), measure_side(theirs, course, plan)
+    series = series_of(result, settings)
+    ours = ModelPredictions(OURS, result.risk, result.rul, result.low, result.high)
+    nothing = np.full(len(result.risk), np.nan)
+    theirs = ModelPredictions(result.peer, result.peer_risk, result.peer_rul, nothing, nothing)
+    side, peer = measure_side(ours, series, plan), measure_side(theirs, series, plan)
     costs = {each.threshold: each.cost for each in side.sweep}
-    never = never_alarm(ours, course, plan)
+    never = never_alarm(ours, series, plan)
     most = side.best.cost + _NEAR * max(never.cost - side.best.cost, 0.0)
     near = [at for at, cost in costs.items() if cost <= most]
-    lives = lives_of(ours, course)
+    lives = lives_of(ours, series)
     threshold = side.best.threshold
     alarms = find_alarms(lives, threshold, plan.manner)
-    failures = _failures(account, lives, alarms, plan)
+    failures = _failures(result, lives, alarms, plan)
     return BacktestReport(
-        horizon_hours=account.horizon_hours,
+        horizon_hours=result.horizon_hours,
         ours=side,
         peer=peer,
         never=never,
-        comparisons=paired(ours, theirs, course),
-        folds=_folds(account, course, (ours, theirs), failures, lives.cutoff[alarms.false_looks]),
+        comparisons=paired(ours, theirs, series),
+        folds=_folds(result, series, (ours, theirs), failures, lives.cutoff[alarms.false_looks]),
         failures=failures,
         near=(min([*near, threshold]), max([*near, threshold])),
         prices=plan.prices,
@@ -143,15 +143,15 @@ def plan_of(settings: Settings) -> AlarmPlan:
     )
 
 
-def course_of(account: Account, settings: Settings) -> BacktestSeries:
+def series_of(result: BacktestPredictions, settings: Settings) -> BacktestSeries:
     """What came, with weeks as the plant's calendar has them (from Monday, by its clock)."""
     return BacktestSeries(
-        account.asset,
-        account.cutoff,
-        _weeks(account.cutoff, settings.plant.timezone),
-        account.labels,
-        account.horizon_hours,
-        account.cap_hours,
+        result.asset,
+        result.cutoff,
+        _weeks(result.cutoff, settings.plant.timezone),
+        result.labels,
+        result.horizon_hours,
+        result.cap_hours,
     )
 
 
@@ -166,24 +166,24 @@ def _weeks(cutoff: Int64, zone: str) -> Int64:
 
 
 def _folds(
-    account: Account,
-    course: BacktestSeries,
+    result: BacktestPredictions,
+    series: BacktestSeries,
     sides: tuple[ModelPredictions, ModelPredictions],
-    failures: Sequence[FailureTold],
+    failures: Sequence[FailureOutcome],
     false_looks: Int64,
 ) -> tuple[FoldFigures, ...]:
     """false_looks: cutoffs at which the crew would have looked for nothing."""
-    truth = course.labels.fails_within(course.horizon_hours)
+    truth = series.labels.fails_within(series.horizon_hours)
     found = []
-    for number, (fold, note) in enumerate(zip(account.folds, account.decisions, strict=True)):
+    for number, (fold, note) in enumerate(zip(result.folds, result.decisions, strict=True)):
         origin, end = to_moment(fold.origin), to_moment(fold.end)
         came = [one for one in failures if origin < one.failed_at <= end]
-        mine = account.fold == number
+        mine = result.fold == number
         found.append(
             FoldFigures(
                 origin,
                 end,
-                fold.known,
+                fold.past_failures,
                 len(came),
                 sum(one.warning_hours is not None for one in came),
                 int(np.sum((false_looks > fold.origin) & (false_looks <= fold.end))),
@@ -196,15 +196,15 @@ def _folds(
 
 
 def _precision(risk: Float64, truth: Float64) -> float:
-    known = np.isfinite(risk) & np.isfinite(truth)
-    both = 0 < truth[known].sum() < known.sum()
-    return average_precision(risk[known], truth[known]) if both else float("nan")
+    rows = np.isfinite(risk) & np.isfinite(truth)
+    both = 0 < truth[rows].sum() < rows.sum()
+    return average_precision(risk[rows], truth[rows]) if both else float("nan")
 
 
 def _failures(
-    account: Account, lives: Lives, alarms: RaisedAlarms, plan: AlarmPlan
-) -> tuple[FailureTold, ...]:
-    """Every failure that a risk was said before, in order of time."""
+    result: BacktestPredictions, lives: Lives, alarms: RaisedAlarms, plan: AlarmPlan
+) -> tuple[FailureOutcome, ...]:
+    """Every failure with a predicted risk before it, in order of time."""
     warned = dict(
         zip(
             lives.life[alarms.row[alarms.true]].tolist(),
@@ -212,8 +212,8 @@ def _failures(
             strict=True,
         )
     )
-    asset = account.asset[account.labels.usable]
-    told = []
+    asset = result.asset[result.labels.usable]
+    outcomes = []
     for life in np.unique(lives.life[lives.failed & np.isfinite(lives.risk)]).tolist():
         begin, end = np.searchsorted(lives.life, [life, life + 1])
         rows = begin + np.flatnonzero(np.isfinite(lives.risk[begin:end]))
@@ -221,12 +221,12 @@ def _failures(
         moment = int(lives.cutoff[last]) + round(lives.left_hours[last] * HOUR_NS)
         near = rows[lives.left_hours[rows] <= lives.horizon_hours]
         hours = warned.get(life)
-        told.append(
-            FailureTold(
-                account.assets[asset[last]],
+        outcomes.append(
+            FailureOutcome(
+                result.assets[asset[last]],
                 to_moment(moment),
                 hours if hours is not None and hours >= plan.prices.least_hours else None,
                 float(lives.risk[near].max()) if len(near) else float(lives.risk[last]),
             )
         )
-    return tuple(sorted(told, key=lambda one: one.failed_at))
+    return tuple(sorted(outcomes, key=lambda one: one.failed_at))

@@ -16,7 +16,7 @@ import numpy as np
 
 from pm_app.errors import BadSettings, NotEnoughData
 from pm_app.jobs.backtest.fold import FoldPredictions, FoldTrainers, predict_fold
-from pm_app.jobs.backtest.folds import Fold, bare_frame, plan_folds
+from pm_app.jobs.backtest.folds import BacktestOptions, Fold, bare_frame, plan_folds
 from pm_app.jobs.backtest.workers import MOST_TRIES, FoldsOnWorkers
 from pm_app.jobs.plant import Plant
 from pm_app.jobs.retrain.dataset import all_failures
@@ -32,17 +32,8 @@ from pm_app.state.segments import MissingSegment
 from pm_app.times import to_moment, to_nanoseconds
 
 
-@dataclass(frozen=True)
-class BacktestOptions:
-    """How many folds, between which moments; by default as `plan_folds`."""
-
-    folds: int
-    first: datetime | None = None
-    last: datetime | None = None
-
-
 @dataclass(frozen=True, eq=False)
-class Account:
+class BacktestPredictions:
     """Predictions at every cutoff after the first origin, and what came.
 
     decisions: why a fold could not be learned, "" where it was. Rows by asset, then cutoff, every
@@ -76,7 +67,7 @@ def backtest(
     trainers: FoldTrainers,
     engine: Engine | None = None,
     progress: Progress = silent,
-) -> Account:
+) -> BacktestPredictions:
     """Learn and predict fold by fold; writes nothing.
 
     engine: whose workers take a fold each, with a trainer and a peer of the product's own.
@@ -86,23 +77,23 @@ def backtest(
     """
     if plant.settings.target.kind == "column":
         raise BadSettings('backtest replays lives, target.kind is "column"')
-    request = partial(_request, plant, now)
-    events = _events(plant, request(), now)
-    folds = plan_folds(plant, events, folds=options.folds, first=options.first, last=options.last)
+    new_request = partial(_request, plant, now)
+    events = _events(plant, new_request(), now)
+    folds = plan_folds(plant, events, options)
     if engine is None:
-        found = _predict_here(plant, folds, request, trainers, progress)
+        found = _predict_here(plant, folds, new_request, trainers, progress)
     else:
-        found = FoldsOnWorkers(plant, engine, request, progress).predict(folds, now=now)
+        found = FoldsOnWorkers(plant, engine, new_request, progress).predict(folds, now=now)
     reasons = [one if isinstance(one, str) else "" for one in found]
     if all(reasons):
         raise NotEnoughData(f"not enough data: no fold could be learned: {reasons[-1]}")
-    return _account(plant.settings.target, events, folds, found)
+    return _in_one(plant.settings.target, events, folds, found)
 
 
 def _request(plant: Plant, now: datetime) -> TrainingRequest:
     """That of a first retraining."""
-    order = make_request(plant.store, plant.settings, champion=None, now=now, staging=Path())
-    return replace(order, champion=None, in_a_row_before=0, failures_before=0, failures_last=0)
+    request = make_request(plant.store, plant.settings, champion=None, now=now, staging=Path())
+    return replace(request, champion=None, in_a_row_before=0, failures_before=0, failures_last=0)
 
 
 def _events(plant: Plant, request: TrainingRequest, now: datetime) -> Events:
@@ -117,24 +108,24 @@ def _events(plant: Plant, request: TrainingRequest, now: datetime) -> Events:
 def _predict_here(
     plant: Plant,
     folds: Sequence[Fold],
-    request: Callable[[], TrainingRequest],
+    new_request: Callable[[], TrainingRequest],
     trainers: FoldTrainers,
     progress: Progress,
 ) -> list[FoldPredictions | str]:
     """One fold after the other; where the daemon has joined segments meanwhile, once more."""
     found = []
-    order = request()
+    request = new_request()
     for number, fold in enumerate(folds):
         where = f"fold {number + 1} of {len(folds)}, up to {to_moment(fold.origin):%Y-%m-%d}"
         part = _part_of(progress, number / len(folds), 1 / len(folds), where)
         for tries in range(1, MOST_TRIES + 1):
             try:
-                found.append(predict_fold(plant, order, fold, trainers=trainers, progress=part))
+                found.append(predict_fold(plant, request, fold, trainers=trainers, progress=part))
                 break
             except MissingSegment:
                 if tries == MOST_TRIES:
                     raise
-                order = request()
+                request = new_request()
     return found
 
 
@@ -142,12 +133,12 @@ def _part_of(progress: Progress, begun: float, share: float, where: str) -> Prog
     return lambda done, text: progress(begun + share * done, f"{where}: {text}")
 
 
-def _account(
+def _in_one(
     target: TargetSettings,
     events: Events,
     folds: Sequence[Fold],
     found: Sequence[FoldPredictions | str],
-) -> Account:
+) -> BacktestPredictions:
     """All predictions in one order, with what came."""
     parts = {at: part for at, part in enumerate(found) if not isinstance(part, str)}
     assets = tuple(sorted({name for part in parts.values() for name in part.names}))
@@ -161,7 +152,7 @@ def _account(
     theirs = np.concatenate([part.theirs for part in parts.values()], axis=1)[:, order]
     (risk, rul, low, high), (peer_risk, peer_rul) = ours, theirs
     frame = bare_frame(assets, asset[order], cutoff[order])
-    return Account(
+    return BacktestPredictions(
         tuple(folds),
         tuple(one if isinstance(one, str) else "" for one in found),
         next(iter(parts.values())).peer,

@@ -68,12 +68,12 @@ class FoldResult:
 class FoldsOnWorkers:
     """Folds predicted by the workers of an engine.
 
-    request: of a training, as of the moment it is asked for: segments may be joined meanwhile.
+    new_request: of a training, as of the moment it is asked for: segments may be joined meanwhile.
     """
 
     plant: Plant
     engine: Engine
-    request: Callable[[], TrainingRequest]
+    new_request: Callable[[], TrainingRequest]
     progress: Progress
 
     def predict(self, folds: Sequence[Fold], *, now: datetime) -> list[FoldPredictions | str]:
@@ -86,7 +86,7 @@ class FoldsOnWorkers:
         found: dict[int, FoldPredictions | str] = {}
         for tries in range(1, MOST_TRIES + 1):
             with scratch_folder(state, JOB) as folder:
-                request = FoldsRequest(self.request(), tuple(folds), take_snapshot(self.plant))
+                request = FoldsRequest(self.new_request(), tuple(folds), take_snapshot(self.plant))
                 write_request(folder, request)
                 missing = self._gather(folder, folds, found)
             if missing is None:

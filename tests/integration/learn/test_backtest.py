@@ -28,8 +28,9 @@ from pm_app.cli import app as cli
 from pm_app.errors import BadSettings, NotEnoughData, TransientError
 from pm_app.jobs.backtest import workers as backtest_workers
 from pm_app.jobs.backtest.fold import FoldTrainers
+from pm_app.jobs.backtest.folds import BacktestOptions
 from pm_app.jobs.backtest.report import report_on
-from pm_app.jobs.backtest.run import BacktestOptions, backtest
+from pm_app.jobs.backtest.run import backtest
 from pm_app.jobs.ingest.run import ingest
 from pm_app.jobs.retrain import process as trainer_process
 from pm_app.jobs.score.champion import threshold_of
@@ -91,9 +92,9 @@ def facts(folder, store):
 def test_every_cutoff_after_the_first_origin_is_spoken_of_once_by_the_fold_before_it(plant):
     with opened(plant) as live:
         trainer = FakeTrainer(spec=make_spec(live.settings), head=HEAD)
-        account = run(live, trainer=trainer)
+        predictions = run(live, trainer=trainer)
 
-    origins = [fold.origin for fold in account.folds]
+    origins = [fold.origin for fold in predictions.folds]
     assert [order.as_of_ns for order in trainer.orders] == origins
     assert all(order.champion is None for order in trainer.orders)
     end = START + HOURS * HOUR
@@ -102,23 +103,23 @@ def test_every_cutoff_after_the_first_origin_is_spoken_of_once_by_the_fold_befor
         for number in range(ASSETS)
         for cutoff in range(origins[0] + HOUR, end + 1, HOUR)
     }
-    found = list(zip(account.asset.tolist(), account.cutoff.tolist(), strict=True))
+    found = list(zip(predictions.asset.tolist(), predictions.cutoff.tolist(), strict=True))
     assert sorted(found) == sorted(expected)
     bounds = [*origins, end]
     for number in range(3):
-        cutoffs = account.cutoff[account.fold == number]
+        cutoffs = predictions.cutoff[predictions.fold == number]
         assert bounds[number] < cutoffs.min()
         assert cutoffs.max() <= bounds[number + 1]
-    assert np.isfinite(account.risk).any()
-    assert np.array_equal(np.isnan(account.risk), np.isnan(account.peer_risk))
+    assert np.isfinite(predictions.risk).any()
+    assert np.array_equal(np.isnan(predictions.risk), np.isnan(predictions.peer_risk))
 
 
 def test_failures_are_dealt_evenly_over_the_folds(plant):
     with opened(plant) as live:
-        account = run(live, folds=4)
+        predictions = run(live, folds=4)
 
-    assert account.folds[0].known == 8
-    coming = [fold.coming for fold in account.folds]
+    assert predictions.folds[0].past_failures == 8
+    coming = [fold.failures for fold in predictions.folds]
     # Those of one pane stay together.
     assert sum(coming) == 12
     assert max(coming) - min(coming) <= 2
@@ -189,13 +190,13 @@ def test_a_fold_that_cannot_be_learned_is_told_and_the_others_go_on(plant):
             super().__call__(*args)
 
     with opened(plant) as live:
-        account = run(live, trainer=Slow(spec=make_spec(live.settings), head=HEAD))
-        report = report_on(account, live.settings)
+        predictions = run(live, trainer=Slow(spec=make_spec(live.settings), head=HEAD))
+        report = report_on(predictions, live.settings)
         with pytest.raises(NotEnoughData, match="no fold could be learned: first, for a reason"):
             run(live, trainer=FakeTrainer(made=False))
 
-    assert account.decisions == ("not enough data", "", "")
-    assert set(account.fold.tolist()) == {1, 2}
+    assert predictions.decisions == ("not enough data", "", "")
+    assert set(predictions.fold.tolist()) == {1, 2}
     assert report.folds[0].note == "not enough data"
 
 
@@ -294,11 +295,11 @@ def workers(monkeypatch):
     return use
 
 
-def bits(account):
-    """All of an account, to the bit."""
+def bits(predictions):
+    """All of an predictions, to the bit."""
     return {
         name: value.tobytes() if isinstance(value, np.ndarray) else value
-        for name, value in {**vars(account), **vars(account.labels)}.items()
+        for name, value in {**vars(predictions), **vars(predictions.labels)}.items()
         if name != "labels"
     }
 

@@ -53,77 +53,32 @@ class LedgerView(Protocol):
         ...
 
 
-class PlantView(Protocol):
-    """Settings, panes, events, memory and ledger; `jobs.plant.Plant` is one."""
+@dataclass(frozen=True, eq=False)
+class PlantView:
+    """What predictions read of a plant, without its sources and its store.
 
-    @property
-    def settings(self) -> Settings:
-        """Those of the plant."""
-        ...
+    ledger: which panes and events count. beat: called whenever a part of the work is done.
+    """
 
-    @property
-    def history(self) -> History:
-        """Its panes."""
-        ...
-
-    @property
-    def event_history(self) -> EventHistory:
-        """Its events."""
-        ...
-
-    @property
-    def memories(self) -> Memories:
-        """What its assets remember."""
-        ...
-
-    @property
-    def ledger(self) -> LedgerView:
-        """Which panes and events count."""
-        ...
-
-    @property
-    def beat(self) -> Callable[[], None]:
-        """Called whenever a part of the work is done."""
-        ...
+    settings: Settings
+    history: History
+    event_history: EventHistory
+    memories: Memories
+    ledger: LedgerView
+    beat: Callable[[], None] = unwatched
 
 
-class IngestView(Protocol):
-    """Sources, settings, histories and ledger; `jobs.plant.Plant` is one."""
+@dataclass(frozen=True, eq=False)
+class IngestView:
+    """What ingestion of a batch goes by; ledger: what was ingested before."""
 
-    @property
-    def settings(self) -> Settings:
-        """Those of the plant."""
-        ...
-
-    @property
-    def readings(self) -> ReadingsSource:
-        """Where its readings come from."""
-        ...
-
-    @property
-    def events(self) -> EventsSource:
-        """Where its events come from."""
-        ...
-
-    @property
-    def history(self) -> History:
-        """Its panes."""
-        ...
-
-    @property
-    def event_history(self) -> EventHistory:
-        """Its events."""
-        ...
-
-    @property
-    def ledger(self) -> Ledger:
-        """What was ingested before."""
-        ...
-
-    @property
-    def beat(self) -> Callable[[], None]:
-        """Called whenever a part of the work is done."""
-        ...
+    settings: Settings
+    readings: ReadingsSource
+    events: EventsSource
+    history: History
+    event_history: EventHistory
+    ledger: Ledger
+    beat: Callable[[], None]
 
 
 @dataclass
@@ -163,12 +118,24 @@ class Plant:
         """The store's, where predictions look up which panes count."""
         return self.store.ledger
 
+    @property
+    def view(self) -> PlantView:
+        """What predictions read of it."""
+        histories = self.history, self.event_history
+        return PlantView(self.settings, *histories, self.memories, self.ledger, self.beat)
 
-def first_seen_ns(plant: PlantView) -> dict[str, int]:
+    @property
+    def ingest_view(self) -> IngestView:
+        """What ingestion reads of it."""
+        sources, histories = (self.readings, self.events), (self.history, self.event_history)
+        return IngestView(self.settings, *sources, *histories, self.ledger, self.beat)
+
+
+def first_seen_ns(ledger: LedgerView) -> dict[str, int]:
     """Nanoseconds UTC of each asset's first reading ever."""
-    return {name: to_nanoseconds(at) for name, at in plant.ledger.first_seen().items()}
+    return {name: to_nanoseconds(at) for name, at in ledger.first_seen().items()}
 
 
-def last_seen_ns(plant: PlantView) -> dict[str, int]:
+def last_seen_ns(ledger: LedgerView) -> dict[str, int]:
     """Nanoseconds UTC of each asset's newest reading."""
-    return {name: to_nanoseconds(at) for name, at in plant.ledger.last_seen().items()}
+    return {name: to_nanoseconds(at) for name, at in ledger.last_seen().items()}

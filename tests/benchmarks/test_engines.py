@@ -136,7 +136,10 @@ def forests(folder: Path, spoken: Rows) -> list[Figures]:
         )
         known = gather_dataset(
             DatasetSource(
-                plant.history, segments, plant.event_history.read(events), first_seen_ns(plant)
+                plant.history,
+                segments,
+                plant.event_history.read(events),
+                first_seen_ns(plant.ledger),
             ),
             settings,
             as_of_ns=to_nanoseconds(ledger.newest_time("readings")) + HOUR_NS,

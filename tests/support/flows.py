@@ -334,7 +334,7 @@ def _bring(config: Path) -> None:
         panes = PaneSpan(to_nanoseconds(hour(0)) // plant.history.pane_ns, 10**9)
         spans = dict.fromkeys(plant.store.ledger.first_seen(), panes)
         champion = load_champion(plant)
-        write_staged(path, predict_spans(plant, champion, spans))
+        write_staged(path, predict_spans(plant.view, champion, spans))
         plant.store.writer.commit_staged(path, scored_at=LATER)
 
 

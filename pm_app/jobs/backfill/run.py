@@ -47,7 +47,7 @@ def backfill(
         return _score_on_workers(engine, plant, champion, spans, now, progress)
 
     def score() -> CommitCounts:
-        chunks = predict_spans(plant, champion, spans)
+        chunks = predict_spans(plant.view, champion, spans)
         return plant.store.writer.commit_predictions(chunks, scored_at=now)
 
     return repairing(plant, score)

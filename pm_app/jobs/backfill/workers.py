@@ -77,7 +77,7 @@ def predict_on_workers(
     Raises MissingSegment for what has to be rebuilt, what a worker met on purpose, and as
     `dispatch`.
     """
-    wanted = spans_with_readings(plant, spans)
+    wanted = spans_with_readings(plant.view, spans)
     silent_assets = tuple(name for name in spans if name not in wanted)
     if silent_assets:
         yield PartialPredictions(silent_assets, None)

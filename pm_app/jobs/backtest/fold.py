@@ -15,7 +15,6 @@ from pm_app.jobs.retrain.messages import REQUEST, RESPONSE, TrainingRequest, Tra
 from pm_app.jobs.retrain.run import Trainer
 from pm_app.jobs.score.champion import Champion, verified
 from pm_app.jobs.score.predict import PaneSpan, frames
-from pm_app.jobs.workers.snapshot import WorkerPlant
 from pm_app.learning.evaluation.boosters import Booster, BoosterTask, fit_booster
 from pm_app.learning.ranking import make_task
 from pm_app.progress import Progress, silent
@@ -77,14 +76,7 @@ def predict_fold(
         progress(0.9, "fitting what people use today")
         peer, features = _fit_peer(plant, mine, trainers.fit)
         progress(0.95, "predicting the next span")
-        beside = WorkerPlant(
-            settings=plant.settings,
-            history=plant.history,
-            event_history=plant.event_history,
-            memories=Memories(Path(folder, "memory")),
-            ledger=plant.ledger,
-            beat=plant.beat,
-        )
+        beside = replace(plant, memories=Memories(Path(folder, "memory")))
         return _predict(beside, champion, peer, features, fold)
 
 
@@ -132,7 +124,7 @@ def _predict(
     span = PaneSpan(fold.origin // pane_ns, fold.end // pane_ns - 1)
     names: list[str] = []
     rows: list[tuple[Int32, Int64, Float64, Float64]] = []
-    for frame in frames(plant, champion, dict.fromkeys(first_seen_ns(plant), span)):
+    for frame in frames(plant, champion, dict.fromkeys(first_seen_ns(plant.ledger), span)):
         ours = _ours(select_features(frame, champion.card.features), champion)
         theirs = np.stack(peer.answer(select_features(frame, features).values))
         theirs[:, np.isnan(ours[0])] = np.nan

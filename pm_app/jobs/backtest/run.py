@@ -120,7 +120,9 @@ def _predict_here(
         part = _part_of(progress, number / len(folds), 1 / len(folds), where)
         for tries in range(1, MOST_TRIES + 1):
             try:
-                found.append(predict_fold(plant, request, fold, trainers=trainers, progress=part))
+                found.append(
+                    predict_fold(plant.view, request, fold, trainers=trainers, progress=part)
+                )
                 break
             except MissingSegment:
                 if tries == MOST_TRIES:

@@ -51,17 +51,17 @@ def rebuild(plant: Plant, missing: Collection[str] = ()) -> int:
     to. A batch whose file is no longer there is noted as lost, and what is left of it kept.
     Raises MissingSegment where one that is not among these has damaged values.
     """
-    done = 0
+    done, view = 0, plant.ingest_view
     with plant.ingesting:
-        for feed in feeds(plant):
+        for feed in feeds(view):
             rows = plant.ledger.ingested_batches(feed.source)
-            lost = _lost_segments(_history_of(plant, feed), segments_of(rows), missing)
+            lost = _lost_segments(_history_of(view, feed), segments_of(rows), missing)
             looked = [(row, tuple(n for n in row.segments if n not in lost)) for row in rows]
             broken = [(row, whole) for row, whole in looked if whole != row.segments]
             there = {batch.name: batch for batch in feed.port.list()} if broken else {}
             plant.orphans.possible |= bool(broken)
             for row, whole in broken:
-                plant.ledger.replace_segments(_rebuilt(plant, feed, row, whole, there))
+                plant.ledger.replace_segments(_rebuilt(view, feed, row, whole, there))
             done += len(broken)
         if done:
             histories = plant.history, plant.event_history

@@ -45,7 +45,7 @@ def ingest(
     """
 
     def take(feed: BatchFeed, batch: Batch) -> Ingested:
-        return repairing(plant, partial(ingest_batch, plant, feed, batch, now))
+        return repairing(plant, partial(ingest_batch, plant.ingest_view, feed, batch, now))
 
     with plant.ingesting:
         require_own(plant.settings.state, plant.store)
@@ -53,7 +53,7 @@ def ingest(
             histories = plant.history, plant.event_history
             remove_orphans(plant.settings.state, plant.store, histories)
         plant.orphans.possible = True
-        total = _look(plant, take, progress, stop, clock)
+        total = _look(plant.ingest_view, take, progress, stop, clock)
         plant.orphans.possible = bool(total.unavailable)
         if total.batches:
             note_progress(plant.settings.state, plant.store)

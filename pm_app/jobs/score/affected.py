@@ -1,19 +1,16 @@
 """Affected cutoffs: those that a batch makes, or whose features hold something of it."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pm_app.features.panes.readings import widen_spans
-from pm_app.jobs.plant import first_seen_ns, last_seen_ns
+from pm_app.jobs.plant import PlantView, first_seen_ns, last_seen_ns
 from pm_app.jobs.score.champion import Champion
 from pm_app.jobs.score.predict import PaneSpan
 from pm_app.records.readings import Events, events_as_rows, events_from_rows, no_events
-from pm_app.settings.plant import Settings
-from pm_app.state.events import EventHistory
-from pm_app.state.memory import Memories
 from pm_app.state.panes import History
 from pm_app.store import BatchRow, segments_of
 from pm_app.store.ledger.ledger import Ledger
@@ -22,18 +19,14 @@ from pm_app.times import to_nanoseconds
 
 @dataclass(frozen=True, eq=False)
 class ScoringRun:
-    """What one run of scoring goes by; fulfils `jobs.plant.PlantView`.
+    """What one run of scoring goes by.
 
     floor: the first pane that it answers for, None without readings. scored_until: the newest
     pane anything was said of before this run, None where nothing was.
     """
 
-    settings: Settings
-    history: History
-    event_history: EventHistory
-    memories: Memories
+    view: PlantView
     ledger: Ledger
-    beat: Callable[[], None]
     champion: Champion | None
     floor: int | None
     scored_until: int | None
@@ -60,9 +53,9 @@ def last_scored_pane(ledger: Ledger, pane_ns: int) -> int | None:
 
 def _by_readings(run: ScoringRun, group: Sequence[BatchRow]) -> Iterator[tuple[str, PaneSpan]]:
     """Cutoffs whose windows or lives hold a pane of these batches."""
-    champion, pane_ns, reach = run.champion, run.history.pane_ns, _reach(run)
-    first_seen, last_seen = first_seen_ns(run), last_seen_ns(run)
-    for name, (first, last) in _pane_bounds(run.history, group).items():
+    champion, pane_ns, reach = run.champion, run.view.history.pane_ns, _reach(run)
+    first_seen, last_seen = first_seen_ns(run.ledger), last_seen_ns(run.ledger)
+    for name, (first, last) in _pane_bounds(run.view.history, group).items():
         # An asset's age counts from its first reading: one that is earlier than all known
         # touches every cutoff since.
         is_first = first_seen[name] // pane_ns >= first
@@ -78,8 +71,8 @@ def _by_events(run: ScoringRun, group: Sequence[BatchRow]) -> Iterator[tuple[str
     champion, scored_until = run.champion, run.ledger.newest_time("readings", scored=True)
     if champion is None or scored_until is None:
         return
-    pane_ns, reach = run.history.pane_ns, _reach(run)
-    events, last_seen = _news(run, group), last_seen_ns(run)
+    pane_ns, reach = run.view.history.pane_ns, _reach(run)
+    events, last_seen = _news(run, group), last_seen_ns(run.ledger)
     for lasts, chosen in _features_of(events, champion):
         for name in np.unique(events.asset[chosen]).tolist():
             times = events.time[chosen & (events.asset == name)]
@@ -95,7 +88,7 @@ def _news(run: ScoringRun, group: Sequence[BatchRow]) -> Events:
         return no_events()
     scored = [row for row in run.ledger.ingested_batches("events") if row.scored_at]
     fresh, old = (
-        events_as_rows(run.event_history.read(segments_of(rows)))
+        events_as_rows(run.view.event_history.read(segments_of(rows)))
         for rows in ([row for row in group if row.source == "events"], scored)
     )
     return events_from_rows(fresh - old)
@@ -117,7 +110,7 @@ def _reach(run: ScoringRun) -> int:
     """How many panes after a reading its news last."""
     if run.champion is None or not run.champion.card.spec.windows_ns:
         return 0
-    return run.champion.card.spec.windows_ns[-1] // run.history.pane_ns - 1
+    return run.champion.card.spec.windows_ns[-1] // run.view.history.pane_ns - 1
 
 
 def _pane_bounds(history: History, group: Sequence[BatchRow]) -> dict[str, tuple[int, int]]:

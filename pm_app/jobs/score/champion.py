@@ -4,19 +4,18 @@ import logging
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Protocol
 
 import numpy as np
 
 from pm_app.errors import BadVersion, TerminalError
+from pm_app.jobs.plant import Plant
 from pm_app.records.alarms import AlarmRule
 from pm_app.records.learning import VersionCard
 from pm_app.scoring.alarms import RiskAlarmJudge
 from pm_app.scoring.predictor import Predictor
 from pm_app.settings.sections import AlarmsSettings
-from pm_app.state.panes import History
-from pm_app.state.registry import Registry, Version
-from pm_app.store import Actor, Store
+from pm_app.state.registry import Version
+from pm_app.store import Actor
 from pm_app.store.alarms.alarms import Alarms
 from pm_app.store.lineage import version_before
 from pm_app.times import NS
@@ -40,89 +39,70 @@ class Champion:
     stands_in: str = ""
 
 
-class VersionsView(Protocol):
-    """Where versions lie and which of them scores; `jobs.plant.Plant` is one."""
-
-    @property
-    def registry(self) -> Registry:
-        """Their files."""
-        ...
-
-    @property
-    def store(self) -> Store:
-        """Their lineage."""
-        ...
-
-    @property
-    def history(self) -> History:
-        """The panes they read."""
-        ...
-
-
-def load_champion(view: VersionsView) -> Champion | None:
+def load_champion(plant: Plant) -> Champion | None:
     """The champion, None before the first, and of other panes than the plant's.
 
     Where it is damaged or fails its own checks, the newest one before it that does not stands
     in: a plant is not left without a word for that. Raises BadVersion where none can.
     """
-    number = view.store.lineage.champion()
-    champion = None if number is None else _load_or_stand_in(view, number)
-    if champion is not None and champion.card.spec.pane_ns != view.history.pane_ns:
+    number = plant.store.lineage.champion()
+    champion = None if number is None else _load_or_stand_in(plant, number)
+    if champion is not None and champion.card.spec.pane_ns != plant.history.pane_ns:
         log.warning(
             "version %d reads panes of %g s, features.pane says %g s: retrain first",
             champion.number,
             champion.card.spec.pane_ns / NS,
-            view.history.pane_ns / NS,
+            plant.history.pane_ns / NS,
         )
         return None
     return champion
 
 
-def _load_or_stand_in(view: VersionsView, number: int) -> Champion:
+def _load_or_stand_in(plant: Plant, number: int) -> Champion:
     try:
-        return load_recorded(view, number)
+        return load_recorded(plant, number)
     except BadVersion as error:
-        moves = view.store.lineage.promotions()
+        moves = plant.store.lineage.promotions()
         before = dict.fromkeys(move.version for move in moves[::-1] if move.version != number)
         for other in before:
             with suppress(BadVersion):
-                return replace(load_recorded(view, other), stands_in=str(error))
+                return replace(load_recorded(plant, other), stands_in=str(error))
         raise
 
 
-def load_recorded(view: VersionsView, number: int) -> Champion:
+def load_recorded(plant: Plant, number: int) -> Champion:
     """A version of the store, verified to score.
 
     Raises BadVersion where its files are not those that were recorded or fail their golden
     rows, TerminalError where the store has no such version.
     """
-    row = view.store.lineage.version(number)
+    row = plant.store.lineage.version(number)
     if row is None:
-        versions = ", ".join(str(v.version) for v in view.store.lineage.versions()) or "none"
+        versions = ", ".join(str(v.version) for v in plant.store.lineage.versions()) or "none"
         raise TerminalError(f"there is no version {number}; there are: {versions}")
-    found = view.registry.digest(number)
+    found = plant.registry.digest(number)
     if found != row.digest:
         raise BadVersion(
-            f"{view.registry.path(number)}: another version than was recorded: "
+            f"{plant.registry.path(number)}: another version than was recorded: "
             f"SHA-256 {row.digest} of its manifest was, {found} found"
         )
-    return verified(view.registry.load(number))
+    return verified(plant.registry.load(number))
 
 
-def promote(view: VersionsView, number: int, *, at: datetime, reason: str, actor: Actor) -> None:
+def promote(plant: Plant, number: int, *, at: datetime, reason: str, actor: Actor) -> None:
     """Make a version the champion once it has proven able to score. Raises as `load_recorded`."""
-    load_recorded(view, number)
-    view.store.lineage.promote(number, at=at, reason=reason, actor=actor)
+    load_recorded(plant, number)
+    plant.store.lineage.promote(number, at=at, reason=reason, actor=actor)
 
 
-def roll_back(view: VersionsView, *, at: datetime, reason: str, actor: Actor) -> int:
+def roll_back(plant: Plant, *, at: datetime, reason: str, actor: Actor) -> int:
     """Make the version live before the champion live again, and return it.
 
     Raises as `load_recorded`, and TerminalError where there was none before; the champion
     then stays.
     """
-    load_recorded(view, version_before(view.store.lineage.promotions()))
-    return view.store.lineage.rollback(at=at, reason=reason, actor=actor)
+    load_recorded(plant, version_before(plant.store.lineage.promotions()))
+    return plant.store.lineage.rollback(at=at, reason=reason, actor=actor)
 
 
 def verified(version: Version) -> Champion:

@@ -62,7 +62,7 @@ def provenance(plant: Plant, *, asset: str, cutoff: datetime) -> Provenance:
     champion = load_recorded(plant, int(str(number)))
     pane = to_nanoseconds(moment) // plant.history.pane_ns - 1  # type: ignore[arg-type]  # a moment
     with tempfile.TemporaryDirectory(prefix="pm-app-explain-") as folder:
-        beside = replace(plant, memories=Memories(Path(folder)))
+        beside = replace(plant.view, memories=Memories(Path(folder)))
         (frame,) = frames(beside, champion, {asset: PaneSpan(pane, pane)})
     return Provenance(
         predictions,

@@ -55,7 +55,7 @@ def frames(plant: PlantView, champion: Champion, spans: Mapping[str, PaneSpan]) 
     """The features of every pane in the spans, as the champion's spec has them."""
     rows = plant.ledger.ingested_batches("events")
     events = plant.event_history.read(segments_of(rows))
-    first_seen = first_seen_ns(plant)
+    first_seen = first_seen_ns(plant.ledger)
     spec = champion.card.spec
     for group in _groups(plant, champion, spans_with_readings(plant, spans)):
         plant.beat()
@@ -95,7 +95,7 @@ def predict_frame(frame: Frame, champion: Champion) -> Predictions:
 def spans_with_readings(plant: PlantView, spans: Mapping[str, PaneSpan]) -> dict[str, PaneSpan]:
     """The spans, none longer than its asset's readings."""
     pane_ns = plant.history.pane_ns
-    first_seen, last_seen = first_seen_ns(plant), last_seen_ns(plant)
+    first_seen, last_seen = first_seen_ns(plant.ledger), last_seen_ns(plant.ledger)
     shorter = {
         name: PaneSpan(
             max(span.first, first_seen[name] // pane_ns),

@@ -77,7 +77,7 @@ def replay(
         return load_recorded(plant, wanted) if wanted else None
 
     with tempfile.TemporaryDirectory(prefix="pm-app-replay-") as folder:
-        beside = replace(plant, memories=Memories(Path(folder)))
+        beside = replace(plant.view, memories=Memories(Path(folder)))
         tables = plant.store.tables.predictions(since=first, until=last)
         return _replay(beside, tables, load, progress)
 

@@ -15,9 +15,9 @@ from pm_app.jobs.ingest.batch import Ingested
 from pm_app.jobs.ingest.housekeeping import compact
 from pm_app.jobs.ingest.repair import repairing
 from pm_app.jobs.ingest.run import ingest
-from pm_app.jobs.plant import Plant, PlantView
+from pm_app.jobs.plant import Plant
 from pm_app.jobs.score.affected import ScoringRun, affected_spans, last_scored_pane
-from pm_app.jobs.score.champion import Champion, alarm_judge, load_champion
+from pm_app.jobs.score.champion import alarm_judge, load_champion
 from pm_app.jobs.score.predict import PaneSpan, predict_spans
 from pm_app.progress import Progress, silent
 from pm_app.scoring.alarms import RiskAlarmJudge
@@ -62,7 +62,9 @@ def score(
     champion = load_champion(plant)
     apply_retention(plant.settings, plant.store.retention, now)
     store, alarms = plant.store, plant.settings.alarms
-    run = _begin(plant, store, champion, now)
+    floor = backfill_floor(plant.settings, store, plant.history.pane_ns, now)
+    until = last_scored_pane(plant.ledger, plant.history.pane_ns)
+    run = ScoringRun(plant.view, plant.ledger, champion, floor, until)
     judge = partial(alarm_judge, champion, alarms, store.alarms, channels=plant.channels)
     committed = repairing(plant, partial(_score_without_model, run, store, judge, now))
     pending = plant.ledger.unscored_batches()
@@ -85,25 +87,11 @@ def score(
     return Scored(ingested, done, committed, champion.number if champion else None)
 
 
-def _begin(view: PlantView, store: Store, champion: Champion | None, now: datetime) -> ScoringRun:
-    return ScoringRun(
-        settings=view.settings,
-        history=view.history,
-        event_history=view.event_history,
-        memories=view.memories,
-        ledger=store.ledger,
-        beat=view.beat,
-        champion=champion,
-        floor=backfill_floor(view.settings, store, view.history.pane_ns, now),
-        scored_until=last_scored_pane(store.ledger, view.history.pane_ns),
-    )
-
-
 def _score_group(
     run: ScoringRun, store: Store, judge: Judge, now: datetime, group: Sequence[BatchRow]
 ) -> CommitCounts:
     """One transaction with all that these batches make or change."""
-    chunks = predict_spans(run, run.champion, affected_spans(run, group))
+    chunks = predict_spans(run.view, run.champion, affected_spans(run, group))
     numbers = [row.sequence for row in group]
     return store.writer.commit_scores(numbers, chunks, scored_at=now, judge=judge())
 
@@ -114,7 +102,7 @@ def _score_without_model(
     """Cutoffs that were told no_model get what the first champion says of them."""
     if run.champion is None or run.floor is None:
         return CommitCounts()
-    pane_ns = run.history.pane_ns
+    pane_ns = run.view.history.pane_ns
     waiting = store.tables.cutoffs_without_model(to_moment((run.floor + 1) * pane_ns))
     if not waiting:
         return CommitCounts()
@@ -122,7 +110,7 @@ def _score_without_model(
         name: PaneSpan(to_nanoseconds(first) // pane_ns - 1, to_nanoseconds(last) // pane_ns - 1)
         for name, (first, last) in waiting.items()
     }
-    chunks = predict_spans(run, run.champion, spans)
+    chunks = predict_spans(run.view, run.champion, spans)
     return store.writer.commit_predictions(chunks, scored_at=now, judge=judge())
 
 

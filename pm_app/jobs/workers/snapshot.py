@@ -1,13 +1,12 @@
 """Plant snapshot: what a worker sees of a plant, without its store and its sources."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from pm_app.jobs.plant import LedgerView, Plant
-from pm_app.progress import unwatched
+from pm_app.jobs.plant import LedgerView, Plant, PlantView
 from pm_app.settings.plant import Settings, parse_settings
 from pm_app.state.events import EventHistory
 from pm_app.state.memory import Memories
@@ -79,27 +78,15 @@ def take_snapshot(plant: Plant) -> LedgerSnapshot:
     )
 
 
-@dataclass(frozen=True, eq=False)
-class WorkerPlant:
-    """A `PlantView` without sources and store."""
-
-    settings: Settings
-    history: History
-    event_history: EventHistory
-    memories: Memories
-    ledger: LedgerView
-    beat: Callable[[], None] = unwatched
-
-
 def open_settings(tables: dict[str, Any], folder: str) -> Settings:
     """Settings of the plant in this folder from the tables of its plant.toml."""
     return parse_settings(tables, folder=Path(folder), origin="plant.toml")
 
 
-def open_worker_plant(settings: Settings, ledger: LedgerView, memories: Memories) -> WorkerPlant:
+def open_worker_plant(settings: Settings, ledger: LedgerView, memories: Memories) -> PlantView:
     """The plant whose state folder these settings name."""
     state = settings.state
-    return WorkerPlant(
+    return PlantView(
         settings=settings,
         history=History(state / "panes", pane_ns=settings.features.pane_ns),
         event_history=EventHistory(state / "events"),

@@ -58,7 +58,7 @@ class Grown:
         """What a retraining as of this day may look at."""
         return gather_dataset(
             DatasetSource(
-                self.plant.history, self.segments, self.events, first_seen_ns(self.plant)
+                self.plant.history, self.segments, self.events, first_seen_ns(self.plant.ledger)
             ),
             self.settings,
             as_of_ns=self.moment(day),

@@ -542,7 +542,7 @@ def known_of(plant):
         plant.history,
         [name for row in plant.store.ledger.ingested_batches("readings") for name in row.segments],
         plant.event_history.read([name for row in rows for name in row.segments]),
-        first_seen_ns(plant),
+        first_seen_ns(plant.ledger),
     )
     return gather_dataset(source, plant.settings, as_of_ns=to_nanoseconds(PUMPS_NOW))
 
@@ -631,7 +631,7 @@ def test_scoring_sees_what_training_saw_to_the_bit(pumps, monkeypatch, cells):
     newest = int(frame.cutoff.max()) // champion.card.spec.pane_ns
     spans = {name: PaneSpan(0, newest) for name in frame.assets}
 
-    parts = list(predict_spans(pumps, replace(champion, predictor=overheard), spans))
+    parts = list(predict_spans(pumps.view, replace(champion, predictor=overheard), spans))
 
     keys, scored = [], []
     for part in parts:

@@ -78,8 +78,8 @@ def spec_of(live):
 
 def recalled(live, boundaries):
     spec, events = spec_of(live), events_of(live)
-    seen = first_seen_ns(live)
-    return restore_memory(live, spec, events, first_seen=seen, boundaries=boundaries)
+    seen = first_seen_ns(live.ledger)
+    return restore_memory(live.view, spec, events, first_seen=seen, boundaries=boundaries)
 
 
 def events_of(live):
@@ -93,7 +93,7 @@ def folded_at_once(live, boundary):
     parts = live.history.read([name for row in rows for name in row.segments])
     panes = merge_panes(list(parts), pane_ns=HOUR)
     keys = (panes.assets, panes.asset, (panes.pane + 1) * HOUR)
-    start = life_starts(keys, events_of(live), first_seen=first_seen_ns(live), pane_ns=HOUR)
+    start = life_starts(keys, events_of(live), first_seen=first_seen_ns(live.ledger), pane_ns=HOUR)
     spec = spec_of(live)
     return remember(panes, start, spec, before=no_memory(spec), boundary=boundary)
 

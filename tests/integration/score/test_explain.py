@@ -61,7 +61,7 @@ def test_what_sensors_add_explains_the_risk_that_was_said(plant):
         champion = load_champion(live)
         found = provenance(live, asset="pump-02", cutoff=hour(25))
         pane = int(hour(25).timestamp()) // 3600 * 3600 * 10**9 // live.history.pane_ns - 1
-        (frame,) = frames(live, champion, {"pump-02": PaneSpan(pane, pane)})
+        (frame,) = frames(live.view, champion, {"pump-02": PaneSpan(pane, pane)})
         signal = champion.predictor.signal(frame.values)
 
     told = found.explanation

@@ -58,7 +58,7 @@ def gather(folder: Path) -> Gathered:
         known_events = plant.event_history.read(events)
         ends = [to_nanoseconds(ledger.newest_time("readings")), *known_events.time.tolist()]
         known = gather_dataset(
-            DatasetSource(plant.history, segments, known_events, first_seen_ns(plant)),
+            DatasetSource(plant.history, segments, known_events, first_seen_ns(plant.ledger)),
             settings,
             as_of_ns=max(ends) + settings.features.pane_ns,
         )

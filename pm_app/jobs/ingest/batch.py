@@ -4,12 +4,13 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from datetime import datetime
+from operator import add
 
 from pm_app.errors import BadBatch, SourceUnavailable, TornBatch
 from pm_app.jobs.ingest.crash_guard import crash_guard
-from pm_app.jobs.ingest.housekeeping import remove_batch_segments
+from pm_app.jobs.ingest.housekeeping import remove_unnamed
 from pm_app.jobs.ingest.panes import Spans, read_events, read_readings
 from pm_app.jobs.ingest.rejections import shorten
 from pm_app.jobs.plant import IngestView
@@ -41,14 +42,7 @@ class Ingested:
 
     def __add__(self, other: "Ingested") -> "Ingested":
         """Both together."""
-        return Ingested(
-            self.batches + other.batches,
-            self.rows + other.rows,
-            self.rejected + other.rejected,
-            self.quarantined + other.quarantined,
-            self.arriving + other.arriving,
-            self.unavailable + other.unavailable,
-        )
+        return Ingested(*map(add, astuple(self), astuple(other)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +87,6 @@ def ingest_batch(view: IngestView, feed: BatchFeed, batch: Batch, now: datetime)
 
 
 def _record(view: IngestView, feed: BatchFeed, batch: Batch, now: datetime) -> Ingested:
-    """Read one batch, or find why not, and note it in the ledger."""
     row = _row(view.settings, feed.source, batch, feed.port.digest(batch), now)
     spans: Spans = {}
     if view.ledger.find_digest(feed.source, row.digest) is None:
@@ -129,7 +122,7 @@ def _quarantine(
 ) -> Ingested:
     reason = shorten(str(error))
     log.warning("quarantined %s: %s", row.name, reason)
-    remove_batch_segments((view.history, view.event_history), row.digest[:24])
+    remove_unnamed((view.history, view.event_history), (), stem=row.digest[:24])
     rejected = feed.port.count(batch)
     view.ledger.record_batch(replace(row, status="quarantined", reason=reason, rejected=rejected))
     return Ingested(batches=1, rejected=rejected, quarantined=1)

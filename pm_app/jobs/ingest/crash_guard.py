@@ -8,7 +8,7 @@ what was read when the process before ended.
 import contextlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -42,17 +42,16 @@ def crash_guard(state: Path, batch: Batch) -> Iterator[None]:
     Raises BadBatch, before anything is read, where MOST_ENDS processes in a row have ended so.
     """
     path = state / FILE
+    mark = _ReadingMark(batch.name, batch.size_bytes, batch.modified_ns, ends=0)
     before = _read(path)
-    same = before is not None and _is_of(before, batch)
-    ends = before.ends if before is not None and same else 0
+    ends = before.ends if before and replace(before, ends=0) == mark else 0
     if ends >= MOST_ENDS:
         remove_file(path)
         raise BadBatch(
             f"{batch.name}: needed a file that can be read, got one whose reader ended {ends} "
             "times in a row without a word, as by a lack of memory"
         )
-    mark = _ReadingMark(batch.name, batch.size_bytes, batch.modified_ns, ends + 1)
-    write_passing(path, _MARK.dump_json(mark))
+    write_passing(path, _MARK.dump_json(replace(mark, ends=ends + 1)))
     try:
         yield
     finally:
@@ -64,8 +63,3 @@ def _read(path: Path) -> _ReadingMark | None:
     with contextlib.suppress(OSError, ValidationError):
         return _MARK.validate_json(path.read_bytes())
     return None
-
-
-def _is_of(mark: _ReadingMark, batch: Batch) -> bool:
-    of_mark = (mark.name, mark.size_bytes, mark.modified_ns)
-    return of_mark == (batch.name, batch.size_bytes, batch.modified_ns)

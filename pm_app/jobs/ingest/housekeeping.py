@@ -106,16 +106,11 @@ def remove_orphans(state: Path, store: Store, histories: Histories) -> None:
     Raises TerminalError where the ledger is not the one of this state folder.
     """
     require_own(state, store)
-    named = store.ledger.segments()
-    _remove(histories, named, "")
+    remove_unnamed(histories, store.ledger.segments())
 
 
-def remove_batch_segments(histories: Histories, stem: str) -> None:
-    """Delete all segments of this stem: those of a batch that carries none in the end."""
-    _remove(histories, (), stem)
-
-
-def _remove(histories: Histories, named: Collection[str], stem: str) -> None:
+def remove_unnamed(histories: Histories, named: Collection[str], *, stem: str = "") -> None:
+    """Delete segments, those of this stem alone, that are not among these."""
     removed = (history.remove_unnamed(named, stem=stem) for history in histories)
     for gone in chain.from_iterable(removed):
         log.info("removed %s: no batch names it", gone)

@@ -5,7 +5,6 @@ another plant, an empty one, or one put back to an earlier day, that would be ev
 folder bears its database's identity, and how far the ledger had come when last seen.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -52,14 +51,24 @@ def claim(state: Path, store: Store) -> None:
         write_mark(state, OwnershipMark(given, standing.sequence, standing.version))
 
 
-def require_own(state: Path, store: Store) -> None:
-    """Raises TerminalError where the ledger is not this folder's, or older than it was."""
-    _own(state, store)
+def require_own(state: Path, store: Store) -> tuple[OwnershipMark, DatabaseState]:
+    """What folder and database know of each other.
+
+    Raises TerminalError where the ledger is not this folder's, or older than it was.
+    """
+    mark, standing = read_mark(state), store.identity.state()
+    if mark is None or mark.identity != standing.identity:
+        raise TerminalError(
+            f"{state}: the database has become another one; nothing is touched before the daemon "
+            "is started again, and finds that they belong together"
+        )
+    _require_not_older(state, mark, standing)
+    return mark, standing
 
 
 def note_progress(state: Path, store: Store) -> None:
     """Note how far the ledger has come, where it has come further."""
-    mark, standing = _own(state, store)
+    mark, standing = require_own(state, store)
     seen = OwnershipMark(standing.identity, standing.sequence, standing.version)
     if mark != seen:
         write_mark(state, seen)
@@ -80,17 +89,6 @@ def write_mark(state: Path, mark: OwnershipMark) -> None:
     """Keep a mark; durable when it returns."""
     make_folder(state)
     write_bytes(state / FILE, _MARK.dump_json(mark))
-
-
-def _own(state: Path, store: Store) -> tuple[OwnershipMark, DatabaseState]:
-    mark, standing = read_mark(state), store.identity.state()
-    if mark is None or mark.identity != standing.identity:
-        raise TerminalError(
-            f"{state}: the database has become another one; nothing is touched before the daemon "
-            "is started again, and finds that they belong together"
-        )
-    _require_not_older(state, mark, standing)
-    return mark, standing
 
 
 def _require_fit(state: Path, mark: OwnershipMark | None, standing: DatabaseState) -> None:
@@ -126,8 +124,6 @@ def _require_not_older(state: Path, mark: OwnershipMark, standing: DatabaseState
 
 def is_filled(state: Path) -> bool:
     """Whether a state folder holds files that a database names."""
-    return any(_inside(state / name) for name in FILLED)
-
-
-def _inside(folder: Path) -> Iterable[Path]:
-    return [p for p in folder.iterdir() if p.name[:1] != "."] if folder.is_dir() else []
+    folders = (state / name for name in FILLED)
+    files = (path for folder in folders if folder.is_dir() for path in folder.iterdir())
+    return any(not path.name.startswith(".") for path in files)

@@ -69,7 +69,8 @@ def read_readings(view: IngestView, batch: Batch, row: BatchRow) -> tuple[BatchR
     """
     required = dict.fromkeys(view.settings.readings.required, 0)
     tally = _BatchTally(required, no_panes(view.history.pane_ns))
-    for chunk in _chunks(view, batch):
+    chunks = view.readings.read(batch)
+    for chunk in prefetch(chunks) if batch.size_bytes > _LARGE_BYTES else chunks:
         view.beat()
         _read_chunk(view, batch, row, chunk, tally)
     _require_usable(batch, tally)
@@ -113,16 +114,14 @@ def _read_chunk(
     _bound_assets(view.settings, batch, tally.spans, chunk.readings)
     timely, refused = readings_in_time(view.settings, chunk.readings, row.ingested_at)
     tally.rejections += refused
-    built = _build_chunk(view, batch, row, timely, tally)
-    tally.whole = built.whole
-    tally.rejections += built.refused
-    tally.used += count_delivered(built.used)
-    if not len(built.used.time):
+    panes, used = _build_chunk(view, batch, row, timely, tally)
+    if not len(used.time):
         return
-    widen_spans(tally.spans, built.used.assets, built.used.asset, built.used.time)
-    if len(built.panes.pane):
+    tally.used += count_delivered(used)
+    widen_spans(tally.spans, used.assets, used.asset, used.time)
+    if len(panes.pane):
         stem = f"{row.digest[:24]}-{len(tally.segments):04d}"
-        tally.segments.append(view.history.write(stem, built.panes))
+        tally.segments.append(view.history.write(stem, panes))
 
 
 def _require_usable(batch: Batch, tally: _BatchTally) -> None:
@@ -141,11 +140,6 @@ def _require_usable(batch: Batch, tally: _BatchTally) -> None:
             f"{batch.name}: needed values of {', '.join(map(repr, without))} "
             f"(readings.required), got none in {tally.used:,} rows"
         )
-
-
-def _chunks(view: IngestView, batch: Batch) -> Iterator[ReadingsChunk]:
-    chunks = view.readings.read(batch)
-    return prefetch(chunks) if batch.size_bytes > _LARGE_BYTES else chunks
 
 
 def _rows_of(rejections: Sequence[Rejection]) -> int:
@@ -174,24 +168,10 @@ def _count_values(required: dict[str, int], readings: Readings) -> None:
         required[sensor] += int(np.count_nonzero(values == values))
 
 
-@dataclass(frozen=True, eq=False)
-class _BuiltChunk:
-    """What became of a chunk. whole: panes that hold all there is of this batch, their keys."""
-
-    panes: Panes
-    used: Readings
-    refused: list[Rejection]
-    whole: Panes
-
-
 def _build_chunk(
-    view: IngestView,
-    batch: Batch,
-    row: BatchRow,
-    readings: Readings,
-    tally: _BatchTally,
-) -> _BuiltChunk:
-    """The panes these readings make or change, the readings used, and what was refused.
+    view: IngestView, batch: Batch, row: BatchRow, readings: Readings, tally: _BatchTally
+) -> tuple[Panes, Readings]:
+    """The panes these readings make or change, and the readings used; others are rejected.
 
     A pane that comes out as it was is left out: a batch that repeats what is known is no
     reason to speak again. Readings of panes that are whole are in them already.
@@ -200,25 +180,22 @@ def _build_chunk(
     inside = rows_in_panes(readings, whole)
     fresh = take_readings(readings, ~inside) if inside.any() else readings
     if not len(fresh.time):
-        return _BuiltChunk(no_panes(pane_ns), readings, [], whole)
+        return no_panes(pane_ns), readings
     existing = panes_in_history(view, row, fresh, tally.segments)
     late = overlapping_panes(fresh, existing)
     if not len(late.pane):
-        panes = build_panes(fresh, pane_ns=pane_ns, onto=existing)
-        return _BuiltChunk(panes, readings, [], whole)
+        return build_panes(fresh, pane_ns=pane_ns, onto=existing), readings
     again, gone = rebuild_panes(view, batch, row, late)
     refused = rows_too_late(fresh, take_panes(late, ~panes_among(late, again)))
     on_time = take_readings(fresh, ~refused & ~rows_in_panes(fresh, again))
     folded = build_panes(on_time, pane_ns=pane_ns, onto=existing)
     panes = merge_panes([folded, again], pane_ns=pane_ns)
+    tally.whole = merge_panes([whole, select_sensors(again, ())], pane_ns=pane_ns)
+    if refused.any():
+        tally.rejections.append(_too_late(count_delivered(fresh, refused), gone))
     used = inside.copy()
     used[~inside] = ~refused
-    return _BuiltChunk(
-        take_panes(panes, panes_changed(panes, existing)),
-        take_readings(readings, used),
-        [_too_late(count_delivered(fresh, refused), gone)] if refused.any() else [],
-        merge_panes([whole, select_sensors(again, ())], pane_ns=pane_ns),
-    )
+    return take_panes(panes, panes_changed(panes, existing)), take_readings(readings, used)
 
 
 def _too_late(rows: int, gone: Sequence[str]) -> Rejection:

@@ -10,12 +10,14 @@ from datetime import UTC, datetime, time
 import numpy as np
 
 from pm_app.features.panes.readings import count_delivered, take_readings
+from pm_app.records.labels import Flags
 from pm_app.records.readings import Events, Int64, Readings, Rejection, take_events
 from pm_app.settings.plant import Settings
 from pm_app.times import parse_duration, to_moment, to_nanoseconds
 
 REASONS_KEPT = 20
 MOST_CHARACTERS = 2000
+_Refused = list[tuple[Flags, str]]
 
 
 def readings_in_time(
@@ -28,11 +30,8 @@ def readings_in_time(
     refused = _refused(settings, readings.time, came)
     if not refused:
         return readings, []
-    stays = np.ones(len(readings.time), dtype=np.bool_)
-    for rows, _ in refused:
-        stays &= ~rows
     rejections = [Rejection(count_delivered(readings, rows), why) for rows, why in refused]
-    return take_readings(readings, stays), rejections
+    return take_readings(readings, _others(refused)), rejections
 
 
 def events_in_time(settings: Settings, events: Events, came: datetime) -> tuple[Events, list[str]]:
@@ -40,15 +39,15 @@ def events_in_time(settings: Settings, events: Events, came: datetime) -> tuple[
     refused = _refused(settings, events.time, came)
     if not refused:
         return events, []
-    stays = np.ones(len(events.time), dtype=np.bool_)
-    for rows, _ in refused:
-        stays &= ~rows
-    return take_events(events, stays), [why for rows, why in refused for _ in range(rows.sum())]
+    reasons = [why for rows, why in refused for _ in range(rows.sum())]
+    return take_events(events, _others(refused)), reasons
 
 
-def _refused(
-    settings: Settings, times: Int64, came: datetime
-) -> list[tuple[np.ndarray[tuple[int], np.dtype[np.bool_]], str]]:
+def _others(refused: _Refused) -> Flags:
+    return np.asarray(~np.logical_or.reduce([rows for rows, _ in refused]))
+
+
+def _refused(settings: Settings, times: Int64, came: datetime) -> _Refused:
     if settings.target.kind == "column":
         return []  # rows of a table, which may have no times at all
     section = settings.readings
@@ -58,10 +57,7 @@ def _refused(
     early, late = times < first, times > last
     bounds = [
         (early, f"{column} is before readings.earliest = {section.earliest}"),
-        (
-            late,
-            f"{column} is more than readings.future = {section.future!r} ahead of its coming",
-        ),
+        (late, f"{column} is more than readings.future = {section.future!r} ahead of its coming"),
     ]
     return [
         (rows, f"{why}, first {to_moment(int(times[np.argmax(rows)])):%Y-%m-%dT%H:%M:%SZ}")

@@ -8,7 +8,6 @@ revision is raised.
 import logging
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import TypeVar
 
 from pm_app.errors import BadBatch
@@ -35,13 +34,15 @@ def repairing(plant: Plant, job: Callable[[], Result]) -> Result:
     missing: set[str] = set()
     while True:
         try:
+            if missing:
+                rebuild(plant, missing)
             return job()
         except MissingSegment as error:
+            # Rebuilding may meet damage that nobody has met yet.
             if error.name in missing:
                 raise
             log.warning("rebuilding: %s", error)
             missing.add(error.name)
-            _until_whole(partial(rebuild, plant), missing)
 
 
 def rebuild(plant: Plant, missing: Collection[str] = ()) -> int:
@@ -55,7 +56,8 @@ def rebuild(plant: Plant, missing: Collection[str] = ()) -> int:
     with plant.ingesting:
         for feed in feeds(view):
             rows = plant.ledger.ingested_batches(feed.source)
-            lost = _lost_segments(_history_of(view, feed), segments_of(rows), missing)
+            history = plant.event_history if feed.source == "events" else plant.history
+            lost = _lost_segments(history, segments_of(rows), missing)
             looked = [(row, tuple(n for n in row.segments if n not in lost)) for row in rows]
             broken = [(row, whole) for row, whole in looked if whole != row.segments]
             there = {batch.name: batch for batch in feed.port.list()} if broken else {}
@@ -67,22 +69,6 @@ def rebuild(plant: Plant, missing: Collection[str] = ()) -> int:
             histories = plant.history, plant.event_history
             remove_orphans(plant.settings.state, plant.store, histories)
     return done
-
-
-def _until_whole(rebuild_these: Callable[[set[str]], object], missing: set[str]) -> None:
-    """As rebuild, also where it meets damage that nobody has met yet."""
-    while True:
-        try:
-            rebuild_these(missing)
-            return
-        except MissingSegment as error:
-            if error.name in missing:
-                raise
-            missing.add(error.name)
-
-
-def _history_of(view: IngestView, feed: BatchFeed) -> History | EventHistory:
-    return view.event_history if feed.source == "events" else view.history
 
 
 def _lost_segments(

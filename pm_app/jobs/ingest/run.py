@@ -18,7 +18,6 @@ from pm_app.jobs.ingest.repair import repairing
 from pm_app.jobs.plant import IngestView, Plant
 from pm_app.progress import Progress, silent
 from pm_app.records.readings import Batch
-from pm_app.store import Source
 from pm_app.store.ledger.ledger import Ledger
 
 log = logging.getLogger(__name__)
@@ -71,7 +70,9 @@ def _look(
     """Both sources once through."""
     total = Ingested()
     for feed in feeds(view):
-        _release(view.ledger, feed.source, reader_digest(view.settings, feed.source))
+        reader = reader_digest(view.settings, feed.source)
+        for row in view.ledger.release(feed.source, other_reader=reader):
+            log.info("%s is read again: the settings it was refused by have changed", row.name)
         lost = 0.0
         for before, batch in _unread(view.ledger, feed):
             unreachable = lost > MOST_SECONDS_LOST and len(total.unavailable) > MOST_UNAVAILABLE
@@ -84,12 +85,6 @@ def _look(
             lost += clock() - begun if done.unavailable else 0.0
             total += done
     return total
-
-
-def _release(ledger: Ledger, source: Source, reader: str) -> None:
-    """Take files again that other settings have refused."""
-    for row in ledger.release(source, other_reader=reader):
-        log.info("%s is read again: the settings it was refused by have changed", row.name)
 
 
 def _unread(ledger: Ledger, feed: BatchFeed) -> Iterator[tuple[float, Batch]]:

@@ -6,6 +6,7 @@ of ours that a crash could come before.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from pm_app.errors import TerminalError
@@ -38,32 +39,17 @@ def export_to_lake(store: Store, lake: Lake) -> Exported:
         )
     if came_to == newest:
         return Exported(0, newest)
-    counted = _Counted(
-        store.tables.committed(after=-1 if came_to is None else came_to, until=newest)
-    )
-    first = next(counted, None)
+    tables = store.tables.committed(after=-1 if came_to is None else came_to, until=newest)
+    first = next(tables, None)
     if first is None:
         return Exported(0, newest)
-    lake.append(NUMBERED_SCHEMA, _all(first, counted), application=application, position=newest)
-    return Exported(counted.rows, newest)
+    rows = 0
 
+    def counted() -> Iterator[Any]:
+        nonlocal rows
+        for table in chain([first], tables):
+            rows += len(table)
+            yield table
 
-def _all(first: Any, rest: Iterator[Any]) -> Iterator[Any]:
-    yield first
-    yield from rest
-
-
-class _Counted:
-    """Tables on their way, their rows counted."""
-
-    def __init__(self, tables: Iterator[Any]) -> None:
-        self._tables = tables
-        self.rows = 0
-
-    def __iter__(self) -> "_Counted":
-        return self
-
-    def __next__(self) -> Any:
-        table = next(self._tables)
-        self.rows += len(table)
-        return table
+    lake.append(NUMBERED_SCHEMA, counted(), application=application, position=newest)
+    return Exported(rows, newest)

@@ -6,8 +6,9 @@ A message is sent at least once: killed between sending it and noting that, it i
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import UTC, datetime, time, timedelta
+from operator import add
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -40,9 +41,7 @@ class Notified:
     quiet: int = 0
 
     def __add__(self, other: "Notified") -> "Notified":
-        return Notified(
-            self.sent + other.sent, self.failed + other.failed, self.quiet + other.quiet
-        )
+        return Notified(*map(add, astuple(self), astuple(other)))
 
 
 def notify(

@@ -1,16 +1,15 @@
 """Provenance of one prediction: its version, its files, and the sensors behind it."""
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-import numpy as np
-
 from pm_app.errors import BadSettings
 from pm_app.features.frame import select_features
 from pm_app.jobs.plant import Plant
-from pm_app.jobs.score.champion import Champion, load_recorded
+from pm_app.jobs.score.champion import load_recorded
 from pm_app.jobs.score.predict import PaneSpan, frames
 from pm_app.records.features import FeatureSpec, Frame
 from pm_app.scoring.shapley import Explanation, explain
@@ -64,19 +63,23 @@ def provenance(plant: Plant, *, asset: str, cutoff: datetime) -> Provenance:
     with tempfile.TemporaryDirectory(prefix="pm-app-explain-") as folder:
         beside = replace(plant.view, memories=Memories(Path(folder)))
         (frame,) = frames(beside, champion, {asset: PaneSpan(pane, pane)})
+    card = champion.card
+    chosen = select_features(frame, card.features)
     return Provenance(
         predictions,
         plant.store.lineage.version(champion.number),
-        _behind(plant.ledger, champion.card.spec, pane, plant.history.pane_ns),
-        champion.card.spec.remembers,
-        _features(frame, champion),
-        _explained(frame, champion),
+        _behind(plant.ledger, card.spec, pane, plant.history.pane_ns),
+        card.spec.remembers,
+        _features(chosen, card.reference),
+        explain(champion.predictor, chosen.values[0], chosen.sensor_of, card.reference),
     )
 
 
 def _predictions_at(store: Store, asset: str, cutoff: datetime) -> tuple[dict[str, object], ...]:
     newest: list[dict[str, object]] = []
-    for table in store.tables.predictions(asset=asset, until=_after(cutoff)):
+    # Until is exclusive; times are kept to the microsecond.
+    after = to_moment(to_nanoseconds(cutoff) + 1000)
+    for table in store.tables.predictions(asset=asset, until=after):
         rows = table.to_pylist()
         newest = [row for row in [*newest, *rows] if row["cutoff"] == rows[-1]["cutoff"]]
     if not newest:
@@ -90,33 +93,15 @@ def _predictions_at(store: Store, asset: str, cutoff: datetime) -> tuple[dict[st
     return tuple(newest)
 
 
-def _after(cutoff: datetime) -> datetime:
-    # Until is exclusive; times are kept to the microsecond.
-    return to_moment(to_nanoseconds(cutoff) + 1000)
-
-
 def _behind(ledger: Ledger, spec: FeatureSpec, pane: int, pane_ns: int) -> tuple[BatchRow, ...]:
     reach = spec.windows_ns[-1] if spec.windows_ns else pane_ns
     end = (pane + 1) * pane_ns
+    first, last = to_moment(end - max(reach, pane_ns)), to_moment(end - 1000)
+    return tuple(ledger.batches_overlapping("readings", first, last))
+
+
+def _features(chosen: Frame, reference: Sequence[float]) -> tuple[Feature, ...]:
+    rows = zip(chosen.features, chosen.sensor_of, chosen.values[0], reference, strict=True)
     return tuple(
-        ledger.batches_overlapping(
-            "readings", to_moment(end - max(reach, pane_ns)), to_moment(end - 1000)
-        )
+        Feature(name, sensor, float(value), float(usual)) for name, sensor, value, usual in rows
     )
-
-
-def _features(frame: Frame, champion: Champion) -> tuple[Feature, ...]:
-    card = champion.card
-    chosen = select_features(frame, card.features)
-    return tuple(
-        Feature(name, sensor, float(value), float(usual))
-        for name, sensor, value, usual in zip(
-            chosen.features, chosen.sensor_of, chosen.values[0], card.reference, strict=True
-        )
-    )
-
-
-def _explained(frame: Frame, champion: Champion) -> Explanation:
-    chosen = select_features(frame, champion.card.features)
-    row = np.asarray(chosen.values[0], dtype=np.float32)
-    return explain(champion.predictor, row, chosen.sensor_of, champion.card.reference)

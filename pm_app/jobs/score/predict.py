@@ -1,6 +1,6 @@
 """Predictions for wanted cutoffs: panes from history, features, scores; flat in memory."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,7 +48,7 @@ def predict_spans(
         panes = _load(plant, None, group)
         wanted = _wanted(panes, group)
         if wanted.any():
-            yield _no_model(take_panes(panes, wanted), plant)
+            yield _no_model(take_panes(panes, wanted), plant.settings.target.horizons_hours)
 
 
 def frames(plant: PlantView, champion: Champion, spans: Mapping[str, PaneSpan]) -> Iterator[Frame]:
@@ -89,7 +89,8 @@ def predict_frame(frame: Frame, champion: Champion) -> Predictions:
     if attention is not None:
         attended[rows] = attention_text(attention, champion.card.allocation.sensors)
     scores = _spread(scores, rows, len(status))
-    return _predictions(frame, status, scores, (text, attended), champion)
+    horizons, texts = champion.card.head.horizons_hours, (text, attended)
+    return _predictions(frame, status, scores, texts, horizons=horizons, version=champion.number)
 
 
 def spans_with_readings(plant: PlantView, spans: Mapping[str, PaneSpan]) -> dict[str, PaneSpan]:
@@ -98,8 +99,7 @@ def spans_with_readings(plant: PlantView, spans: Mapping[str, PaneSpan]) -> dict
     first_seen, last_seen = first_seen_ns(plant.ledger), last_seen_ns(plant.ledger)
     shorter = {
         name: PaneSpan(
-            max(span.first, first_seen[name] // pane_ns),
-            min(span.last, last_seen[name] // pane_ns),
+            max(span.first, first_seen[name] // pane_ns), min(span.last, last_seen[name] // pane_ns)
         )
         for name, span in spans.items()
         if name in first_seen
@@ -147,10 +147,7 @@ def _load(plant: PlantView, champion: Champion | None, spans: Mapping[str, PaneS
         "readings", to_moment(first * pane_ns), to_moment((last + 1) * pane_ns)
     )
     parts = plant.history.read(
-        segments_of(behind),
-        assets=set(spans),
-        since_pane=first,
-        until_pane=last,
+        segments_of(behind), assets=set(spans), since_pane=first, until_pane=last
     )
     # Assets of one group may lie years apart.
     near = [take_panes(part, _wanted(part, spans, reach=reach)) for part in parts]
@@ -190,16 +187,21 @@ def _spread(scores: Scores, rows: np.ndarray[tuple[int], np.dtype[np.intp]], siz
 
 
 def _predictions(
-    frame: Frame, status: Text, scores: Scores, texts: tuple[Text, Text], champion: Champion
+    frame: Frame,
+    status: Text,
+    scores: Scores,
+    texts: tuple[Text, Text],
+    *,
+    horizons: Sequence[float],
+    version: int,
 ) -> Predictions:
     """texts: what drives each row's risk, and where the network looked."""
-    horizons = np.array(champion.card.head.horizons_hours)
     each = len(horizons)
     return Predictions(
         assets=frame.assets,
         asset=np.repeat(frame.asset, each),
         cutoff=np.repeat(frame.cutoff, each),
-        horizon_hours=np.tile(horizons, len(status)),
+        horizon_hours=np.tile(np.array(horizons), len(status)),
         status=np.repeat(status, each),
         risk=scores.risk.ravel(),
         rul_hours=np.repeat(scores.rul, each),
@@ -208,26 +210,15 @@ def _predictions(
         value=np.repeat(scores.value, each),
         top_sensors=np.repeat(texts[0], each),
         attention=np.repeat(texts[1], each),
-        model_version=champion.number,
+        model_version=version,
     )
 
 
-def _no_model(panes: Panes, plant: PlantView) -> Predictions:
-    horizons = np.array(plant.settings.target.horizons_hours)
-    rows = len(panes.pane) * len(horizons)
-    nothing = np.full(rows, np.nan)
-    return Predictions(
-        assets=panes.assets,
-        asset=np.repeat(panes.asset, len(horizons)),
-        cutoff=np.repeat((panes.pane + 1) * panes.pane_ns, len(horizons)),
-        horizon_hours=np.tile(horizons, len(panes.pane)),
-        status=np.full(rows, "no_model", dtype=object),
-        risk=nothing,
-        rul_hours=nothing,
-        rul_low_hours=nothing,
-        rul_high_hours=nothing,
-        value=nothing,
-        top_sensors=np.full(rows, "", dtype=object),
-        attention=np.full(rows, "", dtype=object),
-        model_version=0,
-    )
+def _no_model(panes: Panes, horizons: Sequence[float]) -> Predictions:
+    size = len(panes.pane)
+    cutoff = (panes.pane + 1) * panes.pane_ns
+    frame = Frame(panes.assets, panes.asset, cutoff, (), (), np.empty((size, 0), np.float32))
+    status, nothing = np.full(size, "no_model", dtype=object), np.full(size, np.nan)
+    scores = Scores(np.full((size, len(horizons)), np.nan), *[nothing] * 4)
+    empty = np.full(size, "", dtype=object)
+    return _predictions(frame, status, scores, (empty, empty), horizons=horizons, version=0)

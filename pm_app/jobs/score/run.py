@@ -133,7 +133,8 @@ def backfill_floor(settings: Settings, store: Store, pane_ns: int, now: datetime
         return None
     latest = to_nanoseconds(min(newest, first.at if first else now))
     reach = parse_duration(settings.scoring.backfill)
-    return max(latest - reach, _retired_until_ns(store.retention), 0) // pane_ns
+    retired = store.retention.retired_until()
+    return max(latest - reach, to_nanoseconds(retired) if retired else 0, 0) // pane_ns
 
 
 def _groups(pending: Sequence[BatchRow]) -> Iterator[list[BatchRow]]:
@@ -177,9 +178,3 @@ def apply_retention(
         log.info("retired %s: %d predictions left their daily peaks", day.date(), rows)
         days += 1
     return days
-
-
-def _retired_until_ns(retention: Retention) -> int:
-    """Cutoffs before this are kept no longer, nanoseconds since 1970; 0 where all are."""
-    until = retention.retired_until()
-    return 0 if until is None else to_nanoseconds(until)

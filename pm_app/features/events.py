@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from pm_app.features.runs import places_among
 from pm_app.records.readings import Events, Float64, Int32, Int64
 from pm_app.times import HOUR_NS
 
@@ -64,8 +65,7 @@ def _of_kind(
     wanted = events.kind == kind
     if code is not None:
         wanted &= events.code == code
-    place = {name: number for number, name in enumerate(assets)}
-    numbers = np.array([place.get(name, -1) for name in events.asset[wanted]], dtype=np.int64)
+    numbers = places_among(events.asset[wanted].tolist(), assets)
     times = events.time[wanted][numbers >= 0]
     numbers = numbers[numbers >= 0]
     order = np.lexsort((times, numbers))

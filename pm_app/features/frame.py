@@ -1,27 +1,22 @@
 """Features at cutoffs: the one path that training and scoring share."""
 
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pm_app.features.events import (
-    Keys,
-    age_hours,
-    clock_features,
-    events_within,
-    hours_since,
-)
+from pm_app.features.events import Keys, age_hours, clock_features, events_within, hours_since
 from pm_app.features.lives import life_starts
 from pm_app.features.memory import AssetMemories, no_memory, recall
 from pm_app.features.panes.panes import select_sensors, take_panes
 from pm_app.features.regimes.normalise import normalise_panes
+from pm_app.features.runs import run_ends
 from pm_app.features.windows import WINDOW_STATISTICS, last_values, roll_windows
 from pm_app.records.features import FeatureSpec, Frame, Panes, RunningRule
 from pm_app.records.memory import Memory
 from pm_app.records.readings import Events, Float64
-from pm_app.threads import threads
+from pm_app.threads import on_threads
 from pm_app.times import duration_text
 
 # Arrays of about this many cells stay in cache: measured 5 times faster than one large pass.
@@ -98,13 +93,8 @@ def build_frame(
         some = take_panes(panes, np.arange(rows.start, rows.stop))
         _fill(values[rows.start : rows.stop], some, events, spec, first_seen, memory)
 
-    if len(chunks) == 1 or threads() == 1:
-        for rows in chunks:
-            fill(rows)
-    else:
-        with ThreadPoolExecutor(threads()) as pool:
-            # Each has rows of its own, so whichever ends first changes nothing.
-            list(pool.map(fill, chunks))
+    # Each has rows of its own, so whichever ends first changes nothing.
+    on_threads(fill, chunks, least=2)
     return Frame(panes.assets, panes.asset, cutoff, features, sensor_of, values, off)
 
 
@@ -140,14 +130,11 @@ def select_features(frame: Frame, features: tuple[str, ...]) -> Frame:
     """The same frame with exactly these features, by name and in this order."""
     place = {name: number for number, name in enumerate(frame.features)}
     columns = [place[name] for name in features]
-    return Frame(
-        frame.assets,
-        frame.asset,
-        frame.cutoff,
-        features,
-        tuple(frame.sensor_of[column] for column in columns),
-        np.ascontiguousarray(frame.values[:, columns]),
-        frame.off,
+    return replace(
+        frame,
+        features=features,
+        sensor_of=tuple(frame.sensor_of[column] for column in columns),
+        values=np.ascontiguousarray(frame.values[:, columns]),
     )
 
 
@@ -160,12 +147,9 @@ def _off(panes: Panes, running: RunningRule) -> NDArray[np.bool_]:
 
 def asset_chunks(panes: Panes) -> Iterator[range]:
     """Rows, whole assets together, a cache-sized number at a time."""
-    starts = np.flatnonzero(np.append(True, panes.asset[1:] != panes.asset[:-1]))
     rows_each = max(CHUNK_CELLS // max(len(panes.sensors), 1), 1)
-    if not len(panes.pane):
-        return
     begin = 0
-    for end in [*starts[1:].tolist(), len(panes.pane)]:
+    for end in (np.flatnonzero(run_ends(panes.asset)) + 1).tolist():
         if end - begin >= rows_each or end == len(panes.pane):
             yield range(begin, end)
             begin = end

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from pm_app.features.events import Keys, count_until
+from pm_app.features.runs import places_among
 from pm_app.records.readings import Events, Int64
 
 
@@ -35,8 +36,7 @@ def life_starts(
 
 def _turns(assets: tuple[str, ...], events: Events) -> tuple[Int64, Int64]:
     """Asset number and time of every failure and every repair, by asset, then time."""
-    place = {name: number for number, name in enumerate(assets)}
-    numbers = np.array([place.get(name, -1) for name in events.asset], dtype=np.int64)
+    numbers = places_among(events.asset.tolist(), assets)
     failure = np.asarray(events.kind == "failure", dtype=bool)
     kept = (numbers >= 0) & (failure | np.asarray(events.kind == "maintenance", dtype=bool))
     # Of one time the failure comes first: events are sorted by kind last.

@@ -24,7 +24,7 @@ from pm_app.features.fading_means import (
     merge_traces,
 )
 from pm_app.features.panes.panes import pane_mean, pane_second_moment, take_panes
-from pm_app.features.runs import Index, first_values, ranks
+from pm_app.features.runs import Index, first_values, places_among, ranks, run_ends, run_starts
 from pm_app.records.features import FeatureSpec, Panes
 from pm_app.records.memory import MEMORY_STATISTICS, Memory
 from pm_app.records.readings import Float64, Int64
@@ -92,10 +92,9 @@ def remember(
     kept = np.flatnonzero(_counts(panes, start, before) & (panes.pane < boundary))
     panes, start = take_panes(panes, kept), start[kept]
     whole, begun = _follow(panes, start, spec, before)
-    last = np.flatnonzero(np.append(panes.asset[1:] != panes.asset[:-1], True)[: len(kept)])
+    last = np.flatnonzero(run_ends(panes.asset))
     here = [panes.assets[number] for number in panes.asset[last].tolist()]
     names = sorted({*here, *before.assets})
-    place = {name: number for number, name in enumerate(names)}
     new = whole.at(last)
     columns = {
         "start": (before.start, start[last]),
@@ -103,7 +102,7 @@ def remember(
         "newest": (before.newest, panes.pane[last]),
         **{name: (getattr(before, name), getattr(new, name)) for name in MEMORY_STATISTICS},
     }
-    old_rows, new_rows = ([place[name] for name in part] for part in (before.assets, here))
+    old_rows, new_rows = (places_among(part, names) for part in (before.assets, here))
     at = np.full(len(names), boundary, dtype=np.int64)
     at[old_rows] = np.maximum(before.boundary, boundary)
     merged = {}
@@ -116,15 +115,9 @@ def remember(
 
 def _counts(panes: Panes, start: Int64, before: Memory) -> NDArray[np.bool_]:
     """Which panes belong to a life, and are not in `before` yet."""
-    row = _rows_of(panes.assets, before)
+    row = places_among(panes.assets, before.assets)
     known_until = np.append(before.boundary, np.iinfo(np.int64).min)[row]
     return np.asarray((panes.pane >= start) & (panes.pane >= known_until[panes.asset]))
-
-
-def _rows_of(assets: tuple[str, ...], before: Memory) -> Int64:
-    """Row of each asset in `before`, -1 where it has none."""
-    place = {name: number for number, name in enumerate(before.assets)}
-    return np.array([place.get(name, -1) for name in assets], dtype=np.int64)
 
 
 def _follow(
@@ -150,18 +143,10 @@ def _cut(panes: Panes, start: Int64) -> _LifeRuns:
         nothing = np.empty(0, dtype=np.intp)
         return _LifeRuns(nothing, nothing, nothing, nothing)
     block = panes.pane // BLOCK_PANES
-    other_life = np.ones(len(start), dtype=bool)
-    other_life[1:] = (panes.asset[1:] != panes.asset[:-1]) | (start[1:] != start[:-1])
-    other_segment = other_life.copy()
-    other_segment[1:] |= block[1:] != block[:-1]
-    segment = np.flatnonzero(other_segment)
-    life = np.flatnonzero(other_life[segment])
-    return _LifeRuns(
-        segment,
-        np.diff(np.append(segment, len(start))),
-        life,
-        np.diff(np.append(life, len(segment))),
-    )
+    segment = np.flatnonzero(run_starts(panes.asset, start, block))
+    life = np.flatnonzero(run_starts(panes.asset, start)[segment])
+    lengths = np.diff(np.append(segment, len(start)))
+    return _LifeRuns(segment, lengths, life, np.diff(np.append(life, len(segment))))
 
 
 def _carried_in(
@@ -180,7 +165,7 @@ def _carried_in(
         np.full((size, len(spec.sensors)), np.inf),
         np.full((size, len(spec.sensors)), -np.inf),
     )
-    row = _rows_of(panes.assets, before)[panes.asset[first]]
+    row = places_among(panes.assets, before.assets)[panes.asset[first]]
     recorded = np.flatnonzero((row >= 0) & (np.append(before.start, 0)[row] == start[first]))
     row = row[recorded]
     begun = panes.pane[first]
@@ -241,10 +226,7 @@ def _finish(whole: FadingMeans, kept: Index, size: int) -> AssetMemories:
             spread(whole.minimum, lived),
             spread(whole.maximum, lived),
         ),
-        beginning=(
-            spread(whole.mean[:, BEGINNING], begun),
-            spread(deviation[:, BEGINNING], begun),
-        ),
+        beginning=(spread(whole.mean[:, BEGINNING], begun), spread(deviation[:, BEGINNING], begun)),
         smooth=tuple(
             spread(whole.mean[:, trace], some[:, trace]) for trace in range(2, some.shape[1])
         ),

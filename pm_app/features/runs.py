@@ -1,13 +1,32 @@
 """Runs of rows, and steps along all of them at once: no loop over runs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pm_app.records.readings import Float64
+from pm_app.records.readings import Float64, Int64
 
 Index = NDArray[np.intp]
+
+
+def run_starts(*keys: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which rows differ from the row before in one of these keys, each of shape (n_rows,)."""
+    starts = np.ones(len(keys[0]), dtype=bool)
+    starts[1:] = np.logical_or.reduce([key[1:] != key[:-1] for key in keys])
+    return starts
+
+
+def run_ends(*keys: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which rows differ from the row after in one of these keys, each of shape (n_rows,)."""
+    return np.append(run_starts(*keys), True)[1:]
+
+
+def places_among(names: Sequence[str], others: Sequence[str]) -> Int64:
+    """Where each name stands among others, -1 where it does not, shape (n_names,)."""
+    place = {name: number for number, name in enumerate(others)}
+    return np.array([place.get(name, -1) for name in names], dtype=np.int64)
 
 
 def ranks(starts: Index, lengths: Index, *, backwards: bool) -> Iterator[Index]:

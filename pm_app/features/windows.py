@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pm_app.features.panes.panes import pane_mean, pane_second_moment
-from pm_app.features.runs import first_values
+from pm_app.features.runs import first_values, run_starts
 from pm_app.records.features import Panes
 from pm_app.records.readings import Float64
 from pm_app.times import HOUR_NS
@@ -187,9 +187,7 @@ def _values(panes: Panes) -> _Values:
 
 def _runs(panes: Panes, width: int, backwards: bool) -> _BlockRuns:
     block = panes.pane // width
-    changes = np.ones(len(block), dtype=bool)
-    changes[1:] = (panes.asset[1:] != panes.asset[:-1]) | (block[1:] != block[:-1])
-    starts = np.flatnonzero(changes)
+    starts = np.flatnonzero(run_starts(panes.asset, block))
     lengths = np.diff(np.append(starts, len(block)))
     edge = np.repeat(starts + lengths - 1 if backwards else starts, lengths)
     rank = np.abs(np.arange(len(edge)) - edge)

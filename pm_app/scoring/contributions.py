@@ -1,14 +1,13 @@
 """Contributions of sensors to a risk: what it would be if one of them looked healthy."""
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pm_app.records.readings import Float64
-from pm_app.threads import threads
+from pm_app.threads import on_threads
 
 Float32 = NDArray[np.float32]
 
@@ -52,13 +51,7 @@ def contributions(
         block = values[start : start + step]
         result[start : start + step] = _block(model, block, owner, healthy, len(sensors))
 
-    starts = range(0, len(values), step)
-    if len(starts) < _WORTH_THREADS or threads() == 1:
-        for start in starts:
-            explain(start)
-    else:
-        with ThreadPoolExecutor(threads()) as pool:
-            list(pool.map(explain, starts))
+    on_threads(explain, range(0, len(values), step), least=_WORTH_THREADS)
     return result
 
 

@@ -85,12 +85,7 @@ def _blocks(order: Index, starts: Index, lengths: Index) -> Iterator[_Block]:
 
 
 def _fold_block(
-    values: Float64,
-    time: Int64,
-    block: _Block,
-    sensors: slice,
-    after: Statistics,
-    scratch: Float64,
+    values: Float64, time: Int64, block: _Block, sensors: slice, after: Statistics, scratch: Float64
 ) -> None:
     """Continue the statistics of the panes of a block with the values of some sensors."""
     where = (block.panes, sensors)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from pm_app.features.panes.folding import fold_values
 from pm_app.features.panes.readings import order_rows
+from pm_app.features.runs import places_among, run_ends, run_starts
 from pm_app.records.features import PANE_KEYS, PANE_STATISTICS, Panes, pane_arrays
 from pm_app.records.readings import Float64, Int64, Readings
 
@@ -50,7 +51,7 @@ def build_panes(readings: Readings, *, pane_ns: int, onto: Panes | None = None) 
     order = order_rows(readings)
     asset, time = readings.asset[order], readings.time[order]
     pane = time // pane_ns
-    starts = _run_starts(asset, pane)
+    starts = np.flatnonzero(run_starts(asset, pane))
     state = _panes_at(onto, readings, asset[starts], pane[starts], pane_ns)
     sensors = tuple(sorted({*readings.sensors, *state.sensors}))
     state = select_sensors(state, sensors)
@@ -145,10 +146,7 @@ def merge_panes(parts: Sequence[Panes], *, pane_ns: int) -> Panes:
     }
     merged = Panes(pane_ns=pane_ns, assets=assets, sensors=sensors, **columns)
     order = np.lexsort((merged.pane, merged.asset))
-    asset, pane = merged.asset[order], merged.pane[order]
-    newest = np.ones(len(order), dtype=bool)
-    newest[:-1] = (asset[1:] != asset[:-1]) | (pane[1:] != pane[:-1])
-    rows = order[newest]
+    rows = order[run_ends(merged.asset[order], merged.pane[order])]
     if len(rows) == len(order) and bool((rows[1:] > rows[:-1]).all()):
         return merged
     return take_panes(merged, rows)
@@ -164,19 +162,19 @@ def select_sensors(panes: Panes, sensors: tuple[str, ...]) -> Panes:
     """The same panes with exactly these sensors; one they do not have is missing."""
     if panes.sensors == sensors:
         return panes
-    place = {name: number for number, name in enumerate(panes.sensors)}
-    have = [number for number, name in enumerate(sensors) if name in place]
-    source = [place[sensors[number]] for number in have]
+    source = places_among(sensors, panes.sensors)
     columns = _blank(len(panes.pane), len(sensors))
     for name, column in columns.items():
-        column[:, have] = getattr(panes, name)[:, source]
+        column[:, source >= 0] = getattr(panes, name)[:, source[source >= 0]]
     return replace(panes, sensors=sensors, **columns)
 
 
 def pane_mean(panes: Panes) -> Float64:
     """Mean of each sensor in each pane, (n_panes, n_sensors); NaN where it has no value."""
     with np.errstate(invalid="ignore"):
-        return np.asarray(panes.first + panes.total / _or_nan(panes.count))
+        return np.asarray(
+            panes.first + panes.total / np.where(panes.count > 0, panes.count, np.nan)
+        )
 
 
 def pane_second_moment(panes: Panes) -> Float64:
@@ -185,20 +183,9 @@ def pane_second_moment(panes: Panes) -> Float64:
     return np.maximum(moment, 0.0)
 
 
-def _or_nan(count: Int64) -> Float64:
-    return np.where(count > 0, count, np.nan)
-
-
-def _run_starts(asset: NDArray[np.int32], pane: Int64) -> NDArray[np.intp]:
-    changes = np.ones(len(pane), dtype=bool)
-    changes[1:] = (asset[1:] != asset[:-1]) | (pane[1:] != pane[:-1])
-    return np.flatnonzero(changes)
-
-
 def _fold_sensors(readings: Readings, order: Index, starts: Index, state: Panes) -> Columns:
     """Statistics of all sensors of `state` after these readings, (n_panes, n_sensors)."""
-    place = {name: number for number, name in enumerate(state.sensors)}
-    columns = [place[name] for name in readings.sensors]
+    columns = places_among(readings.sensors, state.sensors)
     statistics: Columns = {name: getattr(state, name) for name in PANE_STATISTICS}
     before = {name: array[:, columns] for name, array in statistics.items()}
     after = fold_values(readings.values, readings.time, order, starts, before)
@@ -208,31 +195,18 @@ def _fold_sensors(readings: Readings, order: Index, starts: Index, state: Panes)
 
 
 def _panes_at(
-    onto: Panes | None,
-    readings: Readings,
-    asset: NDArray[np.int32],
-    pane: Int64,
-    pane_ns: int,
+    onto: Panes | None, readings: Readings, asset: NDArray[np.int32], pane: Int64, pane_ns: int
 ) -> Panes:
     """The state of `onto` at these keys, blank where it has none."""
     if onto is None:
         onto = no_panes(pane_ns)
     index, found = _find(onto, readings.assets, asset, pane)
     columns = _blank(len(pane), len(onto.sensors))
+    columns |= {name: np.zeros(len(pane), dtype=np.int64) for name in PANE_KEYS[2:]}
     for name, column in columns.items():
         column[found] = getattr(onto, name)[index[found]]
-    keys: Columns = {name: np.zeros(len(pane), dtype=np.int64) for name in PANE_KEYS[2:]}
-    for name, column in keys.items():
-        column[found] = getattr(onto, name)[index[found]]
-    return Panes(
-        pane_ns=pane_ns,
-        assets=readings.assets,
-        asset=asset,
-        pane=pane,
-        sensors=onto.sensors,
-        **keys,
-        **columns,
-    )
+    columns |= {"assets": readings.assets, "asset": asset, "pane": pane}
+    return Panes(pane_ns=pane_ns, sensors=onto.sensors, **columns)
 
 
 def _find(
@@ -241,8 +215,7 @@ def _find(
     """Row number in `panes` of each (asset, pane), and whether it is there."""
     if not len(panes.pane) or not len(pane):
         return np.zeros(len(pane), dtype=np.intp), np.zeros(len(pane), dtype=bool)
-    place = {name: number for number, name in enumerate(panes.assets)}
-    number = np.array([place.get(name, -1) for name in assets], dtype=np.int64)[asset]
+    number = places_among(assets, panes.assets)[asset]
     low = min(int(panes.pane.min()), int(pane.min()))
     width = max(int(panes.pane.max()), int(pane.max())) - low + 1
     keys = panes.asset.astype(np.int64) * width + (panes.pane - low)
@@ -254,8 +227,7 @@ def _find(
 def _rename_assets(panes: Panes, assets: tuple[str, ...]) -> Panes:
     if panes.assets == assets:
         return panes
-    place = {name: number for number, name in enumerate(assets)}
-    numbers = np.array([place[name] for name in panes.assets], dtype=np.int32)
+    numbers = places_among(panes.assets, assets).astype(np.int32)
     return replace(panes, assets=assets, asset=numbers[panes.asset])
 
 

@@ -1,10 +1,12 @@
 """Readings put together, put in order, and rid of repeats."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pm_app.features.runs import places_among, run_ends
 from pm_app.records.readings import Int32, Int64, Readings
 
 
@@ -15,24 +17,17 @@ def concat_readings(parts: Sequence[Readings]) -> Readings:
     """
     assets = tuple(sorted({name for part in parts for name in part.assets}))
     sensors = tuple(sorted({name for part in parts for name in part.sensors}))
-    place = {name: number for number, name in enumerate(assets)}
-    asset = [
-        np.array([place[name] for name in part.assets], dtype=np.int32)[part.asset]
-        for part in parts
-    ]
+    asset = [places_among(part.assets, assets).astype(np.int32)[part.asset] for part in parts]
     values = np.full((len(sensors), sum(len(part.time) for part in parts)), np.nan)
     start = 0
     for part in parts:
         stop = start + len(part.time)
-        for sensor, column in zip(part.sensors, part.values, strict=True):
-            values[sensors.index(sensor), start:stop] = column
+        values[places_among(part.sensors, sensors), start:stop] = part.values
         start = stop
     return Readings(
         assets=assets,
-        asset=np.concatenate(asset) if asset else np.empty(0, dtype=np.int32),
-        time=np.concatenate([part.time for part in parts])
-        if parts
-        else np.empty(0, dtype=np.int64),
+        asset=np.concatenate([np.empty(0, dtype=np.int32), *asset]),
+        time=np.concatenate([np.empty(0, dtype=np.int64), *(part.time for part in parts)]),
         sensors=sensors,
         values=values,
     )
@@ -40,11 +35,10 @@ def concat_readings(parts: Sequence[Readings]) -> Readings:
 
 def take_readings(readings: Readings, rows: NDArray[np.intp] | NDArray[np.bool_]) -> Readings:
     """The same readings with only these rows, in the order given."""
-    return Readings(
-        assets=readings.assets,
+    return replace(
+        readings,
         asset=readings.asset[rows],
         time=readings.time[rows],
-        sensors=readings.sensors,
         values=readings.values[:, rows],
         source_rows=None if readings.source_rows is None else readings.source_rows[rows],
     )
@@ -60,9 +54,7 @@ def count_delivered(readings: Readings, rows: NDArray[np.bool_] | None = None) -
 def order_rows(readings: Readings) -> NDArray[np.intp]:
     """Numbers of the rows by asset, then time; of the same asset and time the last one alone."""
     order = np.lexsort((readings.time, readings.asset))
-    asset, time = readings.asset[order], readings.time[order]
-    stays = np.ones(len(order), dtype=bool)
-    stays[:-1] = (asset[1:] != asset[:-1]) | (time[1:] != time[:-1])
+    stays = run_ends(readings.asset[order], readings.time[order])
     return order if stays.all() else order[stays]
 
 

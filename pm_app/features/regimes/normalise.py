@@ -123,7 +123,9 @@ def _of_several(
     """
     begins = nearest_regime(settings.first, regimes)
     ends = nearest_regime(settings.last, regimes)
-    share = regime_shares(_moments(settings), regimes, begins, ends)
+    variance = pane_second_moment(settings) / np.maximum(settings.count, 1)
+    moments = Moments(pane_mean(settings), variance, settings.minimum, settings.maximum)
+    share = regime_shares(moments, regimes, begins, ends)
     count = panes.count[:, at]
     mean, moment = pane_mean(panes)[:, at], pane_second_moment(panes)[:, at]
     level, spread, variance = (np.zeros(mean.shape) for _ in range(3))
@@ -150,15 +152,6 @@ def _of_several(
         "total": np.where(some, total, 0.0),
         "squares": np.where(some, left + total * total / np.maximum(count, 1), 0.0),
     }
-
-
-def _moments(settings: Panes) -> Moments:
-    return Moments(
-        mean=pane_mean(settings),
-        variance=pane_second_moment(settings) / np.maximum(settings.count, 1),
-        minimum=settings.minimum,
-        maximum=settings.maximum,
-    )
 
 
 @dataclass(frozen=True, eq=False)

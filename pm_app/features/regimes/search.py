@@ -26,6 +26,7 @@ from pm_app.records.features import Panes, Regimes
 from pm_app.records.readings import Float64
 
 Flags = NDArray[np.bool_]
+Rows = tuple[tuple[float, ...], ...]
 
 # One way of running nearly always, the other while it stands or starts: no regimes.
 MOST_IN_ONE = 0.9
@@ -59,11 +60,7 @@ class _Sample:
 
 
 def find_regimes(
-    panes: Panes,
-    *,
-    columns: Sequence[str] | None,
-    stretch_panes: int,
-    rather: Sequence[str] = (),
+    panes: Panes, *, columns: Sequence[str] | None, stretch_panes: int, rather: Sequence[str] = ()
 ) -> RegimeSearch:
     """Operating regimes of these panes by the named columns, None to find the columns too.
 
@@ -89,12 +86,8 @@ def settle_regimes(found: Regimes | None, before: Regimes | None) -> Regimes | N
         return found
     new = [n for n, sensor in enumerate(found.sensors) if sensor not in before.sensors]
 
-    def extended(
-        old: tuple[tuple[float, ...], ...], now: tuple[tuple[float, ...], ...]
-    ) -> tuple[tuple[float, ...], ...]:
-        return tuple(
-            (*before, *(row[n] for n in new)) for before, row in zip(old, now, strict=True)
-        )
+    def extended(old: Rows, now: Rows) -> Rows:
+        return tuple((*had, *(row[n] for n in new)) for had, row in zip(old, now, strict=True))
 
     return replace(
         before,
@@ -253,5 +246,5 @@ def _found(
     return RegimeSearch(regimes, describe_regimes(regimes))
 
 
-def _rows(values: Float64) -> tuple[tuple[float, ...], ...]:
+def _rows(values: Float64) -> Rows:
     return tuple(tuple(row) for row in values.tolist())

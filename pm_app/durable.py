@@ -80,11 +80,7 @@ def write_file(path: Path, write: Callable[[Path], object], *, mode: int = FILE_
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Durable bytes under this name, whole or not at all."""
-
-    def fill(beside: Path) -> None:
-        beside.write_bytes(content)
-
-    write_file(path, fill)
+    write_file(path, lambda beside: beside.write_bytes(content))
 
 
 def copy_file(source: Path, path: Path) -> None:

@@ -61,8 +61,7 @@ def format_duration(seconds: float) -> str:
 
 def utc_text(nanoseconds: int) -> str:
     """ISO text of a time in nanoseconds since 1970 UTC, to the second."""
-    moment = datetime.fromtimestamp(nanoseconds // NS, tz=UTC)
-    return moment.isoformat(timespec="seconds")
+    return datetime.fromtimestamp(nanoseconds // NS, tz=UTC).isoformat()
 
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
@@ -85,7 +84,9 @@ Clock = Callable[[], Stamp]
 
 def read_clock() -> Stamp:
     """This instant."""
-    return Stamp(datetime.now(tz=UTC), _boot_name(), _boot_seconds())
+    # The monotonic clock of Linux stands still while the machine sleeps, this one does not.
+    seconds = time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+    return Stamp(datetime.now(tz=UTC), _boot_name(), seconds)
 
 
 def seconds_between(earlier: Stamp, later: Stamp) -> float:
@@ -104,8 +105,3 @@ def _boot_name() -> str:
         return _BOOT.read_text(encoding="ascii").strip()
     except OSError:
         return ""
-
-
-def _boot_seconds() -> float:
-    # The monotonic clock of Linux stands still while the machine sleeps, this one does not.
-    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))

@@ -40,10 +40,6 @@ class JobSchedule(Protocol):
         """Note that the job has ended; again: it failed, and may succeed when tried soon."""
         ...
 
-    def until_next(self, now: Stamp) -> float:
-        """Seconds until the next turn in the plan, 0 where it is due."""
-        ...
-
 
 @dataclass
 class Interval:

@@ -80,11 +80,8 @@ class RiskAlarmJudge:
             before == 0, (stood | history.shelf_over) & ~history.run_known, before > 0
         )
         steps = _Sequence.of(history, stands, np.where(runs == 0, stands[history.asset], runs > 0))
-        return (
-            _unshelved(history, steps, stood)
-            if history.shelf_over.any()
-            else _follow(history, steps, stood)
-        )
+        follow = _unshelved if history.shelf_over.any() else _follow
+        return follow(history, steps, stood)
 
     def marks(self, history: RiskHistory, upto: Int64) -> AlarmMarks:
         """What a later look may go on from at these cutoffs, (n_assets,).
@@ -132,7 +129,7 @@ def outage_text(outage: DataOutage) -> str:
 
 def _runs(history: RiskHistory, rule: AlarmRule) -> RunSigns:
     """The newest run up to each row, (n_rows,): 1 a high one, -1 a low one, 0 none so far."""
-    first = _first_rows(history.asset)
+    first = np.searchsorted(history.asset, history.asset).astype(np.int64)
     high = _ends_run(history.risk >= rule.threshold, first, rule.persistence)
     low = _ends_run(history.risk < rule.clear * rule.threshold, first, rule.persistence)
     kind = high.astype(np.int8) - low.astype(np.int8)
@@ -146,11 +143,6 @@ def _ends_run(inside: Flags, first: Int64, persistence: int) -> Flags:
     row = np.arange(len(inside))
     broken = np.maximum.accumulate(np.where(inside, -1, row)) if len(inside) else row
     return np.asarray(row - np.maximum(broken, first - 1) >= persistence)
-
-
-def _first_rows(asset: Int32) -> Int64:
-    """The first row of each row's asset, (n_rows,)."""
-    return np.searchsorted(asset, asset, side="left").astype(np.int64)
 
 
 def _runs_before(history: RiskHistory, runs: RunSigns) -> RunSigns:
@@ -202,13 +194,7 @@ class _Sequence:
 
     def take(self, rows: Flags | NDArray[np.intp]) -> "_Sequence":
         """Only these."""
-        return _Sequence(
-            self.asset[rows],
-            self.cutoff[rows],
-            self.risk[rows],
-            self.stands[rows],
-            self.revised[rows],
-        )
+        return _Sequence(**{name: column[rows] for name, column in vars(self).items()})
 
 
 def _follow(history: RiskHistory, steps: _Sequence, stood: Flags) -> Transitions:
@@ -250,9 +236,8 @@ def _unshelved(history: RiskHistory, steps: _Sequence, stood: Flags) -> Transiti
         np.zeros(count, dtype=np.bool_),
         ended.revised,
     )
-    names = ("asset", "cutoff", "risk", "from_state", "to_state", "fresh", "revised")
-    joined = {
-        name: np.concatenate([getattr(followed, name), getattr(added, name)]) for name in names
-    }
-    order = np.argsort(joined["asset"], kind="stable")
-    return Transitions(**{name: values[order] for name, values in joined.items()})
+    order = np.argsort(np.concatenate([followed.asset, added.asset]), kind="stable")
+    columns = vars(followed).items()
+    return Transitions(
+        **{name: np.concatenate([column, getattr(added, name)])[order] for name, column in columns}
+    )

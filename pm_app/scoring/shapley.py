@@ -1,6 +1,6 @@
 """Shapley values of one row's risk: what each sensor adds; the sum is the whole difference."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import factorial
 from typing import Final
@@ -74,14 +74,9 @@ class _CoalitionSignal:
 
     def __call__(self, coalitions: Flags) -> Float64:
         step = max(1, _BLOCK_CELLS // len(self.owner))
-        return np.concatenate(
-            [
-                self.model.signal(
-                    np.where(coalitions[at : at + step, self.owner], self.row, self.reference)
-                )
-                for at in range(0, len(coalitions), step)
-            ]
-        )
+        blocks = (coalitions[at : at + step] for at in range(0, len(coalitions), step))
+        rows = (np.where(block[:, self.owner], self.row, self.reference) for block in blocks)
+        return np.concatenate([self.model.signal(each) for each in rows])
 
 
 def _exact(ask: _CoalitionSignal, count: int) -> Float64:
@@ -101,18 +96,10 @@ def _exact(ask: _CoalitionSignal, count: int) -> Float64:
 
 
 def _sampled(ask: _CoalitionSignal, count: int, seed: int) -> tuple[Float64, Float64]:
-    pairs = np.array([_mean_of_pair(ask, order) for order in _orders(count, seed)])
-    return pairs.mean(axis=0), pairs.std(axis=0, ddof=1) / np.sqrt(len(pairs))
-
-
-def _orders(count: int, seed: int) -> Iterator[NDArray[np.intp]]:
     rng = np.random.default_rng(seed)
-    for _ in range(ORDERS // 2):
-        yield rng.permutation(count)
-
-
-def _mean_of_pair(ask: _CoalitionSignal, order: NDArray[np.intp]) -> Float64:
-    return np.asarray((_along(ask, order) + _along(ask, order[::-1])) / 2)
+    orders = (rng.permutation(count) for _ in range(ORDERS // 2))
+    pairs = np.array([(_along(ask, order) + _along(ask, order[::-1])) / 2 for order in orders])
+    return pairs.mean(axis=0), pairs.std(axis=0, ddof=1) / np.sqrt(len(pairs))
 
 
 def _along(ask: _CoalitionSignal, order: NDArray[np.intp]) -> Float64:

@@ -34,12 +34,7 @@ class PlantPlan:
         default_factory=lambda: {"bearing": 0.87, "seal": 0.1, "electrical": 0.03}
     )
     mix_after: Mapping[str, float] = field(
-        default_factory=lambda: {
-            "impeller": 0.82,
-            "seal": 0.1,
-            "bearing": 0.05,
-            "electrical": 0.03,
-        }
+        default_factory=lambda: {"impeller": 0.82, "seal": 0.1, "bearing": 0.05, "electrical": 0.03}
     )
     typical_life_days: float = 20.0
     warning_days: float = 5.0

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pm_app.records.readings import Events, Float64, Int64, Text, no_events, sort_events
+from pm_app.records.readings import Events, Float64, Int64, Text, events_from_rows
 from pm_app.simulator.plan import PlantPlan
 from pm_app.simulator.sensors import draw_load, lose_values, measure
 from pm_app.simulator.wear import Stop, wear_out
@@ -80,9 +80,8 @@ def simulate(plan: PlantPlan) -> SimulatedPlant:
     """The plant of this plan; the same plan gives the same plant, to the bit."""
     rng = np.random.default_rng(plan.seed)
     assets = tuple(f"pump-{number + 1:02d}" for number in range(plan.assets))
-    time = plan.start_ns + np.arange(plan.steps, dtype=np.int64) * (
-        plan.interval_minutes * _MINUTE_NS
-    )
+    steps = np.arange(plan.steps, dtype=np.int64)
+    time = plan.start_ns + steps * (plan.interval_minutes * _MINUTE_NS)
     load = draw_load(plan, rng)
     wear = wear_out(plan, np.ones_like(load) if plan.variable_speed else load, rng)
     measured = measure(plan, load, wear, rng)
@@ -135,15 +134,7 @@ def _events(
             rows.append((asset, at, "failure", stop.mode))
         if stop.end < len(time):
             rows.append((asset, int(time[stop.end]), "maintenance", stop.mode))
-    if not rows:
-        return no_events()
-    names, times, kinds, codes = (list(column) for column in zip(*rows, strict=True))
-    return sort_events(
-        np.array(names, dtype=object),
-        np.array(times, dtype=np.int64),
-        np.array(kinds, dtype=object),
-        np.array(codes, dtype=object),
-    )
+    return events_from_rows({(*row, row[1]) for row in rows})
 
 
 def _errors(

@@ -98,16 +98,14 @@ def lose_values(plan: PlantPlan, values: Float64, rng: np.random.Generator) -> F
         begin = rng.integers(values.shape[2])
         length = round(rng.uniform(2, 18) / plan.step_hours)
         lost[sensor, asset, begin : begin + length] = True
-    kept: Float64 = np.where(lost, np.nan, values)
-    return kept
+    return np.where(lost, np.nan, values)
 
 
 def _symptom(wear: Wear, mode: int, rng: np.random.Generator) -> Float64:
     """How clearly a fault shows: late growth shows most, and each pump tells it differently."""
     growth = wear.growth[mode]
     loudness = np.exp(0.25 * rng.standard_normal((growth.shape[0], 1)))
-    symptom: Float64 = loudness * growth**1.5
-    return symptom
+    return np.asarray(loudness * growth**1.5)
 
 
 def _nuisance(plan: PlantPlan, rng: np.random.Generator) -> dict[str, Float64]:
@@ -123,8 +121,7 @@ def _nuisance(plan: PlantPlan, rng: np.random.Generator) -> dict[str, Float64]:
 def _ambient(plan: PlantPlan, rng: np.random.Generator) -> Float64:
     hours = np.arange(plan.steps) * plan.step_hours
     weather = 3 * _wander((1, plan.steps), 72 / plan.step_hours, rng)
-    ambient: Float64 = 18 + 5 * np.sin(2 * np.pi * (hours - 9) / 24) + weather
-    return ambient
+    return np.asarray(18 + 5 * np.sin(2 * np.pi * (hours - 9) / 24) + weather)
 
 
 def _switching(plan: PlantPlan, rng: np.random.Generator) -> NDArray[np.intp]:
@@ -141,13 +138,11 @@ def _wander(shape: tuple[int, int], memory_steps: float, rng: np.random.Generato
     keep = np.exp(-1 / max(memory_steps, 1e-9))
     white = rng.standard_normal(shape)
     white[:, 1:] *= np.sqrt(1 - keep**2)
-    wander: Float64 = lfilter([1.0], [1.0, -keep], white, axis=1)
-    return wander
+    return np.asarray(lfilter([1.0], [1.0, -keep], white, axis=1))
 
 
 def _lag(values: Float64, steps: float) -> Float64:
     """What follows `values` with a first-order delay, starting settled."""
     keep = np.exp(-1 / max(steps, 1e-9))
     state = keep * values[:, :1]
-    lagged: Float64 = lfilter([1 - keep], [1.0, -keep], values, axis=1, zi=state)[0]
-    return lagged
+    return np.asarray(lfilter([1 - keep], [1.0, -keep], values, axis=1, zi=state)[0])

@@ -199,11 +199,6 @@ def _from_table(table: pa.Table, boundary: int) -> StoredMemory:
         values = table.column(name).combine_chunks().flatten().to_numpy()
         shape = (rows, -1) if name in ("minimum", "maximum") else (rows, traces, -1)
         columns[name] = values.reshape(shape)
-    memory = Memory(
-        tuple(table.column("asset").to_pylist()),
-        np.full(rows, boundary, dtype=np.int64),
-        **columns,
-    )
-    return StoredMemory(
-        memory, table.column("sequence").to_numpy(), table.column("digest").to_numpy()
-    )
+    assets, at = tuple(table.column("asset").to_pylist()), np.full(rows, boundary, dtype=np.int64)
+    sequence, digest = (table.column(name).to_numpy() for name in ("sequence", "digest"))
+    return StoredMemory(Memory(assets, at, **columns), sequence, digest)

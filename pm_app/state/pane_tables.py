@@ -83,9 +83,8 @@ def describe(metadata: dict[bytes, bytes]) -> Description:
 
 def _packed(rows: NDArray[np.intp]) -> str:
     """Ascending row numbers as text."""
-    return base64.b85encode(
-        zlib.compress(np.diff(rows, prepend=0).astype("<i4").tobytes())
-    ).decode()
+    steps = np.diff(rows, prepend=0).astype("<i4")
+    return base64.b85encode(zlib.compress(steps.tobytes())).decode()
 
 
 def unpacked(text: str) -> NDArray[np.intp]:

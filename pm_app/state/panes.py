@@ -12,7 +12,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from sys import getsizeof
 from threading import Lock
@@ -90,11 +90,10 @@ class History:
 
         since_pane and until_pane are included. Raises MissingSegment naming the file.
         """
+        wanted = _Selection(assets, since_pane, until_pane)
         for name in names:
             panes = self._cache.get(name)
-            if panes is None:
-                panes = self._load(name, assets, since_pane, until_pane)
-            yield _restrict(panes, assets, since_pane, until_pane)
+            yield wanted.of(self._load(name, wanted) if panes is None else panes)
 
     def keys(self, names: Iterable[str], *, batch: str | None = None) -> Iterator[Panes]:
         """As `read`, but without sensors: which assets have which panes.
@@ -136,20 +135,12 @@ class History:
         self.remove(path.name for path in orphans)
         return sorted(path.name for path in orphans)
 
-    def _load(
-        self,
-        name: str,
-        assets: Collection[str] | None,
-        since_pane: int | None,
-        until_pane: int | None,
-    ) -> Panes:
+    def _load(self, name: str, wanted: "_Selection") -> Panes:
         with self._open(name) as (segment, description):
-            wanted = [
-                _may_hold(group, assets, since_pane, until_pane) for group in description.groups
-            ]
-            table = segment.read(groups=np.flatnonzero(wanted).tolist())
+            groups = [wanted.may_be_in(group) for group in description.groups]
+            table = segment.read(groups=np.flatnonzero(groups).tolist())
         panes = panes_from_table(table, description.sensors, self.pane_ns)
-        if all(wanted) and _weight(panes) <= CACHE_BYTES // 8:
+        if all(groups) and _weight(panes) <= CACHE_BYTES // 8:
             # Arrays of their own: a view of a table holds on to all that came with it.
             own: dict[str, Any] = {n: values.copy() for n, values in pane_arrays(panes).items()}
             panes = replace(panes, **own)
@@ -194,35 +185,34 @@ def _weight(panes: Panes) -> int:
     return _OBJECT_BYTES + texts + sum(_ARRAY_BYTES + values.nbytes for values in arrays)
 
 
-def _may_hold(
-    group: RowGroup,
-    assets: Collection[str] | None,
-    since_pane: int | None,
-    until_pane: int | None,
-) -> bool:
-    """Whether a row group's bounds leave room for what is asked."""
-    if since_pane is not None and group.last_pane < since_pane:
-        return False
-    if until_pane is not None and group.first_pane > until_pane:
-        return False
-    return assets is None or any(group.first_asset <= name <= group.last_asset for name in assets)
+@dataclass(frozen=True)
+class _Selection:
+    """The panes that are asked for, bounds included; None where there is no bound."""
 
+    assets: Collection[str] | None
+    since_pane: int | None
+    until_pane: int | None
 
-def _restrict(
-    panes: Panes,
-    assets: Collection[str] | None,
-    since_pane: int | None,
-    until_pane: int | None,
-) -> Panes:
-    stays = np.ones(len(panes.pane), dtype=bool)
-    if since_pane is not None:
-        stays &= panes.pane >= since_pane
-    if until_pane is not None:
-        stays &= panes.pane <= until_pane
-    if assets is not None:
-        wanted = np.array([name in assets for name in panes.assets], dtype=bool)
-        stays &= wanted[panes.asset]
-    return panes if stays.all() else _take(panes, stays)
+    def may_be_in(self, group: RowGroup) -> bool:
+        """Whether a row group's bounds leave room for some."""
+        if self.since_pane is not None and group.last_pane < self.since_pane:
+            return False
+        if self.until_pane is not None and group.first_pane > self.until_pane:
+            return False
+        names = self.assets
+        return names is None or any(group.first_asset <= n <= group.last_asset for n in names)
+
+    def of(self, panes: Panes) -> Panes:
+        """Those among these."""
+        stays = np.ones(len(panes.pane), dtype=bool)
+        if self.since_pane is not None:
+            stays &= panes.pane >= self.since_pane
+        if self.until_pane is not None:
+            stays &= panes.pane <= self.until_pane
+        if self.assets is not None:
+            wanted = np.array([name in self.assets for name in panes.assets], dtype=bool)
+            stays &= wanted[panes.asset]
+        return panes if stays.all() else _take(panes, stays)
 
 
 def _take(panes: Panes, rows: NDArray[np.intp] | NDArray[np.bool_]) -> Panes:

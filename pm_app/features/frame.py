@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pm_app.features.events import Keys, age_hours, clock_features, events_within, hours_since
 from pm_app.features.lives import life_starts
 from pm_app.features.memory import AssetMemories, no_memory, recall
-from pm_app.features.panes.panes import select_sensors, take_panes
+from pm_app.features.panes.panes import select_sensors
 from pm_app.features.regimes.normalise import normalise_panes
 from pm_app.features.runs import run_ends
 from pm_app.features.windows import WINDOW_STATISTICS, last_values, roll_windows
@@ -90,7 +90,7 @@ def build_frame(
     chunks = list(asset_chunks(panes))
 
     def fill(rows: range) -> None:
-        some = take_panes(panes, np.arange(rows.start, rows.stop))
+        some = panes.take(np.arange(rows.start, rows.stop))
         _fill(values[rows.start : rows.stop], some, events, spec, first_seen, memory)
 
     # Each has rows of its own, so whichever ends first changes nothing.

@@ -23,7 +23,7 @@ from pm_app.features.fading_means import (
     half_lives_of,
     merge_traces,
 )
-from pm_app.features.panes.panes import pane_mean, pane_second_moment, take_panes
+from pm_app.features.panes.panes import pane_mean, pane_second_moment
 from pm_app.features.runs import Index, first_values, places_among, ranks, run_ends, run_starts
 from pm_app.records.features import FeatureSpec, Panes
 from pm_app.records.memory import MEMORY_STATISTICS, Memory
@@ -77,7 +77,7 @@ def recall(panes: Panes, start: Int64, spec: FeatureSpec, *, before: Memory) -> 
     start: shape (n_panes,), see `life_starts`.
     """
     kept = np.flatnonzero(_counts(panes, start, before))
-    whole = _follow(take_panes(panes, kept), start[kept], spec, before)[0]
+    whole = _follow(panes.take(kept), start[kept], spec, before)[0]
     return _finish(whole, kept, len(panes.pane))
 
 
@@ -90,7 +90,7 @@ def remember(
     from its life's first pane) up to this boundary, a multiple of BLOCK_PANES.
     """
     kept = np.flatnonzero(_counts(panes, start, before) & (panes.pane < boundary))
-    panes, start = take_panes(panes, kept), start[kept]
+    panes, start = panes.take(kept), start[kept]
     whole, begun = _follow(panes, start, spec, before)
     last = np.flatnonzero(run_ends(panes.asset))
     here = [panes.assets[number] for number in panes.asset[last].tolist()]

@@ -1,6 +1,6 @@
 """What features are made of, and what they look like to a model."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -44,6 +44,11 @@ class Panes:
     last: Float64
     first_time: Int64
     last_time: Int64
+
+    def take(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> "Panes":
+        """The same panes with only these rows; the list of assets stays."""
+        columns: dict[str, Any] = {name: array[rows] for name, array in pane_arrays(self).items()}
+        return replace(self, **columns)
 
 
 PANE_KEYS = ("asset", "pane", "rows", "first_row_time", "last_row_time")

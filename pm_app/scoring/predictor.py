@@ -30,22 +30,14 @@ _UNREADABLE = (
 class Predictor:
     """A version, ready to score rows of the features it was trained on, in that order.
 
-    threads: how many a row block may use; 1 keeps a small server responsive and is as fast
-    for small batches. Raises BadVersion when the graph cannot be read or does not take
-    len(features) values.
+    Raises BadVersion when the graph cannot be read or does not take len(features) values.
     """
 
     def __init__(
-        self,
-        onnx: bytes,
-        *,
-        head: Head,
-        calibration: Calibration,
-        features: tuple[str, ...],
-        threads: int = 1,
+        self, onnx: bytes, *, head: Head, calibration: Calibration, features: tuple[str, ...]
     ) -> None:
         self.head, self.calibration, self.features = head, calibration, features
-        self._session = _open(onnx, threads)
+        self._session = _open(onnx)
         entry = self._session.get_inputs()[0]
         if entry.shape[-1] != len(features):
             raise BadVersion(
@@ -58,14 +50,6 @@ class Predictor:
     def outputs(self, values: Float32) -> Float32:
         """Raw outputs as `Head` says, (n, outputs), for feature rows (n, n_features)."""
         return self._answers(values, self._names[:1])[0]
-
-    def attention(self, values: Float32) -> Float32 | None:
-        """Each sensor's share of the network's attention, (n, n_sensors), rows summing to 1.
-
-        Sensors in the order of the version's `allocation.sensors`. None where the version has
-        no gate over sensors; then nothing is run.
-        """
-        return self._answers(values, self._names[1:])[0] if self._names[1:] else None
 
     def _answers(self, values: Float32, names: list[str]) -> list[Float32]:
         if values.ndim != 2 or values.shape[1] != len(self.features):
@@ -92,7 +76,11 @@ class Predictor:
         return scores_of(self.outputs(values), self.head, self.calibration)
 
     def predict_attending(self, values: Float32) -> tuple[Scores, Float32 | None]:
-        """What `predict` and `attention` say, from one run of the graph."""
+        """What `predict` says, and each sensor's share of the network's attention.
+
+        Shares (n, n_sensors), rows summing to 1, sensors in the order of the version's
+        `allocation.sensors`; None where the version has no gate over sensors.
+        """
         outputs, *attention = self._answers(values, self._names)
         scores = scores_of(outputs, self.head, self.calibration)
         return scores, attention[0] if attention else None
@@ -109,9 +97,10 @@ class Predictor:
         return calibrated_log_odds(raw_risk(output, self.head), self.calibration)[:, -1]
 
 
-def _open(onnx: bytes, threads: int) -> Any:
+def _open(onnx: bytes) -> Any:
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
+    # One keeps a small server responsive and is as fast for small batches.
+    options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     # An arena keeps the largest block for ever: a daemon's memory should fall again.
     options.enable_cpu_mem_arena = False

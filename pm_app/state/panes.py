@@ -105,7 +105,7 @@ class History:
                 table = segment.read(columns=_KEYS_ONLY)
             keys = keys_from_table(table, len(description.sensors), self.pane_ns)
             if batch is not None and description.carried is not None:
-                keys = _take(keys, unpacked(description.carried.get(batch, "")))
+                keys = keys.take(unpacked(description.carried.get(batch, "")))
             yield keys
 
     def sensors(self, name: str) -> tuple[str, ...]:
@@ -212,9 +212,4 @@ class _Selection:
         if self.assets is not None:
             wanted = np.array([name in self.assets for name in panes.assets], dtype=bool)
             stays &= wanted[panes.asset]
-        return panes if stays.all() else _take(panes, stays)
-
-
-def _take(panes: Panes, rows: NDArray[np.intp] | NDArray[np.bool_]) -> Panes:
-    columns: dict[str, Any] = {name: values[rows] for name, values in pane_arrays(panes).items()}
-    return replace(panes, **columns)
+        return panes if stays.all() else panes.take(stays)

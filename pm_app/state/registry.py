@@ -136,7 +136,11 @@ class Registry:
 
 
 def _verified(folder: Path) -> dict[str, bytes]:
-    hashes = _manifest(folder / _MANIFEST)
+    manifest = folder / _MANIFEST
+    try:
+        hashes = _HASHES.validate_json(_read(manifest))
+    except ValidationError as error:
+        raise BadVersion(f"{manifest}: needed the SHA-256 of each file, got {error}") from error
     contents = {name: _read(folder / name) for name in _FILES}
     for name, content in contents.items():
         found = hashlib.sha256(content).hexdigest()
@@ -146,13 +150,6 @@ def _verified(folder: Path) -> dict[str, bytes]:
                 f"SHA-256 {hashes.get(name)} was recorded, {found} found"
             )
     return contents
-
-
-def _manifest(path: Path) -> dict[str, str]:
-    try:
-        return _HASHES.validate_json(_read(path))
-    except ValidationError as error:
-        raise BadVersion(f"{path}: needed the SHA-256 of each file, got {error}") from error
 
 
 def _read(path: Path) -> bytes:

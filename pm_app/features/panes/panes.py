@@ -20,17 +20,8 @@ from pm_app.records.readings import Float64, Int64, Readings
 
 Columns = dict[str, Any]
 Index = NDArray[np.intp]
-_EMPTY: dict[str, int | float] = {
-    "count": 0,
-    "first": np.nan,
-    "total": 0.0,
-    "squares": 0.0,
-    "minimum": np.nan,
-    "maximum": np.nan,
-    "last": np.nan,
-    "first_time": 0,
-    "last_time": 0,
-}
+_EMPTY: dict[str, int | float] = dict.fromkeys(PANE_STATISTICS, np.nan)
+_EMPTY |= {"count": 0, "total": 0.0, "squares": 0.0, "first_time": 0, "last_time": 0}
 
 
 def no_panes(pane_ns: int, sensors: tuple[str, ...] = ()) -> Panes:
@@ -76,7 +67,7 @@ def overlapping_panes(readings: Readings, panes: Panes) -> Panes:
     They cannot be continued and have to be folded again from all their readings.
     """
     index = _find(panes, readings.assets, readings.asset, readings.time // panes.pane_ns)[0]
-    return take_panes(panes, np.unique(index[rows_too_late(readings, panes)]))
+    return panes.take(np.unique(index[rows_too_late(readings, panes)]))
 
 
 def rows_too_late(readings: Readings, panes: Panes) -> NDArray[np.bool_]:
@@ -149,13 +140,7 @@ def merge_panes(parts: Sequence[Panes], *, pane_ns: int) -> Panes:
     rows = order[run_ends(merged.asset[order], merged.pane[order])]
     if len(rows) == len(order) and bool((rows[1:] > rows[:-1]).all()):
         return merged
-    return take_panes(merged, rows)
-
-
-def take_panes(panes: Panes, rows: NDArray[np.intp] | NDArray[np.bool_]) -> Panes:
-    """The same panes with only these rows; the list of assets stays."""
-    columns: dict[str, Any] = {name: column[rows] for name, column in pane_arrays(panes).items()}
-    return replace(panes, **columns)
+    return merged.take(rows)
 
 
 def select_sensors(panes: Panes, sensors: tuple[str, ...]) -> Panes:

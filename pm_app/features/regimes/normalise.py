@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pm_app.features.panes.panes import pane_mean, pane_second_moment, select_sensors, take_panes
+from pm_app.features.panes.panes import pane_mean, pane_second_moment, select_sensors
 from pm_app.features.regimes.shares import Moments, regime_shares
 from pm_app.records.features import Panes, Regimes
 from pm_app.records.readings import Float64
@@ -40,7 +40,7 @@ def normalise_panes(panes: Panes, regimes: Regimes) -> Panes:
     changed = _of_one_regime(panes, at, table, one)
     if mixed.any():
         rows = np.flatnonzero(mixed)
-        parts = _of_several(take_panes(panes, rows), take_panes(settings, rows), at, table, regimes)
+        parts = _of_several(panes.take(rows), settings.take(rows), at, table, regimes)
         for name, values in parts.items():
             changed[name][rows] = values
     columns: dict[str, Any] = {}

@@ -12,7 +12,6 @@ from pm_app.features.panes.panes import (
     panes_touched,
     rows_held,
     rows_in_panes,
-    take_panes,
 )
 from pm_app.features.panes.readings import concat_readings, take_readings
 from pm_app.jobs.ingest.rejections import readings_in_time
@@ -44,7 +43,7 @@ def panes_in_history(
         [*names, *segments], assets=set(readings.assets), since_pane=first, until_pane=last
     )
     # One stray time stamp makes this a long time, of which only some panes matter.
-    touched = [take_panes(part, panes_touched(part, readings)) for part in parts]
+    touched = [part.take(panes_touched(part, readings)) for part in parts]
     return merge_panes(touched, pane_ns=pane_ns)
 
 
@@ -87,7 +86,7 @@ def rebuild_panes(
     for found in gone.values():
         for carried in view.history.keys(found.segments, batch=found.digest):
             whole &= ~panes_among(again, carried)
-    return take_panes(again, whole), tuple(sorted(gone))
+    return again.take(whole), tuple(sorted(gone))
 
 
 def _out_of_order(row: BatchRow) -> BadBatch:

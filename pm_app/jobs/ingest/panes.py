@@ -19,7 +19,6 @@ from pm_app.features.panes.panes import (
     rows_in_panes,
     rows_too_late,
     select_sensors,
-    take_panes,
 )
 from pm_app.features.panes.readings import count_delivered, take_readings, widen_spans
 from pm_app.jobs.ingest.late_readings import panes_in_history, rebuild_panes
@@ -186,7 +185,7 @@ def _build_chunk(
     if not len(late.pane):
         return build_panes(fresh, pane_ns=pane_ns, onto=existing), readings
     again, gone = rebuild_panes(view, batch, row, late)
-    refused = rows_too_late(fresh, take_panes(late, ~panes_among(late, again)))
+    refused = rows_too_late(fresh, late.take(~panes_among(late, again)))
     on_time = take_readings(fresh, ~refused & ~rows_in_panes(fresh, again))
     folded = build_panes(on_time, pane_ns=pane_ns, onto=existing)
     panes = merge_panes([folded, again], pane_ns=pane_ns)
@@ -195,7 +194,7 @@ def _build_chunk(
         tally.rejections.append(_too_late(count_delivered(fresh, refused), gone))
     used = inside.copy()
     used[~inside] = ~refused
-    return take_panes(panes, panes_changed(panes, existing)), take_readings(readings, used)
+    return panes.take(panes_changed(panes, existing)), take_readings(readings, used)
 
 
 def _too_late(rows: int, gone: Sequence[str]) -> Rejection:

@@ -56,10 +56,9 @@ def notify(
         if channel not in channels:
             numbers = [each.id for each in news]
             store.outbox.give_up(numbers, at=now, error="its address is no longer in the settings")
-        elif channel == WORK_ORDER:
-            done += _send_work_orders(store, settings, channels[channel], news, sender, now)
         else:
-            done += _send_message(store, settings, channels[channel], news, sender, now)
+            send = _send_work_orders if channel == WORK_ORDER else _send_message
+            done += send(store, settings, channels[channel], news, sender, now)
     return done
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pm_app.errors import BadSettings
-from pm_app.features.panes.panes import merge_panes, select_sensors, take_panes
+from pm_app.features.panes.panes import merge_panes, select_sensors
 from pm_app.features.regimes.search import RegimeSearch, find_regimes
 from pm_app.records.features import FeatureSpec, Panes, Regimes
 from pm_app.settings.plant import Settings
@@ -43,7 +43,7 @@ def past_until(history: History, segments: Sequence[str], last_pane: int) -> Pas
         early = keys.pane <= last_pane
         if early.any():
             held[name] = not early.all()
-            parts.append(_only_present(take_panes(keys, early)))
+            parts.append(_only_present(keys.take(early)))
     keys = merge_panes(parts, pane_ns=history.pane_ns)
     return Past(history, last_pane, tuple(held), tuple(held.values()), keys)
 
@@ -129,7 +129,7 @@ def _sample(past: Past, sensors: tuple[str, ...], stretch: int) -> Panes:
         seeds = np.array([_hash_name(name) for name in panes.assets], dtype=np.uint64)
         if len(panes.pane):
             drawn = _draw(seeds[panes.asset], panes.pane // stretch) < share
-            parts.append(select_sensors(take_panes(panes, drawn), sensors))
+            parts.append(select_sensors(panes.take(drawn), sensors))
     return select_sensors(merge_panes(parts, pane_ns=past.history.pane_ns), sensors)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from pm_app.features.frame import see_panes
 from pm_app.features.lives import life_starts
 from pm_app.features.memory import BLOCK_PANES, no_memory, remember
-from pm_app.features.panes.panes import merge_panes, take_panes
+from pm_app.features.panes.panes import merge_panes
 from pm_app.jobs.plant import PlantView
 from pm_app.records.features import FeatureSpec, Panes
 from pm_app.records.memory import Memory
@@ -197,7 +197,7 @@ def _load(
     panes = merge_panes(list(parts), pane_ns=history.pane_ns)
     start = np.array([starts.get(name, until) for name in panes.assets], dtype=np.int64)
     lived = panes.pane >= start[panes.asset]
-    panes = see_panes(take_panes(panes, lived), run.spec)
+    panes = see_panes(panes.take(lived), run.spec)
     return panes, start[panes.asset]
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from pm_app.features.frame import build_frame, select_features
 from pm_app.features.memory import BLOCK_PANES
-from pm_app.features.panes.panes import merge_panes, take_panes
+from pm_app.features.panes.panes import merge_panes
 from pm_app.jobs.plant import PlantView, first_seen_ns, last_seen_ns
 from pm_app.jobs.score.champion import Champion
 from pm_app.jobs.score.memory import boundary_before, restore_memory
@@ -48,7 +48,7 @@ def predict_spans(
         panes = _load(plant, None, group)
         wanted = _wanted(panes, group)
         if wanted.any():
-            yield _no_model(take_panes(panes, wanted), plant.settings.target.horizons_hours)
+            yield _no_model(panes.take(wanted), plant.settings.target.horizons_hours)
 
 
 def frames(plant: PlantView, champion: Champion, spans: Mapping[str, PaneSpan]) -> Iterator[Frame]:
@@ -150,7 +150,7 @@ def _load(plant: PlantView, champion: Champion | None, spans: Mapping[str, PaneS
         segments_of(behind), assets=set(spans), since_pane=first, until_pane=last
     )
     # Assets of one group may lie years apart.
-    near = [take_panes(part, _wanted(part, spans, reach=reach)) for part in parts]
+    near = [part.take(_wanted(part, spans, reach=reach)) for part in parts]
     return merge_panes(near, pane_ns=pane_ns)
 
 

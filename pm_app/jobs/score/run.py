@@ -153,13 +153,7 @@ def _groups(pending: Sequence[BatchRow]) -> Iterator[list[BatchRow]]:
 MOST_DAYS = 20
 
 
-def apply_retention(
-    settings: Settings,
-    retention: Retention,
-    now: datetime,
-    *,
-    stop: Callable[[], bool] = lambda: False,
-) -> int:
+def apply_retention(settings: Settings, retention: Retention, now: datetime) -> int:
     """Retire whole UTC days of predictions older than the plant keeps; returns how many.
 
     Each day leaves its peaks.
@@ -169,12 +163,10 @@ def apply_retention(
         return 0
     until = now - timedelta(seconds=parse_duration(kept) / NS)
     until = until.replace(hour=0, minute=0, second=0, microsecond=0)
-    days = 0
-    while days < MOST_DAYS and not stop():
+    for days in range(MOST_DAYS):
         day = retention.oldest_day(until)
         if day is None:
-            break
+            return days
         rows = retention.retire_day(day)
         log.info("retired %s: %d predictions left their daily peaks", day.date(), rows)
-        days += 1
-    return days
+    return MOST_DAYS

@@ -26,7 +26,6 @@ from factories import (
     task_of,
 )
 
-from pm_app.features.panes.panes import take_panes
 from pm_app.jobs.score.run import score
 from pm_app.learning.data.labels import column_labels
 from pm_app.learning.data.splits import split_rows
@@ -114,7 +113,7 @@ def _peak(path: Path) -> float:
 
 def _windows() -> list[float]:
     panes = rolling.panes_of(FACTORS[-1])
-    parts = [take_panes(panes, panes.asset < factor) for factor in FACTORS]
+    parts = [panes.take(panes.asset < factor) for factor in FACTORS]
     return [_least(lambda part=part: rolling.ours(part)) for part in parts]
 
 

@@ -9,7 +9,7 @@ import polars as pl
 from benchmarks.speed.rows import Row, interleaved, middle
 
 from pm_app.features.frame import asset_chunks
-from pm_app.features.panes.panes import build_panes, take_panes
+from pm_app.features.panes.panes import build_panes
 from pm_app.features.windows import roll_windows
 from pm_app.records.features import Panes
 from pm_app.records.readings import Readings
@@ -83,7 +83,7 @@ def ours(panes: Panes) -> None:
     """As a frame is made: some assets at a time, two chunks at once."""
 
     def roll(rows: range) -> None:
-        some = take_panes(panes, np.arange(rows.start, rows.stop))
+        some = panes.take(np.arange(rows.start, rows.stop))
         for _ in roll_windows(some, windows_ns=[hours * HOUR_NS for hours in HOURS]):
             pass
 

@@ -132,7 +132,7 @@ def test_attention_names_sensors_in_the_order_of_the_plan(new_plant):
     frame = Frame(("pump-00",), asset, cutoffs, card.features, card.sensor_of, values)
     found = predict.predict_frame(frame, champion)
 
-    leading = champion.predictor.attention(values).argmax(axis=1)
+    leading = champion.predictor.predict_attending(values)[1].argmax(axis=1)
     expected = [card.allocation.sensors[place] for place in leading]
     horizons = len(card.head.horizons_hours)
     assert [text.split()[0] for text in found.attention[::horizons]] == expected

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pm_app.features.frame import build_frame, feature_names, see_panes, select_features
 from pm_app.features.lives import life_starts
 from pm_app.features.memory import BLOCK_PANES, no_memory, remember
-from pm_app.features.panes.panes import build_panes, merge_panes, take_panes
+from pm_app.features.panes.panes import build_panes, merge_panes
 from pm_app.features.panes.readings import take_readings
 from pm_app.records.features import FeatureSpec, Frame, Panes, Regimes
 from pm_app.records.memory import Memory
@@ -109,7 +109,7 @@ def test_features_built_batch_by_batch_equal_those_built_in_one_go_to_the_bit(sp
             continue
         boundary = int(touched.pane.min()) // BLOCK_PANES * BLOCK_PANES
         earliest = min(int(touched.pane.min()) - 23, boundary)
-        recent = take_panes(history, history.pane >= earliest)
+        recent = history.take(history.pane >= earliest)
         frame = build_frame(
             recent,
             events,

@@ -10,7 +10,7 @@ from pm_app.features.fading_means import LEAST_WEIGHT
 from pm_app.features.frame import build_frame
 from pm_app.features.lives import life_starts
 from pm_app.features.memory import BLOCK_PANES, AssetMemories, no_memory, recall, remember
-from pm_app.features.panes.panes import build_panes, take_panes
+from pm_app.features.panes.panes import build_panes
 from pm_app.records.features import FeatureSpec, Panes
 from pm_app.records.memory import MEMORY_KEYS, MEMORY_STATISTICS, Memory
 from pm_app.records.readings import Events, sort_events
@@ -135,13 +135,11 @@ def test_memory_continued_from_a_boundary_is_the_same_to_the_bit(cuts, rows, see
         boundary = (START // HOUR // BLOCK_PANES + cut) * BLOCK_PANES
         part = np.flatnonzero((panes.pane >= done) & (panes.pane < boundary))
         # Every other time an asset is met that has nothing since: it keeps what it had.
-        before = remember(
-            take_panes(panes, part), start[part], SPEC, before=before, boundary=boundary
-        )
+        before = remember(panes.take(part), start[part], SPEC, before=before, boundary=boundary)
         done = boundary
     # What windows need from before the boundary changes nothing.
     rest = np.flatnonzero(panes.pane >= done - 24)
-    partial = recall(take_panes(panes, rest), start[rest], SPEC, before=before)
+    partial = recall(panes.take(rest), start[rest], SPEC, before=before)
 
     here = panes.pane[rest] >= done
     for expected, values in zip(columns_of(whole), columns_of(partial), strict=True):
@@ -160,7 +158,7 @@ def test_what_comes_after_a_pane_never_changes_its_memory(cut, seed):
     rows = np.flatnonzero((panes.pane + 1) * HOUR <= at)
 
     whole = recall(panes, starts_of(panes, events, seen), SPEC, before=no_memory(SPEC))
-    early = take_panes(panes, rows)
+    early = panes.take(rows)
     known_then = recall(early, starts_of(early, past, seen), SPEC, before=no_memory(SPEC))
 
     for expected, values in zip(columns_of(known_then), columns_of(whole), strict=True):
@@ -177,7 +175,7 @@ def test_assets_do_not_know_of_each_other(seed):
 
     for asset in range(len(panes.assets)):
         rows = np.flatnonzero(panes.asset == asset)
-        alone = recall(take_panes(panes, rows), start[rows], SPEC, before=no_memory(SPEC))
+        alone = recall(panes.take(rows), start[rows], SPEC, before=no_memory(SPEC))
         for expected, values in zip(together, columns_of(alone), strict=True):
             np.testing.assert_array_equal(values, expected[rows])
 
@@ -264,7 +262,7 @@ def test_an_asset_that_says_nothing_keeps_its_memory(asset):
     start = starts_of(panes, random_events(0, hours=1, count=0), first_seen(panes))
     boundary = (START // HOUR // BLOCK_PANES + 1) * BLOCK_PANES
     memory = remember(panes, start, SPEC, before=no_memory(SPEC), boundary=boundary)
-    none = take_panes(panes, np.empty(0, dtype=np.intp))
+    none = panes.take(np.empty(0, dtype=np.intp))
 
     later = remember(none, start[:0], SPEC, before=memory, boundary=boundary + BLOCK_PANES)
 

@@ -13,7 +13,6 @@ from pm_app.features.panes.panes import (
     pane_mean,
     pane_second_moment,
     select_sensors,
-    take_panes,
 )
 from pm_app.features.regimes.normalise import mixes_regimes, nearest_regime, normalise_panes
 from pm_app.records.features import PANE_STATISTICS, Panes, Regimes
@@ -150,7 +149,7 @@ def test_three_regimes_in_a_pane_are_told_apart():
 def test_settings_and_sensors_that_regimes_do_not_know_stay_to_the_bit():
     readings, _ = drawn(steady_then_switching(3), missing=0.1)
     panes = build_panes(readings, pane_ns=HOUR)
-    before = take_panes(panes, np.arange(len(panes.pane)))
+    before = panes.take(np.arange(len(panes.pane)))
 
     changed = normalise_panes(panes, replace(REGIMES, sensors=("current", "elsewhere")))
 
@@ -172,7 +171,7 @@ def test_panes_normalised_alone_equal_those_normalised_together_to_the_bit(seed)
     together = normalise_panes(panes, REGIMES)
 
     for row in np.random.default_rng(seed).integers(0, len(panes.pane), 6):
-        alone = normalise_panes(take_panes(panes, np.array([row])), REGIMES)
+        alone = normalise_panes(panes.take(np.array([row])), REGIMES)
         for name in PANE_STATISTICS:
             assert getattr(alone, name)[0].tobytes() == getattr(together, name)[row].tobytes()
 

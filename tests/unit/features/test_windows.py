@@ -5,7 +5,7 @@ from factories import HOUR, random_readings, sorted_readings
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pm_app.features.panes.panes import build_panes, take_panes
+from pm_app.features.panes.panes import build_panes
 from pm_app.features.windows import WINDOW_STATISTICS, last_values, roll_windows
 
 
@@ -61,7 +61,7 @@ def test_windows_equal_a_plain_loop_over_readings(width, rows, hours, seed):
 def test_a_window_does_not_depend_on_panes_outside_it_to_the_bit(width, drop, seed):
     panes = build_panes(random_readings(rows=400, hours=100, seed=seed), pane_ns=HOUR)
     since = panes.pane.min() + drop
-    recent = take_panes(panes, panes.pane >= since)
+    recent = panes.take(panes.pane >= since)
 
     (whole,) = roll_windows(panes, windows_ns=[width * HOUR])
     (partial,) = roll_windows(recent, windows_ns=[width * HOUR])

@@ -25,7 +25,7 @@ def make_rows(rows):
 
 
 def test_attention_is_a_share_of_every_sensor():
-    attention = make_predictor().attention(make_rows(50))
+    _, attention = make_predictor().predict_attending(make_rows(50))
 
     assert attention.shape == (50, 3)
     assert (attention > 0).all()
@@ -38,25 +38,23 @@ def test_a_version_without_a_gate_has_no_attention():
     scores, attention = predictor.predict_attending(make_rows(5))
 
     assert attention is None
-    assert predictor.attention(make_rows(5)) is None
     assert np.array_equal(scores.risk, predictor.predict(make_rows(5)).risk)
 
 
 @pytest.mark.parametrize("rows", [0, 1, 50, CHUNK_ROWS + 1])
-def test_one_run_says_what_two_would(rows):
+def test_one_run_gives_scores_and_attention(rows):
     predictor, values = make_predictor(), make_rows(rows)
     scores, attention = predictor.predict_attending(values)
 
     assert attention.shape == (rows, 3)
-    assert np.array_equal(attention, predictor.attention(values))
     assert np.array_equal(scores.risk, predictor.predict(values).risk)
 
 
 def test_a_row_alone_is_looked_at_as_among_others():
     predictor, values = make_predictor(), make_rows(20)
-    alone = np.vstack([predictor.attention(values[at : at + 1]) for at in range(20)])
+    rows = [predictor.predict_attending(values[at : at + 1])[1] for at in range(20)]
 
-    assert np.array_equal(alone, predictor.attention(values))
+    assert np.array_equal(np.vstack(rows), predictor.predict_attending(values)[1])
 
 
 def test_what_looking_adds_changes_no_score():

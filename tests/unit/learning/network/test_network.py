@@ -334,7 +334,7 @@ def test_a_stored_gate_tells_about_the_share_each_sensor_starts_with():
         features=tuple(str(at) for at in range(len(SENSOR_OF))),
     )
 
-    attention = predictor.attention(make_rows())
+    attention = predictor.predict_attending(make_rows())[1]
 
     expected = np.tile(np.array(weights) / sum(weights), (len(attention), 1))
     assert attention == pytest.approx(expected, abs=0.03)

@@ -44,11 +44,6 @@ FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 1.0, 30.0
 PING_SECONDS = 10.0
 
 
-def watch_nothing(on_change: Callable[[], None]) -> AbstractContextManager[bool]:
-    """Word of nothing."""
-    return nullcontext(False)
-
-
 @dataclass
 class Heartbeat:
     """When a job last got on with its work, on the monotonic clock."""
@@ -103,7 +98,7 @@ def run_daemon(
     *,
     stop: threading.Event,
     monitor: Monitor,
-    watching: Watching = watch_nothing,
+    watching: Watching = lambda on_change: nullcontext(False),
     patience: float | None = None,
 ) -> int:
     """Run until `stop` is set, then finish the batch in hand; returns the exit code.

@@ -28,7 +28,9 @@ class EventHistory:
 
     def write(self, stem: str, events: Events) -> str:
         """Keep events under a name that begins with this; durable when it returns the name."""
-        table = pa.table({column: pa.array(getattr(events, column)) for column in _written(events)})
+        exact = np.array_equal(events.since, events.time)
+        columns = _COLUMNS if exact else (*_COLUMNS, _SINCE)
+        table = pa.table({column: pa.array(getattr(events, column)) for column in columns})
         name = write_segment(self.folder, stem, table)
         self._cache.pop(name, None)
         return name
@@ -68,8 +70,3 @@ class EventHistory:
             columns = {c: table.column(c).to_numpy() for c in table.column_names}
             self._cache[name] = Events(**columns)
         return self._cache[name]
-
-
-def _written(events: Events) -> tuple[str, ...]:
-    exact = np.array_equal(events.since, events.time)
-    return _COLUMNS if exact else (*_COLUMNS, _SINCE)

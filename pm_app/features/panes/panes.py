@@ -24,12 +24,12 @@ _EMPTY: dict[str, int | float] = dict.fromkeys(PANE_STATISTICS, np.nan)
 _EMPTY |= {"count": 0, "total": 0.0, "squares": 0.0, "first_time": 0, "last_time": 0}
 
 
-def no_panes(pane_ns: int, sensors: tuple[str, ...] = ()) -> Panes:
+def no_panes(pane_ns: int) -> Panes:
     """Panes of a plant that has sent nothing."""
     keys: Columns = {
         name: np.empty(0, np.int32 if name == "asset" else np.int64) for name in PANE_KEYS
     }
-    return Panes(pane_ns=pane_ns, assets=(), sensors=sensors, **keys, **_blank(0, len(sensors)))
+    return Panes(pane_ns=pane_ns, assets=(), sensors=(), **keys, **_blank(0, 0))
 
 
 def build_panes(readings: Readings, *, pane_ns: int, onto: Panes | None = None) -> Panes:

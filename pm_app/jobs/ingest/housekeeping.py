@@ -17,7 +17,6 @@ import logging
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from itertools import chain
-from pathlib import Path
 
 import numpy as np
 
@@ -27,7 +26,7 @@ from pm_app.jobs.plant import Plant
 from pm_app.records.features import Panes
 from pm_app.state.events import EventHistory
 from pm_app.state.panes import History
-from pm_app.store import BatchRow, Store, segments_of
+from pm_app.store import BatchRow, segments_of
 from pm_app.store.ledger.ledger import Ledger
 
 log = logging.getLogger(__name__)
@@ -97,19 +96,18 @@ def _join(history: History, ledger: Ledger, run: Sequence[BatchRow], parts: Sequ
     return len(before) - 1
 
 
-Histories = tuple[History, EventHistory]
-
-
-def remove_orphans(state: Path, store: Store, histories: Histories) -> None:
+def remove_orphans(plant: Plant) -> None:
     """Delete segments that no ledger row names: what a crash left behind.
 
     Raises TerminalError where the ledger is not the one of this state folder.
     """
-    require_own(state, store)
-    remove_unnamed(histories, store.ledger.segments())
+    require_own(plant.settings.state, plant.store)
+    remove_unnamed((plant.history, plant.event_history), plant.ledger.segments())
 
 
-def remove_unnamed(histories: Histories, named: Collection[str], *, stem: str = "") -> None:
+def remove_unnamed(
+    histories: tuple[History, EventHistory], named: Collection[str], *, stem: str = ""
+) -> None:
     """Delete segments, those of this stem alone, that are not among these."""
     removed = (history.remove_unnamed(named, stem=stem) for history in histories)
     for gone in chain.from_iterable(removed):

@@ -66,8 +66,7 @@ def rebuild(plant: Plant, missing: Collection[str] = ()) -> int:
                 plant.ledger.replace_segments(_rebuilt(view, feed, row, whole, there))
             done += len(broken)
         if done:
-            histories = plant.history, plant.event_history
-            remove_orphans(plant.settings.state, plant.store, histories)
+            remove_orphans(plant)
     return done
 
 

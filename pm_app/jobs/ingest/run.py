@@ -49,8 +49,7 @@ def ingest(
     with plant.ingesting:
         require_own(plant.settings.state, plant.store)
         if plant.orphans.possible:
-            histories = plant.history, plant.event_history
-            remove_orphans(plant.settings.state, plant.store, histories)
+            remove_orphans(plant)
         plant.orphans.possible = True
         total = _look(plant.ingest_view, take, progress, stop, clock)
         plant.orphans.possible = bool(total.unavailable)

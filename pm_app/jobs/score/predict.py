@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pm_app.features.frame import build_frame, select_features
 from pm_app.features.memory import BLOCK_PANES
@@ -12,6 +13,7 @@ from pm_app.jobs.plant import PlantView, first_seen_ns, last_seen_ns
 from pm_app.jobs.score.champion import Champion
 from pm_app.jobs.score.memory import boundary_before, restore_memory
 from pm_app.records.features import Frame, Panes
+from pm_app.records.labels import Flags
 from pm_app.records.predictions import Predictions
 from pm_app.records.readings import Float64, Text
 from pm_app.records.scores import Scores
@@ -154,9 +156,7 @@ def _load(plant: PlantView, champion: Champion | None, spans: Mapping[str, PaneS
     return merge_panes(near, pane_ns=pane_ns)
 
 
-def _wanted(
-    panes: Panes, spans: Mapping[str, PaneSpan], *, reach: int = 0
-) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def _wanted(panes: Panes, spans: Mapping[str, PaneSpan], *, reach: int = 0) -> Flags:
     """Which panes lie in the spans, or up to `reach` panes before."""
     nothing = PaneSpan(1 + reach, 0)
     first = np.array([spans.get(name, nothing).first for name in panes.assets], dtype=np.int64)
@@ -165,7 +165,7 @@ def _wanted(
     return np.asarray(inside & (panes.pane <= last[panes.asset]))
 
 
-def _spread(scores: Scores, rows: np.ndarray[tuple[int], np.dtype[np.intp]], size: int) -> Scores:
+def _spread(scores: Scores, rows: NDArray[np.intp], size: int) -> Scores:
     """Scores of some rows laid out over all rows, NaN elsewhere, rounded to what is shown.
 
     A graph may sum in another order when it is given other rows beside; rounding to what has

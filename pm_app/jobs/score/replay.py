@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +18,6 @@ from pm_app.jobs.score.champion import Champion, load_recorded
 from pm_app.jobs.score.predict import PaneSpan, predict_spans
 from pm_app.progress import Progress, silent
 from pm_app.records.predictions import Predictions
-from pm_app.records.readings import Float64
 from pm_app.state.memory import Memories
 from pm_app.times import to_moment, to_nanoseconds
 
@@ -135,19 +134,14 @@ def _spans(table: pa.Table, pane_ns: int) -> dict[str, PaneSpan]:
 
 
 def _rows(chunk: Predictions) -> Iterator[tuple[Key, Row]]:
-    numbers = {name: _without_nan(getattr(chunk, name)) for name in _NUMBERS}
-    columns = numbers | {name: getattr(chunk, name).tolist() for name in _TEXTS}
+    columns = {name: getattr(chunk, name) for name in (*_NUMBERS, *_TEXTS)}
+    # The table has nothing where numbers are missing.
+    columns |= {name: np.where(np.isnan(columns[name]), None, columns[name]) for name in _NUMBERS}
+    listed = {name: values.tolist() for name, values in columns.items()}
     for at, asset in enumerate(chunk.asset.tolist()):
         key = (
             chunk.assets[asset],
             to_moment(int(chunk.cutoff[at])),
             float(chunk.horizon_hours[at]),
         )
-        yield key, {name: values[at] for name, values in columns.items()}
-
-
-def _without_nan(values: Float64) -> list[Any]:
-    nullable = values.astype(object)
-    nullable[np.isnan(values)] = None
-    listed: list[Any] = nullable.tolist()
-    return listed
+        yield key, {name: values[at] for name, values in listed.items()}

@@ -28,13 +28,13 @@ from pm_app.web.auth.admission import (
 from pm_app.web.auth.headers import add_security_headers
 from pm_app.web.context import Page, PageContext, Resources
 from pm_app.web.pages.table import PAGES
-from pm_app.web.texts import TEXTS
 
 log = logging.getLogger(__name__)
 _ABOUT: Final = (
     "Risk and life left of every asset, its alarms, and what was learned. A program shows a token "
     "(pm-app users tokens --add NAME) as Authorization: Bearer TOKEN."
 )
+_NEEDS_TOKEN: Final = "Show a token: Authorization: Bearer TOKEN (pm-app users tokens --add NAME)"
 _STATIC: Final = Path(__file__).with_name("static")
 
 
@@ -82,11 +82,11 @@ def _routes(page: Page, context: PageContext) -> APIRouter:
 def _add_error_answers(app: FastAPI, context: PageContext) -> None:
     """Errors as pages for people and as JSON for programs. Of several the nearest kind counts."""
     for kind, status, title in (
-        (NotAllowed, 403, TEXTS["not_allowed"]),
-        (BadAddress, 400, TEXTS["bad_query"]),
-        (PmAppError, 503, TEXTS["no_store"]),
-        (BadSettings, 400, TEXTS["not_done"]),
-        (TerminalError, 409, TEXTS["not_done"]),
+        (NotAllowed, 403, "This is not yours to do"),
+        (BadAddress, 400, "This address asks for something that is not there"),
+        (PmAppError, 503, "The store cannot be read now"),
+        (BadSettings, 400, "This was not done"),
+        (TerminalError, 409, "This was not done"),
     ):
         app.exception_handler(kind)(_error_answer(context, status, title))
 
@@ -94,7 +94,7 @@ def _add_error_answers(app: FastAPI, context: PageContext) -> None:
     def anonymous(request: Request, _: Exception) -> Response:
         if _from_program(request):
             challenge = {"WWW-Authenticate": "Bearer"}
-            return JSONResponse({"error": TEXTS["needs_token"]}, 401, challenge)
+            return JSONResponse({"error": _NEEDS_TOKEN}, 401, challenge)
         return redirect_to_sign_in(request)
 
     @app.exception_handler(HTTPException)
@@ -104,7 +104,7 @@ def _add_error_answers(app: FastAPI, context: PageContext) -> None:
         if _from_program(request):
             headers = error.headers if isinstance(error, HTTPException) else None
             return JSONResponse({"error": message}, status, headers)
-        return context.show_error(request, status, TEXTS["not_found"], "")
+        return context.show_error(request, status, "There is no such page", "")
 
 
 def _error_answer(
@@ -114,7 +114,7 @@ def _error_answer(
         message = str(error)
         if status == 503:
             log.warning("cannot answer: %s", error)
-            message = f"{error}. {TEXTS['later']}"
+            message = f"{error}. Later attempts may succeed: this page can be reloaded."
         if _from_program(request):
             return JSONResponse({"error": message}, status)
         return context.show_error(request, status, title, message)

@@ -25,7 +25,6 @@ from pm_app.store import Store
 from pm_app.times import read_clock
 from pm_app.web.address import asset_address
 from pm_app.web.identity import Authenticator, Person
-from pm_app.web.texts import TEXTS
 
 SECONDS: Final = 2.0
 _MOST: Final = 200
@@ -114,8 +113,7 @@ class Page:
     path: its address. add_routes: puts that and what else belongs to it on a router. role: whom
     its addresses take at least; None opens path to those who have not signed in. title: how the
     navigation calls it, "" keeps it out. position: in the bar of pages, or beside the name of
-    who has signed in. texts: `texts` in its templates, beside the
-    `shared` ones of all pages.
+    who has signed in.
     """
 
     name: str
@@ -124,7 +122,6 @@ class Page:
     title: str = ""
     position: Literal["bar", "account"] = "bar"
     role: Role | None = "viewer"
-    texts: Mapping[str, str] = field(default_factory=dict)
 
 
 class PageContext:
@@ -209,7 +206,7 @@ class PageContext:
         **facts: Any,
     ) -> Response:
         """A page of HTML, by a template of its folder; its title unless the facts hold one."""
-        shown = {"title": page.title, "texts": page.texts, **facts}
+        shown = {"title": page.title, **facts}
         return self._render(request, f"{page.name}/{template}.html", status, shown)
 
     def show_error(self, request: Request, status: int, title: str, message: str) -> Response:
@@ -225,7 +222,6 @@ class PageContext:
             zone=self.settings.plant.timezone,
             at=self.now(),
             person=person,
-            shared=TEXTS,
             navigation=[page for page in self._pages if _listed(page, person)],
             here=request.url.path,
             spark_size=(WIDTH, HEIGHT),

@@ -13,7 +13,6 @@ from starlette.concurrency import run_in_threadpool
 from pm_app.web.auth.headers import of_this_machine
 from pm_app.web.context import Page, PageContext, Role
 from pm_app.web.identity import Person
-from pm_app.web.texts import TEXTS
 
 SIGN_IN: Final = "/sign-in"
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -58,7 +57,7 @@ def admit(
         if person is None:
             raise Anonymous
         if not person.name and not of_this_machine(request):
-            raise NotAllowed(TEXTS["localhost_only"])
+            raise NotAllowed("Nobody may sign in yet, so this server answers to localhost only.")
         request.state.person = person
         if request.method not in _SAFE:
             _check_secret(person, request)
@@ -72,7 +71,7 @@ def require_role(needed: Role) -> Callable[[Request], AdmittedRequest]:
     def allowed(request: Request) -> AdmittedRequest:
         person: Person = request.state.person
         if not person.may(needed):
-            raise NotAllowed(f"{TEXTS['needs_role']} {needed}")
+            raise NotAllowed(f"It takes the role {needed}")
         return AdmittedRequest(person, request.state.form)
 
     return allowed
@@ -98,11 +97,13 @@ def safe_redirect(address: str) -> str:
 
 def _check_secret(person: Person, request: Request) -> None:
     if not person.name:
-        raise NotAllowed(TEXTS["needs_sign_in"])
+        raise NotAllowed("Nobody may change anything before there are users: pm-app users add NAME")
     if person.csrf:
         sent = request.headers.get("x-csrf-token") or request.state.form.get("csrf", "")
         if not hmac.compare_digest(sent.encode(), person.csrf.encode()):
-            raise NotAllowed(TEXTS["stale_form"])
+            raise NotAllowed(
+                "This form is from before you signed in: go back, reload, and send it again."
+            )
 
 
 async def _form(request: Request) -> dict[str, str]:
@@ -112,4 +113,4 @@ async def _form(request: Request) -> dict[str, str]:
         text = (await request.body()).decode()
         return dict(parse_qsl(text, keep_blank_values=True, max_num_fields=_MOST_FIELDS))
     except ValueError:
-        raise NotAllowed(TEXTS["bad_form"]) from None
+        raise NotAllowed("This form cannot be read.") from None

@@ -45,29 +45,6 @@ VERDICT_WORDS: Final = {
     "unclear": "Unclear",
 }
 SHELVE_HOURS: Final = {"1": "1 hour", "8": "8 hours (a shift)", "24": "a day", "168": "a week"}
-ALARM_TEXTS: Final = {
-    "look_only": "Sign in as an operator to acknowledge, shelve or judge.",
-    "one_alarm": "Alarm",
-    "state": "State",
-    "since": "Since",
-    "asset": "Asset",
-    "whole_plant": "The plant's data",
-    "threshold": "Raised from",
-    "verdict": "Verdict",
-    "reason": "Reason",
-    "acknowledge": "Acknowledge",
-    "shelve": "Shelve",
-    "shelve_for": "Keep still for",
-    "shelved_until": "until",
-    "comment": "Comment",
-    "note": "Note",
-    "found": "What was found",
-    "failed_at": "Failed at (plant time; empty where it did not, or is unknown)",
-    "code": "Work order or code",
-    "give_verdict": "Give verdict",
-    "no_alarms": "No alarm here.",
-    "back_to_alarms": "All alarms",
-}
 
 
 @dataclass(frozen=True)
@@ -98,7 +75,7 @@ def add_alarms(router: APIRouter, context: PageContext) -> None:
     @router.get("/alarms/{number}")
     def one(request: Request, number: int) -> Response:
         facts = alarm_facts(context.store(), storable_id(number), now=context.now())
-        title = f"{ALARM_TEXTS['one_alarm']} {number}"
+        title = f"Alarm {number}"
         return context.show(request, ALARMS_PAGE, template="alarm", title=title, **facts)
 
     for name, action in _ACTIONS.items():
@@ -154,7 +131,7 @@ def _shown(store: Store, rows: Sequence[AlarmRow], now: datetime) -> list[dict[s
         {
             "row": row,
             "why": unbroken_shares(row.top_sensors),
-            "asset": row.asset_id or ALARM_TEXTS["whole_plant"],
+            "asset": row.asset_id or "The plant's data",
             "label": ALARM_STATES.get(row.state, row.state),
             "risk": percent_text(row.risk) if row.risk is not None else "",
             "threshold": percent_text(row.threshold) if row.threshold is not None else "",
@@ -234,4 +211,4 @@ def _moment(text: str, zone: str) -> datetime | None:
         ) from None
 
 
-ALARMS_PAGE: Final = Page("alarms", "/alarms", add_alarms, title="Alarms", texts=ALARM_TEXTS)
+ALARMS_PAGE: Final = Page("alarms", "/alarms", add_alarms, title="Alarms")

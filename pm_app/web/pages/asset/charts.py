@@ -25,10 +25,10 @@ from pm_app.pictures.timeline import (
 )
 from pm_app.store import PredictionSeries
 from pm_app.web.pages.asset.sensors import SensorSeries, quiet, usual_of
-from pm_app.web.pages.asset.texts import ASSET
 
 # What a line is drawn with: a screen is not wider.
 POINTS: Final = 400
+LIFE_NOTE: Final = "The shaded band is the 90 % interval."
 _STRETCHES: Final = 48
 _DRIVERS: Final = 6
 _DAY_HOURS: Final = 24
@@ -72,13 +72,13 @@ def draw_risk(
     for number, (hours, predictions) in enumerate(sorted(by_horizon.items(), reverse=True)):
         time = predictions.cutoff / 1e9
         when, risk = drawn(time, predictions.risk, most=POINTS, longest=span.longest_gap(time))
-        name = f"{ASSET['within']} {hours:g} h" if hours else ASSET["risk"]
+        name = f"within {hours:g} h" if hours else "risk"
         lines.append(ValueLine(name, when, risk, f"c{min(number, 3)}"))
     return Timeline(
         lines,
         scale=span.scale((0.0, 1.0), "%", "%"),
-        title=ASSET["risk_title"],
-        description=f"{_risk_range(by_horizon)} {ASSET['threshold']} {_percent(threshold)}.",
+        title="Risk over time",
+        description=f"{_risk_range(by_horizon)} An alarm from {_percent(threshold)}.",
         marks=marks,
         levels=[(threshold, "threshold")],
     ).draw()
@@ -93,10 +93,10 @@ def draw_life(
     days = tuple(column / _DAY_HOURS for column in columns)
     when, life, low, high = drawn(time, *days, most=POINTS, longest=span.longest_gap(time))
     return Timeline(
-        [ValueLine(ASSET["life"], when, life, "c0")],
+        [ValueLine("life left", when, life, "c0")],
         scale=span.scale((0.0, cap_hours / _DAY_HOURS), "d"),
-        title=ASSET["life_title"],
-        description=ASSET["life_note"],
+        title="Life left over time, in days",
+        description=LIFE_NOTE,
         bands=[Band(when, low, high)],
         marks=marks,
     ).draw()
@@ -107,9 +107,9 @@ def draw_value(predictions: PredictionSeries, span: ChartSpan, marks: Sequence[E
     time = predictions.cutoff / 1e9
     when, value = drawn(time, predictions.value, most=POINTS, longest=span.longest_gap(time))
     return Timeline(
-        [ValueLine(ASSET["value"], when, value, "c0")],
+        [ValueLine("estimate", when, value, "c0")],
         scale=span.scale(scale_of([value])),
-        title=ASSET["value_title"],
+        title="Estimate over time",
         marks=marks,
     ).draw()
 
@@ -132,7 +132,7 @@ def draw_sensor(
     picture = Timeline(
         [ValueLine(name, when, mean, "c0")],
         scale=scale,
-        title=f"{name}: {ASSET['sensor_title']}",
+        title=f"{name}: mean of each pane",
         description=usual_text(usual),
         bands=bands,
         marks=marks,
@@ -143,7 +143,10 @@ def draw_sensor(
 
 def usual_text(usual: tuple[float, float] | None) -> str:
     """The band of a sensor in words."""
-    return ASSET["no_usual"] if usual is None else f"{ASSET['usual']} {_span(*usual)}"
+    if usual is None:
+        return "Too little time at low risk in this range to say what is usual."
+    low, high = usual
+    return f"Usual: {low:.4g} to {high:.4g}"
 
 
 def draw_drivers(predictions: PredictionSeries, span: ChartSpan) -> str:
@@ -155,7 +158,7 @@ def draw_drivers(predictions: PredictionSeries, span: ChartSpan) -> str:
     names = leading(columns, most=_DRIVERS)
     if not names:
         return ""
-    parts = [f"<title>{ASSET['drivers_title']}</title><desc>{escape(', '.join(names))}</desc>"]
+    parts = ["<title>What drove the risk</title>", f"<desc>{escape(', '.join(names))}</desc>"]
     for row, name in enumerate(names):
         parts += _driver_row(row, name, [column.get(name, 0.0) for column in columns])
     height = _ROW * len(names)
@@ -188,12 +191,8 @@ def _risk_range(by_horizon: Mapping[float, PredictionSeries]) -> str:
     predictions = by_horizon[max(by_horizon)]
     risks = predictions.risk[np.isfinite(predictions.risk)]
     if not len(risks):
-        return ASSET["no_risk"]
-    return f"{ASSET['from']} {risks.min():.1%} {ASSET['to']} {risks.max():.1%}."
-
-
-def _span(low: float, high: float) -> str:
-    return f"{low:.4g} {ASSET['to']} {high:.4g}"
+        return "No risk was told."
+    return f"From {risks.min():.1%} to {risks.max():.1%}."
 
 
 _SHARE: Final = re.compile(r"(.+?) (\d{1,3}) %(?:, |$)", re.DOTALL)

@@ -14,6 +14,7 @@ from pm_app.times import NS, to_moment
 from pm_app.web.context import PageContext, StateFolder
 from pm_app.web.pages.asset.address import RANGES, AssetAddress
 from pm_app.web.pages.asset.charts import (
+    LIFE_NOTE,
     ChartSpan,
     draw_drivers,
     draw_life,
@@ -24,7 +25,6 @@ from pm_app.web.pages.asset.charts import (
     usual_text,
 )
 from pm_app.web.pages.asset.sensors import SensorQuery, read_events, read_sensors
-from pm_app.web.pages.asset.texts import ASSET, EVENTS, VERDICTS
 from pm_app.web.texts import ALARMS, LEVELS
 from pm_app.wording import STATUS_WORDS, age_text, life_text, percent_text
 
@@ -32,6 +32,22 @@ PAGE_ROWS: Final = 24
 LEADING_SENSORS: Final = 6
 MOST_SENSORS: Final = 48
 _MARKED: Final = ("failure", "maintenance")
+EVENTS: Final = {
+    "failure": "Failure",
+    "maintenance": "Maintenance",
+    "error": "Error",
+    "inspection": "Inspection",
+}
+_NO_EVENTS: Final = "No event of this asset is known in this range."
+_EVENTS_ELSEWHERE: Final = "Events lie in the state folder, which is not on this machine."
+_RISK_NOTE: Final = (
+    "The level line is where an alarm begins; marks from top to bottom are failures (red) and "
+    "maintenance (green, dotted)."
+)
+_DRIVERS_NOTE: Final = (
+    "The stronger the colour, the larger a sensor's share at the riskiest moment of a stretch of "
+    "time."
+)
 _EVENTS_SHOWN: Final = 100
 _ALARMS_SHOWN: Final = 20
 
@@ -60,7 +76,7 @@ def asset_facts(
         "drivers": list(shares_of(newest[-1].top_sensors).items()) if newest else [],
         "charts": _charts(store, by_horizon, span, context.settings, marks=marks),
         "happened": _happened(events),
-        "events_note": lost or ASSET["no_events" if folder.here else "events_elsewhere"],
+        "events_note": lost or (_NO_EVENTS if folder.here else _EVENTS_ELSEWHERE),
         **_alarms(store, asked.asset),
         **_sensors(store, folder, asked, span, by_horizon, marks=marks),
         **_table(store, asked, span),
@@ -85,7 +101,7 @@ def _headline(newest: Sequence[PredictionRow], context: PageContext) -> dict[str
 
 
 def _age_text(age: str) -> str:
-    return ASSET["data_new"] if age == "now" else ASSET["data_age"].format(age)
+    return "data of this minute" if age == "now" else f"data {age} old"
 
 
 def _charts(
@@ -101,21 +117,22 @@ def _charts(
         return []
     longest = by_horizon[max(by_horizon)]
     if settings.target.kind == "column" and settings.target.task == "regression":
-        charts = [_chart("value", draw_value(longest, span, marks))]
+        charts = [_chart("Estimate over time", draw_value(longest, span, marks))]
     else:
         threshold = _threshold(store, settings, max(by_horizon))
-        legend = [f"{ASSET['within']} {hours:g} h" for hours in sorted(by_horizon, reverse=True)]
+        legend = [f"within {hours:g} h" for hours in sorted(by_horizon, reverse=True)]
         picture = draw_risk(by_horizon, span, marks, threshold)
-        charts = [_chart("risk", picture, legend if max(by_horizon) else [])]
+        shown = legend if max(by_horizon) else []
+        charts = [_chart("Risk over time", picture, _RISK_NOTE, shown)]
     if settings.target.kind == "life":
         picture = draw_life(longest, span, marks, settings.target.cap_hours)
-        charts.append(_chart("life", picture))
-    return [*charts, _chart("drivers", draw_drivers(longest, span))]
+        charts.append(_chart("Life left over time, in days", picture, LIFE_NOTE))
+    drivers = draw_drivers(longest, span)
+    return [*charts, _chart("What drove the risk", drivers, _DRIVERS_NOTE)]
 
 
-def _chart(name: str, picture: str, legend: Sequence[str] = ()) -> dict[str, Any]:
-    note = ASSET.get(f"{name}_note", "")
-    return {"title": ASSET[f"{name}_title"], "picture": picture, "note": note, "legend": legend}
+def _chart(title: str, picture: str, note: str = "", legend: Sequence[str] = ()) -> dict[str, Any]:
+    return {"title": title, "picture": picture, "note": note, "legend": legend}
 
 
 def _threshold(store: Store, settings: Settings, horizon_hours: float) -> float:
@@ -159,7 +176,7 @@ def _alarms(store: Store, asset: str) -> dict[str, Any]:
                 "state": ALARMS.get(row.state, row.state.capitalize()),
                 "risk": percent_text(row.risk),
                 "verdict": found.get(row.id),
-                "found": VERDICTS.get(found[row.id].verdict, "") if row.id in found else "",
+                "found": found[row.id].verdict.replace("-", " ") if row.id in found else "",
             }
             for row in rows
         ],

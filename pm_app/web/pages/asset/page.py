@@ -14,7 +14,6 @@ from pm_app.web.files import as_file
 from pm_app.web.pages.asset.address import AssetAddress, read_asset_address
 from pm_app.web.pages.asset.charts import ChartSpan
 from pm_app.web.pages.asset.facts import asset_facts
-from pm_app.web.pages.asset.texts import ASSET
 
 
 def add_asset(router: APIRouter, context: PageContext) -> None:
@@ -27,8 +26,10 @@ def add_asset(router: APIRouter, context: PageContext) -> None:
         asked = read_asset_address(asset, request.query_params)
         span = _span(context.store(), asked, context)
         if span is None:
-            message = f"{ASSET['unknown_words']} {asked.asset[:200]}"
-            return context.show_error(request, 404, ASSET["unknown"], message)
+            message = (
+                f"No reading of this name has come, and nothing was said of it: {asked.asset[:200]}"
+            )
+            return context.show_error(request, 404, "There is no such asset", message)
         facts = recent.get(
             asked, lambda: asset_facts(context.store(), folder, asked, span, context)
         )
@@ -56,4 +57,4 @@ def _span(store: Store, asked: AssetAddress, context: PageContext) -> ChartSpan 
     return ChartSpan(end - timedelta(days=asked.days), end, context.zone, pane_seconds)
 
 
-ASSET_PAGE: Final = Page("asset", "/assets/", add_asset, texts=ASSET)
+ASSET_PAGE: Final = Page("asset", "/assets/", add_asset)

@@ -7,11 +7,6 @@ from fastapi import APIRouter, Request, Response
 from pm_app.web.context import Page, PageContext
 
 _ROWS: Final = 500
-AUDIT_TEXTS: Final = {
-    "from_where": "From",
-    "details": "Details",
-    "target": "On",
-}
 
 
 def add_audit(router: APIRouter, context: PageContext) -> None:
@@ -22,4 +17,4 @@ def add_audit(router: APIRouter, context: PageContext) -> None:
         return context.show(request, AUDIT_PAGE, rows=context.store().users.audit(limit=_ROWS))
 
 
-AUDIT_PAGE: Final = Page("audit", "/audit", add_audit, "Log", "account", "engineer", AUDIT_TEXTS)
+AUDIT_PAGE: Final = Page("audit", "/audit", add_audit, "Log", "account", "engineer")

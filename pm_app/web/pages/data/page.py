@@ -15,15 +15,23 @@ from pm_app.errors import PmAppError
 from pm_app.settings.plant import Settings
 from pm_app.store import BatchRow, Store
 from pm_app.store.ledger.pages import BATCHES_SCHEMA, LedgerFilter, SilentAsset
+from pm_app.store.rows import BatchStatus
 from pm_app.times import format_duration
 from pm_app.web.address import check_keys, one_of, whole_number
 from pm_app.web.context import Page, PageContext, StateFolder
 from pm_app.web.files import as_file
 from pm_app.web.pages.data.quiet_sensors import QuietSensors, find_quiet
-from pm_app.web.pages.data.texts import DATA, SHOWS, STATUSES
 from pm_app.wording import STATUS_WORDS
 
 PAGE_ROWS: Final = 50
+STATUSES: Final[dict[BatchStatus, str]] = {
+    "ingested": "used",
+    "quarantined": "quarantined",
+    "duplicate": "came before",
+    "lost": "lost",
+    "retried": "read again",
+}
+SHOWS: Final = {"all": "all files", "refused": "with refused rows", "quarantined": "quarantined"}
 SILENT_SHOWN: Final = 20
 QUIET_SHOWN: Final = 50
 SILENCE: Final = timedelta(days=1)
@@ -116,7 +124,7 @@ def _job(job: JobStatus) -> dict[str, Any]:
     age = job.success_age_seconds
     return {
         "job": job,
-        "age": DATA["never"] if age is None else f"{format_duration(age)} {DATA['ago']}",
+        "age": "never" if age is None else f"{format_duration(age)} ago",
         "took": format_duration(job.took_seconds),
         "expected": format_duration(job.expected_seconds),
     }
@@ -154,7 +162,7 @@ def _assets(store: Store) -> dict[str, Any]:
         "silent_count": count,
         "asset_count": asset_count,
         "statuses": [
-            (STATUS_WORDS.get(status) or DATA["judged"], count)
+            (STATUS_WORDS.get(status) or "judged", count)
             for status, count in sorted(statuses.items(), key=lambda each: -each[1])
         ],
     }
@@ -192,4 +200,4 @@ def _late_seconds(row: BatchRow) -> float | None:
     return max((row.ingested_at - row.last_time).total_seconds(), 0.0)
 
 
-DATA_PAGE: Final = Page("data", "/data", add_data, title=DATA["title"], texts=DATA)
+DATA_PAGE: Final = Page("data", "/data", add_data, title="Data")

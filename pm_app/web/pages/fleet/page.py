@@ -18,7 +18,7 @@ from pm_app.store.predictions.read import PREDICTIONS_SCHEMA
 from pm_app.web.address import LONGEST_SEARCH, check_keys, one_of, page_number, printable
 from pm_app.web.context import Page, PageContext, TimedCache
 from pm_app.web.files import as_file
-from pm_app.web.texts import ALARMS, LEVELS, TEXTS
+from pm_app.web.texts import ALARMS, LEVELS
 from pm_app.wording import STATUS_WORDS, age_text, life_text, percent_text, unbroken_shares
 
 FLEET_SCHEMA: Final = PREDICTIONS_SCHEMA.append(pa.field("level", pa.string())).append(
@@ -31,21 +31,6 @@ _KEYS: Final = ("search", "level", "order", "direction", "page")
 _DEFAULTS: Final = {"search": "", "level": "", "order": "risk", "direction": "down", "page": "1"}
 
 ORDERS: Final = {"risk": "risk", "asset": "asset", "life": "life left", "age": "age of data"}
-FLEET_TEXTS: Final = {
-    "level": "Risk",
-    "all_levels": "all",
-    "order": "Sort by",
-    "direction": "Direction",
-    "descending": "highest first",
-    "ascending": "lowest first",
-    "value": "Estimate",
-    "trend": "Trend",
-    "alarm": "Alarm",
-    "age": "Age of data",
-    "nothing": "No asset fits. Clear the filter to see all.",
-    "nothing_yet": "Nothing has been scored yet. pm-app run or pm-app score begins.",
-    "export": "These assets as a file:",
-}
 
 
 @dataclass(frozen=True)
@@ -111,10 +96,10 @@ def _headings(asked: FleetAddress, rows: Sequence[FleetRow]) -> dict[str, dict[s
     """What the headings of sortable columns say and where they lead."""
     hours = max((row.horizon_hours for row in rows), default=0.0)
     labels = {
-        "risk": f"{TEXTS['risk_within']} {hours:g} h" if hours else TEXTS["risk"],
-        "asset": TEXTS["search"],
-        "life": TEXTS["life"],
-        "age": FLEET_TEXTS["age"],
+        "risk": f"Risk within {hours:g} h" if hours else "Risk",
+        "asset": "Asset",
+        "life": "Life left (90 % interval)",
+        "age": "Age of data",
     }
     return {name: _heading(asked, name, label) for name, label in labels.items()}
 
@@ -182,4 +167,4 @@ def add_fleet(router: APIRouter, context: PageContext) -> None:
         return as_file(kind, "fleet", [fleet_table(rows)], FLEET_SCHEMA)
 
 
-FLEET_PAGE: Final = Page("fleet", "/fleet", add_fleet, title="Fleet", texts=FLEET_TEXTS)
+FLEET_PAGE: Final = Page("fleet", "/fleet", add_fleet, title="Fleet")

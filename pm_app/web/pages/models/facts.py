@@ -14,7 +14,7 @@ from pm_app.pictures.charts import Axis, Line, line_chart
 from pm_app.records.learning import QualityReport
 from pm_app.store import VersionRow
 from pm_app.web.context import StateFolder
-from pm_app.web.pages.models.texts import FIGURES, MODELS, REPORTS
+from pm_app.web.pages.models.texts import FIGURES, REPORTS
 
 _REPORTS: Final = TypeAdapter(tuple[QualityReport, ...])
 _HORIZON: Final = re.compile(r"_(\d+(?:\.\d+)?)h$")
@@ -57,9 +57,9 @@ def calibration_facts(version: VersionRow) -> dict[str, Any]:
     lines = [Line("", [(0, 0), (1, 1)], "ideal"), Line("", points, "ours", marks=True)]
     picture = line_chart(
         lines,
-        x=Axis(MODELS["risk"], (0, 1)),
-        y=Axis(MODELS["came"], (0, 1)),
-        title=f"{MODELS['calibration_title']}: {MODELS['came']}, {MODELS['risk']}",
+        x=Axis("risk told", (0, 1)),
+        y=Axis("share that failed", (0, 1)),
+        title="Calibration: share that failed, risk told",
     )
     return {"bins": bins, "calibration": picture}
 
@@ -69,7 +69,8 @@ def allocation_facts(
 ) -> dict[str, Any]:
     """The picture of the allocation, or why there is none."""
     if not folder.here:
-        return {"picture": "", "picture_note": MODELS["elsewhere"]}
+        note = "The picture needs the state folder, which is not on this machine."
+        return {"picture": "", "picture_note": note}
     try:
         after = folder.registry.load(version.version).card
         was = None if before is None else folder.registry.load(before).card
@@ -77,8 +78,8 @@ def allocation_facts(
         return {"picture": "", "picture_note": str(error)}
     changes = compare_allocations(was, after)
     names = {
-        "before": "" if before is None else f"{MODELS['version']} {before}",
-        "after": f"{MODELS['version']} {version.version}",
+        "before": "" if before is None else f"Version {before}",
+        "after": f"Version {version.version}",
     }
     return {"picture": allocation_figure(changes, **names), "picture_note": ""}
 
@@ -114,5 +115,5 @@ def _gain(name: str, guided: float, uniform: float) -> dict[str, Any]:
         "guided": f"{guided:.3f}",
         "uniform": f"{uniform:.3f}",
         "verdict": verdict,
-        "outcome": MODELS[verdict],
+        "outcome": "no different" if same else verdict,
     }

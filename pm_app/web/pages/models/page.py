@@ -21,7 +21,7 @@ from pm_app.web.pages.models.facts import (
     figure_facts,
     guidance_facts,
 )
-from pm_app.web.pages.models.texts import DECISIONS, KINDS, MODELS, STANDINGS, SUSPICION
+from pm_app.web.pages.models.texts import DECISIONS, KINDS, STANDINGS, SUSPICION
 from pm_app.wording import revision_text
 
 MOST_VERSIONS: Final = 30
@@ -72,7 +72,7 @@ def _why(admitted: AdmittedRequest) -> str:
     """The reason, which is kept for ever. Raises BadSettings where it will not do."""
     why = admitted.form.get("reason", "").strip()
     if not why:
-        raise BadSettings(MODELS["needs_reason"])
+        raise BadSettings("moving a version takes a reason, which is kept for ever")
     if len(why) > LONGEST_TEXT or not why.replace("\n", "").isprintable():
         raise BadSettings(
             f"a reason takes at most {LONGEST_TEXT} characters and no control characters, "
@@ -128,11 +128,11 @@ def _asked(values: Mapping[str, str]) -> dict[str, int]:
 def _learned(version: VersionRow) -> str:
     """What a version has learned from, in words."""
     summary = version.summary
-    text = f"{MODELS['learned']} {summary.get('failures', '?')} {MODELS['failures']}"
+    text = f"learned from {summary.get('failures', '?')} failures"
     if summary.get("failures_from_verdicts"):
-        text += f" ({summary['failures_from_verdicts']} {MODELS['from_verdicts']})"
+        text += f" ({summary['failures_from_verdicts']} of them from verdicts)"
     until = str(summary.get("trained_until", ""))[:10]
-    return f"{text} {MODELS['until']} {until}" if until else text
+    return f"{text} until {until}" if until else text
 
 
 def _version(store: Store, number: int) -> VersionRow:
@@ -140,7 +140,7 @@ def _version(store: Store, number: int) -> VersionRow:
     row = store.lineage.version(number)
     if row is None:
         versions = ", ".join(str(each.version) for each in store.lineage.versions(limit=10))
-        raise BadAddress(f"{MODELS['unknown']} {versions or 'none yet'}, got {number}")
+        raise BadAddress(f"version takes one of {versions or 'none yet'}, got {number}")
     return row
 
 
@@ -220,4 +220,4 @@ def _importances(store: Store, chosen: VersionRow, before: int | None) -> list[d
     ]
 
 
-MODELS_PAGE: Final = Page("models", "/models", add_models, title=MODELS["title"], texts=MODELS)
+MODELS_PAGE: Final = Page("models", "/models", add_models, title="Models")

@@ -17,13 +17,6 @@ from pm_app.web.identity import COOKIE, Person
 
 # Each check of a password takes 64 MB and a tenth of a second, on purpose.
 _AT_ONCE: Final = 2
-SIGN_IN_TEXTS: Final = {
-    "sign_in": "Sign in",
-    "name": "Name",
-    "password": "Password",
-    "wrong": "Name and password do not belong together.",
-    "too_often": "Too many attempts. The next one is looked at in",
-}
 
 
 def add_sign_in(router: APIRouter, context: PageContext) -> None:
@@ -41,15 +34,16 @@ def add_sign_in(router: APIRouter, context: PageContext) -> None:
         address, at = context.authenticator.address(request), context.now()
         wait = attempts.wait_seconds(name, address, now=at)
         if wait:
-            return _page(
-                context, request, onward, 429, f"{SIGN_IN_TEXTS['too_often']} {wait} s.", wait
-            )
+            refusal = f"Too many attempts. The next one is looked at in {wait} s."
+            answer = _page(context, request, onward, 429, refusal)
+            answer.headers["Retry-After"] = str(wait)
+            return answer
         with turn:
             user = context.store().users.check_password(name, form.get("password", ""))
         if user is None:
             attempts.failed(name, address, now=at)
             _note_refusal(context, name, address, at)
-            return _page(context, request, onward, 401, SIGN_IN_TEXTS["wrong"])
+            return _page(context, request, onward, 401, "Name and password do not belong together.")
         attempts.succeeded(name, address)
         return _signed_in(context, request, user.name, onward)
 
@@ -68,24 +62,10 @@ def add_sign_in(router: APIRouter, context: PageContext) -> None:
 
 
 def _page(
-    context: PageContext,
-    request: Request,
-    onward: str,
-    status: int = 200,
-    refusal: str = "",
-    wait: int = 0,
+    context: PageContext, request: Request, onward: str, status: int = 200, refusal: str = ""
 ) -> Response:
-    answer = context.show(
-        request,
-        SIGN_IN_PAGE,
-        status,
-        title=SIGN_IN_TEXTS["sign_in"],
-        onward=onward,
-        refusal=refusal,
-    )
-    if wait:
-        answer.headers["Retry-After"] = str(wait)
-    return answer
+    facts = {"title": "Sign in", "onward": onward, "refusal": refusal}
+    return context.show(request, SIGN_IN_PAGE, status, **facts)
 
 
 def _signed_in(context: PageContext, request: Request, name: str, onward: str) -> Response:
@@ -168,4 +148,4 @@ def _keys(name: str, address: str) -> Sequence[Key]:
     return ("pair", f"{address} {name}"), ("address", address), ("name", name)
 
 
-SIGN_IN_PAGE: Final = Page("sign_in", SIGN_IN, add_sign_in, role=None, texts=SIGN_IN_TEXTS)
+SIGN_IN_PAGE: Final = Page("sign_in", SIGN_IN, add_sign_in, role=None)

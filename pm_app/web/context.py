@@ -21,10 +21,11 @@ from pm_app.settings.plant import Settings
 from pm_app.state.events import EventHistory
 from pm_app.state.panes import History
 from pm_app.state.registry import Registry
-from pm_app.store import Store
-from pm_app.times import read_clock
+from pm_app.store import FleetRow, PredictionRow, Store
+from pm_app.times import format_duration, read_clock
 from pm_app.web.address import asset_address
 from pm_app.web.identity import Authenticator, Person
+from pm_app.wording import STATUS_WORDS, age_text, life_text, percent_text, unbroken_shares
 
 SECONDS: Final = 2.0
 _MOST: Final = 200
@@ -151,8 +152,16 @@ class PageContext:
             lstrip_blocks=True,
         )
         self._pages = [page for page in pages if page.title]
-        self._templates.filters["local"] = self.local
-        self._templates.filters["asset_address"] = asset_address
+        self._templates.filters |= {
+            "local": self.local,
+            "age": self._age,
+            "life": self._life,
+            "percent": percent_text,
+            "duration": format_duration,
+            "unbroken": unbroken_shares,
+            "status_words": lambda status: STATUS_WORDS.get(status, status),
+            "asset_address": asset_address,
+        }
 
     def store(self) -> Store:
         """The store, to read. Raises StoreUnavailable when a later call may succeed."""
@@ -232,6 +241,13 @@ class PageContext:
     def local(self, moment: datetime) -> str:
         """A time as it is told at the plant."""
         return moment.astimezone(self.zone).strftime("%Y-%m-%d %H:%M")
+
+    def _age(self, moment: datetime) -> str:
+        return age_text((self.now() - moment).total_seconds())
+
+    def _life(self, row: PredictionRow | FleetRow, cap_hours: float | None = None) -> str:
+        cap = cap_hours or self.settings.target.cap_hours
+        return life_text(row.rul_hours, row.rul_low_hours, row.rul_high_hours, cap_hours=cap)
 
 
 def _listed(page: Page, person: Person | None) -> bool:

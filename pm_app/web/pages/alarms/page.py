@@ -13,7 +13,7 @@ from fastapi.responses import RedirectResponse
 from pm_app.errors import BadSettings
 from pm_app.jobs.operations import alarms as alarm_actions
 from pm_app.records.alarms import DATA, Verdict
-from pm_app.store import AlarmRow, Store
+from pm_app.store import AlarmRow, Store, VerdictRow
 from pm_app.web.address import (
     LONGEST_SEARCH,
     check_keys,
@@ -25,7 +25,6 @@ from pm_app.web.address import (
 from pm_app.web.auth.admission import AdmittedRequest, Operator, safe_redirect
 from pm_app.web.context import Page, PageContext
 from pm_app.web.texts import ALARM_LISTS, ALARMS
-from pm_app.wording import age_text, percent_text, unbroken_shares
 
 PAGE_ROWS: Final = 50
 ALARM_STATES: Final = ALARMS | {"cleared": "Cleared"}
@@ -69,12 +68,12 @@ def add_alarms(router: APIRouter, context: PageContext) -> None:
     @router.get("/alarms")
     def listed(request: Request) -> Response:
         asked = read_alarms_address(request.query_params)
-        facts = alarms_facts(context.store(), asked, now=context.now())
+        facts = alarms_facts(context.store(), asked)
         return context.show(request, ALARMS_PAGE, **facts)
 
     @router.get("/alarms/{number}")
     def one(request: Request, number: int) -> Response:
-        facts = alarm_facts(context.store(), storable_id(number), now=context.now())
+        facts = alarm_facts(context.store(), storable_id(number))
         title = f"Alarm {number}"
         return context.show(request, ALARMS_PAGE, template="alarm", title=title, **facts)
 
@@ -90,7 +89,7 @@ def read_alarms_address(values: Mapping[str, str]) -> AlarmsAddress:
     return AlarmsAddress(listed, search, page_number(values.get("page", "1")))
 
 
-def alarms_facts(store: Store, asked: AlarmsAddress, *, now: datetime) -> dict[str, Any]:
+def alarms_facts(store: Store, asked: AlarmsAddress) -> dict[str, Any]:
     """All that the list's template shows."""
     counts = store.alarms.counts(asked.search)
     totals = {
@@ -103,20 +102,22 @@ def alarms_facts(store: Store, asked: AlarmsAddress, *, now: datetime) -> dict[s
     return {
         "asked": asked,
         "lists": [(name, label, totals[name]) for name, (label, _) in ALARM_LISTS.items()],
-        "rows": _shown(store, rows, now),
+        "rows": _with_verdicts(store, rows),
+        "states": ALARM_STATES,
         "total": totals[asked.listed],
         "first": first + 1,
         "pages": max(-(-totals[asked.listed] // PAGE_ROWS), 1),
     }
 
 
-def alarm_facts(store: Store, number: int, *, now: datetime) -> dict[str, Any]:
+def alarm_facts(store: Store, number: int) -> dict[str, Any]:
     """All that the template of one alarm shows. Raises TerminalError where there is none."""
     row = store.alarms.alarm(number)
     events = store.alarms.events(number)
-    (shown,) = _shown(store, [row], now)
     return {
-        "alarm": shown,
+        "alarm": row,
+        "verdict": _with_verdicts(store, [row])[0][1],
+        "states": ALARM_STATES,
         "events": [(event, ALARM_ACTIONS.get(event.action, event.action)) for event in events],
         "hours": SHELVE_HOURS,
         "verdicts": VERDICT_WORDS if row.kind != DATA else {},
@@ -125,21 +126,11 @@ def alarm_facts(store: Store, number: int, *, now: datetime) -> dict[str, Any]:
     }
 
 
-def _shown(store: Store, rows: Sequence[AlarmRow], now: datetime) -> list[dict[str, Any]]:
+def _with_verdicts(
+    store: Store, rows: Sequence[AlarmRow]
+) -> list[tuple[AlarmRow, VerdictRow | None]]:
     given = {row.alarm_id: row for row in store.alarms.verdicts(of=[row.id for row in rows])}
-    return [
-        {
-            "row": row,
-            "why": unbroken_shares(row.top_sensors),
-            "asset": row.asset_id or "The plant's data",
-            "label": ALARM_STATES.get(row.state, row.state),
-            "risk": percent_text(row.risk) if row.risk is not None else "",
-            "threshold": percent_text(row.threshold) if row.threshold is not None else "",
-            "age": age_text((now - row.raised_at).total_seconds()),
-            "verdict": given.get(row.id),
-        }
-        for row in rows
-    ]
+    return [(row, given.get(row.id)) for row in rows]
 
 
 Action = Callable[[PageContext, int, AdmittedRequest], None]

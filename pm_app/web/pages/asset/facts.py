@@ -8,7 +8,7 @@ from pm_app.jobs.score.champion import EVEN_ODDS
 from pm_app.pictures.timeline import EventMark
 from pm_app.records.readings import Events
 from pm_app.settings.plant import Settings
-from pm_app.store import PredictionRow, PredictionSeries, Store
+from pm_app.store import PredictionSeries, Store
 from pm_app.store.predictions.fleet import risk_level
 from pm_app.times import NS, to_moment
 from pm_app.web.context import PageContext, StateFolder
@@ -26,7 +26,6 @@ from pm_app.web.pages.asset.charts import (
 )
 from pm_app.web.pages.asset.sensors import SensorQuery, read_events, read_sensors
 from pm_app.web.texts import ALARMS, LEVELS
-from pm_app.wording import STATUS_WORDS, age_text, life_text, percent_text
 
 PAGE_ROWS: Final = 24
 LEADING_SENSORS: Final = 6
@@ -72,7 +71,9 @@ def asset_facts(
         "span": span,
         "ranges": RANGES,
         "newest": newest[-1] if newest else None,
-        "headline": _headline(newest, context),
+        "level": risk_level(newest[-1].risk, newest[-1].value) if newest else None,
+        "level_words": LEVELS,
+        "risks": [(each.risk, each.horizon_hours) for each in newest[::-1]],
         "drivers": list(shares_of(newest[-1].top_sensors).items()) if newest else [],
         "charts": _charts(store, by_horizon, span, context.settings, marks=marks),
         "happened": _happened(events),
@@ -81,27 +82,6 @@ def asset_facts(
         **_sensors(store, folder, asked, span, by_horizon, marks=marks),
         **_table(store, asked, span),
     }
-
-
-def _headline(newest: Sequence[PredictionRow], context: PageContext) -> dict[str, Any]:
-    """The newest word on the asset, as a person says it."""
-    if not newest:
-        return {}
-    row = newest[-1]
-    cap, level = context.settings.target.cap_hours, risk_level(row.risk, row.value)
-    return {
-        "level": level,
-        "label": LEVELS[level],
-        "risks": [(percent_text(each.risk), each.horizon_hours) for each in newest[::-1]],
-        "status": STATUS_WORDS.get(row.status, row.status),
-        "life": life_text(row.rul_hours, row.rul_low_hours, row.rul_high_hours, cap_hours=cap),
-        "value": None if row.value is None else f"{row.value:.4g}",
-        "age": _age_text(age_text((context.now() - row.cutoff).total_seconds())),
-    }
-
-
-def _age_text(age: str) -> str:
-    return "data of this minute" if age == "now" else f"data {age} old"
 
 
 def _charts(
@@ -170,16 +150,7 @@ def _alarms(store: Store, asset: str) -> dict[str, Any]:
     found = {row.alarm_id: row for row in store.series.verdicts(asset, limit=_ALARMS_SHOWN)}
     rows = store.alarms.alarms(asset=asset, limit=_ALARMS_SHOWN)
     return {
-        "alarms": [
-            {
-                "row": row,
-                "state": ALARMS.get(row.state, row.state.capitalize()),
-                "risk": percent_text(row.risk),
-                "verdict": found.get(row.id),
-                "found": found[row.id].verdict.replace("-", " ") if row.id in found else "",
-            }
-            for row in rows
-        ],
+        "alarms": [(row, found.get(row.id)) for row in rows],
         "standing": next((row for row in rows if row.cleared_at is None), None),
         "states": ALARMS,
     }
@@ -229,19 +200,8 @@ def _table(store: Store, asked: AssetAddress, span: ChartSpan) -> dict[str, Any]
     pages = max(-(-total // PAGE_ROWS), 1)
     page = min(asked.page, pages)
     first = (page - 1) * PAGE_ROWS
-    rows = store.series.rows(asked.asset, **within, limit=PAGE_ROWS, offset=first)
     return {
-        "rows": [
-            {
-                "row": row,
-                "risk": percent_text(row.risk),
-                "life": life_text(
-                    row.rul_hours, row.rul_low_hours, row.rul_high_hours, cap_hours=1e9
-                ),
-                "status": STATUS_WORDS.get(row.status, row.status),
-            }
-            for row in rows
-        ],
+        "rows": store.series.rows(asked.asset, **within, limit=PAGE_ROWS, offset=first),
         "total": total,
         "first": first + 1,
         "page": page,

@@ -1,6 +1,6 @@
 """Data page: files that came, refused rows, silent assets and sensors, health of the daemon."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from statistics import median
@@ -10,13 +10,11 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Request, Response
 
 from pm_app.daemon.schedule import make_cron, next_time
-from pm_app.daemon.status import JobStatus
 from pm_app.errors import PmAppError
 from pm_app.settings.plant import Settings
 from pm_app.store import BatchRow, Store
 from pm_app.store.ledger.pages import BATCHES_SCHEMA, LedgerFilter, SilentAsset
 from pm_app.store.rows import BatchStatus
-from pm_app.times import format_duration
 from pm_app.web.address import check_keys, one_of, whole_number
 from pm_app.web.context import Page, PageContext, StateFolder
 from pm_app.web.files import as_file
@@ -115,18 +113,8 @@ def _health(folder: StateFolder, context: PageContext) -> dict[str, Any]:
     return {
         "state_here": folder.settings.state.is_dir(),
         "troubles": status.troubles,
-        "jobs": [_job(job) for job in status.jobs],
+        "jobs": status.jobs,
         "backlog": status.backlog,
-    }
-
-
-def _job(job: JobStatus) -> dict[str, Any]:
-    age = job.success_age_seconds
-    return {
-        "job": job,
-        "age": "never" if age is None else f"{format_duration(age)} ago",
-        "took": format_duration(job.took_seconds),
-        "expected": format_duration(job.expected_seconds),
     }
 
 
@@ -174,23 +162,17 @@ def _files(store: Store, asked: DataAddress) -> dict[str, Any]:
     shown = rows[:PAGE_ROWS]
     late = [_late_seconds(row) for row in shown]
     pairs = zip(shown, late, strict=True)
-    of_readings = [late for row, late in pairs if late is not None and row.source == "readings"]
+    of_readings = [age for row, age in pairs if age is not None and row.source == "readings"]
     return {
         "asked": asked,
-        "rows": [
-            (row, STATUSES[row.status], "" if seconds is None else format_duration(seconds))
-            for row, seconds in zip(shown, late, strict=True)
-        ],
+        "rows": list(zip(shown, late, strict=True)),
+        "status_of_files": STATUSES,
         "older": shown[-1].sequence if len(rows) > PAGE_ROWS else None,
-        "lateness": _lateness(of_readings),
+        "lateness": (median(of_readings), max(of_readings)) if of_readings else None,
         "balance": store.ledger.balance(),
         "files": store.ledger.count(),
         "quarantined": store.ledger.count(status="quarantined"),
     }
-
-
-def _lateness(late: Sequence[float]) -> tuple[str, str] | None:
-    return (format_duration(median(late)), format_duration(max(late))) if late else None
 
 
 def _late_seconds(row: BatchRow) -> float | None:

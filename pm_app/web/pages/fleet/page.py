@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime
 from typing import Any, Final, get_args
 from urllib.parse import urlencode
 
@@ -19,7 +18,6 @@ from pm_app.web.address import LONGEST_SEARCH, check_keys, one_of, page_number, 
 from pm_app.web.context import Page, PageContext, TimedCache
 from pm_app.web.files import as_file
 from pm_app.web.texts import ALARMS, LEVELS
-from pm_app.wording import STATUS_WORDS, age_text, life_text, percent_text, unbroken_shares
 
 FLEET_SCHEMA: Final = PREDICTIONS_SCHEMA.append(pa.field("level", pa.string())).append(
     pa.field("alarm", pa.string())
@@ -66,9 +64,7 @@ def read_address(values: Mapping[str, str]) -> FleetAddress:
     return FleetAddress(query, page_number(given["page"]))
 
 
-def fleet_facts(
-    store: Store, asked: FleetAddress, *, settings: Settings, now: datetime
-) -> dict[str, Any]:
+def fleet_facts(store: Store, asked: FleetAddress, *, settings: Settings) -> dict[str, Any]:
     """All that the fleet's template shows."""
     levels = store.fleet.levels(asked.query.search)
     total = sum(levels.values()) if asked.query.level is None else levels[asked.query.level]
@@ -77,11 +73,12 @@ def fleet_facts(
     first = (asked.page - 1) * PAGE_ROWS
     rows = store.fleet.rows(asked.query, limit=PAGE_ROWS, offset=first)
     trends = store.fleet.trends(rows, points=TREND_POINTS)
-    cap = settings.target.cap_hours
     return {
         "asked": asked,
-        "rows": [_shown(row, trends[row.asset_id], now=now, cap=cap) for row in rows],
-        "levels": [(name, LEVELS[name], count) for name, count in levels.items()],
+        "rows": [(row, spark_path(trends[row.asset_id])) for row in rows],
+        "levels": levels,
+        "level_words": LEVELS,
+        "alarm_words": ALARMS,
         "all_assets": sum(levels.values()),
         "total": total,
         "first": first + 1,
@@ -113,27 +110,6 @@ def _heading(asked: FleetAddress, name: str, label: str) -> dict[str, str]:
     return {"label": label, "address": address or "?", "sort": sorted_as}
 
 
-def _shown(
-    row: FleetRow, trend: Sequence[tuple[datetime, float | None]], *, now: datetime, cap: float
-) -> dict[str, Any]:
-    scored = row.status == "scored"
-    life = life_text(row.rul_hours, row.rul_low_hours, row.rul_high_hours, cap_hours=cap)
-    return {
-        "asset": row.asset_id,
-        "level": row.level,
-        "label": LEVELS[row.level],
-        "risk": percent_text(row.risk),
-        "life": life if scored else STATUS_WORDS.get(row.status, row.status),
-        "value": STATUS_WORDS.get(row.status) or ("" if row.value is None else f"{row.value:.4g}"),
-        "why": unbroken_shares(row.top_sensors),
-        "alarm": ALARMS.get(row.alarm, row.alarm),
-        "alarm_state": row.alarm or "none",
-        "age": age_text((now - row.cutoff).total_seconds()),
-        "cutoff": row.cutoff,
-        "spark": spark_path(trend),
-    }
-
-
 def fleet_table(rows: Sequence[FleetRow]) -> pa.Table:
     """FLEET_SCHEMA: the columns of the predictions table, then level and alarm."""
     return pa.Table.from_pylist([asdict(row) for row in rows], FLEET_SCHEMA)
@@ -154,9 +130,7 @@ def add_fleet(router: APIRouter, context: PageContext) -> None:
         newest = store.tables.newest_commit(), store.alarms.newest_event()
         facts = recent.get(
             (asked, newest),
-            lambda: fleet_facts(
-                context.store(), asked, settings=context.settings, now=context.now()
-            ),
+            lambda: fleet_facts(context.store(), asked, settings=context.settings),
         )
         return context.show(request, FLEET_PAGE, **facts)
 

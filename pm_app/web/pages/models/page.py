@@ -11,7 +11,6 @@ from pm_app.jobs.operations.alarms import LONGEST_TEXT
 from pm_app.jobs.score.champion import promote, roll_back
 from pm_app.store import PromotionRow, RetrainingRow, Store, VersionRow
 from pm_app.store.lineage import version_before
-from pm_app.times import format_duration
 from pm_app.web.address import LARGEST_ID, BadAddress, check_keys, storable_id, whole_number
 from pm_app.web.auth.admission import AdmittedRequest, Engineer
 from pm_app.web.context import Page, PageContext, StateFolder
@@ -99,12 +98,13 @@ def _facts(store: Store, folder: StateFolder, values: Mapping[str, str]) -> dict
         "learned": "" if live is None else _learned(live),
         "live_since": moves[-1] if moves else None,
         "waiting": waiting,
-        "versions": [_standing(row, champion, moves, waiting) for row in versions],
+        "versions": [(row, _standing(row, champion, moves, waiting)) for row in versions],
+        "standings": STANDINGS,
         "version_count": lineage.next_version() - 1,
-        "retrainings": [_retraining(row) for row in retrainings[:MOST_RETRAININGS]],
-        "moves": [
-            (row, KINDS[row.kind], movers.get(row.id, "")) for row in moves[: -MOST_MOVES - 1 : -1]
-        ],
+        "retrainings": retrainings[:MOST_RETRAININGS],
+        "decisions": DECISIONS,
+        "moves": [(row, movers.get(row.id, "")) for row in moves[: -MOST_MOVES - 1 : -1]],
+        "kinds": KINDS,
         "chosen": chosen,
         "suspicion": SUSPICION,
         "back_to": _back_to(moves),
@@ -149,35 +149,13 @@ def _standing(
     champion: int | None,
     moves: Sequence[PromotionRow],
     waiting: Sequence[RetrainingRow],
-) -> dict[str, Any]:
+) -> str:
+    """A key of STANDINGS."""
     scored = {move.version for move in moves}
     standing = "scored" if row.version in scored else "never"
     if row.version in {one.version for one in waiting}:
         standing = "waits"
-    if row.version == champion:
-        standing = "scores"
-    drift: Any = row.summary.get("drift") or {}
-    return {
-        "row": row,
-        "standing": standing,
-        "label": STANDINGS[standing],
-        "decision": DECISIONS.get(drift.get("verdict", ""), ""),
-        "reason": row.summary.get("gate", ""),
-        "failures": row.summary.get("failures"),
-    }
-
-
-def _retraining(row: RetrainingRow) -> dict[str, Any]:
-    metrics: Mapping[str, Any] = row.metrics
-    tau, chance, moved = (metrics.get(key) for key in ("tau", "p_value", "moved_units"))
-    return {
-        "row": row,
-        "decision": DECISIONS.get(row.decision, row.decision),
-        "took": format_duration(max((row.finished_at - row.started_at).total_seconds(), 0.0)),
-        "tau": "" if tau is None else f"{tau:.2f}",
-        "chance": "" if chance is None else f"{chance:.2g}",
-        "moved": "" if moved is None else f"{100 * moved:.0f} %",
-    }
+    return "scores" if row.version == champion else standing
 
 
 def _chosen_facts(

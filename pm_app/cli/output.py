@@ -47,19 +47,23 @@ def progress_bar(title: str) -> Iterator[Callable[[float, str], None]]:
 
 def print_rows(
     rows: Sequence[Row],
-    columns: Sequence[str],
+    columns: Sequence[str] = (),
     *,
-    as_json: bool,
+    as_json: bool = False,
     title: str = "",
     right: Sequence[str] = (),
 ) -> None:
-    """Rows as a table for people, or as JSON for programs; text is shown as it is."""
+    """Rows as a table for people, or as JSON for programs; text is shown as it is.
+
+    columns: those that people see, by default all of the first row.
+    """
     if as_json:
         print_json(rows)
         return
     if not rows:
         talk.print(f"{title or 'this table'}: nothing yet", highlight=False)
         return
+    columns = columns or list(rows[0])
     filled = [name for name in columns if any(row.get(name) not in ("", None) for row in rows)]
     heading = escape(title) or None
     table = Table(title=heading, box=SIMPLE_HEAD, title_justify="left", pad_edge=False)

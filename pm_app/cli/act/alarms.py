@@ -51,8 +51,7 @@ def alarms(
             return
         given = {row.alarm_id: row.verdict for row in store.alarms.verdicts()}
     rows = [_shown(row, given.get(row.id, "")) for row in found]
-    columns = ("id", "asset", "state", "since", "risk", "from", "driven by", "verdict", "reason")
-    print_rows(rows, columns, as_json=False, title="alarms", right=("id", "risk", "from"))
+    print_rows(rows, title="alarms", right=("id", "risk", "from"))
 
 
 @alarms_app.command()
@@ -71,7 +70,7 @@ def show(
     if as_json:
         print_json(_fields(events, found[0]))
         return
-    print_rows([_shown(found[0], "")], ("asset", "state", "risk", "from", "reason"), as_json=False)
+    print_rows([_shown(found[0], "")], ("asset", "state", "risk", "from", "reason"))
     rows = [
         {
             **asdict(event),
@@ -81,7 +80,7 @@ def show(
         }
         for event in events
     ]
-    print_rows(rows, ("at", "action", "state", "by", "note"), as_json=False)
+    print_rows(rows, ("at", "action", "state", "by", "note"))
 
 
 @alarms_app.command()

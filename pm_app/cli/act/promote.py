@@ -1,13 +1,8 @@
 """`pm-app promote` and `pm-app rollback`: which version scores."""
 
-from typing import TYPE_CHECKING
-
 from pm_app.cli.options import PLANT, PlantOption, Version, actor, now
 from pm_app.cli.output import say
 from pm_app.settings.plant import read_settings
-
-if TYPE_CHECKING:
-    pass
 
 
 def promote(version: Version, config: PlantOption = PLANT) -> None:

@@ -13,7 +13,7 @@ from pm_app.errors import BadSettings
 from pm_app.settings.plant import read_settings
 
 if TYPE_CHECKING:
-    from pm_app.store import Store
+    from pm_app.store import Store, TokenRow, UserRow
 
 Name = Annotated[str, typer.Argument(help="As they sign in.")]
 Role = Annotated[str, typer.Option(help="viewer looks, operator answers alarms, engineer all.")]
@@ -31,16 +31,8 @@ def users(context: typer.Context, config: GroupConfig = None, as_json: Json = Fa
 
     with open_views(read_settings(config or PLANT)) as store:
         found = store.users.users()
-    rows = [
-        {
-            "name": row.name,
-            "role": row.role,
-            "since": f"{row.created_at:%Y-%m-%d}",
-            "state": "disabled" if row.disabled_at else "",
-        }
-        for row in found
-    ]
-    print_rows(rows, ("name", "role", "since", "state"), as_json=as_json, title="users")
+    rows = [_account(row, "disabled" if row.disabled_at else "") for row in found]
+    print_rows(rows, as_json=as_json, title="users")
 
 
 @users_app.command()
@@ -109,16 +101,8 @@ def tokens(
         if revoke:
             store.users.revoke_token(revoke, at=now(), actor=_actor())
         found = store.users.tokens()
-    rows = [
-        {
-            "name": row.name,
-            "role": row.role,
-            "since": f"{row.created_at:%Y-%m-%d}",
-            "state": "revoked" if row.revoked_at else "",
-        }
-        for row in found
-    ]
-    print_rows(rows, ("name", "role", "since", "state"), as_json=as_json, title="tokens")
+    rows = [_account(row, "revoked" if row.revoked_at else "") for row in found]
+    print_rows(rows, as_json=as_json, title="tokens")
 
 
 @users_app.command()
@@ -144,8 +128,12 @@ def audit(
         }
         for row in found
     ]
-    columns = ("at", "by", "action", "what", "details", "from")
-    print_rows(rows, columns, as_json=as_json, title="audit")
+    print_rows(rows, as_json=as_json, title="audit")
+
+
+def _account(row: "UserRow | TokenRow", state: str) -> dict[str, str]:
+    since = f"{row.created_at:%Y-%m-%d}"
+    return {"name": row.name, "role": row.role, "since": since, "state": state}
 
 
 def _writing(context: typer.Context, config: Path | None) -> "Store":

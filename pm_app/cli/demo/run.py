@@ -16,6 +16,7 @@ from pm_app.jobs.retrain.run import Retrained, retrain
 from pm_app.jobs.score.run import score
 from pm_app.settings.plant import read_settings
 from pm_app.simulator import PlantPlan, SimulatedPlant, simulate
+from pm_app.store import ImportanceRow
 from pm_app.store.lineage import Lineage
 from pm_app.wiring import open_plant, open_users
 
@@ -106,13 +107,13 @@ def _show(plant: Plant, plan: PlantPlan, first: Retrained, second: Retrained) ->
     table = plant.store.tables.latest_predictions()
     _say(f"The pumps on day {plan.days}, the riskiest {SHOWN} first:")
     rows = latest_rows(table, now=end, cap_hours=cap)
-    print_rows(rows[:SHOWN], latest_columns(table), as_json=False)
+    print_rows(rows[:SHOWN], latest_columns(table))
     versions = [done.version for done in (first, second) if done.version is not None]
     if len(versions) == 2:
         _say(f"{second.decision}: {second.reason}")
         _say("Where the hidden units went, before and after:")
         moved = allocation_rows(lineage, versions[0], versions[1])
-        print_rows(moved, list(moved[0]), as_json=False, right=("importance", "importance now"))
+        print_rows(moved, right=("importance", "importance now"))
     if versions:
         version = lineage.version(versions[-1])
         reports: Any = version.summary["reports"] if version else []
@@ -120,21 +121,19 @@ def _show(plant: Plant, plan: PlantPlan, first: Retrained, second: Retrained) ->
         print_reports(reports)
 
 
-def allocation_rows(lineage: Lineage, before: int, after: int) -> list[dict[str, Any]]:
+def allocation_rows(lineage: Lineage, before: int, after: int) -> list[dict[str, str]]:
     """One row a sensor: importance, tier and penalty in two versions, most important now first."""
-    old = {row.sensor: row for row in lineage.importances(before)}
-    rows = []
-    for row in lineage.importances(after):
-        was = old.get(row.sensor)
-        rows.append(
-            {
-                "sensor": row.sensor,
-                "importance": "" if was is None else f"{was.share:.1%}",
-                "tier": "" if was is None else f"{was.tier}, {was.units} units",
-                "L1": "" if was is None else f"{was.l1:.1e}",
-                "importance now": f"{row.share:.1%}",
-                "tier now": f"{row.tier}, {row.units} units",
-                "L1 now": f"{row.l1:.1e}",
-            }
-        )
-    return rows
+    old = {row.sensor: _standing(row) for row in lineage.importances(before)}
+    nothing = {"importance": "", "tier": "", "L1": ""}
+    return [
+        {"sensor": row.sensor, **old.get(row.sensor, nothing), **_standing(row, " now")}
+        for row in lineage.importances(after)
+    ]
+
+
+def _standing(row: ImportanceRow, suffix: str = "") -> dict[str, str]:
+    return {
+        f"importance{suffix}": f"{row.share:.1%}",
+        f"tier{suffix}": f"{row.tier}, {row.units} units",
+        f"L1{suffix}": f"{row.l1:.1e}",
+    }

@@ -13,6 +13,6 @@ def check(config: PlantOption = PLANT, as_json: Json = False) -> None:
 
     findings = run_checks(read_settings(config))
     rows = [{"": f.verdict, "what": f.subject, "finding": f.text} for f in findings]
-    print_rows(rows, ("", "what", "finding"), as_json=as_json)
+    print_rows(rows, as_json=as_json)
     if any(finding.verdict == "fails" for finding in findings):
         raise typer.Exit(1)

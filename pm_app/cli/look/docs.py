@@ -14,7 +14,7 @@ def docs(topic: Annotated[str, typer.Argument(help="Default: list the topics.")]
     """The documentation: a list of topics, or one topic."""
     if not topic:
         rows = [{"topic": name, "what it holds": summary} for name, summary in TOPICS.items()]
-        print_rows(rows, ("topic", "what it holds"), as_json=False)
+        print_rows(rows)
         return
     text = read_topic(topic)
     if out.is_terminal:

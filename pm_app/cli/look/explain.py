@@ -83,7 +83,7 @@ def _print_predictions(found: "Provenance", cap_hours: float) -> None:
     say(f"at {last['cutoff']:%Y-%m-%d %H:%M}Z, said {last['scored_at']:%Y-%m-%d %H:%M}Z:")
     table = pa.Table.from_pylist([dict(row) for row in found.predictions])
     rows = latest_rows(table, now=now(), cap_hours=cap_hours)
-    print_rows(rows, latest_columns(table), as_json=False)
+    print_rows(rows, latest_columns(table))
 
 
 def _print_reasons(found: "Provenance") -> None:
@@ -101,15 +101,14 @@ def _print_reasons(found: "Provenance") -> None:
         {**row, "adds": f"{row['adds']:+.2f}", "+/-": f"{row['+/-']:.2f}"}
         for row in _sensor_rows(found)[:_SENSORS_SHOWN]
     ]
-    print_rows(rows, ("sensor", "adds", "+/-"), as_json=False, right=("adds", "+/-"))
+    print_rows(rows, right=("adds", "+/-"))
     leading = {row["sensor"] for row in rows[:_LEADING]}
     features = [
         {"feature": one.name, "value": f"{one.value:.4g}", "usual in health": f"{one.usual:.4g}"}
         for one in found.features
         if one.sensor in leading and _placed_at_once(one.name)
     ]
-    numbers = ("value", "usual in health")
-    print_rows(features, ("feature", *numbers), as_json=False, right=numbers)
+    print_rows(features, right=("value", "usual in health"))
     _print_files(found)
 
 
@@ -125,7 +124,7 @@ def _print_files(found: "Provenance") -> None:
         for row in found.batches[-_FILES_SHOWN:]
     ]
     more = len(found.batches) - len(files)
-    print_rows(files, ("sequence", "file", "rows", "SHA-256", "came"), as_json=False)
+    print_rows(files)
     if more > 0 or found.remembers:
         parts = [f"{more} earlier files"] if more > 0 else []
         parts += ["all before them, by what the asset remembers"] if found.remembers else []

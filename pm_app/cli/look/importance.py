@@ -19,17 +19,6 @@ if TYPE_CHECKING:
     from pm_app.learning.allocation.change import AllocatedSensor, AllocationChange, Gain
     from pm_app.records.learning import VersionCard
 
-_COLUMNS: Final = (
-    "rank",
-    "sensor",
-    "share",
-    "+/-",
-    "asked again",
-    "tier",
-    "units",
-    "l1",
-    "question",
-)
 _NUMBERS: Final = ("rank", "share", "+/-", "asked again", "units", "l1")
 
 
@@ -63,7 +52,7 @@ def _print_one(config: Path, version: int | None, *, as_json: bool) -> None:
         number = version or store.lineage.champion()
         rows = importance_rows(store.lineage, number)
         again = second_look(store.lineage, number) if number else ""
-    print_rows(rows, _COLUMNS, as_json=as_json, title=f"version {number}", right=_NUMBERS)
+    print_rows(rows, as_json=as_json, title=f"version {number}", right=_NUMBERS)
     if again and not as_json:
         say(again)
 
@@ -146,7 +135,7 @@ def _print_changes(
         rows.append(dict(zip(columns, values, strict=True)))
     right = [name for name in columns if not name.startswith(("sensor", "tier"))]
     title = f"version {after[0]}" + (f" against version {before[0]}" if before else "")
-    print_rows(rows, columns, as_json=False, title=title, right=right)
+    print_rows(rows, title=title, right=right)
     held_out = [
         {
             "held-out figure": gain.figure.replace("_", " "),
@@ -156,8 +145,7 @@ def _print_changes(
         for gain in gains
     ]
     if held_out:
-        columns = ["held-out figure", "guided", "without guidance"]
-        print_rows(held_out, columns, as_json=False, right=columns[1:])
+        print_rows(held_out, right=("guided", "without guidance"))
     else:
         say("guidance was not used: the network is the uniform one")
 

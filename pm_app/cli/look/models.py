@@ -42,13 +42,9 @@ def models(
         print_json({"versions": versions, "retrainings": retrainings, "promotions": promotions})
         return
     columns = [name for name in versions[0] if name != "revision"] if versions else ["version"]
-    print_rows(versions, columns, as_json=False)
-    print_rows(
-        retrainings, ("at", "decision", "version", "reason"), as_json=False, title="retrainings"
-    )
-    print_rows(
-        promotions, ("at", "kind", "version", "reason"), as_json=False, title="who scored when"
-    )
+    print_rows(versions, columns)
+    print_rows(retrainings, ("at", "decision", "version", "reason"), title="retrainings")
+    print_rows(promotions, ("at", "kind", "version", "reason"), title="who scored when")
 
 
 def model_rows(lineage: Lineage, as_of: datetime | None = None) -> list[dict[str, Any]]:
@@ -124,7 +120,7 @@ def print_reports(reports: Sequence[dict[str, Any]]) -> None:
     sizes = {r["model"]: f"{r['parameters']:,}" for r in reports if r["parameters"]}
     rows.append({"held-out figure": "parameters", **sizes})
     models = [report["model"] for report in reports]
-    print_rows(rows, ("held-out figure", *models), as_json=False, right=models)
+    print_rows(rows, ("held-out figure", *models), right=models)
 
 
 def _by_model(reports: Sequence[dict[str, Any]], name: str) -> dict[str, str]:

@@ -94,7 +94,7 @@ def _print_peaks(store: "Store", asset: str | None, *, as_json: bool) -> None:
 def _print_latest(table: pa.Table, cap_hours: float) -> None:
     if table.num_rows:
         rows = latest_rows(table, now=now(), cap_hours=cap_hours)
-        print_rows(rows, latest_columns(table), as_json=False)
+        print_rows(rows, latest_columns(table))
     else:
         talk.print("no predictions yet: pm-app score makes them")
 
@@ -159,7 +159,7 @@ def _print_table(tables: Iterator[pa.Table]) -> None:
         if len(rows) >= MOST_TABLE_ROWS:
             break
     columns = [name for name in _SHOWN if any(row[name] is not None for row in rows)]
-    print_rows([_short(row) for row in rows], columns, as_json=False)
+    print_rows([_short(row) for row in rows], columns)
     if len(rows) >= MOST_TABLE_ROWS:
         sys.stderr.write(f"first {MOST_TABLE_ROWS} rows; --format csv writes all\n")
 

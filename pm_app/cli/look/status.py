@@ -41,7 +41,7 @@ def _print(found: "Status") -> None:
     if found.fine:
         say(f"fine: process {found.process}")
     rows = [_shown(job) for job in found.jobs]
-    print_rows(rows, ("job", "last success", "failed in a row", "words"), as_json=False)
+    print_rows(rows)
     backlog, balance = found.backlog, found.balance
     if backlog is None or balance is None:
         return

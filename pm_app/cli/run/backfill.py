@@ -1,15 +1,12 @@
 """`pm-app backfill`: the past scored again."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from pm_app.cli.options import PLANT, Json, PlantOption, now, parse_time
 from pm_app.cli.output import print_json, progress_bar, say
 from pm_app.settings.plant import read_settings
-
-if TYPE_CHECKING:
-    pass
 
 
 def backfill(

@@ -138,7 +138,7 @@ def _print(report: "BacktestReport") -> None:
     names = (report.ours.name, report.peer.name)
     rows = [dict(zip(("figure", *names), row, strict=True)) for row in side_rows(report)]
     title = f"risk of a failure within {report.horizon_hours:g} h, all folds"
-    print_rows(rows, ("figure", *names), as_json=False, title=title, right=names)
+    print_rows(rows, ("figure", *names), title=title, right=names)
     folds = [
         {
             "learned until": f"{fold.origin:%Y-%m-%d %H:%M}Z",
@@ -152,8 +152,6 @@ def _print(report: "BacktestReport") -> None:
         for fold in report.folds
     ]
     numbers = ("failures", "caught", "false alarms", "AP")
-    print_rows(
-        folds, ("learned until", "spoke until", *numbers, "note"), as_json=False, right=numbers
-    )
+    print_rows(folds, ("learned until", "spoke until", *numbers, "note"), right=numbers)
     say(paired_words(report))
     say(report.reason[0].upper() + report.reason[1:] + ".")

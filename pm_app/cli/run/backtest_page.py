@@ -1,6 +1,6 @@
 """HTML page of a backtest that loads nothing: to be read in a browser, sent and printed."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from html import escape
 from math import isfinite
 from pathlib import Path
@@ -20,7 +20,7 @@ _BARS: Final = 8
 
 def backtest_page(report: "BacktestReport", *, plant: str, dated: str) -> str:
     """The whole page as text. dated: when it was made, in words."""
-    best = report.ours.best
+    best, sides = report.ours.best, side_rows(report)
     body = [
         f"<h1>Backtest of {escape(plant)}</h1>",
         f'<p class="soft">{escape(dated)}. History as it would have happened: in '
@@ -29,7 +29,7 @@ def backtest_page(report: "BacktestReport", *, plant: str, dated: str) -> str:
         f'<p class="lead">{escape(report.reason[0].upper() + report.reason[1:])}.</p>',
         _figures(report),
         "<h2>Beside its peers</h2>",
-        f'<div class="wide">{_sides(report)}</div>',
+        f'<div class="wide">{_table(("", report.ours.name, report.peer.name), sides)}</div>',
         f"<p>{escape(paired_words(report))}</p>",
         '<div class="charts">',
         _figure(
@@ -68,10 +68,6 @@ def _figures(report: "BacktestReport") -> str:
         f'<div class="figure"><b>{escape(value)}</b>{escape(name)}</div>' for value, name in figures
     )
     return f'<div class="figures">{"".join(boxes)}</div>'
-
-
-def _sides(report: "BacktestReport") -> str:
-    return _table(("", report.ours.name, report.peer.name), side_rows(report))
 
 
 def side_rows(report: "BacktestReport") -> list[tuple[str, str, str]]:
@@ -118,11 +114,8 @@ def paired_words(report: "BacktestReport") -> str:
 
 
 def _costs(report: "BacktestReport") -> str:
-    def line(side: "BacktestedModel", kind: str) -> Line:
-        return Line(side.name, [(each.threshold, each.cost) for each in side.sweep], kind)
-
     return line_chart(
-        [line(report.ours, "ours"), line(report.peer, "theirs")],
+        _both(report, lambda side: [(each.threshold, each.cost) for each in side.sweep]),
         x=Axis("threshold", (0, 1)),
         y=Axis("cost"),
         mark=report.threshold,
@@ -130,29 +123,33 @@ def _costs(report: "BacktestReport") -> str:
 
 
 def _trade(report: "BacktestReport") -> str:
-    def line(side: "BacktestedModel", kind: str) -> Line:
-        points = sorted((each.false_alarms, each.caught) for each in side.sweep)
-        most = np.maximum.accumulate([caught for _, caught in points]).tolist()
-        steps = [(false, caught) for (false, _), caught in zip(points, most, strict=True)]
-        return Line(side.name, steps, kind)
+    return line_chart(_both(report, _caught), x=Axis("false alarms"), y=Axis("failures caught"))
 
-    return line_chart(
-        [line(report.ours, "ours"), line(report.peer, "theirs")],
-        x=Axis("false alarms"),
-        y=Axis("failures caught"),
-    )
+
+def _caught(side: "BacktestedModel") -> list[tuple[float, float]]:
+    """Most failures caught with at most so many false alarms."""
+    points = sorted((each.false_alarms, each.caught) for each in side.sweep)
+    most = np.maximum.accumulate([caught for _, caught in points]).tolist()
+    return [(false, caught) for (false, _), caught in zip(points, most, strict=True)]
 
 
 def _calibration(report: "BacktestReport") -> str:
-    def line(side: "BacktestedModel", kind: str) -> Line:
-        return Line(side.name, [(each.said, each.came) for each in side.bins], kind, marks=True)
-
-    ideal = Line("", [(0, 0), (1, 1)], "ideal")
+    sides = _both(report, lambda side: [(each.said, each.came) for each in side.bins], marks=True)
     return line_chart(
-        [ideal, line(report.ours, "ours"), line(report.peer, "theirs")],
+        [Line("", [(0, 0), (1, 1)], "ideal"), *sides],
         x=Axis("risk told", (0, 1)),
         y=Axis("share that failed", (0, 1)),
     )
+
+
+def _both(
+    report: "BacktestReport",
+    points: Callable[["BacktestedModel"], Sequence[tuple[float, float]]],
+    *,
+    marks: bool = False,
+) -> list[Line]:
+    sides = ((report.ours, "ours"), (report.peer, "theirs"))
+    return [Line(side.name, points(side), kind, marks) for side, kind in sides]
 
 
 def _warnings(hours: Sequence[float]) -> str:
@@ -168,42 +165,31 @@ def _warnings(hours: Sequence[float]) -> str:
 
 
 def _folds(report: "BacktestReport") -> str:
-    head = (
-        "learned until",
-        "spoke until",
-        "failures known",
-        "failures to come",
-        "caught",
-        "false alarms",
-        f"AP {report.ours.name}",
-        f"AP {report.peer.name}",
-        "",
-    )
     rows = [
-        (
-            f"{fold.origin:%Y-%m-%d %H:%M}",
-            f"{fold.end:%Y-%m-%d %H:%M}",
-            str(fold.past_failures),
-            str(fold.failures),
-            str(fold.caught),
-            str(fold.false_alarms),
-            _number(fold.average_precision),
-            _number(fold.peer_average_precision),
-            fold.note,
-        )
+        {
+            "learned until": f"{fold.origin:%Y-%m-%d %H:%M}",
+            "spoke until": f"{fold.end:%Y-%m-%d %H:%M}",
+            "failures known": str(fold.past_failures),
+            "failures to come": str(fold.failures),
+            "caught": str(fold.caught),
+            "false alarms": str(fold.false_alarms),
+            f"AP {report.ours.name}": _number(fold.average_precision),
+            f"AP {report.peer.name}": _number(fold.peer_average_precision),
+            "": fold.note,
+        }
         for fold in report.folds
     ]
-    return _table(head, rows)
+    return _table([*rows[0]], [[*row.values()] for row in rows])
 
 
 def _failures(failures: Sequence["FailureOutcome"]) -> str:
     head = ("asset", "failed", "highest risk in the horizon before", "warning")
-    rows = "".join(
+    rows = [
         f"<tr><td>{escape(one.asset)}</td><td>{one.failed_at:%Y-%m-%d %H:%M}</td>"
         f"<td>{one.highest_risk:.0%}</td>{_outcome(one.warning_hours)}</tr>"
         for one in failures
-    )
-    return f"<table><tr>{''.join(f'<th>{name}</th>' for name in head)}</tr>{rows}</table>"
+    ]
+    return _rows_under(head, rows)
 
 
 def _outcome(hours: float | None) -> str:
@@ -213,11 +199,13 @@ def _outcome(hours: float | None) -> str:
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    cells = ("".join(f"<td>{escape(cell)}</td>" for cell in row) for row in rows)
+    return _rows_under(head, [f"<tr>{row}</tr>" for row in cells])
+
+
+def _rows_under(head: Sequence[str], rows: Sequence[str]) -> str:
     top = "".join(f"<th>{escape(name)}</th>" for name in head)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
-    )
-    return f"<table><tr>{top}</tr>{body}</table>"
+    return f"<table><tr>{top}</tr>{''.join(rows)}</table>"
 
 
 def _figure(caption: str, chart: str) -> str:

@@ -38,10 +38,8 @@ def replay(
         print_json({**fields, "differences": [_difference(one) for one in done.differences]})
     else:
         say(f"{done.rows:,} rows replayed, {done.differing:,} differ")
-        columns = ("asset_id", "cutoff", "horizon_hours", "column", "said", "replayed")
         if done.differences:
-            rows = [_difference(one) for one in done.differences[:_DIFFERENCES_SHOWN]]
-            print_rows(rows, columns, as_json=False)
+            print_rows([_difference(one) for one in done.differences[:_DIFFERENCES_SHOWN]])
     if done.differing:
         raise typer.Exit(1)
 

@@ -1,13 +1,10 @@
 """`pm-app score`: new files ingested and scored, once."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pm_app.cli.options import PLANT, Json, PlantOption, now
 from pm_app.cli.output import print_json, progress_bar, say
 from pm_app.settings.plant import read_settings
-
-if TYPE_CHECKING:
-    pass
 
 
 def score(config: PlantOption = PLANT, as_json: Json = False) -> None:

@@ -1,27 +1,20 @@
 """API of alarms: list, story, acknowledge, shelve, comment, verdict."""
 
-from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from pm_app.jobs.operations import alarms as alarm_actions
 from pm_app.records.alarms import Verdict
 from pm_app.store import AlarmEventRow, AlarmRow, VerdictRow
-from pm_app.web.api.parameters import Limit, Note, Number, Offset, Text, Time
+from pm_app.web.api.parameters import ClosedBody, Limit, Note, Number, Offset, Text, Time
 from pm_app.web.auth.admission import AdmittedRequest, Operator
 from pm_app.web.context import PageContext
 from pm_app.web.texts import ALARM_LISTS
 
 Listed = Literal["open", "unacknowledged", "acknowledged", "shelved", "cleared", "all"]
 _ALL: tuple[str, ...] = ("unacknowledged", "returned", "acknowledged", "shelved", "cleared")
-
-
-class ClosedBody(BaseModel):
-    """What is sent: nothing but what is known."""
-
-    model_config = ConfigDict(extra="forbid")
 
 
 class NoteBody(ClosedBody):
@@ -129,16 +122,13 @@ def add_alarm_actions(router: APIRouter, context: PageContext) -> None:
     @router.post("/alarms/{number}/verdict", summary="Say what was found")
     def verdict(number: Number, admitted: Operator, judgement: VerdictBody) -> AlarmRow:
         """Takes the role operator. What is confirmed is learned from."""
-        fields = asdict_of(judgement)
-        given = Verdict(**fields)
-        return alarm_actions.give_verdict(context.writer(), number, given, **_by(context, admitted))
-
-
-def asdict_of(judgement: VerdictBody) -> dict[str, Any]:
-    """The fields of a Verdict; a failure that is told one time is told both ends."""
-    first: datetime | None = judgement.failed_from
-    last = judgement.failed_until
-    return judgement.model_dump() | {"failed_from": first or last, "failed_until": last or first}
+        fields = judgement.model_dump()
+        # A failure that is told one time is told both ends.
+        fields["failed_from"] = judgement.failed_from or judgement.failed_until
+        fields["failed_until"] = judgement.failed_until or judgement.failed_from
+        return alarm_actions.give_verdict(
+            context.writer(), number, Verdict(**fields), **_by(context, admitted)
+        )
 
 
 def _by(context: PageContext, admitted: AdmittedRequest) -> dict[str, Any]:

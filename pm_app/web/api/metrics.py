@@ -1,7 +1,8 @@
 """Prometheus metrics, collected when they are asked for."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
+from datetime import datetime
 from typing import Final
 
 from fastapi import FastAPI, Response
@@ -42,43 +43,28 @@ class PlantFigures(Collector):
             alarms = [([state], count) for state, count in counts.items() if state != "cleared"]
             yield _gauge("pm_app_alarms", "Open alarms", ["state"], alarms)
             levels = self._context.store().fleet.levels()
-            assets: list[tuple[list[str], float]] = [([name], n) for name, n in levels.items()]
+            assets = [([str(name)], count) for name, count in levels.items()]
             yield _gauge("pm_app_assets", "Assets by level of risk", ["level"], assets)
 
 
 def _of_jobs(jobs: Sequence[JobStatus]) -> Iterator[Metric]:
-    for name, description, read in _JOB_FIGURES:
-        values = [([job.job], read(job)) for job in jobs]
+    for name, attribute, description in _JOB_FIGURES:
+        values = [([job.job], getattr(job, attribute)) for job in jobs]
         present = [(labels, value) for labels, value in values if value is not None]
         yield _gauge(f"pm_app_job_{name}", description, ["job"], present)
 
 
-_JOB_FIGURES: Final[Sequence[tuple[str, str, Callable[[JobStatus], float | None]]]] = (
-    (
-        "last_success_timestamp_seconds",
-        "When each job last ended well",
-        lambda job: job.succeeded.timestamp() if job.succeeded else None,
-    ),
-    (
-        "last_success_age_seconds",
-        "How long ago each job last ended well",
-        lambda job: job.success_age_seconds,
-    ),
-    (
-        "progress_age_seconds",
-        "How long ago each job last got on",
-        lambda job: job.progress_age_seconds,
-    ),
-    (
-        "expected_seconds",
-        "How long each job may take to get on",
-        lambda job: job.expected_seconds,
-    ),
-    ("duration_seconds", "How long each job last took", lambda job: job.took_seconds),
+# Figure of a job, attribute of its status, what it is.
+_JOB_FIGURES: Final = (
+    ("last_success_timestamp_seconds", "succeeded", "When each job last ended well"),
+    ("last_success_age_seconds", "success_age_seconds", "How long ago each job last ended well"),
+    ("progress_age_seconds", "progress_age_seconds", "How long ago each job last got on"),
+    ("expected_seconds", "expected_seconds", "How long each job may take to get on"),
+    ("duration_seconds", "took_seconds", "How long each job last took"),
     (
         "failures_in_a_row",
+        "failures_in_a_row",
         "How often each job has failed since it last ended well",
-        lambda job: job.failures_in_a_row,
     ),
 )
 
@@ -97,10 +83,12 @@ def _of_work(status: Status) -> Iterator[Metric]:
         yield _gauge("pm_app_backlog_files", "Files that wait", ["what"], waits)
 
 
-def _gauge(
-    name: str, description: str, labels: list[str], values: Iterable[tuple[list[str], float]]
-) -> Metric:
+_Values = Iterable[tuple[list[str], float | datetime]]
+
+
+def _gauge(name: str, description: str, labels: list[str], values: _Values) -> Metric:
     family = GaugeMetricFamily(name, description, labels=labels)
     for given, value in values:
-        family.add_metric(given, float(value))
+        seconds = value.timestamp() if isinstance(value, datetime) else value
+        family.add_metric(given, float(seconds))
     return family

@@ -1,9 +1,9 @@
 """API of models: versions, promotion, rollback, retrainings, batches."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from pm_app.jobs.score.champion import promote as promote_version
@@ -16,15 +16,14 @@ from pm_app.store import (
     Source,
     VersionRow,
 )
-from pm_app.web.api.parameters import Limit, Note, Number
+from pm_app.store.rows import BatchStatus
+from pm_app.web.api.parameters import ClosedBody, Limit, Note, Number
 from pm_app.web.auth.admission import Engineer
 from pm_app.web.context import PageContext
 
 
-class ReasonBody(BaseModel):
+class ReasonBody(ClosedBody):
     """A reason, kept for ever."""
-
-    model_config = ConfigDict(extra="forbid")
 
     reason: Note
 
@@ -56,9 +55,6 @@ class Batches(BaseModel):
 
     batches: list[BatchRow]
     before: int | None
-
-
-BatchStatus = Literal["ingested", "quarantined", "duplicate", "lost", "retried"]
 
 
 def add_models(router: APIRouter, context: PageContext) -> None:

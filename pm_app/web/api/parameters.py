@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Annotated, Any, Final
 
 from fastapi import Path, Query
-from pydantic import AfterValidator, AwareDatetime, BaseModel, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from pm_app.store import ChangeCursor
 
@@ -20,6 +20,12 @@ class Problem(BaseModel):
     """Why a request was not answered."""
 
     error: str
+
+
+class ClosedBody(BaseModel):
+    """What is sent: nothing but what is known."""
+
+    model_config = ConfigDict(extra="forbid")
 
 
 def _storable(text: str) -> str:

@@ -23,8 +23,7 @@ from pm_app.cli.look.status import status
 from pm_app.cli.output import out
 from pm_app.cli.run.backfill import backfill
 from pm_app.cli.run.backtest import backtest
-from pm_app.cli.run.cmapss import cmapss
-from pm_app.cli.run.init import init
+from pm_app.cli.run.init import cmapss, init
 from pm_app.cli.run.replay import replay
 from pm_app.cli.run.retrain import retrain
 from pm_app.cli.run.run import run

@@ -71,10 +71,7 @@ def _polyline(drawn: Line, axes: _Axes) -> list[str]:
     places = [axes.at(*point) for point in drawn.points if isfinite(sum(point))]
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
     circles = [f'<circle class="{drawn.kind}" cx="{x:.1f}" cy="{y:.1f}" r="3"/>' for x, y in places]
-    return [
-        f'<polyline class="{drawn.kind}" points="{path}"/>',
-        *(circles if drawn.marks else ()),
-    ]
+    return [f'<polyline class="{drawn.kind}" points="{path}"/>', *(circles if drawn.marks else ())]
 
 
 def bar_chart(bars: Sequence[tuple[str, float]], *, x_title: str, y_title: str) -> str:
@@ -98,9 +95,7 @@ def _svg(parts: Sequence[str]) -> str:
 
 
 def _empty() -> str:
-    return _svg(
-        [f'<text x="{_WIDTH / 2}" y="{_HEIGHT / 2}" text-anchor="middle">nothing to show</text>']
-    )
+    return _svg([text(_WIDTH / 2, _HEIGHT / 2, "nothing to show", anchor="middle")])
 
 
 def _frame(axes: _Axes, x_title: str, y_title: str, names: Sequence[str] = ()) -> list[str]:

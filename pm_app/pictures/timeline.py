@@ -197,7 +197,7 @@ def _points(x: Floats, y: Floats, finite: NDArray[np.bool_]) -> str:
     return "".join(parts)
 
 
-def thin(values: NDArray[np.float64], *, most: int) -> NDArray[np.intp]:
+def thin(values: Floats, *, most: int) -> NDArray[np.intp]:
     """Which of the values (n,) to draw, ascending: at most so many, all of them if they are few.
 
     Values are cut into most // 2 stretches of equal length; the first least and the first
@@ -218,12 +218,7 @@ def thin(values: NDArray[np.float64], *, most: int) -> NDArray[np.intp]:
     return np.asarray(chosen[chosen < count])
 
 
-def drawn(
-    time: NDArray[np.float64],
-    *columns: NDArray[np.float64],
-    most: int,
-    longest: float,
-) -> tuple[NDArray[np.float64], ...]:
+def drawn(time: Floats, *columns: Floats, most: int, longest: float) -> tuple[Floats, ...]:
     """Time and columns, each (n,), with fewer rows, thinned by the first of the columns.
 
     A row of NaN breaks the line where neighbours in time lie further apart than `longest`.

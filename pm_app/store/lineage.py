@@ -238,3 +238,10 @@ def _json_ready(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
+
+
+def scored_before(version: int, moves: Sequence[PromotionRow]) -> int | None:
+    """The version that scored before this one did first, or scores now; None for the first."""
+    first = next((at for at, move in enumerate(moves) if move.version == version), len(moves))
+    earlier = [move.version for move in moves[:first] if move.version != version]
+    return earlier[-1] if earlier else None

@@ -205,6 +205,10 @@ class PageContext:
         """Who asks; None for a stranger. Raises StoreUnavailable."""
         return self.authenticator.identify(request, self.store(), at=self.now())
 
+    def by(self, person: Person) -> dict[str, Any]:
+        """When and by whom something is done now, as what changes the plant takes it."""
+        return {"at": self.now(), "actor": person.actor}
+
     def show(
         self,
         request: Request,

@@ -11,7 +11,7 @@ from pm_app.cli.options import PLANT, Json, PlantOption, check_place
 from pm_app.cli.output import print_json, print_rows, say
 from pm_app.errors import BadSettings, TerminalError
 from pm_app.settings.plant import read_settings
-from pm_app.store.lineage import Lineage
+from pm_app.store.lineage import Lineage, scored_before
 from pm_app.wording import revision_text
 
 if TYPE_CHECKING:
@@ -81,7 +81,6 @@ def _compare(
 
 
 def _card(plant: "Plant", version: int | None) -> tuple[int, "VersionCard"]:
-    from pm_app.errors import TerminalError
     from pm_app.jobs.score.champion import load_recorded
 
     number = version or plant.store.lineage.champion()
@@ -96,10 +95,8 @@ def _before(
     """The version to compare with: the one named, else the one that scored before, if any."""
     if against is not None:
         return _card(plant, against)
-    moves = plant.store.lineage.promotions()
-    first = next((at for at, move in enumerate(moves) if move.version == after[0]), len(moves))
-    earlier = [move.version for move in moves[:first] if move.version != after[0]]
-    return _card(plant, earlier[-1]) if earlier else None
+    earlier = scored_before(after[0], plant.store.lineage.promotions())
+    return None if earlier is None else _card(plant, earlier)
 
 
 def _fields(

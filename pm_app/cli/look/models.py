@@ -124,8 +124,5 @@ def print_reports(reports: Sequence[dict[str, Any]]) -> None:
 
 
 def _by_model(reports: Sequence[dict[str, Any]], name: str) -> dict[str, str]:
-    return {report["model"]: _figure(report["metrics"].get(name)) for report in reports}
-
-
-def _figure(value: float | None) -> str:
-    return "" if value is None else f"{value:.3f}"
+    values = {report["model"]: report["metrics"].get(name) for report in reports}
+    return {model: f"{value:.3f}" for model, value in values.items() if value is not None}

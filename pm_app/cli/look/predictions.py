@@ -78,11 +78,11 @@ def predictions(
         elif not latest:
             export_predictions(store.tables.predictions(asset=asset, since=start), kind.value, file)
         elif kind is Format.table and file is None:
-            table = store.tables.latest_predictions(asset=asset)
-            _print_latest(table, settings.target.cap_hours)
+            _print_latest(store.tables.latest_predictions(asset=asset), settings.target.cap_hours)
         else:
-            table = store.tables.latest_predictions(asset=asset)
-            export_predictions(iter([table]), kind.value, file)
+            export_predictions(
+                iter([store.tables.latest_predictions(asset=asset)]), kind.value, file
+            )
 
 
 def _print_peaks(store: "Store", asset: str | None, *, as_json: bool) -> None:
@@ -159,17 +159,10 @@ def _print_table(tables: Iterator[pa.Table]) -> None:
         if len(rows) >= MOST_TABLE_ROWS:
             break
     columns = [name for name in _SHOWN if any(row[name] is not None for row in rows)]
-    print_rows([_short(row) for row in rows], columns)
+    cutoffs = [{"cutoff": row["cutoff"].strftime("%Y-%m-%d %H:%MZ")} for row in rows]
+    print_rows([row | cutoff for row, cutoff in zip(rows, cutoffs, strict=True)], columns)
     if len(rows) >= MOST_TABLE_ROWS:
         sys.stderr.write(f"first {MOST_TABLE_ROWS} rows; --format csv writes all\n")
-
-
-def _short(row: dict[str, Any]) -> dict[str, Any]:
-    """For the eye: times to the minute, and nothing where nothing is said."""
-    cutoff = row["cutoff"].strftime("%Y-%m-%d %H:%MZ")
-    return {name: "" if value is None else value for name, value in row.items()} | {
-        "cutoff": cutoff
-    }
 
 
 def latest_rows(table: pa.Table, *, now: datetime, cap_hours: float) -> list[dict[str, Any]]:

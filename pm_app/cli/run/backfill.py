@@ -13,8 +13,7 @@ def backfill(
     start: Annotated[str, typer.Option("--from", help="First cutoff.")],
     end: Annotated[str, typer.Option("--to", help="Cutoffs before this.")],
     engine: Annotated[
-        str | None,
-        typer.Option(help="Workers: local, local:4, or dask://host:8786."),
+        str | None, typer.Option(help="Workers: local, local:4, or dask://host:8786.")
     ] = None,
     config: PlantOption = PLANT,
     as_json: Json = False,

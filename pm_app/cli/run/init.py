@@ -1,4 +1,4 @@
-"""`pm-app init`: a new plant.toml with its folders."""
+"""`pm-app init` and `pm-app import cmapss`: a new plant's folder, empty or of NASA's engines."""
 
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +12,6 @@ from pm_app.settings.reference import example_toml
 
 def init(folder: Annotated[Path, typer.Argument(help="A new folder.")]) -> None:
     """A plant.toml with its folders."""
-
     target = folder / "plant.toml"
     if target.exists():
         raise BadSettings(f"{target} is there already; it was left as it is")
@@ -24,3 +23,20 @@ def init(folder: Annotated[Path, typer.Argument(help="A new folder.")]) -> None:
         raise BadSettings(f"{folder} cannot be made a plant's folder: {error.strerror}") from error
     say(f"{target} written. Next: put Parquet files into {folder / 'readings'} and")
     say(f"{folder / 'events'}, then: pm-app check -c {target}")
+
+
+def cmapss(
+    source: Annotated[Path, typer.Argument(help="Folder with NASA's text files.")],
+    folder: Annotated[Path, typer.Argument(help="A new folder.")],
+    subset: Annotated[str, typer.Option(help="FD001, FD002, FD003 or FD004.")] = "FD001",
+) -> None:
+    """NASA's turbofan engines: a cycle is an hour."""
+    from pm_app.wiring import import_engines
+
+    done = import_engines(source, folder, subset=subset)
+    say(
+        f"{done.train_engines} engines run to failure ({done.train_rows:,} cycles) in "
+        f"{folder / 'readings'},\n{done.test_engines} engines still running "
+        f"({done.test_rows:,} cycles) in {folder / 'later' / 'readings'}"
+    )
+    say(f"Next: pm-app retrain -c {folder / 'plant.toml'}")

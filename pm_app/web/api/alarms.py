@@ -1,6 +1,6 @@
 """API of alarms: list, story, acknowledge, shelve, comment, verdict."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel
@@ -9,7 +9,7 @@ from pm_app.jobs.operations import alarms as alarm_actions
 from pm_app.records.alarms import Verdict
 from pm_app.store import AlarmEventRow, AlarmRow, VerdictRow
 from pm_app.web.api.parameters import ClosedBody, Limit, Note, Number, Offset, Text, Time
-from pm_app.web.auth.admission import AdmittedRequest, Operator
+from pm_app.web.auth.admission import Operator
 from pm_app.web.context import PageContext
 from pm_app.web.texts import ALARM_LISTS
 
@@ -84,9 +84,7 @@ def add_alarms(router: APIRouter, context: PageContext) -> None:
         own = context.store().alarms
         given = own.verdicts(of=[number])
         return AlarmStory(
-            alarm=own.alarm(number),
-            events=own.events(number),
-            verdict=given[0] if given else None,
+            alarm=own.alarm(number), events=own.events(number), verdict=given[0] if given else None
         )
 
 
@@ -98,7 +96,7 @@ def add_alarm_actions(router: APIRouter, context: PageContext) -> None:
         """Takes the role operator."""
         note = "" if words is None else words.note
         return alarm_actions.acknowledge(
-            context.writer(), number, note=note, **_by(context, admitted)
+            context.writer(), number, note=note, **context.by(admitted.person)
         )
 
     @router.post("/alarms/{number}/shelve", summary="Let it keep still for a time")
@@ -109,14 +107,14 @@ def add_alarm_actions(router: APIRouter, context: PageContext) -> None:
             number,
             until=shelving.until,
             note=shelving.note,
-            **_by(context, admitted),
+            **context.by(admitted.person),
         )
 
     @router.post("/alarms/{number}/comment", summary="Add words")
     def comment(number: Number, admitted: Operator, comment: Comment) -> AlarmRow:
         """Takes the role operator."""
         return alarm_actions.comment(
-            context.writer(), number, comment.text, **_by(context, admitted)
+            context.writer(), number, comment.text, **context.by(admitted.person)
         )
 
     @router.post("/alarms/{number}/verdict", summary="Say what was found")
@@ -127,9 +125,5 @@ def add_alarm_actions(router: APIRouter, context: PageContext) -> None:
         fields["failed_from"] = judgement.failed_from or judgement.failed_until
         fields["failed_until"] = judgement.failed_until or judgement.failed_from
         return alarm_actions.give_verdict(
-            context.writer(), number, Verdict(**fields), **_by(context, admitted)
+            context.writer(), number, Verdict(**fields), **context.by(admitted.person)
         )
-
-
-def _by(context: PageContext, admitted: AdmittedRequest) -> dict[str, Any]:
-    return {"at": context.now(), "actor": admitted.person.actor}

@@ -8,14 +8,7 @@ from starlette.exceptions import HTTPException
 
 from pm_app.jobs.score.champion import promote as promote_version
 from pm_app.jobs.score.champion import roll_back
-from pm_app.store import (
-    BatchRow,
-    ImportanceRow,
-    PromotionRow,
-    RetrainingRow,
-    Source,
-    VersionRow,
-)
+from pm_app.store import BatchRow, ImportanceRow, PromotionRow, RetrainingRow, Source, VersionRow
 from pm_app.store.rows import BatchStatus
 from pm_app.web.api.parameters import ClosedBody, Limit, Note, Number
 from pm_app.web.auth.admission import Engineer
@@ -89,22 +82,21 @@ def add_promotions(router: APIRouter, context: PageContext) -> None:
     def rollback(admitted: Engineer, why: ReasonBody) -> PromotionAnswer:
         """Takes the role engineer."""
         with context.plant() as plant:
-            now, by = context.now(), admitted.person.actor
-            return PromotionAnswer(champion=roll_back(plant, at=now, reason=why.reason, actor=by))
+            version = roll_back(plant, reason=why.reason, **context.by(admitted.person))
+            return PromotionAnswer(champion=version)
 
     @router.post("/models/{number}/promote", summary="Let a version score from now on")
     def promote(number: Number, admitted: Engineer, why: ReasonBody) -> PromotionAnswer:
         """Takes the role engineer."""
         with context.plant() as plant:
-            now, by = context.now(), admitted.person.actor
-            promote_version(plant, number, at=now, reason=why.reason, actor=by)
+            promote_version(plant, number, reason=why.reason, **context.by(admitted.person))
             return PromotionAnswer(champion=plant.store.lineage.champion())
 
     @router.post("/models/{number}/reject", summary="Say no to the version that waits")
     def reject(number: Number, admitted: Engineer, why: ReasonBody) -> PromotionAnswer:
         """Takes the role engineer."""
         lineage = context.writer().lineage
-        lineage.reject(number, at=context.now(), reason=why.reason, actor=admitted.person.actor)
+        lineage.reject(number, reason=why.reason, **context.by(admitted.person))
         return PromotionAnswer(champion=lineage.champion())
 
 

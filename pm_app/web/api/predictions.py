@@ -8,15 +8,7 @@ from starlette.exceptions import HTTPException
 
 from pm_app.store import ChangeCursor, FleetQuery, FleetRow, PredictionRow
 from pm_app.store.predictions.fleet import FleetOrder, RiskLevel
-from pm_app.web.api.parameters import (
-    AssetQuery,
-    Limit,
-    Offset,
-    Text,
-    Time,
-    from_cursor,
-    to_cursor,
-)
+from pm_app.web.api.parameters import AssetQuery, Limit, Offset, Text, Time, from_cursor, to_cursor
 from pm_app.web.context import PageContext
 
 

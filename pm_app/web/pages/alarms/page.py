@@ -28,16 +28,8 @@ from pm_app.web.texts import ALARM_LISTS, ALARMS
 
 PAGE_ROWS: Final = 50
 ALARM_STATES: Final = ALARMS | {"cleared": "Cleared"}
-ALARM_ACTIONS: Final = {
-    "raised": "raised",
-    "acknowledged": "acknowledged",
-    "shelved": "shelved",
-    "unshelved": "off the shelf",
-    "comment": "comment",
-    "verdict": "verdict",
-    "returned": "returned to normal",
-    "cleared": "cleared",
-}
+# What was done to an alarm, where people say it otherwise than the log.
+ALARM_ACTIONS: Final = {"unshelved": "off the shelf", "returned": "returned to normal"}
 VERDICT_WORDS: Final = {
     "confirmed": "Confirmed: there was a failure coming, or there",
     "not-confirmed": "Not confirmed: nothing was wrong",
@@ -148,7 +140,7 @@ def _answer(
 
 def _acknowledge(context: PageContext, number: int, admitted: AdmittedRequest) -> None:
     alarm_actions.acknowledge(
-        context.writer(), number, note=admitted.form.get("note", ""), **_by(context, admitted)
+        context.writer(), number, note=admitted.form.get("note", ""), **context.by(admitted.person)
     )
 
 
@@ -157,13 +149,13 @@ def _shelve(context: PageContext, number: int, admitted: AdmittedRequest) -> Non
     if hours not in SHELVE_HOURS:
         raise BadSettings(f"hours takes one of {', '.join(SHELVE_HOURS)}, got {hours[:40]!r}")
     until = context.now() + timedelta(hours=int(hours))
-    note = admitted.form.get("note", "")
-    alarm_actions.shelve(context.writer(), number, until=until, note=note, **_by(context, admitted))
+    given = {"note": admitted.form.get("note", ""), **context.by(admitted.person)}
+    alarm_actions.shelve(context.writer(), number, until=until, **given)
 
 
 def _comment(context: PageContext, number: int, admitted: AdmittedRequest) -> None:
     alarm_actions.comment(
-        context.writer(), number, admitted.form.get("text", ""), **_by(context, admitted)
+        context.writer(), number, admitted.form.get("text", ""), **context.by(admitted.person)
     )
 
 
@@ -173,7 +165,7 @@ def _judge(context: PageContext, number: int, admitted: AdmittedRequest) -> None
     given = Verdict(
         form.get("verdict", ""), form.get("found", ""), failed, failed, form.get("code", "")
     )
-    alarm_actions.give_verdict(context.writer(), number, given, **_by(context, admitted))
+    alarm_actions.give_verdict(context.writer(), number, given, **context.by(admitted.person))
 
 
 _ACTIONS: Final[Mapping[str, Action]] = {
@@ -182,10 +174,6 @@ _ACTIONS: Final[Mapping[str, Action]] = {
     "comment": _comment,
     "verdict": _judge,
 }
-
-
-def _by(context: PageContext, admitted: AdmittedRequest) -> dict[str, Any]:
-    return {"at": context.now(), "actor": admitted.person.actor}
 
 
 def _moment(text: str, zone: str) -> datetime | None:

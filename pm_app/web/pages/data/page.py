@@ -60,19 +60,16 @@ def add_data(router: APIRouter, context: PageContext) -> None:
     def data(request: Request) -> Response:
         asked, store = read_data_address(request.query_params), context.store()
         facts = {
-            **_health(folder, context),
+            "state_here": folder.settings.state.is_dir(),
+            "daemon": context.status(),
             **_turns(store, context.settings, context.now()),
             **_assets(store),
+            "quiet": quiet_sensors.newest(store),
+            "quiet_shown": QUIET_SHOWN,
+            "shows": SHOWS,
             **_files(store, asked),
         }
-        return context.show(
-            request,
-            DATA_PAGE,
-            shows=SHOWS,
-            quiet=quiet_sensors.newest(store),
-            quiet_shown=QUIET_SHOWN,
-            **facts,
-        )
+        return context.show(request, DATA_PAGE, **facts)
 
     @router.get("/batches.{kind}")
     def batches(kind: str, request: Request) -> Response:
@@ -105,17 +102,6 @@ class _QuietSensorCache:
             self._found = find_quiet(self._folder, store)
             self._sequence = sequence
         return self._found
-
-
-def _health(folder: StateFolder, context: PageContext) -> dict[str, Any]:
-    """How the daemon is, in words, as `pm-app status` tells it."""
-    status = context.status()
-    return {
-        "state_here": folder.settings.state.is_dir(),
-        "troubles": status.troubles,
-        "jobs": status.jobs,
-        "backlog": status.backlog,
-    }
 
 
 def _turns(store: Store, settings: Settings, now: datetime) -> dict[str, Any]:

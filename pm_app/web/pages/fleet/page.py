@@ -129,8 +129,7 @@ def add_fleet(router: APIRouter, context: PageContext) -> None:
         store = context.store()
         newest = store.tables.newest_commit(), store.alarms.newest_event()
         facts = recent.get(
-            (asked, newest),
-            lambda: fleet_facts(context.store(), asked, settings=context.settings),
+            (asked, newest), lambda: fleet_facts(context.store(), asked, settings=context.settings)
         )
         return context.show(request, FLEET_PAGE, **facts)
 

@@ -10,7 +10,7 @@ from pm_app.errors import BadSettings, TerminalError
 from pm_app.jobs.operations.alarms import LONGEST_TEXT
 from pm_app.jobs.score.champion import promote, roll_back
 from pm_app.store import PromotionRow, RetrainingRow, Store, VersionRow
-from pm_app.store.lineage import version_before
+from pm_app.store.lineage import scored_before, version_before
 from pm_app.web.address import LARGEST_ID, BadAddress, check_keys, storable_id, whole_number
 from pm_app.web.auth.admission import AdmittedRequest, Engineer
 from pm_app.web.context import Page, PageContext, StateFolder
@@ -48,22 +48,20 @@ def _add_actions(router: APIRouter, context: PageContext) -> None:
     def back(admitted: Engineer) -> Response:
         why = _why(admitted)
         with context.plant() as plant:
-            roll_back(plant, at=context.now(), reason=why, actor=admitted.person.actor)
+            roll_back(plant, reason=why, **context.by(admitted.person))
         return RedirectResponse("/models", 303)
 
     @router.post("/models/{number}/promote")
     def move(number: int, admitted: Engineer) -> Response:
         why = _why(admitted)
         with context.plant() as plant:
-            version = storable_id(number)
-            promote(plant, version, at=context.now(), reason=why, actor=admitted.person.actor)
+            promote(plant, storable_id(number), reason=why, **context.by(admitted.person))
         return RedirectResponse("/models", 303)
 
     @router.post("/models/{number}/reject")
     def refuse(number: int, admitted: Engineer) -> Response:
         lineage, why = context.writer().lineage, _why(admitted)
-        version = storable_id(number)
-        lineage.reject(version, at=context.now(), reason=why, actor=admitted.person.actor)
+        lineage.reject(storable_id(number), reason=why, **context.by(admitted.person))
         return RedirectResponse("/models", 303)
 
 
@@ -168,7 +166,10 @@ def _chosen_facts(
     """What one version goes by, and how it compares with the one before."""
     if chosen is None:
         return {}
-    before = _before(chosen.version, moves) if against is None else _version(store, against).version
+    if against is None:
+        before = scored_before(chosen.version, moves)
+    else:
+        before = _version(store, against).version
     revision: Any = chosen.summary.get("revision")
     return {
         "before": before,
@@ -179,13 +180,6 @@ def _chosen_facts(
         **calibration_facts(chosen),
         **allocation_facts(folder, chosen, before),
     }
-
-
-def _before(version: int, moves: Sequence[PromotionRow]) -> int | None:
-    """The version that scored before this one did first, or scores now; None for the first."""
-    first = next((at for at, move in enumerate(moves) if move.version == version), len(moves))
-    earlier = [move.version for move in moves[:first] if move.version != version]
-    return earlier[-1] if earlier else None
 
 
 def _importances(store: Store, chosen: VersionRow, before: int | None) -> list[dict[str, Any]]:

@@ -37,8 +37,6 @@ EVENTS: Final = {
     "error": "Error",
     "inspection": "Inspection",
 }
-_NO_EVENTS: Final = "No event of this asset is known in this range."
-_EVENTS_ELSEWHERE: Final = "Events lie in the state folder, which is not on this machine."
 _RISK_NOTE: Final = (
     "The level line is where an alarm begins; marks from top to bottom are failures (red) and "
     "maintenance (green, dotted)."
@@ -77,7 +75,8 @@ def asset_facts(
         "drivers": list(shares_of(newest[-1].top_sensors).items()) if newest else [],
         "charts": _charts(store, by_horizon, span, context.settings, marks=marks),
         "happened": _happened(events),
-        "events_note": lost or (_NO_EVENTS if folder.here else _EVENTS_ELSEWHERE),
+        "events_lost": lost,
+        "state_here": folder.here,
         **_alarms(store, asked.asset),
         **_sensors(store, folder, asked, span, by_horizon, marks=marks),
         **_table(store, asked, span),

@@ -28,12 +28,8 @@ def hours_since(keys: Keys, events: Events, *, kind: str, code: str | None) -> F
     """
     assets, asset, cutoff = keys
     event_asset, event_time = _of_kind(assets, events, kind, code)
-    if not len(event_time):
-        return np.full(len(cutoff), np.nan)
-    seen = count_until(event_asset, event_time, asset, cutoff)
-    first = np.searchsorted(event_asset, asset, side="left")
-    newest = event_time[np.maximum(first + seen - 1, 0)]
-    return np.where(seen > 0, (cutoff - newest) / HOUR_NS, np.nan)
+    newest, some = newest_until(event_asset, event_time, asset, cutoff)
+    return np.where(some, (cutoff - newest) / HOUR_NS, np.nan)
 
 
 def events_within(keys: Keys, events: Events, *, kind: str, code: str, window_ns: int) -> Float64:
@@ -84,3 +80,12 @@ def count_until(
     base = asset.astype(np.int64) * stride
     upto = np.searchsorted(event_keys, base + rank, side="right")
     return np.asarray(upto - np.searchsorted(event_keys, base, side="left"))
+
+
+def newest_until(
+    event_asset: NDArray[np.int64], event_time: Int64, asset: Int32, until: Int64
+) -> tuple[Int64, NDArray[np.bool_]]:
+    """Per row, when its asset's newest event not later than `until` was, and if there is one."""
+    seen = count_until(event_asset, event_time, asset, until)
+    last = np.searchsorted(event_asset, asset, side="left") + seen - 1
+    return np.append(event_time, 0)[np.where(seen > 0, last, len(event_time))], seen > 0

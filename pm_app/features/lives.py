@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from pm_app.features.events import Keys, count_until
+from pm_app.features.events import Keys, newest_until
 from pm_app.features.runs import places_among
 from pm_app.records.readings import Events, Int64
 
@@ -28,10 +28,8 @@ def life_starts(
     assets, asset, cutoff = keys
     begun = np.array([first_seen[name] // pane_ns for name in assets], dtype=np.int64)
     event_asset, event_time = _turns(assets, events)
-    seen = count_until(event_asset, event_time, asset, cutoff)
-    first = np.searchsorted(event_asset, asset, side="left")
-    newest = np.append(event_time, 0)[np.where(seen > 0, first + seen - 1, len(event_time))]
-    return np.where(seen > 0, -(-newest // pane_ns), begun[asset])
+    newest, some = newest_until(event_asset, event_time, asset, cutoff)
+    return np.where(some, -(-newest // pane_ns), begun[asset])
 
 
 def _turns(assets: tuple[str, ...], events: Events) -> tuple[Int64, Int64]:

@@ -51,14 +51,14 @@ def notify(
     if settings.notifications.again_after is not None:
         names = [name for name in channels if name != WORK_ORDER]
         store.outbox.remind(names, now=now, after=settings.notifications.again_after)
-    done = Notified()
+    delivery, done = _Delivery(store, settings, sender, now), Notified()
     for channel, news in _by_channel(store.outbox.due(now)).items():
         if channel not in channels:
             numbers = [each.id for each in news]
             store.outbox.give_up(numbers, at=now, error="its address is no longer in the settings")
         else:
-            send = _send_work_orders if channel == WORK_ORDER else _send_message
-            done += send(store, settings, channels[channel], news, sender, now)
+            send = delivery.work_orders if channel == WORK_ORDER else delivery.message
+            done += send(channels[channel], news)
     return done
 
 
@@ -117,54 +117,48 @@ def _by_channel(news: Sequence[OutboxRow]) -> dict[str, list[OutboxRow]]:
     return found
 
 
-def _send_message(
-    store: Store,
-    settings: Settings,
-    address: str,
-    news: Sequence[OutboxRow],
-    sender: Sender,
-    now: datetime,
-) -> Notified:
-    numbers = [each.id for each in news]
-    until = quiet_until(settings, now)
-    if until is not None:
-        store.outbox.postpone(numbers, until=until, failed=False)
-        return Notified(quiet=len(news))
-    try:
-        sender.message(address, *message_of(news, settings))
-    except PmAppError as error:
-        return _failed(store, news, error, now)
-    store.outbox.mark_sent(numbers, at=now)
-    return Notified(sent=len(news))
+@dataclass(frozen=True, eq=False)
+class _Delivery:
+    """One round of sending: news to an address, and in the outbox what became of it."""
 
+    store: Store
+    settings: Settings
+    sender: Sender
+    now: datetime
 
-def _send_work_orders(
-    store: Store,
-    settings: Settings,
-    address: str,
-    news: Sequence[OutboxRow],
-    sender: Sender,
-    now: datetime,
-) -> Notified:
-    done = Notified()
-    for number, each in enumerate(news):
+    def message(self, address: str, news: Sequence[OutboxRow]) -> Notified:
+        """One message on all of it, unless hours are quiet."""
+        numbers = [each.id for each in news]
+        until = quiet_until(self.settings, self.now)
+        if until is not None:
+            self.store.outbox.postpone(numbers, until=until, failed=False)
+            return Notified(quiet=len(news))
         try:
-            sender.document(address, order_of(each, settings))
+            self.sender.message(address, *message_of(news, self.settings))
         except PmAppError as error:
-            # The server takes no more now; what is left would only wait for it in turn.
-            return done + _failed(store, news[number:], error, now)
-        store.outbox.mark_sent([each.id], at=now)
-        done += Notified(sent=1)
-    return done
+            return self._failed(news, error)
+        self.store.outbox.mark_sent(numbers, at=self.now)
+        return Notified(sent=len(news))
 
+    def work_orders(self, address: str, news: Sequence[OutboxRow]) -> Notified:
+        """A document for each alarm."""
+        for number, each in enumerate(news):
+            try:
+                self.sender.document(address, order_of(each, self.settings))
+            except PmAppError as error:
+                # The server takes no more now; what is left would only wait for it in turn.
+                return Notified(sent=number) + self._failed(news[number:], error)
+            self.store.outbox.mark_sent([each.id], at=self.now)
+        return Notified(sent=len(news))
 
-def _failed(store: Store, news: Sequence[OutboxRow], error: PmAppError, now: datetime) -> Notified:
-    log.warning("%d alarms could not be told: %s", len(news), error)
-    for attempts in sorted({each.attempts for each in news}):
-        pause = min(FIRST_PAUSE * 2 ** min(attempts, 16), LONGEST_PAUSE)
-        numbers = [each.id for each in news if each.attempts == attempts]
-        store.outbox.postpone(numbers, until=now + pause, error=str(error), failed=True)
-    return Notified(failed=len(news))
+    def _failed(self, news: Sequence[OutboxRow], error: PmAppError) -> Notified:
+        log.warning("%d alarms could not be told: %s", len(news), error)
+        for attempts in sorted({each.attempts for each in news}):
+            pause = min(FIRST_PAUSE * 2 ** min(attempts, 16), LONGEST_PAUSE)
+            numbers = [each.id for each in news if each.attempts == attempts]
+            until = self.now + pause
+            self.store.outbox.postpone(numbers, until=until, error=str(error), failed=True)
+        return Notified(failed=len(news))
 
 
 def _line(news: OutboxRow, settings: Settings) -> str:

@@ -106,13 +106,9 @@ def _kept_before(run: _Restoration, starts: Starts, boundary: int) -> Iterator[S
         kept = run.plant.memories.read(place) if wanted else None
         if kept is None:
             continue
-        names = kept.memory.assets
-        same = [
-            row
-            for row, start in enumerate(kept.memory.start.tolist())
-            if wanted.get(names[row]) == start
-        ]
-        counts = _still_valid(run, kept.take(np.array(same, dtype=np.intp)), place)
+        lives = zip(kept.memory.assets, kept.memory.start.tolist(), strict=True)
+        same = np.flatnonzero([wanted.get(name) == start for name, start in lives])
+        counts = _still_valid(run, kept.take(same), place)
         wanted = {n: start for n, start in wanted.items() if n not in set(counts.memory.assets)}
         yield counts
 
@@ -123,25 +119,17 @@ def _still_valid(run: _Restoration, kept: StoredMemory, place: int) -> StoredMem
         return kept
     ledger = run.plant.ledger
     digests = ledger.digests(set(kept.sequence.tolist()))
-    rows = [
-        row
-        for row, sequence in enumerate(kept.sequence.tolist())
-        if digests.get(sequence) == kept.digest[row]
-    ]
-    kept = kept.take(np.array(rows, dtype=np.intp))
-    if not rows:
+    batches = zip(kept.sequence.tolist(), kept.digest.tolist(), strict=True)
+    kept = kept.take(np.flatnonzero([digests.get(number) == digest for number, digest in batches]))
+    if not kept.memory.assets:
         return kept
     until = to_moment(place * run.spec.pane_ns)
     later = ledger.ingested_after("readings", int(kept.sequence.min()), until=until)
     if not later:
         return kept
     reached = _reached(run, later, place)
-    stays = [
-        row
-        for row, name in enumerate(kept.memory.assets)
-        if reached.get(name, 0) <= int(kept.sequence[row])
-    ]
-    kept = _up_to_date(run, kept.take(np.array(stays, dtype=np.intp)).memory)
+    newest = np.array([reached.get(name, 0) for name in kept.memory.assets])
+    kept = _up_to_date(run, kept.take(np.flatnonzero(newest <= kept.sequence)).memory)
     # Next time these batches need not be looked into again.
     run.plant.memories.put(place, kept)
     return kept

@@ -47,11 +47,11 @@ class Gain:
 def compare_allocations(
     before: VersionCard | None, after: VersionCard
 ) -> tuple[AllocationChange, ...]:
-    """Every sensor of either version, those that are worth most now first."""
+    """Every sensor of either version, those that are worth most now first; of equals as columns."""
     old = {} if before is None else _standings(before)
     new = _standings(after)
-    known = sorted({*old, *new}, key=lambda name: (-_share(new.get(name)), -_share(old.get(name))))
-    return tuple(AllocationChange(name, old.get(name), new.get(name)) for name in known)
+    names = sorted(new | old, key=lambda name: (-_share(new.get(name)), -_share(old.get(name))))
+    return tuple(AllocationChange(name, old.get(name), new.get(name)) for name in names)
 
 
 def gains_over_uniform(card: VersionCard) -> tuple[Gain, ...]:

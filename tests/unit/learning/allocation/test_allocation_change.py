@@ -50,6 +50,15 @@ def test_every_sensor_of_either_version_is_told_with_what_it_got():
     assert load.after is None
 
 
+def test_sensors_that_are_worth_the_same_keep_the_order_of_columns():
+    names = [f"sensor-{number}" for number in range(12)]
+    card = card_of(dict.fromkeys(names, 1 / 12), {"all": (8, tuple(names))})
+
+    for before in (None, BEFORE):
+        order = [change.sensor for change in compare_allocations(before, card)]
+        assert order == [*names, *(["load", "flow"] if before else [])]
+
+
 def test_the_interval_is_that_of_resampling():
     (flow, *_) = compare_allocations(None, AFTER)
 

@@ -7,6 +7,7 @@ what counts is how old the newest *finished* work is, told by a clock that nobod
 import logging
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
@@ -156,10 +157,9 @@ class Monitor:
 
 def read_health(folder: Path) -> Health | None:
     """What the daemon last said of itself; None where it never did, or not legibly."""
-    try:
+    with suppress(OSError, ValidationError):
         return _HEALTH.validate_json((folder / FILE).read_bytes())
-    except (OSError, ValidationError):
-        return None
+    return None
 
 
 def find_troubles(health: Health | None, *, now: Stamp, alive: bool) -> list[str]:

@@ -8,7 +8,6 @@ two of one.
 import math
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from apscheduler.triggers.cron import CronTrigger
@@ -25,25 +24,12 @@ MOST_AHEAD = timedelta(days=1)
 _SECOND, _MICROSECOND = timedelta(seconds=1), timedelta(microseconds=1)
 
 
-class JobSchedule(Protocol):
-    """When a job runs. Whoever runs it tells when it began and how it ended."""
-
-    def due(self, now: Stamp) -> bool:
-        """Whether it is the job's turn."""
-        ...
-
-    def began(self, now: Stamp) -> None:
-        """Note that the job begins now."""
-        ...
-
-    def ended(self, now: Stamp, *, again: bool) -> None:
-        """Note that the job has ended; again: it failed, and may succeed when tried soon."""
-        ...
-
-
 @dataclass
 class Interval:
-    """A turn every so many seconds, counted from the beginning of the one before."""
+    """A turn every so many seconds, counted from the beginning of the one before.
+
+    Whoever runs the job tells when it began and how it ended.
+    """
 
     every_seconds: float
     last: Stamp | None = None
@@ -88,7 +74,7 @@ class Calendar:
         self.last, self.failed = now.at, None
 
     def ended(self, now: Stamp, *, again: bool) -> None:
-        """A failure that may pass is not left for the next night."""
+        """again: it failed and may succeed when tried soon: it is not left for the next night."""
         self.failures = self.failures + 1 if again else 0
         self.failed = now if again else None
 
@@ -106,6 +92,9 @@ class Calendar:
             return False
         waits = FIRST_RETRY_SECONDS * 2.0 ** min(self.failures - 1, 16)
         return seconds_between(self.failed, now) >= min(waits, LONGEST_RETRY_SECONDS)
+
+
+JobSchedule = Interval | Calendar
 
 
 def make_cron(settings: Settings) -> CronTrigger:

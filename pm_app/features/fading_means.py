@@ -11,7 +11,6 @@ import numpy as np
 
 from pm_app.features.runs import Index
 from pm_app.records.features import FeatureSpec
-from pm_app.records.memory import MEMORY_STATISTICS
 from pm_app.records.readings import Float64, Int64
 
 # A trace that weighs less than this share of one reading (30 half-lives) is forgotten.
@@ -37,13 +36,12 @@ class FadingMeans:
 
     def at(self, rows: Index) -> "FadingMeans":
         """Only these rows."""
-        names = ("pane", *MEMORY_STATISTICS)
-        return FadingMeans(*(getattr(self, name)[rows] for name in names))
+        return FadingMeans(**{name: values[rows] for name, values in vars(self).items()})
 
     def put(self, rows: Index, other: "FadingMeans") -> None:
         """Set these rows to another's."""
-        for name in ("pane", *MEMORY_STATISTICS):
-            getattr(self, name)[rows] = getattr(other, name)
+        for name, values in vars(self).items():
+            values[rows] = getattr(other, name)
 
 
 def half_lives_of(spec: FeatureSpec) -> Float64:

@@ -139,11 +139,7 @@ def _follow(
 
 
 def _cut(panes: Panes, start: Int64) -> _LifeRuns:
-    if not len(start):
-        nothing = np.empty(0, dtype=np.intp)
-        return _LifeRuns(nothing, nothing, nothing, nothing)
-    block = panes.pane // BLOCK_PANES
-    segment = np.flatnonzero(run_starts(panes.asset, start, block))
+    segment = np.flatnonzero(run_starts(panes.asset, start, panes.pane // BLOCK_PANES))
     life = np.flatnonzero(run_starts(panes.asset, start)[segment])
     lengths = np.diff(np.append(segment, len(start)))
     return _LifeRuns(segment, lengths, life, np.diff(np.append(life, len(segment))))

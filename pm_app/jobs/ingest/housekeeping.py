@@ -41,7 +41,7 @@ MOST_CELLS = 400_000
 def compact(plant: Plant, *, now: datetime) -> int:
     """Join the oldest run of settled batches, if there is one; how many segments were saved.
 
-    None while a trainer reads them: it would have to begin again. Raises MissingSegment where
+    0 while a trainer reads them: it would have to begin again. Raises MissingSegment where
     one of them has to be rebuilt first.
     """
     if not plant.learning.acquire(blocking=False):

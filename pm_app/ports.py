@@ -12,8 +12,7 @@ from pm_app.records.alarms import (
     RiskHistory,
     Transitions,
 )
-from pm_app.records.labels import Flags
-from pm_app.records.readings import Batch, BatchDescription, Events, Int64, ReadingsChunk
+from pm_app.records.readings import Batch, BatchDescription, Events, Flags, Int64, ReadingsChunk
 from pm_app.settings.sources import EventsSettings, ReadingsSettings
 
 

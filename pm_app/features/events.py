@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pm_app.features.runs import places_among
-from pm_app.records.readings import Events, Float64, Int32, Int64
+from pm_app.records.readings import Events, Flags, Float64, Int32, Int64
 from pm_app.times import HOUR_NS
 
 Keys = tuple[tuple[str, ...], Int32, Int64]
@@ -84,7 +84,7 @@ def count_until(
 
 def newest_until(
     event_asset: NDArray[np.int64], event_time: Int64, asset: Int32, until: Int64
-) -> tuple[Int64, NDArray[np.bool_]]:
+) -> tuple[Int64, Flags]:
     """Per row, when its asset's newest event not later than `until` was, and if there is one."""
     seen = count_until(event_asset, event_time, asset, until)
     last = np.searchsorted(event_asset, asset, side="left") + seen - 1

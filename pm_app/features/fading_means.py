@@ -9,9 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pm_app.features.runs import Index
 from pm_app.records.features import FeatureSpec
-from pm_app.records.readings import Float64, Int64
+from pm_app.records.readings import Float64, Index, Int64
 
 # A trace that weighs less than this share of one reading (30 half-lives) is forgotten.
 LEAST_WEIGHT = 1e-9

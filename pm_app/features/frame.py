@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pm_app.features.events import Keys, age_hours, clock_features, events_within, hours_since
 from pm_app.features.lives import life_starts
@@ -15,7 +14,7 @@ from pm_app.features.runs import run_ends
 from pm_app.features.windows import WINDOW_STATISTICS, last_values, roll_windows
 from pm_app.records.features import FeatureSpec, Frame, Panes, RunningRule
 from pm_app.records.memory import Memory
-from pm_app.records.readings import Events, Float64
+from pm_app.records.readings import Events, Flags, Float32, Float64
 from pm_app.threads import on_threads
 from pm_app.times import duration_text
 
@@ -99,7 +98,7 @@ def build_frame(
 
 
 def _fill(
-    block: NDArray[np.float32],
+    block: Float32,
     panes: Panes,
     events: Events,
     spec: FeatureSpec,
@@ -138,7 +137,7 @@ def select_features(frame: Frame, features: tuple[str, ...]) -> Frame:
     )
 
 
-def _off(panes: Panes, running: RunningRule) -> NDArray[np.bool_]:
+def _off(panes: Panes, running: RunningRule) -> Flags:
     """Panes that end with the machine off; one without a reading of what tells it does not."""
     last = select_sensors(panes, (running.sensor,)).last[:, 0]
     with np.errstate(invalid="ignore"):

@@ -13,7 +13,6 @@ half-life.
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pm_app.features.fading_means import (
     BEGINNING,
@@ -24,10 +23,10 @@ from pm_app.features.fading_means import (
     merge_traces,
 )
 from pm_app.features.panes.panes import pane_mean, pane_second_moment
-from pm_app.features.runs import Index, first_values, places_among, ranks, run_ends, run_starts
+from pm_app.features.runs import first_values, places_among, ranks, run_ends, run_starts
 from pm_app.records.features import FeatureSpec, Panes
 from pm_app.records.memory import MEMORY_STATISTICS, Memory
-from pm_app.records.readings import Float64, Int64
+from pm_app.records.readings import Flags, Float64, Index, Int64
 
 # Scoring one cutoff reads half a block on average, training loops over ranks within one.
 BLOCK_PANES = 128
@@ -113,7 +112,7 @@ def remember(
     return Memory(tuple(names), at, **merged)
 
 
-def _counts(panes: Panes, start: Int64, before: Memory) -> NDArray[np.bool_]:
+def _counts(panes: Panes, start: Int64, before: Memory) -> Flags:
     """Which panes belong to a life, and are not in `before` yet."""
     row = places_among(panes.assets, before.assets)
     known_until = np.append(before.boundary, np.iinfo(np.int64).min)[row]
@@ -207,7 +206,7 @@ def _scan(panes: Panes, begun: Int64, spec: FeatureSpec, runs: _LifeRuns) -> Fad
 def _finish(whole: FadingMeans, kept: Index, size: int) -> AssetMemories:
     """FadingMeans of the rows kept as features of all rows."""
 
-    def spread(values: Float64, present: NDArray[np.bool_]) -> Float64:
+    def spread(values: Float64, present: Flags) -> Float64:
         out = np.full((size, values.shape[1]), np.nan)
         out[kept] = np.where(present, values, np.nan)
         return out

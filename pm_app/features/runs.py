@@ -6,19 +6,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pm_app.records.readings import Float64, Int64
-
-Index = NDArray[np.intp]
+from pm_app.records.readings import Flags, Float64, Index, Int64
 
 
-def run_starts(*keys: NDArray[Any]) -> NDArray[np.bool_]:
+def run_starts(*keys: NDArray[Any]) -> Flags:
     """Which rows differ from the row before in one of these keys, each of shape (n_rows,)."""
     starts = np.ones(len(keys[0]), dtype=bool)
     starts[1:] = np.logical_or.reduce([key[1:] != key[:-1] for key in keys])
     return starts
 
 
-def run_ends(*keys: NDArray[Any]) -> NDArray[np.bool_]:
+def run_ends(*keys: NDArray[Any]) -> Flags:
     """Which rows differ from the row after in one of these keys, each of shape (n_rows,)."""
     return np.append(run_starts(*keys), True)[1:]
 

@@ -17,15 +17,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pm_app.features.panes.panes import pane_mean, pane_second_moment
 from pm_app.features.runs import first_values, run_starts
 from pm_app.records.features import Panes
-from pm_app.records.readings import Float64
+from pm_app.records.readings import Float64, Index
 from pm_app.times import HOUR_NS
 
-Index = NDArray[np.intp]
 WINDOW_STATISTICS = ("mean", "deviation", "minimum", "maximum", "slope", "missing")
 
 

@@ -7,8 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pm_app.records.labels import Flags
-from pm_app.records.readings import Float64, Int32, Int64, Text
+from pm_app.records.readings import Flags, Float64, Int32, Int64, Text
 
 RunSigns = NDArray[np.int8]
 

@@ -3,10 +3,9 @@
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from pm_app.records.readings import Float64, Int32, Int64
+from pm_app.records.readings import Flags, Float32, Float64, Index, Int32, Int64
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +44,7 @@ class Panes:
     first_time: Int64
     last_time: Int64
 
-    def take(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> "Panes":
+    def take(self, rows: Index | Flags) -> "Panes":
         """The same panes with only these rows; the list of assets stays."""
         columns: dict[str, Any] = {name: array[rows] for name, array in pane_arrays(self).items()}
         return replace(self, **columns)
@@ -80,15 +79,15 @@ class Frame:
     cutoff: Int64
     features: tuple[str, ...]
     sensor_of: tuple[str, ...]
-    values: NDArray[np.float32]
-    off: NDArray[np.bool_] | None = None
+    values: Float32
+    off: Flags | None = None
 
     @property
     def sensors(self) -> tuple[str, ...]:
         """Sensors and groups in order of first appearance."""
         return tuple(dict.fromkeys(self.sensor_of))
 
-    def take(self, rows: NDArray[np.intp]) -> "Frame":
+    def take(self, rows: Index) -> "Frame":
         """The same frame with only these rows, in the order given."""
         return Frame(
             self.assets,

@@ -5,9 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pm_app.records.readings import Float64, Int32
-
-Flags = NDArray[np.bool_]
+from pm_app.records.readings import Flags, Float64, Int32
 
 
 @dataclass(frozen=True, eq=False)

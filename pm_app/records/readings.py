@@ -10,6 +10,9 @@ Int64 = NDArray[np.int64]
 Int32 = NDArray[np.int32]
 Float64 = NDArray[np.float64]
 Text = NDArray[np.object_]
+Flags = NDArray[np.bool_]
+Index = NDArray[np.intp]
+Float32 = NDArray[np.float32]
 # Assets that one file may bring; rows of a plain table are an asset each. What is known of an
 # asset is held in memory while it is scored.
 MOST_ASSETS, MOST_TABLE_ROWS = 100_000, 2_000_000
@@ -103,7 +106,7 @@ def no_events() -> Events:
     return Events(asset=empty, time=np.empty(0, dtype=np.int64), kind=empty, code=empty)
 
 
-def take_events(events: Events, rows: NDArray[np.bool_]) -> Events:
+def take_events(events: Events, rows: Flags) -> Events:
     """The same events with only these rows."""
     return Events(
         events.asset[rows],

@@ -1,11 +1,10 @@
 """Abstention: when the model should not speak, and why."""
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pm_app.records.features import Frame
 from pm_app.records.learning import VersionCard
-from pm_app.records.readings import Float64, Text
+from pm_app.records.readings import Flags, Float64, Text
 from pm_app.times import HOUR_NS, duration_text
 
 # A risk that rests on less than half of what the model learned from would be a guess.
@@ -15,7 +14,6 @@ MOST_STILL = 0.5
 # Beyond the training range by its own width: sensors differ between assets, but not so much.
 MARGIN = 1.0
 _TELLING = ("deviation", "minimum", "maximum", "slope")
-Flags = NDArray[np.bool_]
 
 
 def statuses(frame: Frame, card: VersionCard) -> Text:

@@ -47,8 +47,7 @@ from pm_app.records.alarms import (
     RunSigns,
     Transitions,
 )
-from pm_app.records.labels import Flags
-from pm_app.records.readings import Int32, Int64
+from pm_app.records.readings import Flags, Index, Int32, Int64
 
 _NAMES_SHOWN = 20
 
@@ -192,7 +191,7 @@ class _Sequence:
             (np.arange(len(asset)) < count)[order],
         )
 
-    def take(self, rows: Flags | NDArray[np.intp]) -> "_Sequence":
+    def take(self, rows: Flags | Index) -> "_Sequence":
         """Only these."""
         return _Sequence(**{name: column[rows] for name, column in vars(self).items()})
 

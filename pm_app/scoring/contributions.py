@@ -4,12 +4,9 @@ from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pm_app.records.readings import Float64
+from pm_app.records.readings import Float32, Float64, Index
 from pm_app.threads import on_threads
-
-Float32 = NDArray[np.float32]
 
 # Rows and values handed to the model at once, whatever comes: its every layer holds a copy.
 _BLOCK_ROWS = 8192
@@ -88,7 +85,7 @@ def attention_text(shares: Float32, sensors: Sequence[str]) -> list[str]:
 
 
 def _block(
-    model: Explained, block: Float32, owner: NDArray[np.intp], healthy: Float32, sensors: int
+    model: Explained, block: Float32, owner: Index, healthy: Float32, sensors: int
 ) -> Float64:
     replaced = owner == np.arange(sensors)[:, None]
     variants = np.where(replaced[:, None, :], healthy, block)

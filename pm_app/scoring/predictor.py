@@ -4,15 +4,13 @@ from typing import Any
 
 import numpy as np
 import onnxruntime
-from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as errors
 
 from pm_app.errors import BadVersion
 from pm_app.records.learning import Calibration, Head
-from pm_app.records.readings import Float64
+from pm_app.records.readings import Float32, Float64
 from pm_app.records.scores import Scores, calibrated_log_odds, raw_risk, scores_of
 
-Float32 = NDArray[np.float32]
 # Rows and values a graph is given at once: more leave the processor's cache. A network of 297
 # embedded features takes 22 us a row by 512 rows, 55 us by 8192.
 CHUNK_ROWS, CHUNK_CELLS = 8192, 100_000

@@ -6,13 +6,9 @@ from math import factorial
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pm_app.records.readings import Float64
+from pm_app.records.readings import Flags, Float32, Float64, Index
 from pm_app.scoring.contributions import Explained
-
-Float32 = NDArray[np.float32]
-Flags = NDArray[np.bool_]
 
 # Up to so many sensors every coalition is asked: 1,024 rows. Of more, orders are drawn.
 MOST_EXACT: Final = 10
@@ -70,7 +66,7 @@ class _CoalitionSignal:
     model: Explained
     row: Float32
     reference: Float32
-    owner: NDArray[np.intp]
+    owner: Index
 
     def __call__(self, coalitions: Flags) -> Float64:
         step = max(1, _BLOCK_CELLS // len(self.owner))
@@ -102,7 +98,7 @@ def _sampled(ask: _CoalitionSignal, count: int, seed: int) -> tuple[Float64, Flo
     return pairs.mean(axis=0), pairs.std(axis=0, ddof=1) / np.sqrt(len(pairs))
 
 
-def _along(ask: _CoalitionSignal, order: NDArray[np.intp]) -> Float64:
+def _along(ask: _CoalitionSignal, order: Index) -> Float64:
     """What each sensor adds where they join in this order."""
     place = np.empty(len(order), dtype=np.intp)
     place[order] = np.arange(len(order))

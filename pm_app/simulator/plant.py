@@ -4,9 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
-from pm_app.records.readings import Events, Float64, Int64, Text, events_from_rows
+from pm_app.records.readings import Events, Flags, Float64, Int64, Text, events_from_rows
 from pm_app.simulator.plan import PlantPlan
 from pm_app.simulator.sensors import draw_load, lose_values, measure
 from pm_app.simulator.wear import Stop, wear_out
@@ -142,7 +141,7 @@ def _errors(
     assets: tuple[str, ...],
     time: Int64,
     measured: dict[str, Float64],
-    running: NDArray[np.bool_],
+    running: Flags,
     rng: np.random.Generator,
 ) -> list[tuple[str, int, str, str]]:
     rows = []

@@ -7,10 +7,9 @@ follows speed, pressure its square, power its cube.
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.signal import lfilter
 
-from pm_app.records.readings import Float64
+from pm_app.records.readings import Float64, Index
 from pm_app.simulator.plan import MODES, PlantPlan
 from pm_app.simulator.wear import Wear
 
@@ -124,7 +123,7 @@ def _ambient(plan: PlantPlan, rng: np.random.Generator) -> Float64:
     return np.asarray(18 + 5 * np.sin(2 * np.pi * (hours - 9) / 24) + weather)
 
 
-def _switching(plan: PlantPlan, rng: np.random.Generator) -> NDArray[np.intp]:
+def _switching(plan: PlantPlan, rng: np.random.Generator) -> Index:
     """Regime of each pump at each step."""
     switch = rng.random((plan.assets, plan.steps)) < plan.step_hours / plan.regime_hours
     switch[:, 0] = True

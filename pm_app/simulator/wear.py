@@ -8,9 +8,8 @@ failure is the P-F interval of Moubray, Reliability-centred Maintenance, 1997.
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pm_app.records.readings import Float64
+from pm_app.records.readings import Flags, Float64
 from pm_app.simulator.plan import MODES, PlantPlan
 
 _WARNING_SPREAD = 0.3  # sigma of the lognormal P-F interval
@@ -39,7 +38,7 @@ class Wear:
     shape (n_assets, n_steps); stops in order of asset, then time."""
 
     growth: Float64
-    running: NDArray[np.bool_]
+    running: Flags
     stops: tuple[Stop, ...]
 
 

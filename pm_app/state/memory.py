@@ -17,12 +17,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from pm_app.durable import make_folder, remove_file, remove_folder, write_file
 from pm_app.records.features import FeatureSpec
 from pm_app.records.memory import MEMORY_KEYS, MEMORY_STATISTICS, Memory
-from pm_app.records.readings import Int64, Text
+from pm_app.records.readings import Index, Int64, Text
 
 log = logging.getLogger(__name__)
 FORMAT = 1
@@ -44,7 +43,7 @@ class StoredMemory:
     sequence: Int64
     digest: Text
 
-    def take(self, rows: NDArray[np.intp]) -> "StoredMemory":
+    def take(self, rows: Index) -> "StoredMemory":
         """Only these rows, ascending."""
         return StoredMemory(self.memory.take(rows), self.sequence[rows], self.digest[rows])
 

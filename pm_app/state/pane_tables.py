@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from pm_app.records.features import PANE_KEYS, PANE_STATISTICS, Panes, pane_arrays
+from pm_app.records.readings import Index
 
 _SELF = b"pm_app"
 
@@ -39,9 +39,7 @@ class Description:
     carried: Mapping[str, str] | None
 
 
-def panes_to_table(
-    panes: Panes, group_rows: int, carried: Mapping[str, NDArray[np.intp]] | None
-) -> pa.Table:
+def panes_to_table(panes: Panes, group_rows: int, carried: Mapping[str, Index] | None) -> pa.Table:
     """A table to be written in row groups of this many rows, described in its metadata.
 
     carried: of panes of several batches, the ascending rows of each by its digest.
@@ -81,13 +79,13 @@ def describe(metadata: dict[bytes, bytes]) -> Description:
     )
 
 
-def _packed(rows: NDArray[np.intp]) -> str:
+def _packed(rows: Index) -> str:
     """Ascending row numbers as text."""
     steps = np.diff(rows, prepend=0).astype("<i4")
     return base64.b85encode(zlib.compress(steps.tobytes())).decode()
 
 
-def unpacked(text: str) -> NDArray[np.intp]:
+def unpacked(text: str) -> Index:
     """The rows of a batch in `Description.carried`; "" is none."""
     if not text:
         return np.empty(0, dtype=np.intp)

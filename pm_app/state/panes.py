@@ -19,10 +19,10 @@ from threading import Lock
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pm_app.durable import make_folder, remove_file
 from pm_app.records.features import Panes, pane_arrays
+from pm_app.records.readings import Index
 from pm_app.state.pane_tables import (
     Description,
     RowGroup,
@@ -59,9 +59,7 @@ class History:
         self._cache_lock = Lock()
         make_folder(folder)
 
-    def write(
-        self, stem: str, panes: Panes, *, carried: Mapping[str, NDArray[np.intp]] | None = None
-    ) -> str:
+    def write(self, stem: str, panes: Panes, *, carried: Mapping[str, Index] | None = None) -> str:
         """Keep panes under a name that begins with this; durable when it returns the name.
 
         carried: where they are those of several batches, the rows of each by its digest.

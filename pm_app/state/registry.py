@@ -21,12 +21,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
 from pm_app.durable import fill_folder, make_folder, remove_folder, rename_folder
 from pm_app.errors import BadVersion
 from pm_app.records.learning import VersionCard
+from pm_app.records.readings import Float32
 
 _CARD = TypeAdapter(VersionCard)
 _HASHES = TypeAdapter(dict[str, str])
@@ -42,8 +42,8 @@ _UNREADABLE = (ValidationError, ValueError, KeyError, OSError, EOFError, zipfile
 class Golden:
     """Held-out rows (n, n_features) as float32, and the Keras model's outputs (n, n_outputs)."""
 
-    rows: NDArray[np.float32]
-    outputs: NDArray[np.float32]
+    rows: Float32
+    outputs: Float32
 
 
 @dataclass(frozen=True, eq=False)

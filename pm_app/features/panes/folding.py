@@ -11,12 +11,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pm_app.records.readings import Float64, Int64
+from pm_app.records.readings import Flags, Float64, Index, Int64
 
-Index = NDArray[np.intp]
-Flags = NDArray[np.bool_]
 Statistics = dict[str, Any]
 # Numbers that are worked on at once: what stays in the cache of one core.
 _CELLS: Final = 1 << 17

@@ -16,10 +16,9 @@ from pm_app.features.panes.folding import fold_values
 from pm_app.features.panes.readings import order_rows
 from pm_app.features.runs import places_among, run_ends, run_starts
 from pm_app.records.features import PANE_KEYS, PANE_STATISTICS, Panes, pane_arrays
-from pm_app.records.readings import Float64, Int64, Readings
+from pm_app.records.readings import Flags, Float64, Index, Int64, Readings
 
 Columns = dict[str, Any]
-Index = NDArray[np.intp]
 _EMPTY: dict[str, int | float] = dict.fromkeys(PANE_STATISTICS, np.nan)
 _EMPTY |= {"count": 0, "total": 0.0, "squares": 0.0, "first_time": 0, "last_time": 0}
 
@@ -70,7 +69,7 @@ def overlapping_panes(readings: Readings, panes: Panes) -> Panes:
     return panes.take(np.unique(index[rows_too_late(readings, panes)]))
 
 
-def rows_too_late(readings: Readings, panes: Panes) -> NDArray[np.bool_]:
+def rows_too_late(readings: Readings, panes: Panes) -> Flags:
     """Which rows fall into one of these panes no later than its newest row, shape (n_rows,)."""
     index, found = _find(panes, readings.assets, readings.asset, readings.time // panes.pane_ns)
     late = found.copy()
@@ -78,12 +77,12 @@ def rows_too_late(readings: Readings, panes: Panes) -> NDArray[np.bool_]:
     return late
 
 
-def panes_among(panes: Panes, others: Panes) -> NDArray[np.bool_]:
+def panes_among(panes: Panes, others: Panes) -> Flags:
     """Which of `panes` others have too, by asset and pane, shape (n_panes,)."""
     return _find(others, panes.assets, panes.asset, panes.pane)[1]
 
 
-def panes_touched(panes: Panes, readings: Readings) -> NDArray[np.bool_]:
+def panes_touched(panes: Panes, readings: Readings) -> Flags:
     """Which of `panes` some of these readings fall into, shape (n_panes,)."""
     index, found = _find(panes, readings.assets, readings.asset, readings.time // panes.pane_ns)
     touched = np.zeros(len(panes.pane), dtype=bool)
@@ -91,7 +90,7 @@ def panes_touched(panes: Panes, readings: Readings) -> NDArray[np.bool_]:
     return touched
 
 
-def panes_changed(panes: Panes, before: Panes) -> NDArray[np.bool_]:
+def panes_changed(panes: Panes, before: Panes) -> Flags:
     """Which of `panes` are not to the bit what `before` has of them, shape (n_panes,)."""
     sensors = tuple(sorted({*panes.sensors, *before.sensors}))
     panes, before = select_sensors(panes, sensors), select_sensors(before, sensors)
@@ -115,7 +114,7 @@ def rows_held(panes: Panes, others: Panes) -> Int64:
     return held
 
 
-def rows_in_panes(readings: Readings, panes: Panes) -> NDArray[np.bool_]:
+def rows_in_panes(readings: Readings, panes: Panes) -> Flags:
     """Which rows fall into one of these panes, shape (n_rows,)."""
     return _find(panes, readings.assets, readings.asset, readings.time // panes.pane_ns)[1]
 
@@ -196,7 +195,7 @@ def _panes_at(
 
 def _find(
     panes: Panes, assets: tuple[str, ...], asset: NDArray[np.int32], pane: Int64
-) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+) -> tuple[Index, Flags]:
     """Row number in `panes` of each (asset, pane), and whether it is there."""
     if not len(panes.pane) or not len(pane):
         return np.zeros(len(pane), dtype=np.intp), np.zeros(len(pane), dtype=bool)

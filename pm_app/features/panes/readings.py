@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pm_app.features.runs import places_among, run_ends
-from pm_app.records.readings import Int32, Int64, Readings
+from pm_app.records.readings import Flags, Index, Int32, Int64, Readings
 
 
 def concat_readings(parts: Sequence[Readings]) -> Readings:
@@ -33,7 +32,7 @@ def concat_readings(parts: Sequence[Readings]) -> Readings:
     )
 
 
-def take_readings(readings: Readings, rows: NDArray[np.intp] | NDArray[np.bool_]) -> Readings:
+def take_readings(readings: Readings, rows: Index | Flags) -> Readings:
     """The same readings with only these rows, in the order given."""
     return replace(
         readings,
@@ -44,14 +43,14 @@ def take_readings(readings: Readings, rows: NDArray[np.intp] | NDArray[np.bool_]
     )
 
 
-def count_delivered(readings: Readings, rows: NDArray[np.bool_] | None = None) -> int:
+def count_delivered(readings: Readings, rows: Flags | None = None) -> int:
     """How many rows of the file these readings are made of, or those of them that are marked."""
     if readings.source_rows is None:
         return len(readings.time) if rows is None else int(np.count_nonzero(rows))
     return int(readings.source_rows.sum() if rows is None else readings.source_rows[rows].sum())
 
 
-def order_rows(readings: Readings) -> NDArray[np.intp]:
+def order_rows(readings: Readings) -> Index:
     """Numbers of the rows by asset, then time; of the same asset and time the last one alone."""
     order = np.lexsort((readings.time, readings.asset))
     stays = run_ends(readings.asset[order], readings.time[order])

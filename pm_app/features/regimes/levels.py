@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pm_app.records.readings import Float64
+from pm_app.records.readings import Float64, Index
 
-Label = NDArray[np.intp]
+Label = Index
 
 # A reading in hundreds is a measurement error more often than a level.
 TAIL = 0.005

@@ -15,10 +15,8 @@ from numpy.typing import NDArray
 from pm_app.features.panes.panes import pane_mean, pane_second_moment, select_sensors
 from pm_app.features.regimes.shares import Moments, regime_shares
 from pm_app.records.features import Panes, Regimes
-from pm_app.records.readings import Float64
+from pm_app.records.readings import Flags, Float64, Index
 
-Flags = NDArray[np.bool_]
-Index = NDArray[np.intp]
 # Centres of one column closer than this many deviations are one level of that setting.
 SAME_LEVEL = 3.0
 

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pm_app.features.panes.panes import pane_mean, pane_second_moment
 from pm_app.features.regimes.levels import (
@@ -23,9 +22,8 @@ from pm_app.features.regimes.levels import (
 )
 from pm_app.features.regimes.statistics import creep, explained, usual
 from pm_app.records.features import Panes, Regimes
-from pm_app.records.readings import Float64
+from pm_app.records.readings import Float64, Index
 
-Flags = NDArray[np.bool_]
 Rows = tuple[tuple[float, ...], ...]
 
 # One way of running nearly always, the other while it stands or starts: no regimes.
@@ -190,7 +188,7 @@ def _is_setting(sample: _Sample, column: int, levels: Levels, stretch_panes: int
     return creep(panes, sample.mean[:, column], stretch_panes) <= MOST_CREEP
 
 
-def _changes(panes: Panes, label: Label) -> NDArray[np.intp]:
+def _changes(panes: Panes, label: Label) -> Index:
     """How often each asset goes from one level to another, shape (n_assets,)."""
     rows = np.flatnonzero(label >= 0)
     asset, at = panes.asset[rows], label[rows]

@@ -5,12 +5,10 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pm_app.records.features import Regimes
-from pm_app.records.readings import Float64
+from pm_app.records.readings import Float64, Index
 
-Index = NDArray[np.intp]
 # A regime that the extremes of the settings rule out; squared ranges of the settings are 1.
 RULED_OUT = 1.0
 

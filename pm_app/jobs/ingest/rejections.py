@@ -10,8 +10,7 @@ from datetime import UTC, datetime, time
 import numpy as np
 
 from pm_app.features.panes.readings import count_delivered, take_readings
-from pm_app.records.labels import Flags
-from pm_app.records.readings import Events, Int64, Readings, Rejection, take_events
+from pm_app.records.readings import Events, Flags, Int64, Readings, Rejection, take_events
 from pm_app.settings.plant import Settings
 from pm_app.times import parse_duration, to_moment, to_nanoseconds
 

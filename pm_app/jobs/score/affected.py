@@ -4,13 +4,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pm_app.features.panes.readings import widen_spans
 from pm_app.jobs.plant import PlantView, first_seen_ns, last_seen_ns
 from pm_app.jobs.score.champion import Champion
 from pm_app.jobs.score.predict import PaneSpan
-from pm_app.records.readings import Events, events_as_rows, events_from_rows, no_events
+from pm_app.records.readings import Events, Flags, events_as_rows, events_from_rows, no_events
 from pm_app.state.panes import History
 from pm_app.store import BatchRow, segments_of
 from pm_app.store.ledger.ledger import Ledger
@@ -94,7 +93,7 @@ def _news(run: ScoringRun, group: Sequence[BatchRow]) -> Events:
     return events_from_rows(fresh - old)
 
 
-def _features_of(events: Events, champion: Champion) -> Iterator[tuple[bool, NDArray[np.bool_]]]:
+def _features_of(events: Events, champion: Champion) -> Iterator[tuple[bool, Flags]]:
     """Events that features look back on for ever (True), and those they do in a window."""
     spec, groups = champion.card.spec, set(champion.card.sensor_of)
     code = events.code.astype(str)

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pm_app.features.frame import build_frame, select_features
 from pm_app.features.memory import BLOCK_PANES
@@ -13,9 +12,8 @@ from pm_app.jobs.plant import PlantView, first_seen_ns, last_seen_ns
 from pm_app.jobs.score.champion import Champion
 from pm_app.jobs.score.memory import boundary_before, restore_memory
 from pm_app.records.features import Frame, Panes
-from pm_app.records.labels import Flags
 from pm_app.records.predictions import Predictions
-from pm_app.records.readings import Float64, Text
+from pm_app.records.readings import Flags, Float64, Index, Text
 from pm_app.records.scores import Scores
 from pm_app.scoring.abstention import statuses
 from pm_app.scoring.contributions import attention_text, contributions, top_sensors_text
@@ -165,7 +163,7 @@ def _wanted(panes: Panes, spans: Mapping[str, PaneSpan], *, reach: int = 0) -> F
     return np.asarray(inside & (panes.pane <= last[panes.asset]))
 
 
-def _spread(scores: Scores, rows: NDArray[np.intp], size: int) -> Scores:
+def _spread(scores: Scores, rows: Index, size: int) -> Scores:
     """Scores of some rows laid out over all rows, NaN elsewhere, rounded to what is shown.
 
     A graph may sum in another order when it is given other rows beside; rounding to what has

@@ -15,8 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pm_app.records.labels import Flags
-from pm_app.records.readings import Events, Int64, sort_events, take_events
+from pm_app.records.readings import Events, Flags, Int64, sort_events, take_events
 
 Span = tuple[int, int]
 

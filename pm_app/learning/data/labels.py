@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from pm_app.errors import BadSettings, NotEnoughData
 from pm_app.records.features import Frame
-from pm_app.records.labels import Flags, Labels
-from pm_app.records.readings import Events, Float64, Int32, Int64
+from pm_app.records.labels import Labels
+from pm_app.records.readings import Events, Flags, Float64, Int32, Int64
 from pm_app.times import HOUR_NS
 
 _NEVER = np.iinfo(np.int64).max

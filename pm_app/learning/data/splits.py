@@ -17,8 +17,8 @@ from pm_app.learning.data.time_splits import (
     split_by_time,
 )
 from pm_app.records.features import Frame
-from pm_app.records.labels import Flags, Labels, Split
-from pm_app.records.readings import Float64, Int32, Int64
+from pm_app.records.labels import Labels, Split
+from pm_app.records.readings import Flags, Float64, Int32, Int64
 from pm_app.times import HOUR_NS
 
 # With fewer assets a part would be one machine, and its quirks the verdict.

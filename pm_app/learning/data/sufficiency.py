@@ -7,8 +7,8 @@ import numpy as np
 from pm_app.errors import NotEnoughData
 from pm_app.learning.data.labels import count_failures
 from pm_app.records.features import Frame
-from pm_app.records.labels import Flags, Labels
-from pm_app.records.readings import Events, Float64
+from pm_app.records.labels import Labels
+from pm_app.records.readings import Events, Flags, Float64
 from pm_app.times import HOUR_NS
 
 # Names shown before the rest is only counted.

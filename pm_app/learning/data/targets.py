@@ -8,10 +8,9 @@ from numpy.typing import NDArray
 from pm_app.errors import NotEnoughData
 from pm_app.records.labels import Labels
 from pm_app.records.learning import Head
-from pm_app.records.readings import Float64
+from pm_app.records.readings import Float32, Float64
 
 Rows = NDArray[np.intp]
-Float32 = NDArray[np.float32]
 
 # About as many spans as the literature's 10-20; horizons come on top of the even ones.
 SPANS = 16

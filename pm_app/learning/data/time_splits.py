@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pm_app.errors import NotEnoughData
-from pm_app.records.labels import Flags, Split
-from pm_app.records.readings import Int32, Int64
+from pm_app.records.labels import Split
+from pm_app.records.readings import Flags, Int32, Int64
 from pm_app.times import HOUR_NS
 
 PARTS = ("train", "validation", "calibration", "test")

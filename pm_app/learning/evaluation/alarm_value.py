@@ -13,8 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pm_app.records.labels import Flags
-from pm_app.records.readings import Float64, Int32, Int64
+from pm_app.records.readings import Flags, Float64, Int32, Int64
 from pm_app.times import HOUR_NS
 
 # Risks are calibrated: what lies between two of these would be noise.

@@ -3,10 +3,10 @@
 import numpy as np
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
-from pm_app.learning.data.targets import Float32, Rows, known_lives
+from pm_app.learning.data.targets import Rows, known_lives
 from pm_app.learning.dataset import LearningTask
 from pm_app.learning.evaluation.calibration import event_truths
-from pm_app.records.readings import Float64
+from pm_app.records.readings import Float32, Float64
 from pm_app.records.scores import Scores
 
 # A forest grows with its rows but its ranking hardly does; this keeps it within seconds.

@@ -6,7 +6,6 @@ from importlib.util import find_spec
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
 from pm_app.learning.data.targets import Rows, known_lives
@@ -14,9 +13,8 @@ from pm_app.learning.evaluation.calibration import platt
 from pm_app.learning.evaluation.metrics import average_precision
 from pm_app.records.features import Frame
 from pm_app.records.labels import Labels, Split
-from pm_app.records.readings import Float64
+from pm_app.records.readings import Float32, Float64
 
-Float32 = NDArray[np.float32]
 # Feature rows (n, n_features) to the risk of the horizon and the hours left, (n,) each.
 Answer = Callable[[Float32], tuple[Float64, Float64]]
 

@@ -11,8 +11,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from pm_app.learning.network.building import Network
+from pm_app.records.readings import Float32
 
-Float32 = NDArray[np.float32]
 # Rows asked at once: more leave the processor's cache, fewer cost calls.
 _COMPILED_ROWS, _EAGER_ROWS = 2048, 8192
 _NUMBERS = count()

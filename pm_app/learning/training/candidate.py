@@ -3,7 +3,6 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pm_app.errors import NotEnoughData
 from pm_app.learning.allocation.planner import CONTROL_REPORT, Planner
@@ -30,10 +29,9 @@ from pm_app.learning.training.selection import (
 )
 from pm_app.progress import Progress, part_of, silent
 from pm_app.records.learning import Allocation, Bin, Calibration, Head, QualityReport, Revision
+from pm_app.records.readings import Float32
 from pm_app.records.scores import Scores, scores_of
 from pm_app.settings.strategies import AUTO, strategy_named
-
-Float32 = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)

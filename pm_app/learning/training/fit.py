@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from pm_app.errors import BadVersion
-from pm_app.learning.data.targets import Float32, Rows, Targets, encode_targets
+from pm_app.learning.data.targets import Rows, Targets, encode_targets
 from pm_app.learning.dataset import LearningTask
 from pm_app.learning.network import (
     Fitting,
@@ -21,7 +21,7 @@ from pm_app.learning.network import (
 from pm_app.learning.training.losses import row_losses
 from pm_app.progress import Progress, silent
 from pm_app.records.learning import Allocation
-from pm_app.records.readings import Float64, Int32
+from pm_app.records.readings import Float32, Float64, Int32
 
 Revise = Callable[[Any, Allocation], Allocation | None]
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from pm_app.learning.data.targets import Float32, Rows, Targets, encode_targets
+from pm_app.learning.data.targets import Rows, Targets, encode_targets
 from pm_app.records.labels import Labels
 from pm_app.records.learning import Head
-from pm_app.records.readings import Float64
+from pm_app.records.readings import Float32, Float64
 from pm_app.records.scores import raw_risk
 
 _SMALLEST = 1e-7

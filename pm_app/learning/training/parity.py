@@ -7,11 +7,12 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from pm_app.errors import BadVersion
-from pm_app.learning.data.targets import Float32, Rows
+from pm_app.learning.data.targets import Rows
 from pm_app.learning.network import answers
 from pm_app.records.features import Frame
 from pm_app.records.labels import Labels
 from pm_app.records.learning import Head
+from pm_app.records.readings import Float32
 
 # ONNX Runtime and Keras may differ by rounding only, in probability.
 MOST_APART = 1e-5

@@ -18,7 +18,6 @@ from pm_app.store.schema.users import api_tokens, audit, sessions, users
 if TYPE_CHECKING:
     from argon2 import PasswordHasher
 
-
 # From who may only look to who may move models; each may what those before it may.
 ROLES: Final = ("viewer", "operator", "engineer")
 SHORTEST_PASSWORD, LONGEST_PASSWORD = 10, 1000
@@ -142,12 +141,10 @@ class Users:
 
         Takes as long for a name that there is not.
         """
-        query = select(users).where(users.c.name == name)
         with self.database.reading() as connection:
-            found = connection.execute(query).first()
-        right = self._verify(
-            self._no_password_hash if found is None else found.password_hash, password
-        )
+            found = connection.execute(select(users).where(users.c.name == name)).first()
+        stored = self._no_password_hash if found is None else found.password_hash
+        right = self._verify(stored, password)
         if found is None or found.disabled_at is not None or not right:
             return None
         return _user(found)
@@ -155,17 +152,10 @@ class Users:
     def open_session(self, user: str, *, at: datetime, lasts: timedelta) -> tuple[str, SessionRow]:
         """Sign a browser in: the token for its cookie, fresh every time, and the session."""
         token, csrf = secrets.token_urlsafe(_TOKEN_BYTES), secrets.token_urlsafe(_TOKEN_BYTES)
+        row = {"user": user, "csrf": csrf, "created_at": at, "expires_at": at + lasts}
         with self.database.writing() as connection:
             connection.execute(delete(sessions).where(sessions.c.expires_at <= at))
-            connection.execute(
-                insert(sessions).values(
-                    token_hash=_hash(token),
-                    user=user,
-                    csrf=csrf,
-                    created_at=at,
-                    expires_at=at + lasts,
-                )
-            )
+            connection.execute(insert(sessions).values(token_hash=_hash(token), **row))
         found = self.session(token, at=at)
         if found is None:
             raise TerminalError(f"{user!r} may not sign in")

@@ -11,7 +11,6 @@ from pm_app.cli.act.export import export
 from pm_app.cli.act.notifications import notifications
 from pm_app.cli.act.promote import promote, rollback
 from pm_app.cli.act.users import users_app
-from pm_app.cli.demo.command import demo
 from pm_app.cli.look.batches import batches
 from pm_app.cli.look.check import check
 from pm_app.cli.look.docs import docs
@@ -23,6 +22,7 @@ from pm_app.cli.look.status import status
 from pm_app.cli.output import out
 from pm_app.cli.run.backfill import backfill
 from pm_app.cli.run.backtest import backtest
+from pm_app.cli.run.demo import demo
 from pm_app.cli.run.init import cmapss, init
 from pm_app.cli.run.replay import replay
 from pm_app.cli.run.retrain import retrain

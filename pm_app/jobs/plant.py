@@ -24,33 +24,26 @@ class LedgerView(Protocol):
 
     def ingested_batches(self, source: Source) -> list[BatchRow]:
         """Ingested files of a source, in order of ingestion."""
-        ...
 
     def batches_overlapping(
         self, source: Source, first_time: datetime, last_time: datetime
     ) -> list[BatchRow]:
         """Ingested files with rows in [first_time, last_time], in order of ingestion."""
-        ...
 
     def newest_batch(self, source: Source) -> BatchRow | None:
         """The file of a source that was ingested last, None without any."""
-        ...
 
     def ingested_after(self, source: Source, sequence: int, *, until: datetime) -> list[BatchRow]:
         """Files of a source ingested later than that one, with rows up to then, in order."""
-        ...
 
     def digests(self, sequences: Collection[int]) -> dict[int, str]:
         """The digest of each of these files, but for those that are not there."""
-        ...
 
     def first_seen(self) -> dict[str, datetime]:
         """The time of each asset's first reading ever."""
-        ...
 
     def last_seen(self) -> dict[str, datetime]:
         """The time of each asset's newest reading."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,7 +1,5 @@
 """Backfill: the past scored anew with the champion, in this process or on workers."""
 
-import logging
-from collections.abc import Mapping
 from datetime import datetime
 
 from pm_app.errors import BadSettings, NotEnoughData
@@ -16,8 +14,6 @@ from pm_app.ports import Engine
 from pm_app.progress import Progress, silent
 from pm_app.store import CommitCounts
 from pm_app.times import to_nanoseconds
-
-log = logging.getLogger(__name__)
 
 
 def backfill(
@@ -36,59 +32,52 @@ def backfill(
     went wrong stays. Raises NotEnoughData without a champion, BadSettings where `last` is not
     after `first`, and as `predict_on_workers`.
     """
-    champion = _require_champion(plant, first, last)
+    _require_order(first, last)
+    champion = _require_champion(load_champion(plant), first, plant.store.retention.retired_until())
     ingest(plant, now=now)
-    pane_ns = plant.history.pane_ns
-    # A cutoff is the end of its pane.
-    low, high = (-(-to_nanoseconds(moment) // pane_ns) - 1 for moment in (first, last))
-    spans = {name: PaneSpan(low, high - 1) for name in plant.store.ledger.first_seen()}
+    left = dict.fromkeys(plant.ledger.first_seen(), _span(first, last, plant.history.pane_ns))
+    count, counts = len(left), CommitCounts()
     remove_abandoned(plant.settings.state, JOB)
-    if engine is not None:
-        return _score_on_workers(engine, plant, champion, spans, now, progress)
-
-    def score() -> CommitCounts:
-        chunks = predict_spans(plant.view, champion, spans)
-        return plant.store.writer.commit_predictions(chunks, scored_at=now)
-
-    return repairing(plant, score)
-
-
-def _score_on_workers(
-    engine: Engine,
-    plant: Plant,
-    champion: Champion,
-    spans: Mapping[str, PaneSpan],
-    now: datetime,
-    progress: Progress,
-) -> CommitCounts:
-    left = dict(spans)
-    counts: list[CommitCounts] = []
 
     def score() -> None:
-        for part in predict_on_workers(plant, champion, left.copy(), engine):
+        nonlocal counts
+        if engine is None:
+            chunks = predict_spans(plant.view, champion, left)
+            counts = plant.store.writer.commit_predictions(chunks, scored_at=now)
+            return
+        for part in predict_on_workers(plant.view, plant.registry, champion, left.copy(), engine):
             if part.file is not None:
-                counts.append(plant.store.writer.commit_staged(part.file, scored_at=now))
+                counts += plant.store.writer.commit_staged(part.file, scored_at=now)
             for name in part.assets:
                 del left[name]
-            progress(1 - len(left) / len(spans), f"{len(spans) - len(left)} of {len(spans)} assets")
+            progress(1 - len(left) / count, f"{count - len(left)} of {count} assets")
 
     repairing(plant, score)
-    return sum(counts, CommitCounts())
+    return counts
 
 
-def _require_champion(plant: Plant, first: datetime, last: datetime) -> Champion:
+def _require_order(first: datetime, last: datetime) -> None:
     if first >= last:
         raise BadSettings(
             f"backfill needs a first cutoff before the last, got {first.isoformat()} "
             f"and {last.isoformat()}"
         )
-    champion = load_champion(plant)
+
+
+def _require_champion(
+    champion: Champion | None, first: datetime, retired: datetime | None
+) -> Champion:
     if champion is None:
         raise NotEnoughData("no model yet: pm-app retrain makes the first")
-    retired = plant.store.retention.retired_until()
     if retired is not None and first < retired:
         raise BadSettings(
             f"backfill needs a first cutoff from {retired.isoformat()} on, got "
             f"{first.isoformat()}: what was said before went by retention.predictions"
         )
     return champion
+
+
+def _span(first: datetime, last: datetime, pane_ns: int) -> PaneSpan:
+    # A cutoff is the end of its pane.
+    low, high = (-(-to_nanoseconds(moment) // pane_ns) - 1 for moment in (first, last))
+    return PaneSpan(low, high - 1)

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from pm_app.durable import remove_file, remove_folder
 from pm_app.errors import BadVersion
-from pm_app.jobs.plant import Plant
+from pm_app.jobs.plant import PlantView
 from pm_app.jobs.score.champion import Champion, verified
 from pm_app.jobs.score.predict import PaneSpan, predict_spans, spans_with_readings
 from pm_app.jobs.workers.dispatch import Tasks
@@ -69,15 +69,18 @@ class PartialPredictions:
 
 
 def predict_on_workers(
-    plant: Plant, champion: Champion, spans: Mapping[str, PaneSpan], engine: Engine
+    plant: PlantView,
+    registry: Registry,
+    champion: Champion,
+    spans: Mapping[str, PaneSpan],
+    engine: Engine,
 ) -> Iterator[PartialPredictions]:
     """As `predict_spans`, to the bit, in partitions of whole assets as they are done.
 
-    Memory is that of a chunk in every worker.
-    Raises MissingSegment for what has to be rebuilt, what a worker met on purpose, and as
-    `dispatch`.
+    Memory is that of a chunk in every worker. Raises MissingSegment for what has to be rebuilt,
+    what a worker met on purpose, and as `dispatch`.
     """
-    wanted = spans_with_readings(plant.view, spans)
+    wanted = spans_with_readings(plant, spans)
     silent_assets = tuple(name for name in spans if name not in wanted)
     if silent_assets:
         yield PartialPredictions(silent_assets, None)
@@ -89,8 +92,8 @@ def predict_on_workers(
             plant.settings.model_dump(mode="json", exclude={"store", "readings", "events"}),
             str(plant.settings.folder.absolute()),
             champion.number,
-            plant.registry.digest(champion.number),
-            take_snapshot(plant),
+            registry.digest(champion.number),
+            take_snapshot(plant.ledger),
             tuple(partitions),
         )
         write_request(folder, request)

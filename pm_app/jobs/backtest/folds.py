@@ -9,13 +9,14 @@ from typing import Final
 import numpy as np
 
 from pm_app.errors import NotEnoughData
-from pm_app.jobs.plant import Plant
 from pm_app.jobs.retrain.extent import past_until
 from pm_app.learning.data.labels import life_labels
 from pm_app.records.features import Frame
 from pm_app.records.labels import Labels
 from pm_app.records.readings import Events, Float64, Int32, Int64
+from pm_app.state.panes import History
 from pm_app.store import segments_of
+from pm_app.store.ledger.ledger import Ledger
 from pm_app.times import HOUR_NS, to_moment, to_nanoseconds
 
 # The share of failures that the first model may learn from.
@@ -46,13 +47,6 @@ class Fold:
     failures: int
 
 
-def all_cutoffs(plant: Plant, end: int) -> Frame:
-    """Every cutoff up to `end` as a frame without features."""
-    segments = segments_of(plant.store.ledger.ingested_batches("readings"))
-    keys = past_until(plant.history, segments, end // plant.history.pane_ns - 1).keys
-    return bare_frame(keys.assets, keys.asset, (keys.pane + 1) * plant.history.pane_ns)
-
-
 def bare_frame(assets: Sequence[str], asset: Int32, cutoff: Int64) -> Frame:
     """Cutoffs without features; sorted by asset, then cutoff."""
     nothing = np.empty((len(cutoff), 0), dtype=np.float32)
@@ -68,16 +62,25 @@ def failure_times(frame: Frame, labels: Labels) -> Int64:
     return np.sort(ends)
 
 
-def plan_folds(plant: Plant, events: Events, options: BacktestOptions) -> list[Fold]:
+def plan_folds(
+    history: History, ledger: Ledger, events: Events, options: BacktestOptions, *, minimum: int
+) -> list[Fold]:
     """Folds between two moments, each origin the end of a pane.
 
-    Raises NotEnoughData where fewer failures came than the first model and the folds need.
+    minimum: failures that the first model learns from at least. Raises NotEnoughData where fewer
+    came than it and the folds need.
     """
-    pane_ns = plant.history.pane_ns
-    end = _end(plant, options.last)
-    frame = all_cutoffs(plant, end)
+    pane_ns = history.pane_ns
+    newest = ledger.newest_time("readings")
+    if newest is None:
+        raise NotEnoughData("not enough data: no readings yet; pm-app score reads them")
+    until = min(options.last, newest) if options.last is not None else newest
+    end = _pane_end(to_nanoseconds(until), pane_ns)
+    segments = segments_of(ledger.ingested_batches("readings"))
+    keys = past_until(history, segments, end // pane_ns - 1).keys
+    frame = bare_frame(keys.assets, keys.asset, (keys.pane + 1) * pane_ns)
     failures = failure_times(frame, life_labels(frame, events, known_until=end))
-    start = _first_failures(failures, options.first, plant.settings.retraining.minimum_failures)
+    start = _first_failures(failures, options.first, minimum)
     left = len(failures) - start
     if left < options.folds:
         raise NotEnoughData(
@@ -97,15 +100,6 @@ def plan_folds(plant: Plant, events: Events, options: BacktestOptions) -> list[F
         )
         if until > origin
     ]
-
-
-def _end(plant: Plant, last: datetime | None) -> int:
-    """The end of the pane of the newest reading, or that of `last` where it is earlier."""
-    newest = plant.store.ledger.newest_time("readings")
-    if newest is None:
-        raise NotEnoughData("not enough data: no readings yet; pm-app score reads them")
-    until = min(last, newest) if last is not None else newest
-    return _pane_end(to_nanoseconds(until), plant.history.pane_ns)
 
 
 def _pane_end(time: int, pane_ns: int) -> int:

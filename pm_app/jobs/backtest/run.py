@@ -17,18 +17,21 @@ import numpy as np
 from pm_app.errors import BadSettings, NotEnoughData
 from pm_app.jobs.backtest.fold import FoldPredictions, FoldTrainers, predict_fold
 from pm_app.jobs.backtest.folds import BacktestOptions, Fold, bare_frame, plan_folds
-from pm_app.jobs.backtest.workers import MOST_TRIES, FoldsOnWorkers
-from pm_app.jobs.plant import Plant
+from pm_app.jobs.backtest.workers import ABANDONED_SECONDS, JOB, MOST_TRIES, predict_on_workers
+from pm_app.jobs.plant import Plant, PlantView
 from pm_app.jobs.retrain.dataset import all_failures
 from pm_app.jobs.retrain.messages import TrainingRequest
 from pm_app.jobs.retrain.run import make_request
+from pm_app.jobs.workers.files import remove_abandoned
 from pm_app.learning.data.labels import life_labels, while_running
 from pm_app.ports import Engine
 from pm_app.progress import Progress, silent
 from pm_app.records.labels import Labels
 from pm_app.records.readings import Events, Float64, Int32, Int64
+from pm_app.settings.plant import Settings
 from pm_app.settings.sections import TargetSettings
 from pm_app.state.segments import MissingSegment
+from pm_app.store import Store
 from pm_app.times import to_moment, to_nanoseconds
 
 
@@ -77,36 +80,35 @@ def backtest(
     """
     if plant.settings.target.kind == "column":
         raise BadSettings('backtest replays lives, target.kind is "column"')
-    new_request = partial(_request, plant, now)
-    events = _events(plant, new_request(), now)
-    folds = plan_folds(plant, events, options)
+    new_request = partial(_first_request, plant.store, plant.settings, now)
+    request = new_request()
+    # All that is recorded today, verdicts included: by that folds are judged.
+    recorded = plant.event_history.read(request.event_segments)
+    events = all_failures(
+        recorded, request.confirmed_failures, plant.settings, known_until=to_nanoseconds(now)
+    ).events
+    minimum = plant.settings.retraining.minimum_failures
+    folds = plan_folds(plant.history, plant.ledger, events, options, minimum=minimum)
     if engine is None:
-        found = _predict_here(plant, folds, new_request, trainers, progress)
+        found = _predict_here(plant.view, folds, new_request, trainers, progress)
     else:
-        found = FoldsOnWorkers(plant, engine, new_request, progress).predict(folds, now=now)
+        before = now.timestamp() - ABANDONED_SECONDS
+        remove_abandoned(plant.settings.state, JOB, before=before)
+        found = predict_on_workers(plant.view, folds, new_request, engine, progress)
     reasons = [one if isinstance(one, str) else "" for one in found]
     if all(reasons):
         raise NotEnoughData(f"not enough data: no fold could be learned: {reasons[-1]}")
     return _in_one(plant.settings.target, events, folds, found)
 
 
-def _request(plant: Plant, now: datetime) -> TrainingRequest:
+def _first_request(store: Store, settings: Settings, now: datetime) -> TrainingRequest:
     """That of a first retraining."""
-    request = make_request(plant.store, plant.settings, champion=None, now=now, staging=Path())
+    request = make_request(store, settings, champion=None, now=now, staging=Path())
     return replace(request, champion=None, in_a_row_before=0, failures_before=0, failures_last=0)
 
 
-def _events(plant: Plant, request: TrainingRequest, now: datetime) -> Events:
-    """All that is recorded today, verdicts included: by that folds are judged."""
-    recorded = plant.event_history.read(request.event_segments)
-    until = to_nanoseconds(now)
-    return all_failures(
-        recorded, request.confirmed_failures, plant.settings, known_until=until
-    ).events
-
-
 def _predict_here(
-    plant: Plant,
+    plant: PlantView,
     folds: Sequence[Fold],
     new_request: Callable[[], TrainingRequest],
     trainers: FoldTrainers,
@@ -120,9 +122,7 @@ def _predict_here(
         part = _part_of(progress, number / len(folds), 1 / len(folds), where)
         for tries in range(1, MOST_TRIES + 1):
             try:
-                found.append(
-                    predict_fold(plant.view, request, fold, trainers=trainers, progress=part)
-                )
+                found.append(predict_fold(plant, request, fold, trainers=trainers, progress=part))
                 break
             except MissingSegment:
                 if tries == MOST_TRIES:

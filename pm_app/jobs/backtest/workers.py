@@ -6,20 +6,18 @@ writes into the scratch folder of the run alone.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 from pm_app.jobs.backtest.fold import FoldPredictions, FoldTrainers, predict_fold
 from pm_app.jobs.backtest.folds import Fold
-from pm_app.jobs.plant import Plant
+from pm_app.jobs.plant import PlantView
 from pm_app.jobs.retrain.messages import TrainingRequest
 from pm_app.jobs.retrain.process import run_trainer
 from pm_app.jobs.workers.dispatch import Tasks
 from pm_app.jobs.workers.files import (
     read_arrays,
-    remove_abandoned,
     scratch_folder,
     write_arrays,
 )
@@ -64,56 +62,45 @@ class FoldResult:
     reason: str = ""
 
 
-@dataclass(frozen=True)
-class FoldsOnWorkers:
-    """Folds predicted by the workers of an engine.
+def predict_on_workers(
+    plant: PlantView,
+    folds: Sequence[Fold],
+    new_request: Callable[[], TrainingRequest],
+    engine: Engine,
+    progress: Progress,
+) -> list[FoldPredictions | str]:
+    """As one fold after the other, to the bit, where workers are machines of this kind.
 
-    new_request: of a training, as of the moment it is asked for: segments may be joined meanwhile.
+    new_request: of a training, as of the moment it is asked for: segments may be joined
+    meanwhile. Raises as `dispatch`, what a fold met on purpose, and MissingSegment after
+    MOST_TRIES.
     """
+    found: dict[int, FoldPredictions | str] = {}
+    count = len(folds)
 
-    plant: Plant
-    engine: Engine
-    new_request: Callable[[], TrainingRequest]
-    progress: Progress
+    def beat() -> None:
+        progress(len(found) / count, f"{len(found)} of {count} folds predicted")
 
-    def predict(self, folds: Sequence[Fold], *, now: datetime) -> list[FoldPredictions | str]:
-        """As one fold after the other, to the bit, where workers are machines of this kind.
-
-        Raises as `dispatch`, what a fold met on purpose, and MissingSegment after MOST_TRIES.
-        """
-        state = self.plant.settings.state
-        remove_abandoned(state, JOB, before=now.timestamp() - ABANDONED_SECONDS)
-        found: dict[int, FoldPredictions | str] = {}
-        for tries in range(1, MOST_TRIES + 1):
-            with scratch_folder(state, JOB) as folder:
-                request = FoldsRequest(self.new_request(), tuple(folds), take_snapshot(self.plant))
-                write_request(folder, request)
-                missing = self._gather(folder, folds, found)
-            if missing is None:
-                break
-            if tries == MOST_TRIES:
-                raise missing
-        return [found[number] for number in range(len(folds))]
-
-    def _gather(
-        self, folder: Path, folds: Sequence[Fold], found: dict[int, FoldPredictions | str]
-    ) -> MissingSegment | None:
-        """Put predictions of folds into `found`; the last segment that was gone, if one was."""
-        missing, count = None, len(folds)
-        left = [number for number in range(count) if number not in found]
-        tasks = Tasks(
-            predict_fold_task, folder, left, lambda number: f"fold {number + 1} of {count}"
-        )
-
-        def beat() -> None:
-            self.progress(len(found) / count, f"{len(found)} of {count} folds predicted")
-
-        for answer in answers(self.engine, tasks, beat=beat):
-            try:
-                found[answer.number] = _load_predictions(folder, answer)
-            except MissingSegment as error:
-                missing = error
-        return missing
+    for tries in range(1, MOST_TRIES + 1):
+        missing = None
+        with scratch_folder(plant.settings.state, JOB) as folder:
+            write_request(
+                folder, FoldsRequest(new_request(), tuple(folds), take_snapshot(plant.ledger))
+            )
+            left = [number for number in range(count) if number not in found]
+            tasks = Tasks(
+                predict_fold_task, folder, left, lambda number: f"fold {number + 1} of {count}"
+            )
+            for answer in answers(engine, tasks, beat=beat):
+                try:
+                    found[answer.number] = _load_predictions(folder, answer)
+                except MissingSegment as error:
+                    missing = error
+        if missing is None:
+            break
+        if tries == MOST_TRIES:
+            raise missing
+    return [found[number] for number in range(count)]
 
 
 def _load_predictions(folder: Path, answer: TaskAnswer) -> FoldPredictions | str:
@@ -141,6 +128,5 @@ def _predict(task: TaskInput[FoldsRequest]) -> FoldResult:
     )
     if isinstance(predictions, str):
         return FoldResult(reason=predictions)
-    arrays = {name: getattr(predictions, name) for name in _ARRAYS}
-    write_arrays(task.file, arrays)
+    write_arrays(task.file, {name: getattr(predictions, name) for name in _ARRAYS})
     return FoldResult(predictions.peer, predictions.names)

@@ -184,7 +184,7 @@ def test_a_scheduler_that_is_not_there_is_told(monkeypatch):
 def test_a_snapshot_of_the_ledger_answers_as_the_stores_does(grown):
     with opened(grown[0]) as live:
         ledger = live.ledger
-        snapshot = take_snapshot(live)
+        snapshot = take_snapshot(ledger)
         assert len(snapshot.readings) == 2
         for one in (ledger, snapshot):
             assert one.first_seen() == snapshot.first

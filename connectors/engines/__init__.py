@@ -1,10 +1,11 @@
 """Where work is done beside this process: processes of this machine, or a cluster."""
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from connectors.engines.local import LocalEngine, processors
+from connectors.engines.local import LocalEngine
 from pm_app.errors import BadSettings
 from pm_app.ports import Engine
 
@@ -20,7 +21,7 @@ def opened_engine(name: str) -> Iterator[Engine]:
     """
     local = _LOCAL.fullmatch(name)
     if local:
-        yield LocalEngine(int(local[1]) if local[1] else processors())
+        yield LocalEngine(int(local[1] or len(os.sched_getaffinity(0))))
         return
     if not name.startswith("dask://"):
         raise BadSettings(f'--engine takes "local", "local:4" or "dask://host:8786", got {name!r}')

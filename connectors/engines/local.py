@@ -46,11 +46,6 @@ def keep_freed_memory() -> None:
         mallopt(_TRIM_THRESHOLD, 64 << 20)
 
 
-def processors() -> int:
-    """How many processors this process may use."""
-    return len(os.sched_getaffinity(0))
-
-
 @dataclass(frozen=True)
 class LocalEngine:
     """So many processes, each a lane of its own: where one dies the others go on.

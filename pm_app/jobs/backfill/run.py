@@ -45,10 +45,11 @@ def backfill(
             chunks = predict_spans(plant.view, champion, left)
             counts = plant.store.writer.commit_predictions(chunks, scored_at=now)
             return
-        for part in predict_on_workers(plant.view, plant.registry, champion, left.copy(), engine):
-            if part.file is not None:
-                counts += plant.store.writer.commit_staged(part.file, scored_at=now)
-            for name in part.assets:
+        parts = predict_on_workers(plant.view, plant.registry, champion, left.copy(), engine)
+        for assets, file in parts:
+            if file is not None:
+                counts += plant.store.writer.commit_staged(file, scored_at=now)
+            for name in assets:
                 del left[name]
             progress(1 - len(left) / count, f"{count - len(left)} of {count} assets")
 

@@ -5,7 +5,7 @@ alone.
 """
 
 import socket
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -57,33 +57,23 @@ class BackfillRequest:
     partitions: tuple[dict[str, PaneSpan], ...]
 
 
-@dataclass(frozen=True, eq=False)
-class PartialPredictions:
-    """Predictions for some assets: a file of `write_staged`, gone once the next is asked for.
-
-    None where there is nothing to predict.
-    """
-
-    assets: tuple[str, ...]
-    file: Path | None
-
-
 def predict_on_workers(
     plant: PlantView,
     registry: Registry,
     champion: Champion,
     spans: Mapping[str, PaneSpan],
     engine: Engine,
-) -> Iterator[PartialPredictions]:
-    """As `predict_spans`, to the bit, in partitions of whole assets as they are done.
+) -> Iterator[tuple[Collection[str], Path | None]]:
+    """As `predict_spans`, to the bit: assets, and a file of `write_staged` with their predictions.
 
+    It is gone once the next is asked for, and None where there is nothing to predict.
     Memory is that of a chunk in every worker. Raises MissingSegment for what has to be rebuilt,
     what a worker met on purpose, and as `dispatch`.
     """
     wanted = spans_with_readings(plant, spans)
     silent_assets = tuple(name for name in spans if name not in wanted)
     if silent_assets:
-        yield PartialPredictions(silent_assets, None)
+        yield silent_assets, None
     partitions = split_spans(wanted, workers=engine.lanes * engine.width)
     if not partitions:
         return
@@ -106,7 +96,7 @@ def predict_on_workers(
         for answer in answers(engine, tasks, beat=plant.beat, ahead=1):
             file = folder / answer.file
             require_whole(file, answer.read(str))
-            yield PartialPredictions(tuple(partitions[answer.number]), file)
+            yield partitions[answer.number], file
             remove_file(file)
 
 
@@ -123,10 +113,9 @@ def split_spans(spans: Mapping[str, PaneSpan], *, workers: int) -> list[dict[str
     return list(parts.values())
 
 
-def _assets_in_words(assets: Iterable[str]) -> str:
-    names = sorted(assets)
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return f"scoring {', '.join(names[:_NAMED])}{more}"
+def _assets_in_words(assets: Collection[str]) -> str:
+    more = f" and {len(assets) - _NAMED} more" if len(assets) > _NAMED else ""
+    return f"scoring {', '.join(sorted(assets)[:_NAMED])}{more}"
 
 
 def score_partition(folder: str, number: int) -> str:

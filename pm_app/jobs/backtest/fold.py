@@ -123,19 +123,16 @@ def _predict(
     pane_ns = plant.history.pane_ns
     span = PaneSpan(fold.origin // pane_ns, fold.end // pane_ns - 1)
     names: list[str] = []
-    rows: list[tuple[Int32, Int64, Float64, Float64]] = []
+    nothing = np.empty(0, np.int32), np.empty(0, np.int64), np.empty((4, 0)), np.empty((2, 0))
+    rows: list[tuple[Int32, Int64, Float64, Float64]] = [nothing]
     for frame in frames(plant, champion, dict.fromkeys(first_seen_ns(plant.ledger), span)):
         ours = _ours(select_features(frame, champion.card.features), champion)
         theirs = np.stack(peer.answer(select_features(frame, features).values))
         theirs[:, np.isnan(ours[0])] = np.nan
         rows.append((frame.asset + np.int32(len(names)), frame.cutoff, ours, theirs))
         names += frame.assets
-    asset, cutoff, ours, theirs = (
-        (np.concatenate(columns, axis=-1) for columns in zip(*rows, strict=True))
-        if rows
-        else _nothing()
-    )
-    return FoldPredictions(peer.name, tuple(names), asset, cutoff, ours, theirs)
+    columns = (np.concatenate(parts, axis=-1) for parts in zip(*rows, strict=True))
+    return FoldPredictions(peer.name, tuple(names), *columns)
 
 
 def _ours(frame: Frame, champion: Champion) -> Float64:
@@ -145,7 +142,3 @@ def _ours(frame: Frame, champion: Champion) -> Float64:
     scores = champion.predictor.predict(frame.values[rows])
     result[:, rows] = scores.risk[:, -1], scores.rul, scores.low, scores.high
     return result
-
-
-def _nothing() -> tuple[Int32, Int64, Float64, Float64]:
-    return np.empty(0, np.int32), np.empty(0, np.int64), np.empty((4, 0)), np.empty((2, 0))

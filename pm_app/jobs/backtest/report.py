@@ -20,7 +20,6 @@ from pm_app.learning.evaluation.backtest import (
     AlarmPlan,
     BacktestedModel,
     BacktestSeries,
-    ModelPredictions,
     lives_of,
     measure_side,
     never_alarm,
@@ -35,7 +34,6 @@ from pm_app.times import HOUR_NS, NS, parse_duration, to_moment
 _WEEK_NS = 7 * 24 * HOUR_NS
 # Costs that lose no more of what alarms save are as good: chance moves them more.
 _NEAR = 0.05
-OURS = "pm-app"
 
 
 @dataclass(frozen=True)
@@ -104,11 +102,16 @@ class BacktestReport:
 
 def report_on(result: BacktestPredictions, settings: Settings) -> BacktestReport:
     """All figures of a backtest with the plant's own prices and alarms."""
-    plan = plan_of(settings)
-    series = series_of(result, settings)
-    ours = ModelPredictions(OURS, result.risk, result.rul, result.low, result.high)
-    nothing = np.full(len(result.risk), np.nan)
-    theirs = ModelPredictions(result.peer, result.peer_risk, result.peer_rul, nothing, nothing)
+    plan = _alarm_plan(settings)
+    series = BacktestSeries(
+        result.asset,
+        result.cutoff,
+        _weeks(result.cutoff, settings.plant.timezone),
+        result.labels,
+        result.horizon_hours,
+        result.cap_hours,
+    )
+    ours, theirs = result.ours, result.theirs
     side, peer = measure_side(ours, series, plan), measure_side(theirs, series, plan)
     costs = {each.threshold: each.cost for each in side.sweep}
     never = never_alarm(ours, series, plan)
@@ -124,7 +127,7 @@ def report_on(result: BacktestPredictions, settings: Settings) -> BacktestReport
         peer=peer,
         never=never,
         comparisons=paired(ours, theirs, series),
-        folds=_folds(result, series, (ours, theirs), failures, lives.cutoff[alarms.false_looks]),
+        folds=_folds(result, failures, lives.cutoff[alarms.false_looks]),
         failures=failures,
         near=(min([*near, threshold]), max([*near, threshold])),
         prices=plan.prices,
@@ -132,7 +135,7 @@ def report_on(result: BacktestPredictions, settings: Settings) -> BacktestReport
     )
 
 
-def plan_of(settings: Settings) -> AlarmPlan:
+def _alarm_plan(settings: Settings) -> AlarmPlan:
     """How the plant raises alarms and what they cost it."""
     alarms, costs = settings.alarms, settings.costs
     least = parse_duration(costs.least_warning) / HOUR_NS
@@ -143,19 +146,8 @@ def plan_of(settings: Settings) -> AlarmPlan:
     )
 
 
-def series_of(result: BacktestPredictions, settings: Settings) -> BacktestSeries:
-    """What came, with weeks as the plant's calendar has them (from Monday, by its clock)."""
-    return BacktestSeries(
-        result.asset,
-        result.cutoff,
-        _weeks(result.cutoff, settings.plant.timezone),
-        result.labels,
-        result.horizon_hours,
-        result.cap_hours,
-    )
-
-
 def _weeks(cutoff: Int64, zone: str) -> Int64:
+    """Weeks as the plant's calendar has them: from Monday, by its clock."""
     if not len(cutoff):
         return cutoff
     # One offset for all: a week that is an hour off around a change of the clocks is a week.
@@ -166,14 +158,10 @@ def _weeks(cutoff: Int64, zone: str) -> Int64:
 
 
 def _folds(
-    result: BacktestPredictions,
-    series: BacktestSeries,
-    sides: tuple[ModelPredictions, ModelPredictions],
-    failures: Sequence[FailureOutcome],
-    false_looks: Int64,
+    result: BacktestPredictions, failures: Sequence[FailureOutcome], false_looks: Int64
 ) -> tuple[FoldFigures, ...]:
     """false_looks: cutoffs at which the crew would have looked for nothing."""
-    truth = series.labels.fails_within(series.horizon_hours)
+    truth = result.labels.fails_within(result.horizon_hours)
     found = []
     for number, (fold, note) in enumerate(zip(result.folds, result.decisions, strict=True)):
         origin, end = to_moment(fold.origin), to_moment(fold.end)
@@ -187,8 +175,8 @@ def _folds(
                 len(came),
                 sum(one.warning_hours is not None for one in came),
                 int(np.sum((false_looks > fold.origin) & (false_looks <= fold.end))),
-                _precision(sides[0].risk[mine], truth[mine]),
-                _precision(sides[1].risk[mine], truth[mine]),
+                _precision(result.ours.risk[mine], truth[mine]),
+                _precision(result.theirs.risk[mine], truth[mine]),
                 note,
             )
         )
@@ -205,13 +193,8 @@ def _failures(
     result: BacktestPredictions, lives: Lives, alarms: RaisedAlarms, plan: AlarmPlan
 ) -> tuple[FailureOutcome, ...]:
     """Every failure with a predicted risk before it, in order of time."""
-    warned = dict(
-        zip(
-            lives.life[alarms.row[alarms.true]].tolist(),
-            alarms.hours[alarms.true].tolist(),
-            strict=True,
-        )
-    )
+    warned_lives, hours_before = lives.life[alarms.row[alarms.true]], alarms.hours[alarms.true]
+    warned = dict(zip(warned_lives.tolist(), hours_before.tolist(), strict=True))
     asset = result.asset[result.labels.usable]
     outcomes = []
     for life in np.unique(lives.life[lives.failed & np.isfinite(lives.risk)]).tolist():

@@ -6,7 +6,7 @@ reading and an event are taken to have been known from their own time stamps on:
 history really came, nobody knows any more.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -24,10 +24,11 @@ from pm_app.jobs.retrain.messages import TrainingRequest
 from pm_app.jobs.retrain.run import make_request
 from pm_app.jobs.workers.files import remove_abandoned
 from pm_app.learning.data.labels import life_labels, while_running
+from pm_app.learning.evaluation.backtest import ModelPredictions
 from pm_app.ports import Engine
 from pm_app.progress import Progress, silent
 from pm_app.records.labels import Labels
-from pm_app.records.readings import Events, Float64, Int32, Int64
+from pm_app.records.readings import Events, Int32, Int64
 from pm_app.settings.plant import Settings
 from pm_app.settings.sections import TargetSettings
 from pm_app.state.segments import MissingSegment
@@ -40,25 +41,20 @@ class BacktestPredictions:
     """Predictions at every cutoff after the first origin, and what came.
 
     decisions: why a fold could not be learned, "" where it was. Rows by asset, then cutoff, every
-    array (n_rows,). fold: index into `folds`. risk: of horizon_hours, NaN where we abstain.
-    rul, low, high: hours. peer_risk, peer_rul: the peer's in the rows where we do not.
+    array (n_rows,). fold: index into `folds`. ours: risks are of horizon_hours, NaN where we
+    abstain. theirs: the peer's in the rows where we do not.
     """
 
     folds: tuple[Fold, ...]
     decisions: tuple[str, ...]
-    peer: str
     horizon_hours: float
     cap_hours: float
     assets: tuple[str, ...]
     asset: Int32
     cutoff: Int64
     fold: Int32
-    risk: Float64
-    rul: Float64
-    low: Float64
-    high: Float64
-    peer_risk: Float64
-    peer_rul: Float64
+    ours: ModelPredictions
+    theirs: ModelPredictions
     labels: Labels
 
 
@@ -145,35 +141,30 @@ def _in_one(
     parts = {at: part for at, part in enumerate(found) if not isinstance(part, str)}
     assets = tuple(sorted({name for part in parts.values() for name in part.names}))
     place = {name: number for number, name in enumerate(assets)}
-    asset = np.concatenate([_renumbered(part, place) for part in parts.values()])
+    asset = np.concatenate(
+        [
+            np.array([place[name] for name in part.names], dtype=np.int32)[part.asset]
+            for part in parts.values()
+        ]
+    )
     cutoff = np.concatenate([part.cutoff for part in parts.values()])
     sizes = [len(part.cutoff) for part in parts.values()]
     fold = np.repeat(np.array(list(parts), dtype=np.int32), sizes)
     order = np.lexsort((cutoff, asset))
     ours = np.concatenate([part.ours for part in parts.values()], axis=1)[:, order]
     theirs = np.concatenate([part.theirs for part in parts.values()], axis=1)[:, order]
-    (risk, rul, low, high), (peer_risk, peer_rul) = ours, theirs
+    peer, unbounded = next(iter(parts.values())).peer, np.full((2, len(order)), np.nan)
     frame = bare_frame(assets, asset[order], cutoff[order])
     return BacktestPredictions(
         tuple(folds),
         tuple(one if isinstance(one, str) else "" for one in found),
-        next(iter(parts.values())).peer,
         target.horizons_hours[-1],
         target.cap_hours,
         assets,
         frame.asset,
         frame.cutoff,
         fold[order],
-        risk,
-        rul,
-        low,
-        high,
-        peer_risk,
-        peer_rul,
+        ModelPredictions("pm-app", *ours),
+        ModelPredictions(peer, *theirs, *unbounded),
         while_running(frame, life_labels(frame, events, known_until=folds[-1].end)),
     )
-
-
-def _renumbered(part: FoldPredictions, place: Mapping[str, int]) -> Int32:
-    """The asset of each row of a fold by the numbers of all folds, (n_rows,)."""
-    return np.array([place[name] for name in part.names], dtype=np.int32)[part.asset]

@@ -126,10 +126,7 @@ def _train(given: TaskInput[TrainingsRequest]) -> TrainedPlan:
     task = learning_task(given.request, given.arrays)
     trained = train_one(task, given.request.trainings[given.number])
     network = np.frombuffer(save_network(trained.network), dtype=np.uint8)
-    write_arrays(
-        given.file,
-        {"losses": trained.losses, "network": network},
-    )
+    write_arrays(given.file, {"losses": trained.losses, "network": network})
     return TrainedPlan(trained.epoch, trained.schedule, trained.allocation)
 
 

@@ -133,7 +133,7 @@ class _Lanes:
                 self._give_up(future, given)
         return [(given.task, future) for future, given in found]
 
-    def _give_up(self, future: Future[str], given: "_Submitted") -> None:
+    def _give_up(self, future: Future[str], given: _Submitted) -> None:
         """Let go of a broken executor; what waited behind the first task lost is not to blame."""
         if future not in self._behind:
             same = (each for each, of in self.running.items() if of.executor is given.executor)

@@ -97,7 +97,11 @@ def read_request(folder: Path, kind: type[Request]) -> tuple[Request, Mapping[st
     path = folder / REQUEST_FILE
     try:
         envelope = _ENVELOPE.validate_json(path.read_bytes())
-        _require_program(envelope.program)
+        if envelope.program != __version__:
+            raise TerminalError(
+                f"a worker on {socket.gethostname()} runs pm-app {__version__}, the plant's server "
+                f"{envelope.program}: both need the same"
+            )
         request = TypeAdapter(kind).validate_python(envelope.request)
     except (OSError, ValidationError) as error:
         why = getattr(error, "strerror", None) or "it is another program's"
@@ -107,14 +111,6 @@ def read_request(folder: Path, kind: type[Request]) -> tuple[Request, Mapping[st
         ) from error
     arrays = folder / ARRAYS_FILE
     return request, read_arrays(arrays) if arrays.exists() else {}
-
-
-def _require_program(asks: str) -> None:
-    if asks != __version__:
-        raise TerminalError(
-            f"a worker on {socket.gethostname()} runs pm-app {__version__}, the plant's server "
-            f"{asks}: both need the same"
-        )
 
 
 def perform(

@@ -4,6 +4,7 @@ import json
 import os
 import tempfile
 from dataclasses import replace
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -110,8 +111,8 @@ def test_every_cutoff_after_the_first_origin_is_spoken_of_once_by_the_fold_befor
         cutoffs = predictions.cutoff[predictions.fold == number]
         assert bounds[number] < cutoffs.min()
         assert cutoffs.max() <= bounds[number + 1]
-    assert np.isfinite(predictions.risk).any()
-    assert np.array_equal(np.isnan(predictions.risk), np.isnan(predictions.peer_risk))
+    assert np.isfinite(predictions.ours.risk).any()
+    assert np.array_equal(np.isnan(predictions.ours.risk), np.isnan(predictions.theirs.risk))
 
 
 def test_failures_are_dealt_evenly_over_the_folds(plant):
@@ -141,10 +142,10 @@ def test_what_comes_later_changes_nothing_that_was_said_before(plant, new_plant)
         ingest(live, now=NOW)
         after = run(live)
 
-    for name in ("asset", "cutoff", "risk", "rul", "peer_rul"):
-        one, two = (getattr(each, name)[each.fold == 0] for each in (before, after))
+    for name in ("asset", "cutoff", "ours.risk", "ours.rul", "theirs.rul"):
+        one, two = (attrgetter(name)(each)[each.fold == 0] for each in (before, after))
         np.testing.assert_array_equal(one, two)
-    changed = [each.risk[each.fold > 0] for each in (before, after)]
+    changed = [each.ours.risk[each.fold > 0] for each in (before, after)]
     assert not np.array_equal(*changed, equal_nan=True)
 
 
@@ -297,10 +298,15 @@ def workers(monkeypatch):
 
 def bits(predictions):
     """All of an predictions, to the bit."""
+    parts = ("labels", "ours", "theirs")
+    fields = {name: value for name, value in vars(predictions).items() if name not in parts}
+    for part in parts:
+        fields |= {
+            f"{part}.{name}": value for name, value in vars(getattr(predictions, part)).items()
+        }
     return {
         name: value.tobytes() if isinstance(value, np.ndarray) else value
-        for name, value in {**vars(predictions), **vars(predictions.labels)}.items()
-        if name != "labels"
+        for name, value in fields.items()
     }
 
 
@@ -313,7 +319,7 @@ def test_folds_of_workers_say_what_one_after_the_other_says_and_leave_nothing(pl
         found = run(live, engine=InlineEngine(), progress=lambda share, text: told.append(share))
         assert facts(plant.parent, live.store) == before
 
-    assert np.isfinite(alone.risk).any()
+    assert np.isfinite(alone.ours.risk).any()
     assert bits(found) == bits(alone)
     assert told == sorted(told)
 

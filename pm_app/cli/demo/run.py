@@ -1,5 +1,6 @@
 """Steps of `pm-app demo`: simulate, train, score, drift, rebuild, show."""
 
+from collections import Counter
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -74,9 +75,7 @@ def _failures(simulated: SimulatedPlant, first: int, last: int) -> str:
     """How many failures of which kind fell in these days."""
     begin, end = (start_of(simulated.plan, day).timestamp() * 1e9 for day in (first, last))
     inside = (simulated.failures.time >= begin) & (simulated.failures.time < end)
-    modes: dict[str, int] = {}
-    for mode in simulated.failures.mode[inside].tolist():
-        modes[mode] = modes.get(mode, 0) + 1
+    modes = Counter(simulated.failures.mode[inside].tolist())
     ranked = sorted(modes.items(), key=lambda item: (-item[1], item[0]))
     return f"{int(inside.sum())} failures (" + ", ".join(f"{n} {m}" for m, n in ranked) + ")"
 

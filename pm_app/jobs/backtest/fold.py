@@ -11,8 +11,8 @@ from pm_app.features.frame import select_features
 from pm_app.jobs.backtest.folds import Fold
 from pm_app.jobs.plant import PlantView, first_seen_ns
 from pm_app.jobs.retrain.dataset import DatasetSource, gather_dataset
-from pm_app.jobs.retrain.messages import REQUEST, RESPONSE, TrainingRequest, TrainingResponse
-from pm_app.jobs.retrain.run import Trainer
+from pm_app.jobs.retrain.messages import TrainingRequest
+from pm_app.jobs.retrain.run import Trainer, ask_trainer
 from pm_app.jobs.score.champion import Champion, verified
 from pm_app.jobs.score.predict import PaneSpan, frames
 from pm_app.learning.evaluation.boosters import Booster, BoosterTask, fit_booster
@@ -23,7 +23,6 @@ from pm_app.records.readings import Float64, Int32, Int64
 from pm_app.scoring.abstention import statuses
 from pm_app.state.memory import Memories
 from pm_app.state.registry import read_version
-from pm_app.state.segments import MissingSegment
 
 # A version that is published nowhere.
 _NUMBER = 0
@@ -69,7 +68,9 @@ def predict_fold(
         staged = Path(folder, "version")
         staged.mkdir()
         mine = replace(request, as_of_ns=fold.origin, staging=str(staged))
-        response = _learn(mine, Path(folder), trainers.trainer, progress)
+        response = ask_trainer(
+            trainers.trainer, mine, Path(folder), lambda done, text: progress(0.9 * done, text)
+        )
         if not response.has_version:
             return response.reason
         champion = verified(read_version(staged, number=_NUMBER))
@@ -78,18 +79,6 @@ def predict_fold(
         progress(0.95, "predicting the next span")
         beside = replace(plant, memories=Memories(Path(folder, "memory")))
         return _predict(beside, champion, peer, features, fold)
-
-
-def _learn(
-    request: TrainingRequest, folder: Path, trainer: Trainer, progress: Progress
-) -> TrainingResponse:
-    request_path, response_path = folder / "order.json", folder / "answer.json"
-    request_path.write_bytes(REQUEST.dump_json(request))
-    trainer(request_path, response_path, lambda done, text: progress(0.9 * done, text))
-    response: TrainingResponse = RESPONSE.validate_json(response_path.read_bytes())
-    if response.missing:
-        raise MissingSegment(Path(response.missing), response.reason)
-    return response
 
 
 def _fit_peer(

@@ -16,11 +16,7 @@ from pm_app.jobs.plant import PlantView
 from pm_app.jobs.retrain.messages import TrainingRequest
 from pm_app.jobs.retrain.process import run_trainer
 from pm_app.jobs.workers.dispatch import Tasks
-from pm_app.jobs.workers.files import (
-    read_arrays,
-    scratch_folder,
-    write_arrays,
-)
+from pm_app.jobs.workers.files import read_arrays, scratch_folder, write_arrays
 from pm_app.jobs.workers.protocol import TaskAnswer, TaskInput, answers, perform, write_request
 from pm_app.jobs.workers.snapshot import (
     LedgerSnapshot,

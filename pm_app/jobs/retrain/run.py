@@ -109,15 +109,21 @@ def retrain(
 def _run(
     trainer: Trainer, request: TrainingRequest, state: Path, progress: Progress
 ) -> TrainingResponse:
-    """The trainer's response. Raises MissingSegment where it met one."""
     # A process that was killed could not take its own away.
     for left in state.glob(f"{SCRATCH}*"):
         remove_folder(left)
     with tempfile.TemporaryDirectory(dir=state, prefix=SCRATCH) as folder:
-        request_path, response_path = Path(folder, "request.json"), Path(folder, "response.json")
-        request_path.write_bytes(REQUEST.dump_json(request))
-        trainer(request_path, response_path, progress)
-        response: TrainingResponse = RESPONSE.validate_json(response_path.read_bytes())
+        return ask_trainer(trainer, request, Path(folder), progress)
+
+
+def ask_trainer(
+    trainer: Trainer, request: TrainingRequest, folder: Path, progress: Progress
+) -> TrainingResponse:
+    """The trainer's response, by files in this folder. Raises MissingSegment where it met one."""
+    request_path, response_path = folder / "request.json", folder / "response.json"
+    request_path.write_bytes(REQUEST.dump_json(request))
+    trainer(request_path, response_path, progress)
+    response: TrainingResponse = RESPONSE.validate_json(response_path.read_bytes())
     if response.missing:
         raise MissingSegment(Path(response.missing), response.reason)
     return response

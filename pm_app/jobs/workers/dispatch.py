@@ -61,7 +61,7 @@ def dispatch(
                 try:
                     yield number, future.result()
                 except engine.lost as error:
-                    lost[number] += lanes.had_begun(future)
+                    lost[number] += future not in lanes.behind
                     if lost[number] >= ATTEMPTS:
                         raise TerminalError(
                             f"{engine.name}: {tasks.describe(number)} lost its worker {ATTEMPTS} "
@@ -89,11 +89,8 @@ class _Lanes:
         self._executors: list[Executor | None] = [None] * engine.lanes
         self._seen = time.monotonic()
         self.running: dict[Future[str], _Submitted] = {}
-        self._behind: set[Future[str]] = set()
-
-    def had_begun(self, future: Future[str]) -> bool:
-        """Whether a task was lost by itself, not behind another in the lane that broke."""
-        return future not in self._behind
+        # Lost with another task that was before them in a lane.
+        self.behind: set[Future[str]] = set()
 
     def fill(self, waiting: deque[int]) -> None:
         """Give every lane as much as it takes; what has least is given first."""
@@ -135,9 +132,9 @@ class _Lanes:
 
     def _give_up(self, future: Future[str], given: _Submitted) -> None:
         """Let go of a broken executor; what waited behind the first task lost is not to blame."""
-        if future not in self._behind:
+        if future not in self.behind:
             same = (each for each, of in self.running.items() if of.executor is given.executor)
-            self._behind.update(same)
+            self.behind.update(same)
         if self._executors[given.lane] is given.executor:
             self._drop(given.lane)
 

@@ -71,8 +71,7 @@ def predict_on_workers(
     what a worker met on purpose, and as `dispatch`.
     """
     wanted = spans_with_readings(plant, spans)
-    silent_assets = tuple(name for name in spans if name not in wanted)
-    if silent_assets:
+    if silent_assets := [name for name in spans if name not in wanted]:
         yield silent_assets, None
     partitions = split_spans(wanted, workers=engine.lanes * engine.width)
     if not partitions:

@@ -10,7 +10,7 @@ from sqlalchemy import URL, Connection, Engine, exc, make_url
 
 from pm_app.durable import announce
 from pm_app.errors import BadSettings, StoreUnavailable, TerminalError
-from pm_app.store.dialects.protocol import ConnectionOptions, StoreDialect
+from pm_app.store.dialects.dialect import ConnectionOptions, StoreDialect
 from pm_app.store.dialects.table import DIALECTS
 
 BUSY_SECONDS: Final = 30.0

@@ -12,10 +12,9 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.schema import CreateTable
 
 from pm_app.errors import TransientError
-from pm_app.store.dialects.protocol import StoreDialect
-from pm_app.store.dialects.sqlite import SqliteDialect, insert_text, unchanging_address
+from pm_app.store.dialects.sqlite import SQLITE, insert_text, unchanging_address
 
-PORTABLE: Final[StoreDialect] = SqliteDialect()
+PORTABLE: Final = SQLITE
 
 
 def file_url(path: Path) -> str:

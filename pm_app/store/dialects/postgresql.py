@@ -1,15 +1,15 @@
 """PostgreSQL: a server, for databases on another machine or of several readers elsewhere."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterable, Sequence
+from datetime import UTC
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import TIMESTAMP, URL, ColumnElement, Connection, Engine, Text, create_engine, text
+from sqlalchemy import TIMESTAMP, URL, Connection, Engine, Text, create_engine, text
 
 from pm_app.errors import BadSettings
-from pm_app.store.dialects.protocol import ConnectionOptions
+from pm_app.store.dialects.dialect import ConnectionOptions, StoreDialect
 
 _CONNECT_SECONDS: Final = 10
 # A server that is gone without a word (power, cable, firewall) is noticed within a minute or so,
@@ -33,93 +33,95 @@ _WRITER_LOCK: Final = 0x706D_6170_70
 _DRIVER: Final = "postgresql+psycopg"
 
 
-class PostgresqlDialect:
-    """PostgreSQL by psycopg; fulfils `StoreDialect`."""
+def _engine(address: URL, options: ConnectionOptions) -> tuple[Engine, str]:
+    """An engine whose connections are looked at before they are used again."""
+    session = f"{_SESSION} -c lock_timeout={1000 * options.wait_seconds:.0f}ms"
+    if options.read_only:
+        session += " -c default_transaction_read_only=on"
+    # Settings of the address go last, so that they win.
+    given = str(address.query.get("options", ""))
+    address = address.update_query_dict({"options": f"{session} {given}".strip()})
+    absent = {key: value for key, value in _NOTICE.items() if key not in address.query}
+    address = address.update_query_dict(absent)
+    try:
+        engine = create_engine(address, pool_pre_ping=True, hide_parameters=True)
+    except ImportError as error:
+        raise BadSettings(
+            "store.url names PostgreSQL, which needs the driver psycopg: "
+            "pip install 'pm-app[postgresql]'"
+        ) from error
+    return engine, address.set(query={}).render_as_string(hide_password=True)
 
-    example: Final = "postgresql+psycopg://user@host/database"
-    drivers: Final = dict.fromkeys(("postgresql", _DRIVER), _DRIVER)
-    file: Final = None
-    number_type: Final = None
+
+def _begin_reading(connection: Connection) -> None:
+    """READ COMMITTED, the default, sees another state with each statement."""
+    connection.execution_options(isolation_level="REPEATABLE READ")
+
+
+def _lock_writers(connection: Connection) -> None:
+    """An advisory lock, which the transaction's end gives back."""
+    connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITER_LOCK})")
+
+
+def _insert(table: Any) -> Any:
+    from sqlalchemy.dialects import postgresql
+
+    return postgresql.insert(table)
+
+
+def _stored_moments(nanoseconds: NDArray[np.int64]) -> list[object]:
+    instants = (nanoseconds // 1000).astype("datetime64[us]")
+    return [moment.replace(tzinfo=UTC) for moment in instants.tolist()]
+
+
+def _insert_rows(
+    connection: Connection,
+    table: str,
+    columns: Sequence[str],
+    rows: Iterable[tuple[object, ...]],
+) -> None:
+    """COPY, several times as fast as INSERT."""
+    cursor = connection.connection.cursor()
+    statement = f"COPY {table} ({', '.join(columns)}) FROM STDIN"
+    with cursor, cursor.copy(statement) as copy:  # type: ignore[attr-defined]  # psycopg's own
+        for row in rows:
+            copy.write_row(row)
+
+
+def _analyze(connection: Connection, table: str) -> None:
+    """Autovacuum never sees a temporary table."""
+    connection.execute(text(f"ANALYZE {table}"))
+
+
+def _count_on_from(connection: Connection, table: str, column: str, newest: int) -> None:
+    """The sequence of a column does not follow numbers that were inserted."""
+    place = f"pg_get_serial_sequence('{table}', '{column}')"
+    connection.execute(text(f"SELECT setval({place}, {newest})"))
+
+
+POSTGRESQL: Final = StoreDialect(
+    example="postgresql+psycopg://user@host/database",
+    drivers=dict.fromkeys(("postgresql", _DRIVER), _DRIVER),
+    file=None,
+    number_type=None,
     # By code points, whatever the server's own collation is.
-    asset_type: Final = Text(collation="C")
-    moment_type: Final = TIMESTAMP(timezone=True)
+    asset_type=Text(collation="C"),
+    moment_type=TIMESTAMP(timezone=True),
     # Sequences never give a number twice, and tables are heaps.
-    numbered: Final[Mapping[str, object]] = {}
-    clustered: Final[Mapping[str, object]] = {}
-
-    def partial(self, rows: ColumnElement[bool]) -> Mapping[str, object]:
-        """WHERE of an index."""
-        return {"postgresql_where": rows}
-
-    def engine(self, address: URL, options: ConnectionOptions) -> tuple[Engine, str]:
-        """An engine whose connections are looked at before they are used again."""
-        session = f"{_SESSION} -c lock_timeout={1000 * options.wait_seconds:.0f}ms"
-        if options.read_only:
-            session += " -c default_transaction_read_only=on"
-        # Settings of the address go last, so that they win.
-        given = str(address.query.get("options", ""))
-        address = address.update_query_dict({"options": f"{session} {given}".strip()})
-        absent = {key: value for key, value in _NOTICE.items() if key not in address.query}
-        address = address.update_query_dict(absent)
-        try:
-            engine = create_engine(address, pool_pre_ping=True, hide_parameters=True)
-        except ImportError as error:
-            raise BadSettings(
-                "store.url names PostgreSQL, which needs the driver psycopg: "
-                "pip install 'pm-app[postgresql]'"
-            ) from error
-        return engine, address.set(query={}).render_as_string(hide_password=True)
-
-    def begin_reading(self, connection: Connection) -> None:
-        """READ COMMITTED, the default, sees another state with each statement."""
-        connection.execution_options(isolation_level="REPEATABLE READ")
-
-    def lock_writers(self, connection: Connection) -> None:
-        """An advisory lock, which the transaction's end gives back."""
-        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITER_LOCK})")
-
-    def insert(self, table: Any) -> Any:
-        """INSERT ... ON CONFLICT."""
-        from sqlalchemy.dialects import postgresql
-
-        return postgresql.insert(table)
-
-    def stored_moment(self, moment: datetime) -> object:
-        """psycopg takes datetimes."""
-        return moment
-
-    def stored_moments(self, nanoseconds: NDArray[np.int64]) -> list[object]:
-        """The same."""
-        instants = (nanoseconds // 1000).astype("datetime64[us]")
-        return [moment.replace(tzinfo=UTC) for moment in instants.tolist()]
-
-    def arrow_moment(self, column: ColumnElement[Any]) -> ColumnElement[Any]:
-        """psycopg gives datetimes."""
-        return column
-
-    def insert_rows(
-        self,
-        connection: Connection,
-        table: str,
-        columns: Sequence[str],
-        rows: Iterable[tuple[object, ...]],
-    ) -> None:
-        """COPY, several times as fast as INSERT."""
-        cursor = connection.connection.cursor()
-        statement = f"COPY {table} ({', '.join(columns)}) FROM STDIN"
-        with cursor, cursor.copy(statement) as copy:  # type: ignore[attr-defined]  # psycopg's own
-            for row in rows:
-                copy.write_row(row)
-
-    def analyze(self, connection: Connection, table: str) -> None:
-        """Autovacuum never sees a temporary table."""
-        connection.execute(text(f"ANALYZE {table}"))
-
-    def keep_join_order(self, join: str) -> str:
-        """The planner knows the sizes."""
-        return join
-
-    def count_on_from(self, connection: Connection, table: str, column: str, newest: int) -> None:
-        """The sequence of a column does not follow numbers that were inserted."""
-        place = f"pg_get_serial_sequence('{table}', '{column}')"
-        connection.execute(text(f"SELECT setval({place}, {newest})"))
+    numbered={},
+    clustered={},
+    partial="postgresql_where",
+    engine=_engine,
+    begin_reading=_begin_reading,
+    lock_writers=_lock_writers,
+    insert=_insert,
+    # psycopg takes and gives datetimes.
+    stored_moment=lambda moment: moment,
+    stored_moments=_stored_moments,
+    arrow_moment=lambda column: column,
+    insert_rows=_insert_rows,
+    analyze=_analyze,
+    # The planner knows the sizes.
+    keep_join_order=lambda join: join,
+    count_on_from=_count_on_from,
+)

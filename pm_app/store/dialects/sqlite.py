@@ -3,7 +3,7 @@
 import re
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import (
     URL,
-    ColumnElement,
     Connection,
     Engine,
     Integer,
@@ -27,7 +26,7 @@ from sqlalchemy.pool import QueuePool
 
 from pm_app.durable import make_file, make_folder
 from pm_app.errors import BadSettings
-from pm_app.store.dialects.protocol import ConnectionOptions
+from pm_app.store.dialects.dialect import ConnectionOptions, DatabaseFile, StoreDialect
 
 _LOOK_AGAIN_SECONDS: Final = 0.01
 _CACHE_KIB: Final = 8_000
@@ -36,128 +35,83 @@ _LOG_BYTES: Final = 64_000_000
 _PARTS: Final = ("", "-wal", "-shm", "-journal")
 
 
-class SqliteFile:
-    """The file of a database; fulfils `DatabaseFile`."""
+def _create(path: Path) -> None:
+    make_folder(path.parent)
+    make_file(path)
 
-    def create(self, path: Path) -> None:
-        """Make the folder and the file where they are not."""
-        make_folder(path.parent)
-        make_file(path)
 
-    def existing(self, path: Path) -> list[Path]:
-        """The file and its logs."""
-        parts = [path.with_name(path.name + part) for part in _PARTS]
-        return [part for part in parts if part.exists()]
+def _existing(path: Path) -> list[Path]:
+    """The file and its logs."""
+    parts = [path.with_name(path.name + part) for part in _PARTS]
+    return [part for part in parts if part.exists()]
 
-    def snapshot(self, connection: Connection, path: Path) -> None:
-        """In one step: it sees one state, and writers go on in the write-ahead log."""
-        with closing(sqlite3.connect(path)) as target:
-            _driver_of(connection).backup(target)
 
-    @contextmanager
-    def attached(self, connection: Connection, path: Path) -> Iterator[None]:
-        """As a database of the name `attached`."""
-        # SQLite takes another file only while no transaction is under way.
-        driver = _driver_of(connection)
-        driver.execute("ATTACH ? AS attached", (unchanging_address(path),)).close()
+def _snapshot(connection: Connection, path: Path) -> None:
+    """In one step: it sees one state, and writers go on in the write-ahead log."""
+    with closing(sqlite3.connect(path)) as target:
+        _driver_of(connection).backup(target)
+
+
+@contextmanager
+def _attached(connection: Connection, path: Path) -> Iterator[None]:
+    """As a database of the name `attached`."""
+    # SQLite takes another file only while no transaction is under way.
+    driver = _driver_of(connection)
+    driver.execute("ATTACH ? AS attached", (unchanging_address(path),)).close()
+    try:
+        yield
+    finally:
         try:
-            yield
-        finally:
-            try:
-                driver.execute("DETACH attached").close()
-            except sqlite3.Error:
-                connection.invalidate()
+            driver.execute("DETACH attached").close()
+        except sqlite3.Error:
+            connection.invalidate()
 
 
-class SqliteDialect:
-    """SQLite by Python's own driver; fulfils `StoreDialect`."""
+def _engine(address: URL, options: ConnectionOptions) -> tuple[Engine, str]:
+    """An engine over a file, whose writers take the lock before they read."""
+    path = _local_path(address, options.folder)
+    target = f"{path.absolute().as_uri()}?mode={'ro' if options.read_only else 'rwc'}"
 
-    example: Final = "sqlite:///file.sqlite"
-    drivers: Final = {"sqlite": "sqlite", "sqlite+pysqlite": "sqlite"}
-    file: Final = SqliteFile()
-    # SQLite numbers rows by itself only in a column typed exactly INTEGER.
-    number_type: Final = Integer()
-    asset_type: Final = None
-    # Text of a fixed width, for want of a type.
-    moment_type: Final = String(27)
-    # Without it the number of a newest row that went is given again.
-    numbered: Final = {"sqlite_autoincrement": True}
-    # The rows live in the key's own tree: half the pages, and neighbours are together.
-    clustered: Final = {"sqlite_with_rowid": False}
-
-    def partial(self, rows: ColumnElement[bool]) -> Mapping[str, object]:
-        """WHERE of an index."""
-        return {"sqlite_where": rows}
-
-    def engine(self, address: URL, options: ConnectionOptions) -> tuple[Engine, str]:
-        """An engine over a file, whose writers take the lock before they read."""
-        path = _local_path(address, options.folder)
-        target = f"{path.absolute().as_uri()}?mode={'ro' if options.read_only else 'rwc'}"
-
-        def open_file() -> sqlite3.Connection:
-            # isolation_level None: transactions are begun by _begin below, not guessed by Python.
-            return sqlite3.connect(
-                target,
-                uri=True,
-                timeout=options.wait_seconds,
-                isolation_level=None,
-                check_same_thread=False,
-            )
-
-        engine = create_engine(
-            "sqlite://", creator=open_file, poolclass=QueuePool, hide_parameters=True
+    def open_file() -> sqlite3.Connection:
+        # isolation_level None: transactions are begun by _begin below, not guessed by Python.
+        return sqlite3.connect(
+            target,
+            uri=True,
+            timeout=options.wait_seconds,
+            isolation_level=None,
+            check_same_thread=False,
         )
 
-        def pragmas(connection: Any, _record: object) -> None:
-            _pragmas(connection, options.wait_seconds)
+    engine = create_engine(
+        "sqlite://", creator=open_file, poolclass=QueuePool, hide_parameters=True
+    )
 
-        event.listen(engine, "connect", _read_only_pragmas if options.read_only else pragmas)
-        event.listen(engine, "begin", _begin)
-        return engine, str(path)
+    def pragmas(connection: Any, _record: object) -> None:
+        _pragmas(connection, options.wait_seconds)
 
-    def begin_reading(self, connection: Connection) -> None:
-        """A transaction sees one state anyway."""
+    event.listen(engine, "connect", _read_only_pragmas if options.read_only else pragmas)
+    event.listen(engine, "begin", _begin)
+    return engine, str(path)
 
-    def lock_writers(self, connection: Connection) -> None:
-        """BEGIN IMMEDIATE has done so."""
 
-    def insert(self, table: Any) -> Any:
-        """INSERT ... ON CONFLICT."""
-        return sqlite.insert(table)
+def _stored_moments(nanoseconds: NDArray[np.int64]) -> list[object]:
+    instants = (nanoseconds // 1000).astype("datetime64[us]")
+    return np.char.add(np.datetime_as_string(instants), "Z").tolist()  # type: ignore[no-any-return]  # numpy types tolist as Any
 
-    def stored_moment(self, moment: datetime) -> object:
-        """Its sortable text."""
-        return moment_text(moment)
 
-    def stored_moments(self, nanoseconds: NDArray[np.int64]) -> list[object]:
-        """The same."""
-        instants = (nanoseconds // 1000).astype("datetime64[us]")
-        return np.char.add(np.datetime_as_string(instants), "Z").tolist()  # type: ignore[no-any-return]  # numpy types tolist as Any
+def _insert_rows(
+    connection: Connection,
+    table: str,
+    columns: Sequence[str],
+    rows: Iterable[tuple[object, ...]],
+) -> None:
+    connection.exec_driver_sql(insert_text(table, columns), list(rows))
 
-    def arrow_moment(self, column: ColumnElement[Any]) -> ColumnElement[Any]:
-        """Arrow parses the text of a whole column faster than Python its single values."""
-        return type_coerce(column, String)
 
-    def insert_rows(
-        self,
-        connection: Connection,
-        table: str,
-        columns: Sequence[str],
-        rows: Iterable[tuple[object, ...]],
-    ) -> None:
-        """INSERT of many rows."""
-        connection.exec_driver_sql(insert_text(table, columns), list(rows))
-
-    def analyze(self, connection: Connection, table: str) -> None:
-        """SQLite would keep what it finds, and `keep_join_order` says enough."""
-
-    def keep_join_order(self, join: str) -> str:
-        """SQLite knows the sizes of neither table, and may read all of one that has grown for
-        years; a CROSS JOIN keeps to the order written."""
-        return join.replace(" JOIN ", " CROSS JOIN ", 1)
-
-    def count_on_from(self, connection: Connection, table: str, column: str, newest: int) -> None:
-        """AUTOINCREMENT follows numbers that were inserted."""
+def _keep_join_order(join: str) -> str:
+    """SQLite knows the sizes of neither table, and may read all of one that has grown for
+    years; a CROSS JOIN keeps to the order written."""
+    return join.replace(" JOIN ", " CROSS JOIN ", 1)
 
 
 def moment_text(moment: datetime) -> str:
@@ -267,3 +221,35 @@ def _read_mounts() -> str:
         return _MOUNTS.read_text(encoding="utf-8", errors="surrogateescape")
     except OSError:
         return ""
+
+
+SQLITE: Final = StoreDialect(
+    example="sqlite:///file.sqlite",
+    drivers={"sqlite": "sqlite", "sqlite+pysqlite": "sqlite"},
+    file=DatabaseFile(_create, _existing, _snapshot, _attached),
+    # SQLite numbers rows by itself only in a column typed exactly INTEGER.
+    number_type=Integer(),
+    asset_type=None,
+    # Text of a fixed width, for want of a type.
+    moment_type=String(27),
+    # Without it the number of a newest row that went is given again.
+    numbered={"sqlite_autoincrement": True},
+    # The rows live in the key's own tree: half the pages, and neighbours are together.
+    clustered={"sqlite_with_rowid": False},
+    partial="sqlite_where",
+    engine=_engine,
+    # A transaction sees one state anyway, and BEGIN IMMEDIATE locks.
+    begin_reading=lambda _connection: None,
+    lock_writers=lambda _connection: None,
+    insert=sqlite.insert,
+    stored_moment=moment_text,
+    stored_moments=_stored_moments,
+    # Arrow parses the text of a whole column faster than Python its single values.
+    arrow_moment=lambda column: type_coerce(column, String),
+    insert_rows=_insert_rows,
+    # SQLite would keep what it finds, and the order of joins says enough.
+    analyze=lambda _connection, _table: None,
+    keep_join_order=_keep_join_order,
+    # AUTOINCREMENT follows numbers that were inserted.
+    count_on_from=lambda _connection, _table, _column, _newest: None,
+)

@@ -6,13 +6,13 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Connection
 from sqlalchemy.types import TypeEngine
 
-from pm_app.store.dialects.postgresql import PostgresqlDialect
-from pm_app.store.dialects.protocol import StoreDialect
-from pm_app.store.dialects.sqlite import SqliteDialect
+from pm_app.store.dialects.dialect import StoreDialect
+from pm_app.store.dialects.postgresql import POSTGRESQL
+from pm_app.store.dialects.sqlite import SQLITE
 
 DIALECTS: Final[Mapping[str, StoreDialect]] = {
-    "sqlite": SqliteDialect(),
-    "postgresql": PostgresqlDialect(),
+    "sqlite": SQLITE,
+    "postgresql": POSTGRESQL,
 }
 
 
@@ -38,9 +38,7 @@ CLUSTERED: Final[Mapping[str, Any]] = {
 
 def partial_index(rows: ColumnElement[bool]) -> dict[str, Any]:
     """Options of an index of these rows only."""
-    return {
-        key: value for dialect in DIALECTS.values() for key, value in dialect.partial(rows).items()
-    }
+    return {dialect.partial: rows for dialect in DIALECTS.values()}
 
 
 def with_variants(

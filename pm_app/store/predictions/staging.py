@@ -18,13 +18,13 @@ from pm_app.durable import write_file
 from pm_app.errors import TransientError
 from pm_app.records.predictions import Predictions
 from pm_app.records.readings import Float64
+from pm_app.store.dialects.dialect import StoreDialect
 from pm_app.store.dialects.portable import (
     PORTABLE,
     reading_table_file,
     write_errors,
     write_table_file,
 )
-from pm_app.store.dialects.protocol import StoreDialect
 from pm_app.store.dialects.table import DIALECTS, dialect_of
 from pm_app.store.schema.predictions import (
     PREDICTION_KEY,

@@ -35,7 +35,7 @@ SIBLINGS = {
 STAGES = {
     "pm_app.learning": (
         *("dataset", "data", "importance", "allocation", "network", "evaluation", "training"),
-        *("ranking", "card", "pipeline"),
+        *("ranking", "pipeline"),
     ),
     "pm_app.store": (
         *("dialects", "schema", "database", "rows", "users", "lineage", "ledger", "alarms"),

@@ -1,1 +1,1 @@
-"""From features to a version: labels, splits, importance, drift, allocation, network. Pure."""
+"""Learning from features to a version: labels, splits, importance, drift, allocation, network."""

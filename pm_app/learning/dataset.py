@@ -32,7 +32,7 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a retraining weighs besides its dataset.
+    """Evidence that a retraining weighs besides its dataset.
 
     now: ISO time. in_a_row_before: how many retrainings up to the last one found another
     ranking than the champion's; failures_before: how many failures the champion had seen,
@@ -48,7 +48,7 @@ class Evidence:
 
 @dataclass(frozen=True, eq=False)
 class LearningTask:
-    """What one retraining works on: rows of a frame by their use, labels, and the head.
+    """Task of one retraining: rows of a frame by their use, labels, and the head.
 
     kind: "life" (failing within each horizon), "classification" or "regression".
     """

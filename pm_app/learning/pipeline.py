@@ -1,16 +1,18 @@
 """Pipeline of learning: one retraining, from a dataset to a version and its promotion test."""
 
 from dataclasses import dataclass, replace
+from importlib.metadata import version as installed
+from platform import python_version
 
 from pm_app.features.frame import select_features
-from pm_app.learning.card import make_card
 from pm_app.learning.data.labels import count_failures
 from pm_app.learning.dataset import Dataset, Evidence, LearningTask
-from pm_app.learning.evaluation.promotion import HeldOutRows, judge
+from pm_app.learning.evaluation.promotion import HeldOutRows, PromotionDecision, judge
 from pm_app.learning.importance.leakage import find_leakage_suspects
 from pm_app.learning.ranking import (
     CHAMPION_STAYS,
     ChampionVersion,
+    Ranking,
     make_task,
     planner_of,
     rank_sensors,
@@ -29,6 +31,10 @@ from pm_app.records.learning import Drift, VersionCard
 from pm_app.records.readings import Float64
 from pm_app.scoring.predictor import Predictor
 from pm_app.settings.plant import Settings
+from pm_app.times import utc_text
+
+# Whose releases a card names.
+SOFTWARE = ("pm-app", "tensorflow", "keras", "onnx", "onnxruntime", "numpy", "scikit-learn")
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +47,7 @@ class UnpublishedVersion:
 
 @dataclass(frozen=True, eq=False)
 class Learned:
-    """What a retraining found, and the version it trained, if it trained one.
+    """Result of a retraining, and the version it trained, if it trained one.
 
     failures: how many teach, failures_from_verdicts: how many of them verdicts confirmed.
     promote: whether the version should score. reason: in words, of all of it.
@@ -64,7 +70,7 @@ def learn(
     progress: Progress = silent,
     train: TrainAll = train_here,
 ) -> Learned:
-    """Importance, drift, and where it says so a candidate and its promotion test.
+    """Importance, drift, and where that asks for one a candidate and its promotion test.
 
     The same arguments give the same answer and the same weights on the same machine.
     train: who tries networks, in place of this process.
@@ -84,20 +90,54 @@ def learn(
         task = replace(task, frame=frame, head=champion.card.head)
         warm = WarmStart(champion.card.allocation, champion.keras)
     planner = planner_of(task, ranking.importance, settings)
-    candidate = train_candidate(
-        task,
-        AllocationSearch(planner, settings.allocation.strategy, warm),
-        seed=settings.retraining.seed,
-        progress=part_of(progress, 0.25, 0.95),
-        train=train,
-    )
-    card = make_card(dataset, task, candidate, ranking, settings, evidence)
+    search = AllocationSearch(planner, settings.allocation.strategy, warm)
+    seed, later = settings.retraining.seed, part_of(progress, 0.25, 0.95)
+    candidate = train_candidate(task, search, seed=seed, progress=later, train=train)
+    card = _card_of(dataset, task, candidate, ranking, settings, evidence)
     progress(0.97, "looking for sensors that know the outcome")
-    suspects = find_leakage_suspects(task, sensors=dataset.spec.sensors, seed=card.seed)
+    suspects = find_leakage_suspects(task, sensors=dataset.spec.sensors, seed=seed)
     version = UnpublishedVersion(candidate, replace(card, suspicions=suspects))
-    promote, reason = _test_promotion(dataset, task, version, champion)
-    reason = "; ".join((reason, *remarks_on(dataset, suspects)))
-    return Learned(drift, reason, failures, confirmed, version, promote)
+    decision = _test_promotion(dataset, task, version, champion)
+    reason = "; ".join((drift.reason, decision.reason, *remarks_on(dataset, suspects)))
+    return Learned(drift, reason, failures, confirmed, version, decision.promote)
+
+
+def _card_of(
+    dataset: Dataset,
+    task: LearningTask,
+    candidate: Candidate,
+    ranking: Ranking,
+    settings: Settings,
+    evidence: Evidence,
+) -> VersionCard:
+    """The card of a candidate; leakage suspects are added once it is known which there are."""
+    frame, split = task.frame, task.split
+    return VersionCard(
+        spec=dataset.spec,
+        features=frame.features,
+        sensor_of=frame.sensor_of,
+        head=candidate.head,
+        calibration=candidate.calibration,
+        importance=ranking.importance,
+        allocation=candidate.allocation,
+        drift=ranking.drift,
+        reports=candidate.reports,
+        feature_low=candidate.feature_low,
+        feature_high=candidate.feature_high,
+        reference=candidate.reference,
+        split=split.how,
+        rows=len(split.train),
+        failures=count_failures(dataset.labels),
+        seed=settings.retraining.seed,
+        settings_digest=settings.digest,
+        created_at=evidence.now,
+        trained_until=utc_text(int(frame.cutoff.max())),
+        parity=candidate.parity,
+        revision=candidate.revision,
+        failures_from_verdicts=dataset.failures_from_verdicts,
+        ranked=ranking.span,
+        software={name: installed(name) for name in SOFTWARE} | {"python": python_version()},
+    )
 
 
 def _test_promotion(
@@ -105,7 +145,7 @@ def _test_promotion(
     task: LearningTask,
     version: UnpublishedVersion,
     champion: ChampionVersion | None,
-) -> tuple[bool, str]:
+) -> PromotionDecision:
     """Whether the candidate should score, and why, on the newest held-out rows."""
     test, card = task.split.test, version.card
     truth = task.labels.value[test]
@@ -116,13 +156,12 @@ def _test_promotion(
     other = None
     if champion is not None and champion.can_read(before):
         other = _predict(champion.card, champion.onnx, before.take(test))
-    decision = judge(
+    return judge(
         _predict(card, version.candidate.onnx, dataset.frame.take(test)),
         other,
         HeldOutRows(truth, task.split.group[test], task.kind != "regression", card.seed),
         verdict=card.drift.verdict,
     )
-    return decision.promote, f"{card.drift.reason}; {decision.reason}"
 
 
 def _predict(card: VersionCard, onnx: bytes, rows: Frame) -> Float64:

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 
 import numpy as np
 
 from pm_app.features.frame import select_features
 from pm_app.learning.allocation.planner import Planner, make_planner
 from pm_app.learning.allocation.strategies import moved_units
-from pm_app.learning.data.labels import count_failures
+from pm_app.learning.data.labels import count_failures, failure_times
 from pm_app.learning.data.splits import censor_at_parts, newest_part, split_rows
 from pm_app.learning.data.sufficiency import (
     name_some,
@@ -33,7 +34,7 @@ from pm_app.learning.importance.permutation import measure_importance
 from pm_app.records.features import Frame
 from pm_app.records.learning import Drift, Importance, LeakageSuspect, VersionCard
 from pm_app.settings.plant import Settings
-from pm_app.times import HOUR_NS, to_nanoseconds
+from pm_app.times import to_nanoseconds
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,9 +100,9 @@ class ComparedFailures:
 
 @dataclass(frozen=True, eq=False)
 class Ranking:
-    """What guides a plan, how it compares with the champion's, and the failures it comes from.
+    """Importance that guides a plan, its drift from the champion's, and what it comes from.
 
-    span: nanoseconds of the first and the last of them, None where the target is no life.
+    span: nanoseconds of the first and the last such failure, None where the target is no life.
     compared: what drift was asked of, None where that was no failures.
     """
 
@@ -128,25 +129,22 @@ def rank_sensors(
     continues: whether a refit may continue the champion's weights; it then keeps the ranking its
     allocation was built from, for against it drift is measured.
     """
+    seed = settings.retraining.seed
     if champion is None:
-        return Ranking(_measure(task, settings), first_drift(), _span(task))
+        return Ranking(measure_importance(task, seed=seed), first_drift(), _span(task))
     context = _context(settings, evidence, failures)
     before = champion.card.importance
     if task.kind != "life":
-        now = _measure(task, settings)
-        drift = decide(
-            lambda: change_of_rankings(before, now),
-            context,
-            before=before.sensors,
-            now=now.sensors,
-        )
+        now = measure_importance(task, seed=seed)
+        change = partial(change_of_rankings, before, now)
+        drift = decide(change, context, before=before.sensors, now=now.sensors)
         return Ranking(now, _with_moves(drift, champion, now, task, settings), None)
     compared = _compare(task, settings, champion)
-    drift = _drift_of(compared, context, champion, task, _minimum(settings))
+    drift = _drift_of(compared, context, before, task, settings.retraining.minimum_failures)
     if drift.verdict in CHAMPION_STAYS or (drift.verdict == "refit" and continues):
         return Ranking(before, drift, champion.card.ranked, compared)
     guide = _newest(task, settings, champion) if drift.verdict == "rebuild" else task
-    now = _measure(guide, settings)
+    now = measure_importance(guide, seed=seed)
     drift = _with_moves(drift, champion, now, task, settings)
     return Ranking(now, drift, _span(guide), compared)
 
@@ -154,7 +152,7 @@ def rank_sensors(
 def _compare(task: LearningTask, settings: Settings, champion: ChampionVersion) -> ComparedFailures:
     """Both sides, apart in time; the newest are `2 * retraining.minimum_failures`, or half.
 
-    A champion that does not say what its ranking comes from knew all failures until it learned.
+    A champion whose ranking has no span knew all failures until it learned.
     """
     # What is made of events and age grows with the record, however the plant fails.
     every = attribute_failures(task, seed=settings.retraining.seed)
@@ -162,7 +160,9 @@ def _compare(task: LearningTask, settings: Settings, champion: ChampionVersion) 
     first, last = champion.card.ranked or (0, champion.trained_until_ns)
     every = every.take(every.time >= first)
     count = len(every.time)
-    is_newest = np.arange(count) >= count - min(2 * _minimum(settings), count // 2)
+    is_newest = np.arange(count) >= count - min(
+        2 * settings.retraining.minimum_failures, count // 2
+    )
     older = np.flatnonzero((every.time <= last) & ~is_newest)[-MOST_BEFORE:]
     is_before = np.isin(np.arange(count), older)
     return ComparedFailures(every.take(is_before), every.take(is_newest))
@@ -171,7 +171,7 @@ def _compare(task: LearningTask, settings: Settings, champion: ChampionVersion) 
 def _drift_of(
     compared: ComparedFailures,
     context: DriftContext,
-    champion: ChampionVersion,
+    before: Importance,
     task: LearningTask,
     minimum: int,
 ) -> Drift:
@@ -179,13 +179,8 @@ def _drift_of(
     if count < minimum or not len(compared.before.time):
         too_few = f"{count} failures say which sensors told them, {minimum} needed"
         context = replace(context, too_few=too_few)
-    before = champion.card.importance
-    return decide(
-        lambda: change_of_failures(compared.before, compared.after, before.clusters),
-        context,
-        before=before.sensors,
-        now=task.frame.sensors,
-    )
+    change = partial(change_of_failures, compared.before, compared.after, before.clusters)
+    return decide(change, context, before=before.sensors, now=task.frame.sensors)
 
 
 def _newest(task: LearningTask, settings: Settings, champion: ChampionVersion) -> LearningTask:
@@ -195,13 +190,13 @@ def _newest(task: LearningTask, settings: Settings, champion: ChampionVersion) -
         task.labels,
         task.split,
         since_ns=champion.trained_until_ns,
-        failures=2 * _minimum(settings),
+        failures=2 * settings.retraining.minimum_failures,
     )
     return task if split is None else replace(task, split=split)
 
 
 def planner_of(task: LearningTask, importance: Importance, settings: Settings) -> Planner:
-    """What may be built for a task, within allocation.max_parameters."""
+    """The planner of a task, within allocation.max_parameters."""
     return make_planner(
         task.frame,
         task.split.train,
@@ -209,10 +204,6 @@ def planner_of(task: LearningTask, importance: Importance, settings: Settings) -
         outputs=max(len(task.head.edges_hours), 1),
         max_parameters=settings.allocation.max_parameters,
     )
-
-
-def _measure(task: LearningTask, settings: Settings) -> Importance:
-    return measure_importance(task, seed=settings.retraining.seed)
 
 
 def _context(settings: Settings, evidence: Evidence, failures: int) -> DriftContext:
@@ -227,11 +218,7 @@ def _context(settings: Settings, evidence: Evidence, failures: int) -> DriftCont
 
 
 def _with_moves(
-    drift: Drift,
-    champion: ChampionVersion,
-    now: Importance,
-    task: LearningTask,
-    settings: Settings,
+    drift: Drift, champion: ChampionVersion, now: Importance, task: LearningTask, settings: Settings
 ) -> Drift:
     """The drift with the share of units that a plan by the ranking of now would move."""
     before = champion.card.allocation
@@ -245,17 +232,12 @@ def _span(task: LearningTask) -> tuple[int, int] | None:
     rows = rows[task.labels.failed[rows]]
     if not len(rows):
         return None
-    left = np.round(task.labels.duration_hours[rows] * HOUR_NS).astype(np.int64)
-    end = task.frame.cutoff[rows] + left
+    end = failure_times(task.frame, task.labels, rows)
     return int(end.min()), int(end.max())
 
 
-def _minimum(settings: Settings) -> int:
-    return settings.retraining.minimum_failures
-
-
 def remarks_on(dataset: Dataset, suspects: Sequence[LeakageSuspect]) -> list[str]:
-    """What a person should know about the readings, in words."""
+    """Remarks on the readings for a person, in words."""
     remarks = [suspect_text(one) for one in suspects]
     confirmed = dataset.failures_from_verdicts
     if confirmed:

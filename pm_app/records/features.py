@@ -1,4 +1,4 @@
-"""What features are made of, and what they look like to a model."""
+"""Records of features: panes they are made of, their specification, and frames of them."""
 
 from dataclasses import dataclass, fields, replace
 from typing import Any

@@ -1,4 +1,4 @@
-"""What is to be learned at each cutoff, and which rows may meet which."""
+"""Labels of the rows of a frame, and their split into train, validation and test rows."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""What learning produces and a version keeps: importance, allocation, calibration, metrics.
+"""Records of a version: importance, allocation, calibration, metrics.
 
 All of these are plain values (tuples, floats, text) and travel as JSON.
 """
@@ -93,7 +93,7 @@ class Allocation:
 
 @dataclass(frozen=True)
 class Drift:
-    """How the ranking compares with the champion's, and what follows from it.
+    """Drift of the ranking: how it compares with the champion's, and what follows from it.
 
     verdict: "first", "keep", "refit", "rebuild" or "not_enough_data". tau is the weighted
     Kendall correlation of the two rankings (Vigna 2015); p_value is how often resampling alone
@@ -131,7 +131,7 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Head:
-    """What the network's outputs mean.
+    """Head of a network: what its outputs mean.
 
     kind "hazard": output (n, n_edges) is the survival probability at edges_hours, ascending,
     the last being the cap of the life left. kind "classification": output (n, 1) is the

@@ -1,1 +1,1 @@
-"""Retraining: what is known up to a moment, the trainer process, and what becomes of its answer."""
+"""Retraining: the dataset up to a moment, the trainer process, and publishing its version."""

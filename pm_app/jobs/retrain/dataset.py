@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pm_app.errors import NotEnoughData
 from pm_app.features.frame import build_frame
@@ -40,7 +39,7 @@ MOST_ROWS = 200_000
 
 @dataclass(frozen=True, eq=False)
 class DatasetSource:
-    """What a plant has recorded: panes in these segments, events, and each asset's first reading.
+    """Records of a plant: panes in these segments, events, and each asset's first reading.
 
     first_seen: nanoseconds UTC. confirmed_failures: failures that verdicts confirm; they are in
     labels, features look at events alone.
@@ -54,11 +53,7 @@ class DatasetSource:
 
 
 def gather_dataset(
-    source: DatasetSource,
-    settings: Settings,
-    *,
-    as_of_ns: int,
-    champion: FeatureSpec | None = None,
+    source: DatasetSource, settings: Settings, *, as_of_ns: int, champion: FeatureSpec | None = None
 ) -> Dataset:
     """Every cutoff up to `as_of_ns`, thinned evenly in time where there are too many.
 
@@ -66,7 +61,7 @@ def gather_dataset(
     again. Raises NotEnoughData when there are no readings, BadSettings when the label column
     or a named regime column is not among the sensors.
     """
-    source = replace(source, events=_until(source.events, as_of_ns))
+    source = replace(source, events=take_events(source.events, source.events.time <= as_of_ns))
     past = past_until(source.history, source.segments, as_of_ns // source.history.pane_ns - 1)
     if not len(past.keys.pane):
         raise NotEnoughData("not enough data: no readings yet, some are needed to learn from")
@@ -106,11 +101,7 @@ def _choose_features(
 
 
 def all_failures(
-    events: Events,
-    confirmed: Sequence[ConfirmedFailure],
-    settings: Settings,
-    *,
-    known_until: int,
+    events: Events, confirmed: Sequence[ConfirmedFailure], settings: Settings, *, known_until: int
 ) -> ConfirmedEvents:
     """Events and what verdicts confirm, each failure once, as the plant's horizons have it."""
     near_ns = round(settings.target.horizons_hours[0] * HOUR_NS)
@@ -148,16 +139,12 @@ def _build(
 def search_regimes(
     history: History, segments: Sequence[str], settings: Settings, *, as_of_ns: int
 ) -> RegimeSearch:
-    """What regimes the readings up to `as_of_ns` show, or why none. Raises as `gather_dataset`."""
+    """Regimes that the readings up to `as_of_ns` show, or why none. Raises as `gather_dataset`."""
     past = past_until(history, segments, as_of_ns // history.pane_ns - 1)
     if not len(past.keys.pane):
         return RegimeSearch(None, "no readings yet")
     spec = make_spec(sensors_of(past), no_events(), settings, keys=past.keys)
     return search_plant_regimes(past, settings, spec)
-
-
-def _until(events: Events, as_of_ns: int) -> Events:
-    return take_events(events, events.time <= as_of_ns)
 
 
 def _label_column(panes: Panes, settings: Settings) -> Float64:
@@ -171,9 +158,7 @@ def _label_column(panes: Panes, settings: Settings) -> Float64:
 def _ranges(panes: Panes, sensors: tuple[str, ...]) -> Float64:
     """Lowest value of each sensor and minus its highest, (2, n_sensors); NaN without any."""
     chosen = select_sensors(panes, sensors)
-    return np.stack(
-        [np.fmin.reduce(chosen.minimum), np.fmin.reduce(-chosen.maximum)],
-    )
+    return np.stack([np.fmin.reduce(chosen.minimum), np.fmin.reduce(-chosen.maximum)])
 
 
 def _label(
@@ -191,20 +176,16 @@ def _join(frames: Sequence[Frame]) -> Frame:
     present = {frame.assets[number] for frame in frames for number in np.unique(frame.asset)}
     assets = tuple(sorted(present))
     place = {name: number for number, name in enumerate(assets)}
-    numbers: list[NDArray[np.int32]] = []
-    for frame in frames:
-        own = np.array([place.get(name, -1) for name in frame.assets], dtype=np.int32)
-        numbers.append(own[frame.asset])
+    numbers = [
+        np.array([place.get(name, -1) for name in frame.assets], dtype=np.int32)[frame.asset]
+        for frame in frames
+    ]
+    off = [frame.off for frame in frames if frame.off is not None]
     return replace(
         frames[0],
         assets=assets,
         asset=np.concatenate(numbers),
         cutoff=np.concatenate([frame.cutoff for frame in frames]),
         values=np.concatenate([frame.values for frame in frames]),
-        off=_put_end_to_end([frame.off for frame in frames]),
+        off=np.concatenate(off) if off else None,
     )
-
-
-def _put_end_to_end(parts: Sequence[NDArray[np.bool_] | None]) -> NDArray[np.bool_] | None:
-    there = [part for part in parts if part is not None]
-    return np.concatenate(there) if there else None

@@ -1,7 +1,7 @@
 """Extent of what is recorded up to a moment, and the operating regimes an even sample shows."""
 
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,23 +20,22 @@ GROUP_CELLS = 2_000_000
 
 @dataclass(frozen=True, eq=False)
 class Past:
-    """History up to a pane: segments that hold panes of it, which of them hold later ones too,
+    """History up to a pane: segments that hold panes of it, whether they hold later ones too,
     and the keys of all panes."""
 
     history: History
     last_pane: int
-    segments: tuple[str, ...]
-    reach_beyond: tuple[bool, ...]
+    segments: Mapping[str, bool]
     keys: Panes
 
     def read(self, assets: set[str]) -> Panes:
         """The panes of these assets."""
-        parts = self.history.read(self.segments, assets=assets, until_pane=self.last_pane)
+        parts = self.history.read(tuple(self.segments), assets=assets, until_pane=self.last_pane)
         return merge_panes(list(parts), pane_ns=self.history.pane_ns)
 
 
 def past_until(history: History, segments: Sequence[str], last_pane: int) -> Past:
-    """What of history there was up to this pane: what came later tells nothing."""
+    """History up to this pane: what came later is no evidence."""
     held: dict[str, bool] = {}
     parts: list[Panes] = []
     for name, keys in zip(segments, history.keys(segments), strict=True):
@@ -45,7 +44,7 @@ def past_until(history: History, segments: Sequence[str], last_pane: int) -> Pas
             held[name] = not early.all()
             parts.append(_only_present(keys.take(early)))
     keys = merge_panes(parts, pane_ns=history.pane_ns)
-    return Past(history, last_pane, tuple(held), tuple(held.values()), keys)
+    return Past(history, last_pane, held, keys)
 
 
 def _only_present(keys: Panes) -> Panes:
@@ -58,7 +57,7 @@ def _only_present(keys: Panes) -> Panes:
 def sensors_of(past: Past) -> list[str]:
     """The sensors there were up to this pane, by name."""
     seen: set[str] = set()
-    for segment, reaches_beyond in zip(past.segments, past.reach_beyond, strict=True):
+    for segment, reaches_beyond in past.segments.items():
         if not reaches_beyond:
             seen.update(past.history.sensors(segment))
             continue
@@ -125,7 +124,9 @@ def _sample(past: Past, sensors: tuple[str, ...], stretch: int) -> Panes:
     most = min(MOST_PANES, SAMPLE_CELLS // max(len(sensors), 1))
     share = most / max(int(held), 1)
     parts = []
-    for panes in past.history.read(past.segments, assets=set(assets), until_pane=past.last_pane):
+    for panes in past.history.read(
+        tuple(past.segments), assets=set(assets), until_pane=past.last_pane
+    ):
         seeds = np.array([_hash_name(name) for name in panes.assets], dtype=np.uint64)
         if len(panes.pane):
             drawn = _draw(seeds[panes.asset], panes.pane // stretch) < share

@@ -8,7 +8,7 @@ import numpy as np
 
 from pm_app.errors import BadSettings
 from pm_app.features.frame import is_rolled
-from pm_app.learning.data.sufficiency import name_some
+from pm_app.learning.data.sufficiency import name_some, value_range
 from pm_app.records.features import FeatureSpec, Frame, Panes, RunningRule
 from pm_app.records.labels import Labels
 from pm_app.records.readings import Events
@@ -22,7 +22,7 @@ LEAST_CODES = 3
 def make_spec(
     seen: Sequence[str], events: Events, settings: Settings, *, keys: Panes
 ) -> FeatureSpec:
-    """Which features there are, from settings and from the sensors, events and panes seen."""
+    """Specification of features, from settings and from the sensors, events and panes seen."""
     sensors = settings.readings.sensors or tuple(seen)
     column = settings.target.column
     if column is not None and column not in seen:
@@ -75,9 +75,7 @@ def informative_features(frame: Frame, labels: Labels) -> tuple[str, ...]:
     changing for that alone, or a constant sensor's slope would, which needs two panes.
     """
     values = frame.values[labels.usable]
-    with np.errstate(invalid="ignore"):
-        low = np.fmin.reduce(values, axis=0, initial=np.inf)
-        high = np.fmax.reduce(values, axis=0, initial=-np.inf)
+    low, high = value_range(frame, labels)
     rolled = np.array([is_rolled(name) for name in frame.features])
     comes_and_goes = np.isnan(values).any(axis=0) & np.isfinite(low) & ~rolled
     changes = (high > low) | comes_and_goes

@@ -13,16 +13,14 @@ REFUSED = 3
 
 @dataclass(frozen=True)
 class TrainingRequest:
-    """What to learn from, and where the result goes.
+    """Request to the trainer: what to learn from, and where the result goes.
 
     settings are the tables of plant.toml but for the store, whose address may hold a password;
-    folder is where it lies. Only readings before as_of_ns
-    (nanoseconds UTC) and events up to it exist. first_seen: nanoseconds of each asset's first
-    reading. champion is the version that scores, None before the first; in_a_row_before how
-    many retrainings up to the last one found another ranking than its; failures_before how
-    many failures the champion had seen, failures_last how many the last retraining had.
-    staging is the folder to fill when a version is made. confirmed_failures: by
-    verdicts up to then. engine: the name of what tries networks beside the trainer.
+    folder is where it lies. Only readings before as_of_ns (nanoseconds UTC) and events up to it
+    exist. first_seen: nanoseconds of each asset's first reading. champion is the version that
+    scores, None before the first. now to force: as in `Evidence`. staging is the folder to fill
+    when a version is made. confirmed_failures: by verdicts up to then. engine: the name of what
+    tries networks beside the trainer.
     """
 
     settings: dict[str, Any]
@@ -44,7 +42,7 @@ class TrainingRequest:
 
 @dataclass(frozen=True)
 class TrainingResponse:
-    """What came of it.
+    """Response of the trainer.
 
     decision: "first", "keep", "refit", "rebuild" or "not_enough_data". has_version says whether
     the staging folder holds one, promote whether it should score. failures_from_verdicts: how

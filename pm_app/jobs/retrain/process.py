@@ -1,4 +1,4 @@
-"""Starting the trainer process, watching it, and ending it."""
+"""Trainer process: starting it, watching it, and ending it."""
 
 import contextlib
 import os
@@ -21,7 +21,7 @@ LOOK_SECONDS = 0.5
 # TensorFlow's greetings would bury the last words of a trainer that died.
 _QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3"}
 GRACE_SECONDS = 5.0
-# What trains with nothing but this machine, and what an engine's name may be told.
+# The program that trains on this machine alone, and the one that can open an engine.
 ALONE, WITH_ENGINE = "pm_app.jobs.retrain.trainer", "pm_app.engine_trainer"
 
 
@@ -34,7 +34,7 @@ def run_trainer(
     stop: Callable[[], bool] = lambda: False,
     program: str = ALONE,
 ) -> None:
-    """Run the trainer to its end, telling its progress.
+    """Run the trainer to its end, reporting its progress.
 
     Raises TransientError with its last words when it dies, takes longer than the timeout, or
     `stop` says so; it is then gone. What a person must change is raised as the trainer met
@@ -71,18 +71,15 @@ def _started(command: Sequence[str], errors: IO[str]) -> subprocess.Popen[str]:
 
 
 def _error_of(code: int, ended: Sequence[str], words: str) -> PmAppError:
-    """The trainer's own error where it refused, else why it ended."""
+    """The trainer's own error where it refused, else why it ended: what this process did, how
+    the system ended it, or its last words."""
     if code == REFUSED:
         kind, _, text = words.rpartition("\n")[2].partition(": ")
         return error_named(kind, text)
-    return TransientError(_blame(code, ended, words))
-
-
-def _blame(code: int, ended: Sequence[str], words: str) -> str:
-    """Why the trainer ended: what this process did, how the system ended it, or its last words."""
     if code == -signal.SIGKILL and not ended:
-        return "the trainer was killed, most likely because memory ran out"
-    return f"the trainer ended with code {code}: {ended[0] if ended else words or 'no message'}"
+        return TransientError("the trainer was killed, most likely because memory ran out")
+    why = ended[0] if ended else words or "no message"
+    return TransientError(f"the trainer ended with code {code}: {why}")
 
 
 def _watch(

@@ -1,4 +1,4 @@
-"""Retraining: history to a decision, and where the decision says so, to a new champion.
+"""Retraining: history to a decision, and where the decision asks for it, to a new champion.
 
 The learning happens in a child process. It may die at any moment and leave nothing but a
 staging folder; only the transaction that records the retraining makes its version count.
@@ -40,7 +40,7 @@ Trainer = Callable[[Path, Path, Progress], None]
 
 @dataclass(frozen=True)
 class Retrained:
-    """What a retraining decided, why, and the version it made."""
+    """Outcome of a retraining: what it decided, why, and the version it made."""
 
     decision: str
     reason: str
@@ -50,7 +50,7 @@ class Retrained:
 
 @dataclass(frozen=True)
 class RetrainingOptions:
-    """What a person may ask of a retraining.
+    """Options of a retraining that a person may ask for.
 
     as_of: only what was recorded by then is learned from, by default now. force: rebuild.
     engine: the name of what tries networks beside the trainer.
@@ -85,15 +85,10 @@ def retrain(
 
     def learn() -> tuple[TrainingRequest, TrainingResponse]:
         champion = load_champion(plant)
-        request = make_request(
-            store,
-            settings,
-            options,
-            champion=champion.number if champion is not None else None,
-            now=now,
-            staging=registry.staging(),
-        )
-        return request, _run(trainer, request, settings.state, progress)
+        number = champion.number if champion is not None else None
+        staging = registry.staging()
+        request = make_request(store, settings, options, champion=number, now=now, staging=staging)
+        return request, _run_trainer(trainer, request, settings.state, progress)
 
     with plant.learning:
         request, response = repairing(plant, learn)
@@ -106,7 +101,7 @@ def retrain(
     return done
 
 
-def _run(
+def _run_trainer(
     trainer: Trainer, request: TrainingRequest, state: Path, progress: Progress
 ) -> TrainingResponse:
     # A process that was killed could not take its own away.
@@ -138,19 +133,18 @@ def make_request(
     now: datetime,
     staging: Path,
 ) -> TrainingRequest:
-    """What the trainer is to learn from, and the folder it is to fill."""
+    """The request of what the trainer is to learn from, and the folder it is to fill."""
     ledger, lineage = store.ledger, store.lineage
     as_of = options.as_of or now
     last = next(iter(lineage.retrainings(limit=1)), None)
     scoring = lineage.version(champion) if champion is not None else None
     seen = scoring.summary.get("failures", 0) if scoring is not None else 0
-    first_seen = {name: to_nanoseconds(at) for name, at in ledger.first_seen().items()}
     return TrainingRequest(
         settings=settings.model_dump(mode="json", exclude={"store"}),
         folder=str(settings.folder),
         segments=tuple(segments_of(ledger.ingested_batches("readings"))),
         event_segments=tuple(segments_of(ledger.ingested_batches("events"))),
-        first_seen=first_seen,
+        first_seen={name: to_nanoseconds(at) for name, at in ledger.first_seen().items()},
         as_of_ns=to_nanoseconds(as_of),
         now=now.isoformat(),
         champion=champion,
@@ -198,13 +192,20 @@ def _publish(
     response: TrainingResponse,
     settings: RetrainingSettings,
 ) -> Retrained:
-    """One transaction says what was decided, and with it which version counts."""
+    """One transaction says what was decided, and with it which version counts.
+
+    Raises BadVersion for a version whose graph is not its network's.
+    """
     number = store.lineage.next_version()
     waits = response.promote and settings.promotion == "approve"
     reason = f"{row.reason}; {waits_text(number)}" if waits else row.reason
     promoted = response.promote and not waits
     version = read_version(staged, number=number)
-    _check(version)
+    if not version.card.parity <= PARITY:
+        raise BadVersion(
+            f"ONNX and Keras outputs must agree within {PARITY:g}, got {version.card.parity:.3g}"
+        )
+    verified(version)
     registry.publish(staged, number)
     store.lineage.record_retraining(
         replace(row, version=number, reason=reason, metrics={**row.metrics, "waits": waits}),
@@ -213,15 +214,6 @@ def _publish(
         promote=promoted,
     )
     return Retrained(row.decision, reason, number, promoted=promoted)
-
-
-def _check(version: Version) -> None:
-    """Refuse a version whose graph is not its network's."""
-    if not version.card.parity <= PARITY:
-        raise BadVersion(
-            f"ONNX and Keras outputs must agree within {PARITY:g}, got {version.card.parity:.3g}"
-        )
-    verified(version)
 
 
 def _version_row(
@@ -253,19 +245,19 @@ def _version_row(
 def _importance_rows(number: int, card: VersionCard) -> list[ImportanceRow]:
     placed = {row.sensor: row for row in describe(card.allocation)}
     importance = card.importance
-    order = sorted(range(len(importance.sensors)), key=lambda at: -importance.shares[at])
+    shares = zip(importance.sensors, importance.shares, importance.spread, strict=True)
     return [
         ImportanceRow(
             version=number,
-            sensor=importance.sensors[at],
-            share=importance.shares[at],
-            spread=importance.spread[at],
+            sensor=sensor,
+            share=share,
+            spread=spread,
             rank=rank,
-            tier=placed[importance.sensors[at]].tier,
-            units=placed[importance.sensors[at]].units,
-            l1=placed[importance.sensors[at]].l1,
+            tier=placed[sensor].tier,
+            units=placed[sensor].units,
+            l1=placed[sensor].l1,
         )
-        for rank, at in enumerate(order, 1)
+        for rank, (sensor, share, spread) in enumerate(sorted(shares, key=lambda row: -row[1]), 1)
     ]
 
 

@@ -24,7 +24,7 @@ from pm_app.jobs.retrain.messages import (
 from pm_app.jobs.retrain.process import end_with_parent, give_way
 from pm_app.jobs.retrain.workers import TrainOnWorkers
 from pm_app.learning.dataset import Evidence
-from pm_app.learning.pipeline import Learned, UnpublishedVersion, learn
+from pm_app.learning.pipeline import Learned, learn
 from pm_app.learning.ranking import ChampionVersion
 from pm_app.learning.training.executor import TrainAll, train_here
 from pm_app.ports import Engine
@@ -37,12 +37,9 @@ from pm_app.state.segments import MissingSegment
 OpenEngine = Callable[[str | None], AbstractContextManager[Engine | None]]
 
 
-def no_engine(name: str | None) -> AbstractContextManager[Engine | None]:
-    """This process does all by itself."""
-    return nullcontext()
-
-
-def main(request_path: Path, response_path: Path, open_engine: OpenEngine = no_engine) -> None:
+def main(
+    request_path: Path, response_path: Path, open_engine: OpenEngine = lambda name: nullcontext()
+) -> None:
     """Learn as requested and write the response; what goes wrong on purpose ends it as REFUSED.
 
     open_engine: opens the engine that the request names, or None.
@@ -70,8 +67,15 @@ def train(
     """Learn what history holds; trainers: who tries networks. Raises NotEnoughData."""
     champion = _champion(request, settings)
     _print_progress(0.0, "building features")
+    source = DatasetSource(
+        History(settings.state / "panes", pane_ns=settings.features.pane_ns),
+        request.segments,
+        EventHistory(settings.state / "events").read(request.event_segments),
+        request.first_seen,
+        request.confirmed_failures,
+    )
     dataset = gather_dataset(
-        _source(request, settings),
+        source,
         settings,
         as_of_ns=request.as_of_ns,
         champion=champion.card.spec if champion is not None else None,
@@ -86,18 +90,11 @@ def train(
     )
     learned = learn(dataset, settings, evidence, champion, progress=_print_progress, train=trainers)
     if learned.version is not None:
-        _write(learned.version, Path(request.staging))
+        card, candidate = learned.version.card, learned.version.candidate
+        golden = Golden(candidate.golden_values, candidate.golden_outputs)
+        staging = Path(request.staging)
+        write_version(staging, card=card, keras=candidate.keras, onnx=candidate.onnx, golden=golden)
     return _response(learned)
-
-
-def _source(request: TrainingRequest, settings: Settings) -> DatasetSource:
-    return DatasetSource(
-        History(settings.state / "panes", pane_ns=settings.features.pane_ns),
-        request.segments,
-        EventHistory(settings.state / "events").read(request.event_segments),
-        request.first_seen,
-        request.confirmed_failures,
-    )
 
 
 def _champion(request: TrainingRequest, settings: Settings) -> ChampionVersion | None:
@@ -128,17 +125,6 @@ def _response(learned: Learned) -> TrainingResponse:
         failures=learned.failures,
         failures_from_verdicts=learned.failures_from_verdicts,
         metrics=metrics,
-    )
-
-
-def _write(version: UnpublishedVersion, staging: Path) -> None:
-    candidate = version.candidate
-    write_version(
-        staging,
-        card=version.card,
-        keras=candidate.keras,
-        onnx=candidate.onnx,
-        golden=Golden(candidate.golden_values, candidate.golden_outputs),
     )
 
 

@@ -12,8 +12,8 @@ from pm_app.jobs.workers.files import read_arrays, scratch_folder, write_arrays
 from pm_app.jobs.workers.protocol import TaskAnswer, TaskInput, answers, perform, write_request
 from pm_app.learning.dataset import LearningTask
 from pm_app.learning.network import Schedule, load_network, save_network
-from pm_app.learning.training.executor import Done, train_one
-from pm_app.learning.training.fit import Trained, Training
+from pm_app.learning.training.executor import Done
+from pm_app.learning.training.fit import Trained, Training, train_network
 from pm_app.ports import Engine
 from pm_app.progress import unwatched
 from pm_app.records.features import Frame
@@ -124,7 +124,7 @@ def train_task(folder: str, number: int) -> str:
 
 def _train(given: TaskInput[TrainingsRequest]) -> TrainedPlan:
     task = learning_task(given.request, given.arrays)
-    trained = train_one(task, given.request.trainings[given.number])
+    trained = train_network(task, given.request.trainings[given.number])
     network = np.frombuffer(save_network(trained.network), dtype=np.uint8)
     write_arrays(given.file, {"losses": trained.losses, "network": network})
     return TrainedPlan(trained.epoch, trained.schedule, trained.allocation)

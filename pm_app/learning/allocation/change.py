@@ -1,12 +1,12 @@
-"""What sensors were worth and got in one version, and what in another: why a network changed."""
+"""Change of allocation from one version to another: what each sensor was worth, and got."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
 from pm_app.learning.allocation.planner import CONTROL_REPORT
-from pm_app.learning.allocation.strategies import AllocationRow, describe
-from pm_app.records.learning import QualityReport, VersionCard
+from pm_app.learning.allocation.strategies import describe
+from pm_app.records.learning import VersionCard
 
 # The part of the resampled rankings that an interval leaves out at either end, in percent.
 _TAIL = 5
@@ -59,10 +59,9 @@ def gains_over_uniform(card: VersionCard) -> tuple[Gain, ...]:
     control = next((each for each in card.reports if each.model == CONTROL_REPORT), None)
     if control is None or not card.reports:
         return ()
-    own: QualityReport = card.reports[0]
     return tuple(
         Gain(name, value, control.metrics[name])
-        for name, value in own.metrics.items()
+        for name, value in card.reports[0].metrics.items()
         if name in control.metrics
     )
 
@@ -71,7 +70,7 @@ def _standings(card: VersionCard) -> dict[str, AllocatedSensor]:
     importance = card.importance
     replicates = np.array(importance.replicates or (importance.shares,))
     low, high = np.percentile(replicates, (_TAIL, 100 - _TAIL), axis=0)
-    placed: dict[str, AllocationRow] = {row.sensor: row for row in describe(card.allocation)}
+    placed = {row.sensor: row for row in describe(card.allocation)}
     return {
         sensor: AllocatedSensor(
             share=importance.shares[at],

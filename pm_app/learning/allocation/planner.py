@@ -1,5 +1,6 @@
 """Planner of allocations: every strategy, at any size, over the same inputs."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -62,19 +63,11 @@ def make_planner(
 ) -> Planner:
     """The planner for networks that learn from these rows of a frame."""
     indicators = find_indicators(frame, rows)
-    own = {name: sensor for name, sensor in zip(frame.features, frame.sensor_of, strict=True)}
-    inputs = {
-        sensor: frame.sensor_of.count(sensor) + sum(own[name] == sensor for name in indicators)
-        for sensor in frame.sensors
-    }
-    size = budget(
-        len(rows),
-        max_parameters,
-        features=len(frame.features),
-        members=MEMBERS,
-        outputs=outputs,
-        packs=packs_for(sum(inputs.values())),
-    )
+    own = dict(zip(frame.features, frame.sensor_of, strict=True))
+    owners = Counter([*frame.sensor_of, *(own[name] for name in indicators)])
+    inputs = {sensor: owners[sensor] for sensor in frame.sensors}
+    packs, features = packs_for(sum(inputs.values())), len(frame.features)
+    size = budget(len(rows), max_parameters, features=features, outputs=outputs, packs=packs)
     return Planner(importance, inputs, indicators, outputs, size)
 
 

@@ -16,7 +16,7 @@ GUIDANCE = 0.6
 # Dropout of the lowest tier over that of the highest, even steps of ratio between.
 DROPOUT_RATIO = 2.0
 HIGHEST_DROPOUT = 0.8
-# Fewer units than this are a bottleneck whatever the sensors say; given up only when the
+# Fewer units than this are a bottleneck whatever the sensors are; given up only when the
 # budget leaves no choice.
 SMALLEST_BRANCH = 4
 # Width of the shared layer over the sum of the branches.
@@ -27,7 +27,7 @@ SPENT = 0.98
 
 @dataclass(frozen=True)
 class PlanRequest:
-    """What a plan may spend, and on what.
+    """Request for a plan: what it may spend, and on what.
 
     features_per_sensor counts indicators of missing values as well. embedding: width of the most
     important tier's periodic embedding (0 for none). packs: kernels that members share, each
@@ -55,10 +55,8 @@ def afford(request: PlanRequest, one: tuple[SensorGroup, ...]) -> PlanRequest:
         tried = replace(request, members=members, embedding=width, packs=packs)
         # Twice the smallest branch leaves every strategy room for tiers of its own.
         least = 2 * SMALLEST_BRANCH if members > 1 else 1
-        if (
-            count_parameters(_make_tiers(one, least, width, 0.0), (least,), tried)
-            <= request.max_parameters
-        ):
+        tiers = _make_tiers(one, least, width, 0.0)
+        if count_parameters(tiers, (least,), tried) <= request.max_parameters:
             return tried
     return tried
 
@@ -153,15 +151,12 @@ def _make_tiers(
 ) -> tuple[Tier, ...]:
     """Tiers of about `units` units together, more for what matters, none below its floor."""
     dealt = _deal(groups, units)
+    # An embedding multiplies a branch's inputs; what matters little does without.
+    widths = [embedding >> at if at < 2 else 0 for at in range(len(groups))]
+    dropouts = [_dropout(dropout, at, len(groups)) for at in range(len(groups))]
     return tuple(
-        Tier(
-            group.name,
-            group.sensors,
-            int(dealt[at]),
-            _embedding_width(embedding, at),
-            _dropout(dropout, at, len(groups)),
-        )
-        for at, group in enumerate(groups)
+        Tier(group.name, group.sensors, int(units), width, rate)
+        for group, units, width, rate in zip(groups, dealt, widths, dropouts, strict=True)
     )
 
 
@@ -174,11 +169,6 @@ def _deal(groups: tuple[SensorGroup, ...], units: int) -> NDArray[np.int_]:
     pull = GUIDANCE * guided + (1 - GUIDANCE) * features / features.sum()
     floor = min(SMALLEST_BRANCH, max(1, units // len(groups)))
     return np.asarray(np.maximum(floor, np.floor(pull * units + 0.5)), dtype=np.int_)
-
-
-def _embedding_width(embedding: int, at: int) -> int:
-    # An embedding multiplies a branch's inputs; what matters little does without.
-    return embedding >> at if at < 2 else 0
 
 
 def _dropout(dropout: float, at: int, count: int) -> float:
@@ -194,11 +184,7 @@ def count_gate(units: int, features: int, sensors: int) -> int:
 
 
 def count_parameters(
-    tiers: Sequence[Tier],
-    shared_units: Sequence[int],
-    request: PlanRequest,
-    *,
-    gate_units: int = 0,
+    tiers: Sequence[Tier], shared_units: Sequence[int], request: PlanRequest, *, gate_units: int = 0
 ) -> int:
     """Trainable parameters of the network that `network.build_network` makes of this plan.
 
@@ -209,7 +195,10 @@ def count_parameters(
     total, width = 0, 0
     for tier in tiers:
         features = sum(every[sensor] for sensor in tier.sensors)
-        total += _embedding(features, tier.embedding)
+        if tier.embedding:
+            # A frequency per feature and component, then one linear map from sines and cosines
+            # to as many values, which all features of the tier share.
+            total += features * tier.embedding + (2 * tier.embedding + 1) * tier.embedding
         total += _ensemble_layer(features * (1 + tier.embedding), tier.units, members, packs)
         width += tier.units
     if gate_units:
@@ -222,9 +211,3 @@ def count_parameters(
 
 def _ensemble_layer(inputs: int, units: int, members: int, packs: int) -> int:
     return packs * inputs * units + members * (inputs + 2 * units)
-
-
-def _embedding(features: int, width: int) -> int:
-    # A frequency per feature and component, then one linear map from sines and cosines to
-    # `width` values that all features of the tier share.
-    return features * width + (2 * width + 1) * width if width else 0

@@ -22,6 +22,7 @@ from pm_app.learning.allocation.sizing import (
 )
 from pm_app.learning.allocation.tiers import SensorGroup, group_by_merit, measure_merits, one_group
 from pm_app.records.learning import Allocation, Gate, Importance, Tier
+from pm_app.records.readings import Float64
 from pm_app.settings.strategies import Strategy, strategy_named
 
 # The least important sensor's penalty is at most this many times the most important one's.
@@ -90,13 +91,13 @@ def _fill(
 ) -> Allocation:
     tiers, shared, count = fill_budget(groups, request)
     sensors = [sensor for tier in tiers for sensor in tier.sensors]
-    flat = (request.l1,) * len(sensors)
+    l1 = (request.l1,) * len(sensors)
+    if strategy.weighted:
+        l1 = weigh_penalties(importance, sensors, request.features_per_sensor, request.l1)
     return Allocation(
         strategy=strategy.name,
         tiers=tiers,
-        l1=weigh_penalties(importance, sensors, request.features_per_sensor, request.l1)
-        if strategy.weighted
-        else flat,
+        l1=l1,
         shared_units=(shared,),
         members=request.members,
         packs=request.packs,
@@ -106,7 +107,7 @@ def _fill(
 
 @dataclass(frozen=True)
 class AllocationRow:
-    """What one sensor gets, for tables."""
+    """Allocation of one sensor, for tables."""
 
     sensor: str
     tier: str
@@ -117,13 +118,7 @@ class AllocationRow:
 
 
 def budget(
-    rows: int,
-    max_parameters: int,
-    *,
-    features: int,
-    members: int = MEMBERS,
-    outputs: int = 1,
-    packs: int = 1,
+    rows: int, max_parameters: int, *, features: int, outputs: int = 1, packs: int = 1
 ) -> int:
     """Parameters worth spending on that many training rows.
 
@@ -133,7 +128,7 @@ def budget(
     FD001) nor below `SMALLEST_WIDTH` units, and never above `max_parameters`.
     """
     tier = Tier("all", ("all",), SMALLEST_WIDTH, 0, 0.0)
-    request = PlanRequest({"all": features}, max_parameters, members, outputs)
+    request = PlanRequest({"all": features}, max_parameters, MEMBERS, outputs)
     narrow = count_parameters([tier], (SMALLEST_WIDTH,), request)
     return min(max_parameters, max(packs * PARAMETERS_A_ROW * rows, SMALLEST_BUDGET, narrow))
 
@@ -168,11 +163,8 @@ def weigh_penalties(
     The square root keeps a dominant sensor from pushing all others to the same worst
     penalty.
     """
-    merits = measure_merits(importance)
-    merit = np.array([merits[sensor] for sensor in sensors])
     features = np.array([features_per_sensor[sensor] for sensor in sensors], dtype=float)
-    greatest = max(float(merit.max()), np.finfo(float).tiny)
-    weight = L1_RATIO ** -np.sqrt(merit / greatest)
+    weight = L1_RATIO ** -_relative_merits(importance, sensors)
     weight *= features.sum() / (weight * features).sum()
     return tuple(float(l1 * value) for value in weight)
 
@@ -185,11 +177,15 @@ def _gate_units(max_parameters: int, features: int, sensors: int) -> int:
 
 def _gate_start(importance: Importance, sensors: Sequence[str]) -> tuple[float, ...]:
     """First weights of a gate, from the square root of merit, as penalties are."""
+    low, high = GATE_START
+    return tuple(float(x) for x in low + (high - low) * _relative_merits(importance, sensors))
+
+
+def _relative_merits(importance: Importance, sensors: Sequence[str]) -> Float64:
+    """The square root of each sensor's merit over the greatest, (n_sensors,)."""
     merits = measure_merits(importance)
     merit = np.array([merits[sensor] for sensor in sensors])
-    low, high = GATE_START
-    greatest = max(float(merit.max()), np.finfo(float).tiny)
-    return tuple(float(x) for x in low + (high - low) * np.sqrt(merit / greatest))
+    return np.asarray(np.sqrt(merit / max(float(merit.max()), np.finfo(float).tiny)))
 
 
 def _unit_shares(allocation: Allocation) -> dict[str, float]:

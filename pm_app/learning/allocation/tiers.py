@@ -29,7 +29,7 @@ class SensorGroup:
 
 
 def measure_merits(importance: Importance) -> dict[str, float]:
-    """What a sensor is worth: its own share, or that of its whole cluster if it is greater.
+    """Merit of each sensor: its own share, or that of its whole cluster if it is greater.
 
     Twins hide each other: each alone seems worthless while the pair is not.
     """

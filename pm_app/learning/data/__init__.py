@@ -1,1 +1,1 @@
-"""What can be learned from: labels, failures, splits that do not leak."""
+"""Data to learn from: labels, failures, targets, splits that do not leak."""

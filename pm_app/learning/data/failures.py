@@ -1,7 +1,7 @@
 """Failures from events and from verdicts, each counted once.
 
 Events of the plant come first. A person's verdict on an alarm is a failure too, and the machine
-counts as repaired by the time the verdict is given, for events may not say so. It teaches (it
+counts as repaired by the time the verdict is given, for events may not report it. It teaches (it
 is in labels, and ends a life there), but features look at events alone: when a verdict is given
 depends on who was at the screen, and what was predicted once must come out again.
 
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pm_app.records.readings import Events, Flags, Int64, sort_events, take_events
+from pm_app.records.readings import Events, Flags, sort_events, take_events
 
 Span = tuple[int, int]
 
@@ -52,19 +52,17 @@ def join_failures(
     taken: dict[str, list[Span]] = {}
     stays = _stays(events, taken)
     chosen = []
-    nearest = sorted(
+    for one in sorted(
         confirmed, key=lambda one: (one.until_ns - one.since_ns, one.until_ns, one.asset)
-    )
-    for one in nearest:
+    ):
         span = (one.since_ns, one.until_ns)
         if one.confirmed_ns <= known_until and not _is_taken(taken, one.asset, span, near_ns):
             taken.setdefault(one.asset, []).append(span)
             chosen.append(one)
     joined = _with_confirmed(take_events(events, stays), chosen)
-    marks = {(one.asset, one.until_ns, one.since_ns) for one in chosen}
-    keys = zip(joined.asset, joined.time.tolist(), joined.since.tolist(), strict=True)
-    of_verdict = np.array([key in marks for key in keys], dtype=np.bool_)
-    return ConfirmedEvents(joined, of_verdict & (joined.kind == "failure").astype(np.bool_))
+    marks = {(one.asset, one.until_ns, one.since_ns, "failure") for one in chosen}
+    keys = zip(joined.asset, joined.time.tolist(), joined.since.tolist(), joined.kind, strict=True)
+    return ConfirmedEvents(joined, np.array([key in marks for key in keys], dtype=np.bool_))
 
 
 def _stays(events: Events, taken: dict[str, list[Span]]) -> Flags:
@@ -90,20 +88,14 @@ def _is_taken(taken: dict[str, list[Span]], asset: str, span: Span, near_ns: int
 
 def _with_confirmed(events: Events, chosen: Sequence[ConfirmedFailure]) -> Events:
     """Events with these failures, each repaired when it was confirmed."""
-
-    def column(values: list[str]) -> np.ndarray[tuple[int], np.dtype[np.object_]]:
-        listed = np.empty(len(values), dtype=object)
-        listed[:] = values
-        return listed
-
-    def times(values: list[int]) -> Int64:
-        return np.array(values, dtype=np.int64)
-
-    count, repaired = len(chosen), [one.confirmed_ns for one in chosen]
-    return sort_events(
-        np.concatenate([events.asset, column([one.asset for one in chosen] * 2)]),
-        np.concatenate([events.time, times([one.until_ns for one in chosen] + repaired)]),
-        np.concatenate([events.kind, column(["failure"] * count + ["maintenance"] * count)]),
-        np.concatenate([events.code, column([one.code for one in chosen] * 2)]),
-        np.concatenate([events.since, times([one.since_ns for one in chosen] + repaired)]),
+    rows = [(one.asset, one.until_ns, "failure", one.code, one.since_ns) for one in chosen]
+    rows += [
+        (one.asset, one.confirmed_ns, "maintenance", one.code, one.confirmed_ns) for one in chosen
+    ]
+    columns = (events.asset, events.time, events.kind, events.code, events.since)
+    types = (object, np.int64, object, object, np.int64)
+    joined = (
+        np.concatenate([column, np.array([row[at] for row in rows], dtype=kind)])
+        for at, (column, kind) in enumerate(zip(columns, types, strict=True))
     )
+    return sort_events(*joined)

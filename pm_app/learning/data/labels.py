@@ -1,4 +1,18 @@
-"""What each row of a frame is to be taught: time to failure, or the value of a column."""
+"""Labels of the rows of a frame: time to the next failure, or the value of a column.
+
+A failure stops the asset until its repair: the first maintenance at or after the failure and
+before the next failure. Without one, a later failure shows that it was repaired at once; without
+either it never runs again. Rows with failure <= cutoff <= repair are unusable: a pane that ends
+at the failure is the failed pane (zero hours are no warning), one that ends at the repair lies in
+the downtime. Example: a failure at 10:00, repaired at 12:00, hourly cutoffs. 09:00 has one hour
+left, 10:00 to 12:00 are unusable, 13:00 starts the next life.
+
+Of a failure that happened at some time between `since` and `time`, rows in between are unusable,
+and so is a margin before: rows for which it depends on when it was whether it came within one of
+the horizons. Rows nearer than that have the hours to the middle; rows further away as well where
+the span is at most the shortest horizon, else they are censored at its beginning, up to which the
+asset is known to have run.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -27,22 +41,7 @@ def life_labels(
 
     Only events up to `known_until` (nanoseconds UTC, None for no bound) exist. An asset is
     known to run until its newest cutoff in the frame, but not beyond `known_until`; rows
-    after that moment are unusable.
-
-    A failure stops the asset until its repair: the first maintenance at or after the failure
-    and before the next failure. Without one, a later failure shows that it was repaired at
-    once; without either it never runs again. Rows with failure <= cutoff <= repair are
-    unusable: a pane that ends at the failure is the failed pane (zero hours are no warning),
-    one that ends at the repair lies in the downtime. Unusable rows have NaN durations.
-
-    Example: a failure at 10:00, repaired at 12:00, hourly cutoffs. 09:00 has one hour left,
-    10:00 to 12:00 are unusable, 13:00 starts the next life.
-
-    Of a failure that happened at some time between `since` and `time`, rows in between are
-    unusable, and so is a margin before: rows for which it depends on when it was whether it
-    came within one of the horizons. Rows nearer than that have the hours to the middle; rows
-    further away as well where the span is at most the shortest horizon, else they are censored
-    at its beginning, up to which the asset is known to have run.
+    after that moment are unusable, and have NaN durations.
     """
     failures, repairs = _stops(frame, events, known_until)
     first_failure = np.searchsorted(failures.asset, np.arange(len(frame.assets)))
@@ -54,13 +53,12 @@ def life_labels(
     down = _in_downtime(owner, repairs, passed, frame)
     end = np.where(failed, ahead.end, _known_to_run(frame, known_until))
     usable = ~down & (end >= frame.cutoff) & ~(failed & ahead.unclear)
-    duration = np.where(usable, (end - frame.cutoff) / HOUR_NS, np.nan)
     return Labels(
-        duration_hours=duration,
+        duration_hours=np.where(usable, (end - frame.cutoff) / HOUR_NS, np.nan),
         failed=failed & usable & ~ahead.far,
         value=np.full(len(frame.cutoff), np.nan),
         usable=usable,
-        life=_number_lives(frame.asset, passed - first_failure[frame.asset]),
+        life=number_distinct(frame.asset, passed - first_failure[frame.asset]),
     )
 
 
@@ -74,12 +72,12 @@ def column_labels(frame: Frame, values: NDArray[np.generic], *, column: str, tas
     no label, or the same one everywhere.
     """
     missing = np.asarray(pd.isna(values), dtype=np.bool_)
-    known = values[~missing]
-    if not len(known):
+    labelled = values[~missing]
+    if not len(labelled):
         raise NotEnoughData(f"not enough data: column {column!r} holds no label")
     encode = _encode_classes if task == "classification" else _encode_numbers
     value = np.full(len(values), np.nan)
-    value[~missing] = encode(known, column)
+    value[~missing] = encode(labelled, column)
     return Labels(
         duration_hours=np.full(len(values), np.nan),
         failed=np.zeros(len(values), dtype=np.bool_),
@@ -90,7 +88,7 @@ def column_labels(frame: Frame, values: NDArray[np.generic], *, column: str, tas
 
 
 def while_running(frame: Frame, labels: Labels) -> Labels:
-    """The same labels without rows at which the machine is off: nothing is said of those."""
+    """The same labels without rows at which the machine is off: those get no prediction."""
     if frame.off is None:
         return labels
     usable = labels.usable & ~frame.off
@@ -105,11 +103,19 @@ def while_running(frame: Frame, labels: Labels) -> Labels:
 def count_failures(labels: Labels) -> int:
     """Lives that end in a failure some usable row comes before; for a column, the rows of
     the rarer class, or all labelled rows where it is no class."""
-    known = labels.value[labels.usable & np.isfinite(labels.value)]
-    if not len(known):
+    labelled = labels.value[labels.usable & np.isfinite(labels.value)]
+    if not len(labelled):
         return len(np.unique(labels.life[labels.failed & labels.usable]))
-    classes, counts = np.unique(known, return_counts=True)
-    return int(counts.min()) if set(classes) == {0.0, 1.0} else len(known)
+    classes, counts = np.unique(labelled, return_counts=True)
+    return int(counts.min()) if set(classes) == {0.0, 1.0} else len(labelled)
+
+
+def failure_times(frame: Frame, labels: Labels, rows: NDArray[np.intp]) -> Int64:
+    """When the life of each of these rows ended, nanoseconds UTC; all must end in a failure."""
+    end: Int64 = frame.cutoff[rows] + np.round(labels.duration_hours[rows] * HOUR_NS).astype(
+        np.int64
+    )
+    return end
 
 
 def failures_learned(
@@ -120,9 +126,8 @@ def failures_learned(
     passed = _count_until((failures.asset, failures.time), frame.asset, frame.cutoff)
     met = np.unique(passed[labels.failed & labels.usable])
     learned = set(zip(failures.asset[met].tolist(), failures.time[met].tolist(), strict=True))
-    number = {name: index for index, name in enumerate(frame.assets)}
-    picked = zip(events.asset[chosen], events.time[chosen].tolist(), strict=True)
-    return len(learned & {(number.get(name, -1), time) for name, time in picked})
+    asset = asset_numbers(frame, events)[chosen]
+    return len(learned & set(zip(asset.tolist(), events.time[chosen].tolist(), strict=True)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,12 +166,12 @@ def _ahead(
 
 def _stops(frame: Frame, events: Events, known_until: int | None) -> tuple[_FailureTimes, Int64]:
     """Every failure, and the time each was repaired."""
-    number = {name: index for index, name in enumerate(frame.assets)}
-    asset = np.array([number.get(name, -1) for name in events.asset], dtype=np.int64)
+    asset = asset_numbers(frame, events)
     exists = (asset >= 0) & (events.time <= (_NEVER if known_until is None else known_until))
     failures = _distinct_failures(asset, events, exists & (events.kind == "failure"))
-    repairs = _distinct(asset, events.time, exists & (events.kind == "maintenance"))
-    return failures, _repair_times(failures, repairs)
+    repaired = exists & (events.kind == "maintenance")
+    repairs = np.unique(np.column_stack([asset[repaired], events.time[repaired]]), axis=0)
+    return failures, _repair_times(failures, (repairs[:, 0], repairs[:, 1]))
 
 
 def _distinct_failures(asset: Int64, events: Events, chosen: Flags) -> _FailureTimes:
@@ -177,11 +182,6 @@ def _distinct_failures(asset: Int64, events: Events, chosen: Flags) -> _FailureT
     return _FailureTimes(asset[first], time[first], events.since[chosen][order][first])
 
 
-def _distinct(asset: Int64, time: Int64, chosen: Flags) -> tuple[Int64, Int64]:
-    pairs = np.unique(np.column_stack([asset[chosen], time[chosen]]), axis=0)
-    return pairs[:, 0], pairs[:, 1]
-
-
 def _repair_times(failures: _FailureTimes, repairs: tuple[Int64, Int64]) -> Int64:
     asset, time = failures.asset, failures.time
     next_same = np.append(asset[1:] == asset[:-1], False)[: len(asset)]
@@ -189,22 +189,21 @@ def _repair_times(failures: _FailureTimes, repairs: tuple[Int64, Int64]) -> Int6
     at = _count_until(repairs, asset, failures.since - 1)
     repair_asset, repair_time = np.append(repairs[0], -1)[at], np.append(repairs[1], 0)[at]
     repaired = (repair_asset == asset) & (repair_time < next_failure)
-    known = np.maximum(repair_time, time)
-    return np.where(repaired, known, np.where(next_same, time, _NEVER))
+    return np.where(repaired, np.maximum(repair_time, time), np.where(next_same, time, _NEVER))
 
 
 def _count_until(
-    known: tuple[Int64, Int64], asset: NDArray[np.integer], time: Int64
+    pairs: tuple[Int64, Int64], asset: NDArray[np.integer], time: Int64
 ) -> NDArray[np.intp]:
     """How many of the sorted (asset, time) pairs come before or at each given pair."""
     # Nanoseconds times assets overflow 64 bits; ranks among all times do not.
-    moments = np.unique(np.concatenate([known[1], time]))
+    moments = np.unique(np.concatenate([pairs[1], time]))
     stride = len(moments) + 1
 
     def key(owner: NDArray[np.integer], moment: Int64) -> Int64:
         return owner.astype(np.int64) * stride + np.searchsorted(moments, moment)
 
-    return np.searchsorted(key(*known), key(asset, time), side="right")
+    return np.searchsorted(key(*pairs), key(asset, time), side="right")
 
 
 def _in_downtime(owner: Int64, repairs: Int64, passed: NDArray[np.intp], frame: Frame) -> Flags:
@@ -221,45 +220,48 @@ def _known_to_run(frame: Frame, known_until: int | None) -> Int64:
     return end if known_until is None else np.minimum(end, known_until)
 
 
-def _number_lives(asset: Int32, life_of_asset: NDArray[np.integer]) -> Int32:
-    pairs = np.column_stack([asset, life_of_asset]).astype(np.int64)
-    _, number = np.unique(pairs, axis=0, return_inverse=True)
+def number_distinct(*columns: NDArray[np.integer]) -> Int32:
+    """A number for each distinct row of these columns, in their order; (n_rows,)."""
+    keys = np.column_stack(columns).astype(np.int64)
+    _, number = np.unique(keys, axis=0, return_inverse=True)
     return number.reshape(-1).astype(np.int32)
 
 
-def _encode_classes(known: NDArray[np.generic], column: str) -> Float64:
-    classes, codes = _classes(known, column)
-    if len(classes) == 1:
-        raise NotEnoughData(
-            f"not enough data: column {column!r} is {classes[0]!r} in every row, "
-            "both classes are needed"
-        )
-    if len(classes) > 2:
-        raise BadSettings(
-            f"target.column {column!r} must hold exactly two distinct values for "
-            f"classification, got {len(classes)}: {_shorten(classes)}"
-        )
-    return codes.astype(np.float64)
+def asset_numbers(frame: Frame, events: Events) -> Int64:
+    """The number of each event's asset in the frame, -1 for one without rows; (n_events,)."""
+    number = {name: index for index, name in enumerate(frame.assets)}
+    return np.array([number.get(name, -1) for name in events.asset], dtype=np.int64)
 
 
-def _classes(known: NDArray[np.generic], column: str) -> tuple[list[object], NDArray[np.intp]]:
+def _encode_classes(labelled: NDArray[np.generic], column: str) -> Float64:
     try:
-        classes, codes = np.unique(known, return_inverse=True)
+        classes, codes = np.unique(labelled, return_inverse=True)
     except TypeError as error:
-        kinds = sorted({type(value).__name__ for value in known.tolist()})
+        kinds = sorted({type(value).__name__ for value in labelled.tolist()})
         raise BadSettings(
             f"target.column {column!r} must hold values of one kind, got {kinds}"
         ) from error
-    return classes.tolist(), codes
+    names = classes.tolist()
+    if len(names) == 1:
+        raise NotEnoughData(
+            f"not enough data: column {column!r} is {names[0]!r} in every row, "
+            "both classes are needed"
+        )
+    if len(names) > 2:
+        raise BadSettings(
+            f"target.column {column!r} must hold exactly two distinct values for "
+            f"classification, got {len(names)}: {_shorten(names)}"
+        )
+    return np.asarray(codes, dtype=np.float64)
 
 
-def _encode_numbers(known: NDArray[np.generic], column: str) -> Float64:
+def _encode_numbers(labelled: NDArray[np.generic], column: str) -> Float64:
     try:
-        numbers = known.astype(np.float64)
+        numbers = labelled.astype(np.float64)
     except (TypeError, ValueError) as error:
         raise BadSettings(
             f"target.column {column!r} must hold numbers for regression, "
-            f"got {_shorten(dict.fromkeys(known.tolist()))}"
+            f"got {_shorten(dict.fromkeys(labelled.tolist()))}"
         ) from error
     if not np.isfinite(numbers).all():
         raise BadSettings(f"target.column {column!r} must hold finite numbers, got infinity")

@@ -1,4 +1,4 @@
-"""Which rows teach, choose, calibrate and judge, so that none of them knows the other's end."""
+"""Splits into train, validation, calibration and test rows that do not leak into each other."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from pm_app.learning.data.labels import failure_times, number_distinct
+from pm_app.learning.data.targets import Rows
 from pm_app.learning.data.time_splits import (
     LEAST_GROUPS,
     PARTS,
@@ -29,8 +31,6 @@ LEAST_DEALT_ASSETS = 16
 # the longest-lived, and a test on it would be a test on unusual machines.
 SPREAD_OF_STARTS = 0.1
 TIME_BLOCKS = 40
-
-Rows = NDArray[np.intp]
 
 
 def split_rows(frame: Frame, labels: Labels, *, horizon_hours: float, seed: int) -> Split:
@@ -96,8 +96,7 @@ def split_column(frame: Frame, labels: Labels, *, seed: int) -> Split:
     group = _runs_in_blocks(frame.cutoff, lasting)
     if len(assets) >= MINIMUM_ASSETS and usable.sum() >= 2 * len(assets):
         split = _by_asset(frame, usable, _asset_levels(frame, labels), classes, rng)
-        blocks = np.column_stack([frame.asset.astype(np.int64), group.astype(np.int64)])
-        return _group_finely(frame, split, _number(blocks))
+        return _group_finely(frame, split, number_distinct(frame.asset, group))
     if timed and len(assets) < usable.sum():
         return split_by_time(frame.cutoff, usable, classes, group, purge_ns=0)
     part = np.full(len(usable), -1)
@@ -125,9 +124,9 @@ def censor_at_parts(frame: Frame, labels: Labels, split: Split) -> Labels:
         ]
         if not later:
             continue
-        known = (min(later) - frame.cutoff[rows]) / HOUR_NS
-        beyond = labels.duration_hours[rows] > known
-        duration[rows] = np.where(beyond, known, labels.duration_hours[rows])
+        hours_seen = (min(later) - frame.cutoff[rows]) / HOUR_NS
+        beyond = labels.duration_hours[rows] > hours_seen
+        duration[rows] = np.where(beyond, hours_seen, labels.duration_hours[rows])
         failed[rows] &= ~beyond
     return replace(labels, duration_hours=duration, failed=failed)
 
@@ -143,7 +142,7 @@ def newest_part(
     """
     rows = np.concatenate([split.train, split.validation])
     rows = rows[labels.failed[rows]]
-    end = frame.cutoff[rows] + np.round(labels.duration_hours[rows] * HOUR_NS).astype(np.int64)
+    end = failure_times(frame, labels, rows)
     ends = np.sort(end[np.unique(labels.life[rows], return_index=True)[1]])
     if len(ends) <= failures:
         return None
@@ -154,11 +153,11 @@ def newest_part(
 
 
 def _column_classes(usable: Flags, value: Float64) -> Classes:
-    known = value[usable]
-    if set(np.unique(known)) <= {0.0, 1.0}:
+    labelled = value[usable]
+    if set(np.unique(labelled)) <= {0.0, 1.0}:
         words = ("of the second class", "of the first class")
         return Classes(usable & (value == 1.0), usable & (value == 0.0), words)
-    above = usable & (value > np.median(known))
+    above = usable & (value > np.median(labelled))
     return Classes(above, usable & ~above, ("above the median", "up to the median"))
 
 
@@ -175,7 +174,7 @@ def _runs_to_failure(frame: Frame, labels: Labels) -> bool:
 def _fail_times(frame: Frame, labels: Labels) -> tuple[Rows, Int64]:
     """Assets that failed, and when they first did."""
     rows = np.flatnonzero(labels.failed & labels.usable)
-    end = frame.cutoff[rows] + np.round(labels.duration_hours[rows] * HOUR_NS).astype(np.int64)
+    end = failure_times(frame, labels, rows)
     first = np.full(len(frame.assets), np.iinfo(np.int64).max)
     np.minimum.at(first, frame.asset[rows], end)
     failing = np.unique(frame.asset[rows]).astype(np.intp)
@@ -202,9 +201,9 @@ def _fates(frame: Frame, labels: Labels) -> _Fates:
     failing, _ = _fail_times(frame, labels)
     life = (end - start)[assets]
     spread = np.subtract(*np.quantile(start[assets], [0.9, 0.1]))
-    tells = spread > SPREAD_OF_STARTS * np.median(life)
+    ages_differ = spread > SPREAD_OF_STARTS * np.median(life)
     deck = np.isin(assets, failing).astype(np.int64)
-    return _Fates(assets, life, deck, end[assets] if tells else None)
+    return _Fates(assets, life, deck, end[assets] if ages_differ else None)
 
 
 def _asset_levels(frame: Frame, labels: Labels) -> _Fates:
@@ -242,7 +241,7 @@ def _group_finely(frame: Frame, split: Split, group: Int32) -> Split:
 def _horizon_blocks(labels: Labels, horizon_hours: float) -> Int32:
     duration = np.where(labels.usable, labels.duration_hours, 0.0)
     block = np.maximum(np.ceil(duration / horizon_hours), 1).astype(np.int64)
-    return _number(np.column_stack([labels.life.astype(np.int64), block]))
+    return number_distinct(labels.life, block)
 
 
 def _runs_in_blocks(cutoff: Int64, lasting: Flags) -> Int32:
@@ -257,12 +256,7 @@ def _runs_in_blocks(cutoff: Int64, lasting: Flags) -> Int32:
     began = np.maximum.accumulate(np.where(runs_on | same_time, 0, np.arange(len(cutoff))))
     block = np.empty(len(cutoff), dtype=np.int64)
     block[order] = in_time[began]
-    return _number(block[:, None])
-
-
-def _number(keys: NDArray[np.int64]) -> Int32:
-    _, number = np.unique(keys, axis=0, return_inverse=True)
-    return number.reshape(-1).astype(np.int32)
+    return number_distinct(block)
 
 
 def _past_by_asset(
@@ -291,10 +285,13 @@ def assign_parts(
 ) -> NDArray[np.int64]:
     """A part per item: the newest to the test, the others spread evenly over `level`.
 
-    Equal newness everywhere says nothing, and the test is dealt like the others.
+    Where all are equally new, the test is dealt like the others.
     """
     count = len(level)
-    sizes = _sizes(count, shares)
+    # No part below one item where there are enough; the first takes the rest.
+    least = 1 if count >= len(shares) else 0
+    rest_sizes = [max(least, round(count * share)) for share in shares[1:]]
+    sizes = [count - sum(rest_sizes), *rest_sizes]
     part = np.full(count, -1, dtype=np.int64)
     if count and newness.min() < newness.max():
         order = np.lexsort([rng.random(count), newness])
@@ -304,13 +301,6 @@ def assign_parts(
     order = rest[np.lexsort([rng.random(len(rest)), level[rest]])]
     part[order] = _spread_evenly(sizes, rng)
     return part
-
-
-def _sizes(count: int, shares: Sequence[float]) -> list[int]:
-    """Items per part: none below one where there are enough, the first takes the rest."""
-    least = 1 if count >= len(shares) else 0
-    rest = [max(least, round(count * share)) for share in shares[1:]]
-    return [count - sum(rest), *rest]
 
 
 def _spread_evenly(sizes: Sequence[int], rng: np.random.Generator) -> NDArray[np.int64]:

@@ -1,11 +1,11 @@
-"""Whether what is known can teach anything at all, and words for what it cannot."""
+"""Sufficiency of labels and sensors: whether a dataset can teach what is asked, and why not."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
 from pm_app.errors import NotEnoughData
-from pm_app.learning.data.labels import count_failures
+from pm_app.learning.data.labels import asset_numbers, count_failures
 from pm_app.records.features import Frame
 from pm_app.records.labels import Labels
 from pm_app.records.readings import Events, Flags, Float64
@@ -25,12 +25,12 @@ def require_enough(labels: Labels, *, minimum_failures: int, missed: str = "") -
     failures = count_failures(labels)
     if failures >= minimum_failures:
         return
-    known = labels.value[labels.usable & np.isfinite(labels.value)]
-    binary = set(np.unique(known)) <= {0.0, 1.0}
+    labelled = labels.value[labels.usable & np.isfinite(labels.value)]
+    binary = set(np.unique(labelled)) <= {0.0, 1.0}
     noun = "labelled rows of the rarer class" if binary else "labelled rows"
-    noun = noun if len(known) else "failures"
-    told = f"not enough data: {failures} {noun}, {minimum_failures} needed"
-    raise NotEnoughData(f"{told} ({missed})" if missed else told)
+    noun = noun if len(labelled) else "failures"
+    text = f"not enough data: {failures} {noun}, {minimum_failures} needed"
+    raise NotEnoughData(f"{text} ({missed})" if missed else text)
 
 
 def require_foreseeable(frame: Frame, labels: Labels, *, horizon_hours: float) -> None:
@@ -66,7 +66,7 @@ def require_changing_sensor(frame: Frame, labels: Labels, *, sensors: Sequence[s
         raise NotEnoughData(
             "not enough data: the readings have no sensor to learn from, one needed"
         )
-    low, high = _range(frame, labels)
+    low, high = value_range(frame, labels)
     changes = {frame.sensor_of[number] for number in np.flatnonzero(high > low)}
     if changes.isdisjoint(sensors):
         silent = len(sensors_without_values(frame, labels, sensors=sensors))
@@ -80,7 +80,7 @@ def sensors_without_values(
     frame: Frame, labels: Labels, *, sensors: Sequence[str]
 ) -> tuple[str, ...]:
     """Those of the sensors of which no usable row holds a value."""
-    low, _ = _range(frame, labels)
+    low, _ = value_range(frame, labels)
     # A share missing is a number even where nothing else is.
     last = {name: number for number, name in enumerate(frame.features)}
     numbers = ((sensor, last.get(f"{sensor}.last")) for sensor in sensors)
@@ -94,18 +94,17 @@ def too_fine_for_float32(low: Float64, high: Float64) -> Flags:
 
 
 def missed_failures_text(frame: Frame, events: Events) -> str:
-    """How many failures no row of the frame comes before, and why; "" where there are none."""
+    """Count of failures that no row of the frame comes before, and why; "" where there are none."""
     failed = events.kind == "failure"
-    number = {name: index for index, name in enumerate(frame.assets)}
-    asset = np.array([number.get(name, -1) for name in events.asset[failed]], dtype=np.int64)
+    asset = asset_numbers(frame, events)[failed]
     first = np.full(len(frame.assets) + 1, np.iinfo(np.int64).max)
     np.minimum.at(first, frame.asset, frame.cutoff)
     early = int(np.sum((asset >= 0) & (events.time[failed] <= first[asset])))
-    told = (
+    counts = (
         (int(np.sum(asset < 0)), "of assets without readings"),
         (early, "before their asset's first reading"),
     )
-    words = [f"{count} {why}" for count, why in told if count]
+    words = [f"{count} {why}" for count, why in counts if count]
     return f"of {failed.sum()} that came, {', '.join(words)}" if words else ""
 
 
@@ -115,7 +114,7 @@ def name_some(names: Sequence[str]) -> str:
     return ", ".join(names[:SHOWN]) + (f" and {rest} more" if rest > 0 else "")
 
 
-def _range(frame: Frame, labels: Labels) -> tuple[Float64, Float64]:
+def value_range(frame: Frame, labels: Labels) -> tuple[Float64, Float64]:
     """Lowest and highest value of each feature over usable rows; inf and -inf without any."""
     values = frame.values[labels.usable]
     low = np.fmin.reduce(values, axis=0, initial=np.inf)

@@ -1,4 +1,4 @@
-"""What the network is asked: the head's spans of life, and each row's answer in them."""
+"""Training targets of the network: the spans of life of its head, and each row's answer."""
 
 from dataclasses import dataclass
 
@@ -33,12 +33,7 @@ class Targets:
 
 
 def choose_head(
-    labels: Labels,
-    rows: Rows,
-    *,
-    task: str,
-    horizons_hours: tuple[float, ...],
-    cap_hours: float,
+    labels: Labels, rows: Rows, *, task: str, horizons_hours: tuple[float, ...], cap_hours: float
 ) -> Head:
     """The head of a task: "life", "classification" or "regression".
 
@@ -63,12 +58,7 @@ def choose_head(
 
 
 def encode_targets(
-    labels: Labels,
-    rows: Rows,
-    head: Head,
-    *,
-    zero: float | None = None,
-    unit: float | None = None,
+    labels: Labels, rows: Rows, head: Head, *, zero: float | None = None, unit: float | None = None
 ) -> Targets:
     """The answers of these rows, in their order; unusable rows must not be among them.
 
@@ -105,8 +95,8 @@ def encode_lives(duration: Float64, failed: NDArray[np.bool_], edges: tuple[floa
 def known_lives(labels: Labels, rows: Rows, cap_hours: float) -> tuple[Float64, Rows]:
     """Lives left, capped, where they are known, and at which places of `rows` that is."""
     duration = labels.duration_hours[rows]
-    known = np.flatnonzero(labels.failed[rows] | (duration >= cap_hours))
-    return np.minimum(duration[known], cap_hours), known
+    places = np.flatnonzero(labels.failed[rows] | (duration >= cap_hours))
+    return np.minimum(duration[places], cap_hours), places
 
 
 def _column(values: Float64) -> Float32:

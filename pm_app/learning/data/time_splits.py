@@ -1,4 +1,4 @@
-"""Parts one after another in time, with a gap or with runs kept whole between them."""
+"""Splits by time: parts one after another, with a gap or with runs kept whole between them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from pm_app.times import HOUR_NS
 
 PARTS = ("train", "validation", "calibration", "test")
 SHARES = (0.60, 0.12, 0.13, 0.15)
-# With fewer groups a resampling says nothing about the next machine.
+# With fewer groups a resampling is no evidence of the next machine.
 LEAST_GROUPS = 5
 
 
@@ -28,13 +28,13 @@ class Classes:
 
 
 def lacking(part: NDArray[np.int64], classes: Classes) -> str:
-    """What keeps these parts from serving, "" when nothing does."""
+    """Why these parts cannot serve, "" where they can."""
     positive = np.bincount(part[classes.positive & (part >= 0)], minlength=len(PARTS))
     negative = np.bincount(part[classes.negative & (part >= 0)], minlength=len(PARTS))
     for counts, words in zip((positive, negative), classes.words, strict=True):
         if counts.min() < 1:
-            told = ", ".join(f"{n} in {name}" for n, name in zip(counts, PARTS, strict=True))
-            return f"not enough data: rows {words}: {told}; every part needs some"
+            counted = ", ".join(f"{n} in {name}" for n, name in zip(counts, PARTS, strict=True))
+            return f"not enough data: rows {words}: {counted}; every part needs some"
     return ""
 
 
@@ -63,7 +63,13 @@ def split_by_time(
         part = _parts_between(cutoff, usable, borders, purge_ns, whole)
         missing = lacking(part, classes)
         if not missing:
-            return make_split(part, group, classes, _tell_time(purge_ns))
+            gap = (
+                f"{purge_ns / HOUR_NS:g} h left out between parts"
+                if purge_ns
+                else "runs kept whole"
+            )
+            how = f"by time: {' / '.join(PARTS)}, the test newest, {gap}"
+            return make_split(part, group, classes, how)
         problem = problem or missing
     raise NotEnoughData(problem)
 
@@ -94,8 +100,3 @@ def _parts_between(
         part = first[whole]
     reaches = np.searchsorted(borders, cutoff + purge_ns, side="right") if purge_ns else part
     return np.where(usable & (reaches <= part), part, -1)
-
-
-def _tell_time(purge_ns: int) -> str:
-    gap = f", {purge_ns / HOUR_NS:g} h left out between parts" if purge_ns else ", runs kept whole"
-    return f"by time: {' / '.join(PARTS)}, the test newest{gap}"

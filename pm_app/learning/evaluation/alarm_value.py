@@ -1,6 +1,6 @@
-"""What alarms would have been worth: failures caught, hours of warning, false alarms, costs.
+"""Value of alarms: failures caught, hours of warning, false alarms, costs.
 
-Rows are risks said of lives (an asset from repair to failure), life after life, each oldest
+Rows are risks of lives (an asset from repair to failure), life after life, each oldest
 first. An alarm stands from `persistence` cutoffs running at or above a threshold until as many
 below `clear` times it. A failure is caught where one stands within the horizon before it.
 
@@ -12,6 +12,7 @@ known to have outlived the horizon after it; where that is not known, it is not 
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pm_app.records.readings import Flags, Float64, Int32, Int64
 from pm_app.times import HOUR_NS
@@ -23,7 +24,7 @@ HOURS_A_MONTH = 730.5
 
 @dataclass(frozen=True)
 class Prices:
-    """What a missed failure and a false alarm cost, in the plant's own money.
+    """Costs of a missed failure and of a false alarm, in the plant's own money.
 
     A failure warned of less than `least_hours` before counts as missed.
     """
@@ -44,9 +45,9 @@ class AlarmHysteresis:
 
 @dataclass(frozen=True, eq=False)
 class Lives:
-    """What was said of lives, and how they ended; rows by life, then time.
+    """Risks of lives, and how they ended; rows by life, then time.
 
-    life: (n_rows,), ascending; cutoff: nanoseconds UTC; risk: NaN where nothing was said;
+    life: (n_rows,), ascending; cutoff: nanoseconds UTC; risk: NaN where there is none;
     left_hours: to the failure, or to where the life was last seen; failed: whether it ends in
     a failure, the same in all rows of a life. horizon_hours: of the risk.
     """
@@ -61,7 +62,7 @@ class Lives:
 
 @dataclass(frozen=True, eq=False)
 class RaisedAlarms:
-    """RaisedAlarms at one threshold. row: where each was raised; hours: from there to the failure,
+    """Alarms at one threshold. row: where each was raised; hours: from there to the failure,
     NaN where it was not true; true: (n_alarms,). false_looks: rows at which the crew looked
     for nothing."""
 
@@ -73,7 +74,7 @@ class RaisedAlarms:
 
 @dataclass(frozen=True)
 class Tally:
-    """What one threshold comes to. warning_hours: of each failure caught, ascending."""
+    """Alarms and cost at one threshold. warning_hours: of each failure caught, ascending."""
 
     threshold: float
     failures: int
@@ -92,30 +93,29 @@ class Tally:
 
 def alarm_stands(lives: Lives, threshold: float, manner: AlarmHysteresis) -> Flags:
     """Whether an alarm stands at each row, (n_rows,). Rows without a risk change nothing."""
-    said = np.flatnonzero(np.isfinite(lives.risk))
-    life, risk = lives.life[said], lives.risk[said]
+    scored = np.flatnonzero(np.isfinite(lives.risk))
+    life, risk = lives.life[scored], lives.risk[scored]
     first = np.searchsorted(life, life, side="left")
     high = _ends_run(risk >= threshold, first, manner.persistence)
     low = _ends_run(risk < manner.clear * threshold, first, manner.persistence)
-    row = np.arange(len(said))
+    row = np.arange(len(scored))
     newest = np.maximum.accumulate(np.where(high | low, row, -1)) if len(row) else row
     result = np.zeros(len(lives.risk), dtype=np.bool_)
-    result[said] = (newest >= first) & high[newest] if len(row) else False
+    result[scored] = (newest >= first) & high[newest] if len(row) else False
     return result
 
 
 def find_alarms(lives: Lives, threshold: float, manner: AlarmHysteresis) -> RaisedAlarms:
     """Every alarm that would have been raised, in order of rows."""
-    said = np.flatnonzero(np.isfinite(lives.risk))
-    stands = alarm_stands(lives, threshold, manner)[said]
-    same = np.append(False, lives.life[said][1:] == lives.life[said][:-1])[: len(said)]
-    begins = stands & ~(np.append(False, stands[:-1])[: len(said)] & same)
+    scored = np.flatnonzero(np.isfinite(lives.risk))
+    stands = alarm_stands(lives, threshold, manner)[scored]
+    begins = stands & _differs(lives.life[scored], stands)
     number = np.cumsum(begins) - 1
-    raised = said[begins]
-    inside = lives.failed[said] & (lives.left_hours[said] <= lives.horizon_hours)
+    raised = scored[begins]
+    inside = lives.failed[scored] & (lives.left_hours[scored] <= lives.horizon_hours)
     true = np.zeros(len(raised), dtype=np.bool_)
     true[number[stands & inside]] = True
-    looks = _looks(lives, said[stands], raised[number[stands]])
+    looks = _looks(lives, scored[stands], raised[number[stands]])
     hours = np.where(true, lives.left_hours[raised], np.nan)
     false = looks[lives.left_hours[looks] > lives.horizon_hours]
     return RaisedAlarms(raised.astype(np.int64), hours, true, false)
@@ -128,13 +128,11 @@ def _looks(lives: Lives, standing_rows: Int64, raised: Int64) -> Int64:
     """
     hours = (lives.cutoff[standing_rows] - lives.cutoff[raised]) / HOUR_NS
     turn = np.floor(hours / lives.horizon_hours + 1e-9)
-    first = np.ones(len(turn), dtype=np.bool_)
-    first[1:] = (raised[1:] != raised[:-1]) | (turn[1:] != turn[:-1])
-    return standing_rows[first]
+    return standing_rows[_differs(raised, turn)]
 
 
 def tally(lives: Lives, threshold: float, manner: AlarmHysteresis, prices: Prices) -> Tally:
-    """What one threshold comes to over these lives."""
+    """The tally of one threshold over these lives."""
     alarms = find_alarms(lives, threshold, manner)
     failing = np.unique(lives.life[lives.failed & np.isfinite(lives.risk)])
     warned = lives.life[alarms.row[alarms.true]]
@@ -176,21 +174,18 @@ def cheapest(tallies: tuple[Tally, ...]) -> Tally:
 
 
 def precision_at_capacity(lives: Lives, *, week: Int64, capacity: int) -> tuple[float, int]:
-    """How many of the lives that a crew looks at in a week fail, and how many it looked at.
+    """Share of the lives that a crew looks at in a week that fail, and how many it looked at.
 
     week: (n_rows,), the number of each row's week. Each week the crew looks at the `capacity`
-    lives of the highest risk said in it; one counts where it fails within the horizon after
+    lives of the highest risk in it; one counts where it fails within the horizon after
     that. NaN where no outcome is known.
     """
-    said = np.flatnonzero(np.isfinite(lives.risk) & _outcome_known(lives))
-    if not len(said):
+    outcome_known = lives.failed | (lives.left_hours > lives.horizon_hours)
+    scored = np.flatnonzero(np.isfinite(lives.risk) & outcome_known)
+    if not len(scored):
         return float("nan"), 0
-    order = said[np.lexsort((-lives.risk[said], lives.life[said], week[said]))]
-    first = np.ones(len(order), dtype=np.bool_)
-    first[1:] = (week[order][1:] != week[order][:-1]) | (
-        lives.life[order][1:] != lives.life[order][:-1]
-    )
-    leading = order[first]
+    order = scored[np.lexsort((-lives.risk[scored], lives.life[scored], week[scored]))]
+    leading = order[_differs(week[order], lives.life[order])]
     ranked = leading[np.lexsort((-lives.risk[leading], week[leading]))]
     start = np.searchsorted(week[ranked], week[ranked], side="left")
     chosen = ranked[np.arange(len(ranked)) - start < capacity]
@@ -205,16 +200,19 @@ def _ends_run(inside: Flags, first: Int64, persistence: int) -> Flags:
     return np.asarray(row - np.maximum(broken, first - 1) >= persistence)
 
 
-def _outcome_known(lives: Lives) -> Flags:
-    return np.asarray(lives.failed | (lives.left_hours > lives.horizon_hours))
+def _differs(*columns: NDArray[np.generic]) -> Flags:
+    """Whether a row differs from the one before in any column; the first does, (n_rows,)."""
+    differs = np.ones(len(columns[0]), dtype=np.bool_)
+    differs[1:] = np.any([column[1:] != column[:-1] for column in columns], axis=0)
+    return differs
 
 
 def _observed_hours(lives: Lives) -> float:
-    """Time that lives were watched: from the first risk said of each to the last."""
-    said = np.flatnonzero(np.isfinite(lives.risk))
-    if not len(said):
+    """Time that lives were watched: from the first risk of each to the last."""
+    scored = np.flatnonzero(np.isfinite(lives.risk))
+    if not len(scored):
         return 0.0
-    life, cutoff = lives.life[said], lives.cutoff[said]
-    starts = np.flatnonzero(np.append(True, life[1:] != life[:-1]))
-    ends = np.append(starts[1:], len(said)) - 1
+    life, cutoff = lives.life[scored], lives.cutoff[scored]
+    starts = np.flatnonzero(_differs(life))
+    ends = np.append(starts[1:], len(scored)) - 1
     return float((cutoff[ends] - cutoff[starts]).sum() / HOUR_NS)

@@ -1,9 +1,10 @@
-"""What a backtest comes to: how well risks and lives were told, what alarms were worth."""
+"""Figures of a backtest: quality of risks and lives left, and the value of alarms."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
+from pm_app.learning.data.targets import known_lives
 from pm_app.learning.evaluation.alarm_value import (
     AlarmHysteresis,
     Lives,
@@ -14,7 +15,7 @@ from pm_app.learning.evaluation.alarm_value import (
     sweep,
     tally,
 )
-from pm_app.learning.evaluation.metrics import average_precision, calibration_error, risk_bins
+from pm_app.learning.evaluation.metrics import life_errors, risk_bins, risk_figures
 from pm_app.learning.evaluation.promotion import Comparison, HeldOutRows, judge
 from pm_app.records.labels import Labels
 from pm_app.records.learning import Bin
@@ -47,7 +48,7 @@ class BacktestedModel:
 
 @dataclass(frozen=True, eq=False)
 class ModelPredictions:
-    """What one model said, (n_rows,) each; low and high NaN without intervals."""
+    """Predictions of one model, (n_rows,) each; low and high NaN without intervals."""
 
     name: str
     risk: Float64
@@ -58,10 +59,10 @@ class ModelPredictions:
 
 @dataclass(frozen=True, eq=False)
 class BacktestSeries:
-    """What was spoken of, and what came; (n_rows,) each, rows by asset, then cutoff.
+    """Cutoffs and outcomes of a backtest; (n_rows,) each, rows by asset, then cutoff.
 
     week: number of each row's week. horizon_hours: of the risks; cap_hours: the longest life
-    told.
+    predicted.
     """
 
     asset: Int32
@@ -74,7 +75,7 @@ class BacktestSeries:
 
 @dataclass(frozen=True)
 class AlarmPlan:
-    """How alarms are raised, what they cost, and how many the crew can look at a week."""
+    """Rules of alarms, what they cost, and how many the crew can look at a week."""
 
     manner: AlarmHysteresis
     prices: Prices
@@ -82,29 +83,28 @@ class AlarmPlan:
 
 
 def measure_side(
-    told: ModelPredictions, course: BacktestSeries, plan: AlarmPlan
+    predictions: ModelPredictions, series: BacktestSeries, plan: AlarmPlan
 ) -> BacktestedModel:
     """All figures of one model. NaN where nothing is known."""
-    truth = course.labels.fails_within(course.horizon_hours)
-    known = np.isfinite(truth) & np.isfinite(told.risk)
-    said, came = told.risk[known], truth[known]
-    lives = lives_of(told, course)
-    tallies = sweep(lives, plan.manner, plan.prices)
-    usable = course.labels.usable
-    precision, looked_at = precision_at_capacity(
-        lives, week=course.week[usable], capacity=plan.weekly_capacity
+    truth = np.where(
+        np.isfinite(predictions.risk), series.labels.fails_within(series.horizon_hours), np.nan
     )
-    error, inside = _life_errors(told, course)
-    both = 0 < came.sum() < len(came)
+    lives = lives_of(predictions, series)
+    tallies = sweep(lives, plan.manner, plan.prices)
+    precision, looked_at = precision_at_capacity(
+        lives, week=series.week[series.labels.usable], capacity=plan.weekly_capacity
+    )
+    figures = risk_figures(predictions.risk, truth)
+    errors, coverage = _life_errors(predictions, series)
     return BacktestedModel(
-        name=told.name,
-        average_precision=average_precision(said, came) if both else float("nan"),
-        brier=float(np.mean((said - came) ** 2)) if len(came) else float("nan"),
-        calibration_error=calibration_error(said, came) if len(came) else float("nan"),
-        bins=risk_bins(said, came),
-        rul_rmse_hours=float(np.sqrt(np.mean(error**2))) if len(error) else float("nan"),
-        rul_mae_hours=float(np.mean(np.abs(error))) if len(error) else float("nan"),
-        coverage=inside,
+        name=predictions.name,
+        average_precision=figures.get("average_precision", np.nan),
+        brier=figures.get("brier", np.nan),
+        calibration_error=figures.get("calibration_error", np.nan),
+        bins=risk_bins(predictions.risk, truth),
+        rul_rmse_hours=errors.get("rul_rmse_hours", np.nan),
+        rul_mae_hours=errors.get("rul_mae_hours", np.nan),
+        coverage=coverage,
         best=cheapest(tallies),
         sweep=tallies,
         precision_at_capacity=precision,
@@ -112,45 +112,46 @@ def measure_side(
     )
 
 
-def never_alarm(told: ModelPredictions, course: BacktestSeries, plan: AlarmPlan) -> Tally:
-    """What it comes to without any alarm."""
-    return tally(lives_of(told, course), np.inf, plan.manner, plan.prices)
+def never_alarm(predictions: ModelPredictions, series: BacktestSeries, plan: AlarmPlan) -> Tally:
+    """The tally without any alarm."""
+    return tally(lives_of(predictions, series), np.inf, plan.manner, plan.prices)
 
 
 def paired(
-    ours: ModelPredictions, theirs: ModelPredictions, course: BacktestSeries, *, seed: int = 0
+    ours: ModelPredictions, theirs: ModelPredictions, series: BacktestSeries, *, seed: int = 0
 ) -> tuple[Comparison, ...]:
     """Ours against theirs on the same rows, lives resampled whole; empty where nothing is known."""
-    truth = course.labels.fails_within(course.horizon_hours)
-    known = np.isfinite(truth) & np.isfinite(ours.risk) & np.isfinite(theirs.risk)
-    rows = HeldOutRows(truth[known], course.labels.life[known], ranks=True, seed=seed)
-    return judge(ours.risk[known], theirs.risk[known], rows, verdict="keep").comparisons
+    truth = series.labels.fails_within(series.horizon_hours)
+    scored = np.isfinite(truth) & np.isfinite(ours.risk) & np.isfinite(theirs.risk)
+    rows = HeldOutRows(truth[scored], series.labels.life[scored], ranks=True, seed=seed)
+    return judge(ours.risk[scored], theirs.risk[scored], rows, verdict="keep").comparisons
 
 
-def lives_of(told: ModelPredictions, course: BacktestSeries) -> Lives:
+def lives_of(predictions: ModelPredictions, series: BacktestSeries) -> Lives:
     """The rows that belong to a life."""
-    labels = course.labels
+    labels = series.labels
     usable = labels.usable
     life = labels.life[usable]
     failing = np.unique(labels.life[usable & labels.failed])
     return Lives(
         life=life,
-        cutoff=course.cutoff[usable],
-        risk=told.risk[usable],
+        cutoff=series.cutoff[usable],
+        risk=predictions.risk[usable],
         left_hours=labels.duration_hours[usable],
         failed=np.isin(life, failing),
-        horizon_hours=course.horizon_hours,
+        horizon_hours=series.horizon_hours,
     )
 
 
-def _life_errors(told: ModelPredictions, course: BacktestSeries) -> tuple[Float64, float | None]:
+def _life_errors(
+    predictions: ModelPredictions, series: BacktestSeries
+) -> tuple[dict[str, float], float | None]:
     """Errors of the life left in hours, and the share of lives inside their interval."""
-    labels, cap = course.labels, course.cap_hours
-    duration = labels.duration_hours
-    known = labels.usable & (labels.failed | (duration >= cap)) & np.isfinite(told.rul)
-    lives = np.minimum(duration[known], cap)
-    low, high = told.low[known], told.high[known]
-    inside = None
-    if len(lives) and np.isfinite(low).all():
-        inside = float(np.mean((low <= lives) & (lives <= high)))
-    return told.rul[known] - lives, inside
+    rows = np.flatnonzero(series.labels.usable & np.isfinite(predictions.rul))
+    lives, places = known_lives(series.labels, rows, series.cap_hours)
+    rows = rows[places]
+    if not len(rows):
+        return {}, None
+    low, high = predictions.low[rows], predictions.high[rows]
+    inside = float(np.mean((low <= lives) & (lives <= high))) if np.isfinite(low).all() else None
+    return life_errors(predictions.rul[rows] - lives, "rul"), inside

@@ -1,5 +1,7 @@
 """Baselines of a version: a random forest, and a constant guess."""
 
+from typing import Any
+
 import numpy as np
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
@@ -11,12 +13,13 @@ from pm_app.records.scores import Scores
 
 # A forest grows with its rows but its ranking hardly does; this keeps it within seconds.
 _MOST_ROWS = 15_000
-_TREES = 100
-_LEAF_ROWS = 5
-_JOBS = 2
-# Rows of one life repeat each other: a tree on this share of them ranks as well, in a third of
-# the time.
-_ROWS_A_TREE = 0.4
+# Rows of one life repeat each other: a tree on 40 % of them ranks as well, in a third of the time.
+_FOREST: dict[str, Any] = {
+    "n_estimators": 100,
+    "min_samples_leaf": 5,
+    "max_samples": 0.4,
+    "n_jobs": 2,
+}
 
 
 def forest_scores(task: LearningTask, *, seed: int) -> Scores:
@@ -28,89 +31,58 @@ def forest_scores(task: LearningTask, *, seed: int) -> Scores:
     labels, head, rows = task.labels, task.head, task.split.learned
     values, asked = task.frame.values, task.frame.values[task.split.test]
     rng = np.random.default_rng(seed)
+    nothing = np.full(len(asked), np.nan)
     if head.kind == "regression":
         value = _regress(values, rows, labels.value[rows], asked, rng)
-        return _scores(np.full((len(asked), 1), np.nan), len(asked), value=value)
+        return Scores(nothing[:, None], nothing, nothing, nothing, value)
     truths = event_truths(labels, rows, head)
     risk = np.stack([_classify(values, rows, truth, asked, rng) for truth in truths.T], 1)
-    if head.kind == "classification":
-        return _scores(risk, len(asked))
-    lives, known = known_lives(labels, rows, head.edges_hours[-1])
-    return _scores(risk, len(asked), rul=_regress(values, rows[known], lives, asked, rng))
+    rul = nothing
+    if head.kind == "hazard":
+        lives, places = known_lives(labels, rows, head.edges_hours[-1])
+        rul = _regress(values, rows[places], lives, asked, rng)
+    return Scores(risk, rul, nothing, nothing, nothing)
 
 
 def constant_scores(task: LearningTask) -> Scores:
     """Scores of the test rows that are the same for all: shares and means among the others."""
     labels, head, rows = task.labels, task.head, task.split.learned
-    count = len(task.split.test)
-    ones = np.ones(count)
+    ones = np.ones(len(task.split.test))
+    nothing = ones * np.nan
     if head.kind == "regression":
         value = labels.value[rows]
         low, high = np.quantile(value, (0.05, 0.95))
-        constant = _scores(np.full((count, 1), np.nan), count, value=ones * value.mean())
-        return Scores(constant.risk, constant.rul, ones * low, ones * high, constant.value)
+        return Scores(nothing[:, None], nothing, ones * low, ones * high, ones * value.mean())
     truths = event_truths(labels, rows, head)
-    known = np.maximum(np.isfinite(truths).sum(axis=0), 1)
-    risk = ones[:, None] * np.nansum(truths, axis=0) / known
+    labelled = np.maximum(np.isfinite(truths).sum(axis=0), 1)
+    risk = ones[:, None] * np.nansum(truths, axis=0) / labelled
     if head.kind == "classification":
-        return _scores(risk, count)
+        return Scores(risk, nothing, nothing, nothing, nothing)
     lives, _ = known_lives(labels, rows, head.edges_hours[-1])
     low, high = np.quantile(lives, (0.05, 0.95))
-    return Scores(risk, ones * lives.mean(), ones * low, ones * high, ones * np.nan)
-
-
-def _scores(
-    risk: Float64, count: int, *, rul: Float64 | None = None, value: Float64 | None = None
-) -> Scores:
-    nothing = np.full(count, np.nan)
-    return Scores(
-        risk,
-        nothing if rul is None else rul,
-        nothing,
-        nothing,
-        nothing if value is None else value,
-    )
+    return Scores(risk, ones * lives.mean(), ones * low, ones * high, nothing)
 
 
 def _classify(
-    values: Float32,
-    rows: Rows,
-    truth: Float64,
-    asked: Float32,
-    rng: np.random.Generator,
+    values: Float32, rows: Rows, truth: Float64, asked: Float32, rng: np.random.Generator
 ) -> Float64:
     usable = np.flatnonzero(np.isfinite(truth))
     if len(np.unique(truth[usable])) < 2:
         return np.full(len(asked), float(np.nanmean(truth)) if len(usable) else 0.0)
     chosen = _some(usable, rng)
-    forest = RandomForestClassifier(
-        _TREES,
-        min_samples_leaf=_LEAF_ROWS,
-        max_samples=_ROWS_A_TREE,
-        n_jobs=_JOBS,
-        random_state=int(rng.integers(2**31)),
-    )
+    forest = RandomForestClassifier(**_FOREST, random_state=int(rng.integers(2**31)))
     forest.fit(values[rows[chosen]], truth[chosen] > 0)
     return np.asarray(forest.predict_proba(asked)[:, 1])
 
 
 def _regress(
-    values: Float32,
-    rows: Rows,
-    truth: Float64,
-    asked: Float32,
-    rng: np.random.Generator,
+    values: Float32, rows: Rows, truth: Float64, asked: Float32, rng: np.random.Generator
 ) -> Float64:
     chosen = _some(np.arange(len(rows)), rng)
-    forest = RandomForestRegressor(
-        _TREES,
-        min_samples_leaf=_LEAF_ROWS,
-        max_samples=_ROWS_A_TREE,
-        # A third of the features is Breiman's rule; with many correlated ones fewer do.
-        max_features="sqrt" if values.shape[1] > 100 else 1 / 3,
-        n_jobs=_JOBS,
-        random_state=int(rng.integers(2**31)),
-    )
+    # A third of the features is Breiman's rule; with many correlated ones fewer do.
+    tried = "sqrt" if values.shape[1] > 100 else 1 / 3
+    seed = int(rng.integers(2**31))
+    forest = RandomForestRegressor(**_FOREST, max_features=tried, random_state=seed)
     forest.fit(values[rows[chosen]], truth[chosen])
     return np.asarray(forest.predict(asked))
 

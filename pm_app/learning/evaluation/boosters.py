@@ -1,4 +1,4 @@
-"""What people use today, fitted to the same features and rows: gradient boosting or a forest."""
+"""Boosters for comparison: gradient boosting or a random forest on the same features and rows."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ class Booster:
 
 @dataclass(frozen=True, eq=False)
 class BoosterTask:
-    """What a peer is fitted to. horizon_hours: of the risk; cap_hours: the longest life told."""
+    """Rows a peer is fitted to, and what it predicts: risk of the horizon, life up to the cap."""
 
     frame: Frame
     labels: Labels
@@ -45,41 +45,40 @@ class BoosterTask:
     seed: int
 
 
-def fit_booster(lesson: BoosterTask) -> Booster:
+def fit_booster(task: BoosterTask) -> Booster:
     """LightGBM where it is installed, a random forest else; risks calibrated as ours are (Platt).
 
     Both learn from the training and the validation rows; the former stops by validation first.
     """
     boosts = find_spec("lightgbm") is not None
     fit = _boost if boosts else _plant_forest
-    split, labels, values = lesson.split, lesson.labels, lesson.frame.values
-    truth = labels.fails_within(lesson.horizon_hours)
-    risk_of = fit(lesson, truth, ranks=True)
-    rul_of = fit(lesson, _lives(lesson), ranks=False)
+    split, labels, values = task.split, task.labels, task.frame.values
+    truth = labels.fails_within(task.horizon_hours)
+    risk_of = fit(task, truth, ranks=True)
+    rul_of = fit(task, _lives(task), ranks=False)
     held = split.calibration[np.isfinite(truth[split.calibration])]
     slope, intercept = platt(_log_odds(risk_of(values[held])), truth[held])
 
     def answer(asked: Float32) -> tuple[Float64, Float64]:
         risk = 1 / (1 + np.exp(-(slope * _log_odds(risk_of(asked)) + intercept)))
-        return risk, np.clip(rul_of(asked), 0, lesson.cap_hours)
+        return risk, np.clip(rul_of(asked), 0, task.cap_hours)
 
     return Booster("LightGBM" if boosts else "random forest", answer)
 
 
-def _lives(lesson: BoosterTask) -> Float64:
+def _lives(task: BoosterTask) -> Float64:
     """Hours left where they are known, NaN elsewhere, (n_rows,)."""
-    every = np.arange(len(lesson.frame.cutoff))
-    lives, known = known_lives(lesson.labels, every, lesson.cap_hours)
-    result = np.full(len(every), np.nan)
-    result[known] = lives
-    return np.where(lesson.labels.usable, result, np.nan)
+    lives, rows = known_lives(task.labels, np.arange(len(task.labels.life)), task.cap_hours)
+    result = np.full(len(task.labels.life), np.nan)
+    result[rows] = lives
+    return np.where(task.labels.usable, result, np.nan)
 
 
-def _boost(lesson: BoosterTask, truth: Float64, *, ranks: bool) -> Callable[[Float32], Float64]:
+def _boost(task: BoosterTask, truth: Float64, *, ranks: bool) -> Callable[[Float32], Float64]:
     import lightgbm
 
-    values, split = lesson.frame.values, lesson.split
-    train, held = (_known(truth, rows) for rows in (split.train, split.validation))
+    values, split = task.frame.values, task.split
+    train, held = (_labelled(truth, rows) for rows in (split.train, split.validation))
 
     def data(rows: Rows) -> Any:
         return lightgbm.Dataset(values[rows], truth[rows], free_raw_data=False)
@@ -95,7 +94,7 @@ def _boost(lesson: BoosterTask, truth: Float64, *, ranks: bool) -> Callable[[Flo
             "bagging_freq": 1,
             "feature_fraction": 0.5,
             "num_threads": 2,
-            "seed": lesson.seed,
+            "seed": task.seed,
             "verbosity": -1,
         }
         return lightgbm.train(how, data(rows), num_boost_round=rounds, **early)
@@ -104,7 +103,9 @@ def _boost(lesson: BoosterTask, truth: Float64, *, ranks: bool) -> Callable[[Flo
     for setting in _SETTINGS:
         stop = lightgbm.early_stopping(_PATIENCE, verbose=False)
         model = fit(setting, train, _MOST_ROUNDS, valid_sets=[data(held)], callbacks=[stop])
-        merit = _merit(model.predict(values[held]), truth[held], ranks=ranks)
+        found = model.predict(values[held])
+        error = float(np.mean((found - truth[held]) ** 2))
+        merit = average_precision(found, truth[held]) if ranks else -error
         tried.append((merit, setting, max(1, model.best_iteration)))
     _, setting, rounds = max(tried)
     whole = fit(setting, np.concatenate([train, held]), rounds)
@@ -112,23 +113,19 @@ def _boost(lesson: BoosterTask, truth: Float64, *, ranks: bool) -> Callable[[Flo
 
 
 def _plant_forest(
-    lesson: BoosterTask, truth: Float64, *, ranks: bool
+    task: BoosterTask, truth: Float64, *, ranks: bool
 ) -> Callable[[Float32], Float64]:
-    split = lesson.split
-    rows = _known(truth, np.concatenate([split.train, split.validation]))
+    split = task.split
+    rows = _labelled(truth, np.concatenate([split.train, split.validation]))
     kind = RandomForestClassifier if ranks else RandomForestRegressor
-    forest = kind(_TREES, min_samples_leaf=_LEAF_ROWS, n_jobs=2, random_state=lesson.seed)
-    forest.fit(lesson.frame.values[rows], truth[rows])
+    forest = kind(_TREES, min_samples_leaf=_LEAF_ROWS, n_jobs=2, random_state=task.seed)
+    forest.fit(task.frame.values[rows], truth[rows])
     if ranks:
         return lambda asked: np.asarray(forest.predict_proba(asked)[:, 1], dtype=float)
     return lambda asked: np.asarray(forest.predict(asked), dtype=float)
 
 
-def _merit(said: Float64, truth: Float64, *, ranks: bool) -> float:
-    return average_precision(said, truth) if ranks else -float(np.mean((said - truth) ** 2))
-
-
-def _known(truth: Float64, rows: Rows) -> Rows:
+def _labelled(truth: Float64, rows: Rows) -> Rows:
     return rows[np.isfinite(truth[rows])]
 
 

@@ -1,4 +1,4 @@
-"""Raw outputs against held-out truth: what correction makes them honest."""
+"""Calibration of raw outputs: Platt scaling of risks, conformal margins of life left."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,7 @@ from pm_app.records.learning import Calibration, Head
 from pm_app.records.readings import Float64, Int32
 from pm_app.records.scores import INTERVAL, Curves, life_quantile, logit, raw_risk
 
-# Fewer failing rows, or rows of fewer lives, say nothing about a slope.
+# Fewer failing rows, or rows of fewer lives, are no evidence of a slope.
 FEWEST_ROWS = 20
 FEWEST_GROUPS = 4
 _FOLDS = 5
@@ -38,17 +38,11 @@ def calibrate(
     ]
     low, high = 0.0, 0.0
     if head.kind == "hazard":
-        lives, known = known_lives(labels, rows, head.edges_hours[-1])
-        bounds = [life_quantile(output[known], head.edges_hours, level) for level in INTERVAL]
+        lives, places = known_lives(labels, rows, head.edges_hours[-1])
+        bounds = [life_quantile(output[places], head.edges_hours, level) for level in INTERVAL]
         low, high = _margin(bounds[0] - lives), _upper_margin(bounds[1], lives, head)
     slopes, intercepts = zip(*lines, strict=True)
     return Calibration(slopes, intercepts, low, high)
-
-
-def no_calibration(head: Head) -> Calibration:
-    """The calibration that changes nothing."""
-    count = len(head.horizons_hours)
-    return Calibration((1.0,) * count, (0.0,) * count, 0.0, 0.0)
 
 
 def event_truths(labels: Labels, rows: Rows, head: Head) -> Float64:
@@ -80,8 +74,8 @@ def platt(score: Float64, truth: Float64) -> tuple[float, float]:
 
 
 def _platt_if_better(score: Float64, truth: Float64, group: Int32) -> tuple[float, float]:
-    known = np.isfinite(truth)
-    score, truth, group = score[known], truth[known], group[known]
+    labelled = np.isfinite(truth)
+    score, truth, group = score[labelled], truth[labelled], group[labelled]
     failing = truth > 0
     rows = min(int(failing.sum()), int((~failing).sum()))
     names = np.unique(group)

@@ -1,4 +1,4 @@
-"""How good scores are, in figures that carry their unit and horizon in the name."""
+"""Metrics of scores: average precision, Brier score, calibration error, errors of life left."""
 
 import numpy as np
 from sklearn.metrics import average_precision_score, precision_recall_curve
@@ -40,8 +40,8 @@ def evaluate(
 
 def average_precision(risk: Float64, truth: Float64) -> float:
     """Area under precision over recall, rows of unknown truth left out."""
-    known = np.isfinite(truth)
-    return float(average_precision_score(truth[known], risk[known]))
+    labelled = np.isfinite(truth)
+    return float(average_precision_score(truth[labelled], risk[labelled]))
 
 
 def calibration_error(risk: Float64, truth: Float64) -> float:
@@ -56,13 +56,13 @@ def calibration_error(risk: Float64, truth: Float64) -> float:
 
 
 def risk_bins(risk: Float64, truth: Float64) -> tuple[Bin, ...]:
-    """What came of risks (n_rows,) of each tenth of the range, lowest first; rows of unknown
+    """Reliability of risks (n_rows,) by tenths of the range, lowest first; rows of unknown
     truth and tenths without a row are left out."""
-    known = np.isfinite(truth)
-    said, came = risk[known], truth[known]
-    place = np.minimum((said * _SHOWN_BINS).astype(int), _SHOWN_BINS - 1)
+    labelled = np.isfinite(truth)
+    risk, outcome = risk[labelled], truth[labelled]
+    place = np.minimum((risk * _SHOWN_BINS).astype(int), _SHOWN_BINS - 1)
     return tuple(
-        Bin(int(inside.sum()), float(said[inside].mean()), float(came[inside].mean()))
+        Bin(int(inside.sum()), float(risk[inside].mean()), float(outcome[inside].mean()))
         for number in range(_SHOWN_BINS)
         if (inside := place == number).any()
     )
@@ -83,39 +83,52 @@ def f1_at(risk: Float64, truth: Float64, threshold: float) -> float:
     return 2 * hits / max(float(called.sum() + (truth > 0).sum()), 1.0)
 
 
+def risk_figures(risk: Float64, truth: Float64) -> dict[str, float]:
+    """Brier score, calibration error and, where both classes are there, average precision.
+
+    Rows of unknown truth are left out; empty where no truth is known.
+    """
+    labelled = np.isfinite(truth)
+    risk, truth = risk[labelled], truth[labelled]
+    if not len(truth):
+        return {}
+    figures = {
+        "brier": float(np.mean((risk - truth) ** 2)),
+        "calibration_error": calibration_error(risk, truth),
+    }
+    if 0 < truth.sum() < len(truth):
+        figures["average_precision"] = average_precision(risk, truth)
+    return figures
+
+
 def _risk_metrics(risk: Float64, truth: Float64, head: Head) -> dict[str, float]:
     metrics = {}
     for at, horizon in enumerate(head.horizons_hours):
-        known = np.isfinite(truth[:, at])
-        said, true = risk[known, at], truth[known, at]
-        name = f"_{horizon:g}h" if head.kind == "hazard" else ""
-        if not len(true):
-            continue
-        metrics[f"brier{name}"] = float(np.mean((said - true) ** 2))
-        metrics[f"calibration_error{name}"] = calibration_error(said, true)
-        if 0 < true.sum() < len(true):
-            metrics[f"average_precision{name}"] = average_precision(said, true)
+        suffix = f"_{horizon:g}h" if head.kind == "hazard" else ""
+        for name, figure in risk_figures(risk[:, at], truth[:, at]).items():
+            metrics[f"{name}{suffix}"] = figure
     return metrics
 
 
 def _life_metrics(
     scores: Scores, labels: Labels, rows: Rows, cap_hours: float, asset: Int32
 ) -> dict[str, float]:
-    lives, known = known_lives(labels, rows, cap_hours)
-    if not len(known):
+    lives, places = known_lives(labels, rows, cap_hours)
+    if not len(places):
         return {}
-    metrics = _errors(scores.rul[known] - lives, "rul")
-    if np.isfinite(scores.low[known]).all():
-        inside = (scores.low[known] <= lives) & (lives <= scores.high[known])
+    metrics = life_errors(scores.rul[places] - lives, "rul")
+    if np.isfinite(scores.low[places]).all():
+        inside = (scores.low[places] <= lives) & (lives <= scores.high[places])
         metrics["rul_coverage"] = float(inside.mean())
-        metrics["rul_width_hours"] = float(np.mean(scores.high[known] - scores.low[known]))
-    last = np.append(asset[1:] != asset[:-1], True)[known]
+        metrics["rul_width_hours"] = float(np.mean(scores.high[places] - scores.low[places]))
+    last = np.append(asset[1:] != asset[:-1], True)[places]
     if last.any():
-        metrics |= _errors((scores.rul[known] - lives)[last], "last_rul")
+        metrics |= life_errors((scores.rul[places] - lives)[last], "last_rul")
     return metrics
 
 
-def _errors(error: Float64, name: str) -> dict[str, float]:
+def life_errors(error: Float64, name: str) -> dict[str, float]:
+    """Root mean square and mean of errors in hours, (n_rows,) and at least one."""
     return {
         f"{name}_rmse_hours": float(np.sqrt(np.mean(error**2))),
         f"{name}_mae_hours": float(np.mean(np.abs(error))),
@@ -124,10 +137,7 @@ def _errors(error: Float64, name: str) -> dict[str, float]:
 
 def _value_metrics(scores: Scores, truth: Float64) -> dict[str, float]:
     error = scores.value - truth
-    metrics = {
-        "rmse": float(np.sqrt(np.mean(error**2))),
-        "mae": float(np.mean(np.abs(error))),
-    }
+    metrics = {"rmse": float(np.sqrt(np.mean(error**2))), "mae": float(np.mean(np.abs(error)))}
     spread = float(np.var(truth))
     if spread > 0:
         metrics["r2"] = 1.0 - metrics["rmse"] ** 2 / spread

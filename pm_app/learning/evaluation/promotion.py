@@ -1,6 +1,6 @@
 """Promotion test: whether a challenger may take the champion's place, and why."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -85,68 +85,52 @@ def judge(
     fails more often), by both measures in 1; and forests that differed from the champion by
     their seed beat it by one measure in 5 of 58, by both in 1.
     """
-    known = np.isfinite(rows.labels)
-    if not known.any():
+    labelled = np.isfinite(rows.labels)
+    if not labelled.any():
         return PromotionDecision(False, "kept out: no held-out row has a label to judge by", ())
-    rows = replace(rows, labels=rows.labels[known], groups=rows.groups[known])
-    other = _constant(rows.labels) if champion is None else champion[known]
-    comparisons = _compare(challenger[known], other, rows)
-    if champion is None:
-        return _admit(comparisons, len(np.unique(rows.groups)))
-    return _decide(comparisons, verdict)
-
-
-def _constant(labels: Float64) -> Float64:
-    return np.full(len(labels), labels.mean())
-
-
-def _admit(comparisons: tuple[Comparison, ...], groups: int) -> PromotionDecision:
-    if all(one.better for one in comparisons):
-        reason = f"promoted: first version, beats a constant guess: {_comparison_text(comparisons)}"
-        return PromotionDecision(True, reason, comparisons)
-    if all(np.isinf(one.low) for one in comparisons):
-        return PromotionDecision(
-            False, f"kept out: {_too_few(groups)}: {_comparison_text(comparisons)}", comparisons
-        )
-    reason = (
-        f"kept out: {_no_better('a constant guess', comparisons)}: {_comparison_text(comparisons)}"
+    rows = replace(rows, labels=rows.labels[labelled], groups=rows.groups[labelled])
+    constant = np.full(len(rows.labels), rows.labels.mean())
+    other = constant if champion is None else champion[labelled]
+    comparisons = _compare(challenger[labelled], other, rows)
+    promote, why = (
+        _beats_constant(comparisons, len(np.unique(rows.groups)))
+        if champion is None
+        else _beats_champion(comparisons, verdict)
     )
-    return PromotionDecision(False, reason, comparisons)
+    worse = [one for one in comparisons if one.worse] if champion is not None else []
+    outcome = "promoted" if promote else "kept out"
+    reason = f"{outcome}: {why}: {_comparison_text(worse or comparisons)}"
+    return PromotionDecision(promote, reason, comparisons)
 
 
-def _no_better(than: str, comparisons: tuple[Comparison, ...]) -> str:
+def _beats_constant(comparisons: Sequence[Comparison], groups: int) -> tuple[bool, str]:
+    if all(one.better for one in comparisons):
+        return True, "first version, beats a constant guess"
+    if all(np.isinf(one.low) for one in comparisons):
+        return False, (
+            f"held-out rows of {groups} machines or spells are too few to tell skill from luck, "
+            f"{LEAST_GROUPS} needed"
+        )
+    return False, _no_better("a constant guess", comparisons)
+
+
+def _beats_champion(comparisons: Sequence[Comparison], verdict: str) -> tuple[bool, str]:
+    if any(one.worse for one in comparisons):
+        return False, "worse than the champion"
+    if all(one.better for one in comparisons):
+        return True, "better than the champion"
+    if verdict in DEMANDING:
+        return True, "as good as the champion and newer"
+    return False, _no_better("the champion", comparisons)
+
+
+def _no_better(than: str, comparisons: Sequence[Comparison]) -> str:
     """Words for what did not win by every measure."""
     won = [one.measure for one in comparisons if one.better]
     return f"better than {than} by {won[0]} alone" if won else f"no better than {than}"
 
 
-def _too_few(groups: int) -> str:
-    return (
-        f"held-out rows of {groups} machines or spells are too few to tell skill from luck, "
-        f"{LEAST_GROUPS} needed"
-    )
-
-
-def _decide(comparisons: tuple[Comparison, ...], verdict: str) -> PromotionDecision:
-    worse = [one for one in comparisons if one.worse]
-    if worse:
-        return PromotionDecision(
-            False, f"kept out: worse than the champion: {_comparison_text(worse)}", comparisons
-        )
-    if all(one.better for one in comparisons):
-        reason = f"promoted: better than the champion: {_comparison_text(comparisons)}"
-        return PromotionDecision(True, reason, comparisons)
-    if verdict in DEMANDING:
-        return PromotionDecision(
-            True,
-            f"promoted: as good as the champion and newer: {_comparison_text(comparisons)}",
-            comparisons,
-        )
-    reason = f"kept out: {_no_better('the champion', comparisons)}: {_comparison_text(comparisons)}"
-    return PromotionDecision(False, reason, comparisons)
-
-
-def _comparison_text(comparisons: tuple[Comparison, ...] | list[Comparison]) -> str:
+def _comparison_text(comparisons: Sequence[Comparison]) -> str:
     return ", ".join(
         f"{one.measure} {one.challenger:.3g} against {one.other:.3g}"
         + (f" (gain {one.low:.2g} to {one.high:.2g})" if np.isfinite(one.low) else "")
@@ -157,7 +141,7 @@ def _comparison_text(comparisons: tuple[Comparison, ...] | list[Comparison]) -> 
 def _compare(challenger: Float64, other: Float64, rows: HeldOutRows) -> tuple[Comparison, ...]:
     sides = np.stack([challenger, other])
     errors = (sides - rows.labels) ** 2
-    mean_errors = np.hstack([_weighted_means(errors, weights) for weights in _weightings(rows)])
+    mean_errors = np.hstack([errors @ each.T / each.sum(axis=1) for each in _weightings(rows)])
     if not rows.ranks:
         return (_contrast("RMSE", np.sqrt(mean_errors), -1.0, rows),)
     brier = _contrast("Brier score", mean_errors, -1.0, rows)
@@ -165,8 +149,8 @@ def _compare(challenger: Float64, other: Float64, rows: HeldOutRows) -> tuple[Co
         return (brier,)
     precision = np.hstack(
         [
-            np.stack([average_precision(rows.labels, side, weights) for side in sides])
-            for weights in _weightings(rows)
+            np.stack([average_precision(rows.labels, side, each) for side in sides])
+            for each in _weightings(rows)
         ]
     )
     return (_contrast("average precision", precision, 1.0, rows), brier)
@@ -187,11 +171,6 @@ def _weightings(rows: HeldOutRows) -> Iterator[Float64]:
     step = max(1, CELLS // len(own))
     for at in range(0, RESAMPLINGS, step):
         yield times[at : at + step, own].astype(np.float64)
-
-
-def _weighted_means(errors: Float64, weights: Float64) -> Float64:
-    means: Float64 = errors @ weights.T / weights.sum(axis=1)
-    return means
 
 
 def _contrast(measure: str, values: Float64, sign: float, rows: HeldOutRows) -> Comparison:

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pm_app.learning.data.labels import failure_times
 from pm_app.learning.dataset import LearningTask
+from pm_app.learning.importance.clusters import columns_of
 from pm_app.learning.importance.forest import (
     TREES,
     Columns,
@@ -23,7 +25,6 @@ from pm_app.learning.importance.permutation import REFERENCE_ROWS, keep_some
 from pm_app.records.features import Frame
 from pm_app.records.labels import Labels
 from pm_app.records.readings import Float64, Int64
-from pm_app.times import HOUR_NS
 
 # Machines are dealt to so many parts; each is asked of a forest that knows the others only.
 FOLDS = 5
@@ -38,7 +39,7 @@ class Attributions:
     """Failures in order of time, and the risk lost before each without each sensor.
 
     time: nanoseconds since 1970 UTC, shape (n_failures,). lost: shape (n_failures, n_sensors),
-    about 0 where a sensor says nothing of the failure.
+    about 0 where a sensor does not announce the failure.
     """
 
     sensors: tuple[str, ...]
@@ -61,7 +62,7 @@ def attribute_failures(task: LearningTask, *, seed: int) -> Attributions:
     the longest horizon.
 
     A forest of extremely randomised trees (Geurts, Ernst & Wehenkel 2006) learns from the other
-    machines, or the other lives where machines are few, and says the risk of rows before the
+    machines, or the other lives where machines are few, and predicts the risk of rows before the
     failure; then again with all features of a sensor taken from sound rows (Breiman 2001). What
     the risk falls by is attributed to that sensor. The same arguments give the same figures.
     """
@@ -83,7 +84,8 @@ def attribute_failures(task: LearningTask, *, seed: int) -> Attributions:
         ranks=True,
     )
     machines = frame.asset if len(np.unique(frame.asset[asked])) >= FOLDS else labels.life
-    lost = _lose(problem, _deal(machines[used], seed), _columns(frame), seed)
+    columns = list(columns_of(frame.sensor_of).values())
+    lost = _lose(problem, _deal(machines[used], seed), columns, seed)
     return _by_failure(frame, labels, asked, lost)
 
 
@@ -93,8 +95,9 @@ def _spread(rows: Columns, labels: Labels) -> Columns:
     _, first, count = np.unique(labels.life[order], return_index=True, return_counts=True)
     place = np.arange(len(order)) - np.repeat(first, count)
     size = np.repeat(count, count)
-    step = place * ROWS_A_FAILURE // np.maximum(size, ROWS_A_FAILURE)
-    before = (place - 1) * ROWS_A_FAILURE // np.maximum(size, ROWS_A_FAILURE)
+    step, before = (
+        at * ROWS_A_FAILURE // np.maximum(size, ROWS_A_FAILURE) for at in (place, place - 1)
+    )
     chosen: Columns = order[(size <= ROWS_A_FAILURE) | (place == 0) | (step != before)]
     return chosen
 
@@ -106,15 +109,10 @@ def _deal(owner: NDArray[np.integer], seed: int) -> NDArray[np.intp]:
     return np.asarray(dealt[number] % FOLDS)
 
 
-def _columns(frame: Frame) -> list[Columns]:
-    owner = np.array(frame.sensor_of)
-    return [np.flatnonzero(owner == sensor) for sensor in frame.sensors]
-
-
 def _lose(
     problem: ForestProblem, part: NDArray[np.intp], columns: Sequence[Columns], seed: int
 ) -> Float64:
-    """Risk lost per held-out row and sensor, shape (n_held_out, n_sensors)."""
+    """Risk lost per held-out row and sensor, mean over horizons, (n_held_out, n_sensors)."""
     rng = np.random.default_rng(seed)
     lost = np.zeros((len(problem.held_out), len(columns)))
     sound = problem.train[problem.targets[problem.train, -1] == 0.0]
@@ -126,27 +124,21 @@ def _lose(
             continue
         trees = [grow_tree(problem, others, rng) for _ in range(TREES)]
         values = problem.values[problem.held_out[own]]
-        risk = _risk(predict_trees(trees, values), len(own))
+        risk = predict_trees(trees, values).reshape(len(own), -1).mean(axis=1)
         donors = [problem.values[rng.choice(near, len(own))] for _ in range(DRAWS)]
         for number, at in enumerate(columns):
             for donor in donors:
                 work = values.copy()
                 work[:, at] = donor[:, at]
-                lost[own, number] += (risk - _risk(predict_trees(trees, work), len(own))) / DRAWS
+                without = predict_trees(trees, work).reshape(len(own), -1).mean(axis=1)
+                lost[own, number] += (risk - without) / DRAWS
     return lost
-
-
-def _risk(predicted: Float64, rows: int) -> Float64:
-    """Averaged over the horizons, shape (n_rows,)."""
-    mean: Float64 = predicted.reshape(rows, -1).mean(axis=1)
-    return mean
 
 
 def _by_failure(frame: Frame, labels: Labels, asked: Columns, lost: Float64) -> Attributions:
     """Rows in order of life, averaged over each; failures in order of time."""
     _, first, count = np.unique(labels.life[asked], return_index=True, return_counts=True)
     mean = np.add.reduceat(lost, first, axis=0) / count[:, None] if len(first) else lost[:0]
-    left = np.round(labels.duration_hours[asked[first]] * HOUR_NS).astype(np.int64)
-    end = frame.cutoff[asked[first]] + left
+    end = failure_times(frame, labels, asked[first])
     order = np.argsort(end, kind="stable")
     return Attributions(frame.sensors, end[order], mean[order])

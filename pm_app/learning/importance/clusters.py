@@ -1,4 +1,4 @@
-"""Sensors that move together, so that neither hides the other."""
+"""Clusters of correlated sensors, so that neither hides the other; agreement of rankings."""
 
 from collections.abc import Sequence
 
@@ -25,8 +25,8 @@ def cluster_sensors(
     and deviations too. Sensors with unlike numbers of features are never clustered. Average
     linkage, cut at `at_least`.
     """
-    sensors = tuple(dict.fromkeys(sensor_of))
-    columns = {name: np.flatnonzero(np.array(sensor_of) == name) for name in sensors}
+    columns = columns_of(sensor_of)
+    sensors = tuple(columns)
     alike = np.eye(len(sensors))
     sizes = np.array([len(columns[name]) for name in sensors])
     ranks = rankdata(values, axis=0)
@@ -42,14 +42,20 @@ def cluster_sensors(
     )
 
 
+def columns_of(sensor_of: Sequence[str]) -> dict[str, NDArray[np.intp]]:
+    """The columns of each sensor, in order of first appearance."""
+    owner = np.array(sensor_of)
+    return {name: np.flatnonzero(owner == name) for name in dict.fromkeys(sensor_of)}
+
+
 def _compare(ranks: Float64, place: NDArray[np.intp]) -> Float64:
     """Median |rho| over features, shape (n, n), of n sensors with features place[sensor]."""
     layers = [_correlate(ranks[:, place[:, at]]) for at in range(place.shape[1])]
-    # A feature that never changes tells nothing about whether its sensors are twins.
+    # A feature that never changes is no evidence that its sensors are twins.
     stack = np.stack(layers)
-    known = np.isfinite(stack)
-    ordered = np.sort(np.where(known, stack, np.inf), axis=0)
-    count = known.sum(axis=0)
+    finite = np.isfinite(stack)
+    ordered = np.sort(np.where(finite, stack, np.inf), axis=0)
+    count = finite.sum(axis=0)
     middle = np.maximum(count - 1, 0) // 2
     median = np.take_along_axis(ordered, middle[None], axis=0)[0]
     return np.where(count > 0, median, 0.0)
@@ -74,41 +80,24 @@ def _cut(alike: Float64, at_least: float) -> NDArray[np.intp]:
     return np.asarray(fcluster(tree, t=1.0 - at_least, criterion="distance"), dtype=np.intp)
 
 
-# Cells of pairwise comparisons held in memory at once.
-CELLS = 4_000_000
+def weighted_tau(first: Float64, second: Float64) -> float:
+    """Weighted Kendall tau of two rankings by shares, (n_items,) each; 1 where one is all ties.
 
-
-def weighted_tau(first: Float64, second: Float64) -> Float64:
-    """Weighted Kendall tau of each pair of rows, shape (n_pairs,); 1 where a row is all ties.
-
-    first, second: shares, shape (n_pairs, n_items). Hyperbolic additive weights, averaged over
-    the order of either row (Vigna 2015), as `scipy.stats.weightedtau` has it, but for
-    thousands of pairs at once.
+    Hyperbolic additive weights, averaged over the order of either (Vigna 2015), as
+    `scipy.stats.weightedtau` has it.
     """
-    step = max(1, CELLS // max(first.shape[1] ** 2, 1))
-    parts = [
-        0.5 * (_tau(x, y, _ranks(x, y)) + _tau(x, y, _ranks(y, x)))
-        for x, y in (
-            (first[at : at + step], second[at : at + step]) for at in range(0, len(first), step)
-        )
-    ]
-    return np.concatenate(parts)
+    either = _tau(first, second, _ranks(first, second)), _tau(first, second, _ranks(second, first))
+    return 0.5 * (either[0] + either[1])
 
 
 def _ranks(leading: Float64, other: Float64) -> NDArray[np.intp]:
-    """Ranks from 0 by descending share, ties by the other row's."""
-    order = np.lexsort((other, leading), axis=1)[:, ::-1]
-    return np.argsort(order, axis=1, kind="stable")
+    """Ranks from 0 by descending share, ties by the other's."""
+    return np.argsort(np.lexsort((other, leading))[::-1], kind="stable")
 
 
-def _tau(first: Float64, second: Float64, ranks: NDArray[np.intp]) -> Float64:
+def _tau(first: Float64, second: Float64, ranks: NDArray[np.intp]) -> float:
     worth = 1.0 / (1.0 + ranks)
-    weight = worth[:, :, None] + worth[:, None, :]
-    above = np.sign(first[:, :, None] - first[:, None, :])
-    also = np.sign(second[:, :, None] - second[:, None, :])
-    agree = (above * also * weight).sum(axis=(1, 2))
-    own, its = (np.abs(sign * weight).sum(axis=(1, 2)) for sign in (above, also))
-    norm = np.sqrt(own * its)
-    result: Float64 = np.ones(len(first))
-    np.divide(agree, norm, out=result, where=norm > 0)
-    return np.clip(result, -1.0, 1.0)
+    weight = worth[:, None] + worth
+    above, also = (np.sign(side[:, None] - side) for side in (first, second))
+    norm = np.sqrt(np.abs(above * weight).sum() * np.abs(also * weight).sum())
+    return float(np.clip((above * also * weight).sum() / norm, -1.0, 1.0)) if norm > 0 else 1.0

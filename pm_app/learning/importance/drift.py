@@ -1,4 +1,4 @@
-"""Whether the ranking still holds, and what follows when it does not."""
+"""Drift of the ranking of sensors: whether it still holds, and what follows when it does not."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from pm_app.learning.data.sufficiency import name_some
 from pm_app.learning.importance.attribution import Attributions
 from pm_app.learning.importance.clusters import weighted_tau
 from pm_app.records.learning import Drift, Importance
@@ -29,11 +30,11 @@ LEAST_FREEDOM = 4
 # A sensor whose share moves by less is no reason to deal a plan anew; with 0.1, changes of half
 # the failures were now and then overlooked.
 SMALLEST_MOVE = 0.05
-# A sensor's share is taken to deviate from failure to failure by no less: what tells next to
-# nothing is not to outshout what tells most.
+# A sensor's share is taken to deviate from failure to failure by no less: what announces next to
+# nothing is not to outweigh what announces most.
 SMALLEST_SPREAD = 0.1
-# Risk: a failure that all sensors together tell by less was hardly told at all.
-SMALLEST_TOLD = 0.1
+# Risk: a failure that all sensors together announce by less was hardly announced at all.
+SMALLEST_ATTRIBUTED = 0.1
 ROUNDING = 1e-9
 # Leading sensors that are compared by name.
 LEADERS = 5
@@ -42,10 +43,10 @@ NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight",
 
 @dataclass(frozen=True)
 class DriftContext:
-    """What a verdict weighs besides the change itself.
+    """Context of a verdict: what it weighs besides the change itself.
 
     has_new_failures: since the champion learned. has_new_evidence: since the last retraining;
-    without, the same failures are asked again, and what they say is counted once. too_few:
+    without, the same failures are asked again, and their answer is counted once. too_few:
     in words, why rankings cannot be compared, "" where they can.
     """
 
@@ -80,7 +81,7 @@ def first_drift() -> Drift:
 
 def decide(
     find: Callable[[], RankingChange],
-    standing: DriftContext,
+    context: DriftContext,
     *,
     before: Sequence[str],
     now: Sequence[str],
@@ -93,37 +94,37 @@ def decide(
     failures to learn from; else "keep". "not_enough_data" where too few failures could be
     compared. find is called where there are enough.
     """
-    fitting = _tell_sensors(before, now)
-    why = "rebuild was asked for" if standing.forced else f"{fitting}: rebuild"
-    demanded = standing.forced or bool(fitting)
-    if standing.too_few:
+    fitting = _sensors_text(before, now)
+    why = "rebuild was asked for" if context.forced else f"{fitting}: rebuild"
+    demanded = context.forced or bool(fitting)
+    if context.too_few:
         if demanded:
             return Drift("rebuild", why, None, None, None, 0)
-        told = f"not enough data to compare rankings: {standing.too_few}; the champion stays"
-        return Drift("not_enough_data", told, None, None, None, standing.in_a_row_before)
+        reason = f"not enough data to compare rankings: {context.too_few}; the champion stays"
+        return Drift("not_enough_data", reason, None, None, None, context.in_a_row_before)
     found = find()
-    counts = standing.has_new_evidence or not standing.in_a_row_before
-    in_a_row = standing.in_a_row_before + counts if found.p <= standing.p_value else 0
+    counts = context.has_new_evidence or not context.in_a_row_before
+    in_a_row = context.in_a_row_before + counts if found.p <= context.p_value else 0
     if demanded:
         verdict, reason = "rebuild", why
     elif in_a_row:
-        verdict, reason = _weigh(found, in_a_row, counts, standing)
+        verdict, reason = _weigh(found, in_a_row, counts, context)
     else:
-        verdict, reason = _stay(found, standing.has_new_failures)
+        verdict, reason = _stay(found, context.has_new_failures)
     return Drift(verdict, reason, found.tau, found.p, None, in_a_row, found.overlap)
 
 
 def _weigh(
-    found: RankingChange, in_a_row: int, counts: bool, standing: DriftContext
+    found: RankingChange, in_a_row: int, counts: bool, context: DriftContext
 ) -> tuple[str, str]:
-    needed = standing.in_a_row_needed
-    change = f"{_tell(found)}, beyond what chance gives (p = {found.p:.2g})"
+    needed = context.in_a_row_needed
+    change = f"{_change_text(found)}, beyond what chance gives (p = {found.p:.2g})"
     if not counts:
         return "keep", f"{change}, but no failure is new since the last retraining: keep"
     if in_a_row >= needed:
         return "rebuild", f"{change}, {_times(in_a_row)}: rebuild"
     waits = f"{change}, but not yet {_times(needed)}"
-    if standing.has_new_failures:
+    if context.has_new_failures:
         return "refit", f"{waits}: refit"
     return "keep", f"{waits}, and no failure is new: keep"
 
@@ -135,13 +136,13 @@ def _stay(found: RankingChange, has_new_failures: bool) -> tuple[str, str]:
     return "keep", f"{holds} and no failure is new: keep"
 
 
-def _tell_sensors(before: Sequence[str], now: Sequence[str]) -> str:
+def _sensors_text(before: Sequence[str], now: Sequence[str]) -> str:
     """Which sensors came or went, "" where none did."""
-    told = ((set(now) - set(before), "appeared"), (set(before) - set(now), "vanished"))
-    return " and ".join(f"{_names(names)} {word}" for names, word in told if names)
+    changes = ((set(now) - set(before), "appeared"), (set(before) - set(now), "vanished"))
+    return " and ".join(f"{name_some(sorted(names))} {word}" for names, word in changes if names)
 
 
-def _tell(found: RankingChange) -> str:
+def _change_text(found: RankingChange) -> str:
     verb = "rose" if found.ranks[1] < found.ranks[0] else "fell"
     ranks = f"from rank {found.ranks[0]} to {found.ranks[1]}"
     before, after = (f"{share:.0%}".replace("%", " %") for share in found.shares)
@@ -151,7 +152,7 @@ def _tell(found: RankingChange) -> str:
 def change_of_failures(
     before: Attributions, after: Attributions, clusters: Sequence[Sequence[str]]
 ) -> RankingChange:
-    """The sensor whose share in telling failures moved most of those whose rank did.
+    """The sensor whose share in attributions moved most of those whose rank did.
 
     clusters: twins, counted as one. Were nothing changed, the failures before and after could
     be dealt anew without a difference: they are, `DRAWS` times (a permutation test, Fisher
@@ -162,31 +163,25 @@ def change_of_failures(
     little no plan is worth dealing anew.
     """
     groups = _join_twins(before.sensors, clusters)
-    told = np.vstack([_told(side, groups) for side in (before, after)])
-    is_after = np.arange(len(told)) >= len(before.time)
+    attributed = np.vstack([_attributed_shares(side, groups) for side in (before, after)])
+    is_after = np.arange(len(attributed)) >= len(before.time)
     rng = np.random.default_rng(SEED)
     dealt = np.vstack([is_after, rng.permuted(np.tile(is_after, (DRAWS, 1)), axis=1)])
-    shares = [_shares(told, side) for side in (~dealt, dealt)]
+    shares = [_shares(attributed, side) for side in (~dealt, dealt)]
     ranks = [_rank(each) for each in shares]
     apart = np.abs(shares[1] - shares[0])
-    scale = np.maximum(told.std(axis=0), SMALLEST_SPREAD)
+    scale = np.maximum(attributed.std(axis=0), SMALLEST_SPREAD)
     counts = (ranks[0] != ranks[1]) & (apart >= SMALLEST_MOVE)
     moved = np.where(counts, apart / scale, 0.0)
     top = int(np.argmax(moved[0]))
     reached = moved[0, top]
     rare = (1 + np.sum(moved[1:].max(axis=1) >= reached - ROUNDING)) / (DRAWS + 1)
-    return RankingChange(
-        tau=float(weighted_tau(shares[0][:1], shares[1][:1])[0]),
-        overlap=_overlap(ranks[0][0], ranks[1][0]),
-        p=float(rare) if reached > 0.0 else 1.0,
-        sensor=" with ".join(groups[top][:2]),
-        ranks=(int(ranks[0][0, top]), int(ranks[1][0, top])),
-        shares=(float(shares[0][0, top]), float(shares[1][0, top])),
-    )
+    p = float(rare) if reached > 0.0 else 1.0
+    return _ranking_change(shares[0][0], shares[1][0], groups, top, p)
 
 
-def _told(side: Attributions, groups: Sequence[Sequence[str]]) -> Float64:
-    """Each failure's shares of what told it, (n_failures, n_groups); all little where little did.
+def _attributed_shares(side: Attributions, groups: Sequence[Sequence[str]]) -> Float64:
+    """Shares of each failure's attribution, (n_failures, n_groups); all little where it is.
 
     Failures count alike: a loud one is not worth several quiet ones.
     """
@@ -194,13 +189,13 @@ def _told(side: Attributions, groups: Sequence[Sequence[str]]) -> Float64:
     columns = [[place[sensor] for sensor in group] for group in groups]
     lost = np.stack([side.lost[:, own].sum(axis=1) for own in columns], axis=1)
     lost = np.clip(lost, 0.0, None)
-    told: Float64 = lost / np.maximum(lost.sum(axis=1, keepdims=True), SMALLEST_TOLD)
-    return told
+    attributed: Float64 = lost / np.maximum(lost.sum(axis=1, keepdims=True), SMALLEST_ATTRIBUTED)
+    return attributed
 
 
-def _shares(told: Float64, chosen: NDArray[np.bool_]) -> Float64:
+def _shares(attributed: Float64, chosen: NDArray[np.bool_]) -> Float64:
     """Shares over the failures of each deal, (n_deals, n_groups)."""
-    total = chosen @ told
+    total = chosen @ attributed
     shares: Float64 = total / np.maximum(total.sum(axis=1, keepdims=True), ROUNDING)
     return shares
 
@@ -216,7 +211,7 @@ def change_of_rankings(champion: Importance, now: Importance) -> RankingChange:
     counted in deviations of their sensor, and the largest is compared with the largest that
     chance gives over all sensors.
 
-    Weighted tau tells how far the rankings agree but does not decide: its own chance
+    Weighted tau measures how far the rankings agree but does not decide: its own chance
     distribution needs to know how near to ties the true shares are, and guessing that from
     either ranking gave 10 % false alarms at p = 0.01 where all sensors matter alike.
     """
@@ -226,23 +221,26 @@ def change_of_rankings(champion: Importance, now: Importance) -> RankingChange:
     before, after = old.mean(axis=0), new.mean(axis=0)
     deviations = np.vstack([old - before, new - after])
     scale = np.maximum(deviations.std(axis=0), SMALLEST_CHANGE)
-    rank_before, rank_after = _rank(before), _rank(after)
-    change = np.where(rank_before != rank_after, np.abs(after - before) / scale, 0.0)
+    change = np.where(_rank(before) != _rank(after), np.abs(after - before) / scale, 0.0)
     top = int(np.argmax(change))
+    p = _chance(deviations, scale, len(old), len(new), reached=float(change[top]))
+    return _ranking_change(before, after, groups, top, p)
+
+
+def _ranking_change(
+    before: Float64, after: Float64, groups: Sequence[Sequence[str]], top: int, p: float
+) -> RankingChange:
+    """The change between two rankings by shares, (n_groups,), of which group `top` moved most."""
+    ranks = _rank(before), _rank(after)
+    leaders = min(LEADERS, len(before))
     return RankingChange(
-        tau=float(weighted_tau(before[None], after[None])[0]),
-        overlap=_overlap(rank_before, rank_after),
-        p=_chance(deviations, scale, len(old), len(new), reached=float(change[top])),
+        tau=weighted_tau(before, after),
+        overlap=float(np.sum((ranks[0] <= leaders) & (ranks[1] <= leaders)) / leaders),
+        p=p,
         sensor=" with ".join(groups[top][:2]),
-        ranks=(int(rank_before[top]), int(rank_after[top])),
+        ranks=(int(ranks[0][top]), int(ranks[1][top])),
         shares=(float(before[top]), float(after[top])),
     )
-
-
-def _overlap(before: NDArray[np.intp], after: NDArray[np.intp]) -> float:
-    """The share of the leaders by either ranks that lead by the other too."""
-    leaders = min(LEADERS, len(before))
-    return float(np.sum((before <= leaders) & (after <= leaders)) / leaders)
 
 
 def _chance(deviations: Float64, scale: Float64, old: int, new: int, *, reached: float) -> float:
@@ -286,12 +284,6 @@ def _fold(importance: Importance, groups: list[tuple[str, ...]]) -> Float64:
     shares = np.array(importance.replicates or (importance.shares,))
     columns = [[place[s] for s in group if s in place] for group in groups]
     return np.stack([shares[:, own].sum(axis=1) for own in columns], axis=1)
-
-
-def _names(sensors: set[str]) -> str:
-    names = sorted(sensors)
-    shown = ", ".join(names[:3])
-    return shown + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def _times(count: int) -> str:

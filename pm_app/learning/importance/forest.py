@@ -1,4 +1,4 @@
-"""A quick forest on resampled rows, and what it loses when features are permuted."""
+"""Forest of extremely randomised trees, and what it loses when features are permuted."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,12 +29,12 @@ Columns = NDArray[np.intp]
 
 @dataclass(frozen=True, eq=False)
 class ForestProblem:
-    """What is to be learned from what, ready for any resampling.
+    """Values and targets of a forest, ready for any resampling.
 
     values: float32, shape (n_rows, n_features), finite. targets: shape (n_rows, n_targets).
     group: shape (n_rows,). train and held_out are rows of those; resampled groups of train
-    leave some out, and where `groups_part` says that groups know nothing of each other,
-    these are held out as well. ranks: targets are classes, scored by average precision.
+    leave some out, and where `groups_part` is set (groups share nothing) these are held out
+    as well. ranks: targets are classes, scored by average precision.
     """
 
     values: NDArray[np.float32]
@@ -82,11 +82,13 @@ def run_trial(problem: ForestProblem, seed: np.random.SeedSequence) -> ForestTri
     drawn, left_out = _resample(problem.group, problem.train, rng)
     held, _ = _resample(problem.group, problem.held_out, rng)
     seen = np.concatenate([held, left_out]) if problem.groups_part else held
-    seen = _thin(seen, problem, HELD_OUT_ROWS, rng)
-    if not len(seen) or not _can_score(problem.targets[seen]):
+    positive = problem.targets[seen].max(axis=1) > 0
+    seen = thin_rows(seen, positive & problem.ranks, HELD_OUT_ROWS, rng)
+    targets = problem.targets[seen]
+    if not len(seen) or not (targets.min(axis=0) < targets.max(axis=0)).any():
         return None
     trees = tuple(grow_tree(problem, drawn, rng) for _ in range(TREES))
-    values, targets = problem.values[seen], problem.targets[seen]
+    values = problem.values[seen]
     score = _score(targets, predict_trees(trees, values), problem.ranks)
     permutations = tuple(rng.permutation(len(seen)) for _ in range(REPEATS))
     used = _used_features(trees, values.shape[1])
@@ -122,11 +124,11 @@ def _quartiles(values: NDArray[np.float32]) -> tuple[Float64, Float64, Float64]:
 
 
 def _deviation(values: NDArray[np.float32]) -> Float64:
-    known = np.isfinite(values)
-    count = np.maximum(known.sum(axis=0), 1)
-    filled = np.where(known, values, 0.0).astype(np.float64)
+    finite = np.isfinite(values)
+    count = np.maximum(finite.sum(axis=0), 1)
+    filled = np.where(finite, values, 0.0).astype(np.float64)
     mean = filled.sum(axis=0) / count
-    deviation: Float64 = np.sqrt((np.where(known, filled - mean, 0.0) ** 2).sum(axis=0) / count)
+    deviation: Float64 = np.sqrt((np.where(finite, filled - mean, 0.0) ** 2).sum(axis=0) / count)
     return deviation
 
 
@@ -138,50 +140,39 @@ def _resample(group: Int32, rows: Rows, rng: np.random.Generator) -> tuple[Rows,
     return np.repeat(rows, times[own]), rows[times[own] == 0]
 
 
-def _thin(rows: Rows, problem: ForestProblem, most: int, rng: np.random.Generator) -> Rows:
-    """At most so many rows; of a rare class as many as possible, up to half."""
+def thin_rows(rows: Rows, rare: NDArray[np.bool_], most: int, rng: np.random.Generator) -> Rows:
+    """At most so many rows, ascending; of those that are `rare` as many as half may be."""
     if len(rows) <= most:
         return rows
-    rare = problem.targets[rows].max(axis=1) > 0 if problem.ranks else np.zeros(len(rows), bool)
     kept = rng.permutation(rows[rare])[: most // 2]
     others = rng.permutation(rows[~rare])[: most - len(kept)]
     return np.sort(np.concatenate([kept, others]))
 
 
-def _features_tried(features: int) -> int:
-    return min(features, max(LEAST_TRIED, round(SHARE_TRIED * features)))
-
-
-def _can_score(targets: Float64) -> bool:
-    return bool((targets.min(axis=0) < targets.max(axis=0)).any())
-
-
 def grow_tree(problem: ForestProblem, drawn: Rows, rng: np.random.Generator) -> ExtraTreeRegressor:
+    """A tree fitted to rows drawn with replacement."""
     # Trees one by one: scikit-learn's forests juggle global warning filters in every call,
     # and in threads of ours that ends in thousands of warnings.
+    features = problem.values.shape[1]
     rows = rng.choice(drawn, size=min(len(drawn), ROWS_PER_TREE))
     tree = ExtraTreeRegressor(
         min_samples_leaf=LEAF_ROWS,
-        max_features=_features_tried(problem.values.shape[1]),
+        max_features=min(features, max(LEAST_TRIED, round(SHARE_TRIED * features))),
         random_state=int(rng.integers(2**31)),
     )
     return tree.fit(problem.values[rows], problem.targets[rows])
 
 
 def predict_trees(trees: Sequence[ExtraTreeRegressor], values: NDArray[np.float32]) -> Float64:
-    total = np.zeros(0)
-    for tree in trees:
-        predicted = tree.tree_.predict(values)
-        total = predicted + total if total.size else predicted
-    mean: Float64 = total / len(trees)
-    return mean
+    """The mean prediction of the trees, as `tree_.predict` shapes it."""
+    total: Float64 = trees[0].tree_.predict(values)
+    for tree in trees[1:]:
+        total = tree.tree_.predict(values) + total
+    return total / len(trees)
 
 
 def _used_features(trees: Sequence[ExtraTreeRegressor], count: int) -> NDArray[np.bool_]:
-    used = np.zeros(count, dtype=np.bool_)
-    for tree in trees:
-        used[np.unique(tree.tree_.feature[tree.tree_.feature >= 0])] = True
-    return used
+    return np.isin(np.arange(count), np.concatenate([tree.tree_.feature for tree in trees]))
 
 
 def _score(targets: Float64, predicted: Float64, ranks: bool) -> float:

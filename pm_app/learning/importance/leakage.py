@@ -9,7 +9,8 @@ from scipy.stats import rankdata
 from sklearn.ensemble import RandomForestRegressor
 
 from pm_app.learning.dataset import LearningTask
-from pm_app.learning.importance.forest import average_precision
+from pm_app.learning.importance.clusters import columns_of
+from pm_app.learning.importance.forest import average_precision, thin_rows
 from pm_app.records.features import Frame
 from pm_app.records.learning import LeakageSuspect
 from pm_app.records.readings import Float64
@@ -40,8 +41,6 @@ ROWS_A_TREE = 0.5
 # Rows are thinned so that the work is the same for few and for many features.
 CELLS = 2_000_000
 ROWS = (2_000, 8_000)
-
-Columns = NDArray[np.intp]
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,8 +108,8 @@ def _questions(task: LearningTask, seed: int) -> Iterator[_LeakageQuestion]:
     unit = (labels.life if lives else split.group).astype(np.int64)
     truths = [labels.fails_within(hours) for hours in task.horizons_hours]
     for truth in truths if task.kind == "life" else [labels.value]:
-        known = rows[np.isfinite(truth[rows]) & labels.usable[rows]]
-        kept, weight = _thin(known, truth, len(task.frame.features), task.kind, seed)
+        labelled = rows[np.isfinite(truth[rows]) & labels.usable[rows]]
+        kept, weight = _thin(labelled, truth, len(task.frame.features), task.kind, seed)
         failing = unit[kept][truth[kept] > 0]
         if len(kept) and (task.kind == "regression" or len(np.unique(failing)) >= LEAST_UNITS):
             yield _LeakageQuestion(kept, truth[kept], weight, unit[kept])
@@ -121,28 +120,21 @@ def _thin(
 ) -> tuple[NDArray[np.intp], Float64]:
     """Some of the rows with what each stands for; of failing ones as many as half may be."""
     most = int(np.clip(CELLS // max(features, 1), *ROWS))
-    if len(rows) <= most:
-        return rows, np.ones(len(rows))
-    rng = np.random.default_rng(seed)
-    rare = truth[rows] == 1.0 if kind != "regression" else np.zeros(len(rows), dtype=np.bool_)
-    taken = [rng.permutation(rows[rare])[: most // 2]]
-    taken.append(rng.permutation(rows[~rare])[: most - len(taken[0])])
-    counts = (int(rare.sum()), int((~rare).sum()))
-    shares = [count / max(len(part), 1) for count, part in zip(counts, taken, strict=True)]
-    weight = np.repeat(shares, [len(part) for part in taken])
-    kept = np.concatenate(taken)
-    order = np.argsort(kept)
-    return kept[order], weight[order]
+    rare = (truth[rows] == 1.0) & (kind != "regression")
+    kept = thin_rows(rows, rare, most, np.random.default_rng(seed))
+    is_rare = (truth[kept] == 1.0) & (kind != "regression")
+    weight = np.ones(len(kept))
+    for whole, part in ((rare, is_rare), (~rare, ~is_rare)):
+        weight[part] = whole.sum() / max(part.sum(), 1)
+    return kept, weight
 
 
 def _leads(frame: Frame, asked: _LeakageQuestion, sensors: Sequence[str], kind: str) -> list[_Lead]:
-    owner = np.array(frame.sensor_of)
+    columns = columns_of(frame.sensor_of)
     values = frame.values[asked.rows]
     leads = []
-    for sensor in sensors:
-        mine = np.flatnonzero(owner == sensor)
-        if not len(mine):
-            continue
+    for sensor in (name for name in sensors if name in columns):
+        mine = columns[sensor]
         alone = max(_rank_alone(values[:, column], asked, kind) for column in mine)
         if alone >= ALONE:
             leads.append(_Lead(sensor, alone))
@@ -154,10 +146,10 @@ def _leads(frame: Frame, asked: _LeakageQuestion, sensors: Sequence[str], kind: 
 
 def _rank_alone(values: NDArray[np.float32], asked: _LeakageQuestion, kind: str) -> float:
     """How well one feature orders the rows, the better of both directions; gaps in the middle."""
-    known = np.isfinite(values)
-    if not known.any():
+    finite = np.isfinite(values)
+    if not finite.any():
         return 0.0
-    filled = np.where(known, values, np.median(values[known])).astype(np.float64)
+    filled = np.where(finite, values, np.median(values[finite])).astype(np.float64)
     if filled.min() == filled.max():
         return 0.0
     if kind == "regression":
@@ -170,14 +162,14 @@ def _rank_alone(values: NDArray[np.float32], asked: _LeakageQuestion, kind: str)
 
 def _flags(sensor: str, values: NDArray[np.float32], asked: _LeakageQuestion) -> list[_Lead]:
     """The feature of a sensor that is left by the most failures and by hardly anything else."""
-    known = np.isfinite(values)
+    finite = np.isfinite(values)
     total = asked.weight.sum()
-    with_value = (asked.weight @ known) / total
+    with_value = (asked.weight @ finite) / total
     # Missing values sort last: the median of the others stands in their middle.
-    ordered = np.sort(np.where(known, values, np.nan), axis=0)
-    place = np.maximum(known.sum(axis=0) - 1, 0) // 2
+    ordered = np.sort(np.where(finite, values, np.nan), axis=0)
+    place = np.maximum(finite.sum(axis=0) - 1, 0) // 2
     middle = ordered[place, np.arange(values.shape[1])]
-    departs = np.where(with_value < 1.0 - USUAL, known, known & (values != middle))
+    departs = np.where(with_value < 1.0 - USUAL, finite, finite & (values != middle))
     weight = asked.weight @ departs
     failing = (asked.weight * asked.truth) @ departs
     base = float(asked.weight @ asked.truth / total)

@@ -1,4 +1,4 @@
-"""From an allocation to a network."""
+"""Building of a network from its allocation."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ _SEEDS_A_LAYER = 10
 
 @dataclass(frozen=True)
 class Outputs:
-    """How many numbers a member gives and what they mean; `kind` as in `Head`.
+    """Outputs of a member: how many numbers, and what they mean; `kind` as in `Head`.
 
     A regressed value is `zero` where the network gives 0, and `unit` more where it gives 1.
     """
@@ -50,7 +50,7 @@ def build_network(
 
     Tier by tier: the tier's features, scaled, through a branch of its own; branches
     concatenated, shared layers, one head a member, members averaged (`Answer`). The layer
-    "logits" holds what each member says, (n, members, outputs). Scaling starts as identity:
+    "logits" holds the logits of each member, (n, members, outputs). Scaling starts as identity:
     see `set_scaling`. features: their names, needed where the plan has indicators. With a
     gate the layer "gate" holds each sensor's weight, (n, n_sensors), sensors in the order of
     `allocation.sensors`.
@@ -59,18 +59,10 @@ def build_network(
     scaled = Scaling(name="scaling")(values)
     if allocation.gate is not None:
         scaled = _gated(scaled, allocation, allocation.gate, sensor_of, seed + 500)
-    strengths = dict(zip(allocation.sensors, allocation.l1, strict=True))
     gaps = [list(features).index(name) for name in allocation.indicators]
     branches = [
-        _branch(
-            (values, scaled),
-            tier,
-            (sensor_of, gaps),
-            strengths,
-            (allocation.members, allocation.packs),
-            seed + 1000 * (at + 1),
-        )
-        for at, tier in enumerate(allocation.tiers)
+        _branch((values, scaled), tier, allocation, sensor_of, gaps, seed + 1000 * at)
+        for at, tier in enumerate(allocation.tiers, start=1)
     ]
     hidden = keras.layers.Concatenate(name="branches")(branches) if branches[1:] else branches[0]
     dropout = max(tier.dropout for tier in allocation.tiers)
@@ -92,8 +84,8 @@ def set_scaling(network: Network, values: NDArray[np.float32]) -> None:
     or is never known, becomes 0 (Holzmüller et al. 2024).
     """
     finite = np.where(np.isfinite(values), values, np.nan)
-    known = np.isfinite(finite).any(axis=0)
-    finite[:, ~known] = 0.0
+    present = np.isfinite(finite).any(axis=0)
+    finite[:, ~present] = 0.0
     low, centre, high = np.nanquantile(finite, (0.25, 0.5, 0.75), axis=0)
     spread = high - low
     spread = np.where(spread > 0, spread, (np.nanmax(finite, axis=0) - np.nanmin(finite, 0)) / 2)
@@ -124,18 +116,17 @@ def _gated(
 def _branch(
     inputs: tuple[Any, Any],
     tier: Tier,
-    columns_of: tuple[Sequence[str], Sequence[int]],
-    strengths: dict[str, float],
-    ensemble: tuple[int, int],
+    allocation: Allocation,
+    sensor_of: Sequence[str],
+    gaps: Sequence[int],
     seed: int,
 ) -> Any:
     """The hidden values of one tier, (n, members, tier.units).
 
-    inputs: raw and scaled features. columns_of: the sensor of each feature, and the features
-    that have an indicator. ensemble: members and packs.
+    inputs: raw and scaled features. gaps: the features that have an indicator.
     """
-    sensor_of, gaps = columns_of
-    members, packs = ensemble
+    strengths = dict(zip(allocation.sensors, allocation.l1, strict=True))
+    members, packs = allocation.members, allocation.packs
     place = {sensor: at for at, sensor in enumerate(tier.sensors)}
     columns, own = (
         sorted(

@@ -1,4 +1,4 @@
-"""Epochs of gradient descent, each one call into a compiled graph."""
+"""Fitting of a network by gradient descent, each epoch one call into a compiled graph."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ _UNDECAYED = ["bias", "inner", "outer", "frequency", "centre", "factor"]
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long and how fast: the rate falls from `rate` to 0 along half a cosine.
+    """Schedule of the learning rate: it falls from `rate` to 0 along half a cosine.
 
     falling: False keeps it at `rate` after the warm-up, for comparison.
     """
@@ -56,8 +56,7 @@ class Fitting:
         *,
         schedule: Schedule,
     ) -> None:
-        parts = (values, happened, survived)
-        self._data: tuple[Any, ...] = tuple(tf.constant(part) for part in parts)
+        self._data: Any = tuple(tf.constant(part) for part in (values, happened, survived))
         self.schedule, self._done = schedule, 0
         self._take(network)
 
@@ -78,7 +77,7 @@ class Fitting:
         self._scope = f"training_{next(_NUMBERS)}"
         self._epoch = tf.function(self._run, reduce_retracing=True)
         rows = tf.TensorSpec((None, int(network.input_shape[-1])), tf.float32)
-        self._say = tf.function(self._ask, [rows])
+        self._answer = tf.function(self._ask, [rows])
 
     @property
     def _steps(self) -> int:
@@ -94,8 +93,8 @@ class Fitting:
         self._data = ()
 
     def answers(self, values: Float32) -> Float32:
-        """What the network says now: as `answers`, twice as fast from the second time on."""
-        return _in_chunks(self._say, values, _COMPILED_ROWS)
+        """The network's answers now: as `answers`, twice as fast from the second time on."""
+        return _in_chunks(self._answer, values, _COMPILED_ROWS)
 
     def _ask(self, values: Any) -> Any:
         with tf.name_scope(self._scope):
@@ -141,20 +140,20 @@ class Fitting:
 
 
 def answers(network: Network, values: Float32) -> Float32:
-    """What the network says of raw features, (n, outputs), some rows at a time."""
+    """A network's answers to raw features, (n, outputs), some rows at a time."""
     # Not `predict`: it leaks about 5 KiB a call and costs 50 ms.
     return _in_chunks(lambda rows: network(rows, training=False), values, _EAGER_ROWS)
 
 
-def _in_chunks(say: Callable[[Any], Any], values: Float32, rows: int) -> Float32:
+def _in_chunks(answer: Callable[[Any], Any], values: Float32, rows: int) -> Float32:
     starts = range(0, max(len(values), 1), rows)
     return np.concatenate(
-        [np.asarray(say(tf.constant(values[start : start + rows]))) for start in starts]
+        [np.asarray(answer(tf.constant(values[start : start + rows]))) for start in starts]
     )
 
 
 class _Rate(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]  # no types
-    """Up from a hundredth in the warm-up, then as the schedule says, `done` steps along."""
+    """Up from a hundredth in the warm-up, then as scheduled, `done` steps along."""
 
     def __init__(self, schedule: Schedule, steps: int, done: int) -> None:
         self.rate, self.steps, self.done = schedule.rate, steps, done

@@ -1,4 +1,4 @@
-"""The layers of the network. They hold only plain values, so a saved one loads safely."""
+"""Layers of the network. They hold only plain values, so a saved one loads safely."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
-# Beyond this many spreads a value says "very far" and no more; also tames infinities.
+# Beyond this many spreads a value means "very far" and no more; also tames infinities.
 _FARTHEST = 1e4
 _SOFT_LIMIT = 3.0
 _PACKAGE = "pm_app"
@@ -36,8 +36,8 @@ class Scaling(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no types
         )
 
     def call(self, values: Any) -> Any:
-        known = ops.where(ops.isnan(values), self.centre, values)
-        scaled = ops.clip((known - self.centre) * self.factor, -_FARTHEST, _FARTHEST)
+        filled = ops.where(ops.isnan(values), self.centre, values)
+        scaled = ops.clip((filled - self.centre) * self.factor, -_FARTHEST, _FARTHEST)
         return scaled / ops.sqrt(1.0 + ops.square(scaled / _SOFT_LIMIT))
 
 
@@ -60,7 +60,7 @@ class Columns(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no types
 class Missing(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no types
     """1 where a column is missing, else 0: (n, n_features) to (n, len(columns)).
 
-    What a value's absence says is lost once the gap is filled (Van Ness et al. 2023, "The
+    What a value's absence announces is lost once the gap is filled (Van Ness et al. 2023, "The
     missing indicator method").
     """
 
@@ -252,7 +252,7 @@ class RandomSigns(keras.initializers.Initializer):  # type: ignore[misc]  # Kera
 
 @_registered
 class Answer(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no types
-    """What the members say together: (n, k, outputs) to (n, outputs).
+    """Mean answer of the members: (n, k, outputs) to (n, outputs).
 
     Their survival curves (logits of the hazard in each span; Gensheimer & Narasimhan 2019),
     probabilities or values are averaged; values are in `unit` around `zero`.

@@ -1,7 +1,7 @@
-"""A trained network in another shape, saying what it said before.
+"""Reshaping of a trained network that keeps its answers (Net2Net).
 
 Branches are widened by doubling units and halving what they send on (function-preserving,
-Chen, Goodfellow & Shlens 2016, Net2Net) and pruned of the units that say least, whose mean
+Chen, Goodfellow & Shlens 2016, Net2Net) and pruned of the units that send on least, whose mean
 goes on as a bias.
 """
 
@@ -20,13 +20,7 @@ _JITTER = 0.01
 
 
 def transfer_weights(
-    old: Network,
-    fresh: Network,
-    before: Allocation,
-    after: Allocation,
-    values: Array,
-    *,
-    seed: int,
+    old: Network, fresh: Network, before: Allocation, after: Allocation, values: Array, *, seed: int
 ) -> None:
     """Fill `fresh`, built from `after`, with what `old`, built from `before`, has learned.
 
@@ -34,11 +28,13 @@ def transfer_weights(
     values: raw features, (n, n_features), on which units are judged. Where no branch shrinks
     the answers stay the same, but for a jitter that lets twin units part.
     """
+    # The layer that reads the branches.
+    behind = old.get_layer("shared_0" if before.shared_units else "logits")
+    depend_on_units = {behind.name, *(f"{tier.name}_branch" for tier in before.tiers)}
     for layer in fresh.layers:
-        if layer.weights and not _depends_on_units(layer.name, before):
+        if layer.weights and layer.name not in depend_on_units:
             layer.set_weights(old.get_layer(layer.name).get_weights())
     rng = np.random.default_rng(seed)
-    behind = old.get_layer(_behind(before))
     kernel, inner, outer, bias = behind.get_weights()
     rows, gains, start = [], [], 0
     for tier, planned in zip(before.tiers, after.tiers, strict=True):
@@ -48,29 +44,20 @@ def transfer_weights(
         sent_on = kernel[:, mine]
         chosen = _choose_units(mean, sent_on, planned.units)
         gone = np.setdiff1d(np.arange(tier.units), chosen)
-        bias = bias + outer * _said((mean * inner[:, mine])[:, gone], sent_on[:, gone])
+        bias = bias + outer * _contribution((mean * inner[:, mine])[:, gone], sent_on[:, gone])
         copies = np.bincount(chosen, minlength=tier.units)[chosen]
         rows.append(sent_on[:, chosen] / copies[:, None])
         gains.append(inner[:, mine][:, chosen])
         _fill_branch(old, fresh, f"{tier.name}_branch", chosen, copies, rng)
-    made = [np.concatenate(rows, axis=1), np.concatenate(gains, axis=1), outer, bias]
-    fresh.get_layer(behind.name).set_weights(made)
-
-
-def _behind(plan: Allocation) -> str:
-    """The layer that reads the branches."""
-    return "shared_0" if plan.shared_units else "logits"
-
-
-def _depends_on_units(name: str, plan: Allocation) -> bool:
-    return name == _behind(plan) or name in {f"{tier.name}_branch" for tier in plan.tiers}
+    weights = [np.concatenate(rows, axis=1), np.concatenate(gains, axis=1), outer, bias]
+    fresh.get_layer(behind.name).set_weights(weights)
 
 
 def _mean_activation(network: Network, layer: str, values: Array) -> Array:
     """Mean of each unit over the rows, (members, units)."""
     part = keras.Model(network.input, network.get_layer(layer).output)
-    said: Array = np.asarray(part(values, training=False))
-    return np.asarray(said.mean(axis=0))
+    outputs: Array = np.asarray(part(values, training=False))
+    return np.asarray(outputs.mean(axis=0))
 
 
 def _choose_units(mean: Array, sent_on: Array, count: int) -> NDArray[np.intp]:
@@ -84,8 +71,8 @@ def _choose_units(mean: Array, sent_on: Array, count: int) -> NDArray[np.intp]:
     return np.sort(np.tile(ranked, times)[:count])
 
 
-def _said(mean: Array, sent_on: Array) -> Array:
-    """What units of that mean, (members, units), add behind: (members, units behind)."""
+def _contribution(mean: Array, sent_on: Array) -> Array:
+    """Sum that units of that mean, (members, units), send on: (members, units behind)."""
     own = np.repeat(sent_on, len(mean) // len(sent_on), axis=0)
     return np.asarray(np.einsum("ki,kiu->ku", mean, own))
 
@@ -101,5 +88,5 @@ def _fill_branch(
     kernel, inner, outer, bias = old.get_layer(name).get_weights()
     again: Any = np.append(False, chosen[1:] == chosen[:-1])
     jitter = 1.0 + _JITTER * rng.normal(size=(*kernel.shape[:2], len(chosen))) * again
-    made = [kernel[:, :, chosen] * jitter, inner, outer[:, chosen], bias[:, chosen]]
-    fresh.get_layer(name).set_weights([part.astype(np.float32) for part in made])
+    weights = [kernel[:, :, chosen] * jitter, inner, outer[:, chosen], bias[:, chosen]]
+    fresh.get_layer(name).set_weights([part.astype(np.float32) for part in weights])

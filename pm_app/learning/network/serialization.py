@@ -1,4 +1,4 @@
-"""A network as bytes, for Keras and for ONNX Runtime.
+"""Serialization of a network to bytes, for Keras and for ONNX Runtime.
 
 Keras reads and writes paths only: a private folder serves, gone when the function returns.
 """

@@ -15,7 +15,7 @@ from pm_app.learning.training.executor import TrainAll, run_concurrently, train_
 from pm_app.learning.training.fit import (
     Trained,
     Training,
-    judged_groups,
+    judged_rows,
     refit_network,
     train_network,
 )
@@ -91,34 +91,34 @@ def train_candidate(
 ) -> Candidate:
     """A network of the best allocation, calibrated, then trained anew on all rows but the test.
 
-    What corrects its risks and intervals is found on calibration rows with the network that
-    has not seen them; what is published has learned from these rows too, which are the newest
-    where a plant changes.
-
-    A refit keeps the head of the version it goes on from. The same arguments give the same
-    candidate on the same machine. train: who does the trainings among which validation chooses.
-    Raises NotEnoughData, and BadVersion when the exported graph disagrees with the network
-    or the warm start does not fit its plan.
+    What corrects its risks and intervals is found on calibration rows with the network that has
+    not seen them; what is published has learned from these rows too, the newest where a plant
+    changes. A refit keeps the head of the version it goes on from. The same arguments give the
+    same candidate on one machine. train: who does the trainings among which validation chooses.
+    Raises NotEnoughData; BadVersion when graph and network, or warm start and plan, disagree.
     """
     _check(task)
-    warm = search.warm_start
-    chosen, control = (
-        choose_allocation(
-            task, search.planner, search.strategy, seed=seed, progress=progress, train=train
+    warm, planner = search.warm_start, search.planner
+    if warm is None:
+        chosen, control = choose_allocation(
+            task, planner, search.strategy, seed=seed, progress=progress, train=train
         )
-        if warm is None
-        else keep_allocation(task, search.planner, warm.allocation)
-    )
+    else:
+        chosen, control = keep_allocation(task, planner, warm.allocation)
     jobs = [(chosen, warm.keras if warm else None, part_of(progress, 0.4, 0.9))]
-    if control is not chosen:
-        jobs.append((control, None, silent))
+    jobs += [(control, None, silent)] if control is not chosen else []
     (pair, revision), *others = run_concurrently(
-        lambda job: _train_revised(task, job[0], search.planner, seed, *job[1:]), jobs
+        lambda job: _train_revised(task, job[0], planner, seed, *job[1:]), jobs
     )
     calibration, report = _judge(task, pair, chosen)
     beside = _judge(task, others[0][0], control)[1] if others else report
     progress(0.9, "measuring beside a random forest")
-    reports = (report, replace(beside, model=CONTROL_REPORT), *_measure_baselines(task, seed))
+    reports = (
+        report,
+        replace(beside, model=CONTROL_REPORT),
+        QualityReport("random forest", None, _measure(task, forest_scores(task, seed=seed))),
+        QualityReport("constant guess", None, _measure(task, constant_scores(task))),
+    )
     progress(0.98, "exporting")
     return replace(_pack(task, pair.whole, calibration, reports, seed), revision=revision)
 
@@ -184,23 +184,13 @@ def _train_revised(
     """The network with importance looked at again inside training, if that helped."""
     training = Training(trial.allocation, trial.rate, seed)
     guided = strategy_named(trial.name).revisable and warm is None
-    best = trial.trained or train_network(
-        task,
-        training,
-        warm_start=warm,
-        progress=part_of(progress, 0.0, 0.3 if guided else 0.5),
-    )
+    first = part_of(progress, 0.0, 0.3 if guided else 0.5)
+    best = trial.trained or train_network(task, training, warm_start=warm, progress=first)
     revision = None
     if guided:
         best, revision = _revise(task, training, best, planner, part_of(progress, 0.3, 0.6))
-    whole = refit_network(
-        task,
-        training,
-        rows=task.split.learned,
-        like=best,
-        warm_start=warm,
-        progress=part_of(progress, 0.6, 1.0),
-    )
+    last, rows = part_of(progress, 0.6, 1.0), task.split.learned
+    whole = refit_network(task, training, rows=rows, like=best, warm_start=warm, progress=last)
     return _TrainedPair(best, whole), revision
 
 
@@ -214,9 +204,9 @@ def _revise(
     """
     reviser = Reviser(task, planner, seed=training.seed)
     revised = train_network(task, training, revise=reviser, progress=progress)
+    groups = task.split.group[judged_rows(task)]
     before, after = (
-        AllocationTrial("", trained.allocation, trained.losses, judged_groups(task))
-        for trained in (plain, revised)
+        AllocationTrial("", each.allocation, each.losses, groups) for each in (plain, revised)
     )
     better = is_worse(before, after) and not is_worse(after, before)
     kept = revised.revised_at > 0 and better
@@ -240,13 +230,10 @@ def _judge(
     scores = scores_of(answers(pair.whole.network, frame.values[split.test]), head, calibration)
     parameters = sum(int(np.prod(w.shape)) for w in pair.whole.network.trainable_variables)
     metrics = _measure(task, scores, threshold)
-    bins = () if head.kind == "regression" else _bins(task, scores)
+    bins: tuple[Bin, ...] = ()
+    if head.kind != "regression":
+        bins = risk_bins(scores.risk[:, -1], event_truths(labels, split.test, head)[:, -1])
     return calibration, QualityReport(trial.name, parameters, metrics, bins)
-
-
-def _bins(task: LearningTask, scores: Scores) -> tuple[Bin, ...]:
-    truth = event_truths(task.labels, task.split.test, task.head)
-    return risk_bins(scores.risk[:, -1], truth[:, -1])
 
 
 def _measure(
@@ -255,11 +242,3 @@ def _measure(
     test = task.split.test
     asset = task.frame.asset[test]
     return evaluate(scores, task.labels, test, task.head, asset=asset, threshold=threshold)
-
-
-def _measure_baselines(task: LearningTask, seed: int) -> tuple[QualityReport, QualityReport]:
-    forest, constant = forest_scores(task, seed=seed), constant_scores(task)
-    return (
-        QualityReport("random forest", None, _measure(task, forest)),
-        QualityReport("constant guess", None, _measure(task, constant)),
-    )

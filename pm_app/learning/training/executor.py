@@ -1,4 +1,4 @@
-"""Several trainings of one task: each as plain values, and who does them."""
+"""Executor of several trainings of one task: in this process, some at a time."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -14,14 +14,9 @@ Done = Callable[[int, Trained], None]
 TrainAll = Callable[[LearningTask, Sequence[Training], Done], list[Trained]]
 
 
-def train_one(task: LearningTask, training: Training) -> Trained:
-    """The network of a training."""
-    return train_network(task, training)
-
-
 def train_here(task: LearningTask, trainings: Sequence[Training], done: Done) -> list[Trained]:
     """All of them in this process."""
-    return run_concurrently(lambda training: train_one(task, training), trainings, done=done)
+    return run_concurrently(lambda training: train_network(task, training), trainings, done=done)
 
 
 Job = TypeVar("Job")

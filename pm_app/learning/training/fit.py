@@ -21,7 +21,7 @@ from pm_app.learning.network import (
 from pm_app.learning.training.losses import row_losses
 from pm_app.progress import Progress, silent
 from pm_app.records.learning import Allocation
-from pm_app.records.readings import Float32, Float64, Int32
+from pm_app.records.readings import Float32, Float64
 
 Revise = Callable[[Any, Allocation], Allocation | None]
 
@@ -130,11 +130,6 @@ def judged_rows(task: LearningTask) -> Rows:
     return _spread(task.split.validation, _SCORED_ROWS)
 
 
-def judged_groups(task: LearningTask) -> Int32:
-    """What each of the judged rows is held out with."""
-    return task.split.group[judged_rows(task)]
-
-
 def refit_network(
     task: LearningTask,
     training: Training,
@@ -198,13 +193,8 @@ def _prepare(
     values = task.frame.values[rows]
     old = None if warm is None else load_network(warm)
     answer = None if old is None else old.get_layer("answer")
-    targets = encode_targets(
-        task.labels,
-        rows,
-        task.head,
-        zero=answer.zero if answer else None,
-        unit=answer.unit if answer else None,
-    )
+    scale = {} if answer is None else {"zero": answer.zero, "unit": answer.unit}
+    targets = encode_targets(task.labels, rows, task.head, **scale)
     network = _build(task, training.allocation, targets, training.seed)
     if old is None:
         set_scaling(network, values)

@@ -1,4 +1,4 @@
-"""What a network's answers cost on labelled rows: in training, and at the horizons shown."""
+"""Losses of a network's answers on labelled rows: of all spans, and of the horizons shown."""
 
 import numpy as np
 
@@ -33,12 +33,12 @@ def row_losses(output: Float32, labels: Labels, rows: Rows, head: Head) -> Float
 
 def span_losses(output: Float32, targets: Targets, head: Head) -> Float64:
     """Loss of each row given the averaged answers, in nats (Gensheimer & Narasimhan 2019)."""
-    said = output.astype(np.float64)
+    predicted = output.astype(np.float64)
     if head.kind == "classification":
-        fails = said
+        fails = predicted
     else:
-        before = np.hstack([np.ones((len(said), 1)), said[:, :-1]])
-        fails = 1.0 - said / np.maximum(before, _SMALLEST)
+        before = np.hstack([np.ones((len(predicted), 1)), predicted[:, :-1]])
+        fails = 1.0 - predicted / np.maximum(before, _SMALLEST)
     fails = np.clip(fails, _SMALLEST, 1.0 - _SMALLEST)
     spans = targets.happened * np.log(fails) + targets.survived * np.log1p(-fails)
     return np.asarray(-spans.sum(axis=1))

@@ -1,4 +1,4 @@
-"""What a version promises its loader: that both graphs agree, and which inputs it has seen."""
+"""Parity of the Keras network and its ONNX graph, and the range of features in training."""
 
 from typing import Any
 
@@ -35,16 +35,16 @@ def check_parity(
     gone[::2] = False
     rows[gone] = np.nan
     session = onnxruntime.InferenceSession(onnx, providers=["CPUExecutionProvider"])
-    said = session.run(None, {session.get_inputs()[0].name: rows})[0]
+    exported = session.run(None, {session.get_inputs()[0].name: rows})[0]
     expected = answers(network, rows)
     unit = network.get_layer("answer").unit if head.kind == "regression" else 1.0
-    apart = float(np.max(np.abs(said - expected))) / unit
+    apart = float(np.max(np.abs(exported - expected))) / unit
     if not apart <= MOST_APART:
         raise BadVersion(
             f"the exported graph must agree with the network within {MOST_APART:g}, "
             f"differs by {apart:.3g}"
         )
-    return apart, rows[:_GOLDEN_ROWS], said[:_GOLDEN_ROWS].astype(np.float32)
+    return apart, rows[:_GOLDEN_ROWS], exported[:_GOLDEN_ROWS].astype(np.float32)
 
 
 def describe_features(
@@ -57,16 +57,17 @@ def describe_features(
     never known.
     """
     values = np.where(np.isfinite(frame.values[rows]), frame.values[rows], np.nan)
-    known = np.isfinite(values).any(axis=0)
-    filled = np.where(known, values, 0.0)
+    present = np.isfinite(values).any(axis=0)
+    filled = np.where(present, values, 0.0)
     low, high = np.nanquantile(filled, (0.001, 0.999), axis=0)
     healthy = filled[_healthy(labels, rows, head)]
     some = np.isfinite(healthy).any(axis=0)
     healthy = np.where(some, healthy, np.nanmedian(filled, axis=0))
     middle = np.nanmedian(healthy, axis=0)
-    parts = [np.where(known, part, np.nan) for part in (low, high, middle)]
-    low_text, high_text, middle_text = (tuple(float(x) for x in part) for part in parts)
-    return low_text, high_text, middle_text
+    lows, highs, middles = (
+        tuple(np.where(present, part, np.nan).tolist()) for part in (low, high, middle)
+    )
+    return lows, highs, middles
 
 
 def _healthy(labels: Labels, rows: Rows, head: Head) -> NDArray[np.bool_]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import takewhile
 
 import numpy as np
@@ -13,7 +14,7 @@ from pm_app.learning.training.fit import (
     RATE,
     Trained,
     Training,
-    judged_groups,
+    judged_rows,
     mean_strength,
     strengthen,
 )
@@ -69,6 +70,12 @@ class AllocationTrial:
         return ", ".join(f"{mean:.4f}" for mean in self.means)
 
 
+# (plans, done) to the trials of plans.
+Run = Callable[
+    [list[AllocationTrial], Callable[[int, AllocationTrial], None]], list[AllocationTrial]
+]
+
+
 def choose_allocation(
     task: LearningTask,
     planner: Planner,
@@ -86,30 +93,37 @@ def choose_allocation(
     size, the smallest that is not worse than the largest beyond noise; the control is of that
     size too. train: who does the trainings.
     """
-    control = tune_allocation(
-        task,
-        CONTROL,
-        planner.plan(CONTROL),
-        seed=seed,
-        progress=part_of(progress, 0.0, 0.15),
-        train=train,
-    )
+    tuning = part_of(progress, 0.0, 0.15)
+    plan = planner.plan(CONTROL)
+    control = tune_allocation(task, CONTROL, plan, seed=seed, progress=tuning, train=train)
     rest = [name for name in STRATEGY_NAMES if name != CONTROL and strategy in (name, AUTO)]
 
     def tell(count: int, trial: AllocationTrial) -> None:
         progress(0.15 + 0.15 * count / len(rest), f"{trial.name}: loss {trial}")
 
-    plans = [like(name, planner.plan(name), control, task) for name in rest]
-    trials = [control, *_run(task, plans, seed, train, tell)]
+    run = partial(run_trials, task, seed=seed, train=train)
+    trials = [control, *run([like(name, planner.plan(name), control, task) for name in rest], tell)]
     if strategy != AUTO:
         return trials[-1], control
     chosen = choose_trial(trials)
-    smaller = choose_size(
-        task, planner, chosen, seed=seed, progress=part_of(progress, 0.3, 0.4), train=train
-    )
+    smaller = _choose_size(task, planner, chosen, run, part_of(progress, 0.3, 0.4))
     if smaller is chosen:
         return chosen, control
     return smaller, _control_of_size(smaller, control, planner, task)
+
+
+def _choose_size(
+    task: LearningTask, planner: Planner, chosen: AllocationTrial, run: Run, progress: Progress
+) -> AllocationTrial:
+    """The trial of the smallest size that is not worse than the chosen one beyond noise."""
+    sizes = [round(share * chosen.allocation.parameters) for share in SMALLER]
+
+    def tell(count: int, trial: AllocationTrial) -> None:
+        progress(count / len(sizes), f"{trial.allocation.parameters} parameters: loss {trial}")
+
+    plans = [like(chosen.name, planner.plan(chosen.name, size=n), chosen, task) for n in sizes]
+    good = takewhile(lambda trial: not is_worse(trial, chosen, noise=SIZE_NOISE), run(plans, tell))
+    return [chosen, *good][-1]
 
 
 def _control_of_size(
@@ -128,7 +142,7 @@ def keep_allocation(
 
     Nothing is run.
     """
-    chosen = _not_run(kept.strategy, kept)
+    chosen = _notrun_trials(kept.strategy, kept)
     return chosen, _control_of_size(chosen, chosen, planner, task)
 
 
@@ -144,41 +158,16 @@ def tune_allocation(
     """The best trial of an allocation over the grid of penalty, dropout and learning rate."""
     grid = LIFE_GRID if task.head.kind == "hazard" else TABLE_GRID
 
-    def planned(l1: float, dropout: float, rate: float) -> AllocationTrial:
-        tried = strengthen(allocation, task.frame.sensor_of, l1=l1, dropout=dropout)
-        return _not_run(name, tried, rate)
-
     def tell(count: int, trial: AllocationTrial) -> None:
         l1, _, rate = grid[count - 1]
-        text = f"{name}: L1 {l1:g}, rate {rate:g}: loss {trial}"
-        progress(count / len(grid), text)
+        progress(count / len(grid), f"{name}: L1 {l1:g}, rate {rate:g}: loss {trial}")
 
-    trials = _run(task, [planned(*place) for place in grid], seed, train, tell)
-    return max(trials, key=lambda trial: trial.score)
-
-
-def choose_size(
-    task: LearningTask,
-    planner: Planner,
-    chosen: AllocationTrial,
-    *,
-    seed: int,
-    progress: Progress = silent,
-    train: TrainAll = train_here,
-) -> AllocationTrial:
-    """The trial of the smallest size that is not worse than the chosen one beyond noise."""
-
-    def planned(share: float) -> AllocationTrial:
-        plan = planner.plan(chosen.name, size=round(share * chosen.allocation.parameters))
-        return like(chosen.name, plan, chosen, task)
-
-    def tell(count: int, trial: AllocationTrial) -> None:
-        text = f"{trial.allocation.parameters} parameters: loss {trial}"
-        progress(count / len(SMALLER), text)
-
-    smaller = _run(task, [planned(share) for share in SMALLER], seed, train, tell)
-    good = takewhile(lambda trial: not is_worse(trial, chosen, noise=SIZE_NOISE), smaller)
-    return [chosen, *good][-1]
+    sensors = task.frame.sensor_of
+    plans = [
+        _notrun_trials(name, strengthen(allocation, sensors, l1=l1, dropout=dropout), rate)
+        for l1, dropout, rate in grid
+    ]
+    return max(run_trials(task, plans, tell, seed=seed, train=train), key=lambda trial: trial.score)
 
 
 def choose_trial(trials: Sequence[AllocationTrial]) -> AllocationTrial:
@@ -202,35 +191,29 @@ def is_worse(trial: AllocationTrial, other: AllocationTrial, *, noise: float = N
     return False
 
 
-def try_like(
-    task: LearningTask, name: str, plan: Allocation, other: AllocationTrial, *, seed: int
-) -> AllocationTrial:
-    """A plan trained with the penalty, dropout and rate of another trial."""
-    return _run(task, [like(name, plan, other, task)], seed, train_here)[0]
-
-
 def like(
     name: str, plan: Allocation, other: AllocationTrial, task: LearningTask
 ) -> AllocationTrial:
     """The plan with the penalty, dropout and rate of another trial, not run."""
     sensor_of = task.frame.sensor_of
     l1, dropout = mean_strength(other.allocation, sensor_of)
-    return _not_run(name, strengthen(plan, sensor_of, l1=l1, dropout=dropout), other.rate)
+    return _notrun_trials(name, strengthen(plan, sensor_of, l1=l1, dropout=dropout), other.rate)
 
 
-def _not_run(name: str, allocation: Allocation, rate: float = RATE) -> AllocationTrial:
+def _notrun_trials(name: str, allocation: Allocation, rate: float = RATE) -> AllocationTrial:
     return AllocationTrial(name, allocation, np.empty((0, 1)), np.empty(0, dtype=np.int32), rate)
 
 
-def _run(
+def run_trials(
     task: LearningTask,
     plans: Sequence[AllocationTrial],
+    done: Callable[[int, AllocationTrial], None] = lambda count, trial: None,
+    *,
     seed: int,
     train: TrainAll,
-    done: Callable[[int, AllocationTrial], None] = lambda count, trial: None,
 ) -> list[AllocationTrial]:
     """Trials that were planned, trained; done: called in order, with the number so far."""
-    groups = judged_groups(task)
+    groups = task.split.group[judged_rows(task)]
 
     def ran(plan: AllocationTrial, trained: Trained) -> AllocationTrial:
         return replace(plan, losses=trained.losses, group=groups, trained=trained)

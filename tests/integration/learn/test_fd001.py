@@ -3,16 +3,18 @@
 import numpy as np
 import pandas as pd
 import pytest
+from factories import task_of
 
-from pm_app.learning.allocation.sizing import count_parameters
+from pm_app.learning.allocation.planner import make_planner
 from pm_app.learning.data.targets import choose_head
-from pm_app.learning.training.candidate import train_candidate
+from pm_app.learning.training.candidate import AllocationSearch, train_candidate
 from pm_app.records.features import Frame
 from pm_app.records.labels import Labels, Split
-from pm_app.records.learning import Allocation, Tier
+from pm_app.records.learning import Importance
 
 CAP = 125.0
 TEST_UNIT = 1000
+MOST_PARAMETERS = 100_000
 
 
 def read_engines(folder):
@@ -46,6 +48,13 @@ def make_frame(rows):
     return Frame(names, asset.astype(np.int32), cutoff, tuple(columns), tuple(sensor_of), values)
 
 
+def equal_importance(sensors):
+    shares = (1 / len(sensors),) * len(sensors)
+    alone = tuple((sensor,) for sensor in sensors)
+    spread = (0.0,) * len(sensors)
+    return Importance(sensors, shares, spread, (shares,), alone, shares, (), "none", 0.0)
+
+
 @pytest.mark.slow
 def test_a_flat_network_on_fd001_keeps_its_word(open_data):
     rows = read_engines(open_data)
@@ -59,13 +68,16 @@ def test_a_flat_network_on_fd001_keeps_its_word(open_data):
     split = Split(*parts, np.flatnonzero(unit > TEST_UNIT), frame.asset, "by engine")
     known = np.concatenate(parts[:2])
     head = choose_head(labels, known, task="life", horizons_hours=(30.0,), cap_hours=CAP)
-    tiers = (Tier("all", frame.sensors, 48, 0, 0.1),)
-    widths = {sensor: frame.sensor_of.count(sensor) for sensor in frame.sensors}
-    outputs = len(head.edges_hours)
-    size = count_parameters(tiers, (32,), 8, features_per_sensor=widths, outputs=outputs)
-    plan = Allocation("uniform", tiers, (1.0,) * len(frame.sensors), (32,), 8, size)
+    planner = make_planner(
+        frame,
+        split.train,
+        equal_importance(frame.sensors),
+        outputs=len(head.edges_hours),
+        max_parameters=MOST_PARAMETERS,
+    )
+    task = task_of(frame, labels, split, "life", (30.0,), head)
 
-    candidate = train_candidate(frame, labels, split, allocations={"uniform": plan}, head=head)
+    candidate = train_candidate(task, AllocationSearch(planner, "uniform"))
 
     own = candidate.reports[0].metrics
     assert own["last_rul_rmse_hours"] <= 15.0

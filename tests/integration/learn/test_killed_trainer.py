@@ -38,7 +38,7 @@ FLOW = "a retraining that promotes"
 # Of the process that decides, in order: the function and what is about to happen there.
 IN_PARENT = {
     "before the staging folder is emptied": ("Registry.staging", "remove", 0),
-    "before leftovers are removed": ("_run", "remove", 0),
+    "before leftovers are removed": ("_run_trainer", "remove", 0),
     "before there is a staging folder": ("write_version", "make folder", 0),
     "before the first file of the version": ("write_version", "write", 0),
     "in the middle of its files": ("write_version", "write", 2),

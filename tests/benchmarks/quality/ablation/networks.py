@@ -21,8 +21,8 @@ from pm_app.learning.allocation.sizing import MEMBERS, PlanRequest
 from pm_app.learning.allocation.strategies import allocate, budget
 from pm_app.learning.data.targets import encode_targets, known_lives
 from pm_app.learning.dataset import LearningTask
-from pm_app.learning.evaluation.calibration import calibrate, no_calibration
-from pm_app.records.learning import Allocation, Head
+from pm_app.learning.evaluation.calibration import calibrate
+from pm_app.records.learning import Allocation, Calibration, Head
 from pm_app.records.scores import scores_of
 from pm_app.settings.plant import Settings
 
@@ -255,7 +255,8 @@ def conclude(bench: Bench, held: Any | None, trained: Any, seconds: float) -> Ou
 
     fold, head = bench.fold, bench.study.head
     split, labels = fold.split, fold.labels
-    calibration = no_calibration(head)
+    count = len(head.horizons_hours)
+    calibration = Calibration((1.0,) * count, (0.0,) * count, 0.0, 0.0)
     if held is not None:
         output = answers(held.network, fold.frame.values[split.calibration])
         group = split.group[split.calibration]

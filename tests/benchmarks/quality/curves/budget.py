@@ -13,7 +13,13 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from benchmarks.quality.models.judging import Said, judge
-from benchmarks.quality.models.ours import fit_trial, head_of, learning_task, planner_of
+from benchmarks.quality.models.ours import (
+    fit_trial,
+    head_of,
+    learning_task,
+    planner_of,
+    train_like,
+)
 from benchmarks.quality.results import Cell, digest_of_data, digest_of_files
 from benchmarks.quality.sets.folds import Fold, Task
 
@@ -79,7 +85,7 @@ def digests(fold: Fold, task: Task, nuisance: int) -> tuple[str, str]:
 
 def measure_budget(asked: Asked, budget: int, strategies: Sequence[str]) -> list[Cell]:
     """A cell of the control and each of the strategies, named and dated by the caller."""
-    from pm_app.learning.training.selection import try_like, tune_allocation
+    from pm_app.learning.training.selection import tune_allocation
 
     fold, seed = asked.fold, asked.seed
     split = fold.split
@@ -98,7 +104,7 @@ def measure_budget(asked: Asked, budget: int, strategies: Sequence[str]) -> list
             cells.append(_no_network(name, budget))
             continue
         like_control = name == CONTROL
-        trial = control if like_control else try_like(study, name, plan, control, seed=seed)
+        trial = control if like_control else train_like(study, name, plan, control, seed=seed)
         fitted, note = fit_trial(fold, study, trial, seed=seed)
         said = Said(fitted.score(fold.frame.values[split.test]))
         seconds = tuning + time.process_time() - begun

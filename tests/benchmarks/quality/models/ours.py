@@ -12,7 +12,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from benchmarks.quality.blocks import AUTO, CONTROL
@@ -26,10 +26,13 @@ from pm_app.learning.dataset import LearningTask
 from pm_app.learning.evaluation.calibration import calibrate
 from pm_app.learning.evaluation.metrics import best_threshold
 from pm_app.learning.importance.permutation import REPLICATES, measure_importance
-from pm_app.records.learning import Calibration, Head
+from pm_app.records.learning import Allocation, Calibration, Head
 from pm_app.records.scores import Scores, scores_of
 from pm_app.settings.plant import Settings
 from pm_app.settings.strategies import STRATEGY_NAMES
+
+if TYPE_CHECKING:
+    from pm_app.learning.training.selection import AllocationTrial
 
 PREFIX = "pm-app "
 OURS = (AUTO, *(f"{PREFIX}{name}" for name in STRATEGY_NAMES))
@@ -67,6 +70,16 @@ def said_by_ours(fold: Fold, task: Task, *, seed: int) -> list[tuple[str, Said, 
         return pool.submit(_say, fold, task, seed).result()
 
 
+def train_like(
+    study: LearningTask, name: str, plan: Allocation, other: "AllocationTrial", *, seed: int
+) -> "AllocationTrial":
+    """A plan trained with the penalty, dropout and rate of another trial."""
+    from pm_app.learning.training.executor import train_here
+    from pm_app.learning.training.selection import like, run_trials
+
+    return run_trials(study, [like(name, plan, other, study)], seed=seed, train=train_here)[0]
+
+
 def fit_ours(
     fold: Fold, task: Task, *, seed: int
 ) -> Iterator[tuple[str, Fitted, dict[str, float | str], float]]:
@@ -75,7 +88,7 @@ def fit_ours(
     Importance, the plans' size and the tuning of the control are shared by all strategies,
     whose penalty, dropout and rate are the control's, as `choose_allocation` has it.
     """
-    from pm_app.learning.training.selection import choose_allocation, try_like
+    from pm_app.learning.training.selection import choose_allocation
 
     start = time.process_time()
     head = head_of(fold, task)
@@ -96,7 +109,7 @@ def fit_ours(
             trial = control
         else:
             size = chosen.allocation.parameters
-            trial = try_like(study, name, planner.plan(name, size=size), control, seed=seed)
+            trial = train_like(study, name, planner.plan(name, size=size), control, seed=seed)
         fitted, note = fit_trial(fold, study, trial, seed=seed)
         yield PREFIX + name, fitted, note, choosing + time.process_time() - start
 

@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pm_app.learning.evaluation.calibration import calibrate, no_calibration, platt
+from pm_app.learning.evaluation.calibration import calibrate, platt
 from pm_app.records.labels import Labels
-from pm_app.records.learning import Head
+from pm_app.records.learning import Calibration, Head
 from pm_app.records.scores import calibrated_risk, life_interval, logit, sigmoid
 
 CLASS = Head("classification", (), (0.0,))
@@ -46,7 +46,7 @@ def test_too_few_failures_change_nothing():
     truth[np.flatnonzero(truth)[5:]] = 0.0
     found = calibrate(risk[:, None], make_labels(truth), np.arange(60), CLASS, group=np.arange(60))
 
-    assert found == no_calibration(CLASS)
+    assert found == Calibration((1.0,), (0.0,), 0.0, 0.0)
 
 
 def test_failures_of_too_few_assets_change_nothing():
@@ -54,7 +54,7 @@ def test_failures_of_too_few_assets_change_nothing():
     group = np.where(truth > 0, 0, np.arange(len(risk)) % 40)
     found = calibrate(risk[:, None], make_labels(truth), np.arange(len(risk)), CLASS, group=group)
 
-    assert found == no_calibration(CLASS)
+    assert found == Calibration((1.0,), (0.0,), 0.0, 0.0)
 
 
 @given(seed=st.integers(0, 1000), rows=st.integers(5, 200))

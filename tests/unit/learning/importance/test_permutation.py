@@ -153,22 +153,6 @@ def test_nothing_to_learn_gives_equal_shares():
     assert result.shares == (0.2,) * 5
 
 
-def test_progress_counts_to_the_end():
-    frame, value = make_table(400)
-    labels = column_labels(frame, value, column="y", task="classification")
-    split = split_rows(frame, labels, horizon_hours=0, seed=0)
-    told: list[tuple[int, int]] = []
-
-    measure_importance(
-        task_of(frame, labels, split, "classification"),
-        seed=0,
-        replicates=3,
-        progress=lambda done, total: told.append((done, total)),
-    )
-
-    assert told == [(1, 3), (2, 3), (3, 3)]
-
-
 def test_clusters_hold_every_sensor_once_in_column_order():
     frame, _ = make_table()
 

@@ -209,7 +209,7 @@ def test_graphs_that_may_run_at_the_same_time_share_no_name():
             fitting._epoch.get_concrete_function(
                 tf.TensorSpec([None], tf.int64), *fitting._data
             ).graph,
-            fitting._say.get_concrete_function().graph,
+            fitting._answer.get_concrete_function().graph,
         ]
         names += [{op.name for op in graph.get_operations() if computes(op)} for graph in graphs]
 

@@ -111,9 +111,9 @@ def importers(modules: list[Module]) -> dict[str, set[str]]:
 
 
 def splinters(modules: list[Module]) -> dict[str, str]:
-    """Short files that one other file imports, and which; rows of a table excepted."""
+    """Short files that one other file of their layer imports, and which; rows excepted."""
     by_place = importers(modules)
-    return {
+    found = {
         module.place: next(iter(by_place[module.place]))
         for module in modules
         if module.lines < SPLINTER_LINES
@@ -121,6 +121,12 @@ def splinters(modules: list[Module]) -> dict[str, str]:
         and not module.place.endswith("__init__.py")
         and not module.place.startswith(ROWS)
     }
+    return {one: other for one, other in found.items() if _layer(one) == _layer(other)}
+
+
+def _layer(place: str) -> str:
+    """The part of the house: a job of few lines and its command belong into two of them."""
+    return "/".join(place.split("/")[:2])
 
 
 def duplicate_classes(modules: list[Module]) -> dict[str, list[str]]:

@@ -86,7 +86,7 @@ def _card(plant: "Plant", version: int | None) -> tuple[int, "VersionCard"]:
     number = version or plant.store.lineage.champion()
     if number is None:
         raise TerminalError("no model yet: pm-app retrain makes the first")
-    return number, load_recorded(plant, number).card
+    return number, load_recorded(plant.store.lineage, plant.registry, number).card
 
 
 def _before(

@@ -17,6 +17,7 @@ import logging
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from itertools import chain
+from pathlib import Path
 
 import numpy as np
 
@@ -26,7 +27,7 @@ from pm_app.jobs.plant import Plant
 from pm_app.records.features import Panes
 from pm_app.state.events import EventHistory
 from pm_app.state.panes import History
-from pm_app.store import BatchRow, segments_of
+from pm_app.store import BatchRow, Store, segments_of
 from pm_app.store.ledger.ledger import Ledger
 
 log = logging.getLogger(__name__)
@@ -96,13 +97,13 @@ def _join(history: History, ledger: Ledger, run: Sequence[BatchRow], parts: Sequ
     return len(before) - 1
 
 
-def remove_orphans(plant: Plant) -> None:
+def remove_orphans(histories: tuple[History, EventHistory], store: Store, *, state: Path) -> None:
     """Delete segments that no ledger row names: what a crash left behind.
 
     Raises TerminalError where the ledger is not the one of this state folder.
     """
-    require_own(plant.settings.state, plant.store)
-    remove_unnamed((plant.history, plant.event_history), plant.ledger.segments())
+    require_own(state, store)
+    remove_unnamed(histories, store.ledger.segments())
 
 
 def remove_unnamed(

@@ -66,7 +66,9 @@ def rebuild(plant: Plant, missing: Collection[str] = ()) -> int:
                 plant.ledger.replace_segments(_rebuilt(view, feed, row, whole, there))
             done += len(broken)
         if done:
-            remove_orphans(plant)
+            remove_orphans(
+                (plant.history, plant.event_history), plant.store, state=plant.settings.state
+            )
     return done
 
 

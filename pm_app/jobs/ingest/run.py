@@ -49,7 +49,9 @@ def ingest(
     with plant.ingesting:
         require_own(plant.settings.state, plant.store)
         if plant.orphans.possible:
-            remove_orphans(plant)
+            remove_orphans(
+                (plant.history, plant.event_history), plant.store, state=plant.settings.state
+            )
         plant.orphans.possible = True
         total = _look(plant.ingest_view, take, progress, stop, clock)
         plant.orphans.possible = bool(total.unavailable)

@@ -14,10 +14,10 @@ from pm_app.records.learning import VersionCard
 from pm_app.scoring.alarms import RiskAlarmJudge
 from pm_app.scoring.predictor import Predictor
 from pm_app.settings.sections import AlarmsSettings
-from pm_app.state.registry import Version
+from pm_app.state.registry import Registry, Version
 from pm_app.store import Actor
 from pm_app.store.alarms.alarms import Alarms
-from pm_app.store.lineage import version_before
+from pm_app.store.lineage import Lineage, version_before
 from pm_app.times import NS
 
 log = logging.getLogger(__name__)
@@ -46,7 +46,9 @@ def load_champion(plant: Plant) -> Champion | None:
     in: a plant is not left without a word for that. Raises BadVersion where none can.
     """
     number = plant.store.lineage.champion()
-    champion = None if number is None else _load_or_stand_in(plant, number)
+    champion = None
+    if number is not None:
+        champion = _load_or_stand_in(plant.store.lineage, plant.registry, number)
     if champion is not None and champion.card.spec.pane_ns != plant.history.pane_ns:
         log.warning(
             "version %d reads panes of %g s, features.pane says %g s: retrain first",
@@ -58,40 +60,40 @@ def load_champion(plant: Plant) -> Champion | None:
     return champion
 
 
-def _load_or_stand_in(plant: Plant, number: int) -> Champion:
+def _load_or_stand_in(lineage: Lineage, registry: Registry, number: int) -> Champion:
     try:
-        return load_recorded(plant, number)
+        return load_recorded(lineage, registry, number)
     except BadVersion as error:
-        moves = plant.store.lineage.promotions()
+        moves = lineage.promotions()
         before = dict.fromkeys(move.version for move in moves[::-1] if move.version != number)
         for other in before:
             with suppress(BadVersion):
-                return replace(load_recorded(plant, other), stands_in=str(error))
+                return replace(load_recorded(lineage, registry, other), stands_in=str(error))
         raise
 
 
-def load_recorded(plant: Plant, number: int) -> Champion:
+def load_recorded(lineage: Lineage, registry: Registry, number: int) -> Champion:
     """A version of the store, verified to score.
 
     Raises BadVersion where its files are not those that were recorded or fail their golden
     rows, TerminalError where the store has no such version.
     """
-    row = plant.store.lineage.version(number)
+    row = lineage.version(number)
     if row is None:
-        versions = ", ".join(str(v.version) for v in plant.store.lineage.versions()) or "none"
+        versions = ", ".join(str(v.version) for v in lineage.versions()) or "none"
         raise TerminalError(f"there is no version {number}; there are: {versions}")
-    found = plant.registry.digest(number)
+    found = registry.digest(number)
     if found != row.digest:
         raise BadVersion(
-            f"{plant.registry.path(number)}: another version than was recorded: "
+            f"{registry.path(number)}: another version than was recorded: "
             f"SHA-256 {row.digest} of its manifest was, {found} found"
         )
-    return verified(plant.registry.load(number))
+    return verified(registry.load(number))
 
 
 def promote(plant: Plant, number: int, *, at: datetime, reason: str, actor: Actor) -> None:
     """Make a version the champion once it has proven able to score. Raises as `load_recorded`."""
-    load_recorded(plant, number)
+    load_recorded(plant.store.lineage, plant.registry, number)
     plant.store.lineage.promote(number, at=at, reason=reason, actor=actor)
 
 
@@ -101,7 +103,9 @@ def roll_back(plant: Plant, *, at: datetime, reason: str, actor: Actor) -> int:
     Raises as `load_recorded`, and TerminalError where there was none before; the champion
     then stays.
     """
-    load_recorded(plant, version_before(plant.store.lineage.promotions()))
+    load_recorded(
+        plant.store.lineage, plant.registry, version_before(plant.store.lineage.promotions())
+    )
     return plant.store.lineage.rollback(at=at, reason=reason, actor=actor)
 
 

@@ -58,7 +58,7 @@ def provenance(plant: Plant, *, asset: str, cutoff: datetime) -> Provenance:
     number = predictions[-1]["model_version"]
     if not number:
         return Provenance(predictions, None, (), False, (), None)
-    champion = load_recorded(plant, int(str(number)))
+    champion = load_recorded(plant.store.lineage, plant.registry, int(str(number)))
     pane = to_nanoseconds(moment) // plant.history.pane_ns - 1  # type: ignore[arg-type]  # a moment
     with tempfile.TemporaryDirectory(prefix="pm-app-explain-") as folder:
         beside = replace(plant.view, memories=Memories(Path(folder)))

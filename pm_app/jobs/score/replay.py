@@ -73,7 +73,7 @@ def replay(
 
     def load(number: int) -> Champion | None:
         wanted = number if version is None else version
-        return load_recorded(plant, wanted) if wanted else None
+        return load_recorded(plant.store.lineage, plant.registry, wanted) if wanted else None
 
     with tempfile.TemporaryDirectory(prefix="pm-app-replay-") as folder:
         beside = replace(plant.view, memories=Memories(Path(folder)))

@@ -57,8 +57,8 @@ def shown(address: str) -> str:
     except ValueError:
         return "an address that cannot be read"
     # What stands for the host of Slack, Teams and the like is a token.
-    known = "." in host or host == "localhost"
-    return f"{parts.scheme}://{host if known else '…'}"
+    is_host = "." in host or host == "localhost"
+    return f"{parts.scheme}://{host if is_host else '…'}"
 
 
 def _apprise() -> Any:

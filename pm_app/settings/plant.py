@@ -25,9 +25,9 @@ from pm_app.settings.sections import (
     Section,
     StoreSettings,
     TargetSettings,
-    WebSettings,
 )
 from pm_app.settings.sources import EventsSettings, ReadingsSettings
+from pm_app.settings.web import WebSettings
 
 _LONGEST = 1_000_000
 _SHOWN = 200
@@ -62,8 +62,8 @@ class Settings(Section):
         for key, uri in (("readings.uri", self.readings.uri), ("events.uri", self.events.uri)):
             source = (self.folder / uri).resolve()
             if "://" not in uri and (source.is_relative_to(state) or state.is_relative_to(source)):
-                told = f"got {self.plant.state!r} beside {uri!r}"
-                raise ValueError(f"plant.state must be a folder apart from {key}, {told}")
+                problem = f"got {self.plant.state!r} beside {uri!r}"
+                raise ValueError(f"plant.state must be a folder apart from {key}, {problem}")
         return self
 
     @property
@@ -121,8 +121,8 @@ def _describe(problem: dict[str, Any]) -> str:
     message = re.sub(r"^(Value error, |Assertion failed, )", "", problem["msg"])
     if problem["type"] == "value_error":
         return f"{key}: {message}" if key else message
-    told = f"{key}: {message[0].lower()}{message[1:]}"
-    return told if key.startswith("store") else f"{told}, got {_short(problem['input'])}"
+    text = f"{key}: {message[0].lower()}{message[1:]}"
+    return text if key.startswith("store") else f"{text}, got {_short(problem['input'])}"
 
 
 def _short(value: object) -> str:
@@ -139,6 +139,6 @@ def _section(location: tuple[str | int, ...]) -> type[BaseModel]:
 
 
 def _nearest(key: str, section: type[BaseModel]) -> str:
-    known = [name for name in section.model_fields if name != "folder"]
-    close = difflib.get_close_matches(key.split(".")[-1], known, n=1, cutoff=0.5)
-    return f" (did you mean {close[0]!r}?)" if close else f" (known: {', '.join(known)})"
+    keys = [name for name in section.model_fields if name != "folder"]
+    close = difflib.get_close_matches(key.split(".")[-1], keys, n=1, cutoff=0.5)
+    return f" (did you mean {close[0]!r}?)" if close else f" (known: {', '.join(keys)})"

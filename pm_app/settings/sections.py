@@ -8,15 +8,11 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from pm_app.settings.strategies import AUTO
 from pm_app.settings.values import (
     FOR_EVER,
-    LOOPBACK,
     MEMORY_WORDS,
     NEVER,
     Again,
     Duration,
-    Header,
-    Listen,
     Name,
-    NetworkAddress,
     Quiet,
     Span,
     StrategyName,
@@ -25,7 +21,6 @@ from pm_app.settings.values import (
     Zone,
     read_half_life,
     read_quiet,
-    split_listen,
 )
 from pm_app.times import parse_duration
 
@@ -271,52 +266,6 @@ class StoreSettings(Section):
         "PM_APP_STORE_URL, which takes its place",
         examples=["postgresql+psycopg://user@host/database"],
     )
-
-
-class WebSettings(Section):
-    """Where the operators' pages listen, and how they know who comes."""
-
-    listen: Listen = Field(
-        "127.0.0.1:8080",
-        description="of pm-app serve; others reach it once someone can sign in",
-    )
-    proxy_header: Header = Field(
-        "",
-        description="in which a proxy says whom it has signed in",
-        examples=["X-Forwarded-User"],
-    )
-    proxy_addresses: tuple[NetworkAddress, ...] = Field(
-        (),
-        description="where that proxy is; nobody else is believed",
-        examples=[["10.0.0.7"]],
-    )
-    certificate: Text = Field(
-        "", description="for TLS, a file of PEM beside this one", examples=["tls/plant.crt"]
-    )
-    key: Text = Field(
-        "", description="for TLS, the key of the certificate", examples=["tls/plant.key"]
-    )
-    session: Duration = Field("12h", description="how long whoever signs in stays signed in")
-
-    @model_validator(mode="after")
-    def _goes_together(self) -> Self:
-        if bool(self.certificate) != bool(self.key):
-            raise ValueError("web.certificate and web.key go together, got one without the other")
-        if self.proxy_header and not self.proxy_addresses:
-            raise ValueError(
-                "web.proxy_header needs web.proxy_addresses: whose word on who comes is believed"
-            )
-        return self
-
-    @property
-    def address(self) -> tuple[str, int]:
-        """Host, without brackets, and port."""
-        return split_listen(self.listen)
-
-    @property
-    def local(self) -> bool:
-        """Whether this machine alone reaches it."""
-        return self.address[0] in LOOPBACK
 
 
 class NotificationsSettings(Section):

@@ -30,8 +30,9 @@ ROWS = (
     "pm_app/store/migrations/",
     "connectors/",
 )
-# Words that name no value: each had ten meanings.
+# Words that name no value: each had ten meanings. One is a key of every version's card on disk.
 NO_NAMES = {"told", "said", "known", "made"}
+STORED_NAMES = {("pm_app/records/learning.py", "said")}
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -121,7 +122,12 @@ def splinters(modules: list[Module]) -> dict[str, str]:
         and not module.place.endswith("__init__.py")
         and not module.place.startswith(ROWS)
     }
-    return {one: other for one, other in found.items() if _layer(one) == _layer(other)}
+    return {
+        one: other
+        for one, other in found.items()
+        # A package's `__init__` is the face of its files, not their user.
+        if _layer(one) == _layer(other) and not other.endswith("__init__.py")
+    }
 
 
 def _layer(place: str) -> str:
@@ -177,7 +183,7 @@ def values_named(modules: list[Module], names: set[str]) -> list[str]:
         f"{module.place}:{line} {name}"
         for module in modules
         for line, name in _bound_names(module.tree)
-        if name.lstrip("_") in names
+        if name.lstrip("_") in names and (module.place, name) not in STORED_NAMES
     )
 
 

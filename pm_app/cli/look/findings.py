@@ -75,6 +75,7 @@ def _check_readings(settings: Settings) -> Iterator[Finding]:
     yield Finding("ok", "readings", f"{len(batches)} files in {settings.readings.uri!r}")
     for batch in batches[-FILES_LOOKED_AT:]:
         try:
+            columns = len(source.describe(batch).columns)
             rows, rejected, missing = 0, 0, 0.0
             sensors: tuple[str, ...] = ()
             for chunk in source.read(batch):
@@ -86,7 +87,8 @@ def _check_readings(settings: Settings) -> Iterator[Finding]:
             yield Finding("fails", "readings", f"would be quarantined: {error}")
             continue
         share = missing / max(rows * len(sensors), 1)
-        text = f"{batch.name}: {rows:,} rows, {len(sensors)} sensors, {share:.0%} values missing"
+        text = f"{batch.name}: {rows:,} rows, {len(sensors)} sensors of {columns} columns"
+        text += f", {share:.0%} values missing"
         if rejected:
             text += f", {rejected:,} rows would be rejected"
         verdict = "note" if rejected or share > MOST_MISSING else "ok"

@@ -115,7 +115,7 @@ def _tls(settings: Settings) -> dict[str, Any]:
 def _listening(settings: Settings, listen: str) -> Settings:
     from pydantic import ValidationError
 
-    from pm_app.settings.sections import WebSettings
+    from pm_app.settings.web import WebSettings
 
     given = settings.web.model_dump() | {"listen": listen}
     try:

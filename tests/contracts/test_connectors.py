@@ -115,6 +115,49 @@ def test_hidden_and_unfinished_files_are_passed_over(
 
 
 @every_source
+def test_names_of_batches_end_as_the_source_says(
+    tmp_path: Path, make: Callable[[str], Source]
+) -> None:
+    source = make(str(tmp_path))
+    for suffix in source.suffixes:
+        deliver(tmp_path, f"a{suffix}")
+        deliver(tmp_path, f"a{suffix}.old")
+
+    assert sorted(batch.name for batch in source.list()) == sorted(
+        f"a{suffix}" for suffix in source.suffixes
+    )
+    assert source.contents
+
+
+@every_source
+def test_a_local_folder_is_watched_and_a_bucket_is_not(
+    tmp_path: Path, make: Callable[[str], Source]
+) -> None:
+    assert make(str(tmp_path)).watched_folder == str(tmp_path)
+    assert make(tmp_path.as_uri()).watched_folder == str(tmp_path)
+    assert make("s3://plant/readings?region=eu-central-1").watched_folder is None
+
+
+@every_source
+def test_a_batch_describes_its_rows_and_columns_without_being_read(
+    tmp_path: Path, make: Callable[[str], Source]
+) -> None:
+    deliver(tmp_path, "a.parquet", rows=7)
+    (tmp_path / "b.parquet").write_bytes(b"not Parquet")
+    source = make(str(tmp_path))
+    whole, broken = sorted(source.list(), key=lambda batch: batch.name)
+
+    description = source.describe(whole)
+
+    assert description.rows == 7
+    assert [name for name, _ in description.columns] == [
+        *("asset_id", "timestamp", "tag", "value", "kind"),
+    ]
+    with pytest.raises(BadBatch, match="b.parquet"):
+        source.describe(broken)
+
+
+@every_source
 def test_a_batch_carries_size_and_time_stamp_without_being_opened(
     tmp_path: Path, make: Callable[[str], Source]
 ) -> None:

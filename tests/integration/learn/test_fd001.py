@@ -1,16 +1,18 @@
 """The quality the network is chosen for, on NASA's FD001 engines; minutes, so marked slow."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 import pytest
 from factories import task_of
 
-from pm_app.learning.allocation.planner import make_planner
+from pm_app.learning.allocation.sizing import PlanRequest, count_parameters
 from pm_app.learning.data.targets import choose_head
 from pm_app.learning.training.candidate import AllocationSearch, train_candidate
 from pm_app.records.features import Frame
 from pm_app.records.labels import Labels, Split
-from pm_app.records.learning import Importance
+from pm_app.records.learning import Allocation, Tier
 
 CAP = 125.0
 TEST_UNIT = 1000
@@ -48,11 +50,15 @@ def make_frame(rows):
     return Frame(names, asset.astype(np.int32), cutoff, tuple(columns), tuple(sensor_of), values)
 
 
-def equal_importance(sensors):
-    shares = (1 / len(sensors),) * len(sensors)
-    alone = tuple((sensor,) for sensor in sensors)
-    spread = (0.0,) * len(sensors)
-    return Importance(sensors, shares, spread, (shares,), alone, shares, (), "none", 0.0)
+@dataclass(frozen=True)
+class OnePlan:
+    """A planner of one network, whatever is asked for."""
+
+    allocation: Allocation
+
+    def plan(self, strategy, *, size=None):
+        """Fulfils `Planner.plan`."""
+        return self.allocation
 
 
 @pytest.mark.slow
@@ -68,16 +74,14 @@ def test_a_flat_network_on_fd001_keeps_its_word(open_data):
     split = Split(*parts, np.flatnonzero(unit > TEST_UNIT), frame.asset, "by engine")
     known = np.concatenate(parts[:2])
     head = choose_head(labels, known, task="life", horizons_hours=(30.0,), cap_hours=CAP)
-    planner = make_planner(
-        frame,
-        split.train,
-        equal_importance(frame.sensors),
-        outputs=len(head.edges_hours),
-        max_parameters=MOST_PARAMETERS,
-    )
+    tiers = (Tier("all", frame.sensors, 48, 0, 0.1),)
+    widths = {sensor: frame.sensor_of.count(sensor) for sensor in frame.sensors}
+    request = PlanRequest(widths, MOST_PARAMETERS, outputs=len(head.edges_hours))
+    size = count_parameters(tiers, (32,), request)
+    plan = Allocation("uniform", tiers, (1.0,) * len(frame.sensors), (32,), request.members, size)
     task = task_of(frame, labels, split, "life", (30.0,), head)
 
-    candidate = train_candidate(task, AllocationSearch(planner, "uniform"))
+    candidate = train_candidate(task, AllocationSearch(OnePlan(plan), "uniform"))
 
     own = candidate.reports[0].metrics
     assert own["last_rul_rmse_hours"] <= 15.0

@@ -1,5 +1,6 @@
 """The API: the plant's tables for programs, and what programs may do."""
 
+import shutil
 from datetime import timedelta
 from pathlib import Path
 
@@ -23,7 +24,7 @@ ODD = "line/3 §\"pump'"
 
 
 @pytest.fixture(scope="module")
-def plant(tmp_path_factory):
+def grown(tmp_path_factory):
     """A plant with predictions, alarms, a quarantined file and two versions; one odd name."""
     folder = tmp_path_factory.mktemp("served")
     table = readings_table()
@@ -36,10 +37,16 @@ def plant(tmp_path_factory):
         promote_handmade(plant)
         for at in (NOW, NOW + timedelta(minutes=5)):
             score(plant, now=at)
-    return read_settings(config)
+    return folder
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
+def plant(grown, tmp_path):
+    """A copy for each test: programs change what they are let."""
+    return read_settings(shutil.copytree(grown, tmp_path / "served") / "plant.toml")
+
+
+@pytest.fixture
 def tokens(plant):
     with open_users(plant) as store:
         return {
@@ -47,7 +54,7 @@ def tokens(plant):
         }
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def app(plant):
     return make_app(plant, resources(plant, change=True), now=lambda: LATER)
 

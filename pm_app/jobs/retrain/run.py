@@ -7,8 +7,9 @@ staging folder; only the transaction that records the retraining makes its versi
 import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from pathlib import Path
+from time import monotonic
 
 from pm_app.durable import remove_folder
 from pm_app.errors import BadVersion, TransientError
@@ -75,6 +76,7 @@ def retrain(
     Raises SourceUnavailable, StoreUnavailable, TransientError when the trainer died, and
     BadVersion when its version fails its own checks; the champion is then untouched.
     """
+    began = monotonic()
     ingest(plant, now=now, stop=stop)
     if stop():
         raise TransientError("asked to stop before the training began")
@@ -92,7 +94,8 @@ def retrain(
 
     with plant.learning:
         request, response = repairing(plant, learn)
-    row = _retraining_row(response, now, options.as_of or now)
+    finished = now + timedelta(seconds=monotonic() - began)
+    row = _retraining_row(response, now, finished, options.as_of or now)
     if not response.has_version:
         store.lineage.record_retraining(row)
         return Retrained(row.decision, row.reason, None, promoted=False)
@@ -168,10 +171,12 @@ def _in_a_row(last: RetrainingRow | None, champion: int | None) -> int:
     return int(str(last.metrics.get("in_a_row", 0)))
 
 
-def _retraining_row(response: TrainingResponse, now: datetime, as_of: datetime) -> RetrainingRow:
+def _retraining_row(
+    response: TrainingResponse, now: datetime, finished: datetime, as_of: datetime
+) -> RetrainingRow:
     return RetrainingRow(
         started_at=now,
-        finished_at=datetime.now(tz=UTC),
+        finished_at=finished,
         as_of=as_of,
         decision=response.decision,
         reason=response.reason,

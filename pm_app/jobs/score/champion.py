@@ -131,6 +131,7 @@ def verified(version: Version) -> Champion:
 
 # As likely to fail as not.
 EVEN_ODDS = 0.5
+DEFAULT_REASON = "the default: neither alarms.threshold nor a backtest has set another"
 
 
 @dataclass(frozen=True)
@@ -181,4 +182,4 @@ def threshold_of(settings: AlarmsSettings, alarms: Alarms, horizon_hours: float)
     found = alarms.threshold(horizon_hours)
     if found is not None:
         return Threshold(found.threshold, f"set by a backtest on {found.at:%Y-%m-%d}")
-    return Threshold(EVEN_ODDS, "even odds, for none was set")
+    return Threshold(EVEN_ODDS, DEFAULT_REASON)

@@ -274,7 +274,7 @@ def test_the_command_tells_draws_and_sets_the_threshold(plant, pm_app, tmp_path)
         found = threshold_of(settings, alarms, fields["horizon_hours"])
         assert found.risk == fields["threshold"]
         assert "set by a backtest" in found.why
-        assert threshold_of(settings, alarms, 1.0).why.startswith("even odds")
+        assert threshold_of(settings, alarms, 1.0).why.startswith("the default")
     assert fields["peer"]["name"] in told
     assert not list(Path(plant.parent).rglob("*.training*"))
 

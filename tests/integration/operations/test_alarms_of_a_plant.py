@@ -63,14 +63,17 @@ def test_scoring_raises_the_alarms_that_its_predictions_give(alarmed):
     assert (row.horizon_hours, row.reason, row.model_version) == (72.0, "alarms.threshold", 1)
 
 
-def test_without_a_threshold_even_odds_hold(new_plant):
+def test_without_a_threshold_the_default_holds_and_says_so(new_plant):
     config = new_plant({"a.parquet": TABLE})
     with opened(config) as plant:
         score(plant, now=NOW)
         assert plant.store.alarms.alarms() == []
 
         threshold = threshold_of(plant.settings.alarms, plant.store.alarms, 72.0)
-        assert (threshold.risk, threshold.why) == (0.5, "even odds, for none was set")
+        assert (threshold.risk, threshold.why) == (
+            0.5,
+            "the default: neither alarms.threshold nor a backtest has set another",
+        )
 
 
 def test_the_first_champion_raises_only_what_stands(new_plant):

@@ -112,6 +112,14 @@ def test_a_verdict_is_kept_with_what_was_found_and_when(visitor, plant):
     assert "inner race worn" in otto.get(page).text
 
 
+def test_an_alarm_tells_its_threshold_and_what_a_confirmation_means(visitor, plant):
+    row = alarms(plant)[0]
+    text = visitor("otto").get(f"/alarms/{row.id}").text
+
+    assert f"(threshold {row.threshold:.0%})".replace("%", " %") in text
+    assert "Confirmed: it had failed, or was about to" in text
+
+
 @pytest.mark.parametrize("act", ["acknowledge", "shelve", "comment", "verdict"])
 def test_a_viewer_changes_nothing(visitor, plant, act):
     vera, row = visitor("vera"), alarms(plant)[0]

@@ -13,7 +13,7 @@ from pm_app.jobs.retrain.run import retrain
 from pm_app.learning.allocation.change import gains_over_uniform
 from pm_app.records.learning import Bin, Interaction, LeakageSuspect, QualityReport, Revision, Tier
 from pm_app.settings.plant import read_settings
-from pm_app.store import open_store
+from pm_app.store import RetrainingRow, open_store
 from pm_app.web.app import make_app
 from pm_app.wiring import open_views, store_url
 
@@ -90,6 +90,28 @@ def app(learned):
 def rows_of(page: str, kind: str) -> list[list[str]]:
     (table,) = re.findall(rf'<table class="plain {kind}">.*?</table>', page, re.DOTALL)
     return [[" ".join(cell.split()) for cell in row] for row in Table(table).rows[1:]]
+
+
+def test_a_retraining_took_as_long_as_it_did_whatever_day_it_was_given(learned):
+    with open_views(learned) as store:
+        rows = store.lineage.retrainings()
+    table = Table(ask(make_app(learned, resources(learned), now=lambda: NOW), "/models").text).rows
+    shown = [row[3] for row in table if row and row[1] in ("Kept", "Refitted", "Rebuilt")]
+
+    assert {row.finished_at - row.started_at < timedelta(minutes=2) for row in rows} == {True}
+    assert shown[-3:] == ["0 s"] * 3
+
+
+def test_a_retraining_whose_end_another_clock_noted_tells_no_length(tmp_path):
+    settings = read_settings(make_plant(tmp_path))
+    with open_store(store_url(settings), folder=tmp_path) as store:
+        end = NOW + timedelta(days=948)
+        store.lineage.record_retraining(RetrainingRow(NOW, end, NOW, "keep", "as it was"))
+
+    (_, row) = Table(
+        ask(make_app(settings, resources(settings), now=lambda: NOW), "/models").text
+    ).rows
+    assert (row[1], row[3]) == ("Kept", "")
 
 
 def test_the_champion_is_told_with_the_reason(app, learned):

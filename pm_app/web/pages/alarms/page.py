@@ -31,7 +31,7 @@ ALARM_STATES: Final = ALARMS | {"cleared": "Cleared"}
 # What was done to an alarm, where people say it otherwise than the log.
 ALARM_ACTIONS: Final = {"unshelved": "off the shelf", "returned": "returned to normal"}
 VERDICT_WORDS: Final = {
-    "confirmed": "Confirmed: there was a failure coming, or there",
+    "confirmed": "Confirmed: it had failed, or was about to",
     "not-confirmed": "Not confirmed: nothing was wrong",
     "unclear": "Unclear",
 }

@@ -1,6 +1,7 @@
 """Models page: which version scores, how it came to be, and what it goes by."""
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
@@ -11,6 +12,7 @@ from pm_app.jobs.operations.alarms import LONGEST_TEXT
 from pm_app.jobs.score.champion import promote, roll_back
 from pm_app.store import PromotionRow, RetrainingRow, Store, VersionRow
 from pm_app.store.lineage import scored_before, version_before
+from pm_app.times import format_duration
 from pm_app.web.address import LARGEST_ID, BadAddress, check_keys, storable_id, whole_number
 from pm_app.web.auth.admission import AdmittedRequest, Engineer
 from pm_app.web.context import Page, PageContext, StateFolder
@@ -26,6 +28,9 @@ from pm_app.wording import revision_text
 MOST_VERSIONS: Final = 30
 MOST_RETRAININGS: Final = 10
 MOST_MOVES: Final = 30
+# No retraining takes so long: rows of before noted the beginning by a given time, the end by
+# the clock of the machine.
+ONE_CLOCK: Final = timedelta(days=30)
 _LOOKED_THROUGH: Final = 50
 _KEYS: Final = ("version", "against")
 
@@ -100,6 +105,7 @@ def _facts(store: Store, folder: StateFolder, values: Mapping[str, str]) -> dict
         "standings": STANDINGS,
         "version_count": lineage.next_version() - 1,
         "retrainings": retrainings[:MOST_RETRAININGS],
+        "took": _took,
         "decisions": DECISIONS,
         "moves": [(row, movers.get(row.id, "")) for row in moves[: -MOST_MOVES - 1 : -1]],
         "kinds": KINDS,
@@ -108,6 +114,12 @@ def _facts(store: Store, folder: StateFolder, values: Mapping[str, str]) -> dict
         "back_to": _back_to(moves),
         **_chosen_facts(store, folder, chosen, asked.get("against"), moves),
     }
+
+
+def _took(row: RetrainingRow) -> str:
+    """How long a retraining took; "" where its beginning and end are of two clocks."""
+    took = row.finished_at - row.started_at
+    return format_duration(took.total_seconds()) if timedelta(0) <= took < ONE_CLOCK else ""
 
 
 def _back_to(moves: Sequence[PromotionRow]) -> int | None:

@@ -3,6 +3,8 @@
 import json
 import logging
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -16,6 +18,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from pm_app.durable import write_file
+from pm_app.times import format_duration
 
 # A pipe or a file has no width: lines there must not be broken at 80.
 WIDTH_OF_A_FILE = 140
@@ -29,10 +32,12 @@ Row = Mapping[str, Any]
 
 
 @contextmanager
-def progress_bar(title: str) -> Iterator[Callable[[float, str], None]]:
-    """A bar that is told how much is done; nothing where stderr is no terminal."""
+def progress_bar(title: str, *, minute: float = 60.0) -> Iterator[Callable[[float, str], None]]:
+    """A bar that is told how much is done; a line a `minute` (seconds) where stderr is no
+    terminal."""
     if not talk.is_terminal:
-        yield lambda done, text: None
+        with _progress_lines(title, minute) as note:
+            yield note
         return
     columns = (
         TextColumn("{task.fields[title]}"),
@@ -43,6 +48,33 @@ def progress_bar(title: str) -> Iterator[Callable[[float, str], None]]:
     with Progress(*columns, console=talk, transient=True) as bar:
         task = bar.add_task("", total=1.0, title=title)
         yield lambda done, text: bar.update(task, completed=done, description=text)
+
+
+@contextmanager
+def _progress_lines(title: str, minute: float) -> Iterator[Callable[[float, str], None]]:
+    """Lines on stderr by a clock of their own: work that is long is seldom at one more step."""
+    begun, over = time.monotonic(), threading.Event()
+    newest = (0.0, "")
+
+    def note(done: float, text: str) -> None:
+        nonlocal newest
+        newest = done, text
+
+    def tell() -> None:
+        while not over.wait(minute):
+            done, text = newest
+            passed = format_duration(time.monotonic() - begun)
+            words = f": {text}" if text else ""
+            sys.stderr.write(f"{title}: {100 * done:.0f} % after {passed}{words}\n")
+            sys.stderr.flush()
+
+    teller = threading.Thread(target=tell, daemon=True)
+    teller.start()
+    try:
+        yield note
+    finally:
+        over.set()
+        teller.join()
 
 
 def print_rows(

@@ -365,7 +365,7 @@ def _refused(make: Make) -> Path:
 
 def _back_up(config: Path) -> None:
     with opened(config) as plant:
-        backup(plant.store, plant.settings.state, _archive(config))
+        backup(plant.store, plant.settings.state, _archive(config), settings=config)
 
 
 def _emptied(make: Make) -> Path:

@@ -1,5 +1,8 @@
 """`pm-app backup` and `pm-app restore`: a plant in one file, and back."""
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -7,6 +10,7 @@ import typer
 
 from pm_app.cli.options import PLANT, Json, PlantOption
 from pm_app.cli.output import print_json, say
+from pm_app.durable import make_folder, remove_file, write_bytes
 from pm_app.settings.plant import read_settings
 
 
@@ -21,7 +25,7 @@ def backup(
 
     settings = read_settings(config)
     with open_views(settings) as store:
-        done = write_backup(store, settings.state, file)
+        done = write_backup(store, settings.state, file, settings=config)
     _print_outcome(f"{file} written", done, as_json)
 
 
@@ -30,15 +34,40 @@ def restore(
     config: PlantOption = PLANT,
     as_json: Json = False,
 ) -> None:
-    """Restore a backup into an empty state folder and an empty database, whole or not at all."""
+    """Restore a backup into an empty state folder and an empty database, whole or not at all.
+
+    Where there is no plant.toml yet, the backup's is put there first.
+    """
+    from pm_app.jobs.operations.backup import archived_settings
     from pm_app.jobs.operations.backup import restore as put_back
     from pm_app.state.lock import hold_state
     from pm_app.wiring import store_url
 
-    settings = read_settings(config)
-    with hold_state(settings.state):
-        done = put_back(file, settings.state, store_url(settings), folder=settings.folder)
+    backed_up = archived_settings(file)
+    with _settings_in_place(config, backed_up):
+        settings = read_settings(config)
+        with hold_state(settings.state):
+            done = put_back(file, settings.state, store_url(settings), folder=settings.folder)
     _print_outcome(f"{file} restored into {settings.state}", done, as_json)
+    if backed_up is not None and backed_up != config.read_bytes():
+        beside = config.with_name(f"{config.name}.backup")
+        write_bytes(beside, backed_up)
+        sys.stderr.write(f"{config} stays; the backup's, which differs, lies in {beside}\n")
+
+
+@contextmanager
+def _settings_in_place(config: Path, backed_up: bytes | None) -> Iterator[None]:
+    """plant.toml from the backup where there is none; gone again where nothing came of it."""
+    if backed_up is None or config.exists():
+        yield
+        return
+    make_folder(config.parent)
+    write_bytes(config, backed_up)
+    try:
+        yield
+    except BaseException:
+        remove_file(config)
+        raise
 
 
 def _print_outcome(what: str, done: Any, as_json: bool) -> None:

@@ -1,8 +1,8 @@
 """Backup of a plant into one file while the daemon runs, restored whole or not at all.
 
-The archive is a tar compressed with zstd: one state of the database, every file that this state
-names, and last the SHA-256 of each. Files are immutable once they are named, so that no job has
-to wait. Memory is left out: it is derived, and comes back by itself.
+The archive is a tar compressed with zstd: plant.toml, one state of the database, every file that
+this state names, and last the SHA-256 of each. Files are immutable once they are named, so that
+no job has to wait. Memory is left out: it is derived, and comes back by itself.
 """
 
 import hashlib
@@ -26,17 +26,18 @@ from pm_app.state.registry import VERSION_FILES
 from pm_app.store import Source, Store, open_reader, open_store
 from pm_app.store.database.backup import load, require_vacant
 
-DATABASE, MANIFEST = "pm.sqlite", "manifest.json"
+DATABASE, MANIFEST, SETTINGS = "pm.sqlite", "manifest.json", "plant.toml"
 STAGING: Final = ".restoring"
 _HASHES = TypeAdapter(dict[str, str])
 _PLACES: Final[dict[Source, str]] = {"readings": "panes", "events": "events"}
 _MEMBER: Final = re.compile(
-    r"pm\.sqlite|manifest\.json|(panes|events)/[0-9A-Za-z][0-9A-Za-z_-]{0,99}\.parquet"
+    r"pm\.sqlite|manifest\.json|plant\.toml|(panes|events)/[0-9A-Za-z][0-9A-Za-z_-]{0,99}\.parquet"
     r"|versions/\d{6,9}/[a-z]{1,20}\.[a-z]{1,10}"
 )
 # A file that vanishes meanwhile was replaced: the next snapshot names another.
 TRIES: Final = 3
 _LARGEST_MANIFEST: Final = 1_000_000_000
+_LARGEST_SETTINGS: Final = 10_000_000
 _BLOCK: Final = 1 << 20
 _DAMAGED: Final = (tarfile.TarError, OSError, EOFError, pa.ArrowException, ValueError, KeyError)
 
@@ -51,8 +52,8 @@ class Archived:
     version: int
 
 
-def backup(store: Store, state: Path, file: Path) -> Archived:
-    """Write a plant into `file`; durable when it returns.
+def backup(store: Store, state: Path, file: Path, *, settings: Path) -> Archived:
+    """Write a plant and its plant.toml, `settings`, into `file`; durable when it returns.
 
     Raises StoreUnavailable, TransientError where `file` cannot be written, and TerminalError
     where it names no file, or the database names one that the state folder does not hold.
@@ -62,7 +63,7 @@ def backup(store: Store, state: Path, file: Path) -> Archived:
 
     def fill(beside: Path) -> None:
         with tempfile.TemporaryDirectory(dir=file.parent, prefix=".backup-") as scratch:
-            found.append(_attempt(store, state, Path(scratch), beside))
+            found.append(_attempt(store, state, {SETTINGS: settings}, Path(scratch), beside))
 
     write_file(file, fill)
     return found[-1]
@@ -107,14 +108,37 @@ def restore(file: Path, state: Path, url: str, *, folder: Path) -> Archived:
     return Archived(len(hashes), size, mark.sequence, mark.version)
 
 
-def _attempt(store: Store, state: Path, scratch: Path, beside: Path) -> Archived:
+def archived_settings(file: Path) -> bytes | None:
+    """plant.toml as the archive has it, None in one from before it was taken along.
+
+    Whether the archive is whole only `restore` tells. Raises TerminalError where it is none.
+    """
+    try:
+        with (
+            pa.input_stream(str(file), compression="zstd") as packed,
+            tarfile.open(fileobj=packed, mode="r|") as archive,
+        ):
+            entry = archive.next()
+            ours = entry is not None and entry.isreg() and entry.name == SETTINGS
+            if entry is None or not ours or entry.size > _LARGEST_SETTINGS:
+                return None
+            stream = archive.extractfile(entry)
+            return stream.read() if stream is not None else None
+    except _DAMAGED as error:
+        raise _not_whole(file, error) from error
+
+
+def _attempt(
+    store: Store, state: Path, always: Mapping[str, Path], scratch: Path, beside: Path
+) -> Archived:
     missing = ""
     for number in range(TRIES):
         copy = scratch / f"{number}.sqlite"
         store.save(copy)
         with open_reader(f"sqlite:///{copy.absolute()}") as snapshot:
             standing = snapshot.identity.state()
-            files = {DATABASE: copy} | {name: state / name for name in sorted(_named(snapshot))}
+            named = {name: state / name for name in sorted(_named(snapshot))}
+            files = {**always, DATABASE: copy, **named}
         try:
             size = _pack(beside, files)
         except FileNotFoundError as error:

@@ -266,7 +266,7 @@ def test_a_backup_holds_what_is_joined(plant, tmp_path):
     config = plant()
     with opened(config) as live:
         joined(live)
-        backup(live.store, live.settings.state, tmp_path / "plant.backup")
+        backup(live.store, live.settings.state, tmp_path / "plant.backup", settings=config)
         before, panes = said(live.store), panes_of(live)
     settings = read_settings(config)
     settings.state.rename(tmp_path / "old")

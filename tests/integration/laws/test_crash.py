@@ -24,6 +24,8 @@ _SCRATCH = "requests to workers and what they bring back, in a folder that goes 
 NO_FLOW = {
     "pm_app.jobs.retrain.trainer:main": "the trainer's answer, lost with its scratch folder",
     "pm_app.cli.demo.plant:_drop": "files of a simulated plant",
+    "pm_app.cli.act.backup:restore": "plant.toml of a backup, beside one that differs",
+    "pm_app.cli.act.backup:_settings_in_place": "plant.toml of a backup, where there is none",
     "pm_app.daemon.health:Monitor._write": "the state of health, written anew at every look",
     "pm_app.jobs.workers.files:scratch_folder": _SCRATCH,
     "pm_app.jobs.workers.files:_remove": _SCRATCH,

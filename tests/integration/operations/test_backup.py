@@ -51,7 +51,7 @@ def new_url(on, request):
 def back_up(config, file):
     settings = read_settings(config)
     with open_views(settings) as store:
-        return backup(store, settings.state, file)
+        return backup(store, settings.state, file, settings=config)
 
 
 def put_back(file, config):

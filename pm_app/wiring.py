@@ -94,7 +94,7 @@ def status_of(settings: Settings, *, now: Stamp) -> Status:
     """How the plant is, by its own files and store. Raises nothing but what settings raise."""
     with ExitStack() as stack:
         return plant_status(
-            settings.state,
+            settings,
             lambda: stack.enter_context(open_views(settings)),
             partial(backlog_of, settings),
             now=now,

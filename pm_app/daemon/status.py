@@ -5,11 +5,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 
+from pm_app.daemon.freshness import Freshness, read_freshness
 from pm_app.daemon.health import JobHealth, find_troubles, read_health
 from pm_app.errors import PmAppError
 from pm_app.ports import EventsSource, ReadingsSource
+from pm_app.settings.plant import Settings
 from pm_app.store import LedgerBalance, Source, Store
 from pm_app.times import Stamp, seconds_between
 
@@ -69,25 +70,35 @@ class Status:
     backlog: Backlog | None = None
     balance: LedgerBalance | None = None
     champion: int | None = None
+    freshness: tuple[Freshness, ...] = ()
 
 
 def plant_status(
-    state: Path, store: Callable[[], Store], count: Callable[[Store], Backlog], *, now: Stamp
+    settings: Settings,
+    store: Callable[[], Store],
+    count: Callable[[Store], Backlog],
+    *,
+    now: Stamp,
+    today: datetime | None = None,
 ) -> Status:
-    """The status of the plant whose state lies there.
+    """The status of a plant.
 
-    A store or a source that cannot be read is a trouble, and raises nothing.
+    today: by which readings and scores are old, by default now. A store or a source that cannot
+    be read is a trouble, and raises nothing.
     """
-    health = read_health(state)
+    health = read_health(settings.state)
     alive = health is not None and _is_there(health.process)
     troubles = find_troubles(health, now=now, alive=alive)
     backlog = balance = champion = None
+    freshness: tuple[Freshness, ...] = ()
     try:
         opened = store()
         balance, champion = opened.ledger.balance(), opened.lineage.champion()
+        freshness = read_freshness(opened, settings, now=today or now.at)
         backlog = count(opened)
     except PmAppError as error:
         troubles.append(str(error))
+    troubles += [each.words for each in freshness if each.overdue]
     return Status(
         fine=not troubles,
         troubles=tuple(troubles),
@@ -96,6 +107,7 @@ def plant_status(
         backlog=backlog,
         balance=balance,
         champion=champion,
+        freshness=freshness,
     )
 
 

@@ -12,6 +12,7 @@ from pm_app.store.database.backup import save
 from pm_app.store.database.connection import Database, connect
 from pm_app.store.database.identity import Identity
 from pm_app.store.database.migrate import check_current, migrate
+from pm_app.store.ledger.deliveries import Deliveries
 from pm_app.store.ledger.ledger import Ledger
 from pm_app.store.ledger.pages import LedgerPages
 from pm_app.store.lineage import Lineage
@@ -38,6 +39,7 @@ class Store:
     fleet: Fleet
     series: AssetPredictions
     ledger_pages: LedgerPages
+    deliveries: Deliveries
     changes: PredictionChanges
     retention: Retention
     alarms: Alarms
@@ -110,6 +112,7 @@ def _store(database: Database) -> Store:
         Fleet(database),
         AssetPredictions(database),
         LedgerPages(database),
+        Deliveries(database),
         PredictionChanges(database),
         Retention(database),
         Alarms(database),

@@ -184,7 +184,9 @@ class PageContext:
 
     def status(self) -> Status:
         """How the plant is; files that wait are counted anew every BACKLOG_SECONDS."""
-        return plant_status(self.settings.state, self.store, self._count, now=read_clock())
+        return plant_status(
+            self.settings, self.store, self._count, now=read_clock(), today=self.now()
+        )
 
     def close(self) -> None:
         """Let go of the stores."""

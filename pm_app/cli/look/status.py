@@ -11,6 +11,7 @@ from pm_app.settings.plant import read_settings
 from pm_app.times import format_duration, read_clock
 
 if TYPE_CHECKING:
+    from pm_app.daemon.freshness import Freshness
     from pm_app.daemon.status import JobStatus, Status
 
 
@@ -42,6 +43,8 @@ def _print(found: "Status") -> None:
         say(f"fine: process {found.process}")
     rows = [_shown(job) for job in found.jobs]
     print_rows(rows)
+    if found.freshness:
+        print_rows([_feed(each) for each in found.freshness])
     backlog, balance = found.backlog, found.balance
     if backlog is None or balance is None:
         return
@@ -53,6 +56,18 @@ def _print(found: "Status") -> None:
     )
     used, rejected = balance.rows_used, balance.rows_rejected
     say(f"{used + rejected:,} rows read: {used:,} used, {rejected:,} rejected")
+
+
+def _feed(each: "Freshness") -> dict[str, Any]:
+    ages = each.age_seconds, each.usual_seconds, each.limit_seconds
+    age, usual, limit = ("" if age is None else format_duration(age) for age in ages)
+    return {
+        "newest": each.feed,
+        "age": age or "none yet",
+        "usually at most": usual,
+        "overdue from": limit,
+        "": "overdue" if each.overdue else "",
+    }
 
 
 def _shown(job: "JobStatus") -> dict[str, Any]:

@@ -10,6 +10,7 @@ from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, CollectorRegistry, gener
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from pm_app.daemon.freshness import Freshness
 from pm_app.daemon.status import JobStatus, Status
 from pm_app.web.context import PageContext
 
@@ -34,9 +35,12 @@ class PlantFigures(Collector):
         """Each figure once."""
         status = self._context.status()
         yield GaugeMetricFamily(
-            "pm_app_up", "1 where the daemon gets on with its work", value=float(status.fine)
+            "pm_app_up",
+            "1 where nothing needs a person: no trouble, nothing overdue",
+            value=float(status.fine),
         )
         yield from _of_jobs(status.jobs)
+        yield from _of_feeds(status.freshness)
         yield from _of_work(status)
         if status.balance is not None:
             counts = self._context.store().alarms.counts()
@@ -67,6 +71,22 @@ _JOB_FIGURES: Final = (
         "How often each job has failed since it last ended well",
     ),
 )
+
+
+# Figure of a feed, attribute of its freshness, what it is.
+_FEED_FIGURES: Final = (
+    ("age_seconds", "age_seconds", "How old the newest of each feed is"),
+    ("usual_age_seconds", "usual_seconds", "How old the newest of each feed usually becomes"),
+    ("longest_age_seconds", "limit_seconds", "From which age on each feed is overdue"),
+    ("overdue", "overdue", "1 where a feed is overdue"),
+)
+
+
+def _of_feeds(feeds: Sequence[Freshness]) -> Iterator[Metric]:
+    for name, attribute, description in _FEED_FIGURES:
+        values = [([each.feed], getattr(each, attribute)) for each in feeds]
+        present = [(labels, value) for labels, value in values if value is not None]
+        yield _gauge(f"pm_app_feed_{name}", description, ["feed"], present)
 
 
 def _of_work(status: Status) -> Iterator[Metric]:

@@ -7,8 +7,8 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import asdict
-from datetime import datetime
+from dataclasses import asdict, replace
+from datetime import datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +20,7 @@ from factories import (
     FakeTrainer,
     drop,
     events_table,
+    hours_after_start,
     make_gated_card,
     make_spec,
     opened,
@@ -31,6 +32,7 @@ from pm_app.daemon.health import Monitor
 from pm_app.jobs.retrain.run import retrain
 from pm_app.jobs.score.run import score
 from pm_app.records.learning import Revision
+from pm_app.times import read_clock
 
 GOOD = readings_table()
 
@@ -493,7 +495,7 @@ def test_status_tells_what_waits_who_scores_and_that_no_daemon_runs(pm_app, scor
     told = json.loads(out)
 
     assert code == 1
-    assert told["troubles"] == ["no daemon has run here yet: pm-app run starts it"]
+    assert told["troubles"][0] == "no daemon has run here yet: pm-app run starts it"
     assert (told["unread_readings"], told["unread_events"]) == (1, 0)
     assert (told["unscored"], told["quarantined"], told["champion"]) == (0, 1, 1)
 
@@ -509,7 +511,14 @@ def test_a_file_on_its_way_is_told_and_fails_nothing(pm_app, scored):
     assert "; 1 still being written; version 1" in out
 
 
-def test_status_of_a_daemon_at_work_is_fine_and_of_one_that_fails_is_not(pm_app, scored):
+def test_status_of_a_daemon_at_work_is_fine_and_of_one_that_fails_is_not(
+    pm_app, scored, monkeypatch
+):
+    soon = replace(read_clock(), at=NOW + timedelta(minutes=5))
+    monkeypatch.setattr("pm_app.cli.look.status.read_clock", lambda: soon)
+    drop(scored, "new.parquet", readings_table(first_hour=int(hours_after_start(NOW)) - 1, hours=1))
+    with opened(scored) as plant:
+        score(plant, now=NOW)
     monitor = Monitor(scored.parent / "state")
     monitor.expect("score", lambda: 600.0)
     monitor.ended("score", "3 batches read", failed=False)

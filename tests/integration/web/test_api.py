@@ -197,12 +197,14 @@ def test_health_and_figures_say_what_the_store_says(program, plant):
     assert health["fine"] is False and "no daemon has run here" in health["troubles"][0]
     assert health["balance"]["rows_used"] == balance.rows_used > 0
     assert health["backlog"]["quarantined"] == 1
+    assert health["freshness"][0]["overdue"] and health["freshness"][0]["age_seconds"] > 86_400
     for line in (
         "pm_app_up 0.0",
         f'pm_app_rows_total{{fate="used"}} {float(balance.rows_used)}',
         'pm_app_rows_total{fate="rejected"} 0.0',
         'pm_app_backlog_files{what="quarantined"} 1.0',
         'pm_app_backlog_files{what="unread readings"} 0.0',
+        'pm_app_feed_overdue{feed="readings"} 1.0',
     ):
         assert line in figures.splitlines()
 
@@ -219,7 +221,6 @@ def test_figures_tell_when_each_job_last_ended_well(program, plant):
 
     assert 'pm_app_job_last_success_timestamp_seconds{job="score"}' in figures
     assert 'pm_app_job_failures_in_a_row{job="score"} 0.0' in figures
-    assert "pm_app_up 1.0" in figures
     monitor.stop()
 
 

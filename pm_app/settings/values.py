@@ -17,6 +17,7 @@ from pm_app.times import parse_duration
 # Nanoseconds in 64 bits end after 292 years, and no plant looks this far.
 _LONGEST = "36500d"
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+_HOST = re.compile(r"[0-9A-Za-z_-]+(\.[0-9A-Za-z_-]+)*|[0-9a-fA-F:]+:[0-9a-fA-F:.]*")
 FOR_EVER = "for ever"
 NEVER = "never"
 # What operators look back on, and late files may still change.
@@ -126,6 +127,12 @@ def _listen(text: str) -> str:
     return text
 
 
+def _host(text: str) -> str:
+    if not _HOST.fullmatch(text):
+        raise ValueError(f'must be a name without port like "pumps.example", got {text!r}')
+    return text.lower()
+
+
 def _quiet(text: str) -> str:
     if text:
         read_quiet(text)
@@ -183,6 +190,7 @@ Again = Annotated[str, Field(max_length=50), AfterValidator(_again), _called("du
 WebAddress = Annotated[
     str, Field(max_length=1000), AfterValidator(_web_address), _called("web address")
 ]
+Host = Annotated[Name, AfterValidator(_host), _called("host name")]
 Header = Annotated[str, Field(max_length=100), AfterValidator(_header), _called("header")]
 Text = Annotated[str, Field(max_length=1000), AfterValidator(_printable)]
 Running = Annotated[Name, AfterValidator(_running), _called("sensor > number")]

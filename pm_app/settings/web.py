@@ -1,6 +1,6 @@
 """The table `web` of plant.toml: where pages listen, and how they know who comes."""
 
-from typing import Self
+from typing import Final, Self
 
 from pydantic import Field, model_validator
 
@@ -9,10 +9,16 @@ from pm_app.settings.values import (
     LOOPBACK,
     Duration,
     Header,
+    Host,
     Listen,
     NetworkAddress,
     Text,
     split_listen,
+)
+
+NOBODY_SIGNS_IN: Final = (
+    "nobody can sign in yet: pm-app users add NAME --role engineer makes the first user; "
+    "[web] open = true in plant.toml lets whoever reaches the pages look without signing in"
 )
 
 
@@ -22,6 +28,12 @@ class WebSettings(Section):
     listen: Listen = Field(
         "127.0.0.1:8080",
         description="of pm-app serve; others reach it once someone can sign in",
+    )
+    open: bool = Field(False, description="whoever reaches the pages may look, without signing in")
+    hosts: tuple[Host, ...] = Field(
+        (),
+        description="names by which browsers reach the pages; no other is then answered",
+        examples=[["pumps.plant.example"]],
     )
     proxy_header: Header = Field(
         "",

@@ -42,8 +42,7 @@ def make_app(settings: Settings, resources: Resources, *, now: Callable[[], date
     """The operators' pages of one plant.
 
     resources: a reader of its store, and what people may change it through. Everything is closed to
-    strangers, unless nobody may sign in yet and this machine alone is listened to; then anybody
-    may look, and nobody may change anything.
+    strangers, unless web.open lets them look; nobody changes anything without signing in.
     """
     context = PageContext(settings, resources, now, PAGES)
 
@@ -60,6 +59,8 @@ def make_app(settings: Settings, resources: Resources, *, now: Callable[[], date
         redoc_url=None,
         openapi_url=None,
         lifespan=life,
+        # Such a redirect would lead to whatever host the request named.
+        redirect_slashes=False,
         dependencies=[Depends(admit(context, PAGES))],
     )
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
@@ -68,7 +69,7 @@ def make_app(settings: Settings, resources: Resources, *, now: Callable[[], date
     for page in PAGES:
         app.include_router(_routes(page, context))
     _add_error_answers(app, context)
-    add_security_headers(app)
+    add_security_headers(app, settings.web, context.authenticator.over_tls)
     return app
 
 

@@ -205,7 +205,7 @@ class PageContext:
 
     def identify(self, request: Request) -> Person | None:
         """Who asks; None for a stranger. Raises StoreUnavailable."""
-        return self.authenticator.identify(request, self.store(), at=self.now())
+        return self.authenticator.identify(request, self.store, at=self.now())
 
     def by(self, person: Person) -> dict[str, Any]:
         """When and by whom something is done now, as what changes the plant takes it."""

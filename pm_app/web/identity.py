@@ -2,6 +2,7 @@
 
 import hmac
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -17,7 +18,7 @@ _BEARER: Final = "bearer "
 
 @dataclass(frozen=True)
 class Person:
-    """Whoever asks. name is "" for anyone on this machine where nobody signs in.
+    """Whoever asks. name is "" for anyone who looks at open pages without signing in.
 
     csrf has to come with every form and is "" where no browser keeps a secret for them; token is
     what their session's cookie holds, "" without one.
@@ -47,26 +48,25 @@ class Authenticator:
         # A proxy signs people in, so there is no session to keep a secret in.
         self._secret = secrets.token_bytes(32)
 
-    def identify(self, request: Request, store: Store, *, at: datetime) -> Person | None:
-        """The person; None for a stranger. Raises StoreUnavailable."""
+    def identify(
+        self, request: Request, store: Callable[[], Store], *, at: datetime
+    ) -> Person | None:
+        """The person; None for a stranger, for whom no store is opened. Raises StoreUnavailable."""
         address = self.address(request)
         if (authorization := request.headers.get("authorization")) is not None:
             return _token_person(authorization, store, address)
         if self._web.proxy_header and self._through_proxy(request):
-            return self._proxied_person(
-                request.headers.get(self._web.proxy_header, ""), store, address
-            )
+            name = request.headers.get(self._web.proxy_header, "")
+            return self._proxied_person(name, store, address) or self._onlooker(name, address)
         token = request.cookies.get(COOKIE, "")
-        session = store.users.session(token, at=at) if token else None
+        session = store().users.session(token, at=at) if token else None
         if session is not None:
             return Person(session.user, session.role, address, session.csrf, token)
-        if self.open_to_all(store):
-            return Person("", "viewer", address)
-        return None
+        return self._onlooker("", address)
 
-    def open_to_all(self, store: Store) -> bool:
-        """Whether anyone on this machine may look: nobody may sign in, and nobody else comes."""
-        return self._web.local and not self._web.proxy_header and not store.users.any_enabled()
+    def _onlooker(self, name: str, address: str) -> Person | None:
+        """Who looks at open pages without a name; None for a name that lets no one in."""
+        return Person("", "viewer", address) if self._web.open and not name else None
 
     def address(self, request: Request) -> str:
         """The network address that asks, behind a proxy that is believed."""
@@ -84,21 +84,21 @@ class Authenticator:
     def _through_proxy(self, request: Request) -> bool:
         return _peer(request) in self._web.proxy_addresses
 
-    def _proxied_person(self, name: str, store: Store, address: str) -> Person | None:
+    def _proxied_person(self, name: str, store: Callable[[], Store], address: str) -> Person | None:
         """Whom the proxy has let in; those without an account here may look."""
         if not name or not name.isprintable():
             return None
-        user = store.users.user(name)
+        user = store().users.user(name)
         if user is not None and user.disabled_at is not None:
             return None
         csrf = hmac.digest(self._secret, name.encode(), "sha256").hex()
         return Person(name, "viewer" if user is None else user.role, address, csrf)
 
 
-def _token_person(authorization: str, store: Store, address: str) -> Person | None:
+def _token_person(authorization: str, store: Callable[[], Store], address: str) -> Person | None:
     if not authorization.lower().startswith(_BEARER):
         return None
-    token = store.users.check_token(authorization[len(_BEARER) :].strip())
+    token = store().users.check_token(authorization[len(_BEARER) :].strip())
     return None if token is None else Person(f"{token.name} (token)", token.role, address)
 
 

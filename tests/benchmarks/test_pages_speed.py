@@ -20,7 +20,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
-from factories import make_plant
+from factories import PLANT_TOML, make_plant
 
 from pm_app.records.predictions import Predictions
 from pm_app.settings.plant import read_settings
@@ -143,7 +143,7 @@ def look(client: httpx.Client, address: str) -> float:
 
 @pytest.mark.benchmark
 def test_the_fleet_page_is_made_in_a_tenth_of_a_second_while_the_scorer_writes(tmp_path):
-    config = make_plant(tmp_path)
+    config = make_plant(tmp_path, toml=f"{PLANT_TOML}\n[web]\nopen = true\n")
     fill(read_settings(config))
     here = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "support")]
     writer = f"import sys; sys.path[:0] = {here!r}; "

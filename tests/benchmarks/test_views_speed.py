@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
-from browsing import ask, resources
+from browsing import ask, open_to_all, resources
 from factories import HOUR, START, hour, make_plant, opened, promote_handmade, readings_table
 from sqlalchemy import insert
 
@@ -83,7 +83,7 @@ def test_two_years_of_an_asset_are_shown_in_two_seconds(tmp_path):
         said = [said_every_hour("pump-00")]
         plant.store.writer.commit_predictions(said, scored_at=NOW)
     settings = read_settings(config)
-    app = make_app(settings, resources(settings), now=lambda: NOW)
+    app = make_app(open_to_all(settings), resources(settings), now=lambda: NOW)
 
     print(f"\n{2 * HOURS:,} predictions and {HOURS:,} panes of {SENSORS} sensors; {FILES:,} files")
     for address in ADDRESSES:

@@ -24,6 +24,11 @@ def resources(settings: Settings, *, change: bool = False) -> Resources:
     )
 
 
+def open_to_all(settings: Settings) -> Settings:
+    """The plant with pages that anyone may look at."""
+    return settings.model_copy(update={"web": settings.web.model_copy(update={"open": True})})
+
+
 def ask(
     app: Any,
     address: str,

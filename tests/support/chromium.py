@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from browsing import resources
+from browsing import open_to_all, resources
 
 from pm_app.settings.plant import Settings
 from pm_app.web.app import make_app
@@ -26,7 +26,7 @@ def serving(settings: Settings, now: datetime) -> Iterator[str]:
     """The address of a server of these pages, in a thread of this process."""
     import uvicorn
 
-    app = make_app(settings, resources(settings, change=True), now=lambda: now)
+    app = make_app(open_to_all(settings), resources(settings, change=True), now=lambda: now)
     server = uvicorn.Server(uvicorn.Config(app, log_config=None))
     with socket.create_server(("127.0.0.1", 0)) as door:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [door]})

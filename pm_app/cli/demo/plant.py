@@ -31,6 +31,10 @@ max_parameters = 15000          # small enough to learn in a minute
 [drift]
 in_a_row = 1                    # a real plant waits for a second look
 p_value = 0.05                  # and asks for more evidence than four months can give
+
+[web]
+listen = "127.0.0.1:8080"       # this machine alone
+open = true                     # and whoever sits at it may look; to act, sign in
 """
 
 

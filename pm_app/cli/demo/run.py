@@ -63,7 +63,7 @@ def serve_demo(settings_path: Path, *, seed: int) -> None:
     begun, last = now(), start_of(plan, plan.days)
     with open_users(settings) as store:
         store.users.add(DEMO_USER, DEMO_PASSWORD, role="engineer", at=last, actor="pm-app demo")
-    _say(f'Sign in as "{DEMO_USER}" with the password "{DEMO_PASSWORD}":')
+    _say(f'Look around. To act, sign in as "{DEMO_USER}" with the password "{DEMO_PASSWORD}":')
     run_pages(settings, now=lambda: last + (now() - begun))
 
 

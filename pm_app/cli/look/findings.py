@@ -10,6 +10,7 @@ from pm_app.jobs.retrain.dataset import search_regimes
 from pm_app.ports import EventsSource, ReadingsSource
 from pm_app.records.readings import Batch
 from pm_app.settings.plant import Settings
+from pm_app.settings.web import NOBODY_SIGNS_IN
 from pm_app.state.panes import History
 from pm_app.store import segments_of
 from pm_app.times import to_nanoseconds
@@ -30,7 +31,7 @@ class Finding:
 
 
 def run_checks(settings: Settings) -> list[Finding]:
-    """Findings on schedule, store, readings, events and regimes, in that order.
+    """Findings on schedule, store, readings, events, regimes and pages, in that order.
 
     Only looks: it makes no file and no table, and changes none.
     """
@@ -40,6 +41,7 @@ def run_checks(settings: Settings) -> list[Finding]:
         ("readings", _check_readings),
         ("events", _check_events),
         ("regimes", _check_regimes),
+        ("pages", _check_pages),
     )
     findings = [Finding("ok", "settings", f"{settings.plant.name}: every key is known and valid")]
     for subject, look in checks:
@@ -138,3 +140,21 @@ def _check_regimes(settings: Settings) -> Iterator[Finding]:
     search = search_regimes(history, segments, settings, as_of_ns=now)
     asked_in_vain = columns is not None and search.regimes is None
     yield Finding("note" if asked_in_vain else "ok", "regimes", search.reason)
+
+
+def _check_pages(settings: Settings) -> Iterator[Finding]:
+    """Whether anyone gets in to the pages."""
+    if settings.web.open:
+        text = f"whoever reaches {settings.web.listen} may look without signing in (web.open)"
+        yield Finding("ok", "pages", text)
+        return
+    try:
+        with open_views(settings) as store:
+            anyone = bool(settings.web.proxy_header) or store.users.any_enabled()
+    except NoStore:
+        anyone = False
+    yield (
+        Finding("ok", "pages", "people sign in")
+        if anyone
+        else Finding("note", "pages", NOBODY_SIGNS_IN)
+    )

@@ -1,6 +1,6 @@
 """`pm-app serve`: the web server of the pages, in a process of its own."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from functools import partial
 from importlib import import_module
@@ -13,6 +13,7 @@ from pm_app.cli.options import PLANT, PlantOption, now
 from pm_app.cli.output import start_log, talk
 from pm_app.errors import BadSettings, NoStore
 from pm_app.settings.plant import Settings, read_settings
+from pm_app.settings.web import NOBODY_SIGNS_IN
 
 
 def serve(
@@ -33,10 +34,12 @@ def run_pages(settings: Settings, *, now: Callable[[], datetime]) -> None:
     """Serve a plant's pages until asked to stop.
 
     now: tells what time the pages have. Raises BadSettings where others reach the pages and
-    nobody has to say who they are, and for what is missing.
+    nobody could get in, and for what is missing.
     """
     uvicorn, application, tls = require_web(), make_application(settings, now), _tls(settings)
     check_reach(settings)
+    for remark in who_gets_in(settings):
+        talk.print(remark, highlight=False, markup=False)
     host, port = settings.web.address
     scheme = "https" if tls else "http"
     talk.print(f"pm-app serve: {scheme}://{settings.web.listen}/", highlight=False)
@@ -78,27 +81,38 @@ def make_application(settings: Settings, now: Callable[[], datetime]) -> Any:
 
 
 def check_reach(settings: Settings) -> None:
-    """Raises BadSettings where others reach the pages and nobody has to say who they are."""
-    from pm_app.wiring import open_views
-
+    """Raises BadSettings where others reach the pages and nobody could get in."""
     web = settings.web
-    if web.local or web.proxy_header:
+    if web.local or web.proxy_header or web.open or _anyone_signs_in(settings):
         return
-    try:
-        with open_views(settings) as store:
-            may_sign_in = store.users.any_enabled()
-    except NoStore:
-        may_sign_in = False
-    if not may_sign_in:
-        raise BadSettings(
-            f"web.listen {web.listen} is reached from other machines, and nobody can sign in "
-            "yet: pm-app users add NAME, or name a proxy that signs people in (web.proxy_header)"
-        )
-    if not web.certificate:
-        talk.print(
+    raise BadSettings(
+        f"web.listen {web.listen} is reached from other machines, and nobody can sign in "
+        "yet: pm-app users add NAME, or name a proxy that signs people in (web.proxy_header)"
+    )
+
+
+def who_gets_in(settings: Settings) -> Iterator[str]:
+    """Remarks on who gets in to the pages, each with what to do about it."""
+    web = settings.web
+    if web.open:
+        yield f"whoever reaches {web.listen} may look without signing in (web.open)"
+    elif not web.proxy_header and not _anyone_signs_in(settings):
+        yield NOBODY_SIGNS_IN
+    if not (web.local or web.proxy_header or web.certificate):
+        yield (
             "passwords cross the network as they are typed: web.certificate and web.key, or a "
             "proxy with TLS, keep them from others"
         )
+
+
+def _anyone_signs_in(settings: Settings) -> bool:
+    from pm_app.wiring import open_views
+
+    try:
+        with open_views(settings) as store:
+            return store.users.any_enabled()
+    except NoStore:
+        return False
 
 
 def _tls(settings: Settings) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from fastapi import Depends, Request, Response
 from fastapi.responses import RedirectResponse
 from starlette.concurrency import run_in_threadpool
 
-from pm_app.web.auth.headers import of_this_machine
+from pm_app.web.auth.headers import addressed_host, is_our_host
 from pm_app.web.context import Page, PageContext, Role
 from pm_app.web.identity import Person
 
@@ -56,8 +56,12 @@ def admit(
         person = await run_in_threadpool(context.identify, request)
         if person is None:
             raise Anonymous
-        if not person.name and not of_this_machine(request):
-            raise NotAllowed("Nobody may sign in yet, so this server answers to localhost only.")
+        host = addressed_host(request)
+        if not person.name and not is_our_host(host, context.settings.web.hosts):
+            raise NotAllowed(
+                f"This server does not know itself by the name {host[:100]!r}. Add it to web.hosts "
+                "of plant.toml, or ask by the server's own name or number."
+            )
         request.state.person = person
         if request.method not in _SAFE:
             _check_secret(person, request)
@@ -97,7 +101,7 @@ def safe_redirect(address: str) -> str:
 
 def _check_secret(person: Person, request: Request) -> None:
     if not person.name:
-        raise NotAllowed("Nobody may change anything before there are users: pm-app users add NAME")
+        raise Anonymous
     if person.csrf:
         sent = request.headers.get("x-csrf-token") or request.state.form.get("csrf", "")
         if not hmac.compare_digest(sent.encode(), person.csrf.encode()):

@@ -1,6 +1,8 @@
 """Content-Security-Policy and other headers of answers, and request checks."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
+from ipaddress import ip_address
+from socket import gethostname
 from time import perf_counter
 from typing import Final
 from urllib.parse import urlsplit
@@ -8,9 +10,14 @@ from urllib.parse import urlsplit
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import PlainTextResponse
 
+from pm_app.settings.web import WebSettings
+
 LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 # Forms of people are small; what is larger is no form.
 MOST_BYTES: Final = 64 * 1024
+_MOST_DIGITS: Final = 12
+# A year, as browsers' lists of such sites ask.
+_HSTS_SECONDS: Final = 365 * 24 * 3600
 _CHANGING: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 HEADERS: Final = {
     "Content-Security-Policy": (
@@ -26,41 +33,95 @@ HEADERS: Final = {
 }
 
 
-def add_security_headers(app: FastAPI) -> None:
-    """Refuse what is too large or sent by another site, and harden every answer."""
+def add_security_headers(
+    app: FastAPI, web: WebSettings, over_tls: Callable[[Request], bool]
+) -> None:
+    """Refuse what is too large or sent by another site, and harden every answer.
+
+    over_tls: whether the browser speaks TLS, with us or with a proxy that is believed.
+    """
 
     @app.middleware("http")
     async def harden(
         request: Request, answer: Callable[[Request], Awaitable[Response]]
     ) -> Response:
         began = perf_counter()
-        refused = _refused(request) if request.method in _CHANGING else None
+        refused = _of_another_host(request, web) or _refused(request, web)
         response = await answer(request) if refused is None else refused
         taken = 1000 * (perf_counter() - began)
         response.headers.update(HEADERS | {"Server-Timing": f"total;dur={taken:.1f}"})
+        if over_tls(request):
+            response.headers["Strict-Transport-Security"] = f"max-age={_HSTS_SECONDS}"
         return response
 
 
-def of_this_machine(request: Request) -> bool:
-    """Whether a request was addressed to this machine by one of its own names.
-
-    Where pages are open to all, a site that points its own name at 127.0.0.1 (DNS rebinding)
-    would read them through an operator's browser.
-    """
+def addressed_host(request: Request) -> str:
+    """The name by which a request was addressed, lower case, "" where there is none."""
     try:
-        host = urlsplit(f"//{request.headers.get('host', '')}").hostname
+        return urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
+    except ValueError:
+        return ""
+
+
+def is_our_host(host: str, hosts: Collection[str]) -> bool:
+    """Whether a name is one of ours: of web.hosts, or without those one that is never another's.
+
+    Where pages are open, a site that points its own name at this server (DNS rebinding) would
+    read them through an operator's browser. It needs a name for that: numbers cannot be pointed.
+    """
+    if host in LOOPBACK or host in hosts:
+        return True
+    return not hosts and (_is_number(host) or host == gethostname().lower())
+
+
+def _is_number(host: str) -> bool:
+    try:
+        ip_address(host)
     except ValueError:
         return False
-    return host in LOOPBACK
+    return True
 
 
-def _refused(request: Request) -> Response | None:
+def _of_another_host(request: Request, web: WebSettings) -> Response | None:
+    if not web.hosts or is_our_host(addressed_host(request), web.hosts):
+        return None
+    return PlainTextResponse("this server has another name (web.hosts)\n", 421)
+
+
+def _refused(request: Request, web: WebSettings) -> Response | None:
     length = request.headers.get("content-length", "0")
     if "transfer-encoding" in request.headers or not (length.isascii() and length.isdigit()):
-        return PlainTextResponse("a request that changes something has to tell its length\n", 411)
-    if int(length[:12]) > MOST_BYTES:
-        return PlainTextResponse(f"at most {MOST_BYTES} bytes are read\n", 413)
+        return _refusal("a request has to tell its length", 411)
+    changing = request.method in _CHANGING
+    most = MOST_BYTES if changing else 0
+    if len(length) > _MOST_DIGITS or int(length) > most:
+        return _refusal(f"at most {most} bytes are read", 413)
     # Forms carry a secret of their own; this also holds where there is none yet, at sign-in.
-    if request.headers.get("sec-fetch-site", "") in ("cross-site", "same-site"):
-        return PlainTextResponse("this was sent by another site\n", 403)
+    if changing and "authorization" not in request.headers and _of_another_site(request, web):
+        return _refusal("this was sent by another site", 403)
     return None
+
+
+def _refusal(words: str, status: int) -> Response:
+    # What is left of a body that nobody reads is not waited for.
+    return PlainTextResponse(f"{words}\n", status, {"Connection": "close"})
+
+
+def _of_another_site(request: Request, web: WebSettings) -> bool:
+    """Whether a browser sent this from a page that is not ours.
+
+    Sec-Fetch-Site knows best, but comes over TLS and on loopback alone; Origin comes always. A
+    proxy may change Host: where it does not pass Sec-Fetch-Site on, web.hosts names the pages.
+    """
+    site = request.headers.get("sec-fetch-site")
+    if site is not None:
+        return site not in ("same-origin", "none")
+    origin = request.headers.get("origin")
+    if origin is None:
+        return False
+    try:
+        sent_from = urlsplit(origin)
+        ours = sent_from.netloc == request.headers.get("host") or sent_from.hostname in web.hosts
+    except ValueError:
+        return True
+    return sent_from.scheme not in ("http", "https") or not ours

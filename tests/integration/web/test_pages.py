@@ -10,7 +10,7 @@ import httpx
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from browsing import Table, ask, resources
+from browsing import Table, ask, open_to_all, resources
 from factories import make_plant
 
 from pm_app.records.predictions import Predictions
@@ -60,7 +60,7 @@ def plant(tmp_path):
 
 @pytest.fixture
 def app(plant):
-    return make_app(plant, resources(plant), now=lambda: NOW)
+    return make_app(open_to_all(plant), resources(plant), now=lambda: NOW)
 
 
 def assets_on(answer: httpx.Response) -> list[str]:
@@ -211,7 +211,7 @@ def test_every_answer_forbids_foreign_and_inline_code(app, path):
 def test_times_are_shown_in_the_plants_time_zone(plant):
     moved = plant.plant.model_copy(update={"timezone": "Asia/Tokyo"})
     app = make_app(
-        plant.model_copy(update={"plant": moved}),
+        open_to_all(plant.model_copy(update={"plant": moved})),
         resources(plant),
         now=lambda: NOW,
     )
@@ -222,7 +222,7 @@ def test_times_are_shown_in_the_plants_time_zone(plant):
 
 def test_without_a_store_the_page_says_so_and_shows_the_fleet_once_there_is_one(tmp_path):
     settings = read_settings(make_plant(tmp_path))
-    app = make_app(settings, resources(settings), now=lambda: NOW)
+    app = make_app(open_to_all(settings), resources(settings), now=lambda: NOW)
 
     before = ask(app, "/fleet")
     open_store(store_url(settings), folder=settings.folder).close()

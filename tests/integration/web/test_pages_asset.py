@@ -14,7 +14,7 @@ from urllib.parse import quote
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from browsing import Table, ask, resources
+from browsing import Table, ask, open_to_all, resources
 from factories import (
     ALARMING_TOML,
     NOW,
@@ -80,7 +80,7 @@ def scored(tmp_path_factory):
 
 
 def app_of(settings):
-    return make_app(settings, resources(settings), now=lambda: NOW)
+    return make_app(open_to_all(settings), resources(settings), now=lambda: NOW)
 
 
 @pytest.fixture(scope="module")
@@ -392,11 +392,11 @@ def test_the_pages_load_no_training_library(scored):
 import sys
 from pathlib import Path
 from datetime import UTC, datetime
-from browsing import ask, resources
+from browsing import ask, open_to_all, resources
 from pm_app.settings.plant import read_settings
 from pm_app.web.app import make_app
 settings = read_settings(Path({str(scored.folder / "plant.toml")!r}))
-app = make_app(settings, resources(settings), now=lambda: datetime.now(tz=UTC))
+app = make_app(open_to_all(settings), resources(settings), now=lambda: datetime.now(tz=UTC))
 for path in ("/fleet", "/assets/pump-00", "/predictions.csv?asset=pump-00", "/models", "/data"):
     assert ask(app, path).status_code == 200, path
 print(*sorted({{name.partition(".")[0] for name in sys.modules if "." in name}}))

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from browsing import Table, ask, resources
+from browsing import Table, ask, open_to_all, resources
 from factories import (
     NOW,
     drop,
@@ -71,7 +71,7 @@ def fed(tmp_path_factory):
 
 
 def app_of(settings, now=NOW):
-    return make_app(settings, resources(settings), now=lambda: now)
+    return make_app(open_to_all(settings), resources(settings), now=lambda: now)
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from browsing import ask, resources
+from browsing import ask, open_to_all, resources
 from chromium import browser, opened, serving
 from factories import NOW, make_plant
 
@@ -27,7 +27,7 @@ def settings(tmp_path_factory):
 
 @pytest.fixture
 def app(settings):
-    return make_app(settings, resources(settings), now=lambda: NOW)
+    return make_app(open_to_all(settings), resources(settings), now=lambda: NOW)
 
 
 def test_help_lists_every_topic_and_the_navigation_leads_there(app):

@@ -5,7 +5,7 @@ from dataclasses import asdict, replace
 from datetime import timedelta
 
 import pytest
-from browsing import Table, ask, resources
+from browsing import Table, ask, open_to_all, resources
 from factories import NOW, FakeTrainer, make_card, make_plant, opened, promote_handmade
 from test_pages import HOSTILE
 
@@ -79,7 +79,7 @@ def learned(tmp_path_factory):
 
 
 def app_of(settings):
-    return make_app(settings, resources(settings), now=lambda: NOW)
+    return make_app(open_to_all(settings), resources(settings), now=lambda: NOW)
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +95,9 @@ def rows_of(page: str, kind: str) -> list[list[str]]:
 def test_a_retraining_took_as_long_as_it_did_whatever_day_it_was_given(learned):
     with open_views(learned) as store:
         rows = store.lineage.retrainings()
-    table = Table(ask(make_app(learned, resources(learned), now=lambda: NOW), "/models").text).rows
+    table = Table(
+        ask(make_app(open_to_all(learned), resources(learned), now=lambda: NOW), "/models").text
+    ).rows
     shown = [row[3] for row in table if row and row[1] in ("Kept", "Refitted", "Rebuilt")]
 
     assert {row.finished_at - row.started_at < timedelta(minutes=2) for row in rows} == {True}
@@ -109,7 +111,7 @@ def test_a_retraining_whose_end_another_clock_noted_tells_no_length(tmp_path):
         store.lineage.record_retraining(RetrainingRow(NOW, end, NOW, "keep", "as it was"))
 
     (_, row) = Table(
-        ask(make_app(settings, resources(settings), now=lambda: NOW), "/models").text
+        ask(make_app(open_to_all(settings), resources(settings), now=lambda: NOW), "/models").text
     ).rows
     assert (row[1], row[3]) == ("Kept", "")
 

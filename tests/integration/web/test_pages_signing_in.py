@@ -320,6 +320,7 @@ def test_where_others_may_come_nobody_is_let_in_unknown(tmp_path, clock):
         ({"proxy_header": "X User"}, "must be the name of a header"),
         ({"proxy_addresses": ["proxy.example"]}, "must be a network address"),
         ({"session": "0s"}, "session"),
+        ({"hosts": ["https://pumps.example"]}, "web.hosts.0: must be a name without port"),
     ],
 )
 def test_settings_that_do_not_go_together_are_told(tmp_path, web, words):

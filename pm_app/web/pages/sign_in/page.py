@@ -4,15 +4,18 @@ from collections import defaultdict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from threading import Lock, Semaphore
 from typing import Final
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
+from pm_app.errors import NoStore
+from pm_app.settings.web import NOBODY_SIGNS_IN
 from pm_app.times import parse_duration
 from pm_app.web.auth.admission import SIGN_IN, safe_redirect
-from pm_app.web.context import Page, PageContext
+from pm_app.web.context import Page, PageContext, TimedCache
 from pm_app.web.identity import COOKIE, Person
 
 # Each check of a password takes 64 MB and a tenth of a second, on purpose.
@@ -22,10 +25,14 @@ _AT_ONCE: Final = 2
 def add_sign_in(router: APIRouter, context: PageContext) -> None:
     """Let people in and out."""
     attempts, turn = Attempts(), Semaphore(_AT_ONCE)
+    anyone: TimedCache[bool] = TimedCache()
 
     @router.get(SIGN_IN)
     def ask(request: Request, next: str = "/") -> Response:
-        return _page(context, request, safe_redirect(next))
+        answer = partial(_page, context, request, safe_redirect(next))
+        if context.settings.web.proxy_header or anyone.get("", partial(_anyone_signs_in, context)):
+            return answer()
+        return answer(first_steps=NOBODY_SIGNS_IN)
 
     @router.post(SIGN_IN)
     def let_in(request: Request) -> Response:
@@ -62,10 +69,22 @@ def add_sign_in(router: APIRouter, context: PageContext) -> None:
 
 
 def _page(
-    context: PageContext, request: Request, onward: str, status: int = 200, refusal: str = ""
+    context: PageContext,
+    request: Request,
+    onward: str,
+    status: int = 200,
+    refusal: str = "",
+    first_steps: str = "",
 ) -> Response:
-    facts = {"title": "Sign in", "onward": onward, "refusal": refusal}
+    facts = {"title": "Sign in", "onward": onward, "refusal": refusal, "first_steps": first_steps}
     return context.show(request, SIGN_IN_PAGE, status, **facts)
+
+
+def _anyone_signs_in(context: PageContext) -> bool:
+    try:
+        return context.store().users.any_enabled()
+    except NoStore:
+        return False
 
 
 def _signed_in(context: PageContext, request: Request, name: str, onward: str) -> Response:

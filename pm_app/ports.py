@@ -12,7 +12,15 @@ from pm_app.records.alarms import (
     RiskHistory,
     Transitions,
 )
-from pm_app.records.readings import Batch, BatchDescription, Events, Flags, Int64, ReadingsChunk
+from pm_app.records.readings import (
+    Batch,
+    BatchDescription,
+    Events,
+    Flags,
+    Int64,
+    LeftFile,
+    ReadingsChunk,
+)
 from pm_app.settings.sources import EventsSettings, ReadingsSettings
 
 
@@ -44,6 +52,15 @@ class BatchSource(Protocol):
 
         Hidden files and unfinished ones (".tmp", ".part", leading "." or "_") are passed over.
         Raises SourceUnavailable when a later call may succeed.
+        """
+        ...
+
+    def left_files(self) -> Iterator[LeftFile]:
+        """What lies where its batches do and is not read, in any order, without opening any.
+
+        Other endings, links that lead out or in circles, entries that cannot be looked at.
+        What is hidden or unfinished is passed over, as by `list`. A source without such files
+        yields none. Raises SourceUnavailable when a later call may succeed.
         """
         ...
 

@@ -1,11 +1,8 @@
 """Folders and buckets of batch files: listing, content digest, bytes, whose fault it is."""
 
 import hashlib
-import logging
-import os
 import re
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,12 +10,11 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import fs
 
+from connectors.files.listing import FileNames, list_local
 from pm_app.errors import BadBatch, BadSettings, SourceUnavailable
-from pm_app.records.readings import Batch
+from pm_app.records.readings import Batch, LeftFile
 
-log = logging.getLogger(__name__)
 _BLOCK_BYTES = 1 << 20
-_UNFINISHED = {"tmp", "part"}
 _ESCAPED = re.compile(r"\\x[0-9a-f]{2}")
 
 
@@ -26,7 +22,8 @@ _ESCAPED = re.compile(r"\\x[0-9a-f]{2}")
 class Folder:
     """A folder or bucket prefix of batch files, on any `pyarrow.fs` file system.
 
-    suffixes: what names of batches end with, as ".parquet"; contents: what they are called.
+    suffixes: what names of batches end with, as ".parquet", in small or capital letters;
+    contents: what they are called.
     """
 
     filesystem: Any
@@ -45,6 +42,15 @@ class Folder:
         Raises SourceUnavailable when the folder cannot be listed (or is absent, unless that
         counts as empty), BadSettings when the address is that of a file.
         """
+        found = self._entries(absent_is_empty=absent_is_empty)
+        return (each for each in found if isinstance(each, Batch))
+
+    def left_files(self) -> Iterator[LeftFile]:
+        """See BatchSource.left_files."""
+        found = self._entries(absent_is_empty=True)
+        return (each for each in found if isinstance(each, LeftFile))
+
+    def _entries(self, *, absent_is_empty: bool) -> Iterator[Batch | LeftFile]:
         try:
             kind = self.filesystem.get_file_info(self.root).type
             if kind == fs.FileType.File:
@@ -52,18 +58,22 @@ class Folder:
             if kind == fs.FileType.NotFound and absent_is_empty:
                 return
             if self.local is not None:
-                yield from list_local(self.local, wanted=self._is_batch)
+                yield from list_local(self.local, self._names)
             else:
                 yield from self._listed()
         except (OSError, pa.ArrowException) as error:
             raise SourceUnavailable(f"{self.root}: cannot be listed: {error}") from error
 
-    def _listed(self) -> Iterator[Batch]:
+    def _listed(self) -> Iterator[Batch | LeftFile]:
         selector = fs.FileSelector(self.root, recursive=True)
         for info in self.filesystem.get_file_info(selector):
             name = self._relative(info.path)
-            if info.is_file and self._is_batch(name):
+            if not info.is_file:
+                continue
+            if self._names.is_batch(name):
                 yield Batch(name, info.size or 0, info.mtime_ns or 0)
+            elif why := self._names.why_left(name):
+                yield LeftFile(name, why)
 
     def digest(self, batch: Batch) -> str:
         """SHA-256 of a file's bytes, hex, read a block at a time.
@@ -98,8 +108,9 @@ class Folder:
         if now != (batch.size_bytes, batch.modified_ns):
             raise SourceUnavailable(f"{batch.name}: changed while it was read")
 
-    def _is_batch(self, name: str) -> bool:
-        return is_finished(name, self.suffixes)
+    @property
+    def _names(self) -> FileNames:
+        return FileNames(self.suffixes, self.contents)
 
     def _path(self, batch: Batch) -> str:
         return f"{self.root}/{batch.name}"
@@ -179,58 +190,3 @@ class FetchedFile:
 
     def flush(self) -> None:
         """Nothing to flush."""
-
-
-def is_finished(name: str, suffixes: tuple[str, ...]) -> bool:
-    """Whether a file of this relative name is a batch: so ending, not hidden, not half written."""
-    parts = name.split("/")
-    if not name.endswith(suffixes) or any(map(_is_hidden, parts)):
-        return False
-    return _UNFINISHED.isdisjoint(parts[-1].split(".")[1:])
-
-
-def _is_hidden(part: str) -> bool:
-    return part.startswith((".", "_"))
-
-
-def list_local(root: str, *, wanted: Callable[[str], bool]) -> Iterator[Batch]:
-    """Files below `root` whose relative name is wanted, in the order the system gives them.
-
-    Folders that are links are not entered, for they may lead in circles or out of the plant;
-    links to files count where the file lies below `root`. A name that is not UTF-8 is given
-    with its odd bytes as backslash escapes. Raises OSError where `root` cannot be listed.
-    """
-    below = os.path.realpath(root)
-    waiting = [""]
-    while waiting:
-        folder = waiting.pop()
-        try:
-            entries = os.scandir(os.path.join(root, folder))
-        except OSError as error:
-            if not folder:
-                raise
-            log.warning("%s: cannot be listed: %s", _legible(folder), error)
-            continue
-        with entries:
-            for entry in entries:
-                name = f"{folder}/{entry.name}" if folder else entry.name
-                if entry.is_dir(follow_symlinks=False):
-                    waiting.append(name)
-                    continue
-                legible = _legible(name)
-                if wanted(legible) and _lies_below(entry, below):
-                    with suppress(FileNotFoundError):  # gone since it was listed
-                        about = entry.stat()
-                        yield Batch(legible, about.st_size, about.st_mtime_ns)
-
-
-def _lies_below(entry: "os.DirEntry[str]", below: str) -> bool:
-    if not entry.is_symlink():
-        return entry.is_file(follow_symlinks=False)
-    target = os.path.realpath(entry.path)
-    return target.startswith(f"{below}{os.sep}") and entry.is_file()
-
-
-def _legible(name: str) -> str:
-    # Nearly every name is plain, and a look asks this of all of them.
-    return name if name.isascii() else os.fsencode(name).decode("utf-8", "backslashreplace")

@@ -18,7 +18,7 @@ from watchdog.events import (
 )
 from watchdog.observers import Observer
 
-from connectors.files.folder import is_finished
+from connectors.files.listing import FileNames
 from pm_app.ports import BatchSource
 
 log = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ def watched(sources: Sequence[BatchSource], ring: Callable[[], None]) -> Iterato
 
 class _Bell(FileSystemEventHandler):
     def __init__(self, folder: str, suffixes: tuple[str, ...], ring: Callable[[], None]) -> None:
-        self._folder, self._suffixes, self._ring = folder, suffixes, ring
+        self._folder, self._names, self._ring = folder, FileNames(suffixes), ring
 
     def on_any_event(self, event: FileSystemEvent) -> None:
         """Ring for a file that was closed after writing, moved here or linked."""
@@ -65,5 +65,5 @@ class _Bell(FileSystemEventHandler):
         path = os.fsdecode(event.dest_path if moved else event.src_path)
         name = os.path.relpath(path, self._folder)
         # A folder that is moved here brings its files along without another word.
-        if (event.is_directory and moved) or is_finished(name, self._suffixes):
+        if (event.is_directory and moved) or self._names.is_batch(name):
             self._ring()

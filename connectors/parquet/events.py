@@ -26,6 +26,7 @@ from pm_app.records.readings import (
     Events,
     Int32,
     Int64,
+    LeftFile,
     Text,
     no_events,
     sort_events,
@@ -93,6 +94,10 @@ class ParquetEvents:
     def list(self) -> Iterator[Batch]:
         """See EventsSource.list; an absent folder lists nothing."""
         return self._folder.batches(absent_is_empty=True)
+
+    def left_files(self) -> Iterator[LeftFile]:
+        """See BatchSource.left_files."""
+        return self._folder.left_files()
 
     def digest(self, batch: Batch) -> str:
         """See EventsSource.digest."""

@@ -15,7 +15,7 @@ from connectors.parquet.thrift import MalformedThrift
 from pm_app.errors import BadBatch, SourceUnavailable, TornBatch
 from pm_app.records.readings import Batch, BatchDescription
 
-SUFFIXES: Final = (".parquet",)
+SUFFIXES: Final = (".parquet", ".parq", ".pq")
 CONTENTS: Final = "Parquet files"
 _COLUMN_BUFFER_BYTES = 1 << 18
 # A file ends with its footer, the footer's length in four bytes, and these.

@@ -8,7 +8,7 @@ from connectors.parquet.long import read_long
 from connectors.parquet.plan import ReadingsFormat, plan_long, plan_wide
 from connectors.parquet.wide import read_wide
 from pm_app.errors import BadBatch
-from pm_app.records.readings import Batch, BatchDescription, ReadingsChunk, Rejection
+from pm_app.records.readings import Batch, BatchDescription, LeftFile, ReadingsChunk, Rejection
 
 # 16 MB of float64: large enough that work per chunk is small, small enough for any server.
 MOST_CELLS = 2_000_000
@@ -36,6 +36,10 @@ class ParquetReadings:
     def list(self) -> Iterator[Batch]:
         """See ReadingsSource.list; an absent folder raises SourceUnavailable."""
         return self._folder.batches(absent_is_empty=False)
+
+    def left_files(self) -> Iterator[LeftFile]:
+        """See BatchSource.left_files."""
+        return self._folder.left_files()
 
     def digest(self, batch: Batch) -> str:
         """See ReadingsSource.digest."""

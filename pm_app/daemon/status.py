@@ -9,6 +9,7 @@ from datetime import datetime
 from pm_app.daemon.freshness import Freshness, read_freshness
 from pm_app.daemon.health import JobHealth, find_troubles, read_health
 from pm_app.errors import PmAppError
+from pm_app.jobs.ingest.left_files import LeftFiles, count_left
 from pm_app.ports import EventsSource, ReadingsSource
 from pm_app.settings.plant import Settings
 from pm_app.store import LedgerBalance, Source, Store
@@ -17,12 +18,16 @@ from pm_app.times import Stamp, seconds_between
 
 @dataclass(frozen=True)
 class Backlog:
-    """Files: not read yet, read but not scored yet, and set aside because they cannot be used."""
+    """Files: not read yet, read but not scored yet, and set aside because they cannot be used.
+
+    left: what lies in the folders and is not read at all, with the reason.
+    """
 
     unread_readings: int
     unread_events: int
     unscored: int
     quarantined: int
+    left: tuple[LeftFiles, ...] = ()
 
 
 def count_backlog(store: Store, readings: ReadingsSource, events: EventsSource) -> Backlog:
@@ -32,6 +37,7 @@ def count_backlog(store: Store, readings: ReadingsSource, events: EventsSource) 
         unread_events=_unread(store, events, "events"),
         unscored=store.ledger.count_unscored(),
         quarantined=store.ledger.count(status="quarantined"),
+        left=(*count_left("readings", readings), *count_left("events", events)),
     )
 
 

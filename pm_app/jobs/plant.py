@@ -63,7 +63,11 @@ class PlantView:
 
 @dataclass(frozen=True, eq=False)
 class IngestView:
-    """What ingestion of a batch goes by; ledger: what was ingested before."""
+    """What ingestion of a batch goes by.
+
+    ledger: what was ingested before. left_logged: how many left files the log told of, by
+    source and reason.
+    """
 
     settings: Settings
     readings: ReadingsSource
@@ -72,6 +76,7 @@ class IngestView:
     event_history: EventHistory
     ledger: Ledger
     beat: Callable[[], None]
+    left_logged: dict[tuple[Source, str], int]
 
 
 @dataclass
@@ -88,7 +93,7 @@ class Plant:
     ingesting: held while batches are ingested or rebuilt, for scoring and learning both do it.
     beat: called whenever a part of the work is done, for whoever watches over the jobs.
     orphans: to be looked for at the first look, and after one that did not end well.
-    channels: that are told of alarms.
+    channels: that are told of alarms. left_logged: as of IngestView.
     learning: held while a trainer reads segments, which only wait to be joined meanwhile.
     """
 
@@ -105,6 +110,7 @@ class Plant:
     orphans: Orphans = field(default_factory=Orphans)
     learning: Lock = field(default_factory=Lock)
     channels: tuple[str, ...] = ()
+    left_logged: dict[tuple[Source, str], int] = field(default_factory=dict)
 
     @property
     def ledger(self) -> Ledger:
@@ -121,7 +127,9 @@ class Plant:
     def ingest_view(self) -> IngestView:
         """What ingestion reads of it."""
         sources, histories = (self.readings, self.events), (self.history, self.event_history)
-        return IngestView(self.settings, *sources, *histories, self.ledger, self.beat)
+        return IngestView(
+            self.settings, *sources, *histories, self.ledger, self.beat, self.left_logged
+        )
 
 
 def first_seen_ns(ledger: LedgerView) -> dict[str, int]:

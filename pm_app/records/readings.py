@@ -33,6 +33,17 @@ class Batch:
 
 
 @dataclass(frozen=True)
+class LeftFile:
+    """A file of a source that is not read, and why, with what to do.
+
+    Files left for the same reason have the same words. The name of a folder ends with "/".
+    """
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class BatchDescription:
     """What a batch says of itself: rows, and (name, type) of each column."""
 

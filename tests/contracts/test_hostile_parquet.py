@@ -1,7 +1,6 @@
 """Files that would harm whoever reads them: each is refused in words, in bounded memory."""
 
 import contextlib
-import logging
 import os
 import tracemalloc
 from collections.abc import Iterator
@@ -13,7 +12,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from connectors.files import folder as listing
 from connectors.parquet import (
     EventsFormat,
     ParquetEvents,
@@ -422,44 +420,6 @@ def test_a_file_name_that_is_not_utf8_stops_no_other(tmp_path):
     with pytest.raises(BadBatch, match="needed a file name in UTF-8"):
         source.digest(odd)
     assert len(read(tmp_path, "d.parquet")[0]) == 50
-
-
-# Folders.
-
-
-def test_links_lead_neither_in_circles_nor_out(tmp_path):
-    inside, outside = tmp_path / "readings", tmp_path / "elsewhere"
-    for folder in (inside / "sub", outside):
-        folder.mkdir(parents=True)
-        pq.write_table(readings_table(), folder / "a.parquet")
-    (inside / "loop").symlink_to(inside)
-    (inside / "away").symlink_to(outside)
-    (inside / "secret.parquet").symlink_to(outside / "a.parquet")
-    (inside / "gone.parquet").symlink_to(outside / "nothing")
-    (inside / "link.parquet").symlink_to(inside / "sub" / "a.parquet")
-
-    found = sorted(batch.name for batch in ParquetReadings(str(inside)).list())
-
-    assert found == ["link.parquet", "sub/a.parquet"]
-
-
-def test_a_folder_that_cannot_be_entered_hides_no_other(tmp_path, monkeypatch, caplog):
-    for folder in ("closed", "open"):
-        (tmp_path / folder).mkdir()
-        pq.write_table(readings_table(), tmp_path / folder / "a.parquet")
-    scandir = os.scandir
-
-    def refuse(path):
-        if str(path).endswith("closed"):
-            raise PermissionError(13, "Permission denied", str(path))
-        return scandir(path)
-
-    monkeypatch.setattr(listing.os, "scandir", refuse)
-    with caplog.at_level(logging.WARNING):
-        found = [batch.name for batch in ParquetReadings(str(tmp_path)).list()]
-
-    assert found == ["open/a.parquet"]
-    assert "closed: cannot be listed" in caplog.text
 
 
 # Types.

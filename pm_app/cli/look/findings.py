@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from pm_app.daemon.schedule import make_cron
 from pm_app.errors import NoStore, PmAppError
+from pm_app.jobs.ingest.left_files import count_left
 from pm_app.jobs.retrain.dataset import search_regimes
 from pm_app.ports import EventsSource, ReadingsSource
 from pm_app.records.readings import Batch
@@ -69,6 +70,8 @@ def _check_store(settings: Settings) -> Iterator[Finding]:
 
 def _check_readings(settings: Settings) -> Iterator[Finding]:
     source = readings_source(settings)
+    for left in count_left("readings", source):
+        yield Finding("note", "readings", left.words)
     batches = _by_name(source)
     if not batches:
         text = f"no {source.contents} in {settings.readings.uri!r} yet"
@@ -105,6 +108,8 @@ def _check_events(settings: Settings) -> Iterator[Finding]:
     if settings.target.kind == "column":
         return
     source = events_source(settings)
+    for left in count_left("events", source):
+        yield Finding("note", "events", left.words)
     failures, refused = 0, 0
     for batch in _by_name(source):
         try:

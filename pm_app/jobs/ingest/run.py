@@ -15,6 +15,7 @@ from pm_app.jobs.ingest.batch import BatchFeed, Ingested, feeds, ingest_batch, r
 from pm_app.jobs.ingest.housekeeping import remove_orphans
 from pm_app.jobs.ingest.ownership import note_progress, require_own
 from pm_app.jobs.ingest.repair import repairing
+from pm_app.jobs.ingest.sweep import sweep
 from pm_app.jobs.plant import IngestView, Plant
 from pm_app.progress import Progress, silent
 from pm_app.records.readings import Batch
@@ -54,6 +55,8 @@ def ingest(
             )
         plant.orphans.possible = True
         total = _look(plant.ingest_view, take, progress, stop, clock)
+        if not (stop() or total.unavailable):
+            total += sweep(plant.ingest_view, feeds(plant.ingest_view), take, now)
         plant.orphans.possible = bool(total.unavailable)
         if total.batches:
             note_progress(plant.settings.state, plant.store)

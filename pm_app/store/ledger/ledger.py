@@ -89,6 +89,13 @@ class Ledger:
         with self.database.reading() as connection:
             return list(connection.execute(query.order_by(batches.c.sequence)).scalars())
 
+    def holds(self, source: Source, name: str, digest: str) -> bool:
+        """Whether this content has come under this name."""
+        same = (batches.c.source == source, batches.c.digest == digest, batches.c.name == name)
+        with self.database.reading() as connection:
+            found = connection.execute(select(literal(1)).where(*same).limit(1))
+            return found.scalar() is not None
+
     def release(
         self,
         source: Source | None = None,

@@ -99,7 +99,8 @@ def _of_work(status: Status) -> Iterator[Metric]:
         description, version = "The version that scores, 0 for none", status.champion or 0
         yield GaugeMetricFamily("pm_app_champion_version", description, value=version)
     if status.backlog is not None:
-        waits = [([name.replace("_", " ")], n) for name, n in asdict(status.backlog).items()]
+        counts = {**asdict(status.backlog), "left": sum(left.files for left in status.backlog.left)}
+        waits = [([name.replace("_", " ")], n) for name, n in counts.items()]
         yield _gauge("pm_app_backlog_files", "Files that wait", ["what"], waits)
 
 

@@ -132,12 +132,18 @@ def test_events_of_a_stray_clock_are_refused_too(new_plant):
 class Closed:
     """A source some of whose files cannot be fetched; counts who was asked for."""
 
+    watched_folder = None
+
     def __init__(self, source, closed):
         self._source, self._closed, self.asked = source, closed, []
 
     def list(self):
         """As the source."""
         return self._source.list()
+
+    def left_files(self):
+        """None."""
+        return iter(())
 
     def digest(self, batch):
         """Raises SourceUnavailable for those that are closed."""
@@ -290,12 +296,18 @@ def test_a_torn_file_that_stands_still_is_quarantined(new_plant):
 class Deadly:
     """A source one of whose files ends the process, as an abort in a decoder does."""
 
+    watched_folder = None
+
     def __init__(self, source, name):
         self._source, self._name = source, name
 
     def list(self):
         """As the source."""
         return self._source.list()
+
+    def left_files(self):
+        """None."""
+        return iter(())
 
     def digest(self, batch):
         """As the source."""

@@ -1,5 +1,6 @@
 """A daemon that runs for years: what lies behind it costs a look nothing."""
 
+import hashlib
 import os
 import tracemalloc
 from dataclasses import asdict
@@ -7,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 from factories import NOW, PLANT_TOML, drop, opened, readings_table
-from sqlalchemy import insert
+from sqlalchemy import event, insert
 
 from pm_app.errors import StoreUnavailable
 from pm_app.jobs.ingest import run as ingest_module
@@ -42,17 +43,19 @@ def age(plant, count):
 
 
 def steps_of(plant, look):
-    """How many steps SQLite takes for a look."""
+    """How many steps SQLite takes for a look, on whichever connections of its pool."""
     count = [0]
 
     def step():
         count[0] += 1
 
-    with plant.store._database.reading() as connection:
-        driver = connection.connection.driver_connection
+    def watch(driver, *_):
         driver.set_progress_handler(step, 1)
+
+    engine = plant.store._database.engine
+    event.listen(engine, "checkout", watch)
     look()
-    driver.set_progress_handler(None, 1)
+    event.remove(engine, "checkout", watch)
     assert count[0]
     return count[0]
 
@@ -144,7 +147,7 @@ def note(plant, listed: list[Batch]):
                 {
                     "source": "readings",
                     "name": batch.name,
-                    "digest": batch.name,
+                    "digest": hashlib.sha256(b"").hexdigest(),
                     "size_bytes": batch.size_bytes,
                     "modified_ns": batch.modified_ns,
                     "rows": 0,

@@ -232,11 +232,16 @@ def test_a_missing_folder_of_readings_is_named(new_plant):
 class Source:
     """A source whose named batches fail: `fail` is asked at every chunk that is read."""
 
+    watched_folder = None
+
     def __init__(self, source, fail):
         self.source, self.fail = source, fail
 
     def list(self):
         return self.source.list()
+
+    def left_files(self):
+        return iter(())
 
     def digest(self, batch):
         self.fail(batch.name, -1)

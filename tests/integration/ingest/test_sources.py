@@ -157,6 +157,9 @@ class MemoryReadings:
     def list(self):
         yield Batch("one.memory", 1, 1)
 
+    def left_files(self):
+        return iter(())
+
     def digest(self, batch):
         return "1" * 64
 

@@ -274,6 +274,21 @@ def test_an_empty_plant_says_that_nothing_has_come(tmp_path):
     assert "not yet" in page
 
 
+def test_what_lies_in_the_folders_and_is_not_read_is_told_with_what_to_do(tmp_path):
+    config = make_plant(tmp_path, {"a.parquet": readings_table(hours=2)})
+    for n in range(7):
+        (config.parent / "readings" / f"<b>{n}.csv").touch()
+    (config.parent / "readings" / "loop.parquet").symlink_to("loop.parquet")
+    with opened(config) as plant:
+        score(plant, now=NOW)
+    page = ask(app_of(read_settings(config)), "/data").text
+
+    assert "<h2>Files that are not read</h2>" in page
+    assert "&lt;b&gt;0.csv, &lt;b&gt;1.csv" in page and "and 2 more" in page
+    assert "got CSV or text: have them exported or converted so" in page
+    assert "cannot be read: Too many levels of symbolic links" in page
+
+
 def test_without_the_state_folder_the_page_tells_the_ledger_alone(fed, tmp_path):
     away = make_plant(tmp_path)
     url = f"sqlite:///{fed.state / 'pm.sqlite'}"

@@ -81,7 +81,10 @@ class BatchSource(Protocol):
     def describe(self, batch: Batch) -> BatchDescription:
         """Rows and columns of a batch by its own account, without reading its rows.
 
-        Raises BadBatch and SourceUnavailable.
+        Every column is a sensor, undecided, left with a reason, or tells whose row it is, when
+        it was and what it is about.
+        Raises BadBatch, also where its columns cannot be readings or events, and
+        SourceUnavailable.
         """
         ...
 
@@ -94,7 +97,8 @@ class ReadingsSource(BatchSource, Protocol):
 
         Every row of the batch is either in a chunk's readings or counted in its rejections:
         together they are as many as the batch says it has.
-        The columns are those of this file: a new sensor appears, a missing one is absent.
+        The columns are those of this file: a new sensor appears, a missing one is absent, and
+        the first chunk tells which are left out.
         Reading twice gives the same chunks.
         Raises BadBatch when nothing of it can be used, naming file, column and value, and
         SourceUnavailable when a later call may succeed.

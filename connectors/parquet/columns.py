@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from connectors.parquet.numbers_in_text import read_texts
 from pm_app.errors import BadBatch
 from pm_app.records.readings import Float64, Int32, Int64, Rejection
 
@@ -64,7 +65,7 @@ class TimeRules:
 def is_numeric(kind: Any) -> bool:
     """Whether a column of this Arrow type is a sensor without being named as one."""
     types = pa.types
-    kind = kind.value_type if types.is_dictionary(kind) else kind
+    kind = plain_type(kind)
     return bool(
         types.is_integer(kind)
         or types.is_floating(kind)
@@ -73,15 +74,23 @@ def is_numeric(kind: Any) -> bool:
     )
 
 
-def read_numbers(column: Any) -> tuple[Float64, int]:
-    """Values as float64, null as NaN; those from `LARGEST` on are NaN too, and counted."""
+def read_numbers(column: Any, *, sign: str = ".") -> tuple[Float64, int]:
+    """Values as float64, null as NaN; those from `LARGEST` on are NaN too, and counted.
+
+    sign: the decimal sign of numbers written as text.
+    """
+    if is_text(plain_type(column.type)):
+        return _bounded(read_texts(column, sign))
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
     if pa.types.is_null(column.type):
         return np.full(len(column), np.nan), 0
     if not pa.types.is_float64(column.type):
         column = pc.cast(column, pa.float64(), safe=False)
-    values: Float64 = column.to_numpy(zero_copy_only=False)
+    return _bounded(column.to_numpy(zero_copy_only=False))
+
+
+def _bounded(values: Float64) -> tuple[Float64, int]:
     too_large = np.abs(values) >= LARGEST
     count = int(np.count_nonzero(too_large))
     return (np.where(too_large, np.nan, values) if count else values), count
@@ -90,7 +99,7 @@ def read_numbers(column: Any) -> tuple[Float64, int]:
 def check_time_column(kind: Any, where: str, rules: TimeRules) -> None:
     """Raises BadBatch unless this type is a timestamp that the rules can place in UTC."""
     if not pa.types.is_timestamp(kind):
-        raise BadBatch(f"{where} is {kind}; needed a timestamp")
+        raise BadBatch(f"{where} is {plain_type(kind)}; needed a timestamp")
     if kind.tz is None and rules.timezone is None:
         raise BadBatch(
             f"{where} is {kind} without a time zone; needed one in the file, or the setting "
@@ -126,7 +135,7 @@ def read_times(column: Any, name: str, rules: TimeRules) -> Times:
 
 def check_label_column(kind: Any, where: str) -> None:
     """Raises BadBatch unless this type can name assets, tags, kinds or codes."""
-    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    kind = plain_type(kind)
     types = pa.types
     if not (is_text(kind) or types.is_integer(kind) or types.is_null(kind)):
         raise BadBatch(f"{where} is {kind}; needed text or whole numbers")
@@ -201,6 +210,17 @@ def count_refusals(refused: list[tuple[Flags, str]]) -> tuple[Flags, tuple[Rejec
             rejections.append(Rejection(fresh, reason))
         taken = taken | rows
     return taken, tuple(rejections)
+
+
+def holds_texts(kind: Any) -> bool:
+    """Whether a column of this type holds texts that may be numbers; bytes never are."""
+    plain = plain_type(kind)
+    return is_text(plain) and not (pa.types.is_binary(plain) or pa.types.is_large_binary(plain))
+
+
+def plain_type(kind: Any) -> Any:
+    """The type of a column's values, whether or not each is held once."""
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
 
 
 def is_text(kind: Any) -> bool:

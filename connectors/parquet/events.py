@@ -17,7 +17,8 @@ from connectors.parquet.columns import (
     read_labels,
     read_times,
 )
-from connectors.parquet.files import CONTENTS, SUFFIXES, count_rows, describe_columns, open_parquet
+from connectors.parquet.files import CONTENTS, SUFFIXES, count_rows, open_parquet, typed_columns
+from connectors.parquet.left_columns import index_columns, unused
 from pm_app.errors import BadBatch
 from pm_app.records.readings import (
     EVENT_KINDS,
@@ -43,7 +44,7 @@ class EventsFormat:
 
     Kinds are matched without regard to case; the code column may be absent. until_column:
     where there is one and it holds a time, the event happened between timestamp and then.
-    timezone, default_asset, latest: as of ReadingsFormat.
+    timezone, default_asset, latest, ignore: as of ReadingsFormat.
     """
 
     asset_column: str = "asset_id"
@@ -54,16 +55,12 @@ class EventsFormat:
     timezone: str | None = None
     default_asset: str | None = None
     latest: int | None = None
+    ignore: tuple[str, ...] = ()
 
     @property
     def time_rules(self) -> TimeRules:
         """How timestamps are read."""
         return TimeRules(self.timezone, self.latest)
-
-    @property
-    def label_columns(self) -> tuple[str, ...]:
-        """Columns of texts that repeat."""
-        return (self.asset_column, self.kind_column, self.code_column)
 
     @property
     def columns(self) -> list[str]:
@@ -105,7 +102,18 @@ class ParquetEvents:
 
     def describe(self, batch: Batch) -> BatchDescription:
         """See EventsSource.describe; from the footer alone."""
-        return describe_columns(self._folder, batch)
+        form = self._format
+        with open_parquet(self._folder, batch) as file:
+            schema = file.parquet.schema_arrow
+            _check_columns(batch.name, schema, form)
+            indices = index_columns(schema)
+            left = tuple(
+                unused(each, form.ignore, indices=indices, what="events")
+                for each in schema
+                if each.name not in form.columns
+            )
+            columns = typed_columns(file)
+        return BatchDescription(file.footer.rows, columns, left=left)
 
     def count(self, batch: Batch) -> int:
         """See EventsSource.count."""
@@ -114,7 +122,7 @@ class ParquetEvents:
     def read(self, batch: Batch) -> tuple[Events, tuple[str, ...]]:
         """See EventsSource.read. A file without rows reports that nothing happened."""
         form = self._format
-        with open_parquet(self._folder, batch, labels=form.label_columns) as file:
+        with open_parquet(self._folder, batch) as file:
             schema = file.parquet.schema_arrow
             _check_columns(batch.name, schema, form)
             rows = file.footer.rows

@@ -10,10 +10,11 @@ import pyarrow.parquet as pq
 
 from connectors.files.folder import FetchedFile, Folder
 from connectors.parquet import footer as parquet_footer
-from connectors.parquet.footer import Footer, TooLarge, check_pages, read_footer, takes_a_glance
+from connectors.parquet.columns import is_text, plain_type
+from connectors.parquet.footer import Footer, TooLarge, check_pages, holds_short_texts, read_footer
 from connectors.parquet.thrift import MalformedThrift
 from pm_app.errors import BadBatch, SourceUnavailable, TornBatch
-from pm_app.records.readings import Batch, BatchDescription
+from pm_app.records.readings import Batch
 
 SUFFIXES: Final = (".parquet", ".parq", ".pq")
 CONTENTS: Final = "Parquet files"
@@ -37,19 +38,16 @@ class OpenFile:
         """Raises TooLarge unless the pages of these columns can be unpacked safely."""
         check_pages(self.footer, columns, self._fetched.read_at)
 
-    def first(self, column: str, rows: int) -> list[Any]:
-        """Up to so many values from the start of a column; none where that takes memory."""
-        if not takes_a_glance(self.footer, column, self._fetched.read_at):
-            return []
-        table = next(self.parquet.iter_batches(batch_size=rows, columns=[column]), None)
-        return [] if table is None else list(table.column(column).to_pylist())
+    def holds_short_texts(self, column: str, *, groups: int) -> bool:
+        """Whether the texts of a column, in so many row groups, are as short as numbers are."""
+        return holds_short_texts(self.footer, column, self._fetched.read_at, groups=groups)
 
 
 @contextmanager
-def open_parquet(folder: Folder, batch: Batch, *, labels: Sequence[str] = ()) -> Iterator[OpenFile]:
+def open_parquet(folder: Folder, batch: Batch) -> Iterator[OpenFile]:
     """A file of the folder, its page checksums verified where present.
 
-    labels: columns whose texts repeat; each text is held once, however often it comes.
+    Each text of a column is held once, however often it comes.
     Inside the block, bytes that cannot be fetched raise SourceUnavailable; bytes that
     were fetched and do not decode raise BadBatch, TornBatch where the end is missing, and
     what would take more than a server can bear raises BadBatch.
@@ -58,8 +56,10 @@ def open_parquet(folder: Folder, batch: Batch, *, labels: Sequence[str] = ()) ->
         fetched = FetchedFile(file, batch.name)
         try:
             footer = _footer(fetched, file.size(), batch)
-            metadata = _open(fetched).metadata
-            yield OpenFile(_open(fetched, metadata, labels), footer, fetched)
+            plain = _open(fetched)
+            texts = [each.name for each in plain.schema_arrow if is_text(each.type)]
+            opened = _open(fetched, plain.metadata, texts) if texts else plain
+            yield OpenFile(opened, footer, fetched)
         except (OSError, pa.ArrowException, UnicodeDecodeError, MalformedThrift) as error:
             raise BadBatch(f"{_whole(batch)}, got one that does not decode: {error}") from error
         except TooLarge as error:
@@ -78,11 +78,10 @@ def count_rows(folder: Folder, batch: Batch) -> int:
         return 0
 
 
-def describe_columns(folder: Folder, batch: Batch) -> BatchDescription:
-    """Rows and columns of a file, from its footer alone. Raises as `open_parquet`."""
-    with open_parquet(folder, batch) as file:
-        fields = tuple((field.name, str(field.type)) for field in file.parquet.schema_arrow)
-        return BatchDescription(file.footer.rows, fields)
+def typed_columns(file: OpenFile) -> tuple[tuple[str, str], ...]:
+    """Name and type of each column."""
+    schema = file.parquet.schema_arrow
+    return tuple((field.name, str(plain_type(field.type))) for field in schema)
 
 
 def _footer(file: FetchedFile, size: int, batch: Batch) -> Footer:
@@ -98,10 +97,7 @@ def _footer(file: FetchedFile, size: int, batch: Batch) -> Footer:
     return read_footer(file.read_at(start, size_bytes), size_bytes=start)
 
 
-def _open(file: Any, metadata: Any = None, labels: Sequence[str] = ()) -> Any:
-    there = (
-        {metadata.schema.column(at).path for at in range(metadata.num_columns)} if metadata else ()
-    )
+def _open(file: Any, metadata: Any = None, texts: Sequence[str] = ()) -> Any:
     return pq.ParquetFile(
         file,
         metadata=metadata,
@@ -109,7 +105,7 @@ def _open(file: Any, metadata: Any = None, labels: Sequence[str] = ()) -> Any:
         buffer_size=_COLUMN_BUFFER_BYTES,
         pre_buffer=False,
         page_checksum_verification=True,
-        read_dictionary=[name for name in labels if name in there],
+        read_dictionary=[*texts],
         thrift_string_size_limit=_MOST_TEXT_BYTES,
         thrift_container_size_limit=_MOST_ITEMS,
         # Spark's INT96 read as nanoseconds wraps around outside 1677-2262.

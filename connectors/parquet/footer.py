@@ -23,8 +23,9 @@ _MOST_LEVELS: Final = 100
 # group. Texts are held once more as names.
 MOST_PAGE_BYTES: Final = 256_000_000
 MOST_TEXT_PAGE_BYTES: Final = 64_000_000
-# Texts are passed over, not refused, where a glance at the first would take more.
+# Texts are left, not refused, where they take more than this and more than numbers would.
 GLANCE_BYTES: Final = 1_000_000
+NUMBER_BYTES: Final = 100
 _HEADER_BYTES: Final = 4096
 _MOST_HEADER_BYTES: Final = 1_000_000
 _BYTE_ARRAY: Final = 6
@@ -111,19 +112,21 @@ def check_pages(footer: Footer, columns: Sequence[str], read_at: ReadAt) -> None
         _check_chunk(chunk, read_at)
 
 
-def takes_a_glance(footer: Footer, column: str, read_at: ReadAt) -> bool:
-    """Whether the first values of a column of texts can be had for little memory."""
-    most, found = GLANCE_BYTES, 0
-    for chunk in next(iter(footer.groups), ()):
-        if chunk.leaf.path != column:
-            continue
-        for page in _pages(chunk, read_at):
-            found += 1
-            if page.unpacked_bytes > most or page.encoding == _DELTA_BYTE_ARRAY:
+def holds_short_texts(footer: Footer, column: str, read_at: ReadAt, *, groups: int) -> bool:
+    """Whether the texts of a column, in so many row groups, are as short as numbers are."""
+    for group in footer.groups[:groups]:
+        for chunk in group:
+            if chunk.leaf.path == column and not _is_short(chunk, read_at):
                 return False
-            if not page.is_dictionary:
-                return True
-    return False
+    return True
+
+
+def _is_short(chunk: Chunk, read_at: ReadAt) -> bool:
+    for page in _pages(chunk, read_at):
+        room = max(GLANCE_BYTES, NUMBER_BYTES * page.values)
+        if page.encoding == _DELTA_BYTE_ARRAY or page.unpacked_bytes > room:
+            return False
+    return True
 
 
 def _check_chunk(chunk: Chunk, read_at: ReadAt) -> None:

@@ -5,8 +5,10 @@ pivoted whole where it is small, and else slice of time by slice of time, readin
 row groups that overlap the slice: memory stays flat, and no moment is torn apart.
 """
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +16,7 @@ import pyarrow as pa
 from connectors.parquet.columns import LARGEST, read_numbers
 from connectors.parquet.files import OpenFile
 from connectors.parquet.footer import MOST_COLUMNS
+from connectors.parquet.numbers_in_text import TextValues
 from connectors.parquet.plan import ColumnPlan, ReadingsFormat
 from connectors.parquet.tags import Keys, key_columns, read_keys
 from pm_app.errors import BadBatch
@@ -22,19 +25,24 @@ from pm_app.records.readings import (
     Float64,
     Int32,
     Int64,
+    LeftColumn,
     Readings,
     ReadingsChunk,
     Rejection,
 )
+from pm_app.settings.sources import is_ignored
 
 _SAMPLES_PER_SLICE = 64
-_OTHER_TAG = "tag is none of the sensors asked for"
+_NOT_ASKED_FOR = "is none of the sensors asked for"
+_IGNORED = "is ignored by the settings"
 
 
 @dataclass(frozen=True, eq=False)
 class _Survey:
     """What a first pass over the keys finds.
 
+    tags: those that are sensors. signs: the decimal sign of each whose values are texts. left:
+    tags that are no sensors, and why.
     spans: shape (n_row_groups, 2), oldest and newest usable time of each row group (the
     oldest above the newest where there is none). edges: ascending; slice i of the file is
     [edges[i], edges[i + 1]).
@@ -45,6 +53,8 @@ class _Survey:
     spans: Int64
     edges: Int64
     rejections: tuple[Rejection, ...]
+    signs: Mapping[str, str]
+    left: tuple[LeftColumn, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,64 +77,107 @@ def read_long(
     where no usable tag is left.
     """
     file.check([*key_columns(plan, form), form.value_column])
+    for column in plan.texts:
+        if not file.holds_short_texts(column, groups=file.parquet.num_row_groups):
+            raise BadBatch(f"{plan.name}: column {column!r} holds texts longer than numbers are")
     survey = _survey(file, plan, form, cells)
     if not survey.tags:
         wanted = "a tag" if form.sensors is None else f"one of the tags {list(form.sensors)}"
         why = "; ".join(f"{r.rows} rows: {r.reason}" for r in survey.rejections)
         raise BadBatch(f"{plan.name}: needed usable values of {wanted}, got none ({why})")
-    waiting = survey.rejections
+    waiting, left = survey.rejections, survey.left
     for low, high in zip(survey.edges[:-1].tolist(), survey.edges[1:].tolist(), strict=True):
         part, notes = _read_slice(file, plan, form, survey, (low, high), cells)
         waiting += notes
         for readings in _pivot(part, survey, cells):
-            yield ReadingsChunk(readings, waiting)
-            waiting = ()
+            yield ReadingsChunk(readings, waiting, left)
+            waiting, left = (), ()
     if waiting:
-        yield ReadingsChunk(_rows(survey, _Cells(*_nothing())), waiting)
+        yield ReadingsChunk(_rows(survey, _Cells(*_nothing())), waiting, left)
 
 
 def _survey(file: OpenFile, plan: ColumnPlan, form: ReadingsFormat, cells: int) -> _Survey:
     assets: set[str] = set()
-    tags: set[str] = set()
-    rejected: dict[str, int] = {}
+    counts: Counter[str] = Counter()
+    rejected: Counter[str] = Counter()
     samples: list[Int64] = [np.empty(0, dtype=np.int64)]
     spans = np.tile([np.iinfo(np.int64).max, -1], (file.parquet.num_row_groups, 1)).astype(np.int64)
-    for group, keys in _keys(file, plan, form, cells):
+    texts, start = TextValues(form.decimal), 0
+    for group, table in _key_tables(file, plan, form, cells):
+        keys = read_keys(table, plan, form)
         assets.update(keys.assets[i] for i in np.unique(keys.asset[keys.kept]).tolist())
-        tags.update(keys.tags[i] for i in np.unique(keys.tag[keys.kept]).tolist())
-        if form.sensors is not None:
-            tags.intersection_update(form.sensors)
-            others = ~np.isin(keys.tag, _renumber(form.sensors, keys.tags)) & keys.kept
-            rejected[_OTHER_TAG] = rejected.get(_OTHER_TAG, 0) + int(np.count_nonzero(others))
+        counts.update(_rows_by_tag(keys))
+        for column in plan.texts:
+            tag = np.where(keys.kept, keys.tag, -1)
+            texts.add_tags(keys.tags, tag, table.column(column), start=start)
+        start += table.num_rows
         _bound(plan.name, form.asset_column, MOST_ASSETS, assets)
-        _bound(plan.name, form.tag_column, MOST_COLUMNS, tags)
+        _bound(plan.name, form.tag_column, MOST_COLUMNS, _asked_for(counts, form))
         for rejection in keys.rejections:
-            rejected[rejection.reason] = rejected.get(rejection.reason, 0) + rejection.rows
+            rejected[rejection.reason] += rejection.rows
         time = keys.time[keys.kept]
         if len(time):
             spans[group, 0] = min(spans[group, 0], time.min())
             spans[group, 1] = max(spans[group, 1], time.max())
             samples.append(time[:: max(1, cells // _SAMPLES_PER_SLICE)])
-    wanted = tags if form.sensors is None else [tag for tag in form.sensors if tag in tags]
+    tags, signs, left = _decide_tags(counts, texts if plan.texts else None, form)
+    for each in left:
+        named = "" if each.cause == "settings" else f" {each.name!r}"
+        rejected[f"{form.tag_column}{named} {each.reason}"] += counts[each.name]
     return _Survey(
         assets=tuple(sorted(assets)),
-        tags=tuple(sorted(wanted) if form.sensors is None else wanted),
+        tags=tags,
         spans=spans,
         edges=_edges(np.concatenate(samples), spans, -(-file.footer.rows // cells)),
         rejections=tuple(Rejection(rows, reason) for reason, rows in rejected.items() if rows),
+        signs=signs,
+        left=(*plan.left, *left),
     )
 
 
-def _keys(
+def _rows_by_tag(keys: Keys) -> dict[str, int]:
+    """How many usable rows each tag has."""
+    found, rows = np.unique(keys.tag[keys.kept], return_counts=True)
+    pairs = zip(found.tolist(), rows.tolist(), strict=True)
+    return {keys.tags[tag]: count for tag, count in pairs}
+
+
+def _key_tables(
     file: OpenFile, plan: ColumnPlan, form: ReadingsFormat, cells: int
-) -> Iterator[tuple[int, Keys]]:
+) -> Iterator[tuple[int, Any]]:
+    """Row group and rows of what tells whose, when and which; values too where they decide."""
+    columns = [*key_columns(plan, form), *plan.texts]
     for group in range(file.parquet.num_row_groups):
-        columns = key_columns(plan, form)
         for table in file.parquet.iter_batches(cells, row_groups=[group], columns=columns):
-            yield group, read_keys(table, plan, form)
+            yield group, table
 
 
-def _bound(name: str, column: str, most: int, found: set[str]) -> None:
+def _asked_for(tags: Iterable[str], form: ReadingsFormat) -> tuple[str, ...]:
+    """Those that may be sensors, in order."""
+    present = set(tags)
+    if form.sensors is not None:
+        return tuple(tag for tag in form.sensors if tag in present)
+    return tuple(sorted(tag for tag in present if not is_ignored(tag, form.ignore)))
+
+
+def _decide_tags(
+    found: Iterable[str], texts: TextValues | None, form: ReadingsFormat
+) -> tuple[tuple[str, ...], dict[str, str], tuple[LeftColumn, ...]]:
+    """Tags that are sensors, the decimal sign of those that are texts, and why others are left."""
+    asked = _asked_for(found, form)
+    others = sorted(set(found).difference(asked))
+    why = _IGNORED if form.sensors is None else _NOT_ASKED_FOR
+    left = tuple(LeftColumn(name, why, "settings") for name in others)
+    if texts is None:
+        return asked, {}, left
+    signs, bad = texts.decide(asked)
+    # A tag that had no value is a sensor that was silent, as it is where values are numbers.
+    bad = tuple(each for each in bad if each.cause != "empty")
+    tags = tuple(tag for tag in asked if tag not in {each.name for each in bad})
+    return tags, {tag: signs.get(tag, ".") for tag in tags}, (*left, *bad)
+
+
+def _bound(name: str, column: str, most: int, found: Collection[str]) -> None:
     if len(found) > most:
         raise BadBatch(
             f"{name}: needed at most {most:,} different {column}, got more than {most:,}, "
@@ -159,12 +212,26 @@ def _read_slice(
         tag = _renumber(keys.tags, survey.tags)[keys.tag]
         asset = _renumber(keys.assets, survey.assets)[keys.asset]
         inside = keys.kept & (tag >= 0) & (keys.time >= low) & (keys.time < high)
-        value, count = read_numbers(table.column(form.value_column).filter(pa.array(inside)))
+        column = table.column(form.value_column).filter(pa.array(inside))
+        value, count = _values(column, tag[inside], survey)
         parts.append((asset[inside], keys.time[inside], tag[inside], value))
         too_large += count
     found = _Cells(*(np.concatenate(column) for column in zip(*parts, strict=True)))
     once = _last_of_each(found)
     return once, _notes(form.value_column, len(found.time) - len(once.time), too_large)
+
+
+def _values(column: Any, tag: Int32, survey: _Survey) -> tuple[Float64, int]:
+    """The numbers of these rows, each by its tag's decimal sign, and how many are too large."""
+    if not survey.signs:
+        return read_numbers(column)
+    values, too_large = np.full(len(tag), np.nan), 0
+    signs = np.array([survey.signs[name] for name in survey.tags])[tag]
+    for sign in sorted(set(survey.signs.values())):
+        rows = signs == sign
+        values[rows], count = read_numbers(column.filter(pa.array(rows)), sign=sign)
+        too_large += count
+    return values, too_large
 
 
 def _nothing() -> tuple[Int32, Int64, Int32, Float64]:

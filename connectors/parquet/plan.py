@@ -1,8 +1,8 @@
 """Which columns of one file are the asset, the time and the sensors, judged from its schema."""
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -12,13 +12,16 @@ from connectors.parquet.columns import (
     TimeRules,
     check_label_column,
     check_time_column,
+    holds_texts,
     is_numeric,
-    is_text,
-    why_no_name,
+    plain_type,
 )
+from connectors.parquet.left_columns import index_columns, leave, unused
+from connectors.parquet.numbers_in_text import Sign
 from pm_app.errors import BadBatch
+from pm_app.records.readings import LeftColumn
 
-_NAMES_SHOWN = 12
+_NAMES_SHOWN, _REASONS_SHOWN = 12, 3
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,8 @@ class ReadingsFormat:
 
     layout "wide": a row a moment, a column a sensor. layout "long": a row a tag's value, in
     columns tag, value and, where present, quality; pivoted to rows of moments.
-    sensors: which columns (or tags) to read, None for every numeric column (or tag).
+    sensors: which columns (or tags) to read, None for every numeric column (or tag). ignore:
+    patterns of those to leave without a word. decimal: the sign of numbers written as text.
     timezone: of timestamps that carry none; None refuses such files.
     default_asset: the machine that files without an asset column are about.
     latest: the latest time accepted, in nanoseconds since 1970 UTC; None for no limit.
@@ -42,6 +46,8 @@ class ReadingsFormat:
     value_column: str = "value"
     quality_column: str = "quality"
     sensors: tuple[str, ...] | None = None
+    ignore: tuple[str, ...] = ()
+    decimal: Sign = "auto"
     timezone: str | None = None
     default_asset: str | None = None
     latest: int | None = None
@@ -52,20 +58,14 @@ class ReadingsFormat:
         """How timestamps are read."""
         return TimeRules(self.timezone, self.latest)
 
-    @property
-    def label_columns(self) -> tuple[str, ...]:
-        """Columns of texts that repeat."""
-        if self.layout == "long":
-            return (self.asset_column, self.tag_column, self.quality_column)
-        return (self.asset_column,)
-
 
 @dataclass(frozen=True)
 class ColumnPlan:
     """Columns to read of one file; None where it has no such column and may do without.
 
-    texts: columns of text that are passed over, for no sensors are named; unnamed: why columns
-    of numbers are passed over, for nothing can be called so.
+    sensors: those of texts too, until their values have decided. texts: columns whose values
+    do; in a long file the column of values, where it holds texts. signs: the decimal sign of
+    each of these that holds numbers. left: columns that are no sensors, and why.
     """
 
     name: str
@@ -74,7 +74,8 @@ class ColumnPlan:
     quality: str | None
     sensors: tuple[str, ...]
     texts: tuple[str, ...] = ()
-    unnamed: tuple[str, ...] = ()
+    signs: Mapping[str, str] = field(default_factory=dict)
+    left: tuple[LeftColumn, ...] = ()
 
     @property
     def wide_columns(self) -> list[str]:
@@ -85,24 +86,46 @@ class ColumnPlan:
 def plan_wide(name: str, schema: Any, form: ReadingsFormat) -> ColumnPlan:
     """Raises BadBatch when the file's columns cannot be readings."""
     asset, time = _keys(name, schema, form)
-    others = [field for field in schema if field.name not in {form.asset_column, form.time_column}]
-    texts: tuple[str, ...] = ()
-    unnamed: tuple[str, ...] = ()
+    others = [each for each in schema if each.name not in {form.asset_column, form.time_column}]
     if form.sensors is None:
-        texts = tuple(field.name for field in others if is_text(field.type))
-        numeric = {
-            field.name: why_no_name(field.name) for field in others if is_numeric(field.type)
-        }
-        sensors = tuple(sensor for sensor, why in numeric.items() if not why)
-        unnamed = tuple(f"a column name {why}: not read" for why in numeric.values() if why)
+        sensors, left = _split(schema, others, form)
     else:
         sensors = tuple(filter(set(schema.names).__contains__, form.sensors))
         for sensor in sensors:
             _check_sensor(name, sensor, schema.field(sensor).type)
+        left = tuple(_not_asked_for(each.name) for each in others if each.name not in sensors)
+    texts = tuple(sensor for sensor in sensors if holds_texts(schema.field(sensor).type))
+    plan = ColumnPlan(name, asset, time, None, sensors, texts, left=left)
     if not sensors:
-        wanted = "a numeric column" if form.sensors is None else f"one of {list(form.sensors)}"
-        raise BadBatch(f"{name}: needed {wanted} as a sensor, got columns {_columns(schema)}")
-    return ColumnPlan(name, asset, time, None, sensors, texts, unnamed)
+        raise no_sensors(plan, form, schema.names)
+    return plan
+
+
+def _split(
+    schema: Any, others: Sequence[Any], form: ReadingsFormat
+) -> tuple[tuple[str, ...], tuple[LeftColumn, ...]]:
+    """Columns that are sensors, or may be as their values decide, and those that are left."""
+    indices = index_columns(schema)
+    sensors, left = [], []
+    for each in others:
+        why = leave(each, form.ignore, indices=indices)
+        if why is None:
+            sensors.append(each.name)
+        else:
+            left.append(why)
+    return tuple(sensors), tuple(left)
+
+
+def no_sensors(plan: ColumnPlan, form: ReadingsFormat, names: Sequence[str]) -> BadBatch:
+    """What to raise of a file without a single sensor: what was needed, and what came."""
+    wanted = "a numeric column" if form.sensors is None else f"one of {list(form.sensors)}"
+    whys = [f"{each.name!r} {each.reason}" for each in plan.left if each.cause != "settings"]
+    more = f"; {'; '.join(whys[:_REASONS_SHOWN])}" if whys else ""
+    return BadBatch(f"{plan.name}: needed {wanted} as a sensor, got columns {_some(names)}{more}")
+
+
+def _not_asked_for(name: str) -> LeftColumn:
+    return LeftColumn(name, "is not among readings.sensors", "settings")
 
 
 def plan_long(name: str, schema: Any, form: ReadingsFormat) -> ColumnPlan:
@@ -112,9 +135,18 @@ def plan_long(name: str, schema: Any, form: ReadingsFormat) -> ColumnPlan:
         if column not in schema.names:
             raise BadBatch(f"{name}: needed a column {column!r}, got columns {_columns(schema)}")
     check_label_column(schema.field(form.tag_column).type, f"{name}: column {form.tag_column!r}")
-    _check_sensor(name, form.value_column, schema.field(form.value_column).type)
+    kind = schema.field(form.value_column).type
+    _check_sensor(name, form.value_column, kind)
     quality = form.quality_column if form.quality_column in schema.names else None
-    return ColumnPlan(name, asset, time, quality, ())
+    texts = (form.value_column,) if holds_texts(kind) else ()
+    used = {asset, time, form.tag_column, form.value_column, quality}
+    indices = index_columns(schema)
+    left = tuple(
+        unused(each, form.ignore, indices=indices, what="readings in the long layout")
+        for each in schema
+        if each.name not in used
+    )
+    return ColumnPlan(name, asset, time, quality, (), texts, left=left)
 
 
 def _keys(name: str, schema: Any, form: ReadingsFormat) -> tuple[str | None, str | None]:
@@ -144,11 +176,11 @@ def _check_names(name: str, schema: Any) -> None:
 
 
 def _check_sensor(name: str, sensor: str, kind: Any) -> None:
-    values = kind.value_type if pa.types.is_dictionary(kind) else kind
-    if is_numeric(values) or pa.types.is_null(values):
+    values = plain_type(kind)
+    if is_numeric(values) or holds_texts(values) or pa.types.is_null(values):
         return
     raise BadBatch(
-        f"{name}: column {sensor!r} is {kind}; needed numbers: write it as numbers "
+        f"{name}: column {sensor!r} is {values}; needed numbers: write it as numbers "
         f"(categories as one 0/1 column each) or leave it out of the sensors"
     )
 

@@ -3,12 +3,19 @@
 from collections.abc import Iterator
 
 from connectors.files.folder import open_folder
-from connectors.parquet.files import CONTENTS, SUFFIXES, count_rows, describe_columns, open_parquet
+from connectors.parquet.files import CONTENTS, SUFFIXES, count_rows, open_parquet, typed_columns
 from connectors.parquet.long import read_long
 from connectors.parquet.plan import ReadingsFormat, plan_long, plan_wide
 from connectors.parquet.wide import read_wide
 from pm_app.errors import BadBatch
-from pm_app.records.readings import Batch, BatchDescription, LeftFile, ReadingsChunk, Rejection
+from pm_app.records.readings import (
+    Batch,
+    BatchDescription,
+    LeftColumn,
+    LeftFile,
+    ReadingsChunk,
+    Rejection,
+)
 
 # 16 MB of float64: large enough that work per chunk is small, small enough for any server.
 MOST_CELLS = 2_000_000
@@ -47,7 +54,13 @@ class ParquetReadings:
 
     def describe(self, batch: Batch) -> BatchDescription:
         """See ReadingsSource.describe; from the footer alone."""
-        return describe_columns(self._folder, batch)
+        form = self._format
+        with open_parquet(self._folder, batch) as file:
+            plan_of = plan_long if form.layout == "long" else plan_wide
+            plan = plan_of(batch.name, file.parquet.schema_arrow, form)
+            certain = tuple(name for name in plan.sensors if name not in plan.texts)
+            columns = typed_columns(file)
+        return BatchDescription(file.footer.rows, columns, certain, plan.texts, plan.left)
 
     def count(self, batch: Batch) -> int:
         """See ReadingsSource.count."""
@@ -60,21 +73,23 @@ class ParquetReadings:
         rows. In the long layout a row is of the file, not of the moments it is pivoted to.
         """
         waiting: tuple[Rejection, ...] = ()
+        left: tuple[LeftColumn, ...] = ()
         used = 0
         for chunk in self._chunks(batch):
             used += len(chunk.readings.time)
             waiting += chunk.rejections
+            left += chunk.left
             if used:
                 # Chunks without a usable row were held back until one with some came.
-                yield ReadingsChunk(chunk.readings, waiting)
-                waiting = ()
+                yield ReadingsChunk(chunk.readings, waiting, left)
+                waiting, left = (), ()
         if not used:
             reasons = "; ".join(dict.fromkeys(r.reason for r in waiting))
             raise BadBatch(f"{batch.name}: none of its rows can be used: {reasons}")
 
     def _chunks(self, batch: Batch) -> Iterator[ReadingsChunk]:
         form = self._format
-        with open_parquet(self._folder, batch, labels=form.label_columns) as file:
+        with open_parquet(self._folder, batch) as file:
             if file.footer.rows == 0:
                 raise BadBatch(f"{batch.name}: needed rows, got a Parquet file with none")
             schema = file.parquet.schema_arrow

@@ -1,6 +1,7 @@
 """Wide files: one row a moment, one column a sensor."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -18,12 +19,14 @@ from connectors.parquet.columns import (
     read_times,
 )
 from connectors.parquet.files import OpenFile
-from connectors.parquet.plan import ColumnPlan, ReadingsFormat
+from connectors.parquet.numbers_in_text import TextValues
+from connectors.parquet.plan import ColumnPlan, ReadingsFormat, no_sensors
 from pm_app.errors import BadBatch
 from pm_app.records.readings import MOST_TABLE_ROWS, Readings, ReadingsChunk, Rejection
 
 _ROW_DIGITS = 9
-_TEXTS_LOOKED_AT, _ROWS_LOOKED_AT = 50, 20
+# Most columns of texts are no numbers, as the first few show.
+_GLANCE_ROWS = 4096
 
 
 def read_wide(
@@ -33,6 +36,7 @@ def read_wide(
 
     Raises BadBatch where a plain table without times repeats an asset.
     """
+    plan = _decide_texts(file, plan, form)
     file.check(plan.wide_columns)
     if plan.time is None and plan.asset is not None:
         _check_one_row_each(file, plan)
@@ -42,33 +46,53 @@ def read_wide(
             f"rows apart, got {file.footer.rows:,} rows of {form.default_asset!r}"
         )
     rows = max(1, cells // len(plan.sensors))
-    unnamed = tuple(Rejection(0, why) for why in plan.unnamed)
-    start, notes = 0, (*unnamed, *_numbers_as_text(file, plan))
+    start, left = 0, plan.left
     for table in file.parquet.iter_batches(batch_size=rows, columns=plan.wide_columns):
-        chunk = _chunk(table, plan, form, start)
-        yield ReadingsChunk(chunk.readings, (*notes, *chunk.rejections))
-        notes = ()
+        yield replace(_chunk(table, plan, form, start), left=left)
+        left = ()
         start += table.num_rows
 
 
-def _numbers_as_text(file: OpenFile, plan: ColumnPlan) -> tuple[Rejection, ...]:
-    """A note on every column of texts whose first values are numbers: a sensor would be missed."""
-    columns = plan.texts[:_TEXTS_LOOKED_AT]
-    found = (name for name in columns if _are_numbers(file.first(name, _ROWS_LOOKED_AT)))
-    return tuple(
-        Rejection(0, f"{name} is text that holds numbers, not read: write it as numbers")
-        for name in found
-    )
+def _decide_texts(file: OpenFile, plan: ColumnPlan, form: ReadingsFormat) -> ColumnPlan:
+    """The plan once all texts were looked at, row by row: which are numbers, by which sign.
+
+    Raises BadBatch where no sensor is left, or one that the settings name is no number.
+    """
+    if not plan.texts:
+        return plan
+    values = TextValues(form.decimal)
+    long = _look_at(file, plan.texts, values, most_rows=_GLANCE_ROWS)
+    rest = tuple(name for name in plan.texts if name not in long and values.may_hold(name))
+    if rest and file.footer.rows > _GLANCE_ROWS:
+        long += _look_at(file, rest, values, most_rows=None)
+    signs, bad = values.decide(plan.texts, without=long)
+    sensors = tuple(name for name in plan.sensors if name not in plan.texts or name in signs)
+    wrong = [each for each in bad if form.sensors is not None and each.cause != "empty"]
+    if wrong:
+        raise BadBatch(
+            f"{plan.name}: column {wrong[0].name!r} {wrong[0].reason}; needed numbers: write it "
+            f"as numbers (categories as one 0/1 column each) or leave it out of the sensors"
+        )
+    plan = replace(plan, sensors=sensors, signs=signs, left=(*plan.left, *bad))
+    if not sensors:
+        raise no_sensors(plan, form, file.parquet.schema_arrow.names)
+    return plan
 
 
-def _are_numbers(texts: Sequence[object]) -> bool:
-    given = [text for text in texts if text is not None]
-    try:
-        for text in given:
-            float(str(text))
-    except ValueError:
-        return False
-    return bool(given)
+def _look_at(
+    file: OpenFile, texts: tuple[str, ...], values: TextValues, *, most_rows: int | None
+) -> tuple[str, ...]:
+    """Look at the first rows of these columns, or at all; those whose texts are too long."""
+    groups = 1 if most_rows else file.parquet.num_row_groups
+    short = [name for name in texts if file.holds_short_texts(name, groups=groups)]
+    long = tuple(name for name in texts if name not in short)
+    start = 0
+    for table in file.parquet.iter_batches(_GLANCE_ROWS, columns=short) if short else ():
+        going_on = [values.add(name, table.column(name), start=start) for name in short]
+        start += table.num_rows
+        if not any(going_on) or (most_rows is not None and start >= most_rows):
+            break
+    return long
 
 
 def _chunk(table: Any, plan: ColumnPlan, form: ReadingsFormat, start: int) -> ReadingsChunk:
@@ -78,7 +102,9 @@ def _chunk(table: Any, plan: ColumnPlan, form: ReadingsFormat, start: int) -> Re
     values = np.empty((len(plan.sensors), table.num_rows))
     notes = []
     for row, sensor in enumerate(plan.sensors):
-        values[row], too_large = read_numbers(table.column(sensor))
+        values[row], too_large = read_numbers(
+            table.column(sensor), sign=plan.signs.get(sensor, ".")
+        )
         if too_large:
             text = f"{sensor} is infinite or beyond {LARGEST:g} in {too_large} rows kept"
             notes.append(Rejection(0, f"{text}, taken as missing"))

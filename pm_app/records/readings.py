@@ -1,7 +1,7 @@
 """Batches, readings and events, as sources deliver them."""
 
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,25 @@ class Batch:
     modified_ns: int
 
 
+LeftCause = Literal["settings", "index", "kind", "name", "text", "locale", "empty", "unused"]
+
+
+@dataclass(frozen=True)
+class LeftColumn:
+    """A column of a batch, or a tag of a long one, that is left out, and why.
+
+    reason follows the name: "Status" "holds 'run' in row 3, which is no number". cause: settings
+    (they say so: nobody has to hear of it), index (rows numbered by pandas), kind (its type is
+    none of numbers), name (nothing can be called so), text (one value is no number), locale
+    (numbers as text that may mean two things), empty (no value at all), unused (the format has
+    no place for it).
+    """
+
+    name: str
+    reason: str
+    cause: LeftCause
+
+
 @dataclass(frozen=True)
 class LeftFile:
     """A file of a source that is not read, and why, with what to do.
@@ -45,10 +64,19 @@ class LeftFile:
 
 @dataclass(frozen=True)
 class BatchDescription:
-    """What a batch says of itself: rows, and (name, type) of each column."""
+    """What a batch says of itself: rows, and (name, type) of each column.
+
+    sensors: columns that are sensors by their type, in order. undecided: columns of text whose
+    values decide, when they are read, whether they are sensors too. left: columns that are left
+    out, whatever they hold. What is in none of them tells asset, time, or what else a row is
+    about. A source that knows nothing of its columns leaves all three empty.
+    """
 
     rows: int
     columns: tuple[tuple[str, str], ...]
+    sensors: tuple[str, ...] = ()
+    undecided: tuple[str, ...] = ()
+    left: tuple[LeftColumn, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,10 +107,15 @@ class Rejection:
 
 @dataclass(frozen=True, eq=False)
 class ReadingsChunk:
-    """Some row groups of a batch: usable rows, and what was refused among them."""
+    """Some row groups of a batch: usable rows, and what was refused among them.
+
+    left: in the first chunk of a batch every column that is left out, those whose values
+    decided it included; empty in the others.
+    """
 
     readings: Readings
     rejections: tuple[Rejection, ...]
+    left: tuple[LeftColumn, ...] = ()
 
 
 EVENT_KINDS = ("failure", "maintenance", "error", "inspection")

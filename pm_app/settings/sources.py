@@ -1,6 +1,8 @@
 """Sections of plant.toml on sources: where readings and events come from, and their columns."""
 
+from collections.abc import Sequence
 from datetime import date
+from fnmatch import fnmatchcase
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -41,6 +43,17 @@ class ReadingsSettings(Section):
         description="columns or tags to read; default: every numeric one",
         examples=[["vibration", "pressure"]],
     )
+    ignore: tuple[Name, ...] = Field(
+        (),
+        description="columns or tags that are no sensors and that nobody has to hear of; "
+        "* stands for anything",
+        examples=[["Status", "Remark*"]],
+    )
+    decimal: Literal["auto", ",", "."] = Field(
+        "auto",
+        description="decimal sign of numbers written as text; auto: as each file shows, and "
+        '"1,234" alone is refused',
+    )
     required: tuple[Name, ...] = Field(
         (), description="a file without values of these is quarantined", examples=[["vibration"]]
     )
@@ -58,6 +71,16 @@ class ReadingsSettings(Section):
             sensor, _ = read_running(self.running)
             if sensor not in self.sensors:
                 raise ValueError(f"running names {sensor!r}, which is not among sensors")
+        return self
+
+    @model_validator(mode="after")
+    def _what_is_used_is_not_ignored(self) -> Self:
+        used = {"sensors": self.sensors or (), "required": self.required}
+        used["running"] = (read_running(self.running)[0],) if self.running else ()
+        for key, names in used.items():
+            for name in names:
+                if is_ignored(name, self.ignore):
+                    raise ValueError(f"ignore takes in {name!r}, which {key} names")
         return self
 
 
@@ -87,3 +110,15 @@ class EventsSettings(Section):
         description="by when it had happened, where it did at some time from its timestamp on",
         examples=["until"],
     )
+    ignore: tuple[Name, ...] = Field(
+        (),
+        description="columns that are not needed and that nobody has to hear of; * stands for "
+        "anything",
+        examples=[["Order*"]],
+    )
+
+
+def is_ignored(name: str, patterns: Sequence[str]) -> bool:
+    """Whether a column is one of these names, in which * and ? stand for others."""
+    # A unit in brackets is part of a name, and no choice of letters.
+    return any(fnmatchcase(name, pattern.replace("[", "[[]")) for pattern in patterns)

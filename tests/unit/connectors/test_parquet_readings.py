@@ -415,7 +415,7 @@ BAD_TABLES = {
     "no sensor": (
         pump(note=["ok"]),
         {},
-        r"a.parquet: needed a numeric column as a sensor, got columns \['asset_id',",
+        r"needed a numeric column as a sensor, got columns \['asset_id', .*; 'note' holds 'ok' in ",
     ),
     "no named sensor": (
         pump(x=[1.0]),
@@ -436,7 +436,7 @@ BAD_TABLES = {
     "text sensor": (
         pump(mode=["low"]),
         {"sensors": ("mode",)},
-        r"column 'mode' is string; needed numbers: write it as numbers \(categories as one 0/1",
+        r"column 'mode' holds 'low' in row 1, which is no number; needed numbers: write it as ",
     ),
     "no usable row": (
         pa.table({"asset_id": pa.array([None], pa.string()), "timestamp": TIME, "x": [1.0]}),

@@ -1,0 +1,89 @@
+"""Columns that are left out by their name or type, and index columns of pandas."""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from connectors.parquet.columns import (
+    LONGEST_NAME,
+    holds_texts,
+    is_numeric,
+    is_text,
+    plain_type,
+    why_no_name,
+)
+from pm_app.records.readings import LeftColumn
+from pm_app.settings.sources import is_ignored
+
+# What pandas calls an index without a name, and a column of CSV without one: its row numbers.
+_NUMBERED = re.compile(r"__index_level_\d+__|Unnamed: \d+")
+_PANDAS = b"pandas"
+
+
+def index_columns(schema: Any) -> frozenset[str]:
+    """Columns of this schema in which pandas kept the index of its rows.
+
+    The schema's metadata names them (pandas, developer documentation, "Storing pandas
+    DataFrame objects in Apache Parquet format"); names that pandas gives an index without one
+    are known where other programs wrote the file again and dropped the metadata.
+    """
+    named = set(_named_in((schema.metadata or {}).get(_PANDAS, b"{}")))
+    numbered = {name for name in schema.names if _NUMBERED.fullmatch(name)}
+    return frozenset(numbered | named.intersection(schema.names))
+
+
+def _named_in(metadata: bytes) -> Iterator[str]:
+    try:
+        found = json.loads(metadata)
+    except (ValueError, RecursionError):
+        return
+    indices = found.get("index_columns") if isinstance(found, dict) else None
+    for index in indices if isinstance(indices, list) else ():
+        name = index.get("name") if isinstance(index, dict) else index
+        if isinstance(name, str):
+            yield name
+
+
+def leave(field: Any, ignore: Sequence[str], *, indices: frozenset[str]) -> LeftColumn | None:
+    """Why a column is no sensor, whatever its values are; None where it is, or they decide."""
+    name, kind = field.name, plain_type(field.type)
+    if is_ignored(name, ignore):
+        return LeftColumn(name, "is ignored by the settings", "settings")
+    unfit = why_no_name(name)
+    if unfit:
+        shown = repr(name[:LONGEST_NAME])[1:-1] or "(without a name)"
+        return LeftColumn(shown, f"has a name that {unfit}", "name")
+    if name in indices:
+        why = "numbers the rows (an index of pandas) and measures nothing"
+        return LeftColumn(name, f"{why}; if it does, name it in readings.sensors", "index")
+    if pa.types.is_null(kind):
+        return LeftColumn(name, "holds no value", "empty")
+    if is_numeric(kind) or holds_texts(kind):
+        return None
+    return LeftColumn(name, f"is {kind}; {_remedy(kind)}", "kind")
+
+
+def _remedy(kind: Any) -> str:
+    types = pa.types
+    if types.is_duration(kind):
+        return "a sensor of durations is written as numbers, such as seconds"
+    if types.is_timestamp(kind) or types.is_date(kind) or types.is_time(kind):
+        return "a moment is no measurement"
+    if types.is_nested(kind):
+        return "a sensor has one number a row: write each in a column of its own"
+    if is_text(kind):
+        return "bytes are no numbers: write numbers, or text"
+    return "a sensor holds numbers"
+
+
+def unused(field: Any, ignore: Sequence[str], *, indices: frozenset[str], what: str) -> LeftColumn:
+    """A column for which a format has no place. what: what is read in that format."""
+    why = leave(field, ignore, indices=indices)
+    if why is not None and why.cause in ("settings", "name"):
+        return why
+    if why is not None and why.cause == "index":
+        return LeftColumn(field.name, "numbers the rows (an index of pandas)", "index")
+    return LeftColumn(field.name, f"is none of the columns that {what} are read from", "unused")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from pm_app.daemon.freshness import Freshness, read_freshness
-from pm_app.daemon.health import JobHealth, find_troubles, read_health
+from pm_app.daemon.health import Health, JobHealth, find_troubles, read_health
 from pm_app.errors import PmAppError
 from pm_app.jobs.ingest.left_files import LeftFiles, count_left
 from pm_app.ports import EventsSource, ReadingsSource
@@ -93,8 +93,7 @@ def plant_status(
     be read is a trouble, and raises nothing.
     """
     health = read_health(settings.state)
-    alive = health is not None and _is_there(health.process)
-    troubles = find_troubles(health, now=now, alive=alive)
+    troubles = daemon_troubles(health, now=now)
     backlog = balance = champion = None
     freshness: tuple[Freshness, ...] = ()
     try:
@@ -108,13 +107,22 @@ def plant_status(
     return Status(
         fine=not troubles,
         troubles=tuple(troubles),
-        process=health.process if health and alive and not health.stopped else None,
+        process=health.process if health and _at_work(health) else None,
         jobs=tuple(_job_status(job, now) for job in health.jobs) if health else (),
         backlog=backlog,
         balance=balance,
         champion=champion,
         freshness=freshness,
     )
+
+
+def daemon_troubles(health: Health | None, *, now: Stamp) -> list[str]:
+    """What is wrong with the daemon of this health, in words."""
+    return find_troubles(health, now=now, alive=health is not None and _is_there(health.process))
+
+
+def _at_work(health: Health) -> bool:
+    return not health.stopped and _is_there(health.process)
 
 
 def _is_there(process: int) -> bool:

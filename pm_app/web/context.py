@@ -25,6 +25,7 @@ from pm_app.store import FleetRow, PredictionRow, Store
 from pm_app.times import format_duration, read_clock
 from pm_app.web.address import asset_address
 from pm_app.web.identity import Authenticator, Person
+from pm_app.web.notices import Notices, look_for_notices
 from pm_app.wording import STATUS_WORDS, age_text, life_text, percent_text, unbroken_shares
 
 SECONDS: Final = 2.0
@@ -152,6 +153,7 @@ class PageContext:
             lstrip_blocks=True,
         )
         self._pages = [page for page in pages if page.title]
+        self._notices: TimedCache[Notices] = TimedCache()
         self._templates.filters |= {
             "local": self.local,
             "age": self._age,
@@ -187,6 +189,9 @@ class PageContext:
         return plant_status(
             self.settings, self.store, self._count, now=read_clock(), today=self.now()
         )
+
+    def _look(self) -> Notices:
+        return look_for_notices(self.settings, self.store, now=self.now(), clock=read_clock())
 
     def close(self) -> None:
         """Let go of the stores."""
@@ -226,7 +231,8 @@ class PageContext:
 
     def show_error(self, request: Request, status: int, title: str, message: str) -> Response:
         """A page that says what cannot be done and why."""
-        return self._render(request, "error.html", status, {"title": title, "message": message})
+        facts = {"title": title, "message": message, "failed": status >= 500}
+        return self._render(request, "error.html", status, facts)
 
     def _render(
         self, request: Request, template: str, status: int, facts: Mapping[str, Any]
@@ -237,10 +243,11 @@ class PageContext:
             zone=self.settings.plant.timezone,
             at=self.now(),
             person=person,
+            notices=None if person is None else self._notices.get("", self._look),
             navigation=[page for page in self._pages if _listed(page, person)],
             here=request.url.path,
             spark_size=(WIDTH, HEIGHT),
-            **facts,
+            **{"failed": False, "renews": status < 400 or status >= 500, **facts},
         )
         return Response(html, status, media_type="text/html")
 

@@ -4,7 +4,7 @@ import os
 import shutil
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -22,13 +22,25 @@ PATIENCE_MILLISECONDS = 10_000
 
 
 @contextmanager
-def serving(settings: Settings, now: datetime) -> Iterator[str]:
-    """The address of a server of these pages, in a thread of this process."""
+def serving(
+    settings: Settings,
+    now: datetime,
+    *,
+    around: Callable[[Any], Any] = lambda app: app,
+    port: int = 0,
+    closed: bool = False,
+) -> Iterator[str]:
+    """The address of a server of these pages, in a thread of this process.
+
+    around: makes another application of the pages' own, for faults. closed: to all who have not
+    signed in.
+    """
     import uvicorn
 
-    app = make_app(open_to_all(settings), resources(settings, change=True), now=lambda: now)
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None))
-    with socket.create_server(("127.0.0.1", 0)) as door:
+    settings = settings if closed else open_to_all(settings)
+    app = make_app(settings, resources(settings, change=True), now=lambda: now)
+    server = uvicorn.Server(uvicorn.Config(around(app), log_config=None))
+    with socket.create_server(("127.0.0.1", port)) as door:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [door]})
         thread.start()
         try:

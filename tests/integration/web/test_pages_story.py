@@ -51,7 +51,7 @@ def riskiest(plant):
 
 def test_an_operator_finds_the_riskiest_asset_sees_why_and_deals_with_its_alarm(browser, plant):
     worst = riskiest(plant)
-    with serving(plant, NOW) as address, opened(browser) as (page, complaints):
+    with serving(plant, NOW, closed=True) as address, opened(browser) as (page, complaints):
         sign_in(page, address, "otto")
         first = page.locator("tbody tr").first
         assert first.locator("th").inner_text() == worst.asset_id
@@ -83,7 +83,10 @@ def test_an_operator_finds_the_riskiest_asset_sees_why_and_deals_with_its_alarm(
 
 
 def test_what_is_shown_is_taken_away_as_a_file_that_equals_the_store(browser, plant):
-    with serving(plant, NOW) as address, opened(browser, accept_downloads=True) as (page, _):
+    with (
+        serving(plant, NOW, closed=True) as address,
+        opened(browser, accept_downloads=True) as (page, _),
+    ):
         sign_in(page, address, "vera")
         with page.expect_download() as waiting:
             page.get_by_role("link", name="CSV").click()
@@ -96,7 +99,7 @@ def test_what_is_shown_is_taken_away_as_a_file_that_equals_the_store(browser, pl
 
 
 def test_an_engineer_rolls_a_model_back_and_reads_who_did_it(browser, plant):
-    with serving(plant, NOW) as address, opened(browser) as (page, complaints):
+    with serving(plant, NOW, closed=True) as address, opened(browser) as (page, complaints):
         sign_in(page, address, "emma")
         page.get_by_role("link", name="Models").click()
         form = page.get_by_role("group", name="Roll back to version 1")
@@ -113,7 +116,7 @@ def test_an_engineer_rolls_a_model_back_and_reads_who_did_it(browser, plant):
 
 
 def test_a_viewer_is_offered_nothing_to_change(browser, plant):
-    with serving(plant, NOW) as address, opened(browser) as (page, _):
+    with serving(plant, NOW, closed=True) as address, opened(browser) as (page, _):
         sign_in(page, address, "vera")
         for path in ("/alarms", "/alarms/1", "/models"):
             page.goto(f"{address}{path}")
@@ -123,7 +126,10 @@ def test_a_viewer_is_offered_nothing_to_change(browser, plant):
 
 
 def test_without_scripts_people_sign_in_read_and_acknowledge(browser, plant):
-    with serving(plant, NOW) as address, opened(browser, java_script_enabled=False) as (page, _):
+    with (
+        serving(plant, NOW, closed=True) as address,
+        opened(browser, java_script_enabled=False) as (page, _),
+    ):
         sign_in(page, address, "otto")
         assert page.locator("tbody tr").count() > 1
         page.goto(f"{address}/alarms?list=unacknowledged")
@@ -156,7 +162,7 @@ def test_every_page_fits_complains_of_nothing_and_stands_in_nobodys_way(
     options = {"viewport": {"width": width, "height": 900}, "color_scheme": scheme}
     # axe comes as a script that the pages' own policy would not let in.
     with (
-        serving(plant, NOW) as address,
+        serving(plant, NOW, closed=True) as address,
         opened(browser, bypass_csp=True, **options) as (page, complaints),
     ):
         page.goto(f"{address}/sign-in")
@@ -179,7 +185,7 @@ def _findings(axe, page, width):
 
 @pytest.mark.parametrize("path", ["/fleet", "/alarms", "/models"])
 def test_the_pages_own_policy_hinders_none_of_their_own_parts(browser, plant, path):
-    with serving(plant, NOW) as address, opened(browser) as (page, complaints):
+    with serving(plant, NOW, closed=True) as address, opened(browser) as (page, complaints):
         sign_in(page, address, "emma")
         page.goto(f"{address}{path}")
         page.wait_for_load_state("networkidle")

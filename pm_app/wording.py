@@ -18,6 +18,17 @@ STATUS_WORDS: Final = {
 }
 
 
+# Alarms of the plant by kind, as people call them.
+PLANT_ALARMS: Final = {
+    "data": "Readings missing",
+    "readings": "No new readings",
+    "assets": "Silent assets",
+    "events": "No new events",
+    "scores": "Nothing is scored",
+    "retraining": "No retraining",
+}
+
+
 def percent_text(risk: float | None) -> str:
     """A risk as people say it; never a certainty the model cannot have."""
     if risk is None:

@@ -23,6 +23,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from pm_app.daemon.schedule import make_cron, next_time
+from pm_app.records.alarms import PlantCondition
 from pm_app.settings.plant import Settings
 from pm_app.store import Store
 from pm_app.store.ledger.deliveries import DeliveredFile
@@ -41,6 +42,9 @@ LEAST_EVENTS: Final = 10
 MANY_GAPS, OUTAGES = 20, 2
 # Files that came faster than this share of the time that passed in them are of a past read at once.
 LIVE_SHARE: Final = 0.5
+# An asset that has been silent for longer is out of service.
+IN_SERVICE: Final = timedelta(days=30)
+MOST_ASSETS, MOST_CUTOFFS, NAMES = 50, 200, 5
 # The clock of the machine is set by seconds; more is a jump.
 MOST_AHEAD: Final = timedelta(minutes=5)
 # What a retraining may be late beyond its own timeout.
@@ -51,7 +55,8 @@ LATE_RETRAINING_SECONDS: Final = 3600.0
 class Freshness:
     """How old the newest of one feed is, and how old it may become, in seconds.
 
-    feed: "readings", "events", "scores" or "retraining". newest: None where there is none yet.
+    feed: one of `records.alarms.SILENCES`; "assets" are those of which nothing comes while others
+    have readings, `about` their names. newest: None where there is none yet.
     usual_seconds: how old it usually becomes, None where that is not known; limit_seconds: from
     which age on it is overdue, None where no age is. words: what is overdue, since when, what is
     usual and what to do; "" where all is well.
@@ -64,12 +69,15 @@ class Freshness:
     limit_seconds: float | None = None
     overdue: bool = False
     words: str = ""
+    about: tuple[str, ...] = ()
 
 
 def read_freshness(store: Store, settings: Settings, *, now: datetime) -> tuple[Freshness, ...]:
-    """Readings, events, scores and retraining of a plant. Raises StoreUnavailable, BadSettings."""
+    """Every feed of a plant, readings first. Raises StoreUnavailable, BadSettings."""
+    readings = _readings(store, settings, now)
     return (
-        _readings(store, settings, now),
+        readings,
+        _assets(store, settings, readings, now),
         _events(store, settings, now),
         _scores(store, settings, now),
         _retraining(store, settings, now),
@@ -81,7 +89,11 @@ def usual_age(deliveries: Sequence[DeliveredFile]) -> float | None:
 
     deliveries: in order of ingestion.
     """
-    gaps = _gaps(deliveries)
+    return _usual(_gaps(deliveries))
+
+
+def _usual(gaps: np.ndarray) -> float | None:
+    """The gap that is not exceeded in most of the time, but for outages; None if unknown."""
     if len(gaps) < LEAST_GAPS:
         return None
     gaps = np.sort(gaps)[: -OUTAGES or None] if len(gaps) >= MANY_GAPS else np.sort(gaps)
@@ -100,6 +112,29 @@ def _gaps(deliveries: Sequence[DeliveredFile]) -> np.ndarray:
         if newest is None or each.newest > newest:
             newest, arrived = each.newest, each.arrived
     return np.array(found, dtype=np.float64)
+
+
+def plant_conditions(feeds: Sequence[Freshness]) -> list[PlantCondition]:
+    """What alarms of the plant go by: whether each feed is overdue."""
+    return [
+        PlantCondition(
+            each.feed,
+            each.overdue,
+            each.words or f"{_AGAIN[each.feed]} again",
+            each.about,
+            each.newest,
+        )
+        for each in feeds
+    ]
+
+
+_AGAIN: Final = {
+    "readings": "readings come",
+    "assets": "every asset has readings",
+    "events": "events come",
+    "scores": "files are scored",
+    "retraining": "the plant is learned",
+}
 
 
 def _readings(store: Store, settings: Settings, now: datetime) -> Freshness:
@@ -130,6 +165,33 @@ def _readings(store: Store, settings: Settings, now: datetime) -> Freshness:
             f"{_local(arrived, settings)}, when the newest readings came: it was set back"
         )
     return Freshness("readings", newest, age, usual, limit, bool(words), words)
+
+
+def _assets(store: Store, settings: Settings, readings: Freshness, now: datetime) -> Freshness:
+    """Where all readings have stopped, that says it all."""
+    if readings.limit_seconds is None or readings.overdue:
+        return Freshness("assets")
+    limit = max(readings.limit_seconds, DAY_SECONDS)
+    before, since = now - timedelta(seconds=limit), now - IN_SERVICE
+    candidates = store.deliveries.silent_assets(since, before=before, limit=MOST_ASSETS)
+    silent = {}
+    for name, last in candidates.items():
+        cutoffs = store.deliveries.cutoffs(name, limit=MOST_CUTOFFS)
+        usual = _usual(np.diff([moment.timestamp() for moment in cutoffs])) or 0.0
+        if (now - last).total_seconds() > FACTOR * usual:
+            silent[name] = last
+    if not silent:
+        return Freshness("assets", limit_seconds=limit)
+    first = min(silent.values())
+    age = (now - first).total_seconds()
+    shown = [f"{name} since {_local(last, settings)}" for name, last in silent.items()][:NAMES]
+    more = f", and {len(silent) - NAMES} assets more" if len(silent) > NAMES else ""
+    words = (
+        f"no reading of {', '.join(shown)}{more}, while other assets have some; "
+        "look at that part of the historian"
+    )
+    about = tuple(sorted(silent))
+    return Freshness("assets", first, age, None, limit, overdue=True, words=words, about=about)
 
 
 def _events(store: Store, settings: Settings, now: datetime) -> Freshness:

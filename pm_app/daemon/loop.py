@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 LOOK_SECONDS = 1.0
 GRACE_SECONDS = 10.0
 NOTIFY_SECONDS = 15.0
+WATCH_SECONDS = 30.0
 # A score that is this many turns late, and at least ten minutes, will not come any more.
 MOST_TURNS_LATE = 20
 LEAST_PATIENCE_SECONDS = 600.0
@@ -83,12 +84,14 @@ class DaemonJobs:
     """What a daemon runs.
 
     notify: sends notifications of alarms every NOTIFY_SECONDS; None where nobody wants any.
+    watch: looks every WATCH_SECONDS for what has stopped.
     last_retraining: when one last began, None where none did.
     """
 
     score: Job
     retrain: Job
     notify: Job | None = None
+    watch: Job | None = None
     last_retraining: datetime | None = None
 
 
@@ -112,8 +115,7 @@ def run_daemon(
     allowed = patience or patience_seconds(settings)
     scorer = _JobRunner(jobs.score, interval, monitor)
     others = [_JobRunner(jobs.retrain, calendar, monitor)]
-    if jobs.notify is not None:
-        others.append(_JobRunner(jobs.notify, Interval(NOTIFY_SECONDS), monitor))
+    others += [_JobRunner(job, Interval(every), monitor) for job, every in _small(jobs)]
     _expect(settings, jobs, calendar, monitor, allowed)
     log.info("started: %s; scoring every %s", settings.plant.name, settings.scoring.every)
     look = min(LOOK_SECONDS, allowed, interval.every_seconds)
@@ -140,8 +142,14 @@ def _expect(
     late = LATE_RETRAINING_SECONDS + parse_duration(settings.retraining.timeout) / NS
     monitor.expect(jobs.score.name, lambda: allowed)
     monitor.expect(jobs.retrain.name, lambda: calendar.until_next(monitor.clock()) + late)
-    if jobs.notify is not None:
-        monitor.expect(jobs.notify.name, lambda: LEAST_PATIENCE_SECONDS)
+    for job, _ in _small(jobs):
+        monitor.expect(job.name, lambda: LEAST_PATIENCE_SECONDS)
+
+
+def _small(jobs: DaemonJobs) -> list[tuple[Job, float]]:
+    """The jobs beside scoring and retraining that there are, and how often they run."""
+    pairs = (jobs.notify, NOTIFY_SECONDS), (jobs.watch, WATCH_SECONDS)
+    return [(job, every) for job, every in pairs if job is not None]
 
 
 def wait_for_store(

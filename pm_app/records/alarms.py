@@ -22,7 +22,9 @@ NO_ALARM: Final = ""
 
 RISK: Final = "risk"
 DATA: Final = "data"
-# A data alarm is the plant's own: no asset has this name.
+# What has stopped by the clock on the wall, as the daemon's freshness names it.
+SILENCES: Final = ("readings", "assets", "events", "scores", "retraining")
+# Alarms but those of risks are the plant's own: no asset has this name.
 WHOLE_PLANT: Final = ""
 # Statuses that say that readings do not come, not that the machine is new or off.
 OUTAGES: Final = ("sensor_missing", "stale_input")
@@ -132,6 +134,33 @@ class DataOutage:
     before: tuple[str, ...]
     state: str
     shelf_over: bool
+
+
+@dataclass(frozen=True)
+class PlantCondition:
+    """What an alarm of the whole plant is about, as it is now.
+
+    kind: DATA or one of SILENCES. stands: whether it holds. note: in words. about: the assets it
+    is about, by name. cutoff: the newest moment of which something is there, None without any.
+    """
+
+    kind: str
+    stands: bool
+    note: str
+    about: tuple[str, ...] = ()
+    cutoff: datetime | None = None
+
+
+@dataclass(frozen=True)
+class PlantAlarm:
+    """The open alarm of a kind of the plant: its state, "" without one, and what it is about.
+
+    shelf_over as for RiskHistory.
+    """
+
+    state: str = NO_ALARM
+    about: tuple[str, ...] = ()
+    shelf_over: bool = False
 
 
 @dataclass(frozen=True)

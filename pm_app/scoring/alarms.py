@@ -24,7 +24,8 @@ stands, else cleared. An asset has at most one open alarm.
 An outage of readings is one alarm of the plant, not one an asset: its condition is that some
 asset abstained at its newest `persistence` cutoffs for lack of readings. An asset more than it
 was acknowledged for raises it again. It is asked at commits alone: an outage that is over when
-its readings come is no news.
+its readings come is no news. What has stopped by the clock on the wall (no readings at all, no
+events, no scores) has alarms of the plant of its own, which the daemon follows between commits.
 """
 
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ from numpy.typing import NDArray
 from pm_app.records.alarms import (
     ACKNOWLEDGED,
     CLEARED,
+    DATA,
     NO_ALARM,
     RETURNED,
     SHELVED,
@@ -43,6 +45,8 @@ from pm_app.records.alarms import (
     AlarmRule,
     AlarmStep,
     DataOutage,
+    PlantAlarm,
+    PlantCondition,
     RiskHistory,
     RunSigns,
     Transitions,
@@ -99,21 +103,26 @@ class RiskAlarmJudge:
 
     def outage(self, outage: DataOutage) -> AlarmStep | None:
         """What becomes of the plant's data alarm; None where nothing does."""
-        stands, state = bool(outage.silent), outage.state
-        more = not set(outage.silent) <= set(outage.before)
-        note = outage_text(outage)
-        if state == SHELVED:
-            if not outage.shelf_over:
-                return None
-            return AlarmStep("unshelved", UNACKNOWLEDGED if stands else CLEARED, note)
-        if not stands:
-            if state in (NO_ALARM, RETURNED):
-                return None
-            gone = CLEARED if state == ACKNOWLEDGED else RETURNED
-            return AlarmStep(gone, gone, note)
-        if state in (NO_ALARM, RETURNED) or (more and state == ACKNOWLEDGED):
-            return AlarmStep("raised", UNACKNOWLEDGED, note)
-        return None if outage.silent == outage.before else AlarmStep("changed", state, note)
+        condition = PlantCondition(DATA, bool(outage.silent), outage_text(outage), outage.silent)
+        return plant_step(condition, PlantAlarm(outage.state, outage.before, outage.shelf_over))
+
+
+def plant_step(condition: PlantCondition, alarm: PlantAlarm) -> AlarmStep | None:
+    """What becomes of an alarm of the plant; None where nothing does."""
+    stands, state, note = condition.stands, alarm.state, condition.note
+    if state == SHELVED:
+        if not alarm.shelf_over:
+            return None
+        return AlarmStep("unshelved", UNACKNOWLEDGED if stands else CLEARED, note)
+    if not stands:
+        if state in (NO_ALARM, RETURNED):
+            return None
+        gone = CLEARED if state == ACKNOWLEDGED else RETURNED
+        return AlarmStep(gone, gone, note)
+    more = not set(condition.about) <= set(alarm.about)
+    if state in (NO_ALARM, RETURNED) or (more and state == ACKNOWLEDGED):
+        return AlarmStep("raised", UNACKNOWLEDGED, note)
+    return None if condition.about == alarm.about else AlarmStep("changed", state, note)
 
 
 def outage_text(outage: DataOutage) -> str:

@@ -8,6 +8,7 @@ from typing import Self
 from pm_app.errors import BadSettings, NoStore, TransientError
 from pm_app.store.alarms.alarms import Alarms
 from pm_app.store.alarms.outbox import Outbox
+from pm_app.store.alarms.plant import PlantAlarms
 from pm_app.store.database.backup import save
 from pm_app.store.database.connection import Database, connect
 from pm_app.store.database.identity import Identity
@@ -43,6 +44,7 @@ class Store:
     changes: PredictionChanges
     retention: Retention
     alarms: Alarms
+    plant_alarms: PlantAlarms
     outbox: Outbox
     users: Users
     identity: Identity
@@ -116,6 +118,7 @@ def _store(database: Database) -> Store:
         PredictionChanges(database),
         Retention(database),
         Alarms(database),
+        PlantAlarms(database),
         Outbox(database),
         Users(database),
         Identity(database),

@@ -10,6 +10,7 @@ from pm_app.cli.options import PLANT, GroupConfig, Json, actor, now, parse_time,
 from pm_app.cli.output import print_json, print_rows, say
 from pm_app.errors import BadSettings
 from pm_app.settings.plant import read_settings
+from pm_app.wording import PLANT_ALARMS
 
 if TYPE_CHECKING:
     from pm_app.store import AlarmEventRow, AlarmRow
@@ -174,7 +175,7 @@ def _print_state(row: "AlarmRow") -> None:
 def _shown(row: "AlarmRow", verdict: str) -> dict[str, Any]:
     return {
         "id": row.id,
-        "asset": row.asset_id or "(readings)",
+        "asset": row.asset_id or f"({PLANT_ALARMS[row.kind]})",
         "state": row.state,
         "since": f"{row.cutoff:%Y-%m-%d %H:%M}Z",
         "risk": "" if row.risk is None else f"{row.risk:.0%}",

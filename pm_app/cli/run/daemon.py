@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
+from pm_app.daemon.freshness import plant_conditions, read_freshness
 from pm_app.daemon.health import Monitor
 from pm_app.daemon.loop import (
     DaemonJobs,
@@ -22,6 +23,7 @@ from pm_app.jobs.plant import Plant
 from pm_app.jobs.retrain.process import run_trainer
 from pm_app.jobs.retrain.run import retrain
 from pm_app.jobs.score.run import score
+from pm_app.scoring.alarms import plant_step
 from pm_app.settings.plant import Settings
 from pm_app.state.lock import hold_state
 from pm_app.times import NS, parse_duration
@@ -51,13 +53,15 @@ def _run(plant: Plant, stop: threading.Event, monitor: Monitor) -> int:
     # have to wait while a training is at it.
     heartbeat = Heartbeat()
     plant = replace(plant, beat=heartbeat.beat)
+    looked = threading.Event()
     retrainings = plant.store.lineage.retrainings(limit=1)
     return run_daemon(
         plant.settings,
         DaemonJobs(
-            score=Job("score", partial(_score, plant, stop), heartbeat),
+            score=Job("score", partial(_score, plant, stop, looked), heartbeat),
             retrain=Job("retrain", partial(_retrain, plant, stop)),
             notify=Job("notify", partial(_notify, plant)) if plant.channels else None,
+            watch=Job("watch", partial(watch_plant, plant, looked)),
             last_retraining=retrainings[0].started_at if retrainings else None,
         ),
         stop=stop,
@@ -66,8 +70,11 @@ def _run(plant: Plant, stop: threading.Event, monitor: Monitor) -> int:
     )
 
 
-def _score(plant: Plant, stop: threading.Event, now: datetime) -> str:
-    done = score(plant, now=now, stop=stop.is_set)
+def _score(plant: Plant, stop: threading.Event, looked: threading.Event, now: datetime) -> str:
+    try:
+        done = score(plant, now=now, stop=stop.is_set)
+    finally:
+        looked.set()
     committed = done.committed
     arriving = f"{done.ingested.arriving} still being written, " if done.ingested.arriving else ""
     return (
@@ -75,6 +82,20 @@ def _score(plant: Plant, stop: threading.Event, now: datetime) -> str:
         f"{done.ingested.rejected} rows rejected; {committed.new} predictions new, "
         f"{committed.revised} revised"
     )
+
+
+def watch_plant(plant: Plant, looked: threading.Event, now: datetime) -> str:
+    """Raise and clear the alarms of what has stopped, once scoring has looked at what waits.
+
+    A plant that was off has files that wait: they are no silence.
+    """
+    if not looked.is_set():
+        return "waits for the first look at new files"
+    feeds = read_freshness(plant.store, plant.settings, now=now)
+    plant.store.plant_alarms.follow(
+        plant_conditions(feeds), plant_step, channels=plant.channels, now=now
+    )
+    return ", ".join(each.feed for each in feeds if each.overdue) or "nothing is overdue"
 
 
 def _notify(plant: Plant, now: datetime) -> str:

@@ -11,8 +11,8 @@ from pm_app.errors import BadSettings, TerminalError
 from pm_app.records.alarms import (
     ACKNOWLEDGED,
     CLEARED,
-    DATA,
     RETURNED,
+    RISK,
     SHELVED,
     UNACKNOWLEDGED,
     VERDICTS,
@@ -91,9 +91,9 @@ def give_verdict(
     _check_text(verdict.code, "a code")
 
     def decide(alarm: AlarmRow) -> AlarmStep:
-        if alarm.kind == DATA:
+        if alarm.kind != RISK:
             raise TerminalError(
-                f"alarm {alarm.id} is about missing readings; a verdict needs one of an asset"
+                f"alarm {alarm.id} is of the plant; a verdict needs one of an asset"
             )
         return AlarmStep("verdict", alarm.state, verdict_text(verdict), alarm.shelved_until)
 

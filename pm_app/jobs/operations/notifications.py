@@ -14,10 +14,10 @@ from zoneinfo import ZoneInfo
 
 from pm_app.errors import PmAppError
 from pm_app.ports import Sender
-from pm_app.records.alarms import DATA, WORK_ORDER
+from pm_app.records.alarms import WORK_ORDER
 from pm_app.settings.plant import Settings
 from pm_app.store import OutboxRow, Store
-from pm_app.wording import life_text, percent_text
+from pm_app.wording import PLANT_ALARMS, life_text, percent_text
 
 log = logging.getLogger(__name__)
 FIRST_PAUSE: Final = timedelta(minutes=1)
@@ -85,7 +85,7 @@ def message_of(news: Sequence[OutboxRow], settings: Settings) -> tuple[str, str]
         lines.append(f"and {len(ranked) - MOST_LISTED} more: pm-app alarms lists them")
     name = settings.plant.name
     first = ranked[0]
-    what = first.asset_id or "readings missing"
+    what = first.asset_id or PLANT_ALARMS[first.kind].lower()
     title = f"{name}: {len(ranked)} alarms" if len(ranked) > 1 else f"{name}: alarm, {what}"
     return title, "\n".join(lines)
 
@@ -165,8 +165,8 @@ def _line(news: OutboxRow, settings: Settings) -> str:
     zone = ZoneInfo(settings.plant.timezone)
     since = f"{news.raised_at.astimezone(zone):%Y-%m-%d %H:%M} {settings.plant.timezone}"
     state = f" ({_STATES[news.state]})" if news.state in _STATES else ""
-    if news.kind == DATA:
-        return f"Readings missing: {news.reason}. Since {since}{state}"
+    if news.kind in PLANT_ALARMS:
+        return f"{PLANT_ALARMS[news.kind]}: {news.reason}. Since {since}{state}"
     cap = settings.target.cap_hours
     life = life_text(news.rul_hours, news.rul_low_hours, news.rul_high_hours, cap_hours=cap)
     parts = [

@@ -16,10 +16,11 @@ from pm_app.store.users import Actor, note
 
 @dataclass(frozen=True)
 class AlarmRow:
-    """One alarm as it stands. asset_id is "" for a data alarm, which is `about` some assets."""
+    """One alarm as it stands. asset_id is "" for one of the plant, which may be `about` some
+    assets."""
 
     id: int
-    kind: Literal["risk", "data"]
+    kind: Literal["risk", "data", "readings", "assets", "events", "scores", "retraining"]
     asset_id: str
     horizon_hours: float
     state: str

@@ -6,11 +6,10 @@ from datetime import datetime
 from typing import Any, Final
 
 import numpy as np
-from sqlalchemy import JSON, Connection, and_, bindparam, func, insert, literal, select, update
+from sqlalchemy import JSON, Connection, and_, bindparam, func, insert, literal, select
 
 from pm_app.ports import AlarmJudge
 from pm_app.records.alarms import (
-    CLEARED,
     DATA,
     NO_ALARM,
     OUTAGES,
@@ -18,13 +17,14 @@ from pm_app.records.alarms import (
     SHELVED,
     SYSTEM,
     UNACKNOWLEDGED,
-    WHOLE_PLANT,
     AlarmRule,
     DataOutage,
+    PlantCondition,
     RiskHistory,
     Transitions,
 )
 from pm_app.store.alarms.outbox import fill_outbox, newest_event
+from pm_app.store.alarms.plant import move_alarms, open_plant_alarm, take_plant_step
 from pm_app.store.alarms.risk_history import (
     AffectedAsset,
     OpenAlarm,
@@ -32,7 +32,7 @@ from pm_app.store.alarms.risk_history import (
     open_risk_alarms,
     risk_histories,
 )
-from pm_app.store.schema.alarms import OPEN, alarm_events, alarms
+from pm_app.store.schema.alarms import alarm_events, alarms
 from pm_app.store.schema.predictions import latest_predictions, predictions
 from pm_app.store.schema.types import Moment
 from pm_app.times import to_moment
@@ -84,7 +84,7 @@ def _write(
     # Of several states of one alarm the last one stays.
     ends = dict(zip(zip(names, fresh, strict=True), steps.to_state.tolist(), strict=True))
     moved = {open_alarms[name].id: state for (name, new), state in ends.items() if not new}
-    _move(connection, moved, now)
+    move_alarms(connection, moved, now)
     begun = {
         name: {"of": name, "at_cutoff": cutoff, "ends": ends[name, True]}
         for name, cutoff, state in zip(names, moments, steps.from_state.tolist(), strict=True)
@@ -104,24 +104,6 @@ def _write(
                 **words,
             }
             for name, new, cutoff, words in rows
-        ],
-    )
-
-
-def _move(connection: Connection, states: Mapping[int, str], now: datetime) -> None:
-    if not states:
-        return
-    moved = (
-        update(alarms)
-        .where(alarms.c.id == bindparam("number"))
-        .values(state=bindparam("to"), changed_at=now, cleared_at=bindparam("gone"))
-        .values(shelved_until=None)
-    )
-    connection.execute(
-        moved,
-        [
-            {"number": number, "to": state, "gone": now if state == CLEARED else None}
-            for number, state in states.items()
         ],
     )
 
@@ -187,59 +169,22 @@ def _note(risk: float, rule: AlarmRule, *, revised: bool) -> str:
 
 def _follow_outage(connection: Connection, judge: AlarmJudge, now: datetime) -> None:
     """The plant's one alarm on readings that do not come."""
-    rule, own = judge.rule, alarms.c
-    found = connection.execute(select(alarms).where(OPEN, own.kind == DATA)).first()
+    rule = judge.rule
+    number, alarm = open_plant_alarm(connection, DATA, now)
     silent, newest = assets_without_readings(connection, rule.horizon_hours, rule.persistence)
-    if found is None and not silent:
+    if number is None and not silent:
         return
     outage = DataOutage(
         silent=silent,
         assets=assets_predicted(connection, rule.horizon_hours),
-        before=tuple(found.about) if found is not None else (),
-        state=found.state if found is not None else NO_ALARM,
-        shelf_over=found is not None and found.state == SHELVED and found.shelved_until <= now,
+        before=alarm.about,
+        state=alarm.state,
+        shelf_over=alarm.shelf_over,
     )
     step = judge.outage(outage)
-    if step is None:
-        return
-    if found is None:
-        connection.execute(insert(alarms).values(_outage_values(rule, newest, now)))
-        number = connection.execute(select(own.id).where(OPEN, own.kind == DATA)).scalar_one()
-    else:
-        number = found.id
-    _move(connection, {number: step.to_state}, now)
-    if silent:
-        described = (
-            update(alarms).where(own.id == number).values(reason=step.note, about=list(silent))
-        )
-        connection.execute(described)
-    event = insert(alarm_events).values(
-        alarm_id=number,
-        at=now,
-        action=step.action,
-        from_state=outage.state or None,
-        to_state=step.to_state,
-        actor=SYSTEM,
-        note=step.note,
-        cutoff=newest,
-    )
-    connection.execute(event)
-
-
-def _outage_values(rule: AlarmRule, newest: datetime | None, now: datetime) -> dict[str, object]:
-    return {
-        "kind": DATA,
-        "asset_id": WHOLE_PLANT,
-        "horizon_hours": rule.horizon_hours,
-        "state": UNACKNOWLEDGED,
-        "raised_at": now,
-        "changed_at": now,
-        "cutoff": newest,
-        "reason": "",
-        "top_sensors": "",
-        "model_version": 0,
-        "about": [],
-    }
+    if step is not None:
+        condition = PlantCondition(DATA, bool(silent), step.note, silent, newest)
+        take_plant_step(connection, condition, step, now=now, horizon_hours=rule.horizon_hours)
 
 
 def assets_without_readings(

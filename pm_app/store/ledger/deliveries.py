@@ -8,7 +8,8 @@ from sqlalchemy import ColumnElement, Row, Select, func, select
 
 from pm_app.store.database.connection import Database
 from pm_app.store.rows import Source
-from pm_app.store.schema.ledger import INGESTED, QUARANTINED, UNSCORED, batches
+from pm_app.store.schema.ledger import INGESTED, QUARANTINED, UNSCORED, assets, batches
+from pm_app.store.schema.predictions import predictions
 
 # So many files tell how often a source delivers.
 MOST_FILES = 2000
@@ -60,6 +61,24 @@ class Deliveries:
         with self.database.reading() as connection:
             found: int = connection.execute(query.select_from(batches)).scalar_one()
         return found
+
+    def silent_assets(
+        self, since: datetime, *, before: datetime, limit: int
+    ) -> dict[str, datetime]:
+        """Assets whose newest reading is from [since, before), with its time, oldest first."""
+        last = assets.c.last_time
+        query = select(assets.c.asset_id, last).where(last >= since, last < before)
+        with self.database.reading() as connection:
+            found = connection.execute(query.order_by(last, assets.c.asset_id).limit(limit))
+            return {name: moment for name, moment in found}
+
+    def cutoffs(self, asset: str, *, limit: int) -> list[datetime]:
+        """The newest cutoffs of an asset, oldest first."""
+        cutoff = predictions.c.cutoff
+        query = select(cutoff).distinct().where(predictions.c.asset_id == asset)
+        with self.database.reading() as connection:
+            found = connection.execute(query.order_by(cutoff.desc()).limit(limit))
+            return list(found.scalars())[::-1]
 
     def _rows(self, query: Select[Any]) -> list[DeliveredFile]:
         with self.database.reading() as connection:

@@ -6,9 +6,9 @@ from pm_app.store.dialects.table import CLUSTERED, NUMBERED, partial_index
 from pm_app.store.schema.types import ASSET, NUMBER, Moment, metadata
 
 # States as in ISA-18.2: unacknowledged, acknowledged, shelved, returned, cleared. kind "risk"
-# is of an asset, "data" of the whole plant, whose asset_id is "". Rows change with their state;
-# cutoff, risk, threshold, reason and what follows are as they were when the alarm was raised,
-# but for reason and about of a data alarm: in words and by name, the assets it is about now.
+# is of an asset, all others of the whole plant, whose asset_id is "". Rows change with their
+# state; cutoff, risk, threshold, reason and what follows are as they were when the alarm was
+# raised, but for reason and about of the plant's: in words and by name, the assets it is about.
 alarms = Table(
     "alarms",
     metadata,

@@ -234,7 +234,7 @@ def test_a_data_alarm_takes_no_verdict(alarmed):
     with opened(alarmed) as plant:
         with plant.store._database.writing() as connection:
             connection.execute(alarms.update().where(alarms.c.id == row.id).values(kind="data"))
-        with pytest.raises(TerminalError, match="is about missing readings"):
+        with pytest.raises(TerminalError, match="is of the plant; a verdict needs"):
             give_verdict(plant.store, row.id, Verdict("unclear"), at=NOW, actor=ANN)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import threading
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -16,11 +17,16 @@ from factories import (
     opened,
     promote_handmade,
     readings_table,
+    said,
 )
 
+from pm_app.cli.run.daemon import watch_plant
 from pm_app.daemon.freshness import read_freshness
+from pm_app.jobs.operations.alarms import acknowledge, shelve
 from pm_app.jobs.score.run import score
+from pm_app.records.alarms import SILENCES
 from pm_app.settings.plant import read_settings
+from pm_app.store import Actor
 from pm_app.times import read_clock
 from pm_app.wiring import open_views
 
@@ -152,4 +158,112 @@ def test_status_of_old_readings_is_not_fine_and_says_how_old(hourly, pm_app, mon
     assert code == 1
     assert "trouble: no reading since 2023-08-15" in out and "the newest is 213 d old" in out
     feeds = {each["feed"]: each["overdue"] for each in found["freshness"]}
-    assert feeds == {"readings": True, "events": True, "scores": False, "retraining": True}
+    assert feeds == {
+        "readings": True,
+        "assets": False,
+        "events": True,
+        "scores": False,
+        "retraining": True,
+    }
+
+
+class Night:
+    """The daemon's look for what has stopped, at hours of a test's own."""
+
+    def __init__(self, plant):
+        self.plant = replace(plant, channels=("message 1",))
+        self.looked = threading.Event()
+        self.looked.set()
+
+    def look(self, at):
+        return watch_plant(self.plant, self.looked, hour(at))
+
+    def alarms(self):
+        rows = self.plant.store.alarms.alarms()
+        return [(row.kind, row.state) for row in rows if row.kind in SILENCES]
+
+    def actions(self, kind):
+        numbers = [row.id for row in self.plant.store.alarms.alarms() if row.kind == kind]
+        return [
+            (event.action, event.to_state)
+            for number in numbers[::-1]
+            for event in self.plant.store.alarms.events(number)
+        ]
+
+
+def test_a_historian_that_stops_is_one_alarm_told_once_until_readings_come_again(hourly):
+    with opened(hourly) as plant:
+        night = Night(plant)
+        for at in (24.5, 24.8, 26.5, 26.6, 27, 28):
+            night.look(at)
+        (alarm,) = [row for row in plant.store.alarms.alarms() if row.kind == "readings"]
+        (news,) = [row for row in plant.store.outbox.waiting() if row.kind == "readings"]
+        feed(hourly, 28)
+        score(plant, now=hour(29))
+        night.look(29)
+
+        assert (alarm.state, alarm.asset_id, alarm.raised_at) == ("unacknowledged", "", hour(26.5))
+        assert alarm.reason.startswith("no reading since 2023-08-15 0")
+        assert hour(23.5) < alarm.cutoff < hour(24)
+        assert news.reason == alarm.reason
+        assert night.actions("readings") == [
+            ("raised", "unacknowledged"),
+            ("returned", "returned"),
+        ]
+        assert plant.store.alarms.events(alarm.id)[-1].note == "readings come again"
+
+
+def test_an_alarm_of_silence_is_acknowledged_shelved_and_shown_like_others(hourly, pm_app):
+    with opened(hourly) as plant:
+        night = Night(plant)
+        night.look(26.5)
+        number = next(r.id for r in plant.store.alarms.alarms() if r.kind == "readings")
+        acknowledge(plant.store, number, at=hour(26.6), actor=Actor("ann"))
+        night.look(27)
+        shelve(plant.store, number, until=hour(30), at=hour(27), actor=Actor("ann"))
+        night.look(29)
+        night.look(30)
+
+        assert night.actions("readings") == [
+            ("raised", "unacknowledged"),
+            ("acknowledged", "acknowledged"),
+            ("shelved", "shelved"),
+            ("unshelved", "unacknowledged"),
+        ]
+    assert "(No new readings)" in pm_app("alarms", "-c", hourly)[1]
+
+
+def test_what_waited_while_the_plant_was_off_is_no_silence(hourly):
+    with opened(hourly) as plant:
+        night = Night(plant)
+        night.looked.clear()
+        words = night.look(60)
+
+        assert words == "waits for the first look at new files"
+        assert night.alarms() == []
+
+
+def test_one_asset_that_stops_while_others_go_on_is_an_alarm_that_names_it(hourly):
+    for number in range(24, 24 + 30):
+        feed(hourly, number, assets=2)
+    with opened(hourly) as plant:
+        score(plant, now=hour(54))
+        Night(plant).look(54)
+        (row,) = [row for row in plant.store.alarms.alarms() if row.kind == "assets"]
+
+    assert row.about == ("pump-02",)
+    assert row.reason.startswith("no reading of pump-02 since 2023-08-15")
+
+
+def test_predictions_know_nothing_of_the_wall_clock(hourly, tmp_path):
+    """Law 3: only how alarms of silence stand differs, whenever the same files are read."""
+    feed(hourly, 24)
+    late = Path(shutil.copytree(hourly.parent, tmp_path / "late")) / hourly.name
+    found = []
+    for config, at in ((hourly, 25), (late, 25 + 20 * 24)):
+        with opened(config) as plant:
+            Night(plant).look(at)
+            score(plant, now=hour(at))
+            found.append(said(plant.store, without=["scored_at"]))
+
+    assert found[0] == found[1]

@@ -58,7 +58,7 @@ def test_the_list_shows_the_open_alarms_of_the_store(visitor, plant):
     rows = Table(visitor("vera").get("/alarms").text).rows[1:]
 
     standing = [row for row in alarms(plant) if row.state != "cleared"]
-    assert [row[1] for row in rows] == [row.asset_id or "The plant's data" for row in standing]
+    assert [row[1] for row in rows] == [row.asset_id or "Readings missing" for row in standing]
     told = [row[4].replace("\u00a0", " ") for row in rows]
     assert told == [row.top_sensors or row.reason for row in standing]
     assert rows

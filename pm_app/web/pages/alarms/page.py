@@ -12,7 +12,7 @@ from fastapi.responses import RedirectResponse
 
 from pm_app.errors import BadSettings
 from pm_app.jobs.operations import alarms as alarm_actions
-from pm_app.records.alarms import DATA, Verdict
+from pm_app.records.alarms import RISK, Verdict
 from pm_app.store import AlarmRow, Store, VerdictRow
 from pm_app.web.address import (
     LONGEST_SEARCH,
@@ -25,6 +25,7 @@ from pm_app.web.address import (
 from pm_app.web.auth.admission import AdmittedRequest, Operator, safe_redirect
 from pm_app.web.context import Page, PageContext
 from pm_app.web.texts import ALARM_LISTS, ALARMS
+from pm_app.wording import PLANT_ALARMS
 
 PAGE_ROWS: Final = 50
 ALARM_STATES: Final = ALARMS | {"cleared": "Cleared"}
@@ -96,6 +97,7 @@ def alarms_facts(store: Store, asked: AlarmsAddress) -> dict[str, Any]:
         "lists": [(name, label, totals[name]) for name, (label, _) in ALARM_LISTS.items()],
         "rows": _with_verdicts(store, rows),
         "states": ALARM_STATES,
+        "plant_alarms": PLANT_ALARMS,
         "total": totals[asked.listed],
         "first": first + 1,
         "pages": max(-(-totals[asked.listed] // PAGE_ROWS), 1),
@@ -110,9 +112,10 @@ def alarm_facts(store: Store, number: int) -> dict[str, Any]:
         "alarm": row,
         "verdict": _with_verdicts(store, [row])[0][1],
         "states": ALARM_STATES,
+        "plant_alarms": PLANT_ALARMS,
         "events": [(event, ALARM_ACTIONS.get(event.action, event.action)) for event in events],
         "hours": SHELVE_HOURS,
-        "verdicts": VERDICT_WORDS if row.kind != DATA else {},
+        "verdicts": VERDICT_WORDS if row.kind == RISK else {},
         "may_acknowledge": row.state in ("unacknowledged", "returned"),
         "may_shelve": row.state in ("unacknowledged", "acknowledged", "shelved"),
     }

@@ -130,7 +130,7 @@ class ParquetEvents:
                 raise BadBatch(f"{batch.name}: needed at most {MOST_EVENTS:,} rows, got {rows:,}")
             columns = [name for name in form.columns if name in schema.names]
             file.check(columns)
-            table = file.parquet.read(columns=columns).combine_chunks()
+            table = file.table(columns).combine_chunks()
             if table.num_rows != rows:
                 raise BadBatch(f"{batch.name}: needed {rows:,} rows, got {table.num_rows:,}")
             if rows == 0:

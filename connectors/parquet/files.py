@@ -2,23 +2,27 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from connectors.files.folder import FetchedFile, Folder
-from connectors.parquet import footer as parquet_footer
 from connectors.parquet.columns import is_text, plain_type
-from connectors.parquet.footer import Footer, TooLarge, check_pages, holds_short_texts, read_footer
-from connectors.parquet.thrift import MalformedThrift
+from connectors.parquet.format import footer as parquet_footer
+from connectors.parquet.format.footer import Footer, TooLarge, read_footer
+from connectors.parquet.format.pages import check_pages, delta_texts, holds_short_texts
+from connectors.parquet.format.thrift import MalformedThrift
 from pm_app.errors import BadBatch, SourceUnavailable, TornBatch
 from pm_app.records.readings import Batch
 
 SUFFIXES: Final = (".parquet", ".parq", ".pq")
 CONTENTS: Final = "Parquet files"
 _COLUMN_BUFFER_BYTES = 1 << 18
+# Texts written as deltas are held one by one.
+_MOST_DELTA_BYTES: Final = 64_000_000
 # A file ends with its footer, the footer's length in four bytes, and these.
 _MAGIC: Final = b"PAR1"
 _TAIL_BYTES: Final = 8
@@ -33,10 +37,43 @@ class OpenFile:
     parquet: Any
     footer: Footer
     _fetched: FetchedFile
+    _deltas: frozenset[str]
+    _longest: dict[int, int] = field(default_factory=dict)
 
     def check(self, columns: Sequence[str]) -> None:
         """Raises TooLarge unless the pages of these columns can be unpacked safely."""
-        check_pages(self.footer, columns, self._fetched.read_at)
+        self._longest_text(columns)
+
+    def batches(
+        self, rows: int, columns: Sequence[str], *, row_groups: Sequence[int] | None = None
+    ) -> Iterator[Any]:
+        """These columns as record batches of at most so many rows, fewer where texts are long.
+
+        Raises TooLarge as `check`.
+        """
+        longest = self._longest_text(columns, row_groups)
+        most = max(1, _MOST_DELTA_BYTES // longest) if longest else rows
+        found: Iterator[Any] = self.parquet.iter_batches(
+            min(rows, most), row_groups=row_groups, columns=list(columns)
+        )
+        return found
+
+    def table(self, columns: Sequence[str]) -> Any:
+        """These columns as a whole, each text held once. Raises TooLarge as `check`."""
+        if not self._longest_text(columns):
+            return self.parquet.read(columns=list(columns))
+        batches = [_encoded(batch) for batch in self.batches(self.footer.rows, columns)]
+        empty = self.parquet.schema_arrow.empty_table().select(list(columns))
+        return pa.Table.from_batches(batches) if batches else empty
+
+    def _longest_text(self, columns: Sequence[str], groups: Sequence[int] | None = None) -> int:
+        longest = 0
+        for chunk in self.footer.chunks_of(columns, groups):
+            if chunk.start not in self._longest:
+                found = check_pages(chunk, self._fetched.read_at, deltas=self._deltas)
+                self._longest[chunk.start] = found
+            longest = max(longest, self._longest[chunk.start])
+        return longest
 
     def holds_short_texts(self, column: str, *, groups: int) -> bool:
         """Whether the texts of a column, in so many row groups, are as short as numbers are."""
@@ -57,9 +94,11 @@ def open_parquet(folder: Folder, batch: Batch) -> Iterator[OpenFile]:
         try:
             footer = _footer(fetched, file.size(), batch)
             plain = _open(fetched)
-            texts = [each.name for each in plain.schema_arrow if is_text(each.type)]
+            deltas = delta_texts(footer)
+            names = (each.name for each in plain.schema_arrow if is_text(each.type))
+            texts = [name for name in names if name not in deltas]
             opened = _open(fetched, plain.metadata, texts) if texts else plain
-            yield OpenFile(opened, footer, fetched)
+            yield OpenFile(opened, footer, fetched, deltas)
         except (OSError, pa.ArrowException, UnicodeDecodeError, MalformedThrift) as error:
             raise BadBatch(f"{_whole(batch)}, got one that does not decode: {error}") from error
         except TooLarge as error:
@@ -82,6 +121,15 @@ def typed_columns(file: OpenFile) -> tuple[tuple[str, str], ...]:
     """Name and type of each column."""
     schema = file.parquet.schema_arrow
     return tuple((field.name, str(plain_type(field.type))) for field in schema)
+
+
+def _encoded(batch: Any) -> Any:
+    """The same rows, each text held once."""
+    columns = [
+        pc.dictionary_encode(each) if pa.types.is_string(each.type) else each
+        for each in batch.columns
+    ]
+    return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
 
 
 def _footer(file: FetchedFile, size: int, batch: Batch) -> Footer:

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from connectors.parquet.columns import LARGEST, read_numbers
 from connectors.parquet.files import OpenFile
-from connectors.parquet.footer import MOST_COLUMNS
+from connectors.parquet.format.footer import MOST_COLUMNS
 from connectors.parquet.numbers_in_text import TextValues
 from connectors.parquet.plan import ColumnPlan, ReadingsFormat
 from connectors.parquet.tags import Keys, key_columns, read_keys
@@ -148,7 +148,7 @@ def _key_tables(
     """Row group and rows of what tells whose, when and which; values too where they decide."""
     columns = [*key_columns(plan, form), *plan.texts]
     for group in range(file.parquet.num_row_groups):
-        for table in file.parquet.iter_batches(cells, row_groups=[group], columns=columns):
+        for table in file.batches(cells, columns, row_groups=[group]):
             yield group, table
 
 
@@ -207,7 +207,7 @@ def _read_slice(
     overlapping = np.flatnonzero((survey.spans[:, 0] < high) & (survey.spans[:, 1] >= low))
     parts, too_large = [_nothing()], 0
     columns = [*key_columns(plan, form), form.value_column]
-    for table in file.parquet.iter_batches(cells, row_groups=overlapping.tolist(), columns=columns):
+    for table in file.batches(cells, columns, row_groups=overlapping.tolist()):
         keys = read_keys(table, plan, form)
         tag = _renumber(keys.tags, survey.tags)[keys.tag]
         asset = _renumber(keys.assets, survey.assets)[keys.asset]

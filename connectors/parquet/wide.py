@@ -47,7 +47,7 @@ def read_wide(
         )
     rows = max(1, cells // len(plan.sensors))
     start, left = 0, plan.left
-    for table in file.parquet.iter_batches(batch_size=rows, columns=plan.wide_columns):
+    for table in file.batches(rows, plan.wide_columns):
         yield replace(_chunk(table, plan, form, start), left=left)
         left = ()
         start += table.num_rows
@@ -83,11 +83,14 @@ def _look_at(
     file: OpenFile, texts: tuple[str, ...], values: TextValues, *, most_rows: int | None
 ) -> tuple[str, ...]:
     """Look at the first rows of these columns, or at all; those whose texts are too long."""
-    groups = 1 if most_rows else file.parquet.num_row_groups
+    groups = rows = 0
+    while groups < file.parquet.num_row_groups and (most_rows is None or rows < most_rows):
+        rows += file.parquet.metadata.row_group(groups).num_rows
+        groups += 1
     short = [name for name in texts if file.holds_short_texts(name, groups=groups)]
     long = tuple(name for name in texts if name not in short)
     start = 0
-    for table in file.parquet.iter_batches(_GLANCE_ROWS, columns=short) if short else ():
+    for table in file.batches(_GLANCE_ROWS, short, row_groups=range(groups)) if short else ():
         going_on = [values.add(name, table.column(name), start=start) for name in short]
         start += table.num_rows
         if not any(going_on) or (most_rows is not None and start >= most_rows):
@@ -150,7 +153,7 @@ def _check_one_row_each(file: OpenFile, plan: ColumnPlan) -> None:
             f"{plan.name}: needed at most {MOST_TABLE_ROWS:,} rows in a table without times, "
             f"got {file.footer.rows:,}"
         )
-    assets = file.parquet.read(columns=[plan.asset]).column(0)
+    assets = file.table([str(plan.asset)]).column(0)
     counts = assets.value_counts()
     for entry in counts.filter(np.asarray(counts.field("counts")) > 1)[:1]:
         raise BadBatch(

@@ -17,10 +17,10 @@ from connectors.parquet import (
     ParquetEvents,
     ParquetReadings,
     ReadingsFormat,
-    footer,
     long,
 )
 from connectors.parquet import events as events_module
+from connectors.parquet.format import footer, pages
 from connectors.parquet.readings import MOST_CELLS
 from pm_app.errors import BadBatch, SourceUnavailable, TornBatch
 from pm_app.features.panes.readings import count_delivered
@@ -141,32 +141,58 @@ def bomb(path, column, value, rows, **options):
     table = readings_table(rows, **{column: pa.array([value]).take(pa.array([0] * rows))})
     options = {"compression": "zstd", "write_statistics": False, "store_schema": False} | options
     pq.write_table(table, path, **options)
-    assert path.stat().st_size < 100_000
+    assert path.stat().st_size < 300_000
+
+
+DELTAS = {"use_dictionary": False, "column_encoding": {"asset_id": "DELTA_BYTE_ARRAY"}}
 
 
 @pytest.mark.parametrize(
-    ("size", "options", "words"),
+    ("size", "rows", "options", "found"),
     [
-        (
-            100 * MEGABYTE,
-            {},
-            "'asset_id': needed pages of at most 64,000,000 bytes, got one of 100",
-        ),
-        (
-            200_000,
-            {"use_dictionary": False, "column_encoding": {"asset_id": "DELTA_BYTE_ARRAY"}},
-            "needed texts written plainly or as a dictionary, got encoding DELTA_BYTE_ARRAY",
-        ),
+        (100 * MEGABYTE, 1, {}, "100,000,004"),
+        (200_000, 1000, DELTAS, "200,000,000"),
+        (200_000, 1000, DELTAS | {"compression": "none"}, "200,000,000"),
+        (200_000, 999, DELTAS | {"data_page_version": "2.0", "compression": "gzip"}, "199,800,000"),
     ],
 )
-def test_a_text_that_unpacks_to_gigabytes_is_not_unpacked(tmp_path, pool, size, options, words):
-    bomb(tmp_path / "a.parquet", "asset_id", "p" * size, 1 if size > MEGABYTE else 300, **options)
+def test_a_text_that_unpacks_to_gigabytes_is_not_unpacked(
+    tmp_path, pool, size, rows, options, found
+):
+    bomb(tmp_path / "a.parquet", "asset_id", "p" * size, rows, **options)
     before = pool.max_memory()
 
-    with pytest.raises(BadBatch, match=words):
+    with pytest.raises(
+        BadBatch,
+        match=f"'asset_id': needed pages of at most 64,000,000 bytes, got one of {found}",
+    ):
         read(tmp_path)
 
     assert pool.max_memory() - before < 20 * MEGABYTE
+
+
+@pytest.mark.parametrize(
+    ("make", "encoding"),
+    [(ParquetReadings, "DELTA_BYTE_ARRAY"), (ParquetEvents, "DELTA_LENGTH_BYTE_ARRAY")],
+)
+def test_long_texts_written_as_deltas_are_held_a_few_at_a_time(tmp_path, pool, encoding, make):
+    """Each page is as large as is borne, and there are many of them: 300 MB in 200 KB."""
+    rows, pages_of = 6_000, 1_000
+    texts = pa.array(["p" * 50_000]).take(pa.array([0] * pages_of))
+    table = readings_table(pages_of, asset_id=texts, kind=["failure"] * pages_of)
+    options = {"use_dictionary": False, "column_encoding": {"asset_id": encoding}}
+    path = tmp_path / "a.parquet"
+    with pq.ParquetWriter(path, table.schema, compression="zstd", **options) as writer:
+        for _ in range(rows // pages_of):
+            writer.write_table(table)
+    assert path.stat().st_size < 2 * MEGABYTE
+    source = make(str(tmp_path))
+    before = pool.max_memory()
+
+    with pytest.raises(BadBatch, match=r"asset_id is 'p+'\.\.\. of 50,000 characters"):
+        list(source.read(next(source.list())))
+
+    assert pool.max_memory() - before < 200 * MEGABYTE
 
 
 def test_a_long_text_that_nobody_reads_costs_nothing(tmp_path, pool):
@@ -209,7 +235,7 @@ def test_events_are_held_once_however_long_their_kind(tmp_path, kind):
     ],
 )
 def test_what_no_plant_writes_is_refused(tmp_path, monkeypatch, limit, value, words):
-    monkeypatch.setattr(footer, limit, value)
+    monkeypatch.setattr(pages if "PAGE" in limit else footer, limit, value)
     path = tmp_path / "a.parquet"
     pq.write_table(readings_table(), path, row_group_size=10, compression="none")
 

@@ -9,11 +9,11 @@ from typing import Final
 
 BINARY: Final = 8
 STRUCT: Final = 12
-_BOOLEANS: Final = (1, 2)
+BOOLEANS: Final = (1, 2)  # true, false: as fields they have no other bytes
 _BYTE: Final = 3
 _INTEGERS: Final = (4, 5, 6)
 _DOUBLE: Final = 7
-_LISTS: Final = (9, 10)
+LISTS: Final = (9, 10)
 _MOST_DEPTH: Final = 20
 _MOST_SHIFT: Final = 63
 
@@ -85,16 +85,16 @@ class ThriftReader:
         elif kind == STRUCT:
             for _, inner in self.fields():
                 self.skip(inner, depth + 1)
-        elif kind in _LISTS:
+        elif kind in LISTS:
             size, inner = self.items()
             for _ in range(size):
                 # Booleans take a byte in a list, and none as a field.
-                self.skip(_BYTE if inner in _BOOLEANS else inner, depth + 1)
+                self.skip(_BYTE if inner in BOOLEANS else inner, depth + 1)
         elif kind in (_BYTE, _DOUBLE):
             self.at += 1 if kind == _BYTE else 8
             if self.at > len(self._data):
                 raise MalformedThrift("a value without its end")
-        elif kind not in _BOOLEANS:
+        elif kind not in BOOLEANS:
             raise MalformedThrift(f"type {kind}")
 
     def _byte(self) -> int:

@@ -1,0 +1,1 @@
+"""The bytes of Parquet files, judged before Arrow unpacks them."""

@@ -232,12 +232,16 @@ class Lake(Protocol):
 
 
 class Sender(Protocol):
-    """Carries words out of the plant."""
+    """Carries words out of the plant, for several channels at the same time.
+
+    Delivered is what whoever is there has acknowledged, within a time that has an end.
+    """
 
     def message(self, address: str, title: str, body: str) -> None:
         """Deliver a message. Raises TransientError naming where it was to go, without secrets."""
         ...
 
     def document(self, address: str, content: str) -> None:
-        """Deliver a JSON document. Raises as `message`."""
+        """Deliver a JSON document. Raises as `message`; SourceUnavailable where no other
+        document could be delivered there now, either."""
         ...

@@ -33,6 +33,7 @@ from pm_app.state.panes import History
 from pm_app.state.registry import Registry
 from pm_app.store import Store, open_reader, open_store
 from pm_app.times import Stamp
+from pm_app.wording import address_text
 
 if TYPE_CHECKING:
     from connectors.cmapss import CmapssSummary
@@ -125,7 +126,7 @@ def notify_due(plant: Plant, *, now: datetime) -> Notified:
 
 def try_channels(settings: Settings) -> dict[str, str]:
     """Send a word to every channel; "" or what went wrong, by what may be shown of its address."""
-    from connectors.notifications import Carrier, shown
+    from connectors.notifications import Carrier
 
     found, carrier = {}, Carrier()
     for name, address in notify_channels(settings).items():
@@ -134,9 +135,9 @@ def try_channels(settings: Settings) -> dict[str, str]:
                 carrier.document(address, '{"test": true}')
             else:
                 carrier.message(address, f"{settings.plant.name}: a test", "pm-app can reach you.")
-            found[f"{name}, {shown(address)}"] = ""
+            found[f"{name}, {address_text(address)}"] = ""
         except PmAppError as error:
-            found[f"{name}, {shown(address)}"] = str(error)
+            found[f"{name}, {address_text(address)}"] = str(error)
     return found
 
 

@@ -1,7 +1,9 @@
-"""Wording of predictions and of reallocation, the same on a terminal and on a page."""
+"""Wording of predictions, of reallocation and of addresses, the same on a terminal and a page."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from pm_app.times import format_duration
 
@@ -16,6 +18,41 @@ STATUS_WORDS: Final = {
     "not_enough_history": "too new to say",
     "no_model": "no model yet",
 }
+
+# Addresses whose host is one; what stands there for Slack, Pushbullet and the like is a token.
+_WITH_HOSTS: Final = frozenset(
+    f"{scheme}{secure}"
+    for scheme in ("http", "json", "xml", "form", "mailto", "mqtt")
+    for secure in ("", "s")
+)
+# Where data lies: a person has to see which bucket or table is meant.
+_PLACES: Final = ("s3", "gs", "abfs", "abfss", "az", "file", "hdfs", "sqlite", "postgresql")
+_ADDRESS: Final = re.compile(r"(?<![\w+.-])([A-Za-z][\w+.-]{0,30})://((?:[^\n'\"]*@)?)([^\s'\"]+)")
+
+
+def address_text(address: str) -> str:
+    """An address without what may be secret: its kind and its host."""
+    try:
+        parts = urlsplit(address)
+        host = parts.hostname or ""
+    except ValueError:
+        return "an address that cannot be read"
+    shown = host if parts.scheme in _WITH_HOSTS and "@" not in host else ""
+    return f"{parts.scheme}://{shown or '…'}"
+
+
+def redacted(text: str) -> str:
+    """A text whose addresses show no name, password or query, and of those that are no place of
+    data, such as webhooks, only what `address_text` shows."""
+    return _ADDRESS.sub(_redacted_address, text)
+
+
+def _redacted_address(found: re.Match[str]) -> str:
+    scheme, keys, rest = found.groups()
+    if scheme.partition("+")[0].lower() not in _PLACES:
+        return address_text(f"{scheme}://{rest}")
+    place, query, _ = rest.partition("?")
+    return f"{scheme}://{'…@' if keys else ''}{place}{'?…' if query else ''}"
 
 
 # Alarms of the plant by kind, as people call them.

@@ -28,11 +28,10 @@ from pm_app.settings.sections import (
 )
 from pm_app.settings.sources import EventsSettings, ReadingsSettings
 from pm_app.settings.web import WebSettings
+from pm_app.wording import redacted
 
 _LONGEST = 1_000_000
 _SHOWN = 200
-# Someone's name and password before a host.
-_SECRET = re.compile(r"://[^/@\s]*@")
 
 
 class Settings(Section):
@@ -111,7 +110,7 @@ def parse_settings(tables: dict[str, Any], *, folder: Path, origin: str) -> Sett
     except ValidationError as error:
         problems = "; ".join(_describe(dict(problem)) for problem in error.errors())
         # Neither here nor in what led here: the library's error shows every value.
-        raise BadSettings(f"{origin}: {_SECRET.sub('://…@', problems)}") from None
+        raise BadSettings(f"{origin}: {redacted(problems)}") from None
 
 
 def _describe(problem: dict[str, Any]) -> str:
@@ -122,7 +121,14 @@ def _describe(problem: dict[str, Any]) -> str:
     if problem["type"] == "value_error":
         return f"{key}: {message}" if key else message
     text = f"{key}: {message[0].lower()}{message[1:]}"
-    return text if key.startswith("store") else f"{text}, got {_short(problem['input'])}"
+    return text if _may_hold_secrets(problem["loc"]) else f"{text}, got {_short(problem['input'])}"
+
+
+def _may_hold_secrets(location: tuple[str | int, ...]) -> bool:
+    """Whether what came there is shown to nobody: a key that hides itself, or a table of one."""
+    keys = _section((*location, "")).model_fields
+    key = keys.get(str(location[1])) if len(location) > 1 else None
+    return not (key.repr if key else all(each.repr for each in keys.values()))
 
 
 def _short(value: object) -> str:

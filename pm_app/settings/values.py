@@ -155,8 +155,15 @@ def _again(text: str) -> str:
 
 
 def _web_address(text: str) -> str:
-    if text and urlsplit(text).scheme not in ("http", "https"):
-        raise ValueError("must be an address that begins with http:// or https://")
+    # Not shown: it may hold a password or a token.
+    refusal = ValueError("must be an address that begins with http:// or https:// and names a host")
+    try:
+        parts = urlsplit(text)
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        raise refusal from None
+    if text and not usable:
+        raise refusal
     return text
 
 

@@ -5,14 +5,17 @@ A message is sent at least once: killed between sending it and noting that, it i
 
 import json
 import logging
+import time as clock
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, dataclass
 from datetime import UTC, datetime, time, timedelta
+from functools import partial
 from operator import add
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from pm_app.errors import PmAppError
+from pm_app.errors import PmAppError, SourceUnavailable
 from pm_app.ports import Sender
 from pm_app.records.alarms import WORK_ORDER
 from pm_app.settings.plant import Settings
@@ -22,6 +25,10 @@ from pm_app.wording import PLANT_ALARMS, life_text, percent_text
 log = logging.getLogger(__name__)
 FIRST_PAUSE: Final = timedelta(minutes=1)
 LONGEST_PAUSE: Final = timedelta(hours=1)
+# Channels that are told at the same time: each has a process that sends.
+MOST_AT_ONCE: Final = 8
+# Orders that are left after that go in the next round, so that a round comes to its end.
+ROUND_SECONDS: Final = 30.0
 # A flood of alarms is one message that a person can still read.
 MOST_LISTED: Final = 20
 _STATES: Final = {
@@ -51,15 +58,18 @@ def notify(
     if settings.notifications.again_after is not None:
         names = [name for name in channels if name != WORK_ORDER]
         store.outbox.remind(names, now=now, after=settings.notifications.again_after)
-    delivery, done = _Delivery(store, settings, sender, now), Notified()
-    for channel, news in _by_channel(store.outbox.due(now)).items():
+    delivery = _Delivery(store, settings, sender, now)
+    due, sendings = _by_channel(store.outbox.due(now)), []
+    # Whoever failed before waits behind those who did not.
+    for channel in sorted(due, key=lambda name: max(each.attempts for each in due[name])):
         if channel not in channels:
-            numbers = [each.id for each in news]
+            numbers = [each.id for each in due[channel]]
             store.outbox.give_up(numbers, at=now, error="its address is no longer in the settings")
         else:
             send = delivery.work_orders if channel == WORK_ORDER else delivery.message
-            done += send(channels[channel], news)
-    return done
+            sendings.append(partial(send, channels[channel], due[channel]))
+    with ThreadPoolExecutor(MOST_AT_ONCE, thread_name_prefix="notify") as pool:
+        return sum(pool.map(lambda send: send(), sendings), Notified())
 
 
 def quiet_until(settings: Settings, now: datetime) -> datetime | None:
@@ -141,15 +151,22 @@ class _Delivery:
         return Notified(sent=len(news))
 
     def work_orders(self, address: str, news: Sequence[OutboxRow]) -> Notified:
-        """A document for each alarm."""
+        """A document for each alarm, for as long as a round lasts."""
+        done, end = Notified(), clock.monotonic() + ROUND_SECONDS
         for number, each in enumerate(news):
+            if clock.monotonic() > end:
+                break
             try:
                 self.sender.document(address, order_of(each, self.settings))
-            except PmAppError as error:
+            except SourceUnavailable as error:
                 # The server takes no more now; what is left would only wait for it in turn.
-                return Notified(sent=number) + self._failed(news[number:], error)
-            self.store.outbox.mark_sent([each.id], at=self.now)
-        return Notified(sent=len(news))
+                return done + self._failed(news[number:], error)
+            except PmAppError as error:
+                done += self._failed([each], error)
+            else:
+                self.store.outbox.mark_sent([each.id], at=self.now)
+                done += Notified(sent=1)
+        return done
 
     def _failed(self, news: Sequence[OutboxRow], error: PmAppError) -> Notified:
         log.warning("%d alarms could not be told: %s", len(news), error)

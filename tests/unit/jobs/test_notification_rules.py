@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from connectors.notifications import shown
 from pm_app.errors import BadSettings
 from pm_app.jobs.operations.notifications import message_of, order_of, quiet_until
 from pm_app.settings.plant import parse_settings
 from pm_app.store import OutboxRow
+from pm_app.wording import address_text
 
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -151,7 +151,7 @@ def test_never_again_is_never():
     ],
 )
 def test_an_address_is_shown_without_what_is_secret(address, told):
-    assert shown(address) == told
+    assert address_text(address) == told
 
 
 def test_addresses_are_not_in_what_settings_show_of_themselves():

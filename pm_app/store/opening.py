@@ -139,5 +139,6 @@ def _create_file(database: Database) -> None:
 def _require_file(database: Database) -> None:
     if database.dialect.file is not None and not Path(database.name).is_file():
         raise NoStore(
-            f"{database.name}: there is no store yet; pm-app run or pm-app score makes it"
+            f"{database.name}: there is no store; pm-app run or pm-app score makes that of a new "
+            "plant, one that was moved or deleted has to be put back"
         )

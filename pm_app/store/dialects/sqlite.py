@@ -5,6 +5,7 @@ import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, cast
@@ -19,6 +20,7 @@ from sqlalchemy import (
     String,
     create_engine,
     event,
+    exc,
     type_coerce,
 )
 from sqlalchemy.dialects import sqlite
@@ -70,9 +72,13 @@ def _attached(connection: Connection, path: Path) -> Iterator[None]:
 def _engine(address: URL, options: ConnectionOptions) -> tuple[Engine, str]:
     """An engine over a file, whose writers take the lock before they read."""
     path = _local_path(address, options.folder)
-    target = f"{path.absolute().as_uri()}?mode={'ro' if options.read_only else 'rwc'}"
+    # Never created here: in place of a file that was moved away an empty one would be no better.
+    target = f"{path.absolute().as_uri()}?mode={'ro' if options.read_only else 'rw'}"
+
+    file = _OpenFile(path, options.read_only)
 
     def open_file() -> sqlite3.Connection:
+        file.require()
         # isolation_level None: transactions are begun by _begin below, not guessed by Python.
         return sqlite3.connect(
             target,
@@ -91,7 +97,57 @@ def _engine(address: URL, options: ConnectionOptions) -> tuple[Engine, str]:
 
     event.listen(engine, "connect", _read_only_pragmas if options.read_only else pragmas)
     event.listen(engine, "begin", _begin)
+    event.listen(engine, "connect", file.opened)
+    event.listen(engine, "checkout", file.check)
+    event.listen(engine, "commit", lambda _: file.require())
     return engine, str(path)
+
+
+@dataclass(eq=False)
+class _OpenFile:
+    """The file behind an engine, which has to lie where it was when it was opened first.
+
+    Linux lets a file be moved, deleted or replaced while it is open, and what is written goes on
+    landing in it. Who only reads is given the file that lies there now.
+    """
+
+    path: Path
+    read_only: bool
+    identity: tuple[int, int] | None = None
+
+    def opened(self, _connection: Any, record: Any) -> None:
+        """Remember which file a new connection has, and the first of all."""
+        record.info[_FILE] = self._found()
+        self.identity = self.identity or record.info[_FILE]
+
+    def check(self, _connection: Any, record: Any, _proxy: Any) -> None:
+        """Before a connection is used again."""
+        if self.read_only and self._found() not in (None, record.info[_FILE]):
+            raise exc.DisconnectionError
+        self.require()
+
+    def require(self) -> None:
+        """Raises the driver's own error where the file is another or none."""
+        found = self._found()
+        if found is None:
+            raise sqlite3.OperationalError(
+                "the file was moved or deleted; nothing is written before it is put back"
+            )
+        if not self.read_only and found != (self.identity or found):
+            raise sqlite3.OperationalError(
+                "another file lies in place of the one that was opened; nothing is written before "
+                "pm-app is stopped and started again"
+            )
+
+    def _found(self) -> tuple[int, int] | None:
+        try:
+            found = self.path.stat()
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
+
+
+_FILE: Final = "file that was opened"
 
 
 def _stored_moments(nanoseconds: NDArray[np.int64]) -> list[object]:

@@ -167,7 +167,7 @@ def test_commands_before_the_first_score_say_that_there_is_nothing_yet(pm_app, n
         code, out, err = pm_app(command, "-c", tmp_path / "new" / "plant.toml")
 
         assert (code, out) == (1, "")
-        assert "there is no store yet; pm-app run or pm-app score makes it" in err
+        assert "there is no store; pm-app run or pm-app score makes that of a new" in err
 
 
 def test_a_new_plant_has_settings_that_can_be_used_whatever_its_name(pm_app, tmp_path):

@@ -228,7 +228,7 @@ def test_without_a_store_the_page_says_so_and_shows_the_fleet_once_there_is_one(
     open_store(store_url(settings), folder=settings.folder).close()
     after = ask(app, "/fleet")
 
-    assert before.status_code == 503 and "there is no store yet" in before.text
+    assert before.status_code == 503 and "there is no store" in before.text
     assert after.status_code == 200 and "Nothing has been scored yet" in after.text
 
 

@@ -75,7 +75,7 @@ def _engine(address: URL, options: ConnectionOptions) -> tuple[Engine, str]:
     # Never created here: in place of a file that was moved away an empty one would be no better.
     target = f"{path.absolute().as_uri()}?mode={'ro' if options.read_only else 'rw'}"
 
-    file = _OpenFile(path, options.read_only)
+    file = _WatchedDatabase(path, options.read_only)
 
     def open_file() -> sqlite3.Connection:
         file.require()
@@ -104,7 +104,7 @@ def _engine(address: URL, options: ConnectionOptions) -> tuple[Engine, str]:
 
 
 @dataclass(eq=False)
-class _OpenFile:
+class _WatchedDatabase:
     """The file behind an engine, which has to lie where it was when it was opened first.
 
     Linux lets a file be moved, deleted or replaced while it is open, and what is written goes on

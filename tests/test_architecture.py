@@ -58,7 +58,7 @@ ONLY_IN = {
     "fastapi": "pm_app/web",
     "starlette": "pm_app/web",
     "jinja2": "pm_app/web",
-    "uvicorn": "pm_app/cli/run/serve",
+    "uvicorn": "pm_app/web/",
 }
 MODULES = house.product()
 

@@ -69,7 +69,7 @@ def make_app(settings: Settings, resources: Resources, *, now: Callable[[], date
     for page in PAGES:
         app.include_router(_routes(page, context))
     _add_error_answers(app, context)
-    add_security_headers(app, settings.web, context.authenticator.over_tls)
+    add_security_headers(app, settings.web, context.authenticator)
     return app
 
 

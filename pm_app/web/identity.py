@@ -5,6 +5,9 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import sha256
+from math import inf
+from time import monotonic
 from typing import Final
 
 from fastapi import Request
@@ -14,6 +17,9 @@ from pm_app.store import Actor, Store, may
 
 COOKIE: Final = "pm_app_session"
 _BEARER: Final = "bearer "
+# Long enough for whoever looks at pages that renew themselves.
+_RECENT_SECONDS: Final = 600.0
+_MOST_RECENT: Final = 10_000
 
 
 @dataclass(frozen=True)
@@ -47,11 +53,28 @@ class Authenticator:
         self._web = settings.web
         # A proxy signs people in, so there is no session to keep a secret in.
         self._secret = secrets.token_bytes(32)
+        self._recent: dict[bytes, float] = {}
 
     def identify(
         self, request: Request, store: Callable[[], Store], *, at: datetime
     ) -> Person | None:
         """The person; None for a stranger, for whom no store is opened. Raises StoreUnavailable."""
+        person = self._identify(request, store, at)
+        if person is not None and person.name and _shown(request):
+            if len(self._recent) >= _MOST_RECENT:
+                self._recent.clear()
+            self._recent[_credential(request)] = monotonic()
+        return person
+
+    def recognises(self, request: Request) -> bool:
+        """Whether what a request shows has let someone in lately; no store is asked."""
+        if self._web.proxy_header and self._through_proxy(request):
+            return bool(request.headers.get(self._web.proxy_header))
+        return monotonic() - self._recent.get(_credential(request), -inf) < _RECENT_SECONDS
+
+    def _identify(
+        self, request: Request, store: Callable[[], Store], at: datetime
+    ) -> Person | None:
         address = self.address(request)
         if (authorization := request.headers.get("authorization")) is not None:
             return _token_person(authorization, store, address)
@@ -100,6 +123,15 @@ def _token_person(authorization: str, store: Callable[[], Store], address: str) 
         return None
     token = store().users.check_token(authorization[len(_BEARER) :].strip())
     return None if token is None else Person(f"{token.name} (token)", token.role, address)
+
+
+def _credential(request: Request) -> bytes:
+    return sha256(_shown(request).encode(errors="replace")).digest()
+
+
+def _shown(request: Request) -> str:
+    """What a request shows of who it comes from: its token, or the session's; "" without."""
+    return request.headers.get("authorization") or request.cookies.get(COOKIE, "")
 
 
 def _peer(request: Request) -> str:

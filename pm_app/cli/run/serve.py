@@ -1,6 +1,7 @@
 """`pm-app serve`: the web server of the pages, in a process of its own."""
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from importlib import import_module
@@ -36,31 +37,30 @@ def run_pages(settings: Settings, *, now: Callable[[], datetime]) -> None:
     now: tells what time the pages have. Raises BadSettings where others reach the pages and
     nobody could get in, and for what is missing.
     """
-    uvicorn, application, tls = require_web(), make_application(settings, now), _tls(settings)
+    require_web()
+    from pm_app.web.connections import ConnectionLimits, Connections
+    from pm_app.web.log_limit import limit_log
+    from pm_app.web.server import fitting_limits, make_server, open_listeners
+
+    application, tls = make_application(settings, now), _tls(settings)
     check_reach(settings)
+    limits = fitting_limits(ConnectionLimits())
+    connections = Connections(limits, trusted=settings.web.proxy_addresses)
+    listeners = open_listeners(*settings.web.address, connections)
     for remark in who_gets_in(settings):
         talk.print(remark, highlight=False, markup=False)
-    host, port = settings.web.address
     scheme = "https" if tls else "http"
     talk.print(f"pm-app serve: {scheme}://{settings.web.listen}/", highlight=False)
-    # What a proxy says of a request is read by the pages, which know whom to believe.
-    uvicorn.run(
-        application,
-        host=host,
-        port=port,
-        server_header=False,
-        proxy_headers=False,
-        log_config=None,
-        access_log=False,
-        **tls,
-    )
+    limit_log()
+    with suppress(KeyboardInterrupt):
+        make_server(application, connections, **tls).run(sockets=list(listeners))
 
 
-def require_web() -> Any:
-    """The server of the pages. Raises BadSettings where a package of theirs is missing."""
+def require_web() -> None:
+    """Raises BadSettings where a package that the pages need is missing."""
     try:
         import_module("pm_app.web.app")
-        return import_module("uvicorn")
+        import_module("uvicorn")
     except ImportError as error:
         raise BadSettings(f"pm-app serve needs {error.name}: pip install 'pm-app[web]'") from error
 

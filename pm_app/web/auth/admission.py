@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl, urlencode
 from fastapi import Depends, Request, Response
 from fastapi.responses import RedirectResponse
 from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect
 
 from pm_app.web.auth.headers import addressed_host, is_our_host
 from pm_app.web.context import Page, PageContext, Role
@@ -116,5 +117,5 @@ async def _form(request: Request) -> dict[str, str]:
     try:
         text = (await request.body()).decode()
         return dict(parse_qsl(text, keep_blank_values=True, max_num_fields=_MOST_FIELDS))
-    except ValueError:
+    except (ValueError, ClientDisconnect):
         raise NotAllowed("This form cannot be read.") from None

@@ -1,6 +1,7 @@
 """Content-Security-Policy and other headers of answers, and request checks."""
 
 from collections.abc import Awaitable, Callable, Collection
+from contextlib import AbstractAsyncContextManager, nullcontext
 from ipaddress import ip_address
 from socket import gethostname
 from time import perf_counter
@@ -11,6 +12,9 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import PlainTextResponse
 
 from pm_app.settings.web import WebSettings
+from pm_app.web.auth.crowd import Crowd
+from pm_app.web.connections import CONNECTION, OpenConnection, network_of
+from pm_app.web.identity import Authenticator
 
 LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 # Forms of people are small; what is larger is no form.
@@ -33,13 +37,12 @@ HEADERS: Final = {
 }
 
 
-def add_security_headers(
-    app: FastAPI, web: WebSettings, over_tls: Callable[[Request], bool]
-) -> None:
+def add_security_headers(app: FastAPI, web: WebSettings, authenticator: Authenticator) -> None:
     """Refuse what is too large or sent by another site, and harden every answer.
 
-    over_tls: whether the browser speaks TLS, with us or with a proxy that is believed.
+    Strangers are answered a few at a time, so that they keep nobody out who has signed in.
     """
+    crowd = Crowd()
 
     @app.middleware("http")
     async def harden(
@@ -47,10 +50,14 @@ def add_security_headers(
     ) -> Response:
         began = perf_counter()
         refused = _of_another_host(request, web) or _refused(request, web)
-        response = await answer(request) if refused is None else refused
+        if refused is None:
+            async with _place(crowd, authenticator, request) as room:
+                response = await answer(request) if room else _busy()
+        else:
+            response = refused
         taken = 1000 * (perf_counter() - began)
         response.headers.update(HEADERS | {"Server-Timing": f"total;dur={taken:.1f}"})
-        if over_tls(request):
+        if authenticator.over_tls(request):
             response.headers["Strict-Transport-Security"] = f"max-age={_HSTS_SECONDS}"
         return response
 
@@ -80,6 +87,23 @@ def _is_number(host: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _place(
+    crowd: Crowd, authenticator: Authenticator, request: Request
+) -> AbstractAsyncContextManager[bool]:
+    connection: OpenConnection | None = getattr(request.state, CONNECTION, None)
+    if not authenticator.recognises(request):
+        return crowd.place(network_of(authenticator.address(request)), connection)
+    if connection is not None:
+        connection.recognised = True
+    return nullcontext(True)
+
+
+def _busy() -> Response:
+    refusal = _refusal("too much is asked at once: ask again in a moment", 503)
+    refusal.headers["Retry-After"] = "5"
+    return refusal
 
 
 def _of_another_host(request: Request, web: WebSettings) -> Response | None:

@@ -79,6 +79,15 @@ def test_pages_are_served_over_tls_without_what_learns_and_end_when_asked(config
     assert f"https://{address}/" in err and "Traceback" not in err
 
 
+def test_a_port_in_use_is_told_and_no_address(config):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = f"127.0.0.1:{other.getsockname()[1]}"
+        done = CliRunner().invoke(app, ["serve", "-c", str(config), "--listen", taken])
+
+    assert "cannot listen at 127.0.0.1 port" in str(done.exception)
+    assert "Address already in use" in str(done.exception) and "http://" not in done.output
+
+
 @pytest.mark.parametrize(
     ("web", "words"),
     [

@@ -12,7 +12,7 @@ BEYOND: Final = 0.98
 STATUS_WORDS: Final = {
     "scored": "",
     "machine_off": "machine off",
-    "stale_input": "readings stand still",
+    "stale_input": "input stands still",
     "sensor_missing": "key sensors missing",
     "out_of_distribution": "unlike anything learned",
     "not_enough_history": "too new to say",

@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pm_app.features.runs import places_among
+from pm_app.records.features import FEEDS
 from pm_app.records.readings import Events, Flags, Float64, Int32, Int64
 from pm_app.times import HOUR_NS
 
@@ -38,6 +39,22 @@ def events_within(keys: Keys, events: Events, *, kind: str, code: str, window_ns
     event_asset, event_time = _of_kind(assets, events, kind, code)
     upto = count_until(event_asset, event_time, asset, cutoff)
     return (upto - count_until(event_asset, event_time, asset, cutoff - window_ns)).astype(float)
+
+
+def hours_waited(keys: Keys, events: Events, first_seen: Mapping[str, int]) -> Float64:
+    """Hours up to each cutoff without an event of any asset, (n_rows, n_feeds), as `FEEDS`.
+
+    An asset waits from its first reading on at the earliest, whatever was told before.
+    """
+    assets, asset, cutoff = keys
+    since = np.array([first_seen[name] for name in assets], dtype=np.int64)[asset]
+    columns = []
+    for feed in FEEDS:
+        times = np.sort(events.time[events.kind == feed])
+        before = np.searchsorted(times, cutoff, side="right")
+        newest = np.where(before > 0, np.append(times, 0)[before - 1], since)
+        columns.append((cutoff - np.maximum(newest, since)) / HOUR_NS)
+    return np.column_stack(columns)
 
 
 def clock_features(cutoff: Int64, zone: str) -> dict[str, Float64]:

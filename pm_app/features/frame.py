@@ -5,7 +5,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from pm_app.features.events import Keys, age_hours, clock_features, events_within, hours_since
+from pm_app.features.events import (
+    Keys,
+    age_hours,
+    clock_features,
+    events_within,
+    hours_since,
+    hours_waited,
+)
+from pm_app.features.limits import limit_features
 from pm_app.features.lives import life_starts
 from pm_app.features.memory import AssetMemories, no_memory, recall
 from pm_app.features.panes.panes import select_sensors
@@ -16,7 +24,7 @@ from pm_app.records.features import FeatureSpec, Frame, Panes, RunningRule
 from pm_app.records.memory import Memory
 from pm_app.records.readings import Events, Flags, Float32, Float64
 from pm_app.threads import on_threads
-from pm_app.times import duration_text
+from pm_app.times import HOUR_NS, duration_text
 
 # Arrays of about this many cells stay in cache: measured 5 times faster than one large pass.
 CHUNK_CELLS = 60_000
@@ -79,13 +87,16 @@ def build_frame(
     where the spec remembers, to the boundary that the asset has in `memory`, or to the first
     pane of its life. first_seen: nanoseconds UTC of each asset's first reading ever. A
     cutoff's features depend on nothing later than it, and on no pane outside its windows and
-    its life.
+    its life. What is beyond the spec's limits is missing (see `limit_features`).
     """
     off = None if spec.running is None else _off(panes, spec.running)
     panes = select_sensors(panes, spec.sensors)
     features, sensor_of = feature_names(spec)
     values = np.empty((len(panes.pane), len(features)), dtype=np.float32)
     cutoff = (panes.pane + 1) * spec.pane_ns
+    keys = (panes.assets, panes.asset, cutoff)
+    lived = _lived_hours(keys, events, spec, first_seen) if spec.remembers else None
+    waited = hours_waited(keys, events, first_seen)
     chunks = list(asset_chunks(panes))
 
     def fill(rows: range) -> None:
@@ -94,7 +105,16 @@ def build_frame(
 
     # Each has rows of its own, so whichever ends first changes nothing.
     on_threads(fill, chunks, least=2)
-    return Frame(panes.assets, panes.asset, cutoff, features, sensor_of, values, off)
+    frame = Frame(*keys, features, sensor_of, values, off, waited, lived)
+    return limit_features(frame, spec.limits)
+
+
+def _lived_hours(
+    keys: Keys, events: Events, spec: FeatureSpec, first_seen: Mapping[str, int]
+) -> Float64:
+    """Hours since the life of each cutoff began, (n_rows,)."""
+    start = life_starts(keys, events, first_seen=first_seen, pane_ns=spec.pane_ns)
+    return np.asarray((keys[2] - start * spec.pane_ns) / HOUR_NS)
 
 
 def _fill(

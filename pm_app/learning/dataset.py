@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from pm_app.records.features import FeatureSpec, Frame
+from pm_app.records.features import FeatureLimits, FeatureSpec, FeedPace, Frame
 from pm_app.records.labels import Labels, Split
 from pm_app.records.learning import Head
 
@@ -16,7 +16,8 @@ class Dataset:
     sensors that change by less than 32-bit numbers of their size can tell.
     regimes: in words, what regimes there are or why none. champion_frame: the same cutoffs as
     the champion sees them, None where features of one name have the same values in `frame`.
-    failures_from_verdicts: how many of the failures that teach came from verdicts.
+    failures_from_verdicts: how many of the failures that teach came from verdicts. paces: of the
+    feeds of events; the frames have no limits yet.
     """
 
     spec: FeatureSpec
@@ -28,6 +29,7 @@ class Dataset:
     regimes: str = ""
     champion_frame: Frame | None = None
     failures_from_verdicts: int = 0
+    paces: tuple[FeedPace, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,8 @@ class Evidence:
 class LearningTask:
     """Task of one retraining: rows of a frame by their use, labels, and the head.
 
-    kind: "life" (failing within each horizon), "classification" or "regression".
+    kind: "life" (failing within each horizon), "classification" or "regression". limits: those
+    that the train rows teach, and the frame has.
     """
 
     kind: str
@@ -59,3 +62,4 @@ class LearningTask:
     labels: Labels
     split: Split
     head: Head
+    limits: FeatureLimits | None = None

@@ -5,6 +5,7 @@ from importlib.metadata import version as installed
 from platform import python_version
 
 from pm_app.features.frame import select_features
+from pm_app.features.limits import learn_limits, limit_features
 from pm_app.learning.data.labels import count_failures
 from pm_app.learning.dataset import Dataset, Evidence, LearningTask
 from pm_app.learning.evaluation.promotion import HeldOutRows, PromotionDecision, judge
@@ -87,7 +88,9 @@ def learn(
     warm = None
     if drift.verdict == "refit" and continues and champion is not None:
         frame = select_features(dataset.frame, champion.card.features)
-        task = replace(task, frame=frame, head=champion.card.head)
+        limits = learn_limits(frame, task.split.train, dataset.paces)
+        frame = limit_features(frame, limits)
+        task = replace(task, frame=frame, limits=limits, head=champion.card.head)
         warm = WarmStart(champion.card.allocation, champion.keras)
     planner = planner_of(task, ranking.importance, settings)
     search = AllocationSearch(planner, settings.allocation.strategy, warm)
@@ -113,7 +116,7 @@ def _card_of(
     """The card of a candidate; leakage suspects are added once it is known which there are."""
     frame, split = task.frame, task.split
     return VersionCard(
-        spec=dataset.spec,
+        spec=replace(dataset.spec, limits=task.limits),
         features=frame.features,
         sensor_of=frame.sensor_of,
         head=candidate.head,
@@ -134,6 +137,7 @@ def _card_of(
         trained_until=utc_text(int(frame.cutoff.max())),
         parity=candidate.parity,
         revision=candidate.revision,
+        reliance=candidate.reliance,
         failures_from_verdicts=dataset.failures_from_verdicts,
         ranked=ranking.span,
         software={name: installed(name) for name in SOFTWARE} | {"python": python_version()},
@@ -169,5 +173,6 @@ def _predict(card: VersionCard, onnx: bytes, rows: Frame) -> Float64:
     predictor = Predictor(
         onnx, head=card.head, calibration=card.calibration, features=card.features
     )
-    scores = predictor.predict(select_features(rows, card.features).values)
+    limited = limit_features(rows, card.spec.limits)
+    scores = predictor.predict(select_features(limited, card.features).values)
     return scores.value if card.head.kind == "regression" else scores.risk[:, -1]

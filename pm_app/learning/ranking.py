@@ -8,8 +8,10 @@ from functools import partial
 import numpy as np
 
 from pm_app.features.frame import select_features
+from pm_app.features.limits import learn_limits, limit_features
 from pm_app.learning.allocation.planner import Planner, make_planner
 from pm_app.learning.allocation.strategies import moved_units
+from pm_app.learning.data.feed_gaps import FeedGaps
 from pm_app.learning.data.labels import count_failures, failure_times
 from pm_app.learning.data.splits import censor_at_parts, newest_part, split_rows
 from pm_app.learning.data.sufficiency import (
@@ -80,6 +82,8 @@ def make_task(dataset: Dataset, settings: Settings) -> LearningTask:
     frame = select_features(dataset.frame, dataset.informative)
     split = split_rows(frame, labels, horizon_hours=horizons[-1], seed=settings.retraining.seed)
     labels = censor_at_parts(frame, labels, split)
+    limits = learn_limits(frame, split.train, dataset.paces)
+    frame = limit_features(frame, limits)
     head = choose_head(
         labels,
         np.concatenate([split.train, split.validation]),
@@ -87,7 +91,7 @@ def make_task(dataset: Dataset, settings: Settings) -> LearningTask:
         horizons_hours=horizons,
         cap_hours=settings.target.cap_hours,
     )
-    return LearningTask(kind, horizons, frame, labels, split, head)
+    return LearningTask(kind, horizons, frame, labels, split, head, limits)
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,9 +201,11 @@ def _newest(task: LearningTask, settings: Settings, champion: ChampionVersion) -
 
 def planner_of(task: LearningTask, importance: Importance, settings: Settings) -> Planner:
     """The planner of a task, within allocation.max_parameters."""
+    gaps = FeedGaps(task.frame, task.split.train, seed=settings.retraining.seed)
+    learned = replace(task.frame.take(gaps.rows), values=gaps.values())
     return make_planner(
-        task.frame,
-        task.split.train,
+        learned,
+        np.arange(len(gaps.rows)),
         importance,
         outputs=max(len(task.head.edges_hours), 1),
         max_parameters=settings.allocation.max_parameters,

@@ -1,7 +1,7 @@
 """Records of features: panes they are made of, their specification, and frames of them."""
 
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, Final
 
 from numpy.typing import NDArray
 
@@ -72,6 +72,12 @@ class Frame:
     values: float32, shape (n_rows, n_features); NaN is missing. sensor_of[j] is the sensor
     (or the group: "age", "events", "clock") that feature j belongs to. off: shape (n_rows,),
     where the machine did not run; None where nothing tells.
+
+    waited: (n_rows, n_feeds) in order of `FEEDS`, hours in which no event of the feed was told
+    of any asset, counted from the asset's first reading at the earliest. lived: (n_rows,), hours
+    since the asset's life began by past events; None where no feature looks back on it.
+    withheld: (n_rows, n_bases) in order of `BASES`, features that are missing by the limits of
+    a specification; None where it has none.
     """
 
     assets: tuple[str, ...]
@@ -81,6 +87,9 @@ class Frame:
     sensor_of: tuple[str, ...]
     values: Float32
     off: Flags | None = None
+    waited: Float64 | None = None
+    lived: Float64 | None = None
+    withheld: Flags | None = None
 
     @property
     def sensors(self) -> tuple[str, ...]:
@@ -96,8 +105,12 @@ class Frame:
             self.features,
             self.sensor_of,
             self.values[rows],
-            None if self.off is None else self.off[rows],
+            *(None if each is None else each[rows] for each in self.row_facts()),
         )
+
+    def row_facts(self) -> tuple[Any, ...]:
+        """What is known of rows besides values, in the order of the fields."""
+        return self.off, self.waited, self.lived, self.withheld
 
 
 def pane_arrays(panes: Panes) -> dict[str, NDArray[Any]]:
@@ -137,6 +150,36 @@ class RunningRule:
     above: float
 
 
+# Events of one kind come together or not at all.
+FEEDS: Final = ("failure", "maintenance", "error")
+# What features rest on that readings do not tell by themselves: time since the first reading,
+# the feeds, and lives, which events end.
+BASES: Final = ("age", *FEEDS, "life")
+
+
+@dataclass(frozen=True)
+class FeedPace:
+    """How often a feed of events speaks: hours between two, and after how many it is silent."""
+
+    feed: str
+    usual_hours: float
+    silent_hours: float
+
+
+@dataclass(frozen=True)
+class FeatureLimits:
+    """How far features that go on without readings are known; beyond, they are missing.
+
+    highest: the greatest value that training saw of a feature of age or events, by name.
+    lived_hours: the longest life so far that it saw; None where lives never end. feeds: the
+    paces of feeds that were told of often enough.
+    """
+
+    highest: tuple[tuple[str, float], ...] = ()
+    lived_hours: float | None = None
+    feeds: tuple[FeedPace, ...] = ()
+
+
 @dataclass(frozen=True)
 class FeatureSpec:
     """All that decides which features a cutoff gets: names and their order follow from it.
@@ -149,6 +192,7 @@ class FeatureSpec:
     there is the change since its beginning, as it is and in deviations of the beginning, which
     is beginning_ns long (None where nothing is measured against it). smooth_ns: the half-lives
     of exponentially weighted means, ascending. running: None where machines always run.
+    limits: None in versions of before there were any.
     """
 
     sensors: tuple[str, ...]
@@ -165,6 +209,7 @@ class FeatureSpec:
     beginning_ns: int | None = None
     smooth_ns: tuple[int, ...] = ()
     running: RunningRule | None = None
+    limits: FeatureLimits | None = None
 
     @property
     def remembers(self) -> bool:

@@ -243,3 +243,4 @@ class VersionCard:
     suspicions: tuple[LeakageSuspect, ...] = ()
     failures_from_verdicts: int = 0
     ranked: tuple[int, int] | None = None
+    reliance: tuple[float, ...] = ()

@@ -11,6 +11,7 @@ from pm_app.times import HOUR_NS, duration_text
 MOST_MISSING = 0.5
 MOST_OUTSIDE = 0.5
 MOST_STILL = 0.5
+MOST_WITHHELD = 0.5
 # Beyond the training range by its own width: sensors differ between assets, but not so much.
 MARGIN = 1.0
 _TELLING = ("deviation", "minimum", "maximum", "slope")
@@ -23,7 +24,9 @@ def statuses(frame: Frame, card: VersionCard) -> Text:
     not_enough_history: the asset is younger than the shortest window. sensor_missing: sensors
     with over half of the importance have no value in the longest window. stale_input: sensors
     with over half of the importance have kept one value through the longest window, which in
-    training they never did: a transmitter or a historian repeats its last word.
+    training they never did: a transmitter or a historian repeats its last word; or over half of
+    the version's skill is lost without the features that are missing by its limits, because a
+    feed of events is silent or went on beyond what training saw (law 12).
     out_of_distribution: sensors with over half of the importance read further outside their
     training range than that range is wide. The frame holds the card's features, in order.
     """
@@ -38,7 +41,7 @@ def statuses(frame: Frame, card: VersionCard) -> Text:
         outside = (values < low - margin) | (values > high + margin)
     result[outside @ weight > MOST_OUTSIDE] = "out_of_distribution"
     still = _still(frame, card, [frame.sensor_of[number] for number in last])
-    result[still @ weight > MOST_STILL] = "stale_input"
+    result[(still @ weight > MOST_STILL) | _rests_on_silence(frame, card)] = "stale_input"
     result[np.isnan(values) @ weight > MOST_MISSING] = "sensor_missing"
     if card.spec.windows_ns and "age" in frame.features:
         age = frame.values[:, frame.features.index("age")]
@@ -46,6 +49,14 @@ def statuses(frame: Frame, card: VersionCard) -> Text:
     if frame.off is not None:
         result[frame.off] = "machine_off"
     return result
+
+
+def _rests_on_silence(frame: Frame, card: VersionCard) -> Flags:
+    """Rows without features that over half of the version's skill rests on, (n_rows,)."""
+    if frame.withheld is None or not card.reliance:
+        return np.zeros(len(frame.cutoff), dtype=np.bool_)
+    place = frame.withheld @ (1 << np.arange(frame.withheld.shape[1]))
+    return np.asarray(np.array(card.reliance)[place] > MOST_WITHHELD)
 
 
 def _still(frame: Frame, card: VersionCard, sensors: list[str]) -> Flags:

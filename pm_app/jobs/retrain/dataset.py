@@ -7,6 +7,7 @@ import numpy as np
 
 from pm_app.errors import NotEnoughData
 from pm_app.features.frame import build_frame
+from pm_app.features.limits import feed_paces
 from pm_app.features.panes.panes import select_sensors
 from pm_app.features.regimes.search import RegimeSearch, settle_regimes
 from pm_app.jobs.retrain.extent import (
@@ -68,7 +69,7 @@ def gather_dataset(
     spec, regimes = _choose_features(source, past, settings, champion)
     specs = [spec]
     if champion is not None and not have_equal_values(champion, spec):
-        specs.append(replace(champion, pane_ns=spec.pane_ns))
+        specs.append(replace(champion, pane_ns=spec.pane_ns, limits=None))
     built = _build(source, past, settings, specs)
     frame = built.frames[0]
     confirmed = source.confirmed_failures
@@ -87,6 +88,7 @@ def gather_dataset(
         failures_from_verdicts=failures_learned(
             frame, labels, failures.events, failures.from_verdict, known_until=as_of_ns
         ),
+        paces=feed_paces(source.events),
     )
 
 
@@ -180,7 +182,10 @@ def _join(frames: Sequence[Frame]) -> Frame:
         np.array([place.get(name, -1) for name in frame.assets], dtype=np.int32)[frame.asset]
         for frame in frames
     ]
-    off = [frame.off for frame in frames if frame.off is not None]
+    off, waited, lived = (
+        [fact for fact in facts if fact is not None]
+        for facts in zip(*((each.off, each.waited, each.lived) for each in frames), strict=True)
+    )
     return replace(
         frames[0],
         assets=assets,
@@ -188,4 +193,6 @@ def _join(frames: Sequence[Frame]) -> Frame:
         cutoff=np.concatenate([frame.cutoff for frame in frames]),
         values=np.concatenate([frame.values for frame in frames]),
         off=np.concatenate(off) if off else None,
+        waited=np.concatenate(waited) if waited else None,
+        lived=np.concatenate(lived) if lived else None,
     )

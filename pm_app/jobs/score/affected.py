@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pm_app.features.limits import broken_silences
 from pm_app.features.panes.readings import widen_spans
 from pm_app.jobs.plant import PlantView, first_seen_ns, last_seen_ns
 from pm_app.jobs.score.champion import Champion
@@ -71,7 +72,7 @@ def _by_events(run: ScoringRun, group: Sequence[BatchRow]) -> Iterator[tuple[str
     if champion is None or scored_until is None:
         return
     pane_ns, reach = run.view.history.pane_ns, _reach(run)
-    events, last_seen = _news(run, group), last_seen_ns(run.ledger)
+    (events, before), last_seen = _news(run, group), last_seen_ns(run.ledger)
     for lasts, chosen in _features_of(events, champion):
         for name in np.unique(events.asset[chosen]).tolist():
             times = events.time[chosen & (events.asset == name)]
@@ -79,18 +80,24 @@ def _by_events(run: ScoringRun, group: Sequence[BatchRow]) -> Iterator[tuple[str
             first, last = (-(-int(time) // pane_ns) - 1 for time in (times.min(), times.max()))
             until = min(last_seen.get(name, -1), to_nanoseconds(scored_until)) // pane_ns
             yield name, PaneSpan(first, until if lasts else min(until, last + reach))
+    for first, last in broken_silences(events, before, champion.card.spec.limits):
+        # An event of one asset says of all that its feed speaks.
+        for name, newest in last_seen.items():
+            until = min(newest, to_nanoseconds(scored_until), last) // pane_ns
+            yield name, PaneSpan(-(-first // pane_ns) - 1, until)
 
 
-def _news(run: ScoringRun, group: Sequence[BatchRow]) -> Events:
-    """The events of these batches that no scored one has told: exports repeat old ones."""
+def _news(run: ScoringRun, group: Sequence[BatchRow]) -> tuple[Events, Events]:
+    """The events of these batches that no scored one has told, for exports repeat old ones; and
+    those that were told."""
     if all(row.source != "events" for row in group):
-        return no_events()
+        return no_events(), no_events()
     scored = [row for row in run.ledger.ingested_batches("events") if row.scored_at]
     fresh, old = (
         events_as_rows(run.view.event_history.read(segments_of(rows)))
         for rows in ([row for row in group if row.source == "events"], scored)
     )
-    return events_from_rows(fresh - old)
+    return events_from_rows(fresh - old), events_from_rows(old)
 
 
 def _features_of(events: Events, champion: Champion) -> Iterator[tuple[bool, Flags]]:

@@ -11,7 +11,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from pm_app.learning.network.building import Network
-from pm_app.records.readings import Float32
+from pm_app.records.readings import Flags, Float32, Index
 
 # Rows asked at once: more leave the processor's cache, fewer cost calls.
 _COMPILED_ROWS, _EAGER_ROWS = 2048, 8192
@@ -41,7 +41,8 @@ class Fitting:
     for hazard and classification the loss of a member is the sum over outputs of
     happened * -log p + survived * -log(1 - p); for regression it is the Huber loss of
     `happened`, a value in the network's own unit. The loss is the mean over members, each on
-    its own, plus the L1 penalty of the branches (the mean over packs).
+    its own, plus the L1 penalty of the branches (the mean over packs). basis: (n_features,), by
+    which column of an epoch's gaps a feature is missing, -1 by none.
 
     The rows are a graph's arguments, never its constants: a graph stays until Python looks for
     cycles, which arrays do not make it do, and would keep the rows of every training before.
@@ -55,7 +56,9 @@ class Fitting:
         survived: Float32,
         *,
         schedule: Schedule,
+        basis: Index | None = None,
     ) -> None:
+        self._basis = np.full(values.shape[1], -1) if basis is None else basis
         self._data: Any = tuple(tf.constant(part) for part in (values, happened, survived))
         self.schedule, self._done = schedule, 0
         self._take(network)
@@ -83,10 +86,14 @@ class Fitting:
     def _steps(self) -> int:
         return max(1, round(int(self._data[0].shape[0]) / self.schedule.batch_rows))
 
-    def epoch(self, order: NDArray[np.int64]) -> float:
-        """One pass over the rows in this order; the mean loss."""
+    def epoch(self, order: NDArray[np.int64], gaps: Flags | None = None) -> float:
+        """One pass over the rows in this order; the mean loss.
+
+        gaps: (n, n_bases), what rows miss in this pass, by the features' basis.
+        """
         self._done += 1
-        return float(self._epoch(tf.constant(order), *self._data))
+        missing = () if gaps is None else (tf.constant(gaps),)
+        return float(self._epoch(tf.constant(order), *self._data, *missing))
 
     def end(self) -> None:
         """Let go of the rows, after the last epoch."""
@@ -113,13 +120,21 @@ class Fitting:
         return total / self._steps
 
     def _step(self, rows: Any, data: Sequence[Any]) -> Any:
-        values, happened, survived = (tf.gather(part, rows) for part in data)
+        values, happened, survived, *gaps = (tf.gather(part, rows) for part in data)
+        for gap in gaps:
+            # A last column that nobody misses is what -1 stands for.
+            missing = tf.gather(tf.pad(gap, [[0, 0], [0, 1]]), self._columns(gap), axis=1)
+            values = tf.where(missing, np.float32(np.nan), values)
         with tf.GradientTape() as tape:
             logits = self._members(values, training=True)
             loss = self._loss(logits, happened[:, None], survived[:, None]) + self._penalty()
         weights = self.network.trainable_variables
         self._optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights, strict=True))
         return loss
+
+    def _columns(self, gap: Any) -> Any:
+        width = int(gap.shape[1])
+        return tf.constant(np.where(self._basis < 0, width, self._basis), tf.int32)
 
     def _loss(self, logits: Any, happened: Any, survived: Any) -> Any:
         if self._regression:

@@ -1,6 +1,7 @@
 """Training of a candidate version: allocated, trained, calibrated, measured, exported."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from pm_app.learning.dataset import LearningTask
 from pm_app.learning.evaluation.baselines import constant_scores, forest_scores
 from pm_app.learning.evaluation.calibration import calibrate, event_truths
 from pm_app.learning.evaluation.metrics import best_threshold, evaluate, risk_bins
+from pm_app.learning.evaluation.reliance import measure_reliance
 from pm_app.learning.network import answers, export_onnx, save_network
 from pm_app.learning.training.executor import TrainAll, run_concurrently, train_here
 from pm_app.learning.training.fit import (
@@ -41,7 +43,7 @@ class Candidate:
     reports: this model, the uniform control at the same parameter count, a random forest,
     and a constant guess, all on `split.test`. golden_values (m, n_features) and
     golden_outputs (m, outputs) are held-out rows a loader can check itself against.
-    feature_low, feature_high, reference: as in `VersionCard`.
+    feature_low, feature_high, reference, reliance: as in `VersionCard`.
     """
 
     keras: bytes
@@ -57,6 +59,7 @@ class Candidate:
     feature_high: tuple[float, ...]
     reference: tuple[float, ...]
     revision: Revision | None = None
+    reliance: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +123,10 @@ def train_candidate(
         QualityReport("constant guess", None, _measure(task, constant_scores(task))),
     )
     progress(0.98, "exporting")
-    return replace(_pack(task, pair.whole, calibration, reports, seed), revision=revision)
+    packed = _pack(task, pair.whole, calibration, reports, seed)
+    unseen = np.concatenate([task.split.calibration, task.split.test])
+    reliance = measure_reliance(task, partial(answers, pair.judged.network), unseen, seed=seed)
+    return replace(packed, revision=revision, reliance=reliance)
 
 
 @dataclass(frozen=True, eq=False)

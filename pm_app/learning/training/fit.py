@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 
 from pm_app.errors import BadVersion
+from pm_app.features.limits import bases_of
+from pm_app.learning.data.feed_gaps import FeedGaps
 from pm_app.learning.data.targets import Rows, Targets, encode_targets
 from pm_app.learning.dataset import LearningTask
 from pm_app.learning.network import (
@@ -106,11 +108,12 @@ def train_network(
     network, fitting = _prepare(task, rows, training, schedule, warm_start)
     look = round(LOOK * schedule.epochs) if revise else 0
     order = np.random.default_rng(training.seed)
-    judged = task.frame.values[judged_rows(task)]
+    gaps = FeedGaps(task.frame, rows, seed=training.seed)
+    judged = FeedGaps(task.frame, judged_rows(task), seed=training.seed).values()
     now = Trained(network, 0, schedule, _lose(task, fitting, judged), training.allocation)
     best, weights = now, network.get_weights()
     for epoch in range(1, schedule.epochs + 1):
-        fitting.epoch(order.permutation(len(rows)))
+        fitting.epoch(order.permutation(len(rows)), gaps.draw(epoch))
         now = replace(now, epoch=epoch, losses=_lose(task, fitting, judged))
         progress(epoch / schedule.epochs, f"epoch {epoch} of {schedule.epochs}: {now.score:.4f}")
         if now.score > best.score:
@@ -145,9 +148,10 @@ def refit_network(
     """
     network, fitting = _prepare(task, rows, training, like.schedule, warm_start)
     order = np.random.default_rng(training.seed)
+    gaps = FeedGaps(task.frame, rows, seed=training.seed)
     whole = replace(like, network=network, allocation=training.allocation)
     for epoch in range(1, like.epoch + 1):
-        fitting.epoch(order.permutation(len(rows)))
+        fitting.epoch(order.permutation(len(rows)), gaps.draw(epoch))
         progress(epoch / like.epoch, f"epoch {epoch} of {like.epoch} on all labelled rows")
         if epoch == like.revised_at:
             whole, fitting = _reshape(task, rows, whole, like.allocation, fitting, training.seed)
@@ -201,7 +205,9 @@ def _prepare(
     else:
         _take_weights(network, old)
         schedule = replace(schedule, rate=schedule.rate * _WARM_RATE)
-    return network, Fitting(network, values, targets.happened, targets.survived, schedule=schedule)
+    data = (values, targets.happened, targets.survived)
+    basis = bases_of(task.frame.features, task.frame.sensor_of)
+    return network, Fitting(network, *data, schedule=schedule, basis=basis)
 
 
 def _build(task: LearningTask, allocation: Allocation, targets: Targets, seed: int) -> Any:

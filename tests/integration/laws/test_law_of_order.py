@@ -24,7 +24,10 @@ from factories import (
     events_table,
     expected_alarms,
     few_batches_a_run,
+    make_card,
+    make_spec,
     opened,
+    promote_handmade,
     readings_table,
     said,
     standing,
@@ -48,6 +51,7 @@ from pm_app.jobs.plant import Orphans
 from pm_app.jobs.score.champion import load_champion
 from pm_app.jobs.score.predict import predict_frame
 from pm_app.jobs.score.run import score
+from pm_app.records.features import BASES, FeatureLimits, FeedPace
 from pm_app.records.readings import Readings, events_from_rows
 from pm_app.state.events import EventHistory
 from pm_app.state.panes import History
@@ -72,6 +76,12 @@ EVENTS = [
     ("pump-01", 3.0, "error", "trip"),
     ("pump-01", 9.1, "error", "trip"),
 ]
+# Each feed is silent for some of these hours, until an event that comes later says otherwise.
+LIMITS = FeatureLimits(
+    (("age", 9.0),), feeds=(FeedPace("failure", 1.0, 4.0), FeedPace("error", 1.0, 2.0))
+)
+# Without errors it has nothing to say.
+RELIANCE = tuple(float(places >> BASES.index("error") & 1) for places in range(2 ** len(BASES)))
 FILES = st.sampled_from(["a", "b", "c/d", "e"]).map("{}.parquet".format)
 PARTS = st.builds(
     lambda first, length, step: (
@@ -323,6 +333,8 @@ def new_url(on_both_databases):
 
 def run(new_plant, examples):
     with opened(new_plant(toml=ALARMING_TOML)) as plant, few_batches_a_run(3, 2, timedelta(0)):
+        spec = replace(make_spec(plant.settings), limits=LIMITS)
+        promote_handmade(plant, card=make_card(spec, reliance=RELIANCE))
         machine = type("Plant", (Plant,), {"plant": plant, "champion": load_champion(plant)})
         run_state_machine_as_test(
             machine,

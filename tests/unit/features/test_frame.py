@@ -13,7 +13,7 @@ from pm_app.features.lives import life_starts
 from pm_app.features.memory import BLOCK_PANES, no_memory, remember
 from pm_app.features.panes.panes import build_panes, merge_panes
 from pm_app.features.panes.readings import take_readings
-from pm_app.records.features import FeatureSpec, Frame, Panes, Regimes
+from pm_app.records.features import FeatureLimits, FeatureSpec, FeedPace, Frame, Panes, Regimes
 from pm_app.records.memory import Memory
 from pm_app.records.readings import Events, Readings, sort_events
 
@@ -41,8 +41,15 @@ REGIMES = Regimes(
     levels=((1.0, 2e4), (1.5, 3e4), (2.5, 1e4)),
     spreads=((0.1, 1e3), (0.3, 2e3), (0.7, 3e3)),
 )
+LIMITS = FeatureLimits(
+    highest=(("age", 50.0), ("since.failure", 9.0), ("errors.E1.1d", 1.0)),
+    lived_hours=20.0,
+    feeds=(FeedPace("failure", 1.0, 6.0), FeedPace("error", 1.0, 4.0)),
+)
 SPECS = pytest.mark.parametrize(
-    "spec", [SPEC, replace(SPEC, regimes=REGIMES)], ids=["raw", "regimes"]
+    "spec",
+    [SPEC, replace(SPEC, regimes=REGIMES), replace(SPEC, limits=LIMITS)],
+    ids=["raw", "regimes", "limits"],
 )
 
 

@@ -9,7 +9,7 @@ from factories import HOUR, START, make_card
 from pm_app.features.frame import build_frame, select_features
 from pm_app.features.panes.panes import build_panes
 from pm_app.learning.data.labels import life_labels, while_running
-from pm_app.records.features import FeatureSpec, Frame, RunningRule
+from pm_app.records.features import BASES, FeatureSpec, Frame, RunningRule
 from pm_app.records.readings import Readings, no_events
 from pm_app.scoring.abstention import statuses
 
@@ -165,3 +165,24 @@ def test_rows_at_which_the_machine_is_off_teach_nothing(values):
     assert kept.usable.tolist() == [False] * 10 + [True] * 30
     assert np.isnan(kept.duration_hours[:10]).all()
     assert np.array_equal(kept.duration_hours[10:], labels.duration_hours[10:])
+
+
+@pytest.mark.parametrize(("lost", "status"), [(0.5, "scored"), (0.51, "stale_input")])
+def test_a_row_without_what_most_skill_rests_on_is_stale(values, lost, status):
+    reliance = tuple(lost * (places >> BASES.index("error") & 1) for places in range(32))
+    frame = frame_of(values)
+    withheld = np.zeros((HOURS, len(BASES)), dtype=np.bool_)
+    withheld[30:, BASES.index("error")] = True
+    withheld[20:, BASES.index("age")] = True
+    card = replace(card_of(frame), reliance=reliance)
+    found = statuses(replace(frame, withheld=withheld), card).tolist()
+
+    assert found[1:30] == ["scored"] * 29
+    assert found[30:] == [status] * 10
+
+
+def test_a_version_of_before_knows_nothing_of_silence(values):
+    frame = frame_of(values)
+    withheld = np.ones((HOURS, len(BASES)), dtype=np.bool_)
+
+    assert statuses(replace(frame, withheld=withheld), card_of(frame))[-1] == "scored"

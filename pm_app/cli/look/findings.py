@@ -1,34 +1,20 @@
 """Findings of `pm-app check`: schedule, store, readings, events, regimes."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from pm_app.cli.look.events_findings import check_events
+from pm_app.cli.look.finding import Finding
+from pm_app.cli.look.readings_findings import ReadingsSurvey, check_readings
 from pm_app.daemon.schedule import make_cron
 from pm_app.errors import NoStore, PmAppError
-from pm_app.jobs.ingest.left_files import count_left
 from pm_app.jobs.retrain.dataset import search_regimes
-from pm_app.ports import EventsSource, ReadingsSource
-from pm_app.records.readings import Batch
 from pm_app.settings.plant import Settings
 from pm_app.settings.web import NOBODY_SIGNS_IN
 from pm_app.state.panes import History
 from pm_app.store import segments_of
 from pm_app.times import to_nanoseconds
-from pm_app.wiring import events_source, open_views, readings_source
-
-# Enough files to see a pattern, few enough to be done in a moment.
-FILES_LOOKED_AT = 5
-MOST_MISSING = 0.5
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing looked at. verdict: "ok", "note" (works, but look) or "fails"."""
-
-    verdict: str
-    subject: str
-    text: str
+from pm_app.wiring import open_views
 
 
 def run_checks(settings: Settings) -> list[Finding]:
@@ -36,11 +22,12 @@ def run_checks(settings: Settings) -> list[Finding]:
 
     Only looks: it makes no file and no table, and changes none.
     """
+    survey = ReadingsSurvey()
     checks: tuple[tuple[str, Callable[[Settings], Iterator[Finding]]], ...] = (
         ("schedule", _check_schedule),
         ("store", _check_store),
-        ("readings", _check_readings),
-        ("events", _check_events),
+        ("readings", lambda settings: check_readings(settings, survey)),
+        ("events", lambda settings: check_events(settings, survey)),
         ("regimes", _check_regimes),
         ("pages", _check_pages),
     )
@@ -50,6 +37,9 @@ def run_checks(settings: Settings) -> list[Finding]:
             findings += look(settings)
         except PmAppError as error:
             findings.append(Finding("fails", subject, str(error)))
+        except OSError as error:
+            words = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+            findings.append(Finding("fails", subject, words))
     return findings
 
 
@@ -66,65 +56,6 @@ def _check_store(settings: Settings) -> Iterator[Finding]:
             yield Finding("ok", "store", f"open; {batches} files of readings in the ledger")
     except NoStore as error:
         yield Finding("note", "store", str(error))
-
-
-def _check_readings(settings: Settings) -> Iterator[Finding]:
-    source = readings_source(settings)
-    for left in count_left("readings", source):
-        yield Finding("note", "readings", left.words)
-    batches = _by_name(source)
-    if not batches:
-        text = f"no {source.contents} in {settings.readings.uri!r} yet"
-        yield Finding("note", "readings", text)
-        return
-    yield Finding("ok", "readings", f"{len(batches)} files in {settings.readings.uri!r}")
-    for batch in batches[-FILES_LOOKED_AT:]:
-        try:
-            columns = len(source.describe(batch).columns)
-            rows, rejected, missing = 0, 0, 0.0
-            sensors: tuple[str, ...] = ()
-            for chunk in source.read(batch):
-                rows += len(chunk.readings.time)
-                rejected += sum(rejection.rows for rejection in chunk.rejections)
-                sensors = chunk.readings.sensors
-                missing += float((chunk.readings.values != chunk.readings.values).sum())
-        except PmAppError as error:
-            yield Finding("fails", "readings", f"would be quarantined: {error}")
-            continue
-        share = missing / max(rows * len(sensors), 1)
-        text = f"{batch.name}: {rows:,} rows, {len(sensors)} sensors of {columns} columns"
-        text += f", {share:.0%} values missing"
-        if rejected:
-            text += f", {rejected:,} rows would be rejected"
-        verdict = "note" if rejected or share > MOST_MISSING else "ok"
-        yield Finding(verdict, "readings", text)
-
-
-def _by_name(source: ReadingsSource | EventsSource) -> list[Batch]:
-    return sorted(source.list(), key=lambda batch: batch.name)
-
-
-def _check_events(settings: Settings) -> Iterator[Finding]:
-    if settings.target.kind == "column":
-        return
-    source = events_source(settings)
-    for left in count_left("events", source):
-        yield Finding("note", "events", left.words)
-    failures, refused = 0, 0
-    for batch in _by_name(source):
-        try:
-            events, reasons = source.read(batch)
-        except PmAppError as error:
-            yield Finding("fails", "events", f"would be quarantined: {error}")
-            continue
-        failures += int((events.kind == "failure").sum())
-        refused += len(reasons)
-    needed = settings.retraining.minimum_failures
-    text = f"{failures} failures in {settings.events.uri!r}, {needed} needed to learn"
-    if refused:
-        text += f"; {refused} rows would be refused"
-    verdict = "ok" if failures >= needed and not refused else "note"
-    yield Finding(verdict, "events", text)
 
 
 def _check_regimes(settings: Settings) -> Iterator[Finding]:

@@ -123,7 +123,7 @@ def test_a_sensor_that_is_text_is_named_with_what_to_do(new_plant):
         score(plant, now=NOW)
         (row,) = plant.store.ledger.batches(status="quarantined")
 
-    assert "a.parquet: column 'mode' is string; needed numbers" in row.reason
+    assert "a.parquet: column 'mode' holds 'fast' in row 1, which is no number" in row.reason
 
 
 def test_good_rows_of_a_partly_bad_file_are_kept_and_the_others_counted(new_plant):

@@ -238,7 +238,7 @@ def test_a_plant_takes_in_and_scores_what_a_package_of_sources_brings(package, n
 
     assert len(predictions) == 2 * 24
     assert events == [("failure", "seal")]
-    assert "one.memory: 48 rows, 3 sensors" in found
+    assert "one.memory: 48 rows, 3 sensors, 1 asset" in " ".join(found.split())
     with watch_sources(read_settings(config), lambda: None) as watching:
         assert not watching
 

@@ -1,0 +1,171 @@
+"""Findings of `pm-app check` on events: failures that can teach, and assets without readings."""
+
+import re
+from collections.abc import Collection, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from pm_app.cli.look.finding import Finding, counted, local_text, some_names
+from pm_app.cli.look.readings_findings import ReadingsSurvey
+from pm_app.errors import NoStore, PmAppError, SourceUnavailable
+from pm_app.jobs.ingest.left_files import count_left
+from pm_app.ports import EventsSource, ReadingsSource
+from pm_app.records.readings import Events
+from pm_app.settings.plant import Settings
+from pm_app.wiring import events_source, open_views, readings_source
+
+# Files of readings that are opened to find an asset that the sample does not have.
+FILES_SEARCHED = 100
+_ASSETS_SHOWN = 10
+_SEPARATORS = re.compile(r"[\W_]+")
+_LEADING_ZEROS = re.compile(r"(?<!\d)0+(?=\d)")
+
+
+@dataclass(eq=False)
+class _EventsSurvey:
+    """kinds: how many events of each kind an asset has."""
+
+    kinds: dict[str, dict[str, int]] = field(default_factory=dict)
+    refused: int = 0
+    failed: list[str] = field(default_factory=list)
+    first: int | None = None
+    last: int | None = None
+
+    def add(self, events: Events) -> None:
+        """Note the events of a file."""
+        for asset, kind in zip(events.asset.tolist(), events.kind.tolist(), strict=True):
+            kinds = self.kinds.setdefault(asset, {})
+            kinds[kind] = kinds.get(kind, 0) + 1
+        if len(events.time):
+            low, high = int(events.time.min()), int(events.time.max())
+            self.first = low if self.first is None else min(low, self.first)
+            self.last = high if self.last is None else max(high, self.last)
+
+    def count(self, assets: Collection[str], kind: str | None = None) -> int:
+        """Events of these assets, of one kind or all."""
+        found = [self.kinds.get(asset, {}) for asset in assets]
+        return sum(sum(k.values()) if kind is None else k.get(kind, 0) for k in found)
+
+
+def check_events(settings: Settings, readings: ReadingsSurvey) -> Iterator[Finding]:
+    """Findings on the folder of events, compared with what was seen of the readings."""
+    if settings.target.kind == "column":
+        return
+    source, uri = events_source(settings), settings.events.uri
+    for left in count_left("events", source):
+        yield Finding("note", "events", left.words)
+    survey = _survey_events(source)
+    for words in survey.failed:
+        yield Finding("fails", "events", words)
+    unknown = set(survey.kinds) - _assets_of_readings(settings, readings, set(survey.kinds))
+    if not readings.batches:
+        unknown = set()
+    failures = survey.count(set(survey.kinds) - unknown, "failure")
+    needed = settings.retraining.minimum_failures
+    whose = " of assets with readings" if unknown else ""
+    text = f"{failures} failures{whose} in {uri!r}, {needed} needed to learn"
+    if survey.refused:
+        text += f"; {survey.refused} rows would be refused"
+    verdict = "ok" if failures >= needed and not survey.refused else "note"
+    yield Finding(verdict, "events", text)
+    if survey.first is not None and survey.last is not None:
+        yield Finding("ok", "events", _span(survey, settings, survey.first, survey.last))
+    if unknown:
+        yield from _without_readings(survey, unknown, readings.assets)
+
+
+def _survey_events(source: EventsSource) -> _EventsSurvey:
+    survey = _EventsSurvey()
+    for batch in sorted(source.list(), key=lambda batch: batch.name):
+        try:
+            events, reasons = source.read(batch)
+        except SourceUnavailable as error:
+            survey.failed.append(f"cannot be read now: {error}")
+        except PmAppError as error:
+            survey.failed.append(f"would be quarantined: {error}")
+        else:
+            survey.add(events)
+            survey.refused += len(reasons)
+    return survey
+
+
+def _assets_of_readings(
+    settings: Settings, readings: ReadingsSurvey, wanted: Collection[str]
+) -> set[str]:
+    """Assets that have readings: by the sample, the ledger, and by files that are left to open.
+
+    The survey's assets grow by what is found.
+    """
+    with suppress(NoStore), open_views(settings) as store:
+        readings.assets.update(store.ledger.first_seen())
+    if not readings.assets.issuperset(wanted):
+        _search(readings_source(settings), readings, wanted)
+    return readings.assets
+
+
+def _search(source: ReadingsSource, readings: ReadingsSurvey, wanted: Collection[str]) -> None:
+    looked = {*readings.looked}
+    others = [batch for batch in readings.batches if batch.name not in looked]
+    chosen = np.linspace(0, len(others) - 1, min(len(others), FILES_SEARCHED)).round().astype(int)
+    for place in chosen.tolist() if others else ():
+        if readings.assets.issuperset(wanted):
+            return
+        with suppress(PmAppError):
+            for chunk in source.read(others[place]):
+                readings.assets.update(chunk.readings.assets)
+                break
+
+
+def _span(survey: _EventsSurvey, settings: Settings, first: int, last: int) -> str:
+    zone = ZoneInfo(settings.plant.timezone)
+    kinds: dict[str, int] = {}
+    for counts in survey.kinds.values():
+        for kind, count in counts.items():
+            kinds[kind] = kinds.get(kind, 0) + count
+    shown = ", ".join(f"{kind} {count:,}" for kind, count in sorted(kinds.items()))
+    span = f"{local_text(first, zone)} to {local_text(last, zone)} ({zone.key})"
+    return f"{span}: {shown}, of {counted(len(survey.kinds), 'asset')}"
+
+
+def _without_readings(
+    survey: _EventsSurvey, unknown: set[str], known_assets: set[str]
+) -> Iterator[Finding]:
+    failures, all_events = survey.count(unknown, "failure"), survey.count(unknown)
+    yield Finding(
+        "note",
+        "events",
+        f"{counted(failures, 'failure')} and {counted(all_events - failures, 'other event')} "
+        f"of {counted(len(unknown), 'asset')} without any readings teach nothing: "
+        f"{some_names(sorted(unknown))}",
+    )
+    ranked = sorted(unknown, key=lambda name: (-survey.count({name}), name))
+    for name in ranked[:_ASSETS_SHOWN]:
+        near = nearest_name(name, known_assets)
+        if near is not None:
+            count = counted(survey.count({name}), "event")
+            yield Finding(
+                "note", "events", f"{name!r} has {count}: is it {near!r} of the readings?"
+            )
+
+
+def nearest_name(name: str, others: Collection[str]) -> str | None:
+    """The name that this one may be meant to be, None where none is near.
+
+    The same but for case, spaces, separators and leading zeros; else the most similar.
+    """
+    by_form: dict[str, str] = {}
+    for other in sorted(others):
+        by_form.setdefault(_form(other), other)
+    if _form(name) in by_form:
+        return by_form[_form(name)]
+    close = get_close_matches(_form(name), by_form, n=1, cutoff=0.8)
+    return by_form[close[0]] if close else None
+
+
+def _form(name: str) -> str:
+    parts = _SEPARATORS.sub(" ", name.casefold()).split()
+    return "".join(_LEADING_ZEROS.sub("", part) for part in parts)

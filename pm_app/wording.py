@@ -18,6 +18,8 @@ STATUS_WORDS: Final = {
     "not_enough_history": "too new to say",
     "no_model": "no model yet",
 }
+# What a spreadsheet takes for the beginning of a formula, in full width as well.
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\n", "＝", "＋", "－", "＠")
 
 # Addresses whose host is one; what stands there for Slack, Pushbullet and the like is a token.
 _WITH_HOSTS: Final = frozenset(
@@ -144,3 +146,15 @@ def _reallocation_text(moved: float) -> str:
         return "weighing penalties anew"
     share = "less than 1" if moved < 0.01 else f"{100 * moved:.0f}"
     return f"dealing {share} % of the units anew"
+
+
+def spreadsheet_cell(value: object) -> object:
+    """A value for CSV: text that a spreadsheet would run as a formula begins with ', numbers stay.
+
+    Names of assets come from files, and may be anyone's.
+    """
+    if not isinstance(value, str):
+        return value
+    # csv does not quote a lone carriage return, and readers begin a row at it.
+    text = value.replace("\r", "\n")
+    return f"'{text}" if text.startswith(_FORMULA) else text

@@ -12,9 +12,7 @@ import pyarrow.parquet as pq
 from fastapi import Response
 from starlette.exceptions import HTTPException
 
-# A cell that begins so is a formula to a spreadsheet, and names of assets come from files.
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
-
+from pm_app.wording import spreadsheet_cell
 
 Writer = Callable[[Iterable[pa.Table], pa.Schema], bytes]
 
@@ -25,7 +23,7 @@ def to_csv(tables: Iterable[pa.Table], schema: pa.Schema) -> bytes:
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(schema.names)
     for row in _rows(tables):
-        writer.writerow([_cell(value) for value in row.values()])
+        writer.writerow([spreadsheet_cell(value) for value in row.values()])
     return file.getvalue().encode()
 
 
@@ -66,7 +64,3 @@ def _rows(tables: Iterable[pa.Table]) -> Iterator[dict[str, Any]]:
                 name: value.isoformat() if isinstance(value, datetime) else value
                 for name, value in row.items()
             }
-
-
-def _cell(value: object) -> object:
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value

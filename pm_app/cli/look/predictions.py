@@ -20,7 +20,7 @@ from pm_app.durable import write_file
 from pm_app.errors import BadSettings
 from pm_app.settings.plant import read_settings
 from pm_app.store.predictions.read import PREDICTIONS_SCHEMA
-from pm_app.wording import STATUS_WORDS, age_text, life_text, percent_text
+from pm_app.wording import STATUS_WORDS, age_text, life_text, percent_text, spreadsheet_cell
 
 if TYPE_CHECKING:
     from pm_app.store import Store
@@ -133,7 +133,9 @@ def _write_csv(tables: Iterator[pa.Table], file: TextIO) -> None:
     writer = csv.DictWriter(file, PREDICTIONS_SCHEMA.names, lineterminator="\n")
     writer.writeheader()
     for table in tables:
-        writer.writerows(_plain(row) for row in table.to_pylist())
+        for row in table.to_pylist():
+            cells = {name: spreadsheet_cell(value) for name, value in _plain(row).items()}
+            writer.writerow(cells)
 
 
 def _write_json(tables: Iterator[pa.Table], file: TextIO) -> None:

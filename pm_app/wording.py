@@ -21,6 +21,15 @@ STATUS_WORDS: Final = {
 # What a spreadsheet takes for the beginning of a formula, in full width as well.
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\n", "＝", "＋", "－", "＠")
 
+# Characters that nobody sees: controls, marks and overrides of direction, fillers, tags; joiners
+# and selectors too where no script or picture is there that needs them.
+_UNSEEN: Final = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f"
+    "\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff0-\ufffb"
+    "\U000e0000-\U000e0fff]"
+    "|(?<![^\x00-\x7f])[\u200c\u200d\ufe00-\ufe0f]|[\u200c\u200d](?![^\x00-\x7f])"
+)
+
 # Addresses whose host is one; what stands there for Slack, Pushbullet and the like is a token.
 _WITH_HOSTS: Final = frozenset(
     f"{scheme}{secure}"
@@ -158,3 +167,15 @@ def spreadsheet_cell(value: object) -> object:
     # csv does not quote a lone carriage return, and readers begin a row at it.
     text = value.replace("\r", "\n")
     return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+def holds_unseen(text: str) -> bool:
+    """Whether a text holds characters that nobody sees: two names may then look the same."""
+    return not text.isascii() and _UNSEEN.search(text) is not None
+
+
+def visible_text(text: str) -> str:
+    """The same with characters that nobody sees written as escapes, such as \\u200b."""
+    if text.isascii() and text.isprintable():
+        return text
+    return _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)

@@ -1,5 +1,7 @@
 """Columns of any Arrow type as the arrays that records hold, with a reason per refused row."""
 
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -12,6 +14,7 @@ from numpy.typing import NDArray
 from connectors.parquet.numbers_in_text import read_texts
 from pm_app.errors import BadBatch
 from pm_app.records.readings import Float64, Int32, Int64, Rejection
+from pm_app.wording import holds_unseen
 
 Flags = NDArray[np.bool_]
 _NS_PER = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1000, "ns": 1}
@@ -22,6 +25,8 @@ LARGEST = 1e30
 # Longer than any name that a person gives a machine, a sensor or a fault.
 LONGEST_NAME = 256
 _SHOWN = 40
+_ODD_SPACE = re.compile(r"^\s|\s$|[^\S ]")
+Unfit = Callable[[str, int], str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,8 +146,30 @@ def check_label_column(kind: Any, where: str) -> None:
         raise BadBatch(f"{where} is {kind}; needed text or whole numbers")
 
 
-def read_labels(column: Any) -> TextCodes:
-    """Text (or whole numbers as text) per row, each distinct value decoded once."""
+def read_assets(column: Any) -> TextCodes:
+    """As read_labels; names with characters that nobody sees are refused.
+
+    Else "pump-1" and what looks like it would be two machines for good.
+    """
+    return read_labels(column, unfit=_unfit_asset)
+
+
+def odd_spaces(names: Sequence[str], column: str) -> list[Rejection]:
+    """A note where names of assets hold spaces that nobody sees: at an end, or of another kind."""
+    odd = [name for name in names if _ODD_SPACE.search(name)]
+    if not odd:
+        return []
+    plain, more = " ".join(odd[0].split()), f" and {len(odd) - 1} more" if odd[1:] else ""
+    why = "with a space at its end or of another kind, is another asset than"
+    return [Rejection(0, f"{column} {odd[0][:_SHOWN]!r}{more}, {why} {plain[:_SHOWN]!r}")]
+
+
+def read_labels(column: Any, *, unfit: Unfit | None = None) -> TextCodes:
+    """Text (or whole numbers as text) per row, each distinct value decoded once.
+
+    unfit: why a text cannot be a name, by default for its length or control characters.
+    """
+    unfit = unfit or _unfit
     if pa.types.is_null(column.type):
         return TextCodes((), np.full(len(column), -1, dtype=np.int32))
     if not pa.types.is_dictionary(column.type):
@@ -150,7 +177,7 @@ def read_labels(column: Any) -> TextCodes:
     codes = pc.fill_null(column.indices.cast(pa.int64()), -1).to_numpy(zero_copy_only=False)
     used, codes = _used(codes, len(column.dictionary))
     texts, sizes = _texts(column.dictionary.take(pa.array(used)))
-    wrong = [at for at, text in enumerate(texts) if _unfit(text, sizes[at])]
+    wrong = [at for at, text in enumerate(texts) if unfit(text, sizes[at])]
     table = np.full(len(texts) + 1, -1, dtype=np.int32)
     names = sorted({text for text in texts if text}.difference(texts[at] for at in wrong))
     place = {name: index for index, name in enumerate(names)}
@@ -160,7 +187,7 @@ def read_labels(column: Any) -> TextCodes:
         return TextCodes(tuple(names), table[codes])
     rows = np.isin(codes, wrong)
     first = int(codes[np.argmax(rows)])
-    return TextCodes(tuple(names), table[codes], ((rows, _unfit(texts[first], sizes[first])),))
+    return TextCodes(tuple(names), table[codes], ((rows, unfit(texts[first], sizes[first])),))
 
 
 def _used(codes: Int64, size: int) -> tuple[Int64, Int64]:
@@ -198,6 +225,13 @@ def _unfit(text: str, size: int) -> str:
     if any(ord(char) < ord(" ") or "\x7f" <= char <= "\x9f" for char in text):
         return f"is {text[:_SHOWN]!r}; needed a name without control characters"
     return ""
+
+
+def _unfit_asset(text: str, size: int) -> str:
+    why = _unfit(text, size)
+    if not why and holds_unseen(text):
+        return f"is {ascii(text[:_SHOWN])}; needed a name without characters that nobody sees"
+    return why
 
 
 def count_refusals(refused: list[tuple[Flags, str]]) -> tuple[Flags, tuple[Rejection, ...]]:

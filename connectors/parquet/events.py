@@ -14,6 +14,7 @@ from connectors.parquet.columns import (
     TimeRules,
     check_label_column,
     check_time_column,
+    read_assets,
     read_labels,
     read_times,
 )
@@ -192,7 +193,8 @@ def _read_events(table: Any, form: EventsFormat) -> tuple[Events, tuple[str, ...
 
 def _labels(table: Any, name: str, form: EventsFormat) -> TextCodes:
     if name in table.column_names:
-        return read_labels(_array(table, name))
+        read = read_assets if name == form.asset_column else read_labels
+        return read(_array(table, name))
     default = form.default_asset if name == form.asset_column else None
     if default is None:
         return TextCodes((), np.full(table.num_rows, -1, dtype=np.int32))

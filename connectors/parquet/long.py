@@ -129,7 +129,7 @@ def _survey(file: OpenFile, plan: ColumnPlan, form: ReadingsFormat, cells: int) 
         tags=tags,
         spans=spans,
         edges=_edges(np.concatenate(samples), spans, -(-file.footer.rows // cells)),
-        rejections=tuple(Rejection(rows, reason) for reason, rows in rejected.items() if rows),
+        rejections=tuple(Rejection(rows, reason) for reason, rows in rejected.items()),
         signs=signs,
         left=(*plan.left, *left),
     )

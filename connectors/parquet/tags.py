@@ -6,7 +6,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from connectors.parquet.columns import Flags, TextCodes, count_refusals, read_labels, read_times
+from connectors.parquet.columns import (
+    Flags,
+    TextCodes,
+    count_refusals,
+    odd_spaces,
+    read_assets,
+    read_labels,
+    read_times,
+)
 from connectors.parquet.plan import ColumnPlan, ReadingsFormat
 from pm_app.records.readings import Int32, Int64, Rejection
 
@@ -33,7 +41,7 @@ def read_keys(table: Any, plan: ColumnPlan, form: ReadingsFormat) -> Keys:
     """Refused: a null asset, time or tag, and any quality that is not good."""
     whose = TextCodes((str(form.default_asset),), np.zeros(table.num_rows, dtype=np.int32))
     if plan.asset is not None:
-        whose = read_labels(table.column(plan.asset))
+        whose = read_assets(table.column(plan.asset))
     times = read_times(table.column(form.time_column), form.time_column, form.time_rules)
     tags = read_labels(table.column(form.tag_column))
     refused = [
@@ -44,6 +52,7 @@ def read_keys(table: Any, plan: ColumnPlan, form: ReadingsFormat) -> Keys:
     if plan.quality is not None:
         refused.append(_bad_quality(table.column(plan.quality), form.quality_column))
     taken, rejections = count_refusals(refused)
+    rejections += tuple(odd_spaces(whose.names, form.asset_column))
     return Keys(whose.names, whose.index, times.time, tags.names, tags.index, ~taken, rejections)
 
 

@@ -14,7 +14,8 @@ from connectors.parquet.columns import (
     TextCodes,
     Times,
     count_refusals,
-    read_labels,
+    odd_spaces,
+    read_assets,
     read_numbers,
     read_times,
 )
@@ -103,7 +104,7 @@ def _chunk(table: Any, plan: ColumnPlan, form: ReadingsFormat, start: int) -> Re
     times = _times(table, plan, form)
     refused, rejections = count_refusals([*labels.refused(form.asset_column), *times.refused])
     values = np.empty((len(plan.sensors), table.num_rows))
-    notes = []
+    notes = odd_spaces(labels.names, form.asset_column)
     for row, sensor in enumerate(plan.sensors):
         values[row], too_large = read_numbers(
             table.column(sensor), sign=plan.signs.get(sensor, ".")
@@ -132,7 +133,7 @@ def keep_rows(readings: Readings, kept: Flags) -> Readings:
 
 def _labels(table: Any, plan: ColumnPlan, form: ReadingsFormat, start: int) -> TextCodes:
     if plan.asset is not None:
-        return read_labels(table.column(plan.asset))
+        return read_assets(table.column(plan.asset))
     if form.default_asset is not None:
         return TextCodes((form.default_asset,), np.zeros(table.num_rows, dtype=np.int32))
     stem = PurePosixPath(plan.name).with_suffix("")

@@ -19,6 +19,7 @@ from rich.table import Table
 
 from pm_app.durable import write_file
 from pm_app.times import format_duration
+from pm_app.wording import visible_text
 
 # A pipe or a file has no width: lines there must not be broken at 80.
 WIDTH_OF_A_FILE = 140
@@ -105,13 +106,15 @@ def print_rows(
     for row in rows:
         # Unescaped, a sensor's unit in brackets ("[min]") is markup, and not shown.
         values = (row.get(name) for name in filled)
-        table.add_row(*("" if value is None else escape(str(value)) for value in values))
+        table.add_row(
+            *("" if value is None else escape(visible_text(str(value))) for value in values)
+        )
     out.print(table)
 
 
 def say(text: str) -> None:
     """One line on stdout, as it is, however long."""
-    out.print(text, markup=False, highlight=False, soft_wrap=True)
+    out.print(visible_text(text), markup=False, highlight=False, soft_wrap=True)
 
 
 def print_json(value: Any) -> None:

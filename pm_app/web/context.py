@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Request, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup
 
 from pm_app.daemon.status import Backlog, Status, plant_status
 from pm_app.errors import TerminalError
@@ -26,7 +27,14 @@ from pm_app.times import format_duration, read_clock
 from pm_app.web.address import asset_address
 from pm_app.web.identity import Authenticator, Person
 from pm_app.web.notices import Notices, look_for_notices
-from pm_app.wording import STATUS_WORDS, age_text, life_text, percent_text, unbroken_shares
+from pm_app.wording import (
+    STATUS_WORDS,
+    age_text,
+    life_text,
+    percent_text,
+    unbroken_shares,
+    visible_text,
+)
 
 SECONDS: Final = 2.0
 _MOST: Final = 200
@@ -126,6 +134,13 @@ class Page:
     role: Role | None = "viewer"
 
 
+def _visible(value: Any) -> Any:
+    """What a template shows, names that would look like others told apart."""
+    if not isinstance(value, str):
+        return value
+    return Markup(visible_text(value)) if isinstance(value, Markup) else visible_text(value)
+
+
 class PageContext:
     """What every page is shown with: settings, stores, templates, navigation, a clock."""
 
@@ -151,6 +166,7 @@ class PageContext:
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
+            finalize=_visible,
         )
         self._pages = [page for page in pages if page.title]
         self._notices: TimedCache[Notices] = TimedCache()

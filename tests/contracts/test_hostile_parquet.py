@@ -423,6 +423,79 @@ def test_a_name_that_nobody_can_read_is_refused_by_row(tmp_path, name):
     assert all(len(rejection.reason) < 200 for rejection in chunk.rejections)
 
 
+UNSEEN = [
+    "pump-1\u200b",
+    "\ufeffpump-1",
+    "pump\u00ad-1",
+    "pump-1\u202e",
+    "pump\u200d-1",
+    "p\u2066-1",
+]
+
+
+@pytest.mark.parametrize("layout", ["wide", "long"])
+@pytest.mark.parametrize("name", UNSEEN)
+def test_a_name_with_characters_that_nobody_sees_is_no_second_machine(tmp_path, name, layout):
+    table = readings_table(3, asset_id=["pump-1", name, "pump-1"], tag=["x"] * 3, value=[1.0] * 3)
+    pq.write_table(table, tmp_path / "a.parquet")
+    source = ParquetReadings(str(tmp_path), ReadingsFormat(layout=layout))
+    chunks = list(source.read(next(source.list())))
+
+    (refused,) = (each for chunk in chunks for each in chunk.rejections)
+    assert {asset for chunk in chunks for asset in chunk.readings.assets} == {"pump-1"}
+    assert (refused.rows, refused.reason) == (
+        1,
+        f"asset_id is {ascii(name)}; needed a name without characters that nobody sees",
+    )
+
+
+@pytest.mark.parametrize("name", UNSEEN)
+def test_an_event_of_such_a_name_is_refused_and_its_code_may_hold_what_it_likes(tmp_path, name):
+    kinds = {"kind": ["failure"] * 2, "code": [name, "seal"]}
+    table = readings_table(2, asset_id=["pump-1", name], **kinds)
+    pq.write_table(table, tmp_path / "a.parquet")
+    source = ParquetEvents(str(tmp_path))
+    events, reasons = source.read(next(source.list()))
+
+    assert (events.asset.tolist(), events.code.tolist()) == (["pump-1"], [name])
+    assert reasons == (
+        f"row 2: asset_id is {ascii(name)}; needed a name without characters that nobody sees",
+    )
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "\u0645\u06cc\u200c\u062e",
+        "\u043d\u0430\u0441\u043e\u0441",
+        "\U0001f9d1\u200d\U0001f527",
+        "Stra\u00dfe 7",
+    ],
+)
+def test_names_of_any_script_are_names(tmp_path, name):
+    pq.write_table(readings_table(3, asset_id=[name] * 3), tmp_path / "a.parquet")
+
+    assert {asset for asset, _, _ in read(tmp_path)[0]} == {name}
+
+
+@pytest.mark.parametrize("layout", ["wide", "long"])
+@pytest.mark.parametrize("name", ["pump-1 ", " pump-1", "pump\u00a01", "pump-1\u3000"])
+def test_a_name_with_spaces_that_nobody_sees_is_kept_and_told(tmp_path, name, layout):
+    table = readings_table(3, asset_id=["pump-1", name, name], tag=["x"] * 3, value=[1.0] * 3)
+    pq.write_table(table, tmp_path / "a.parquet")
+    source = ParquetReadings(str(tmp_path), ReadingsFormat(layout=layout))
+    (chunk,) = source.read(next(source.list()))
+
+    assert set(chunk.readings.assets) == {"pump-1", name}
+    assert [(each.rows, each.reason) for each in chunk.rejections] == [
+        (
+            0,
+            f"asset_id {name!r}, with a space at its end or of another kind, "
+            f"is another asset than {' '.join(name.split())!r}",
+        )
+    ]
+
+
 @pytest.mark.parametrize("name", ["load\x00", "load\x1b[31m", "l" * 257, ""])
 def test_a_sensor_whose_name_nobody_can_read_is_passed_over_and_told(tmp_path, name):
     pq.write_table(readings_table(3, **{name: [1.0, 2.0, 3.0]}), tmp_path / "a.parquet")

@@ -3,7 +3,7 @@ from dataclasses import asdict, replace
 import pytest
 
 from pm_app.records.learning import Revision
-from pm_app.wording import revision_text
+from pm_app.wording import revision_text, visible_text
 
 REVISION = Revision(("heat", "load"), (0.7, 0.3), 0.891, 0.0312, 1.1811, 1.1824, False, 6)
 
@@ -63,3 +63,21 @@ def test_rankings_agree_as_far_as_their_tau_says(tau, words):
 )
 def test_what_was_dealt_anew_is_named(moved, words):
     assert words in tell(moved_units=moved)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("pump-1", "pump-1"),
+        ("pump-1\u200b", "pump-1\\u200b"),
+        ("\ufeffpump\u00ad\u202e", "\\ufeffpump\\xad\\u202e"),
+        ("a\x1b[31m", "a\\x1b[31m"),
+        (
+            "two\nlines\tof \u043d\u0430\u0441\u043e\u0441",
+            "two\nlines\tof \u043d\u0430\u0441\u043e\u0441",
+        ),
+        ("\u0645\u06cc\u200c\u062e\u200c", "\u0645\u06cc\u200c\u062e\\u200c"),
+    ],
+)
+def test_characters_that_nobody_sees_are_shown_as_escapes(text, shown):
+    assert visible_text(text) == shown

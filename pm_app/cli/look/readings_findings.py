@@ -194,6 +194,12 @@ def _totals(survey: ReadingsSurvey, uri: str) -> Iterator[Finding]:
         what = f"{counted(count, 'row')} would be rejected: {reason}" if count else reason
         yield Finding("note", "readings", f"{what} (first in {name})")
     yield Finding("ok", "assets", some_names(sorted(survey.assets), 20))
+    alike: dict[str, list[str]] = {}
+    for name in sorted(survey.assets):
+        alike.setdefault(" ".join(name.casefold().split()), []).append(name)
+    for names in [names for names in alike.values() if len(names) > 1][:_FAILURES_SHOWN]:
+        text = f"{some_names(names)} differ in case or spaces alone: one machine or several?"
+        yield Finding("note", "assets", text)
 
 
 def _times(survey: ReadingsSurvey, settings: Settings) -> Iterator[Finding]:

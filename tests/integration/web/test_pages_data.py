@@ -21,7 +21,9 @@ from factories import (
     promote_handmade,
     readings_table,
 )
+from typer.testing import CliRunner
 
+from pm_app.cli.app import app as cli
 from pm_app.daemon.health import Monitor
 from pm_app.jobs.score.run import score
 from pm_app.settings.plant import read_settings
@@ -287,6 +289,20 @@ def test_what_lies_in_the_folders_and_is_not_read_is_told_with_what_to_do(tmp_pa
     assert "&lt;b&gt;0.csv, &lt;b&gt;1.csv" in page and "and 2 more" in page
     assert "got CSV or text: have them exported or converted so" in page
     assert "cannot be read: Too many levels of symbolic links" in page
+
+
+def test_a_name_that_reads_backwards_is_shown_with_its_marks_and_changes_no_terminal(tmp_path):
+    config = make_plant(tmp_path)
+    drop(config, "a\u202efdp.parquet", readings_table(hours=2))
+    (config.parent / "readings" / "b\x1b[31m\u200b.parquet").write_bytes(b"none")
+    with opened(config) as plant:
+        score(plant, now=NOW)
+    page = ask(app_of(read_settings(config)), "/data").text
+    told = CliRunner().invoke(cli, ["batches", "-c", str(config)]).output
+
+    for shown in (page, told):
+        assert "a\\u202efdp.parquet" in shown and "b\\x1b[31m\\u200b.parquet" in shown
+        assert not any(char in shown for char in "\u202e\u200b\x1b")
 
 
 def test_without_the_state_folder_the_page_tells_the_ledger_alone(fed, tmp_path):

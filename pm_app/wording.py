@@ -112,6 +112,12 @@ def age_text(seconds: float) -> str:
     return "now" if seconds < 60 else format_duration(seconds)
 
 
+def outdated_text(seconds: float, horizon_hours: float) -> str:
+    """What a risk is worth whose horizon has passed; seconds: since its cutoff."""
+    age = format_duration(seconds)
+    return f"said {age} ago for the {horizon_hours:g} h after it: no longer about now"
+
+
 def _hours(hours: float) -> str:
     return "<1 h" if hours < 1 else format_duration(hours * 3600)
 

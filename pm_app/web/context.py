@@ -31,6 +31,7 @@ from pm_app.wording import (
     STATUS_WORDS,
     age_text,
     life_text,
+    outdated_text,
     percent_text,
     unbroken_shares,
     visible_text,
@@ -173,6 +174,7 @@ class PageContext:
         self._templates.filters |= {
             "local": self.local,
             "age": self._age,
+            "outdated": self._outdated,
             "life": self._life,
             "percent": percent_text,
             "duration": format_duration,
@@ -273,6 +275,9 @@ class PageContext:
 
     def _age(self, moment: datetime) -> str:
         return age_text((self.now() - moment).total_seconds())
+
+    def _outdated(self, row: PredictionRow) -> str:
+        return outdated_text((self.now() - row.cutoff).total_seconds(), row.horizon_hours)
 
     def _life(self, row: PredictionRow | FleetRow, cap_hours: float | None = None) -> str:
         cap = cap_hours or self.settings.target.cap_hours

@@ -2,7 +2,13 @@
 
 from typing import Final
 
-LEVELS: Final = {"high": "High", "raised": "Raised", "low": "Low", "silent": "No statement"}
+LEVELS: Final = {
+    "high": "High",
+    "raised": "Raised",
+    "low": "Low",
+    "silent": "No statement",
+    "outdated": "Outdated",
+}
 ALARMS: Final = {
     "": "none",
     "unacknowledged": "Alarm, unacknowledged",

@@ -5,7 +5,7 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
@@ -20,7 +20,14 @@ from pm_app.durable import write_file
 from pm_app.errors import BadSettings
 from pm_app.settings.plant import read_settings
 from pm_app.store.predictions.read import PREDICTIONS_SCHEMA
-from pm_app.wording import STATUS_WORDS, age_text, life_text, percent_text, spreadsheet_cell
+from pm_app.wording import (
+    STATUS_WORDS,
+    age_text,
+    life_text,
+    outdated_text,
+    percent_text,
+    spreadsheet_cell,
+)
 
 if TYPE_CHECKING:
     from pm_app.store import Store
@@ -198,6 +205,11 @@ def _asset_row(rows: Sequence[dict[str, Any]], now: datetime, cap: float) -> dic
         "data age": age_text((now - longest["cutoff"]).total_seconds()),
         "note": STATUS_WORDS[longest["status"]],
     }
+    ends = longest["cutoff"] + timedelta(hours=longest["horizon_hours"])
+    if longest["status"] == "scored" and longest["horizon_hours"] and ends < now:
+        age = (now - longest["cutoff"]).total_seconds()
+        shown["note"] = f"outdated: {outdated_text(age, longest['horizon_hours'])}"
+        shown["order"] -= 1.0
     for row in rows:
         shown[_risk_name(row["horizon_hours"])] = percent_text(row["risk"])
     return shown

@@ -5,17 +5,28 @@ Nothing here reads more of the predictions than the trends of one page.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from datetime import datetime
-from typing import Any, Final, Literal
+from datetime import datetime, timedelta
+from typing import Any, Final, Literal, get_args
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, case, func, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    and_,
+    bindparam,
+    case,
+    false,
+    func,
+    or_,
+    select,
+)
 
 from pm_app.store.database.connection import Database
 from pm_app.store.rows import PredictionRow
 from pm_app.store.schema.predictions import alarms, latest_predictions, predictions
 
 FleetOrder = Literal["risk", "asset", "life", "age"]
-RiskLevel = Literal["high", "raised", "low", "silent"]
+RiskLevel = Literal["high", "raised", "low", "silent", "outdated"]
 # Where words change; alarms have thresholds of their own.
 RAISED_RISK: Final = 0.2
 HIGH_RISK: Final = 0.5
@@ -41,6 +52,7 @@ class FleetQuery:
 class FleetRow(PredictionRow):
     """The prediction of one asset at its newest cutoff and longest horizon.
 
+    level: "outdated" where the horizon of the risk has passed: it is no longer about now.
     alarm: the state of its open alarm that most needs a person, "" where none is open.
     """
 
@@ -59,45 +71,34 @@ class Fleet:
     database: Database
 
     def rows(
-        self, query: FleetQuery, *, limit: int | None = None, offset: int = 0
+        self,
+        query: FleetQuery,
+        *,
+        limit: int | None = None,
+        offset: int = 0,
+        now: datetime | None = None,
     ) -> list[FleetRow]:
-        """The assets a query names, in its order."""
-        return self._rows(query, _newest(query.search), limit, offset)
+        """The assets a query names, in its order; by risk those come last that are outdated.
 
-    def _rows(
-        self, query: FleetQuery, among: Select[Any], limit: int | None, offset: int
-    ) -> list[FleetRow]:
-        newest = among.subquery()
-        opened = _open_alarms().subquery()
-        level = _risk_level(newest)
-        chosen: Select[Any] = (
-            select(
-                *(newest.c[name] for name in _PREDICTION_FIELDS),
-                level.label("level"),
-                func.coalesce(opened.c.state, "").label("alarm"),
-            )
-            .outerjoin(opened, opened.c.asset_id == newest.c.asset_id)
-            .order_by(*_order(newest, query))
-            .limit(limit)
-            .offset(offset or None)
-        )
-        if query.level is not None:
-            chosen = chosen.where(level == query.level)
+        now: when they are looked at; None takes every risk as if it had just been said.
+        """
+        among = _newest(query.search)
         with self.database.reading() as connection:
-            return [FleetRow(**row) for row in connection.execute(chosen).mappings()]
+            return _fleet_rows(connection, query, among, now, limit=limit, offset=offset)
 
-    def asset(self, name: str) -> FleetRow | None:
-        """The newest prediction of one asset; None where there is none."""
-        query = FleetQuery()
-        return next(iter(self._rows(query, _newest("", name), None, 0)), None)
+    def asset(self, name: str, *, now: datetime | None = None) -> FleetRow | None:
+        """The newest prediction of one asset; None where there is none. now as for `rows`."""
+        with self.database.reading() as connection:
+            found = _fleet_rows(connection, FleetQuery(), _newest("", name), now)
+        return next(iter(found), None)
 
-    def levels(self, search: str = "") -> dict[RiskLevel, int]:
-        """How many assets whose name holds `search` are at each level."""
+    def levels(self, search: str = "", *, now: datetime | None = None) -> dict[RiskLevel, int]:
+        """How many assets whose name holds `search` are at each level; now as for `rows`."""
         newest = _newest(search).subquery()
-        level = _risk_level(newest)
-        query = select(level, func.count()).group_by(level)
-        found: dict[RiskLevel, int] = {"high": 0, "raised": 0, "low": 0, "silent": 0}
+        found: dict[RiskLevel, int] = dict.fromkeys(get_args(RiskLevel), 0)
         with self.database.reading() as connection:
+            level = _risk_level(newest, _outdated(connection, newest, now))
+            query = select(level.label("level"), func.count()).group_by(level)
             return found | {name: count for name, count in connection.execute(query)}
 
     def trends(
@@ -114,6 +115,54 @@ class Fleet:
                 walk = connection.execute(_WALK, asked).all()
                 found[row.asset_id] = [(cutoff, risk) for cutoff, risk in reversed(walk)]
         return found
+
+
+def _fleet_rows(
+    connection: Connection,
+    query: FleetQuery,
+    among: Select[Any],
+    now: datetime | None,
+    *,
+    limit: int | None = None,
+    offset: int = 0,
+) -> list[FleetRow]:
+    newest = among.subquery()
+    opened = _open_alarms().subquery()
+    outdated = _outdated(connection, newest, now)
+    level = _risk_level(newest, outdated)
+    chosen: Select[Any] = (
+        select(
+            *(newest.c[name] for name in _PREDICTION_FIELDS),
+            level.label("level"),
+            func.coalesce(opened.c.state, "").label("alarm"),
+        )
+        .outerjoin(opened, opened.c.asset_id == newest.c.asset_id)
+        .order_by(*_order(newest, query, outdated))
+        .limit(limit)
+        .offset(offset or None)
+    )
+    if query.level is not None:
+        chosen = chosen.where(level == query.level)
+    return [FleetRow(**row) for row in connection.execute(chosen).mappings()]
+
+
+def _outdated(connection: Connection, newest: Any, now: datetime | None) -> ColumnElement[bool]:
+    """`is_outdated` as the database reckons it: there are but few horizons."""
+    if now is None:
+        return false()
+    hours = connection.execute(select(latest_predictions.c.horizon_hours).distinct()).scalars()
+    return or_(
+        false(),
+        *(
+            and_(
+                newest.c.horizon_hours == horizon,
+                newest.c.cutoff < now - timedelta(hours=horizon),
+                newest.c.status == "scored",
+            )
+            for horizon in hours
+            if horizon
+        ),
+    )
 
 
 def _newest(search: str, asset: str | None = None) -> Select[Any]:
@@ -151,17 +200,30 @@ def _open_alarms() -> Select[Any]:
     return select(worst.c.asset_id, case(names, value=worst.c.rank, else_="").label("state"))
 
 
-def risk_level(risk: float | None, value: float | None) -> RiskLevel:
+def is_outdated(row: PredictionRow, now: datetime) -> bool:
+    """Whether the horizon that a risk was said for has passed by now.
+
+    Of rows of a plain table, whose horizon is 0, nothing passes.
+    """
+    ends = row.cutoff + timedelta(hours=row.horizon_hours)
+    return row.status == "scored" and row.horizon_hours > 0 and ends < now
+
+
+def risk_level(row: PredictionRow, now: datetime) -> RiskLevel:
     """The level of a risk, or of an estimate: the colour and the word that pages show it by."""
+    risk, value = row.risk, row.value
+    if is_outdated(row, now):
+        return "outdated"
     if risk is None:
         return "silent" if value is None else "low"
     return "high" if risk >= HIGH_RISK else "raised" if risk >= RAISED_RISK else "low"
 
 
-def _risk_level(newest: Any) -> ColumnElement[Any]:
+def _risk_level(newest: Any, outdated: ColumnElement[bool]) -> ColumnElement[Any]:
     """`risk_level` as the database reckons it."""
     risk = newest.c.risk
     return case(
+        (outdated, "outdated"),
         (and_(risk.is_(None), newest.c.value.is_(None)), "silent"),
         (risk >= HIGH_RISK, "high"),
         (risk >= RAISED_RISK, "raised"),
@@ -169,12 +231,15 @@ def _risk_level(newest: Any) -> ColumnElement[Any]:
     )
 
 
-def _order(newest: Any, query: FleetQuery) -> list[ColumnElement[Any]]:
+def _order(
+    newest: Any, query: FleetQuery, outdated: ColumnElement[bool]
+) -> list[ColumnElement[Any]]:
     names = {"risk": "risk", "asset": "asset_id", "life": "rul_hours", "age": "cutoff"}
     column = newest.c[names[query.order]]
     # The older the data, the earlier their cutoff.
     falls = query.descending != (query.order == "age")
-    return [(column.desc() if falls else column.asc()).nulls_last(), newest.c.asset_id]
+    ordered = [(column.desc() if falls else column.asc()).nulls_last(), newest.c.asset_id]
+    return [case((outdated, 1), else_=0), *ordered] if query.order == "risk" else ordered
 
 
 # Put together once: for fifty rows of a page that takes longer than the walks themselves.

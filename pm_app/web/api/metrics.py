@@ -46,7 +46,7 @@ class PlantFigures(Collector):
             counts = self._context.store().alarms.counts()
             alarms = [([state], count) for state, count in counts.items() if state != "cleared"]
             yield _gauge("pm_app_alarms", "Open alarms", ["state"], alarms)
-            levels = self._context.store().fleet.levels()
+            levels = self._context.store().fleet.levels(now=self._context.now())
             assets = [([str(name)], count) for name, count in levels.items()]
             yield _gauge("pm_app_assets", "Assets by level of risk", ["level"], assets)
 

@@ -71,17 +71,18 @@ def add_assets(router: APIRouter, context: PageContext) -> None:
         limit: Limit = 100,
         offset: Offset = 0,
     ) -> AssetPage:
-        """As the fleet page has it."""
+        """As the fleet page has it; level "outdated": the horizon of the risk has passed."""
         fleet = context.store().fleet
-        rows = fleet.rows(FleetQuery(search, level, order, descending), limit=limit, offset=offset)
-        levels: dict[Any, int] = fleet.levels(search)
+        query, now = FleetQuery(search, level, order, descending), context.now()
+        rows = fleet.rows(query, limit=limit, offset=offset, now=now)
+        levels: dict[Any, int] = fleet.levels(search, now=now)
         total = sum(levels.values()) if level is None else levels[level]
         return AssetPage(assets=rows, total=total)
 
     @router.get("/assets/{asset_id:path}", summary="What is said of one asset now")
     def asset(asset_id: Text) -> FleetRow:
         """Names are taken as they are, slashes and all."""
-        found = context.store().fleet.asset(asset_id)
+        found = context.store().fleet.asset(asset_id, now=context.now())
         if found is None:
             raise HTTPException(404, f"nothing is said of an asset {asset_id[:200]!r}")
         return found

@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import event, insert
 
 from pm_app.store import FleetQuery
+from pm_app.store.predictions.fleet import is_outdated
 from pm_app.store.schema.predictions import alarms
 
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
@@ -82,8 +83,36 @@ def test_a_search_is_taken_literally_whatever_its_case(fleet, search, found):
 def test_levels_count_what_their_filter_finds(fleet):
     counted = fleet.levels()
 
-    assert counted == {"high": 2, "raised": 1, "low": 1, "silent": 1}
+    assert counted == {"high": 2, "raised": 1, "low": 1, "silent": 1, "outdated": 0}
     assert counted == {level: len(fleet.rows(FleetQuery(level=level))) for level in counted}
+
+
+def test_a_risk_whose_horizon_has_passed_is_outdated_and_comes_after_those_of_now(
+    fleet, store, make_predictions
+):
+    new = make_predictions({("Pump-3", hour(60), 72.0): 0.01})
+    store.writer.commit_predictions([new], scored_at=DAY)
+    edge, over = hour(2 + 72), hour(2 + 72.01)
+
+    assert fleet.levels(now=edge)["outdated"] == 0
+    assert fleet.levels(now=over) == {
+        "high": 0,
+        "raised": 0,
+        "low": 1,
+        "silent": 1,
+        "outdated": 3,
+    }
+    rows = fleet.rows(FleetQuery(), now=over)
+    assert names(rows) == ["Pump-3", "fan_4", "pump-1", "fan%5", "pump-2"]
+    assert fleet.rows(FleetQuery(level="outdated"), now=over) == rows[2:]
+    assert fleet.asset("pump-1", now=over).level == "outdated"
+    assert [row.level == "outdated" for row in rows] == [is_outdated(row, over) for row in rows]
+
+
+def test_what_is_said_of_rows_of_a_table_has_no_horizon_to_pass(store, make_predictions):
+    store.writer.commit_predictions([make_predictions({("part", DAY, 0.0): 0.9})], scored_at=DAY)
+
+    assert store.fleet.asset("part", now=hour(10_000)).level == "high"
 
 
 @pytest.mark.parametrize("order", ["risk", "asset", "life", "age"])

@@ -5,16 +5,17 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from browsing import Visitor, ask, resources
+from browsing import Table, Visitor, ask, resources
 from factories import NOW, hours_after_start, make_plant, opened, promote_handmade, readings_table
 
+from pm_app.cli.look.predictions import latest_rows
 from pm_app.daemon.health import Monitor
 from pm_app.jobs.score.run import score
 from pm_app.settings.plant import read_settings
 from pm_app.times import read_clock
 from pm_app.web.app import make_app
 from pm_app.web.pages.table import PAGES
-from pm_app.wiring import open_users
+from pm_app.wiring import open_users, open_views
 
 PASSWORD = "correct horse battery"
 SOON = NOW + timedelta(minutes=10)
@@ -106,3 +107,35 @@ def test_a_stranger_is_told_nothing_of_the_plant(plant):
     page = ask(make_app(plant, resources(plant), now=lambda: LATER), "/sign-in").text
 
     assert 'id="banner"' not in page and "newest reading" not in page
+
+
+def test_risks_older_than_their_horizon_are_shown_as_old_and_not_as_low(at):
+    eve = at(LATER)
+    fleet, asset = eve.get("/fleet").text, eve.get("/assets/pump-00").text
+    rows = Table(fleet).rows[1:]
+
+    words = "said 213 d ago for the 72 h after it: no longer about now"
+    assert {(row[0].split()[0], row[2]) for row in rows} == {("Outdated", words)}
+    assert re.findall(r'<td class="risk (\w+)"', fleet) == ["outdated"] * 3
+    assert "<b>3</b> Outdated" in fleet and "<b>0</b> Low" in fleet
+    assert words in asset and 'class="news outdated"' in asset
+    assets = eve.get("/api/v1/assets").json()["assets"]
+    assert {row["level"] for row in assets} == {"outdated"}
+    assert 'pm_app_assets{level="outdated"} 3.0' in eve.get("/metrics").text
+
+
+def test_risks_within_their_horizon_are_shown_as_ever(at):
+    fleet = at(SOON).get("/fleet").text
+
+    assert "no longer about now" not in fleet and "risk outdated" not in fleet
+
+
+def test_the_latest_predictions_on_a_terminal_say_which_are_outdated(plant):
+    with open_views(plant) as store:
+        table = store.tables.latest_predictions()
+    soon, late = (latest_rows(table, now=moment, cap_hours=720) for moment in (SOON, LATER))
+
+    assert {row["note"] for row in soon} == {""}
+    assert {row["note"] for row in late} == {
+        "outdated: said 213 d ago for the 72 h after it: no longer about now"
+    }

@@ -69,7 +69,7 @@ def asset_facts(
         "span": span,
         "ranges": RANGES,
         "newest": newest[-1] if newest else None,
-        "level": risk_level(newest[-1].risk, newest[-1].value) if newest else None,
+        "level": risk_level(newest[-1], context.now()) if newest else None,
         "level_words": LEVELS,
         "risks": [(each.risk, each.horizon_hours) for each in newest[::-1]],
         "drivers": list(shares_of(newest[-1].top_sensors).items()) if newest else [],

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from datetime import datetime
 from typing import Any, Final, get_args
 from urllib.parse import urlencode
 
@@ -64,14 +65,16 @@ def read_address(values: Mapping[str, str]) -> FleetAddress:
     return FleetAddress(query, page_number(given["page"]))
 
 
-def fleet_facts(store: Store, asked: FleetAddress, *, settings: Settings) -> dict[str, Any]:
+def fleet_facts(
+    store: Store, asked: FleetAddress, *, settings: Settings, now: datetime
+) -> dict[str, Any]:
     """All that the fleet's template shows."""
-    levels = store.fleet.levels(asked.query.search)
+    levels = store.fleet.levels(asked.query.search, now=now)
     total = sum(levels.values()) if asked.query.level is None else levels[asked.query.level]
     pages = max(-(-total // PAGE_ROWS), 1)
     asked = replace(asked, page=min(asked.page, pages))
     first = (asked.page - 1) * PAGE_ROWS
-    rows = store.fleet.rows(asked.query, limit=PAGE_ROWS, offset=first)
+    rows = store.fleet.rows(asked.query, limit=PAGE_ROWS, offset=first, now=now)
     trends = store.fleet.trends(rows, points=TREND_POINTS)
     return {
         "asked": asked,
@@ -128,15 +131,18 @@ def add_fleet(router: APIRouter, context: PageContext) -> None:
         asked = read_address(request.query_params)
         store = context.store()
         newest = store.tables.newest_commit(), store.alarms.newest_event()
-        facts = recent.get(
-            (asked, newest), lambda: fleet_facts(context.store(), asked, settings=context.settings)
-        )
+
+        def look() -> dict[str, Any]:
+            given = context.settings
+            return fleet_facts(context.store(), asked, settings=given, now=context.now())
+
+        facts = recent.get((asked, newest), look)
         return context.show(request, FLEET_PAGE, **facts)
 
     @router.get("/fleet.{kind}")
     def fleet_file(kind: str, request: Request) -> Response:
         asked = read_address(request.query_params)
-        rows = context.store().fleet.rows(asked.query)
+        rows = context.store().fleet.rows(asked.query, now=context.now())
         return as_file(kind, "fleet", [fleet_table(rows)], FLEET_SCHEMA)
 
 

@@ -40,7 +40,8 @@ STAGES = {
         *("ranking", "pipeline"),
     ),
     "pm_app.store": (
-        *("dialects", "schema", "database", "rows", "users", "lineage", "ledger", "alarms"),
+        *("dialects", "schema", "database", "rows", "users", "sign_in_attempts"),
+        *("lineage", "ledger", "alarms"),
         *("predictions", "opening", "migrations"),
     ),
     "pm_app.jobs": (

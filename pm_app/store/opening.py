@@ -23,6 +23,7 @@ from pm_app.store.predictions.read import PredictionTables
 from pm_app.store.predictions.retention import Retention
 from pm_app.store.predictions.series import AssetPredictions
 from pm_app.store.predictions.write import PredictionWriter
+from pm_app.store.sign_in_attempts import SignInAttempts
 from pm_app.store.users import Users
 
 
@@ -47,6 +48,7 @@ class Store:
     plant_alarms: PlantAlarms
     outbox: Outbox
     users: Users
+    sign_in_attempts: SignInAttempts
     identity: Identity
     _database: Database
 
@@ -121,6 +123,7 @@ def _store(database: Database) -> Store:
         PlantAlarms(database),
         Outbox(database),
         Users(database),
+        SignInAttempts(database),
         Identity(database),
         database,
     )

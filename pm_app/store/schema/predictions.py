@@ -35,7 +35,7 @@ from pm_app.store.schema.users import audit as audit
 from pm_app.store.schema.users import sessions as sessions
 from pm_app.store.schema.users import users as users
 
-REVISION: Final = "0013"
+REVISION: Final = "0014"
 
 PREDICTION_KEY: Final = ("asset_id", "cutoff", "horizon_hours")
 PREDICTION_VALUES: Final = (

@@ -1,6 +1,6 @@
 """People who may sign in, what lets programs in, and who did what."""
 
-from sqlalchemy import Column, ForeignKey, Table, Text
+from sqlalchemy import Column, ForeignKey, Integer, Table, Text
 
 from pm_app.store.dialects.table import NUMBERED
 from pm_app.store.schema.types import NUMBER, Moment, metadata
@@ -36,6 +36,17 @@ api_tokens = Table(
     Column("token_hash", Text, nullable=False, unique=True),
     Column("created_at", Moment, nullable=False),
     Column("revoked_at", Moment),
+    **NUMBERED,
+)
+
+# Of the last minutes: more than so many are not looked at.
+sign_in_attempts = Table(
+    "sign_in_attempts",
+    metadata,
+    Column("id", NUMBER, primary_key=True),
+    Column("at", Moment, nullable=False, index=True),
+    Column("drawer", Integer, nullable=False),
+    Column("client", Text, nullable=False),
     **NUMBERED,
 )
 

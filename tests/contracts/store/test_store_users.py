@@ -1,5 +1,7 @@
 """Who may sign in, on both databases: what lets in, what does not, and what is kept of it."""
 
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import argon2
@@ -9,7 +11,7 @@ from sqlalchemy import select
 
 from pm_app.errors import BadSettings
 from pm_app.store import ROLES, may
-from pm_app.store.schema.users import api_tokens, sessions, users
+from pm_app.store.schema.users import api_tokens, sessions, sign_in_attempts, users
 
 HOUR = timedelta(hours=1)
 PASSWORD = "correct horse battery"
@@ -164,3 +166,61 @@ def test_who_did_what_is_kept(people):
     assert (added.action, added.target) == ("add user", "ada")
     assert len(people.audit(limit=1)) == 1
     assert PASSWORD not in repr(people.audit())
+
+
+def waits(store, tries, at=NOW):
+    """How long each of these pairs of a name and a client has to wait."""
+    return [store.sign_in_attempts.begin(*pair, at=at).wait_seconds for pair in tries]
+
+
+def test_of_attempts_at_once_only_so_many_are_begun(store):
+    with ThreadPoolExecutor(10) as threads:
+        found = list(threads.map(lambda _: waits(store, [("ada", "10.0.0.1")])[0], range(40)))
+
+    assert Counter(found) == {0: 5, 300: 35}
+
+
+def test_attempts_are_counted_by_pair_client_and_name(store):
+    names = [(f"name-{number}", "10.0.0.1") for number in range(30)]
+    clients = [("eve", f"10.0.1.{number}") for number in range(60)]
+
+    assert Counter(waits(store, names)) == {0: 20, 300: 10}
+    assert Counter(waits(store, clients)) == {0: 50, 300: 10}
+    assert waits(store, [("otto", "10.0.0.1"), ("otto", "10.0.0.2"), ("eve", "::")]) == [
+        300,
+        0,
+        300,
+    ]
+
+
+def test_attempts_are_forgotten_after_a_while_whatever_the_clock_did(store):
+    tries = [("ada", "10.0.0.1")] * 6
+    waits(store, tries, at=NOW + timedelta(days=1))
+    assert waits(store, tries) == [0] * 5 + [300]
+    assert waits(store, tries[:1], at=NOW + timedelta(minutes=4)) == [60]
+
+    assert waits(store, tries, at=NOW + timedelta(minutes=5)) == [0] * 5 + [300]
+    with store._database.reading() as connection:
+        assert len(connection.execute(select(sign_in_attempts)).all()) == 5
+
+
+def test_who_gets_in_begins_anew_and_other_names_of_the_client_do_not(store):
+    waits(store, [("ada", "10.0.0.1")] * 5 + [("eve", "10.0.0.1")] * 5)
+    store.sign_in_attempts.succeeded("ada", "10.0.0.1")
+
+    assert waits(store, [("ada", "10.0.0.1"), ("eve", "10.0.0.1")]) == [0, 300]
+
+
+def test_no_name_that_was_typed_is_kept_and_a_flood_is_not_noted_for_ever(store):
+    begun = [
+        store.sign_in_attempts.begin("my secret password", f"10.0.0.{number}", at=NOW)
+        for number in range(50)
+    ]
+    more = [
+        store.sign_in_attempts.begin(f"name-{number}", f"10.0.1.{number}", at=NOW)
+        for number in range(200)
+    ]
+    with store._database.reading() as connection:
+        assert "secret" not in repr(connection.execute(select(sign_in_attempts)).all())
+
+    assert all(attempt.noted for attempt in begun) and not more[-1].noted

@@ -1,11 +1,8 @@
 """Sign-in with rate limit, and sign-out."""
 
-from collections import defaultdict, deque
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
-from threading import Lock, Semaphore
+from threading import Semaphore
 from typing import Final
 
 from fastapi import APIRouter, Request, Response
@@ -15,6 +12,7 @@ from pm_app.errors import NoStore
 from pm_app.settings.web import NOBODY_SIGNS_IN
 from pm_app.times import parse_duration
 from pm_app.web.auth.admission import SIGN_IN, safe_redirect
+from pm_app.web.connections import network_of
 from pm_app.web.context import Page, PageContext, TimedCache
 from pm_app.web.identity import COOKIE, Person
 
@@ -24,7 +22,7 @@ _AT_ONCE: Final = 2
 
 def add_sign_in(router: APIRouter, context: PageContext) -> None:
     """Let people in and out."""
-    attempts, turn = Attempts(), Semaphore(_AT_ONCE)
+    turn = Semaphore(_AT_ONCE)
     anyone: TimedCache[bool] = TimedCache()
 
     @router.get(SIGN_IN)
@@ -39,19 +37,20 @@ def add_sign_in(router: APIRouter, context: PageContext) -> None:
         form: dict[str, str] = request.state.form
         name, onward = form.get("name", ""), safe_redirect(form.get("next", "/"))
         address, at = context.authenticator.address(request), context.now()
-        wait = attempts.wait_seconds(name, address, now=at)
-        if wait:
-            refusal = f"Too many attempts. The next one is looked at in {wait} s."
+        attempts, client = context.writer().sign_in_attempts, network_of(address)
+        attempt = attempts.begin(name, client, at=at)
+        if attempt.wait_seconds:
+            refusal = f"Too many attempts. The next one is looked at in {attempt.wait_seconds} s."
             answer = _page(context, request, onward, 429, refusal)
-            answer.headers["Retry-After"] = str(wait)
+            answer.headers["Retry-After"] = str(attempt.wait_seconds)
             return answer
         with turn:
             user = context.store().users.check_password(name, form.get("password", ""))
         if user is None:
-            attempts.failed(name, address, now=at)
-            _note_refusal(context, name, address, at)
+            if attempt.noted:
+                _note_refusal(context, name, address, at)
             return _page(context, request, onward, 401, "Name and password do not belong together.")
-        attempts.succeeded(name, address)
+        attempts.succeeded(name, client)
         return _signed_in(context, request, user.name, onward)
 
     @router.post("/sign-out")
@@ -114,57 +113,6 @@ def _note_refusal(context: PageContext, name: str, address: str, at: datetime) -
     context.writer().users.note(
         account or "somebody", "sign in refused", account, at=at, address=address
     )
-
-
-SPAN: Final = timedelta(minutes=5)
-# A name from one address; an address, whatever the names; a name, wherever it is tried from.
-MOST: Final = {"pair": 5, "address": 20, "name": 50}
-_MOST_KEYS: Final = 10_000
-Key = tuple[str, str]
-
-
-@dataclass(eq=False)
-class Attempts:
-    """Failed attempts of the last minutes, in memory. Safe to share between threads."""
-
-    _lock: Lock = field(default_factory=Lock, repr=False)
-    _failed: dict[Key, deque[datetime]] = field(default_factory=lambda: defaultdict(deque))
-
-    def wait_seconds(self, name: str, address: str, *, now: datetime) -> int:
-        """How long until the next attempt is looked at, 0 where it is now."""
-        with self._lock:
-            return max(self._wait(key, now) for key in _keys(name, address))
-
-    def failed(self, name: str, address: str, *, now: datetime) -> None:
-        """Count an attempt that failed."""
-        with self._lock:
-            if len(self._failed) > _MOST_KEYS:
-                self._forget(now)
-            for key in _keys(name, address):
-                self._failed[key].append(now)
-
-    def succeeded(self, name: str, address: str) -> None:
-        """Let someone who got in begin anew."""
-        with self._lock:
-            for key in _keys(name, address):
-                self._failed.pop(key, None)
-
-    def _wait(self, key: Key, now: datetime) -> int:
-        times = self._failed.get(key, deque())
-        while times and times[0] <= now - SPAN:
-            times.popleft()
-        if len(times) < MOST[key[0]]:
-            return 0
-        return max(1, round((times[-MOST[key[0]]] + SPAN - now).total_seconds()))
-
-    def _forget(self, now: datetime) -> None:
-        old = [key for key, times in self._failed.items() if times[-1] <= now - SPAN]
-        for key in old or list(self._failed):
-            del self._failed[key]
-
-
-def _keys(name: str, address: str) -> Sequence[Key]:
-    return ("pair", f"{address} {name}"), ("address", address), ("name", name)
 
 
 SIGN_IN_PAGE: Final = Page("sign_in", SIGN_IN, add_sign_in, role=None)

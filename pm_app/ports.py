@@ -67,6 +67,8 @@ class BatchSource(Protocol):
     def digest(self, batch: Batch) -> str:
         """SHA-256 of the content, hex: the identity of a batch, whatever its name.
 
+        Where the name tells what the content is about, of that too.
+
         Raises SourceUnavailable.
         """
         ...

@@ -227,6 +227,11 @@ def _unfit(text: str, size: int) -> str:
     return ""
 
 
+def why_no_asset(text: str) -> str:
+    """Why a text cannot name an asset, "" where it can."""
+    return _unfit_asset(text, len(text)) or ("" if text else "is empty")
+
+
 def _unfit_asset(text: str, size: int) -> str:
     why = _unfit(text, size)
     if not why and holds_unseen(text):

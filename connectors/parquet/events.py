@@ -1,7 +1,7 @@
 """Events from Parquet files; fulfils `pm_app.ports.EventsSource`."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from connectors.parquet.columns import (
 )
 from connectors.parquet.files import CONTENTS, SUFFIXES, count_rows, open_parquet, typed_columns
 from connectors.parquet.left_columns import index_columns, unused
+from connectors.parquet.partitions import asset_of_path, left_partitions, partition_digest
 from pm_app.errors import BadBatch
 from pm_app.records.readings import (
     EVENT_KINDS,
@@ -99,13 +100,13 @@ class ParquetEvents:
 
     def digest(self, batch: Batch) -> str:
         """See EventsSource.digest."""
-        return self._folder.digest(batch)
+        return partition_digest(self._folder, batch, self._format.asset_column)
 
     def describe(self, batch: Batch) -> BatchDescription:
         """See EventsSource.describe; from the footer alone."""
-        form = self._format
         with open_parquet(self._folder, batch) as file:
             schema = file.parquet.schema_arrow
+            form = self._form_of(batch, schema)
             _check_columns(batch.name, schema, form)
             indices = index_columns(schema)
             left = tuple(
@@ -113,8 +114,13 @@ class ParquetEvents:
                 for each in schema
                 if each.name not in form.columns
             )
+            left += left_partitions(batch.name, form.asset_column, schema.names, form.ignore)
             columns = typed_columns(file)
         return BatchDescription(file.footer.rows, columns, left=left)
+
+    def _form_of(self, batch: Batch, schema: Any) -> EventsFormat:
+        asset = asset_of_path(batch.name, self._format.asset_column, schema.names)
+        return self._format if asset is None else replace(self._format, default_asset=asset)
 
     def count(self, batch: Batch) -> int:
         """See EventsSource.count."""
@@ -122,9 +128,9 @@ class ParquetEvents:
 
     def read(self, batch: Batch) -> tuple[Events, tuple[str, ...]]:
         """See EventsSource.read. A file without rows reports that nothing happened."""
-        form = self._format
         with open_parquet(self._folder, batch) as file:
             schema = file.parquet.schema_arrow
+            form = self._form_of(batch, schema)
             _check_columns(batch.name, schema, form)
             rows = file.footer.rows
             if rows > MOST_EVENTS:

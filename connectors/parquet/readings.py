@@ -1,11 +1,19 @@
 """Readings from Parquet files, wide or long; fulfils `pm_app.ports.ReadingsSource`."""
 
 from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
 
 from connectors.files.folder import open_folder
 from connectors.parquet.files import CONTENTS, SUFFIXES, count_rows, open_parquet, typed_columns
 from connectors.parquet.long import read_long
-from connectors.parquet.plan import ReadingsFormat, plan_long, plan_wide
+from connectors.parquet.partitions import (
+    asset_of_path,
+    differing_asset,
+    left_partitions,
+    partition_digest,
+)
+from connectors.parquet.plan import ColumnPlan, ReadingsFormat, plan_long, plan_wide
 from connectors.parquet.wide import read_wide
 from pm_app.errors import BadBatch
 from pm_app.records.readings import (
@@ -50,14 +58,12 @@ class ParquetReadings:
 
     def digest(self, batch: Batch) -> str:
         """See ReadingsSource.digest."""
-        return self._folder.digest(batch)
+        return partition_digest(self._folder, batch, self._format.asset_column)
 
     def describe(self, batch: Batch) -> BatchDescription:
         """See ReadingsSource.describe; from the footer alone."""
-        form = self._format
         with open_parquet(self._folder, batch) as file:
-            plan_of = plan_long if form.layout == "long" else plan_wide
-            plan = plan_of(batch.name, file.parquet.schema_arrow, form)
+            plan, _ = self._plan(batch, file.parquet.schema_arrow)
             certain = tuple(name for name in plan.sensors if name not in plan.texts)
             columns = typed_columns(file)
         return BatchDescription(file.footer.rows, columns, certain, plan.texts, plan.left)
@@ -87,22 +93,27 @@ class ParquetReadings:
             reasons = "; ".join(dict.fromkeys(r.reason for r in waiting))
             raise BadBatch(f"{batch.name}: none of its rows can be used: {reasons}")
 
-    def _chunks(self, batch: Batch) -> Iterator[ReadingsChunk]:
+    def _plan(self, batch: Batch, schema: Any) -> tuple[ColumnPlan, ReadingsFormat]:
+        """What is read of a file's columns, and the format with what its path tells."""
         form = self._format
+        asset = asset_of_path(batch.name, form.asset_column, schema.names)
+        if asset is not None:
+            form = replace(form, default_asset=asset)
+        plan = (plan_long if form.layout == "long" else plan_wide)(batch.name, schema, form)
+        left = left_partitions(batch.name, form.asset_column, schema.names, form.ignore)
+        return replace(plan, left=(*plan.left, *left)), form
+
+    def _chunks(self, batch: Batch) -> Iterator[ReadingsChunk]:
         with open_parquet(self._folder, batch) as file:
             if file.footer.rows == 0:
                 raise BadBatch(f"{batch.name}: needed rows, got a Parquet file with none")
-            schema = file.parquet.schema_arrow
-            if form.layout == "long":
-                plan = plan_long(batch.name, schema, form)
-                chunks = read_long(file, plan, form, self._most_cells)
-            else:
-                plan = plan_wide(batch.name, schema, form)
-                chunks = read_wide(file, plan, form, self._most_cells)
+            plan, form = self._plan(batch, file.parquet.schema_arrow)
+            read = read_long if form.layout == "long" else read_wide
             came = 0
-            for chunk in chunks:
+            for chunk in read(file, plan, form, self._most_cells):
                 came += _rows_of(chunk)
-                yield chunk
+                notes = differing_asset(batch.name, form.asset_column, chunk.readings.assets)
+                yield replace(chunk, rejections=(*chunk.rejections, *notes))
             if came != file.footer.rows:
                 raise BadBatch(
                     f"{batch.name}: needed {file.footer.rows:,} rows, as its footer counts, "

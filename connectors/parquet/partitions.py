@@ -1,0 +1,85 @@
+"""Hive partitions: columns whose values stand in the path, as in `asset_id=pump-1/x.parquet`.
+
+Only the asset is read from there; other keys are left columns. A column of the file counts
+before the path.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from typing import Final
+from urllib.parse import unquote
+
+from connectors.files.folder import Folder
+from connectors.parquet.columns import why_no_asset
+from connectors.parquet.files import open_parquet
+from pm_app.errors import BadBatch
+from pm_app.records.readings import Batch, LeftColumn, Rejection
+from pm_app.settings.sources import is_ignored
+
+_NULL: Final = "__HIVE_DEFAULT_PARTITION__"
+
+
+def partitions_of(name: str) -> dict[str, str | None]:
+    """Keys and values in the folders of a batch's name, None for null."""
+    found: dict[str, str | None] = {}
+    for part in name.split("/")[:-1]:
+        key, sign, value = part.partition("=")
+        if sign and key:
+            found[unquote(key)] = None if value == _NULL else unquote(value)
+    return found
+
+
+def asset_of_path(name: str, column: str, columns: Sequence[str]) -> str | None:
+    """The asset that a file's path names, None where it names none or the file has its own.
+
+    columns: those of the file. Raises BadBatch where the path's value names nothing.
+    """
+    found = partitions_of(name)
+    if column in columns or column not in found:
+        return None
+    value = found[column]
+    if value is None:
+        raise BadBatch(f"{name}: {column} is null in its path; needed the name of an asset")
+    why = why_no_asset(value)
+    if why:
+        raise BadBatch(f"{name}: {column} in its path {why}")
+    return value
+
+
+def differing_asset(name: str, column: str, assets: Sequence[str]) -> Iterator[Rejection]:
+    """A note where the path names another asset than the file does. assets: the file's own."""
+    value = partitions_of(name).get(column)
+    others = [asset for asset in assets if asset != value]
+    if value is not None and others:
+        yield Rejection(
+            0, f"{column} is {value!r} in its path and {others[0]!r} in the file, which counts"
+        )
+
+
+def left_partitions(
+    name: str, column: str, columns: Sequence[str], ignore: Sequence[str]
+) -> tuple[LeftColumn, ...]:
+    """Keys of a path that are not read. column: the asset's; columns: those of the file."""
+    others = [key for key in partitions_of(name) if key != column and key not in columns]
+    return tuple(
+        LeftColumn(key, "is ignored by the settings", "settings")
+        if is_ignored(key, ignore)
+        else LeftColumn(key, f"stands in the path alone, where only {column} is read", "unused")
+        for key in others
+    )
+
+
+def partition_digest(folder: Folder, batch: Batch, column: str) -> str:
+    """The digest of a file's content, and of the asset that its path names for it.
+
+    Two machines that stand still may send the same bytes. Raises as Folder.digest.
+    """
+    digest = folder.digest(batch)
+    if column not in partitions_of(batch.name):
+        return digest
+    with suppress(BadBatch), open_parquet(folder, batch) as file:
+        asset = asset_of_path(batch.name, column, file.parquet.schema_arrow.names)
+        if asset is not None:
+            return hashlib.sha256(f"{digest}\n{asset}".encode()).hexdigest()
+    return digest

@@ -25,6 +25,7 @@ LARGEST = 1e30
 # Longer than any name that a person gives a machine, a sensor or a fault.
 LONGEST_NAME = 256
 _SHOWN = 40
+_CANDIDATES = 3
 _ODD_SPACE = re.compile(r"^\s|\s$|[^\S ]")
 Unfit = Callable[[str, int], str]
 
@@ -136,6 +137,12 @@ def read_times(column: Any, name: str, rules: TimeRules) -> Times:
         np.ascontiguousarray(time, dtype=np.int64),
         tuple((rows, _with_example(why, column, rows)) for rows, why in refused if rows.any()),
     )
+
+
+def column_hint(setting: str, schema: Any, fits: Callable[[Any], bool]) -> str:
+    """Which setting names a column that is missing, and which columns may be it by their type."""
+    found = [f'"{field.name}"' for field in schema if fits(field.type)][:_CANDIDATES]
+    return f"; {setting} in plant.toml names it" + (f": {' or '.join(found)}?" if found else "")
 
 
 def check_label_column(kind: Any, where: str) -> None:

@@ -14,6 +14,8 @@ from connectors.parquet.columns import (
     TimeRules,
     check_label_column,
     check_time_column,
+    column_hint,
+    is_text,
     read_assets,
     read_labels,
     read_times,
@@ -150,10 +152,17 @@ class ParquetEvents:
 
 
 def _check_columns(name: str, schema: Any, form: EventsFormat) -> None:
-    for column in (form.asset_column, form.time_column, form.kind_column):
-        optional = column == form.asset_column and form.default_asset is not None
+    for setting, column, fits in (
+        ("asset_column", form.asset_column, is_text),
+        ("time_column", form.time_column, pa.types.is_timestamp),
+        ("kind_column", form.kind_column, is_text),
+    ):
+        optional = setting == "asset_column" and form.default_asset is not None
         if column not in schema.names and not optional:
-            raise BadBatch(f"{name}: needed a column {column!r}, got columns {schema.names}")
+            raise BadBatch(
+                f"{name}: needed a column {column!r}, got columns {schema.names}"
+                + column_hint(f"events.{setting}", schema, fits)
+            )
     for column in set(schema.names).intersection(form.columns):
         where = f"{name}: column {column!r}"
         if schema.names.count(column) > 1:

@@ -12,8 +12,10 @@ from connectors.parquet.columns import (
     TimeRules,
     check_label_column,
     check_time_column,
+    column_hint,
     holds_texts,
     is_numeric,
+    is_text,
     plain_type,
 )
 from connectors.parquet.left_columns import index_columns, leave, unused
@@ -133,7 +135,11 @@ def plan_long(name: str, schema: Any, form: ReadingsFormat) -> ColumnPlan:
     asset, time = _keys(name, schema, form)
     for column in (form.tag_column, form.value_column):
         if column not in schema.names:
-            raise BadBatch(f"{name}: needed a column {column!r}, got columns {_columns(schema)}")
+            setting = "tag_column" if column == form.tag_column else "value_column"
+            raise BadBatch(
+                f"{name}: needed a column {column!r}, got columns {_columns(schema)}"
+                f"; readings.{setting} in plant.toml names it"
+            )
     check_label_column(schema.field(form.tag_column).type, f"{name}: column {form.tag_column!r}")
     kind = schema.field(form.value_column).type
     _check_sensor(name, form.value_column, kind)
@@ -156,11 +162,13 @@ def _keys(name: str, schema: Any, form: ReadingsFormat) -> tuple[str | None, str
     if time is None and not form.table:
         raise BadBatch(
             f"{name}: needed a column {form.time_column!r}, got columns {_columns(schema)}"
+            + column_hint("readings.time_column", schema, pa.types.is_timestamp)
         )
     if asset is None and form.default_asset is None and not form.table:
         raise BadBatch(
             f"{name}: needed a column {form.asset_column!r} naming the asset, "
             f"got columns {_columns(schema)}"
+            + column_hint("readings.asset_column", schema, is_text)
         )
     if time is not None:
         check_time_column(schema.field(time).type, f"{name}: column {time!r}", form.time_rules)

@@ -144,3 +144,12 @@ def test_an_end_before_the_beginning_is_refused(tmp_path: Path) -> None:
 def test_an_end_that_is_no_time_quarantines_the_file(tmp_path: Path) -> None:
     with pytest.raises(BadBatch, match="column 'until' is string; needed a timestamp"):
         read(tmp_path, events_table(until=["soon", "later"]), until_column="until")
+
+
+def test_a_missing_column_is_answered_with_its_setting_and_what_may_be_it(tmp_path: Path) -> None:
+    table = events_table().rename_columns(["Anlage", "Zeitpunkt", "kind", "code"])
+
+    with pytest.raises(
+        BadBatch, match=r'events.time_column in plant.toml names it: "Zeitpunkt"\?$'
+    ):
+        read(tmp_path, table, asset_column="Anlage")

@@ -400,12 +400,14 @@ BAD_TABLES = {
     "no time": (
         pa.table({"asset_id": ["p"], "x": [1.0]}),
         {},
-        r"a.parquet: needed a column 'timestamp', got columns \['asset_id', 'x'\]",
+        r"a.parquet: needed a column 'timestamp', got columns \['asset_id', 'x'\]; "
+        r"readings.time_column in plant.toml names it$",
     ),
     "no asset": (
         pa.table({"timestamp": TIME, "x": [1.0]}),
         {},
-        r"a.parquet: needed a column 'asset_id' naming the asset, got columns \['timestamp', 'x'\]",
+        r"a.parquet: needed a column 'asset_id' naming the asset, "
+        r"got columns \['timestamp', 'x'\]; readings.asset_column in plant.toml names it$",
     ),
     "asset a fraction": (
         pa.table({"asset_id": [1.5], "timestamp": TIME, "x": [1.0]}),

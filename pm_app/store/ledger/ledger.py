@@ -140,6 +140,8 @@ class Ledger:
 
         Content that is in the ledger already is noted as a "duplicate" whatever status came:
         it carries no rows and no segments. The very same file noted again changes nothing.
+        What stood quarantined under its name, of other content, is there no longer: it is let go
+        of as by `release`.
         spans gives the first and last time of each asset's rows in it.
         """
         with self.database.writing() as connection:
@@ -148,10 +150,18 @@ class Ledger:
                 return recorded
             first = first_of_digest(connection, batch.source, batch.digest)
             values = values_of(batch) if first is None else values_of_duplicate(batch, first)
+            self._let_go_of_replaced(connection, batch)
             added = insert(batches).values(values).returning(batches.c.sequence)
             sequence: int = connection.execute(added).scalar_one()
             widen_spans(connection, spans or {})
             return sequence
+
+    def _let_go_of_replaced(self, connection: Connection, batch: BatchRow) -> None:
+        same_name = (batches.c.source == batch.source) & (batches.c.name == batch.name)
+        query = select(batches).where(QUARANTINED, same_name, batches.c.digest != batch.digest)
+        for found in connection.execute(query).all():
+            row = row_of(found)
+            connection.execute(update(batches).where(_refused_like(row)).values(_RETRIED))
 
     def balance(self) -> LedgerBalance:
         """What came in all, and what became of it."""

@@ -158,7 +158,7 @@ def test_a_quarantined_file_is_not_opened_again_and_a_mended_one_is(new_plant):
 
         assert done.ingested.rows == len(GOOD)
         assert Counter(row.status for row in plant.store.ledger.batches()) == {
-            "quarantined": 1,
+            "retried": 1,
             "ingested": 1,
         }
 

@@ -267,3 +267,29 @@ def test_predictions_know_nothing_of_the_wall_clock(hourly, tmp_path):
             found.append(said(plant.store, without=["scored_at"]))
 
     assert found[0] == found[1]
+
+
+def test_a_quarantined_file_that_is_repaired_clears_from_status_and_figures(new_plant, pm_app):
+    good = readings_table()
+    config = new_plant({"a.parquet": good.drop_columns(["timestamp"])})
+    counts = []
+
+    def look(minutes):
+        with opened(config) as plant:
+            for _ in range(2):
+                score(plant, now=NOW + minutes * MINUTES)
+        status = json.loads(pm_app("status", "-c", config, "--json")[1])
+        listed = json.loads(pm_app("batches", "--quarantined", "--json", "-c", config)[1])
+        assert len(listed) == status["quarantined"]
+        counts.append(status["quarantined"])
+
+    look(0)
+    drop(config, "a.parquet", good.drop_columns(["asset_id"]))
+    drop(config, "copy.parquet", good.drop_columns(["asset_id"]))
+    look(1)
+    drop(config, "a.parquet", good)
+    look(2)
+    drop(config, "copy.parquet", readings_table(first_hour=40, seed=1))
+    look(3)
+
+    assert counts == [1, 1, 1, 0]

@@ -11,7 +11,7 @@ import numpy as np
 
 from pm_app.cli.look.finding import Finding, counted, local_text, some_names
 from pm_app.cli.look.readings_findings import ReadingsSurvey
-from pm_app.errors import NoStore, PmAppError, SourceUnavailable
+from pm_app.errors import PmAppError, SourceUnavailable
 from pm_app.jobs.ingest.left_files import count_left
 from pm_app.ports import EventsSource, ReadingsSource
 from pm_app.records.readings import Events
@@ -100,7 +100,8 @@ def _assets_of_readings(
 
     The survey's assets grow by what is found.
     """
-    with suppress(NoStore), open_views(settings) as store:
+    # What is wrong with the store is a finding of its own.
+    with suppress(PmAppError, OSError), open_views(settings) as store:
         readings.assets.update(store.ledger.first_seen())
     if not readings.assets.issuperset(wanted):
         _search(readings_source(settings), readings, wanted)

@@ -11,6 +11,8 @@ from typer.testing import CliRunner
 
 from connectors.parquet import ParquetReadings
 from pm_app.cli.app import app
+from pm_app.cli.look import events_findings
+from pm_app.cli.look import findings as findings_module
 from pm_app.cli.look.events_findings import nearest_name
 from pm_app.jobs.score.run import score
 from pm_app.state.panes import History
@@ -202,6 +204,21 @@ def test_what_may_not_be_read_is_a_finding_and_no_traceback(new_plant, monkeypat
     assert code == 1
     assert ("fails", "regimes", "state/panes/x.parquet: Permission denied") in found
     assert words_on(found, "pages")
+
+
+def test_a_store_that_may_not_be_read_hides_neither_readings_nor_events(new_plant, monkeypatch):
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied", "state/pm.sqlite")
+
+    for module in (findings_module, events_findings):
+        monkeypatch.setattr(module, "open_views", refuse)
+    events = {"e.parquet": failures("p-01")}
+    found, code = check(new_plant({"a.parquet": table()}, events=events))
+
+    assert code == 1
+    assert ("fails", "store", "state/pm.sqlite: Permission denied") in found
+    assert words_on(found, "sensor") == ["load: 2.5 to 7.5, 0% missing"]
+    assert words_on(found, "events")[0] == "1 failures in 'events', 10 needed to learn"
 
 
 # Events.

@@ -1,11 +1,12 @@
 """What every database must do with news of alarms."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pm_app.records.alarms import WORK_ORDER, AlarmRule, AlarmStep
-from pm_app.scoring.alarms import RiskAlarmJudge
+from pm_app.records.alarms import WORK_ORDER, AlarmRule, AlarmStep, PlantCondition
+from pm_app.scoring.alarms import RiskAlarmJudge, plant_step
 from pm_app.store import Actor
 
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
@@ -138,3 +139,20 @@ def test_an_alarm_that_comes_off_the_shelf_is_news(store, say):
     say({("a", 4): HIGH}, at=4)
 
     assert notified(store) == [(MAIL, "a")]
+
+
+def test_an_alarm_of_the_plant_is_raised_once_with_its_notification_and_clears_by_itself(store):
+    silent = PlantCondition("readings", True, "no reading since noon", cutoff=DAY)
+    steps = [
+        store.plant_alarms.follow(
+            [replace(silent, stands=stands)], plant_step, channels=("m",), now=DAY
+        )
+        for stands in (False, True, True, False, False)
+    ]
+
+    (alarm,) = store.alarms.alarms()
+    assert steps == [0, 1, 0, 1, 0]
+    assert (alarm.kind, alarm.asset_id, alarm.state) == ("readings", "", "returned")
+    assert [event.action for event in store.alarms.events()] == ["raised", "returned"]
+    (news,) = store.outbox.waiting()
+    assert (news.kind, news.reason, news.risk) == ("readings", "no reading since noon", None)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from pm_app.records.alarms import (
     AlarmMarks,
@@ -105,6 +105,15 @@ class ReadingsSource(BatchSource, Protocol):
         Raises BadBatch when nothing of it can be used, naming file, column and value, and
         SourceUnavailable when a later call may succeed.
         """
+        ...
+
+
+@runtime_checkable
+class KeepsLearnedSensors(Protocol):
+    """Readings whose source leaves columns out that an earlier one took for sensors."""
+
+    def keep(self, learned: frozenset[str]) -> None:
+        """Go on reading such columns where a version learned from them: it would miss them."""
         ...
 
 

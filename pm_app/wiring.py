@@ -23,7 +23,14 @@ from pm_app.errors import BadSettings, PmAppError
 from pm_app.jobs.ingest.ownership import claim
 from pm_app.jobs.operations.notifications import Notified, notify
 from pm_app.jobs.plant import Plant
-from pm_app.ports import Engine, EventsSource, Lake, ReadingsSource, SourceFormat
+from pm_app.ports import (
+    Engine,
+    EventsSource,
+    KeepsLearnedSensors,
+    Lake,
+    ReadingsSource,
+    SourceFormat,
+)
 from pm_app.records.alarms import WORK_ORDER
 from pm_app.settings.plant import Settings
 from pm_app.state.events import EventHistory
@@ -66,7 +73,7 @@ def open_plant_shared(settings: Settings) -> Iterator[Plant]:
         claim(settings.state, store)
         yield Plant(
             settings=settings,
-            readings=readings_source(settings),
+            readings=_readings_for(settings, store),
             events=events_source(settings),
             history=History(settings.state / "panes", pane_ns=settings.features.pane_ns),
             event_history=EventHistory(settings.state / "events"),
@@ -155,6 +162,14 @@ def readings_source(settings: Settings) -> ReadingsSource:
         uri=_located(section.uri, settings.folder),
         label_column=settings.target.column,
     )
+
+
+def _readings_for(settings: Settings, store: Store) -> ReadingsSource:
+    """The same, with what versions of this plant learned from."""
+    source = readings_source(settings)
+    if isinstance(source, KeepsLearnedSensors):
+        source.keep(store.lineage.sensors())
+    return source
 
 
 def events_source(settings: Settings) -> EventsSource:

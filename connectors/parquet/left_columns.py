@@ -1,8 +1,7 @@
 """Columns that are left out by their name or type, and index columns of pandas."""
 
 import json
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -15,11 +14,9 @@ from connectors.parquet.columns import (
     plain_type,
     why_no_name,
 )
-from pm_app.records.readings import LeftColumn
+from pm_app.records.readings import LeftColumn, is_row_number
 from pm_app.settings.sources import is_ignored
 
-# What pandas calls an index without a name, and a column of CSV without one: its row numbers.
-_NUMBERED = re.compile(r"__index_level_\d+__|Unnamed: \d+")
 _PANDAS = b"pandas"
 
 
@@ -31,7 +28,7 @@ def index_columns(schema: Any) -> frozenset[str]:
     are known where other programs wrote the file again and dropped the metadata.
     """
     named = set(_named_in((schema.metadata or {}).get(_PANDAS, b"{}")))
-    numbered = {name for name in schema.names if _NUMBERED.fullmatch(name)}
+    numbered = {name for name in schema.names if is_row_number(name)}
     return frozenset(numbered | named.intersection(schema.names))
 
 
@@ -47,8 +44,17 @@ def _named_in(metadata: bytes) -> Iterator[str]:
             yield name
 
 
-def leave(field: Any, ignore: Sequence[str], *, indices: frozenset[str]) -> LeftColumn | None:
-    """Why a column is no sensor, whatever its values are; None where it is, or they decide."""
+def leave(
+    field: Any,
+    ignore: Sequence[str],
+    *,
+    indices: frozenset[str],
+    learned: Collection[str] = (),
+) -> LeftColumn | None:
+    """Why a column is no sensor, whatever its values are; None where it is, or they decide.
+
+    learned: sensors that versions learned from.
+    """
     name, kind = field.name, plain_type(field.type)
     if is_ignored(name, ignore):
         return LeftColumn(name, "is ignored by the settings", "settings")
@@ -58,6 +64,9 @@ def leave(field: Any, ignore: Sequence[str], *, indices: frozenset[str]) -> Left
         return LeftColumn(shown, f"has a name that {unfit}", "name")
     if name in indices:
         why = "numbers the rows (an index of pandas) and measures nothing"
+        if name in learned:
+            why = f"{why}; read for versions that learned from it, and no later one will"
+            return LeftColumn(name, why, "index")
         return LeftColumn(name, f"{why}; if it does, name it in readings.sensors", "index")
     if pa.types.is_null(kind):
         return LeftColumn(name, "holds no value", "empty")

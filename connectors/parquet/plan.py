@@ -34,6 +34,8 @@ class ReadingsFormat:
     columns tag, value and, where present, quality; pivoted to rows of moments.
     sensors: which columns (or tags) to read, None for every numeric column (or tag). ignore:
     patterns of those to leave without a word. decimal: the sign of numbers written as text.
+    learned: sensors that versions of the plant learned from; an index of pandas goes on to be read
+    for them.
     timezone: of timestamps that carry none; None refuses such files.
     default_asset: the machine that files without an asset column are about.
     latest: the latest time accepted, in nanoseconds since 1970 UTC; None for no limit.
@@ -50,6 +52,7 @@ class ReadingsFormat:
     sensors: tuple[str, ...] | None = None
     ignore: tuple[str, ...] = ()
     decimal: Sign = "auto"
+    learned: frozenset[str] = frozenset()
     timezone: str | None = None
     default_asset: str | None = None
     latest: int | None = None
@@ -110,11 +113,12 @@ def _split(
     indices = index_columns(schema)
     sensors, left = [], []
     for each in others:
-        why = leave(each, form.ignore, indices=indices)
-        if why is None:
-            sensors.append(each.name)
-        else:
+        why = leave(each, form.ignore, indices=indices, learned=form.learned)
+        if why is not None:
             left.append(why)
+        kept = why is not None and why.cause == "index" and each.name in form.learned
+        if why is None or (kept and is_numeric(each.type)):
+            sensors.append(each.name)
     return tuple(sensors), tuple(left)
 
 

@@ -48,6 +48,10 @@ class ParquetReadings:
         """See BatchSource.watched_folder."""
         return self._folder.local
 
+    def keep(self, learned: frozenset[str]) -> None:
+        """See KeepsLearnedSensors.keep."""
+        self._format = replace(self._format, learned=learned)
+
     def list(self) -> Iterator[Batch]:
         """See ReadingsSource.list; an absent folder raises SourceUnavailable."""
         return self._folder.batches(absent_is_empty=False)

@@ -1,5 +1,6 @@
 """Batches, readings and events, as sources deliver them."""
 
+import re
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -62,14 +63,24 @@ class LeftFile:
     reason: str
 
 
+# What pandas calls an index without a name, and a column of CSV without one: its row numbers.
+_NUMBERED: Final = re.compile(r"__index_level_\d+__|Unnamed: \d+")
+
+
+def is_row_number(name: str) -> bool:
+    """Whether pandas gives this name to a column of row numbers: time itself, and no sensor."""
+    return _NUMBERED.fullmatch(name) is not None
+
+
 @dataclass(frozen=True)
 class BatchDescription:
     """What a batch says of itself: rows, and (name, type) of each column.
 
     sensors: columns that are sensors by their type, in order. undecided: columns of text whose
     values decide, when they are read, whether they are sensors too. left: columns that are left
-    out, whatever they hold. What is in none of them tells asset, time, or what else a row is
-    about. A source that knows nothing of its columns leaves all three empty.
+    out, whatever they hold; an index that a version of this plant learned from is both left and
+    a sensor, for that version alone. What is in none of them tells asset, time, or what else a
+    row is about. A source that knows nothing of its columns leaves all three empty.
     """
 
     rows: int

@@ -157,6 +157,12 @@ class Lineage:
             found = connection.execute(query).first()
             return None if found is None else VersionRow(**found._asdict())
 
+    def sensors(self) -> frozenset[str]:
+        """Every sensor that some version learned from."""
+        with self.database.reading() as connection:
+            found = connection.execute(select(importances.c.sensor).distinct())
+            return frozenset(found.scalars())
+
     def importances(self, version: int) -> list[ImportanceRow]:
         """What each sensor was worth to a version, most important first."""
         query = (

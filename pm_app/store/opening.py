@@ -15,6 +15,7 @@ from pm_app.store.database.identity import Identity
 from pm_app.store.database.migrate import check_current, migrate
 from pm_app.store.ledger.deliveries import Deliveries
 from pm_app.store.ledger.ledger import Ledger
+from pm_app.store.ledger.left_columns import LeftColumns
 from pm_app.store.ledger.pages import LedgerPages
 from pm_app.store.lineage import Lineage
 from pm_app.store.predictions.changes import PredictionChanges
@@ -42,6 +43,7 @@ class Store:
     series: AssetPredictions
     ledger_pages: LedgerPages
     deliveries: Deliveries
+    left_columns: LeftColumns
     changes: PredictionChanges
     retention: Retention
     alarms: Alarms
@@ -117,6 +119,7 @@ def _store(database: Database) -> Store:
         AssetPredictions(database),
         LedgerPages(database),
         Deliveries(database),
+        LeftColumns(database),
         PredictionChanges(database),
         Retention(database),
         Alarms(database),

@@ -3,10 +3,14 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Final, Literal
 
 BatchStatus = Literal["ingested", "quarantined", "duplicate", "lost", "retried"]
 Source = Literal["readings", "events"]
+
+
+# Of one file; why each is left, and of how many files, is noted once for all.
+LEFT_NAMED: Final = 20
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,7 @@ class BatchRow:
     carry its panes, reader is the digest of the settings it was read by. A batch is lost when
     none of its segments is left, nor the file; one that is retried was refused, and its file is
     read again.
+    left_columns: names of columns that nothing uses, the first LEFT_NAMED of them.
     A joined segment carries several batches and is named by each.
     sequence (the order of ingestion), scored_at and settled (1 once compaction has come by) are
     the store's to set.
@@ -48,6 +53,7 @@ class BatchRow:
     scored_at: datetime | None = None
     reader: str = ""
     settled: int = 0
+    left_columns: tuple[str, ...] = ()
 
 
 def segments_of(rows: Iterable[BatchRow]) -> list[str]:

@@ -36,6 +36,7 @@ def batches(
         return
     with open_views(read_settings(config)) as store:
         found = store.ledger.batches(status="quarantined" if quarantined else None, limit=limit)
-    rows = [asdict(row) for row in found]
-    columns = ("sequence", "source", "name", "status", "rows", "rejected", "reason")
+    rows = [asdict(row) | {"left_columns": ", ".join(row.left_columns)} for row in found]
+    left = ["left_columns"] if any(row.left_columns for row in found) else []
+    columns = ("sequence", "source", "name", "status", "rows", "rejected", "reason", *left)
     print_rows(rows, columns, as_json=as_json, right=("sequence", "rows", "rejected"))

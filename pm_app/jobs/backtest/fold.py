@@ -92,6 +92,7 @@ def _fit_peer(
         plant.event_history.read(request.event_segments),
         request.first_seen,
         request.confirmed_failures,
+        request.indices,
     )
     study = make_task(gather_dataset(source, settings, as_of_ns=request.as_of_ns), settings)
     task = BoosterTask(

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass, replace
 from datetime import datetime
 from operator import add
@@ -11,11 +11,11 @@ from operator import add
 from pm_app.errors import BadBatch, SourceUnavailable, TornBatch
 from pm_app.jobs.ingest.crash_guard import crash_guard
 from pm_app.jobs.ingest.housekeeping import remove_unnamed
-from pm_app.jobs.ingest.panes import Spans, read_events, read_readings
+from pm_app.jobs.ingest.panes import KeptBatch, read_events, read_readings
 from pm_app.jobs.ingest.rejections import shorten
 from pm_app.jobs.plant import IngestView
 from pm_app.ports import EventsSource, ReadingsSource
-from pm_app.records.readings import Batch
+from pm_app.records.readings import Batch, LeftColumn
 from pm_app.settings.plant import Settings
 from pm_app.store import BatchRow, Source
 from pm_app.times import NS, to_nanoseconds
@@ -23,6 +23,7 @@ from pm_app.times import NS, to_nanoseconds
 log = logging.getLogger(__name__)
 # A file without its end that was written to this lately may still be on its way.
 SETTLED_SECONDS = 60
+LEFT_LOGGED = 20
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class BatchFeed:
 
     source: Source
     port: ReadingsSource | EventsSource
-    read: Callable[[IngestView, Batch, BatchRow], tuple[BatchRow, Spans]]
+    read: Callable[[IngestView, Batch, BatchRow], KeptBatch]
 
 
 def feeds(view: IngestView) -> tuple[BatchFeed, BatchFeed]:
@@ -88,18 +89,31 @@ def ingest_batch(view: IngestView, feed: BatchFeed, batch: Batch, now: datetime)
 
 def _record(view: IngestView, feed: BatchFeed, batch: Batch, now: datetime) -> Ingested:
     row = _row(view.settings, feed.source, batch, feed.port.digest(batch), now)
-    spans: Spans = {}
+    kept = KeptBatch(row)
     if view.ledger.find_digest(feed.source, row.digest) is None:
         try:
-            row, spans = feed.read(view, batch, row)
+            kept = feed.read(view, batch, row)
         except TornBatch as error:
             if abs(to_nanoseconds(now) - batch.modified_ns) < SETTLED_SECONDS * NS:
                 raise
             return _quarantine(view, feed, batch, row, error)
         except BadBatch as error:
             return _quarantine(view, feed, batch, row, error)
-    view.ledger.record_batch(row, spans=spans)
-    return Ingested(1, row.rows, row.rejected)
+    fresh = view.ledger.new_left_columns(feed.source, kept.left)
+    view.ledger.record_batch(kept.row, spans=kept.spans, left=kept.left)
+    _log_left_columns(kept.row, fresh)
+    return Ingested(1, kept.row.rows, kept.row.rejected)
+
+
+def _log_left_columns(row: BatchRow, fresh: Sequence[LeftColumn]) -> None:
+    """Tell once of each column and cause, not once a file."""
+    for each in fresh[:LEFT_LOGGED]:
+        log.warning(
+            "%s: column %r of %s is left out: it %s", row.name, each.name, row.source, each.reason
+        )
+    if len(fresh) > LEFT_LOGGED:
+        more = len(fresh) - LEFT_LOGGED
+        log.warning("%s: %d columns more are left out; see the Data page", row.name, more)
 
 
 def _row(settings: Settings, source: Source, batch: Batch, digest: str, now: datetime) -> BatchRow:

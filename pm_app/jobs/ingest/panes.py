@@ -1,6 +1,6 @@
 """Panes of one batch into segments, its events too, and what the ledger notes of it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -29,6 +29,7 @@ from pm_app.records.readings import (
     MOST_ASSETS,
     MOST_TABLE_ROWS,
     Batch,
+    LeftColumn,
     Readings,
     ReadingsChunk,
     Rejection,
@@ -42,8 +43,21 @@ _LARGE_BYTES: Final = 4_000_000
 Spans = dict[str, tuple[datetime, datetime]]
 
 
-def read_events(view: IngestView, batch: Batch, row: BatchRow) -> tuple[BatchRow, Spans]:
+@dataclass(frozen=True, eq=False)
+class KeptBatch:
+    """What was kept of a batch: its row, first and last time of each asset, and what was left.
+
+    left: but for what the settings leave.
+    """
+
+    row: BatchRow
+    spans: Spans = field(default_factory=dict)
+    left: tuple[LeftColumn, ...] = ()
+
+
+def read_events(view: IngestView, batch: Batch, row: BatchRow) -> KeptBatch:
     """Keep the events of a batch. Raises BadBatch and SourceUnavailable."""
+    left = _to_tell(view.events.describe(batch).left)
     read, reasons = view.events.read(batch)
     events, refused = events_in_time(view.settings, read, row.ingested_at)
     reasons = (*reasons, *refused)
@@ -57,12 +71,17 @@ def read_events(view: IngestView, batch: Batch, row: BatchRow) -> tuple[BatchRow
         first_time=to_moment(int(times.min())) if len(times) else None,
         last_time=to_moment(int(times.max())) if len(times) else None,
         segments=(name,),
+        left_columns=tuple(each.name for each in left),
     )
-    return noted, {}
+    return KeptBatch(noted, left=left)
 
 
-def read_readings(view: IngestView, batch: Batch, row: BatchRow) -> tuple[BatchRow, Spans]:
-    """Keep the panes of a batch; also each asset's first and last time in it.
+def _to_tell(left: Iterable[LeftColumn]) -> tuple[LeftColumn, ...]:
+    return tuple(each for each in left if each.cause != "settings")
+
+
+def read_readings(view: IngestView, batch: Batch, row: BatchRow) -> KeptBatch:
+    """Keep the panes of a batch.
 
     Raises BadBatch and SourceUnavailable.
     """
@@ -73,6 +92,7 @@ def read_readings(view: IngestView, batch: Batch, row: BatchRow) -> tuple[BatchR
         view.beat()
         _read_chunk(view, batch, row, chunk, tally)
     _require_usable(batch, tally)
+    left = _to_tell(tally.left)
     noted = replace(
         row,
         rows=tally.used,
@@ -81,9 +101,10 @@ def read_readings(view: IngestView, batch: Batch, row: BatchRow) -> tuple[BatchR
         first_time=to_moment(min(first for first, _ in tally.spans.values())),
         last_time=to_moment(max(last for _, last in tally.spans.values())),
         segments=tuple(tally.segments),
+        left_columns=tuple(each.name for each in left),
     )
     spans = {name: (to_moment(low), to_moment(high)) for name, (low, high) in tally.spans.items()}
-    return noted, spans
+    return KeptBatch(noted, spans, left)
 
 
 @dataclass(eq=False)
@@ -99,6 +120,7 @@ class _BatchTally:
     came: int = 0
     used: int = 0
     rejections: list[Rejection] = field(default_factory=list)
+    left: list[LeftColumn] = field(default_factory=list)
     spans: dict[str, tuple[int, int]] = field(default_factory=dict)
     segments: list[str] = field(default_factory=list)
 
@@ -109,6 +131,7 @@ def _read_chunk(
     """Keep the panes of a part of a batch."""
     _count_values(tally.required, chunk.readings)
     tally.rejections += chunk.rejections
+    tally.left += chunk.left
     tally.came += count_delivered(chunk.readings) + _rows_of(chunk.rejections)
     _bound_assets(view.settings, batch, tally.spans, chunk.readings)
     timely, refused = readings_in_time(view.settings, chunk.readings, row.ingested_at)

@@ -100,7 +100,7 @@ def _rebuilt(
     if batch is None:
         return _lost(row, whole, "its file is no longer there")
     try:
-        again, _ = feed.read(view, batch, row)
+        again = feed.read(view, batch, row).row
     except BadBatch as error:
         return _lost(row, whole, str(error))
     # Of a file that has grown since, the newer row counts the readings.

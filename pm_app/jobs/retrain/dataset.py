@@ -43,7 +43,7 @@ class DatasetSource:
     """Records of a plant: panes in these segments, events, and each asset's first reading.
 
     first_seen: nanoseconds UTC. confirmed_failures: failures that verdicts confirm; they are in
-    labels, features look at events alone.
+    labels, features look at events alone. indices: columns of files that number rows.
     """
 
     history: History
@@ -51,6 +51,7 @@ class DatasetSource:
     events: Events
     first_seen: Mapping[str, int]
     confirmed_failures: Sequence[ConfirmedFailure] = ()
+    indices: Sequence[str] = ()
 
 
 def gather_dataset(
@@ -96,7 +97,8 @@ def _choose_features(
     source: DatasetSource, past: Past, settings: Settings, champion: FeatureSpec | None
 ) -> tuple[FeatureSpec, RegimeSearch]:
     """The features there are, by regimes that stay the champion's where they are found again."""
-    spec = make_spec(sensors_of(past), source.events, settings, keys=past.keys)
+    seen = sensors_of(past)
+    spec = make_spec(seen, source.events, settings, keys=past.keys, indices=source.indices)
     before = champion.regimes if champion is not None else None
     search = search_plant_regimes(past, settings, spec, before=before)
     return replace(spec, regimes=settle_regimes(search.regimes, before)), search

@@ -1,7 +1,7 @@
 """Feature specification of a retraining: which features there are, and which are informative."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -11,8 +11,9 @@ from pm_app.features.frame import is_rolled
 from pm_app.learning.data.sufficiency import name_some, value_range
 from pm_app.records.features import FeatureSpec, Frame, Panes, RunningRule
 from pm_app.records.labels import Labels
-from pm_app.records.readings import Events
+from pm_app.records.readings import Events, is_row_number
 from pm_app.settings.plant import Settings
+from pm_app.settings.sources import is_ignored
 from pm_app.settings.values import read_running
 
 # A code seen less often than this cannot be told from chance.
@@ -20,10 +21,19 @@ LEAST_CODES = 3
 
 
 def make_spec(
-    seen: Sequence[str], events: Events, settings: Settings, *, keys: Panes
+    seen: Sequence[str],
+    events: Events,
+    settings: Settings,
+    *,
+    keys: Panes,
+    indices: Collection[str] = (),
 ) -> FeatureSpec:
-    """Specification of features, from settings and from the sensors, events and panes seen."""
-    sensors = settings.readings.sensors or tuple(seen)
+    """Specification of features, from settings and from the sensors, events and panes seen.
+
+    indices: columns that files have told since to be row numbers; a version of before may have
+    learned from them, later ones do not, nor from what the settings ignore.
+    """
+    sensors = settings.readings.sensors or _measuring(seen, settings.readings.ignore, indices)
     column = settings.target.column
     if column is not None and column not in seen:
         raise BadSettings(
@@ -48,6 +58,14 @@ def make_spec(
         smooth_ns=() if is_table else features.smooth_ns,
         running=_running_rule(settings.readings.running, seen),
     )
+
+
+def _measuring(
+    seen: Sequence[str], ignore: Sequence[str], indices: Collection[str]
+) -> tuple[str, ...]:
+    """Those that neither number rows nor are ignored."""
+    numbering = {name for name in seen if name in indices or is_row_number(name)}
+    return tuple(name for name in seen if name not in numbering and not is_ignored(name, ignore))
 
 
 def _running_rule(condition: str | None, seen: Sequence[str]) -> RunningRule | None:

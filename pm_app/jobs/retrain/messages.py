@@ -20,7 +20,7 @@ class TrainingRequest:
     exist. first_seen: nanoseconds of each asset's first reading. champion is the version that
     scores, None before the first. now to force: as in `Evidence`. staging is the folder to fill
     when a version is made. confirmed_failures: by verdicts up to then. engine: the name of what
-    tries networks beside the trainer.
+    tries networks beside the trainer. indices: columns of files that are row numbers.
     """
 
     settings: dict[str, Any]
@@ -38,6 +38,7 @@ class TrainingRequest:
     staging: str
     confirmed_failures: tuple[ConfirmedFailure, ...] = ()
     engine: str | None = None
+    indices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

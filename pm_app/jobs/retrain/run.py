@@ -158,6 +158,7 @@ def make_request(
         staging=str(staging),
         confirmed_failures=confirmed_failures(store.alarms.verdicts(until=as_of)),
         engine=options.engine,
+        indices=store.left_columns.indices(),
     )
 
 

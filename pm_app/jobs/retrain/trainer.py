@@ -73,6 +73,7 @@ def train(
         EventHistory(settings.state / "events").read(request.event_segments),
         request.first_seen,
         request.confirmed_failures,
+        request.indices,
     )
     dataset = gather_dataset(
         source,

@@ -1,6 +1,6 @@
 """The ledger: which files have been read, what they held, and whether they are scored."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -17,9 +17,10 @@ from sqlalchemy import (
     update,
 )
 
-from pm_app.records.readings import Batch
+from pm_app.records.readings import Batch, LeftColumn
 from pm_app.store.database.connection import Database
 from pm_app.store.ledger.file_hashes import FileHashes, new_files
+from pm_app.store.ledger.left_columns import new_left_columns, note_left_columns
 from pm_app.store.ledger.rows import (
     first_of_digest,
     row_of,
@@ -135,6 +136,7 @@ class Ledger:
         batch: BatchRow,
         *,
         spans: Mapping[str, tuple[datetime, datetime]] | None = None,
+        left: Sequence[LeftColumn] = (),
     ) -> int:
         """Note a file, and return its sequence.
 
@@ -142,7 +144,8 @@ class Ledger:
         it carries no rows and no segments. The very same file noted again changes nothing.
         What stood quarantined under its name, of other content, is there no longer: it is let go
         of as by `release`.
-        spans gives the first and last time of each asset's rows in it.
+        spans gives the first and last time of each asset's rows in it; left: the columns of it
+        that nothing uses.
         """
         with self.database.writing() as connection:
             recorded = same_file(connection, batch)
@@ -154,6 +157,7 @@ class Ledger:
             added = insert(batches).values(values).returning(batches.c.sequence)
             sequence: int = connection.execute(added).scalar_one()
             widen_spans(connection, spans or {})
+            note_left_columns(connection, batch.source, sequence, left)
             return sequence
 
     def _let_go_of_replaced(self, connection: Connection, batch: BatchRow) -> None:
@@ -162,6 +166,15 @@ class Ledger:
         for found in connection.execute(query).all():
             row = row_of(found)
             connection.execute(update(batches).where(_refused_like(row)).values(_RETRIED))
+
+    def new_left_columns(
+        self, source: Source, left: Sequence[LeftColumn]
+    ) -> tuple[LeftColumn, ...]:
+        """Those columns that were left out of no file before for the same cause."""
+        if not left:
+            return ()
+        with self.database.reading() as connection:
+            return new_left_columns(connection, source, left)
 
     def balance(self) -> LedgerBalance:
         """What came in all, and what became of it."""

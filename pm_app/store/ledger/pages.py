@@ -32,6 +32,7 @@ BATCHES_SCHEMA: Final = pa.schema(
         ("scored_at", _UTC),
         ("size_bytes", pa.int64()),
         ("digest", pa.string()),
+        ("left_columns", pa.string()),
     ]
 )
 
@@ -67,7 +68,10 @@ class LedgerPages:
         with self.database.reading() as connection:
             streamed = connection.execution_options(stream_results=True).execute(query)
             for rows in streamed.partitions(rows_per_chunk):
-                yield pa.Table.from_pylist([row._asdict() for row in rows], BATCHES_SCHEMA)
+                named = [
+                    row._asdict() | {"left_columns": ", ".join(row.left_columns)} for row in rows
+                ]
+                yield pa.Table.from_pylist(named, BATCHES_SCHEMA)
 
     def newest(self) -> BatchRow | None:
         """The file of readings that was taken in last, None without any."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
-from pm_app.store.rows import BatchRow, Source
+from pm_app.store.rows import LEFT_NAMED, BatchRow, Source
 from pm_app.store.schema.ledger import CARRY, MAY_COME_AGAIN, batches
 from pm_app.store.schema.predictions import assets
 
@@ -31,7 +31,8 @@ def values_of(batch: BatchRow) -> dict[str, Any]:
     """The columns of a row that are not the store's to set."""
     values = asdict(batch)
     del values["sequence"], values["scored_at"], values["settled"]
-    return {**values, "segments": list(batch.segments)}
+    named = list(batch.left_columns[:LEFT_NAMED])
+    return {**values, "segments": list(batch.segments), "left_columns": named}
 
 
 def values_of_duplicate(batch: BatchRow, first: BatchRow) -> dict[str, Any]:
@@ -48,7 +49,8 @@ def values_of_duplicate(batch: BatchRow, first: BatchRow) -> dict[str, Any]:
 def row_of(found: Row[Any]) -> BatchRow:
     """A row as a record."""
     values = found._asdict()
-    return BatchRow(**{**values, "segments": tuple(values["segments"])})
+    lists = {name: tuple(values[name]) for name in ("segments", "left_columns")}
+    return BatchRow(**{**values, **lists})
 
 
 _NAMES_PER_STATEMENT = 500

@@ -12,6 +12,7 @@ from sqlalchemy import (
     ColumnElement,
     Index,
     Integer,
+    PrimaryKeyConstraint,
     Table,
     Text,
     literal,
@@ -41,6 +42,7 @@ batches = Table(
     Column("scored_at", Moment),
     Column("reader", Text, nullable=False, server_default=text("''")),
     Column("settled", Integer, nullable=False, server_default=text("0")),
+    Column("left_columns", JSON, nullable=False, server_default=text("'[]'")),
     **NUMBERED,
 )
 
@@ -83,5 +85,20 @@ assets = Table(
     Column("asset_id", Text, primary_key=True),
     Column("first_time", Moment, nullable=False),
     Column("last_time", Moment, nullable=False),
+    **CLUSTERED,
+)
+
+# A row a column and cause, however many files come.
+left_columns = Table(
+    "left_columns",
+    metadata,
+    Column("source", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("cause", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("first_sequence", BigInteger, nullable=False),
+    Column("last_sequence", BigInteger, nullable=False),
+    Column("files", BigInteger, nullable=False),
+    PrimaryKeyConstraint("source", "name", "cause"),
     **CLUSTERED,
 )

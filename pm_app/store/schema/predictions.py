@@ -28,6 +28,7 @@ from pm_app.store.schema.alarms import thresholds as thresholds
 from pm_app.store.schema.alarms import verdicts as verdicts
 from pm_app.store.schema.ledger import assets as assets
 from pm_app.store.schema.ledger import batches as batches
+from pm_app.store.schema.ledger import left_columns as left_columns
 from pm_app.store.schema.types import ASSET, NUMBER, Moment
 from pm_app.store.schema.types import metadata as metadata
 from pm_app.store.schema.users import api_tokens as api_tokens
@@ -35,7 +36,7 @@ from pm_app.store.schema.users import audit as audit
 from pm_app.store.schema.users import sessions as sessions
 from pm_app.store.schema.users import users as users
 
-REVISION: Final = "0014"
+REVISION: Final = "0015"
 
 PREDICTION_KEY: Final = ("asset_id", "cutoff", "horizon_hours")
 PREDICTION_VALUES: Final = (

@@ -12,7 +12,9 @@ from fastapi import APIRouter, Request, Response
 from pm_app.daemon.schedule import make_cron, next_time
 from pm_app.errors import PmAppError
 from pm_app.settings.plant import Settings
+from pm_app.settings.sources import is_ignored
 from pm_app.store import BatchRow, Store
+from pm_app.store.ledger.left_columns import LeftColumnRow
 from pm_app.store.ledger.pages import BATCHES_SCHEMA, LedgerFilter, SilentAsset
 from pm_app.store.rows import BatchStatus
 from pm_app.web.address import check_keys, one_of, whole_number
@@ -32,6 +34,7 @@ STATUSES: Final[dict[BatchStatus, str]] = {
 SHOWS: Final = {"all": "all files", "refused": "with refused rows", "quarantined": "quarantined"}
 SILENT_SHOWN: Final = 20
 QUIET_SHOWN: Final = 50
+LEFT_SHOWN: Final = 200
 SILENCE: Final = timedelta(days=1)
 _LARGEST: Final = 2**62
 _KEYS: Final = ("show", "before")
@@ -67,6 +70,8 @@ def add_data(router: APIRouter, context: PageContext) -> None:
             "quiet": quiet_sensors.newest(store),
             "quiet_shown": QUIET_SHOWN,
             "shows": SHOWS,
+            "left_columns": _left_columns(store, context.settings),
+            "left_shown": LEFT_SHOWN,
             **_files(store, asked),
         }
         return context.show(request, DATA_PAGE, **facts)
@@ -140,6 +145,13 @@ def _assets(store: Store) -> dict[str, Any]:
             for status, count in sorted(statuses.items(), key=lambda each: -each[1])
         ],
     }
+
+
+def _left_columns(store: Store, settings: Settings) -> list[LeftColumnRow]:
+    """Columns that nothing uses, but for those that the settings ignore by now."""
+    ignore = {"readings": settings.readings.ignore, "events": settings.events.ignore}
+    rows = store.left_columns.rows()
+    return [row for row in rows if not is_ignored(row.name, ignore[row.source])]
 
 
 def _files(store: Store, asked: DataAddress) -> dict[str, Any]:

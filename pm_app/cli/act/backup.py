@@ -49,6 +49,8 @@ def restore(
         with hold_state(settings.state):
             done = put_back(file, settings.state, store_url(settings), folder=settings.folder)
     _print_outcome(f"{file} restored into {settings.state}", done, as_json)
+    if done.left_out:
+        sys.stderr.write(f"not restored, for pm-app does not know it: {', '.join(done.left_out)}\n")
     if backed_up is not None and backed_up != config.read_bytes():
         beside = config.with_name(f"{config.name}.backup")
         write_bytes(beside, backed_up)

@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Any, Final
 
 import pyarrow as pa
 from pydantic import TypeAdapter, ValidationError
@@ -24,7 +24,7 @@ from pm_app.errors import TerminalError
 from pm_app.jobs.ingest.ownership import FILLED, OwnershipMark, is_filled, write_mark
 from pm_app.state.registry import VERSION_FILES
 from pm_app.store import Source, Store, open_reader, open_store
-from pm_app.store.database.backup import load, require_vacant
+from pm_app.store.database.backup import copy_what_is_known, load, require_vacant
 
 DATABASE, MANIFEST, SETTINGS = "pm.sqlite", "manifest.json", "plant.toml"
 STAGING: Final = ".restoring"
@@ -38,18 +38,25 @@ _MEMBER: Final = re.compile(
 TRIES: Final = 3
 _LARGEST_MANIFEST: Final = 1_000_000_000
 _LARGEST_SETTINGS: Final = 10_000_000
+_LARGEST_HEADERS: Final = 64 << 20
+# Databases shrink to a twentieth, Parquet hardly at all.
+_MOST_TIMES: Final = 500
 _BLOCK: Final = 1 << 20
 _DAMAGED: Final = (tarfile.TarError, OSError, EOFError, pa.ArrowException, ValueError, KeyError)
 
 
 @dataclass(frozen=True)
 class Archived:
-    """What an archive holds: files, their bytes, and the newest batch and version."""
+    """What an archive holds: files, their bytes, and the newest batch and version.
+
+    left_out: what its database holds besides, which is not restored.
+    """
 
     files: int
     bytes: int
     sequence: int
     version: int
+    left_out: tuple[str, ...] = ()
 
 
 def backup(store: Store, state: Path, file: Path, *, settings: Path) -> Archived:
@@ -94,7 +101,7 @@ def restore(file: Path, state: Path, url: str, *, folder: Path) -> Archived:
     make_folder(staging)
     try:
         hashes = _unpack(file, staging)
-        mark = _verify(file, staging, hashes)
+        mark, left_out = _verify(file, staging, hashes)
     except BaseException:
         remove_folder(staging)
         raise
@@ -105,7 +112,7 @@ def restore(file: Path, state: Path, url: str, *, folder: Path) -> Archived:
     write_mark(state, mark)
     load(staging / DATABASE, url, folder=folder)
     remove_folder(staging)
-    return Archived(len(hashes), size, mark.sequence, mark.version)
+    return Archived(len(hashes), size, mark.sequence, mark.version, left_out)
 
 
 def archived_settings(file: Path) -> bytes | None:
@@ -116,9 +123,10 @@ def archived_settings(file: Path) -> bytes | None:
     try:
         with (
             pa.input_stream(str(file), compression="zstd") as packed,
-            tarfile.open(fileobj=packed, mode="r|") as archive,
+            tarfile.open(fileobj=(bounded := _bounded(packed)), mode="r|") as archive,
         ):
             entry = archive.next()
+            bounded.left += _LARGEST_SETTINGS
             ours = entry is not None and entry.isreg() and entry.name == SETTINGS
             if entry is None or not ours or entry.size > _LARGEST_SETTINGS:
                 return None
@@ -204,17 +212,51 @@ def _unpack(file: Path, staging: Path) -> dict[str, str]:
     try:
         with (
             pa.input_stream(str(file), compression="zstd") as packed,
-            tarfile.open(fileobj=packed, mode="r|") as archive,
+            tarfile.open(fileobj=(bounded := _bounded(packed)), mode="r|") as archive,
         ):
             for entry in archive:
                 _require_ours(file, entry, hashes, staging)
+                bounded.left += entry.size
                 stream = archive.extractfile(entry)
                 if stream is None:
                     raise tarfile.TarError(f"{entry.name} has no content")
                 hashes[entry.name] = _write(staging / entry.name, _blocks(file, stream))
+                bounded.left = _LARGEST_HEADERS
+                _require_credible(file, staging, hashes)
     except _DAMAGED as error:
         raise _not_whole(file, error) from error
     return hashes
+
+
+class _Bounded:
+    """An archive of which only so many bytes are left to read.
+
+    tarfile takes the headers between two members into memory, however large they say they are.
+    """
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self.stream = stream
+        self.left = _LARGEST_HEADERS
+
+    def read(self, size: int) -> bytes:
+        """As the stream itself. Raises tarfile.ReadError beyond what is left."""
+        block = self.stream.read(size)
+        self.left -= len(block)
+        if self.left < 0:
+            raise tarfile.ReadError("a header is too large")
+        return block
+
+
+def _bounded(stream: IO[bytes]) -> Any:
+    # tarfile reads it, and asks for nothing else of what its types name.
+    return _Bounded(stream)
+
+
+def _require_credible(file: Path, staging: Path, hashes: Mapping[str, str]) -> None:
+    """Refuse an archive that unpacks into many times more than any backup does."""
+    size = sum((staging / name).stat().st_size for name in hashes)
+    if size > _LARGEST_HEADERS + _MOST_TIMES * file.stat().st_size:
+        raise TerminalError(f"{file}: not a backup of pm-app: it unpacks into {size} bytes")
 
 
 def _not_whole(file: Path, error: Exception) -> TerminalError:
@@ -234,7 +276,10 @@ def _require_ours(
     file: Path, entry: tarfile.TarInfo, before: dict[str, str], staging: Path
 ) -> None:
     """Refuse what a backup never holds: other names, links, devices, repeats, more than fits."""
-    if not (entry.isreg() and _MEMBER.fullmatch(entry.name)) or entry.name in before:
+    if (
+        not (entry.isreg() and not entry.issparse() and _MEMBER.fullmatch(entry.name))
+        or entry.name in before
+    ):
         raise TerminalError(
             f"{file}: not a backup of pm-app: it holds {entry.name[:100]!r}, which no backup does"
         )
@@ -257,7 +302,9 @@ def _write(path: Path, blocks: Iterator[bytes]) -> str:
     return digest.hexdigest()
 
 
-def _verify(file: Path, staging: Path, hashes: dict[str, str]) -> OwnershipMark:
+def _verify(
+    file: Path, staging: Path, hashes: dict[str, str]
+) -> tuple[OwnershipMark, tuple[str, ...]]:
     """Hold the members against the manifest, and them against what the database names."""
     if MANIFEST not in hashes:
         raise TerminalError(f"{file}: not a whole backup of pm-app: it ends before its manifest")
@@ -270,10 +317,16 @@ def _verify(file: Path, staging: Path, hashes: dict[str, str]) -> OwnershipMark:
         differing = sorted(set(manifest.items()) ^ set(hashes.items()))
         raise TerminalError(f"{file}: damaged: {differing[0][0]} is not what was backed up")
     remove_file(staging / MANIFEST)
-    # Opened to write: an older program's database is brought up to date here.
+    saved = staging / f"saved-{DATABASE}"
+    (staging / DATABASE).rename(saved)
+    try:
+        left_out = copy_what_is_known(saved, staging / DATABASE)
+    except TerminalError as error:
+        raise TerminalError(f"{file}: {error}") from error
+    remove_file(saved)
     with open_store(f"sqlite:///{(staging / DATABASE).absolute()}") as store:
         standing = store.identity.state()
         missing = sorted(set(_named(store)) - set(hashes))
     if missing:
         raise TerminalError(f"{file}: its database names {missing[0]}, which it does not hold")
-    return OwnershipMark(standing.identity, standing.sequence, standing.version)
+    return OwnershipMark(standing.identity, standing.sequence, standing.version), left_out

@@ -12,16 +12,17 @@ from pm_app.store.schema.predictions import REVISION
 MIGRATIONS: Final = Path(__file__).parents[1] / "migrations"
 
 
-def migrate(database: Database) -> None:
+def migrate(database: Database, revision: str = REVISION) -> None:
     """Create or upgrade the tables, in one transaction; harmless where nothing is due.
 
+    revision: an earlier one for the tables as they were then.
     Raises TerminalError where a newer program has been here.
     """
     with database.reading() as connection:
-        if current_revision(connection) == REVISION:
+        if current_revision(connection) == revision:
             return
     with database.writing() as connection:
-        _upgrade(connection, database.name)
+        _upgrade(connection, database.name, revision)
 
 
 def check_current(database: Database) -> None:
@@ -43,7 +44,7 @@ def current_revision(connection: Connection) -> str | None:
     return None if revision is None else str(revision)
 
 
-def _upgrade(connection: Connection, name: str) -> None:
+def _upgrade(connection: Connection, name: str, revision: str) -> None:
     # Alembic is needed once in a database's life; scoring processes do without.
     from alembic import command
     from alembic.config import Config
@@ -54,10 +55,10 @@ def _upgrade(connection: Connection, name: str) -> None:
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
     revisions = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-    found = current_revision(connection)
-    if found is not None and found not in revisions:
-        raise TerminalError(
-            f"{name} holds schema {found}, this program knows up to {REVISION}; "
-            "a newer pm-app has written it: upgrade this one"
-        )
-    command.upgrade(config, REVISION)
+    for found in (current_revision(connection), revision):
+        if found is not None and found not in revisions:
+            raise TerminalError(
+                f"{name} holds schema {found[:100]}, this program knows up to {REVISION}; "
+                "a newer pm-app has written it: upgrade this one"
+            )
+    command.upgrade(config, revision)

@@ -7,6 +7,7 @@ appended nothing, whoever is killed after it finds there that it has.
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pyarrow as pa
@@ -40,14 +41,10 @@ class DeltaLake:
 
     def position(self, application: str) -> int | None:
         """How far this application has come in the table, None before its first append."""
-        try:
+        with _translated(self.uri):
             there = DeltaTable.is_deltatable(self.uri)
             self._table = DeltaTable(self.uri) if there else None
             found = self._table.transaction_version(application) if there else None
-        except (DeltaError, OSError) as error:
-            raise TransientError(f"{self.uri}: {_first_line(error)}") from error
-        except ValueError as error:
-            raise BadSettings(f"{self.uri}: {_first_line(error)}") from error
         return None if found is None else int(found)
 
     def append(
@@ -62,7 +59,7 @@ class DeltaLake:
         batches = (batch for table in tables for batch in table.to_batches())
         reader = pa.RecordBatchReader.from_batches(schema, batches)
         properties = CommitProperties(app_transactions=[Transaction(application, position)])
-        try:
+        with _translated(self.uri):
             write_deltalake(
                 self.uri if self._table is None else self._table,
                 reader,
@@ -70,16 +67,30 @@ class DeltaLake:
                 target_file_size=FILE_BYTES,
                 commit_properties=properties,
             )
-        except SchemaMismatchError as error:
-            raise BadSettings(
-                f"{self.uri} needs the columns of predictions, but is another table: "
-                f"{_first_line(error)}"
-            ) from error
-        except (DeltaError, OSError) as error:
-            raise TransientError(f"{self.uri}: {_first_line(error)}") from error
-        except ValueError as error:
-            raise BadSettings(f"{self.uri}: {_first_line(error)}") from error
 
 
-def _first_line(error: Exception) -> str:
+@contextmanager
+def _translated(uri: str) -> Iterator[None]:
+    """Errors of the library as ours, its panics included."""
+    try:
+        yield
+    except SchemaMismatchError as error:
+        raise BadSettings(
+            f"{uri} needs the columns of predictions, but is another table: {_first_line(error)}"
+        ) from error
+    except (DeltaError, OSError) as error:
+        raise TransientError(f"{uri}: {_first_line(error)}") from error
+    except ValueError as error:
+        raise BadSettings(f"{uri}: {_first_line(error)}") from error
+    except BaseException as error:
+        # What Rust code gives up on is no Exception, and has no class that can be imported.
+        if type(error).__name__ != "PanicException":
+            raise
+        raise BadSettings(
+            f"--delta takes a folder or an address like s3://bucket/table, got {uri!r}, which the "
+            f"library of Delta tables cannot read: {_first_line(error)}"
+        ) from error
+
+
+def _first_line(error: BaseException) -> str:
     return str(error).strip().split("\n")[0] or type(error).__name__

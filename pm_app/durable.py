@@ -6,6 +6,7 @@ be written to, or the like. What is made is closed to strangers: files 0640, fol
 
 import contextlib
 import os
+import pwd
 import shutil
 import stat
 import sys
@@ -154,5 +155,46 @@ def _translated(path: Path, what: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = error.strerror or error
+        denied = isinstance(error, PermissionError) and denial(path, writing=True)
+        reason = denied or error.strerror or error
         raise TransientError(f"{path}: cannot be {what}: {reason}") from error
+
+
+def denial(path: Path, *, writing: bool = False) -> str:
+    """Whose a path is that this user may not use, and what to do; "" where they may.
+
+    Of what is not there the folder it would lie in counts, where writing.
+    """
+    place, last = path.absolute(), Path("/")
+    for at in (*reversed(place.parents), place):
+        if not os.access(at, os.F_OK):
+            break
+        if at != place and not at.is_dir():
+            # A file in the way is another error, with other words.
+            return ""
+        last, needed = at, os.X_OK
+        if at == place:
+            needed = os.R_OK | (os.W_OK if writing else 0)
+        if not os.access(at, needed):
+            return _whose(at)
+    return _whose(last) if writing and not os.access(last, os.W_OK) else ""
+
+
+def _whose(path: Path) -> str:
+    there = path.stat()
+    if os.statvfs(path).f_flag & os.ST_RDONLY:
+        return f"{path} lies on a disk that is mounted for reading only"
+    owner, user, mode = _user(there.st_uid), _user(os.geteuid()), stat.filemode(there.st_mode)
+    if owner == user:
+        return f"{path} is closed to {user}, whose it is ({mode}): chmod u+rwX opens it"
+    return (
+        f"{path} belongs to {owner} and is closed to {user} ({mode}): run this as {owner} "
+        f"(sudo -u {owner} pm-app ...)"
+    )
+
+
+def _user(number: int) -> str:
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return str(number)

@@ -1,9 +1,12 @@
 """Wording of predictions, of reallocation and of addresses, the same on a terminal and a page."""
 
+import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from datetime import datetime
 from typing import Any, Final
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 from pm_app.times import format_duration
 
@@ -105,6 +108,27 @@ def unbroken_shares(top_sensors: str) -> str:
 def waits_text(version: int) -> str:
     """How the reason of a retraining ends whose version waits for a person."""
     return f"waits for pm-app promote {version}"
+
+
+def time_text(moment: datetime, zone: str, *, seconds: bool = False) -> str:
+    """A time by the clock of a zone, with its offset: "2026-01-31 14:00+01:00"."""
+    local = moment.astimezone(ZoneInfo(zone))
+    text = local.isoformat(" ", timespec="seconds" if seconds else "minutes")
+    return text.removesuffix("+00:00") + "Z" if zone == "UTC" else text
+
+
+def nearest_assets(asset: str, assets: Collection[str]) -> str:
+    """The names that are most like one that is none, whatever their case; else the first few."""
+    if not assets:
+        return "no readings of any have been read yet: pm-app score reads them"
+    by_case = {name.casefold(): name for name in sorted(assets, reverse=True)}
+    close = difflib.get_close_matches(asset.casefold(), by_case, n=3, cutoff=0.6)
+    if close:
+        names = " or ".join(repr(by_case[name]) for name in close)
+        return f"there are {len(by_case):,}, did you mean {names}?"
+    names = sorted(by_case.values())
+    more = ", ..." if len(names) > 5 else ""
+    return f"there are {len(names):,}: {', '.join(names[:5])}{more}"
 
 
 def age_text(seconds: float) -> str:

@@ -57,10 +57,14 @@ class TextCodes:
 
 @dataclass(frozen=True)
 class TimeRules:
-    """How timestamps are read: zone of naive ones (None: refused), latest accepted, in ns."""
+    """How timestamps are read: zone of naive ones (None: refused), latest accepted, in ns.
+
+    section: of plant.toml, where that zone is set.
+    """
 
     timezone: str | None
     latest: int | None
+    section: str = "readings"
 
     @cached_property
     def last_ns(self) -> int:
@@ -109,7 +113,7 @@ def check_time_column(kind: Any, where: str, rules: TimeRules) -> None:
     if kind.tz is None and rules.timezone is None:
         raise BadBatch(
             f"{where} is {kind} without a time zone; needed one in the file, or the setting "
-            f'timezone = "UTC" (or where the clock stood)'
+            f'{rules.section}.timezone = "UTC" (or where the clock stood)'
         )
 
 

@@ -64,7 +64,7 @@ class EventsFormat:
     @property
     def time_rules(self) -> TimeRules:
         """How timestamps are read."""
-        return TimeRules(self.timezone, self.latest)
+        return TimeRules(self.timezone, self.latest, section="events")
 
     @property
     def columns(self) -> list[str]:

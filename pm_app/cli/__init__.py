@@ -2,6 +2,7 @@
 
 import os
 import sys
+from pathlib import Path
 
 from pm_app.errors import BadSettings, PmAppError
 
@@ -24,8 +25,22 @@ def main() -> None:
         sys.exit(1)
     except BrokenPipeError:
         sys.exit(1)
+    except OSError as error:
+        sys.stderr.write(f"pm-app: {_refusal(error)}\n")
+        sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _refusal(error: OSError) -> str:
+    """What the system refused, of which path, and whose that is."""
+    from pm_app.durable import denial
+
+    words = error.strerror or str(error)
+    if not isinstance(error.filename, str):
+        return words
+    denied = isinstance(error, PermissionError) and denial(Path(error.filename), writing=True)
+    return f"{error.filename}: {denied or words}"
 
 
 def _check_text(arguments: list[str]) -> None:

@@ -1,6 +1,7 @@
 """Table of all commands of `pm-app`."""
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Final
 
 import typer
 
@@ -30,47 +31,30 @@ from pm_app.cli.run.run import run
 from pm_app.cli.run.score import score
 from pm_app.cli.run.serve import serve
 
-# In the order in which the help lists them.
-COMMANDS = (
-    demo,
-    init,
-    check,
-    run,
-    serve,
-    status,
-    score,
-    retrain,
-    predictions,
-    export,
-    batches,
-    models,
-    importance,
-    explain,
-    backtest,
-    notifications,
-    promote,
-    rollback,
-    backfill,
-    replay,
-    backup,
-    restore,
-    docs,
-)
+# In the order in which the help lists them, by what one wants to do.
+COMMANDS: Final[dict[str, tuple[Callable[..., None], ...]]] = {
+    "Begin": (demo, init, check, docs),
+    "Run": (run, serve, score, retrain),
+    "Look": (status, predictions, explain, batches),
+    "Learn": (models, importance, backtest, promote, rollback),
+    "Act": (notifications,),
+    "Keep": (export, backup, restore, replay, backfill),
+}
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Which asset fails next, why, and how long it has left.",
 )
 import_app = typer.Typer(no_args_is_help=True, help="Public data sets into the input contract.")
-app.add_typer(import_app, name="import")
 import_app.command()(cmapss)
-for command in COMMANDS:
-    app.command()(command)
-app.add_typer(alarms_app, name="alarms")
-app.add_typer(users_app, name="users")
+for panel, commands in COMMANDS.items():
+    for command in commands:
+        app.command(rich_help_panel=panel)(command)
+app.add_typer(alarms_app, name="alarms", rich_help_panel="Act")
+app.add_typer(users_app, name="users", rich_help_panel="Act")
+app.add_typer(import_app, name="import", rich_help_panel="Begin")
 
 
 @app.callback(invoke_without_command=True)

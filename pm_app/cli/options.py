@@ -4,17 +4,31 @@ import getpass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+from zoneinfo import ZoneInfo
 
 import typer
 
 from pm_app.errors import BadSettings
+from pm_app.wording import nearest_assets
 
 if TYPE_CHECKING:
-    from pm_app.store import Actor
+    from pm_app.store import Actor, Store
 
-PlantOption = Annotated[Path, typer.Option("-c", "--config", help="The plant's settings.")]
+# What cannot be read is told with whose it is, which typer does not.
+PlantOption = Annotated[
+    Path,
+    typer.Option("-c", "--config", metavar="FILE", help="The plant's settings.", readable=False),
+]
 GroupConfig = Annotated[
-    Path | None, typer.Option("-c", "--config", help="The plant's settings.", show_default=False)
+    Path | None,
+    typer.Option(
+        "-c",
+        "--config",
+        metavar="FILE",
+        help="The plant's settings.",
+        readable=False,
+        show_default=False,
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
 PLANT = Path("plant.toml")
@@ -23,8 +37,9 @@ Version = Annotated[int, typer.Argument(min=1, max=2**31 - 1)]
 _FIRST_YEAR, _LAST_YEAR = 1970, 2261
 
 
-def parse_time(text: str | None, option: str) -> datetime | None:
-    """An ISO time, UTC where it carries no zone. Raises BadSettings naming the option."""
+def parse_time(text: str | None, option: str, *, zone: str) -> datetime | None:
+    """An ISO time, in the plant's zone where it carries none. Raises BadSettings naming the
+    option."""
     if text is None:
         return None
     try:
@@ -33,7 +48,7 @@ def parse_time(text: str | None, option: str) -> datetime | None:
         raise BadSettings(
             f'{option} takes a time like "2026-01-31" or "2026-01-31T14:00+01:00", got {text!r}'
         ) from error
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(zone))
     if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
         raise BadSettings(f"{option} takes a time from {_FIRST_YEAR} to {_LAST_YEAR}, got {text!r}")
     return moment
@@ -43,6 +58,13 @@ def check_place(file: Path | None, option: str) -> None:
     """Raises BadSettings where a file to write is a folder, or its folder is not there."""
     if file is not None and (not file.parent.is_dir() or file.is_dir()):
         raise BadSettings(f"{option} needs a file in a folder that is there, got {str(file)!r}")
+
+
+def require_asset(store: "Store", asset: str) -> None:
+    """Raises BadSettings with the nearest names where no file has named this asset."""
+    assets = store.ledger.first_seen()
+    if assets and asset not in assets:
+        raise BadSettings(f"there is no asset {asset!r}; {nearest_assets(asset, assets)}")
 
 
 def plant_of(context: typer.Context, config: Path | None) -> Path:

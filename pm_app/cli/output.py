@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import sys
 import threading
 import time
@@ -13,7 +14,6 @@ from typing import Any, Literal
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -23,11 +23,15 @@ from pm_app.wording import visible_text
 
 # A pipe or a file has no width: lines there must not be broken at 80.
 WIDTH_OF_A_FILE = 140
-out = Console(width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE)
-talk = Console(stderr=True)
+# Names and reasons hold brackets ("[min]", "[web]"), which are no markup.
+out = Console(width=None if sys.stdout.isatty() else WIDTH_OF_A_FILE, markup=False)
+talk = Console(stderr=True, markup=False)
 
-# Columns that are never broken: names and figures an eye looks for.
-WHOLE = frozenset({"asset", "sensor", "life left", "data age", "what", "name", "version"})
+# Columns that are never broken: names and figures an eye looks for, and times.
+WHOLE = frozenset(
+    {"asset", "asset_id", "sensor", "life left", "data age", "what", "name", "version"}
+)
+_TIME = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d\S*")
 
 Row = Mapping[str, Any]
 
@@ -41,9 +45,9 @@ def progress_bar(title: str, *, minute: float = 60.0) -> Iterator[Callable[[floa
             yield note
         return
     columns = (
-        TextColumn("{task.fields[title]}"),
+        TextColumn("{task.fields[title]}", markup=False),
         BarColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=talk, transient=True) as bar:
@@ -98,23 +102,20 @@ def print_rows(
         return
     columns = columns or list(rows[0])
     filled = [name for name in columns if any(row.get(name) not in ("", None) for row in rows)]
-    heading = escape(title) or None
-    table = Table(title=heading, box=SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    table = Table(title=title or None, box=SIMPLE_HEAD, title_justify="left", pad_edge=False)
     for name in filled:
         justify: Literal["left", "right"] = "right" if name in right else "left"
-        table.add_column(escape(name), justify=justify, overflow="fold", no_wrap=name in WHOLE)
+        whole = name in WHOLE or any(_TIME.fullmatch(str(row.get(name))) for row in rows)
+        table.add_column(name, justify=justify, overflow="fold", no_wrap=whole)
     for row in rows:
-        # Unescaped, a sensor's unit in brackets ("[min]") is markup, and not shown.
         values = (row.get(name) for name in filled)
-        table.add_row(
-            *("" if value is None else escape(visible_text(str(value))) for value in values)
-        )
+        table.add_row(*("" if value is None else visible_text(str(value)) for value in values))
     out.print(table)
 
 
 def say(text: str) -> None:
     """One line on stdout, as it is, however long."""
-    out.print(visible_text(text), markup=False, highlight=False, soft_wrap=True)
+    out.print(visible_text(text), highlight=False, soft_wrap=True)
 
 
 def print_json(value: Any) -> None:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from pm_app.daemon.freshness import Freshness, read_freshness
-from pm_app.daemon.health import Health, JobHealth, find_troubles, read_health
+from pm_app.daemon.health import FILE, Health, JobHealth, find_troubles, read_health
+from pm_app.durable import denial
 from pm_app.errors import PmAppError
 from pm_app.jobs.ingest.left_files import LeftFiles, count_left
 from pm_app.ports import EventsSource, ReadingsSource
@@ -93,7 +94,8 @@ def plant_status(
     be read is a trouble, and raises nothing.
     """
     health = read_health(settings.state)
-    troubles = daemon_troubles(health, now=now)
+    closed = denial(settings.state / FILE)
+    troubles = [closed] if closed else daemon_troubles(health, now=now)
     backlog = balance = champion = None
     freshness: tuple[Freshness, ...] = ()
     try:

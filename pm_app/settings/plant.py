@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
+from pm_app.durable import denial
 from pm_app.errors import BadSettings
 from pm_app.settings.sections import (
     AlarmsSettings,
@@ -32,6 +33,18 @@ from pm_app.wording import redacted
 
 _LONGEST = 1_000_000
 _SHOWN = 200
+# How like a key has to be before it is proposed, from 0 to 1.
+_ALIKE = 0.7
+_COLUMN = "_column"
+# What people call keys that have another name here.
+_SAME_MEANING = {
+    **dict.fromkeys(("timestamp", "timestamp_column", "time", "date_column"), "time_column"),
+    **dict.fromkeys(("asset_id", "asset_id_column", "machine_column"), "asset_column"),
+    **dict.fromkeys(("path", "folder", "directory", "url"), "uri"),
+    **dict.fromkeys(("tz", "time_zone", "zone"), "timezone"),
+    **dict.fromkeys(("type_column", "event_column"), "kind_column"),
+    **dict.fromkeys(("host", "port", "address"), "listen"),
+}
 
 
 class Settings(Section):
@@ -88,8 +101,13 @@ def read_settings(path: Path) -> Settings:
         # Editors on Windows begin a file with a mark that TOML does not know.
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
-        raise BadSettings(f"{path}: no such file; `pm-app init` makes one") from error
-    except (OSError, UnicodeDecodeError) as error:
+        words = "no such file; -c names another, `pm-app init FOLDER` makes one"
+        raise BadSettings(f"{path}: {words}") from error
+    except IsADirectoryError as error:
+        raise BadSettings(f"{path} is a folder; -c takes a file: {path / 'plant.toml'}") from error
+    except OSError as error:
+        raise BadSettings(f"{path}: cannot be read: {denial(path) or error.strerror}") from error
+    except UnicodeDecodeError as error:
         raise BadSettings(f"{path}: cannot be read: {error}") from error
     if len(text) > _LONGEST:
         raise BadSettings(f"{path}: needed at most {_LONGEST:,} characters, got {len(text):,}")
@@ -145,6 +163,24 @@ def _section(location: tuple[str | int, ...]) -> type[BaseModel]:
 
 
 def _nearest(key: str, section: type[BaseModel]) -> str:
-    keys = [name for name in section.model_fields if name != "folder"]
-    close = difflib.get_close_matches(key.split(".")[-1], keys, n=1, cutoff=0.5)
-    return f" (did you mean {close[0]!r}?)" if close else f" (known: {', '.join(keys)})"
+    name = key.split(".")[-1]
+    keys = [each for each in section.model_fields if each != "folder"]
+    if _SAME_MEANING.get(name) in keys:
+        return f" (did you mean {_SAME_MEANING[name]!r}?)"
+    elsewhere = [] if section is Settings else _sections_with(name)
+    if elsewhere:
+        return f" (it is a key of {' and '.join(elsewhere)})"
+    # What all names of columns end in makes none like another.
+    stems = {each.removesuffix(_COLUMN): each for each in keys if each.endswith(_COLUMN)}
+    choices = stems if name.endswith(_COLUMN) else {each: each for each in keys}
+    close = difflib.get_close_matches(name.removesuffix(_COLUMN), choices, n=1, cutoff=_ALIKE)
+    return f" (did you mean {choices[close[0]]!r}?)" if close else f" (known: {', '.join(keys)})"
+
+
+def _sections_with(key: str) -> list[str]:
+    sections = {name: _section((name, "")) for name in Settings.model_fields}
+    return [
+        name
+        for name, section in sections.items()
+        if section is not Settings and key in section.model_fields
+    ]

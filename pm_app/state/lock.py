@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
-from pm_app.durable import FILE_MODE, make_folder
+from pm_app.durable import FILE_MODE, denial, make_folder
 from pm_app.errors import BadSettings, Busy, TransientError
 
 
@@ -39,6 +39,7 @@ def _opened(folder: Path) -> TextIO:
         handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, FILE_MODE)
         return os.fdopen(handle, "r+")
     except (OSError, TransientError) as error:
+        reason = denial(folder / "lock", writing=True) or error
         raise BadSettings(
-            f"plant.state needs a folder that can be written to, got {folder}: {error}"
+            f"plant.state needs a folder that can be written to, got {folder}: {reason}"
         ) from error

@@ -137,6 +137,14 @@ def make_server(app: Any, connections: Connections, **options: Any) -> GuardedSe
     return GuardedServer(config, connections)
 
 
+_NO_DOOR: Final = {
+    errno.EADDRINUSE: "another program listens there already, perhaps these pages; stop it, or "
+    "take another port, as --listen 127.0.0.1:8081 does",
+    errno.EADDRNOTAVAIL: "this machine has no such address",
+    errno.EACCES: "this user may not listen there; ports from 1024 on are free to all",
+}
+
+
 def open_listeners(host: str, port: int, connections: Connections) -> list[GuardedListener]:
     """Sockets that listen there, one for each address of the host. Raises BadSettings."""
     listeners: list[GuardedListener] = []
@@ -155,7 +163,8 @@ def open_listeners(host: str, port: int, connections: Connections) -> list[Guard
     except OSError as error:
         for listener in listeners:
             listener.close()
-        raise BadSettings(f"web.listen: cannot listen at {host} port {port}: {error}") from error
+        reason = _NO_DOOR.get(error.errno or 0, str(error))
+        raise BadSettings(f"web.listen: cannot listen at {host} port {port}: {reason}") from error
     return listeners
 
 

@@ -16,7 +16,10 @@ _PREFACE = """\
 Generated from the program's own help: `pm-app COMMAND --help` shows the same in a terminal.
 
 Results go to stdout, messages to stderr. Exit codes: 0 done, 1 failed, 2 wrong usage or settings.
-A time is an ISO time, UTC where it carries no zone: `2026-01-31`, `2026-01-31T14:00+01:00`.
+A time is an ISO time, in the plant's zone (`plant.timezone`) where it carries none:
+`2026-01-31`, `2026-01-31T14:00`, `2026-01-31T14:00+01:00`. Tables show times in the plant's zone,
+with their offset; files and `--json` have them in UTC.
+`pm-app --install-completion` lets the shell complete commands and options.
 """
 _SETTINGS = """\
 # Settings
@@ -32,12 +35,19 @@ Every key of plant.toml, generated from the program. Each key may be left out.
 """
 _KINDS = {int: "a whole number", float: "a number", str: "text", Path: "a path", bool: "a switch"}
 
+_METAVARS = {"TIME": "a time", "TIME TIME": "two times"}
+
 
 def commands_markdown() -> str:
     """Every command: what it does, its arguments and its options."""
     commands = list(typer.main.get_command(app).commands.items())
-    rows = [f"| [`{name}`](#pm-app-{name}) | {_cell(command.help)} |" for name, command in commands]
-    index = "\n".join(["| command | |", "| --- | --- |", *rows])
+    panels = dict.fromkeys(command.rich_help_panel for _, command in commands)
+    commands.sort(key=lambda named: list(panels).index(named[1].rich_help_panel))
+    rows = [
+        f"| {command.rich_help_panel} | [`{name}`](#pm-app-{name}) | {_cell(command.help)} |"
+        for name, command in commands
+    ]
+    index = "\n".join(["| to | command | |", "| --- | --- | --- |", *rows])
     parts = [part for name, command in commands for part in _section(name, command, "##")]
     return "\n\n".join([_PREFACE + "\n" + index, *parts]) + "\n"
 
@@ -62,7 +72,7 @@ def _section(name: str, command: Any, level: str) -> list[str]:
 def _usage(parameter: Any) -> str:
     text = _name(parameter)
     if text.startswith("-") and not parameter.is_flag:
-        text += f" {parameter.name.upper()}"
+        text += f" {parameter.metavar or parameter.name.upper()}"
     return text if parameter.required else f"[{text}]"
 
 
@@ -86,6 +96,8 @@ def _row(parameter: Any) -> str:
 
 
 def _takes(parameter: Any) -> str:
+    if parameter.metavar in _METAVARS:
+        return _METAVARS[parameter.metavar]
     kind = parameter.type_descriptor.annotation
     if isinstance(kind, type) and issubclass(kind, Enum):
         return ", ".join(f"`{choice.value}`" for choice in kind)

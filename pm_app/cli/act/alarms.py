@@ -6,18 +6,29 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pm_app.cli.options import PLANT, GroupConfig, Json, actor, now, parse_time, plant_of
+from pm_app.cli.options import (
+    PLANT,
+    GroupConfig,
+    Json,
+    actor,
+    now,
+    parse_time,
+    plant_of,
+    require_asset,
+)
 from pm_app.cli.output import print_json, print_rows, say
 from pm_app.errors import BadSettings
 from pm_app.settings.plant import read_settings
-from pm_app.wording import PLANT_ALARMS
+from pm_app.wording import PLANT_ALARMS, time_text
 
 if TYPE_CHECKING:
     from pm_app.store import AlarmEventRow, AlarmRow
 
 Number = Annotated[int, typer.Argument(min=1, max=2**31 - 1, help="As pm-app alarms shows it.")]
-By = Annotated[str | None, typer.Option("--by", help="Who says so; default: the user.")]
-Note = Annotated[str, typer.Option("--note", help="Why.")]
+By = Annotated[
+    str | None, typer.Option("--by", metavar="NAME", help="Who says so; default: the user.")
+]
+Note = Annotated[str, typer.Option("--note", metavar="TEXT", help="Why.")]
 
 alarms_app = typer.Typer(invoke_without_command=True)
 
@@ -35,7 +46,7 @@ def alarms(
     context: typer.Context,
     config: GroupConfig = None,
     only_open: Annotated[bool, typer.Option("--open/--all", help="Without cleared ones.")] = True,
-    asset: Annotated[str | None, typer.Option(help="Only of this asset.")] = None,
+    asset: Annotated[str | None, typer.Option(metavar="NAME", help="Only of this asset.")] = None,
     as_json: Json = False,
 ) -> None:
     """Alarms, newest first; and what to do about one: acknowledge, shelve, comment, verdict."""
@@ -44,14 +55,18 @@ def alarms(
         return
     from pm_app.wiring import open_views
 
-    with open_views(read_settings(config or PLANT)) as store:
+    settings = read_settings(config or PLANT)
+    with open_views(settings) as store:
         found = store.alarms.alarms(only_open=only_open, asset=asset)
+        if asset is not None and not found:
+            require_asset(store, asset)
         if as_json:
             events = store.alarms.events()
             print_json([_fields([e for e in events if e.alarm_id == row.id], row) for row in found])
             return
         given = {row.alarm_id: row.verdict for row in store.alarms.verdicts()}
-    rows = [_shown(row, given.get(row.id, "")) for row in found]
+    zone = settings.plant.timezone
+    rows = [_shown(row, given.get(row.id, ""), zone) for row in found]
     print_rows(rows, title="alarms", right=("id", "risk", "from"))
 
 
@@ -63,7 +78,9 @@ def show(
     from pm_app.errors import TerminalError
     from pm_app.wiring import open_views
 
-    with open_views(read_settings(plant_of(context, config))) as store:
+    settings = read_settings(plant_of(context, config))
+    zone = settings.plant.timezone
+    with open_views(settings) as store:
         found = [row for row in store.alarms.alarms() if row.id == number]
         events = store.alarms.events(number)
     if not found:
@@ -71,11 +88,11 @@ def show(
     if as_json:
         print_json(_fields(events, found[0]))
         return
-    print_rows([_shown(found[0], "")], ("asset", "state", "risk", "from", "reason"))
+    print_rows([_shown(found[0], "", zone)], ("asset", "state", "risk", "from", "reason"))
     rows = [
         {
             **asdict(event),
-            "at": f"{event.at:%Y-%m-%d %H:%M}Z",
+            "at": time_text(event.at, zone),
             "by": event.actor,
             "state": event.to_state,
         }
@@ -105,7 +122,9 @@ def acknowledge(
 def shelve(
     context: typer.Context,
     number: Number,
-    until: Annotated[str, typer.Option(help="When it comes back.")],
+    until: Annotated[
+        str, typer.Option(metavar="TIME", help="When it comes back, e.g. 2026-01-31T14:00.")
+    ],
     by: By = None,
     note: Note = "",
     config: GroupConfig = None,
@@ -114,8 +133,9 @@ def shelve(
     from pm_app.jobs.operations.alarms import shelve as run
     from pm_app.wiring import open_plant_shared
 
-    moment = parse_time(until, "--until") or now()
-    with open_plant_shared(read_settings(plant_of(context, config))) as plant:
+    settings = read_settings(plant_of(context, config))
+    moment = parse_time(until, "--until", zone=settings.plant.timezone) or now()
+    with open_plant_shared(settings) as plant:
         row = run(plant.store, number, until=moment, at=now(), actor=actor(by), note=note)
     _print_state(row)
 
@@ -124,7 +144,7 @@ def shelve(
 def comment(
     context: typer.Context,
     number: Number,
-    text: Annotated[str, typer.Argument(help="What to keep with it.")],
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="What to keep with it.")],
     by: By = None,
     config: GroupConfig = None,
 ) -> None:
@@ -142,12 +162,16 @@ def verdict(
     context: typer.Context,
     number: Number,
     answer: Annotated[VerdictChoice, typer.Argument(help="Whether there was a failure behind it.")],
-    found: Annotated[str, typer.Option(help="What was found.")] = "",
-    failed_at: Annotated[str | None, typer.Option(help="When it failed.")] = None,
-    failed_between: Annotated[
-        tuple[str, str] | None, typer.Option(help="Since when and by when.")
+    found: Annotated[str, typer.Option(metavar="TEXT", help="What was found.")] = "",
+    failed_at: Annotated[
+        str | None, typer.Option(metavar="TIME", help="When it failed, e.g. 2026-01-31T14:00.")
     ] = None,
-    code: Annotated[str, typer.Option(help="Of the failure, as events have it.")] = "",
+    failed_between: Annotated[
+        tuple[str, str] | None, typer.Option(metavar="TIME TIME", help="Since when and by when.")
+    ] = None,
+    code: Annotated[
+        str, typer.Option(metavar="CODE", help="Of the failure, as events have it.")
+    ] = "",
     by: By = None,
     config: GroupConfig = None,
 ) -> None:
@@ -160,9 +184,11 @@ def verdict(
         raise BadSettings("--failed-at and --failed-between exclude each other")
     first, last = failed_between or (failed_at, failed_at)
     option = "--failed-at" if failed_between is None else "--failed-between"
-    times = parse_time(first, option), parse_time(last, option)
+    settings = read_settings(plant_of(context, config))
+    zone = settings.plant.timezone
+    times = parse_time(first, option, zone=zone), parse_time(last, option, zone=zone)
     given = Verdict(answer.value, found, *times, code)
-    with open_plant_shared(read_settings(plant_of(context, config))) as plant:
+    with open_plant_shared(settings) as plant:
         give_verdict(plant.store, number, given, at=now(), actor=actor(by))
     say(f"alarm {number}: {answer.value}")
 
@@ -172,12 +198,12 @@ def _print_state(row: "AlarmRow") -> None:
     say(f"alarm {row.id} of {row.asset_id or 'the plant'}: {row.state}{until}")
 
 
-def _shown(row: "AlarmRow", verdict: str) -> dict[str, Any]:
+def _shown(row: "AlarmRow", verdict: str, zone: str) -> dict[str, Any]:
     return {
         "id": row.id,
         "asset": row.asset_id or f"({PLANT_ALARMS[row.kind]})",
         "state": row.state,
-        "since": f"{row.cutoff:%Y-%m-%d %H:%M}Z",
+        "since": time_text(row.cutoff, zone),
         "risk": "" if row.risk is None else f"{row.risk:.0%}",
         "from": "" if row.threshold is None else f"{row.threshold:.0%}",
         "driven by": row.top_sensors,

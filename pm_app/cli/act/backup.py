@@ -11,6 +11,7 @@ import typer
 from pm_app.cli.options import PLANT, Json, PlantOption
 from pm_app.cli.output import print_json, say
 from pm_app.durable import make_folder, remove_file, write_bytes
+from pm_app.errors import BadSettings
 from pm_app.settings.plant import read_settings
 
 
@@ -43,6 +44,8 @@ def restore(
     from pm_app.state.lock import hold_state
     from pm_app.wiring import store_url
 
+    if not file.exists():
+        raise BadSettings(f"{file}: no such file; pm-app backup FILE writes one")
     backed_up = archived_settings(file)
     with _settings_in_place(config, backed_up):
         settings = read_settings(config)

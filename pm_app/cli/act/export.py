@@ -12,7 +12,12 @@ from pm_app.settings.plant import read_settings
 
 def export(
     delta: Annotated[
-        str, typer.Option("--delta", help="A Delta table: a folder, or s3://bucket/table.")
+        str,
+        typer.Option(
+            "--delta",
+            metavar="FOLDER|ADDRESS",
+            help="A Delta table: a folder, or s3://bucket/table.",
+        ),
     ],
     config: PlantOption = PLANT,
     as_json: Json = False,

@@ -8,7 +8,7 @@ from pm_app.cli.options import PLANT, Json, PlantOption, now
 from pm_app.cli.output import print_rows, say
 from pm_app.errors import BadSettings
 from pm_app.settings.plant import read_settings
-from pm_app.wording import age_text
+from pm_app.wording import age_text, time_text
 
 if TYPE_CHECKING:
     from pm_app.store.alarms.outbox import OutboxRow
@@ -44,16 +44,20 @@ def notifications(
         return
     with wiring.open_views(settings) as store:
         waiting = store.outbox.waiting()
-    print_rows([_row(news) for news in waiting], as_json=as_json, title="news that waits")
+    print_rows(
+        [_row(news, settings.plant.timezone) for news in waiting],
+        as_json=as_json,
+        title="news that waits",
+    )
 
 
-def _row(news: "OutboxRow") -> dict[str, Any]:
+def _row(news: "OutboxRow", zone: str) -> dict[str, Any]:
     return {
         "alarm": news.alarm_id,
         "asset": news.asset_id or "the plant",
         "channel": news.channel,
         "waits": age_text((now() - news.created_at).total_seconds()),
-        "next try": f"{news.due_at:%Y-%m-%d %H:%M}Z",
+        "next try": time_text(news.due_at, zone),
         "tries": news.attempts,
         "error": news.error,
     }

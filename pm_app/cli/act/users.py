@@ -11,12 +11,15 @@ from pm_app.cli.options import PLANT, GroupConfig, Json, now, plant_of
 from pm_app.cli.output import print_rows, say
 from pm_app.errors import BadSettings
 from pm_app.settings.plant import read_settings
+from pm_app.wording import time_text
 
 if TYPE_CHECKING:
     from pm_app.store import Store, TokenRow, UserRow
 
-Name = Annotated[str, typer.Argument(help="As they sign in.")]
-Role = Annotated[str, typer.Option(help="viewer looks, operator answers alarms, engineer all.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="As they sign in.")]
+Role = Annotated[
+    str, typer.Option(metavar="ROLE", help="viewer looks, operator answers alarms, engineer all.")
+]
 
 users_app = typer.Typer(invoke_without_command=True)
 
@@ -57,7 +60,7 @@ def passwd(context: typer.Context, name: Name, config: GroupConfig = None) -> No
 def role(
     context: typer.Context,
     name: Name,
-    role: Annotated[str, typer.Argument(help="viewer, operator or engineer.")],
+    role: Annotated[str, typer.Argument(metavar="ROLE", help="viewer, operator or engineer.")],
     config: GroupConfig = None,
 ) -> None:
     """Change a user's role; it holds at once."""
@@ -85,8 +88,12 @@ def enable(context: typer.Context, name: Name, config: GroupConfig = None) -> No
 @users_app.command()
 def tokens(
     context: typer.Context,
-    add_token: Annotated[str | None, typer.Option("--add", help="A new one, shown once.")] = None,
-    revoke: Annotated[str | None, typer.Option("--revoke", help="It lets no one in more.")] = None,
+    add_token: Annotated[
+        str | None, typer.Option("--add", metavar="NAME", help="A new one, shown once.")
+    ] = None,
+    revoke: Annotated[
+        str | None, typer.Option("--revoke", metavar="NAME", help="It lets no one in more.")
+    ] = None,
     role: Role = "viewer",
     config: GroupConfig = None,
     as_json: Json = False,
@@ -115,11 +122,12 @@ def audit(
     """Audit log: who changed what, and from where."""
     from pm_app.wiring import open_views
 
-    with open_views(read_settings(plant_of(context, config))) as store:
+    settings = read_settings(plant_of(context, config))
+    with open_views(settings) as store:
         found = store.users.audit(limit=limit)
     rows = [
         {
-            "at": f"{row.at:%Y-%m-%d %H:%M:%S}Z",
+            "at": time_text(row.at, settings.plant.timezone, seconds=True),
             "by": row.actor,
             "action": row.action,
             "what": row.target,

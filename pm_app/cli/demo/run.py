@@ -5,6 +5,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from rich.text import Text
+
 from pm_app.cli.demo.plant import demo_plan, drop_days, lay_out, start_of
 from pm_app.cli.look.models import print_reports
 from pm_app.cli.look.predictions import latest_columns, latest_rows
@@ -85,7 +87,7 @@ def _learn(plant: Plant, plan: PlantPlan, day: int) -> Retrained:
     with progress_bar("retrain") as progress:
         trainer = partial(run_trainer, timeout_seconds=TRAINER_SECONDS)
         done = retrain(plant, now=at, trainer=trainer, progress=progress)
-    out.print(f"[bold]retrain: {done.decision}[/bold]: {done.reason}", highlight=False)
+    out.print(Text.assemble((f"retrain: {done.decision}", "bold"), f": {done.reason}"))
     return done
 
 

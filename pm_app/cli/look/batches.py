@@ -13,7 +13,7 @@ from pm_app.settings.plant import read_settings
 
 def batches(
     names: Annotated[
-        list[str] | None, typer.Argument(help="With --retry: only these files.")
+        list[str] | None, typer.Argument(metavar="FILE", help="With --retry: only these files.")
     ] = None,
     config: PlantOption = PLANT,
     retry: Annotated[bool, typer.Option("--retry", help="Read quarantined files again.")] = False,

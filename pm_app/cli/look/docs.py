@@ -10,7 +10,9 @@ from pm_app.cli.output import out, print_rows
 from pm_app.docs import TOPICS, read_topic
 
 
-def docs(topic: Annotated[str, typer.Argument(help="Default: list the topics.")] = "") -> None:
+def docs(
+    topic: Annotated[str, typer.Argument(metavar="TOPIC", help="Default: list the topics.")] = "",
+) -> None:
     """The documentation: a list of topics, or one topic."""
     if not topic:
         rows = [{"topic": name, "what it holds": summary} for name, summary in TOPICS.items()]

@@ -10,6 +10,7 @@ from pm_app.cli.look.predictions import latest_columns, latest_rows
 from pm_app.cli.options import PLANT, Json, PlantOption, now, parse_time
 from pm_app.cli.output import print_json, print_rows, say
 from pm_app.settings.plant import read_settings
+from pm_app.wording import time_text
 
 if TYPE_CHECKING:
     from pm_app.jobs.score.explain import Provenance
@@ -22,9 +23,12 @@ _AT_ONCE: Final = (".last", ".mean.", ".slope.", ".change")
 
 
 def explain(
-    asset: Annotated[str, typer.Argument(help="The asset.")],
+    asset: Annotated[str, typer.Argument(metavar="ASSET", help="The asset.")],
     cutoff: Annotated[
-        str | None, typer.Argument(help="The newest up to then; default: now.")
+        str | None,
+        typer.Argument(
+            metavar="TIME", help="The newest up to then, e.g. 2026-01-31T14:00; default: now."
+        ),
     ] = None,
     config: PlantOption = PLANT,
     as_json: Json = False,
@@ -33,15 +37,16 @@ def explain(
     from pm_app.jobs.score.explain import provenance
     from pm_app.wiring import open_plant_shared
 
-    moment = parse_time(cutoff, "CUTOFF") or now()
     settings = read_settings(config)
+    zone = settings.plant.timezone
+    moment = parse_time(cutoff, "CUTOFF", zone=zone) or now()
     with open_plant_shared(settings) as plant:
         found = provenance(plant, asset=asset, cutoff=moment)
     if as_json:
         print_json(_fields(found))
     else:
-        _print_predictions(found, settings.target.cap_hours)
-        _print_reasons(found)
+        _print_predictions(found, settings.target.cap_hours, zone)
+        _print_reasons(found, zone)
 
 
 def _fields(found: "Provenance") -> dict[str, Any]:
@@ -76,24 +81,25 @@ def _sensor_rows(found: "Provenance") -> list[dict[str, Any]]:
     ]
 
 
-def _print_predictions(found: "Provenance", cap_hours: float) -> None:
+def _print_predictions(found: "Provenance", cap_hours: float, zone: str) -> None:
     import pyarrow as pa
 
     last = found.predictions[-1]
-    say(f"at {last['cutoff']:%Y-%m-%d %H:%M}Z, said {last['scored_at']:%Y-%m-%d %H:%M}Z:")
+    cutoff, at = (time_text(last[name], zone) for name in ("cutoff", "scored_at"))
+    say(f"at {cutoff}, said {at}:")
     table = pa.Table.from_pylist([dict(row) for row in found.predictions])
     rows = latest_rows(table, now=now(), cap_hours=cap_hours)
     print_rows(rows, latest_columns(table))
 
 
-def _print_reasons(found: "Provenance") -> None:
+def _print_reasons(found: "Provenance", zone: str) -> None:
     version, explanation = found.version, found.explanation
     if version is None or explanation is None:
         say("no model has spoken of it")
         return
     say(
         f"by version {version.version} ({version.strategy}, {version.parameters:,} parameters, "
-        f"made {version.created_at:%Y-%m-%d %H:%M}Z, SHA-256 {version.digest[:16]})"
+        f"made {time_text(version.created_at, zone)}, SHA-256 {version.digest[:16]})"
     )
     signal, base = explanation.signal, explanation.base
     say(f"log-odds {signal:.2f}, of a healthy machine {base:.2f}; between them:")
@@ -109,17 +115,17 @@ def _print_reasons(found: "Provenance") -> None:
         if one.sensor in leading and _placed_at_once(one.name)
     ]
     print_rows(features, right=("value", "usual in health"))
-    _print_files(found)
+    _print_files(found, zone)
 
 
-def _print_files(found: "Provenance") -> None:
+def _print_files(found: "Provenance", zone: str) -> None:
     files = [
         {
             "sequence": row.sequence,
             "file": row.name,
             "rows": row.rows,
             "SHA-256": row.digest[:16],
-            "came": f"{row.ingested_at:%Y-%m-%d %H:%M}Z",
+            "came": time_text(row.ingested_at, zone),
         }
         for row in found.batches[-_FILES_SHOWN:]
     ]

@@ -10,6 +10,7 @@ from pm_app.cli.options import PLANT, Json, PlantOption, parse_time
 from pm_app.cli.output import print_json, print_rows
 from pm_app.settings.plant import read_settings
 from pm_app.store.lineage import Lineage
+from pm_app.wording import time_text
 
 # What a reader asks first; all others are in `pm-app models --json`.
 _SHOWN = (
@@ -27,14 +28,18 @@ _SHOWN = (
 
 def models(
     config: PlantOption = PLANT,
-    as_of: Annotated[str | None, typer.Option(help="As it was then.")] = None,
+    as_of: Annotated[
+        str | None, typer.Option(metavar="TIME", help="As it was then, e.g. 2026-01-31T14:00.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Versions, which one scores, every retraining and every promotion with its reason."""
     from pm_app.wiring import open_views
 
-    then = parse_time(as_of, "--as-of")
-    with open_views(read_settings(config)) as store:
+    settings = read_settings(config)
+    zone = settings.plant.timezone
+    then = parse_time(as_of, "--as-of", zone=zone)
+    with open_views(settings) as store:
         versions = model_rows(store.lineage, then)
         retrainings = retraining_rows(store.lineage, then)
         promotions = promotion_rows(store.lineage, then)
@@ -42,9 +47,16 @@ def models(
         print_json({"versions": versions, "retrainings": retrainings, "promotions": promotions})
         return
     columns = [name for name in versions[0] if name != "revision"] if versions else ["version"]
-    print_rows(versions, columns)
+    print_rows([_dated(row, "created", zone) for row in versions], columns, title="versions")
+    retrainings = [_dated(row, "at", zone) for row in retrainings]
+    promotions = [_dated(row, "at", zone) for row in promotions]
     print_rows(retrainings, ("at", "decision", "version", "reason"), title="retrainings")
     print_rows(promotions, ("at", "kind", "version", "reason"), title="who scored when")
+
+
+def _dated(row: dict[str, Any], column: str, zone: str) -> dict[str, Any]:
+    """A row for people: its ISO time as the plant's clock has it."""
+    return row | {column: time_text(datetime.fromisoformat(row[column]), zone)}
 
 
 def model_rows(lineage: Lineage, as_of: datetime | None = None) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import typer
 
-from pm_app.cli.options import PLANT, Json, PlantOption, now, parse_time
+from pm_app.cli.options import PLANT, Json, PlantOption, now, parse_time, require_asset
 from pm_app.cli.output import print_rows, talk
 from pm_app.durable import write_file
 from pm_app.errors import BadSettings
@@ -27,6 +27,7 @@ from pm_app.wording import (
     outdated_text,
     percent_text,
     spreadsheet_cell,
+    time_text,
 )
 
 if TYPE_CHECKING:
@@ -60,8 +61,11 @@ class Format(StrEnum):
 def predictions(
     config: PlantOption = PLANT,
     latest: Annotated[bool, typer.Option("--latest", help="One line an asset.")] = False,
-    asset: Annotated[str | None, typer.Option(help="Only this asset.")] = None,
-    since: Annotated[str | None, typer.Option(help="Only cutoffs from then on.")] = None,
+    asset: Annotated[str | None, typer.Option(metavar="NAME", help="Only this asset.")] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="Only cutoffs from then on, e.g. 2026-01-31T14:00."),
+    ] = None,
     format: Annotated[Format, typer.Option(help="How to write them.")] = Format.table,
     file: Annotated[Path | None, typer.Option("--out", help="Into this file.")] = None,
     peaks: Annotated[
@@ -74,16 +78,20 @@ def predictions(
 
     settings = read_settings(config)
     kind = Format.json if as_json else format
-    start = parse_time(since, "--since")
+    start = parse_time(since, "--since", zone=settings.plant.timezone)
     if latest and start is not None:
         raise BadSettings("--since goes with all predictions, --latest shows the newest only")
     if peaks and (latest or start is not None or file is not None):
         raise BadSettings("--peaks takes --asset and --json, nothing else")
     with open_views(settings) as store:
+        # Programs are answered without rows.
+        if asset is not None and kind is Format.table:
+            require_asset(store, asset)
         if peaks:
             _print_peaks(store, asset, as_json=kind is Format.json)
         elif not latest:
-            export_predictions(store.tables.predictions(asset=asset, since=start), kind.value, file)
+            found = store.tables.predictions(asset=asset, since=start)
+            export_predictions(found, kind.value, file, zone=settings.plant.timezone)
         elif kind is Format.table and file is None:
             _print_latest(store.tables.latest_predictions(asset=asset), settings.target.cap_hours)
         else:
@@ -106,8 +114,12 @@ def _print_latest(table: pa.Table, cap_hours: float) -> None:
         talk.print("no predictions yet: pm-app score makes them")
 
 
-def export_predictions(tables: Iterator[pa.Table], kind: str, path: Path | None) -> None:
+def export_predictions(
+    tables: Iterator[pa.Table], kind: str, path: Path | None, *, zone: str = "UTC"
+) -> None:
     """Write chunks of predictions as table, csv, json or parquet, one chunk in memory.
+
+    zone: of the times in a table; files and JSON have them in UTC.
 
     A file is there whole or not at all. Raises BadSettings where kind and path do not go
     together or the path's folder is not there.
@@ -121,7 +133,7 @@ def export_predictions(tables: Iterator[pa.Table], kind: str, path: Path | None)
     if path is not None:
         write_file(path, lambda beside: _write(tables, kind, beside), mode=0o777)
     elif kind == "table":
-        _print_table(tables)
+        _print_table(tables, zone)
     else:
         (_write_csv if kind == "csv" else _write_json)(tables, sys.stdout)
 
@@ -161,15 +173,16 @@ def _plain(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _print_table(tables: Iterator[pa.Table]) -> None:
+def _print_table(tables: Iterator[pa.Table], zone: str) -> None:
     rows: list[dict[str, Any]] = []
     for table in tables:
         rows += table.slice(0, MOST_TABLE_ROWS - len(rows)).to_pylist()
         if len(rows) >= MOST_TABLE_ROWS:
             break
     columns = [name for name in _SHOWN if any(row[name] is not None for row in rows)]
-    cutoffs = [{"cutoff": row["cutoff"].strftime("%Y-%m-%d %H:%MZ")} for row in rows]
-    print_rows([row | cutoff for row, cutoff in zip(rows, cutoffs, strict=True)], columns)
+    cutoffs = [{"cutoff": time_text(row["cutoff"], zone)} for row in rows]
+    shown = [row | cutoff for row, cutoff in zip(rows, cutoffs, strict=True)]
+    print_rows(shown, columns, title="" if rows else "predictions")
     if len(rows) >= MOST_TABLE_ROWS:
         sys.stderr.write(f"first {MOST_TABLE_ROWS} rows; --format csv writes all\n")
 

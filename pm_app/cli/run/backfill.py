@@ -10,10 +10,13 @@ from pm_app.settings.plant import read_settings
 
 
 def backfill(
-    start: Annotated[str, typer.Option("--from", help="First cutoff.")],
-    end: Annotated[str, typer.Option("--to", help="Cutoffs before this.")],
+    start: Annotated[
+        str, typer.Option("--from", metavar="TIME", help="First cutoff, e.g. 2026-01-31T14:00.")
+    ],
+    end: Annotated[str, typer.Option("--to", metavar="TIME", help="Cutoffs before this.")],
     engine: Annotated[
-        str | None, typer.Option(help="Workers: local, local:4, or dask://host:8786.")
+        str | None,
+        typer.Option(metavar="WORKERS", help="Workers: local, local:4, or dask://host:8786."),
     ] = None,
     config: PlantOption = PLANT,
     as_json: Json = False,
@@ -22,9 +25,11 @@ def backfill(
     from pm_app.jobs.backfill.run import backfill as run_backfill
     from pm_app.wiring import open_engine, open_plant
 
-    first, last = parse_time(start, "--from"), parse_time(end, "--to")
+    settings = read_settings(config)
+    zone = settings.plant.timezone
+    first, last = parse_time(start, "--from", zone=zone), parse_time(end, "--to", zone=zone)
     with (
-        open_plant(read_settings(config)) as plant,
+        open_plant(settings) as plant,
         open_engine(engine) as workers,
         progress_bar("backfill") as progress,
     ):

@@ -13,6 +13,7 @@ from pm_app.cli.options import PLANT, Json, PlantOption, check_place, now, parse
 from pm_app.cli.output import export_text, print_json, print_rows, progress_bar, say
 from pm_app.errors import Busy
 from pm_app.settings.plant import read_settings
+from pm_app.wording import time_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,10 +25,18 @@ if TYPE_CHECKING:
 
 
 Start = Annotated[
-    str | None, typer.Option("--from", help="The first model learns from all before.")
+    str | None,
+    typer.Option(
+        "--from",
+        metavar="TIME",
+        help="The first model learns from all before, e.g. 2026-01-31T14:00.",
+    ),
 ]
 Engine = Annotated[
-    str | None, typer.Option(help="Workers with a fold each: local, local:4, or dask://host:8786.")
+    str | None,
+    typer.Option(
+        metavar="WORKERS", help="Workers with a fold each: local, local:4, or dask://host:8786."
+    ),
 ]
 SetThreshold = Annotated[
     bool, typer.Option("--set-threshold", help="Raise alarms from the best threshold on.")
@@ -38,7 +47,9 @@ def backtest(
     config: PlantOption = PLANT,
     folds: Annotated[int, typer.Option(min=1, max=100, help="How often it learns.")] = 4,
     start: Start = None,
-    end: Annotated[str | None, typer.Option("--to", help="Cutoffs up to then.")] = None,
+    end: Annotated[
+        str | None, typer.Option("--to", metavar="TIME", help="Cutoffs up to then.")
+    ] = None,
     html: Annotated[Path | None, typer.Option(help="A page with charts, into this file.")] = None,
     engine: Engine = None,
     set_threshold: SetThreshold = False,
@@ -51,8 +62,9 @@ def backtest(
     from pm_app.wiring import open_engine
 
     check_place(html, "--html")
-    first, last = parse_time(start, "--from"), parse_time(end, "--to")
     settings = read_settings(config)
+    zone = settings.plant.timezone
+    first, last = parse_time(start, "--from", zone=zone), parse_time(end, "--to", zone=zone)
     with open_engine(engine) as workers, _open(settings) as plant, progress_bar("backtest") as bar:
         result = run_backtest(
             plant,
@@ -70,7 +82,7 @@ def backtest(
     if as_json:
         print_json(_fields(report))
     else:
-        _print(report)
+        _print(report, zone)
     if set_threshold:
         say(f"alarms are raised at {report.threshold:g} from now on")
 
@@ -132,7 +144,7 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and not isfinite(value) else value
 
 
-def _print(report: "BacktestReport") -> None:
+def _print(report: "BacktestReport", zone: str) -> None:
     from pm_app.cli.run.backtest_page import paired_words, side_rows
 
     names = (report.ours.name, report.peer.name)
@@ -141,8 +153,8 @@ def _print(report: "BacktestReport") -> None:
     print_rows(rows, ("figure", *names), title=title, right=names)
     folds = [
         {
-            "learned until": f"{fold.origin:%Y-%m-%d %H:%M}Z",
-            "spoke until": f"{fold.end:%Y-%m-%d %H:%M}Z",
+            "learned until": time_text(fold.origin, zone),
+            "spoke until": time_text(fold.end, zone),
             "failures": fold.failures,
             "caught": fold.caught,
             "false alarms": fold.false_alarms,

@@ -9,7 +9,9 @@ DEMO = Path("pm-app-demo")
 
 
 def demo(
-    folder: Annotated[Path, typer.Argument(help="Where to lay the plant out.")] = DEMO,
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="Where to lay the plant out.")
+    ] = DEMO,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Another plant.")] = 0,
     pages: Annotated[
         bool, typer.Option("--serve", help="Then serve its pages, until Ctrl+C.")

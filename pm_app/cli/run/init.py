@@ -10,7 +10,7 @@ from pm_app.errors import BadSettings
 from pm_app.settings.reference import example_toml
 
 
-def init(folder: Annotated[Path, typer.Argument(help="A new folder.")]) -> None:
+def init(folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A new folder.")]) -> None:
     """A plant.toml with its folders."""
     target = folder / "plant.toml"
     if target.exists():
@@ -26,9 +26,13 @@ def init(folder: Annotated[Path, typer.Argument(help="A new folder.")]) -> None:
 
 
 def cmapss(
-    source: Annotated[Path, typer.Argument(help="Folder with NASA's text files.")],
-    folder: Annotated[Path, typer.Argument(help="A new folder.")],
-    subset: Annotated[str, typer.Option(help="FD001, FD002, FD003 or FD004.")] = "FD001",
+    source: Annotated[
+        Path, typer.Argument(metavar="SOURCE", help="Folder with NASA's text files.")
+    ],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A new folder.")],
+    subset: Annotated[
+        str, typer.Option(metavar="SUBSET", help="FD001, FD002, FD003 or FD004.")
+    ] = "FD001",
 ) -> None:
     """NASA's turbofan engines: a cycle is an hour."""
     from pm_app.wiring import import_engines

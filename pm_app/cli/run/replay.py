@@ -16,8 +16,10 @@ _DIFFERENCES_SHOWN: Final = 20
 
 
 def replay(
-    start: Annotated[str, typer.Option("--from", help="First cutoff.")],
-    end: Annotated[str, typer.Option("--to", help="Cutoffs before this.")],
+    start: Annotated[
+        str, typer.Option("--from", metavar="TIME", help="First cutoff, e.g. 2026-01-31T14:00.")
+    ],
+    end: Annotated[str, typer.Option("--to", metavar="TIME", help="Cutoffs before this.")],
     version: Annotated[
         int | None, typer.Option(min=1, help="This version instead of the one that scored.")
     ] = None,
@@ -28,8 +30,10 @@ def replay(
     from pm_app.jobs.score.replay import replay as run_replay
     from pm_app.wiring import open_plant_shared
 
-    first, last = parse_time(start, "--from"), parse_time(end, "--to")
-    with open_plant_shared(read_settings(config)) as plant, progress_bar("replay") as progress:
+    settings = read_settings(config)
+    zone = settings.plant.timezone
+    first, last = parse_time(start, "--from", zone=zone), parse_time(end, "--to", zone=zone)
+    with open_plant_shared(settings) as plant, progress_bar("replay") as progress:
         done = run_replay(
             plant, first=first or now(), last=last or now(), version=version, progress=progress
         )

@@ -15,14 +15,20 @@ if TYPE_CHECKING:
 
 
 Engine = Annotated[
-    str | None, typer.Option(help="Workers that try networks: local, local:4, or dask://host:8786.")
+    str | None,
+    typer.Option(
+        metavar="WORKERS", help="Workers that try networks: local, local:4, or dask://host:8786."
+    ),
 ]
 
 
 def retrain(
     config: PlantOption = PLANT,
     as_of: Annotated[
-        str | None, typer.Option(help="Learn only from what was on record then.")
+        str | None,
+        typer.Option(
+            metavar="TIME", help="Learn only from what was on record then, e.g. 2026-01-31T14:00."
+        ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Rebuild whatever drift says.")] = False,
     engine: Engine = None,
@@ -36,7 +42,7 @@ def retrain(
     from pm_app.wiring import open_engine, open_plant
 
     settings = read_settings(config)
-    moment = parse_time(as_of, "--as-of")
+    moment = parse_time(as_of, "--as-of", zone=settings.plant.timezone)
     timeout = parse_duration(settings.retraining.timeout) / NS
     # The trainer opens it for itself; what cannot be reached is told before anything is read.
     with open_engine(engine):

@@ -20,7 +20,8 @@ from pm_app.settings.web import NOBODY_SIGNS_IN
 def serve(
     config: PlantOption = PLANT,
     listen: Annotated[
-        str | None, typer.Option(help="Address and port instead of web.listen.")
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="Address and port instead of web.listen."),
     ] = None,
 ) -> None:
     """The operators' pages: the fleet by risk, alarms, models, in a browser."""
@@ -48,7 +49,7 @@ def run_pages(settings: Settings, *, now: Callable[[], datetime]) -> None:
     connections = Connections(limits, trusted=settings.web.proxy_addresses)
     listeners = open_listeners(*settings.web.address, connections)
     for remark in who_gets_in(settings):
-        talk.print(remark, highlight=False, markup=False)
+        talk.print(remark, highlight=False)
     scheme = "https" if tls else "http"
     talk.print(f"pm-app serve: {scheme}://{settings.web.listen}/", highlight=False)
     limit_log()

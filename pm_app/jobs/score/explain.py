@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from pm_app.errors import BadSettings
 from pm_app.features.frame import select_features
@@ -17,6 +18,7 @@ from pm_app.state.memory import Memories
 from pm_app.store import BatchRow, Store, VersionRow
 from pm_app.store.ledger.ledger import Ledger
 from pm_app.times import to_moment, to_nanoseconds
+from pm_app.wording import nearest_assets
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Provenance:
     explanation: of the log-odds of the longest horizon's risk, or the value.
     """
 
-    predictions: tuple[dict[str, object], ...]
+    predictions: tuple[dict[str, Any], ...]
     version: VersionRow | None
     batches: tuple[BatchRow, ...]
     remembers: bool
@@ -59,7 +61,7 @@ def provenance(plant: Plant, *, asset: str, cutoff: datetime) -> Provenance:
     if not number:
         return Provenance(predictions, None, (), False, (), None)
     champion = load_recorded(plant.store.lineage, plant.registry, int(str(number)))
-    pane = to_nanoseconds(moment) // plant.history.pane_ns - 1  # type: ignore[arg-type]  # a moment
+    pane = to_nanoseconds(moment) // plant.history.pane_ns - 1
     with tempfile.TemporaryDirectory(prefix="pm-app-explain-") as folder:
         beside = replace(plant.view, memories=Memories(Path(folder)))
         (frame,) = frames(beside, champion, {asset: PaneSpan(pane, pane)})
@@ -75,8 +77,8 @@ def provenance(plant: Plant, *, asset: str, cutoff: datetime) -> Provenance:
     )
 
 
-def _predictions_at(store: Store, asset: str, cutoff: datetime) -> tuple[dict[str, object], ...]:
-    newest: list[dict[str, object]] = []
+def _predictions_at(store: Store, asset: str, cutoff: datetime) -> tuple[dict[str, Any], ...]:
+    newest: list[dict[str, Any]] = []
     # Until is exclusive; times are kept to the microsecond.
     after = to_moment(to_nanoseconds(cutoff) + 1000)
     for table in store.tables.predictions(asset=asset, until=after):
@@ -87,8 +89,7 @@ def _predictions_at(store: Store, asset: str, cutoff: datetime) -> tuple[dict[st
         raise BadSettings(
             f"nothing is said of {asset!r} up to {cutoff.isoformat()}"
             if asset in assets
-            else f"there is no asset {asset!r}; there are {len(assets):,}: "
-            f"{', '.join(sorted(assets)[:5])}{', ...' if len(assets) > 5 else ''}"
+            else f"there is no asset {asset!r}; {nearest_assets(asset, assets)}"
         )
     return tuple(newest)
 

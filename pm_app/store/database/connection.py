@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from sqlalchemy import URL, Connection, Engine, exc, make_url
 
-from pm_app.durable import announce
+from pm_app.durable import announce, denial
 from pm_app.errors import BadSettings, StoreUnavailable, TerminalError
 from pm_app.store.dialects.dialect import ConnectionOptions, StoreDialect
 from pm_app.store.dialects.table import DIALECTS
@@ -80,7 +80,7 @@ class Database:
         try:
             yield
         except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError) as error:
-            raise StoreUnavailable(f"{self.name}: {_reason(error)}") from error
+            raise StoreUnavailable(f"{self.name}: {self._closed() or _reason(error)}") from error
         except exc.DBAPIError as error:
             if error.connection_invalidated:
                 raise StoreUnavailable(f"{self.name}: {_reason(error)}") from error
@@ -90,6 +90,15 @@ class Database:
             raise StoreUnavailable(f"{self.name}: {_reason(error)}") from error
         except self._driver.Error as error:
             raise TerminalError(f"{self.name}: {_reason(error)}") from error
+
+    def _closed(self) -> str:
+        """Who may write a file that this user may not; who reads it has to write its logs, too."""
+        if self.dialect.file is None:
+            return ""
+        path = Path(self.name)
+        return denial(path, writing=True) or denial(
+            path.with_name(f"{path.name}-shm"), writing=True
+        )
 
     @property
     def _driver(self) -> Any:

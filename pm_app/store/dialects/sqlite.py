@@ -26,7 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.pool import QueuePool
 
-from pm_app.durable import make_file, make_folder
+from pm_app.durable import denial, make_file, make_folder
 from pm_app.errors import BadSettings
 from pm_app.store.dialects.dialect import ConnectionOptions, DatabaseFile, StoreDialect
 
@@ -72,6 +72,8 @@ def _attached(connection: Connection, path: Path) -> Iterator[None]:
 def _engine(address: URL, options: ConnectionOptions) -> tuple[Engine, str]:
     """An engine over a file, whose writers take the lock before they read."""
     path = _local_path(address, options.folder)
+    if closed := denial(path, writing=not options.read_only):
+        raise BadSettings(f"store.url cannot be used: {closed}")
     # Never created here: in place of a file that was moved away an empty one would be no better.
     target = f"{path.absolute().as_uri()}?mode={'ro' if options.read_only else 'rw'}"
 

@@ -257,3 +257,24 @@ def test_what_tells_that_a_machine_runs_is_among_the_sensors_that_are_read():
     tables = {"readings": {"running": "speed > 2.5", "sensors": ["load"]}}
     with pytest.raises(BadSettings, match="'speed', which is not among sensors"):
         parse_settings(tables, folder=Path(), origin="p")
+
+
+@pytest.mark.parametrize(
+    "key, hint",
+    [
+        ("events.timestamp_column", "did you mean 'time_column'?"),
+        ("events.text_column", "known: format"),
+        ("events.untl_column", "did you mean 'until_column'?"),
+        ("readings.kind_column", "it is a key of events"),
+        ("readings.path", "did you mean 'uri'?"),
+        ("alarms.horizons", "it is a key of target"),
+        ("plant.zone", "did you mean 'timezone'?"),
+        ("web.port", "did you mean 'listen'?"),
+    ],
+)
+def test_a_hint_is_the_key_that_was_meant_or_none(key, hint):
+    section, name = key.split(".")
+    with pytest.raises(BadSettings) as refused:
+        parse(f'[{section}]\n{name} = "x"')
+
+    assert f"unknown key {key!r} ({hint}" in str(refused.value)

@@ -124,8 +124,8 @@ def nearest_assets(asset: str, assets: Collection[str]) -> str:
     by_case = {name.casefold(): name for name in sorted(assets, reverse=True)}
     close = difflib.get_close_matches(asset.casefold(), by_case, n=3, cutoff=0.6)
     if close:
-        names = " or ".join(repr(by_case[name]) for name in close)
-        return f"there are {len(by_case):,}, did you mean {names}?"
+        nearest = " or ".join(repr(by_case[name]) for name in close)
+        return f"there are {len(by_case):,}, did you mean {nearest}?"
     names = sorted(by_case.values())
     more = ", ..." if len(names) > 5 else ""
     return f"there are {len(names):,}: {', '.join(names[:5])}{more}"

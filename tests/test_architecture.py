@@ -28,6 +28,8 @@ SIBLINGS = {
     # A candidate is judged by the very predictor that will score with it.
     ("learning", "scoring"),
     ("wording", "times"),
+    # A plant.toml that cannot be read is told with whose it is.
+    ("settings", "durable"),
     ("web", "daemon"),
     ("wiring", "daemon"),
     ("engine_trainer", "wiring"),

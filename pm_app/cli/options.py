@@ -54,6 +54,13 @@ def parse_time(text: str | None, option: str, *, zone: str) -> datetime | None:
     return moment
 
 
+def parse_span(
+    start: str | None, end: str | None, *, zone: str
+) -> tuple[datetime | None, datetime | None]:
+    """`parse_time` of --from and --to."""
+    return parse_time(start, "--from", zone=zone), parse_time(end, "--to", zone=zone)
+
+
 def check_place(file: Path | None, option: str) -> None:
     """Raises BadSettings where a file to write is a folder, or its folder is not there."""
     if file is not None and (not file.parent.is_dir() or file.is_dir()):

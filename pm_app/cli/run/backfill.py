@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from pm_app.cli.options import PLANT, Json, PlantOption, now, parse_time
+from pm_app.cli.options import PLANT, Json, PlantOption, now, parse_span
 from pm_app.cli.output import print_json, progress_bar, say
 from pm_app.settings.plant import read_settings
 
@@ -26,8 +26,7 @@ def backfill(
     from pm_app.wiring import open_engine, open_plant
 
     settings = read_settings(config)
-    zone = settings.plant.timezone
-    first, last = parse_time(start, "--from", zone=zone), parse_time(end, "--to", zone=zone)
+    first, last = parse_span(start, end, zone=settings.plant.timezone)
     with (
         open_plant(settings) as plant,
         open_engine(engine) as workers,

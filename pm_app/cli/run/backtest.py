@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pm_app.cli.options import PLANT, Json, PlantOption, check_place, now, parse_time
+from pm_app.cli.options import PLANT, Json, PlantOption, check_place, now, parse_span
 from pm_app.cli.output import export_text, print_json, print_rows, progress_bar, say
 from pm_app.errors import Busy
 from pm_app.settings.plant import read_settings
@@ -32,6 +32,7 @@ Start = Annotated[
         help="The first model learns from all before, e.g. 2026-01-31T14:00.",
     ),
 ]
+End = Annotated[str | None, typer.Option("--to", metavar="TIME", help="Cutoffs up to then.")]
 Engine = Annotated[
     str | None,
     typer.Option(
@@ -47,9 +48,7 @@ def backtest(
     config: PlantOption = PLANT,
     folds: Annotated[int, typer.Option(min=1, max=100, help="How often it learns.")] = 4,
     start: Start = None,
-    end: Annotated[
-        str | None, typer.Option("--to", metavar="TIME", help="Cutoffs up to then.")
-    ] = None,
+    end: End = None,
     html: Annotated[Path | None, typer.Option(help="A page with charts, into this file.")] = None,
     engine: Engine = None,
     set_threshold: SetThreshold = False,
@@ -63,8 +62,7 @@ def backtest(
 
     check_place(html, "--html")
     settings = read_settings(config)
-    zone = settings.plant.timezone
-    first, last = parse_time(start, "--from", zone=zone), parse_time(end, "--to", zone=zone)
+    first, last = parse_span(start, end, zone=settings.plant.timezone)
     with open_engine(engine) as workers, _open(settings) as plant, progress_bar("backtest") as bar:
         result = run_backtest(
             plant,
@@ -82,7 +80,7 @@ def backtest(
     if as_json:
         print_json(_fields(report))
     else:
-        _print(report, zone)
+        _print(report, settings.plant.timezone)
     if set_threshold:
         say(f"alarms are raised at {report.threshold:g} from now on")
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from pm_app.cli.options import PLANT, Json, PlantOption, now, parse_time
+from pm_app.cli.options import PLANT, Json, PlantOption, now, parse_span
 from pm_app.cli.output import print_json, print_rows, progress_bar, say
 from pm_app.settings.plant import read_settings
 
@@ -31,8 +31,7 @@ def replay(
     from pm_app.wiring import open_plant_shared
 
     settings = read_settings(config)
-    zone = settings.plant.timezone
-    first, last = parse_time(start, "--from", zone=zone), parse_time(end, "--to", zone=zone)
+    first, last = parse_span(start, end, zone=settings.plant.timezone)
     with open_plant_shared(settings) as plant, progress_bar("replay") as progress:
         done = run_replay(
             plant, first=first or now(), last=last or now(), version=version, progress=progress

@@ -20,16 +20,17 @@ Engine = Annotated[
         metavar="WORKERS", help="Workers that try networks: local, local:4, or dask://host:8786."
     ),
 ]
+AsOf = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TIME", help="Learn only from what was on record then, e.g. 2026-01-31T14:00."
+    ),
+]
 
 
 def retrain(
     config: PlantOption = PLANT,
-    as_of: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TIME", help="Learn only from what was on record then, e.g. 2026-01-31T14:00."
-        ),
-    ] = None,
+    as_of: AsOf = None,
     force: Annotated[bool, typer.Option("--force", help="Rebuild whatever drift says.")] = False,
     engine: Engine = None,
     as_json: Json = False,

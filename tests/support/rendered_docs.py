@@ -19,7 +19,7 @@ Results go to stdout, messages to stderr. Exit codes: 0 done, 1 failed, 2 wrong 
 A time is an ISO time, in the plant's zone (`plant.timezone`) where it carries none:
 `2026-01-31`, `2026-01-31T14:00`, `2026-01-31T14:00+01:00`. Tables show times in the plant's zone,
 with their offset; files and `--json` have them in UTC.
-`pm-app --install-completion` lets the shell complete commands and options.
+The option `--install-completion` lets the shell complete commands and options.
 """
 _SETTINGS = """\
 # Settings

@@ -4,11 +4,19 @@ from dataclasses import dataclass, replace
 from importlib.metadata import version as installed
 from platform import python_version
 
+import numpy as np
+
 from pm_app.features.frame import select_features
 from pm_app.features.limits import learn_limits, limit_features
 from pm_app.learning.data.labels import count_failures
 from pm_app.learning.dataset import Dataset, Evidence, LearningTask
-from pm_app.learning.evaluation.promotion import HeldOutRows, PromotionDecision, judge
+from pm_app.learning.evaluation.promotion import (
+    FirstVersionRows,
+    HeldOutRows,
+    PromotionDecision,
+    judge,
+    judge_first,
+)
 from pm_app.learning.importance.leakage import find_leakage_suspects
 from pm_app.learning.ranking import (
     CHAMPION_STAYS,
@@ -152,20 +160,22 @@ def _test_promotion(
 ) -> PromotionDecision:
     """Whether the candidate should score, and why, on the newest held-out rows."""
     test, card = task.split.test, version.card
-    truth = task.labels.value[test]
+    truth = task.labels.value
     if task.kind == "life":
-        truth = task.labels.fails_within(card.head.horizons_hours[-1])[test]
+        truth = task.labels.fails_within(card.head.horizons_hours[-1])
+    group = task.split.group[test]
+    rows = HeldOutRows(truth[test], group, task.kind != "regression", card.seed)
+    own = _predict(card, version.candidate.onnx, dataset.frame.take(test))
     # Each version sees the same cutoffs through its own regimes.
     before = dataset.frame if dataset.champion_frame is None else dataset.champion_frame
-    other = None
     if champion is not None and champion.can_read(before):
         other = _predict(champion.card, champion.onnx, before.take(test))
-    return judge(
-        _predict(card, version.candidate.onnx, dataset.frame.take(test)),
-        other,
-        HeldOutRows(truth, task.split.group[test], task.kind != "regression", card.seed),
-        verdict=card.drift.verdict,
-    )
+        return judge(own, other, rows, verdict=card.drift.verdict)
+    # In a table without assets and time no two rows belong together.
+    single = len(np.unique(group)) == len(group)
+    asset = group if single else task.frame.asset[test]
+    guess = float(np.nanmean(truth[task.split.learned]))
+    return judge_first(own, rows, FirstVersionRows(asset, task.frame.cutoff[test], guess))
 
 
 def _predict(card: VersionCard, onnx: bytes, rows: Frame) -> Float64:

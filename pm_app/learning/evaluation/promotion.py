@@ -1,4 +1,4 @@
-"""Promotion test: whether a challenger may take the champion's place, and why."""
+"""Promotion test: whether a version may score, the first or in the champion's place, and why."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -6,16 +6,26 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pm_app.learning.data.time_splits import LEAST_GROUPS
+from pm_app.learning.evaluation.dealing import DealtPrecision, deal_failures
 from pm_app.learning.importance.forest import average_precision
-from pm_app.records.readings import Float64, Int32
+from pm_app.records.readings import Float64, Int32, Int64
+from pm_app.wording import percent_text
 
 RESAMPLINGS = 1_000
 # Weights held in memory at once.
 CELLS = 4_000_000
+PRECISION, BRIER = "average precision", "Brier score"
 # Both ends of the interval outside which a difference is no longer noise.
 TAILS = (0.05, 0.95)
 # A version asked for because the plant changed need not be better, only not worse.
 DEMANDING = ("refit", "rebuild")
+# A first version may be as good as this share of deals of the failures, no more.
+LUCK = 0.01
+# Share of the outcomes' variance that risks have to claim for themselves (the variance of the
+# risks over that of outcomes at the share of failures in training). Forests that had learned
+# shuffled labels claimed 0.010 at most in 221 trials, and ranked failures beyond luck in 42: what
+# is unusual does fail more often. Those that had learned true ones claimed at least 0.26.
+LEAST_CLAIM = 0.02
 
 
 @dataclass(frozen=True)
@@ -67,51 +77,130 @@ class HeldOutRows:
     seed: int = 0
 
 
-def judge(
-    challenger: Float64, champion: Float64 | None, rows: HeldOutRows, *, verdict: str
+@dataclass(frozen=True, eq=False)
+class FirstVersionRows:
+    """What a first version is judged by besides its held-out rows.
+
+    asset, cutoff: (n_rows,), whose rows they are, and when. guess: the share of failures, or the
+    mean value, among the rows it learned from.
+    """
+
+    asset: Int32
+    cutoff: Int64
+    guess: float
+
+
+def judge_first(
+    challenger: Float64, rows: HeldOutRows, first: FirstVersionRows
 ) -> PromotionDecision:
-    """A paired test on held-out rows (paired bootstrap).
+    """Whether a version may score where none does; arguments as of `judge`.
+
+    Its average precision has to exceed what all but `LUCK` of the deals of the failures give
+    (`deal_failures`), and its Brier score must not be worse than that of the guess beyond
+    noise. To be better beyond noise is not asked: with few failures no Brier score is, however
+    well they were foreseen. Its risks have to differ, or they would tell nobody anything. A
+    value has to be nearer than the guess beyond noise.
+    """
+    labelled = np.isfinite(rows.labels)
+    if not labelled.any():
+        return _nothing_to_judge_by()
+    rows = replace(rows, labels=rows.labels[labelled], groups=rows.groups[labelled])
+    risk = challenger[labelled]
+    comparisons = _compare(risk, np.full(len(risk), first.guess), rows)
+    if not rows.ranks:
+        return _decide_first(_lacks_of_a_value(comparisons, rows), comparisons, "")
+    if rows.labels.min() == rows.labels.max():
+        lack = "held-out rows that fail and rows that do not are both needed"
+        return _decide_first([lack], comparisons, "")
+    dealt = deal_failures(
+        risk,
+        rows.labels,
+        asset=first.asset[labelled],
+        cutoff=first.cutoff[labelled],
+        seed=rows.seed,
+    )
+    lacks = _lacks_of_risks(risk, dealt, comparisons, first.guess)
+    return _decide_first(lacks, comparisons, _dealt_text(dealt))
+
+
+def _nothing_to_judge_by() -> PromotionDecision:
+    return PromotionDecision(False, "kept out: no held-out row has a label to judge by", ())
+
+
+def _decide_first(
+    lacks: Sequence[str], comparisons: tuple[Comparison, ...], dealt: str
+) -> PromotionDecision:
+    beats = "beyond luck" if dealt else "beats a constant guess"
+    outcome = f"kept out: {', '.join(lacks)}" if lacks else f"promoted: first version, {beats}"
+    measures = [one for one in comparisons if not (dealt and one.measure == PRECISION)]
+    figures = ", ".join(text for text in (dealt, _comparison_text(measures)) if text)
+    return PromotionDecision(not lacks, f"{outcome}: {figures}", comparisons)
+
+
+def _lacks_of_a_value(comparisons: Sequence[Comparison], rows: HeldOutRows) -> list[str]:
+    if all(one.better for one in comparisons):
+        return []
+    groups = len(np.unique(rows.groups))
+    if groups < LEAST_GROUPS:
+        return [f"held-out rows of {groups} machines or spells, {LEAST_GROUPS} needed"]
+    return ["no better than a constant guess"]
+
+
+def _lacks_of_risks(
+    risk: Float64, dealt: DealtPrecision, comparisons: Sequence[Comparison], guess: float
+) -> list[str]:
+    """What a first version lacks, in words."""
+    lacks = []
+    if np.isinf(dealt.needed(LUCK)):
+        lacks.append(
+            f"the held-out failures can be dealt in {dealt.ways:,} ways, {round(1 / LUCK)} needed "
+            "to tell skill from luck"
+        )
+    elif dealt.p > LUCK:
+        lacks.append("ranks failures no better than luck may")
+    if any(one.worse for one in comparisons if one.measure == BRIER):
+        lacks.append("its risks are farther off than a constant guess")
+    if np.var(risk) < LEAST_CLAIM * guess * (1 - guess):
+        low, high = percent_text(float(risk.min())), percent_text(float(risk.max()))
+        lacks.append(f"its risks hardly differ ({low} to {high})")
+    return lacks
+
+
+def _dealt_text(dealt: DealtPrecision) -> str:
+    """How far average precision is from what is needed."""
+    text = f"{PRECISION} {dealt.found:.3g}"
+    needed = dealt.needed(LUCK)
+    if np.isinf(needed):
+        return text
+    return (
+        f"{text}, more than {needed:.3g} needed ({1 - LUCK:.0%} of failures dealt anew reach no "
+        f"more; half of them {np.median(dealt.dealt):.3g})"
+    ).replace("%", " %")
+
+
+def judge(
+    challenger: Float64, champion: Float64, rows: HeldOutRows, *, verdict: str
+) -> PromotionDecision:
+    """A paired test on held-out rows (paired bootstrap) of a challenger and the champion.
 
     challenger, champion: risks at the main horizon, or values, (n_rows,). Measures are
     average precision and Brier score, or the root of the mean squared error.
 
-    Without a champion the challenger has to beat a constant guess (the share of failures, or
-    the mean, of these very rows) beyond noise by every measure. With one, it must not be worse
-    beyond noise by any measure, and either better beyond noise by all of them, or wanted
-    because the drift `verdict` is "refit" or "rebuild".
-
-    One measure is not enough: forests that had learned shuffled labels beat the constant guess
-    by average precision alone in 31 of 58 trials (what is merely unusual is ranked first, and
-    fails more often), by both measures in 1; and forests that differed from the champion by
-    their seed beat it by one measure in 5 of 58, by both in 1.
+    The challenger must not be worse beyond noise by any measure, and either better beyond noise
+    by all of them, or wanted because the drift `verdict` is "refit" or "rebuild". One measure is
+    not enough: forests that differed from the champion by their seed beat it by one measure in
+    5 of 58 trials, by both in 1.
     """
     labelled = np.isfinite(rows.labels)
     if not labelled.any():
-        return PromotionDecision(False, "kept out: no held-out row has a label to judge by", ())
+        return _nothing_to_judge_by()
     rows = replace(rows, labels=rows.labels[labelled], groups=rows.groups[labelled])
-    constant = np.full(len(rows.labels), rows.labels.mean())
-    other = constant if champion is None else champion[labelled]
-    comparisons = _compare(challenger[labelled], other, rows)
-    promote, why = (
-        _beats_constant(comparisons, len(np.unique(rows.groups)))
-        if champion is None
-        else _beats_champion(comparisons, verdict)
-    )
-    worse = [one for one in comparisons if one.worse] if champion is not None else []
+    comparisons = _compare(challenger[labelled], champion[labelled], rows)
+    promote, why = _beats_champion(comparisons, verdict)
+    worse = [one for one in comparisons if one.worse]
     outcome = "promoted" if promote else "kept out"
     reason = f"{outcome}: {why}: {_comparison_text(worse or comparisons)}"
     return PromotionDecision(promote, reason, comparisons)
-
-
-def _beats_constant(comparisons: Sequence[Comparison], groups: int) -> tuple[bool, str]:
-    if all(one.better for one in comparisons):
-        return True, "first version, beats a constant guess"
-    if all(np.isinf(one.low) for one in comparisons):
-        return False, (
-            f"held-out rows of {groups} machines or spells are too few to tell skill from luck, "
-            f"{LEAST_GROUPS} needed"
-        )
-    return False, _no_better("a constant guess", comparisons)
 
 
 def _beats_champion(comparisons: Sequence[Comparison], verdict: str) -> tuple[bool, str]:
@@ -121,13 +210,11 @@ def _beats_champion(comparisons: Sequence[Comparison], verdict: str) -> tuple[bo
         return True, "better than the champion"
     if verdict in DEMANDING:
         return True, "as good as the champion and newer"
-    return False, _no_better("the champion", comparisons)
-
-
-def _no_better(than: str, comparisons: Sequence[Comparison]) -> str:
-    """Words for what did not win by every measure."""
     won = [one.measure for one in comparisons if one.better]
-    return f"better than {than} by {won[0]} alone" if won else f"no better than {than}"
+    return (
+        False,
+        f"better than the champion by {won[0]} alone" if won else "no better than the champion",
+    )
 
 
 def _comparison_text(comparisons: Sequence[Comparison]) -> str:
@@ -144,7 +231,7 @@ def _compare(challenger: Float64, other: Float64, rows: HeldOutRows) -> tuple[Co
     mean_errors = np.hstack([errors @ each.T / each.sum(axis=1) for each in _weightings(rows)])
     if not rows.ranks:
         return (_contrast("RMSE", np.sqrt(mean_errors), -1.0, rows),)
-    brier = _contrast("Brier score", mean_errors, -1.0, rows)
+    brier = _contrast(BRIER, mean_errors, -1.0, rows)
     if rows.labels.min() == rows.labels.max():
         return (brier,)
     precision = np.hstack(
@@ -153,7 +240,7 @@ def _compare(challenger: Float64, other: Float64, rows: HeldOutRows) -> tuple[Co
             for each in _weightings(rows)
         ]
     )
-    return (_contrast("average precision", precision, 1.0, rows), brier)
+    return (_contrast(PRECISION, precision, 1.0, rows), brier)
 
 
 def _weightings(rows: HeldOutRows) -> Iterator[Float64]:

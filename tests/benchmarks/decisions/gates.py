@@ -15,7 +15,12 @@ from sklearn.ensemble import ExtraTreesClassifier
 
 from pm_app.learning.dataset import LearningTask
 from pm_app.learning.evaluation.calibration import calibrate
-from pm_app.learning.evaluation.promotion import HeldOutRows, judge
+from pm_app.learning.evaluation.promotion import (
+    FirstVersionRows,
+    HeldOutRows,
+    judge,
+    judge_first,
+)
 from pm_app.learning.importance.forest import fill_and_squeeze
 from pm_app.learning.ranking import make_task
 from pm_app.records.labels import Labels
@@ -53,15 +58,20 @@ def challenge(
 
 def ask(study: LearningTask, risk: np.ndarray, champion: np.ndarray) -> dict[str, Any]:
     """Whether the gate promotes by each verdict, and why not or why under "keep"."""
-    horizon = study.head.horizons_hours[-1]
+    truth = study.labels.fails_within(study.head.horizons_hours[-1])
     test = study.split.test
+    rows = HeldOutRows(truth[test], study.split.group[test], True)
+    first = FirstVersionRows(
+        study.frame.asset[test],
+        study.frame.cutoff[test],
+        float(np.nanmean(truth[study.split.learned])),
+    )
     found: dict[str, Any] = {}
     for verdict in VERDICTS:
-        judgement = judge(
-            risk,
-            None if verdict == "first" else champion,
-            HeldOutRows(study.labels.fails_within(horizon)[test], study.split.group[test], True),
-            verdict=verdict,
+        judgement = (
+            judge_first(risk, rows, first)
+            if verdict == "first"
+            else judge(risk, champion, rows, verdict=verdict)
         )
         found[verdict] = judgement.promote
         if verdict == "keep":

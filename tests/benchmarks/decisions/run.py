@@ -105,7 +105,8 @@ _RANKING = (
 )
 _DRIFT = (*_PLANTS, *(f"{_LEARNING}{name}.py" for name in _RANKING),
           "tests/benchmarks/decisions/course.py")  # fmt: skip
-_GATE = (*_PLANTS, f"{_LEARNING}evaluation/promotion.py", "tests/benchmarks/decisions/gates.py")
+_GATE = (*_PLANTS, f"{_LEARNING}evaluation/promotion.py", f"{_LEARNING}evaluation/dealing.py",
+         "tests/benchmarks/decisions/gates.py")  # fmt: skip
 
 PARTS = (
     Part(STATIONARY, range(PLANNED[STATIONARY]), _long, _stay, _DRIFT),

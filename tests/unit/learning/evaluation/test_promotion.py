@@ -26,7 +26,7 @@ def guess(labels: np.ndarray, *, sharpness: float, seed: int) -> np.ndarray:
 
 
 def decide(
-    challenger: np.ndarray, champion: np.ndarray | None, *, verdict: str = "keep", seed: int = 0
+    challenger: np.ndarray, champion: np.ndarray, *, verdict: str = "keep", seed: int = 0
 ) -> PromotionDecision:
     labels, groups = make_rows()
     return judge(
@@ -34,42 +34,10 @@ def decide(
     )
 
 
-def test_a_first_version_that_knows_something_is_promoted():
-    labels, _ = make_rows()
-
-    result = decide(guess(labels, sharpness=1.5, seed=1), None, verdict="first")
-
-    assert result.promote
-    assert result.reason.startswith("promoted: first version, beats a constant guess")
-
-
-def test_a_first_version_that_guesses_is_kept_out():
-    labels, _ = make_rows()
-    noise = np.random.default_rng(2).random(len(labels))
-
-    result = decide(noise, None, verdict="first")
-
-    assert not result.promote
-    assert "better than a constant guess by average precision alone" in result.reason
-
-
 def too_loud(order: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """The same order at risks so exaggerated that their Brier score is a constant guess's."""
     apart = order - order.mean()
     return labels.mean() + 2 * np.mean(apart * labels) / np.mean(apart**2) * apart
-
-
-def test_a_first_version_that_orders_well_but_says_nothing_by_its_risks_is_kept_out():
-    labels, _ = make_rows()
-    order = guess(labels, sharpness=0.8, seed=1)
-
-    quiet = decide(order, None, verdict="first")
-    loud = decide(too_loud(order, labels), None, verdict="first")
-
-    assert quiet.promote
-    assert not loud.promote
-    assert not any(one.worse for one in loud.comparisons)
-    assert "better than a constant guess by average precision alone" in loud.reason
 
 
 @pytest.mark.parametrize("verdict", ["keep", "refit", "rebuild"])
@@ -183,7 +151,7 @@ def test_labels_of_one_class_are_judged_by_brier_alone():
 def test_nothing_to_judge_by_keeps_the_challenger_out():
     labels, groups = make_rows()
 
-    result = judge(labels, None, HeldOutRows(labels * np.nan, groups, ranks=True), verdict="first")
+    result = judge(labels, labels, HeldOutRows(labels * np.nan, groups, ranks=True), verdict="keep")
 
     assert not result.promote
     assert "no held-out row has a label" in result.reason
@@ -194,15 +162,14 @@ def test_a_regressed_column_is_judged_by_its_error():
     _, groups = make_rows()
     truth = rng.normal(size=len(groups))
 
-    def against(champion: np.ndarray | None) -> PromotionDecision:
+    def against(champion: np.ndarray) -> PromotionDecision:
         return judge(
             truth + 0.2 * rng.normal(size=len(truth)),
             champion,
             HeldOutRows(truth, groups, ranks=False),
-            verdict="first" if champion is None else "keep",
+            verdict="keep",
         )
 
-    assert against(None).promote
     assert against(truth + rng.normal(size=len(truth))).promote
     assert not against(truth).promote
-    assert "RMSE" in against(None).reason
+    assert "RMSE" in against(truth).reason

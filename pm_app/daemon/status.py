@@ -11,6 +11,7 @@ from pm_app.daemon.health import FILE, Health, JobHealth, find_troubles, read_he
 from pm_app.durable import denial
 from pm_app.errors import PmAppError
 from pm_app.jobs.ingest.left_files import LeftFiles, count_left
+from pm_app.jobs.retrain.first_version import first_version_text
 from pm_app.ports import EventsSource, ReadingsSource
 from pm_app.settings.plant import Settings
 from pm_app.store import LedgerBalance, Source, Store
@@ -67,7 +68,8 @@ class JobStatus:
 class Status:
     """Whether all is well, and if not why not; what is unknown is None.
 
-    process: the daemon's, None where none is at work.
+    process: the daemon's, None where none is at work. first_version: why none scores yet, what is
+    missing and what a person can do; "" where one does.
     """
 
     fine: bool
@@ -78,6 +80,7 @@ class Status:
     balance: LedgerBalance | None = None
     champion: int | None = None
     freshness: tuple[Freshness, ...] = ()
+    first_version: str = ""
 
 
 def plant_status(
@@ -97,10 +100,12 @@ def plant_status(
     closed = denial(settings.state / FILE)
     troubles = [closed] if closed else daemon_troubles(health, now=now)
     backlog = balance = champion = None
+    first_version = ""
     freshness: tuple[Freshness, ...] = ()
     try:
         opened = store()
         balance, champion = opened.ledger.balance(), opened.lineage.champion()
+        first_version = first_version_text(opened.lineage)
         freshness = read_freshness(opened, settings, now=today or now.at)
         backlog = count(opened)
     except PmAppError as error:
@@ -115,6 +120,7 @@ def plant_status(
         balance=balance,
         champion=champion,
         freshness=freshness,
+        first_version=first_version,
     )
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from pm_app.cli.options import PLANT, Json, PlantOption, parse_time
-from pm_app.cli.output import print_json, print_rows
+from pm_app.cli.output import print_json, print_rows, say
 from pm_app.settings.plant import read_settings
 from pm_app.store.lineage import Lineage
 from pm_app.wording import time_text
@@ -34,6 +34,7 @@ def models(
     as_json: Json = False,
 ) -> None:
     """Versions, which one scores, every retraining and every promotion with its reason."""
+    from pm_app.jobs.retrain.first_version import first_version_text
     from pm_app.wiring import open_views
 
     settings = read_settings(config)
@@ -43,6 +44,7 @@ def models(
         versions = model_rows(store.lineage, then)
         retrainings = retraining_rows(store.lineage, then)
         promotions = promotion_rows(store.lineage, then)
+        wait = first_version_text(store.lineage) if then is None else ""
     if as_json:
         print_json({"versions": versions, "retrainings": retrainings, "promotions": promotions})
         return
@@ -52,6 +54,8 @@ def models(
     promotions = [_dated(row, "at", zone) for row in promotions]
     print_rows(retrainings, ("at", "decision", "version", "reason"), title="retrainings")
     print_rows(promotions, ("at", "kind", "version", "reason"), title="who scored when")
+    if wait:
+        say(wait)
 
 
 def _dated(row: dict[str, Any], column: str, zone: str) -> dict[str, Any]:

@@ -54,6 +54,8 @@ def _print(found: "Status") -> None:
         f"{unread} (readings + events), {backlog.unscored} unscored, "
         f"{backlog.quarantined} quarantined; {scores}"
     )
+    if found.first_version:
+        say(found.first_version)
     for left in backlog.left:
         say(left.words)
     used, rejected = balance.rows_used, balance.rows_rejected

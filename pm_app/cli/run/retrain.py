@@ -36,6 +36,7 @@ def retrain(
     as_json: Json = False,
 ) -> None:
     """Learn from history: keep, refit or rebuild the network, and say why."""
+    from pm_app.jobs.retrain.first_version import first_version_text
     from pm_app.jobs.retrain.process import ALONE, WITH_ENGINE, run_trainer
     from pm_app.jobs.retrain.run import RetrainingOptions
     from pm_app.jobs.retrain.run import retrain as run_retrain
@@ -57,13 +58,17 @@ def retrain(
             options=RetrainingOptions(as_of=moment, force=force, engine=engine),
             progress=progress,
         )
-        version = None if done.version is None else plant.store.lineage.version(done.version)
+        lineage = plant.store.lineage
+        version = None if done.version is None else lineage.version(done.version)
+        wait = first_version_text(lineage)
     reports = list(version.summary["reports"]) if version else []  # type: ignore[call-overload]
     if as_json:
         fields = {"decision": done.decision, "reason": done.reason, "version": done.version}
         print_json({**fields, "promoted": done.promoted, "reports": reports})
     else:
         _print(done, reports)
+        if wait:
+            say(wait)
     if done.decision == "not_enough_data":
         raise typer.Exit(1)
 

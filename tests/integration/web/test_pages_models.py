@@ -292,7 +292,8 @@ def test_without_a_model_the_page_says_how_to_make_one(tmp_path):
     open_store(store_url(settings), folder=settings.folder).close()
 
     page = ask(app_of(settings), "/models").text
-    assert "There is no model yet" in page and "There was no retraining yet" in page
+    assert "No model yet: nothing has been learned. pm-app run learns" in page
+    assert "There was no retraining yet" in page
 
 
 def test_a_damaged_version_is_told_and_the_tables_stay(learned, tmp_path):

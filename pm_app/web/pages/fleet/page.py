@@ -10,6 +10,7 @@ import pyarrow as pa
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
+from pm_app.jobs.retrain.first_version import first_version_text
 from pm_app.pictures.spark import spark_path
 from pm_app.settings.plant import Settings
 from pm_app.store import FleetQuery, FleetRow, Store
@@ -137,7 +138,8 @@ def add_fleet(router: APIRouter, context: PageContext) -> None:
             return fleet_facts(context.store(), asked, settings=given, now=context.now())
 
         facts = recent.get((asked, newest), look)
-        return context.show(request, FLEET_PAGE, **facts)
+        first_version = first_version_text(store.lineage)
+        return context.show(request, FLEET_PAGE, **facts, first_version=first_version)
 
     @router.get("/fleet.{kind}")
     def fleet_file(kind: str, request: Request) -> Response:

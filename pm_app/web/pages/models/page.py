@@ -9,6 +9,7 @@ from fastapi.responses import RedirectResponse
 
 from pm_app.errors import BadSettings, TerminalError
 from pm_app.jobs.operations.alarms import LONGEST_TEXT
+from pm_app.jobs.retrain.first_version import first_version_text
 from pm_app.jobs.score.champion import promote, roll_back
 from pm_app.store import PromotionRow, RetrainingRow, Store, VersionRow
 from pm_app.store.lineage import scored_before, version_before
@@ -98,6 +99,7 @@ def _facts(store: Store, folder: StateFolder, values: Mapping[str, str]) -> dict
     chosen = None if number is None else _version(store, number)
     return {
         "champion": live,
+        "first_version": first_version_text(lineage),
         "learned": "" if live is None else _learned(live),
         "live_since": moves[-1] if moves else None,
         "waiting": waiting,

@@ -42,7 +42,7 @@ def require_rare(layout, *, trials):
 @every_layout
 def test_scores_that_know_nothing_are_beyond_luck_at_most_once_in_a_hundred(layout, monkeypatch):
     monkeypatch.setattr(dealing, "DEALS", 99)
-    require_rare(layout, trials=200)
+    require_rare(layout, trials=120)
 
 
 @pytest.mark.slow

@@ -174,8 +174,9 @@ def _test_promotion(
     # In a table without assets and time no two rows belong together.
     single = len(np.unique(group)) == len(group)
     asset = group if single else task.frame.asset[test]
+    apart = task.kind == "life" and task.split.how.startswith("by asset")
     guess = float(np.nanmean(truth[task.split.learned]))
-    return judge_first(own, rows, FirstVersionRows(asset, task.frame.cutoff[test], guess))
+    return judge_first(own, rows, FirstVersionRows(asset, task.frame.cutoff[test], guess, apart))
 
 
 def _predict(card: VersionCard, onnx: bytes, rows: Frame) -> Float64:

@@ -56,14 +56,15 @@ class DealtPrecision:
 
 
 def deal_failures(
-    risk: Float64, truth: Float64, *, asset: Int32, cutoff: Int64, seed: int
+    risk: Float64, truth: Float64, *, asset: Int32, cutoff: Int64, seed: int, apart: bool = False
 ) -> DealtPrecision:
     """The test; arrays have shape (n_rows,), truth is 0.0 or 1.0 with both among them.
 
+    apart: whole lives, each of which has its own time though others ran beside it.
     Where few deals differ all are looked at, else `DEALS` of them at random. A row that gets
     no label in a deal is left out of it, and classes are weighted to the true share of failures.
     """
-    courses = _courses(truth, asset, cutoff)
+    courses = _courses(truth, asset, cutoff, apart)
     order = np.argsort(-risk, kind="stable")
     ends = np.append(np.flatnonzero(np.diff(risk[order])), len(risk) - 1)
     own, slot = courses.asset[order], courses.slot[order]
@@ -96,14 +97,14 @@ class _Courses:
         return factorial(counted) * int(slots ** (1 if self.together else counted))
 
 
-def _courses(truth: Float64, asset: Int32, cutoff: Int64) -> _Courses:
+def _courses(truth: Float64, asset: Int32, cutoff: Int64, apart: bool) -> _Courses:
     _, number, counts = np.unique(asset, return_inverse=True, return_counts=True)
     slots = int(counts.max())
     passed = (cutoff - cutoff.min()).astype(np.float64)
     slot = (passed * (slots / (passed.max() + 1.0))).astype(np.intp)
     labels = np.full((len(counts), slots), _NO_LABEL, dtype=np.int8)
     labels[number, slot] = truth
-    if np.mean(labels != _NO_LABEL) >= COMMON_TIME:
+    if not apart and np.mean(labels != _NO_LABEL) >= COMMON_TIME:
         return _Courses(labels, number, slot, together=True)
     # Aligned at their ends, where lives that led to failure are alike.
     order = np.lexsort([cutoff, number])

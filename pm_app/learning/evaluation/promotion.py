@@ -82,12 +82,13 @@ class FirstVersionRows:
     """What a first version is judged by besides its held-out rows.
 
     asset, cutoff: (n_rows,), whose rows they are, and when. guess: the share of failures, or the
-    mean value, among the rows it learned from.
+    mean value, among the rows it learned from. apart: rows are whole lives (`deal_failures`).
     """
 
     asset: Int32
     cutoff: Int64
     guess: float
+    apart: bool = False
 
 
 def judge_first(
@@ -118,6 +119,7 @@ def judge_first(
         asset=first.asset[labelled],
         cutoff=first.cutoff[labelled],
         seed=rows.seed,
+        apart=first.apart,
     )
     lacks = _lacks_of_risks(risk, dealt, comparisons, first.guess)
     return _decide_first(lacks, comparisons, _dealt_text(dealt))

@@ -59,12 +59,13 @@ class ReadingsSurvey:
 
     batches: all there are, by name; looked: names of those looked at. rejected: by reason how
     many rows, and the first file. steps: the usual interval of each file, in nanoseconds; gaps:
-    length and start of the longest of each file, and of those between files.
+    length and start of the longest of each file, and of those between files. failed: by outcome
+    and reason, which files.
     """
 
     batches: list[Batch] = field(default_factory=list)
     looked: list[str] = field(default_factory=list)
-    failed: list[str] = field(default_factory=list)
+    failed: dict[tuple[str, str], list[str]] = field(default_factory=dict)
     in_part: list[str] = field(default_factory=list)
     rejected: dict[str, tuple[int, str]] = field(default_factory=dict)
     rows: int = 0
@@ -89,6 +90,11 @@ class ReadingsSurvey:
         for each in chunk.rejections:
             rows, name = self.rejected.get(each.reason, (0, self.looked[file]))
             self.rejected[each.reason] = rows + each.rows, name
+
+    def add_failure(self, outcome: str, batch: Batch, error: PmAppError) -> None:
+        """Note a file that gives nothing; files of one reason are told of together."""
+        reason = str(error).removeprefix(f"{batch.name}: ")
+        self.failed.setdefault((outcome, reason), []).append(batch.name)
 
     def add_times(self, times: Int64, *, after: int | None) -> None:
         """Note the times of a file; after: the last of the file before, where none is between."""
@@ -118,9 +124,9 @@ def survey_readings(source: ReadingsSource, survey: ReadingsSurvey) -> None:
         try:
             times = _look_at(source, batch, survey)
         except SourceUnavailable as error:
-            survey.failed.append(f"cannot be read now: {error}")
+            survey.add_failure("cannot be read now", batch, error)
         except PmAppError as error:
-            survey.failed.append(f"would be quarantined: {error}")
+            survey.add_failure("would be quarantined", batch, error)
         else:
             survey.add_times(times, after=last[1] if last and last[0] == place - 1 else None)
             last = (place, int(times.max())) if len(times) else None
@@ -167,11 +173,14 @@ def check_readings(settings: Settings, survey: ReadingsSurvey) -> Iterator[Findi
             text = f"no {source.contents} in {uri!r}, only {counted(others, 'other file')}"
         yield Finding("note", "readings", text)
         return
-    for words in survey.failed[:_FAILURES_SHOWN]:
-        yield Finding("fails", "readings", words)
-    more = len(survey.failed) - _FAILURES_SHOWN
-    if more > 0:
-        yield Finding("fails", "readings", f"the same holds for {counted(more, 'more file')}")
+    failed = list(survey.failed.items())
+    for (outcome, reason), names in failed[:_FAILURES_SHOWN]:
+        also = f" and {counted(len(names) - 1, 'more file')}" if len(names) > 1 else ""
+        yield Finding("fails", "readings", f"{outcome}: {names[0]}{also}: {reason}")
+    more = sum(len(names) for _, names in failed[_FAILURES_SHOWN:])
+    if more:
+        text = f"{counted(more, 'more file')} cannot be read for other reasons"
+        yield Finding("fails", "readings", text)
     if not survey.looked:
         return
     yield from _totals(survey, uri)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pyarrow as pa
 import pytest
-from factories import opened, readings_table
+from factories import drop, opened, readings_table
 from typer.testing import CliRunner
 
 from connectors.parquet import ParquetReadings
@@ -164,17 +164,20 @@ def test_gaps_and_times_without_a_zone_are_told(new_plant):
     assert gap == "1 gap in the files looked at, the longest of 8.0 d from 2026-01-01 23:00 on"
 
 
-def test_files_that_would_be_quarantined_are_named_up_to_a_number(new_plant):
+def test_files_that_fail_for_one_reason_are_one_finding_each_other_reason_another(new_plant):
     config = new_plant({"good.parquet": table()})
-    for n in range(19):
+    for n in range(18):
         (config.parent / "readings" / f"bad-{n:02d}.parquet").write_bytes(b"no Parquet")
+    drop(config, "other.parquet", table().rename_columns(["Anlage", *table().column_names[1:]]))
     found, code = check(config)
 
-    failed = [words for verdict, _, words in found if verdict == "fails"]
+    torn, other = [words for verdict, _, words in found if verdict == "fails"]
     assert code == 1
-    assert len(failed) == 11
-    assert failed[0].startswith("would be quarantined: bad-00.parquet: needed a whole Parquet file")
-    assert failed[-1] == "the same holds for 9 more files"
+    assert torn.startswith(
+        "would be quarantined: bad-00.parquet and 17 more files: needed a whole Parquet file"
+    )
+    assert other.startswith("would be quarantined: other.parquet: needed a column 'asset_id'")
+    assert 'readings.asset_column in plant.toml names it: "Anlage"?' in other
 
 
 def test_rows_that_would_be_rejected_are_told_with_their_reason(new_plant):

@@ -58,24 +58,23 @@ def retrain(
             options=RetrainingOptions(as_of=moment, force=force, engine=engine),
             progress=progress,
         )
-        lineage = plant.store.lineage
-        version = None if done.version is None else lineage.version(done.version)
-        wait = first_version_text(lineage)
+        version = None if done.version is None else plant.store.lineage.version(done.version)
+        wait = first_version_text(plant.store.lineage)
     reports = list(version.summary["reports"]) if version else []  # type: ignore[call-overload]
     if as_json:
         fields = {"decision": done.decision, "reason": done.reason, "version": done.version}
         print_json({**fields, "promoted": done.promoted, "reports": reports})
     else:
-        _print(done, reports)
-        if wait:
-            say(wait)
+        _print(done, reports, wait)
     if done.decision == "not_enough_data":
         raise typer.Exit(1)
 
 
-def _print(done: "Retrained", reports: list[dict[str, Any]]) -> None:
+def _print(done: "Retrained", reports: list[dict[str, Any]], wait: str) -> None:
     say(f"{done.decision}: {done.reason}")
     if done.version is not None:
         outcome = "now scores" if done.promoted else "was not promoted"
         say(f"version {done.version} {outcome}")
         print_reports(reports)
+    if wait:
+        say(wait)

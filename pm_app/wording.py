@@ -12,6 +12,8 @@ from pm_app.times import format_duration
 
 # A life this near the cap cannot be told from a longer one.
 BEYOND: Final = 0.98
+# A risk below is told as less than this, and nothing drives it.
+LEAST_RISK: Final = 0.01
 STATUS_WORDS: Final = {
     "scored": "",
     "machine_off": "machine off",
@@ -84,9 +86,16 @@ def percent_text(risk: float | None) -> str:
     """A risk as people say it; never a certainty the model cannot have."""
     if risk is None:
         return "-"
-    if risk < 0.01:
+    if risk < LEAST_RISK:
         return "<1 %"
     return f"{risk:.0%}".replace("%", " %") if risk < 0.995 else ">99 %"
+
+
+def drivers_text(top_sensors: str, risk: float | None) -> str:
+    """What drives a risk as the table has it; nothing where the risk is next to none.
+
+    Versions of before named sensors for every risk, however small."""
+    return "" if risk is not None and risk < LEAST_RISK else top_sensors
 
 
 def life_text(rul: float | None, low: float | None, high: float | None, *, cap_hours: float) -> str:

@@ -95,10 +95,7 @@ def learn(
         return Learned(drift, drift.reason, failures, confirmed)
     warm = None
     if drift.verdict == "refit" and continues and champion is not None:
-        frame = select_features(dataset.frame, champion.card.features)
-        limits = learn_limits(frame, task.split.train, dataset.paces)
-        frame = limit_features(frame, limits)
-        task = replace(task, frame=frame, limits=limits, head=champion.card.head)
+        task = _continued(task, dataset, champion.card)
         warm = WarmStart(champion.card.allocation, champion.keras)
     planner = planner_of(task, ranking.importance, settings)
     search = AllocationSearch(planner, settings.allocation.strategy, warm)
@@ -111,6 +108,13 @@ def learn(
     decision = _test_promotion(dataset, task, version, champion)
     reason = "; ".join((drift.reason, decision.reason, *remarks_on(dataset, suspects)))
     return Learned(drift, reason, failures, confirmed, version, decision.promote)
+
+
+def _continued(task: LearningTask, dataset: Dataset, card: VersionCard) -> LearningTask:
+    """The task with the features and the head of a version that is continued."""
+    frame = select_features(dataset.frame, card.features)
+    limits = learn_limits(frame, task.split.train, dataset.paces)
+    return replace(task, frame=limit_features(frame, limits), limits=limits, head=card.head)
 
 
 def _card_of(
@@ -146,6 +150,7 @@ def _card_of(
         parity=candidate.parity,
         revision=candidate.revision,
         reliance=candidate.reliance,
+        usual_risk=candidate.usual_risk,
         failures_from_verdicts=dataset.failures_from_verdicts,
         ranked=ranking.span,
         software={name: installed(name) for name in SOFTWARE} | {"python": python_version()},

@@ -244,3 +244,4 @@ class VersionCard:
     failures_from_verdicts: int = 0
     ranked: tuple[int, int] | None = None
     reliance: tuple[float, ...] = ()
+    usual_risk: float | None = None

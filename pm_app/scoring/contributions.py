@@ -5,7 +5,7 @@ from typing import Protocol
 
 import numpy as np
 
-from pm_app.records.readings import Float32, Float64, Index
+from pm_app.records.readings import Flags, Float32, Float64, Index
 from pm_app.threads import on_threads
 
 # Rows and values handed to the model at once, whatever comes: its every layer holds a copy.
@@ -50,6 +50,12 @@ def contributions(
 
     on_threads(explain, range(0, len(values), step), least=_WORTH_THREADS)
     return result
+
+
+def stands_out(risk: Float64, usual: float | None) -> Flags:
+    """Which risks, (n,), stand out from the usual by more than noise, so that there is something
+    to explain; of others any share would be of noise. usual: as `VersionCard.usual_risk`."""
+    return np.asarray(~(risk <= (-1.0 if usual is None else usual)))
 
 
 def top_sensors_text(

@@ -30,6 +30,7 @@ from pm_app.web.notices import Notices, look_for_notices
 from pm_app.wording import (
     STATUS_WORDS,
     age_text,
+    drivers_text,
     life_text,
     outdated_text,
     percent_text,
@@ -178,6 +179,7 @@ class PageContext:
             "life": self._life,
             "percent": percent_text,
             "duration": format_duration,
+            "drivers": drivers_text,
             "unbroken": unbroken_shares,
             "status_words": lambda status: STATUS_WORDS.get(status, status),
             "asset_address": asset_address,

@@ -3,7 +3,7 @@ from dataclasses import asdict, replace
 import pytest
 
 from pm_app.records.learning import Revision
-from pm_app.wording import revision_text, visible_text
+from pm_app.wording import drivers_text, revision_text, visible_text
 
 REVISION = Revision(("heat", "load"), (0.7, 0.3), 0.891, 0.0312, 1.1811, 1.1824, False, 6)
 
@@ -81,3 +81,10 @@ def test_what_was_dealt_anew_is_named(moved, words):
 )
 def test_characters_that_nobody_sees_are_shown_as_escapes(text, shown):
     assert visible_text(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("risk", "shown"), [(0.0099, ""), (0.01, "load 43 %"), (None, "load 43 %")]
+)
+def test_nothing_drives_a_risk_that_is_next_to_none(risk, shown):
+    assert drivers_text("load 43 %", risk) == shown

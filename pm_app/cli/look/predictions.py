@@ -23,6 +23,7 @@ from pm_app.store.predictions.read import PREDICTIONS_SCHEMA
 from pm_app.wording import (
     STATUS_WORDS,
     age_text,
+    drivers_text,
     life_text,
     outdated_text,
     percent_text,
@@ -213,7 +214,7 @@ def _asset_row(rows: Sequence[dict[str, Any]], now: datetime, cap: float) -> dic
         "order": longest["risk"] if longest["risk"] is not None else -1.0,
         "life left": _life_text(longest, cap),
         "value": "" if longest["value"] is None else f"{longest['value']:.4g}",
-        "driven by": longest["top_sensors"],
+        "driven by": drivers_text(longest["top_sensors"], longest["risk"]),
         "attention": longest["attention"],
         "data age": age_text((now - longest["cutoff"]).total_seconds()),
         "note": STATUS_WORDS[longest["status"]],

@@ -16,7 +16,12 @@ from pm_app.records.predictions import Predictions
 from pm_app.records.readings import Flags, Float64, Index, Text
 from pm_app.records.scores import Scores
 from pm_app.scoring.abstention import statuses
-from pm_app.scoring.contributions import attention_text, contributions, top_sensors_text
+from pm_app.scoring.contributions import (
+    attention_text,
+    contributions,
+    stands_out,
+    top_sensors_text,
+)
 from pm_app.store import segments_of
 from pm_app.times import to_moment
 
@@ -81,14 +86,15 @@ def predict_frame(frame: Frame, champion: Champion) -> Predictions:
     scored = status == "scored"
     rows = np.flatnonzero(scored)
     scores, attention = champion.predictor.predict_attending(frame.values[rows])
-    shares = contributions(
-        champion.predictor, frame.values[rows], frame.sensor_of, champion.card.reference
-    )
     text, attended = np.full((2, len(status)), "", dtype=object)
-    text[rows] = top_sensors_text(shares, frame.sensors)
     if attention is not None:
         attended[rows] = attention_text(attention, champion.card.allocation.sensors)
     scores = _spread(scores, rows, len(status))
+    rows = rows[stands_out(scores.risk[rows, -1], champion.card.usual_risk)]
+    shares = contributions(
+        champion.predictor, frame.values[rows], frame.sensor_of, champion.card.reference
+    )
+    text[rows] = top_sensors_text(shares, frame.sensors)
     horizons, texts = champion.card.head.horizons_hours, (text, attended)
     return _predictions(frame, status, scores, texts, horizons=horizons, version=champion.number)
 

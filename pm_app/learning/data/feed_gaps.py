@@ -18,8 +18,8 @@ from pm_app.records.readings import Flags, Float32, Int64
 
 # Stretches that the span of a plant, and that of an asset, is cut into.
 STRETCHES: Final = 24
-# Share of stretches with a gap, of the plant and of each asset.
-SHARE: Final = 0.25
+# Share of stretches with a gap, of the plant and of each asset: half of the rows have one.
+SHARE: Final = 0.3
 # Share of gaps in which all is missing, as when the maintenance system is cut off; in others
 # each is missing as likely as not.
 ALL_MISSING: Final = 0.5

@@ -89,7 +89,8 @@ class Fitting:
     def epoch(self, order: NDArray[np.int64], gaps: Flags | None = None) -> float:
         """One pass over the rows in this order; the mean loss.
 
-        gaps: (n, n_bases), what rows miss in this pass, by the features' basis.
+        gaps: (n, n_bases), what rows miss in this pass, by the features' basis. Rows that miss
+        something are learned from both as they are and without it.
         """
         self._done += 1
         missing = () if gaps is None else (tf.constant(gaps),)
@@ -122,9 +123,14 @@ class Fitting:
     def _step(self, rows: Any, data: Sequence[Any]) -> Any:
         values, happened, survived, *gaps = (tf.gather(part, rows) for part in data)
         for gap in gaps:
+            some = tf.reduce_any(gap, axis=1)
             # A last column that nobody misses is what -1 stands for.
             missing = tf.gather(tf.pad(gap, [[0, 0], [0, 1]]), self._columns(gap), axis=1)
-            values = tf.where(missing, np.float32(np.nan), values)
+            without = tf.where(missing, np.float32(np.nan), values)
+            values = tf.concat([values, without[some]], axis=0)
+            happened, survived = (
+                tf.concat([part, part[some]], axis=0) for part in (happened, survived)
+            )
         with tf.GradientTape() as tape:
             logits = self._members(values, training=True)
             loss = self._loss(logits, happened[:, None], survived[:, None]) + self._penalty()

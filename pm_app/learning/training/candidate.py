@@ -32,7 +32,14 @@ from pm_app.learning.training.selection import (
 from pm_app.progress import Progress, part_of, silent
 from pm_app.records.learning import Allocation, Bin, Calibration, Head, QualityReport, Revision
 from pm_app.records.readings import Float32
-from pm_app.records.scores import Scores, scores_of
+from pm_app.records.scores import (
+    Scores,
+    calibrated_log_odds,
+    logit,
+    raw_risk,
+    scores_of,
+    sigmoid,
+)
 from pm_app.settings.strategies import AUTO, strategy_named
 
 
@@ -43,7 +50,7 @@ class Candidate:
     reports: this model, the uniform control at the same parameter count, a random forest,
     and a constant guess, all on `split.test`. golden_values (m, n_features) and
     golden_outputs (m, outputs) are held-out rows a loader can check itself against.
-    feature_low, feature_high, reference, reliance: as in `VersionCard`.
+    feature_low, feature_high, reference, reliance, usual_risk: as in `VersionCard`.
     """
 
     keras: bytes
@@ -60,6 +67,7 @@ class Candidate:
     reference: tuple[float, ...]
     revision: Revision | None = None
     reliance: tuple[float, ...] = ()
+    usual_risk: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,9 +132,8 @@ def train_candidate(
     )
     progress(0.98, "exporting")
     packed = _pack(task, pair.whole, calibration, reports, seed)
-    unseen = np.concatenate([task.split.calibration, task.split.test])
-    reliance = measure_reliance(task, partial(answers, pair.judged.network), unseen, seed=seed)
-    return replace(packed, revision=revision, reliance=reliance)
+    reliance, usual = _reliance(task, pair, seed), _usual_risk(task, pair, calibration)
+    return replace(packed, revision=revision, reliance=reliance, usual_risk=usual)
 
 
 @dataclass(frozen=True, eq=False)
@@ -240,6 +247,26 @@ def _judge(
     if head.kind != "regression":
         bins = risk_bins(scores.risk[:, -1], event_truths(labels, split.test, head)[:, -1])
     return calibration, QualityReport(trial.name, parameters, metrics, bins)
+
+
+def _reliance(task: LearningTask, pair: _TrainedPair, seed: int) -> tuple[float, ...]:
+    unseen = np.concatenate([task.split.calibration, task.split.test])
+    return measure_reliance(task, partial(answers, pair.judged.network), unseen, seed=seed)
+
+
+def _usual_risk(task: LearningTask, pair: _TrainedPair, calibration: Calibration) -> float | None:
+    """The share of failures within the longest horizon, more by as much as two trainings of one
+    plan differ in log-odds (median of the test rows): a risk up to this does not stand out."""
+    if task.head.kind == "regression":
+        return None
+    base = constant_scores(task).risk[:1, -1]
+    asked = task.frame.values[task.split.test]
+    either = [
+        calibrated_log_odds(raw_risk(answers(each.network, asked), task.head), calibration)[:, -1]
+        for each in (pair.judged, pair.whole)
+    ]
+    noise = float(np.median(np.abs(either[0] - either[1])))
+    return float(sigmoid(logit(base) + noise)[0])
 
 
 def _measure(

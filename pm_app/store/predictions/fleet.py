@@ -24,6 +24,7 @@ from sqlalchemy import (
 from pm_app.store.database.connection import Database
 from pm_app.store.rows import PredictionRow
 from pm_app.store.schema.predictions import alarms, latest_predictions, predictions
+from pm_app.wording import drivers_text
 
 FleetOrder = Literal["risk", "asset", "life", "age"]
 RiskLevel = Literal["high", "raised", "low", "silent", "outdated"]
@@ -53,6 +54,7 @@ class FleetRow(PredictionRow):
     """The prediction of one asset at its newest cutoff and longest horizon.
 
     level: "outdated" where the horizon of the risk has passed: it is no longer about now.
+    top_sensors: "" where the risk is next to none, see `drivers_text`.
     alarm: the state of its open alarm that most needs a person, "" where none is open.
     """
 
@@ -143,7 +145,10 @@ def _fleet_rows(
     )
     if query.level is not None:
         chosen = chosen.where(level == query.level)
-    return [FleetRow(**row) for row in connection.execute(chosen).mappings()]
+    return [
+        FleetRow(**row | {"top_sensors": drivers_text(row["top_sensors"], row["risk"])})
+        for row in map(dict, connection.execute(chosen).mappings())
+    ]
 
 
 def _outdated(connection: Connection, newest: Any, now: datetime | None) -> ColumnElement[bool]:

@@ -121,6 +121,25 @@ def test_a_gated_version_says_where_it_looked_whatever_is_scored_together(new_pl
         assert (50 < sum(shares) <= 101) if row["status"] == "scored" else not shares
 
 
+def test_sensors_are_named_only_where_the_risk_stands_out_from_the_usual(new_plant):
+    tables = []
+    for usual in (None, 0.385):
+        with opened(new_plant({"a.parquet": readings_table(assets=4)})) as plant:
+            promote_handmade(plant, card=make_card(make_spec(plant.settings), usual_risk=usual))
+            score(plant, now=NOW)
+            rows = said(plant.store, without=("scored_at",))
+            tables.append([row for row in rows if row["status"] == "scored"])
+    every, some = tables
+    longest = [row for row in every if row["horizon_hours"] == 72.0]
+    loud = {(row["asset_id"], row["cutoff"]) for row in longest if row["risk"] > 0.385}
+
+    assert 0 < len(loud) < len(longest)
+    assert any(row["top_sensors"] for row in longest if row["risk"] <= 0.385)
+    for before, row in zip(every, some, strict=True):
+        named = before["top_sensors"] if (row["asset_id"], row["cutoff"]) in loud else ""
+        assert row == before | {"top_sensors": named}
+
+
 def test_attention_names_sensors_in_the_order_of_the_plan(new_plant):
     with opened(new_plant()) as plant:
         promote_handmade(plant, card=make_gated_card(make_spec(plant.settings)))

@@ -3,7 +3,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pm_app.scoring.contributions import attention_text, contributions, top_sensors_text
+from pm_app.scoring.contributions import (
+    attention_text,
+    contributions,
+    stands_out,
+    top_sensors_text,
+)
 
 SENSOR_OF = ("heat", "heat", "load", "age")
 REFERENCE = (1.0, 1.0, 0.0, 0.0)
@@ -86,3 +91,10 @@ def test_named_shares_never_exceed_the_whole(shares):
     for text in top_sensors_text(np.array(shares), ("a", "b", "c", "d")):
         named = [int(part.split()[1]) for part in text.split(", ") if part]
         assert sum(named) <= 101
+
+
+def test_a_risk_that_does_not_stand_out_from_the_usual_has_nothing_to_explain():
+    risk = np.array([0.001, 0.08, 0.0801, 0.9, np.nan])
+
+    assert stands_out(risk, 0.08).tolist() == [False, False, True, True, True]
+    assert stands_out(risk, None).all()

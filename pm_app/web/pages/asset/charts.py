@@ -25,6 +25,7 @@ from pm_app.pictures.timeline import (
 )
 from pm_app.store import PredictionSeries
 from pm_app.web.pages.asset.sensors import SensorSeries, quiet, usual_of
+from pm_app.wording import drivers_text
 
 # What a line is drawn with: a screen is not wider.
 POINTS: Final = 400
@@ -209,9 +210,13 @@ def shares_over_time(predictions: PredictionSeries, edges: Sequence[int]) -> lis
     columns = []
     for first, last in zip(edges[:-1], edges[1:], strict=True):
         at = first + int(np.argmax(risk[first:last])) if last > first else -1
-        top_sensors = str(predictions.top_sensors[at]) if at >= 0 and risk[at] >= 0 else ""
-        columns.append(shares_of(top_sensors))
+        columns.append(shares_at(predictions, at) if at >= 0 and risk[at] >= 0 else {})
     return columns
+
+
+def shares_at(predictions: PredictionSeries, at: int) -> dict[str, float]:
+    """Shares of what drives the risk of a row."""
+    return shares_of(drivers_text(str(predictions.top_sensors[at]), float(predictions.risk[at])))
 
 
 def leading(columns: Sequence[dict[str, float]], *, most: int) -> list[str]:

@@ -21,11 +21,13 @@ from pm_app.web.pages.asset.charts import (
     draw_risk,
     draw_sensor,
     draw_value,
+    shares_at,
     shares_of,
     usual_text,
 )
 from pm_app.web.pages.asset.sensors import SensorQuery, read_events, read_sensors
 from pm_app.web.texts import ALARMS, LEVELS
+from pm_app.wording import drivers_text
 
 PAGE_ROWS: Final = 24
 LEADING_SENSORS: Final = 6
@@ -72,7 +74,9 @@ def asset_facts(
         "level": risk_level(newest[-1], context.now()) if newest else None,
         "level_words": LEVELS,
         "risks": [(each.risk, each.horizon_hours) for each in newest[::-1]],
-        "drivers": list(shares_of(newest[-1].top_sensors).items()) if newest else [],
+        "drivers": list(shares_of(drivers_text(newest[-1].top_sensors, newest[-1].risk)).items())
+        if newest
+        else [],
         "charts": _charts(store, by_horizon, span, context.settings, marks=marks),
         "happened": _happened(events),
         "events_lost": lost,
@@ -166,11 +170,7 @@ def _sensors(
 ) -> dict[str, Any]:
     """Pictures of the sensors, what drives the risk first, then what the champion goes by."""
     predictions = by_horizon[max(by_horizon)] if by_horizon else None
-    drivers = (
-        list(shares_of(str(predictions.top_sensors[-1])))
-        if predictions and len(predictions.cutoff)
-        else []
-    )
+    drivers = shares_at(predictions, -1) if predictions and len(predictions.cutoff) else {}
     champion = store.lineage.champion()
     ranked = [row.sensor for row in store.lineage.importances(champion)] if champion else []
     query = SensorQuery(

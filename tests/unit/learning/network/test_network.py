@@ -198,6 +198,31 @@ def fit(kind, l1=0.0, seed=0, epochs=6):
 fitted = cache(fit)
 
 
+def test_what_rows_miss_in_an_epoch_is_learned_to_do_without():
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 2, (400, 1)).astype(np.float32)
+    sure, unsure = truth[:, 0], truth[:, 0] + rng.normal(0, 0.7, 400)
+    values = np.column_stack([sure, unsure]).astype(np.float32)
+    blind = np.column_stack([np.full(400, np.nan), unsure]).astype(np.float32)
+    plan = Allocation("uniform", (Tier("all", ("a", "b"), 8, 0, 0.0),), (0.0, 0.0), (8,), 2, 0)
+    losses = {}
+    for gaps in (None, np.ones((400, 1), dtype=np.bool_)):
+        network = build_network(plan, ("a", "b"), Outputs("classification", 1), seed=0)
+        set_scaling(network, values)
+        data = (values, truth, 1 - truth)
+        schedule = Schedule(12, 32, rate=0.02)
+        fitting = Fitting(network, *data, schedule=schedule, basis=np.array([0, -1]))
+        for _ in range(12):
+            fitting.epoch(np.arange(400), gaps)
+        for name, asked in (("whole", values), ("blind", blind)):
+            risk = np.clip(answers(network, asked), 1e-4, 1 - 1e-4)
+            loss = -np.mean(truth * np.log(risk) + (1 - truth) * np.log1p(-risk))
+            losses[name, gaps is not None] = float(loss)
+
+    assert losses["blind", True] < losses["blind", False] - 0.03
+    assert losses["whole", True] < losses["blind", True] - 0.1
+
+
 def test_graphs_that_may_run_at_the_same_time_share_no_name():
     values = make_rows(rows=100)
     truth = np.zeros((100, 1), dtype=np.float32)

@@ -145,7 +145,7 @@ def read_times(column: Any, name: str, rules: TimeRules) -> Times:
 
 def column_hint(setting: str, schema: Any, fits: Callable[[Any], bool]) -> str:
     """Which setting names a column that is missing, and which columns may be it by their type."""
-    found = [f'"{field.name}"' for field in schema if fits(field.type)][:_CANDIDATES]
+    found = [f'"{field.name}"' for field in schema if fits(plain_type(field.type))][:_CANDIDATES]
     return f"; {setting} in plant.toml names it" + (f": {' or '.join(found)}?" if found else "")
 
 

@@ -62,6 +62,7 @@ def _fields(found: "Provenance") -> dict[str, Any]:
             for one in found.features
         ],
         "batches": [asdict(row) for row in found.batches],
+        "silence": found.silence,
     }
 
 
@@ -101,6 +102,8 @@ def _print_reasons(found: "Provenance", zone: str) -> None:
         f"by version {version.version} ({version.strategy}, {version.parameters:,} parameters, "
         f"made {time_text(version.created_at, zone)}, SHA-256 {version.digest[:16]})"
     )
+    if found.silence:
+        say(f"{found.silence}: what rests on that is missing here")
     signal, base = explanation.signal, explanation.base
     say(f"log-odds {signal:.2f}, of a healthy machine {base:.2f}; between them:")
     rows = [

@@ -9,6 +9,7 @@ from typing import Any
 
 from pm_app.errors import BadSettings
 from pm_app.features.frame import select_features
+from pm_app.features.limits import silence_text
 from pm_app.jobs.plant import Plant
 from pm_app.jobs.score.champion import load_recorded
 from pm_app.jobs.score.predict import PaneSpan, frames
@@ -38,7 +39,8 @@ class Provenance:
     predictions: its rows, one a horizon, as the table has them. version: None where no model spoke.
     batches: files with readings of any asset in the time that its windows see, in order of
     ingestion; older ones reach it by what an asset remembers, where `remembers`.
-    explanation: of the log-odds of the longest horizon's risk, or the value.
+    explanation: of the log-odds of the longest horizon's risk, or the value. silence: which feeds
+    of events were silent by then, in words, so that what rests on them is missing; "" if none.
     """
 
     predictions: tuple[dict[str, Any], ...]
@@ -47,6 +49,7 @@ class Provenance:
     remembers: bool
     features: tuple[Feature, ...]
     explanation: Explanation | None
+    silence: str = ""
 
 
 def provenance(plant: Plant, *, asset: str, cutoff: datetime) -> Provenance:
@@ -74,7 +77,14 @@ def provenance(plant: Plant, *, asset: str, cutoff: datetime) -> Provenance:
         card.spec.remembers,
         _features(chosen, card.reference),
         explain(champion.predictor, chosen.values[0], chosen.sensor_of, card.reference),
+        _silence(frame, card.spec),
     )
+
+
+def _silence(frame: Frame, spec: FeatureSpec) -> str:
+    if frame.waited is None or spec.limits is None:
+        return ""
+    return silence_text(frame.waited[0].tolist(), spec.limits.feeds)
 
 
 def _predictions_at(store: Store, asset: str, cutoff: datetime) -> tuple[dict[str, Any], ...]:

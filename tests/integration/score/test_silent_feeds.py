@@ -1,5 +1,6 @@
 """Silence of a feed while scoring, by events up to each cutoff; taken back by late ones."""
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 
@@ -58,3 +59,20 @@ def test_an_event_that_comes_late_ends_the_silence_of_every_asset(new_plant):
         assert changed == [2] * (2 * 2 * 6)
         span = {"first": NOW - timedelta(days=100), "last": NOW}
         assert replay(plant, **span).differing == 0
+
+
+def test_explain_names_the_feed_that_is_silent(new_plant, pm_app):
+    errors = events_table([("pump-01", 3.0, "error", "trip")])
+    config = new_plant({"a.parquet": READINGS}, events={"a.parquet": errors})
+    with opened(config) as plant:
+        spec = replace(make_spec(plant.settings), limits=LIMITS)
+        promote_handmade(plant, card=make_card(spec, reliance=RELIANCE))
+        score(plant, now=NOW)
+
+    code, out, err = pm_app("explain", "pump-00", "-c", config, "--json")
+    assert code == 0, err
+    assert json.loads(out)["silence"] == "errors stopped 27 h ago; usual 60 min"
+    words = pm_app("explain", "pump-00", "-c", config)
+    assert "errors stopped 27 h ago; usual 60 min: what rests on that is missing here" in " ".join(
+        (words[1] + words[2]).split()
+    )

@@ -1,6 +1,5 @@
 """Backup and restore: one state of a database in a file, and from there into any dialect."""
 
-import sqlite3
 from contextlib import closing
 from pathlib import Path
 from typing import Final
@@ -12,14 +11,10 @@ from pm_app.errors import StoreUnavailable, TerminalError
 from pm_app.store.database.connection import Database, connect
 from pm_app.store.database.migrate import migrate
 from pm_app.store.dialects.portable import PORTABLE, file_url, fold_log
-from pm_app.store.dialects.sqlite import unchanging_address
+from pm_app.store.dialects.untrusted import copy_known, revision_of
 from pm_app.store.schema.predictions import batches, metadata, versions
 
 ROWS_AT_ONCE: Final = 5000
-# A virtual table runs code of its own when it is read.
-_ORDINARY: Final = "type = 'table' AND sql LIKE 'CREATE TABLE%'"
-_STORED_AS: Final = {"INT": "'integer'", "CHAR": "'text'", "TEXT": "'text'", "JSON": "'text'"}
-_NUMBERS: Final = "'integer', 'real'"
 
 
 def save(database: Database, path: Path) -> None:
@@ -75,81 +70,18 @@ def copy_what_is_known(saved: Path, path: Path) -> tuple[str, ...]:
     along, and nothing of it is run. Returns what was left out. The copy has the newest schema.
     Raises TerminalError where a table is not as its schema says.
     """
-    revision = _saved_revision(saved)
+    revision = revision_of(saved)
     with closing(_created(path)) as place:
         database = place.database
         migrate(database, revision)
         try:
             with database.writing(attached=saved) as connection:
-                left_out = _copy_known(connection)
+                left_out = copy_known(connection)
         except StoreUnavailable as error:
             raise TerminalError(str(error)) from error
         migrate(database)
     fold_log(path)
     return left_out
-
-
-def _saved_revision(saved: Path) -> str:
-    """The schema that a saved database says it has. Raises TerminalError."""
-    try:
-        with closing(sqlite3.connect(unchanging_address(saved), uri=True)) as file:
-            file.execute("PRAGMA trusted_schema = OFF").close()
-            ordinary = f"SELECT 1 FROM sqlite_master WHERE name = 'alembic_version' AND {_ORDINARY}"
-            if file.execute(ordinary).fetchone():
-                found = file.execute("SELECT version_num FROM alembic_version").fetchone()
-                if found is not None:
-                    return str(found[0])
-    except sqlite3.Error as error:
-        raise TerminalError(f"the backup's database cannot be read: {error}") from error
-    raise TerminalError("the backup's database holds no tables of pm-app")
-
-
-def _copy_known(connection: Connection) -> tuple[str, ...]:
-    run = connection.exec_driver_sql
-    run("PRAGMA trusted_schema = OFF")
-    run("PRAGMA defer_foreign_keys = ON")
-    own = [str(name) for (name,) in run(f"SELECT name FROM main.sqlite_master WHERE {_ORDINARY}")]
-    names = f"SELECT name FROM attached.sqlite_master WHERE {_ORDINARY}"
-    brought = {str(name) for (name,) in run(names)}
-    left_out: list[str] = []
-    for table in own:
-        if table not in ("alembic_version", "sqlite_sequence"):
-            if table not in brought:
-                raise TerminalError(f"the backup's database lacks the table {table}")
-            left_out += _copy_table(connection, table)
-    if "sqlite_sequence" in own:
-        # What numbers were given, so that none is given twice.
-        run("DELETE FROM main.sqlite_sequence")
-        run(
-            "INSERT INTO main.sqlite_sequence SELECT name, seq FROM attached.sqlite_sequence "
-            "WHERE name IN (SELECT name FROM main.sqlite_master) AND typeof(seq) = 'integer'"
-        )
-    others = run(
-        "SELECT type, name FROM attached.sqlite_master WHERE name NOT LIKE 'sqlite_%' "
-        "AND (type, name) NOT IN (SELECT type, name FROM main.sqlite_master) ORDER BY name"
-    )
-    return (*left_out, *(f"{kind} {name[:100]!r}" for kind, name in others))
-
-
-def _copy_table(connection: Connection, table: str) -> list[str]:
-    """Copy the columns that are ours; returns the others. Raises TerminalError."""
-    run = connection.exec_driver_sql
-    columns = {str(row[1]): str(row[2]) for row in run(f'PRAGMA main.table_xinfo("{table}")')}
-    # Of a generated column only its expression is kept, and that would be run.
-    rows = run(f'PRAGMA attached.table_xinfo("{table}")').all()
-    plain = {str(row[1]) for row in rows if row[6] == 0}
-    if missing := sorted(set(columns) - plain):
-        raise TerminalError(f"the backup's database lacks the column {table}.{missing[0]}")
-    listed = ", ".join(f'"{name}"' for name in columns)
-    run(f'DELETE FROM main."{table}"')
-    run(f'INSERT INTO main."{table}" ({listed}) SELECT {listed} FROM attached."{table}"')
-    for name, kind in columns.items():
-        stored = next((kept for part, kept in _STORED_AS.items() if part in kind), _NUMBERS)
-        odd = f'SELECT 1 FROM main."{table}" WHERE typeof("{name}") NOT IN ({stored}, \'null\')'
-        if run(f"{odd} LIMIT 1").first():
-            raise TerminalError(f"the backup's database holds no {kind} in {table}.{name}")
-    others = sorted({str(row[1]) for row in rows} - set(columns))
-    return [f"column {f'{table}.{name}'[:100]!r}" for name in others]
 
 
 class _Opened:

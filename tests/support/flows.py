@@ -38,6 +38,8 @@ from pm_app.jobs.retrain.run import retrain
 from pm_app.jobs.score.champion import load_champion
 from pm_app.jobs.score.predict import PaneSpan, predict_spans
 from pm_app.jobs.score.run import score
+from pm_app.records.alarms import PlantCondition
+from pm_app.scoring.alarms import plant_step
 from pm_app.settings.plant import read_settings
 from pm_app.store import Actor, write_staged
 from pm_app.times import to_nanoseconds
@@ -207,11 +209,19 @@ def _work_on_alarms(config: Path) -> None:
                 acknowledge(plant.store, alarm.id, at=LATER, actor=ANN)
 
 
+def _fall_silent(config: Path) -> None:
+    silent = PlantCondition("readings", stands=True, note="no reading", cutoff=hour(30))
+    with opened(config) as plant:
+        plant.store.plant_alarms.follow([silent], plant_step, channels=plant.channels, now=LATER)
+
+
 def _work_on_people(config: Path) -> None:
     with opened(config) as plant:
         people = plant.store.users
         if not people.users():
             people.add("ann", "a long password", role="operator", at=LATER, actor="root")
+        assert plant.store.sign_in_attempts.begin("ann", "10.0.0.7", at=LATER).wait_seconds == 0
+        plant.store.sign_in_attempts.succeeded("ann", "10.0.0.7")
         token, _ = people.open_session("ann", at=LATER, lasts=timedelta(hours=1))
         people.close_session(token)
         if "looked" not in {row.action for row in people.audit()}:
@@ -402,6 +412,7 @@ FLOWS = {
     "a retirement": Flow(_keeping, _score),
     "a compaction": Flow(_grown, _compact),
     "alarms acknowledged": Flow(_alarmed, _work_on_alarms),
+    "an alarm of the plant": Flow(_telling, _fall_silent),
     "an alarm threshold": Flow(_scored, _set_threshold),
     "alarms told": Flow(_telling, _tell),
     "people who sign in": Flow(_scored, _work_on_people),

@@ -32,6 +32,7 @@ from twenty_pumps import PUMPS, PUMPS_NOW, PUMPS_TOML
 
 from pm_app.errors import BadSettings, BadVersion, StoreUnavailable, TerminalError, TransientError
 from pm_app.features.frame import select_features
+from pm_app.features.limits import limit_features
 from pm_app.jobs.ingest.run import ingest
 from pm_app.jobs.plant import first_seen_ns
 from pm_app.jobs.retrain.dataset import DatasetSource, gather_dataset
@@ -627,7 +628,8 @@ def test_scoring_sees_what_training_saw_to_the_bit(pumps, monkeypatch, cells):
     monkeypatch.setattr(predict, "GROUP_CELLS", cells)
     champion = load_champion(pumps)
     overheard = Overheard(champion.predictor)
-    frame = select_features(known_of(pumps).frame, champion.card.features)
+    limited = limit_features(known_of(pumps).frame, champion.card.spec.limits)
+    frame = select_features(limited, champion.card.features)
     newest = int(frame.cutoff.max()) // champion.card.spec.pane_ns
     spans = {name: PaneSpan(0, newest) for name in frame.assets}
 

@@ -119,7 +119,7 @@ def test_more_half_requests_than_there_is_room_for_keep_nobody_out():
 
 
 def test_operators_go_on_under_a_flood_and_the_log_stays_small(tmp_path):
-    """The short form of tests/benchmarks/test_flood.py."""
+    """The short form of tests/benchmarks/test_web_flood.py."""
     siege = besiege(tmp_path, seconds=15)
 
     assert siege.statuses == {200}

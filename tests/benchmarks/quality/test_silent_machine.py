@@ -1,6 +1,6 @@
 """What a version says of a machine whose events have stopped, over ten seeds.
 
-    python -m pytest -m benchmark tests/benchmarks/quality/test_silence.py -s
+    python -m pytest -m benchmark tests/benchmarks/quality/test_silent_machine.py -s
 
 PM_APP_SILENCE_SEEDS: other seeds, separated by ";". Boosted trees are LightGBM where it is
 installed, a random forest else.

@@ -11,7 +11,8 @@ import pytest
 from benchmarks.quality.options import whole_numbers
 from benchmarks.quality.silence import measure_silence
 
-SEEDS, DAYS = tuple(range(10)), 90
+# The share of gaps in training was chosen by looking at seeds 0 to 3.
+SEEDS, DAYS = tuple(range(10, 20)), 90
 
 
 @pytest.mark.benchmark
@@ -26,3 +27,6 @@ def test_what_a_version_says_once_events_have_stopped_is_measured(tmp_path):
     print(f"mean of {len(seeds)} seeds: {mean}")
 
     assert mean["silent"] > mean["prevalence"]
+    if len(seeds) >= len(SEEDS):
+        assert mean["silent"] >= mean["without_events"] - 0.02
+        assert mean["silent"] >= mean["trees"] - 0.05

@@ -41,8 +41,8 @@ def _print(found: "Status") -> None:
         say(f"trouble: {trouble}")
     if found.fine:
         say(f"fine: process {found.process}")
-    rows = [_shown(job) for job in found.jobs]
-    print_rows(rows)
+    if found.jobs:
+        print_rows([_shown(job) for job in found.jobs])
     if found.freshness:
         print_rows([_feed(each) for each in found.freshness])
     backlog, balance = found.backlog, found.balance

@@ -500,6 +500,7 @@ def test_status_tells_what_waits_who_scores_and_that_no_daemon_runs(pm_app, scor
     assert told["troubles"][0] == "no daemon has run here yet: pm-app run starts it"
     assert (told["unread_readings"], told["unread_events"]) == (1, 0)
     assert (told["unscored"], told["quarantined"], told["champion"]) == (0, 1, 1)
+    assert "nothing yet" not in pm_app("status", "-c", scored)[2]
 
 
 def test_a_file_on_its_way_is_told_and_fails_nothing(pm_app, scored):

@@ -11,9 +11,13 @@ ROOT = Path(__file__).parents[2]
 USES = "pm_app.scoring.predictor"
 
 
+# Much else keeps it quiet: CI and its like, or a folder for caches.
+NEEDED = ("PATH", "LANG", "LD_LIBRARY_PATH")
+
+
 def run(code, home, **more):
     """A program of its own, whose environment is silent on telemetry and has this home."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("ORT_", "XDG_"))}
+    environment = {name: os.environ[name] for name in NEEDED if name in os.environ}
     environment |= {"HOME": str(home), "PYTHONPATH": str(ROOT), **more}
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False

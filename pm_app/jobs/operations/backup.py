@@ -24,7 +24,7 @@ from pm_app.errors import TerminalError
 from pm_app.jobs.ingest.ownership import FILLED, OwnershipMark, is_filled, write_mark
 from pm_app.state.registry import VERSION_FILES
 from pm_app.store import Source, Store, open_reader, open_store
-from pm_app.store.database.backup import copy_what_is_known, load, require_vacant
+from pm_app.store.database.backup import copy_store_file, load, require_vacant
 
 DATABASE, MANIFEST, SETTINGS = "pm.sqlite", "manifest.json", "plant.toml"
 STAGING: Final = ".restoring"
@@ -320,7 +320,7 @@ def _verify(
     saved = staging / f"saved-{DATABASE}"
     (staging / DATABASE).rename(saved)
     try:
-        left_out = copy_what_is_known(saved, staging / DATABASE)
+        left_out = copy_store_file(saved, staging / DATABASE)
     except TerminalError as error:
         raise TerminalError(f"{file}: {error}") from error
     remove_file(saved)

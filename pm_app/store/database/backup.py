@@ -11,7 +11,7 @@ from pm_app.errors import StoreUnavailable, TerminalError
 from pm_app.store.database.connection import Database, connect
 from pm_app.store.database.migrate import migrate
 from pm_app.store.dialects.portable import PORTABLE, file_url, fold_log
-from pm_app.store.dialects.untrusted import copy_known, revision_of
+from pm_app.store.dialects.untrusted import copy_own_tables, revision_of
 from pm_app.store.schema.predictions import batches, metadata, versions
 
 ROWS_AT_ONCE: Final = 5000
@@ -63,7 +63,7 @@ def require_vacant(url: str, *, folder: Path | None = None) -> None:
                 _require_empty(connection, database.name)
 
 
-def copy_what_is_known(saved: Path, path: Path) -> tuple[str, ...]:
+def copy_store_file(saved: Path, path: Path) -> tuple[str, ...]:
     """Copy the tables and columns that are ours out of a saved database into a new file.
 
     Whoever wrote `saved` may be a stranger: no view, trigger, index or other table of it comes
@@ -76,7 +76,7 @@ def copy_what_is_known(saved: Path, path: Path) -> tuple[str, ...]:
         migrate(database, revision)
         try:
             with database.writing(attached=saved) as connection:
-                left_out = copy_known(connection)
+                left_out = copy_own_tables(connection)
         except StoreUnavailable as error:
             raise TerminalError(str(error)) from error
         migrate(database)

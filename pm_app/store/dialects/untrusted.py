@@ -35,7 +35,7 @@ def revision_of(saved: Path) -> str:
     raise TerminalError("the backup's database holds no tables of pm-app")
 
 
-def copy_known(connection: Connection) -> tuple[str, ...]:
+def copy_own_tables(connection: Connection) -> tuple[str, ...]:
     """Fill the tables of a database from those of the one attached to the connection.
 
     Returns what else that one holds, which is left out. Raises TerminalError where a table of

@@ -124,16 +124,21 @@ class Minute:
 
     def everywhere(self, words: str) -> bool:
         """Whether the status and every page say this."""
-        return words in self.troubles and all(words in text for _, text in self.pages.values())
+        texts = [text for _, text in self._looked_at().values()]
+        return words in self.troubles and all(words in text for text in texts)
 
     def nowhere(self, words: str) -> bool:
         """Whether neither the status nor any page says this, but for what alarms there were."""
-        texts = [text for page, (_, text) in self.pages.items() if page != "/alarms"]
+        texts = [text for page, (_, text) in self._looked_at().items() if page != "/alarms"]
         return words not in self.troubles and all(words not in text for text in texts)
 
     def answers(self) -> set[int]:
         """How the pages answer."""
-        return {status for status, _ in self.pages.values()}
+        return {status for status, _ in self._looked_at().values()}
+
+    def _looked_at(self) -> dict[str, tuple[int, str]]:
+        assert self.pages, "in this minute no page was looked at: nothing could fail"
+        return self.pages
 
 
 @dataclass
@@ -292,7 +297,7 @@ def _live_through(night: Night, config: Path, server) -> None:
 
 
 def test_events_that_stopped_a_week_ago_are_told_all_night(night):
-    for minute in (1, 45, 89, SIGNED_IN, RECOVERED, END - 1):
+    for minute in (5, 45, 89, SIGNED_IN, RECOVERED, END - 1):
         seen = night.minutes[minute]
         assert seen.everywhere("no event since 2023-08-08 22:00 UTC")
         assert seen.metrics['pm_app_feed_overdue{feed="events"}'] == 1
@@ -336,7 +341,6 @@ def test_a_restart_of_the_database_is_told_and_ends_by_itself(night):
     for seen in night.between(RESTART, RECOVERED):
         assert seen.answers() == {503} and seen.metrics == {}
         assert seen.everywhere("connection")
-        assert all("postgres:" not in text for _, text in seen.pages.values())
     assert "score: failed 3 times in a row" in night.minutes[RECOVERED - 1].troubles
     mended = night.minutes[RECOVERED]
     assert mended.answers() == {200} and mended.score == "done"

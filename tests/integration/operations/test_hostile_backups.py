@@ -17,7 +17,7 @@ from pm_app.errors import TerminalError
 from pm_app.jobs.operations.backup import archived_settings, backup, restore
 from pm_app.settings.plant import read_settings
 from pm_app.store import open_reader
-from pm_app.store.database.backup import copy_what_is_known
+from pm_app.store.database.backup import copy_store_file
 from pm_app.store.database.connection import connect
 from pm_app.store.database.migrate import migrate
 from pm_app.store.dialects.portable import fold_log
@@ -204,7 +204,7 @@ def test_the_database_of_an_older_program_is_brought_up_to_date(tmp_path):
     database.engine.dispose()
     fold_log(old)
 
-    assert copy_what_is_known(old, new) == ()
+    assert copy_store_file(old, new) == ()
     with open_reader(f"sqlite:///{new}") as store:
         assert [(row.id, row.actor) for row in store.users.audit()] == [(5, "ada")]
 

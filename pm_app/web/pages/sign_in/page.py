@@ -55,16 +55,17 @@ def add_sign_in(router: APIRouter, context: PageContext) -> None:
 
     @router.post("/sign-out")
     def let_out(request: Request) -> Response:
-        person: Person = request.state.person
-        if person.token:
-            users = context.writer().users
-            users.close_session(person.token)
-            users.note(
-                person.name, "sign out", person.name, at=context.now(), address=person.address
-            )
-        answer = RedirectResponse(SIGN_IN, 303)
-        answer.delete_cookie(COOKIE, path="/")
-        return answer
+        return _signed_out(context, request.state.person)
+
+
+def _signed_out(context: PageContext, person: Person) -> Response:
+    if person.token:
+        users = context.writer().users
+        users.close_session(person.token)
+        users.note(person.name, "sign out", person.name, at=context.now(), address=person.address)
+    answer = RedirectResponse(SIGN_IN, 303)
+    answer.delete_cookie(COOKIE, path="/")
+    return answer
 
 
 def _page(

@@ -83,3 +83,13 @@ def _elsewhere(url: str) -> list[str]:
     parts = urlsplit(url)
     here = parts.hostname == "127.0.0.1" or parts.scheme in ("data", "blob", "about")
     return [] if here else [f"asked for {url}"]
+
+
+def follow(page: Any, what: Any) -> None:
+    """Click what leads to another document, and wait until that one is there.
+
+    A click alone returns when the browser has asked for it: what is read then may be the page
+    that is about to go.
+    """
+    with page.expect_navigation():
+        what.click()

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from chromium import browser, opened, serving
+from chromium import browser, follow, opened, serving
 from test_pages import HOSTILE, NOW, plant, predictions_of
 
 from pm_app.store import open_store
@@ -17,8 +17,8 @@ def test_without_scripts_the_fleet_is_filtered_and_sorted(browser, plant):
         page.goto(address)
         page.locator("input[name=search]").fill("pump")
         page.locator("select[name=level]").select_option("high")
-        page.get_by_role("button", name="Show").click()
-        page.get_by_role("link", name="Asset", exact=True).click()
+        follow(page, page.get_by_role("button", name="Show"))
+        follow(page, page.get_by_role("link", name="Asset", exact=True))
 
         assert page.locator("tbody tr").count() == 10
         assert page.locator("tbody th").first.inner_text() == "pump-50"

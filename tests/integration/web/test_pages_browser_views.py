@@ -1,7 +1,7 @@
 """The pages behind the fleet in a real browser: in both themes, on a telephone, under a pointer."""
 
 import pytest
-from chromium import browser, opened, serving
+from chromium import browser, follow, opened, serving
 from factories import NOW
 from test_pages_asset import scored
 from test_pages_data import fed
@@ -37,12 +37,12 @@ def test_a_view_with_all_it_can_show_fits_and_stands_in_nobodys_way(
 def test_the_fleet_leads_to_an_asset_and_back_without_scripts(browser, scored):
     with serving(scored, NOW) as address, opened(browser, java_script_enabled=False) as (page, _):
         page.goto(f"{address}/fleet")
-        page.get_by_role("link", name="pump-02").click()
-        page.get_by_role("link", name="7 d", exact=True).click()
+        follow(page, page.get_by_role("link", name="pump-02"))
+        follow(page, page.get_by_role("link", name="7 d", exact=True))
 
         assert page.url == f"{address}/assets/pump-02?days=7"
         assert page.get_by_role("heading", level=1).inner_text() == "pump-02"
-        page.get_by_role("link", name="All assets").click()
+        follow(page, page.get_by_role("link", name="All assets"))
         assert page.url == f"{address}/fleet"
 
 

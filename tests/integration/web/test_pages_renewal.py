@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import pytest
-from chromium import browser, opened, serving
+from chromium import browser, follow, opened, serving
 from test_pages import NOW, plant
 
 from pm_app.wiring import open_users
@@ -96,7 +96,7 @@ def test_a_session_that_has_ended_is_told_on_every_page_with_a_way_back(browser,
         page.goto(f"{address}/sign-in")
         page.get_by_label("Name").fill("otto")
         page.get_by_label("Password").fill(PASSWORD)
-        page.get_by_role("button", name="Sign in").click()
+        follow(page, page.get_by_role("button", name="Sign in"))
         page.clock.install()
         page.goto(f"{address}{where}")
         page.context.clear_cookies()
@@ -104,10 +104,10 @@ def test_a_session_that_has_ended_is_told_on_every_page_with_a_way_back(browser,
 
         assert "you are signed out" in words_of(page)
         assert is_grey(page)
-        page.get_by_role("link", name="Sign in").click()
+        follow(page, page.get_by_role("link", name="Sign in"))
         page.get_by_label("Name").fill("otto")
         page.get_by_label("Password").fill(PASSWORD)
-        page.get_by_role("button", name="Sign in").click()
+        follow(page, page.get_by_role("button", name="Sign in"))
         assert page.url == f"{address}{where}"
 
 

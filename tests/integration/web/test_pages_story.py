@@ -5,7 +5,7 @@ import io
 import re
 
 import pytest
-from chromium import browser, opened, serving
+from chromium import browser, follow, opened, serving
 from factories import ALARMING_TOML, NOW, make_plant, promote_handmade, readings_table
 from factories import opened as live
 
@@ -40,7 +40,7 @@ def sign_in(page, address, name):
     page.goto(address)
     page.get_by_label("Name").fill(name)
     page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Sign in").click()
+    follow(page, page.get_by_role("button", name="Sign in"))
     page.get_by_role("heading", name="Fleet").wait_for()
 
 
@@ -55,23 +55,23 @@ def test_an_operator_finds_the_riskiest_asset_sees_why_and_deals_with_its_alarm(
         sign_in(page, address, "otto")
         first = page.locator("tbody tr").first
         assert first.locator("th").inner_text() == worst.asset_id
-        first.get_by_role("link", name=worst.asset_id).click()
+        follow(page, first.get_by_role("link", name=worst.asset_id))
         leading = worst.top_sensors.rpartition(" ")[0].split(" ")[0]
         assert leading in page.locator(".bars").inner_text()
 
-        page.get_by_role("link", name="Alarms", exact=True).click()
+        follow(page, page.get_by_role("link", name="Alarms", exact=True))
         page.locator("input[name=search]").fill(worst.asset_id)
-        page.get_by_role("button", name="Show").click()
-        page.get_by_role("link", name=worst.asset_id).click()
+        follow(page, page.get_by_role("button", name="Show"))
+        follow(page, page.get_by_role("link", name=worst.asset_id))
         number = re.search(r"/alarms/(\d+)", page.url).group(1)
         if page.get_by_role("button", name="Acknowledge").count():
             page.get_by_role("group", name="Acknowledge").get_by_label("Note").fill("seen it")
-            page.get_by_role("button", name="Acknowledge").click()
+            follow(page, page.get_by_role("button", name="Acknowledge"))
         page.get_by_label("Keep still for").select_option("24")
-        page.get_by_role("button", name="Shelve").click()
+        follow(page, page.get_by_role("button", name="Shelve"))
         page.get_by_label(re.compile("Confirmed:")).check()
         page.get_by_label("What was found").fill("inner race worn")
-        page.get_by_role("button", name="Give verdict").click()
+        follow(page, page.get_by_role("button", name="Give verdict"))
 
         log = page.locator("table.log").inner_text()
         assert "shelved" in log and "inner race worn" in log and log.count("otto") >= 2
@@ -101,12 +101,12 @@ def test_what_is_shown_is_taken_away_as_a_file_that_equals_the_store(browser, pl
 def test_an_engineer_rolls_a_model_back_and_reads_who_did_it(browser, plant):
     with serving(plant, NOW, closed=True) as address, opened(browser) as (page, complaints):
         sign_in(page, address, "emma")
-        page.get_by_role("link", name="Models").click()
+        follow(page, page.get_by_role("link", name="Models"))
         form = page.get_by_role("group", name="Roll back to version 1")
         form.get_by_label(re.compile("^Reason")).fill("it cried wolf")
-        form.get_by_role("button").click()
+        follow(page, form.get_by_role("button"))
         assert "it cried wolf" in page.locator("main").inner_text()
-        page.get_by_role("link", name="Log").click()
+        follow(page, page.get_by_role("link", name="Log"))
 
         newest = page.locator("table.log tbody tr").first.inner_text()
         assert "emma" in newest and "roll back" in newest and "it cried wolf" in newest
@@ -134,7 +134,7 @@ def test_without_scripts_people_sign_in_read_and_acknowledge(browser, plant):
         assert page.locator("tbody tr").count() > 1
         page.goto(f"{address}/alarms?list=unacknowledged")
         before = page.locator("tbody tr").count()
-        page.get_by_role("button", name=re.compile("^Acknowledge")).first.click()
+        follow(page, page.get_by_role("button", name=re.compile("^Acknowledge")).first)
 
         assert page.url.endswith("list=unacknowledged")
         assert page.locator("tbody tr").count() == before - 1

@@ -3,14 +3,21 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numpy as np
 from benchmarks.quality.results import Cell
-from benchmarks.quality.sets.folds import OFFICIAL
+from benchmarks.quality.sets.folds import FRESH, OFFICIAL
+
+from pm_app.settings.strategies import STRATEGY_NAMES
 
 AUTO, CONTROL, MEAN = "pm-app auto", "pm-app uniform", "mean of the three boosters"
-STRATEGIES = ("tiers", "regularized", "tiers+regularized", "attention")
+# Members of a pool by themselves, as they are inside the published version.
+NETWORK, FOREST = "pm-app network alone", "pm-app forest alone"
+GUIDED = tuple(f"pm-app {name}" for name in STRATEGY_NAMES if f"pm-app {name}" != CONTROL)
 TREES = ("random forest", "LightGBM", "XGBoost", "CatBoost")
-PEERS = ("plain network", "logistic / ridge", *TREES, MEAN)
-MODELS = (AUTO, CONTROL, *(f"pm-app {name}" for name in STRATEGIES), *PEERS)
+# On each fold that of TREES which was best on the rows to tune by, known before it is judged.
+VALIDATED = "tree that validation chose"
+PEERS = ("plain network", "logistic / ridge", *TREES, MEAN, VALIDATED)
+MODELS = (AUTO, NETWORK, FOREST, CONTROL, *GUIDED, *PEERS)
 
 
 @dataclass(frozen=True)
@@ -27,13 +34,18 @@ AP = Figure("ap", "AP", ".3f", True)
 F1 = Figure("f1", "F1", ".3f", True)
 RMSE = Figure("rmse", "RMSE", ".2f", False)
 LAST = Figure("rmse_last", "RMSE, last row", ".2f", False)
+BRIER = Figure("brier", "Brier", ".4f", False)
 ECE = Figure("ece", "ECE", ".3f", False)
 COVERAGE = Figure("coverage", "90 % interval holds", ".3f", None)
 
 
 @dataclass(frozen=True)
 class Block:
-    """Folds that are told together. kept_aside: no choice of the product was made on them."""
+    """Folds that are told together.
+
+    kept_aside: no choice of the product was made on them. fresh: of plants whose seeds were drawn
+    when all was built.
+    """
 
     title: str
     sets: tuple[str, ...]
@@ -41,35 +53,58 @@ class Block:
     official: bool = False
     kept_aside: bool = False
     unit: str = "h"
+    fresh: bool = False
 
     def cells(self, cells: Iterable[Cell]) -> list[Cell]:
         """Those of the block."""
-        return [c for c in cells if c.set in self.sets and (c.fold == OFFICIAL) == self.official]
+        return [
+            cell
+            for cell in cells
+            if cell.set in self.sets
+            and (cell.fold == OFFICIAL) == self.official
+            and cell.fold.startswith(FRESH) == self.fresh
+        ]
 
 
-_LIFE, _TEST = (AP, RMSE, ECE, COVERAGE), (AP, LAST, RMSE, ECE, COVERAGE)
+_LIFE = (AP, RMSE, BRIER, ECE, COVERAGE)
+_TEST = (AP, LAST, RMSE, BRIER, ECE, COVERAGE)
+_SIMULATED = ("pumps, demo", "pumps, seals", "pumps, mixed", "single machine", "drives")
 BLOCKS = (
     Block("FD001", ("C-MAPSS FD001",), _LIFE),
     Block("FD001, official test engines", ("C-MAPSS FD001",), _TEST, official=True),
     Block("FD003", ("C-MAPSS FD003",), _LIFE, kept_aside=True),
     Block("FD003, official test engines", ("C-MAPSS FD003",), _TEST, True, kept_aside=True),
-    Block("AI4I 2020", ("AI4I 2020",), (AP, F1, ECE)),
+    Block("AI4I 2020", ("AI4I 2020",), (AP, F1, BRIER, ECE)),
     Block("UR3 CobotOps", ("UR3 CobotOps",), _LIFE, unit="s"),
-    Block("pumps, demo", ("pumps, demo",), _LIFE),
-    Block("pumps, seals", ("pumps, seals",), _LIFE),
-    Block("pumps, mixed", ("pumps, mixed",), _LIFE),
+    *(Block(name, (name,), _LIFE) for name in _SIMULATED),
+    *(
+        Block(f"{name}, fresh plants", (name,), _LIFE, kept_aside=True, fresh=True)
+        for name in _SIMULATED
+    ),
 )
 
 # The quoted block has room for the pumps as one.
-PUMPS = Block("pumps", ("pumps, demo", "pumps, seals", "pumps, mixed"), _LIFE)
-SHORT = (*(block for block in BLOCKS if not block.title.startswith("pumps")), PUMPS)
-SHORT_MODELS = (AUTO, CONTROL, *PEERS)
+_PUMPS = ("pumps, demo", "pumps, seals", "pumps, mixed")
+SHORT = (
+    *(block for block in BLOCKS if not block.title.startswith("pumps")),
+    Block("pumps", _PUMPS, _LIFE),
+    Block("pumps, fresh plants", _PUMPS, _LIFE, kept_aside=True, fresh=True),
+)
+SHORT_MODELS = (AUTO, NETWORK, FOREST, CONTROL, *PEERS)
+
+
+def seeds_of(
+    cells: Iterable[Cell], model: str, figure: Figure
+) -> dict[tuple[str, str], tuple[float, ...]]:
+    """A figure of a model by set and fold, of each seed it was measured from, in their order."""
+    found: dict[tuple[str, str], dict[int, float]] = {}
+    for c in cells:
+        if c.model == model and figure.name in c.figures:
+            found.setdefault((c.set, c.fold), {})[c.seed] = c.figures[figure.name]
+    return {place: tuple(values[n] for n in sorted(values)) for place, values in found.items()}
 
 
 def values_of(cells: Iterable[Cell], model: str, figure: Figure) -> dict[tuple[str, str], float]:
-    """A figure of a model by set and fold, where it was measured."""
-    return {
-        (c.set, c.fold): c.figures[figure.name]
-        for c in cells
-        if c.model == model and figure.name in c.figures
-    }
+    """A figure of a model by set and fold, where it was measured: the mean over seeds."""
+    found = seeds_of(cells, model, figure)
+    return {place: float(np.mean(values)) for place, values in found.items()}

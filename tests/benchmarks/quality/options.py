@@ -14,8 +14,16 @@ def whole_numbers(variable: str, default: tuple[int, ...], *, least: int = 0) ->
     """Whole numbers, separated by ";", none below `least`, ascending."""
     text = os.environ.get(variable, "")
     numbers = [int(part) for part in text.split(";") if part.strip()] or list(default)
-    assert min(numbers) >= least, f"{variable} must be at least {least}, got {text!r}"
+    assert min(numbers, default=least) >= least, (
+        f"{variable} must be at least {least}, got {text!r}"
+    )
     return tuple(sorted(set(numbers)))
+
+
+def names(variable: str) -> tuple[str, ...]:
+    """Names, separated by ";"."""
+    text = os.environ.get(variable, "")
+    return tuple(part.strip() for part in text.split(";") if part.strip())
 
 
 def is_on(variable: str) -> bool:

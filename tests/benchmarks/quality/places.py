@@ -25,7 +25,7 @@ def find_missing(
     results: Results, place: Place, models: Iterable[str], *, again: bool = False
 ) -> list[str]:
     """Models that have yet to be measured there; with `again` also by the code as it is now."""
-    found = {name: results.find((place.set, place.fold, name)) for name in models}
+    found = {name: results.find((place.set, place.fold, name, 0)) for name in models}
     return [
         name
         for name, cell in found.items()

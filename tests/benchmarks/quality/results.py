@@ -15,17 +15,17 @@ from pathlib import Path
 import numpy as np
 from benchmarks.quality.sets.folds import PART_NAMES, Fold, Task
 
-Key = tuple[str, str, str]
+Key = tuple[str, str, str, int]
 # Summaries agree to this many digits where machines round the last bits differently.
 _DIGITS = 4
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One model on one fold.
+    """One model on one fold, from one seed.
 
     seconds: of one processor, to tune and fit. note: what the model told of itself, e.g. what
-    `auto` chose.
+    `auto` chose. seed: 0 for the first, and the only one where no spread is asked for.
     """
 
     set: str
@@ -36,11 +36,12 @@ class Cell:
     data: str
     code: str
     note: dict[str, float | str] = field(default_factory=dict)
+    seed: int = 0
 
     @property
     def key(self) -> Key:
         """What a later cell replaces it by."""
-        return self.set, self.fold, self.model
+        return self.set, self.fold, self.model, self.seed
 
 
 class Results:
@@ -56,7 +57,7 @@ class Results:
         return iter(self._cells.values())
 
     def find(self, key: Key) -> Cell | None:
-        """The cell of a set, fold and model, if it was ever measured."""
+        """The cell of a set, fold, model and seed, if it was ever measured."""
         return self._cells.get(key)
 
     def keep(self, cells: Iterable[Cell]) -> None:

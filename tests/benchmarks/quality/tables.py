@@ -20,8 +20,9 @@ from benchmarks.quality.blocks import (
     Figure,
     values_of,
 )
-from benchmarks.quality.comparing import RIVALS, Difference, compare, paired
+from benchmarks.quality.comparing import RIVALS, Difference, compare, paired, validated
 from benchmarks.quality.results import Cell
+from benchmarks.quality.verdict import verdict_tables
 
 BENCHMARKS = Path(__file__).parents[3] / "pm_app" / "docs" / "benchmarks.md"
 OWN_RESULTS = Path(__file__).parent / "results"
@@ -33,26 +34,27 @@ _PREFACE = """\
 # Measured quality
 
 Every model of a fold sees the same features and is judged on all of the same rows. Mean ±
-standard deviation over folds. AP: average precision of failing within the horizon, or of the
-class. RMSE: of the life left, up to the cap. ECE: mean distance of stated risk and observed
-share. CPU s: seconds of one processor to tune and fit. Sets kept aside: no choice of the product
-was made on them.
+standard deviation over folds, each the mean of its seeds. AP: average precision of failing within
+the horizon, or of the class. RMSE: of the life left, up to the cap. ECE: mean distance of stated
+risk and observed share. CPU s: seconds of one processor to tune and fit. Sets kept aside: no choice
+of the product was made on them. Fresh plants: their seeds were drawn when all was built.
 """
 
 
 def markdown(cells: Sequence[Cell]) -> str:
     """Everything: a table a block, then the paired differences."""
-    parts = [_PREFACE]
+    parts, cells = [_PREFACE], [*cells, *validated(cells)]
     mixed = mixed_data(cells)
     if mixed:
         parts.append(f"**Measured on different features, do not compare: {', '.join(mixed)}.**\n")
     parts += [_block_table(block, block.cells(cells)) for block in BLOCKS if block.cells(cells)]
     parts.append(_difference_table(cells))
-    return "\n".join(parts)
+    return "\n".join([*parts, *verdict_tables(cells), ""])
 
 
 def quoted_block(cells: Sequence[Cell]) -> str:
     """The block between `BEGIN` and `END`: a row a model, the best mean in bold."""
+    cells = [*cells, *validated(cells)]
     shown = [block for block in SHORT if block.cells(cells)]
     precise = _means_table("average precision", [(block, AP) for block in shown], cells)
     errors = [(block, _error_of(block)) for block in shown if RMSE in block.figures]

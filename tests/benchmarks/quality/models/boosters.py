@@ -10,11 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import lightgbm
 import numpy as np
 from benchmarks.quality.models.peers import THREADS, Answer, Learner, Predict, Question
-from catboost import CatBoostClassifier, CatBoostRegressor
-from xgboost import XGBClassifier, XGBRegressor
 
 MOST_ROUNDS, MANY_FEATURES = 1500, 100
 
@@ -65,6 +62,8 @@ def _pace(question: Question) -> _Pace:
 def _lightgbm(
     setting: Setting, question: Question, seed: int, rounds: int | None
 ) -> tuple[Any, int]:
+    import lightgbm
+
     rate, leaves, rows, penalty = setting
     pace = _pace(question)
     kind = lightgbm.LGBMClassifier if question.ranks else lightgbm.LGBMRegressor
@@ -93,6 +92,8 @@ def _lightgbm(
 def _xgboost(
     setting: Setting, question: Question, seed: int, rounds: int | None
 ) -> tuple[Any, int]:
+    from xgboost import XGBClassifier, XGBRegressor
+
     rate, depth, weight, penalty = setting
     pace = _pace(question)
     kind = XGBClassifier if question.ranks else XGBRegressor
@@ -119,6 +120,8 @@ def _xgboost(
 def _catboost(
     setting: Setting, question: Question, seed: int, rounds: int | None
 ) -> tuple[Any, int]:
+    from catboost import CatBoostClassifier, CatBoostRegressor
+
     rate, depth, _, penalty = setting
     pace = _pace(question)
     kind = CatBoostClassifier if question.ranks else CatBoostRegressor

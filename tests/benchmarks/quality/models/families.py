@@ -1,12 +1,13 @@
 """Every model by name, in families that are measured together."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
-from benchmarks.quality.blocks import MEAN
+from benchmarks.quality.blocks import AUTO, CONTROL, MEAN, TREES
 from benchmarks.quality.models.boosters import BOOSTERS
 from benchmarks.quality.models.judging import Said
 from benchmarks.quality.models.ours import OURS, code_digest, said_by_ours
@@ -21,28 +22,35 @@ Measured = tuple[str, Said, float]
 class Family:
     """Models that share work: those of a booster's mean, the strategies of one network.
 
-    measure(fold, task, seed): name, what is said, processor seconds, of every model of the family.
+    measure(fold, task, seed, wanted): name, what is said, processor seconds, of these models of
+    the family. repeated: models whose spread over seeds is worth knowing.
     """
 
     name: str
     models: tuple[str, ...]
     code: str
-    measure: Callable[[Fold, Task, int], Iterator[Measured]]
+    measure: Callable[[Fold, Task, int, Collection[str]], Iterator[Measured]]
+    repeated: tuple[str, ...] = ()
 
 
 def families() -> tuple[Family, ...]:
     """All of them, ours first."""
     here = Path(__file__).parent
     learners = f"scikit-learn {version('scikit-learn')}, {digest_of_files([here / 'peers.py'])}"
-    versions = [f"{name} {version(name.lower())}" for name in BOOSTERS]
-    boosters = ", ".join([*versions, digest_of_files([here / "boosters.py"])])
-    ours = Family("ours", OURS, code_digest(), lambda f, t, s: iter(said_by_ours(f, t, seed=s)))
-    peers = (Family(name, (name,), learners, _one(name, PEERS[name])) for name in PEERS)
-    return ours, *peers, Family("boosters", (*BOOSTERS, MEAN), boosters, _boosters)
+    ours = Family("ours", OURS, code_digest(), _ours, (AUTO, CONTROL))
+    peers = (
+        Family(name, (name,), learners, _one(name, PEERS[name]), (name,) if name in TREES else ())
+        for name in PEERS
+    )
+    return ours, *peers, _boosters(digest_of_files([here / "boosters.py"]))
 
 
-def _one(name: str, learner: Learner) -> Callable[[Fold, Task, int], Iterator[Measured]]:
-    def measure(fold: Fold, task: Task, seed: int) -> Iterator[Measured]:
+def _ours(fold: Fold, task: Task, seed: int, wanted: Collection[str]) -> Iterator[Measured]:
+    return iter(said_by_ours(fold, task, seed=seed, wanted=wanted))
+
+
+def _one(name: str, learner: Learner) -> Callable[..., Iterator[Measured]]:
+    def measure(fold: Fold, task: Task, seed: int, wanted: Collection[str]) -> Iterator[Measured]:
         start = time.process_time()
         said = said_by([ask(fold, learner, task, seed=seed)], fold, task)
         yield name, said, time.process_time() - start
@@ -50,10 +58,23 @@ def _one(name: str, learner: Learner) -> Callable[[Fold, Task, int], Iterator[Me
     return measure
 
 
-def _boosters(fold: Fold, task: Task, seed: int) -> Iterator[Measured]:
-    every, began = [], time.process_time()
-    for name, learner in BOOSTERS.items():
-        start = time.process_time()
-        every.append(ask(fold, learner, task, seed=seed))
-        yield name, said_by(every[-1:], fold, task), time.process_time() - start
-    yield MEAN, said_by(every, fold, task), time.process_time() - began
+def _boosters(code: str) -> Family:
+    """Those that are installed; the mean of them only where all three are."""
+    installed = {name: each for name, each in BOOSTERS.items() if find_spec(name.lower())}
+    for name in BOOSTERS:
+        if name not in installed:
+            print(f"{name} is not installed: not measured, nor is the {MEAN}")
+
+    def measure(fold: Fold, task: Task, seed: int, wanted: Collection[str]) -> Iterator[Measured]:
+        every, began = [], time.process_time()
+        for name, learner in installed.items():
+            if name in wanted or MEAN in wanted:
+                start = time.process_time()
+                every.append(ask(fold, learner, task, seed=seed))
+                yield name, said_by(every[-1:], fold, task), time.process_time() - start
+        if MEAN in wanted:
+            yield MEAN, said_by(every, fold, task), time.process_time() - began
+
+    models = (*installed, MEAN) if len(installed) == len(BOOSTERS) else tuple(installed)
+    versions = ", ".join([*(f"{name} {version(name.lower())}" for name in installed), code])
+    return Family("boosters", models, versions, measure, models)

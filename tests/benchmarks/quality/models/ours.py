@@ -7,7 +7,7 @@ TensorFlow leaks a little with every network, so a fold is learned in a process 
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -63,11 +63,13 @@ def code_digest() -> str:
     return digest_of_files([*(p for p in learning if p.stem not in _BESIDE), Path(__file__)])
 
 
-def said_by_ours(fold: Fold, task: Task, *, seed: int) -> list[tuple[str, Said, float]]:
-    """What every strategy says of the judged rows, `auto` first, with processor seconds."""
+def said_by_ours(
+    fold: Fold, task: Task, *, seed: int, wanted: Collection[str] = OURS
+) -> list[tuple[str, Said, float]]:
+    """What these models say of the judged rows, `auto` first, with processor seconds."""
     context = get_context("spawn")
     with ProcessPoolExecutor(max_workers=1, mp_context=context) as pool:
-        return pool.submit(_say, fold, task, seed).result()
+        return pool.submit(_say, fold, task, seed, wanted).result()
 
 
 def train_like(
@@ -81,9 +83,9 @@ def train_like(
 
 
 def fit_ours(
-    fold: Fold, task: Task, *, seed: int
+    fold: Fold, task: Task, *, seed: int, wanted: Collection[str] = OURS
 ) -> Iterator[tuple[str, Fitted, dict[str, float | str], float]]:
-    """Each strategy, fitted: name, model, note, processor seconds; what `auto` chose comes first.
+    """Each, fitted: name, model, note, processor seconds; what `auto` chose comes first.
 
     Importance, the plans' size and the tuning of the control are shared by all strategies,
     whose penalty, dropout and rate are the control's, as `choose_allocation` has it.
@@ -101,6 +103,8 @@ def fit_ours(
     seconds = choosing + time.process_time() - start
     yield AUTO, best[0], {"chosen": chosen.name, **best[1]}, seconds
     for name in STRATEGY_NAMES:
+        if PREFIX + name not in wanted:
+            continue
         start = time.process_time()
         if name == chosen.name:
             yield PREFIX + name, *best, seconds
@@ -114,11 +118,13 @@ def fit_ours(
         yield PREFIX + name, fitted, note, choosing + time.process_time() - start
 
 
-def _say(fold: Fold, task: Task, seed: int) -> list[tuple[str, Said, float]]:
+def _say(
+    fold: Fold, task: Task, seed: int, wanted: Collection[str]
+) -> list[tuple[str, Said, float]]:
     values = fold.frame.values[fold.split.test]
     return [
         (name, Said(fitted.score(values), fitted.threshold, note), seconds)
-        for name, fitted, note, seconds in fit_ours(fold, task, seed=seed)
+        for name, fitted, note, seconds in fit_ours(fold, task, seed=seed, wanted=wanted)
     ]
 
 

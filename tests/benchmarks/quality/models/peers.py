@@ -76,15 +76,20 @@ def ask(fold: Fold, learner: Learner, task: Task, *, seed: int) -> tuple[Answer,
 
 
 def said_by(answers: Sequence[tuple[Answer, Answer | None]], fold: Fold, task: Task) -> Said:
-    """What the mean of some peers says of the judged rows."""
+    """What the mean of some peers says of the judged rows; note: its merit on rows to tune by."""
     values = fold.frame.values[fold.split.test]
     risks, lives = zip(*answers, strict=True)
     risk = np.mean([each.predict(values) for each in risks], axis=0)
-    if task.kind == "life":
-        life = np.mean([each.predict(values) for each in lives], axis=0)
-        return Said(risk_and_life(risk, np.clip(life, 0.0, task.cap_hours)))
     held = np.mean([each.held for each in risks], axis=0)
-    return Said(risk_and_life(risk, None), best_threshold(held, risk_question(fold, task).held[1]))
+    question = risk_question(fold, task)
+    note: dict[str, float | str] = {"held_ap": round(question.merit(held), 5)}
+    if task.kind != "life":
+        threshold = best_threshold(held, question.held[1])
+        return Said(risk_and_life(risk, None), threshold, note)
+    life = np.mean([each.predict(values) for each in lives], axis=0)
+    merit = life_question(fold, task).merit(np.mean([each.held for each in lives], axis=0))
+    note["held_rmse"] = round(-merit / task.unit_hours, 5)
+    return Said(risk_and_life(risk, np.clip(life, 0.0, task.cap_hours)), note=note)
 
 
 def risk_question(fold: Fold, task: Task) -> Question:
@@ -139,8 +144,7 @@ def forest(question: Question, seed: int) -> Answer:
         model = make_pipeline(SimpleImputer(strategy="median"), kind(**options))
         return _predictor(model.fit(*pairs), question.ranks)
 
-    held = fit(question.fit)(question.held[0]) if question.called else np.empty(0)
-    return Answer(fit(question.every), held)
+    return Answer(fit(question.every), fit(question.fit)(question.held[0]))
 
 
 def plain_network(question: Question, seed: int) -> Answer:

@@ -18,6 +18,8 @@ from pm_app.records.labels import Labels, Split
 # Of what a fold learns from: to fit, to choose by, to calibrate by, as in the product.
 LEARN_SHARES = (0.70, 0.15, 0.15)
 OFFICIAL = "official test engines"
+# How the names of folds on plants begin that nobody looked at while building.
+FRESH = "fresh "
 PART_NAMES = ("train", "validation", "calibration")
 
 
@@ -50,6 +52,12 @@ class Fold:
     split: Split
 
     @property
+    def seed(self) -> int:
+        """Of what is drawn on this fold: the number that its name ends in, 0 for none."""
+        last = self.name.split()[-1]
+        return int(last) if last.isdecimal() else 0
+
+    @property
     def learn(self) -> np.ndarray:
         """Rows a model may learn from in whatever way, ascending."""
         return self.split.learned
@@ -60,7 +68,8 @@ class QualitySet:
     """A set by name, made only when asked for.
 
     folds(open_data, work): the folds, laid out in the empty folder `work` on the way.
-    kept_aside: no choice of the product was made on it.
+    kept_aside: no choice of the product was made on it; measured only where it is named.
+    seeds: from how many each model that draws is fitted.
     """
 
     name: str
@@ -68,6 +77,7 @@ class QualitySet:
     task: Task
     folds: Callable[[Path, Path], Iterator[Fold]]
     kept_aside: bool = False
+    seeds: int = 1
 
 
 def part_by_group(

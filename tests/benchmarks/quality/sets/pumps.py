@@ -1,4 +1,4 @@
-"""Simulated pumps: three plants that fail in different ways, three seeds of each.
+"""Simulated pumps: three plants that fail in different ways, a fold a seed.
 
 Parted by the product's own rule: pumps are repaired and run on, so the newest rows are the
 test, and what comes before is dealt by pump.
@@ -10,12 +10,12 @@ from pathlib import Path
 
 from benchmarks.quality.sets.folds import Fold, QualitySet, Task, make_fold
 from benchmarks.quality.sets.plants import gather, lay_out
+from benchmarks.quality.sets.seeds import plant_seeds
 
 from pm_app.cli.demo.plant import demo_plan
 from pm_app.learning.data.splits import split_rows
 from pm_app.simulator import PlantPlan, simulate
 
-SEEDS = (11, 12, 13)
 LIFE = Task("life", horizon_hours=72.0, cap_hours=240.0)
 PLANT_TOML = """\
 [features]
@@ -36,15 +36,15 @@ class Pumps:
 
     def __call__(self, open_data: Path, work: Path) -> Iterator[Fold]:
         """One plant a seed, parted by the product."""
-        for seed in SEEDS:
-            plant = simulate(replace(self.plan, seed=seed))
+        for name, plan in plant_seeds(self.plan):
+            plant = simulate(plan)
             readings, events = (
                 table(0, plant.plan.days) for table in (plant.readings, plant.events_table)
             )
-            known = gather(lay_out(work / f"{seed}", PLANT_TOML, readings, events))
+            known = gather(lay_out(work / name, PLANT_TOML, readings, events))
             frame, labels = known.chosen, known.labels
-            split = split_rows(frame, labels, horizon_hours=LIFE.horizon_hours, seed=seed)
-            yield make_fold(f"plant {seed}", frame, labels, split)
+            split = split_rows(frame, labels, horizon_hours=LIFE.horizon_hours, seed=plan.seed)
+            yield make_fold(name, frame, labels, split)
 
 
 _DEMO = replace(demo_plan(0), interval_minutes=60)

@@ -85,4 +85,4 @@ def _keys(time: np.ndarray) -> dict[str, pa.Array]:
 
 LIFE = Task("life", horizon_hours=10e9 / HOUR_NS, cap_hours=120e9 / HOUR_NS,
             unit_hours=SECOND, unit="s")  # fmt: skip
-UR3 = QualitySet("UR3 CobotOps", "robot's protective stops, real", LIFE, folds)
+UR3 = QualitySet("UR3 CobotOps", "robot's protective stops, real", LIFE, folds, seeds=10)

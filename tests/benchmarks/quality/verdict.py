@@ -1,0 +1,149 @@
+"""Whether `auto` is ever behind the trees: set by set, and over all sets, with intervals.
+
+On each set and figure the mean difference over folds and seeds is told with 95 % of such means.
+Behind: the interval holds only differences that are worse. Not excluded: it still holds one that
+is worse than may be lost (0.01 of average precision, 3 % of error; of the Brier score and of the
+calibration error nothing, so there only "behind" counts).
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from benchmarks.quality.blocks import (
+    AP,
+    AUTO,
+    BLOCKS,
+    BRIER,
+    CONTROL,
+    ECE,
+    FOREST,
+    GUIDED,
+    NETWORK,
+    RMSE,
+    VALIDATED,
+    Block,
+    Figure,
+)
+from benchmarks.quality.comparing import Difference, Pair, best_tree, compare, paired
+from benchmarks.quality.results import Cell
+
+# In units of `compare`: of average precision, and of the logarithm of an error.
+MAY_BE_LOST = {AP: 0.01, RMSE: float(np.log(1.03)), BRIER: 0.0, ECE: 0.0}
+JUDGED = tuple(MAY_BE_LOST)
+ENOUGH_P = 0.05
+
+
+def verdict_on(figure: Figure, found: Difference) -> str:
+    """ "ahead", "not behind", "behind", or "not excluded" where a loss may be too large."""
+    low, high = (found.low, found.high) if figure.more_is_better else (-found.high, -found.low)
+    if low > 0:
+        return "ahead"
+    if high < 0 and low < -MAY_BE_LOST[figure]:
+        return "behind"
+    if MAY_BE_LOST[figure] and low < -MAY_BE_LOST[figure]:
+        return "not excluded"
+    return "not behind"
+
+
+def verdicts(
+    cells: Sequence[Cell], block: Block, other: str, ours: str = AUTO
+) -> dict[Figure, Difference]:
+    """Ours less the other's on a set, by figure, where both were measured more than once."""
+    found = {}
+    for figure in JUDGED:
+        pairs = [
+            p for p in paired(cells, figure, lambda inside: other, ours) if p[0] == block.title
+        ]
+        if pairs and (len(pairs) > 1 or max(np.size(side) for side in pairs[0][1:]) > 1):
+            found[figure] = compare(pairs, more_is_better=bool(figure.more_is_better))
+    return found
+
+
+def verdict_tables(cells: Sequence[Cell]) -> list[str]:
+    """Lines: against the tree that validation chose, the members of a pool, guidance."""
+    lines = [
+        f"## {AUTO} against the tree that validation chose, set by set\n",
+        "Mean difference (95 % interval over folds and seeds). A loss of 0.01 AP or 3 % RMSE has",
+        "to be excluded; Brier and ECE must not be behind.\n",
+        *_table(cells, [(block.title, block, VALIDATED, AUTO) for block in BLOCKS]),
+        "",
+        *_overall(cells),
+    ]
+    members = [
+        (f"{block.title}: {AUTO} against {alone}", block, alone, AUTO)
+        for block in BLOCKS
+        for alone in (NETWORK, FOREST)
+    ]
+    guided = [
+        (f"{block.title}: {ours}", block, CONTROL, ours)
+        for block in BLOCKS
+        for ours in (AUTO, *GUIDED)
+    ]
+    for title, rows in (
+        ("A pool and its members", members),
+        (f"Guidance against {CONTROL}", guided),
+    ):
+        table = _table(cells, rows)
+        lines += [f"\n## {title}, set by set\n", *table] if len(table) > 2 else []
+    return lines
+
+
+def _table(cells: Sequence[Cell], rows: Sequence[tuple[str, Block, str, str]]) -> list[str]:
+    lines = [
+        _row(["set", "folds", *(figure.title for figure in JUDGED), "verdict"]),
+        _row(["---"] * (3 + len(JUDGED))),
+    ]
+    for name, block, other, ours in rows:
+        found = verdicts(cells, block, other, ours)
+        if found:
+            counted = str(max(each.pairs for each in found.values()))
+            told = [_told(figure, found.get(figure)) for figure in JUDGED]
+            lines.append(_row([name, counted, *told, _sentence(found)]))
+    return lines
+
+
+def _told(figure: Figure, found: Difference | None) -> str:
+    if found is None:
+        return "–"
+    values = [found.mean, found.low, found.high]
+    if figure is RMSE:
+        mean, low, high = (f"{100 * np.expm1(value):+.1f} %" for value in values)
+    else:
+        mean, low, high = (f"{value:+.4f}" for value in values)
+    return f"{mean} ({low} to {high})"
+
+
+def _sentence(found: dict[Figure, Difference]) -> str:
+    words = {figure: verdict_on(figure, each) for figure, each in found.items()}
+    bad = [f"{f.title} {word}" for f, word in words.items() if word in ("behind", "not excluded")]
+    good = [f.title for f, word in words.items() if word == "ahead"]
+    return "; ".join([*bad, *([f"ahead in {', '.join(good)}"] if good else [])]) or "not behind"
+
+
+def _overall(cells: Sequence[Cell]) -> list[str]:
+    """Over all folds of all sets: also against the best tree of each set, picked afterwards."""
+    lines = []
+    for name, choose in (
+        ("the tree that validation chose", lambda figure: lambda inside: VALIDATED),
+        (
+            "the best tree of each set, picked afterwards",
+            lambda f: lambda inside: best_tree(inside, f),
+        ),
+    ):
+        for figure in (AP, RMSE):
+            pairs: list[Pair] = paired(cells, figure, choose(figure))
+            if len(pairs) > 1:
+                found = compare(pairs, more_is_better=bool(figure.more_is_better))
+                sure = found.p_value is not None and found.p_value < ENOUGH_P
+                ahead = (found.mean > 0) == bool(figure.more_is_better) and sure
+                p_text = "–" if found.p_value is None else f"{found.p_value:.3g}"
+                lines.append(
+                    f"- All sets, {figure.title}, against {name}: {_told(figure, found)}, "
+                    f"better on {found.better} of {found.pairs} folds, p = {p_text}: "
+                    f"{'ahead' if ahead else 'not ahead beyond chance'}"
+                )
+    return lines
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"

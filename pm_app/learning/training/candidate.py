@@ -213,7 +213,7 @@ def _revise(
     """The better of a training as planned and one whose plan is revised on the way.
 
     Both run to their end and meet on validation; the plan stays unless the revised one is
-    better by more than noise.
+    better by more than noise. What is reported is the geometric mean of the losses.
     """
     reviser = Reviser(task, planner, seed=training.seed)
     revised = train_network(task, training, revise=reviser, progress=progress)
@@ -222,8 +222,9 @@ def _revise(
         AllocationTrial("", each.allocation, each.losses, groups) for each in (plain, revised)
     )
     better = is_worse(before, after) and not is_worse(after, before)
-    kept = revised.revised_at > 0 and better
-    revision = reviser.revision(plain.score, revised.score, kept=kept, epochs=revised.revised_at)
+    kept = revised.revised_at > 0 and better and after.score > before.score
+    losses = [float(np.exp(-trial.score / len(trial.means))) for trial in (before, after)]
+    revision = reviser.revision(*losses, kept=kept, epochs=revised.revised_at)
     return revised if kept else plain, revision
 
 

@@ -20,7 +20,7 @@ from pm_app.learning.network import (
     set_scaling,
     transfer_weights,
 )
-from pm_app.learning.training.losses import row_losses
+from pm_app.learning.training.losses import row_losses, score_of
 from pm_app.progress import Progress, silent
 from pm_app.records.learning import Allocation
 from pm_app.records.readings import Float32, Float64
@@ -70,8 +70,8 @@ class Trained:
 
     @property
     def score(self) -> float:
-        """Minus the mean loss it is trained for: more is better."""
-        return -float(self.losses[:, 0].mean())
+        """`score_of` its losses: more is better."""
+        return score_of(self.losses)
 
 
 def plan_schedule(rows: int, *, features: int, rate: float = RATE) -> Schedule:
@@ -115,7 +115,8 @@ def train_network(
     for epoch in range(1, schedule.epochs + 1):
         fitting.epoch(order.permutation(len(rows)), gaps.draw(epoch))
         now = replace(now, epoch=epoch, losses=_lose(task, fitting, judged))
-        progress(epoch / schedule.epochs, f"epoch {epoch} of {schedule.epochs}: {now.score:.4f}")
+        lost = ", ".join(f"{mean:.4f}" for mean in now.losses.mean(axis=0))
+        progress(epoch / schedule.epochs, f"epoch {epoch} of {schedule.epochs}: loss {lost}")
         if now.score > best.score:
             best, weights = now, now.network.get_weights()
         elif epoch - best.epoch > _PATIENCE * schedule.epochs and epoch > look:

@@ -43,7 +43,7 @@ class Reviser:
         return None if revised == plan else revised
 
     def revision(
-        self, score_before: float, score_after: float, *, kept: bool, epochs: int = 0
+        self, loss_before: float, loss_after: float, *, kept: bool, epochs: int = 0
     ) -> Revision | None:
         """The revision and whether it was kept; None when training ended before it was asked."""
         if self._network is None:
@@ -54,8 +54,8 @@ class Reviser:
             shares=self._network.shares,
             tau=weighted_tau(np.array(self._network.shares), np.array(forest.shares)),
             moved_units=self._moved,
-            loss_before=-score_before,
-            loss_after=-score_after,
+            loss_before=loss_before,
+            loss_after=loss_after,
             kept=kept,
             epochs=epochs,
         )
@@ -67,7 +67,7 @@ def network_importance(
     """Importance as the network has it: loss added when a sensor's features are permuted.
 
     On validation rows, all features of a sensor (or of a cluster of twins) permuted together
-    by the same permutation; the loss is that of training. Losses that shrink count as 0.
+    by the same permutation; the loss is that of the risk. Losses that shrink count as 0.
     """
     rows = task.split.validation[:: max(1, len(task.split.validation) // _ASKED_ROWS)]
     order = np.random.default_rng(seed).permutation(len(rows))

@@ -18,6 +18,7 @@ from pm_app.learning.training.fit import (
     mean_strength,
     strengthen,
 )
+from pm_app.learning.training.losses import score_of
 from pm_app.progress import Progress, part_of, silent
 from pm_app.records.learning import Allocation
 from pm_app.records.readings import Float64, Int32
@@ -35,7 +36,6 @@ NOISE = 1.0
 # What giving up parameters may cost, in the same unit: where failures are few, one standard
 # error is a lot to lose for a little speed.
 SIZE_NOISE = 0.5
-_NOTHING = 1e-12
 # Sizes tried below the largest, as shares of it.
 SMALLER = (1 / 3, 1 / 10)
 
@@ -62,9 +62,8 @@ class AllocationTrial:
 
     @property
     def score(self) -> float:
-        """Minus the logarithm of the mean losses, summed: more is better, and a tenth less of
-        one loss is worth a tenth more of another. 0 where nothing was run."""
-        return -float(np.log(self.means + _NOTHING).sum()) if len(self.losses) else 0.0
+        """`score_of` the losses: more is better. 0 where nothing was run."""
+        return score_of(self.losses) if len(self.losses) else 0.0
 
     def __str__(self) -> str:
         return ", ".join(f"{mean:.4f}" for mean in self.means)

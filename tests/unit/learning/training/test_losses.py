@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from pm_app.learning.data.targets import encode_targets
-from pm_app.learning.training.losses import horizon_losses, row_losses, span_losses
+from pm_app.learning.training.fit import Trained
+from pm_app.learning.training.losses import (
+    horizon_losses,
+    life_losses,
+    row_losses,
+    score_of,
+    span_losses,
+)
 from pm_app.records.labels import Labels
 from pm_app.records.learning import Head
 
@@ -44,12 +51,53 @@ def test_a_risk_of_one_that_did_not_happen_costs_much_but_not_infinitely_much():
     assert horizon_losses(surest, LABELS, ROWS, HEAD)[2] > 10.0
 
 
-def test_a_life_has_both_losses_and_a_class_or_a_value_one():
-    both = row_losses(SURVIVAL, LABELS, ROWS, HEAD)
-    spans = span_losses(SURVIVAL, encode_targets(LABELS, ROWS, HEAD), HEAD)
+def test_a_life_left_costs_its_distance_at_every_age_seen_to_the_cap():
+    """Against a sum over ages, an hour's hundredth each."""
+    lost = life_losses(SURVIVAL, LABELS, ROWS, HEAD)
 
-    assert both[:, 0] == pytest.approx(spans)
-    assert both[:, 1] == pytest.approx(horizon_losses(SURVIVAL, LABELS, ROWS, HEAD))
+    ages = np.arange(0.005, 168.0, 0.01)
+    for row, curve in enumerate(SURVIVAL):
+        survival = np.interp(ages, (0.0, *HEAD.edges_hours), (1.0, *curve))
+        alive = ages < LABELS.duration_hours[row]
+        seen = alive | LABELS.failed[row]
+        assert lost[row] == pytest.approx(np.where(seen, (survival - alive) ** 2, 0.0).mean(), 1e-3)
+
+
+def test_a_life_is_judged_by_its_risk_and_by_what_is_left_and_a_class_or_a_value_by_itself():
+    both = row_losses(SURVIVAL, LABELS, ROWS, HEAD)
+
+    assert both[:, 0] == pytest.approx(horizon_losses(SURVIVAL, LABELS, ROWS, HEAD))
+    assert both[:, 1] == pytest.approx(life_losses(SURVIVAL, LABELS, ROWS, HEAD))
+
+
+def test_training_stops_where_risk_and_life_are_best_though_all_spans_are_not():
+    """Lives of 80 to 160 h: sharp curves that miss the span by one cost many nats of spans, and
+    yet know that nothing fails within a day, and what is left to a few hours."""
+    head = Head("hazard", tuple(np.arange(24.0, 193.0, 8.0)), (24.0,))
+    left = np.arange(80.0, 160.0, 8.0)
+    labels = Labels(
+        left, np.ones(10, bool), np.full(10, np.nan), np.ones(10, bool), np.arange(10, dtype="i4")
+    )
+    edges, rows = np.array(head.edges_hours), np.arange(10)
+    sharp = np.where(edges <= left[:, None] + 8.0, 1.0 - 1e-4, 1e-4).astype(np.float32)
+    vague = np.broadcast_to(np.exp(-edges / 120.0).astype(np.float32), sharp.shape)
+    spans, scores = [], []
+    for curves in (sharp, vague):
+        spans.append(span_losses(curves, encode_targets(labels, rows, head), head).mean())
+        losses = row_losses(curves, labels, rows, head)
+        scores.append(Trained(None, 1, None, losses, None).score)
+
+    assert spans[0] > spans[1]
+    assert scores[0] > scores[1]
+
+
+def test_a_tenth_less_of_either_loss_is_worth_the_same():
+    first, second, third = (
+        score_of(np.tile(means, (3, 1))) for means in ((0.9, 0.05), (1.0, 0.045), (1.0, 0.05))
+    )
+
+    assert first == pytest.approx(second)
+    assert first > third
 
 
 @pytest.mark.parametrize(

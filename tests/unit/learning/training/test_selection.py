@@ -83,7 +83,7 @@ def test_rows_of_one_group_are_one_witness():
     )
 
 
-def test_a_loss_at_the_horizon_counts_beside_that_of_all_spans():
+def test_a_loss_of_the_life_counts_beside_that_of_the_risk():
     equal, better = make_trial(loss=1.0), make_trial(loss=1.0)
     late = replace(equal, losses=np.hstack([equal.losses, equal.losses * 0.05]))
     early = replace(better, losses=np.hstack([better.losses, better.losses * 0.04]))
@@ -91,18 +91,6 @@ def test_a_loss_at_the_horizon_counts_beside_that_of_all_spans():
     assert is_worse(late, early)
     assert not is_worse(early, late)
     assert choose_trial([late, replace(early, name="tiers")]).name == "tiers"
-
-
-def test_a_tenth_less_of_either_loss_is_worth_the_same():
-    both = [make_trial(loss=1.0)] * 3
-    losses = [
-        np.hstack([one.losses * a, one.losses * b])
-        for one, (a, b) in zip(both, ((0.9, 0.05), (1.0, 0.045), (1.0, 0.05)), strict=True)
-    ]
-    first, second, third = (replace(both[0], losses=each) for each in losses)
-
-    assert first.score == pytest.approx(second.score)
-    assert first.score > third.score
 
 
 def test_strength_keeps_the_ratios_and_sets_the_mean():

@@ -108,6 +108,29 @@ class Readings:
     source_rows: Int64 | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class AssetSpans:
+    """The first and last of each asset: times in nanoseconds UTC, or panes.
+
+    assets: distinct names, sorted. first, last: shape (n_assets,), both included.
+    """
+
+    assets: tuple[str, ...]
+    first: Int64
+    last: Int64
+
+    def take(self, rows: Index | Flags) -> "AssetSpans":
+        """Only these assets, by ascending row number."""
+        names = np.array(self.assets, dtype=object)[rows]
+        return AssetSpans(tuple(names.tolist()), self.first[rows], self.last[rows])
+
+
+def no_spans() -> AssetSpans:
+    """Spans of a plant that has sent nothing."""
+    empty = np.empty(0, dtype=np.int64)
+    return AssetSpans((), empty, empty)
+
+
 @dataclass(frozen=True)
 class Rejection:
     """Rows of a batch that could not be used, and why: names column and value."""

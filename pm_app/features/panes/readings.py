@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from pm_app.features.runs import places_among, run_ends
-from pm_app.records.readings import Flags, Index, Int32, Int64, Readings
+from pm_app.records.readings import AssetSpans, Flags, Index, Int32, Int64, Readings
 
 
 def concat_readings(parts: Sequence[Readings]) -> Readings:
@@ -57,15 +57,25 @@ def order_rows(readings: Readings) -> Index:
     return order if stays.all() else order[stays]
 
 
-def widen_spans(
-    spans: dict[str, tuple[int, int]], assets: tuple[str, ...], asset: Int32, values: Int64
-) -> None:
-    """Extend the first and last value of each asset, a time or a pane, by these rows."""
+def spans_of(assets: tuple[str, ...], asset: Int32, values: Int64) -> AssetSpans:
+    """The first and last value, a time or a pane, of each asset that has rows."""
     first = np.full(len(assets), np.iinfo(np.int64).max)
     last = np.full(len(assets), np.iinfo(np.int64).min)
     np.minimum.at(first, asset, values)
     np.maximum.at(last, asset, values)
-    for name, low, high in zip(assets, first.tolist(), last.tolist(), strict=True):
-        if low <= high:
-            old = spans.get(name, (low, high))
-            spans[name] = (min(old[0], low), max(old[1], high))
+    spans, some = AssetSpans(assets, first, last), first <= last
+    return spans if some.all() else spans.take(some)
+
+
+def join_spans(parts: Sequence[AssetSpans]) -> AssetSpans:
+    """What all parts span together, by asset."""
+    if all(part.assets == parts[0].assets for part in parts):
+        assets, place = parts[0].assets, np.tile(np.arange(len(parts[0].assets)), len(parts))
+    else:
+        assets = tuple(sorted({name for part in parts for name in part.assets}))
+        place = np.concatenate([places_among(part.assets, assets) for part in parts])
+    first = np.full(len(assets), np.iinfo(np.int64).max)
+    last = np.full(len(assets), np.iinfo(np.int64).min)
+    np.minimum.at(first, place, np.concatenate([part.first for part in parts]))
+    np.maximum.at(last, place, np.concatenate([part.last for part in parts]))
+    return AssetSpans(assets, first, last)

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from typing import Final, TypeVar
 
 import numpy as np
@@ -20,7 +19,12 @@ from pm_app.features.panes.panes import (
     rows_too_late,
     select_sensors,
 )
-from pm_app.features.panes.readings import count_delivered, take_readings, widen_spans
+from pm_app.features.panes.readings import (
+    count_delivered,
+    join_spans,
+    spans_of,
+    take_readings,
+)
 from pm_app.jobs.ingest.late_readings import panes_in_history, rebuild_panes
 from pm_app.jobs.ingest.rejections import events_in_time, readings_in_time, summarise
 from pm_app.jobs.plant import IngestView
@@ -28,11 +32,13 @@ from pm_app.records.features import Panes
 from pm_app.records.readings import (
     MOST_ASSETS,
     MOST_TABLE_ROWS,
+    AssetSpans,
     Batch,
     LeftColumn,
     Readings,
     ReadingsChunk,
     Rejection,
+    no_spans,
 )
 from pm_app.settings.plant import Settings
 from pm_app.store import BatchRow
@@ -40,7 +46,6 @@ from pm_app.times import to_moment
 
 # A file that comes in one chunk gains nothing from a second core.
 _LARGE_BYTES: Final = 4_000_000
-Spans = dict[str, tuple[datetime, datetime]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +56,7 @@ class KeptBatch:
     """
 
     row: BatchRow
-    spans: Spans = field(default_factory=dict)
+    spans: AssetSpans = field(default_factory=no_spans)
     left: tuple[LeftColumn, ...] = ()
 
 
@@ -98,13 +103,12 @@ def read_readings(view: IngestView, batch: Batch, row: BatchRow) -> KeptBatch:
         rows=tally.used,
         rejected=_rows_of(tally.rejections),
         reason=summarise(tally.rejections),
-        first_time=to_moment(min(first for first, _ in tally.spans.values())),
-        last_time=to_moment(max(last for _, last in tally.spans.values())),
+        first_time=to_moment(int(tally.spans.first.min())),
+        last_time=to_moment(int(tally.spans.last.max())),
         segments=tuple(tally.segments),
         left_columns=tuple(each.name for each in left),
     )
-    spans = {name: (to_moment(low), to_moment(high)) for name, (low, high) in tally.spans.items()}
-    return KeptBatch(noted, spans, left)
+    return KeptBatch(noted, tally.spans, left)
 
 
 @dataclass(eq=False)
@@ -121,7 +125,7 @@ class _BatchTally:
     used: int = 0
     rejections: list[Rejection] = field(default_factory=list)
     left: list[LeftColumn] = field(default_factory=list)
-    spans: dict[str, tuple[int, int]] = field(default_factory=dict)
+    spans: AssetSpans = field(default_factory=no_spans)
     segments: list[str] = field(default_factory=list)
 
 
@@ -140,7 +144,7 @@ def _read_chunk(
     if not len(used.time):
         return
     tally.used += count_delivered(used)
-    widen_spans(tally.spans, used.assets, used.asset, used.time)
+    tally.spans = join_spans([tally.spans, spans_of(used.assets, used.asset, used.time)])
     if len(panes.pane):
         stem = f"{row.digest[:24]}-{len(tally.segments):04d}"
         tally.segments.append(view.history.write(stem, panes))
@@ -168,15 +172,14 @@ def _rows_of(rejections: Sequence[Rejection]) -> int:
     return sum(rejection.rows for rejection in rejections)
 
 
-def _bound_assets(
-    settings: Settings, batch: Batch, spans: dict[str, tuple[int, int]], readings: Readings
-) -> None:
+def _bound_assets(settings: Settings, batch: Batch, spans: AssetSpans, readings: Readings) -> None:
     """Raises BadBatch where these readings bring a file more assets than it may have."""
     most = MOST_TABLE_ROWS if settings.target.kind == "column" else MOST_ASSETS
-    if len(spans) + len(readings.assets) <= most:
+    if len(spans.assets) + len(readings.assets) <= most:
         return
-    fresh = [asset for asset in readings.assets if asset not in spans]
-    if len(spans) + len(fresh) > most:
+    before = set(spans.assets)
+    fresh = [asset for asset in readings.assets if asset not in before]
+    if len(before) + len(fresh) > most:
         raise BadBatch(
             f"{batch.name}: needed at most {most:,} different "
             f"{settings.readings.asset_column}, got more, {fresh[-1]!r} among them"

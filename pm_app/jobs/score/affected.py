@@ -6,11 +6,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from pm_app.features.limits import broken_silences
-from pm_app.features.panes.readings import widen_spans
+from pm_app.features.panes.readings import join_spans, spans_of
 from pm_app.jobs.plant import PlantView, first_seen_ns, last_seen_ns
 from pm_app.jobs.score.champion import Champion
 from pm_app.jobs.score.predict import PaneSpan
-from pm_app.records.readings import Events, Flags, events_as_rows, events_from_rows, no_events
+from pm_app.records.readings import (
+    AssetSpans,
+    Events,
+    Flags,
+    events_as_rows,
+    events_from_rows,
+    no_events,
+    no_spans,
+)
 from pm_app.state.panes import History
 from pm_app.store import BatchRow, segments_of
 from pm_app.store.ledger.ledger import Ledger
@@ -55,7 +63,9 @@ def _by_readings(run: ScoringRun, group: Sequence[BatchRow]) -> Iterator[tuple[s
     """Cutoffs whose windows or lives hold a pane of these batches."""
     champion, pane_ns, reach = run.champion, run.view.history.pane_ns, _reach(run)
     first_seen, last_seen = first_seen_ns(run.ledger), last_seen_ns(run.ledger)
-    for name, (first, last) in _pane_bounds(run.view.history, group).items():
+    bounds = _pane_bounds(run.view.history, group)
+    columns = bounds.assets, bounds.first.tolist(), bounds.last.tolist()
+    for name, first, last in zip(*columns, strict=True):
         # An asset's age counts from its first reading: one that is earlier than all known
         # touches every cutoff since.
         is_first = first_seen[name] // pane_ns >= first
@@ -119,10 +129,8 @@ def _reach(run: ScoringRun) -> int:
     return run.champion.card.spec.windows_ns[-1] // run.view.history.pane_ns - 1
 
 
-def _pane_bounds(history: History, group: Sequence[BatchRow]) -> dict[str, tuple[int, int]]:
+def _pane_bounds(history: History, group: Sequence[BatchRow]) -> AssetSpans:
     """First and last pane of each asset in the segments of these batches."""
-    bounds: dict[str, tuple[int, int]] = {}
     names = [name for row in group for name in row.segments if row.source == "readings"]
-    for keys in history.keys(names):
-        widen_spans(bounds, keys.assets, keys.asset, keys.pane)
-    return bounds
+    found = (spans_of(keys.assets, keys.asset, keys.pane) for keys in history.keys(names))
+    return join_spans([no_spans(), *found])

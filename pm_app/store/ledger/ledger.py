@@ -1,6 +1,6 @@
 """The ledger: which files have been read, what they held, and whether they are scored."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -17,7 +17,7 @@ from sqlalchemy import (
     update,
 )
 
-from pm_app.records.readings import Batch, LeftColumn
+from pm_app.records.readings import AssetSpans, Batch, LeftColumn
 from pm_app.store.database.connection import Database
 from pm_app.store.ledger.file_hashes import FileHashes, new_files
 from pm_app.store.ledger.left_columns import new_left_columns, note_left_columns
@@ -135,7 +135,7 @@ class Ledger:
         self,
         batch: BatchRow,
         *,
-        spans: Mapping[str, tuple[datetime, datetime]] | None = None,
+        spans: AssetSpans | None = None,
         left: Sequence[LeftColumn] = (),
     ) -> int:
         """Note a file, and return its sequence.
@@ -156,7 +156,8 @@ class Ledger:
             self._let_go_of_replaced(connection, batch)
             added = insert(batches).values(values).returning(batches.c.sequence)
             sequence: int = connection.execute(added).scalar_one()
-            widen_spans(connection, spans or {})
+            if spans is not None:
+                widen_spans(connection, spans)
             note_left_columns(connection, batch.source, sequence, left)
             return sequence
 

@@ -1,15 +1,16 @@
 """Rows of the ledger as records, and records as rows."""
 
-from collections.abc import Mapping
 from dataclasses import asdict
-from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Column, Connection, MetaData, Row, Table, case, or_, select, true
 
+from pm_app.records.readings import AssetSpans
+from pm_app.store.dialects.table import CLUSTERED, dialect_of, insert_into
 from pm_app.store.rows import LEFT_NAMED, BatchRow, Source
 from pm_app.store.schema.ledger import CARRY, MAY_COME_AGAIN, batches
 from pm_app.store.schema.predictions import assets
+from pm_app.store.schema.types import ASSET, Moment
 
 
 def same_file(connection: Connection, batch: BatchRow) -> int | None:
@@ -53,25 +54,39 @@ def row_of(found: Row[Any]) -> BatchRow:
     return BatchRow(**{**values, **lists})
 
 
-_NAMES_PER_STATEMENT = 500
+# Laid down before they are merged; never seen by another connection.
+_staged_spans = Table(
+    "staged_spans",
+    MetaData(),
+    Column("asset_id", ASSET, primary_key=True),
+    Column("first_time", Moment, nullable=False),
+    Column("last_time", Moment, nullable=False),
+    prefixes=["TEMPORARY"],
+    **CLUSTERED,
+)
 
 
-def widen_spans(connection: Connection, spans: Mapping[str, tuple[datetime, datetime]]) -> None:
-    """Make room for these first and last times, within a transaction."""
-    names = sorted(spans)
-    for start in range(0, len(names), _NAMES_PER_STATEMENT):
-        part = names[start : start + _NAMES_PER_STATEMENT]
-        found = connection.execute(select(assets).where(assets.c.asset_id.in_(part)))
-        recorded = {row.asset_id: (row.first_time, row.last_time) for row in found}
-        fresh = [_row(name, spans[name]) for name in part if name not in recorded]
-        if fresh:
-            connection.execute(assets.insert(), fresh)
-        for name, (first, last) in recorded.items():
-            wider = min(first, spans[name][0]), max(last, spans[name][1])
-            if wider != (first, last):
-                statement = assets.update().where(assets.c.asset_id == name)
-                connection.execute(statement.values(first_time=wider[0], last_time=wider[1]))
-
-
-def _row(name: str, span: tuple[datetime, datetime]) -> dict[str, object]:
-    return {"asset_id": name, "first_time": span[0], "last_time": span[1]}
+def widen_spans(connection: Connection, spans: AssetSpans) -> None:
+    """Make room for these first and last times of readings, within a transaction."""
+    if not spans.assets:
+        return
+    dialect, columns = dialect_of(connection), _staged_spans.columns.keys()
+    times = (dialect.stored_moments(each) for each in (spans.first, spans.last))
+    _staged_spans.create(connection, checkfirst=False)
+    rows = zip(spans.assets, *times, strict=True)
+    dialect.insert_rows(connection, _staged_spans.name, columns, rows)
+    # SQLite reads "FROM t ON CONFLICT" as a join without a condition.
+    rows_staged = select(_staged_spans).where(true())
+    statement = insert_into(connection, assets).from_select(columns, rows_staged)
+    new, old = statement.excluded, assets.c
+    earlier, later = new.first_time < old.first_time, new.last_time > old.last_time
+    widened = statement.on_conflict_do_update(
+        index_elements=["asset_id"],
+        set_={
+            "first_time": case((earlier, new.first_time), else_=old.first_time),
+            "last_time": case((later, new.last_time), else_=old.last_time),
+        },
+        where=or_(earlier, later),
+    )
+    connection.execute(widened)
+    _staged_spans.drop(connection, checkfirst=False)

@@ -29,6 +29,7 @@ MODULES = (
     "importance",
     "daemon",
     "growth",
+    "many_assets",
 )
 # Too long for a table that is made in ten minutes.
 ASKED = ("retraining", "fleet_retraining")

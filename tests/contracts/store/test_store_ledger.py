@@ -4,12 +4,13 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from tempfile import TemporaryDirectory
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import event
 
-from pm_app.records.readings import Batch
+from pm_app.records.readings import AssetSpans, Batch
 from pm_app.store import BatchRow, LedgerBalance, open_store
 from pm_app.store.dialects.sqlite import moment_text
 from pm_app.store.ledger import file_hashes, ledger
@@ -353,3 +354,37 @@ def test_rows_of_all_files_are_added_up(store):
     )  # a duplicate carries no rows
 
     assert store.ledger.balance() == LedgerBalance(300, 6)
+
+
+def spans_of(*rows: tuple[str, int, int]) -> AssetSpans:
+    """From asset, and first and last hour since DAY; nanoseconds."""
+    assets, first, last = zip(*sorted(rows), strict=True)
+    start, hour = to_nanoseconds(DAY), 3_600_000_000_000
+    return AssetSpans(assets, start + hour * np.array(first), start + hour * np.array(last))
+
+
+def test_the_first_and_last_reading_of_an_asset_are_those_of_all_files(store):
+    store.ledger.record_batch(make_batch(1), spans=spans_of(("a", 5, 9), ("b", 5, 9)))
+    store.ledger.record_batch(make_batch(2), spans=spans_of(("b", 6, 8), ("c", 1, 2), ("a", 3, 11)))
+
+    hours = {name: (DAY + timedelta(hours=at)) for name, at in {"a": 3, "b": 5, "c": 1}.items()}
+    assert store.ledger.first_seen() == hours
+    hours = {name: (DAY + timedelta(hours=at)) for name, at in {"a": 11, "b": 9, "c": 2}.items()}
+    assert store.ledger.last_seen() == hours
+
+
+def test_a_file_of_many_assets_takes_as_many_statements_as_one_of_few(store):
+    statements = []
+    event.listen(
+        store.writer.database.engine,
+        "before_cursor_execute",
+        lambda _connection, _cursor, statement, *_rest: statements.append(statement),
+    )
+    taken = []
+    for number, assets in enumerate((3, 3000, 3, 3000)):
+        # Each again, later: what is known then is widened.
+        rows = ((f"asset-{at:04d}", number, number + 1) for at in range(assets))
+        store.ledger.record_batch(make_batch(number), spans=spans_of(*rows))
+        taken.append(len(statements) - sum(taken))
+
+    assert len(set(taken)) == 1

@@ -38,7 +38,16 @@ SIBLINGS = {
 # Parts of a folder in the order of the flow: each may import those before it.
 STAGES = {
     "pm_app.learning": (
-        *("dataset", "data", "importance", "allocation", "network", "evaluation", "training"),
+        *(
+            "dataset",
+            "data",
+            "importance",
+            "allocation",
+            "network",
+            "evaluation",
+            "pool",
+            "training",
+        ),
         *("ranking", "pipeline"),
     ),
     "pm_app.store": (

@@ -98,7 +98,9 @@ def learn(
         task = _continued(task, dataset, champion.card)
         warm = WarmStart(champion.card.allocation, champion.keras)
     planner = planner_of(task, ranking.importance, settings)
-    search = AllocationSearch(planner, settings.allocation.strategy, warm)
+    allocation = settings.allocation
+    pooling = allocation.pool == "auto"
+    search = AllocationSearch(planner, allocation.strategy, warm, pooling)
     seed, later = settings.retraining.seed, part_of(progress, 0.25, 0.95)
     candidate = train_candidate(task, search, seed=seed, progress=later, train=train)
     card = _card_of(dataset, task, candidate, ranking, settings, evidence)
@@ -106,7 +108,10 @@ def learn(
     suspects = find_leakage_suspects(task, sensors=dataset.spec.sensors, seed=seed)
     version = UnpublishedVersion(candidate, replace(card, suspicions=suspects))
     decision = _test_promotion(dataset, task, version, champion)
-    reason = "; ".join((drift.reason, decision.reason, *remarks_on(dataset, suspects)))
+    remarks = remarks_on(dataset, suspects)
+    if candidate.pool is not None:
+        remarks = [*remarks, candidate.pool.reason]
+    reason = "; ".join((drift.reason, decision.reason, *remarks))
     return Learned(drift, reason, failures, confirmed, version, decision.promote)
 
 
@@ -151,6 +156,7 @@ def _card_of(
         revision=candidate.revision,
         reliance=candidate.reliance,
         usual_risk=candidate.usual_risk,
+        pool=candidate.pool,
         failures_from_verdicts=dataset.failures_from_verdicts,
         ranked=ranking.span,
         software={name: installed(name) for name in SOFTWARE} | {"python": python_version()},

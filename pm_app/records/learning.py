@@ -190,6 +190,36 @@ class QualityReport:
 
 
 @dataclass(frozen=True)
+class PoolMember:
+    """A model that may answer in a version: its share of the answer, and what it loses alone.
+
+    name: "network" or "forest". losses: means over the rows that shares were weighed on.
+    """
+
+    name: str
+    share: float
+    losses: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Members of a version, whose shares add up to 1, and why they have them.
+
+    losses: of the pool at these shares, by figure as those of its members. groups: how many
+    lives or spells they were weighed on. reason: in words, with what pooling gained.
+    """
+
+    members: tuple[PoolMember, ...]
+    losses: tuple[float, ...]
+    groups: int
+    reason: str
+
+    def share(self, name: str) -> float:
+        """The share of a member; 0 where there is none of this name."""
+        return next((each.share for each in self.members if each.name == name), 0.0)
+
+
+@dataclass(frozen=True)
 class LeakageSuspect:
     """A sensor that alone tells the target, which a leak does, and now and then a good sensor.
 
@@ -215,7 +245,8 @@ class VersionCard:
     trained_until: ISO time of the newest cutoff used. ranked: nanoseconds of the first and the
     last failure that `importance` comes from, where the target is a life. suspicions: sensors
     that may know the outcome, for a person to judge. failures_from_verdicts: how many of the
-    failures people told of, the others came as events.
+    failures people told of, the others came as events. pool: who answers with what share; None
+    where the network answers alone, as in all versions before there were pools.
     """
 
     spec: FeatureSpec
@@ -245,3 +276,4 @@ class VersionCard:
     ranked: tuple[int, int] | None = None
     reliance: tuple[float, ...] = ()
     usual_risk: float | None = None
+    pool: Pool | None = None

@@ -175,6 +175,11 @@ class AllocationSettings(Section):
     max_parameters: int = Field(
         100_000, ge=500, le=10_000_000, description="the largest network, in weights"
     )
+    pool: Literal["auto", "network"] = Field(
+        "auto",
+        description="auto: a survival forest answers beside the network where validation finds "
+        "it is of use; network: the network alone",
+    )
 
 
 class DriftSettings(Section):

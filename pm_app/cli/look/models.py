@@ -73,6 +73,7 @@ def model_rows(lineage: Lineage, as_of: datetime | None = None) -> list[dict[str
             "created": row.created_at.isoformat(timespec="seconds"),
             "strategy": row.strategy,
             "parameters": row.parameters,
+            "answers": _answers(row.summary.get("pool")),
             "failures": row.summary.get("failures"),
             "of these from verdicts": row.summary.get("failures_from_verdicts") or None,
             **_figures(row.summary.get("reports")),
@@ -117,6 +118,11 @@ def retraining_rows(lineage: Lineage, as_of: datetime | None = None) -> list[dic
 def suspected_sensors(summary: Any) -> list[str]:
     """Sensors that may know the outcome; versions from before this was asked have none."""
     return [suspicion["sensor"] for suspicion in summary.get("suspicions", ())]
+
+
+def _answers(pool: Any) -> str:
+    """Who answers with what share; versions from before there were pools have none."""
+    return str(pool or "network").split(":")[0].split(" (")[0]
 
 
 def _figures(reports: Any) -> dict[str, str]:

@@ -244,6 +244,7 @@ def _version_row(
             "gate": reason,
             "suspicions": [asdict(suspicion) for suspicion in card.suspicions],
             "revision": asdict(card.revision) if card.revision else None,
+            "pool": card.pool.reason if card.pool else None,
         },
     )
 

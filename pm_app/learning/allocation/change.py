@@ -1,12 +1,13 @@
 """Change of allocation from one version to another: what each sensor was worth, and got."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from pm_app.learning.allocation.planner import CONTROL_REPORT
 from pm_app.learning.allocation.strategies import describe
-from pm_app.records.learning import VersionCard
+from pm_app.records.learning import QualityReport, VersionCard
 
 # The part of the resampled rankings that an interval leaves out at either end, in percent.
 _TAIL = 5
@@ -55,15 +56,21 @@ def compare_allocations(
 
 
 def gains_over_uniform(card: VersionCard) -> tuple[Gain, ...]:
-    """Every figure that both have; none where guidance was not used."""
+    """Every figure that both have; none where guidance was not used. Both are networks alone."""
     control = next((each for each in card.reports if each.model == CONTROL_REPORT), None)
-    if control is None or not card.reports:
+    own = network_report(card.reports, card.allocation.strategy)
+    if control is None or own is None:
         return ()
     return tuple(
         Gain(name, value, control.metrics[name])
-        for name, value in card.reports[0].metrics.items()
+        for name, value in own.metrics.items()
         if name in control.metrics
     )
+
+
+def network_report(reports: Sequence[QualityReport], strategy: str) -> QualityReport | None:
+    """The report of the network alone, by the name of its strategy; the first has none other."""
+    return next((each for each in reports if each.model == strategy), next(iter(reports), None))
 
 
 def _standings(card: VersionCard) -> dict[str, AllocatedSensor]:

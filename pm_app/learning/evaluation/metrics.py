@@ -4,6 +4,7 @@ import numpy as np
 from sklearn.metrics import average_precision_score, precision_recall_curve
 
 from pm_app.learning.data.targets import Rows, known_lives
+from pm_app.learning.dataset import LearningTask
 from pm_app.learning.evaluation.calibration import event_truths
 from pm_app.records.labels import Labels
 from pm_app.records.learning import Bin, Head
@@ -99,6 +100,40 @@ def risk_figures(risk: Float64, truth: Float64) -> dict[str, float]:
     if 0 < truth.sum() < len(truth):
         figures["average_precision"] = average_precision(risk, truth)
     return figures
+
+
+def worse_beyond_noise(losses: Float64, others: Float64, group: Int32, *, noise: float) -> bool:
+    """Whether a loss is greater by more than `noise` standard errors, paired by group.
+
+    losses, others: (n_rows, n_figures) of the same rows; any figure will do. Rows of one group,
+    (n_rows,), repeat each other, so groups are what is counted.
+    """
+    groups, place = np.unique(group, return_inverse=True)
+    for apart in (losses - others).T:
+        sums = np.bincount(place, apart, minlength=len(groups))
+        error = float(np.std(sums, ddof=1)) * np.sqrt(len(groups)) if len(groups) > 1 else 0.0
+        if sums.sum() > noise * error:
+            return True
+    return False
+
+
+def constant_scores(task: LearningTask) -> Scores:
+    """Scores of the test rows that are the same for all: shares and means among the others."""
+    labels, head, rows = task.labels, task.head, task.split.learned
+    ones = np.ones(len(task.split.test))
+    nothing = ones * np.nan
+    if head.kind == "regression":
+        value = labels.value[rows]
+        low, high = np.quantile(value, (0.05, 0.95))
+        return Scores(nothing[:, None], nothing, ones * low, ones * high, ones * value.mean())
+    truths = event_truths(labels, rows, head)
+    labelled = np.maximum(np.isfinite(truths).sum(axis=0), 1)
+    risk = ones[:, None] * np.nansum(truths, axis=0) / labelled
+    if head.kind == "classification":
+        return Scores(risk, nothing, nothing, nothing, nothing)
+    lives, _ = known_lives(labels, rows, head.edges_hours[-1])
+    low, high = np.quantile(lives, (0.05, 0.95))
+    return Scores(risk, ones * lives.mean(), ones * low, ones * high, nothing)
 
 
 def _risk_metrics(risk: Float64, truth: Float64, head: Head) -> dict[str, float]:

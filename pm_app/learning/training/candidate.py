@@ -8,11 +8,9 @@ import numpy as np
 from pm_app.errors import NotEnoughData
 from pm_app.learning.allocation.planner import CONTROL_REPORT, Planner
 from pm_app.learning.dataset import LearningTask
-from pm_app.learning.evaluation.baselines import constant_scores, forest_scores
-from pm_app.learning.evaluation.calibration import calibrate, event_truths
-from pm_app.learning.evaluation.metrics import best_threshold, evaluate, risk_bins
-from pm_app.learning.evaluation.reliance import measure_reliance
 from pm_app.learning.network import answers, export_onnx, save_network
+from pm_app.learning.pool.graph import at_thresholds, pool_graph
+from pm_app.learning.pool.shares import FOREST_REPORT, NETWORK, pool_text
 from pm_app.learning.training.executor import TrainAll, run_concurrently, train_here
 from pm_app.learning.training.fit import (
     Trained,
@@ -21,7 +19,16 @@ from pm_app.learning.training.fit import (
     refit_network,
     train_network,
 )
-from pm_app.learning.training.parity import check_parity, describe_features
+from pm_app.learning.training.members import (
+    Member,
+    Pooled,
+    constant_report,
+    judge_member,
+    pool_members,
+    reliance_of,
+    usual_risk_of,
+)
+from pm_app.learning.training.parity import check_parity, describe_features, parity_rows
 from pm_app.learning.training.revision import Reviser
 from pm_app.learning.training.selection import (
     AllocationTrial,
@@ -30,16 +37,8 @@ from pm_app.learning.training.selection import (
     keep_allocation,
 )
 from pm_app.progress import Progress, part_of, silent
-from pm_app.records.learning import Allocation, Bin, Calibration, Head, QualityReport, Revision
+from pm_app.records.learning import Allocation, Calibration, Head, Pool, QualityReport, Revision
 from pm_app.records.readings import Float32
-from pm_app.records.scores import (
-    Scores,
-    calibrated_log_odds,
-    logit,
-    raw_risk,
-    scores_of,
-    sigmoid,
-)
 from pm_app.settings.strategies import AUTO, strategy_named
 
 
@@ -47,8 +46,9 @@ from pm_app.settings.strategies import AUTO, strategy_named
 class Candidate:
     """One trained network and what is needed to judge, publish and run it.
 
-    reports: this model, the uniform control at the same parameter count, a random forest,
-    and a constant guess, all on `split.test`. golden_values (m, n_features) and
+    reports: this model, the network alone where it is a pool, the uniform control at the same
+    parameter count, a forest, and a constant guess, all on `split.test`. pool: as in
+    `VersionCard`; None where only the network may answer. golden_values (m, n_features) and
     golden_outputs (m, outputs) are held-out rows a loader can check itself against.
     feature_low, feature_high, reference, reliance, usual_risk: as in `VersionCard`.
     """
@@ -68,6 +68,7 @@ class Candidate:
     revision: Revision | None = None
     reliance: tuple[float, ...] = ()
     usual_risk: float | None = None
+    pool: Pool | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,12 +85,14 @@ class AllocationSearch:
 
     strategy: a name in `STRATEGIES`, or "auto", which lets validation choose among the plans of
     the planner. warm_start: a version to go on from; then nothing is tuned, and whatever the
-    strategy, its plan is taken with the penalties it carries.
+    strategy, its plan is taken with the penalties it carries. pooling: whether a forest may answer
+    beside the network.
     """
 
     planner: Planner
     strategy: str = AUTO
     warm_start: WarmStart | None = None
+    pooling: bool = True
 
 
 def train_candidate(
@@ -121,19 +124,28 @@ def train_candidate(
     (pair, revision), *others = run_concurrently(
         lambda job: _train_revised(task, job[0], planner, seed, *job[1:]), jobs
     )
-    calibration, report = _judge(task, pair, chosen)
-    beside = _judge(task, others[0][0], control)[1] if others else report
-    progress(0.9, "measuring beside a random forest")
-    reports = (
-        report,
-        replace(beside, model=CONTROL_REPORT),
-        QualityReport("random forest", None, _measure(task, forest_scores(task, seed=seed))),
-        QualityReport("constant guess", None, _measure(task, constant_scores(task))),
-    )
+    progress(0.9, "growing a random forest beside the network")
+    network = _member(pair, chosen)
+    pooled = pool_members(task, network, pooling=search.pooling, seed=seed)
+    calibration, report = judge_member(task, pooled.speaker)
+    alone = {each.name: judge_member(task, each)[1] for each in pooled.beside}
+    own = alone.get(network.name, report)
+    control_report = judge_member(task, _member(others[0][0], control))[1] if others else own
+    control_report = replace(control_report, model=CONTROL_REPORT)
+    forest = [each for name, each in alone.items() if name == FOREST_REPORT]
+    network_alone = [own] if own is not report else []
+    reports = (report, *network_alone, control_report, *forest, constant_report(task))
     progress(0.98, "exporting")
-    packed = _pack(task, pair.whole, calibration, reports, seed)
-    reliance, usual = _reliance(task, pair, seed), _usual_risk(task, pair, calibration)
-    return replace(packed, revision=revision, reliance=reliance, usual_risk=usual)
+    pool = pooled.pool
+    packed = _pack(task, pair.whole, pooled, calibration, seed)
+    return replace(
+        packed,
+        reports=reports,
+        revision=revision,
+        reliance=reliance_of(task, pooled.speaker, seed=seed),
+        usual_risk=usual_risk_of(task, pooled.speaker, calibration),
+        pool=pool and replace(pool, reason=pool_text(pool, reports)),
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,17 +156,24 @@ class _TrainedPair:
     whole: Trained
 
 
+def _member(pair: _TrainedPair, trial: AllocationTrial) -> Member:
+    """A network as a member, by the name of its strategy."""
+    parameters = sum(int(np.prod(w.shape)) for w in pair.whole.network.trainable_variables)
+    judged, whole = (partial(answers, each.network) for each in (pair.judged, pair.whole))
+    return Member(trial.name, judged, whole, parameters)
+
+
 def _pack(
-    task: LearningTask,
-    trained: Trained,
-    calibration: Calibration,
-    reports: tuple[QualityReport, ...],
-    seed: int,
+    task: LearningTask, trained: Trained, pooled: Pooled, calibration: Calibration, seed: int
 ) -> Candidate:
     network, frame, split = trained.network, task.frame, task.split
-    onnx = export_onnx(network)
+    onnx, rows = export_onnx(network), parity_rows(frame.values[split.test], seed=seed)
+    if pooled.pool is not None and pooled.forest is not None:
+        onnx = pool_graph(onnx, pooled.forest, pooled.pool.share(NETWORK))
+        rows[1::2] = at_thresholds(pooled.forest, rows[1::2], seed=seed)
+    unit = network.get_layer("answer").unit if task.head.kind == "regression" else 1.0
     parity, golden_values, golden_outputs = check_parity(
-        network, onnx, frame.values[split.test], task.head, seed=seed
+        pooled.speaker.whole, onnx, rows, unit=unit
     )
     low, high, reference = describe_features(frame, task.labels, split.train, task.head)
     return Candidate(
@@ -163,7 +182,7 @@ def _pack(
         head=task.head,
         calibration=calibration,
         allocation=trained.allocation,
-        reports=reports,
+        reports=(),
         parity=parity,
         golden_values=golden_values,
         golden_outputs=golden_outputs,
@@ -226,53 +245,3 @@ def _revise(
     losses = [float(np.exp(-trial.score / len(trial.means))) for trial in (before, after)]
     revision = reviser.revision(*losses, kept=kept, epochs=revised.revised_at)
     return revised if kept else plain, revision
-
-
-def _judge(
-    task: LearningTask, pair: _TrainedPair, trial: AllocationTrial
-) -> tuple[Calibration, QualityReport]:
-    frame, labels, head, split = task.frame, task.labels, task.head, task.split
-    output = answers(pair.judged.network, frame.values[split.calibration])
-    calibration = calibrate(
-        output, labels, split.calibration, head, group=split.group[split.calibration]
-    )
-    threshold = None
-    if head.kind == "classification":
-        output = answers(pair.judged.network, frame.values[split.validation])
-        risk = scores_of(output, head, calibration).risk
-        threshold = best_threshold(risk[:, 0], labels.value[split.validation])
-    scores = scores_of(answers(pair.whole.network, frame.values[split.test]), head, calibration)
-    parameters = sum(int(np.prod(w.shape)) for w in pair.whole.network.trainable_variables)
-    metrics = _measure(task, scores, threshold)
-    bins: tuple[Bin, ...] = ()
-    if head.kind != "regression":
-        bins = risk_bins(scores.risk[:, -1], event_truths(labels, split.test, head)[:, -1])
-    return calibration, QualityReport(trial.name, parameters, metrics, bins)
-
-
-def _reliance(task: LearningTask, pair: _TrainedPair, seed: int) -> tuple[float, ...]:
-    unseen = np.concatenate([task.split.calibration, task.split.test])
-    return measure_reliance(task, partial(answers, pair.judged.network), unseen, seed=seed)
-
-
-def _usual_risk(task: LearningTask, pair: _TrainedPair, calibration: Calibration) -> float | None:
-    """The share of failures within the longest horizon, more by as much as two trainings of one
-    plan differ in log-odds (median of the test rows): a risk up to this does not stand out."""
-    if task.head.kind == "regression":
-        return None
-    base = constant_scores(task).risk[:1, -1]
-    asked = task.frame.values[task.split.test]
-    either = [
-        calibrated_log_odds(raw_risk(answers(each.network, asked), task.head), calibration)[:, -1]
-        for each in (pair.judged, pair.whole)
-    ]
-    noise = float(np.median(np.abs(either[0] - either[1])))
-    return float(sigmoid(logit(base) + noise)[0])
-
-
-def _measure(
-    task: LearningTask, scores: Scores, threshold: float | None = None
-) -> dict[str, float]:
-    test = task.split.test
-    asset = task.frame.asset[test]
-    return evaluate(scores, task.labels, test, task.head, asset=asset, threshold=threshold)

@@ -1,6 +1,6 @@
 """Parity of the Keras network and its ONNX graph, and the range of features in training."""
 
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 import onnxruntime
@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 from pm_app.errors import BadVersion
 from pm_app.learning.data.targets import Rows
-from pm_app.learning.network import answers
 from pm_app.records.features import Frame
 from pm_app.records.labels import Labels
 from pm_app.records.learning import Head
@@ -21,27 +20,30 @@ _GOLDEN_ROWS = 8
 _MISSING_SHARE = 0.1
 
 
-def check_parity(
-    network: Any, onnx: bytes, values: Float32, head: Head, *, seed: int
-) -> tuple[float, Float32, Float32]:
-    """The largest difference of both graphs over held-out rows, and golden rows with answers.
-
-    A tenth of the values is made missing in every second row. A regressed value differs in
-    units of its spread. Raises BadVersion beyond `MOST_APART`.
-    """
+def parity_rows(values: Float32, *, seed: int) -> Float32:
+    """Some of the rows, a tenth of the values missing in every second one."""
     rng = np.random.default_rng(seed)
     rows = values[np.sort(rng.permutation(len(values))[:_PARITY_ROWS])].copy()
     gone = rng.random(rows.shape) < _MISSING_SHARE
     gone[::2] = False
     rows[gone] = np.nan
+    return rows
+
+
+def check_parity(
+    answer: Callable[[Float32], Float32], onnx: bytes, rows: Float32, *, unit: float = 1.0
+) -> tuple[float, Float32, Float32]:
+    """The largest difference of a model and its graph over rows, in `unit`; golden rows of them
+    with the graph's answers.
+
+    answer: of the model, (n, n_features) to (n, outputs). Raises BadVersion beyond `MOST_APART`.
+    """
     session = onnxruntime.InferenceSession(onnx, providers=["CPUExecutionProvider"])
     exported = session.run(None, {session.get_inputs()[0].name: rows})[0]
-    expected = answers(network, rows)
-    unit = network.get_layer("answer").unit if head.kind == "regression" else 1.0
-    apart = float(np.max(np.abs(exported - expected))) / unit
+    apart = float(np.max(np.abs(exported - answer(rows)))) / unit
     if not apart <= MOST_APART:
         raise BadVersion(
-            f"the exported graph must agree with the network within {MOST_APART:g}, "
+            f"the exported graph must agree with what was trained within {MOST_APART:g}, "
             f"differs by {apart:.3g}"
         )
     return apart, rows[:_GOLDEN_ROWS], exported[:_GOLDEN_ROWS].astype(np.float32)

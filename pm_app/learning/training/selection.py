@@ -9,6 +9,7 @@ import numpy as np
 
 from pm_app.learning.allocation.planner import CONTROL, Planner
 from pm_app.learning.dataset import LearningTask
+from pm_app.learning.evaluation.metrics import worse_beyond_noise
 from pm_app.learning.training.executor import TrainAll, train_here
 from pm_app.learning.training.fit import (
     RATE,
@@ -177,17 +178,8 @@ def choose_trial(trials: Sequence[AllocationTrial]) -> AllocationTrial:
 
 
 def is_worse(trial: AllocationTrial, other: AllocationTrial, *, noise: float = NOISE) -> bool:
-    """Whether a loss is greater by more than `noise` standard errors, paired by group.
-
-    Rows of one group repeat each other, so groups are what is counted.
-    """
-    groups, place = np.unique(trial.group, return_inverse=True)
-    for apart in (trial.losses - other.losses).T:
-        sums = np.bincount(place, apart, minlength=len(groups))
-        error = float(np.std(sums, ddof=1)) * np.sqrt(len(groups)) if len(groups) > 1 else 0.0
-        if sums.sum() > noise * error:
-            return True
-    return False
+    """Whether a loss is greater by more than `noise` standard errors, paired by group."""
+    return worse_beyond_noise(trial.losses, other.losses, trial.group, noise=noise)
 
 
 def like(

@@ -98,7 +98,7 @@ def life(fleet):
     heard = []
     candidate = train_candidate(
         life_task(*fleet),
-        AllocationSearch(make_fleet_planner(*fleet), "tiers+regularized"),
+        AllocationSearch(make_fleet_planner(*fleet), "tiers+regularized", pooling=False),
         progress=lambda done, text: heard.append(done),
     )
     return candidate, heard
@@ -120,9 +120,9 @@ def column_labels(labels, value):
 
 def test_a_candidate_beats_a_constant_guess(life):
     reports = {report.model: report.metrics for report in life[0].reports}
-    own, guess = reports["tiers+regularized"], reports["constant guess"]
+    own, guess = life[0].reports[0].metrics, reports["constant guess"]
 
-    assert set(reports) == {
+    assert set(reports) - {"pool"} == {
         "tiers+regularized",
         "control: uniform",
         "random forest",
@@ -229,14 +229,60 @@ def test_a_damaged_graph_is_refused(life):
         )
 
 
-def test_a_refit_starts_where_the_version_stood(life, fleet):
-    candidate = life[0]
-    warm = WarmStart(candidate.allocation, candidate.keras)
-    again = train_candidate(
-        replace(life_task(*fleet), head=candidate.head),
+@pytest.fixture(scope="module")
+def refit(life, fleet):
+    """The network alone, continued, with a forest that may answer beside it."""
+    warm = WarmStart(life[0].allocation, life[0].keras)
+    return train_candidate(
+        replace(life_task(*fleet), head=life[0].head),
         AllocationSearch(make_fleet_planner(*fleet), "regularized", warm),
     )
 
+
+def test_a_pool_answers_with_the_network_and_the_forest(refit, fleet):
+    (frame, _, split), share = fleet, refit.pool.share("network")
+    values = np.vstack([frame.values[split.test], refit.golden_values])
+    outputs = predictor_of(refit).outputs(values)
+    network = answers(load_network(refit.keras), values)
+
+    assert 0.0 < share < 1.0
+    assert sum(member.share for member in refit.pool.members) == 1.0
+    assert np.abs(outputs - network).max() > 0.01
+    assert outputs[-8:] == pytest.approx(refit.golden_outputs, abs=1e-6)
+    assert refit.parity <= 1e-5
+    assert np.diff(outputs, axis=1).max() <= 1e-6
+
+
+def test_a_pool_is_reported_first_and_its_members_beside_it(refit):
+    names = [report.model for report in refit.reports]
+
+    assert names == [
+        "pool",
+        "tiers+regularized",
+        "control: uniform",
+        "random forest",
+        "constant guess",
+    ]
+    figures = [f"{report.metrics['average_precision_12h']:.3f}" for report in refit.reports]
+    assert f"{figures[0]} against {figures[1]} and {figures[3]}" in refit.pool.reason
+
+
+def test_contributions_explain_a_pool(refit, fleet):
+    frame, labels, split = fleet
+    rows = split.test[labels.duration_hours[split.test] <= 10]
+    shares = contributions(predictor_of(refit), frame.values[rows], SENSOR_OF, refit.reference)
+    texts = top_sensors_text(shares, frame.sensors)
+
+    assert np.mean([text.startswith("wear") for text in texts]) > 0.8
+
+
+def test_only_the_network_answers_where_it_is_asked_to(life):
+    assert life[0].pool is None
+    assert [report.model for report in life[0].reports][0] == "tiers+regularized"
+
+
+def test_a_refit_starts_where_the_version_stood(life, refit):
+    candidate, again = life[0], refit
     assert again.head == candidate.head
     assert again.allocation == candidate.allocation
     own = again.reports[0].metrics["average_precision_24h"]

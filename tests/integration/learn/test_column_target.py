@@ -119,7 +119,12 @@ def test_a_column_is_learned_beside_its_control_and_a_forest(failures):
     _, sample, reports = failures
     prevalence = sample[FAILURE].mean()
 
-    assert list(reports) == ["tiers", "control: uniform", "random forest", "constant guess"]
+    assert set(reports) - {"pool"} == {
+        "tiers",
+        "control: uniform",
+        "random forest",
+        "constant guess",
+    }
     assert reports["tiers"]["average_precision"] > 3 * prevalence
     assert reports["random forest"]["average_precision"] > 3 * prevalence
     assert reports["constant guess"]["average_precision"] == pytest.approx(prevalence, abs=0.03)
@@ -189,8 +194,9 @@ def test_a_second_file_of_rows_is_scored_by_the_same_version(failures, ai4i, tmp
 def test_a_number_is_learned_and_said_as_a_value(ai4i, tmp_path):
     sample = ai4i.drop(columns=[FAILURE]).sample(400, random_state=0)
     toml = settings_text(TORQUE, "regression", strategy="uniform", parameters=1000)
-    config = lay_table(tmp_path / "plant", sample, toml)
+    config = lay_table(tmp_path / "plant", sample, toml + 'pool = "network"\n')
     reports = reports_of(config)
+    assert list(reports)[0] == "uniform" and "pool" not in reports
     run(config, "score")
     table = said(config, tmp_path)
 

@@ -9,9 +9,19 @@ from browsing import Table, ask, open_to_all, resources
 from factories import NOW, FakeTrainer, make_card, make_plant, opened, promote_handmade
 from test_pages import HOSTILE
 
+from pm_app.cli.look.models import model_rows
 from pm_app.jobs.retrain.run import retrain
 from pm_app.learning.allocation.change import gains_over_uniform
-from pm_app.records.learning import Bin, Interaction, LeakageSuspect, QualityReport, Revision, Tier
+from pm_app.records.learning import (
+    Bin,
+    Interaction,
+    LeakageSuspect,
+    Pool,
+    PoolMember,
+    QualityReport,
+    Revision,
+    Tier,
+)
 from pm_app.settings.plant import read_settings
 from pm_app.store import RetrainingRow, open_store
 from pm_app.web.app import make_app
@@ -58,6 +68,12 @@ def guided_card():
             SENSORS, (0.1,) * len(SENSORS), 0.8, 0.1, 1.2, 1.1, kept=True, epochs=4
         ),
         "drift": replace(card.drift, verdict="rebuild", reason=HOSTILE),
+        "pool": Pool(
+            (PoolMember("network", 0.5, (0.2,)), PoolMember("forest", 0.5, (0.2,))),
+            (0.1,),
+            40,
+            "network 0.5, forest 0.5: average precision 72h 0.83 against 0.81 and 0.8",
+        ),
     }
 
 
@@ -224,6 +240,24 @@ def test_the_gain_of_guidance_is_told_also_where_it_is_a_loss(app):
     assert ["Life left, RMSE in hours", "60.250", "50.000", "worse"] in rows
     assert ["Calibration error, 72 h", "0.020", "0.020", "no different"] in rows
     assert len(rows) == 4
+
+
+def test_guidance_of_a_pool_is_what_its_network_gained():
+    card = guided_card()
+    pool = QualityReport("pool", 100, {"average_precision_72h": 0.99})
+    pooled = make_card(**card | {"reports": (pool, *card["reports"])})
+
+    assert gains_over_uniform(pooled) == gains_over_uniform(make_card(**card))
+
+
+def test_the_page_and_the_command_say_who_answers_with_what_share(app, learned):
+    assert (
+        "Answers: network 0.5, forest 0.5: average precision 72h 0.83" in ask(app, "/models").text
+    )
+    with open_views(learned) as views:
+        rows = {row["version"]: row["answers"] for row in model_rows(views.lineage)}
+    assert rows[2] == "network 0.5, forest 0.5"
+    assert rows[1] == "network"
 
 
 def test_the_best_figure_of_a_row_is_marked(app):

@@ -7,7 +7,7 @@ from typing import Any, Final
 from pydantic import TypeAdapter
 
 from pm_app.errors import PmAppError
-from pm_app.learning.allocation.change import compare_allocations
+from pm_app.learning.allocation.change import compare_allocations, network_report
 from pm_app.learning.allocation.planner import CONTROL_REPORT
 from pm_app.pictures.allocation import allocation_figure
 from pm_app.pictures.charts import Axis, Line, line_chart
@@ -37,9 +37,10 @@ def guidance_facts(version: VersionRow) -> dict[str, Any]:
     reports = _reports(version)
     control = next((each for each in reports if each.model == CONTROL_REPORT), None)
     unguided = version.strategy == "uniform"
-    if control is None or unguided:
+    network = network_report(reports, version.strategy)
+    if control is None or network is None or unguided:
         return {"gains": [], "unguided": unguided}
-    own = reports[0].metrics
+    own = network.metrics
     shared = [name for name in own if name in control.metrics and _figure_name(name)[1] is not None]
     return {
         "gains": [_gain(name, own[name], control.metrics[name]) for name in shared],

@@ -1,0 +1,1 @@
+"""Pool: a forest beside the network, and both in one graph."""

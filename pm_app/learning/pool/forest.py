@@ -1,0 +1,159 @@
+"""Survival forest: one forest for all spans of a life; of classes and values where those are asked.
+
+A tree parts rows by whether they outlive each edge of the head, all edges at once; a leaf answers
+with the discrete hazards of its rows (random survival forests, Ishwaran et al. 2008), so that its
+curve never rises, and a censored row counts for as long as it was seen. Trees are grown by
+scikit-learn and read by their public arrays; nothing of them is stored but in the graph.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.tree import DecisionTreeRegressor
+
+from pm_app.learning.data.targets import Rows, Targets, encode_targets
+from pm_app.learning.dataset import LearningTask
+from pm_app.records.readings import Float32, Float64
+from pm_app.threads import on_threads
+
+TREES = 80
+# Rows of one life repeat each other: a tree on 40 % of them ranks as well, in a third of the
+# time, and more rows than these make none better. Rows of a table do not.
+LEAF_ROWS, SHARE_OF_ROWS = 5, 0.4
+TABLE_LEAF_ROWS, TABLE_SHARE = 3, 1.0
+ROWS_PER_TREE = 6_000
+# The square root of many correlated features is enough; of a few all, for their products decide.
+MANY_FEATURES, FEW_FEATURES = 100, 20
+# A leaf answers as if it held this many average rows besides its own: none is ever sure.
+PRIOR_ROWS = 0.1
+_CHUNK_ROWS = 8_192
+_FINITE = (np.finfo(np.float32).min, np.finfo(np.float32).max)
+_NOTHING = 1e-9
+
+
+@dataclass(frozen=True, eq=False)
+class GrownTree:
+    """A tree as scikit-learn grew it, and what each of its nodes answers, (n_nodes, outputs)."""
+
+    grown: Any
+    answers: Float32
+
+
+@dataclass(frozen=True, eq=False)
+class Forest:
+    """Trees whose mean answer is that of a head of this kind.
+
+    A regressed value is `zero` where trees answer 0, and `unit` more where they answer 1.
+    """
+
+    kind: str
+    trees: tuple[GrownTree, ...]
+    zero: float = 0.0
+    unit: float = 1.0
+
+    def __call__(self, values: Float32) -> Float32:
+        """Answers to raw features, NaN for missing: (n, n_features) to (n, outputs)."""
+        starts = range(0, max(len(values), 1), _CHUNK_ROWS)
+        return np.concatenate([self._answer(values[at : at + _CHUNK_ROWS]) for at in starts])
+
+    def _answer(self, values: Float32) -> Float32:
+        block = np.ascontiguousarray(values, dtype=np.float32)
+        total = np.zeros((len(block), self.trees[0].answers.shape[1]))
+        for tree in self.trees:
+            total += tree.answers[tree.grown.apply(block)]
+        mean = (total / len(self.trees)).astype(np.float32)
+        if self.kind != "regression":
+            return mean
+        return np.asarray(mean * np.float32(self.unit) + np.float32(self.zero))
+
+
+@dataclass(frozen=True, eq=False)
+class _Lesson:
+    """What trees learn from: values (n, n_features), what they part by, what leaves count."""
+
+    values: Float32
+    parted_by: Float64
+    targets: Targets
+    kind: str
+
+
+def fit_forest(task: LearningTask, rows: Rows, *, seed: int) -> Forest:
+    """The forest of these rows; the same arguments give the same forest.
+
+    There is nothing to go on from: a refit grows it anew.
+    """
+    targets = encode_targets(task.labels, rows, task.head)
+    values = np.clip(task.frame.values[rows], *_FINITE)
+    lesson = _Lesson(values, _parted_by(task, rows, targets), targets, task.head.kind)
+    seeds = np.random.SeedSequence(seed).spawn(TREES)
+    trees: dict[int, GrownTree] = {}
+
+    def grow(at: int) -> None:
+        trees[at] = _grow(lesson, np.random.default_rng(seeds[at]))
+
+    on_threads(grow, range(TREES), least=2)
+    every = tuple(trees[at] for at in range(TREES))
+    return Forest(task.head.kind, every, targets.zero, targets.unit)
+
+
+def _parted_by(task: LearningTask, rows: Rows, targets: Targets) -> Float64:
+    """What trees part rows by, (n_rows, outputs): of a life 1 where it outlives the edge.
+
+    Beyond where a censored row was seen, the share of all rows that live on from there.
+    """
+    if task.head.kind != "hazard":
+        return targets.happened.astype(np.float64)
+    duration, failed = task.labels.duration_hours[rows][:, None], task.labels.failed[rows]
+    edges = np.array(task.head.edges_hours)
+    whole = _answers_of(targets.happened.sum(axis=0), targets.survived.sum(axis=0), "hazard")
+    seen = np.interp(duration, np.append(0.0, edges), np.append(1.0, whole))
+    onward = np.minimum(whole / np.maximum(seen, _NOTHING), 1.0)
+    unknown = ~failed[:, None] & (duration < edges)
+    return np.asarray(np.where(unknown, onward, duration > edges), dtype=np.float64)
+
+
+def _grow(lesson: _Lesson, rng: np.random.Generator) -> GrownTree:
+    """A tree of rows drawn with replacement."""
+    # Trees one by one, not a forest of scikit-learn: those juggle global warning filters in
+    # every call, and in threads of ours that ends in thousands of warnings.
+    count, features = lesson.values.shape
+    is_life = lesson.kind == "hazard"
+    share, leaf_rows = (SHARE_OF_ROWS, LEAF_ROWS) if is_life else (TABLE_SHARE, TABLE_LEAF_ROWS)
+    drawn = rng.choice(count, size=min(max(1, round(share * count)), ROWS_PER_TREE))
+    tree = DecisionTreeRegressor(
+        min_samples_leaf=leaf_rows,
+        max_features=_tried(features),
+        random_state=int(rng.integers(2**31)),
+    )
+    grown = tree.fit(lesson.values[drawn], lesson.parted_by[drawn]).tree_
+    return GrownTree(grown, _node_answers(lesson, drawn, grown))
+
+
+def _tried(features: int) -> int:
+    """Features tried at a split."""
+    if features <= FEW_FEATURES:
+        return features
+    return round(features**0.5 if features > MANY_FEATURES else features / 3)
+
+
+def _node_answers(lesson: _Lesson, drawn: Rows, grown: Any) -> Float32:
+    """What each node answers, (n_nodes, outputs); only leaves are ever asked."""
+    leaf = grown.apply(lesson.values[drawn])
+    happened, survived = (
+        np.stack([np.bincount(leaf, column, grown.node_count) for column in part[drawn].T], axis=1)
+        for part in (lesson.targets.happened, lesson.targets.survived)
+    )
+    if lesson.kind == "regression":
+        rows = np.maximum(np.bincount(leaf, minlength=grown.node_count), 1)
+        return (happened / rows[:, None]).astype(np.float32)
+    whole = lesson.targets.happened.sum(axis=0), lesson.targets.survived.sum(axis=0)
+    average = PRIOR_ROWS / np.maximum(whole[0] + whole[1], _NOTHING)
+    happened, survived = happened + average * whole[0], survived + average * whole[1]
+    return _answers_of(happened, survived, lesson.kind).astype(np.float32)
+
+
+def _answers_of(happened: Float64, survived: Float64, kind: str) -> Float64:
+    """Survival at the edges, or the share of a class, given counts by span, (..., outputs)."""
+    share = happened / np.maximum(happened + survived, _NOTHING)
+    return np.asarray(np.cumprod(1.0 - share, axis=-1) if kind == "hazard" else share)

@@ -1,0 +1,130 @@
+from dataclasses import replace
+
+import numpy as np
+import onnxruntime
+import pytest
+from factories import make_graph, task_of
+
+from pm_app.learning.data.targets import choose_head
+from pm_app.learning.pool import forest as growing
+from pm_app.learning.pool import graph as graphs
+from pm_app.learning.pool.forest import fit_forest
+from pm_app.learning.pool.graph import at_thresholds, mix_answers, pool_graph
+from pm_app.records.features import Frame
+from pm_app.records.labels import Labels, Split
+
+FEATURES = 6
+HORIZONS, CAP = (12.0, 24.0), 60.0
+KINDS = ("life", "classification", "regression")
+
+
+@pytest.fixture(autouse=True)
+def few_trees(monkeypatch):
+    monkeypatch.setattr(growing, "TREES", 12)
+
+
+def make_task(kind, *, rows=600, censored=0.3, seed=0):
+    """Rows whose first feature tells the life left; a tenth of all values is missing."""
+    rng = np.random.default_rng(seed)
+    left = rng.uniform(0, 100, rows)
+    values = rng.normal(size=(rows, FEATURES)).astype(np.float32)
+    values[:, 0] = left + rng.normal(0, 5, rows)
+    values[rng.random(values.shape) < 0.1] = np.nan
+    names = tuple(f"f{at}" for at in range(FEATURES))
+    asset = (np.arange(rows) // 20).astype(np.int32)
+    assets = tuple(f"p{at}" for at in range(rows // 20))
+    frame = Frame(assets, asset, np.arange(rows, dtype=np.int64), names, names, values)
+    every, nothing = np.ones(rows, bool), np.full(rows, np.nan)
+    last = np.where(rng.random(rows) < censored, rng.uniform(0, 60, rows), np.inf)
+    failed, seen = left <= last, np.minimum(left, last)
+    labels = Labels(seen, failed, nothing, every, asset)
+    if kind != "life":
+        value = (left < 30).astype(float) if kind == "classification" else 1e6 + 100 * left
+        labels = replace(labels, duration_hours=nothing, failed=~every, value=value)
+    parts = np.array_split(np.arange(rows), 4)
+    split = Split(*parts, group=asset, how="by asset")
+    head = choose_head(labels, parts[0], task=kind, horizons_hours=HORIZONS, cap_hours=CAP)
+    return (
+        task_of(frame, labels, split, kind, HORIZONS, head)
+        if kind == "life"
+        else task_of(frame, labels, split, kind)
+    )
+
+
+def run(graph, values):
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1  # as scoring has it
+    session = onnxruntime.InferenceSession(graph, options)
+    return session.run(None, {session.get_inputs()[0].name: values})[0]
+
+
+def ties_of(task, forest):
+    values = at_thresholds(forest, task.frame.values, seed=1)
+    assert (values != task.frame.values).any()
+    return values
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("share", [0.0, 0.25, 0.5])
+def test_the_graph_says_what_its_members_say_at_ties_and_gaps(kind, share):
+    task = make_task(kind)
+    forest = fit_forest(task, task.split.learned, seed=0)
+    network = make_graph(FEATURES, edges=forest.trees[0].answers.shape[1])
+    values = ties_of(task, forest)
+
+    pooled = run(pool_graph(network, forest, share), values)
+
+    alone = forest(values)
+    expected = mix_answers(run(network, values), alone, share, forest.kind) if share else alone
+    assert np.abs(pooled - expected).max() / forest.unit <= 1e-5
+
+
+def test_ties_show_thresholds_that_are_not_rounded_down(monkeypatch):
+    task = make_task("life")
+    forest = fit_forest(task, task.split.learned, seed=0)
+    network = make_graph(FEATURES, edges=forest.trees[0].answers.shape[1])
+    values = ties_of(task, forest)
+    monkeypatch.setattr(graphs.np, "nextafter", lambda single, towards: single)
+
+    assert np.abs(run(pool_graph(network, forest, 0.0), values) - forest(values)).max() > 1e-3
+
+
+def test_curves_of_a_pool_fall_and_rows_do_not_depend_on_their_neighbours():
+    task = make_task("life")
+    forest = fit_forest(task, task.split.learned, seed=0)
+    graph = pool_graph(make_graph(FEATURES, edges=len(task.head.edges_hours)), forest, 0.5)
+    every = run(graph, task.frame.values)
+
+    assert np.diff(every, axis=1).max() <= 1e-6
+    assert every.min() >= 0.0 and every.max() <= 1.0
+    for count in (2, 3, 50, 300):
+        assert np.array_equal(run(graph, task.frame.values[:count]), every[:count])
+
+
+def test_members_that_agree_are_left_as_they_are():
+    answers = np.linspace(0, 1, 101, dtype=np.float32)[:, None]
+
+    assert mix_answers(answers, answers, 0.5, "hazard") == pytest.approx(answers, abs=1e-5)
+
+
+def test_a_censored_row_counts_for_as_long_as_it_was_seen():
+    """Against one that takes the end of what was seen for a failure."""
+    task = make_task("life", rows=2000, censored=0.6)
+    honest = fit_forest(task, task.split.learned, seed=0)
+    blind = replace(task, labels=replace(task.labels, failed=np.ones(2000, bool)))
+    naive = fit_forest(blind, task.split.learned, seed=0)
+    truth = make_task("life", rows=2000, censored=0.0).labels.duration_hours
+    alive = np.mean(truth[:, None] > np.array(task.head.edges_hours), axis=0)
+
+    apart, apart_naive = (
+        np.abs(each(task.frame.values).mean(axis=0) - alive).max() for each in (honest, naive)
+    )
+
+    assert apart < 0.08 < apart_naive
+
+
+def test_the_same_arguments_grow_the_same_forest():
+    task = make_task("life")
+    first, again = (fit_forest(task, task.split.train, seed=3) for _ in range(2))
+
+    assert np.array_equal(first(task.frame.values), again(task.frame.values))

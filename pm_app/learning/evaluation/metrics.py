@@ -5,13 +5,12 @@ from sklearn.metrics import average_precision_score, precision_recall_curve
 
 from pm_app.learning.data.targets import Rows, known_lives
 from pm_app.learning.dataset import LearningTask
-from pm_app.learning.evaluation.calibration import event_truths
+from pm_app.learning.evaluation.calibration import calibration_error, event_truths
 from pm_app.records.labels import Labels
 from pm_app.records.learning import Bin, Head
 from pm_app.records.readings import Float64, Int32
 from pm_app.records.scores import Scores
 
-_BINS = 15
 _SHOWN_BINS = 10
 
 
@@ -43,17 +42,6 @@ def average_precision(risk: Float64, truth: Float64) -> float:
     """Area under precision over recall, rows of unknown truth left out."""
     labelled = np.isfinite(truth)
     return float(average_precision_score(truth[labelled], risk[labelled]))
-
-
-def calibration_error(risk: Float64, truth: Float64) -> float:
-    """Mean distance of stated risk and observed share over bins of equal width.
-
-    Expected calibration error (Naeini, Cooper & Hauskrecht 2015).
-    """
-    place = np.minimum((risk * _BINS).astype(int), _BINS - 1)
-    stated = np.bincount(place, risk, minlength=_BINS)
-    observed = np.bincount(place, truth, minlength=_BINS)
-    return float(np.abs(stated - observed).sum() / len(risk))
 
 
 def risk_bins(risk: Float64, truth: Float64) -> tuple[Bin, ...]:

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pm_app.learning.evaluation.calibration import calibrate, platt
+from pm_app.learning.evaluation.calibration import calibrate, calibration_error, platt
 from pm_app.records.labels import Labels
 from pm_app.records.learning import Calibration, Head
 from pm_app.records.scores import calibrated_risk, life_interval, logit, sigmoid
@@ -39,6 +39,46 @@ def test_overconfident_risks_are_drawn_together():
     before = np.mean((risk - truth) ** 2)
     after = np.mean((calibrated_risk(risk[:, None], found)[:, 0] - truth) ** 2)
     assert after < before
+
+
+def failures_of_few_lives(seed, lives=4):
+    """Calibrated risks of machines that fail or not as a whole: 30 rows of each say the same."""
+    rng = np.random.default_rng(seed)
+    group = np.repeat(np.arange(40), 30)
+    score = np.repeat(rng.normal(-2.0, 1.5, 40), 30)
+    order = np.argsort(score[::30] + rng.logistic(0, 1, 40))[::-1]
+    truth = np.isin(group, order[:lives]).astype(float)
+    return score, truth, group
+
+
+def test_few_failures_hardly_move_what_is_calibrated():
+    """Control: by maximum likelihood alone they do, for 30 rows of a failure are taken for 30."""
+    moved, moved_plain = [], []
+    for seed in range(20):
+        score, truth, group = failures_of_few_lives(seed)
+        failing = len(np.unique(group[truth > 0]))
+        moved.append(np.abs(np.log(platt(score, truth, groups=failing)[0])))
+        moved_plain.append(np.abs(np.log(platt(score, truth)[0])))
+
+    assert np.mean(moved) < 0.5 * np.mean(moved_plain)
+
+
+def test_a_correction_that_raises_the_calibration_error_is_left_out():
+    """A few rows far off ask for less steep odds, at the cost of all that were right."""
+    risk, truth = make_risks()
+    risk[:20], truth[:20] = sigmoid(np.float64(12.0)), 0.0
+    risk[20:40], truth[20:40] = sigmoid(np.float64(-12.0)), 1.0
+    rows, group = np.arange(len(risk)), np.arange(len(risk)) % 40
+    slope, intercept = platt(logit(risk), truth)
+    flat = sigmoid(slope * logit(risk) + intercept)
+
+    found = calibrate(risk[:, None], make_labels(truth), rows, CLASS, group=group)
+
+    assert np.mean(-np.log(np.where(truth > 0, flat, 1 - flat))) < np.mean(
+        -np.log(np.where(truth > 0, risk, 1 - risk))
+    )
+    assert calibration_error(flat, truth) > calibration_error(risk, truth)
+    assert found == Calibration((1.0,), (0.0,), 0.0, 0.0)
 
 
 def test_too_few_failures_change_nothing():

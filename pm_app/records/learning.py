@@ -120,13 +120,16 @@ class Calibration:
     non-decreasing over horizons. The interval of the life left is
     [low quantile - rul_margin_low, high quantile + rul_margin_high], in hours, clipped to
     [0, cap] (conformalised quantiles, Romano, Patterson & Candès 2019). For a regressed
-    column the same margins apply to the value.
+    column the same margins apply to the value. least, most: risks at horizon k that are neared
+    and never passed, for no row said less or more; () in versions before there were any.
     """
 
     slope: tuple[float, ...]
     intercept: tuple[float, ...]
     rul_margin_low: float
     rul_margin_high: float
+    least: tuple[float, ...] = ()
+    most: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)

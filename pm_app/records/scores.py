@@ -76,6 +76,10 @@ def raw_risk(output: Curves, head: Head) -> Float64:
 def calibrated_log_odds(risk: Float64, calibration: Calibration) -> Float64:
     """Log-odds of calibrated risks, non-decreasing over horizons; shape as given."""
     scores = logit(risk) * np.array(calibration.slope) + np.array(calibration.intercept)
+    if calibration.least:
+        # Odds in parallel with the highest, then added to the least: order stays as it is.
+        scores = -np.logaddexp(-scores, -logit(np.array(calibration.most)))
+        scores = np.logaddexp(scores, logit(np.array(calibration.least)))
     return np.maximum.accumulate(scores, axis=1)
 
 

@@ -46,7 +46,19 @@ def calibrate(
         bounds = [life_quantile(output[places], head.edges_hours, level) for level in INTERVAL]
         low, high = _margin(bounds[0] - lives), _upper_margin(bounds[1], lives, head)
     slopes, intercepts = zip(*lines, strict=True)
-    return Calibration(slopes, intercepts, low, high)
+    least, most = supported_risks(truths)
+    return Calibration(slopes, intercepts, low, high, least, most)
+
+
+def supported_risks(truths: Float64) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Least and most risk by horizon that these outcomes, (n_rows, n_horizons), can support.
+
+    That n rows went by without a failure says no less than one in n + 2 (Laplace's rule of
+    succession), and likewise of failures.
+    """
+    failing, others = (truths == 1.0).sum(axis=0), (truths == 0.0).sum(axis=0)
+    least, most = 1.0 / (others + 2.0), 1.0 - 1.0 / (failing + 2.0)
+    return tuple(least.tolist()), tuple(most.tolist())
 
 
 def event_truths(labels: Labels, rows: Rows, head: Head) -> Float64:

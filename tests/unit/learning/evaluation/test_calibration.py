@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -5,7 +7,7 @@ from hypothesis import strategies as st
 
 from pm_app.learning.evaluation.calibration import calibrate, calibration_error, platt
 from pm_app.records.labels import Labels
-from pm_app.records.learning import Calibration, Head
+from pm_app.records.learning import Head
 from pm_app.records.scores import calibrated_risk, life_interval, logit, sigmoid
 
 CLASS = Head("classification", (), (0.0,))
@@ -78,7 +80,24 @@ def test_a_correction_that_raises_the_calibration_error_is_left_out():
         -np.log(np.where(truth > 0, risk, 1 - risk))
     )
     assert calibration_error(flat, truth) > calibration_error(risk, truth)
-    assert found == Calibration((1.0,), (0.0,), 0.0, 0.0)
+    assert (found.slope, found.intercept) == ((1.0,), (0.0,))
+
+
+def test_no_risk_passes_what_the_rows_can_support():
+    """Control: a record of before, without bounds, says what the model says."""
+    risk, truth = make_risks(rows=60)
+    found = calibrate(risk[:, None], make_labels(truth), np.arange(60), CLASS, group=np.arange(60))
+    failing = int(truth.sum())
+    asked = sigmoid(np.linspace(-13, 13, 200))[:, None]
+    shown, before = (
+        calibrated_risk(asked, each)[:, 0] for each in (found, replace(found, least=(), most=()))
+    )
+
+    assert before[0] < 1e-5 and before[-1] > 1 - 1e-5
+    assert shown[0] == pytest.approx(1 / (60 - failing + 2), rel=0.01)
+    assert 1 - shown[-1] == pytest.approx(1 / (failing + 2), rel=0.01)
+    assert (np.diff(shown) > 0).all()
+    assert shown[100] == pytest.approx(before[100], abs=0.06)
 
 
 def test_too_few_failures_change_nothing():
@@ -86,7 +105,7 @@ def test_too_few_failures_change_nothing():
     truth[np.flatnonzero(truth)[5:]] = 0.0
     found = calibrate(risk[:, None], make_labels(truth), np.arange(60), CLASS, group=np.arange(60))
 
-    assert found == Calibration((1.0,), (0.0,), 0.0, 0.0)
+    assert (found.slope, found.intercept) == ((1.0,), (0.0,))
 
 
 def test_failures_of_too_few_assets_change_nothing():
@@ -94,7 +113,7 @@ def test_failures_of_too_few_assets_change_nothing():
     group = np.where(truth > 0, 0, np.arange(len(risk)) % 40)
     found = calibrate(risk[:, None], make_labels(truth), np.arange(len(risk)), CLASS, group=group)
 
-    assert found == Calibration((1.0,), (0.0,), 0.0, 0.0)
+    assert (found.slope, found.intercept) == ((1.0,), (0.0,))
 
 
 @given(seed=st.integers(0, 1000), rows=st.integers(5, 200))

@@ -72,7 +72,8 @@ class Allocation:
     shared_units are the widths of the layers behind the concatenated branches. parameters
     is what the built network will count, members included. gate: of the strategy
     "attention" only. indicators: features beside which the network sees whether they are
-    missing. packs: kernels a layer has, each shared by as many members.
+    missing. packs: kernels a layer has, each shared by as many members. scaling: how features
+    are scaled; "clipped" in plans of before there was "bounded".
     """
 
     strategy: str
@@ -84,6 +85,7 @@ class Allocation:
     gate: Gate | None = None
     indicators: tuple[str, ...] = ()
     packs: int = 1
+    scaling: str = "clipped"
 
     @property
     def sensors(self) -> tuple[str, ...]:

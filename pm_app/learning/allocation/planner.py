@@ -16,6 +16,7 @@ from pm_app.settings.strategies import STRATEGY_NAMES
 # What every guided plan is measured against.
 CONTROL = STRATEGY_NAMES[0]
 CONTROL_REPORT = f"control: {CONTROL}"
+SCALING = "bounded"
 # A gap seen more rarely than this, or a value, teaches its indicator nothing.
 RAREST_GAP = 0.005
 # Width of the periodic embedding by the most features it is for. On FD001 (280 features, 3
@@ -50,7 +51,7 @@ class Planner:
             packs=packs_for(inputs),
         )
         plan = allocate(strategy, self.importance, request)
-        return replace(plan, indicators=self.indicators)
+        return replace(plan, indicators=self.indicators, scaling=SCALING)
 
 
 def make_planner(

@@ -3,9 +3,10 @@
 The only package that imports TensorFlow, and so only a training process imports this one.
 """
 
-from pm_app.learning.network.building import Outputs, build_network, set_scaling
+from pm_app.learning.network.building import Outputs, build_network
 from pm_app.learning.network.fitting import Fitting, Schedule, answers
 from pm_app.learning.network.net2net import transfer_weights
+from pm_app.learning.network.scaling import set_scaling, widen_bounds
 from pm_app.learning.network.serialization import export_onnx, load_network, save_network
 
 __all__ = [
@@ -19,4 +20,5 @@ __all__ = [
     "load_network",
     "save_network",
     "set_scaling",
+    "widen_bounds",
 ]

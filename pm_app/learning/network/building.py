@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
-import numpy as np
-from numpy.typing import NDArray
 
 from pm_app.learning.network.layers import (
     Answer,
+    BoundedScaling,
     Columns,
     EnsembleDense,
     Gated,
@@ -23,6 +22,7 @@ from pm_app.records.learning import Allocation, Gate, Tier
 
 Network = Any  # keras.Model, which ships no types
 _SEEDS_A_LAYER = 10
+_SCALINGS: dict[str, Any] = {"clipped": Scaling, "bounded": BoundedScaling}
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def build_network(
     `allocation.sensors`.
     """
     values = keras.Input((len(sensor_of),), dtype="float32", name="features")
-    scaled = Scaling(name="scaling")(values)
+    scaled = _SCALINGS[allocation.scaling](name="scaling")(values)
     if allocation.gate is not None:
         scaled = _gated(scaled, allocation, allocation.gate, sensor_of, seed + 500)
     gaps = [list(features).index(name) for name in allocation.indicators]
@@ -75,25 +75,6 @@ def build_network(
     logits = EnsembleDense(outputs.width, members, seed, packs, name="logits")(hidden)
     answer = Answer(outputs.kind, outputs.zero, outputs.unit, name="answer")(logits)
     return keras.Model(values, answer, name="network")
-
-
-def set_scaling(network: Network, values: NDArray[np.float32]) -> None:
-    """Fit the scaling to training rows, (n, n_features): median and quartile distance.
-
-    A feature whose quartiles coincide is scaled by half its range; one that never varies,
-    or is never known, becomes 0 (Holzmüller et al. 2024).
-    """
-    finite = np.where(np.isfinite(values), values, np.nan)
-    present = np.isfinite(finite).any(axis=0)
-    finite[:, ~present] = 0.0
-    low, centre, high = np.nanquantile(finite, (0.25, 0.5, 0.75), axis=0)
-    spread = high - low
-    spread = np.where(spread > 0, spread, (np.nanmax(finite, axis=0) - np.nanmin(finite, 0)) / 2)
-    # A spread that float32 cannot tell from rounding of the value is no spread.
-    varies = spread > np.finfo(np.float32).eps * np.maximum(np.abs(centre), 1e-30)
-    factor = np.where(varies, 1.0 / np.where(varies, spread, 1.0), 0.0)
-    layer = network.get_layer("scaling")
-    layer.set_weights([centre.astype(np.float32), factor.astype(np.float32)])
 
 
 def attention_of(network: Network) -> Network | None:

@@ -18,8 +18,35 @@ def _registered(layer: Any) -> Any:
 
 
 @_registered
+class BoundedScaling(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no types
+    """Raw features to values around zero; missing and constant ones to 0.
+
+    asinh of (x - centre) * factor, in units of 3: nearly x within 3 units, a logarithm far
+    beyond, so that tails keep their order and tell. Nothing is extrapolated: x stops at `low`
+    and `high`, the range that was learned. (n, n_features) in and out. All four are weights:
+    they travel with the model, and are not trained.
+    """
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        self.low, self.high, self.centre, self.factor = (
+            self.add_weight(shape=(input_shape[-1],), initializer=start, trainable=False, name=name)
+            for name, start in (
+                ("low", keras.initializers.Constant(-_FARTHEST)),
+                ("high", keras.initializers.Constant(_FARTHEST)),
+                ("centre", "zeros"),
+                ("factor", "ones"),
+            )
+        )
+
+    def call(self, values: Any) -> Any:
+        filled = ops.where(ops.isnan(values), self.centre, values)
+        scaled = (ops.clip(filled, self.low, self.high) - self.centre) * self.factor
+        return _SOFT_LIMIT * ops.arcsinh(scaled / _SOFT_LIMIT)
+
+
+@_registered
 class Scaling(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no types
-    """Raw features to values around zero within ±3; missing and constant ones to 0.
+    """Raw features to values around zero within ±3, in versions of before `BoundedScaling`.
 
     (x - centre) * factor, then x / sqrt(1 + (x / 3)²) (smooth clip, Holzmüller, Grinsztajn &
     Steinwart 2024). (n, n_features) in and out. Centre and factor are weights: they travel

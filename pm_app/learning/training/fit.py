@@ -19,6 +19,7 @@ from pm_app.learning.network import (
     load_network,
     set_scaling,
     transfer_weights,
+    widen_bounds,
 )
 from pm_app.learning.training.losses import row_losses, score_of
 from pm_app.progress import Progress, silent
@@ -205,6 +206,7 @@ def _prepare(
         set_scaling(network, values)
     else:
         _take_weights(network, old)
+        widen_bounds(network, values)
         schedule = replace(schedule, rate=schedule.rate * _WARM_RATE)
     data = (values, targets.happened, targets.survived)
     basis = bases_of(task.frame.features, task.frame.sensor_of)

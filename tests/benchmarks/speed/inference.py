@@ -27,7 +27,7 @@ def measure(folder: Path) -> list[Row]:
     sensors = tuple(f"sensor-{number}" for number in range(SENSORS))
     sensor_of = tuple(np.repeat(sensors, EACH).tolist())
     tiers = (Tier("leading", sensors[:3], 24, 2, 0.1), Tier("others", sensors[3:], 12, 0, 0.1))
-    plan = Allocation("tiers", tiers, (1e-4,) * SENSORS, (16,), MEMBERS, 0, packs=1)
+    plan = Allocation("tiers", tiers, (1e-4,) * SENSORS, (16,), MEMBERS, 0, scaling="bounded")
     network = build_network(plan, sensor_of, Outputs("hazard", EDGES), seed=0)
     rng = np.random.default_rng(0)
     set_scaling(network, rng.normal(size=(1000, len(sensor_of))).astype(np.float32))

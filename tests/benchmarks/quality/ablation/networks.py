@@ -244,7 +244,9 @@ def standardise(network: Any, values: np.ndarray) -> None:
     varies = spread > np.finfo(np.float32).eps * np.maximum(np.abs(centre), 1e-30)
     factor = np.where(varies, 1.0 / np.where(varies, spread, 1.0), 0.0)
     layer = network.get_layer("scaling")
-    layer.set_weights([centre.astype(np.float32), factor.astype(np.float32)])
+    bounds = [np.full_like(centre, end) for end in (-1e30, 1e30)]
+    weights = [*bounds, centre, factor][-len(layer.get_weights()) :]
+    layer.set_weights([part.astype(np.float32) for part in weights])
 
 
 def conclude(bench: Bench, held: Any | None, trained: Any, seconds: float) -> Outcome:

@@ -1,6 +1,6 @@
 """Labels of the rows of a frame, and their split into train, validation and test rows."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,8 @@ class Labels:
     Column targets: `value` is the label (classes as 0.0 and 1.0), durations are NaN.
     usable is False where a row belongs to no one (between failure and repair, no label).
     life numbers the asset's lives from repair to failure; rows of one life hang together.
+    followed_hours: from the cutoff to the end of the record, whatever happens; without end by
+    default.
     """
 
     duration_hours: Float64
@@ -24,11 +26,25 @@ class Labels:
     value: Float64
     usable: Flags
     life: Int32
+    followed_hours: Float64 = field(default_factory=lambda: np.empty(0))
+
+    def __post_init__(self) -> None:
+        if not len(self.followed_hours):
+            endless = np.full(len(self.duration_hours), np.inf)
+            object.__setattr__(self, "followed_hours", endless)
 
     def fails_within(self, horizon_hours: float) -> Float64:
-        """1.0 where it fails within the horizon, 0.0 where it is known not to, else NaN."""
+        """1.0 where it fails within the horizon, 0.0 where it is known not to, else NaN.
+
+        Where the record ends within the horizon, whether it fails is known of failures alone:
+        where that leaves survivors out, failures of that time are left out as well.
+        """
         within = self.duration_hours <= horizon_hours
-        result = np.where(within & ~self.failed, np.nan, within.astype(float))
+        unknown = within & ~self.failed
+        early = self.usable & (self.followed_hours <= horizon_hours)
+        if (unknown & early).any():
+            unknown |= early
+        result = np.where(unknown, np.nan, within.astype(float))
         return np.where(self.usable & np.isfinite(self.duration_hours), result, np.nan)
 
 

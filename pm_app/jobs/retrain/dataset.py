@@ -75,7 +75,8 @@ def gather_dataset(
     frame = built.frames[0]
     confirmed = source.confirmed_failures
     failures = all_failures(source.events, confirmed, settings, known_until=as_of_ns)
-    labels = _label(frame, failures.events, built.labels, settings, as_of_ns)
+    extent = _LabelExtent(as_of_ns, _newest_cutoffs(past.keys, spec.pane_ns))
+    labels = _label(frame, failures.events, built.labels, settings, extent)
     too_fine = too_fine_for_float32(*built.ranges)
     return Dataset(
         spec,
@@ -165,12 +166,29 @@ def _ranges(panes: Panes, sensors: tuple[str, ...]) -> Float64:
     return np.stack([np.fmin.reduce(chosen.minimum), np.fmin.reduce(-chosen.maximum)])
 
 
+@dataclass(frozen=True)
+class _LabelExtent:
+    """Until when events are known, and each asset's newest cutoff, nanoseconds UTC."""
+
+    until: int
+    newest: Mapping[str, int]
+
+
+def _newest_cutoffs(keys: Panes, pane_ns: int) -> dict[str, int]:
+    """The newest cutoff of each asset that has panes, nanoseconds UTC."""
+    newest = np.full(len(keys.assets), np.iinfo(np.int64).min)
+    np.maximum.at(newest, keys.asset, (keys.pane + 1) * pane_ns)
+    return dict(zip(keys.assets, newest.tolist(), strict=True))
+
+
 def _label(
-    frame: Frame, events: Events, column: Float64, settings: Settings, as_of_ns: int
+    frame: Frame, events: Events, column: Float64, settings: Settings, extent: _LabelExtent
 ) -> Labels:
     if settings.target.column is None:
         horizons = settings.target.horizons_hours
-        labels = life_labels(frame, events, known_until=as_of_ns, horizons_hours=horizons)
+        labels = life_labels(
+            frame, events, known_until=extent.until, horizons_hours=horizons, newest=extent.newest
+        )
         return while_running(frame, labels)
     return column_labels(frame, column, column=settings.target.column, task=settings.target.task)
 

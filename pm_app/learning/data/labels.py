@@ -14,7 +14,7 @@ the span is at most the shortest horizon, else they are censored at its beginnin
 asset is known to have run.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -36,12 +36,14 @@ def life_labels(
     *,
     known_until: int | None,
     horizons_hours: Sequence[float] = (),
+    newest: Mapping[str, int] | None = None,
 ) -> Labels:
     """Hours from each cutoff to the asset's next failure, censored where none is known.
 
     Only events up to `known_until` (nanoseconds UTC, None for no bound) exist. An asset is
-    known to run until its newest cutoff in the frame, but not beyond `known_until`; rows
-    after that moment are unusable, and have NaN durations.
+    known to run until its newest cutoff, but not beyond `known_until`; rows after that moment
+    are unusable, and have NaN durations. The record ends with the newest cutoff of all.
+    newest: each asset's newest cutoff, nanoseconds UTC, where the frame may not hold it.
     """
     failures, repairs = _stops(frame, events, known_until)
     first_failure = np.searchsorted(failures.asset, np.arange(len(frame.assets)))
@@ -51,7 +53,8 @@ def life_labels(
     failed = owner[passed] == frame.asset
     ahead = _ahead(failures, passed, frame, horizons_hours)
     down = _in_downtime(owner, repairs, passed, frame)
-    end = np.where(failed, ahead.end, _known_to_run(frame, known_until))
+    runs_until = _known_to_run(frame, known_until, newest)
+    end = np.where(failed, ahead.end, runs_until[frame.asset])
     usable = ~down & (end >= frame.cutoff) & ~(failed & ahead.unclear)
     return Labels(
         duration_hours=np.where(usable, (end - frame.cutoff) / HOUR_NS, np.nan),
@@ -59,6 +62,7 @@ def life_labels(
         value=np.full(len(frame.cutoff), np.nan),
         usable=usable,
         life=number_distinct(frame.asset, passed - first_failure[frame.asset]),
+        followed_hours=(runs_until.max(initial=-_NEVER) - frame.cutoff) / HOUR_NS,
     )
 
 
@@ -213,10 +217,13 @@ def _in_downtime(owner: Int64, repairs: Int64, passed: NDArray[np.intp], frame: 
     return np.asarray(has_failed & (frame.cutoff <= repair))
 
 
-def _known_to_run(frame: Frame, known_until: int | None) -> Int64:
-    newest = np.full(len(frame.assets), np.iinfo(np.int64).min)
-    np.maximum.at(newest, frame.asset, frame.cutoff)
-    end: Int64 = newest[frame.asset]
+def _known_to_run(frame: Frame, known_until: int | None, newest: Mapping[str, int] | None) -> Int64:
+    """Until when each asset is known to have run if it did not fail, (n_assets,)."""
+    end = np.full(len(frame.assets), -_NEVER)
+    if newest is None:
+        np.maximum.at(end, frame.asset, frame.cutoff)
+    else:
+        end = np.array([newest[name] for name in frame.assets], dtype=np.int64)
     return end if known_until is None else np.minimum(end, known_until)
 
 

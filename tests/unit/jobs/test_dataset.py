@@ -196,6 +196,24 @@ def test_too_many_rows_are_thinned_and_those_that_stay_are_the_same(tmp_path, mo
     assert thin.values.tobytes() == whole.values[rows].tobytes()
 
 
+def test_rows_that_stay_know_all_that_the_others_tell_of_survivors(tmp_path, monkeypatch):
+    readings = random_readings(rows=900, hours=HOURS)
+    whole = gather(tmp_path / "one", readings, at=HOURS)
+    monkeypatch.setattr(dataset_module, "MOST_ROWS", 60)
+    thin = gather(tmp_path / "two", readings, at=HOURS)
+
+    row_of = {key: n for n, key in enumerate(zip(*keys_of(whole.frame), strict=True))}
+    rows = [row_of[key] for key in zip(*keys_of(thin.frame), strict=True)]
+    for name in ("duration_hours", "failed", "usable", "followed_hours"):
+        expected = getattr(whole.labels, name)[rows]
+        np.testing.assert_array_equal(getattr(thin.labels, name), expected)
+    assert not thin.labels.failed.all()
+
+
+def keys_of(frame):
+    return frame.asset, frame.cutoff
+
+
 def test_codes_seen_too_seldom_make_no_features(tmp_path):
     spec = gather(tmp_path, random_readings(rows=300, hours=HOURS)).spec
 

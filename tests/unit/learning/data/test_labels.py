@@ -138,6 +138,52 @@ def test_what_is_not_known_to_fail_is_censored_not_negative():
     assert np.isnan(labels.fails_within(15.0)[1:]).all()
 
 
+def fails_within_at_the_end(horizon, running):
+    """Rows of two assets that failed and of one that runs on, if it does, by the hour."""
+    hours = {"a": list(range(10)), "b": list(range(15))} | (
+        {"c": list(range(21))} if running else {}
+    )
+    frame = make_frame(hours)
+    events = make_events(("a", 10, "failure"), ("b", 15, "failure"))
+    truth = life_labels(frame, events, known_until=None).fails_within(horizon)
+    return {name: truth[frame.asset == at].tolist() for at, name in enumerate(frame.assets)}
+
+
+def test_failures_within_the_last_horizon_count_no_more_than_its_survivors():
+    truth = fails_within_at_the_end(8.0, running=True)
+
+    assert truth["a"] == [0.0] * 2 + [1.0] * 8
+    assert truth["b"][:12] == [0.0] * 7 + [1.0] * 5
+    assert np.isnan(truth["b"][12:]).all()
+    assert truth["c"][:12] == [0.0] * 12
+    assert np.isnan(truth["c"][12:]).all()
+
+
+def test_where_all_failed_before_the_record_ended_every_failure_counts():
+    truth = fails_within_at_the_end(8.0, running=False)
+
+    assert truth["b"] == [0.0] * 7 + [1.0] * 8
+
+
+def test_the_share_of_failures_is_the_same_up_to_the_end_of_the_record():
+    rng = np.random.default_rng(0)
+    fails = rng.exponential(100.0, 2000).round() + 1
+    frame = make_frame(
+        {f"p{at:03d}": list(range(int(min(fail, 60)))) for at, fail in enumerate(fails)}
+    )
+    events = make_events(
+        *((f"p{at:03d}", int(fail), "failure") for at, fail in enumerate(fails) if fail < 60)
+    )
+    labels = life_labels(frame, events, known_until=START + 59 * HOUR_NS)
+    truth, hour = labels.fails_within(20.0), (frame.cutoff - START) // HOUR_NS
+    biased = np.where(labels.failed & (labels.duration_hours <= 20.0), 1.0, truth)
+
+    expected = 1 - np.exp(-20 / 100)
+    assert np.nanmean(biased[hour > 30]) > expected + 0.1
+    assert np.nanmean(truth[hour > 30]) == pytest.approx(expected, abs=0.03)
+    assert np.isnan(truth[hour >= 39]).all()
+
+
 def test_rows_after_what_is_known_are_unusable():
     labels = life_labels(
         make_frame({"a": [0, 5, 10]}), no_events(), known_until=START + 5 * HOUR_NS

@@ -1,4 +1,9 @@
-"""Levels of one column: whether its steady values fall into a few tight groups far apart."""
+"""Levels of one column: whether its values fall into a few tight groups far apart.
+
+Where levels lie is asked of panes in which the column is steady. Whether there are any is asked
+of all: a load that rests here and there and moves slowly in between is steady at its rests alone,
+and has no levels for that.
+"""
 
 from dataclasses import dataclass
 
@@ -22,6 +27,11 @@ EMPTY = 0.1
 MOST_BINS = 256
 PANES_A_BIN = 8
 LEAST_IN_LEVELS = 0.9
+# Of the first and last readings of all panes, which are taken at any moment of a change: those
+# that lie at a level, so many times its scale or a quarter of the way to the next one away.
+LEAST_AT_LEVELS = 0.9
+AT_LEVEL = 4.0
+MOST_OF_WAY = 0.25
 # Distance of neighbours in their deviations (Ashman, Bird & Zepf 1994 call 2 a clean split; a
 # setting is commanded, and does better).
 LEAST_APART = 6.0
@@ -54,10 +64,18 @@ class Levels:
         nearest = np.searchsorted(borders, mean[np.isfinite(mean)])
         return np.bincount(nearest, minlength=self.count) / max(len(nearest), 1)
 
+    def covered(self, readings: Float64) -> float:
+        """Share of these readings that lie at a level, NaN left out."""
+        readings = readings[np.isfinite(readings)]
+        borders = 0.5 * (self.centres[1:] + self.centres[:-1])
+        off = np.abs(readings - self.centres[np.searchsorted(borders, readings)])
+        reach = min(AT_LEVEL * self.scale, MOST_OF_WAY * float(np.diff(self.centres).min()))
+        return float((off <= reach).mean()) if len(readings) else 0.0
 
-def find_levels(mean: Float64, deviation: Float64) -> Levels | str:
+
+def find_levels(mean: Float64, deviation: Float64, ends: Float64) -> Levels | str:
     """Levels of a column from its mean and deviation in each pane (shape (n_panes,), NaN
-    missing), or in words why there are none."""
+    missing), or in words why there are none. ends: first and last reading, (n_panes, 2)."""
     there = np.isfinite(mean)
     if there.sum() < max(LEAST_PRESENT * len(mean), LEAST_PANES):
         return f"has values in only {int(there.sum()):,} of {len(mean):,} panes"
@@ -82,7 +100,10 @@ def find_levels(mean: Float64, deviation: Float64) -> Levels | str:
     apart, scale = _tightness(mean, deviation, label, centres)
     if apart < LEAST_APART:
         return "varies smoothly"
-    return Levels(label, centres, max(scale, LEAST_SCALE * width), apart)
+    levels = Levels(label, centres, max(scale, LEAST_SCALE * width), apart)
+    if (covered := levels.covered(ends)) < LEAST_AT_LEVELS:
+        return f"is at its {count} levels only {covered:.0%} of the time"
+    return levels
 
 
 def keep_frequent(label: Label, panes: int) -> tuple[Label, int]:

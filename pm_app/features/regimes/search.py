@@ -56,6 +56,11 @@ class _Sample:
     mean: Float64
     deviation: Float64
 
+    def levels(self, column: int) -> Levels | str:
+        """See `find_levels`."""
+        ends = np.column_stack([self.panes.first[:, column], self.panes.last[:, column]])
+        return find_levels(self.mean[:, column], self.deviation[:, column], ends)
+
 
 def find_regimes(
     panes: Panes, *, columns: Sequence[str] | None, stretch_panes: int, rather: Sequence[str] = ()
@@ -117,7 +122,7 @@ def _search(sample: _Sample, stretch_panes: int, rather: Sequence[str]) -> Regim
     """Regimes of the tightest setting, and of those that tell more beside it."""
     candidates: dict[int, Levels] = {}
     for column in range(len(sample.panes.sensors)):
-        levels = find_levels(sample.mean[:, column], sample.deviation[:, column])
+        levels = sample.levels(column)
         if isinstance(levels, Levels) and _is_setting(sample, column, levels, stretch_panes):
             candidates[column] = levels
     chosen: list[int] = []
@@ -147,7 +152,7 @@ def _take_at_their_word(sample: _Sample, columns: Sequence[str]) -> RegimeSearch
             without.append(f"{name} is not there")
             continue
         column = sample.panes.sensors.index(name)
-        found = find_levels(sample.mean[:, column], sample.deviation[:, column])
+        found = sample.levels(column)
         if isinstance(found, str):
             without.append(f"{name} {found}")
         elif (most := found.shares(sample.mean[:, column]).max()) > MOST_IN_ONE:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -29,8 +30,8 @@ def switching(rng, regimes, *, hours=4.0):
     return np.take_along_axis(rng.integers(regimes, size=shape), kept, axis=1)
 
 
-def panes_of(columns):
-    """Panes of an hour from columns of shape (ASSETS, readings)."""
+def panes_of(columns, *, pane_ns=HOUR):
+    """Panes from columns of shape (ASSETS, readings)."""
     rows = HOURS * A_PANE
     readings = Readings(
         assets=tuple(f"pump-{number}" for number in range(ASSETS)),
@@ -39,7 +40,7 @@ def panes_of(columns):
         sensors=tuple(columns),
         values=np.array([values.ravel() for values in columns.values()], dtype=float),
     )
-    return build_panes(readings, pane_ns=HOUR)
+    return build_panes(readings, pane_ns=pane_ns)
 
 
 def plant(levels=(70.0, 85.0, 100.0), *, seed=0, follow=0.3, noise=1.0, **more):
@@ -95,6 +96,66 @@ def test_a_load_that_varies_smoothly_makes_no_regimes_and_says_so_when_named():
     named = find(columns, ("load",))
     assert named.regimes is None
     assert named.reason == "no regimes: load varies smoothly"
+
+
+def between_rests(rng, load, *, resting_hours, ramp_hours):
+    """A load that goes from rest to rest, at three places, in a straight line."""
+    steps = load.shape[1]
+    rest, ramp = round(resting_hours * A_PANE), round(ramp_hours * A_PANE)
+    stops = rng.integers(3, size=(len(load), steps // (rest + ramp) + 2))
+    places = np.array([70.0, 85.0, 100.0])[stops]
+    at = np.arange(steps)
+    number, into = at // (rest + ramp), at % (rest + ramp)
+    way = np.clip((into - rest) / max(ramp, 1), 0.0, 1.0)
+    return (
+        (1 - way) * places[:, number] + way * places[:, number + 1] + rng.normal(0, 0.3, load.shape)
+    )
+
+
+def loaded(**rests):
+    """A plant with such a load, and a current that follows it."""
+    columns, rng = plant(), np.random.default_rng(8)
+    columns["load"] = between_rests(rng, columns["load"], **rests)
+    columns["current"] = 0.3 * columns["load"] + rng.normal(size=columns["load"].shape)
+    return columns
+
+
+def test_a_load_that_moves_slowly_between_rests_has_no_levels():
+    columns = loaded(resting_hours=5.0, ramp_hours=4.0)
+
+    assert find(columns).regimes is None
+    reason = find(columns, ("load",)).reason
+    assert re.fullmatch("no regimes: load is at its 3 levels only 7.% of the time", reason)
+
+
+def test_levels_with_short_ramps_between_them_are_found():
+    regimes = find(loaded(resting_hours=6.0, ramp_hours=0.5)).regimes
+
+    assert regimes.columns == ("load",)
+    np.testing.assert_allclose(np.array(regimes.centres)[:, 0], (70, 85, 100), atol=0.3)
+
+
+def test_six_flight_conditions_of_one_reading_a_pane_are_found():
+    rng = np.random.default_rng(9)
+    conditions = np.array(
+        [
+            (0, 0, 100),
+            (10, 0.25, 100),
+            (20, 0.7, 100),
+            (25, 0.62, 60),
+            (35, 0.84, 100),
+            (42, 0.84, 100),
+        ]
+    )
+    drawn = rng.integers(6, size=(ASSETS, HOURS * A_PANE))
+    flown = conditions[drawn] + rng.normal(0, (0.002, 0.0003, 0), (*drawn.shape, 3))
+    columns = dict(zip(("altitude", "mach", "throttle"), np.moveaxis(flown, 2, 0), strict=True))
+    columns["temperature"] = 600 - 3 * columns["altitude"] + rng.normal(size=drawn.shape)
+    panes = panes_of(columns, pane_ns=HOUR // A_PANE)
+
+    regimes = find_regimes(panes, columns=None, stretch_panes=96).regimes
+
+    assert len(regimes.centres) == 6
 
 
 def test_a_counter_of_wear_is_no_setting():

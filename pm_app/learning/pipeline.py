@@ -36,6 +36,7 @@ from pm_app.learning.training.candidate import (
 from pm_app.learning.training.executor import TrainAll, train_here
 from pm_app.progress import Progress, part_of, silent
 from pm_app.records.features import Frame
+from pm_app.records.labels import Split
 from pm_app.records.learning import Drift, VersionCard
 from pm_app.records.readings import Float64
 from pm_app.scoring.predictor import Predictor
@@ -152,6 +153,8 @@ def _card_of(
         settings_digest=settings.digest,
         created_at=evidence.now,
         trained_until=utc_text(int(frame.cutoff.max())),
+        learned_until=utc_text(int(frame.cutoff[split.learned].max())),
+        held_out=_untouched_assets(frame, split),
         parity=candidate.parity,
         revision=candidate.revision,
         reliance=candidate.reliance,
@@ -180,14 +183,22 @@ def _test_promotion(
     # Each version sees the same cutoffs through its own regimes.
     before = dataset.frame if dataset.champion_frame is None else dataset.champion_frame
     if champion is not None and champion.can_read(before):
+        learned = champion.has_learned(before.take(test))
+        rows = replace(rows, labels=np.where(learned, np.nan, rows.labels))
         other = _predict(champion.card, champion.onnx, before.take(test))
         return judge(own, other, rows, verdict=card.drift.verdict)
     # In a table without assets and time no two rows belong together.
     single = len(np.unique(group)) == len(group)
     asset = group if single else task.frame.asset[test]
-    apart = task.kind == "life" and task.split.how.startswith("by asset")
+    apart = task.kind == "life" and task.split.by_asset
     guess = float(np.nanmean(truth[task.split.learned]))
     return judge_first(own, rows, FirstVersionRows(asset, task.frame.cutoff[test], guess, apart))
+
+
+def _untouched_assets(frame: Frame, split: Split) -> tuple[str, ...]:
+    """Assets of the test that nothing was learned from."""
+    untouched = np.setdiff1d(frame.asset[split.test], frame.asset[split.learned])
+    return tuple(frame.assets[number] for number in untouched)
 
 
 def _predict(card: VersionCard, onnx: bytes, rows: Frame) -> Float64:

@@ -35,8 +35,9 @@ from pm_app.learning.importance.leakage import suspect_text
 from pm_app.learning.importance.permutation import measure_importance
 from pm_app.records.features import Frame
 from pm_app.records.learning import Drift, Importance, LeakageSuspect, VersionCard
+from pm_app.records.readings import Flags
 from pm_app.settings.plant import Settings
-from pm_app.times import to_nanoseconds
+from pm_app.times import HOUR_NS, to_nanoseconds
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +52,19 @@ class ChampionVersion:
     def trained_until_ns(self) -> int:
         """The newest cutoff it learned from, in nanoseconds UTC."""
         return to_nanoseconds(datetime.fromisoformat(self.card.trained_until))
+
+    def has_learned(self, rows: Frame) -> Flags:
+        """Where it has learned from a row, or from the failure the row comes before, (n_rows,).
+
+        What it learned from reaches one horizon further, and of a version that does not say how
+        far, up to all that it knew. Without time, rows cannot be told apart but by asset.
+        """
+        card, held_out = self.card, set(self.card.held_out)
+        until = to_nanoseconds(datetime.fromisoformat(card.learned_until or card.trained_until))
+        until += round(card.head.horizons_hours[-1] * HOUR_NS)
+        apart = np.array([name in held_out for name in rows.assets], dtype=np.bool_)[rows.asset]
+        timeless = not held_out and not np.ptp(rows.cutoff)
+        return np.asarray((rows.cutoff <= until) & ~apart & (not timeless))
 
     def can_read(self, frame: Frame) -> bool:
         """Whether its features can still be made."""

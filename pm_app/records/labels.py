@@ -53,7 +53,8 @@ class Split:
     """Row numbers of a frame by their use; disjoint, and none of them leaks into another.
 
     group: shape (n_rows,), the unit that is resampled together (an asset, or a block of
-    time); `how` says in words how the split was made. test is the newest part.
+    time); `how` says in words how the split was made. test is the newest part. by_asset: a part
+    holds assets whole, with all that became of them.
     """
 
     train: NDArray[np.intp]
@@ -62,6 +63,7 @@ class Split:
     test: NDArray[np.intp]
     group: Int32
     how: str
+    by_asset: bool = False
 
     @property
     def learned(self) -> NDArray[np.intp]:

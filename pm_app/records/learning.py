@@ -247,7 +247,9 @@ class VersionCard:
     feature_low and feature_high bound the training data per feature (0.1 % and 99.9 %
     quantiles); reference is the healthy median per feature that contributions are measured
     against. reports lists this model first, then the ones it was measured beside.
-    trained_until: ISO time of the newest cutoff used. ranked: nanoseconds of the first and the
+    trained_until: ISO time of the newest cutoff used, learned_until: of the newest it learned
+    from, which its test comes after; held_out: assets tested of which it learned from no row. Both
+    are empty in versions that do not say. ranked: nanoseconds of the first and the
     last failure that `importance` comes from, where the target is a life. suspicions: sensors
     that may know the outcome, for a person to judge. failures_from_verdicts: how many of the
     failures people told of, the others came as events. pool: who answers with what share; None
@@ -282,3 +284,5 @@ class VersionCard:
     reliance: tuple[float, ...] = ()
     usual_risk: float | None = None
     pool: Pool | None = None
+    learned_until: str = ""
+    held_out: tuple[str, ...] = ()

@@ -38,6 +38,7 @@ class TrainingsRequest:
     sensor_of: tuple[str, ...]
     how: str
     head: Head
+    by_asset: bool = False
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,7 @@ def request_of(task: LearningTask, trainings: Sequence[Training]) -> TrainingsRe
         frame.sensor_of,
         task.split.how,
         task.head,
+        task.split.by_asset,
     )
 
 
@@ -112,7 +114,9 @@ def learning_task(request: TrainingsRequest, arrays: Mapping[str, Any]) -> Learn
         request.horizons_hours,
         Frame(request.assets, asset, cutoff, request.features, request.sensor_of, values),
         Labels(**{name: arrays[name] for name in _LABELS}),
-        Split(**{name: arrays[name] for name in _SPLIT}, how=request.how),
+        Split(
+            **{name: arrays[name] for name in _SPLIT}, how=request.how, by_asset=request.by_asset
+        ),
         request.head,
     )
 

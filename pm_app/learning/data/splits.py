@@ -229,7 +229,7 @@ def _by_asset(
     order = "dealt at random" if fates.newness is None else "the newest to end"
     counts = " / ".join(str(int(np.sum(dealt == number))) for number in range(len(PARTS)))
     how = f"by asset: {counts} assets ({' / '.join(PARTS)}), test {order}"
-    return make_split(part, frame.asset, classes, how)
+    return replace(make_split(part, frame.asset, classes, how), by_asset=True)
 
 
 def _group_finely(frame: Frame, split: Split, group: Int32) -> Split:

@@ -125,8 +125,8 @@ def judge_first(
     return _decide_first(lacks, comparisons, _dealt_text(dealt))
 
 
-def _nothing_to_judge_by() -> PromotionDecision:
-    return PromotionDecision(False, "kept out: no held-out row has a label to judge by", ())
+def _nothing_to_judge_by(of: str = "") -> PromotionDecision:
+    return PromotionDecision(False, f"kept out: no held-out row has a label to judge by{of}", ())
 
 
 def _decide_first(
@@ -188,14 +188,16 @@ def judge(
     challenger, champion: risks at the main horizon, or values, (n_rows,). Measures are
     average precision and Brier score, or the root of the mean squared error.
 
-    The challenger must not be worse beyond noise by any measure, and either better beyond noise
-    by all of them, or wanted because the drift `verdict` is "refit" or "rebuild". One measure is
+    Rows that the champion has learned from are no evidence: they come without a label
+    (`ChampionVersion.has_learned`). The challenger must not be worse beyond noise by any measure,
+    and either better beyond noise by all of them, or wanted because the drift `verdict` is "refit"
+    or "rebuild". One measure is
     not enough: forests that differed from the champion by their seed beat it by one measure in
     5 of 58 trials, by both in 1.
     """
     labelled = np.isfinite(rows.labels)
     if not labelled.any():
-        return _nothing_to_judge_by()
+        return _nothing_to_judge_by(" that the champion has not learned from")
     rows = replace(rows, labels=rows.labels[labelled], groups=rows.groups[labelled])
     comparisons = _compare(challenger[labelled], champion[labelled], rows)
     promote, why = _beats_champion(comparisons, verdict)

@@ -197,3 +197,43 @@ def test_a_table_is_ranked_as_a_whole(telling, verdict):
     assert ranking.drift.verdict == verdict
     assert ranking.compared is None
     assert ranking.drift.moved_units is not None
+
+
+# What a champion has learned from is no evidence of whether another is better.
+
+
+def rows_of(*, assets: tuple[str, ...] = ("pump",), hours: int) -> Frame:
+    """So many hours of each of these assets."""
+    number = np.repeat(np.arange(len(assets), dtype=np.int32), hours)
+    cutoff = np.tile(np.arange(hours) * HOUR_NS, len(assets))
+    return Frame(assets, number, cutoff, (), (), np.empty((len(number), 0), np.float32))
+
+
+@pytest.mark.parametrize(
+    ("learned_until", "first"),
+    [("", 90 - 1 + 72 + 1), (utc_text(20 * HOUR_NS), 20 + 72 + 1)],
+    ids=["older version", "version that says so"],
+)
+def test_rows_count_from_one_horizon_after_what_the_champion_learned_from(learned_until, first):
+    champion = make_champion(knew=3)
+    champion = replace(champion, card=replace(champion.card, learned_until=learned_until))
+
+    learned = champion.has_learned(rows_of(hours=200))
+
+    assert champion.card.head.horizons_hours[-1] == 72
+    np.testing.assert_array_equal(np.flatnonzero(~learned), np.arange(first, 200))
+
+
+def test_assets_that_the_champion_was_tested_on_count_whole():
+    card = replace(make_champion(knew=30).card, held_out=("b", "gone"))
+
+    learned = ChampionVersion(card, b"", b"").has_learned(rows_of(assets=("a", "b"), hours=50))
+
+    assert learned.tolist() == [True] * 50 + [False] * 50
+
+
+def test_rows_without_time_and_assets_cannot_be_told_apart_and_count():
+    table = rows_of(hours=5)
+    table = replace(table, cutoff=0 * table.cutoff)
+
+    assert not make_champion(knew=30).has_learned(table).any()

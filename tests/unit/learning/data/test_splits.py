@@ -73,7 +73,7 @@ def test_a_fleet_is_split_by_asset_and_every_part_has_failures(lives, seed):
     split = split_lives(frame, labels, horizon_hours=5, seed=seed)
 
     parts = parts_of(split)
-    assert split.how.startswith("by asset")
+    assert split.by_asset and split.how.startswith("by asset")
     assert sorted(np.concatenate(parts)) == list(range(len(frame.cutoff)))
     owners = [set(frame.asset[rows]) for rows in parts]
     assert sum(len(owner) for owner in owners) == len(lives)
@@ -115,7 +115,7 @@ def test_repaired_assets_are_split_by_time_with_a_purge(assets, every, horizon):
     split = split_lives(frame, labels, horizon_hours=horizon, seed=0)
 
     parts = parts_of(split)
-    assert split.how.startswith("by time")
+    assert not split.by_asset and split.how.startswith("by time")
     for before, after in itertools.pairwise(parts):
         assert frame.cutoff[before].max() + horizon * HOUR_NS < frame.cutoff[after].min()
     assert all(np.nansum(labels.fails_within(horizon)[rows]) > 0 for rows in parts)
@@ -219,7 +219,7 @@ def test_a_timed_table_of_one_asset_is_split_by_time_and_cuts_no_run():
     split = split_rows(frame, column(frame, values), horizon_hours=0, seed=0)
 
     parts = parts_of(split)
-    assert split.how.startswith("by time")
+    assert not split.by_asset and split.how.startswith("by time")
     for before, after in itertools.pairwise(parts):
         assert before.max() < after.min()
         assert not (values[before.max()] == 1 and values[after.min()] == 1)
@@ -286,7 +286,7 @@ def assert_sound(frame: Frame, labels: Labels, split: Split, horizon: float) -> 
         assert np.nansum(positive[part] == 0.0) > 0
     for one, other in itertools.combinations(parts, 2):
         shared = np.intersect1d(frame.asset[one], frame.asset[other])
-        if split.how.startswith("by asset"):
+        if split.by_asset:
             assert not len(shared)
             assert not np.intersect1d(split.group[one], split.group[other]).size
         elif len(shared):

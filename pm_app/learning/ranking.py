@@ -242,7 +242,7 @@ def _with_moves(
 ) -> Drift:
     """The drift with the share of units that a plan by the ranking of now would move."""
     before = champion.card.allocation
-    after = planner_of(task, now, settings).plan(before.strategy)
+    after = planner_of(task, now, settings).plan_like(before)
     return replace(drift, moved_units=moved_units(before, after))
 
 

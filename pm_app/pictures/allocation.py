@@ -136,7 +136,8 @@ def _bar(standing: AllocatedSensor, greatest: float, top: float, kind: str) -> I
 
 
 def _penalties(change: AllocationChange) -> str:
-    penalties = [f"{s.l1:.1e}" for s in (change.before, change.after) if s is not None]
+    standings = [s for s in (change.before, change.after) if s is not None]
+    penalties = [f"{s.l1:.1e}" if s.units else s.tier for s in standings]
     return " → ".join(dict.fromkeys(penalties))
 
 
@@ -147,7 +148,8 @@ def _side(changes: Sequence[AllocationChange], *, left: bool) -> Iterator[str]:
         for row, change in enumerate(changes)
         if (standing := change.before if left else change.after) is not None
     }
-    for tier in _tiers({sensor: s for sensor, (_, s) in rows.items()}):
+    # A sensor that the network does not read has no units, and so no place in a block.
+    for tier in _tiers({sensor: s for sensor, (_, s) in rows.items() if s.units}):
         name = tier.standing.tier
         kind = f"tier-{name if name in _ORDER else 'other'}"
         block = _BEFORE - _BLOCK - 20 if left else _NOW

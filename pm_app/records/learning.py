@@ -23,7 +23,8 @@ class Importance:
     replicates holds the shares found on each resampling of the lives (or time blocks),
     (n_replicates, n_sensors): their spread is what a ranking may wobble without meaning.
     clusters groups sensors that move together (Spearman); cluster_shares is the share lost
-    when a whole cluster is permuted, in the order of `clusters`.
+    when a whole cluster is permuted, in the order of `clusters`. feature_shares parts the same
+    whole among `features`; both are () where only sensors were asked.
     """
 
     sensors: tuple[str, ...]
@@ -35,6 +36,8 @@ class Importance:
     interactions: tuple[Interaction, ...]
     score_name: str
     score: float
+    features: tuple[str, ...] = ()
+    feature_shares: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ class Tier:
     """Sensors of like importance and what their branch of the network gets.
 
     embedding is the width of the periodic embedding of each feature (Gorishniy, Rubachev &
-    Babenko 2022), 0 for none.
+    Babenko 2022), 0 for none. features: those of its sensors that the branch reads, () for all.
     """
 
     name: str
@@ -50,6 +53,7 @@ class Tier:
     units: int
     embedding: int
     dropout: float
+    features: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -68,12 +72,12 @@ class Gate:
 class Allocation:
     """The frozen plan a network is built from.
 
-    l1 holds one penalty per sensor, in the order of the tiers' sensors put end to end.
-    shared_units are the widths of the layers behind the concatenated branches. parameters
-    is what the built network will count, members included. gate: of the strategy
-    "attention" only. indicators: features beside which the network sees whether they are
-    missing. packs: kernels a layer has, each shared by as many members. scaling: how features
-    are scaled; "clipped" in plans of before there was "bounded".
+    A sensor of which nothing is read is in no tier. l1 holds one penalty per sensor, in the
+    order of the tiers' sensors put end to end. shared_units are the widths of the layers behind
+    the concatenated branches. parameters is what the built network will count, members included.
+    gate: of the strategy "attention" only. indicators: features beside which the network sees
+    whether they are missing. packs: kernels a layer has, each shared by as many members. scaling:
+    how features are scaled; "clipped" in plans of before there was "bounded".
     """
 
     strategy: str
@@ -89,8 +93,13 @@ class Allocation:
 
     @property
     def sensors(self) -> tuple[str, ...]:
-        """All sensors, tier by tier."""
+        """All sensors that have a place, tier by tier."""
         return tuple(name for tier in self.tiers for name in tier.sensors)
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """The features that are read, tier by tier; () where all are."""
+        return tuple(name for tier in self.tiers for name in tier.features)
 
 
 @dataclass(frozen=True)
@@ -286,3 +295,11 @@ class VersionCard:
     pool: Pool | None = None
     learned_until: str = ""
     held_out: tuple[str, ...] = ()
+
+    @property
+    def read_sensors(self) -> frozenset[str]:
+        """Sensors with a feature that the answer depends on: a forest reads all of them."""
+        alone = self.pool is None or self.pool.share("network") == 1.0
+        return frozenset(
+            self.allocation.sensors if alone and self.allocation.features else self.sensor_of
+        )

@@ -79,8 +79,12 @@ def _still(frame: Frame, card: VersionCard, sensors: list[str]) -> Flags:
 
 
 def _weights(card: VersionCard, sensors: list[str]) -> Float64:
-    """Importance of these sensors, scaled to sum to 1; equal where none carries any."""
+    """Importance of these sensors, scaled to sum to 1; equal where none carries any.
+
+    A sensor that the version does not read is worth nothing to it.
+    """
     share = dict(zip(card.importance.sensors, card.importance.shares, strict=True))
-    weight = np.array([share.get(sensor, 0.0) for sensor in sensors])
-    total = weight.sum()
-    return np.asarray(weight / total) if total > 0 else np.full(len(sensors), 1 / len(sensors))
+    read = np.isin(sensors, list(card.read_sensors)).astype(np.float64)
+    weight = np.array([share.get(sensor, 0.0) for sensor in sensors]) * read
+    weight = weight if weight.sum() > 0 else read
+    return np.asarray(weight / (weight.sum() or 1.0))

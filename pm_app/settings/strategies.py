@@ -17,6 +17,7 @@ class Strategy:
     meaning: what importance changes, for the documentation. rule: "module:function", as
     `pm_app.learning.allocation.strategies.Rule`. weighted: whether penalties follow importance.
     revisable: whether the plan follows importance, and so may be dealt anew in training.
+    selects: whether the plan reads only the most important features.
     """
 
     name: str
@@ -24,6 +25,7 @@ class Strategy:
     rule: str
     weighted: bool = False
     revisable: bool = False
+    selects: bool = False
 
 
 # From simple to elaborate: a tie goes to the simpler one.
@@ -33,6 +35,13 @@ STRATEGIES = (
         "nothing: the control, with the same number of parameters, always trained beside the "
         "others",
         rule=f"{_RULES}:one_branch",
+    ),
+    Strategy(
+        "selected",
+        "the most important features alone are read and get all units, the rest gets nothing; "
+        "validation says how many",
+        rule=f"{_RULES}:one_branch",
+        selects=True,
     ),
     Strategy(
         "regularized",

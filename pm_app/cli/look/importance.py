@@ -150,9 +150,12 @@ def _print_changes(
 def _cells(standing: "AllocatedSensor | None") -> tuple[str, str, str]:
     if standing is None:
         return "", "", ""
+    share = f"{standing.share:.1%} ({100 * standing.low:.1f}-{100 * standing.high:.1f})"
+    if not standing.units:
+        return share, standing.tier, ""
     embedding = f", embedding {standing.embedding}" if standing.embedding else ""
     return (
-        f"{standing.share:.1%} ({100 * standing.low:.1f}-{100 * standing.high:.1f})",
+        share,
         f"{standing.tier}, {standing.units} units{embedding}",
         f"{standing.l1:.1e}",
     )

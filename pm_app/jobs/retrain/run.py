@@ -250,8 +250,8 @@ def _version_row(
 
 
 def _importance_rows(number: int, card: VersionCard) -> list[ImportanceRow]:
-    placed = {row.sensor: row for row in describe(card.allocation)}
     importance = card.importance
+    placed = {row.sensor: row for row in describe(card.allocation, importance.sensors)}
     shares = zip(importance.sensors, importance.shares, importance.spread, strict=True)
     return [
         ImportanceRow(

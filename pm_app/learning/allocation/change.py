@@ -77,7 +77,7 @@ def _standings(card: VersionCard) -> dict[str, AllocatedSensor]:
     importance = card.importance
     replicates = np.array(importance.replicates or (importance.shares,))
     low, high = np.percentile(replicates, (_TAIL, 100 - _TAIL), axis=0)
-    placed = {row.sensor: row for row in describe(card.allocation)}
+    placed = {row.sensor: row for row in describe(card.allocation, importance.sensors)}
     return {
         sensor: AllocatedSensor(
             share=importance.shares[at],

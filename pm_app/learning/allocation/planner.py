@@ -1,17 +1,18 @@
 """Planner of allocations: every strategy, at any size, over the same inputs."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pm_app.learning.allocation.feature_selection import USUAL_COUNT, importance_order
 from pm_app.learning.allocation.sizing import MEMBERS, PlanRequest
 from pm_app.learning.allocation.strategies import allocate, budget
 from pm_app.records.features import Frame
 from pm_app.records.learning import Allocation, Importance
-from pm_app.settings.strategies import STRATEGY_NAMES
+from pm_app.settings.strategies import STRATEGY_NAMES, strategy_named
 
 # What every guided plan is measured against.
 CONTROL = STRATEGY_NAMES[0]
@@ -32,26 +33,65 @@ PACKED_FEATURES = 30
 
 @dataclass(frozen=True)
 class Planner:
-    """Plans for one task. inputs: features and indicators per sensor; size: the largest."""
+    """Plans for one task.
+
+    inputs: features and indicators per sensor; size: the largest. sensor_of: the sensor of each
+    feature, in column order; gaps: features that may have an indicator, each with the one that
+    is missing in the same rows and comes first. order: the features, most important first: plans
+    of strategies that select read the first of them.
+    """
 
     importance: Importance
     inputs: Mapping[str, int]
     indicators: tuple[str, ...]
     outputs: int
     size: int
+    sensor_of: Mapping[str, str]
+    gaps: Mapping[str, str]
+    order: tuple[str, ...]
 
-    def plan(self, strategy: str, *, size: int | None = None) -> Allocation:
-        """The plan of a strategy at this many parameters, by default the largest size."""
-        inputs = sum(self.inputs.values())
+    def plan(
+        self, strategy: str, *, size: int | None = None, count: int | None = None
+    ) -> Allocation:
+        """The plan of a strategy at this many parameters, by default the largest size.
+
+        count: how many features a plan reads whose strategy selects, by default `USUAL_COUNT`.
+        """
+        if strategy_named(strategy).selects and (count or USUAL_COUNT) < len(self.order):
+            return self._select(strategy, size or self.size, count or USUAL_COUNT)
+        return self._fill(strategy, size or self.size, self.inputs, self.indicators)
+
+    def plan_like(self, other: Allocation, *, size: int | None = None) -> Allocation:
+        """The plan of another's strategy that reads as many features as the other."""
+        return self.plan(other.strategy, size=size, count=len(other.features) or len(self.order))
+
+    def _select(self, strategy: str, size: int, count: int) -> Allocation:
+        """A plan that reads the first features of the order, and indicators of these alone."""
+        first = set(self.order[:count])
+        read = tuple(name for name in self.sensor_of if name in first)
+        indicators = _first_of_each(read, self.gaps)
+        owners = Counter(self.sensor_of[name] for name in read + indicators)
+        inputs = {sensor: owners[sensor] for sensor in self.inputs}
+        plan = self._fill(strategy, size, inputs, indicators)
+        tiers = tuple(
+            replace(tier, features=tuple(n for n in read if self.sensor_of[n] in tier.sensors))
+            for tier in plan.tiers
+        )
+        return replace(plan, tiers=tiers)
+
+    def _fill(
+        self, strategy: str, size: int, inputs: Mapping[str, int], indicators: tuple[str, ...]
+    ) -> Allocation:
+        count = sum(inputs.values())
         request = PlanRequest(
-            self.inputs,
-            size or self.size,
+            inputs,
+            size,
             outputs=self.outputs,
-            embedding=embedding_width(inputs),
-            packs=packs_for(inputs),
+            embedding=embedding_width(count),
+            packs=packs_for(count),
         )
         plan = allocate(strategy, self.importance, request)
-        return replace(plan, indicators=self.indicators, scaling=SCALING)
+        return replace(plan, indicators=indicators, scaling=SCALING)
 
 
 def make_planner(
@@ -63,13 +103,15 @@ def make_planner(
     max_parameters: int,
 ) -> Planner:
     """The planner for networks that learn from these rows of a frame."""
-    indicators = find_indicators(frame, rows)
+    gaps = find_gaps(frame, rows)
+    indicators = _first_of_each(frame.features, gaps)
     own = dict(zip(frame.features, frame.sensor_of, strict=True))
     owners = Counter([*frame.sensor_of, *(own[name] for name in indicators)])
     inputs = {sensor: owners[sensor] for sensor in frame.sensors}
     packs, features = packs_for(sum(inputs.values())), len(frame.features)
     size = budget(len(rows), max_parameters, features=features, outputs=outputs, packs=packs)
-    return Planner(importance, inputs, indicators, outputs, size)
+    order = importance_order(importance, frame.features, frame.sensor_of)
+    return Planner(importance, inputs, indicators, outputs, size, own, gaps, order)
 
 
 def embedding_width(features: int) -> int:
@@ -82,16 +124,23 @@ def packs_for(features: int) -> int:
     return MEMBERS if features <= PACKED_FEATURES else 1
 
 
-def find_indicators(frame: Frame, rows: NDArray[np.intp]) -> tuple[str, ...]:
-    """Features whose gaps the network should see: some are missing, not alike to another's.
-
-    Of the features of one sensor that are missing in the very same rows, the first stands
-    for all.
-    """
+def find_gaps(frame: Frame, rows: NDArray[np.intp]) -> dict[str, str]:
+    """Features whose gaps a network should see, for some are missing: each with the first
+    feature of its sensor that is missing in the very same rows, and so stands for it."""
     gaps = np.isnan(frame.values[rows])
     share = gaps.mean(axis=0) if len(rows) else np.zeros(len(frame.features))
-    found: dict[tuple[str, bytes], str] = {}
+    first: dict[tuple[str, bytes], str] = {}
+    found = {}
     for at in np.flatnonzero((share >= RAREST_GAP) & (share <= 1.0 - RAREST_GAP)):
         pattern = (frame.sensor_of[at], np.packbits(gaps[:, at]).tobytes())
-        found.setdefault(pattern, frame.features[at])
+        found[frame.features[at]] = first.setdefault(pattern, frame.features[at])
+    return found
+
+
+def _first_of_each(features: Sequence[str], gaps: Mapping[str, str]) -> tuple[str, ...]:
+    """Of these features that are missing in the same rows the first, for it stands for all."""
+    found: dict[str, str] = {}
+    for name in features:
+        if name in gaps:
+            found.setdefault(gaps[name], name)
     return tuple(found.values())

@@ -1,8 +1,9 @@
 """Allocation by strategy: how many units, what embedding and which penalty each sensor gets.
 
-Input feature importance guides hidden neurons here partially: every sensor keeps a place, a
-tier's units serve all its sensors, and a share of the units is dealt without looking at
-importance at all. Every strategy spends the same number of parameters, so that whatever one
+Input feature importance guides hidden neurons here partially: a tier's units serve all its
+sensors, and a share of the units is dealt without looking at importance at all. Every sensor
+keeps a place, but where a strategy selects: then what is asked for holds the rest no more. Every
+strategy spends the same number of parameters, so that whatever one
 of them gains over `uniform` is the guidance's doing and not the size's.
 """
 
@@ -32,6 +33,8 @@ GATE_SHARE = 0.1
 GATE_UNITS = 8
 # Where the least and the most important sensor's weight starts; 1 leaves a sensor as it is.
 GATE_START = (0.6, 1.4)
+# The tier of sensors that the network does not read.
+UNREAD = "unread"
 SMALLEST_BUDGET = 2_000
 PARAMETERS_A_ROW = 3
 SMALLEST_WIDTH = 16
@@ -143,13 +146,15 @@ def moved_units(before: Allocation, after: Allocation) -> float:
     return 0.5 * sum(abs(old.get(s, 0.0) - new.get(s, 0.0)) for s in sorted({*old, *new}))
 
 
-def describe(allocation: Allocation) -> tuple[AllocationRow, ...]:
-    """One row per sensor, tier by tier."""
+def describe(allocation: Allocation, sensors: Sequence[str] = ()) -> tuple[AllocationRow, ...]:
+    """One row per sensor, tier by tier; last those of `sensors` of which nothing is read."""
     placed = [(sensor, tier) for tier in allocation.tiers for sensor in tier.sensors]
-    return tuple(
+    rows = tuple(
         AllocationRow(sensor, tier.name, tier.units, tier.embedding, l1, tier.dropout)
         for (sensor, tier), l1 in zip(placed, allocation.l1, strict=True)
     )
+    unread = [sensor for sensor in sensors if sensor not in allocation.sensors]
+    return rows + tuple(AllocationRow(sensor, UNREAD, 0, 0, 0.0, 0.0) for sensor in unread)
 
 
 def weigh_penalties(

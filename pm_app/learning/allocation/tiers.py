@@ -42,9 +42,9 @@ def measure_merits(importance: Importance) -> dict[str, float]:
 
 
 def one_group(importance: Importance, features_per_sensor: Mapping[str, int]) -> SensorGroup:
-    """All sensors, unranked."""
-    total = sum(features_per_sensor[sensor] for sensor in importance.sensors)
-    return SensorGroup("all", importance.sensors, 1.0, total)
+    """All sensors of which something is read, unranked."""
+    sensors = tuple(sensor for sensor in importance.sensors if features_per_sensor[sensor])
+    return SensorGroup("all", sensors, 1.0, sum(features_per_sensor.values()))
 
 
 def group_by_merit(

@@ -51,17 +51,16 @@ def build_network(
     Tier by tier: the tier's features, scaled, through a branch of its own; branches
     concatenated, shared layers, one head a member, members averaged (`Answer`). The layer
     "logits" holds the logits of each member, (n, members, outputs). Scaling starts as identity:
-    see `set_scaling`. features: their names, needed where the plan has indicators. With a
-    gate the layer "gate" holds each sensor's weight, (n, n_sensors), sensors in the order of
-    `allocation.sensors`.
+    see `set_scaling`. features: their names, needed where the plan has indicators or reads some
+    features only. With a gate the layer "gate" holds each sensor's weight, (n, n_sensors),
+    sensors in the order of `allocation.sensors`.
     """
     values = keras.Input((len(sensor_of),), dtype="float32", name="features")
     scaled = _SCALINGS[allocation.scaling](name="scaling")(values)
     if allocation.gate is not None:
         scaled = _gated(scaled, allocation, allocation.gate, sensor_of, seed + 500)
-    gaps = [list(features).index(name) for name in allocation.indicators]
     branches = [
-        _branch((values, scaled), tier, allocation, sensor_of, gaps, seed + 1000 * at)
+        _branch((values, scaled), tier, allocation, sensor_of, features, seed + 1000 * at)
         for at, tier in enumerate(allocation.tiers, start=1)
     ]
     hidden = keras.layers.Concatenate(name="branches")(branches) if branches[1:] else branches[0]
@@ -99,22 +98,20 @@ def _branch(
     tier: Tier,
     allocation: Allocation,
     sensor_of: Sequence[str],
-    gaps: Sequence[int],
+    features: Sequence[str],
     seed: int,
 ) -> Any:
-    """The hidden values of one tier, (n, members, tier.units).
-
-    inputs: raw and scaled features. gaps: the features that have an indicator.
-    """
+    """The hidden values of one tier, (n, members, tier.units). inputs: raw and scaled features."""
     strengths = dict(zip(allocation.sensors, allocation.l1, strict=True))
     members, packs = allocation.members, allocation.packs
     place = {sensor: at for at, sensor in enumerate(tier.sensors)}
-    columns, own = (
-        sorted(
-            (at for at in columns if sensor_of[at] in place), key=lambda at: place[sensor_of[at]]
-        )
-        for columns in (range(len(sensor_of)), gaps)
+    columns = sorted(
+        (at for at in range(len(sensor_of)) if sensor_of[at] in place),
+        key=lambda at: place[sensor_of[at]],
     )
+    if tier.features:
+        columns = [at for at in columns if features[at] in tier.features]
+    own = [at for at in columns if allocation.indicators and features[at] in allocation.indicators]
     values = Columns(columns, name=f"{tier.name}_columns")(inputs[1])
     if own:
         missing = Missing(own, name=f"{tier.name}_missing")(inputs[0])

@@ -179,9 +179,12 @@ def strengthen(
 
 
 def mean_strength(allocation: Allocation, sensor_of: Sequence[str]) -> tuple[float, float]:
-    """Mean L1 strength over features and mean dropout over tiers: what `strengthen` sets."""
+    """Mean L1 strength over features and mean dropout over tiers: what `strengthen` sets.
+
+    sensor_of: the sensor of each feature; those without a place do not count.
+    """
     strengths = dict(zip(allocation.sensors, allocation.l1, strict=True))
-    l1 = float(np.mean([strengths[sensor] for sensor in sensor_of]))
+    l1 = float(np.mean([strengths[sensor] for sensor in sensor_of if sensor in strengths]))
     return l1, float(np.mean([tier.dropout for tier in allocation.tiers]))
 
 

@@ -7,6 +7,7 @@ from itertools import takewhile
 
 import numpy as np
 
+from pm_app.learning.allocation.feature_selection import counts_for
 from pm_app.learning.allocation.planner import CONTROL, Planner
 from pm_app.learning.dataset import LearningTask
 from pm_app.learning.evaluation.metrics import worse_beyond_noise
@@ -23,7 +24,7 @@ from pm_app.learning.training.losses import score_of
 from pm_app.progress import Progress, part_of, silent
 from pm_app.records.learning import Allocation
 from pm_app.records.readings import Float64, Int32
-from pm_app.settings.strategies import AUTO, STRATEGY_NAMES
+from pm_app.settings.strategies import AUTO, STRATEGY_NAMES, strategy_named
 
 # Mean L1 strength, dropout, learning rate. With embeddings an L1 of 1e-3
 # was best on FD001 (average precision 0.994 on held-out training engines); on larger fleets
@@ -87,29 +88,53 @@ def choose_allocation(
 ) -> tuple[AllocationTrial, AllocationTrial]:
     """The trial of the strategy ("auto": of the best allocation), and that of the control.
 
-    The control is tuned over the grid; the others take its penalty, dropout and rate, so that they
-    differ in guidance alone and the search stays short. Every trial is a whole training: short
-    ones end before a weakly held network overfits, and so flatter it. auto also chooses the
-    size, the smallest that is not worse than the largest beyond noise; the control is of that
-    size too. train: who does the trainings.
+    The control is tuned over the grid; the others take its penalty, dropout and rate, so that
+    they differ in guidance alone and the search stays short. A strategy that selects features is
+    tried with several numbers of them, and the best number stands for it. Every trial is a whole
+    training: short ones end before a weakly held network overfits, and so flatter it. auto also
+    chooses the size, the smallest that is not worse than the largest beyond noise; the control is
+    of that size too. train: who does the trainings.
     """
     tuning = part_of(progress, 0.0, 0.15)
     plan = planner.plan(CONTROL)
     control = tune_allocation(task, CONTROL, plan, seed=seed, progress=tuning, train=train)
     rest = [name for name in STRATEGY_NAMES if name != CONTROL and strategy in (name, AUTO)]
 
+    plans = [plan for name in rest for plan in _plans_of(name, planner)]
+
     def tell(count: int, trial: AllocationTrial) -> None:
-        progress(0.15 + 0.15 * count / len(rest), f"{trial.name}: loss {trial}")
+        features = len(trial.allocation.features)
+        name = f"{trial.name}, {features} features" if features else trial.name
+        progress(0.15 + 0.15 * count / len(plans), f"{name}: loss {trial}")
 
     run = partial(run_trials, task, seed=seed, train=train)
-    trials = [control, *run([like(name, planner.plan(name), control, task) for name in rest], tell)]
+    trials = run([like(plan.strategy, plan, control, task) for plan in plans], tell)
     if strategy != AUTO:
-        return trials[-1], control
-    chosen = choose_trial(trials)
+        return stands_for_strategy(strategy, control, trials), control
+    best = {trial.name: trial for trial in sorted(trials, key=lambda trial: trial.score)}
+    chosen = choose_trial([control, *best.values()])
     smaller = _choose_size(task, planner, chosen, run, part_of(progress, 0.3, 0.4))
     if smaller is chosen:
         return chosen, control
     return smaller, _control_of_size(smaller, control, planner, task)
+
+
+def _plans_of(strategy: str, planner: Planner) -> list[Allocation]:
+    """The plans of a strategy to try: one, or one for each number of features but all."""
+    if not strategy_named(strategy).selects:
+        return [planner.plan(strategy)]
+    return [planner.plan(strategy, count=each) for each in counts_for(len(planner.order))]
+
+
+def stands_for_strategy(
+    strategy: str, control: AllocationTrial, trials: Sequence[AllocationTrial]
+) -> AllocationTrial:
+    """The best trial of one strategy; where it selects, the control's network may be it: that of
+    all features."""
+    if strategy_named(strategy).selects:
+        plan = replace(control.allocation, strategy=strategy)
+        trials = [*trials, replace(control, name=strategy, allocation=plan)]
+    return max(trials, key=lambda trial: trial.score, default=control)
 
 
 def _choose_size(
@@ -121,8 +146,9 @@ def _choose_size(
     def tell(count: int, trial: AllocationTrial) -> None:
         progress(count / len(sizes), f"{trial.allocation.parameters} parameters: loss {trial}")
 
-    plans = [like(chosen.name, planner.plan(chosen.name, size=n), chosen, task) for n in sizes]
-    good = takewhile(lambda trial: not is_worse(trial, chosen, noise=SIZE_NOISE), run(plans, tell))
+    plans = [planner.plan_like(chosen.allocation, size=n) for n in sizes]
+    trials = run([like(chosen.name, plan, chosen, task) for plan in plans], tell)
+    good = takewhile(lambda trial: not is_worse(trial, chosen, noise=SIZE_NOISE), trials)
     return [chosen, *good][-1]
 
 

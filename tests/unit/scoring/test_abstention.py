@@ -10,6 +10,7 @@ from pm_app.features.frame import build_frame, select_features
 from pm_app.features.panes.panes import build_panes
 from pm_app.learning.data.labels import life_labels, while_running
 from pm_app.records.features import BASES, FeatureSpec, Frame, RunningRule
+from pm_app.records.learning import Pool, PoolMember, Tier
 from pm_app.records.readings import Readings, no_events
 from pm_app.scoring.abstention import statuses
 
@@ -72,6 +73,29 @@ def test_sensors_of_half_the_importance_may_be_missing_through_the_longest_windo
 
     assert found[1:25] == ["scored"] * 24
     assert found[25:] == [status] * 15
+
+
+@pytest.mark.parametrize(
+    ("missing", "network", "status"),
+    [((0, 1), 1.0, "scored"), ((2,), 1.0, "sensor_missing"), ((0, 1), 0.5, "sensor_missing")],
+)
+def test_what_is_not_read_is_no_reason_to_abstain_unless_a_forest_reads_it(
+    values, missing, network, status
+):
+    """Sensors 2 and 3 are read, which hold three tenths of the importance."""
+    card = card_of(frame_of(values))
+    read = tuple(name for name in card.features if name.startswith(("sensor-2", "sensor-3")))
+    tier = Tier("all", ("sensor-2", "sensor-3"), 8, 0, 0.0, read)
+    members = (PoolMember("network", network, ()), PoolMember("forest", 1 - network, ()))
+    card = replace(
+        card,
+        allocation=replace(card.allocation, tiers=(tier,), l1=(1e-4, 1e-4)),
+        pool=Pool(members, (), 10, ""),
+    )
+    gone = values.copy()
+    gone[list(missing), 20:] = np.nan
+
+    assert said(gone, card)[25:] == [status] * 15
 
 
 @pytest.mark.parametrize(("stuck", "status"), [((0,), "scored"), ((0, 1), "stale_input")])

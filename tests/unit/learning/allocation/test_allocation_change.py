@@ -100,3 +100,15 @@ def test_the_first_version_is_drawn_alone():
 
     assert len([r for r in picture.iter(f"{SVG}rect") if r.get("rx")]) == 2
     assert len(list(picture.iter(f"{SVG}path"))) == 2
+
+
+def test_a_sensor_that_is_not_read_is_named_and_has_no_part_of_a_block():
+    card = card_of({"flow": 0.6, "load": 0.4}, {"all": (30, ("flow",))})
+    changes = compare_allocations(BEFORE, card)
+    picture = ET.fromstring(draw_allocation(changes, (), before="v1", after="v2"))
+
+    (load,) = (change.after for change in changes if change.sensor == "load")
+    assert (load.tier, load.units, load.embedding, load.share) == ("unread", 0, 0, 0.4)
+    assert len([r for r in picture.iter(f"{SVG}rect") if r.get("rx")]) == 3
+    assert len(list(picture.iter(f"{SVG}path"))) == 3
+    assert any("unread" in "".join(t.itertext()) for t in picture.iter(f"{SVG}text"))

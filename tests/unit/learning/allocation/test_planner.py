@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pm_app.learning.allocation.planner import embedding_width, find_indicators, make_planner
+from pm_app.learning.allocation.planner import embedding_width, find_gaps, make_planner
 from pm_app.learning.training.revision import average_importance, revise_plan
 from pm_app.records.features import Frame
 from pm_app.records.learning import Importance
@@ -48,13 +48,14 @@ def make_gaps(rows=400):
 
 
 def test_gaps_get_one_indicator_a_pattern_and_rare_or_constant_ones_none():
-    frame = make_gaps()
+    gaps = find_gaps(make_gaps(), np.arange(400))
 
-    assert find_indicators(frame, np.arange(400)) == ("heat.0", "load.2", "load.3")
+    stands_for = {"heat.0": "heat.0", "heat.1": "heat.0", "load.2": "load.2", "load.3": "load.3"}
+    assert gaps == stands_for
 
 
 def test_only_the_rows_learned_from_decide():
-    assert find_indicators(make_gaps(), np.arange(100, 400)) == ()
+    assert find_gaps(make_gaps(), np.arange(100, 400)) == {}
 
 
 def test_indicators_count_as_inputs_of_their_sensor():
@@ -63,7 +64,7 @@ def test_indicators_count_as_inputs_of_their_sensor():
     planner = make_planner(make_gaps(), np.arange(400), importance, outputs=3, max_parameters=5_000)
 
     assert planner.inputs == {"heat": 3, "load": 4, "age": 1, "wear": 1}
-    assert planner.plan("tiers").indicators == planner.indicators
+    assert planner.plan("tiers").indicators == planner.indicators == ("heat.0", "load.2", "load.3")
     assert planner.plan("tiers", size=2_000).parameters <= 2_000
 
 

@@ -365,3 +365,35 @@ def test_a_stored_gate_tells_about_the_share_each_sensor_starts_with():
     assert attention == pytest.approx(expected, abs=0.03)
     assert attention.sum(axis=1) == pytest.approx(np.ones(len(attention)), abs=1e-5)
     assert predictor.outputs(make_rows()) == pytest.approx(answers(network, make_rows()), abs=1e-5)
+
+
+@pytest.mark.parametrize("embedding", [0, 2])
+def test_features_that_are_not_read_change_no_answer_by_a_bit(embedding):
+    names = tuple(f"f{at}" for at in range(len(SENSOR_OF)))
+    tier = Tier("all", ("heat", "load"), 6, embedding, 0.1, ("f0", "f1", "f4"))
+    plan = replace(
+        make_allocation(tiers=(("heat", "load"),), units=(6,), embedding=(embedding,)),
+        tiers=(tier,),
+        indicators=("f1",),
+        scaling="bounded",
+    )
+    network = build_network(plan, SENSOR_OF, HAZARD, seed=0, features=names)
+    values = make_rows()
+    set_scaling(network, values)
+    other = values.copy()
+    other[:, [2, 3, 5]] = np.random.default_rng(1).normal(size=(len(values), 3))
+    other[::3, 2], other[1::3, 5] = np.nan, np.inf
+    counted = count_parameters(
+        plan.tiers, plan.shared_units, PlanRequest({"heat": 1, "load": 3}, 0, plan.members, 3)
+    )
+
+    assert np.array_equal(answers(network, values), answers(network, other))
+    assert trainable(network) == counted
+    predictor = Predictor(
+        export_onnx(network),
+        head=Head("hazard", (1.0, 2.0, 3.0), (1.0,)),
+        calibration=Calibration((1.0,), (0.0,), 0.0, 0.0),
+        features=names,
+    )
+    assert np.array_equal(predictor.outputs(values), predictor.outputs(other))
+    np.testing.assert_allclose(predictor.outputs(values), answers(network, values), atol=1e-5)

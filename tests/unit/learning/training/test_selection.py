@@ -10,6 +10,7 @@ from pm_app.learning.training.selection import (
     AllocationTrial,
     choose_trial,
     is_worse,
+    stands_for_strategy,
 )
 from pm_app.records.learning import Allocation, Tier
 from pm_app.settings.strategies import STRATEGY_NAMES
@@ -56,6 +57,30 @@ def test_the_choice_is_never_worse_than_the_best_beyond_noise(losses, noise):
 
     best = max(trials, key=lambda trial: trial.score)
     assert not is_worse(choose_trial(trials), best)
+
+
+def selected_trial(count, loss):
+    """Of a plan that reads so many features."""
+    trial = make_trial("selected", loss)
+    tier = Tier("all", ("s0",), 4, 0, 0.1, tuple(f"s0.{at}" for at in range(count)))
+    return replace(trial, allocation=replace(trial.allocation, strategy="selected", tiers=(tier,)))
+
+
+def test_validation_says_how_many_features_are_selected_and_of_equals_the_fewest():
+    control = make_trial("uniform", 0.9)
+    trials = [selected_trial(10, 0.8), selected_trial(20, 0.7), selected_trial(40, 0.7)]
+
+    assert stands_for_strategy("selected", control, trials) is trials[1]
+
+
+def test_all_features_are_a_choice_of_selection_as_well():
+    control = make_trial("uniform", 0.6)
+
+    chosen = stands_for_strategy("selected", control, [selected_trial(10, 0.8)])
+
+    assert (chosen.name, chosen.allocation.strategy) == ("selected", "selected")
+    assert chosen.allocation.features == ()
+    assert stands_for_strategy("tiers", control, [make_trial("tiers", 0.8)]).name == "tiers"
 
 
 def test_a_lead_in_every_group_counts_however_small():

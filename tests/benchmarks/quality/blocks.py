@@ -9,15 +9,22 @@ from benchmarks.quality.sets.folds import FRESH, OFFICIAL
 
 from pm_app.settings.strategies import STRATEGY_NAMES
 
-AUTO, CONTROL, MEAN = "pm-app auto", "pm-app uniform", "mean of the three boosters"
-# Members of a pool by themselves, as they are inside the published version.
+# What would be published. Beside it, of the same fit: its members by themselves, and the network
+# without guidance, of as many parameters.
+VERSION = "pm-app"
 NETWORK, FOREST = "pm-app network alone", "pm-app forest alone"
-GUIDED = tuple(f"pm-app {name}" for name in STRATEGY_NAMES if f"pm-app {name}" != CONTROL)
+UNGUIDED = "pm-app network unguided"
+# Networks of one strategy each, all as large and as the control was tuned.
+PREFIX = "pm-app "
+CONTROL = f"{PREFIX}uniform"
+GUIDED = tuple(f"{PREFIX}{name}" for name in STRATEGY_NAMES if f"{PREFIX}{name}" != CONTROL)
+MEAN = "mean of the three boosters"
 TREES = ("random forest", "LightGBM", "XGBoost", "CatBoost")
 # On each fold that of TREES which was best on the rows to tune by, known before it is judged.
 VALIDATED = "tree that validation chose"
 PEERS = ("plain network", "logistic / ridge", *TREES, MEAN, VALIDATED)
-MODELS = (AUTO, NETWORK, FOREST, CONTROL, *GUIDED, *PEERS)
+OURS = (VERSION, NETWORK, FOREST, UNGUIDED)
+MODELS = (*OURS, CONTROL, *GUIDED, *PEERS)
 
 
 @dataclass(frozen=True)
@@ -90,7 +97,7 @@ SHORT = (
     Block("pumps", _PUMPS, _LIFE),
     Block("pumps, fresh plants", _PUMPS, _LIFE, kept_aside=True, fresh=True),
 )
-SHORT_MODELS = (AUTO, NETWORK, FOREST, CONTROL, *PEERS)
+SHORT_MODELS = (*OURS, *PEERS)
 
 
 def seeds_of(

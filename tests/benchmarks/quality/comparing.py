@@ -5,14 +5,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from benchmarks.quality.blocks import (
-    AUTO,
     BLOCKS,
-    CONTROL,
+    FOREST,
     LAST,
     MEAN,
+    NETWORK,
     RMSE,
     TREES,
     VALIDATED,
+    VERSION,
     Figure,
     seeds_of,
     values_of,
@@ -116,7 +117,7 @@ def paired(
     cells: Sequence[Cell],
     figure: Figure,
     other: Callable[[list[Cell]], str | None],
-    ours: str = AUTO,
+    ours: str = VERSION,
 ) -> list[Pair]:
     """Folds on which both ours and another, chosen block by block, were measured.
 
@@ -138,12 +139,13 @@ def paired(
     return found
 
 
-# A figure gives the rule that names, among the cells of a block, whom `auto` is held against.
+# A figure gives the rule that names, among the cells of a block, whom a version is held against.
 RIVALS: dict[str, Callable[[Figure], Callable[[list[Cell]], str | None]]] = {
-    "the uniform control": lambda figure: lambda inside: CONTROL,
-    "the best single tree model of each set": lambda figure: lambda i: best_tree(i, figure),
     "the tree that validation chose": lambda figure: lambda inside: VALIDATED,
+    "the best single tree model of each set": lambda figure: lambda i: best_tree(i, figure),
     "the mean of the three boosters": lambda figure: lambda inside: MEAN,
+    "its forest alone": lambda figure: lambda inside: FOREST,
+    "its network alone": lambda figure: lambda inside: NETWORK,
 }
 
 

@@ -7,13 +7,13 @@ import matplotlib
 import numpy as np
 from benchmarks.quality.blocks import (
     AP,
-    AUTO,
     CONTROL,
     F1,
     LAST,
     MODELS,
     RMSE,
     SHORT,
+    VERSION,
     Block,
     Figure,
     values_of,
@@ -46,7 +46,7 @@ def draw(cells: Sequence[Cell], path: Path) -> None:
         row[0].set_yticks(range(len(models)), models, fontsize=8)
         for label, name in zip(row[0].get_yticklabels(), models, strict=True):
             label.set_color(_colour(name))
-            label.set_fontweight("bold" if name == AUTO else "normal")
+            label.set_fontweight("bold" if name == VERSION else "normal")
     axes[0][0].invert_yaxis()
     figure.suptitle("One dot a fold, the bar their mean; arrows point to better", fontsize=10)
     figure.tight_layout()

@@ -5,6 +5,7 @@ features or rows are another question, and a cell measured on them is never mixe
 """
 
 import ast
+import fcntl
 import hashlib
 import json
 import os
@@ -25,7 +26,7 @@ class Cell:
     """One model on one fold, from one seed.
 
     seconds: of one processor, to tune and fit. note: what the model told of itself, e.g. what
-    `auto` chose. seed: 0 for the first, and the only one where no spread is asked for.
+    validation chose. seed: 0 for the first, and the only one where no spread is asked for.
     """
 
     set: str
@@ -63,15 +64,20 @@ class Results:
     def keep(self, cells: Iterable[Cell]) -> None:
         """Put these cells into the file, a line each, in the place of earlier ones.
 
-        What another run has written meanwhile stays.
+        What another run has written meanwhile, or is about to write, stays.
         """
-        later = Results(self._path)
-        self._cells = later._cells | {cell.key: cell for cell in cells}
-        lines = ",\n".join(json.dumps(asdict(self._cells[key])) for key in sorted(self._cells))
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        beside = self._path.with_suffix(".part")
-        beside.write_text(f'{{"cells": [\n{lines}\n]}}\n', encoding="utf-8")
-        os.replace(beside, self._path)
+        folder = os.open(self._path.parent, os.O_RDONLY)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            later = Results(self._path)
+            self._cells = later._cells | {cell.key: cell for cell in cells}
+            lines = ",\n".join(json.dumps(asdict(self._cells[key])) for key in sorted(self._cells))
+            beside = self._path.with_suffix(".part")
+            beside.write_text(f'{{"cells": [\n{lines}\n]}}\n', encoding="utf-8")
+            os.replace(beside, self._path)
+        finally:
+            os.close(folder)
 
 
 def digest_of_data(fold: Fold, task: Task) -> str:

@@ -9,7 +9,6 @@ from itertools import product
 from pathlib import Path
 
 from benchmarks.quality.models.families import Family, families
-from benchmarks.quality.models.judging import judge
 from benchmarks.quality.options import names, whole_numbers
 from benchmarks.quality.results import Cell, Results, digest_of_data
 from benchmarks.quality.sets.drives import DRIVES
@@ -68,7 +67,7 @@ class Asked:
 def read_asked() -> Asked:
     """What the environment asks for. A set that is kept aside is measured only if it is named."""
     every = families()
-    models = _chosen("MODELS", every, [family.name for family in every])
+    models = _chosen("MODELS", every, [family.name for family in every if not family.by_name])
     again = _chosen("AGAIN", every, [])
     known = {quality.name: quality for quality in SETS}
     sets = names("PM_APP_QUALITY_SETS") or [q.name for q in SETS if not q.kept_aside]
@@ -90,7 +89,7 @@ def _chosen(variable: str, every: Sequence[Family], default: Sequence[str]) -> l
     known: dict[str, list[str]] = {"none": [], "peers": []}
     for family in every:
         known |= {name: [name] for name in family.models}
-        if family.name != "ours":
+        if family.peer:
             known["peers"] += family.models
     known |= {family.name: list(family.models) for family in every}
     wanted = names(f"PM_APP_QUALITY_{variable}") or default
@@ -112,10 +111,9 @@ def measure(
     with warnings.catch_warnings():
         # What peers' libraries warn of (names of columns, iterations) is theirs.
         warnings.simplefilter("ignore")
-        for model, said, seconds in family.measure(fold, quality.task, drawn, wanted):
-            figures = judge(fold, quality.task, said)
-            told = (round(seconds, 1), data, family.code, said.note, seed)
-            results.keep([Cell(quality.name, fold.name, model, figures, *told)])
+        for model, figures, note, seconds in family.measure(fold, quality.task, drawn, wanted):
+            rest = (round(seconds, 1), data, family.code, note, seed)
+            results.keep([Cell(quality.name, fold.name, model, figures, *rest)])
             line = " ".join(f"{name} {value:.4g}" for name, value in figures.items())
             place_text = f"{quality.name}, {fold.name}, seed {seed}, {model}"
             print(f"{time.strftime('%H:%M:%S')} {place_text}: {line} ({seconds:.0f} s)", flush=True)

@@ -9,13 +9,15 @@ from pathlib import Path
 import numpy as np
 from benchmarks.quality.blocks import (
     AP,
-    AUTO,
     BLOCKS,
     LAST,
     MODELS,
+    NETWORK,
     RMSE,
     SHORT,
     SHORT_MODELS,
+    UNGUIDED,
+    VERSION,
     Block,
     Figure,
     values_of,
@@ -44,12 +46,12 @@ of the product was made on them. Fresh plants: their seeds were drawn when all w
 def markdown(cells: Sequence[Cell]) -> str:
     """Everything: a table a block, then the paired differences."""
     parts, cells = [_PREFACE], [*cells, *validated(cells)]
-    mixed = mixed_data(cells)
-    if mixed:
-        parts.append(f"**Measured on different features, do not compare: {', '.join(mixed)}.**\n")
+    for told, mixed in (("features", mixed_data(cells)), ("code", mixed_code(cells))):
+        if mixed:
+            parts.append(f"**Measured on different {told}, do not compare: {'; '.join(mixed)}.**\n")
     parts += [_block_table(block, block.cells(cells)) for block in BLOCKS if block.cells(cells)]
-    parts.append(_difference_table(cells))
-    return "\n".join([*parts, *verdict_tables(cells), ""])
+    parts += [_difference_table(cells), _code_table(cells)]
+    return "\n".join([*filter(None, parts), *verdict_tables(cells), ""])
 
 
 def quoted_block(cells: Sequence[Cell]) -> str:
@@ -81,6 +83,28 @@ def mixed_data(cells: Iterable[Cell]) -> list[str]:
     return [", ".join(key) for key, found in sorted(digests.items()) if len(found) > 1]
 
 
+def mixed_code(cells: Iterable[Cell]) -> list[str]:
+    """Our own models whose cells of one set were not all measured by the same code."""
+    digests: dict[tuple[str, str], set[str]] = {}
+    for cell in cells:
+        if cell.model.startswith(VERSION):
+            digests.setdefault((cell.set, cell.model), set()).add(cell.code)
+    return [", ".join(key) for key, found in sorted(digests.items()) if len(found) > 1]
+
+
+def _code_table(cells: Iterable[Cell]) -> str:
+    """Which sets our own models were measured on by which code."""
+    sets: dict[str, set[str]] = {}
+    for cell in cells:
+        if cell.model.startswith(VERSION):
+            sets.setdefault(cell.code, set()).add(cell.set)
+    if not sets:
+        return ""
+    lines = ["## Which code our models were measured by\n", table_row(["digest", "sets"])]
+    rows = [table_row([f"`{code}`", ", ".join(sorted(sets[code]))]) for code in sorted(sets)]
+    return "\n".join([*lines, table_row(["---", "---"]), *rows, ""])
+
+
 def _block_table(block: Block, cells: list[Cell]) -> str:
     folds = len({(cell.set, cell.fold) for cell in cells})
     aside = "kept aside, " if block.kept_aside else ""
@@ -101,7 +125,7 @@ def _block_table(block: Block, cells: list[Cell]) -> str:
 
 def _difference_table(cells: Sequence[Cell]) -> str:
     lines = [
-        f"## {AUTO} against others, fold by fold\n",
+        f"## {VERSION} against others, fold by fold\n",
         "AP: difference. RMSE: difference of logarithms, so -0.05 is 5 % less error.\n",
         table_row(
             ["against", "figure", "folds", "better in", "mean", "95 % interval", "Wilcoxon p"]
@@ -159,16 +183,18 @@ def _column(cells: list[Cell], figure: Figure, models: Sequence[str]) -> list[st
 
 def _sentences(cells: Sequence[Cell]) -> str:
     """What the paired differences over all folds say, in words."""
+    asked = [(VERSION, rival, choose) for rival, choose in RIVALS.items()]
+    asked.append((NETWORK, "the same fit without guidance", lambda figure: lambda inside: UNGUIDED))
     lines = []
-    for rival, choose in RIVALS.items():
+    for ours, rival, choose in asked:
         for figure in (AP, RMSE):
-            pairs = paired(cells, figure, choose(figure))
+            pairs = paired(cells, figure, choose(figure), ours)
             if len(pairs) > 1:
                 found = compare(pairs, more_is_better=bool(figure.more_is_better))
                 scale, unit, form = (1, "", ".4f") if figure is AP else (100, " %", ".1f")
                 told = [f"{scale * v:+{form}}{unit}" for v in (found.mean, found.low, found.high)]
                 lines.append(
-                    f"- `auto` against {rival}, {figure.title}: {told[0]} ({told[1]} to {told[2]}),"
+                    f"- {ours} against {rival}, {figure.title}: {told[0]} ({told[1]} to {told[2]}),"
                     f" better on {found.better} of {found.pairs} folds"
                 )
     return "\n".join(lines)

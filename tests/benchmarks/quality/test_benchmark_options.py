@@ -5,7 +5,6 @@ from itertools import count
 import pytest
 from benchmarks.quality import run as benchmark
 from benchmarks.quality.models.families import Family
-from benchmarks.quality.models.judging import Said, risk_and_life
 from benchmarks.quality.options import whole_numbers
 from benchmarks.quality.results import Results
 from benchmarks.quality.sets.folds import QualitySet, Task
@@ -25,8 +24,7 @@ class Trees:
     def measure(self, fold, task, seed, wanted):
         for name in wanted:
             self.fitted.append((fold.name, name, seed))
-            risk = fold.labels.fails_within(task.horizon_hours)[fold.split.test]
-            yield name, Said(risk_and_life(risk, None)), 0.0
+            yield name, {"ap": 1.0}, {}, 0.0
 
 
 @pytest.fixture

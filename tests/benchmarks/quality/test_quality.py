@@ -1,4 +1,4 @@
-"""pm-app's network beside what people use today, on the same features and rows.
+"""pm-app beside what people use today, on the same features and rows.
 
     python -m pytest -m benchmark tests/benchmarks/quality -s
 
@@ -12,9 +12,11 @@ or was measured on other features, is measured. From the environment, all option
     PM_APP_QUALITY_FOLDS    folds to measure by name, separated by ";" (default: all)
     PM_APP_QUALITY_FRESH    seeds of fresh plants of every simulated kind, separated by ";"
     PM_APP_QUALITY_SEEDS    seeds of models (default: as many as a set has; ten on the robot);
-                            from seeds but 0 only `auto`, its control and the trees are fitted
-    PM_APP_QUALITY_MODELS   models or families to measure, separated by ";": ours, boosters,
-                            LightGBM, ...; "peers" is all but ours, "none" only draws
+                            from seeds but 0 only versions and the trees are fitted
+    PM_APP_QUALITY_MODELS   models or families to measure, separated by ";": pm-app (what would be
+                            published, its members, and the network without guidance), boosters,
+                            LightGBM, ...; strategies (each by itself, only where it is named);
+                            "peers" is all but ours, "none" only prints and draws
     PM_APP_QUALITY_AGAIN    models or families whose code has changed since are measured again
     PM_APP_QUALITY_MINUTES  nothing more is begun after so many minutes
     PM_APP_QUALITY_CACHE    a folder to keep folds in between runs
@@ -31,7 +33,7 @@ EXTRA = ("lightgbm", "matplotlib")
 
 
 @pytest.mark.benchmark
-def test_our_network_is_measured_beside_its_peers(open_data, tmp_path):
+def test_versions_are_measured_beside_its_peers(open_data, tmp_path):
     for needed in EXTRA:
         pytest.importorskip(needed, reason=f"needs {needed}: install the extra `benchmark`")
     from benchmarks.quality.run import run

@@ -10,14 +10,13 @@ import numpy as np
 import pytest
 from benchmarks.quality.blocks import (
     AP,
-    AUTO,
     CONTROL,
-    FOREST,
     MEAN,
     MODELS,
-    NETWORK,
+    OURS,
     RMSE,
     TREES,
+    VERSION,
 )
 from benchmarks.quality.comparing import best_tree, compare, paired
 from benchmarks.quality.results import Cell, Results, digest_of_data
@@ -26,6 +25,7 @@ from benchmarks.quality.tables import (
     BEGIN,
     END,
     markdown,
+    mixed_code,
     mixed_data,
     quote_in,
     quoted_block,
@@ -42,7 +42,7 @@ ROOT = Path(__file__).parents[3]
 RESULTS = ROOT / "tests" / "benchmarks" / "quality" / "results"
 
 
-def make_cell(model=AUTO, *, fold="split 1", name="AI4I 2020", data="d", code="c", **figures):
+def make_cell(model=VERSION, *, fold="split 1", name="AI4I 2020", data="d", code="c", **figures):
     return Cell(name, fold, model, figures or {"ap": 0.5}, 1.0, data, code)
 
 
@@ -80,7 +80,7 @@ def test_all_models_of_a_committed_fold_saw_the_same_data():
 def test_every_strategy_has_its_row():
     names = [name for name in MODELS if name.startswith("pm-app")]
 
-    assert set(names) == {f"pm-app {name}" for name in STRATEGY_NAMES} | {AUTO, NETWORK, FOREST}
+    assert set(names) == {f"pm-app {name}" for name in STRATEGY_NAMES} | set(OURS)
     assert len(names) == len(set(names))
 
 
@@ -90,7 +90,8 @@ def test_a_cell_replaces_its_forerunner_and_survives_being_read_again(tmp_path):
     results.keep([make_cell(ap=0.1), make_cell(CONTROL, ap=0.2)])
     beside.keep([make_cell(ap=0.3)])
 
-    assert {cell.model: cell.figures["ap"] for cell in Results(path)} == {AUTO: 0.3, CONTROL: 0.2}
+    found = {cell.model: cell.figures["ap"] for cell in Results(path)}
+    assert found == {VERSION: 0.3, CONTROL: 0.2}
     assert [p.name for p in path.parent.iterdir()] == ["results.json"]
 
 
@@ -146,9 +147,9 @@ def test_a_difference_is_taken_fold_by_fold():
     cells = [
         make_cell(model, fold=fold, ap=ap)
         for model, fold, ap in (
-            (AUTO, "split 1", 0.9),
-            (AUTO, "split 2", 0.5),
-            (AUTO, "split 3", 0.1),
+            (VERSION, "split 1", 0.9),
+            (VERSION, "split 2", 0.5),
+            (VERSION, "split 3", 0.1),
             (MEAN, "split 2", 0.4),
             (MEAN, "split 1", 0.7),
         )
@@ -167,7 +168,7 @@ def test_errors_in_different_units_are_compared_as_shares():
     cells = [
         make_cell(model, fold=fold, name=name, rmse=rmse)
         for name, fold in (("C-MAPSS FD001", "split 1"), ("UR3 CobotOps", "block 1"))
-        for model, rmse in ((AUTO, 9.0), (MEAN, 10.0))
+        for model, rmse in ((VERSION, 9.0), (MEAN, 10.0))
     ]
     found = compare(paired(cells, RMSE, lambda inside: MEAN), more_is_better=False)
 
@@ -197,7 +198,7 @@ def test_the_best_tree_is_known_only_when_all_were_measured():
 
 
 def test_a_missing_model_is_shown_as_missing_and_the_best_in_bold(tmp_path):
-    cells = [make_cell(AUTO, ap=0.9), make_cell(MEAN, ap=0.8)]
+    cells = [make_cell(VERSION, ap=0.9), make_cell(MEAN, ap=0.8)]
     cells.append(make_cell(MEAN, name="pumps, demo", fold="plant 1", ap=0.5, rmse=30.0))
     document = tmp_path / "benchmarks.md"
     document.write_text(f"before {BEGIN} old {END} after", encoding="utf-8")
@@ -205,21 +206,34 @@ def test_a_missing_model_is_shown_as_missing_and_the_best_in_bold(tmp_path):
     text = document.read_text(encoding="utf-8")
 
     assert text.startswith("before ") and text.endswith(" after") and " old " not in text
-    assert f"| {AUTO} | **0.900** | – |" in text
+    assert f"| {VERSION} | **0.900** | – |" in text
     assert f"| {MEAN} | 0.800 | **0.500** |" in text
 
 
 def test_a_mean_is_told_only_over_all_folds_of_a_set():
     cells = [make_cell(MEAN, fold=fold, ap=0.8) for fold in ("split 1", "split 2")]
-    half = quoted_block([*cells, make_cell(AUTO, fold="split 1", ap=0.9)])
-    whole = quoted_block([*cells, *(replace(cell, model=AUTO) for cell in cells)])
+    half = quoted_block([*cells, make_cell(VERSION, fold="split 1", ap=0.9)])
+    whole = quoted_block([*cells, *(replace(cell, model=VERSION) for cell in cells)])
 
-    assert f"| {AUTO} | – |" in half
-    assert f"| {AUTO} | **0.800** |" in whole
+    assert f"| {VERSION} | – |" in half
+    assert f"| {VERSION} | **0.800** |" in whole
+
+
+def test_a_version_measured_in_part_by_other_code_is_never_told_as_one():
+    cells = [make_cell(fold=f"split {at}", code=code) for at, code in enumerate("aab")]
+
+    assert mixed_code(cells) == ["AI4I 2020, pm-app"]
+    assert "Measured on different code, do not compare: AI4I 2020, pm-app." in markdown(cells)
+    assert mixed_code(cells[:2]) == []
+    assert "| `a` | AI4I 2020 |" in markdown(cells[:2])
+
+
+def test_all_versions_of_a_committed_set_were_measured_by_one_code():
+    assert mixed_code(Results(RESULTS / "results.json")) == []
 
 
 def test_figures_on_different_features_are_never_told_as_one():
-    cells = [make_cell(AUTO), make_cell(MEAN, data="other")]
+    cells = [make_cell(VERSION), make_cell(MEAN, data="other")]
 
     assert mixed_data(cells) == ["AI4I 2020, split 1"]
     assert "do not compare: AI4I 2020, split 1" in markdown(cells)

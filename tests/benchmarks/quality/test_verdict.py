@@ -2,7 +2,17 @@
 
 import numpy as np
 import pytest
-from benchmarks.quality.blocks import AP, AUTO, BLOCKS, BRIER, RMSE, VALIDATED, values_of
+from benchmarks.quality.blocks import (
+    AP,
+    BLOCKS,
+    BRIER,
+    NETWORK,
+    RMSE,
+    UNGUIDED,
+    VALIDATED,
+    VERSION,
+    values_of,
+)
 from benchmarks.quality.comparing import compare, paired, validated
 from benchmarks.quality.results import Cell, Results
 from benchmarks.quality.sets.folds import FRESH
@@ -12,7 +22,7 @@ from benchmarks.quality.verdict import verdict_on, verdicts
 UR3 = next(block for block in BLOCKS if block.title == "UR3 CobotOps")
 
 
-def make_cell(model=AUTO, *, fold="block 1", name="UR3 CobotOps", seed=0, note=None, **figures):
+def make_cell(model=VERSION, *, fold="block 1", name="UR3 CobotOps", seed=0, note=None, **figures):
     return Cell(name, fold, model, figures, 1.0, "d", "c", note or {}, seed)
 
 
@@ -44,7 +54,7 @@ def test_a_fold_of_many_seeds_counts_once_and_by_their_mean():
     cells = [make_cell(seed=seed, ap=0.1 * seed) for seed in range(5)]
     cells.append(make_cell(fold="block 2", ap=0.8))
 
-    assert values_of(cells, AUTO, AP) == {
+    assert values_of(cells, VERSION, AP) == {
         ("UR3 CobotOps", "block 1"): pytest.approx(0.2),
         ("UR3 CobotOps", "block 2"): pytest.approx(0.8),
     }
@@ -64,7 +74,7 @@ def test_seeds_far_apart_widen_an_interval_that_folds_alone_would_not():
 def test_seeds_survive_being_read_again_and_old_results_are_of_the_first(tmp_path):
     path = tmp_path / "results.json"
     path.write_text(
-        '{"cells": [{"set": "UR3 CobotOps", "fold": "block 1", "model": "pm-app auto", '
+        '{"cells": [{"set": "UR3 CobotOps", "fold": "block 1", "model": "pm-app", '
         '"figures": {"ap": 0.4}, "seconds": 1.0, "data": "d", "code": "c"}]}',
         encoding="utf-8",
     )
@@ -72,7 +82,7 @@ def test_seeds_survive_being_read_again_and_old_results_are_of_the_first(tmp_pat
     found = Results(path)
 
     assert sorted((cell.seed, cell.figures["ap"]) for cell in found) == [(0, 0.4), (3, 0.5)]
-    assert found.find(("UR3 CobotOps", "block 1", AUTO, 1)) is None
+    assert found.find(("UR3 CobotOps", "block 1", VERSION, 1)) is None
 
 
 def folds_of(ours, theirs, figure="ap"):
@@ -131,6 +141,25 @@ def test_the_table_says_in_words_whether_a_set_is_behind():
 
     assert "| UR3 CobotOps | 4 | -0.0850 (-0.0950 to -0.0750) | – | – | – | AP behind |" in text
     assert "- All sets, AP, against the tree that validation chose: -0.0850" in text
+
+
+def test_the_share_of_the_network_is_told_with_the_strategies_that_validation_chose():
+    notes = [{"share": 0.5, "chosen": "tiers"}, {"share": 1.0, "chosen": "tiers"}]
+    cells = [make_cell(note=note, seed=seed, ap=0.5) for seed, note in enumerate(notes)]
+
+    assert "| UR3 CobotOps | 2 | 0.75 (0.5 to 1) | tiers 2 |" in markdown(cells)
+    assert "share of the answer" not in markdown([make_cell(ap=0.5)])
+
+
+def test_guidance_is_held_against_the_same_fit_without_it():
+    cells = [
+        make_cell(model, seed=seed, ap=ap + 0.01 * seed)
+        for model, ap in ((VERSION, 0.9), (NETWORK, 0.6), (UNGUIDED, 0.5))
+        for seed in range(2)
+    ]
+
+    line = "| UR3 CobotOps: pm-app network alone against pm-app network unguided | 1 | +0.1000"
+    assert line in markdown(cells)
 
 
 def test_a_difference_to_the_chosen_tree_needs_both_on_the_same_fold():

@@ -1,4 +1,4 @@
-"""Whether `auto` is ever behind the trees: set by set, and over all sets, with intervals.
+"""Whether a version is ever behind the trees: set by set, and over all sets, with intervals.
 
 On each set and figure the mean difference over folds and seeds is told with 95 % of such means.
 Behind: the interval holds only differences that are worse. Not excluded: it still holds one that
@@ -6,12 +6,12 @@ is worse than may be lost (0.01 of average precision, 3 % of error; of the Brier
 calibration error nothing, so there only "behind" counts).
 """
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 from benchmarks.quality.blocks import (
     AP,
-    AUTO,
     BLOCKS,
     BRIER,
     CONTROL,
@@ -20,7 +20,9 @@ from benchmarks.quality.blocks import (
     GUIDED,
     NETWORK,
     RMSE,
+    UNGUIDED,
     VALIDATED,
+    VERSION,
     Block,
     Figure,
 )
@@ -46,7 +48,7 @@ def verdict_on(figure: Figure, found: Difference) -> str:
 
 
 def verdicts(
-    cells: Sequence[Cell], block: Block, other: str, ours: str = AUTO
+    cells: Sequence[Cell], block: Block, other: str, ours: str = VERSION
 ) -> dict[Figure, Difference]:
     """Ours less the other's on a set, by figure, where both were measured more than once."""
     found = {}
@@ -62,30 +64,43 @@ def verdicts(
 def verdict_tables(cells: Sequence[Cell]) -> list[str]:
     """Lines: against the tree that validation chose, the members of a pool, guidance."""
     lines = [
-        f"## {AUTO} against the tree that validation chose, set by set\n",
+        f"## {VERSION} against the tree that validation chose, set by set\n",
         "Mean difference (95 % interval over folds and seeds). A loss of 0.01 AP or 3 % RMSE has",
         "to be excluded; Brier and ECE must not be behind.\n",
-        *_table(cells, [(block.title, block, VALIDATED, AUTO) for block in BLOCKS]),
+        *_table(cells, [(block.title, block, VALIDATED, VERSION) for block in BLOCKS]),
         "",
         *_overall(cells),
     ]
-    members = [
-        (f"{block.title}: {AUTO} against {alone}", block, alone, AUTO)
-        for block in BLOCKS
-        for alone in (NETWORK, FOREST)
-    ]
-    guided = [
-        (f"{block.title}: {ours}", block, CONTROL, ours)
-        for block in BLOCKS
-        for ours in (AUTO, *GUIDED)
-    ]
-    for title, rows in (
-        ("A pool and its members", members),
-        (f"Guidance against {CONTROL}", guided),
+    shares = _shares(cells)
+    lines += ["\n## The network's share of the answer, set by set\n", *shares] if shares else []
+    for title, kinds in (
+        ("A version against its members, of the same fit", [(FOREST, VERSION), (NETWORK, VERSION)]),
+        ("Guidance against the same fit without it", [(UNGUIDED, NETWORK)]),
+        (f"Strategies against {CONTROL}", [(CONTROL, ours) for ours in GUIDED]),
     ):
+        rows = [
+            (f"{block.title}: {ours} against {other}", block, other, ours)
+            for block in BLOCKS
+            for other, ours in kinds
+        ]
         table = _table(cells, rows)
         lines += [f"\n## {title}, set by set\n", *table] if len(table) > 2 else []
     return lines
+
+
+def _shares(cells: Sequence[Cell]) -> list[str]:
+    """How much of the answer is the network's, and by which strategy, over folds and seeds."""
+    lines = []
+    for block in BLOCKS:
+        notes = [c.note for c in block.cells(cells) if c.model == VERSION and "share" in c.note]
+        if notes:
+            shares = [float(note["share"]) for note in notes]
+            chosen = Counter(str(note["chosen"]) for note in notes).most_common()
+            names = ", ".join(f"{name} {count}" for name, count in chosen)
+            spread = f"{np.mean(shares):.2f} ({min(shares):g} to {max(shares):g})"
+            lines.append(_row([block.title, str(len(notes)), spread, names]))
+    heads = ["set", "versions", "mean share (least to most)", "strategies chosen"]
+    return [_row(heads), _row(["---"] * len(heads)), *lines] if lines else []
 
 
 def _table(cells: Sequence[Cell], rows: Sequence[tuple[str, Block, str, str]]) -> list[str]:

@@ -13,7 +13,7 @@ from unittest.mock import patch
 
 import numpy as np
 from benchmarks.quality.models.judging import Said, judge, risk_and_life
-from benchmarks.quality.models.ours import head_of, learning_task, planner_of
+from benchmarks.quality.models.ours import learning_task, limit_fold, planner_of
 from benchmarks.quality.sets.folds import Fold, Task
 
 from pm_app.learning.allocation.planner import CONTROL, Planner, embedding_width
@@ -99,8 +99,9 @@ def prepare(fold: Fold, task: Task, *, rows: int, seed: int) -> Bench:
     from pm_app.learning.training.fit import refit_network, train_network
     from pm_app.learning.training.selection import tune_allocation
 
-    head = head_of(fold, task)
-    planner = planner_of(fold, task, head, seed=seed)
+    fold = limit_fold(fold)
+    study = learning_task(fold, task)
+    planner = planner_of(study, seed=seed)
     size = budget(
         rows,
         Settings().allocation.max_parameters,
@@ -108,7 +109,6 @@ def prepare(fold: Fold, task: Task, *, rows: int, seed: int) -> Bench:
         outputs=planner.outputs,
     )
     planner = replace(planner, size=size)
-    study = learning_task(fold, task, head)
     control = tune_allocation(study, CONTROL, planner.plan(CONTROL), seed=seed)
     bench = Bench(fold, task, study, planner, control, seed)
     begun = time.process_time()

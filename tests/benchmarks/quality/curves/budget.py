@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
-from benchmarks.quality.models.judging import Said, judge
+from benchmarks.quality.models.judging import figures_of
 from benchmarks.quality.models.ours import (
     fit_trial,
-    head_of,
     learning_task,
+    limit_fold,
     planner_of,
     train_like,
 )
@@ -24,7 +24,8 @@ from benchmarks.quality.results import Cell, digest_of_data, digest_of_files
 from benchmarks.quality.sets.folds import Fold, Task
 
 from pm_app.learning.allocation.planner import CONTROL, Planner
-from pm_app.records.learning import Allocation, Head
+from pm_app.learning.dataset import LearningTask
+from pm_app.records.learning import Allocation
 
 GUIDED = ("regularized", "tiers", "tiers+regularized")
 CURVES = (CONTROL, *GUIDED)
@@ -44,7 +45,7 @@ class Asked:
 
     fold: Fold
     task: Task
-    head: Head
+    study: LearningTask
     planner: Planner
     seed: int
 
@@ -56,9 +57,9 @@ class Asked:
 
 def ask(fold: Fold, task: Task, *, seed: int) -> Asked:
     """Measure importance, nuisance included."""
-    head = head_of(fold, task)
-    planner = planner_of(fold, task, head, seed=seed, replicates=REPLICATES)
-    return Asked(fold, task, head, planner, seed)
+    fold = limit_fold(fold)
+    study = learning_task(fold, task)
+    return Asked(fold, task, study, planner_of(study, seed=seed, replicates=REPLICATES), seed)
 
 
 def set_name(subset: str, nuisance: int) -> str:
@@ -87,9 +88,7 @@ def measure_budget(asked: Asked, budget: int, strategies: Sequence[str]) -> list
     """A cell of the control and each of the strategies, named and dated by the caller."""
     from pm_app.learning.training.selection import tune_allocation
 
-    fold, seed = asked.fold, asked.seed
-    split = fold.split
-    study = learning_task(fold, asked.task, asked.head)
+    study, seed = asked.study, asked.seed
     plan = asked.plan(CONTROL, budget)
     if plan is None:
         return [_no_network(name, budget) for name in strategies]
@@ -105,11 +104,10 @@ def measure_budget(asked: Asked, budget: int, strategies: Sequence[str]) -> list
             continue
         like_control = name == CONTROL
         trial = control if like_control else train_like(study, name, plan, control, seed=seed)
-        fitted, note = fit_trial(fold, study, trial, seed=seed)
-        said = Said(fitted.score(fold.frame.values[split.test]))
+        report, note = fit_trial(study, trial, seed=seed)
         seconds = tuning + time.process_time() - begun
         note |= {"l1": float(sum(trial.allocation.l1) / len(trial.allocation.l1))}
-        cells.append(_cell(name, budget, judge(fold, asked.task, said), seconds, note))
+        cells.append(_cell(name, budget, figures_of(report.metrics, asked.task), seconds, note))
     return cells
 
 
@@ -128,7 +126,7 @@ def measure_costs(asked: Asked, budgets: Sequence[int]) -> list[Cell]:
         return []
     few = asked.fold.frame.take(asked.fold.split.test[:200])
     named = {model_name(*key): plan for key, plan in plans.items()}
-    found = scoring_costs(named, few, asked.head, seed=asked.seed)
+    found = scoring_costs(named, few, asked.study.head, seed=asked.seed)
     whole = found.get(model_name(CONTROL, max(budgets)), float("nan"))
     return [
         _cell(

@@ -1,5 +1,6 @@
 """What a model says of the judged rows of a fold, in figures that all models share."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -21,18 +22,22 @@ NAMES = {
 }
 _DIGITS = 5
 
+# What a model wants known of itself, kept beside its figures.
+Note = dict[str, float | str]
+# Name of a model, its figures, its note, processor seconds.
+Measured = tuple[str, dict[str, float], Note, float]
+
 
 @dataclass(frozen=True, eq=False)
 class Said:
     """Scores of the judged rows in their order; no abstention.
 
     threshold: the risk above which a class is called, found on the learning side only.
-    note: what the model wants known of itself, kept beside its figures.
     """
 
     scores: Scores
     threshold: float | None = None
-    note: dict[str, float | str] = field(default_factory=dict)
+    note: Note = field(default_factory=dict)
 
 
 def risk_and_life(risk: np.ndarray, life: np.ndarray | None) -> Scores:
@@ -49,7 +54,7 @@ def judged_by(task: Task) -> Head:
 
 
 def judge(fold: Fold, task: Task, said: Said) -> dict[str, float]:
-    """The figures of `NAMES` that can be had; errors in the unit of the task."""
+    """What scores of the judged rows come to, as `figures_of` tells it."""
     rows = fold.split.test
     found = evaluate(
         said.scores,
@@ -59,8 +64,13 @@ def judge(fold: Fold, task: Task, said: Said) -> dict[str, float]:
         asset=fold.frame.asset[rows],
         threshold=said.threshold,
     )
+    return figures_of(found, task)
+
+
+def figures_of(metrics: Mapping[str, float], task: Task) -> dict[str, float]:
+    """The figures of `NAMES` among the product's own metrics; errors in the unit of the task."""
     figures = {}
-    for name, value in found.items():
+    for name, value in metrics.items():
         short = NAMES.get(name) or NAMES.get(name.rsplit("_", 1)[0])
         if short is not None:
             scale = task.unit_hours if short.startswith("rmse") else 1.0

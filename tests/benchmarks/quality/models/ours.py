@@ -1,75 +1,163 @@
-"""pm-app's network on a fold: the product's own stages in the product's own order.
+"""pm-app on a fold: the product's own stages in the product's own order.
 
 The one place where the benchmark touches how a version is learned. It follows `learn` in
-jobs/recipe.py and `train_candidate`, but for what those do besides (drift, gate, export), and
-trains every strategy of a fold where the product trains the chosen one and its control.
+learning/pipeline.py up to the candidate, whose own reports are the figures: of the answer that
+would be published, and of what the same fit holds beside it (the network alone, the forest alone,
+the network without guidance). Strategies by themselves are fitted only where they are asked for.
 TensorFlow leaks a little with every network, so a fold is learned in a process of its own.
 """
 
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import replace
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from benchmarks.quality.blocks import AUTO, CONTROL
-from benchmarks.quality.models.judging import Said
+from benchmarks.quality.blocks import CONTROL, FOREST, NETWORK, OURS, PREFIX, UNGUIDED, VERSION
+from benchmarks.quality.models.judging import Measured, Note, figures_of
 from benchmarks.quality.results import digest_of_files
 from benchmarks.quality.sets.folds import Fold, Task
 
-from pm_app.learning.allocation.planner import Planner, make_planner
+from pm_app.features.limits import learn_limits, limit_features
+from pm_app.learning import ranking
+from pm_app.learning.allocation.planner import CONTROL_REPORT, Planner
 from pm_app.learning.data.targets import choose_head
 from pm_app.learning.dataset import LearningTask
-from pm_app.learning.evaluation.calibration import calibrate
-from pm_app.learning.evaluation.metrics import best_threshold
 from pm_app.learning.importance.permutation import REPLICATES, measure_importance
-from pm_app.records.learning import Allocation, Calibration, Head
-from pm_app.records.scores import Scores, scores_of
+from pm_app.learning.pool import shares
+from pm_app.records.learning import Allocation, QualityReport
 from pm_app.settings.plant import Settings
 from pm_app.settings.strategies import STRATEGY_NAMES
 
 if TYPE_CHECKING:
+    from pm_app.learning.training.candidate import Candidate
     from pm_app.learning.training.selection import AllocationTrial
 
-PREFIX = "pm-app "
-OURS = (AUTO, *(f"{PREFIX}{name}" for name in STRATEGY_NAMES))
+STRATEGIES = tuple(f"{PREFIX}{name}" for name in STRATEGY_NAMES)
 _ROOT = Path(__file__).parents[4]
-# Of pm_app/learning, what judges data or versions and changes no network.
-_BESIDE = {"candidate", "drift", "promotion", "leakage", "sufficiency", "parity"}
-
-
-@dataclass(frozen=True, eq=False)
-class Fitted:
-    """A calibrated network; threshold for a called class, found on validation rows."""
-
-    network: Any
-    head: Head
-    calibration: Calibration
-    threshold: float | None
-
-    def score(self, values: np.ndarray) -> Scores:
-        """What the product would say of raw features, (n_rows, n_features)."""
-        from pm_app.learning.network import answers
-
-        return scores_of(answers(self.network, values), self.head, self.calibration)
+# Of pm_app/learning, what judges data or versions and changes neither.
+_BESIDE = {"pipeline", "drift", "promotion", "dealing", "leakage", "sufficiency", "parity"}
 
 
 def code_digest() -> str:
-    """Of everything that decides what the network learns from a frame."""
-    learning = (_ROOT / "pm_app" / "learning").rglob("*.py")
-    return digest_of_files([*(p for p in learning if p.stem not in _BESIDE), Path(__file__)])
+    """Of everything that decides what a version learns from a frame."""
+    learning = (p for p in (_ROOT / "pm_app/learning").rglob("*.py") if p.stem not in _BESIDE)
+    limits = _ROOT / "pm_app/features/limits.py"
+    return digest_of_files([*learning, limits, Path(__file__)])
 
 
-def said_by_ours(
-    fold: Fold, task: Task, *, seed: int, wanted: Collection[str] = OURS
-) -> list[tuple[str, Said, float]]:
-    """What these models say of the judged rows, `auto` first, with processor seconds."""
-    context = get_context("spawn")
-    with ProcessPoolExecutor(max_workers=1, mp_context=context) as pool:
-        return pool.submit(_say, fold, task, seed, wanted).result()
+def measure_version(
+    fold: Fold, task: Task, seed: int, wanted: Collection[str] = OURS
+) -> list[Measured]:
+    """What a version says of the judged rows and what its members say alone, of one fit."""
+    return _apart(_measure_version, fold, task, seed, wanted)
+
+
+def measure_strategies(
+    fold: Fold, task: Task, seed: int, wanted: Collection[str] = STRATEGIES
+) -> list[Measured]:
+    """What networks of these strategies say, all of the size and the tuning of the control."""
+    return _apart(_measure_strategies, fold, task, seed, wanted)
+
+
+def _apart(measure: Callable[..., list[Measured]], *asked: object) -> list[Measured]:
+    with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(measure, *asked).result()
+
+
+def _measure_version(fold: Fold, task: Task, seed: int, wanted: Collection[str]) -> list[Measured]:
+    start = time.process_time()
+    candidate = train_version(fold, task, seed=seed)
+    seconds = time.process_time() - start
+    note = _note_of(candidate)
+    return [
+        (name, figures_of(report.metrics, task), note, seconds)
+        for name, report in reports_by_model(candidate).items()
+        if name in wanted
+    ]
+
+
+def train_version(fold: Fold, task: Task, *, seed: int) -> "Candidate":
+    """The candidate of a first retraining, by the default settings."""
+    from pm_app.learning.training.candidate import AllocationSearch, train_candidate
+
+    fold = limit_fold(fold)
+    study = learning_task(fold, task)
+    search = AllocationSearch(planner_of(study, seed=seed))
+    return train_candidate(study, search, seed=seed)
+
+
+def reports_by_model(candidate: "Candidate") -> dict[str, QualityReport]:
+    """A version's reports by what the benchmark calls the models; the first is who answers."""
+    found = {report.model: report for report in candidate.reports}
+    return {
+        VERSION: candidate.reports[0],
+        NETWORK: found[candidate.allocation.strategy],
+        FOREST: found[shares.FOREST_REPORT],
+        UNGUIDED: found[CONTROL_REPORT],
+    }
+
+
+def _note_of(candidate: "Candidate") -> Note:
+    allocation, pool = candidate.allocation, candidate.pool
+    note: Note = {"chosen": allocation.strategy, "parameters": allocation.parameters}
+    if pool is None:
+        return note | {"share": 1.0}
+    losses = {member.name: member.losses for member in pool.members} | {"pool": pool.losses}
+    told = "; ".join(f"{n} {' '.join(f'{v:.4f}' for v in each)}" for n, each in losses.items())
+    return note | {"share": pool.share(shares.NETWORK), "losses": told}
+
+
+def _measure_strategies(
+    fold: Fold, task: Task, seed: int, wanted: Collection[str]
+) -> list[Measured]:
+    from pm_app.learning.training.selection import tune_allocation
+
+    start = time.process_time()
+    fold, told = limit_fold(fold), []
+    study = learning_task(fold, task)
+    planner = planner_of(study, seed=seed)
+    name = CONTROL.removeprefix(PREFIX)
+    control = tune_allocation(study, name, planner.plan(name), seed=seed)
+    shared = time.process_time() - start
+    for name in STRATEGY_NAMES:
+        if PREFIX + name in wanted:
+            start = time.process_time()
+            plan = planner.plan(name)
+            is_control = PREFIX + name == CONTROL
+            trial = control if is_control else train_like(study, name, plan, control, seed=seed)
+            report, note = fit_trial(study, trial, seed=seed)
+            seconds = shared + time.process_time() - start
+            told.append((PREFIX + name, figures_of(report.metrics, task), note, seconds))
+    return told
+
+
+def limit_fold(fold: Fold) -> Fold:
+    """The fold as a version sees it: with missing what lies beyond what its train rows teach."""
+    limits = learn_limits(fold.frame, fold.split.train, fold.paces)
+    return replace(fold, frame=limit_features(fold.frame, limits))
+
+
+def learning_task(fold: Fold, task: Task) -> LearningTask:
+    """The fold as the product's training takes it, spans of life cut by what is learned from."""
+    head = choose_head(
+        fold.labels,
+        np.concatenate([fold.split.train, fold.split.validation]),
+        task=task.kind,
+        horizons_hours=task.horizons_hours,
+        cap_hours=task.cap_hours,
+    )
+    return LearningTask(task.kind, task.horizons_hours, fold.frame, fold.labels, fold.split, head)
+
+
+def planner_of(study: LearningTask, *, seed: int, replicates: int = REPLICATES) -> Planner:
+    """Plans of every strategy, guided by the importance measured on this fold."""
+    importance = measure_importance(study, seed=seed, replicates=replicates)
+    return ranking.planner_of(study, importance, Settings())
 
 
 def train_like(
@@ -82,102 +170,17 @@ def train_like(
     return run_trials(study, [like(name, plan, other, study)], seed=seed, train=train_here)[0]
 
 
-def fit_ours(
-    fold: Fold, task: Task, *, seed: int, wanted: Collection[str] = OURS
-) -> Iterator[tuple[str, Fitted, dict[str, float | str], float]]:
-    """Each, fitted: name, model, note, processor seconds; what `auto` chose comes first.
-
-    Importance, the plans' size and the tuning of the control are shared by all strategies,
-    whose penalty, dropout and rate are the control's, as `choose_allocation` has it.
-    """
-    from pm_app.learning.training.selection import choose_allocation
-
-    start = time.process_time()
-    head = head_of(fold, task)
-    planner = planner_of(fold, task, head, seed=seed)
-    study = learning_task(fold, task, head)
-    chosen, control = choose_allocation(study, planner, "auto", seed=seed)
-    choosing = time.process_time() - start
-    start = time.process_time()
-    best = fit_trial(fold, study, chosen, seed=seed)
-    seconds = choosing + time.process_time() - start
-    yield AUTO, best[0], {"chosen": chosen.name, **best[1]}, seconds
-    for name in STRATEGY_NAMES:
-        if PREFIX + name not in wanted:
-            continue
-        start = time.process_time()
-        if name == chosen.name:
-            yield PREFIX + name, *best, seconds
-            continue
-        if name == CONTROL.removeprefix(PREFIX):
-            trial = control
-        else:
-            size = chosen.allocation.parameters
-            trial = train_like(study, name, planner.plan(name, size=size), control, seed=seed)
-        fitted, note = fit_trial(fold, study, trial, seed=seed)
-        yield PREFIX + name, fitted, note, choosing + time.process_time() - start
-
-
-def _say(
-    fold: Fold, task: Task, seed: int, wanted: Collection[str]
-) -> list[tuple[str, Said, float]]:
-    values = fold.frame.values[fold.split.test]
-    return [
-        (name, Said(fitted.score(values), fitted.threshold, note), seconds)
-        for name, fitted, note, seconds in fit_ours(fold, task, seed=seed, wanted=wanted)
-    ]
-
-
-def head_of(fold: Fold, task: Task) -> Head:
-    """The product's head for a task, spans of life cut by what is learned from."""
-    return choose_head(
-        fold.labels,
-        np.concatenate([fold.split.train, fold.split.validation]),
-        task=task.kind,
-        horizons_hours=task.horizons_hours,
-        cap_hours=task.cap_hours,
-    )
-
-
-def learning_task(fold: Fold, task: Task, head: Head) -> LearningTask:
-    """The fold as the product's training takes it."""
-    return LearningTask(task.kind, task.horizons_hours, fold.frame, fold.labels, fold.split, head)
-
-
-def planner_of(
-    fold: Fold, task: Task, head: Head, *, seed: int, replicates: int = REPLICATES
-) -> Planner:
-    """Plans of every strategy, guided by the importance measured on this fold."""
-    importance = measure_importance(
-        learning_task(fold, task, head), seed=seed, replicates=replicates
-    )
-    return make_planner(
-        fold.frame,
-        fold.split.train,
-        importance,
-        outputs=max(len(head.edges_hours), 1),
-        max_parameters=Settings().allocation.max_parameters,
-    )
-
-
 def fit_trial(
-    fold: Fold, study: Any, trial: Any, *, seed: int
-) -> tuple[Fitted, dict[str, float | str]]:
-    """Train, calibrate, refit on all rows but the judged."""
+    study: LearningTask, trial: "AllocationTrial", *, seed: int
+) -> tuple[QualityReport, Note]:
+    """Train, refit on all rows but the judged, and judge as a version's members are."""
     from pm_app.learning.network import answers
     from pm_app.learning.training.fit import Training, refit_network, train_network
+    from pm_app.learning.training.members import Member, judge_member
 
-    labels, split, head = fold.labels, fold.split, study.head
     training = Training(trial.allocation, trial.rate, seed)
     trained = trial.trained or train_network(study, training)
-    whole = refit_network(study, training, rows=split.learned, like=trained).network
-    output = answers(trained.network, fold.frame.values[split.calibration])
-    group = split.group[split.calibration]
-    calibration = calibrate(output, labels, split.calibration, head, group=group)
-    threshold = None
-    if head.kind == "classification":
-        seen = answers(trained.network, fold.frame.values[split.validation])
-        risk = scores_of(seen, head, calibration).risk[:, 0]
-        threshold = best_threshold(risk, labels.value[split.validation])
-    note = {"parameters": trial.allocation.parameters, "epochs": trained.epoch}
-    return Fitted(whole, head, calibration, threshold), note
+    whole = refit_network(study, training, rows=study.split.learned, like=trained)
+    judged, refitted = (partial(answers, each.network) for each in (trained, whole))
+    _, report = judge_member(study, Member(trial.name, judged, refitted))
+    return report, {"parameters": trial.allocation.parameters, "epochs": trained.epoch}

@@ -136,7 +136,7 @@ class DriveFolds:
                 frame.asset, rows[early], rows[~early], "first days, by drive",
                 level=np.sign(failing)[frame.asset], seed=plan.seed,
             )  # fmt: skip
-            yield make_fold(name, frame, labels, split)
+            yield make_fold(name, frame, labels, split, known.paces)
 
 
 def _count(

@@ -13,7 +13,7 @@ from benchmarks.quality.sets.plants import gather
 
 from connectors.cmapss import import_cmapss
 from pm_app.features.frame import select_features
-from pm_app.records.features import Frame
+from pm_app.records.features import FeedPace, Frame
 from pm_app.records.labels import Labels
 from pm_app.times import HOUR_NS
 
@@ -26,7 +26,7 @@ def engine_set(subset: str, *, kept_aside: bool) -> QualitySet:
 
     def folds(open_data: Path, work: Path) -> Iterator[Fold]:
         import_cmapss(open_data / "cmapss", work / subset, subset=subset)
-        frame, labels = _gather(work / subset)
+        frame, labels, paces = _gather(work / subset)
         train, test = _rows_of(frame, "train-"), _rows_of(frame, "test-")
         life = np.bincount(frame.asset[train], minlength=len(frame.assets))[frame.asset]
         engines = np.unique(frame.asset[train])
@@ -35,14 +35,14 @@ def engine_set(subset: str, *, kept_aside: bool) -> QualitySet:
             judged = train[np.isin(frame.asset[train], judged_engines)]
             learn = np.setdiff1d(train, judged)
             split = part_by_group(frame.asset, learn, judged, "by engine", level=life, seed=number)
-            yield make_fold(f"split {number + 1}", frame, labels, split)
+            yield make_fold(f"split {number + 1}", frame, labels, split, paces)
         split = part_by_group(frame.asset, train, test, "official", level=life, seed=FOLDS)
-        yield make_fold(OFFICIAL, frame, labels, split)
+        yield make_fold(OFFICIAL, frame, labels, split, paces)
 
     return QualitySet(f"C-MAPSS {subset}", "turbofan engines, simulated", LIFE, folds, kept_aside)
 
 
-def _gather(folder: Path) -> tuple[Frame, Labels]:
+def _gather(folder: Path) -> tuple[Frame, Labels, tuple[FeedPace, ...]]:
     """Training and test engines; which features are worth it is decided by the former alone."""
     informative = gather(folder).informative
     for path in (folder / "later" / "readings").iterdir():
@@ -50,7 +50,7 @@ def _gather(folder: Path) -> tuple[Frame, Labels]:
     known = gather(folder)
     truth = pq.read_table(folder / "later" / "truth.parquet")
     frame = select_features(known.frame, informative)
-    return frame, _with_truth(frame, known.labels, truth)
+    return frame, _with_truth(frame, known.labels, truth), known.paces
 
 
 def _with_truth(frame: Frame, labels: Labels, truth: pa.Table) -> Labels:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from pm_app.learning.data.splits import assign_parts, censor_at_parts
-from pm_app.records.features import Frame
+from pm_app.records.features import FeedPace, Frame
 from pm_app.records.labels import Labels, Split
 
 # Of what a fold learns from: to fit, to choose by, to calibrate by, as in the product.
@@ -44,12 +44,16 @@ class Task:
 
 @dataclass(frozen=True, eq=False)
 class Fold:
-    """One way to part a set; labels know no more than each part does."""
+    """One way to part a set; labels know no more than each part does.
+
+    paces: of the feeds of events, as a dataset has them.
+    """
 
     name: str
     frame: Frame
     labels: Labels
     split: Split
+    paces: tuple[FeedPace, ...] = ()
 
     @property
     def seed(self) -> int:
@@ -108,9 +112,11 @@ def part_by_group(
     return Split(*rows, test=judged, group=group.astype(np.int32), how=how)
 
 
-def make_fold(name: str, frame: Frame, labels: Labels, split: Split) -> Fold:
+def make_fold(
+    name: str, frame: Frame, labels: Labels, split: Split, paces: tuple[FeedPace, ...] = ()
+) -> Fold:
     """A fold whose labels are censored where the parts of the product's split end."""
-    return Fold(name, frame, censor_at_parts(frame, labels, split), split)
+    return Fold(name, frame, censor_at_parts(frame, labels, split), split, paces)
 
 
 def take_labels(labels: Labels, rows: np.ndarray) -> Labels:

@@ -33,7 +33,7 @@ def folds(open_data: Path, work: Path) -> Iterator[Fold]:
     parts = StratifiedKFold(FOLDS, shuffle=True, random_state=2024).split(rows, labels.value)
     for number, (learn, judged) in enumerate(parts):
         split = part_by_group(rows, learn, judged, "by row", level=labels.value, seed=number)
-        yield make_fold(f"split {number + 1}", frame, labels, split)
+        yield make_fold(f"split {number + 1}", frame, labels, split, known.paces)
 
 
 AI4I = QualitySet("AI4I 2020", "milling machine, synthetic", Task("classification"), folds)

@@ -11,7 +11,7 @@ from pm_app.features.frame import select_features
 from pm_app.jobs.ingest.run import ingest
 from pm_app.jobs.plant import first_seen_ns
 from pm_app.jobs.retrain.dataset import DatasetSource, gather_dataset
-from pm_app.records.features import Frame
+from pm_app.records.features import FeedPace, Frame
 from pm_app.records.labels import Labels
 from pm_app.settings.plant import read_settings
 from pm_app.times import to_nanoseconds
@@ -22,11 +22,13 @@ NOW = datetime(2100, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, eq=False)
 class Gathered:
-    """Every feature of a plant's cutoffs, their labels, and the features worth learning from."""
+    """Every feature of a plant's cutoffs, their labels, the features worth learning from, and
+    the paces of its feeds of events."""
 
     frame: Frame
     labels: Labels
     informative: tuple[str, ...]
+    paces: tuple[FeedPace, ...]
 
     @property
     def chosen(self) -> Frame:
@@ -62,4 +64,4 @@ def gather(folder: Path) -> Gathered:
             settings,
             as_of_ns=max(ends) + settings.features.pane_ns,
         )
-    return Gathered(known.frame, known.labels, known.informative)
+    return Gathered(known.frame, known.labels, known.informative, known.paces)

@@ -44,7 +44,7 @@ class Pumps:
             known = gather(lay_out(work / name, PLANT_TOML, readings, events))
             frame, labels = known.chosen, known.labels
             split = split_rows(frame, labels, horizon_hours=LIFE.horizon_hours, seed=plan.seed)
-            yield make_fold(name, frame, labels, split)
+            yield make_fold(name, frame, labels, split, known.paces)
 
 
 _DEMO = replace(demo_plan(0), interval_minutes=60)

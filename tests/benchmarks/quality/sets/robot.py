@@ -73,7 +73,7 @@ def folds(open_data: Path, work: Path) -> Iterator[Fold]:
         split = part_by_group(
             labels.life, learn, judged, "by time, lives whole", level=None, seed=number
         )
-        yield make_fold(f"block {number + 1}", frame, labels, split)
+        yield make_fold(f"block {number + 1}", frame, labels, split, known.paces)
 
 
 def _keys(time: np.ndarray) -> dict[str, pa.Array]:

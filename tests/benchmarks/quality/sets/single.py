@@ -47,7 +47,7 @@ def folds(open_data: Path, work: Path) -> Iterator[Fold]:
         split = part_by_group(
             labels.life, learn, judged, "by time, lives whole", level=None, seed=plan.seed
         )
-        yield make_fold(name, frame, labels, split)
+        yield make_fold(name, frame, labels, split, known.paces)
 
 
 SINGLE = QualitySet("single machine", "a failure a day, 27 to learn from", LIFE, folds, seeds=3)

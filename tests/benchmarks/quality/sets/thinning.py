@@ -25,4 +25,5 @@ def thin(fold: Fold, *, every: int) -> Fold:
         test=np.searchsorted(rows, fold.split.test),
         group=fold.split.group[rows],
     )
-    return Fold(fold.name, fold.frame.take(rows), take_labels(fold.labels, rows), split)
+    labels = take_labels(fold.labels, rows)
+    return replace(fold, frame=fold.frame.take(rows), labels=labels, split=split)

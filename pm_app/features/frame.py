@@ -48,6 +48,9 @@ def feature_names(spec: FeatureSpec) -> tuple[tuple[str, ...], tuple[str, ...]]:
     pairs += [("age", "age"), ("since.failure", "maintenance")]
     pairs += [(f"since.maintenance.{code}", "maintenance") for code in spec.maintenance_codes]
     pairs += [(f"errors.{code}.{w}", "errors") for code in spec.error_codes for w in windows]
+    if spec.inspections:
+        pairs += [("since.inspection", "inspections")]
+    pairs += [(f"since.inspection.{code}", "inspections") for code in spec.inspection_codes]
     if spec.clock is not None:
         pairs += [
             (name, "clock") for name in ("hour.sin", "hour.cos", "weekday.sin", "weekday.cos")
@@ -206,5 +209,9 @@ def _event_columns(
     for code in spec.error_codes:
         for window_ns in spec.windows_ns:
             yield events_within(keys, events, kind="error", code=code, window_ns=window_ns)
+    if spec.inspections:
+        yield hours_since(keys, events, kind="inspection", code=None)
+    for code in spec.inspection_codes:
+        yield hours_since(keys, events, kind="inspection", code=code)
     if spec.clock is not None:
         yield from clock_features(keys[2], spec.clock).values()

@@ -29,10 +29,16 @@ BY_CHANCE: Final = 1e-3
 LONGEST_GAPS: Final = 1.5
 # With fewer gaps nothing is usual.
 LEAST_GAPS: Final = 2
-_AGE, _FAILURE, _MAINTENANCE, _ERROR, _LIFE = range(len(BASES))
+_AGE, _FAILURE, _MAINTENANCE, _ERROR, _LIFE, _INSPECTION = range(len(BASES))
+_OF_FEEDS: Final = [BASES.index(feed) for feed in FEEDS]
 _MEMORY: Final = ("smooth", "above")
 _OF_READINGS: Final = ("last", *WINDOW_STATISTICS)
-_PLURALS: Final = {"failure": "failures", "maintenance": "maintenance events", "error": "errors"}
+_PLURALS: Final = {
+    "failure": "failures",
+    "maintenance": "maintenance events",
+    "error": "errors",
+    "inspection": "inspections",
+}
 
 
 def feed_paces(events: Events) -> tuple[FeedPace, ...]:
@@ -61,6 +67,8 @@ def _basis(feature: str, sensor: str) -> int:
         return _AGE
     if sensor == "maintenance" and feature.startswith("since."):
         return _FAILURE if feature == "since.failure" else _MAINTENANCE
+    if sensor == "inspections" and feature.startswith("since."):
+        return _INSPECTION
     if own.startswith("change") or own.endswith(".life") or head in _MEMORY:
         return _LIFE
     if sensor == "errors" and head not in _OF_READINGS:
@@ -133,7 +141,7 @@ def _silent(frame: Frame, limits: FeatureLimits) -> Flags:
     withheld = np.zeros((len(frame.cutoff), len(BASES)), dtype=np.bool_)
     if frame.waited is not None:
         silent = silent_feeds(frame.waited, limits.feeds)
-        withheld[:, _FAILURE : _ERROR + 1] = silent
+        withheld[:, _OF_FEEDS] = silent
         repaired = any(pace.feed == "maintenance" for pace in limits.feeds) & ~silent[:, 1]
         withheld[:, _LIFE] = silent[:, 0] & ~repaired
     if frame.lived is not None and limits.lived_hours is not None:
@@ -150,7 +158,7 @@ def learn_limits(frame: Frame, rows: Index, paces: Sequence[FeedPace]) -> Featur
     withheld = _silent(frame, FeatureLimits(feeds=tuple(paces)))[rows]
     highest = []
     for at, basis in enumerate(bases_of(frame.features, frame.sensor_of).tolist()):
-        if basis in (_AGE, _FAILURE, _MAINTENANCE, _ERROR):
+        if basis in (_AGE, *_OF_FEEDS):
             most = np.fmax.reduce(frame.values[rows, at][~withheld[:, basis]], initial=np.nan)
             highest += [(frame.features[at], float(most))] if np.isfinite(most) else []
     lived = np.empty(0) if frame.lived is None else frame.lived[rows][~withheld[:, _LIFE]]

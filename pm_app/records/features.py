@@ -151,10 +151,10 @@ class RunningRule:
 
 
 # Events of one kind come together or not at all.
-FEEDS: Final = ("failure", "maintenance", "error")
+FEEDS: Final = ("failure", "maintenance", "error", "inspection")
 # What features rest on that readings do not tell by themselves: time since the first reading,
-# the feeds, and lives, which events end.
-BASES: Final = ("age", *FEEDS, "life")
+# the feeds, and lives, which events end. Cards count on the order: what is new comes last.
+BASES: Final = ("age", *FEEDS[:3], "life", *FEEDS[3:])
 
 
 @dataclass(frozen=True)
@@ -192,7 +192,8 @@ class FeatureSpec:
     there is the change since its beginning, as it is and in deviations of the beginning, which
     is beginning_ns long (None where nothing is measured against it). smooth_ns: the half-lives
     of exponentially weighted means, ascending. running: None where machines always run.
-    limits: None in versions of before there were any.
+    limits: None in versions of before there were any. inspections: whether the time since the
+    last one counts, whatever its code; of these codes it does by itself.
     """
 
     sensors: tuple[str, ...]
@@ -210,6 +211,8 @@ class FeatureSpec:
     smooth_ns: tuple[int, ...] = ()
     running: RunningRule | None = None
     limits: FeatureLimits | None = None
+    inspections: bool = False
+    inspection_codes: tuple[str, ...] = ()
 
     @property
     def remembers(self) -> bool:

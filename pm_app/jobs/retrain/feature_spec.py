@@ -50,6 +50,8 @@ def make_spec(
         windows_ns=() if is_table else features.windows_ns,
         maintenance_codes=_codes(events, "maintenance"),
         error_codes=_codes(events, "error"),
+        inspections=int((events.kind == "inspection").sum()) >= LEAST_CODES,
+        inspection_codes=tuple(code for code in _codes(events, "inspection") if code),
         clock=settings.plant.timezone if features.clock else None,
         life=features.life and not is_table,
         change=features.change and not is_table,

@@ -119,6 +119,7 @@ def _features_of(events: Events, champion: Champion) -> Iterator[tuple[bool, Fla
     yield True, ("maintenance" in groups) & (repairs | (events.kind == "failure"))
     # Lives begin anew with either, whatever the code.
     yield True, spec.remembers & ((events.kind == "maintenance") | (events.kind == "failure"))
+    yield True, ("inspections" in groups) & (events.kind == "inspection")
     yield False, ("errors" in groups) & errors
 
 

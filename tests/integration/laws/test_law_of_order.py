@@ -75,6 +75,7 @@ EVENTS = [
     ("pump-00", 4.2, "maintenance", "seal"),
     ("pump-01", 3.0, "error", "trip"),
     ("pump-01", 9.1, "error", "trip"),
+    ("pump-01", 5.2, "inspection", "leak"),
 ]
 # Each feed is silent for some of these hours, until an event that comes later says otherwise.
 LIMITS = FeatureLimits(
@@ -333,7 +334,9 @@ def new_url(on_both_databases):
 
 def run(new_plant, examples):
     with opened(new_plant(toml=ALARMING_TOML)) as plant, few_batches_a_run(3, 2, timedelta(0)):
-        spec = replace(make_spec(plant.settings), limits=LIMITS)
+        spec = replace(
+            make_spec(plant.settings), limits=LIMITS, inspections=True, inspection_codes=("leak",)
+        )
         promote_handmade(plant, card=make_card(spec, reliance=RELIANCE))
         machine = type("Plant", (Plant,), {"plant": plant, "champion": load_champion(plant)})
         run_state_machine_as_test(

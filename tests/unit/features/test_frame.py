@@ -15,7 +15,7 @@ from pm_app.features.panes.panes import build_panes, merge_panes
 from pm_app.features.panes.readings import take_readings
 from pm_app.records.features import FeatureLimits, FeatureSpec, FeedPace, Frame, Panes, Regimes
 from pm_app.records.memory import Memory
-from pm_app.records.readings import Events, Readings, sort_events
+from pm_app.records.readings import EVENT_KINDS, Events, Readings, sort_events
 
 SPEC = FeatureSpec(
     sensors=("sensor-0", "sensor-1", "sensor-2"),
@@ -29,6 +29,8 @@ SPEC = FeatureSpec(
     scaled_change=True,
     beginning_ns=5 * HOUR,
     smooth_ns=(12 * HOUR,),
+    inspections=True,
+    inspection_codes=("leak",),
 )
 
 
@@ -67,8 +69,8 @@ def random_events(seed: int, *, count: int = 40) -> Events:
     return sort_events(
         asset=np.array([f"pump-{n}" for n in rng.integers(0, 4, count)], dtype=object),
         time=START + rng.integers(0, 60, count) * HOUR,
-        kind=np.array(rng.choice(["failure", "maintenance", "error"], count), dtype=object),
-        code=np.array(rng.choice(["seal", "E1", "E2"], count), dtype=object),
+        kind=np.array(rng.choice(EVENT_KINDS, count), dtype=object),
+        code=np.array(rng.choice(["seal", "E1", "E2", "leak"], count), dtype=object),
     )
 
 
@@ -188,7 +190,12 @@ def test_event_features_equal_a_plain_loop():
         ]
         seals = [time for kind, code, time in past if (kind, code) == ("maintenance", "seal")]
         errors = [t for kind, code, t in past if (kind, code) == ("error", "E1")]
+        looked = [time for kind, _, time in past if kind == "inspection"]
+        leaks = [t for kind, code, t in past if (kind, code) == ("inspection", "leak")]
         value = dict(zip(frame.features, frame.values[row], strict=True))
+        for name, times in (("since.inspection", looked), ("since.inspection.leak", leaks)):
+            expected = (cutoff - max(times)) / HOUR if times else np.nan
+            assert value[name] == pytest.approx(expected, nan_ok=True)
         expected = (cutoff - max(seals)) / HOUR if seals else np.nan
         assert value["since.maintenance.seal"] == pytest.approx(expected, nan_ok=True)
         assert value["errors.E1.1d"] == sum(time > cutoff - 24 * HOUR for time in errors)

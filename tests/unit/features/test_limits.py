@@ -55,7 +55,13 @@ def make_events(*rows: tuple[str, float, str, str]) -> Events:
     )
 
 
-def frame_of(events: Events, limits: FeatureLimits | None = LIMITS, *, late: int = 0) -> Frame:
+def frame_of(
+    events: Events,
+    limits: FeatureLimits | None = LIMITS,
+    *,
+    late: int = 0,
+    spec: FeatureSpec = SPEC,
+) -> Frame:
     """Hourly readings of two machines; the second's begin `late` hours after the first's."""
     hours = np.concatenate([np.arange(HOURS), np.arange(late, HOURS)])
     readings = Readings(
@@ -67,7 +73,7 @@ def frame_of(events: Events, limits: FeatureLimits | None = LIMITS, *, late: int
     )
     first_seen = {"a": START, "b": START + late * HOUR}
     panes = build_panes(readings, pane_ns=HOUR)
-    return build_frame(panes, events, replace(SPEC, limits=limits), first_seen=first_seen)
+    return build_frame(panes, events, replace(spec, limits=limits), first_seen=first_seen)
 
 
 def hours_with(frame: Frame, feature: str, asset: int = 0) -> list[int]:
@@ -93,6 +99,22 @@ def test_what_rests_on_a_feed_is_missing_once_it_is_silent_and_nothing_else_is()
     assert hours_with(frame, "since.maintenance.seal")[-1] == HOURS
     assert {hours_with(frame, name)[-1] for name in (*WINDOWS, "age")} == {HOURS}
     assert frame.features[-4:] == ("age", "since.failure", "since.maintenance.seal", "errors.E1.3h")
+
+
+def test_hours_since_inspections_are_missing_beyond_what_training_saw_and_in_silence():
+    looks = make_events(*(("a", at, "inspection", "leak") for at in (4.0, 8.0, 12.0)))
+    spec = replace(SPEC, inspections=True, inspection_codes=("leak",))
+    pace = (FeedPace("inspection", 4.0, 20.0),)
+    silent = frame_of(looks, FeatureLimits(feeds=pace), spec=spec)
+    highest = (("since.inspection", 15.0), ("since.inspection.leak", 9.0))
+    rare = frame_of(looks, FeatureLimits(highest=highest), spec=spec)
+    learned = learn_limits(frame_of(looks, None, spec=spec), np.arange(HOURS), pace)
+
+    for name in ("since.inspection", "since.inspection.leak"):
+        assert hours_with(silent, name) == list(range(4, 33))
+        assert dict(learned.highest)[name] == 20.0
+    assert hours_with(rare, "since.inspection.leak") == list(range(4, 22))
+    assert hours_with(rare, "since.inspection") == list(range(4, 28))
 
 
 def test_a_feed_that_speaks_of_any_machine_is_not_silent_for_another():
@@ -141,6 +163,7 @@ def test_the_frame_says_what_was_withheld():
 
     assert dict(zip(BASES, last.tolist(), strict=True)) == {
         "age": True, "failure": True, "maintenance": False, "error": True, "life": True,
+        "inspection": False,
     }  # fmt: skip
     assert frame_of(EVERY_TWO_HOURS, None).withheld is None
 

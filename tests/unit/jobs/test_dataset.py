@@ -220,6 +220,22 @@ def test_codes_seen_too_seldom_make_no_features(tmp_path):
     assert spec.maintenance_codes == ("seal",)
     assert spec.error_codes == ("trip",)
     assert gather(tmp_path / "b", random_readings(rows=300), at=10.0).spec.error_codes == ()
+    assert (spec.inspections, spec.inspection_codes) == (False, ())
+
+
+def test_inspections_count_whatever_their_code_and_by_codes_that_are_frequent(tmp_path):
+    looks = [("pump-0", float(at), "inspection", "leak" if at < 9 else "") for at in range(6, 18)]
+    few = [("pump-1", 5.0, "inspection", "crack")]
+    inspected = events_from_rows(events_as_rows(EVENTS) | events_as_rows(make_events(*looks, *few)))
+    dataset = gather(tmp_path, random_readings(rows=300, hours=HOURS), inspected)
+
+    assert dataset.spec.inspection_codes == ("leak",)
+    group = dict(zip(dataset.frame.features, dataset.frame.sensor_of, strict=True))
+    assert {name for name, own in group.items() if own == "inspections"} == {
+        "since.inspection", "since.inspection.leak"
+    }  # fmt: skip
+    assert {"since.inspection", "since.inspection.leak"} <= set(dataset.informative)
+    assert [pace.feed for pace in dataset.paces][-1] == "inspection"
 
 
 def test_only_features_that_change_are_worth_learning_from(tmp_path):

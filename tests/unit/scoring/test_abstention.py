@@ -193,7 +193,9 @@ def test_rows_at_which_the_machine_is_off_teach_nothing(values):
 
 @pytest.mark.parametrize(("lost", "status"), [(0.5, "scored"), (0.51, "stale_input")])
 def test_a_row_without_what_most_skill_rests_on_is_stale(values, lost, status):
-    reliance = tuple(lost * (places >> BASES.index("error") & 1) for places in range(32))
+    reliance = tuple(
+        lost * (places >> BASES.index("error") & 1) for places in range(2 ** len(BASES))
+    )
     frame = frame_of(values)
     withheld = np.zeros((HOURS, len(BASES)), dtype=np.bool_)
     withheld[30:, BASES.index("error")] = True

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pm_app.errors import BadSettings
-
-MODES = ("bearing", "seal", "impeller", "electrical")
+from pm_app.simulator.policy import MODES, MaintenancePolicy, check_within
+from pm_app.times import HOUR_NS
 
 
 @dataclass(frozen=True)
@@ -14,14 +14,19 @@ class PlantPlan:
 
     mix_before, mix_after: how often each failure mode begins, relative to the others, before
     and after the change at `change_at` (a share of the days). "electrical" faults give no
-    warning. typical_life_days: scale of the Weibull time (shape 2) from repair to the first
-    sign of a fault, all modes together. warning_days: median time from first sign to failure
+    warning. typical_life_days: scale of the Weibull time (shape `life_shape`) from repair to the
+    first sign of a fault, all modes together. warning_days: median time from first sign to failure
     (the P-F interval of Moubray 1997). nuisance: sensors that know nothing of any fault.
     regimes: distinct levels of load that pumps switch between, each kept for regime_hours on
     average. variable_speed: drives hold the regime's load (no day, week or chance), and speed
     follows it fully; pumps wear as at nominal load, so that plans which differ in regimes
     alone fail alike.
     missing_share: of single values; outages_per_sensor_month: of sensors, for hours.
+    shared_symptoms: how far modes share sensors, from 0 (each has its own) to 1 (two modes move
+    each sensor alike, and only which of them move together tells the mode).
+    policy: what is done to parts before and after they fail; None: bearings and seals are
+    renewed in turn every maintenance_days, and a failure's repair renews the whole pump. With a
+    policy, maintenance_days has no meaning, and the truth knows hazards.
     """
 
     assets: int = 30
@@ -46,17 +51,22 @@ class PlantPlan:
     variable_speed: bool = False
     missing_share: float = 0.005
     outages_per_sensor_month: float = 0.15
+    life_shape: float = 2.0
+    shared_symptoms: float = 0.0
+    policy: MaintenancePolicy | None = None
 
     def __post_init__(self) -> None:
         """Raises BadSettings naming what is out of bounds."""
-        _check("assets", self.assets, 1, 10_000)
-        _check("days", self.days, 1, 3660)
-        _check("interval_minutes", self.interval_minutes, 1, 240)
-        _check("regimes", self.regimes, 1, 6)
-        _check("regime_hours", self.regime_hours, self.step_hours, 8760)
-        _check("nuisance", self.nuisance, 0, 1000)
-        _check("change_at", self.change_at, 0, 1)
-        _check("missing_share", self.missing_share, 0, 0.9)
+        check_within("assets", self.assets, 1, 10_000)
+        check_within("days", self.days, 1, 3660)
+        check_within("interval_minutes", self.interval_minutes, 1, 240)
+        check_within("regimes", self.regimes, 1, 6)
+        check_within("regime_hours", self.regime_hours, self.step_hours, 8760)
+        check_within("nuisance", self.nuisance, 0, 1000)
+        check_within("change_at", self.change_at, 0, 1)
+        check_within("missing_share", self.missing_share, 0, 0.9)
+        check_within("life_shape", self.life_shape, 1, 10)
+        check_within("shared_symptoms", self.shared_symptoms, 0, 1)
         if 1440 % self.interval_minutes:
             raise BadSettings(f"interval_minutes must divide a day, got {self.interval_minutes}")
         for name, mix in (("mix_before", self.mix_before), ("mix_after", self.mix_after)):
@@ -80,11 +90,11 @@ class PlantPlan:
         return self.interval_minutes / 60
 
     @property
+    def step_ns(self) -> int:
+        """Nanoseconds from one reading to the next."""
+        return self.interval_minutes * HOUR_NS // 60
+
+    @property
     def change_step(self) -> int:
         """The first reading after the change."""
         return round(self.change_at * self.steps)
-
-
-def _check(name: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
-        raise BadSettings(f"{name} must lie in [{low}, {high}], got {value}")

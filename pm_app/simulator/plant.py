@@ -5,13 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from pm_app.records.readings import Events, Flags, Float64, Int64, Text, events_from_rows
+from pm_app.records.readings import Events, Flags, Float64, Int64, events_from_rows
+from pm_app.simulator.lives import live_by_policy
 from pm_app.simulator.plan import PlantPlan
 from pm_app.simulator.sensors import draw_load, lose_values, measure
-from pm_app.simulator.wear import Stop, wear_out
+from pm_app.simulator.truth import StopTimes, TrueFailures, TruePlant, true_plant
+from pm_app.simulator.wear import Stop, stress_of, wear_out
 from pm_app.times import HOUR_NS
 
-_MINUTE_NS = HOUR_NS // 60
 _DAY_NS = 24 * HOUR_NS
 _SPURIOUS_ERRORS_PER_DAY = 0.02
 # Protection trips that operators know: an error is more likely the louder the symptom.
@@ -19,25 +20,11 @@ _ERROR_CODES = {"vibration": "high_vibration", "bearing_temperature": "high_temp
 
 
 @dataclass(frozen=True, eq=False)
-class TrueFailures:
-    """The truth about every failure, in order of asset, then time; shapes (n_failures,).
-
-    time: when it failed; onset: when its fault began (for sudden ones just before);
-    both nanoseconds since 1970 UTC. mode: one of MODES.
-    """
-
-    asset: Text
-    time: Int64
-    onset: Int64
-    mode: Text
-
-
-@dataclass(frozen=True, eq=False)
 class SimulatedPlant:
     """Readings, events and truth of a plan.
 
     time: shape (n_steps,), nanoseconds since 1970 UTC. values: shape (n_sensors, n_assets,
-    n_steps), NaN missing. Days are numbered from 0.
+    n_steps), NaN missing. Days are numbered from 0. truth: of a plan with a policy alone.
     """
 
     plan: PlantPlan
@@ -47,6 +34,7 @@ class SimulatedPlant:
     values: Float64
     events: Events
     failures: TrueFailures
+    truth: TruePlant | None = None
 
     def readings(self, from_day: int, to_day: int) -> pa.Table:
         """Wide readings of days [from_day, to_day), sorted by time, then asset."""
@@ -80,23 +68,30 @@ def simulate(plan: PlantPlan) -> SimulatedPlant:
     rng = np.random.default_rng(plan.seed)
     assets = tuple(f"pump-{number + 1:02d}" for number in range(plan.assets))
     steps = np.arange(plan.steps, dtype=np.int64)
-    time = plan.start_ns + steps * (plan.interval_minutes * _MINUTE_NS)
+    time = plan.start_ns + steps * plan.step_ns
     load = draw_load(plan, rng)
-    wear = wear_out(plan, np.ones_like(load) if plan.variable_speed else load, rng)
+    wearing = np.ones_like(load) if plan.variable_speed else load
+    lived = live_by_policy(plan, plan.policy, wearing, rng) if plan.policy else None
+    wear = lived.wear if lived else wear_out(plan, wearing, rng)
     measured = measure(plan, load, wear, rng)
     # A pump fails at some moment between its last good reading and the next.
     delay = rng.random(len(wear.stops))
     moments = [_moment(time, stop, share) for stop, share in zip(wear.stops, delay, strict=True)]
     errors = _errors(plan, assets, time, measured, wear.running, rng)
     values = lose_values(plan, np.stack(list(measured.values())), rng)
+    truth = None
+    if lived:
+        times = StopTimes(assets, time, wear.stops, moments)
+        truth = true_plant(plan, lived, stress_of(plan, wearing), times)
     return SimulatedPlant(
         plan=plan,
         assets=assets,
         sensors=tuple(measured),
         time=time,
         values=values,
-        events=_events(assets, wear.stops, moments, errors, time),
+        events=_events(assets, wear.stops, moments, errors, time, truth),
         failures=_failures(assets, wear.stops, moments, time),
+        truth=truth,
     )
 
 
@@ -124,15 +119,20 @@ def _events(
     moments: list[int],
     errors: list[tuple[str, int, str, str]],
     time: Int64,
+    truth: TruePlant | None,
 ) -> Events:
-    """TrueFailures, the work that ends each stop (where it ends in time), and errors."""
+    """Failures, work and errors; without a policy, work ends each stop that ends in time."""
     rows = list(errors)
     for stop, at in zip(stops, moments, strict=True):
         asset = assets[stop.asset]
         if stop.failed:
             rows.append((asset, at, "failure", stop.mode))
-        if stop.end < len(time):
+        if stop.end < len(time) and truth is None:
             rows.append((asset, int(time[stop.end]), "maintenance", stop.mode))
+    if truth is not None:
+        work = truth.work
+        columns = (work.asset, work.end, work.kind, work.code)
+        rows += zip(*(column.tolist() for column in columns), strict=True)
     return events_from_rows({(*row, row[1]) for row in rows})
 
 

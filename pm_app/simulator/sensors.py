@@ -10,7 +10,8 @@ import numpy as np
 from scipy.signal import lfilter
 
 from pm_app.records.readings import Float64, Index
-from pm_app.simulator.plan import MODES, PlantPlan
+from pm_app.simulator.plan import PlantPlan
+from pm_app.simulator.policy import MODES
 from pm_app.simulator.wear import Wear
 
 _BEARING, _SEAL, _IMPELLER = (MODES.index(mode) for mode in ("bearing", "seal", "impeller"))
@@ -63,26 +64,29 @@ def measure(
     ambient = _ambient(plan, rng) + noise(0.4)
     inlet = 2.0 + 0.15 * _wander((1, plan.steps), 24 / plan.step_hours, rng)
     speed = (load if plan.variable_speed else 0.75 + 0.25 * load) * on
-    heat = _lag((24 * load + 8 * bearing) * on, 1.5 / plan.step_hours)
-    friction = 1 + 0.07 * bearing**2
-    shaking = 1.2 * bearing + 0.2 * impeller
+    # Two modes a sensor, three pairs: shaking, heat and flow.
+    shared = plan.shared_symptoms
+    heat = _lag((24 * load + 8 * bearing + 8 * shared * seal) * on, 1.5 / plan.step_hours)
+    friction = 1 + 0.07 * (1 - shared) * bearing**2
+    shaking = 1.2 * bearing + (0.2 + shared) * impeller
+    head = 1 - 0.1 * impeller - (0.02 + 0.08 * shared) * seal
+    through = 1 - 0.16 * impeller - (0.02 + 0.14 * shared) * seal
+    leaking = 0.3 + 0.7 * on + 1.5 * (1 - shared) * seal * on
     vibration = 2.2 * own(0.1) * speed**2 * (1 + shaking)
     temperature = ambient + own(0.05) * heat
     return {
         "load": 100 * (load * on + noise(0.01)),
         "speed": 1480 * speed * (1 + noise(0.002)),
         "suction_pressure": inlet * own(0.01) + noise(0.03),
-        "discharge_pressure": inlet
-        + 6 * own(0.01) * speed**2 * (1 - 0.1 * impeller - 0.02 * seal)
-        + noise(0.08),
-        "flow": 120 * own(0.01) * speed * (1 - 0.16 * impeller - 0.02 * seal) * (1 + noise(0.015)),
+        "discharge_pressure": inlet + 6 * own(0.01) * speed**2 * head + noise(0.08),
+        "flow": 120 * own(0.01) * speed * through * (1 + noise(0.015)),
         "motor_current": 42 * own(0.02) * load * on * friction * (1 + noise(0.02)),
         "bearing_temperature": temperature + noise(0.8),
         "bearing_temperature_rear": temperature - 3 + noise(1.0),
         "vibration": vibration * np.exp(noise(0.12)),
         "vibration_rear": 2.0 * own(0.1) * speed**2 * (1 + 0.4 * shaking) * np.exp(noise(0.25)),
-        "seal_leakage": 0.6 * own(0.1) * (0.3 + 0.7 * on + 1.5 * seal * on) * np.exp(noise(0.35)),
-        "oil_debris": 20 * own(0.15) * (1 + 0.35 * bearing) * np.exp(noise(0.3)),
+        "seal_leakage": 0.6 * own(0.1) * leaking * np.exp(noise(0.35)),
+        "oil_debris": 20 * own(0.15) * (1 + 0.35 * (1 - shared) * bearing) * np.exp(noise(0.3)),
         "ambient_temperature": ambient + noise(0.3),
         **_nuisance(plan, rng),
     }

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from pm_app.records.readings import Flags, Float64
-from pm_app.simulator.plan import MODES, PlantPlan
+from pm_app.simulator.plan import PlantPlan
+from pm_app.simulator.policy import MODES
 
-_WARNING_SPREAD = 0.3  # sigma of the lognormal P-F interval
+WARNING_SPREAD = 0.3  # sigma of the lognormal P-F interval
 _SUDDEN_HOURS = 0.01
 
 
@@ -55,9 +56,8 @@ def wear_out(plan: PlantPlan, load: Float64, rng: np.random.Generator) -> Wear:
     """The lives of all pumps under a load of shape (n_assets, n_steps), 1 being nominal."""
     growth = np.zeros((len(MODES), plan.assets, plan.steps))
     running = np.ones((plan.assets, plan.steps), dtype=np.bool_)
-    # Load past nominal wears out of proportion (cube law of bearing life, ISO 281).
-    stress = plan.step_hours * load**3
-    rates = _onset_rates(plan)
+    stress = stress_of(plan, load)
+    rates = onset_rates(plan)
     stops: list[Stop] = []
     for asset in range(plan.assets):
         pump = _Pump(plan, rates, stress[asset], np.random.default_rng(rng.integers(2**63)))
@@ -67,7 +67,13 @@ def wear_out(plan: PlantPlan, load: Float64, rng: np.random.Generator) -> Wear:
     return Wear(growth, running, tuple(stops))
 
 
-def _onset_rates(plan: PlantPlan) -> Float64:
+def stress_of(plan: PlantPlan, load: Float64) -> Float64:
+    """Hours of nominal load that each step is worth, of a load of any shape."""
+    # Load past nominal wears out of proportion (cube law of bearing life, ISO 281).
+    return np.asarray(plan.step_hours * load**3)
+
+
+def onset_rates(plan: PlantPlan) -> Float64:
     """Share of each mode at each step, shape (n_modes, n_steps)."""
     halves = []
     for mix in (plan.mix_before, plan.mix_after):
@@ -125,9 +131,10 @@ class _Pump:
         steps, rng = self._plan.steps, self._rng
         scale = self._plan.typical_life_days * self._plan.steps_per_day
         ages = age_steps + np.arange(steps - start)
-        hazard = np.cumsum(self._rates[mode, start:] * 2 * ages / scale**2)
+        shape = self._plan.life_shape
+        hazard = np.cumsum(self._rates[mode, start:] * shape * ages ** (shape - 1) / scale**shape)
         onset = start + int(np.searchsorted(hazard, rng.exponential()))
-        warning = rng.lognormal(np.log(24 * self._plan.warning_days), _WARNING_SPREAD)
+        warning = rng.lognormal(np.log(24 * self._plan.warning_days), WARNING_SPREAD)
         limit = _SUDDEN_HOURS if MODES[mode] == "electrical" else warning
         suffered = self._total_stress[onset:] - self._total_stress[min(onset, steps)]
         failure = onset + max(1, int(np.searchsorted(suffered, limit)))

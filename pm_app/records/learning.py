@@ -23,8 +23,8 @@ class Importance:
     replicates holds the shares found on each resampling of the lives (or time blocks),
     (n_replicates, n_sensors): their spread is what a ranking may wobble without meaning.
     clusters groups sensors that move together (Spearman); cluster_shares is the share lost
-    when a whole cluster is permuted, in the order of `clusters`. feature_shares parts the same
-    whole among `features`; both are () where only sensors were asked.
+    when a whole cluster is permuted, in the order of `clusters`. feature_shares: what trees gained
+    by each of `features`, summing to 1; both are () where only sensors were asked.
     """
 
     sensors: tuple[str, ...]

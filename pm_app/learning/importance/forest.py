@@ -115,6 +115,16 @@ def measure_drops(trial: ForestTrial, sets: Sequence[Columns]) -> Float64:
     return drops
 
 
+def impurity_shares(trial: ForestTrial) -> Float64:
+    """What trees gained by parting rows by each feature, as shares of all, (n_features,).
+
+    The mean decrease of impurity (Breiman et al. 1984) on rows the trees learned from: features
+    that hide each other when one of them is permuted part it among them.
+    """
+    gains = np.mean([tree.feature_importances_ for tree in trial.trees], axis=0)
+    return np.asarray(gains / (gains.sum() or 1.0))
+
+
 def _quartiles(values: NDArray[np.float32]) -> tuple[Float64, Float64, Float64]:
     finite = np.where(np.isfinite(values), values, np.nan)
     empty = np.isnan(finite).all(axis=0)

@@ -70,6 +70,16 @@ def test_what_matters_ranks_first_and_constants_get_nothing(classified):
     assert classified.score > 0.8
 
 
+def test_features_of_one_sensor_are_told_apart(classified):
+    shares = dict(zip(classified.features, classified.feature_shares, strict=True))
+
+    assert max(shares, key=lambda name: shares[name]) == "a.mean"
+    assert shares["a.mean"] > 5 * shares["a.std"]
+    assert shares["b.mean"] + shares["c.mean"] > 5 * (shares["b.std"] + shares["c.std"])
+    assert shares["e.mean"] == shares["e.std"] == 0.0
+    assert sum(shares.values()) == pytest.approx(1.0)
+
+
 def test_twins_are_one_cluster_that_matters_more_than_either(classified):
     shares = shares_of(classified)
 

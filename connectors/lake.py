@@ -54,16 +54,19 @@ class DeltaLake:
 
         schema: a pyarrow.Schema; tables: of it, taken one at a time. Follows a call of
         `position`: where another process has appended for the application since, nothing is
-        added and TransientError raised. Raises BadSettings where the table has other columns.
+        added and TransientError raised. A table of this application that lacks columns gets them;
+        raises BadSettings where another one has not these.
         """
         batches = (batch for table in tables for batch in table.to_batches())
         reader = pa.RecordBatchReader.from_batches(schema, batches)
+        ours = self._table is not None and self._table.transaction_version(application) is not None
         properties = CommitProperties(app_transactions=[Transaction(application, position)])
         with _translated(self.uri):
             write_deltalake(
                 self.uri if self._table is None else self._table,
                 reader,
                 mode="append" if self._table is not None else "error",
+                schema_mode="merge" if ours else None,
                 target_file_size=FILE_BYTES,
                 commit_properties=properties,
             )

@@ -14,6 +14,8 @@ from pm_app.times import format_duration
 BEYOND: Final = 0.98
 # A risk below is told as less than this, and nothing drives it.
 LEAST_RISK: Final = 0.01
+# Of many features one or the other always lies a little beyond.
+LEAST_EXTRAPOLATED: Final = 0.05
 STATUS_WORDS: Final = {
     "scored": "",
     "machine_off": "machine off",
@@ -96,6 +98,13 @@ def drivers_text(top_sensors: str, risk: float | None) -> str:
 
     Versions of before named sensors for every risk, however small."""
     return "" if risk is not None and risk < LEAST_RISK else top_sensors
+
+
+def extrapolated_text(share: float | None) -> str:
+    """How much of what a risk rests on lies beyond what was learned; "" where next to nothing."""
+    if share is None or share < LEAST_EXTRAPOLATED:
+        return ""
+    return f"{share:.0%} of what this rests on lies beyond what was learned".replace("%", " %", 1)
 
 
 def life_text(rul: float | None, low: float | None, high: float | None, *, cap_hours: float) -> str:

@@ -297,9 +297,13 @@ class VersionCard:
     held_out: tuple[str, ...] = ()
 
     @property
-    def read_sensors(self) -> frozenset[str]:
-        """Sensors with a feature that the answer depends on: a forest reads all of them."""
+    def read_features(self) -> frozenset[str]:
+        """Features that the answer depends on: a forest reads all of them."""
         alone = self.pool is None or self.pool.share("network") == 1.0
-        return frozenset(
-            self.allocation.sensors if alone and self.allocation.features else self.sensor_of
-        )
+        return frozenset((self.allocation.features if alone else ()) or self.features)
+
+    @property
+    def read_sensors(self) -> frozenset[str]:
+        """Sensors with a feature that the answer depends on."""
+        read, pairs = self.read_features, zip(self.features, self.sensor_of, strict=True)
+        return frozenset(sensor for feature, sensor in pairs if feature in read)

@@ -28,6 +28,8 @@ class Predictions:
     top_sensors: text like "vibration 62 %, load 21 %", "" where nothing is said.
     attention: where the network itself looked, text like top_sensors: shares of all its
     attention, "" where the model has no gate over sensors or nothing is said.
+    extrapolated: share of importance that lies beyond what was learned, from 0 to 1; NaN where
+    nothing is said of the readings, or the version cannot tell.
     model_version is 0 where no model spoke.
     """
 
@@ -43,6 +45,7 @@ class Predictions:
     value: Float64
     top_sensors: Text
     attention: Text
+    extrapolated: Float64
     model_version: int
 
 

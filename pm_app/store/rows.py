@@ -135,6 +135,7 @@ class PredictionRow:
     revision: int
     scored_at: datetime
     attention: str
+    extrapolated: float | None
 
 
 @dataclass(frozen=True)

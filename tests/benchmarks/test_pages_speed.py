@@ -52,7 +52,7 @@ def rows(cutoffs: range) -> Iterator[tuple[object, ...]]:
         for instant, risk in zip(instants, risks, strict=True):
             for hours in (24.0, 72.0):
                 told = (risk * hours / 72, 100 * (1 - risk), 50 * (1 - risk), 150 * (1 - risk))
-                last = (None, "vibration 62 %, load 21 %", 1, 1, instant, "")
+                last = (None, "vibration 62 %, load 21 %", 1, 1, instant, "", 0.0)
                 yield (f"pump-{asset:05d}", instant, hours, "scored", *map(float, told), *last)
 
 
@@ -97,6 +97,7 @@ def _said(at: datetime, risks) -> Predictions:
         value=np.full(2 * ASSETS, np.nan),
         top_sensors=np.full(2 * ASSETS, "vibration 62 %, load 21 %", dtype=object),
         attention=np.full(2 * ASSETS, "", dtype=object),
+        extrapolated=np.zeros(2 * ASSETS),
         model_version=1,
     )
 

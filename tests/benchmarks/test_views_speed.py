@@ -53,6 +53,7 @@ def said_every_hour(asset: str) -> Predictions:
         value=np.full(count, np.nan),
         top_sensors=words,
         attention=np.array([""] * count, dtype=object),
+        extrapolated=np.zeros(count),
         model_version=1,
     )
 

@@ -66,9 +66,13 @@ def store(store_url: str) -> Iterator[Store]:
 
 
 def predictions_of(
-    risks: Mapping[Key, float | None], *, version: int = 1, attention: str = ""
+    risks: Mapping[Key, float | None],
+    *,
+    version: int = 1,
+    attention: str = "",
+    extrapolated: float = 0.125,
 ) -> Predictions:
-    """Predictions that say these risks; None abstains. attention: said beside each risk."""
+    """Predictions that say these risks; None abstains. attention, extrapolated: beside each."""
     keys = sorted(risks)
     assets = tuple(sorted({asset for asset, _, _ in keys}))
     given = [risks[key] for key in keys]
@@ -90,6 +94,7 @@ def predictions_of(
         value=np.full(count, np.nan),
         top_sensors=_texts("" if value is None else "vibration 62 %" for value in given),
         attention=_texts("" if value is None else attention for value in given),
+        extrapolated=np.where(np.isnan(risk), np.nan, extrapolated),
         model_version=version,
     )
 

@@ -315,7 +315,13 @@ def make_card(spec: FeatureSpec = SPEC, **changes: object) -> VersionCard:
             score=0.5,
         ),
         allocation=Allocation(
-            "uniform", (Tier("all", sensors, 8, 0, 0.0),), (1e-4,) * many, (8,), 1, 100
+            "uniform",
+            (Tier("all", sensors, 8, 0, 0.0),),
+            (1e-4,) * many,
+            (8,),
+            members=1,
+            parameters=100,
+            scaling="bounded",
         ),
         drift=Drift("first", "handmade", None, None, None, 0),
         reports=(QualityReport("uniform", 100, {"average_precision_24h": 0.5}),),

@@ -3,7 +3,7 @@ from dataclasses import asdict, replace
 import pytest
 
 from pm_app.records.learning import Revision
-from pm_app.wording import drivers_text, revision_text, visible_text
+from pm_app.wording import drivers_text, extrapolated_text, revision_text, visible_text
 
 REVISION = Revision(("heat", "load"), (0.7, 0.3), 0.891, 0.0312, 1.1811, 1.1824, False, 6)
 
@@ -88,3 +88,11 @@ def test_characters_that_nobody_sees_are_shown_as_escapes(text, shown):
 )
 def test_nothing_drives_a_risk_that_is_next_to_none(risk, shown):
     assert drivers_text("load 43 %", risk) == shown
+
+
+def test_what_lies_beyond_training_is_told_where_it_is_more_than_next_to_nothing():
+    told = "34 % of what this rests on lies beyond what was learned"
+
+    assert [extrapolated_text(share) for share in (None, 0.0, 0.049)] == [""] * 3
+    assert extrapolated_text(0.3401) == told
+    assert extrapolated_text(0.05).startswith("5 % of")

@@ -10,7 +10,7 @@ from pm_app.cli.look.predictions import latest_columns, latest_rows
 from pm_app.cli.options import PLANT, Json, PlantOption, now, parse_time
 from pm_app.cli.output import print_json, print_rows, say
 from pm_app.settings.plant import read_settings
-from pm_app.wording import time_text
+from pm_app.wording import extrapolated_text, time_text
 
 if TYPE_CHECKING:
     from pm_app.jobs.score.explain import Provenance
@@ -102,6 +102,8 @@ def _print_reasons(found: "Provenance", zone: str) -> None:
         f"by version {version.version} ({version.strategy}, {version.parameters:,} parameters, "
         f"made {time_text(version.created_at, zone)}, SHA-256 {version.digest[:16]})"
     )
+    if beyond := extrapolated_text(found.predictions[-1]["extrapolated"]):
+        say(beyond)
     if found.silence:
         say(f"{found.silence}: what rests on that is missing here")
     signal, base = explanation.signal, explanation.base

@@ -24,6 +24,7 @@ from pm_app.wording import (
     STATUS_WORDS,
     age_text,
     drivers_text,
+    extrapolated_text,
     life_text,
     outdated_text,
     percent_text,
@@ -217,7 +218,7 @@ def _asset_row(rows: Sequence[dict[str, Any]], now: datetime, cap: float) -> dic
         "driven by": drivers_text(longest["top_sensors"], longest["risk"]),
         "attention": longest["attention"],
         "data age": age_text((now - longest["cutoff"]).total_seconds()),
-        "note": STATUS_WORDS[longest["status"]],
+        "note": STATUS_WORDS[longest["status"]] or extrapolated_text(longest["extrapolated"]),
     }
     ends = longest["cutoff"] + timedelta(hours=longest["horizon_hours"])
     if longest["status"] == "scored" and longest["horizon_hours"] and ends < now:

@@ -20,7 +20,7 @@ from pm_app.learning.ranking import make_task
 from pm_app.progress import Progress, silent
 from pm_app.records.features import Frame
 from pm_app.records.readings import Float64, Int32, Int64
-from pm_app.scoring.abstention import statuses
+from pm_app.scoring.abstention import answer_frame
 from pm_app.state.memory import Memories
 from pm_app.state.registry import read_version
 
@@ -128,7 +128,7 @@ def _predict(
 def _ours(frame: Frame, champion: Champion) -> Float64:
     """Risk of the longest horizon, hours left and their bounds, (4, n_rows); NaN: abstains."""
     result = np.full((4, len(frame.cutoff)), np.nan)
-    rows = np.flatnonzero(statuses(frame, champion.card) == "scored")
-    scores = champion.predictor.predict(frame.values[rows])
-    result[:, rows] = scores.risk[:, -1], scores.rul, scores.low, scores.high
+    answers = answer_frame(frame, champion.card, champion.predictor)
+    scores = answers.scores
+    result[:, answers.rows] = scores.risk[:, -1], scores.rul, scores.low, scores.high
     return result

@@ -15,7 +15,7 @@ from pm_app.records.features import Frame, Panes
 from pm_app.records.predictions import Predictions
 from pm_app.records.readings import Flags, Float64, Index, Text
 from pm_app.records.scores import Scores
-from pm_app.scoring.abstention import statuses
+from pm_app.scoring.abstention import RISK_DIGITS, answer_frame
 from pm_app.scoring.contributions import (
     attention_text,
     contributions,
@@ -81,22 +81,23 @@ def frames(plant: PlantView, champion: Champion, spans: Mapping[str, PaneSpan]) 
 
 def predict_frame(frame: Frame, champion: Champion) -> Predictions:
     """What the champion says of every row of a frame built by its own spec."""
-    frame = select_features(frame, champion.card.features)
-    status = statuses(frame, champion.card)
-    scored = status == "scored"
-    rows = np.flatnonzero(scored)
-    scores, attention = champion.predictor.predict_attending(frame.values[rows])
-    text, attended = np.full((2, len(status)), "", dtype=object)
-    if attention is not None:
-        attended[rows] = attention_text(attention, champion.card.allocation.sensors)
-    scores = _spread(scores, rows, len(status))
-    rows = rows[stands_out(scores.risk[rows, -1], champion.card.usual_risk)]
-    shares = contributions(
-        champion.predictor, frame.values[rows], frame.sensor_of, champion.card.reference
+    card = champion.card
+    frame = select_features(frame, card.features)
+    answers = answer_frame(frame, card, champion.predictor)
+    rows, size = answers.rows, len(answers.status)
+    text, attended = np.full((2, size), "", dtype=object)
+    if answers.attention is not None:
+        attended[rows] = attention_text(answers.attention, card.allocation.sensors)
+    scores = _spread(answers.scores, rows, size)
+    loud = rows[stands_out(scores.risk[rows, -1], card.usual_risk)]
+    shares = contributions(champion.predictor, frame.values[loud], frame.sensor_of, card.reference)
+    text[loud] = top_sensors_text(shares, frame.sensors)
+    row_answers = _RowAnswers(
+        answers.status, scores, text, attended, np.round(answers.extrapolated, 4)
     )
-    text[rows] = top_sensors_text(shares, frame.sensors)
-    horizons, texts = champion.card.head.horizons_hours, (text, attended)
-    return _predictions(frame, status, scores, texts, horizons=horizons, version=champion.number)
+    return _predictions(
+        frame, row_answers, horizons=card.head.horizons_hours, version=champion.number
+    )
 
 
 def spans_with_readings(plant: PlantView, spans: Mapping[str, PaneSpan]) -> dict[str, PaneSpan]:
@@ -182,7 +183,7 @@ def _spread(scores: Scores, rows: Index, size: int) -> Scores:
         return whole
 
     return Scores(
-        risk=place(scores.risk, 4),
+        risk=place(scores.risk, RISK_DIGITS),
         rul=place(scores.rul, 2),
         low=place(scores.low, 2),
         high=place(scores.high, 2),
@@ -190,30 +191,35 @@ def _spread(scores: Scores, rows: Index, size: int) -> Scores:
     )
 
 
+@dataclass(frozen=True, eq=False)
+class _RowAnswers:
+    """What becomes of each row, (n_rows,) or (n_rows, n_horizons), as `Predictions` has it."""
+
+    status: Text
+    scores: Scores
+    top_sensors: Text
+    attention: Text
+    extrapolated: Float64
+
+
 def _predictions(
-    frame: Frame,
-    status: Text,
-    scores: Scores,
-    texts: tuple[Text, Text],
-    *,
-    horizons: Sequence[float],
-    version: int,
+    frame: Frame, answers: _RowAnswers, *, horizons: Sequence[float], version: int
 ) -> Predictions:
-    """texts: what drives each row's risk, and where the network looked."""
-    each = len(horizons)
+    each, scores = len(horizons), answers.scores
     return Predictions(
         assets=frame.assets,
         asset=np.repeat(frame.asset, each),
         cutoff=np.repeat(frame.cutoff, each),
-        horizon_hours=np.tile(np.array(horizons), len(status)),
-        status=np.repeat(status, each),
+        horizon_hours=np.tile(np.array(horizons), len(frame.cutoff)),
+        status=np.repeat(answers.status, each),
         risk=scores.risk.ravel(),
         rul_hours=np.repeat(scores.rul, each),
         rul_low_hours=np.repeat(scores.low, each),
         rul_high_hours=np.repeat(scores.high, each),
         value=np.repeat(scores.value, each),
-        top_sensors=np.repeat(texts[0], each),
-        attention=np.repeat(texts[1], each),
+        top_sensors=np.repeat(answers.top_sensors, each),
+        attention=np.repeat(answers.attention, each),
+        extrapolated=np.repeat(answers.extrapolated, each),
         model_version=version,
     )
 
@@ -225,4 +231,5 @@ def _no_model(panes: Panes, horizons: Sequence[float]) -> Predictions:
     status, nothing = np.full(size, "no_model", dtype=object), np.full(size, np.nan)
     scores = Scores(np.full((size, len(horizons)), np.nan), *[nothing] * 4)
     empty = np.full(size, "", dtype=object)
-    return _predictions(frame, status, scores, (empty, empty), horizons=horizons, version=0)
+    answers = _RowAnswers(status, scores, empty, empty, nothing)
+    return _predictions(frame, answers, horizons=horizons, version=0)

@@ -21,7 +21,7 @@ from pm_app.records.predictions import Predictions
 from pm_app.state.memory import Memories
 from pm_app.times import to_moment, to_nanoseconds
 
-_NUMBERS: Final = ("risk", "rul_hours", "rul_low_hours", "rul_high_hours", "value")
+_NUMBERS: Final = ("risk", "rul_hours", "rul_low_hours", "rul_high_hours", "value", "extrapolated")
 _TEXTS: Final = ("status", "top_sensors", "attention")
 MOST_SHOWN: Final = 1000
 

@@ -45,6 +45,7 @@ PREDICTIONS_SCHEMA: Final = pa.schema(
         ("revision", pa.int32()),
         ("scored_at", _UTC),
         ("attention", pa.string()),
+        ("extrapolated", pa.float64()),
     ]
 )
 # The same, and the commit that wrote each row.

@@ -131,6 +131,7 @@ def _rows(chunk: Predictions, rows: slice, dialect: StoreDialect) -> Iterator[tu
         chunk.top_sensors[rows].tolist(),
         [chunk.model_version] * len(asset_ids),
         chunk.attention[rows].tolist(),
+        _nullable(chunk.extrapolated[rows]),
     ]
     return zip(*columns, strict=True)
 

@@ -36,7 +36,7 @@ from pm_app.store.schema.users import audit as audit
 from pm_app.store.schema.users import sessions as sessions
 from pm_app.store.schema.users import users as users
 
-REVISION: Final = "0015"
+REVISION: Final = "0016"
 
 PREDICTION_KEY: Final = ("asset_id", "cutoff", "horizon_hours")
 PREDICTION_VALUES: Final = (
@@ -49,14 +49,15 @@ PREDICTION_VALUES: Final = (
     "top_sensors",
     "model_version",
     "attention",
+    "extrapolated",
 )
-# In the order of the table: attention came later.
+# In the order of the table: attention and what comes after it came later.
 PREDICTION_COLUMNS: Final = (
     *PREDICTION_KEY,
-    *PREDICTION_VALUES[:-1],
+    *PREDICTION_VALUES[:-2],
     "revision",
     "scored_at",
-    "attention",
+    *PREDICTION_VALUES[-2:],
 )
 
 
@@ -85,6 +86,10 @@ def _attention() -> Column[Any]:
     return Column("attention", Text, nullable=False, server_default=text("''"))
 
 
+def _extrapolated() -> Column[Any]:
+    return Column("extrapolated", Float(53))
+
+
 def _commit_number() -> Column[Any]:
     return Column("commit_number", BigInteger, nullable=False, server_default=text("0"))
 
@@ -100,6 +105,7 @@ def _predictions(name: str, *key: str, later: tuple[Column[Any], ...] = ()) -> T
         # Last, where databases put a column that came later.
         _attention(),
         *later,
+        _extrapolated(),
         PrimaryKeyConstraint(*key),
         **CLUSTERED,
     )
@@ -178,6 +184,7 @@ def _staged(*prefixes: str) -> Table:
         *_key(),
         *_value_columns(),
         _attention(),
+        _extrapolated(),
         PrimaryKeyConstraint(*PREDICTION_KEY),
         prefixes=list(prefixes),
         **CLUSTERED,

@@ -77,9 +77,10 @@ def test_what_is_written_reads_back(store, make_predictions):
         "revision": 1,
         "scored_at": DAY,
         "attention": "load 40 %",
+        "extrapolated": 0.125,
     }
     assert (second["status"], second["risk"], second["rul_hours"]) == ("machine_off", None, None)
-    assert second["attention"] == ""
+    assert (second["attention"], second["extrapolated"]) == ("", None)
 
 
 def test_writing_twice_changes_nothing(store, make_predictions):
@@ -97,19 +98,29 @@ def test_writing_twice_changes_nothing(store, make_predictions):
 
 
 @pytest.mark.parametrize(
-    ("risk", "version", "attention"),
-    [(0.5, 1, "load 40 %"), (None, 1, ""), (0.25, 2, "load 40 %"), (0.25, 1, "heat 50 %")],
-    ids=["number", "status", "version", "attention"],
+    ("risk", "version", "attention", "beyond"),
+    [
+        (0.5, 1, "load 40 %", 0.125),
+        (None, 1, "", None),
+        (0.25, 2, "load 40 %", 0.125),
+        (0.25, 1, "heat 50 %", 0.125),
+        (0.25, 1, "load 40 %", 0.5),
+    ],
+    ids=["number", "status", "version", "attention", "extrapolated"],
 )
 def test_a_changed_row_moves_the_old_one_to_history(
-    store, make_predictions, risk, version, attention
+    store, make_predictions, risk, version, attention, beyond
 ):
     first = make_predictions({key(): 0.25}, attention="load 40 %")
     store.writer.commit_predictions([first], scored_at=hour(1))
     old = stored_rows(store)
 
     counts = store.writer.commit_predictions(
-        [make_predictions({key(): risk}, version=version, attention=attention)],
+        [
+            make_predictions(
+                {key(): risk}, version=version, attention=attention, extrapolated=beyond or 0.0
+            )
+        ],
         scored_at=hour(2),
     )
 
@@ -117,6 +128,7 @@ def test_a_changed_row_moves_the_old_one_to_history(
     (latest,) = store.tables.latest_predictions().to_pylist()
     assert counts == CommitCounts(revised=1)
     assert new["attention"] == latest["attention"] == attention
+    assert new["extrapolated"] == latest["extrapolated"] == beyond
     assert (new["revision"], new["risk"], new["model_version"]) == (2, risk, version)
     assert new["scored_at"] == hour(2)
     assert rows_of(store.tables.superseded()) == old
@@ -510,6 +522,7 @@ def _many(rows: int, seed: int, start: int) -> Predictions:
         value=np.full(rows, np.nan),
         top_sensors=np.full(rows, "vibration 62 %, load 21 %", dtype=object),
         attention=np.full(rows, "", dtype=object),
+        extrapolated=np.full(rows, np.nan),
         model_version=1,
         **columns,
     )

@@ -88,6 +88,31 @@ def test_what_was_superseded_between_two_exports_is_there_as_it_was_said(plant, 
     assert without_number(rows_in(lake)) == log_in(plant.store)
 
 
+def test_a_lake_of_before_gets_a_column_that_predictions_have_since(plant, lake):
+    class Older:
+        """An export by a program whose predictions had no such column."""
+
+        def __init__(self):
+            self.position = lake.position
+
+        def append(self, schema, tables, **named):
+            parts = (part.drop_columns("extrapolated") for part in tables)
+            lake.append(schema.remove(schema.names.index("extrapolated")), parts, **named)
+
+    export_to_lake(plant.store, Older())
+    before = rows_in(lake)
+    revised = say_again(plant, now=NOW + timedelta(hours=1))
+    export_to_lake(plant.store, lake)
+
+    rows = rows_in(lake)
+    assert "extrapolated" not in before[0]
+    assert len(rows) == len(before) + revised.revised
+    spoken = [row["revision"] > 1 and row["status"] == "scored" for row in rows]
+    assert any(spoken)
+    assert [row["extrapolated"] is not None for row in rows] == spoken
+    assert [row["risk"] for row in rows if row["revision"] == 1] == [row["risk"] for row in before]
+
+
 def test_an_export_without_news_appends_nothing(plant, lake):
     export_to_lake(plant.store, lake)
     before = versions_of(lake)

@@ -1,6 +1,7 @@
 """Where a prediction comes from: its version, its files, its features and what sensors add."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,8 @@ from factories import (
     REMEMBERING_TOML,
     drop,
     hour,
+    make_card,
+    make_spec,
     opened,
     promote_handmade,
     readings_table,
@@ -114,7 +117,23 @@ def test_the_command_tells_it_to_people_and_programs(plant, capsys):
     told = json.loads(capsys.readouterr().out)
 
     assert "by version 1 (" in text
+    assert "beyond what was learned" not in text
     assert "a.parquet" in text
     assert told["version"]["version"] == 1
     added = sum(row["adds"] for row in told["sensors"])
     assert added == pytest.approx(told["signal"] - told["base"], abs=1e-4)
+
+
+def test_how_much_lies_beyond_what_was_learned_is_told_and_noted(new_plant, capsys):
+    config = new_plant({"a.parquet": TABLE}, champion=False)
+    with opened(config) as live:
+        card = make_card(make_spec(live.settings))
+        promote_handmade(live, card=replace(card, feature_high=(20.0,) * len(card.features)))
+        score(live, now=NOW)
+        rows = [row for row in said(live.store) if row["asset_id"] == "pump-02"]
+    app(["explain", "pump-02", "-c", str(config)], standalone_mode=False)
+    text = capsys.readouterr().out
+    share = f"{rows[-1]['extrapolated']:.0%}".replace("%", " %")
+
+    assert rows[-1]["extrapolated"] > 0.05
+    assert f"\n{share} of what this rests on lies beyond what was learned\n" in text

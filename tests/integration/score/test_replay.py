@@ -1,6 +1,7 @@
 """What was said comes out again, to the last digit; what was altered does not."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -11,6 +12,8 @@ from factories import (
     drop,
     events_table,
     hour,
+    make_card,
+    make_spec,
     opened,
     promote_handmade,
     readings_table,
@@ -41,7 +44,7 @@ def lived(new_plant):
     )
     with opened(config) as plant:
         score(plant, now=NOW)
-        promote_handmade(plant)
+        promote_handmade(plant, card=_narrow(plant))
         score(plant, now=NOW)
         drop(config, "b.parquet", TABLE.slice(60))
         score(plant, now=NOW + timedelta(hours=1))
@@ -50,6 +53,12 @@ def lived(new_plant):
         drop(config, "c.parquet", readings_table(first_hour=30, hours=20, seed=1))
         score(plant, now=NOW + timedelta(hours=2))
     return config
+
+
+def _narrow(plant):
+    """A card whose training saw less than half of what is read."""
+    card = make_card(make_spec(plant.settings))
+    return replace(card, feature_high=(45.0,) * len(card.features), usual_risk=0.385)
 
 
 def tamper(plant, **values):
@@ -68,14 +77,20 @@ def tamper(plant, **values):
 
 def test_all_that_was_said_by_every_version_comes_out_again(lived):
     with opened(lived) as plant:
-        versions = {row["model_version"] for row in said(plant.store)}
+        rows = said(plant.store)
+        versions = {row["model_version"] for row in rows}
+        beyond = {row["extrapolated"] for row in rows if row["status"] == "scored"}
         done = replay(plant, **ALWAYS)
 
         assert len(versions) > 1
+        assert len(beyond) > 10
         assert (done.rows, done.differing) == (len(said(plant.store)), 0)
 
 
-@pytest.mark.parametrize("values", [{"risk": 0.123}, {"rul_hours": None}, {"top_sensors": "x 9 %"}])
+@pytest.mark.parametrize(
+    "values",
+    [{"risk": 0.123}, {"rul_hours": None}, {"top_sensors": "x 9 %"}, {"extrapolated": 0.5}],
+)
 def test_one_altered_value_is_found(lived, values):
     ((column, value),) = values.items()
     with opened(lived) as plant:

@@ -41,6 +41,7 @@ def predictions_of(risks: dict[str, float | None], at: datetime) -> Predictions:
         value=np.full(len(names), np.nan),
         top_sensors=np.array(words, dtype=object),
         attention=np.array([""] * len(names), dtype=object),
+        extrapolated=np.full(len(names), np.nan),
         model_version=1,
     )
 

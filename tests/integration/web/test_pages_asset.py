@@ -367,6 +367,18 @@ def test_times_of_charts_are_those_of_the_plant(tmp_path, scored):
     assert days
 
 
+@pytest.mark.parametrize(("share", "shown"), [(np.nan, None), (0.04, None), (0.341, "34 %")])
+def test_the_page_says_how_much_of_a_risk_lies_beyond_what_was_learned(tmp_path, share, shown):
+    settings = read_settings(make_plant(tmp_path))
+    with open_store(store_url(settings), folder=settings.folder) as store:
+        said = replace(predictions_of({"pump": 0.4}, NOW), extrapolated=np.array([share]))
+        store.writer.commit_predictions([said], scored_at=NOW)
+    page = ask(app_of(settings), "/assets/pump").text
+
+    assert ("beyond what was learned" in page) == (shown is not None)
+    assert shown is None or f"{shown} of what this rests on lies beyond what was learned" in page
+
+
 def test_an_estimated_value_is_shown_as_a_value(tmp_path):
     toml = '[target]\nkind = "column"\ncolumn = "wear"\ntask = "regression"\n'
     settings = read_settings(make_plant(tmp_path, toml=toml))

@@ -1,6 +1,6 @@
 """When the model does not speak: each reason, from readings, beside an asset it speaks of."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -12,7 +12,8 @@ from pm_app.learning.data.labels import life_labels, while_running
 from pm_app.records.features import BASES, FeatureSpec, Frame, RunningRule
 from pm_app.records.learning import Pool, PoolMember, Tier
 from pm_app.records.readings import Readings, no_events
-from pm_app.scoring.abstention import statuses
+from pm_app.records.scores import Scores
+from pm_app.scoring.abstention import answer_frame, judge_extremes, statuses
 
 HOURS, SENSORS = 40, 4
 SPEC = FeatureSpec(
@@ -129,6 +130,7 @@ def test_a_version_without_the_features_that_tell_standing_still_does_not_judge_
     fewer = replace(
         card,
         features=pick(card.features),
+        sensor_of=pick(card.sensor_of),
         feature_low=pick(card.feature_low),
         feature_high=pick(card.feature_high),
     )
@@ -145,6 +147,120 @@ def test_sensors_of_half_the_importance_may_read_as_never_before(values, odd, st
 
     assert found[1:30] == ["scored"] * 29
     assert found[30:] == [status] * 10
+
+
+@dataclass
+class OneRisk:
+    """A version that gives every row one risk."""
+
+    risk: float
+
+    def predict_attending(self, values):
+        risk, rest = np.full((len(values), 2), self.risk), np.full(len(values), 5.0)
+        return Scores(risk, rest, rest, rest, rest), None
+
+
+def answers(values, card, risk):
+    frame = select_features(frame_of(values), card.features)
+    return answer_frame(frame, card, OneRisk(risk))
+
+
+def make_strange(values, odd=(0, 2)):
+    strange = values.copy()
+    strange[list(odd), 30:] += 500
+    return strange
+
+
+@pytest.mark.parametrize(
+    ("risk", "usual", "status"),
+    [
+        (0.3, 0.1, "scored"),
+        (0.1, 0.1, "out_of_distribution"),
+        (0.05, 0.1, "out_of_distribution"),
+        (0.10004, 0.1, "out_of_distribution"),
+        (0.3, None, "out_of_distribution"),
+        (np.nan, None, "out_of_distribution"),
+    ],
+)
+def test_what_was_never_seen_is_told_where_its_risk_stands_out(values, risk, usual, status):
+    card = replace(card_of(frame_of(values)), usual_risk=usual)
+    found = answers(make_strange(values), card, risk)
+
+    assert found.status[1:30].tolist() == ["scored"] * 29
+    assert found.status[30:].tolist() == [status] * 10
+    assert len(found.scores.risk) == len(found.rows) == (found.status == "scored").sum()
+
+
+def test_a_version_that_goes_on_beyond_its_training_is_not_asked_there(values):
+    card = replace(card_of(frame_of(values)), usual_risk=0.1)
+    before = replace(card, allocation=replace(card.allocation, scaling="clipped"))
+    found = answers(make_strange(values), before, 0.9)
+
+    assert found.status[30:].tolist() == ["out_of_distribution"] * 10
+    assert np.isnan(found.extrapolated).all()
+
+
+@pytest.mark.parametrize("reason", ["machine_off", "stale_input", "sensor_missing", "no_model"])
+def test_no_risk_however_high_speaks_for_what_is_missing(reason):
+    status = np.array([reason, "scored"], dtype=object)
+    card = replace(make_card(), usual_risk=0.1)
+
+    assert judge_extremes(status, np.array([0.9, 0.9]), card).tolist() == [reason, "scored"]
+
+
+def test_the_share_beyond_training_is_that_of_the_importance_there(values):
+    card = replace(card_of(frame_of(values)), usual_risk=0.1)
+    usual, strange = answers(values, card, 0.3), answers(make_strange(values), card, 0.3)
+    own = [at for at, name in enumerate(card.sensor_of) if name in ("sensor-0", "sensor-2")]
+    frame = frame_of(make_strange(values))
+    low, high = np.array(card.feature_low)[own], np.array(card.feature_high)[own]
+    seen = frame.values[38, own]
+    weight = np.array([{"sensor-0": 0.4, "sensor-2": 0.2}[card.sensor_of[at]] for at in own])
+    each = len(own) / 2
+    expected = (((seen < low) | (seen > high)) * weight).sum() / each
+
+    assert np.isnan(usual.extrapolated[0])
+    assert usual.extrapolated[6:].max() == 0.0
+    assert strange.extrapolated[6:30].max() == 0.0
+    assert strange.extrapolated[38] == pytest.approx(expected)
+    assert 0.2 < expected < 0.6
+
+
+def test_only_features_that_the_version_reads_lie_beyond_its_training(values):
+    """A network of one feature of sensor-2, and a forest, which reads all, beside it."""
+    card = replace(card_of(frame_of(values)), usual_risk=0.1)
+    tier = Tier("read", ("sensor-2",), 8, 0, 0.0, features=("sensor-2.last",))
+    plan = replace(card.allocation, tiers=(tier,))
+    network = replace(card, allocation=plan)
+    members = (PoolMember("network", 0.5, ()), PoolMember("forest", 0.5, ()))
+    pooled = replace(network, pool=Pool(members, (), 9, "equal"))
+
+    shares = [
+        answers(make_strange(values), each, 0.3).extrapolated[38] for each in (network, pooled)
+    ]
+
+    assert shares[0] == 1.0
+    assert 0.2 < shares[1] < 0.6
+
+
+def test_what_is_missing_lies_nowhere(values):
+    gone = make_strange(values)
+    gone[0, 20:] = np.nan
+    card = replace(card_of(frame_of(values)), usual_risk=0.1)
+    found = answers(gone, card, 0.3)
+
+    assert found.status[39] == "scored"
+    assert 0.0 < found.extrapolated[39] <= 0.2
+
+
+def test_the_share_beyond_training_does_not_depend_on_what_is_scored_together(values):
+    card = replace(card_of(frame_of(values)), usual_risk=0.1)
+    frame = select_features(frame_of(make_strange(values)), card.features)
+    together = answer_frame(frame, card, OneRisk(0.3)).extrapolated
+
+    for at in range(HOURS):
+        alone = answer_frame(frame.take(np.array([at])), card, OneRisk(0.3)).extrapolated
+        assert alone.tobytes() == together[at : at + 1].tobytes()
 
 
 def test_nothing_is_said_of_a_machine_that_is_off_whatever_else_is_wrong(values):

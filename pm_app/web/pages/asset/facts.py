@@ -27,7 +27,7 @@ from pm_app.web.pages.asset.charts import (
 )
 from pm_app.web.pages.asset.sensors import SensorQuery, read_events, read_sensors
 from pm_app.web.texts import ALARMS, LEVELS
-from pm_app.wording import drivers_text
+from pm_app.wording import drivers_text, extrapolated_text
 
 PAGE_ROWS: Final = 24
 LEADING_SENSORS: Final = 6
@@ -73,6 +73,7 @@ def asset_facts(
         "newest": newest[-1] if newest else None,
         "level": risk_level(newest[-1], context.now()) if newest else None,
         "level_words": LEVELS,
+        "beyond": extrapolated_text(newest[-1].extrapolated) if newest else "",
         "risks": [(each.risk, each.horizon_hours) for each in newest[::-1]],
         "drivers": list(shares_of(drivers_text(newest[-1].top_sensors, newest[-1].risk)).items())
         if newest

@@ -51,10 +51,11 @@ def _print_one(config: Path, version: int | None, *, as_json: bool) -> None:
     with open_views(read_settings(config)) as store:
         number = version or store.lineage.champion()
         rows = importance_rows(store.lineage, number)
-        again = second_look(store.lineage, number) if number else ""
+        remarks = (selection_remark(store.lineage, number), second_look(store.lineage, number))
     print_rows(rows, as_json=as_json, title=f"version {number}", right=_NUMBERS)
-    if again and not as_json:
-        say(again)
+    for remark in remarks:
+        if remark and not as_json:
+            say(remark)
 
 
 def _compare(
@@ -189,9 +190,15 @@ def importance_rows(lineage: Lineage, version: int | None) -> list[dict[str, Any
     ]
 
 
-def second_look(lineage: Lineage, version: int) -> str:
+def selection_remark(lineage: Lineage, version: int | None) -> str:
+    """How many features the network reads, in words; "" where it reads all."""
+    stored = lineage.version(version) if version else None
+    return str(stored.summary.get("selection") or "") if stored else ""
+
+
+def second_look(lineage: Lineage, version: int | None) -> str:
     """What came of asking the network itself for importance, in a sentence; "" if it was not."""
-    stored = lineage.version(version)
+    stored = lineage.version(version) if version else None
     revision = stored.summary.get("revision") if stored else None
     return revision_text(revision) if isinstance(revision, dict) else ""
 

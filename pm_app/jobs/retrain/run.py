@@ -19,6 +19,7 @@ from pm_app.jobs.ingest.run import ingest
 from pm_app.jobs.plant import Plant
 from pm_app.jobs.retrain.messages import REQUEST, RESPONSE, TrainingRequest, TrainingResponse
 from pm_app.jobs.score.champion import load_champion, verified
+from pm_app.learning.allocation.change import selection_text
 from pm_app.learning.allocation.strategies import describe
 from pm_app.learning.data.failures import ConfirmedFailure
 from pm_app.progress import Progress, silent
@@ -245,6 +246,7 @@ def _version_row(
             "suspicions": [asdict(suspicion) for suspicion in card.suspicions],
             "revision": asdict(card.revision) if card.revision else None,
             "pool": card.pool.reason if card.pool else None,
+            "selection": selection_text(card),
         },
     )
 

@@ -73,6 +73,17 @@ def network_report(reports: Sequence[QualityReport], strategy: str) -> QualityRe
     return next((each for each in reports if each.model == strategy), next(iter(reports), None))
 
 
+def selection_text(card: VersionCard) -> str:
+    """How many features and sensors the network reads, in words; "" where it reads all."""
+    plan = card.allocation
+    if not plan.features:
+        return ""
+    return (
+        f"the network reads {len(plan.features)} of {len(card.features)} features, from "
+        f"{len(plan.sensors)} of {len(card.importance.sensors)} sensors and groups"
+    )
+
+
 def _standings(card: VersionCard) -> dict[str, AllocatedSensor]:
     importance = card.importance
     replicates = np.array(importance.replicates or (importance.shares,))

@@ -9,6 +9,7 @@ from browsing import Table, ask, open_to_all, resources
 from factories import NOW, FakeTrainer, make_card, make_plant, opened, promote_handmade
 from test_pages import HOSTILE
 
+from pm_app.cli.look.importance import selection_remark
 from pm_app.cli.look.models import model_rows
 from pm_app.jobs.retrain.run import retrain
 from pm_app.learning.allocation.change import gains_over_uniform
@@ -50,9 +51,10 @@ def guided_card():
         replicates=(tuple(SHARES.get(name, 0.0) for name in SENSORS),),
         interactions=(Interaction(("sensor-0", "sensor-1"), 0.1),),
     )
+    others = tuple(name for name in SENSORS if name != "sensor-1")
     tiers = (
-        Tier("high", ("sensor-1",), 12, 4, 0.1),
-        Tier("rest", tuple(name for name in SENSORS if name != "sensor-1"), 4, 0, 0.1),
+        Tier("high", ("sensor-1",), 12, 4, 0.1, ("sensor-1.last",)),
+        Tier("rest", others, 4, 0, 0.1, ("sensor-0.last",)),
     )
     reports = (
         QualityReport("tiers", 100, OWN, BINS),
@@ -250,11 +252,13 @@ def test_guidance_of_a_pool_is_what_its_network_gained():
     assert gains_over_uniform(pooled) == gains_over_uniform(make_card(**card))
 
 
-def test_the_page_and_the_command_say_who_answers_with_what_share(app, learned):
-    assert (
-        "Answers: network 0.5, forest 0.5: average precision 72h 0.83" in ask(app, "/models").text
-    )
+def test_the_page_and_the_command_say_who_answers_with_what_share_and_reads_how_much(app, learned):
+    page = ask(app, "/models").text
+    words = f"the network reads 2 of {len(make_card().features)} features"
+    assert "Answers: network 0.5, forest 0.5: average precision 72h 0.83" in page
+    assert f"Selection: {words}" in page
     with open_views(learned) as views:
+        assert selection_remark(views.lineage, 2).startswith(words)
         rows = {row["version"]: row["answers"] for row in model_rows(views.lineage)}
     assert rows[2] == "network 0.5, forest 0.5"
     assert rows[1] == "network"

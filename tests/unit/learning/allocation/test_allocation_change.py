@@ -6,7 +6,11 @@ from dataclasses import replace
 import pytest
 from factories import make_card
 
-from pm_app.learning.allocation.change import compare_allocations, gains_over_uniform
+from pm_app.learning.allocation.change import (
+    compare_allocations,
+    gains_over_uniform,
+    selection_text,
+)
 from pm_app.pictures.allocation import draw_allocation
 from pm_app.records.learning import QualityReport, Tier
 
@@ -112,3 +116,16 @@ def test_a_sensor_that_is_not_read_is_named_and_has_no_part_of_a_block():
     assert len([r for r in picture.iter(f"{SVG}rect") if r.get("rx")]) == 3
     assert len(list(picture.iter(f"{SVG}path"))) == 3
     assert any("unread" in "".join(t.itertext()) for t in picture.iter(f"{SVG}text"))
+
+
+def test_a_selection_is_told_by_features_and_sensors():
+    card = card_of({"flow": 0.6, "load": 0.4}, {"all": (30, ("flow",))})
+    (tier,) = card.allocation.tiers
+    read = replace(tier, features=card.features[:2])
+    selected = replace(card, allocation=replace(card.allocation, tiers=(read,)))
+
+    every = len(card.features)
+    assert selection_text(card) == ""
+    assert selection_text(selected) == (
+        f"the network reads 2 of {every} features, from 1 of 2 sensors and groups"
+    )

@@ -26,6 +26,7 @@ LARGEST = 1e30
 LONGEST_NAME = 256
 _SHOWN = 40
 _CANDIDATES = 3
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _ODD_SPACE = re.compile(r"^\s|\s$|[^\S ]")
 Unfit = Callable[[str, int], str]
 
@@ -233,7 +234,7 @@ def _unfit(text: str, size: int) -> str:
     """Why a text of so many characters, these first, cannot be a name; "" where it can."""
     if size > LONGEST_NAME:
         return f"is {text[:_SHOWN]!r}... of {size:,} characters; needed at most {LONGEST_NAME}"
-    if any(ord(char) < ord(" ") or "\x7f" <= char <= "\x9f" for char in text):
+    if _CONTROL.search(text):
         return f"is {text[:_SHOWN]!r}; needed a name without control characters"
     return ""
 

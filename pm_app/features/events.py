@@ -1,5 +1,6 @@
 """Features of past events and of age at a cutoff; point in time, no loops over assets."""
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from pm_app.features.runs import places_among
 from pm_app.records.features import FEEDS
-from pm_app.records.readings import Events, Flags, Float64, Int32, Int64
+from pm_app.records.readings import Events, Flags, Float64, Int32, Int64, take_events
 from pm_app.times import HOUR_NS
 
 Keys = tuple[tuple[str, ...], Int32, Int64]
@@ -71,10 +72,19 @@ def clock_features(cutoff: Int64, zone: str) -> dict[str, Float64]:
     }
 
 
+def events_among(events: Events, assets: tuple[str, ...]) -> Events:
+    """The events from the first to the last of these assets, others between them included."""
+    if not assets:
+        return take_events(events, slice(0))
+    low = bisect_left(events.asset, assets[0])
+    return take_events(events, slice(low, bisect_right(events.asset, assets[-1], lo=low)))
+
+
 def _of_kind(
     assets: tuple[str, ...], events: Events, kind: str, code: str | None
 ) -> tuple[NDArray[np.int64], Int64]:
     """Asset number and time of the events asked for, by asset, then time."""
+    events = events_among(events, assets)
     wanted = events.kind == kind
     if code is not None:
         wanted &= events.code == code

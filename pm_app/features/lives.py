@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from pm_app.features.events import Keys, newest_until
+from pm_app.features.events import Keys, events_among, newest_until
 from pm_app.features.runs import places_among
 from pm_app.records.readings import Events, Int64
 
@@ -34,6 +34,7 @@ def life_starts(
 
 def _turns(assets: tuple[str, ...], events: Events) -> tuple[Int64, Int64]:
     """Asset number and time of every failure and every repair, by asset, then time."""
+    events = events_among(events, assets)
     numbers = places_among(events.asset.tolist(), assets)
     failure = np.asarray(events.kind == "failure", dtype=bool)
     kept = (numbers >= 0) & (failure | np.asarray(events.kind == "maintenance", dtype=bool))

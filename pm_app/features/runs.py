@@ -23,8 +23,17 @@ def run_ends(*keys: NDArray[Any]) -> Flags:
 
 def places_among(names: Sequence[str], others: Sequence[str]) -> Int64:
     """Where each name stands among others, -1 where it does not, shape (n_names,)."""
+    if names == others:
+        return np.arange(len(names), dtype=np.int64)
     place = {name: number for number, name in enumerate(others)}
     return np.array([place.get(name, -1) for name in names], dtype=np.int64)
+
+
+def join_names(parts: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    """All names of all parts, sorted, each once; parts are sorted and have each name once."""
+    if all(part == parts[0] for part in parts):
+        return parts[0] if parts else ()
+    return tuple(sorted(set().union(*parts)))
 
 
 def ranks(starts: Index, lengths: Index, *, backwards: bool) -> Iterator[Index]:

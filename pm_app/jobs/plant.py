@@ -9,6 +9,7 @@ from typing import Protocol
 
 from pm_app.ports import EventsSource, ReadingsSource
 from pm_app.progress import unwatched
+from pm_app.records.readings import AssetSpans
 from pm_app.settings.plant import Settings
 from pm_app.state.events import EventHistory
 from pm_app.state.memory import Memories
@@ -16,7 +17,6 @@ from pm_app.state.panes import History
 from pm_app.state.registry import Registry
 from pm_app.store import BatchRow, Source, Store
 from pm_app.store.ledger.ledger import Ledger
-from pm_app.times import to_nanoseconds
 
 
 class LedgerView(Protocol):
@@ -44,6 +44,9 @@ class LedgerView(Protocol):
 
     def last_seen(self) -> dict[str, datetime]:
         """The time of each asset's newest reading."""
+
+    def seen(self) -> AssetSpans:
+        """Both, in nanoseconds UTC."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,9 +137,11 @@ class Plant:
 
 def first_seen_ns(ledger: LedgerView) -> dict[str, int]:
     """Nanoseconds UTC of each asset's first reading ever."""
-    return {name: to_nanoseconds(at) for name, at in ledger.first_seen().items()}
+    seen = ledger.seen()
+    return dict(zip(seen.assets, seen.first.tolist(), strict=True))
 
 
 def last_seen_ns(ledger: LedgerView) -> dict[str, int]:
     """Nanoseconds UTC of each asset's newest reading."""
-    return {name: to_nanoseconds(at) for name, at in ledger.last_seen().items()}
+    seen = ledger.seen()
+    return dict(zip(seen.assets, seen.last.tolist(), strict=True))

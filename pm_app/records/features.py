@@ -1,6 +1,6 @@
 """Records of features: panes they are made of, their specification, and frames of them."""
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from numpy.typing import NDArray
@@ -62,6 +62,7 @@ PANE_STATISTICS = (
     "first_time",
     "last_time",
 )
+_PANE_ARRAYS = PANE_KEYS + PANE_STATISTICS
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,11 +116,7 @@ class Frame:
 
 def pane_arrays(panes: Panes) -> dict[str, NDArray[Any]]:
     """The arrays of panes by name, keys first."""
-    return {
-        f.name: getattr(panes, f.name)
-        for f in fields(panes)
-        if f.name in PANE_KEYS + PANE_STATISTICS
-    }
+    return {name: getattr(panes, name) for name in _PANE_ARRAYS}
 
 
 @dataclass(frozen=True)

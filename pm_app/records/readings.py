@@ -184,7 +184,7 @@ def no_events() -> Events:
     return Events(asset=empty, time=np.empty(0, dtype=np.int64), kind=empty, code=empty)
 
 
-def take_events(events: Events, rows: Flags) -> Events:
+def take_events(events: Events, rows: Flags | slice) -> Events:
     """The same events with only these rows."""
     return Events(
         events.asset[rows],

@@ -10,8 +10,8 @@ import hashlib
 import json
 import logging
 import re
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -59,8 +59,9 @@ class Memories:
         self.folder = folder
         self._below_root = below
         self._below: Path | None = None
-        self._at_hand: dict[int, StoredMemory] = {}
+        self._at_hand: dict[int, _BoundaryMemory] = {}
         self._unwritten: set[int] = set()
+        self._fresh_cells = 0
         self._places: set[int] = set()
         make_folder(folder)
 
@@ -78,6 +79,7 @@ class Memories:
         for path in folder.glob(".*.parquet.tmp"):
             remove_file(path)
         self.folder, self._at_hand, self._unwritten = folder, {}, set()
+        self._fresh_cells = 0
         self._below = None if self._below_root is None else self._below_root / name
         self._places = _places_in(folder)
         if self._below is not None and self._below.is_dir():
@@ -87,31 +89,33 @@ class Memories:
         """Where something is kept, ascending."""
         return sorted(self._places)
 
-    def read(self, boundary: int) -> StoredMemory | None:
-        """What is kept at a boundary; None where nothing is, or the file is damaged."""
-        if boundary not in self._at_hand:
-            kept = self._load(boundary)
-            if kept is None:
-                return None
-            self._make_room()
-            self._at_hand[boundary] = kept
-        return self._at_hand[boundary]
+    def read(self, boundary: int, *, assets: Collection[str] | None = None) -> StoredMemory | None:
+        """What is kept at a boundary (of these assets); None where nothing is, or the file is
+        damaged."""
+        kept = self._look(boundary)
+        if kept is None:
+            return None
+        return kept.whole() if assets is None else kept.of(assets)
 
     def put(self, boundary: int, fresh: StoredMemory) -> None:
         """Keep these rows, in place of what their assets have at this boundary."""
-        before = self.read(boundary)
-        self._at_hand[boundary] = fresh if before is None else _in_place(before, fresh)
+        kept = self._look(boundary)
+        if kept is None:
+            kept = self._at_hand[boundary] = _BoundaryMemory()
+        kept.put(fresh)
         self._unwritten.add(boundary)
         self._places.add(boundary)
-        if self._cells() > MOST_CELLS:
+        self._fresh_cells += _cells(fresh)
+        if self._fresh_cells > MOST_CELLS:
             self.flush()
+            self._make_room()
 
     def flush(self) -> None:
         """Write what was put; durable when it returns."""
         # Whoever deletes the folder may do so while this runs.
         make_folder(self.folder)
         for boundary in sorted(self._unwritten):
-            table = _to_table(self._at_hand[boundary])
+            table = _to_table(self._at_hand[boundary].whole())
             write_file(
                 self._path(boundary),
                 lambda path, table=table: pq.write_table(  # type: ignore[misc]  # bound now
@@ -119,6 +123,17 @@ class Memories:
                 ),
             )
         self._unwritten.clear()
+        self._fresh_cells = 0
+
+    def _look(self, boundary: int) -> "_BoundaryMemory | None":
+        if boundary not in self._at_hand:
+            kept = self._load(boundary)
+            if kept is None:
+                return None
+            self._make_room()
+            self._at_hand[boundary] = _BoundaryMemory()
+            self._at_hand[boundary].put(kept)
+        return self._at_hand[boundary]
 
     def _path(self, boundary: int) -> Path:
         return self.folder / f"{boundary}.parquet"
@@ -136,11 +151,52 @@ class Memories:
             return None
 
     def _cells(self) -> int:
-        return sum(3 * kept.memory.weight.size for kept in self._at_hand.values())
+        return sum(kept.cells() for kept in self._at_hand.values())
 
     def _make_room(self) -> None:
         while self._cells() > MOST_CELLS and len(self._at_hand) > len(self._unwritten):
             del self._at_hand[next(b for b in self._at_hand if b not in self._unwritten)]
+
+
+@dataclass(eq=False)
+class _BoundaryMemory:
+    """Memory at one boundary as it was put, part by part.
+
+    place: of each asset the part and the row in it that count.
+    """
+
+    parts: list[StoredMemory] = field(default_factory=list)
+    place: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+    def put(self, fresh: StoredMemory) -> None:
+        """Rows in place of what their assets had."""
+        number = len(self.parts)
+        self.parts.append(fresh)
+        self.place.update({name: (number, row) for row, name in enumerate(fresh.memory.assets)})
+
+    def of(self, assets: Collection[str]) -> StoredMemory | None:
+        """The rows of these assets; None without any."""
+        rows: dict[int, list[int]] = {}
+        for part, row in sorted(self.place[name] for name in assets if name in self.place):
+            rows.setdefault(part, []).append(row)
+        found = [self.parts[part].take(np.array(at)) for part, at in rows.items()]
+        return join_stored_memory(found) if found else None
+
+    def whole(self) -> StoredMemory:
+        """All rows; parts are put together only now."""
+        if len(self.parts) > 1:
+            whole = self.of(self.place) or self.parts[-1]
+            self.parts, self.place = [], {}
+            self.put(whole)
+        return self.parts[0]
+
+    def cells(self) -> int:
+        """Numbers held."""
+        return sum(map(_cells, self.parts))
+
+
+def _cells(kept: StoredMemory) -> int:
+    return 3 * kept.memory.weight.size
 
 
 def _places_in(folder: Path) -> set[int]:
@@ -167,13 +223,6 @@ def join_stored_memory(parts: Sequence[StoredMemory]) -> StoredMemory:
         np.concatenate([part.sequence for part in parts])[order],
         np.concatenate([part.digest for part in parts])[order],
     )
-
-
-def _in_place(before: StoredMemory, fresh: StoredMemory) -> StoredMemory:
-    """Rows of both, those of `fresh` where both have an asset."""
-    new = set(fresh.memory.assets)
-    stays = np.flatnonzero([name not in new for name in before.memory.assets])
-    return join_stored_memory([before.take(stays), fresh])
 
 
 def _to_table(kept: StoredMemory) -> pa.Table:

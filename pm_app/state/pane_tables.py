@@ -48,7 +48,7 @@ def panes_to_table(panes: Panes, group_rows: int, carried: Mapping[str, Index] |
     columns: dict[str, Any] = {}
     for name, values in pane_arrays(panes).items():
         columns[name] = pa.array(np.repeat(values, width) if name in PANE_KEYS else values.ravel())
-    columns["asset"] = pa.DictionaryArray.from_arrays(columns["asset"], pa.array(panes.assets))
+    columns["asset"] = _asset_column(panes, group_rows)
     numbers = pa.array(np.tile(np.arange(width, dtype=np.int32), len(panes.pane)))
     columns["sensor"] = pa.DictionaryArray.from_arrays(numbers, pa.array(panes.sensors))
     table = pa.table(columns)
@@ -60,6 +60,18 @@ def panes_to_table(panes: Panes, group_rows: int, carried: Mapping[str, Index] |
     if carried is not None:
         description["carried"] = {batch: _packed(rows) for batch, rows in carried.items()}
     return table.replace_schema_metadata({_SELF: json.dumps(description)})
+
+
+def _asset_column(panes: Panes, group_rows: int) -> pa.ChunkedArray:
+    """Names by row, a chunk a row group that holds no others: reading one decodes none of them."""
+    width = len(panes.sensors)
+    chunks = []
+    for start in range(0, len(panes.pane), group_rows // width):
+        asset = panes.asset[start : start + group_rows // width]
+        names = pa.array(panes.assets[int(asset[0]) : int(asset[-1]) + 1])
+        numbers = pa.array(np.repeat(asset - asset[0], width))
+        chunks.append(pa.DictionaryArray.from_arrays(numbers, names))
+    return pa.chunked_array(chunks, pa.dictionary(pa.int32(), pa.string()))
 
 
 def _groups(panes: Panes, step: int) -> Iterator[tuple[str, str, int, int]]:
@@ -108,10 +120,11 @@ def keys_from_table(table: pa.Table, step: int, pane_ns: int) -> Panes:
     if isinstance(text, pa.ChunkedArray):
         text = text.chunk(0) if text.num_chunks else pa.DictionaryArray.from_arrays([], [])
     names = text.dictionary.to_pylist()
-    order = sorted(range(len(names)), key=lambda number: names[number])
-    rank = np.empty(len(names), dtype=np.int32)
-    rank[order] = np.arange(len(names))
-    asset = rank[text.indices.to_numpy()[::step]] if len(text) else np.empty(0, np.int32)
+    asset = text.indices.to_numpy()[::step] if len(text) else np.empty(0, np.int32)
+    assets = tuple(sorted(names))
+    if list(assets) != names:
+        place = {name: number for number, name in enumerate(assets)}
+        asset = np.array([place[name] for name in names], dtype=np.int32)[asset]
     keys: dict[str, Any] = {
         name: table.column(name).to_numpy()[::step]
         if name in table.column_names
@@ -119,5 +132,4 @@ def keys_from_table(table: pa.Table, step: int, pane_ns: int) -> Panes:
         for name in PANE_KEYS[1:]
     }
     empty: dict[str, Any] = {name: np.empty((len(asset), 0)) for name in PANE_STATISTICS}
-    assets = tuple(names[number] for number in order)
     return Panes(pane_ns=pane_ns, assets=assets, asset=asset, sensors=(), **keys, **empty)

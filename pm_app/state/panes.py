@@ -12,20 +12,18 @@ import re
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from sys import getsizeof
 from threading import Lock
 from typing import Any
 
-import numpy as np
-
 from pm_app.durable import make_folder, remove_file
 from pm_app.records.features import Panes, pane_arrays
 from pm_app.records.readings import Index
+from pm_app.state.pane_selection import PaneSelection, concat_panes, selection
 from pm_app.state.pane_tables import (
     Description,
-    RowGroup,
     describe,
     keys_from_table,
     panes_from_table,
@@ -36,13 +34,17 @@ from pm_app.state.segments import PROOF, MissingSegment, Segment, opened_segment
 
 # Panes times sensors that are read together: few, for most looks want the newest panes of an asset.
 ROW_GROUP_CELLS = 12_500
-# What is read stays at hand up to this, all that Python keeps beside the numbers included; a
-# segment of more than an eighth of it is read anew each time.
-CACHE_BYTES = 16_000_000
+# What is read stays at hand up to this, all that Python keeps beside the numbers included: a
+# row group of each of some forty files, whose assets are looked at some at a time. A segment of
+# more than an eighth of it is read anew where all of it is wanted.
+CACHE_BYTES = 64_000_000
 # An object with a dictionary, and its place in the cache.
 _OBJECT_BYTES = 2_000
 _ARRAY_BYTES = 144
 _POINTER_BYTES = 8
+# In the place of a row group's number: all of them.
+_WHOLE = -1
+_MOST_DESCRIPTIONS = 1_000
 _KEYS_ONLY = ("asset", "pane")
 # Names that are ours to delete: segments, and ones that were being written.
 _OWN = re.compile(rf"\.?[0-9a-f]{{24}}-(?:\d{{4}}|joined)(?:{PROOF}|\.parquet)(?:\.tmp)?")
@@ -54,7 +56,10 @@ class History:
     def __init__(self, folder: Path, *, pane_ns: int) -> None:
         self.folder = folder
         self.pane_ns = pane_ns
-        self._cache: OrderedDict[str, Panes] = OrderedDict()
+        # By segment and row group; a small segment as one.
+        self._cache: OrderedDict[tuple[str, int], Panes] = OrderedDict()
+        self._descriptions: dict[str, Description] = {}
+        self._weights: dict[tuple[str, int], int] = {}
         self._cache_bytes = 0
         self._cache_lock = Lock()
         make_folder(folder)
@@ -86,12 +91,12 @@ class History:
     ) -> Iterator[Panes]:
         """The panes of each segment in the order given, only these assets and panes.
 
-        since_pane and until_pane are included. Raises MissingSegment naming the file.
+        assets: numbered as these are, sorted, by default as the segment's are. since_pane and
+        until_pane are included. Raises MissingSegment naming the file.
         """
-        wanted = _Selection(assets, since_pane, until_pane)
+        wanted = selection(assets, since_pane, until_pane)
         for name in names:
-            panes = self._cache.get(name)
-            yield wanted.of(self._load(name, wanted) if panes is None else panes)
+            yield self._load(name, wanted)
 
     def keys(self, names: Iterable[str], *, batch: str | None = None) -> Iterator[Panes]:
         """As `read`, but without sensors: which assets have which panes.
@@ -133,35 +138,76 @@ class History:
         self.remove(path.name for path in orphans)
         return sorted(path.name for path in orphans)
 
-    def _load(self, name: str, wanted: "_Selection") -> Panes:
-        with self._open(name) as (segment, description):
-            groups = [wanted.may_be_in(group) for group in description.groups]
-            table = segment.read(groups=np.flatnonzero(groups).tolist())
-        panes = panes_from_table(table, description.sensors, self.pane_ns)
-        if all(groups) and _weight(panes) <= CACHE_BYTES // 8:
-            # Arrays of their own: a view of a table holds on to all that came with it.
-            own: dict[str, Any] = {n: values.copy() for n, values in pane_arrays(panes).items()}
-            panes = replace(panes, **own)
-            self._remember(name, panes)
+    def _load(self, name: str, wanted: PaneSelection) -> Panes:
+        panes = self._at_hand(name, _WHOLE)
+        if panes is not None:
+            return wanted.of(panes)
+        description = self._describe(name)
+        groups = wanted.groups_of(description)
+        if wanted.assets is None or len(groups) == len(description.groups) or not groups:
+            panes = self._read(name, description, groups)
+            if len(groups) == len(description.groups) and _weight(panes) <= _whole_bytes():
+                panes = self._remember(name, _WHOLE, panes)
+            return wanted.of(panes)
+        parts = [wanted.of(self._group(name, description, number)) for number in groups]
+        return parts[0] if len(parts) == 1 else concat_panes(parts)
+
+    def _group(self, name: str, description: Description, number: int) -> Panes:
+        """A row group; the next assets asked for may be in it too."""
+        panes = self._at_hand(name, number)
+        if panes is None:
+            panes = self._remember(name, number, self._read(name, description, [number]))
         return panes
 
-    def _remember(self, name: str, panes: Panes) -> None:
+    def _read(self, name: str, description: Description, groups: Sequence[int]) -> Panes:
+        with self._open(name) as (segment, _):
+            table = segment.read(groups=groups)
+        return panes_from_table(table, description.sensors, self.pane_ns)
+
+    def _describe(self, name: str) -> Description:
+        description = self._descriptions.get(name)
+        if description is None:
+            with self._open(name) as (_, description):
+                pass
+            description = replace(description, carried=None)
+            with self._cache_lock:
+                if len(self._descriptions) >= _MOST_DESCRIPTIONS:
+                    self._descriptions.clear()
+                if len(description.groups) > 1:
+                    self._descriptions[name] = description
+        return description
+
+    def _at_hand(self, name: str, group: int) -> Panes | None:
+        with self._cache_lock:
+            panes = self._cache.get((name, group))
+            if panes is not None:
+                self._cache.move_to_end((name, group))
+        return panes
+
+    def _remember(self, name: str, group: int, panes: Panes) -> Panes:
+        """The same panes in arrays of their own: a view of a table holds on to all of it."""
+        own: dict[str, Any] = {n: values.copy() for n, values in pane_arrays(panes).items()}
+        panes = replace(panes, **own)
         # Scoring and ingesting for a training look at the same time.
         with self._cache_lock:
-            self._drop(name)
-            self._cache[name] = panes
-            self._cache_bytes += _weight(panes)
+            self._drop((name, group))
+            self._cache[name, group] = panes
+            self._weights[name, group] = _weight(panes)
+            self._cache_bytes += self._weights[name, group]
             while self._cache_bytes > CACHE_BYTES:
                 self._drop(next(iter(self._cache)))
+        return panes
 
     def _forget(self, name: str) -> None:
         """A batch that was not recorded may be written again with other panes."""
         with self._cache_lock:
-            self._drop(name)
+            self._descriptions.pop(name, None)
+            for key in [key for key in self._cache if key[0] == name]:
+                self._drop(key)
 
-    def _drop(self, name: str) -> None:
-        panes = self._cache.pop(name, None)
-        self._cache_bytes -= 0 if panes is None else _weight(panes)
+    def _drop(self, key: tuple[str, int]) -> None:
+        self._cache.pop(key, None)
+        self._cache_bytes -= self._weights.pop(key, 0)
 
     @contextmanager
     def _open(self, name: str) -> Iterator[tuple[Segment, Description]]:
@@ -175,39 +221,13 @@ class History:
             yield segment, description
 
 
+def _whole_bytes() -> int:
+    return CACHE_BYTES // 8
+
+
 def _weight(panes: Panes) -> int:
     """Bytes of memory that panes take, once their arrays are their own."""
     names = (*panes.assets, *panes.sensors)
     arrays = pane_arrays(panes).values()
-    texts = sum(getsizeof(name) + _POINTER_BYTES for name in names)
+    texts = sum(map(getsizeof, names)) + _POINTER_BYTES * len(names)
     return _OBJECT_BYTES + texts + sum(_ARRAY_BYTES + values.nbytes for values in arrays)
-
-
-@dataclass(frozen=True)
-class _Selection:
-    """The panes that are asked for, bounds included; None where there is no bound."""
-
-    assets: Collection[str] | None
-    since_pane: int | None
-    until_pane: int | None
-
-    def may_be_in(self, group: RowGroup) -> bool:
-        """Whether a row group's bounds leave room for some."""
-        if self.since_pane is not None and group.last_pane < self.since_pane:
-            return False
-        if self.until_pane is not None and group.first_pane > self.until_pane:
-            return False
-        names = self.assets
-        return names is None or any(group.first_asset <= n <= group.last_asset for n in names)
-
-    def of(self, panes: Panes) -> Panes:
-        """Those among these."""
-        stays = np.ones(len(panes.pane), dtype=bool)
-        if self.since_pane is not None:
-            stays &= panes.pane >= self.since_pane
-        if self.until_pane is not None:
-            stays &= panes.pane <= self.until_pane
-        if self.assets is not None:
-            wanted = np.array([name in self.assets for name in panes.assets], dtype=bool)
-            stays &= wanted[panes.asset]
-        return panes if stays.all() else panes.take(stays)

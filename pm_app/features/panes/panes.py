@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from pm_app.features.panes.folding import fold_values
 from pm_app.features.panes.readings import order_rows
-from pm_app.features.runs import places_among, run_ends, run_starts
+from pm_app.features.runs import join_names, places_among, run_ends, run_starts
 from pm_app.records.features import PANE_KEYS, PANE_STATISTICS, Panes, pane_arrays
 from pm_app.records.readings import Flags, Float64, Index, Int64, Readings
 
@@ -127,8 +127,8 @@ def merge_panes(parts: Sequence[Panes], *, pane_ns: int) -> Panes:
     parts = [part for part in parts if len(part.pane)]
     if not parts:
         return no_panes(pane_ns)
-    assets = tuple(sorted({name for part in parts for name in part.assets}))
-    sensors = tuple(sorted({name for part in parts for name in part.sensors}))
+    assets = join_names([part.assets for part in parts])
+    sensors = join_names([part.sensors for part in parts])
     parts = [_rename_assets(select_sensors(part, sensors), assets) for part in parts]
     columns: Columns = {
         name: np.concatenate([pane_arrays(part)[name] for part in parts])

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from pm_app.features.runs import places_among, run_ends
+from pm_app.features.runs import join_names, places_among, run_ends
 from pm_app.records.readings import AssetSpans, Flags, Index, Int32, Int64, Readings
 
 
@@ -14,8 +14,8 @@ def concat_readings(parts: Sequence[Readings]) -> Readings:
 
     A sensor that a part does not have is missing in its rows. What each row is made of is lost.
     """
-    assets = tuple(sorted({name for part in parts for name in part.assets}))
-    sensors = tuple(sorted({name for part in parts for name in part.sensors}))
+    assets = join_names([part.assets for part in parts])
+    sensors = join_names([part.sensors for part in parts])
     asset = [places_among(part.assets, assets).astype(np.int32)[part.asset] for part in parts]
     values = np.full((len(sensors), sum(len(part.time) for part in parts)), np.nan)
     start = 0
@@ -69,11 +69,8 @@ def spans_of(assets: tuple[str, ...], asset: Int32, values: Int64) -> AssetSpans
 
 def join_spans(parts: Sequence[AssetSpans]) -> AssetSpans:
     """What all parts span together, by asset."""
-    if all(part.assets == parts[0].assets for part in parts):
-        assets, place = parts[0].assets, np.tile(np.arange(len(parts[0].assets)), len(parts))
-    else:
-        assets = tuple(sorted({name for part in parts for name in part.assets}))
-        place = np.concatenate([places_among(part.assets, assets) for part in parts])
+    assets = join_names([part.assets for part in parts])
+    place = np.concatenate([places_among(part.assets, assets) for part in parts])
     first = np.full(len(assets), np.iinfo(np.int64).max)
     last = np.full(len(assets), np.iinfo(np.int64).min)
     np.minimum.at(first, place, np.concatenate([part.first for part in parts]))

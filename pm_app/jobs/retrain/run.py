@@ -16,7 +16,7 @@ from pm_app.errors import BadVersion, TransientError
 from pm_app.jobs.ingest.ownership import note_progress, require_own
 from pm_app.jobs.ingest.repair import rebuild, repairing
 from pm_app.jobs.ingest.run import ingest
-from pm_app.jobs.plant import Plant
+from pm_app.jobs.plant import Plant, first_seen_ns
 from pm_app.jobs.retrain.messages import REQUEST, RESPONSE, TrainingRequest, TrainingResponse
 from pm_app.jobs.score.champion import load_champion, verified
 from pm_app.learning.allocation.change import selection_text
@@ -148,7 +148,7 @@ def make_request(
         folder=str(settings.folder),
         segments=tuple(segments_of(ledger.ingested_batches("readings"))),
         event_segments=tuple(segments_of(ledger.ingested_batches("events"))),
-        first_seen={name: to_nanoseconds(at) for name, at in ledger.first_seen().items()},
+        first_seen=first_seen_ns(ledger),
         as_of_ns=to_nanoseconds(as_of),
         now=now.isoformat(),
         champion=champion,

@@ -1,7 +1,7 @@
 """Affected cutoffs: those that a batch makes, or whose features hold something of it."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -25,12 +25,44 @@ from pm_app.store.ledger.ledger import Ledger
 from pm_app.times import to_nanoseconds
 
 
+@dataclass(eq=False)
+class ScoredCutoffs:
+    """Panes whose ends a run has scored: one span of each asset.
+
+    All that the run scores was ingested before it began, so what is scored once knows of every
+    batch of the run, also of those that come later in it.
+    """
+
+    spans: dict[str, PaneSpan] = field(default_factory=dict)
+
+    def left_of(self, spans: Mapping[str, PaneSpan]) -> dict[str, PaneSpan]:
+        """The spans without what is scored at their ends; nothing is cut out of their middle."""
+        left: dict[str, PaneSpan] = {}
+        for name, span in spans.items():
+            done = self.spans.get(name)
+            if done is not None:
+                first = done.last + 1 if done.first <= span.first <= done.last else span.first
+                last = done.first - 1 if done.first <= span.last <= done.last else span.last
+                span = PaneSpan(first, last)
+            if span.first <= span.last:
+                left[name] = span
+        return left
+
+    def add(self, spans: Mapping[str, PaneSpan]) -> None:
+        """Note spans that are committed; where two do not meet, the longer one."""
+        for name, span in spans.items():
+            done = self.spans.get(name, span)
+            if span.first <= done.last + 1 and done.first <= span.last + 1:
+                span = PaneSpan(min(span.first, done.first), max(span.last, done.last))
+            self.spans[name] = max(span, done, key=lambda one: one.last - one.first)
+
+
 @dataclass(frozen=True, eq=False)
 class ScoringRun:
     """What one run of scoring goes by.
 
     floor: the first pane that it answers for, None without readings. scored_until: the newest
-    pane anything was said of before this run, None where nothing was.
+    pane anything was said of before this run, None where nothing was. scored: what is scored in it.
     """
 
     view: PlantView
@@ -38,6 +70,7 @@ class ScoringRun:
     champion: Champion | None
     floor: int | None
     scored_until: int | None
+    scored: ScoredCutoffs = field(default_factory=ScoredCutoffs)
 
 
 def affected_spans(run: ScoringRun, group: Sequence[BatchRow]) -> dict[str, PaneSpan]:

@@ -103,7 +103,7 @@ def _kept_before(run: _Restoration, starts: Starts, boundary: int) -> Iterator[S
     places = [at for at in run.plant.memories.boundaries() if at <= boundary]
     for place in places[::-1][:MOST_BOUNDARIES]:
         wanted = {name: start for name, start in wanted.items() if start < place}
-        kept = run.plant.memories.read(place) if wanted else None
+        kept = run.plant.memories.read(place, assets=wanted) if wanted else None
         if kept is None:
             continue
         lives = zip(kept.memory.assets, kept.memory.start.tolist(), strict=True)
@@ -181,7 +181,7 @@ def _load(
 ) -> tuple[Panes, Int64]:
     """Panes of the lives in [first, until), and where each one's life begins."""
     history = run.plant.history
-    parts = history.read(names, assets=set(starts), since_pane=first, until_pane=until - 1)
+    parts = history.read(names, assets=starts, since_pane=first, until_pane=until - 1)
     panes = merge_panes(list(parts), pane_ns=history.pane_ns)
     start = np.array([starts.get(name, until) for name in panes.assets], dtype=np.int64)
     lived = panes.pane >= start[panes.asset]

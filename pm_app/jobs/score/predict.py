@@ -13,7 +13,7 @@ from pm_app.jobs.score.champion import Champion
 from pm_app.jobs.score.memory import boundary_before, restore_memory
 from pm_app.records.features import Frame, Panes
 from pm_app.records.predictions import Predictions
-from pm_app.records.readings import Flags, Float64, Index, Text
+from pm_app.records.readings import Flags, Float64, Index, Int64, Text
 from pm_app.records.scores import Scores
 from pm_app.scoring.abstention import RISK_DIGITS, answer_frame
 from pm_app.scoring.contributions import (
@@ -26,7 +26,7 @@ from pm_app.store import segments_of
 from pm_app.times import to_moment
 
 # Panes times sensors held at once: some 40 MB with all their statistics and features.
-GROUP_CELLS = 75_000
+GROUP_CELLS = 50_000
 
 
 @dataclass(frozen=True)
@@ -48,10 +48,11 @@ def predict_spans(
         for frame in frames(plant, champion, spans):
             yield predict_frame(frame, champion)
         return
-    for group in _groups(plant, None, spans_with_readings(plant, spans)):
+    spans = spans_with_readings(plant, spans)
+    for group in _groups(plant, None, spans, first_seen_ns(plant.ledger)):
         plant.beat()
         panes = _load(plant, None, group)
-        wanted = _wanted(panes, group)
+        wanted = _wanted(panes, *_bounds(group))
         if wanted.any():
             yield _no_model(panes.take(wanted), plant.settings.target.horizons_hours)
 
@@ -62,10 +63,10 @@ def frames(plant: PlantView, champion: Champion, spans: Mapping[str, PaneSpan]) 
     events = plant.event_history.read(segments_of(rows))
     first_seen = first_seen_ns(plant.ledger)
     spec = champion.card.spec
-    for group in _groups(plant, champion, spans_with_readings(plant, spans)):
+    for group in _groups(plant, champion, spans_with_readings(plant, spans), first_seen):
         plant.beat()
         panes = _load(plant, champion, group)
-        wanted = _wanted(panes, group)
+        wanted = _wanted(panes, *_bounds(group))
         if not wanted.any():
             continue
         memory = None
@@ -115,18 +116,22 @@ def spans_with_readings(plant: PlantView, spans: Mapping[str, PaneSpan]) -> dict
 
 
 def _groups(
-    plant: PlantView, champion: Champion | None, spans: Mapping[str, PaneSpan]
+    plant: PlantView,
+    champion: Champion | None,
+    spans: Mapping[str, PaneSpan],
+    first_seen: Mapping[str, int],
 ) -> Iterator[dict[str, PaneSpan]]:
     """Assets in order, as many at a time as memory should hold; long spans in pieces."""
     sensors = len(champion.card.spec.sensors) if champion else 1
-    reach = _reach(plant, champion)
+    reach, pane_ns = _reach(plant, champion), plant.history.pane_ns
     most = max(GROUP_CELLS // sensors, 1)
     group: dict[str, PaneSpan] = {}
     panes = 0
     for name, span in sorted(spans.items()):
         for first in range(span.first, span.last + 1, most):
             piece = PaneSpan(first, min(first + most - 1, span.last))
-            size = piece.last - piece.first + 1 + reach
+            # Where an asset is new, little lies before.
+            size = piece.last + 1 - max(piece.first - reach, first_seen[name] // pane_ns)
             if group and (panes + size > most or name in group):
                 yield group
                 group, panes = {}, 0
@@ -153,21 +158,25 @@ def _load(plant: PlantView, champion: Champion | None, spans: Mapping[str, PaneS
     behind = plant.ledger.batches_overlapping(
         "readings", to_moment(first * pane_ns), to_moment((last + 1) * pane_ns)
     )
-    parts = plant.history.read(
-        segments_of(behind), assets=set(spans), since_pane=first, until_pane=last
-    )
+    parts = plant.history.read(segments_of(behind), assets=spans, since_pane=first, until_pane=last)
     # Assets of one group may lie years apart.
-    near = [part.take(_wanted(part, spans, reach=reach)) for part in parts]
+    firsts, lasts = _bounds(spans)
+    near = [part.take(_wanted(part, firsts - reach, lasts)) for part in parts]
     return merge_panes(near, pane_ns=pane_ns)
 
 
-def _wanted(panes: Panes, spans: Mapping[str, PaneSpan], *, reach: int = 0) -> Flags:
-    """Which panes lie in the spans, or up to `reach` panes before."""
-    nothing = PaneSpan(1 + reach, 0)
-    first = np.array([spans.get(name, nothing).first for name in panes.assets], dtype=np.int64)
-    last = np.array([spans.get(name, nothing).last for name in panes.assets], dtype=np.int64)
-    inside = panes.pane >= first[panes.asset] - reach
-    return np.asarray(inside & (panes.pane <= last[panes.asset]))
+def _bounds(spans: Mapping[str, PaneSpan]) -> tuple[Int64, Int64]:
+    """First and last pane of each asset, as they are numbered where these are asked for."""
+    both = [(span.first, span.last) for _, span in sorted(spans.items())]
+    first, last = np.array(both, dtype=np.int64).reshape(-1, 2).T
+    return first, last
+
+
+def _wanted(panes: Panes, first: Int64, last: Int64) -> Flags:
+    """Which panes lie in the span of their asset, shape (n_panes,)."""
+    if not panes.assets:
+        return np.zeros(0, dtype=bool)
+    return np.asarray((panes.pane >= first[panes.asset]) & (panes.pane <= last[panes.asset]))
 
 
 def _spread(scores: Scores, rows: Index, size: int) -> Scores:

@@ -16,9 +16,14 @@ from pm_app.jobs.ingest.housekeeping import compact
 from pm_app.jobs.ingest.repair import repairing
 from pm_app.jobs.ingest.run import ingest
 from pm_app.jobs.plant import Plant
-from pm_app.jobs.score.affected import ScoringRun, affected_spans, last_scored_pane
+from pm_app.jobs.score.affected import (
+    ScoredCutoffs,
+    ScoringRun,
+    affected_spans,
+    last_scored_pane,
+)
 from pm_app.jobs.score.champion import alarm_judge, load_champion
-from pm_app.jobs.score.predict import PaneSpan, predict_spans
+from pm_app.jobs.score.predict import PaneSpan, predict_spans, spans_with_readings
 from pm_app.progress import Progress, silent
 from pm_app.scoring.alarms import RiskAlarmJudge
 from pm_app.settings.plant import Settings
@@ -64,7 +69,7 @@ def score(
     store, alarms = plant.store, plant.settings.alarms
     floor = backfill_floor(plant.settings, store, plant.history.pane_ns, now)
     until = last_scored_pane(plant.ledger, plant.history.pane_ns)
-    run = ScoringRun(plant.view, plant.ledger, champion, floor, until)
+    run = ScoringRun(plant.view, plant.ledger, champion, floor, until, ScoredCutoffs())
     judge = partial(alarm_judge, champion, alarms, store.alarms, channels=plant.channels)
     committed = repairing(plant, partial(_score_without_model, run, store, judge, now))
     pending = plant.ledger.unscored_batches()
@@ -91,9 +96,12 @@ def _score_group(
     run: ScoringRun, store: Store, judge: Judge, now: datetime, group: Sequence[BatchRow]
 ) -> CommitCounts:
     """One transaction with all that these batches make or change."""
-    chunks = predict_spans(run.view, run.champion, affected_spans(run, group))
+    spans = run.scored.left_of(spans_with_readings(run.view, affected_spans(run, group)))
+    chunks = predict_spans(run.view, run.champion, spans)
     numbers = [row.sequence for row in group]
-    return store.writer.commit_scores(numbers, chunks, scored_at=now, judge=judge())
+    counts = store.writer.commit_scores(numbers, chunks, scored_at=now, judge=judge())
+    run.scored.add(spans)
+    return counts
 
 
 def _score_without_model(
@@ -110,8 +118,11 @@ def _score_without_model(
         name: PaneSpan(to_nanoseconds(first) // pane_ns - 1, to_nanoseconds(last) // pane_ns - 1)
         for name, (first, last) in waiting.items()
     }
+    spans = spans_with_readings(run.view, spans)
     chunks = predict_spans(run.view, run.champion, spans)
-    return store.writer.commit_predictions(chunks, scored_at=now, judge=judge())
+    counts = store.writer.commit_predictions(chunks, scored_at=now, judge=judge())
+    run.scored.add(spans)
+    return counts
 
 
 def _end_shelving(store: Store, judge: Judge, now: datetime) -> None:

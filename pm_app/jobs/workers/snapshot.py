@@ -6,12 +6,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pm_app.jobs.plant import LedgerView, PlantView
+from pm_app.records.readings import AssetSpans
 from pm_app.settings.plant import Settings, parse_settings
 from pm_app.state.events import EventHistory
 from pm_app.state.memory import Memories
 from pm_app.state.panes import History
 from pm_app.store import BatchRow, Source
+from pm_app.times import to_nanoseconds
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,11 @@ class LedgerSnapshot:
 
     def last_seen(self) -> dict[str, datetime]:
         return dict(self.last)
+
+    def seen(self) -> AssetSpans:
+        names = tuple(sorted(self.first))
+        columns = ([to_nanoseconds(at[name]) for name in names] for at in (self.first, self.last))
+        return AssetSpans(names, *(np.array(each, dtype=np.int64) for each in columns))
 
 
 def take_snapshot(ledger: LedgerView) -> LedgerSnapshot:

@@ -25,6 +25,7 @@ from pm_app.store.ledger.rows import (
     first_of_digest,
     row_of,
     same_file,
+    spans_seen,
     values_of,
     values_of_duplicate,
     widen_spans,
@@ -278,6 +279,11 @@ class Ledger:
         with self.database.reading() as connection:
             found = connection.execute(select(batches.c.segments)).scalars()
             return {name for names in found for name in names}
+
+    def seen(self) -> AssetSpans:
+        """The times of each asset's first reading ever and of its newest one."""
+        with self.database.reading() as connection:
+            return spans_seen(connection)
 
     def first_seen(self) -> dict[str, datetime]:
         """The time of each asset's first reading ever."""

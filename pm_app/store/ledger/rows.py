@@ -3,6 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
+import pyarrow as pa
 from sqlalchemy import Column, Connection, MetaData, Row, Table, case, or_, select, true
 
 from pm_app.records.readings import AssetSpans
@@ -10,7 +11,7 @@ from pm_app.store.dialects.table import CLUSTERED, dialect_of, insert_into
 from pm_app.store.rows import LEFT_NAMED, BatchRow, Source
 from pm_app.store.schema.ledger import CARRY, MAY_COME_AGAIN, batches
 from pm_app.store.schema.predictions import assets
-from pm_app.store.schema.types import ASSET, Moment
+from pm_app.store.schema.types import ASSET, Moment, moment_array
 
 
 def same_file(connection: Connection, batch: BatchRow) -> int | None:
@@ -90,3 +91,14 @@ def widen_spans(connection: Connection, spans: AssetSpans) -> None:
     )
     connection.execute(widened)
     _staged_spans.drop(connection, checkfirst=False)
+
+
+def spans_seen(connection: Connection) -> AssetSpans:
+    """The times of each asset's first reading ever and of its newest one."""
+    moment = dialect_of(connection).arrow_moment
+    query = select(assets.c.asset_id, moment(assets.c.first_time), moment(assets.c.last_time))
+    found = sorted(map(tuple, connection.execute(query)))
+    names, *columns = zip(*found, strict=True) if found else ((), (), ())
+    kind = pa.timestamp("us", tz="UTC")
+    first, last = (moment_array(each, kind).cast(pa.int64()).to_numpy() for each in columns)
+    return AssetSpans(names, 1000 * first, 1000 * last)

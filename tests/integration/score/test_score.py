@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from factories import (
     NOW,
@@ -89,6 +90,23 @@ def test_predictions_do_not_depend_on_which_cutoffs_are_scored_together(new_plan
             found = said(plant.store, without=("revision",))
         expected = expected or found
         assert found == expected
+
+
+def test_a_cutoff_is_scored_once_in_a_run_however_many_batches_touch_it(new_plant, monkeypatch):
+    monkeypatch.setattr(score_job, "GROUP_ROWS", 1)
+    hour = pc.hour(readings_table(assets=4, hours=20)["timestamp"])
+    tables = {
+        f"{part}.parquet": readings_table(assets=4, hours=20).filter(
+            pc.equal(pc.bit_wise_and(hour, 3), part)
+        )
+        for part in range(4)
+    }
+    with opened(new_plant(tables)) as plant:
+        done = score(plant, now=NOW)
+        found = said(plant.store)
+
+    assert done.batches == 4
+    assert done.committed == CommitCounts(len(found), 0, 0)
 
 
 def test_a_row_gets_the_same_bits_alone_as_among_others(new_plant):

@@ -22,7 +22,7 @@ from pm_app.state import panes as history_module
 from pm_app.state import segments
 from pm_app.state.events import EventHistory
 from pm_app.state.panes import History
-from pm_app.state.segments import MissingSegment
+from pm_app.state.segments import MissingSegment, Segment
 
 STEM = "0123-0000"
 FLIPS = 400
@@ -114,6 +114,27 @@ def test_a_partial_read_is_never_taken_for_the_whole(history, monkeypatch):
     (whole,) = history.read([name])
 
     assert_same(whole, panes)
+
+
+def test_assets_asked_for_some_at_a_time_read_each_row_group_once(history, monkeypatch):
+    monkeypatch.setattr(history_module, "ROW_GROUP_CELLS", 60)
+    panes = make_panes(assets=9, rows=300)
+    name = history.write(STEM, panes)
+    read = []
+    whole = Segment.read
+    monkeypatch.setattr(
+        Segment, "read", lambda self, **given: read.append(given["groups"]) or whole(self, **given)
+    )
+
+    for first in range(0, 9, 2):
+        asked = panes.assets[first : first + 2]
+        (part,) = history.read([name], assets=set(asked))
+        assert part.assets == asked
+        wanted = panes.take((panes.asset >= first) & (panes.asset < first + 2))
+        assert plain(part) == plain(wanted)
+
+    assert sorted(number for groups in read for number in groups) == list(range(len(read)))
+    assert len(read) > 10
 
 
 def test_what_a_caller_does_with_panes_stays_out_of_the_next_read(history):

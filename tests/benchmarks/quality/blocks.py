@@ -7,6 +7,7 @@ import numpy as np
 from benchmarks.quality.results import Cell
 from benchmarks.quality.sets.folds import FRESH, OFFICIAL
 
+from pm_app.learning.allocation.feature_selection import SELECTION_CONTROLS
 from pm_app.settings.strategies import STRATEGY_NAMES
 
 # What would be published. Beside it, of the same fit: its members by themselves, and the network
@@ -18,13 +19,16 @@ UNGUIDED = "pm-app network unguided"
 PREFIX = "pm-app "
 CONTROL = f"{PREFIX}uniform"
 GUIDED = tuple(f"{PREFIX}{name}" for name in STRATEGY_NAMES if f"{PREFIX}{name}" != CONTROL)
+# Of `selected`, with features of the same number that importance did not name.
+SELECTED = f"{PREFIX}selected"
+SELECTION = tuple(f"{PREFIX}{name}" for name in SELECTION_CONTROLS)
 MEAN = "mean of the three boosters"
 TREES = ("random forest", "LightGBM", "XGBoost", "CatBoost")
 # On each fold that of TREES which was best on the rows to tune by, known before it is judged.
 VALIDATED = "tree that validation chose"
 PEERS = ("plain network", "logistic / ridge", *TREES, MEAN, VALIDATED)
 OURS = (VERSION, NETWORK, FOREST, UNGUIDED)
-MODELS = (*OURS, CONTROL, *GUIDED, *PEERS)
+MODELS = (*OURS, CONTROL, *GUIDED, *SELECTION, *PEERS)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from benchmarks.quality.blocks import (
     MODELS,
     OURS,
     RMSE,
+    SELECTION,
     TREES,
     VERSION,
 )
@@ -80,7 +81,7 @@ def test_all_models_of_a_committed_fold_saw_the_same_data():
 def test_every_strategy_has_its_row():
     names = [name for name in MODELS if name.startswith("pm-app")]
 
-    assert set(names) == {f"pm-app {name}" for name in STRATEGY_NAMES} | set(OURS)
+    assert set(names) == {f"pm-app {name}" for name in STRATEGY_NAMES} | {*OURS, *SELECTION}
     assert len(names) == len(set(names))
 
 

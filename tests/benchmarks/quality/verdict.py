@@ -20,6 +20,8 @@ from benchmarks.quality.blocks import (
     GUIDED,
     NETWORK,
     RMSE,
+    SELECTED,
+    SELECTION,
     UNGUIDED,
     VALIDATED,
     VERSION,
@@ -77,6 +79,7 @@ def verdict_tables(cells: Sequence[Cell]) -> list[str]:
         ("A version against its members, of the same fit", [(FOREST, VERSION), (NETWORK, VERSION)]),
         ("Guidance against the same fit without it", [(UNGUIDED, NETWORK)]),
         (f"Strategies against {CONTROL}", [(CONTROL, ours) for ours in GUIDED]),
+        ("Selection against other choices", [(control, SELECTED) for control in SELECTION]),
     ):
         rows = [
             (f"{block.title}: {ours} against {other}", block, other, ours)

@@ -17,13 +17,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from benchmarks.quality.blocks import CONTROL, FOREST, NETWORK, OURS, PREFIX, UNGUIDED, VERSION
+from benchmarks.quality.blocks import (
+    CONTROL,
+    FOREST,
+    GUIDED,
+    NETWORK,
+    OURS,
+    PREFIX,
+    SELECTED,
+    SELECTION,
+    UNGUIDED,
+    VERSION,
+)
 from benchmarks.quality.models.judging import Measured, Note, figures_of
 from benchmarks.quality.results import digest_of_files
 from benchmarks.quality.sets.folds import Fold, Task
 
 from pm_app.features.limits import learn_limits, limit_features
 from pm_app.learning import ranking
+from pm_app.learning.allocation.feature_selection import SELECTION_CONTROLS, counts_for
 from pm_app.learning.allocation.planner import CONTROL_REPORT, Planner
 from pm_app.learning.data.targets import choose_head
 from pm_app.learning.dataset import LearningTask
@@ -31,13 +43,14 @@ from pm_app.learning.importance.permutation import REPLICATES, measure_importanc
 from pm_app.learning.pool import shares
 from pm_app.records.learning import Allocation, QualityReport
 from pm_app.settings.plant import Settings
-from pm_app.settings.strategies import STRATEGY_NAMES
+from pm_app.settings.strategies import STRATEGY_NAMES, strategy_named
 
 if TYPE_CHECKING:
     from pm_app.learning.training.candidate import Candidate
     from pm_app.learning.training.selection import AllocationTrial
 
-STRATEGIES = tuple(f"{PREFIX}{name}" for name in STRATEGY_NAMES)
+STRATEGIES = (CONTROL, *GUIDED, *SELECTION)
+_SELECTED = SELECTED.removeprefix(PREFIX)
 _ROOT = Path(__file__).parents[4]
 # Of pm_app/learning, what judges data or versions and changes neither.
 _BESIDE = {"pipeline", "drift", "promotion", "dealing", "leakage", "sufficiency", "parity"}
@@ -105,6 +118,8 @@ def reports_by_model(candidate: "Candidate") -> dict[str, QualityReport]:
 def _note_of(candidate: "Candidate") -> Note:
     allocation, pool = candidate.allocation, candidate.pool
     note: Note = {"chosen": allocation.strategy, "parameters": allocation.parameters}
+    if allocation.features:
+        note["features"] = len(allocation.features)
     if pool is None:
         return note | {"share": 1.0}
     losses = {member.name: member.losses for member in pool.members} | {"pool": pool.losses}
@@ -115,25 +130,46 @@ def _note_of(candidate: "Candidate") -> Note:
 def _measure_strategies(
     fold: Fold, task: Task, seed: int, wanted: Collection[str]
 ) -> list[Measured]:
-    from pm_app.learning.training.selection import tune_allocation
-
     start = time.process_time()
-    fold, told = limit_fold(fold), []
-    study = learning_task(fold, task)
-    planner = planner_of(study, seed=seed)
-    name = CONTROL.removeprefix(PREFIX)
-    control = tune_allocation(study, name, planner.plan(name), seed=seed)
+    study = learning_task(limit_fold(fold), task)
+    trials = _trials_of(study, wanted, seed=seed)
     shared = time.process_time() - start
-    for name in STRATEGY_NAMES:
-        if PREFIX + name in wanted:
-            start = time.process_time()
-            plan = planner.plan(name)
-            is_control = PREFIX + name == CONTROL
-            trial = control if is_control else train_like(study, name, plan, control, seed=seed)
-            report, note = fit_trial(study, trial, seed=seed)
-            seconds = shared + time.process_time() - start
-            told.append((PREFIX + name, figures_of(report.metrics, task), note, seconds))
+    told = []
+    for model, trial in trials.items():
+        start = time.process_time()
+        report, note = fit_trial(study, trial, seed=seed)
+        seconds = shared + time.process_time() - start
+        told.append((model, figures_of(report.metrics, task), note, seconds))
     return told
+
+
+def _trials_of(
+    study: LearningTask, wanted: Collection[str], *, seed: int
+) -> dict[str, "AllocationTrial"]:
+    """Networks of these strategies as `choose_allocation` trains them, by model.
+
+    Where features are selected the best number of them stands for the strategy, and its controls
+    have as many.
+    """
+    from pm_app.learning.training.selection import stands_for_strategy, tune_allocation
+
+    planner = planner_of(study, seed=seed)
+    control = tune_allocation(study, STRATEGY_NAMES[0], planner.plan(STRATEGY_NAMES[0]), seed=seed)
+    trials = {CONTROL: control}
+    asked = [name for name in STRATEGY_NAMES[1:] if PREFIX + name in wanted]
+    if set(wanted) & set(SELECTION):
+        asked = list(dict.fromkeys([*asked, _SELECTED]))
+    for name in asked:
+        counts = counts_for(len(planner.order)) if strategy_named(name).selects else (None,)
+        plans = [planner.plan(name, count=count) for count in counts]
+        tried = [train_like(study, name, plan, control, seed=seed) for plan in plans]
+        trials[PREFIX + name] = stands_for_strategy(name, control, tried)
+    for name, order in SELECTION_CONTROLS.items():
+        if PREFIX + name in wanted:
+            dealt = replace(planner, order=order(study.frame, study.split.train, seed))
+            plan = dealt.plan_like(trials[SELECTED].allocation)
+            trials[PREFIX + name] = train_like(study, _SELECTED, plan, control, seed=seed)
+    return {model: trial for model, trial in trials.items() if model in wanted}
 
 
 def limit_fold(fold: Fold) -> Fold:
@@ -183,4 +219,7 @@ def fit_trial(
     whole = refit_network(study, training, rows=study.split.learned, like=trained)
     judged, refitted = (partial(answers, each.network) for each in (trained, whole))
     _, report = judge_member(study, Member(trial.name, judged, refitted))
-    return report, {"parameters": trial.allocation.parameters, "epochs": trained.epoch}
+    note: Note = {"parameters": trial.allocation.parameters, "epochs": trained.epoch}
+    if trial.allocation.features:
+        note["features"] = len(trial.allocation.features)
+    return report, note

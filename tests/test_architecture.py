@@ -48,7 +48,7 @@ STAGES = {
             "pool",
             "training",
         ),
-        *("ranking", "pipeline"),
+        *("ranking", "rolling", "pipeline"),
     ),
     "pm_app.store": (
         *("dialects", "schema", "database", "rows", "users", "sign_in_attempts"),

@@ -1,10 +1,13 @@
 """Datasets and tasks: what a retraining may look at, and what it works on."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+import numpy as np
 
 from pm_app.records.features import FeatureLimits, FeatureSpec, FeedPace, Frame
 from pm_app.records.labels import Labels, Split
 from pm_app.records.learning import Head
+from pm_app.records.readings import Text
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,7 +20,8 @@ class Dataset:
     regimes: in words, what regimes there are or why none. champion_frame: the same cutoffs as
     the champion sees them, None where features of one name have the same values in `frame`.
     failures_from_verdicts: how many of the failures that teach came from verdicts. paces: of the
-    feeds of events; the frames have no limits yet.
+    feeds of events; the frames have no limits yet. codes: (n_rows,), of the failure each row comes
+    before, "" without one; empty where nothing tells.
     """
 
     spec: FeatureSpec
@@ -30,6 +34,7 @@ class Dataset:
     champion_frame: Frame | None = None
     failures_from_verdicts: int = 0
     paces: tuple[FeedPace, ...] = ()
+    codes: Text = field(default_factory=lambda: np.empty(0, dtype=object))
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,6 @@ from pm_app.features.frame import select_features
 from pm_app.features.limits import learn_limits, limit_features
 from pm_app.learning.data.labels import count_failures
 from pm_app.learning.dataset import Dataset, Evidence, LearningTask
-from pm_app.learning.evaluation.promotion import (
-    FirstVersionRows,
-    HeldOutRows,
-    PromotionDecision,
-    judge,
-    judge_first,
-)
 from pm_app.learning.importance.leakage import find_leakage_suspects
 from pm_app.learning.ranking import (
     CHAMPION_STAYS,
@@ -27,6 +20,7 @@ from pm_app.learning.ranking import (
     rank_sensors,
     remarks_on,
 )
+from pm_app.learning.rolling import decide_promotion
 from pm_app.learning.training.candidate import (
     AllocationSearch,
     Candidate,
@@ -38,8 +32,6 @@ from pm_app.progress import Progress, part_of, silent
 from pm_app.records.features import Frame
 from pm_app.records.labels import Split
 from pm_app.records.learning import Drift, VersionCard
-from pm_app.records.readings import Float64
-from pm_app.scoring.predictor import Predictor
 from pm_app.settings.plant import Settings
 from pm_app.times import utc_text
 
@@ -108,7 +100,8 @@ def learn(
     progress(0.97, "looking for sensors that know the outcome")
     suspects = find_leakage_suspects(task, sensors=dataset.spec.sensors, seed=seed)
     version = UnpublishedVersion(candidate, replace(card, suspicions=suspects))
-    decision = _test_promotion(dataset, task, version, champion)
+    later = part_of(progress, 0.97, 1.0)
+    decision = decide_promotion(dataset, task, card, candidate, champion, later)
     remarks = remarks_on(dataset, suspects)
     if candidate.pool is not None:
         remarks = [*remarks, candidate.pool.reason]
@@ -166,46 +159,7 @@ def _card_of(
     )
 
 
-def _test_promotion(
-    dataset: Dataset,
-    task: LearningTask,
-    version: UnpublishedVersion,
-    champion: ChampionVersion | None,
-) -> PromotionDecision:
-    """Whether the candidate should score, and why, on the newest held-out rows."""
-    test, card = task.split.test, version.card
-    truth = task.labels.value
-    if task.kind == "life":
-        truth = task.labels.fails_within(card.head.horizons_hours[-1])
-    group = task.split.group[test]
-    rows = HeldOutRows(truth[test], group, task.kind != "regression", card.seed)
-    own = _predict(card, version.candidate.onnx, dataset.frame.take(test))
-    # Each version sees the same cutoffs through its own regimes.
-    before = dataset.frame if dataset.champion_frame is None else dataset.champion_frame
-    if champion is not None and champion.can_read(before):
-        learned = champion.has_learned(before.take(test))
-        rows = replace(rows, labels=np.where(learned, np.nan, rows.labels))
-        other = _predict(champion.card, champion.onnx, before.take(test))
-        return judge(own, other, rows, verdict=card.drift.verdict)
-    # In a table without assets and time no two rows belong together.
-    single = len(np.unique(group)) == len(group)
-    asset = group if single else task.frame.asset[test]
-    apart = task.kind == "life" and task.split.by_asset
-    guess = float(np.nanmean(truth[task.split.learned]))
-    return judge_first(own, rows, FirstVersionRows(asset, task.frame.cutoff[test], guess, apart))
-
-
 def _untouched_assets(frame: Frame, split: Split) -> tuple[str, ...]:
     """Assets of the test that nothing was learned from."""
     untouched = np.setdiff1d(frame.asset[split.test], frame.asset[split.learned])
     return tuple(frame.assets[number] for number in untouched)
-
-
-def _predict(card: VersionCard, onnx: bytes, rows: Frame) -> Float64:
-    """A version's risk of these rows at its longest horizon, or the value."""
-    predictor = Predictor(
-        onnx, head=card.head, calibration=card.calibration, features=card.features
-    )
-    limited = limit_features(rows, card.spec.limits)
-    scores = predictor.predict(select_features(limited, card.features).values)
-    return scores.value if card.head.kind == "regression" else scores.risk[:, -1]

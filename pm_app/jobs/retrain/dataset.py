@@ -21,6 +21,7 @@ from pm_app.jobs.retrain.feature_spec import have_equal_values, informative_feat
 from pm_app.learning.data.failures import ConfirmedEvents, ConfirmedFailure, join_failures
 from pm_app.learning.data.labels import (
     column_labels,
+    failure_codes,
     failures_learned,
     life_labels,
     while_running,
@@ -91,6 +92,7 @@ def gather_dataset(
             frame, labels, failures.events, failures.from_verdict, known_until=as_of_ns
         ),
         paces=feed_paces(source.events),
+        codes=failure_codes(frame, labels, failures.events),
     )
 
 

@@ -24,10 +24,12 @@ from numpy.typing import NDArray
 from pm_app.errors import BadSettings, NotEnoughData
 from pm_app.records.features import Frame
 from pm_app.records.labels import Labels
-from pm_app.records.readings import Events, Flags, Float64, Int32, Int64
+from pm_app.records.readings import Events, Flags, Float64, Int32, Int64, Text
 from pm_app.times import HOUR_NS
 
 _NEVER = np.iinfo(np.int64).max
+# A failure is known to the nanosecond, time left to the rounding of hours.
+ROUNDING_NS = 1_000_000
 
 
 def life_labels(
@@ -120,6 +122,21 @@ def failure_times(frame: Frame, labels: Labels, rows: NDArray[np.intp]) -> Int64
         np.int64
     )
     return end
+
+
+def failure_codes(frame: Frame, labels: Labels, events: Events) -> Text:
+    """The code of the failure each row comes before, "" without one, (n_rows,)."""
+    codes = np.full(len(frame.cutoff), "", dtype=object)
+    rows, failed = np.flatnonzero(labels.failed), np.flatnonzero(events.kind == "failure")
+    asset = asset_numbers(frame, events)[failed]
+    order = np.lexsort([events.time[failed], asset])
+    failed, asset = failed[order], asset[order]
+    # Hours are rounded, and a failure of uncertain time ends a life in the middle of it.
+    end = failure_times(frame, labels, rows) - ROUNDING_NS
+    at = _count_until((asset, events.time[failed]), frame.asset[rows], end)
+    found = np.append(asset, -1)[at] == frame.asset[rows]
+    codes[rows[found]] = events.code[failed[at[found]]]
+    return codes
 
 
 def failures_learned(

@@ -1,15 +1,13 @@
 """Promotion test: whether a version may score, the first or in the champion's place, and why."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from pm_app.learning.data.time_splits import LEAST_GROUPS
-from pm_app.learning.evaluation.dealing import DealtPrecision, deal_failures
 from pm_app.learning.importance.forest import average_precision
-from pm_app.records.readings import Float64, Int32, Int64
-from pm_app.wording import percent_text
+from pm_app.records.readings import Flags, Float64, Int32
 
 RESAMPLINGS = 1_000
 # Weights held in memory at once.
@@ -19,13 +17,6 @@ PRECISION, BRIER = "average precision", "Brier score"
 TAILS = (0.05, 0.95)
 # A version asked for because the plant changed need not be better, only not worse.
 DEMANDING = ("refit", "rebuild")
-# A first version may be as good as this share of deals of the failures, no more.
-LUCK = 0.01
-# Share of the outcomes' variance that risks have to claim for themselves (the variance of the
-# risks over that of outcomes at the share of failures in training). Forests that had learned
-# shuffled labels claimed 0.010 at most in 221 trials, and ranked failures beyond luck in 42: what
-# is unusual does fail more often. Those that had learned true ones claimed at least 0.26.
-LEAST_CLAIM = 0.02
 
 
 @dataclass(frozen=True)
@@ -68,116 +59,30 @@ class HeldOutRows:
     """The newest rows, which neither side has seen; every array has shape (n_rows,).
 
     labels: 1.0, 0.0 or the value; rows with NaN are left out. groups: assets or blocks of time,
-    resampled whole. ranks: labels are classes, and average precision counts.
+    resampled whole. ranks: labels are classes, and average precision counts. origin: rows of one
+    number were held out from the same learning, by default all; they are ranked among themselves,
+    and average precision is the mean over origins, weighted by their failing rows.
     """
 
     labels: Float64
     groups: Int32
     ranks: bool
     seed: int = 0
+    origin: Int32 = field(default_factory=lambda: np.empty(0, dtype=np.int32))
+
+    def __post_init__(self) -> None:
+        if not len(self.origin):
+            object.__setattr__(self, "origin", np.zeros(len(self.labels), dtype=np.int32))
+
+    def take(self, rows: Flags) -> "HeldOutRows":
+        """The same with only these rows."""
+        each = self.labels[rows], self.groups[rows]
+        return HeldOutRows(*each, self.ranks, self.seed, self.origin[rows])
 
 
-@dataclass(frozen=True, eq=False)
-class FirstVersionRows:
-    """What a first version is judged by besides its held-out rows.
-
-    asset, cutoff: (n_rows,), whose rows they are, and when. guess: the share of failures, or the
-    mean value, among the rows it learned from. apart: rows are whole lives (`deal_failures`).
-    """
-
-    asset: Int32
-    cutoff: Int64
-    guess: float
-    apart: bool = False
-
-
-def judge_first(
-    challenger: Float64, rows: HeldOutRows, first: FirstVersionRows
-) -> PromotionDecision:
-    """Whether a version may score where none does; arguments as of `judge`.
-
-    Its average precision has to exceed what all but `LUCK` of the deals of the failures give
-    (`deal_failures`), and its Brier score must not be worse than that of the guess beyond
-    noise. To be better beyond noise is not asked: with few failures no Brier score is, however
-    well they were foreseen. Its risks have to differ, or they would tell nobody anything. A
-    value has to be nearer than the guess beyond noise.
-    """
-    labelled = np.isfinite(rows.labels)
-    if not labelled.any():
-        return _nothing_to_judge_by()
-    rows = replace(rows, labels=rows.labels[labelled], groups=rows.groups[labelled])
-    risk = challenger[labelled]
-    comparisons = _compare(risk, np.full(len(risk), first.guess), rows)
-    if not rows.ranks:
-        return _decide_first(_lacks_of_a_value(comparisons, rows), comparisons, "")
-    if rows.labels.min() == rows.labels.max():
-        lack = "held-out rows that fail and rows that do not are both needed"
-        return _decide_first([lack], comparisons, "")
-    dealt = deal_failures(
-        risk,
-        rows.labels,
-        asset=first.asset[labelled],
-        cutoff=first.cutoff[labelled],
-        seed=rows.seed,
-        apart=first.apart,
-    )
-    lacks = _lacks_of_risks(risk, dealt, comparisons, first.guess)
-    return _decide_first(lacks, comparisons, _dealt_text(dealt))
-
-
-def _nothing_to_judge_by(of: str = "") -> PromotionDecision:
+def nothing_to_judge_by(of: str = "") -> PromotionDecision:
+    """The decision where no row has a label."""
     return PromotionDecision(False, f"kept out: no held-out row has a label to judge by{of}", ())
-
-
-def _decide_first(
-    lacks: Sequence[str], comparisons: tuple[Comparison, ...], dealt: str
-) -> PromotionDecision:
-    beats = "beyond luck" if dealt else "beats a constant guess"
-    outcome = f"kept out: {', '.join(lacks)}" if lacks else f"promoted: first version, {beats}"
-    measures = [one for one in comparisons if not (dealt and one.measure == PRECISION)]
-    figures = ", ".join(text for text in (dealt, _comparison_text(measures)) if text)
-    return PromotionDecision(not lacks, f"{outcome}: {figures}", comparisons)
-
-
-def _lacks_of_a_value(comparisons: Sequence[Comparison], rows: HeldOutRows) -> list[str]:
-    if all(one.better for one in comparisons):
-        return []
-    groups = len(np.unique(rows.groups))
-    if groups < LEAST_GROUPS:
-        return [f"held-out rows of {groups} machines or spells, {LEAST_GROUPS} needed"]
-    return ["no better than a constant guess"]
-
-
-def _lacks_of_risks(
-    risk: Float64, dealt: DealtPrecision, comparisons: Sequence[Comparison], guess: float
-) -> list[str]:
-    """What a first version lacks, in words."""
-    lacks = []
-    if np.isinf(dealt.needed(LUCK)):
-        lacks.append(
-            f"the held-out failures can be dealt in {dealt.ways:,} ways, {round(1 / LUCK)} needed "
-            "to tell skill from luck"
-        )
-    elif dealt.p > LUCK:
-        lacks.append("ranks failures no better than luck may")
-    if any(one.worse for one in comparisons if one.measure == BRIER):
-        lacks.append("its risks are farther off than a constant guess")
-    if np.var(risk) < LEAST_CLAIM * guess * (1 - guess):
-        low, high = percent_text(float(risk.min())), percent_text(float(risk.max()))
-        lacks.append(f"its risks hardly differ ({low} to {high})")
-    return lacks
-
-
-def _dealt_text(dealt: DealtPrecision) -> str:
-    """How far average precision is from what is needed."""
-    text = f"{PRECISION} {dealt.found:.3g}"
-    needed = dealt.needed(LUCK)
-    if np.isinf(needed):
-        return text
-    return (
-        f"{text}, more than {needed:.3g} needed ({1 - LUCK:.0%} of failures dealt anew reach no "
-        f"more; half of them {np.median(dealt.dealt):.3g})"
-    ).replace("%", " %")
 
 
 def judge(
@@ -197,13 +102,13 @@ def judge(
     """
     labelled = np.isfinite(rows.labels)
     if not labelled.any():
-        return _nothing_to_judge_by(" that the champion has not learned from")
-    rows = replace(rows, labels=rows.labels[labelled], groups=rows.groups[labelled])
-    comparisons = _compare(challenger[labelled], champion[labelled], rows)
+        return nothing_to_judge_by(" that the champion has not learned from")
+    rows = rows.take(labelled)
+    comparisons = compare(challenger[labelled], champion[labelled], rows)
     promote, why = _beats_champion(comparisons, verdict)
     worse = [one for one in comparisons if one.worse]
     outcome = "promoted" if promote else "kept out"
-    reason = f"{outcome}: {why}: {_comparison_text(worse or comparisons)}"
+    reason = f"{outcome}: {why}: {comparison_text(worse or comparisons)}"
     return PromotionDecision(promote, reason, comparisons)
 
 
@@ -221,7 +126,8 @@ def _beats_champion(comparisons: Sequence[Comparison], verdict: str) -> tuple[bo
     )
 
 
-def _comparison_text(comparisons: Sequence[Comparison]) -> str:
+def comparison_text(comparisons: Sequence[Comparison]) -> str:
+    """In words: "average precision 0.61 against 0.55 (gain 0.01 to 0.12), ..."."""
     return ", ".join(
         f"{one.measure} {one.challenger:.3g} against {one.other:.3g}"
         + (f" (gain {one.low:.2g} to {one.high:.2g})" if np.isfinite(one.low) else "")
@@ -229,7 +135,8 @@ def _comparison_text(comparisons: Sequence[Comparison]) -> str:
     )
 
 
-def _compare(challenger: Float64, other: Float64, rows: HeldOutRows) -> tuple[Comparison, ...]:
+def compare(challenger: Float64, other: Float64, rows: HeldOutRows) -> tuple[Comparison, ...]:
+    """Each measure of both sides on rows that all have a label."""
     sides = np.stack([challenger, other])
     errors = (sides - rows.labels) ** 2
     mean_errors = np.hstack([errors @ each.T / each.sum(axis=1) for each in _weightings(rows)])
@@ -238,13 +145,21 @@ def _compare(challenger: Float64, other: Float64, rows: HeldOutRows) -> tuple[Co
     brier = _contrast(BRIER, mean_errors, -1.0, rows)
     if rows.labels.min() == rows.labels.max():
         return (brier,)
-    precision = np.hstack(
-        [
-            np.stack([average_precision(rows.labels, side, each) for side in sides])
-            for each in _weightings(rows)
-        ]
-    )
+    precision = np.hstack([_precisions(rows, sides, each) for each in _weightings(rows)])
     return (_contrast(PRECISION, precision, 1.0, rows), brier)
+
+
+def _precisions(rows: HeldOutRows, sides: Float64, weights: Float64) -> Float64:
+    """Average precision of either side under each weighting, (2, n_weightings)."""
+    area, failing = np.zeros((len(sides), len(weights))), np.zeros(len(weights))
+    for origin in np.unique(rows.origin):
+        own = rows.origin == origin
+        part, truth = weights[:, own], rows.labels[own]
+        found = np.stack([average_precision(truth, side[own], part) for side in sides])
+        weight = part @ truth
+        area += np.where(weight > 0, weight * found, 0.0)
+        failing += weight
+    return np.divide(area, failing, out=np.full_like(area, np.nan), where=failing > 0)
 
 
 def _weightings(rows: HeldOutRows) -> Iterator[Float64]:

@@ -29,6 +29,7 @@ from pm_app.learning.training.members import (
     usual_risk_of,
 )
 from pm_app.learning.training.parity import check_parity, describe_features, parity_rows
+from pm_app.learning.training.refitting import Recipe
 from pm_app.learning.training.revision import Reviser
 from pm_app.learning.training.selection import (
     AllocationTrial,
@@ -50,7 +51,8 @@ class Candidate:
     parameter count, a forest, and a constant guess, all on `split.test`. pool: as in
     `VersionCard`; None where only the network may answer. golden_values (m, n_features) and
     golden_outputs (m, outputs) are held-out rows a loader can check itself against.
-    feature_low, feature_high, reference, reliance, usual_risk: as in `VersionCard`.
+    feature_low, feature_high, reference, reliance, usual_risk: as in `VersionCard`. recipe: how
+    to make it anew of other rows.
     """
 
     keras: bytes
@@ -69,6 +71,7 @@ class Candidate:
     reliance: tuple[float, ...] = ()
     usual_risk: float | None = None
     pool: Pool | None = None
+    recipe: Recipe | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,6 +148,7 @@ def train_candidate(
         reliance=reliance_of(task, pooled.speaker, seed=seed),
         usual_risk=usual_risk_of(task, pooled.speaker, calibration),
         pool=pool and replace(pool, reason=pool_text(pool, reports)),
+        recipe=replace(pair.recipe, share=pool.share(NETWORK) if pool else 1.0),
     )
 
 
@@ -154,6 +158,7 @@ class _TrainedPair:
 
     judged: Trained
     whole: Trained
+    recipe: Recipe
 
 
 def _member(pair: _TrainedPair, trial: AllocationTrial) -> Member:
@@ -223,7 +228,7 @@ def _train_revised(
         best, revision = _revise(task, training, best, planner, part_of(progress, 0.3, 0.6))
     last, rows = part_of(progress, 0.6, 1.0), task.split.learned
     whole = refit_network(task, training, rows=rows, like=best, warm_start=warm, progress=last)
-    return _TrainedPair(best, whole), revision
+    return _TrainedPair(best, whole, Recipe(training, best, warm)), revision
 
 
 def _revise(

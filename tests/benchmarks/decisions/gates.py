@@ -15,12 +15,8 @@ from sklearn.ensemble import ExtraTreesClassifier
 
 from pm_app.learning.dataset import LearningTask
 from pm_app.learning.evaluation.calibration import calibrate
-from pm_app.learning.evaluation.promotion import (
-    FirstVersionRows,
-    HeldOutRows,
-    judge,
-    judge_first,
-)
+from pm_app.learning.evaluation.first_version import FirstVersionRows, judge_first
+from pm_app.learning.evaluation.promotion import HeldOutRows, judge
 from pm_app.learning.importance.forest import fill_and_squeeze
 from pm_app.learning.ranking import make_task
 from pm_app.records.labels import Labels

@@ -10,9 +10,11 @@ from pm_app.errors import BadVersion, NotEnoughData
 from pm_app.learning.allocation.planner import make_planner
 from pm_app.learning.data.targets import choose_head
 from pm_app.learning.network import answers, load_network
+from pm_app.learning.pool.forest import fit_forest
 from pm_app.learning.training import fit as training
 from pm_app.learning.training import selection
 from pm_app.learning.training.candidate import AllocationSearch, WarmStart, train_candidate
+from pm_app.learning.training.refitting import refit_answers
 from pm_app.records.features import Frame
 from pm_app.records.labels import Labels, Split
 from pm_app.records.learning import Importance
@@ -132,6 +134,20 @@ def test_a_candidate_beats_a_constant_guess(life):
     assert own["brier_24h"] < 0.7 * guess["brier_24h"]
     assert own["rul_rmse_hours"] < 0.7 * guess["rul_rmse_hours"]
     assert 0.75 < own["rul_coverage"] <= 1.0
+
+
+def test_a_recipe_makes_a_version_anew_of_the_same_rows_and_another_of_fewer(life, fleet):
+    task, recipe = life_task(*fleet), life[0].recipe
+    values = task.frame.values[task.split.test]
+
+    again = refit_answers(task, recipe, task.split.learned, task.split.test)
+    fewer = refit_answers(task, recipe, task.split.train, task.split.test)
+    trees = refit_answers(task, replace(recipe, share=0.0), task.split.train, task.split.test)
+
+    published = answers(load_network(life[0].keras), values)
+    np.testing.assert_allclose(again, published, atol=1e-6)
+    assert np.abs(fewer - published).max() > 1e-3
+    np.testing.assert_array_equal(trees, fit_forest(task, task.split.train, seed=0)(values))
 
 
 def test_both_graphs_agree_and_golden_rows_come_back(life):

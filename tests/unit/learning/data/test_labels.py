@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pm_app.errors import BadSettings, NotEnoughData
-from pm_app.learning.data.labels import column_labels, life_labels
+from pm_app.learning.data.labels import column_labels, failure_codes, life_labels
 from pm_app.learning.data.sufficiency import require_enough
 from pm_app.records.features import Frame
 from pm_app.records.readings import Events, no_events, sort_events
@@ -248,3 +248,30 @@ def test_examples_of_a_column_are_counted_by_the_rarer_class():
 
     with pytest.raises(NotEnoughData, match="2 labelled rows of the rarer class, 3 needed"):
         require_enough(labels, minimum_failures=3)
+
+
+def test_a_row_bears_the_code_of_the_failure_it_comes_before():
+    frame = make_frame({"a": [0, 5, 10, 15, 20], "b": [0, 5], "c": [0]})
+    rows = [("a", 7, "failure", "seal"), ("a", 8, "maintenance", "oil"), ("a", 17, "failure", "")]
+    rows += [("b", 6, "failure", "bearing"), ("gone", 3, "failure", "seal")]
+    asset, hour, kind, code = (np.array(each, dtype=object) for each in zip(*rows, strict=True))
+    events = sort_events(asset, START + hour.astype(np.int64) * HOUR_NS, kind, code)
+
+    codes = failure_codes(frame, life_labels(frame, events, known_until=None), events)
+
+    assert codes.tolist() == ["seal", "seal", "", "", "", "bearing", "bearing", ""]
+
+
+def test_a_failure_of_uncertain_time_has_its_own_code():
+    frame = make_frame({"a": [0, 5, 40, 45]})
+    events = sort_events(
+        np.array(["a", "a"], dtype=object),
+        START + np.array([30, 60]) * HOUR_NS,
+        np.array(["failure"] * 2, dtype=object),
+        np.array(["seal", "bearing"], dtype=object),
+        START + np.array([29, 60]) * HOUR_NS,
+    )
+
+    labels = life_labels(frame, events, known_until=None, horizons_hours=(2.0,))
+
+    assert failure_codes(frame, labels, events).tolist()[:2] == ["seal", "seal"]

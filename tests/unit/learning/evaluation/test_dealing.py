@@ -11,7 +11,13 @@ from scipy.stats import binomtest
 from sklearn.metrics import average_precision_score
 
 from pm_app.learning.evaluation import dealing
-from pm_app.learning.evaluation.dealing import DealtPrecision, deal_failures
+from pm_app.learning.evaluation.dealing import (
+    CourseRows,
+    DealtKinds,
+    DealtPrecision,
+    deal_failures,
+    deal_kinds,
+)
 
 # Labels dealt anew that get in so often are no accident.
 INCREDIBLE = 0.002
@@ -160,3 +166,69 @@ def test_the_same_seed_deals_the_same():
     courses = fleet(np.random.default_rng(0))
 
     np.testing.assert_array_equal(deal(courses, seed=4).dealt, deal(courses, seed=4).dealt)
+
+
+# Rows held out at several origins, and failures of several kinds.
+
+
+def deal_rows(score: np.ndarray, kind: np.ndarray, origin: np.ndarray, cutoff=None) -> DealtKinds:
+    rows = np.arange(len(kind))
+    asset = np.zeros(len(kind), dtype=np.int32)
+    cutoff = rows if cutoff is None else cutoff
+    return deal_kinds(
+        score, CourseRows(kind.astype(np.int32), asset, cutoff, origin.astype(np.int32)), seed=0
+    )
+
+
+def test_a_refit_that_says_more_everywhere_while_more_fails_has_no_skill():
+    """Two thirds of all failures are at the origin whose scores are all higher."""
+    rng = np.random.default_rng(0)
+    few, many = warned(300, np.array([60, 200]), 8), warned(300, np.arange(60, 300, 40), 20)
+    truth, origin = np.concatenate([few, many]), np.repeat([0, 1], 300)
+    score = 5 * origin + rng.normal(size=600)
+
+    together = deal_rows(score, truth, 0 * origin)
+    apart = deal_rows(score, truth, origin)
+
+    assert together.of(0).found == apart.of(0).found
+    assert np.median(apart.of(0).dealt) > 1.2 * np.median(together.of(0).dealt)
+    assert apart.of(0).p > 0.1
+
+
+def test_two_origins_tell_skill_that_neither_tells_alone():
+    truth = np.tile(warned(60, np.array([50]), 4), 2)
+    origin, score = np.repeat([0, 1], 60), truth + 0
+
+    alone = deal_rows(score[:60], truth[:60], origin[:60])
+
+    assert alone.of(0).p == 1 / 60
+    assert deal_rows(score, truth, origin).of(0).p <= 0.01
+
+
+def test_kinds_are_dealt_together_and_told_apart():
+    """Of two kinds of failures one is seen coming."""
+    rows = 800
+    seen, unseen = (warned(rows, np.arange(first, rows, 160), 10) for first in (60, 140))
+    score = seen + 0.3 * np.random.default_rng(2).random(rows)
+
+    found = deal_rows(score, seen + 2 * unseen, np.zeros(rows))
+
+    assert found.of(1).p <= 0.01 < 0.05 < found.of(2).p
+    assert found.of(0).found < found.of(1).found == 1.0
+
+
+def test_several_chances_are_paid_for_and_one_is_not():
+    rng = np.random.default_rng(0)
+    deals = DealtKinds(rng.normal(size=(5, 1000)), 1000)
+
+    assert deals.level(0.01, [0]) == 0.01
+    assert 0.001 <= deals.level(0.01, range(5)) <= 0.003
+    assert DealtKinds(np.tile(deals.precision[:1], (5, 1)), 9).level(0.01, range(5)) == 0.01
+    reached = np.mean(
+        [
+            min(np.mean(each >= each[at]) for each in deals.precision)
+            <= deals.level(0.01, range(5))
+            for at in range(1000)
+        ]
+    )
+    assert reached <= 0.01

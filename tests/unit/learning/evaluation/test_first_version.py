@@ -6,13 +6,9 @@ from courses import LAYOUTS, Courses, fleet, four_machines, one_machine, table, 
 from scipy.stats import binomtest
 
 from pm_app.learning.data.labels import number_distinct
-from pm_app.learning.evaluation import dealing, promotion
-from pm_app.learning.evaluation.promotion import (
-    FirstVersionRows,
-    HeldOutRows,
-    PromotionDecision,
-    judge_first,
-)
+from pm_app.learning.evaluation import dealing, first_version, promotion
+from pm_app.learning.evaluation.first_version import FirstVersionRows, judge_first
+from pm_app.learning.evaluation.promotion import HeldOutRows, PromotionDecision
 
 
 def judged(
@@ -82,8 +78,8 @@ def test_risks_that_hardly_differ_keep_the_best_order_out():
         guess = courses.truth.mean()
         return judged(courses, guess + np.sqrt(claim) * (courses.truth - guess))
 
-    assert flat(1.05 * promotion.LEAST_CLAIM).promote
-    assert not flat(0.95 * promotion.LEAST_CLAIM).promote
+    assert flat(1.05 * first_version.LEAST_CLAIM).promote
+    assert not flat(0.95 * first_version.LEAST_CLAIM).promote
     assert "its risks hardly differ (" in flat(0.001).reason
 
 

@@ -2,9 +2,8 @@
 
 A plan that reads few features spends on them what others spend on all. What it gains by that it
 gains over two controls of as many features and parameters: taken at random (`random_order`), and
-by what features are like without a look at outcomes (`variance_order`):
-
-    replace(planner, order=random_order(frame, rows, seed=seed)).plan("selected", count=40)
+by what features are like without a look at outcomes (`variance_order`). `control_plans` of the
+planner has both.
 """
 
 from collections.abc import Callable, Sequence

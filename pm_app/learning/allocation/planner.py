@@ -7,7 +7,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from pm_app.learning.allocation.feature_selection import USUAL_COUNT, importance_order
+from pm_app.learning.allocation.feature_selection import (
+    SELECTION_CONTROLS,
+    USUAL_COUNT,
+    importance_order,
+)
 from pm_app.learning.allocation.sizing import MEMBERS, PlanRequest
 from pm_app.learning.allocation.strategies import allocate, budget
 from pm_app.records.features import Frame
@@ -112,6 +116,19 @@ def make_planner(
     size = budget(len(rows), max_parameters, features=features, outputs=outputs, packs=packs)
     order = importance_order(importance, frame.features, frame.sensor_of)
     return Planner(importance, inputs, indicators, outputs, size, own, gaps, order)
+
+
+def control_plans(
+    planner: Planner, frame: Frame, rows: NDArray[np.intp], selected: Allocation, *, seed: int
+) -> dict[str, Allocation]:
+    """What a plan that selects features is measured against, besides `CONTROL`, by name: plans
+    that read as many and count as many parameters, by orders that know nothing of outcomes."""
+    return {
+        name: replace(planner, order=order(frame, rows, seed)).plan_like(
+            selected, size=selected.parameters
+        )
+        for name, order in SELECTION_CONTROLS.items()
+    }
 
 
 def embedding_width(features: int) -> int:

@@ -13,7 +13,7 @@ from pm_app.learning.allocation.feature_selection import (
     counts_for,
     importance_order,
 )
-from pm_app.learning.allocation.planner import Planner, make_planner
+from pm_app.learning.allocation.planner import Planner, control_plans, make_planner
 from pm_app.learning.allocation.sizing import SPENT
 from pm_app.learning.allocation.strategies import UNREAD, describe
 from pm_app.records.features import Frame
@@ -146,3 +146,15 @@ def test_a_sensor_of_which_nothing_is_read_has_no_units(planner):
     assert {name for name, row in rows.items() if row.tier == UNREAD} == {"s0", "s3", "s4", "s5"}
     assert (rows["s3"].units, rows["s3"].l1) == (0, 0.0)
     assert rows["s1"].units == plan.tiers[0].units
+
+
+def test_controls_read_as_many_other_features_with_as_many_parameters(planner):
+    plan = planner.plan("selected", count=20, size=30_000)
+
+    controls = control_plans(planner, make_frame(), ROWS, plan, seed=0)
+
+    assert list(controls) == ["selected: random", "selected: variance"]
+    for control in controls.values():
+        assert len(control.features) == 20
+        assert set(control.features) != set(plan.features)
+        assert SPENT * plan.parameters <= control.parameters <= plan.parameters

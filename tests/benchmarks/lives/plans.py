@@ -7,7 +7,7 @@ their own hazards (`pm_app.simulator.hazards`) and what every work order was.
 
 from dataclasses import dataclass, replace
 
-from pm_app.simulator import MaintenancePolicy, PlantPlan
+from pm_app.simulator import ExportFlaws, MaintenancePolicy, PlantPlan
 
 _PLANNED_MIX = {"bearing": 0.6, "seal": 0.4, "electrical": 0.003}
 _MODES_MIX = {"bearing": 0.3, "seal": 0.3, "impeller": 0.3, "electrical": 0.1}
@@ -83,6 +83,24 @@ SHIFTED = LivesPlan(
         mix_after={"bearing": 0.15, "seal": 0.25, "impeller": 0.5, "electrical": 0.1},
     ),
 )
+# Work orders of the first plant: as they usually are, and far worse.
+ORDERS = {
+    "usual": ExportFlaws(),
+    "worse": ExportFlaws(
+        english=0.5,
+        coded=0.15,
+        typed_wrong=0.1,
+        date_only=0.6,
+        late=0.3,
+        late_days=10.0,
+        repeated=0.4,
+        misspelled_assets=0.25,
+        wrong_assets=0.06,
+        corrected=0.15,
+        unrelated=0.3,
+        overlap_days=3,
+    ),
+}
 LIVES_PLANS = (PLANNED, MODES_SHARED, NUISANCE, SHIFTED)
 
 _SMALL = PlantPlan(

@@ -5,13 +5,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from benchmarks.lives.plans import LIVES_PLANS, small_plants
+from benchmarks.lives.order_workbook import write_workbook
+from benchmarks.lives.plans import LIVES_PLANS, ORDERS, small_plants
 from benchmarks.quality.sets import pumps, single
 from benchmarks.test_explanations import PLAN as EXPLAINED
 from twenty_pumps import PUMPS
 
 from pm_app.cli.demo.plant import demo_plan
-from pm_app.simulator import PlantPlan, simulate
+from pm_app.simulator import PlantPlan, export_orders, simulate
 
 OF_BEFORE = {
     "demo": demo_plan(0),
@@ -51,6 +52,30 @@ def test_plans_of_lives_stay_as_they_were_frozen(name):
     assert gist_of(OF_LIVES[name]) == FROZEN_LIVES[name]
 
 
+@pytest.mark.parametrize("name", ORDERS)
+def test_work_orders_stay_as_they_were_frozen(name):
+    export = export_orders(simulate(replace(small_plants()[7], days=40)), ORDERS[name])
+    digest = hashlib.sha256(repr((export.files, export.truth.role.tolist())).encode())
+
+    assert digest.hexdigest()[:12] == FROZEN_ORDERS[name]
+
+
+def test_work_orders_in_excel_hold_what_stands_in_the_export(tmp_path):
+    openpyxl = pytest.importorskip("openpyxl")
+    export = export_orders(simulate(replace(small_plants()[7], days=40)), ORDERS["worse"])
+    write_workbook(tmp_path / "orders.xlsx", export, export.files[2])
+    header, *rows = openpyxl.load_workbook(tmp_path / "orders.xlsx").active.values
+
+    assert header == export.columns
+    assert len(rows) == len(export.files[2].rows)
+    for row, texts in zip(rows, export.files[2].rows, strict=True):
+        assert [value or "" for value in row[:5]] == list(texts[:5])
+        assert (row[5] is None) == (texts[5] == "")
+        assert row[5] is None or row[5].strftime("%d.%m.%Y") == texts[5][:10]
+        assert row[9] == float(texts[9].replace(".", "").replace(",", "."))
+
+
+FROZEN_ORDERS = {"usual": "ae07651709e0", "worse": "ba9b765234ec"}
 FROZEN_BEFORE = {
     "demo": "90a4d5475d35",
     "single": "a511059fae77",

@@ -126,7 +126,13 @@ _SMALL = PlantPlan(
 def small_plants(count: int = 100, first_seed: int = 1000) -> tuple[PlantPlan, ...]:
     """Plants of fifteen pumps each: which of their maintenance codes renew, do data show?
 
-    They differ in how soon faults show (3 to 7 days) and in how far modes share sensors.
+    They differ in how soon faults show (3 to 7 days) and in how far modes share sensors. What a
+    code did to the true risk of the next week, mean of ten plants, and how often a plant had it:
+    "bearing replaced" -0.31 (52-59 times), "seal replaced" -0.57 (37-45), "impeller replaced"
+    -0.58 (22-35), "electrical replaced" -0.12 and no reading moves (24-35), "overhaul" -0.50
+    (16-20); routine -0.06 (167-185), as it is done on some of the stops in which parts
+    are renewed. "impeller repaired" (10-21) takes the fault away (-0.53) and restores
+    0.6 of the life: it is neither, and to be judged apart.
     """
     return tuple(
         replace(

@@ -17,10 +17,10 @@ from pm_app.features.limits import limit_features
 from pm_app.features.lives import life_starts
 from pm_app.features.memory import AssetMemories, no_memory, recall
 from pm_app.features.panes.panes import select_sensors
-from pm_app.features.regimes.normalise import normalise_panes
+from pm_app.features.regimes.normalise import normalise_beside, normalise_panes
 from pm_app.features.runs import run_ends
 from pm_app.features.windows import WINDOW_STATISTICS, last_values, roll_windows
-from pm_app.records.features import FeatureSpec, Frame, Panes, RunningRule
+from pm_app.records.features import IN_REGIME, FeatureSpec, Frame, Panes, RunningRule
 from pm_app.records.memory import Memory
 from pm_app.records.readings import Events, Flags, Float32, Float64
 from pm_app.threads import on_threads
@@ -36,15 +36,9 @@ _SMOOTH = ("smooth", "above")
 def feature_names(spec: FeatureSpec) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Names of the features of a spec in their order, and the sensor or group of each."""
     windows = [duration_text(window) for window in spec.windows_ns]
-    pairs = [
-        (f"{sensor}.{name}", sensor)
-        for sensor in spec.sensors
-        for name in (
-            "last",
-            *(f"{s}.{w}" for w in windows for s in WINDOW_STATISTICS),
-            *memory_names(spec),
-        )
-    ]
+    own = ("last", *(f"{s}.{w}" for w in windows for s in WINDOW_STATISTICS), *memory_names(spec))
+    pairs = [(f"{sensor}.{name}", sensor) for sensor in spec.sensors for name in own]
+    pairs += [(f"{sensor}.{name}{IN_REGIME}", sensor) for sensor in spec.beside for name in own]
     pairs += [("age", "age"), ("since.failure", "maintenance")]
     pairs += [(f"since.maintenance.{code}", "maintenance") for code in spec.maintenance_codes]
     pairs += [(f"errors.{code}.{w}", "errors") for code in spec.error_codes for w in windows]
@@ -69,6 +63,7 @@ def memory_names(spec: FeatureSpec) -> tuple[str, ...]:
 
 def is_rolled(feature: str) -> bool:
     """Whether it is a statistic of a sensor's values over a window or a life."""
+    feature = feature.removesuffix(IN_REGIME)
     parts = feature.rsplit(".", 2)
     rolled = (*WINDOW_STATISTICS, *_SMOOTH)
     return feature.endswith(tuple(f".{name}" for name in _CHANGE)) or (
@@ -137,15 +132,19 @@ def _fill(
         recalled = recall(part, start, spec, before=memory or no_memory(spec))
         columns += _memory_columns(recalled, columns[1], spec)
     for number, column in enumerate(columns):
-        block[:, number :: len(columns)][:, : len(spec.sensors)] = column
+        block[:, number :: len(columns)][:, : len(spec.seen)] = column
     for number, column in enumerate(_event_columns(keys, events, spec, first_seen)):
-        block[:, len(columns) * len(spec.sensors) + number] = column
+        block[:, len(columns) * len(spec.seen) + number] = column
 
 
 def see_panes(panes: Panes, spec: FeatureSpec) -> Panes:
-    """Panes of the spec's sensors as its windows and memory see them: within their regimes."""
+    """Panes as the spec's windows and memory see them, with the sensors that `spec.seen` names."""
     panes = select_sensors(panes, spec.sensors)
-    return panes if spec.regimes is None else normalise_panes(panes, spec.regimes)
+    if spec.regimes is None:
+        return panes
+    if not spec.beside:
+        return normalise_panes(panes, spec.regimes)
+    return normalise_beside(panes, spec.regimes, spec.beside)
 
 
 def select_features(frame: Frame, features: tuple[str, ...]) -> Frame:

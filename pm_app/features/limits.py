@@ -20,7 +20,7 @@ from typing import Final
 import numpy as np
 
 from pm_app.features.windows import WINDOW_STATISTICS
-from pm_app.records.features import BASES, FEEDS, FeatureLimits, FeedPace, Frame
+from pm_app.records.features import BASES, FEEDS, IN_REGIME, FeatureLimits, FeedPace, Frame
 from pm_app.records.readings import Events, Flags, Float32, Float64, Index
 from pm_app.times import HOUR_NS, format_duration
 
@@ -61,7 +61,7 @@ def bases_of(features: Sequence[str], sensor_of: Sequence[str]) -> Index:
 
 
 def _basis(feature: str, sensor: str) -> int:
-    own = feature.removeprefix(f"{sensor}.")
+    own = feature.removeprefix(f"{sensor}.").removesuffix(IN_REGIME)
     head = own.partition(".")[0]
     if feature == "age":
         return _AGE

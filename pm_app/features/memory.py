@@ -63,17 +63,17 @@ class _LifeRuns:
 def no_memory(spec: FeatureSpec) -> Memory:
     """The memory of a plant that has sent nothing."""
     keys = (np.empty(0, dtype=np.int64),) * 4
-    shape = (0, 2 + len(spec.smooth_ns), len(spec.sensors))
-    traces, extremes = np.empty(shape), np.empty((0, len(spec.sensors)))
+    shape = (0, 2 + len(spec.smooth_ns), len(spec.seen))
+    traces, extremes = np.empty(shape), np.empty((0, len(spec.seen)))
     return Memory((), *keys, traces, traces, traces, extremes, extremes)
 
 
 def recall(panes: Panes, start: Int64, spec: FeatureSpec, *, before: Memory) -> AssetMemories:
     """What each asset remembers at the end of every pane.
 
-    panes: with the spec's sensors, from each asset's boundary in `before` on; those of an asset
-    that is not there from its life's first pane on. Earlier ones are left out, their rows NaN.
-    start: shape (n_panes,), see `life_starts`.
+    panes: with what `spec.seen` names, from each asset's boundary in `before` on; those of an
+    asset that is not there from its life's first pane on. Earlier ones are left out, their rows
+    NaN. start: shape (n_panes,), see `life_starts`.
     """
     kept = np.flatnonzero(_counts(panes, start, before))
     whole = _follow(panes.take(kept), start[kept], spec, before)[0]
@@ -85,8 +85,8 @@ def remember(
 ) -> Memory:
     """The memory of every asset with panes in a life or in `before`, at this boundary.
 
-    panes: with the spec's sensors, all that each asset has from its boundary in `before` (else
-    from its life's first pane) up to this boundary, a multiple of BLOCK_PANES.
+    panes: with what `spec.seen` names, all that each asset has from its boundary in `before`
+    (else from its life's first pane) up to this boundary, a multiple of BLOCK_PANES.
     """
     kept = np.flatnonzero(_counts(panes, start, before) & (panes.pane < boundary))
     panes, start = panes.take(kept), start[kept]
@@ -151,14 +151,14 @@ def _carried_in(
     first of a life that `before` knows gets something."""
     size = len(runs.segment)
     first = runs.segment[runs.life]
-    shape = (size, 2 + len(spec.smooth_ns), len(spec.sensors))
+    shape = (size, 2 + len(spec.smooth_ns), len(spec.seen))
     carry = FadingMeans(
         panes.pane[runs.segment],
         np.zeros(shape),
         np.zeros(shape),
         np.zeros(shape),
-        np.full((size, len(spec.sensors)), np.inf),
-        np.full((size, len(spec.sensors)), -np.inf),
+        np.full((size, len(spec.seen)), np.inf),
+        np.full((size, len(spec.seen)), -np.inf),
     )
     row = places_among(panes.assets, before.assets)[panes.asset[first]]
     recorded = np.flatnonzero((row >= 0) & (np.append(before.start, 0)[row] == start[first]))

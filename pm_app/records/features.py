@@ -147,6 +147,8 @@ class RunningRule:
     above: float
 
 
+# Ends the names of what is measured within regimes, where it stands beside what is not.
+IN_REGIME: Final = ".in_regime"
 # Events of one kind come together or not at all.
 FEEDS: Final = ("failure", "maintenance", "error", "inspection")
 # What features rest on that readings do not tell by themselves: time since the first reading,
@@ -183,7 +185,9 @@ class FeatureSpec:
 
     windows_ns ascending; empty for tables without a time axis. clock: the time zone of the
     clock features, None where they are off. regimes: what sensors are normalised within,
-    None where the plant has one way of running.
+    None where the plant has one way of running. beside: sensors that are there twice, as they
+    are and normalised; in versions of before, that have regimes and name none, all sensors are
+    normalised and none is there as it is.
 
     life: whether there are statistics of the whole life so far; change, scaled_change: whether
     there is the change since its beginning, as it is and in deviations of the beginning, which
@@ -208,8 +212,14 @@ class FeatureSpec:
     smooth_ns: tuple[int, ...] = ()
     running: RunningRule | None = None
     limits: FeatureLimits | None = None
+    beside: tuple[str, ...] = ()
     inspections: bool = False
     inspection_codes: tuple[str, ...] = ()
+
+    @property
+    def seen(self) -> tuple[str, ...]:
+        """What windows and memory look at, by name: sensors, and those within regimes beside."""
+        return (*self.sensors, *(f"{sensor}{IN_REGIME}" for sensor in self.beside))
 
     @property
     def remembers(self) -> bool:

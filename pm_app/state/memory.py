@@ -205,7 +205,7 @@ def _places_in(folder: Path) -> set[int]:
 
 
 def _digest(spec: FeatureSpec, block_panes: int) -> str:
-    remembered = [FORMAT, spec.sensors, spec.pane_ns, spec.beginning_ns, spec.smooth_ns]
+    remembered = [FORMAT, spec.seen, spec.pane_ns, spec.beginning_ns, spec.smooth_ns]
     remembered.append(None if spec.regimes is None else asdict(spec.regimes))
     return hashlib.sha256(json.dumps([*remembered, block_panes]).encode()).hexdigest()[:24]
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from pm_app.features.panes.panes import pane_mean, pane_second_moment, select_sensors
 from pm_app.features.regimes.shares import Moments, regime_shares
-from pm_app.records.features import Panes, Regimes
+from pm_app.records.features import IN_REGIME, PANE_STATISTICS, Panes, Regimes
 from pm_app.records.readings import Flags, Float64, Index
 
 # Centres of one column closer than this many deviations are one level of that setting.
@@ -46,6 +46,18 @@ def normalise_panes(panes: Panes, regimes: Regimes) -> Panes:
         columns[name] = getattr(panes, name).copy()
         columns[name][:, at] = values
     return replace(panes, **columns)
+
+
+def normalise_beside(panes: Panes, regimes: Regimes, sensors: tuple[str, ...]) -> Panes:
+    """The same panes, and behind them these sensors once more, normalised, by other names."""
+    settings = tuple(name for name in regimes.columns if name not in sensors)
+    within = normalise_panes(select_sensors(panes, (*sensors, *settings)), regimes)
+    columns: dict[str, Any] = {
+        name: np.hstack([getattr(panes, name), getattr(within, name)[:, : len(sensors)]])
+        for name in PANE_STATISTICS
+    }
+    names = (f"{sensor}{IN_REGIME}" for sensor in sensors)
+    return replace(panes, sensors=(*panes.sensors, *names), **columns)
 
 
 def nearest_regime(settings: Float64, regimes: Regimes) -> Index:

@@ -36,6 +36,8 @@ LEAST_EXPLAINED = 0.3
 LEAST_EXPLAINED_NAMED = 0.05
 # And what a further column has to explain beyond the columns before it.
 LEAST_GAIN = 0.05
+# Of the variance of a sensor's readings: what regimes explain of one that follows them.
+LEAST_FOLLOWED = 0.05
 # Deviations of a setting that centres may move by and still be the same regimes.
 SAME_CENTRE = 1.0
 
@@ -98,6 +100,15 @@ def settle_regimes(found: Regimes | None, before: Regimes | None) -> Regimes | N
         levels=extended(before.levels, found.levels),
         spreads=extended(before.spreads, found.spreads),
     )
+
+
+def followers(regimes: Regimes) -> tuple[str, ...]:
+    """Sensors that follow the settings: what the regimes tell of others is nothing new."""
+    share, level = np.array(regimes.shares)[:, None], np.array(regimes.levels)
+    between = (share * (level - (share * level).sum(axis=0)) ** 2).sum(axis=0)
+    within = (share * np.array(regimes.spreads) ** 2).sum(axis=0)
+    follows = between >= LEAST_FOLLOWED * (between + within)
+    return tuple(name for name, does in zip(regimes.sensors, follows, strict=True) if does)
 
 
 def describe_regimes(regimes: Regimes) -> str:

@@ -9,7 +9,7 @@ from pm_app.errors import NotEnoughData
 from pm_app.features.frame import build_frame
 from pm_app.features.limits import feed_paces
 from pm_app.features.panes.panes import select_sensors
-from pm_app.features.regimes.search import RegimeSearch, settle_regimes
+from pm_app.features.regimes.search import RegimeSearch, followers, settle_regimes
 from pm_app.jobs.retrain.extent import (
     Past,
     asset_groups,
@@ -104,7 +104,9 @@ def _choose_features(
     spec = make_spec(seen, source.events, settings, keys=past.keys, indices=source.indices)
     before = champion.regimes if champion is not None else None
     search = search_plant_regimes(past, settings, spec, before=before)
-    return replace(spec, regimes=settle_regimes(search.regimes, before)), search
+    regimes = settle_regimes(search.regimes, before)
+    beside = followers(regimes) if regimes is not None else ()
+    return replace(spec, regimes=regimes if beside else None, beside=beside), search
 
 
 def all_failures(
@@ -131,7 +133,7 @@ def _build(
     stride = -(-len(past.keys.pane) // MOST_ROWS)
     frames: list[list[Frame]] = [[] for _ in specs]
     labels_read, ranges = [], []
-    for assets in asset_groups(past.keys, max(len(each.sensors) for each in specs)):
+    for assets in asset_groups(past.keys, max(len(each.seen) for each in specs)):
         panes = past.read(set(assets))
         stays = np.flatnonzero(panes.pane % stride == 0)
         for each, built in zip(specs, frames, strict=True):

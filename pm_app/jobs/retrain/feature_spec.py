@@ -9,7 +9,7 @@ import numpy as np
 from pm_app.errors import BadSettings
 from pm_app.features.frame import is_rolled
 from pm_app.learning.data.sufficiency import name_some, value_range
-from pm_app.records.features import FeatureSpec, Frame, Panes, RunningRule
+from pm_app.records.features import IN_REGIME, FeatureSpec, Frame, Panes, RunningRule
 from pm_app.records.labels import Labels
 from pm_app.records.readings import Events, is_row_number
 from pm_app.settings.plant import Settings
@@ -90,6 +90,8 @@ def _codes(events: Events, kind: str) -> tuple[str, ...]:
 def informative_features(frame: Frame, labels: Labels) -> tuple[str, ...]:
     """The features that change; of a sensor that never does, its last.
 
+    What is missing is the same within regimes, and there once.
+
     Every sensor keeps a place: what is constant today may speak tomorrow. Of what is now
     there and now missing, windows tell the share: no statistic of theirs or of memory counts as
     changing for that alone, or a constant sensor's slope would, which needs two panes.
@@ -98,7 +100,10 @@ def informative_features(frame: Frame, labels: Labels) -> tuple[str, ...]:
     low, high = value_range(frame, labels)
     rolled = np.array([is_rolled(name) for name in frame.features])
     comes_and_goes = np.isnan(values).any(axis=0) & np.isfinite(low) & ~rolled
-    changes = (high > low) | comes_and_goes
+    repeats = np.array(
+        [_repeats(*pair) for pair in zip(frame.features, frame.sensor_of, strict=True)]
+    )
+    changes = ((high > low) | comes_and_goes) & ~repeats
     speaks = {frame.sensor_of[number] for number in np.flatnonzero(changes)}
     return tuple(
         name
@@ -107,15 +112,20 @@ def informative_features(frame: Frame, labels: Labels) -> tuple[str, ...]:
     )
 
 
+def _repeats(feature: str, sensor: str) -> bool:
+    return feature.endswith(IN_REGIME) and feature.startswith(f"{sensor}.missing.")
+
+
 def have_equal_values(champion: FeatureSpec, spec: FeatureSpec) -> bool:
     """Whether features of one name have the same values by both."""
     if champion.regimes is None or spec.regimes is None:
         return champion.regimes == spec.regimes
     # Sensors that are new since change nothing for those before.
     before = len(champion.regimes.sensors)
-    return champion.regimes == replace(
+    same = champion.regimes == replace(
         spec.regimes,
         sensors=spec.regimes.sensors[:before],
         levels=tuple(row[:before] for row in spec.regimes.levels),
         spreads=tuple(row[:before] for row in spec.regimes.spreads),
     )
+    return same and bool(champion.beside) == bool(spec.beside)

@@ -150,7 +150,7 @@ def _continued(run: _Restoration, starts: Starts, before: Memory, boundary: int)
     memory, spec = before, run.spec
     boundaries = dict(zip(before.assets, before.boundary.tolist(), strict=True))
     low = boundary_before(min(boundaries.get(name, start) for name, start in starts.items()))
-    blocks = GROUP_CELLS // max(len(spec.sensors) * len(starts) * BLOCK_PANES, 1)
+    blocks = GROUP_CELLS // max(len(spec.seen) * len(starts) * BLOCK_PANES, 1)
     step = max(blocks, 1) * BLOCK_PANES
     batches = run.plant.ledger.batches_overlapping(
         "readings", to_moment(low * spec.pane_ns), to_moment(boundary * spec.pane_ns)

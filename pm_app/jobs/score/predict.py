@@ -122,7 +122,7 @@ def _groups(
     first_seen: Mapping[str, int],
 ) -> Iterator[dict[str, PaneSpan]]:
     """Assets in order, as many at a time as memory should hold; long spans in pieces."""
-    sensors = len(champion.card.spec.sensors) if champion else 1
+    sensors = len(champion.card.spec.seen) if champion else 1
     reach, pane_ns = _reach(plant, champion), plant.history.pane_ns
     most = max(GROUP_CELLS // sensors, 1)
     group: dict[str, PaneSpan] = {}

@@ -8,7 +8,7 @@ from sklearn.ensemble import ExtraTreesClassifier
 
 from pm_app.features.frame import build_frame
 from pm_app.features.panes.panes import build_panes
-from pm_app.features.regimes.search import find_regimes
+from pm_app.features.regimes.search import find_regimes, followers
 from pm_app.learning.data.labels import life_labels
 from pm_app.learning.importance.forest import average_precision
 from pm_app.records.features import FeatureSpec
@@ -45,7 +45,8 @@ def panes_of(plant):
 
 def precision_of(plant, panes, regimes, *, splits):
     """Mean average precision of a forest on pumps it never saw, the other half of the plant."""
-    spec = FeatureSpec(panes.sensors, PANE, WINDOWS, (), (), None, regimes)
+    beside = () if regimes is None else followers(regimes)
+    spec = FeatureSpec(panes.sensors, PANE, WINDOWS, (), (), None, regimes, beside=beside)
     first_seen = dict.fromkeys(plant.assets, int(plant.time[0]))
     frame = build_frame(panes, plant.events, spec, first_seen=first_seen)
     labels = life_labels(frame, plant.events, known_until=None)

@@ -43,6 +43,7 @@ REGIMES = Regimes(
     levels=((1.0, 2e4), (1.5, 3e4), (2.5, 1e4)),
     spreads=((0.1, 1e3), (0.3, 2e3), (0.7, 3e3)),
 )
+BESIDE = replace(SPEC, regimes=REGIMES, beside=("sensor-2",))
 LIMITS = FeatureLimits(
     highest=(("age", 50.0), ("since.failure", 9.0), ("errors.E1.1d", 1.0)),
     lived_hours=20.0,
@@ -50,7 +51,7 @@ LIMITS = FeatureLimits(
 )
 SPECS = pytest.mark.parametrize(
     "spec",
-    [SPEC, replace(SPEC, regimes=REGIMES), replace(SPEC, limits=LIMITS)],
+    [SPEC, BESIDE, replace(SPEC, limits=LIMITS)],
     ids=["raw", "regimes", "limits"],
 )
 
@@ -173,6 +174,24 @@ def test_regimes_change_the_sensors_they_know_and_nothing_else():
     for number, (name, sensor) in enumerate(zip(raw.features, raw.sensor_of, strict=True)):
         same = np.array_equal(raw.values[:, number], normalised.values[:, number], equal_nan=True)
         assert same == (sensor not in REGIMES.sensors or ".missing." in name), name
+
+
+def test_beside_the_readings_stand_as_they_are_and_as_regimes_see_them():
+    readings, events = switching_readings(0), random_events(0)
+    raw, in_place = (
+        features_of(readings, events),
+        features_of(readings, events, replace(SPEC, regimes=REGIMES)),
+    )
+    beside = features_of(readings, events, BESIDE)
+
+    assert select_features(beside, raw.features).values.tobytes() == raw.values.tobytes()
+    own = tuple(name for name in raw.features if name.startswith("sensor-2."))
+    within = tuple(f"{name}.in_regime" for name in own)
+    assert set(beside.features) == {*raw.features, *within}
+    assert {beside.sensor_of[beside.features.index(name)] for name in within} == {"sensor-2"}
+    np.testing.assert_array_equal(
+        select_features(beside, within).values, select_features(in_place, own).values
+    )
 
 
 def test_event_features_equal_a_plain_loop():

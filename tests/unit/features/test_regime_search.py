@@ -13,7 +13,7 @@ from factories import HOUR, START
 from pydantic import TypeAdapter
 
 from pm_app.features.panes.panes import build_panes
-from pm_app.features.regimes.search import describe_regimes, find_regimes, settle_regimes
+from pm_app.features.regimes.search import describe_regimes, find_regimes, followers, settle_regimes
 from pm_app.records.features import FeatureSpec, Regimes
 from pm_app.records.readings import Readings
 
@@ -245,6 +245,10 @@ def test_what_was_never_read_in_a_regime_has_finite_numbers_all_the_same():
     assert (np.array(regimes.spreads) > 0).all()
 
 
+def test_only_sensors_that_follow_the_setting_are_its_followers():
+    assert set(followers(regimes_of(another=twice))) == {"current", "another"}
+
+
 # Found again.
 
 
@@ -306,6 +310,8 @@ def test_a_spec_with_regimes_survives_its_journey_as_json_and_an_old_one_has_non
 
     assert adapter.validate_json(json.dumps(sent)) == spec
     assert isinstance(adapter.validate_json(json.dumps(sent)).regimes, Regimes)
+    del sent["beside"]
+    assert adapter.validate_json(json.dumps(sent)) == spec
     del sent["regimes"]
     assert adapter.validate_json(json.dumps(sent)).regimes is None
 

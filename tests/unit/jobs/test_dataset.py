@@ -298,15 +298,35 @@ def gather_plant(tmp_path, readings, *, champion=None, at=240.0, **features):
     return gather_dataset(source, settings, as_of_ns=START + round(at * HOUR), champion=champion)
 
 
-def test_regimes_are_found_in_the_past_and_sensors_normalised_within_them(tmp_path):
+def test_regimes_are_found_in_the_past_and_sensors_normalised_within_them_stand_beside(tmp_path):
     dataset = gather_plant(tmp_path, switching_plant())
-    current = dataset.frame.values[:, dataset.frame.features.index("current.mean.6h")]
+    raw, current = (
+        dataset.frame.values[:, dataset.frame.features.index(name)]
+        for name in ("current.mean.6h", "current.mean.6h.in_regime")
+    )
 
     assert dataset.spec.regimes.columns == ("load",)
     assert dataset.regimes.startswith("2 regimes by load: 70")
     assert dataset.champion_frame is None
     assert np.abs(np.nanmean(current)) < 0.3
     assert np.nanstd(current) < 0.8
+    assert 20 < np.nanmean(raw) < 30
+    within = [name for name in dataset.informative if name.endswith(".in_regime")]
+    assert {name.partition(".")[0] for name in within} == {"current"}
+    # What is missing is told once.
+    assert not any(".missing." in name for name in within)
+
+
+def test_a_champion_whose_regimes_stood_in_place_is_seen_apart(tmp_path):
+    champion = replace(gather_plant(tmp_path / "one", switching_plant()).spec, beside=())
+    dataset = gather_plant(tmp_path / "two", switching_plant(), champion=champion)
+
+    assert dataset.spec.regimes == champion.regimes
+    assert dataset.spec.beside == ("current",)
+    own, ours = dataset.champion_frame, dataset.frame
+    mean = own.values[:, own.features.index("current.mean.6h")]
+    within = ours.values[:, ours.features.index("current.mean.6h.in_regime")]
+    np.testing.assert_array_equal(mean, within)
 
 
 def test_regimes_named_or_switched_off_are_those(tmp_path):

@@ -114,6 +114,7 @@ def censor_at_parts(frame: Frame, labels: Labels, split: Split) -> Labels:
     saw to that. Parts of different assets come back unchanged, and so do column labels.
     """
     duration, failed = labels.duration_hours.copy(), labels.failed.copy()
+    followed = labels.followed_hours.copy()
     parts = [getattr(split, name) for name in PARTS]
     for rows in parts:
         later = [
@@ -128,7 +129,8 @@ def censor_at_parts(frame: Frame, labels: Labels, split: Split) -> Labels:
         beyond = labels.duration_hours[rows] > hours_seen
         duration[rows] = np.where(beyond, hours_seen, labels.duration_hours[rows])
         failed[rows] &= ~beyond
-    return replace(labels, duration_hours=duration, failed=failed)
+        followed[rows] = np.minimum(followed[rows], hours_seen)
+    return replace(labels, duration_hours=duration, failed=failed, followed_hours=followed)
 
 
 def newest_part(

@@ -93,9 +93,18 @@ def encode_lives(duration: Float64, failed: NDArray[np.bool_], edges: tuple[floa
 
 
 def known_lives(labels: Labels, rows: Rows, cap_hours: float) -> tuple[Float64, Rows]:
-    """Lives left, capped, where they are known, and at which places of `rows` that is."""
-    duration = labels.duration_hours[rows]
-    places = np.flatnonzero(labels.failed[rows] | (duration >= cap_hours))
+    """Lives left, capped, where they are known, and at which places of `rows` that is.
+
+    Near the end of a record those of failures are known and those of survivors are not, and
+    lives would seem short: rows followed no longer than some survivor left out for that are left
+    out as well, unless no failure would stay.
+    """
+    duration, followed = labels.duration_hours[rows], labels.followed_hours[rows]
+    failed = labels.failed[rows]
+    whole = failed | (duration >= cap_hours)
+    survivors = followed[~whole & (followed < cap_hours)]
+    honest = whole & (followed > survivors.max(initial=-np.inf))
+    places = np.flatnonzero(honest if (honest & failed).any() else whole)
     return np.minimum(duration[places], cap_hours), places
 
 

@@ -130,6 +130,8 @@ def test_censoring_at_parts_hides_later_failures_but_no_label_of_the_horizon():
     for rows, after in itertools.pairwise(parts_of(split)):
         told = frame.cutoff[rows] + known.duration_hours[rows] * HOUR_NS
         assert told.max() <= frame.cutoff[after].min()
+        followed = frame.cutoff[rows] + known.followed_hours[rows] * HOUR_NS
+        np.testing.assert_array_equal(followed, frame.cutoff[after].min())
         np.testing.assert_array_equal(known.fails_within(10)[rows], labels.fails_within(10)[rows])
     assert known.failed.sum() < labels.failed.sum()
     np.testing.assert_array_equal(

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -87,3 +89,38 @@ def test_a_life_is_known_when_it_failed_or_outlived_the_cap():
 
     assert known.tolist() == [0, 2, 3]
     assert lives.tolist() == [5.0, 40.0, 40.0]
+
+
+def test_near_the_end_of_a_record_lives_are_known_of_all_rows_or_of_none():
+    """Lives of 30 h on average, of which those that end first are seen to end."""
+    rng = np.random.default_rng(0)
+    life, followed = rng.exponential(30.0, 4_000), rng.uniform(0, 200, 4_000)
+    labels = replace(
+        make_labels(np.minimum(life, followed), failed=life <= followed), followed_hours=followed
+    )
+    rows = np.arange(4_000)
+    lives, known = known_lives(labels, rows, 60.0)
+    seen = np.minimum(life, 60.0)[labels.failed | (followed >= 60.0)]
+    truth = np.minimum(life, 60.0).mean()
+
+    assert lives.mean() == pytest.approx(truth, rel=0.03)
+    assert seen.mean() < 0.93 * truth
+    assert len(known) > 0.65 * len(rows)
+
+
+def test_where_every_failure_is_near_the_end_of_the_record_they_are_lives_all_the_same():
+    labels = replace(
+        make_labels([5.0, 8.0, 50.0], failed=[True, False, False]),
+        followed_hours=np.array([8.0, 8.0, 50.0]),
+    )
+
+    assert known_lives(labels, np.arange(3), 40.0)[1].tolist() == [0, 2]
+
+
+def test_an_asset_that_stops_long_before_the_record_ends_leaves_nothing_else_out():
+    labels = replace(
+        make_labels([5.0, 8.0, 30.0], failed=[True, False, True]),
+        followed_hours=np.array([90.0, 100.0, 110.0]),
+    )
+
+    assert known_lives(labels, np.arange(3), 40.0)[1].tolist() == [0, 2]

@@ -80,7 +80,8 @@ class DealtKinds:
     """What failures dealt anew give all kinds together, then each kind beside the survivors.
 
     precision: shape (1 + n_kinds, 1 + n_deals), the true deal first; NaN where a deal leaves a
-    kind no row.
+    kind no row. Where there are several origins, failures of the first alone come last, as one
+    more kind, if it holds any.
     """
 
     precision: Float64
@@ -122,10 +123,15 @@ def deal_kinds(risk: Float64, rows: CourseRows, *, seed: int) -> DealtKinds:
     # One kind is all there is: it is not looked at twice.
     counts = (sum(failing), *failing) if len(failing) > 1 else (sum(failing),)
     shares = [count / (survive + count) for count in counts]
+    newest = rows.origin[order] == origins[0]
+    own_share = float(np.mean(rows.kind[rows.origin == origins[0]] > 0))
 
     def precisions(labels: NDArray[np.int8]) -> list[float]:
         each = [_precision(_only(labels, at), ends, share) for at, share in enumerate(shares)]
-        return each if len(each) > 1 else each * 2
+        each = each if len(each) > 1 else each * 2
+        if len(origins) > 1 and 0.0 < own_share < 1.0:
+            each.append(_precision(np.where(newest, labels, _NO_LABEL), ends, own_share))
+        return each
 
     found, labels = [precisions(rows.kind[order].astype(np.int8))], np.empty(len(risk), np.int8)
     for deal in dealt:

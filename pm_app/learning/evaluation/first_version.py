@@ -72,7 +72,8 @@ def judge_first(
     """Whether a version may score where none does; arguments as of `judge`.
 
     Its average precision has to exceed what all but `LUCK` of the deals of the failures give
-    (`deal_kinds`), of all failures or of one code; several chances are paid for. Its Brier score
+    (`deal_kinds`), of all failures, of one code or of the newest origin; several chances are paid
+    for. Its Brier score
     must not be worse than that of the guess beyond noise, failures of codes that came without
     warning left aside. To be better beyond noise is not asked: with few failures no Brier score
     is, however well they were foreseen. Its risks have to differ, or they would tell nobody
@@ -103,11 +104,14 @@ class _RankingTest:
 
     deals: DealtKinds
     codes: tuple[str, ...]
+    newest: int | None
 
     @property
     def asked(self) -> tuple[int, ...]:
-        """Kinds: all failures, then those of each code."""
-        return tuple(range(1 + len(self.codes)))
+        """Kinds: all failures, those of each code, those of the newest origin, which alone asks
+        the very version that would score."""
+        kinds = tuple(range(1 + len(self.codes)))
+        return kinds if self.newest is None else (*kinds, self.newest)
 
     @property
     def best(self) -> int:
@@ -137,8 +141,10 @@ class _RankingTest:
 
     def text(self) -> str:
         """How far average precision is from what is needed."""
-        best, code = self.deals.of(self.best), ("", *self.codes)[self.best]
-        text = f"{PRECISION}{f' of code {code}' if code else ''} {best.found:.3g}"
+        of_codes = [f" of code {code}" for code in self.codes]
+        whose = dict(zip(self.asked, ["", *of_codes, " of the newest"], strict=False))
+        best = self.deals.of(self.best)
+        text = f"{PRECISION}{whose[self.best]} {best.found:.3g}"
         needed = best.needed(self.level)
         if np.isinf(needed):
             return text
@@ -165,7 +171,10 @@ def _test_ranking(risk: Float64, rows: HeldOutRows, first: FirstVersionRows) -> 
     for number, code in enumerate(codes, 1):
         kind[code_of == code] = number
     courses = CourseRows(kind, first.asset, first.cutoff, rows.origin, first.apart)
-    return _RankingTest(deal_kinds(risk, courses, seed=rows.seed), codes)
+    deals = deal_kinds(risk, courses, seed=rows.seed)
+    # Kinds without the newest origin: one row for all, one for each.
+    last = 1 + int(kind.max())
+    return _RankingTest(deals, codes, last if len(deals.precision) > last else None)
 
 
 def _codes_asked(code_of: Text, fails: Flags, life: Int32) -> tuple[str, ...]:
@@ -218,14 +227,15 @@ def _lacks_of_a_value(comparisons: Sequence[Comparison], rows: HeldOutRows) -> l
 def _lacks_of_risks(
     risk: Float64, comparisons: Sequence[Comparison], first: FirstVersionRows, rows: HeldOutRows
 ) -> list[str]:
-    """What risks lack besides their order, in words; how far they differ is asked by origin."""
+    """What risks lack besides their order, in words; they have to differ at the newest origin, or
+    within origins."""
     lacks = []
     if any(one.worse for one in comparisons if one.measure == BRIER):
         lacks.append("its risks are farther off than a constant guess")
     _, origin = np.unique(rows.origin, return_inverse=True)
-    means = np.bincount(origin, risk) / np.bincount(origin)
-    guess = float(np.mean(first.guess))
-    if np.mean((risk - means[origin]) ** 2) < LEAST_CLAIM * guess * (1 - guess):
+    means, guess = np.bincount(origin, risk) / np.bincount(origin), float(np.mean(first.guess))
+    claim = max(np.var(risk[origin == 0]), np.mean((risk - means[origin]) ** 2))
+    if claim < LEAST_CLAIM * guess * (1 - guess):
         low, high = percent_text(float(risk.min())), percent_text(float(risk.max()))
         lacks.append(f"its risks hardly differ ({low} to {high})")
     return lacks

@@ -201,3 +201,17 @@ def test_scores_that_know_nothing_get_in_over_origins_at_most_once_in_a_hundred(
         promoted += first(dataset, task, version).promote
 
     assert promoted <= 1
+
+
+def test_what_the_very_version_would_score_is_asked_by_itself_too():
+    """Refits that had learned less see nothing; the version that would score sees all."""
+    dataset, task = make_plant(lives=16, tested=3)
+    version = Version(dataset)
+    version.risk = np.where(
+        dataset.frame.cutoff < 13 * LIFE * HOUR_NS, version.risk[::-1], version.risk
+    )
+
+    result = first(dataset, task, version)
+
+    assert result.promote
+    assert "average precision of the newest 1, more than 0." in result.reason

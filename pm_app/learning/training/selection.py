@@ -90,7 +90,7 @@ def choose_allocation(
 
     The control is tuned over the grid; the others take its penalty, dropout and rate, so that
     they differ in guidance alone and the search stays short. A strategy that selects features is
-    tried with several numbers of them, and the best number stands for it. Every trial is a whole
+    tried with several numbers of them, and one stands for it. Every trial is a whole
     training: short ones end before a weakly held network overfits, and so flatter it. auto also
     chooses the size, the smallest that is not worse than the largest beyond noise; the control is
     of that size too. train: who does the trainings.
@@ -99,20 +99,19 @@ def choose_allocation(
     plan = planner.plan(CONTROL)
     control = tune_allocation(task, CONTROL, plan, seed=seed, progress=tuning, train=train)
     rest = [name for name in STRATEGY_NAMES if name != CONTROL and strategy in (name, AUTO)]
-
     plans = [plan for name in rest for plan in _plans_of(name, planner)]
 
     def tell(count: int, trial: AllocationTrial) -> None:
-        features = len(trial.allocation.features)
-        name = f"{trial.name}, {features} features" if features else trial.name
-        progress(0.15 + 0.15 * count / len(plans), f"{name}: loss {trial}")
+        features = len(trial.allocation.features) or "all"
+        text = f"{trial.name}, {features} features: loss {trial}"
+        progress(0.15 + 0.15 * count / len(plans), text)
 
     run = partial(run_trials, task, seed=seed, train=train)
     trials = run([like(plan.strategy, plan, control, task) for plan in plans], tell)
+    found = [stands_for_strategy(name, control, trials) for name in rest]
     if strategy != AUTO:
-        return stands_for_strategy(strategy, control, trials), control
-    best = {trial.name: trial for trial in sorted(trials, key=lambda trial: trial.score)}
-    chosen = choose_trial([control, *best.values()])
+        return [control, *found][-1], control
+    chosen = choose_trial([control, *found])
     smaller = _choose_size(task, planner, chosen, run, part_of(progress, 0.3, 0.4))
     if smaller is chosen:
         return chosen, control
@@ -129,12 +128,19 @@ def _plans_of(strategy: str, planner: Planner) -> list[Allocation]:
 def stands_for_strategy(
     strategy: str, control: AllocationTrial, trials: Sequence[AllocationTrial]
 ) -> AllocationTrial:
-    """The best trial of one strategy; where it selects, the control's network may be it: that of
-    all features."""
-    if strategy_named(strategy).selects:
-        plan = replace(control.allocation, strategy=strategy)
-        trials = [*trials, replace(control, name=strategy, allocation=plan)]
-    return max(trials, key=lambda trial: trial.score, default=control)
+    """Of all trials the one that stands for a strategy; its plans have fewest features first.
+
+    Where it selects, all features are a choice as well, which is the control's network; and of
+    numbers that are not worse than the best beyond half its noise the greatest is taken: what is
+    left out is lost, and validation alone, where failures are few, leaves out too much.
+    """
+    own = [trial for trial in trials if trial.name == strategy]
+    if not strategy_named(strategy).selects:
+        return own[-1]
+    plan = replace(control.allocation, strategy=strategy)
+    own.append(replace(control, name=strategy, allocation=plan))
+    best = max(own, key=lambda trial: trial.score)
+    return [trial for trial in own if not is_worse(trial, best, noise=SIZE_NOISE)][-1]
 
 
 def _choose_size(

@@ -66,11 +66,24 @@ def selected_trial(count, loss):
     return replace(trial, allocation=replace(trial.allocation, strategy="selected", tiers=(tier,)))
 
 
-def test_validation_says_how_many_features_are_selected_and_of_equals_the_fewest():
+def test_validation_says_how_many_features_are_selected_and_of_equals_the_most():
     control = make_trial("uniform", 0.9)
-    trials = [selected_trial(10, 0.8), selected_trial(20, 0.7), selected_trial(40, 0.7)]
+    trials = [selected_trial(10, 0.7), selected_trial(20, 0.7), selected_trial(40, 0.8)]
 
     assert stands_for_strategy("selected", control, trials) is trials[1]
+    assert stands_for_strategy("selected", control, trials[2:]) is trials[2]
+
+
+def test_leaving_out_more_has_to_gain_beyond_half_its_noise():
+    few, more = selected_trial(10, 0.7), selected_trial(20, 0.7)
+    shift = np.random.default_rng(1).normal(0, 0.2, 10)
+    shift += 0.02 - shift.mean()
+    near = replace(more, losses=more.losses + shift[GROUPS][:, None])
+    far = replace(more, losses=more.losses + 5 * shift.mean() + shift[GROUPS][:, None])
+    control = make_trial("uniform", 0.9)
+
+    assert stands_for_strategy("selected", control, [few, near]) is near
+    assert stands_for_strategy("selected", control, [few, far]) is few
 
 
 def test_all_features_are_a_choice_of_selection_as_well():

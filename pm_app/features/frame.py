@@ -155,7 +155,7 @@ def select_features(frame: Frame, features: tuple[str, ...]) -> Frame:
         frame,
         features=features,
         sensor_of=tuple(frame.sensor_of[column] for column in columns),
-        values=np.ascontiguousarray(frame.values[:, columns]),
+        values=np.take(frame.values, columns, axis=1),
     )
 
 

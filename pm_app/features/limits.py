@@ -102,15 +102,18 @@ def broken_silences(
             yield int(first[ends].min()), int(last[ends].max())
 
 
-def limit_features(frame: Frame, limits: FeatureLimits | None) -> Frame:
+def limit_features(frame: Frame, limits: FeatureLimits | None, *, in_place: bool = False) -> Frame:
     """The frame with missing what is beyond the limits; `withheld` says what that was.
+
+    in_place: the values given are changed, for a copy of all rows is what memory is spent on.
 
     Counts of errors above the highest are that highest: a storm of errors is told, not silent.
     Lives count as told as long as repairs are, though no failure comes: those may be prevented.
     """
     if limits is None:
         return frame
-    values, basis = frame.values.copy(), bases_of(frame.features, frame.sensor_of)
+    values = frame.values if in_place else frame.values.copy()
+    basis = bases_of(frame.features, frame.sensor_of)
     withheld = _silent(frame, limits)
     highest = dict(limits.highest)
     for number in range(len(BASES)):

@@ -113,7 +113,8 @@ def _continued(task: LearningTask, dataset: Dataset, card: VersionCard) -> Learn
     """The task with the features and the head of a version that is continued."""
     frame = select_features(dataset.frame, card.features)
     limits = learn_limits(frame, task.split.train, dataset.paces)
-    return replace(task, frame=limit_features(frame, limits), limits=limits, head=card.head)
+    frame = limit_features(frame, limits, in_place=True)
+    return replace(task, frame=frame, limits=limits, head=card.head)
 
 
 def _card_of(

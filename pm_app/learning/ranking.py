@@ -97,7 +97,7 @@ def make_task(dataset: Dataset, settings: Settings) -> LearningTask:
     split = split_rows(frame, labels, horizon_hours=horizons[-1], seed=settings.retraining.seed)
     labels = censor_at_parts(frame, labels, split)
     limits = learn_limits(frame, split.train, dataset.paces)
-    frame = limit_features(frame, limits)
+    frame = limit_features(frame, limits, in_place=True)
     head = choose_head(
         labels,
         np.concatenate([split.train, split.validation]),

@@ -1,6 +1,6 @@
 """Training targets of the network: the spans of life of its head, and each row's answer."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,6 +55,14 @@ def choose_head(
     free = np.abs(own[:, None] - shares).min(axis=1) > narrowest
     edges = sorted({*fixed, *np.unique(even[free & (even > 0)]).tolist()})
     return Head("hazard", tuple(float(edge) for edge in edges), tuple(sorted(horizons_hours)))
+
+
+def weigh_targets(targets: Targets, weights: Float64 | None) -> Targets:
+    """The same targets, the loss of each row so many times as heavy; weights: (n_rows,)."""
+    if weights is None:
+        return targets
+    heavy = weights.astype(np.float32)[:, None]
+    return replace(targets, happened=targets.happened * heavy, survived=targets.survived * heavy)
 
 
 def encode_targets(

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from sklearn.tree import DecisionTreeRegressor
 
-from pm_app.learning.data.targets import Rows, Targets, encode_targets
+from pm_app.learning.data.case_control import sample_rows
+from pm_app.learning.data.targets import Rows, Targets, encode_targets, weigh_targets
 from pm_app.learning.dataset import LearningTask
 from pm_app.records.readings import Float32, Float64
 from pm_app.threads import on_threads
@@ -70,12 +71,18 @@ class Forest:
 
 @dataclass(frozen=True, eq=False)
 class _Lesson:
-    """What trees learn from: values (n, n_features), what they part by, what leaves count."""
+    """What trees learn from: values (n, n_features), what they part by, and what leaves count.
+
+    whole: the targets, each as heavy as the rows it stands for. drawn_by: the probability by
+    which each row is drawn, None where all are alike.
+    """
 
     values: Float32
     parted_by: Float64
     targets: Targets
     kind: str
+    whole: Targets
+    drawn_by: Float64 | None
 
 
 def fit_forest(task: LearningTask, rows: Rows, *, seed: int) -> Forest:
@@ -83,9 +90,15 @@ def fit_forest(task: LearningTask, rows: Rows, *, seed: int) -> Forest:
 
     There is nothing to go on from: a refit grows it anew.
     """
+    sample = sample_rows(task, rows)
+    rows = sample.rows
     targets = encode_targets(task.labels, rows, task.head)
-    values = np.clip(task.frame.values[rows], *_FINITE)
-    lesson = _Lesson(values, _parted_by(task, rows, targets), targets, task.head.kind)
+    whole = weigh_targets(targets, sample.weights)
+    values = task.frame.values[rows]
+    np.clip(values, *_FINITE, out=values)
+    parted_by = _parted_by(task, rows, whole)
+    drawn_by = None if sample.weights is None else sample.weights / sample.weights.sum()
+    lesson = _Lesson(values, parted_by, targets, task.head.kind, whole, drawn_by)
     seeds = np.random.SeedSequence(seed).spawn(TREES)
     trees: dict[int, GrownTree] = {}
 
@@ -120,7 +133,9 @@ def _grow(lesson: _Lesson, rng: np.random.Generator) -> GrownTree:
     count, features = lesson.values.shape
     is_life = lesson.kind == "hazard"
     share, leaf_rows = (SHARE_OF_ROWS, LEAF_ROWS) if is_life else (TABLE_SHARE, TABLE_LEAF_ROWS)
-    drawn = rng.choice(count, size=min(max(1, round(share * count)), ROWS_PER_TREE))
+    drawn = rng.choice(
+        count, size=min(max(1, round(share * count)), ROWS_PER_TREE), p=lesson.drawn_by
+    )
     tree = DecisionTreeRegressor(
         min_samples_leaf=leaf_rows,
         max_features=_tried(features),
@@ -147,7 +162,7 @@ def _node_answers(lesson: _Lesson, drawn: Rows, grown: Any) -> Float32:
     if lesson.kind == "regression":
         rows = np.maximum(np.bincount(leaf, minlength=grown.node_count), 1)
         return (happened / rows[:, None]).astype(np.float32)
-    whole = lesson.targets.happened.sum(axis=0), lesson.targets.survived.sum(axis=0)
+    whole = lesson.whole.happened.sum(axis=0), lesson.whole.survived.sum(axis=0)
     average = PRIOR_ROWS / np.maximum(whole[0] + whole[1], _NOTHING)
     happened, survived = happened + average * whole[0], survived + average * whole[1]
     return _answers_of(happened, survived, lesson.kind).astype(np.float32)

@@ -8,8 +8,9 @@ import numpy as np
 
 from pm_app.errors import BadVersion
 from pm_app.features.limits import bases_of
+from pm_app.learning.data.case_control import TrainingRows, sample_rows
 from pm_app.learning.data.feed_gaps import FeedGaps
-from pm_app.learning.data.targets import Rows, Targets, encode_targets
+from pm_app.learning.data.targets import Rows, Targets, encode_targets, weigh_targets
 from pm_app.learning.dataset import LearningTask
 from pm_app.learning.network import (
     Fitting,
@@ -101,12 +102,12 @@ def train_network(
 
     schedule: in place of the one that `plan_schedule` makes of the rate.
     warm_start: a stored network of the same allocation to go on from, at a third of the rate.
-    revise: asked once, after `LOOK` of the epochs, for a better plan of the network as it
-    then is; the network goes on in that shape with what it has learned.
+    revise: asked once, after `LOOK` of the epochs, for a better plan of the network as it is.
     """
-    rows, features = task.split.train, len(task.frame.features)
+    lesson = sample_rows(task, task.split.train)
+    rows, features = lesson.rows, len(task.frame.features)
     schedule = schedule or plan_schedule(len(rows), features=features, rate=training.rate)
-    network, fitting = _prepare(task, rows, training, schedule, warm_start)
+    network, fitting = _prepare(task, lesson, training, schedule, warm_start)
     look = round(LOOK * schedule.epochs) if revise else 0
     order = np.random.default_rng(training.seed)
     gaps = FeedGaps(task.frame, rows, seed=training.seed)
@@ -148,7 +149,9 @@ def refit_network(
 
     training: what `like` began with; where its plan was revised on the way, so is this one.
     """
-    network, fitting = _prepare(task, rows, training, like.schedule, warm_start)
+    lesson = sample_rows(task, rows)
+    rows = lesson.rows
+    network, fitting = _prepare(task, lesson, training, like.schedule, warm_start)
     order = np.random.default_rng(training.seed)
     gaps = FeedGaps(task.frame, rows, seed=training.seed)
     whole = replace(like, network=network, allocation=training.allocation)
@@ -197,13 +200,18 @@ def _lose(task: LearningTask, fitting: Fitting, judged: Float32) -> Float64:
 
 
 def _prepare(
-    task: LearningTask, rows: Rows, training: Training, schedule: Schedule, warm: bytes | None
+    task: LearningTask,
+    lesson: TrainingRows,
+    training: Training,
+    schedule: Schedule,
+    warm: bytes | None,
 ) -> tuple[Any, Fitting]:
-    values = task.frame.values[rows]
+    values = task.frame.values[lesson.rows]
     old = None if warm is None else load_network(warm)
     answer = None if old is None else old.get_layer("answer")
     scale = {} if answer is None else {"zero": answer.zero, "unit": answer.unit}
-    targets = encode_targets(task.labels, rows, task.head, **scale)
+    targets = encode_targets(task.labels, lesson.rows, task.head, **scale)
+    targets = weigh_targets(targets, lesson.weights)
     network = _build(task, training.allocation, targets, training.seed)
     if old is None:
         set_scaling(network, values)

@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.decisions.course import Step, follow
+from benchmarks.decisions.first_versions import ask_first, by_forest, by_product, small_plan
 from benchmarks.decisions.gates import challenge, forest
 from benchmarks.decisions.plants import Grown, grown
 from benchmarks.decisions.results import Outcome, Outcomes
 from benchmarks.decisions.summary import (
     CHANGE,
     ENOUGH,
+    FIRST,
+    FIRST_PRODUCT,
     GATE,
     NETWORK,
     NEW_KIND,
@@ -94,6 +97,14 @@ def _by_network(plant: Grown) -> list[dict[str, Any]]:
     return challenge(plant, day=plant.plan.days, learner=network, challengers=1)
 
 
+def _first_by_forest(plant: Grown) -> list[dict[str, Any]]:
+    return ask_first(plant, decide=by_forest)
+
+
+def _first_by_product(plant: Grown) -> list[dict[str, Any]]:
+    return ask_first(plant, decide=by_product)
+
+
 _LEARNING = "pm_app/learning/"
 _PLANTS = ("pm_app/simulator/*.py", "tests/benchmarks/decisions/plants.py")
 _RANKING = (
@@ -105,8 +116,12 @@ _RANKING = (
 )
 _DRIFT = (*_PLANTS, *(f"{_LEARNING}{name}.py" for name in _RANKING),
           "tests/benchmarks/decisions/course.py")  # fmt: skip
-_GATE = (*_PLANTS, f"{_LEARNING}evaluation/promotion.py", f"{_LEARNING}evaluation/dealing.py",
+_TESTS = ("evaluation/promotion", "evaluation/first_version", "evaluation/dealing")
+_GATE = (*_PLANTS, *(f"{_LEARNING}{name}.py" for name in _TESTS),
          "tests/benchmarks/decisions/gates.py")  # fmt: skip
+_JUDGED = (*_TESTS, "data/origins", "data/splits", "rolling", "pool/forest")
+_FIRST = (*_PLANTS, *(f"{_LEARNING}{name}.py" for name in _JUDGED),
+          "tests/benchmarks/decisions/first_versions.py")  # fmt: skip
 
 PARTS = (
     Part(STATIONARY, range(PLANNED[STATIONARY]), _long, _stay, _DRIFT),
@@ -115,6 +130,9 @@ PARTS = (
     Part(GATE, range(200, 200 + PLANNED[GATE]), _short, _by_forest, _GATE),
     Part(NETWORK, range(300, 300 + PLANNED[NETWORK]), _short, _by_network,
          (*_GATE, "tests/benchmarks/decisions/networks.py")),
+    Part(FIRST, range(400, 400 + PLANNED[FIRST]), small_plan, _first_by_forest, _FIRST),
+    Part(FIRST_PRODUCT, range(400, 400 + PLANNED[FIRST_PRODUCT]), small_plan, _first_by_product,
+         (*_FIRST, f"{_LEARNING}pipeline.py")),
 )  # fmt: skip
 
 

@@ -11,8 +11,11 @@ from benchmarks.decisions.results import Outcome
 from scipy.stats import binomtest
 
 STATIONARY, CHANGE, GATE, NETWORK = "stationary", "change", "gate", "gate, network"
+FIRST, FIRST_PRODUCT = "first version", "first version, product"
 # Plants that a whole run measures.
-PLANNED = {STATIONARY: 10, CHANGE: 50, GATE: 50, NETWORK: 5}
+PLANNED = {STATIONARY: 10, CHANGE: 50, GATE: 50, NETWORK: 5, FIRST: 100, FIRST_PRODUCT: 10}
+# So many times better than the share of failures a booster ranks a plant that it predicts.
+PREDICTED = 3.0
 NEW_KIND = "impeller"
 # A change can be noticed once this many of the failures that drift is asked of, the newest of
 # those that teach, are of the new kind: half of 2 * retraining.minimum_failures.
@@ -60,6 +63,8 @@ def counts(outcomes: Iterable[Outcome]) -> list[Count]:
         *_count_changes(parts[CHANGE]),
         *_count_gate([one for one in told if one.part == GATE], "forest"),
         *_count_gate([one for one in told if one.part == NETWORK], "network"),
+        *_count_first([one for one in told if one.part == FIRST], "forest member alone"),
+        *_count_first([one for one in told if one.part == FIRST_PRODUCT], "whole product"),
     ]
 
 
@@ -129,3 +134,26 @@ def _count_gate(plants: Sequence[Outcome], learner: str) -> list[Count]:
         Count("… where a refit was asked for (not worse is enough)",
               sum(row["refit"] for row in same), len(same)),
     ]  # fmt: skip
+
+
+def _count_first(plants: Sequence[Outcome], learner: str) -> list[Count]:
+    """Small plants that get a version at their first retraining."""
+    rows = [row for plant in plants for row in plant.rows]
+    if not rows:
+        return []
+    true, shuffled = ([row for row in rows if row["kind"] == k] for k in ("true", "shuffled"))
+    predicted, others = (
+        [row for row in true if (row["booster"] >= PREDICTED * row["base_rate"]) is is_predicted]
+        for is_predicted in (True, False)
+    )
+    words = f"plants of 10 to 30 failures, {learner}: a first version"
+    found = [
+        (f"{words} where a booster predicts them", predicted, {"least": 0.95}),
+        (f"{words} where it does not", others, {}),
+        (f"{words} of shuffled labels", shuffled, {"most": 0.01}),
+    ]
+    return [
+        Count(what, sum(row["promote"] for row in each), len(each), **promise)
+        for what, each, promise in found
+        if each
+    ]

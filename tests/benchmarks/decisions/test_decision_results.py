@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from benchmarks.decisions.results import Outcome, Outcomes
-from benchmarks.decisions.summary import CHANGE, GATE, STATIONARY, Count, counts
+from benchmarks.decisions.summary import CHANGE, FIRST, GATE, STATIONARY, Count, counts
 from benchmarks.decisions.tables import PROMISES, markdown, promise_rows, quote_in
 
 ROOT = Path(__file__).parents[3]
@@ -109,3 +109,15 @@ def test_a_row_of_the_promises_is_replaced_by_its_promise():
 
     assert "0 of 1 (95 % interval 0.0 to 97.5 %)" in row
     assert quote_in(f"| a |\n{promise} | old | `x` |\n| b |", outcomes) == f"| a |\n{row}\n| b |"
+
+
+def test_first_versions_are_counted_by_whether_a_booster_predicts_the_plant():
+    plants = [
+        [{"kind": "true", "booster": 0.31, "base_rate": 0.1, "promote": True, "seconds": 1.0},
+         {"kind": "shuffled", "promote": False, "seconds": 1.0}],
+        [{"kind": "true", "booster": 0.29, "base_rate": 0.1, "promote": False, "seconds": 1.0}],
+        [],
+    ]  # fmt: skip
+    outcomes = [Outcome(FIRST, seed, "c", rows) for seed, rows in enumerate(plants)]
+
+    assert [(one.hits, one.of) for one in counts(outcomes)] == [(1, 1), (0, 1), (0, 1)]

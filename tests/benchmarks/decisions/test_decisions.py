@@ -3,22 +3,23 @@
     python -m pytest -m benchmark tests/benchmarks/decisions -s
 
 Prints a table with exact intervals, and writes it into the results folder; only what is missing
-there, or was decided by other code, is measured. Half an hour of one processor, without the parts
+there, or was decided by other code, is measured. An hour of one processor, without the parts
 that train networks. From the environment, both optional:
 
     PM_APP_DECISIONS_RESULTS  the folder of results (default: results/ beside this file)
     PM_APP_DECISIONS_PARTS    parts to measure, separated by ";": stationary, change, gate,
-                              "gate, network" (default: all), "none" only tells
+                              "gate, network", "first version", "first version, product"
+                              (default: all), "none" only tells
 """
 
 import os
 from pathlib import Path
 
 import pytest
-from benchmarks.decisions.summary import CHANGE, GATE, NETWORK, STATIONARY
+from benchmarks.decisions.summary import CHANGE, FIRST, FIRST_PRODUCT, GATE, NETWORK, STATIONARY
 
 RESULTS = Path(__file__).parent / "results"
-PARTS = (STATIONARY, CHANGE, GATE, NETWORK)
+PARTS = (STATIONARY, CHANGE, GATE, NETWORK, FIRST, FIRST_PRODUCT)
 
 
 @pytest.mark.benchmark

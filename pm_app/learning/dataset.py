@@ -1,6 +1,6 @@
 """Datasets and tasks: what a retraining may look at, and what it works on."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -57,8 +57,10 @@ class Evidence:
 class LearningTask:
     """Task of one retraining: rows of a frame by their use, labels, and the head.
 
-    kind: "life" (failing within each horizon), "classification" or "regression". limits: those
-    that the train rows teach, and the frame has.
+    kind: "life" (failing within each horizon), "classification" or "regression". labels: each row
+    knows what was known when its part ended. limits: those that the train rows teach, and the frame
+    has. known_labels: rows that teach know all there was before the test; None where that is the
+    same.
     """
 
     kind: str
@@ -68,3 +70,9 @@ class LearningTask:
     split: Split
     head: Head
     limits: FeatureLimits | None = None
+    known_labels: Labels | None = None
+
+    @property
+    def of_all_rows(self) -> "LearningTask":
+        """The task of what learns from all parts but the test, whatever part a row is in."""
+        return replace(self, labels=self.known_labels or self.labels)

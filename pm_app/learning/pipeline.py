@@ -154,6 +154,7 @@ def _card_of(
         reliance=candidate.reliance,
         usual_risk=candidate.usual_risk,
         pool=candidate.pool,
+        spread=candidate.spread,
         failures_from_verdicts=dataset.failures_from_verdicts,
         ranked=ranking.span,
         software={name: installed(name) for name in SOFTWARE} | {"python": python_version()},

@@ -13,7 +13,7 @@ from pm_app.learning.allocation.planner import Planner, make_planner
 from pm_app.learning.allocation.strategies import moved_units
 from pm_app.learning.data.feed_gaps import FeedGaps
 from pm_app.learning.data.labels import count_failures, failure_times
-from pm_app.learning.data.splits import censor_at_parts, newest_part, split_rows
+from pm_app.learning.data.splits import censor_at_parts, censor_at_test, newest_part, split_rows
 from pm_app.learning.data.sufficiency import (
     name_some,
     require_changing_sensor,
@@ -95,7 +95,8 @@ def make_task(dataset: Dataset, settings: Settings) -> LearningTask:
     require_foreseeable(dataset.frame, labels, horizon_hours=horizons[-1])
     frame = select_features(dataset.frame, dataset.informative)
     split = split_rows(frame, labels, horizon_hours=horizons[-1], seed=settings.retraining.seed)
-    labels = censor_at_parts(frame, labels, split)
+    before_test = censor_at_test(frame, labels, split)
+    labels = censor_at_parts(frame, before_test, split)
     limits = learn_limits(frame, split.train, dataset.paces)
     frame = limit_features(frame, limits, in_place=True)
     head = choose_head(
@@ -105,7 +106,7 @@ def make_task(dataset: Dataset, settings: Settings) -> LearningTask:
         horizons_hours=horizons,
         cap_hours=settings.target.cap_hours,
     )
-    return LearningTask(kind, horizons, frame, labels, split, head, limits)
+    return LearningTask(kind, horizons, frame, labels, split, head, limits, before_test)
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,7 @@ from pm_app.features.limits import learn_limits, limit_features
 from pm_app.learning.data.origins import Origin, earlier_origins, known_until
 from pm_app.learning.data.targets import Rows
 from pm_app.learning.dataset import Dataset, LearningTask
-from pm_app.learning.evaluation.calibration import event_truths, supported_risks
+from pm_app.learning.evaluation.calibration import supported_risks
 from pm_app.learning.evaluation.first_version import FirstVersionRows, judge_first
 from pm_app.learning.evaluation.promotion import HeldOutRows, PromotionDecision, judge
 from pm_app.learning.ranking import ChampionVersion
@@ -169,7 +169,7 @@ def ask_recipe(dataset: Dataset, task: LearningTask, recipe: Recipe, progress: P
         limited = limit_features(frame, learn_limits(frame, rows, dataset.paces))
         then = replace(task, frame=limited, labels=labels)
         output = refit_answers(then, recipe, rows, asked)
-        least, most = supported_risks(event_truths(labels, rows, head))
+        least, most = supported_risks(labels, rows, head, task.split.group[rows])
         many = len(head.horizons_hours)
         raw = Calibration((1.0,) * many, (0.0,) * many, 0.0, 0.0, least, most)
         return np.asarray(scores_of(output, head, raw).risk[:, -1])

@@ -54,7 +54,8 @@ class Split:
 
     group: shape (n_rows,), the unit that is resampled together (an asset, or a block of
     time); `how` says in words how the split was made. test is the newest part. by_asset: a part
-    holds assets whole, with all that became of them.
+    holds assets whole, with all that became of them. between: rows whose labels reach into a later
+    part, but not into the test: they judge nothing, and teach what learns from all rows.
     """
 
     train: NDArray[np.intp]
@@ -64,8 +65,10 @@ class Split:
     group: Int32
     how: str
     by_asset: bool = False
+    between: NDArray[np.intp] = field(default_factory=lambda: np.empty(0, dtype=np.intp))
 
     @property
     def learned(self) -> NDArray[np.intp]:
         """All rows that a version may learn from: every part but the test."""
-        return np.sort(np.concatenate([self.train, self.validation, self.calibration]))
+        parts = (self.train, self.validation, self.calibration, self.between)
+        return np.sort(np.concatenate(parts))

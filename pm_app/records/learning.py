@@ -130,9 +130,10 @@ class Calibration:
     Risk at horizon k is sigmoid(slope[k] * logit(raw) + intercept[k]) (Platt 1999), then made
     non-decreasing over horizons. The interval of the life left is
     [low quantile - rul_margin_low, high quantile + rul_margin_high], in hours, clipped to
-    [0, cap] (conformalised quantiles, Romano, Patterson & Candès 2019). For a regressed
-    column the same margins apply to the value. least, most: risks at horizon k that are neared
-    and never passed, for no row said less or more; () in versions before there were any.
+    [0, cap] (conformalised quantiles, Romano, Patterson & Candès 2019), each bound moved outwards
+    by its share of the distance of both quantiles besides. For a regressed column the same margins
+    apply to the value. least, most: risks at horizon k that are neared and never passed, for no
+    life said less or more; () in versions before there were any.
     """
 
     slope: tuple[float, ...]
@@ -141,6 +142,8 @@ class Calibration:
     rul_margin_high: float
     least: tuple[float, ...] = ()
     most: tuple[float, ...] = ()
+    rul_share_low: float = 0.0
+    rul_share_high: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -262,7 +265,8 @@ class VersionCard:
     last failure that `importance` comes from, where the target is a life. suspicions: sensors
     that may know the outcome, for a person to judge. failures_from_verdicts: how many of the
     failures people told of, the others came as events. pool: who answers with what share; None
-    where the network answers alone, as in all versions before there were pools.
+    where the network answers alone, as in all versions before there were pools. spread: median
+    distance in log-odds, at the longest horizon, from the same learned from part of the lives.
     """
 
     spec: FeatureSpec
@@ -295,6 +299,7 @@ class VersionCard:
     pool: Pool | None = None
     learned_until: str = ""
     held_out: tuple[str, ...] = ()
+    spread: float | None = None
 
     @property
     def read_features(self) -> frozenset[str]:

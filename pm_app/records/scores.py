@@ -120,10 +120,18 @@ def life_interval(
 
     A high bound at the last edge says "beyond": it stays there whatever the margin.
     """
-    cap = edges[-1]
-    raw = life_quantile(survival, edges, INTERVAL[1])
-    low = life_quantile(survival, edges, INTERVAL[0]) - calibration.rul_margin_low
-    high = np.where(raw < cap, raw + calibration.rul_margin_high, cap)
+    low, high = (life_quantile(survival, edges, level) for level in INTERVAL)
+    return moved_bounds(low, high, edges[-1], calibration)
+
+
+def moved_bounds(
+    low: Float64, high: Float64, cap: float, calibration: Calibration
+) -> tuple[Float64, Float64]:
+    """Bounds of the life left with the margins of a calibration, within [0, cap]; (n,) each."""
+    width = high - low
+    low = low - (calibration.rul_margin_low + calibration.rul_share_low * width)
+    moved = high + (calibration.rul_margin_high + calibration.rul_share_high * width)
+    high = np.where(high < cap, moved, cap)
     low, high = np.clip(low, 0.0, cap), np.clip(high, 0.0, cap)
     return np.minimum(low, high), np.maximum(low, high)
 

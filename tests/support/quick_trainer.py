@@ -5,9 +5,13 @@ from pathlib import Path
 
 from pm_app.jobs.retrain.process import end_with_parent
 from pm_app.jobs.retrain.trainer import main
-from pm_app.learning.training import fit, selection
+from pm_app.learning.pool import shares
+from pm_app.learning.training import crossfit, fit, selection
 
 fit.STEPS = 200
+crossfit.FOLDS = 2
+# Equal shares: a network of so few steps would answer nothing beside a forest.
+shares.NOISE = 1e9
 selection.LIFE_GRID = selection.LIFE_GRID[1:2]
 
 if __name__ == "__main__":

@@ -74,6 +74,7 @@ def model_rows(lineage: Lineage, as_of: datetime | None = None) -> list[dict[str
             "strategy": row.strategy,
             "parameters": row.parameters,
             "answers": _answers(row.summary.get("pool")),
+            "spread": _rounded(row.summary.get("spread")),
             "failures": row.summary.get("failures"),
             "of these from verdicts": row.summary.get("failures_from_verdicts") or None,
             **_figures(row.summary.get("reports")),
@@ -123,6 +124,11 @@ def suspected_sensors(summary: Any) -> list[str]:
 def _answers(pool: Any) -> str:
     """Who answers with what share; versions from before there were pools have none."""
     return str(pool or "network").split(":")[0].split(" (")[0]
+
+
+def _rounded(spread: Any) -> float | None:
+    """Of an answer, in log-odds; versions from before it was measured have none."""
+    return None if spread is None else round(spread, 3)
 
 
 def _figures(reports: Any) -> dict[str, str]:

@@ -247,6 +247,7 @@ def _version_row(
             "revision": asdict(card.revision) if card.revision else None,
             "pool": card.pool.reason if card.pool else None,
             "selection": selection_text(card),
+            "spread": card.spread,
         },
     )
 

@@ -113,13 +113,22 @@ def censor_at_parts(frame: Frame, labels: Labels, split: Split) -> Labels:
     where that part begins. Windows up to the horizon of the split keep their label: the purge
     saw to that. Parts of different assets come back unchanged, and so do column labels.
     """
+    parts = [getattr(split, name) for name in PARTS]
+    return _censor(frame, labels, parts, parts)
+
+
+def censor_at_test(frame: Frame, labels: Labels, split: Split) -> Labels:
+    """Life labels in which rows that teach know all there was before the test."""
+    return _censor(frame, labels, [split.learned], [split.test])
+
+
+def _censor(frame: Frame, labels: Labels, parts: list[Rows], others: list[Rows]) -> Labels:
     duration, failed = labels.duration_hours.copy(), labels.failed.copy()
     followed = labels.followed_hours.copy()
-    parts = [getattr(split, name) for name in PARTS]
     for rows in parts:
         later = [
             frame.cutoff[other].min()
-            for other in parts
+            for other in others
             if frame.cutoff[other].min() > frame.cutoff[rows].max()
             and np.isin(frame.asset[other], frame.asset[rows]).any()
         ]

@@ -13,6 +13,8 @@ from pm_app.records.readings import Flags, Int32, Int64
 from pm_app.times import HOUR_NS
 
 PARTS = ("train", "validation", "calibration", "test")
+# Of rows that reach from one part into a later one, but not into the test.
+BETWEEN = -2
 SHARES = (0.60, 0.12, 0.13, 0.15)
 # With fewer groups a resampling is no evidence of the next machine.
 LEAST_GROUPS = 5
@@ -39,15 +41,16 @@ def lacking(part: NDArray[np.int64], classes: Classes) -> str:
 
 
 def make_split(part: NDArray[np.int64], group: Int32, classes: Classes, how: str) -> Split:
-    """The split of rows numbered by their part, -1 for none; raises NotEnoughData where one
-    of the parts would lack a class."""
+    """The split of rows numbered by their part, -1 for none, or `BETWEEN`; raises NotEnoughData
+    where one of the parts would lack a class."""
     missing = lacking(part, classes)
     if missing:
         raise NotEnoughData(missing)
-    train, validation, calibration, test = (
-        np.flatnonzero(part == number) for number in range(len(PARTS))
+    train, validation, calibration, test, between = (
+        np.flatnonzero(part == number) for number in (*range(len(PARTS)), BETWEEN)
     )
-    return Split(train, validation, calibration, test, group.astype(np.int32), how)
+    parts = train, validation, calibration, test
+    return Split(*parts, group.astype(np.int32), how, between=between)
 
 
 def split_by_time(
@@ -99,4 +102,5 @@ def _parts_between(
         np.minimum.at(first, whole, part)
         part = first[whole]
     reaches = np.searchsorted(borders, cutoff + purge_ns, side="right") if purge_ns else part
-    return np.where(usable & (reaches <= part), part, -1)
+    inside = np.where(reaches < len(PARTS) - 1, BETWEEN, -1)
+    return np.where(usable, np.where(reaches <= part, part, inside), -1)

@@ -1,10 +1,15 @@
 """Calibration of raw outputs: Platt scaling of risks, conformal margins of life left."""
 
+from dataclasses import replace
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
+from scipy.optimize import minimize, minimize_scalar
 
+from pm_app.learning.data.labels import number_distinct
 from pm_app.learning.data.targets import Rows, known_lives
+from pm_app.learning.evaluation.intervals import NO_CORRECTION, StatedLives, fit_margins, margin
 from pm_app.records.labels import Labels
 from pm_app.records.learning import Calibration, Head
 from pm_app.records.readings import Float64, Int32
@@ -12,53 +17,136 @@ from pm_app.records.scores import INTERVAL, Curves, life_quantile, logit, raw_ri
 
 # Fewer failing rows, or rows of fewer lives, are no evidence of a slope.
 FEWEST_ROWS = 20
-FEWEST_GROUPS = 4
+FEWEST_GROUPS = 8
 _FOLDS = 5
 _SLOPES = (0.1, 10.0)
 # Of the prior of a correction: within a factor of e of the odds and of their spread.
 PRIOR_SPREAD = 1.0
+_MOST_SHIFT = 3.0
+# A sibling that is so many times surer than what is published has failed otherwise.
+_MOST_SPREAD = 3.0
+_NOTHING = 1e-9
 _BINS = 15
 
 
 def calibrate(
-    output: Curves, labels: Labels, rows: Rows, head: Head, *, group: Int32
+    output: Curves,
+    labels: Labels,
+    rows: Rows,
+    head: Head,
+    *,
+    group: Int32,
+    block: Int32 | None = None,
 ) -> Calibration:
-    """The calibration of outputs (n_rows, outputs) of these rows.
+    """The calibration of outputs (n_rows, outputs) of models that have not learned from these rows.
 
     Risks: Platt scaling a horizon (Platt 1999), drawn towards no correction by as much as failing
     groups are few, and kept only where on groups it was not fitted to it lowers log loss and Brier
-    score, and does not raise the calibration error. Life left, or a regressed value: margins that
-    make the 5 % and 95 % quantiles hold (conformalised quantiles, Romano, Patterson & Candès 2019).
-    group: (n_rows,), the unit that is held out together.
+    score, and does not raise the calibration error; then the base rate of the newest block, where
+    following it would have paid before (`newest_shift`). Life left, or a regressed value: margins
+    that make the 5 % and 95 % quantiles hold (conformalised quantiles, Romano, Patterson & Candès
+    2019), group by group (`fit_margins`). group: (n_rows,), the machine or life that is held out
+    together. block: (n_rows,), numbered by time; None where what is judged is no newer.
     """
     if head.kind == "regression":
         apart = output[:, 0] - labels.value[rows]
-        low, high = _margin(apart), _margin(-apart)
-        return Calibration((1.0,), (0.0,), low, high)
+        return Calibration((1.0,), (0.0,), margin(apart, group), margin(-apart, group))
     truths = event_truths(labels, rows, head)
     risks = raw_risk(output, head)
     lines = [
-        _platt_if_better(logit(risks[:, at]), truths[:, at], group) for at in range(risks.shape[1])
+        _line(logit(risks[:, at]), truths[:, at], group, block) for at in range(risks.shape[1])
     ]
-    low, high = 0.0, 0.0
+    margins = NO_CORRECTION
     if head.kind == "hazard":
         lives, places = known_lives(labels, rows, head.edges_hours[-1])
-        bounds = [life_quantile(output[places], head.edges_hours, level) for level in INTERVAL]
-        low, high = _margin(bounds[0] - lives), _upper_margin(bounds[1], lives, head)
+        low, high = (life_quantile(output[places], head.edges_hours, level) for level in INTERVAL)
+        margins = fit_margins(StatedLives(low, high, lives, group[places], head.edges_hours[-1]))
     slopes, intercepts = zip(*lines, strict=True)
-    least, most = supported_risks(truths)
-    return Calibration(slopes, intercepts, low, high, least, most)
+    least, most = supported_risks(labels, rows, head, group)
+    return replace(margins, slope=slopes, intercept=intercepts, least=least, most=most)
 
 
-def supported_risks(truths: Float64) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Least and most risk by horizon that these outcomes, (n_rows, n_horizons), can support.
+def match_siblings(output: Curves, own: Curves, published: Curves) -> Float64:
+    """A sibling's answers (n_rows, outputs) in the level and spread of what is published.
 
-    That n rows went by without a failure says no less than one in n + 2 (Laplace's rule of
-    succession), and likewise of failures.
+    own, published: what both answer to the same other rows, (n_others, outputs). Log-odds are moved
+    and stretched so that both would be alike there. So that a sibling of fewer lives is too sure,
+    or off in level, is no reason to correct a model that is not.
     """
-    failing, others = (truths == 1.0).sum(axis=0), (truths == 0.0).sum(axis=0)
+    from_mean, from_spread = _level(own)
+    to_mean, to_spread = _level(published)
+    ratio = np.clip(to_spread / from_spread, 1.0 / _MOST_SPREAD, _MOST_SPREAD)
+    matched = sigmoid((logit(output) - from_mean) * ratio + to_mean)
+    return np.asarray(np.minimum.accumulate(matched, axis=1))
+
+
+def _level(output: Curves) -> tuple[Float64, Float64]:
+    """Mean and spread of the log-odds of each output, (outputs,)."""
+    scores = logit(output)
+    return scores.mean(axis=0), np.maximum(scores.std(axis=0), _NOTHING)
+
+
+def supported_risks(
+    labels: Labels, rows: Rows, head: Head, group: Int32
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Least and most risk by horizon that the outcomes of these rows can support.
+
+    That n horizons of lives went by without a failure says no less than one in n + 2 (Laplace's
+    rule of succession), and likewise of failures; rows of one of them repeat each other. Where the
+    target is no life, groups, (n_rows,), are what is counted.
+    """
+    pairs = event_truths(labels, rows, head).T, _spells(labels, rows, head, group).T
+    counts = [
+        [len(np.unique(spell[truth == outcome])) for truth, spell in zip(*pairs, strict=True)]
+        for outcome in (1.0, 0.0)
+    ]
+    failing, others = np.array(counts, dtype=float)
     least, most = 1.0 / (others + 2.0), 1.0 - 1.0 / (failing + 2.0)
     return tuple(least.tolist()), tuple(most.tolist())
+
+
+def _spells(labels: Labels, rows: Rows, head: Head, group: Int32) -> NDArray[np.int64]:
+    """Of each row and horizon: one horizon of one life, counted back from its end; or the group."""
+    if head.kind != "hazard":
+        return group.astype(np.int64)[:, None]
+    life, duration = labels.life[rows].astype(np.int64), labels.duration_hours[rows]
+    return np.stack(
+        [number_distinct(life, _horizons_left(duration, hours)) for hours in head.horizons_hours],
+        axis=1,
+    ).astype(np.int64)
+
+
+def _horizons_left(duration: Float64, hours: float) -> NDArray[np.int64]:
+    return np.maximum(np.ceil(duration / hours), 1).astype(np.int64)
+
+
+def newest_shift(score: Float64, truth: Float64, group: Int32, block: Int32) -> float:
+    """What log-odds (n_rows,) are moved by to meet the base rate of the newest block.
+
+    0 unless each block's log loss is lower beyond noise at the base rate of the block before than
+    at that of all before, and neither its Brier score nor its calibration error is higher.
+    """
+    names = np.unique(block)
+    last, usual = score.copy(), score.copy()
+    for before, name in pairwise(names):
+        for moved, rows in ((last, block == before), (usual, block < name)):
+            moved[block == name] += _shift(score[rows], truth[rows], group[rows])
+    later = block > names[:2].max()
+    if not later.any() or _hurts(last[later], usual[later], truth[later], group[later]):
+        return 0.0
+    newest = block == names[-1]
+    return _shift(score[newest], truth[newest], group[newest])
+
+
+def _shift(score: Float64, truth: Float64, group: Int32) -> float:
+    """The intercept of highest likelihood, drawn towards 0 as `platt` does."""
+    failing = len(np.unique(group[truth > 0]))
+    pull = 1.0 / (PRIOR_SPREAD**2 * max(failing, 1))
+
+    def loss(shift: float) -> float:
+        return float(_log_losses(score + shift, truth).mean() + 0.5 * pull * shift**2)
+
+    return float(minimize_scalar(loss, bounds=(-_MOST_SHIFT, _MOST_SHIFT), method="bounded").x)
 
 
 def event_truths(labels: Labels, rows: Rows, head: Head) -> Float64:
@@ -107,15 +195,23 @@ def platt(score: Float64, truth: Float64, *, groups: int | None = None) -> tuple
     return float(found.x[0]), float(found.x[1])
 
 
-def _platt_if_better(score: Float64, truth: Float64, group: Int32) -> tuple[float, float]:
+def _line(score: Float64, truth: Float64, group: Int32, block: Int32 | None) -> tuple[float, float]:
+    """Slope and intercept of these log-odds, 1 and 0 where no other is better beyond noise."""
     labelled = np.isfinite(truth)
     score, truth, group = score[labelled], truth[labelled], group[labelled]
     failing = truth > 0
     rows = min(int(failing.sum()), int((~failing).sum()))
-    names = np.unique(group)
     if rows < FEWEST_ROWS or len(np.unique(group[failing])) < FEWEST_GROUPS:
         return 1.0, 0.0
-    fold = np.searchsorted(names, group) % _FOLDS
+    slope, intercept = _platt_if_better(score, truth, group)
+    if block is not None:
+        intercept += newest_shift(slope * score + intercept, truth, group, block[labelled])
+    return slope, intercept
+
+
+def _platt_if_better(score: Float64, truth: Float64, group: Int32) -> tuple[float, float]:
+    failing = truth > 0
+    fold = np.searchsorted(np.unique(group), group) % _FOLDS
     held_out = np.empty(len(score))
     for part in range(_FOLDS):
         here = fold == part
@@ -144,21 +240,3 @@ def _hurts(corrected: Float64, score: Float64, truth: Float64, group: Int32) -> 
 
 def _log_losses(score: Float64, truth: Float64) -> Float64:
     return np.asarray(np.logaddexp(0.0, score) - truth * score)
-
-
-def _upper_margin(high: Float64, lives: Float64, head: Head) -> float:
-    """The margin of high bounds below the cap: one at the cap holds whatever comes.
-
-    Together with them the others would look safer than they are wide (conformal by group,
-    Vovk 2012).
-    """
-    below = high < head.edges_hours[-1]
-    return _margin((lives - high)[below])
-
-
-def _margin(beyond: NDArray[np.floating]) -> float:
-    """How far a bound must move for its share of the truth to lie beyond it."""
-    if not len(beyond):
-        return 0.0
-    level = min(1.0, (1.0 - INTERVAL[0]) * (1.0 + 1.0 / len(beyond)))
-    return float(np.quantile(np.asarray(beyond, dtype=float), level, method="higher"))

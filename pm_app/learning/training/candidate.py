@@ -11,6 +11,7 @@ from pm_app.learning.dataset import LearningTask
 from pm_app.learning.network import answers, export_onnx, save_network
 from pm_app.learning.pool.graph import at_thresholds, pool_graph
 from pm_app.learning.pool.shares import FOREST_REPORT, NETWORK, pool_text
+from pm_app.learning.training.crossfit import Folds, deal_folds, one_part
 from pm_app.learning.training.executor import TrainAll, run_concurrently, train_here
 from pm_app.learning.training.fit import (
     Trained,
@@ -22,10 +23,12 @@ from pm_app.learning.training.fit import (
 from pm_app.learning.training.members import (
     Member,
     Pooled,
+    ask_folds,
     constant_report,
     judge_member,
     pool_members,
     reliance_of,
+    spread_of,
     usual_risk_of,
 )
 from pm_app.learning.training.parity import check_parity, describe_features, parity_rows
@@ -51,8 +54,8 @@ class Candidate:
     parameter count, a forest, and a constant guess, all on `split.test`. pool: as in
     `VersionCard`; None where only the network may answer. golden_values (m, n_features) and
     golden_outputs (m, outputs) are held-out rows a loader can check itself against.
-    feature_low, feature_high, reference, reliance, usual_risk: as in `VersionCard`. recipe: how
-    to make it anew of other rows.
+    feature_low, feature_high, reference, reliance, usual_risk, spread: as in `VersionCard`. recipe:
+    how to make it anew of other rows.
     """
 
     keras: bytes
@@ -71,6 +74,7 @@ class Candidate:
     reliance: tuple[float, ...] = ()
     usual_risk: float | None = None
     pool: Pool | None = None
+    spread: float | None = None
     recipe: Recipe | None = None
 
 
@@ -108,10 +112,11 @@ def train_candidate(
 ) -> Candidate:
     """A network of the best allocation, calibrated, then trained anew on all rows but the test.
 
-    What corrects its risks and intervals is found on calibration rows with the network that has
-    not seen them; what is published has learned from these rows too, the newest where a plant
-    changes. A refit keeps the head of the version it goes on from. The same arguments give the
-    same candidate on one machine. train: who does the trainings among which validation chooses.
+    What corrects its risks and intervals is found on rows by models that have not seen them: where
+    failures are few on all rows, fold by fold (`deal_folds`). What is published has learned from
+    these rows too, the newest where a plant changes. A refit keeps the head of the version it goes
+    on from. The same arguments give the same candidate on one machine. train: who does the
+    trainings among which validation chooses.
     Raises NotEnoughData; BadVersion when graph and network, or warm start and plan, disagree.
     """
     _check(task)
@@ -122,50 +127,95 @@ def train_candidate(
         )
     else:
         chosen, control = keep_allocation(task, planner, warm.allocation)
-    jobs = [(chosen, warm.keras if warm else None, part_of(progress, 0.4, 0.9))]
+    jobs = [(chosen, warm.keras if warm else None, part_of(progress, 0.4, 0.8))]
     jobs += [(control, None, silent)] if control is not chosen else []
     (pair, revision), *others = run_concurrently(
         lambda job: _train_revised(task, job[0], planner, seed, *job[1:]), jobs
     )
+    folds = deal_folds(task, seed=seed)
+    pair = _cross_fit(task, pair, chosen, folds, seed, warm=warm is not None)
     progress(0.9, "growing a random forest beside the network")
-    network = _member(pair, chosen)
-    pooled = pool_members(task, network, pooling=search.pooling, seed=seed)
-    calibration, report = judge_member(task, pooled.speaker)
-    alone = {each.name: judge_member(task, each)[1] for each in pooled.beside}
-    own = alone.get(network.name, report)
-    control_report = judge_member(task, _member(others[0][0], control))[1] if others else own
-    control_report = replace(control_report, model=CONTROL_REPORT)
-    forest = [each for name, each in alone.items() if name == FOREST_REPORT]
-    network_alone = [own] if own is not report else []
-    reports = (report, *network_alone, control_report, *forest, constant_report(task))
+    network = _member(task, pair, chosen, folds)
+    pooled = pool_members(task, network, folds, pooling=search.pooling, seed=seed)
+    unguided = _member(task, others[0][0], control, one_part(task)) if others else None
+    calibration, reports = _judge(task, pooled, network, unguided, folds)
     progress(0.98, "exporting")
     pool = pooled.pool
     packed = _pack(task, pair.whole, pooled, calibration, seed)
+    spread = spread_of(task, pooled.speaker, calibration)
     return replace(
         packed,
         reports=reports,
         revision=revision,
         reliance=reliance_of(task, pooled.speaker, seed=seed),
-        usual_risk=usual_risk_of(task, pooled.speaker, calibration),
+        usual_risk=usual_risk_of(task, spread),
+        spread=spread,
         pool=pool and replace(pool, reason=pool_text(pool, reports)),
         recipe=replace(pair.recipe, share=pool.share(NETWORK) if pool else 1.0),
     )
 
 
+def _judge(
+    task: LearningTask, pooled: Pooled, network: Member, unguided: Member | None, folds: Folds
+) -> tuple[Calibration, tuple[QualityReport, ...]]:
+    """What corrects the version, and its report before those of what stands beside it.
+
+    unguided: the control's network, which is not trained fold by fold; None where it is `network`.
+    """
+    calibration, report = judge_member(task, pooled.speaker, folds)
+    alone = {each.name: judge_member(task, each, folds)[1] for each in pooled.beside}
+    own = alone.get(network.name, report)
+    control = judge_member(task, unguided, one_part(task))[1] if unguided else own
+    control = replace(control, model=CONTROL_REPORT)
+    forest = [each for name, each in alone.items() if name == FOREST_REPORT]
+    network_alone = [own] if own is not report else []
+    return calibration, (report, *network_alone, control, *forest, constant_report(task))
+
+
 @dataclass(frozen=True, eq=False)
 class _TrainedPair:
-    """A network that has not seen the calibration rows, and the same trained on these too."""
+    """A network that has not seen the calibration rows, and the same trained on these too.
+
+    folds: trained on what each fold may see, empty where the first is the only one.
+    """
 
     judged: Trained
     whole: Trained
     recipe: Recipe
+    folds: tuple[Trained, ...] = ()
 
 
-def _member(pair: _TrainedPair, trial: AllocationTrial) -> Member:
+def _cross_fit(
+    task: LearningTask,
+    pair: _TrainedPair,
+    trial: AllocationTrial,
+    folds: Folds,
+    seed: int,
+    *,
+    warm: bool,
+) -> _TrainedPair:
+    """The same network trained on what each fold may see, for as many epochs.
+
+    Nothing of it goes on from a version: that has learned from all rows of its time.
+    """
+    if not folds.crossed:
+        return pair
+    training = Training(trial.allocation, trial.rate, seed)
+    like = train_network(task, training) if warm else pair.judged
+    crossed = run_concurrently(
+        lambda rows: refit_network(task.of_all_rows, training, rows=rows, like=like), folds.taught
+    )
+    return replace(pair, judged=like, folds=tuple(crossed))
+
+
+def _member(task: LearningTask, pair: _TrainedPair, trial: AllocationTrial, folds: Folds) -> Member:
     """A network as a member, by the name of its strategy."""
     parameters = sum(int(np.prod(w.shape)) for w in pair.whole.network.trainable_variables)
-    judged, whole = (partial(answers, each.network) for each in (pair.judged, pair.whole))
-    return Member(trial.name, judged, whole, parameters)
+    judged, whole, *crossed = (
+        partial(answers, each.network) for each in (pair.judged, pair.whole, *pair.folds)
+    )
+    asked = ask_folds(task, folds, crossed or [judged])
+    return Member(trial.name, judged, whole, asked, parameters)
 
 
 def _pack(
@@ -227,7 +277,8 @@ def _train_revised(
     if guided:
         best, revision = _revise(task, training, best, planner, part_of(progress, 0.3, 0.6))
     last, rows = part_of(progress, 0.6, 1.0), task.split.learned
-    whole = refit_network(task, training, rows=rows, like=best, warm_start=warm, progress=last)
+    all_rows = task.of_all_rows
+    whole = refit_network(all_rows, training, rows=rows, like=best, warm_start=warm, progress=last)
     return _TrainedPair(best, whole, Recipe(training, best, warm)), revision
 
 

@@ -133,7 +133,7 @@ def train_network(
 
 def judged_rows(task: LearningTask) -> Rows:
     """The validation rows that are scored each epoch, evenly spread."""
-    return _spread(task.split.validation, _SCORED_ROWS)
+    return spread_rows(task.split.validation, _SCORED_ROWS)
 
 
 def refit_network(
@@ -236,7 +236,7 @@ def _reshape(
     """The network in the shape of a plan, answering as it did, and its further fitting."""
     targets = encode_targets(task.labels, rows, task.head)
     fresh = _build(task, plan, targets, seed)
-    sample = task.frame.values[_spread(rows, _SAMPLED_ROWS)]
+    sample = task.frame.values[spread_rows(rows, _SAMPLED_ROWS)]
     transfer_weights(now.network, fresh, now.allocation, plan, sample, seed=seed)
     reshaped = replace(now, network=fresh, allocation=plan, revised_at=now.epoch)
     return reshaped, fitting.go_on(fresh)
@@ -252,6 +252,6 @@ def _take_weights(network: Any, old: Any) -> None:
     network.set_weights(old.get_weights())
 
 
-def _spread(rows: Rows, most: int) -> Rows:
+def spread_rows(rows: Rows, most: int) -> Rows:
     """At most this many rows, evenly spread."""
     return rows if len(rows) <= most else rows[np.linspace(0, len(rows) - 1, most).astype(int)]

@@ -1,6 +1,6 @@
 """Members of a version: the network, the forest beside it, and the pool of both, each judged."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from pm_app.learning.data.targets import Rows
 from pm_app.learning.dataset import LearningTask
-from pm_app.learning.evaluation.calibration import calibrate, event_truths
+from pm_app.learning.evaluation.calibration import calibrate, event_truths, match_siblings
 from pm_app.learning.evaluation.metrics import (
     best_threshold,
     constant_scores,
@@ -19,11 +19,13 @@ from pm_app.learning.evaluation.reliance import measure_reliance
 from pm_app.learning.pool.forest import Forest, fit_forest
 from pm_app.learning.pool.graph import mix_answers
 from pm_app.learning.pool.shares import FOREST_REPORT, NETWORK, POOL_REPORT, weigh_members
-from pm_app.learning.training.fit import judged_rows
+from pm_app.learning.training.crossfit import Folds, newest_blocks
+from pm_app.learning.training.fit import spread_rows
 from pm_app.learning.training.losses import row_losses
 from pm_app.records.learning import Bin, Calibration, Pool, QualityReport
 from pm_app.records.readings import Float32, Float64
 from pm_app.records.scores import (
+    Curves,
     Scores,
     calibrated_log_odds,
     logit,
@@ -32,22 +34,68 @@ from pm_app.records.scores import (
     sigmoid,
 )
 
+# More test rows tell no better how far models stand apart.
+_COMPARED_ROWS = 4_000
+
 # Raw features (n, n_features) to what a head's outputs mean, (n, outputs).
 Answers = Callable[[Float32], Float32]
 
 
 @dataclass(frozen=True, eq=False)
-class Member:
-    """A model twice: as it learned from the training rows, and from all rows but the test.
+class FoldAnswers:
+    """Answers of a fold's model: to the rows held out of it, and to test rows, which all are asked.
 
-    The first has seen no calibration row, so it can be corrected on them; the second is
-    published. parameters: of a network.
+    Both (n_rows, outputs).
+    """
+
+    held_out: Float32
+    compared: Float32
+
+
+@dataclass(frozen=True, eq=False)
+class Member:
+    """A model as it learned from the training rows, from those of each fold, and from all rows
+    but the test.
+
+    The first two have not seen what they are asked; the last is published. folds: in the order of
+    `Folds.taught`. parameters: of a network.
     """
 
     name: str
     judged: Answers
     whole: Answers
+    folds: tuple[FoldAnswers, ...]
     parameters: int | None = None
+
+    @property
+    def held_out(self) -> Float32:
+        """Answers to `Folds.rows`, each by the model that has not seen its life."""
+        return np.concatenate([fold.held_out for fold in self.folds])
+
+    def as_published(self, task: LearningTask) -> Curves:
+        """`held_out`, but for level and spread, which are those of what is published."""
+        if task.head.kind == "regression":
+            return self.held_out
+        published = self.whole(_compared_values(task))
+        matched: list[Float64] = [
+            match_siblings(each.held_out, each.compared, published) for each in self.folds
+        ]
+        return np.concatenate(matched)
+
+
+def ask_folds(
+    task: LearningTask, folds: Folds, models: Sequence[Answers]
+) -> tuple[FoldAnswers, ...]:
+    """What the model of each fold answers."""
+    values, compared = task.frame.values, _compared_values(task)
+    return tuple(
+        FoldAnswers(answer(values[rows]), answer(compared))
+        for answer, rows in zip(models, folds.held_out, strict=True)
+    )
+
+
+def _compared_values(task: LearningTask) -> Float32:
+    return task.frame.values[spread_rows(task.split.test, _COMPARED_ROWS)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,17 +112,21 @@ class Pooled:
     forest: Forest | None
 
 
-def pool_members(task: LearningTask, network: Member, *, pooling: bool, seed: int) -> Pooled:
-    """The network and a forest pooled as validation and calibration rows ask for.
+def pool_members(
+    task: LearningTask, network: Member, folds: Folds, *, pooling: bool, seed: int
+) -> Pooled:
+    """The network and a forest pooled as rows that neither has seen ask for.
 
     pooling: whether anything but the network may answer; a forest is measured beside it anyway.
     """
     judged = fit_forest(task, task.split.train, seed=seed)
-    whole = fit_forest(task, task.split.learned, seed=seed)
-    forest = Member(FOREST_REPORT, judged, whole)
+    every, taught = task.of_all_rows, folds.taught if folds.crossed else ()
+    whole = fit_forest(every, task.split.learned, seed=seed)
+    crossed = [fit_forest(every, rows, seed=seed) for rows in taught] or [judged]
+    forest = Member(FOREST_REPORT, judged, whole, ask_folds(task, folds, crossed))
     if not pooling:
         return Pooled(network, (forest,), None, None)
-    pool = _weigh(task, network, forest)
+    pool = _weigh(task, network, forest, folds)
     share = pool.share(NETWORK)
     if share == 1.0:
         return Pooled(network, (forest,), pool, None)
@@ -83,42 +135,54 @@ def pool_members(task: LearningTask, network: Member, *, pooling: bool, seed: in
     return Pooled(_mix(task, network, forest, share), (network, forest), pool, whole)
 
 
-def _weigh(task: LearningTask, network: Member, forest: Member) -> Pool:
-    rows = np.concatenate([judged_rows(task), task.split.calibration])
-    values, kind = task.frame.values[rows], task.head.kind
-    answers = network.judged(values), forest.judged(values)
+def _weigh(task: LearningTask, network: Member, forest: Member, folds: Folds) -> Pool:
+    rows, kind = np.concatenate([folds.stopped, folds.rows]), task.head.kind
+    labels = folds.labels_of(task)
+    stopped = task.frame.values[folds.stopped]
+    first, second = (
+        np.concatenate([member.judged(stopped), member.held_out]) for member in (network, forest)
+    )
 
     def lose(share: float) -> Float64:
-        mixed = mix_answers(*answers, share, kind) if 0.0 < share < 1.0 else answers[share == 0.0]
-        return row_losses(mixed, task.labels, rows, task.head)
+        alone = first if share == 1.0 else second
+        mixed = mix_answers(first, second, share, kind) if 0.0 < share < 1.0 else alone
+        return row_losses(mixed, labels, rows, task.head)
 
     return weigh_members(lose, task.split.group[rows])
 
 
 def _mix(task: LearningTask, network: Member, forest: Member, share: float) -> Member:
+    mix = partial(mix_answers, share=share, kind=task.head.kind)
+
     def mixed(first: Answers, second: Answers, values: Float32) -> Float32:
-        return mix_answers(first(values), second(values), share, task.head.kind)
+        return mix(first(values), second(values))
 
-    return Member(
-        POOL_REPORT,
-        partial(mixed, network.judged, forest.judged),
-        partial(mixed, network.whole, forest.whole),
-        network.parameters,
+    folds = tuple(
+        FoldAnswers(mix(one.held_out, two.held_out), mix(one.compared, two.compared))
+        for one, two in zip(network.folds, forest.folds, strict=True)
     )
+    judged, whole = (
+        partial(mixed, *pair)
+        for pair in ((network.judged, forest.judged), (network.whole, forest.whole))
+    )
+    return Member(POOL_REPORT, judged, whole, folds, network.parameters)
 
 
-def judge_member(task: LearningTask, member: Member) -> tuple[Calibration, QualityReport]:
+def judge_member(
+    task: LearningTask, member: Member, folds: Folds
+) -> tuple[Calibration, QualityReport]:
     """What corrects a member's answers, and its figures on the test rows."""
     frame, labels, head, split = task.frame, task.labels, task.head, task.split
-    output = member.judged(frame.values[split.calibration])
-    calibration = calibrate(
-        output, labels, split.calibration, head, group=split.group[split.calibration]
-    )
+    rows, output = folds.rows, member.as_published(task)
+    block = newest_blocks(task, rows)
+    outcomes = folds.labels_of(task)
+    calibration = calibrate(output, outcomes, rows, head, group=folds.unit[rows], block=block)
     threshold = None
     if head.kind == "classification":
-        output = member.judged(frame.values[split.validation])
-        risk = scores_of(output, head, calibration).risk
-        threshold = best_threshold(risk[:, 0], labels.value[split.validation])
+        chosen = rows if folds.crossed else split.validation
+        seen = output if folds.crossed else member.judged(frame.values[chosen])
+        risk = scores_of(seen, head, calibration).risk
+        threshold = best_threshold(risk[:, 0], labels.value[chosen])
     scores = scores_of(member.whole(frame.values[split.test]), head, calibration)
     metrics = _measure(task, scores, threshold)
     bins: tuple[Bin, ...] = ()
@@ -138,19 +202,28 @@ def reliance_of(task: LearningTask, member: Member, *, seed: int) -> tuple[float
     return measure_reliance(task, member.judged, unseen, seed=seed)
 
 
-def usual_risk_of(task: LearningTask, member: Member, calibration: Calibration) -> float | None:
-    """The share of failures within the longest horizon, more by as much as two trainings of one
-    plan differ in log-odds (median of the test rows): a risk up to this does not stand out."""
-    if task.head.kind == "regression":
+def usual_risk_of(task: LearningTask, spread: float | None) -> float | None:
+    """The share of failures within the longest horizon, more by as much as trainings of one plan
+    differ: a risk up to this does not stand out."""
+    if spread is None:
         return None
     base = constant_scores(task).risk[:1, -1]
-    asked = task.frame.values[task.split.test]
-    either = [
-        calibrated_log_odds(raw_risk(answer(asked), task.head), calibration)[:, -1]
-        for answer in (member.judged, member.whole)
-    ]
-    noise = float(np.median(np.abs(either[0] - either[1])))
-    return float(sigmoid(logit(base) + noise)[0])
+    return float(sigmoid(logit(base) + spread)[0])
+
+
+def spread_of(task: LearningTask, member: Member, calibration: Calibration) -> float | None:
+    """By how much what is published differs from the same trained on part of the rows: log-odds at
+    the longest horizon, median of the test rows. None of a regressed value."""
+    if task.head.kind == "regression":
+        return None
+    whole, *others = (
+        calibrated_log_odds(raw_risk(answered, task.head), calibration)[:, -1]
+        for answered in (
+            member.whole(_compared_values(task)),
+            *(fold.compared for fold in member.folds),
+        )
+    )
+    return float(np.median([np.abs(other - whole) for other in others]))
 
 
 def _measure(

@@ -10,9 +10,10 @@ from pm_app.errors import BadVersion, NotEnoughData
 from pm_app.learning.allocation.planner import make_planner
 from pm_app.learning.data.targets import choose_head
 from pm_app.learning.network import answers, load_network
+from pm_app.learning.pool import shares
 from pm_app.learning.pool.forest import fit_forest
+from pm_app.learning.training import crossfit, selection
 from pm_app.learning.training import fit as training
-from pm_app.learning.training import selection
 from pm_app.learning.training.candidate import AllocationSearch, WarmStart, train_candidate
 from pm_app.learning.training.refitting import refit_answers
 from pm_app.records.features import Frame
@@ -80,9 +81,10 @@ def make_fleet_planner(frame, labels, split, outputs=None):
 
 @pytest.fixture(scope="module")
 def quick():
-    """Short schedules and a grid of one: what is tested is the path, not the optimum."""
+    """Short schedules, a grid of one, no folds: what is tested is the path, not the optimum."""
     patch = pytest.MonkeyPatch()
     patch.setattr(training, "STEPS", 200)
+    patch.setattr(crossfit, "FEWEST_FAILURES", 0)
     for grid in ("LIFE_GRID", "TABLE_GRID"):
         patch.setattr(selection, grid, ((1e-3, 0.1, 4e-3),))
     yield
@@ -247,12 +249,16 @@ def test_a_damaged_graph_is_refused(life):
 
 @pytest.fixture(scope="module")
 def refit(life, fleet):
-    """The network alone, continued, with a forest that may answer beside it."""
+    """The network alone, continued, with a forest beside it at equal shares; cross-fitted."""
     warm = WarmStart(life[0].allocation, life[0].keras)
-    return train_candidate(
-        replace(life_task(*fleet), head=life[0].head),
-        AllocationSearch(make_fleet_planner(*fleet), "regularized", warm),
-    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(crossfit, "FEWEST_FAILURES", 20)
+        patch.setattr(crossfit, "FOLDS", 2)
+        patch.setattr(shares, "NOISE", 1e9)
+        return train_candidate(
+            replace(life_task(*fleet), head=life[0].head),
+            AllocationSearch(make_fleet_planner(*fleet), "regularized", warm),
+        )
 
 
 def test_a_pool_answers_with_the_network_and_the_forest(refit, fleet):
@@ -281,6 +287,14 @@ def test_a_pool_is_reported_first_and_its_members_beside_it(refit):
     ]
     figures = [f"{report.metrics['average_precision_12h']:.3f}" for report in refit.reports]
     assert f"{figures[0]} against {figures[1]} and {figures[3]}" in refit.pool.reason
+
+
+def test_where_failures_are_few_all_that_teach_are_asked(refit, life):
+    """Twenty machines that fail, not the four of the calibration part."""
+    assert refit.pool.groups == 20
+    assert refit.calibration.most[0] == pytest.approx(1 - 1 / 22)
+    assert life[0].calibration.most[0] == pytest.approx(1 - 1 / 6)
+    assert refit.spread > 0.0
 
 
 def test_contributions_explain_a_pool(refit, fleet):

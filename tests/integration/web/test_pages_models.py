@@ -76,6 +76,7 @@ def guided_card():
             40,
             "network 0.5, forest 0.5: average precision 72h 0.83 against 0.81 and 0.8",
         ),
+        "spread": 0.2104,
     }
 
 
@@ -262,6 +263,14 @@ def test_the_page_and_the_command_say_who_answers_with_what_share_and_reads_how_
         rows = {row["version"]: row["answers"] for row in model_rows(views.lineage)}
     assert rows[2] == "network 0.5, forest 0.5"
     assert rows[1] == "network"
+
+
+def test_the_page_and_the_command_say_how_far_trainings_stand_apart(app, learned):
+    """A version of before it was measured, as the first, says nothing of it."""
+    assert "Spread among trainings: 0.210 in log-odds" in ask(app, "/models").text
+    with open_views(learned) as views:
+        rows = {row["version"]: row["spread"] for row in model_rows(views.lineage)}
+    assert (rows[1], rows[2]) == (None, 0.21)
 
 
 def test_the_best_figure_of_a_row_is_marked(app):

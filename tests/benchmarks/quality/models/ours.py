@@ -211,14 +211,17 @@ def fit_trial(
 ) -> tuple[QualityReport, Note]:
     """Train, refit on all rows but the judged, and judge as a version's members are."""
     from pm_app.learning.network import answers
+    from pm_app.learning.training.crossfit import one_part
     from pm_app.learning.training.fit import Training, refit_network, train_network
-    from pm_app.learning.training.members import Member, judge_member
+    from pm_app.learning.training.members import Member, ask_folds, judge_member
 
     training = Training(trial.allocation, trial.rate, seed)
     trained = trial.trained or train_network(study, training)
     whole = refit_network(study, training, rows=study.split.learned, like=trained)
     judged, refitted = (partial(answers, each.network) for each in (trained, whole))
-    _, report = judge_member(study, Member(trial.name, judged, refitted))
+    folds = one_part(study)
+    member = Member(trial.name, judged, refitted, ask_folds(study, folds, [judged]))
+    _, report = judge_member(study, member, folds)
     note: Note = {"parameters": trial.allocation.parameters, "epochs": trained.epoch}
     if trial.allocation.features:
         note["features"] = len(trial.allocation.features)

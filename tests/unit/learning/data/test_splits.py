@@ -7,7 +7,13 @@ from hypothesis import strategies as st
 
 from pm_app.errors import NotEnoughData
 from pm_app.learning.data.labels import column_labels, life_labels
-from pm_app.learning.data.splits import censor_at_parts, newest_part, split_lives, split_rows
+from pm_app.learning.data.splits import (
+    censor_at_parts,
+    censor_at_test,
+    newest_part,
+    split_lives,
+    split_rows,
+)
 from pm_app.learning.data.time_splits import PARTS
 from pm_app.records.features import Frame
 from pm_app.records.labels import Labels, Split
@@ -293,6 +299,26 @@ def assert_sound(frame: Frame, labels: Labels, split: Split, horizon: float) -> 
             assert not np.intersect1d(split.group[one], split.group[other]).size
         elif len(shared):
             assert frame.cutoff[one].max() + horizon * HOUR_NS < frame.cutoff[other].min()
+
+
+def test_every_failure_before_the_test_teaches_what_learns_from_all_rows():
+    """Those of the last horizon of a part judge nothing; labels end where the test begins."""
+    frame, labels = make_plant(every=40)
+    split = split_lives(frame, labels, horizon_hours=25.0, seed=0)
+    parts = np.concatenate([split.train, split.validation, split.calibration])
+    begins = frame.cutoff[split.test].min()
+    fails = (labels.fails_within(25.0) == 1.0) & (frame.cutoff + 25.0 * HOUR_NS < begins)
+    told, judged = (np.isin(np.flatnonzero(fails), rows) for rows in (split.learned, parts))
+
+    known = censor_at_test(frame, labels, split)
+
+    assert len(split.between) and not np.isin(split.between, [*parts, *split.test]).any()
+    assert told.all() and not judged.all()
+    reached = (frame.cutoff + known.duration_hours * HOUR_NS)[split.learned]
+    assert reached.max() <= begins
+    np.testing.assert_array_equal(
+        known.fails_within(25.0)[split.learned], labels.fails_within(25.0)[split.learned]
+    )
 
 
 @settings(max_examples=120, deadline=None)

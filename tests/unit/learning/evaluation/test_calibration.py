@@ -5,7 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pm_app.learning.evaluation.calibration import calibrate, calibration_error, platt
+from pm_app.learning.evaluation.calibration import (
+    calibrate,
+    calibration_error,
+    newest_shift,
+    platt,
+)
 from pm_app.records.labels import Labels
 from pm_app.records.learning import Head
 from pm_app.records.scores import calibrated_risk, life_interval, logit, sigmoid
@@ -106,6 +111,69 @@ def test_too_few_failures_change_nothing():
     found = calibrate(risk[:, None], make_labels(truth), np.arange(60), CLASS, group=np.arange(60))
 
     assert (found.slope, found.intercept) == ((1.0,), (0.0,))
+
+
+def test_four_failures_change_nothing_however_many_rows_they_have():
+    """A model that missed half of four failures was corrected by that before."""
+    score, truth, group = failures_of_few_lives(seed=1)
+    risk = sigmoid(np.where(group % 2 == 0, 3.0 * score, score - 2.0))
+    rows = np.arange(len(risk))
+    found = calibrate(risk[:, None], make_labels(truth), rows, CLASS, group=group)
+
+    assert len(np.unique(group[truth > 0])) == 4
+    assert (found.slope, found.intercept) == ((1.0,), (0.0,))
+
+
+def make_shift(after, seed=0):
+    """Calibrated log-odds of 100 machines, but for later blocks of five, off by `after`."""
+    rng = np.random.default_rng(seed)
+    score, block = rng.normal(-1.5, 1.0, 5000), np.repeat(np.arange(5, dtype=np.int32), 1000)
+    truth = (rng.random(5000) < sigmoid(score + np.array(after)[block])).astype(float)
+    return score, truth, rng.integers(0, 100, 5000).astype(np.int32), block
+
+
+def test_a_base_rate_that_went_up_is_followed():
+    shift = newest_shift(*make_shift((0.0, 0.0, 1.0, 1.0, 1.0)))
+
+    assert shift == pytest.approx(1.0, abs=0.2)
+
+
+@pytest.mark.parametrize("after", [(0.0,) * 5, (0.0, 1.0, -1.0, 1.0, -1.0)])
+def test_a_base_rate_that_stays_or_swings_is_not_followed(after):
+    assert newest_shift(*make_shift(after)) == 0.0
+
+
+def test_a_shift_of_time_is_part_of_the_calibration():
+    score, truth, group, block = make_shift((-0.5, 0.0, 0.5, 1.0, 1.5))
+    risk, rows = sigmoid(score)[:, None], np.arange(len(score))
+    labels = make_labels(truth)
+    followed, blind = (
+        calibrate(risk, labels, rows, CLASS, group=group, block=each) for each in (block, None)
+    )
+    newest = block == 4
+    stated, usual = (calibrated_risk(risk[newest], each)[:, 0] for each in (followed, blind))
+
+    assert np.mean((stated - truth[newest]) ** 2) < np.mean((usual - truth[newest]) ** 2)
+    assert stated.mean() == pytest.approx(truth[newest].mean(), abs=0.05)
+
+
+def test_bounds_count_what_comes_to_pass_once():
+    """Rows of one life repeat each other; a fleet of many lives may say nearly nothing or all."""
+    bounds = []
+    for lives in (4, 400):
+        life = np.repeat(np.arange(lives, dtype=np.int32), 96)
+        left = np.tile(np.arange(96, 0, -1), lives).astype(float)
+        every, nothing = np.ones(len(left), bool), np.full(len(left), np.nan)
+        labels = Labels(left, every, nothing, every, life)
+        head = Head("hazard", (24.0, 48.0), (24.0, 48.0))
+        risk = np.where(left <= 24, 0.9, 0.1)
+        output = np.column_stack([1 - risk, 1 - np.maximum(risk, 0.5)])
+        found = calibrate(output, labels, np.arange(len(left)), head, group=life)
+        bounds.append((found.least, found.most))
+
+    assert bounds[0] == (((1 / 14, 1 / 6)), (1 - 1 / 6, 1 - 1 / 6))
+    assert bounds[1][0][0] == pytest.approx(1 / 1202)
+    assert bounds[1][1][0] == pytest.approx(1 - 1 / 402)
 
 
 def test_failures_of_too_few_assets_change_nothing():

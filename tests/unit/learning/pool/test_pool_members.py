@@ -10,7 +10,8 @@ from test_pool_graph import FEATURES, make_task
 
 from pm_app.learning.pool import forest as growing
 from pm_app.learning.pool.graph import pool_graph
-from pm_app.learning.training.members import Member, pool_members
+from pm_app.learning.training.crossfit import one_part
+from pm_app.learning.training.members import Member, ask_folds, pool_members
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +28,11 @@ def network_of(task, *, knows):
         alive = np.where(left > edges, 0.999, 0.001) if knows else np.full_like(left - edges, 0.5)
         return alive.astype(np.float32)
 
-    return Member("tiers", answer, answer, parameters=10)
+    return Member("tiers", answer, answer, ask_folds(task, one_part(task), [answer]), 10)
+
+
+def pool(task, network, *, pooling=True):
+    return pool_members(task, network, one_part(task), pooling=pooling, seed=0)
 
 
 @pytest.fixture
@@ -46,7 +51,7 @@ def share_of(pooled):
 
 def test_the_network_alone_answers_where_nothing_else_may(task):
     network = network_of(task, knows=False)
-    pooled = pool_members(task, network, pooling=False, seed=0)
+    pooled = pool(task, network, pooling=False)
 
     assert (pooled.speaker, pooled.pool, pooled.forest) == (network, None, None)
     assert [member.name for member in pooled.beside] == ["random forest"]
@@ -54,7 +59,7 @@ def test_the_network_alone_answers_where_nothing_else_may(task):
 
 def test_a_forest_without_a_share_is_not_published(task):
     network = network_of(task, knows=True)
-    pooled = pool_members(task, network, pooling=True, seed=0)
+    pooled = pool(task, network)
 
     assert share_of(pooled) == 1.0
     assert (pooled.speaker, pooled.forest) == (network, None)
@@ -62,7 +67,7 @@ def test_a_forest_without_a_share_is_not_published(task):
 
 
 def test_a_network_without_a_share_is_reported_and_not_in_the_graph(task):
-    pooled = pool_members(task, network_of(task, knows=False), pooling=True, seed=0)
+    pooled = pool(task, network_of(task, knows=False))
     edges = len(task.head.edges_hours)
     graph = pool_graph(make_graph(FEATURES, edges=edges), pooled.forest, share_of(pooled))
 
@@ -74,9 +79,6 @@ def test_a_network_without_a_share_is_reported_and_not_in_the_graph(task):
 
 def test_shares_are_weighed_anew_for_every_network(task):
     """A refit brings another network; its shares are its own, whatever were those before."""
-    found = [
-        share_of(pool_members(task, network_of(task, knows=knows), pooling=True, seed=0))
-        for knows in (True, False)
-    ]
+    found = [share_of(pool(task, network_of(task, knows=knows))) for knows in (True, False)]
 
     assert found == [1.0, 0.0]

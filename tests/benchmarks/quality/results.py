@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
-from benchmarks.quality.sets.folds import PART_NAMES, Fold, Task
+from benchmarks.quality.sets.folds import BETWEEN, PART_NAMES, Fold, Task
 
 Key = tuple[str, str, str, int]
 # Summaries agree to this many digits where machines round the last bits differently.
@@ -83,8 +83,8 @@ class Results:
 def digest_of_data(fold: Fold, task: Task) -> str:
     """What a model is asked: the task, names and gist of the features, truth, parted rows."""
     digest = hashlib.sha256(repr((task, fold.frame.features)).encode())
-    rows = [getattr(fold.split, name) for name in (*PART_NAMES, "test")]
-    for part in rows:
+    rows = [getattr(fold.split, name) for name in (*PART_NAMES, "test", BETWEEN)]
+    for part in filter(len, rows):
         digest.update(part.astype(np.int64).tobytes())
         with np.errstate(all="ignore"):
             values = fold.frame.values[part].astype(float)

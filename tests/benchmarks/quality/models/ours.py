@@ -187,7 +187,8 @@ def learning_task(fold: Fold, task: Task) -> LearningTask:
         horizons_hours=task.horizons_hours,
         cap_hours=task.cap_hours,
     )
-    return LearningTask(task.kind, task.horizons_hours, fold.frame, fold.labels, fold.split, head)
+    data = fold.frame, fold.labels, fold.split
+    return LearningTask(task.kind, task.horizons_hours, *data, head, known_labels=fold.known_labels)
 
 
 def planner_of(study: LearningTask, *, seed: int, replicates: int = REPLICATES) -> Planner:
@@ -217,7 +218,7 @@ def fit_trial(
 
     training = Training(trial.allocation, trial.rate, seed)
     trained = trial.trained or train_network(study, training)
-    whole = refit_network(study, training, rows=study.split.learned, like=trained)
+    whole = refit_network(study.of_all_rows, training, rows=study.split.learned, like=trained)
     judged, refitted = (partial(answers, each.network) for each in (trained, whole))
     folds = one_part(study)
     member = Member(trial.name, judged, refitted, ask_folds(study, folds, [judged]))

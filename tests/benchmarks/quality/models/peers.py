@@ -23,6 +23,7 @@ from sklearn.preprocessing import StandardScaler
 
 from pm_app.learning.data.targets import known_lives
 from pm_app.learning.evaluation.metrics import best_threshold
+from pm_app.records.labels import Labels
 
 THREADS = int(os.environ.get("PM_APP_QUALITY_THREADS", "2"))
 PENALTIES = (1e-3, 1e-2, 1e-1, 1.0)
@@ -94,20 +95,21 @@ def said_by(answers: Sequence[tuple[Answer, Answer | None]], fold: Fold, task: T
 
 def risk_question(fold: Fold, task: Task) -> Question:
     """Rows whose outcome at the horizon is known, or that have a label."""
-    truth = fold.labels.value
-    if task.kind == "life":
-        truth = fold.labels.fails_within(task.horizon_hours)
-    return _pose(fold, task, True, lambda rows: (rows[np.isfinite(truth[rows])], truth))
+
+    def known(labels: Labels, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        lives = task.kind == "life"
+        truth = (labels.fails_within(task.horizon_hours) if lives else labels.value)[rows]
+        return rows[np.isfinite(truth)], truth[np.isfinite(truth)]
+
+    return _pose(fold, task, True, known)
 
 
 def life_question(fold: Fold, task: Task) -> Question:
     """Rows whose life left is known, up to the cap."""
-    truth = np.full(len(fold.frame.asset), np.nan)
 
-    def known(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        lives, place = known_lives(fold.labels, rows, task.cap_hours)
-        truth[rows[place]] = lives
-        return rows[place], truth
+    def known(labels: Labels, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        lives, place = known_lives(labels, rows, task.cap_hours)
+        return rows[place], lives
 
     return _pose(fold, task, False, known)
 
@@ -196,14 +198,19 @@ def _pose(
     fold: Fold,
     task: Task,
     ranks: bool,
-    known: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
+    known: Callable[[Labels, np.ndarray], tuple[np.ndarray, np.ndarray]],
 ) -> Question:
+    """What to fit, to tune by, and both together, which know all there was before the judged."""
     split = fold.split
-    parts = (split.train, np.concatenate([split.validation, split.calibration]), fold.learn)
+    parts = (
+        (fold.labels, split.train),
+        (fold.labels, np.concatenate([split.validation, split.calibration])),
+        (fold.known_labels or fold.labels, fold.learn),
+    )
     pairs = []
     for part in parts:
-        rows, truth = known(part)
-        pairs.append((fold.frame.values[rows], truth[rows].astype(float)))
+        rows, truth = known(*part)
+        pairs.append((fold.frame.values[rows], truth.astype(float)))
     return Question(ranks, task.kind != "life", *pairs)
 
 

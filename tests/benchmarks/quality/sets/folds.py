@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pm_app.learning.data.splits import assign_parts, censor_at_parts
+from pm_app.learning.data.splits import assign_parts, censor_at_parts, censor_at_test
 from pm_app.records.features import FeedPace, Frame
 from pm_app.records.labels import Labels, Split
 
@@ -21,6 +21,8 @@ OFFICIAL = "official test engines"
 # How the names of folds on plants begin that nobody looked at while building.
 FRESH = "fresh "
 PART_NAMES = ("train", "validation", "calibration")
+# Of a split: rows that reach from one part into the next, and teach what learns from all.
+BETWEEN = "between"
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,8 @@ class Task:
 class Fold:
     """One way to part a set; labels know no more than each part does.
 
-    paces: of the feeds of events, as a dataset has them.
+    paces: of the feeds of events, as a dataset has them. known_labels: of rows that teach all
+    there was before the judged ones; None where that is the same.
     """
 
     name: str
@@ -54,6 +57,7 @@ class Fold:
     labels: Labels
     split: Split
     paces: tuple[FeedPace, ...] = ()
+    known_labels: Labels | None = None
 
     @property
     def seed(self) -> int:
@@ -116,7 +120,8 @@ def make_fold(
     name: str, frame: Frame, labels: Labels, split: Split, paces: tuple[FeedPace, ...] = ()
 ) -> Fold:
     """A fold whose labels are censored where the parts of the product's split end."""
-    return Fold(name, frame, censor_at_parts(frame, labels, split), split, paces)
+    known = censor_at_test(frame, labels, split)
+    return Fold(name, frame, censor_at_parts(frame, known, split), split, paces, known)
 
 
 def take_labels(labels: Labels, rows: np.ndarray) -> Labels:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
-from benchmarks.quality.sets.folds import PART_NAMES, Fold, take_labels
+from benchmarks.quality.sets.folds import BETWEEN, PART_NAMES, Fold, take_labels
 
 
 def thin(fold: Fold, *, every: int) -> Fold:
@@ -15,7 +15,7 @@ def thin(fold: Fold, *, every: int) -> Fold:
     """
     _, first, owner = np.unique(fold.frame.asset, return_index=True, return_inverse=True)
     chosen = (np.arange(len(fold.frame.asset)) - first[owner]) % every == every - 1
-    kept = {name: getattr(fold.split, name) for name in PART_NAMES}
+    kept = {name: getattr(fold.split, name) for name in (*PART_NAMES, BETWEEN)}
     kept = {name: part[chosen[part]] for name, part in kept.items()}
     rows = np.sort(np.concatenate([*kept.values(), fold.split.test]))
     places = {name: np.searchsorted(rows, part) for name, part in kept.items()}
@@ -25,5 +25,8 @@ def thin(fold: Fold, *, every: int) -> Fold:
         test=np.searchsorted(rows, fold.split.test),
         group=fold.split.group[rows],
     )
-    labels = take_labels(fold.labels, rows)
-    return replace(fold, frame=fold.frame.take(rows), labels=labels, split=split)
+    labels, known = take_labels(fold.labels, rows), fold.known_labels
+    known = known and take_labels(known, rows)
+    return replace(
+        fold, frame=fold.frame.take(rows), labels=labels, split=split, known_labels=known
+    )

@@ -35,8 +35,8 @@ from benchmarks.quality.sets.folds import Fold, Task
 
 from pm_app.features.limits import learn_limits, limit_features
 from pm_app.learning import ranking
-from pm_app.learning.allocation.feature_selection import SELECTION_CONTROLS, counts_for
-from pm_app.learning.allocation.planner import CONTROL_REPORT, Planner
+from pm_app.learning.allocation.feature_selection import counts_for
+from pm_app.learning.allocation.planner import CONTROL_REPORT, Planner, control_plans
 from pm_app.learning.data.targets import choose_head
 from pm_app.learning.dataset import LearningTask
 from pm_app.learning.importance.permutation import REPLICATES, measure_importance
@@ -164,11 +164,11 @@ def _trials_of(
         plans = [planner.plan(name, count=count) for count in counts]
         tried = [train_like(study, name, plan, control, seed=seed) for plan in plans]
         trials[PREFIX + name] = stands_for_strategy(name, control, tried)
-    for name, order in SELECTION_CONTROLS.items():
-        if PREFIX + name in wanted:
-            dealt = replace(planner, order=order(study.frame, study.split.train, seed))
-            plan = dealt.plan_like(trials[SELECTED].allocation)
-            trials[PREFIX + name] = train_like(study, _SELECTED, plan, control, seed=seed)
+    if set(wanted) & set(SELECTION):
+        rows, selected = study.split.train, trials[SELECTED].allocation
+        for name, plan in control_plans(planner, study.frame, rows, selected, seed=seed).items():
+            if PREFIX + name in wanted:
+                trials[PREFIX + name] = train_like(study, _SELECTED, plan, control, seed=seed)
     return {model: trial for model, trial in trials.items() if model in wanted}
 
 

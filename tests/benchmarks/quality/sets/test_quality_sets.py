@@ -73,7 +73,8 @@ def test_a_peer_learns_from_all_three_parts_and_never_from_the_judged(blocks):
     for question in (risk_question(fold, UR3.task), life_question(fold, UR3.task)):
         rows = [len(pair[1]) for pair in (question.fit, question.held, question.every)]
 
-        assert rows[0] + rows[1] == rows[2] == len(fold.learn)
+        # Lives that fail near the end of what is known are left out where survivors are.
+        assert rows[0] + rows[1] <= rows[2] <= len(fold.learn) < 1.01 * rows[2]
         assert np.isfinite(question.every[1]).all()
     assert set(np.unique(risk_question(fold, UR3.task).every[1])) == {0.0, 1.0}
     assert life_question(fold, UR3.task).every[1].max() == pytest.approx(UR3.task.cap_hours)

@@ -4,3 +4,10 @@
 SOURCE_FORMATS = {
     "parquet": "connectors.parquet",
 }
+# Of events alone.
+EVENTS_FORMATS = {
+    **SOURCE_FORMATS,
+    "auto": "connectors.events.source",
+    "csv": "connectors.events.source",
+    "excel": "connectors.events.source",
+}

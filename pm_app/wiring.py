@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, cast
 
 import pyarrow as pa
 
-from connectors import SOURCE_FORMATS
+from connectors import EVENTS_FORMATS, SOURCE_FORMATS
 from connectors.engines import opened_engine
 from pm_app.daemon.status import Backlog, Status, count_backlog, plant_status
 from pm_app.errors import BadSettings, PmAppError
@@ -186,12 +186,13 @@ def find_source_format(key: str, name: str) -> SourceFormat:
     key: the setting that names it. Raises BadSettings where there is none, or its package fails.
     """
     # No more than one of them is used, and ours are faster to find.
-    if name in SOURCE_FORMATS:
-        return cast(SourceFormat, import_module(SOURCE_FORMATS[name]))
+    ours = EVENTS_FORMATS if key == "events.format" else SOURCE_FORMATS
+    if name in ours:
+        return cast(SourceFormat, import_module(ours[name]))
     brought = entry_points(group=SOURCES_GROUP)
     for entry in brought.select(name=name):
         return _loaded(key, entry)
-    choices = sorted({*SOURCE_FORMATS, *brought.names})
+    choices = sorted({*ours, *brought.names})
     raise BadSettings(f"{key} must be one of {choices}, got {name!r}")
 
 

@@ -7,10 +7,13 @@ plain path, file://, s3://, gs://, abfs://, hdfs://.
 Fulfils `pm_app.ports.SourceFormat`.
 """
 
-from connectors.parquet.events import EventsFormat, ParquetEvents
+from connectors.events.form import EventsFormat, events_format
+from connectors.parquet.events import ParquetEvents
 from connectors.parquet.plan import ReadingsFormat
 from connectors.parquet.readings import ParquetReadings
 from pm_app.settings.sources import EventsSettings, ReadingsSettings
+
+__all__ = ["EventsFormat", "ParquetEvents", "ParquetReadings", "open_events", "open_readings"]
 
 
 def open_readings(
@@ -41,16 +44,4 @@ def open_readings(
 
 def open_events(settings: EventsSettings, *, uri: str) -> ParquetEvents:
     """See SourceFormat.open_events."""
-    return ParquetEvents(
-        uri,
-        EventsFormat(
-            asset_column=settings.asset_column,
-            time_column=settings.time_column,
-            kind_column=settings.kind_column,
-            code_column=settings.code_column,
-            until_column=settings.until_column,
-            ignore=settings.ignore,
-            timezone=settings.timezone,
-            default_asset=settings.asset,
-        ),
-    )
+    return ParquetEvents(uri, events_format(settings))

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from connectors.columns.values import is_text, plain_type
 from connectors.files.folder import FetchedFile, Folder
-from connectors.parquet.columns import is_text, plain_type
 from connectors.parquet.format import footer as parquet_footer
 from connectors.parquet.format.footer import Footer, TooLarge, read_footer
 from connectors.parquet.format.pages import check_pages, delta_texts, holds_short_texts

@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from connectors.parquet.columns import (
+from connectors.columns.values import (
     LONGEST_NAME,
     holds_texts,
     is_numeric,

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from connectors.parquet.columns import LARGEST, read_numbers
+from connectors.columns.numbers_in_text import TextValues
+from connectors.columns.values import LARGEST, read_numbers
 from connectors.parquet.files import OpenFile
 from connectors.parquet.format.footer import MOST_COLUMNS
-from connectors.parquet.numbers_in_text import TextValues
 from connectors.parquet.plan import ColumnPlan, ReadingsFormat
 from connectors.parquet.tags import Keys, key_columns, read_keys
 from pm_app.errors import BadBatch

@@ -10,8 +10,8 @@ from contextlib import suppress
 from typing import Final
 from urllib.parse import unquote
 
+from connectors.columns.values import why_no_asset
 from connectors.files.folder import Folder
-from connectors.parquet.columns import why_no_asset
 from connectors.parquet.files import open_parquet
 from pm_app.errors import BadBatch
 from pm_app.records.readings import Batch, LeftColumn, Rejection

@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
-from connectors.parquet.columns import (
+from connectors.columns.numbers_in_text import Sign
+from connectors.columns.values import (
     LONGEST_NAME,
     TimeRules,
     check_label_column,
@@ -19,7 +20,6 @@ from connectors.parquet.columns import (
     plain_type,
 )
 from connectors.parquet.left_columns import index_columns, leave, unused
-from connectors.parquet.numbers_in_text import Sign
 from pm_app.errors import BadBatch
 from pm_app.records.readings import LeftColumn
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from connectors.parquet.columns import (
+from connectors.columns.values import (
     Flags,
     TextCodes,
     count_refusals,

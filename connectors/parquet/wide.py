@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from connectors.parquet.columns import (
+from connectors.columns.numbers_in_text import TextValues
+from connectors.columns.values import (
     LARGEST,
     LONGEST_NAME,
     Flags,
@@ -20,7 +21,6 @@ from connectors.parquet.columns import (
     read_times,
 )
 from connectors.parquet.files import OpenFile
-from connectors.parquet.numbers_in_text import TextValues
 from connectors.parquet.plan import ColumnPlan, ReadingsFormat, no_sensors
 from pm_app.errors import BadBatch
 from pm_app.records.readings import MOST_TABLE_ROWS, Readings, ReadingsChunk, Rejection

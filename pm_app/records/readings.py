@@ -156,12 +156,31 @@ EVENT_KINDS = ("failure", "maintenance", "error", "inspection")
 
 
 @dataclass(frozen=True, eq=False)
+class OrderVersions:
+    """Which work order each event of a file is of; a newer version of an order replaces older ones.
+
+    file: name of the batch. number: (n_events,), "" for none. changed: (n_events,), nanoseconds
+    since 1970 UTC, 0 for orders that nobody changed. row: (n_events,), in the file. withdrawn:
+    number, change and row of orders of which the file says nothing that can be used. What was
+    changed last is newest; of that the last file by name, and its last row.
+    """
+
+    file: str
+    number: Text
+    changed: Int64
+    row: Int64
+    withdrawn: tuple[tuple[str, int, int], ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
 class Events:
     """Failures, repairs, errors and inspections; each array has shape (n_events,).
 
     Sorted by asset, then time, then kind, then code. time: nanoseconds since 1970 UTC, by when
     it had happened; kind: one of EVENT_KINDS; code: free text, "" where none was given.
     since: from when on it may have happened; where the time is known (the default), `time`.
+    orders: of those that a file of work orders brought, None elsewhere and once versions of an
+    order are settled.
     """
 
     asset: Text
@@ -169,6 +188,7 @@ class Events:
     kind: Text
     code: Text
     since: Int64 = field(default_factory=lambda: _EXACT)
+    orders: OrderVersions | None = None
 
     def __post_init__(self) -> None:
         if self.since is _EXACT:
@@ -185,13 +205,28 @@ def no_events() -> Events:
 
 
 def take_events(events: Events, rows: Flags | slice) -> Events:
-    """The same events with only these rows."""
+    """The same events with only these rows; orders of the others say nothing any more."""
     return Events(
         events.asset[rows],
         events.time[rows],
         events.kind[rows],
         events.code[rows],
         events.since[rows],
+        None if events.orders is None else _take_orders(events.orders, rows),
+    )
+
+
+def _take_orders(orders: OrderVersions, rows: Flags | slice) -> OrderVersions:
+    gone = np.ones(len(orders.row), dtype=np.bool_)
+    gone[rows] = False
+    columns = (column[gone].tolist() for column in (orders.number, orders.changed, orders.row))
+    withdrawn = (version for version in zip(*columns, strict=True) if version[0])
+    return OrderVersions(
+        orders.file,
+        orders.number[rows],
+        orders.changed[rows],
+        orders.row[rows],
+        (*orders.withdrawn, *withdrawn),
     )
 
 

@@ -74,7 +74,7 @@ def _comment(text: str) -> list[str]:
 
 def _is_set(field: FieldInfo) -> bool:
     """Whether there is anything by default."""
-    return field.default not in (None, "", ())
+    return field.default not in (None, "", (), {})
 
 
 def _example(field: FieldInfo) -> Any:
@@ -114,6 +114,8 @@ def _kind(schema: dict[str, Any]) -> str:
     kind = str(schema.get("type", ""))
     if kind == "array":
         return f"list of {_kind(schema['items'])}"
+    if kind == "object":
+        return f"table of text to {_kind(schema['additionalProperties'])}"
     words = {"string": "text", "integer": "whole number", "boolean": "true or false"}
     text = str(schema.get("format", words.get(kind, kind)))
     return f"{text}{_bounds(schema)}"
@@ -141,4 +143,6 @@ def _toml(value: Any) -> str:
         return value.isoformat()
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(_toml, value))}]"
+    if isinstance(value, dict):
+        return f"{{ {', '.join(f'{_toml(key)} = {_toml(each)}' for key, each in value.items())} }}"
     return json.dumps(value, ensure_ascii=False)

@@ -8,7 +8,18 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from pm_app.settings.sections import Section
-from pm_app.settings.values import Address, Day, Duration, Name, Running, Zone, read_running
+from pm_app.settings.values import (
+    Address,
+    Day,
+    Duration,
+    Name,
+    Running,
+    Text,
+    Zone,
+    read_running,
+)
+
+EventKind = Literal["failure", "maintenance", "error", "inspection"]
 
 
 class ReadingsSettings(Section):
@@ -88,7 +99,9 @@ class EventsSettings(Section):
     """Where failures, maintenance, errors and inspections come from; an absent folder: none yet."""
 
     format: Name = Field(
-        "parquet", description="parquet, or what a package of sources calls its own"
+        "auto",
+        description="auto: by what lies there, Parquet alone where there is any; parquet, csv, "
+        "excel, or what a package of sources calls its own",
     )
     uri: Address = Field("events", description="folder beside this file, or s3://bucket/prefix")
     timezone: Zone | None = Field(
@@ -105,10 +118,52 @@ class EventsSettings(Section):
     time_column: Name = Field("timestamp", description="when it happened")
     kind_column: Name = Field("kind", description="failure, maintenance, error or inspection")
     code_column: Name = Field("code", description="of what, where there is such a column")
+    text_column: Name | None = Field(
+        None,
+        description="free text that codes are looked for in, where the code tells none",
+        examples=["Kurztext"],
+    )
     until_column: Name | None = Field(
         None,
         description="by when it had happened, where it did at some time from its timestamp on",
         examples=["until"],
+    )
+    order_column: Name | None = Field(
+        None,
+        description="number of a work order: what a later export says of it replaces what was "
+        "said before",
+        examples=["Auftrag"],
+    )
+    changed_column: Name | None = Field(
+        None,
+        description="when that order was last changed, empty where it never was: the newest counts",
+        examples=["Geändert am"],
+    )
+    dates: Literal["auto", "day first", "month first"] = Field(
+        "auto",
+        description="of dates with slashes; auto: as each file shows, and a file that does not "
+        "show it is refused",
+    )
+    kinds: dict[Name, EventKind] = Field(
+        {},
+        description="what texts of the kind column mean; * and ? stand for others, the first "
+        "that fits counts",
+        examples=[{"Störung*": "failure", "Wartung": "maintenance"}],
+    )
+    default_kind: EventKind | None = Field(
+        None, description="of rows without a kind", examples=["failure"]
+    )
+    codes: dict[Name, Text] = Field(
+        {},
+        description='what codes and texts mean, the code first; a row that none fits is left; "" '
+        "keeps it without a code",
+        examples=[{"LAG-??": "bearing", "Lager*": "bearing", "*seal*": "seal"}],
+    )
+    ignore_rows: tuple[Name, ...] = Field(
+        (),
+        description="rows whose kind, code or text is one of these are about nothing that "
+        "happened; * and ? stand for others",
+        examples=[["Stundenzettel*", "scaffold*"]],
     )
     ignore: tuple[Name, ...] = Field(
         (),

@@ -1,6 +1,8 @@
 """What every source of batches must do, run over all of them; every connector is listed."""
 
+import gzip
 import hashlib
+import io
 import os
 import pkgutil
 from collections.abc import Callable
@@ -11,23 +13,33 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pyarrow import csv as arrow_csv
 from pyarrow import fs
 
 import connectors
+from connectors.events.form import EventsFormat
+from connectors.events.source import FileEvents
 from connectors.files.folder import Folder
 from connectors.parquet import ParquetEvents, ParquetReadings, ReadingsFormat
 from pm_app.errors import BadBatch, SourceUnavailable
 from pm_app.records.readings import Batch
 
-Source = ParquetReadings | ParquetEvents
+Source = ParquetReadings | ParquetEvents | FileEvents
+
+CSV_FORMAT = EventsFormat()
 
 SOURCES: dict[str, Callable[[str], Source]] = {
     "parquet readings, wide": ParquetReadings,
     "parquet readings, long": lambda uri: ParquetReadings(uri, ReadingsFormat(layout="long")),
     "parquet events": ParquetEvents,
+    "events of CSV": lambda uri: FileEvents(uri, CSV_FORMAT, kind="csv"),
+    "events of Excel": lambda uri: FileEvents(uri, CSV_FORMAT, kind="excel"),
 }
 # Connectors that are no source of batches; each has tests of its own.
 OTHERS = {
+    "columns": "tests/unit/connectors/test_parquet_columns.py",
+    "csv": "tests/unit/connectors/test_csv.py",
+    "excel": "tests/unit/connectors/test_file_events.py",
     "files": "tests/unit/connectors/test_files_watching.py",
     "cmapss": "tests/unit/connectors/test_cmapss.py",
     "engines": "tests/integration/score/test_backfill_workers_agree.py",
@@ -56,13 +68,40 @@ def deliver(folder: Path, name: str, rows: int = 20) -> bytes:
     }
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(pa.table(columns), path)
+    write_table(pa.table(columns), path)
     return path.read_bytes()
+
+
+def write_table(table: pa.Table, path: Path) -> None:
+    """A table by the ending of its file."""
+    names = [*path.suffixes, ".old"]
+    if {".xlsx", ".xlsm"}.intersection(names):
+        book = pytest.importorskip("openpyxl").Workbook()
+        book.active.append(table.column_names)
+        for row in table.to_pylist():
+            book.active.append([str(value) for value in row.values()])
+        packed = io.BytesIO()
+        book.save(packed)
+        path.write_bytes(packed.getvalue())
+    elif {".csv", ".tsv", ".txt"}.intersection(names):
+        times = table.column("timestamp").to_pylist()
+        table = table.set_column(1, "timestamp", pa.array([time.isoformat() for time in times]))
+        sink = pa.BufferOutputStream()
+        arrow_csv.write_csv(table, sink)
+        content = sink.getvalue().to_pybytes()
+        path.write_bytes(gzip.compress(content) if ".gz" in names else content)
+    else:
+        pq.write_table(table, path)
+
+
+def named(make: Callable[[str], Source], name: str) -> str:
+    """The name with the ending of this source's files."""
+    return name.replace(".parquet", make("/nowhere").suffixes[0])
 
 
 def drain(source: Source, batch: Batch) -> int:
     """Rows used."""
-    if isinstance(source, ParquetEvents):
+    if isinstance(source, ParquetEvents | FileEvents):
         return len(source.read(batch)[0].time)
     return sum(len(chunk.readings.time) for chunk in source.read(batch))
 
@@ -73,19 +112,20 @@ def test_batches_come_from_all_folders_each_once(
     tmp_path: Path, make: Callable[[str], Source], on_a_disk: bool
 ) -> None:
     names = ["b.parquet", "a/z.parquet", "a.parquet", "2024/06/x.parquet", "Z.parquet"]
+    names = [named(make, name) for name in names]
     for name in names:
         deliver(tmp_path, name)
 
-    (tmp_path / "folder.parquet").mkdir()
-    (tmp_path / "link.parquet").symlink_to(tmp_path / "b.parquet")
-    (tmp_path / "dangling.parquet").symlink_to(tmp_path / "nowhere")
+    (tmp_path / named(make, "folder.parquet")).mkdir()
+    (tmp_path / named(make, "link.parquet")).symlink_to(tmp_path / named(make, "b.parquet"))
+    (tmp_path / named(make, "dangling.parquet")).symlink_to(tmp_path / "nowhere")
     source = make(str(tmp_path))
     if not on_a_disk:
         source._folder = Folder(fs.PyFileSystem(FailingStorage(1)), str(tmp_path), source.suffixes)
 
     listed = list(source.list())
 
-    assert sorted(batch.name for batch in listed) == sorted([*names, "link.parquet"])
+    assert sorted(batch.name for batch in listed) == sorted([*names, named(make, "link.parquet")])
     for batch in listed:
         about = (tmp_path / batch.name).stat()
         assert (batch.size_bytes, batch.modified_ns) == (about.st_size, about.st_mtime_ns)
@@ -102,16 +142,16 @@ def test_batches_come_from_all_folders_each_once(
         "a.parquet.tmp",
         "a.parquet.part",
         "a.tmp.parquet",
-        "a.csv",
+        "a.log",
     ],
 )
 def test_hidden_and_unfinished_files_are_passed_over(
     tmp_path: Path, make: Callable[[str], Source], name: str
 ) -> None:
-    deliver(tmp_path, "whole.parquet")
-    deliver(tmp_path, name)
+    deliver(tmp_path, named(make, "whole.parquet"))
+    deliver(tmp_path, named(make, name))
 
-    assert [batch.name for batch in make(str(tmp_path)).list()] == ["whole.parquet"]
+    assert [batch.name for batch in make(str(tmp_path)).list()] == [named(make, "whole.parquet")]
 
 
 @every_source
@@ -142,8 +182,8 @@ def test_a_local_folder_is_watched_and_a_bucket_is_not(
 def test_a_batch_describes_its_rows_and_columns_without_being_read(
     tmp_path: Path, make: Callable[[str], Source]
 ) -> None:
-    deliver(tmp_path, "a.parquet", rows=7)
-    (tmp_path / "b.parquet").write_bytes(b"not Parquet")
+    deliver(tmp_path, named(make, "a.parquet"), rows=7)
+    (tmp_path / named(make, "b.parquet")).write_bytes(b"not Parquet")
     source = make(str(tmp_path))
     whole, broken = sorted(source.list(), key=lambda batch: batch.name)
 
@@ -153,7 +193,7 @@ def test_a_batch_describes_its_rows_and_columns_without_being_read(
     assert [name for name, _ in description.columns] == [
         *("asset_id", "timestamp", "tag", "value", "kind"),
     ]
-    with pytest.raises(BadBatch, match="b.parquet"):
+    with pytest.raises(BadBatch, match=named(make, "b.parquet")):
         source.describe(broken)
 
 
@@ -161,18 +201,21 @@ def test_a_batch_describes_its_rows_and_columns_without_being_read(
 def test_a_batch_carries_size_and_time_stamp_without_being_opened(
     tmp_path: Path, make: Callable[[str], Source]
 ) -> None:
-    (tmp_path / "a.parquet").write_bytes(b"not Parquet")
-    os.utime(tmp_path / "a.parquet", ns=(5, 1_700_000_000_000_000_123))
+    (tmp_path / named(make, "a.parquet")).write_bytes(b"not Parquet")
+    os.utime(tmp_path / named(make, "a.parquet"), ns=(5, 1_700_000_000_000_000_123))
 
-    assert list(make(str(tmp_path)).list()) == [Batch("a.parquet", 11, 1_700_000_000_000_000_123)]
+    assert list(make(str(tmp_path)).list()) == [
+        Batch(named(make, "a.parquet"), 11, 1_700_000_000_000_000_123)
+    ]
 
 
 @every_source
 def test_the_digest_is_that_of_the_content_whatever_the_name(
     tmp_path: Path, make: Callable[[str], Source]
 ) -> None:
-    content = deliver(tmp_path, "a.parquet")
-    deliver(tmp_path, "b/c.parquet")
+    content = deliver(tmp_path, named(make, "a.parquet"))
+    (tmp_path / "b").mkdir()
+    (tmp_path / named(make, "b/c.parquet")).write_bytes(content)
     source = make(str(tmp_path))
 
     assert {source.digest(b) for b in source.list()} == {hashlib.sha256(content).hexdigest()}
@@ -180,7 +223,7 @@ def test_the_digest_is_that_of_the_content_whatever_the_name(
 
 @every_source
 def test_all_rows_of_a_good_file_are_used(tmp_path: Path, make: Callable[[str], Source]) -> None:
-    deliver(tmp_path, "a.parquet", rows=33)
+    deliver(tmp_path, named(make, "a.parquet"), rows=33)
     source = make(str(tmp_path))
 
     assert drain(source, next(source.list())) == 33
@@ -190,11 +233,13 @@ def test_all_rows_of_a_good_file_are_used(tmp_path: Path, make: Callable[[str], 
 def test_a_damaged_file_is_a_bad_batch_that_names_it(
     tmp_path: Path, make: Callable[[str], Source]
 ) -> None:
-    content = deliver(tmp_path, "a.parquet")
-    (tmp_path / "a.parquet").write_bytes(content[:-40])
+    name = named(make, "a.parquet")
+    content = deliver(tmp_path, name)
+    # A CSV file without its end is still one: its last row is refused.
+    (tmp_path / name).write_bytes(b"\0" * 40 if name == "a.csv" else content[:-40])
     source = make(str(tmp_path))
 
-    with pytest.raises(BadBatch, match="a.parquet"):
+    with pytest.raises(BadBatch, match=named(make, "a.parquet")):
         drain(source, next(source.list()))
 
 
@@ -271,14 +316,16 @@ class FailingStorage(fs.FileSystemHandler):  # type: ignore[misc]  # pyarrow shi
 def test_storage_that_fails_while_reading_is_unavailable_and_the_batch_not_bad(
     tmp_path: Path, make: Callable[[str], Source], healthy: int
 ) -> None:
-    deliver(tmp_path, "a.parquet", rows=50_000)  # too large to come along with its footer
     source = make(str(tmp_path))
+    rows = 5_000 if isinstance(source, FileEvents) else 50_000
+    # Too large to come along with its footer.
+    deliver(tmp_path, named(make, "a.parquet"), rows=rows)
     batch = next(source.list())
     storage = FailingStorage(healthy)
     source._folder = Folder(fs.PyFileSystem(storage), str(tmp_path), source.suffixes)
 
-    with pytest.raises(SourceUnavailable, match="a.parquet: cannot be .*connection reset"):
+    with pytest.raises(SourceUnavailable, match=r"a\.[a-z]+: cannot be .*connection reset"):
         drain(source, batch)
 
     storage.healthy = 10**6
-    assert drain(source, batch) == 50_000
+    assert drain(source, batch) == rows

@@ -16,7 +16,6 @@ from pm_app.records.readings import (
     Flags,
     events_as_rows,
     events_from_rows,
-    no_events,
     no_spans,
 )
 from pm_app.state.panes import History
@@ -115,32 +114,36 @@ def _by_events(run: ScoringRun, group: Sequence[BatchRow]) -> Iterator[tuple[str
     if champion is None or scored_until is None:
         return
     pane_ns, reach = run.view.history.pane_ns, _reach(run)
-    (events, before), last_seen = _news(run, group), last_seen_ns(run.ledger)
-    for lasts, chosen in _features_of(events, champion):
-        for name in np.unique(events.asset[chosen]).tolist():
-            times = events.time[chosen & (events.asset == name)]
-            # An event at the very cutoff counts as known.
-            first, last = (-(-int(time) // pane_ns) - 1 for time in (times.min(), times.max()))
-            until = min(last_seen.get(name, -1), to_nanoseconds(scored_until)) // pane_ns
-            yield name, PaneSpan(first, until if lasts else min(until, last + reach))
-    for first, last in broken_silences(events, before, champion.card.spec.limits):
-        # An event of one asset says of all that its feed speaks.
-        for name, newest in last_seen.items():
-            until = min(newest, to_nanoseconds(scored_until), last) // pane_ns
-            yield name, PaneSpan(-(-first // pane_ns) - 1, until)
+    last_seen = last_seen_ns(run.ledger)
+    for events, others in _news(run, group):
+        for lasts, chosen in _features_of(events, champion):
+            for name in np.unique(events.asset[chosen]).tolist():
+                times = events.time[chosen & (events.asset == name)]
+                # An event at the very cutoff counts as known.
+                first, last = (-(-int(time) // pane_ns) - 1 for time in (times.min(), times.max()))
+                until = min(last_seen.get(name, -1), to_nanoseconds(scored_until)) // pane_ns
+                yield name, PaneSpan(first, until if lasts else min(until, last + reach))
+        for first, last in broken_silences(events, others, champion.card.spec.limits):
+            # An event of one asset says of all that its feed speaks.
+            for name, newest in last_seen.items():
+                until = min(newest, to_nanoseconds(scored_until), last) // pane_ns
+                yield name, PaneSpan(-(-first // pane_ns) - 1, until)
 
 
-def _news(run: ScoringRun, group: Sequence[BatchRow]) -> tuple[Events, Events]:
-    """The events of these batches that no scored one has told, for exports repeat old ones; and
-    those that were told."""
+def _news(run: ScoringRun, group: Sequence[BatchRow]) -> Iterator[tuple[Events, Events]]:
+    """The events of these batches that no scored one has told, for exports repeat old ones, and
+    those that were told; those that corrected orders took back, and those that are left."""
     if all(row.source != "events" for row in group):
-        return no_events(), no_events()
+        return
     scored = [row for row in run.ledger.ingested_batches("events") if row.scored_at]
-    fresh, old = (
+    coming = [row for row in group if row.source == "events"]
+    before, after = (
         events_as_rows(run.view.event_history.read(segments_of(rows)))
-        for rows in ([row for row in group if row.source == "events"], scored)
+        for rows in (scored, [*scored, *coming])
     )
-    return events_from_rows(fresh - old), events_from_rows(old)
+    yield events_from_rows(after - before), events_from_rows(before)
+    if not after.issuperset(before):
+        yield events_from_rows(before - after), events_from_rows(after)
 
 
 def _features_of(events: Events, champion: Champion) -> Iterator[tuple[bool, Flags]]:

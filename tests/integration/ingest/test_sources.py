@@ -243,12 +243,17 @@ def test_a_plant_takes_in_and_scores_what_a_package_of_sources_brings(package, n
         assert not watching
 
 
-@pytest.mark.parametrize("source", [readings_source, events_source])
-def test_a_format_that_nobody_brings_names_those_there_are(package, new_plant, source):
+@pytest.mark.parametrize(
+    ("source", "choices"),
+    [
+        (readings_source, r"\['broken', 'half', 'memory', 'parquet'\]"),
+        (events_source, r"\['auto', 'broken', 'csv', 'excel', 'half', 'memory', 'parquet'\]"),
+    ],
+)
+def test_a_format_that_nobody_brings_names_those_there_are(package, new_plant, source, choices):
     settings = read_settings(new_plant(toml=with_format("parket"), champion=None))
 
-    choices = r"must be one of \['broken', 'half', 'memory', 'parquet'\], got 'parket'"
-    with pytest.raises(BadSettings, match=choices):
+    with pytest.raises(BadSettings, match=f"must be one of {choices}, got 'parket'"):
         source(settings)
 
 

@@ -263,7 +263,7 @@ def test_what_tells_that_a_machine_runs_is_among_the_sensors_that_are_read():
     "key, hint",
     [
         ("events.timestamp_column", "did you mean 'time_column'?"),
-        ("events.text_column", "known: format"),
+        ("events.weather", "known: format"),
         ("events.untl_column", "did you mean 'until_column'?"),
         ("readings.kind_column", "it is a key of events"),
         ("readings.path", "did you mean 'uri'?"),

@@ -43,7 +43,7 @@ def test_every_key_is_in_the_example_with_a_meaning_and_its_default_or_an_exampl
 
     assert field.description
     assert len(given) == 1
-    assert given[0].startswith("#") == (field.default in (None, "", ()))
+    assert given[0].startswith("#") == (field.default in (None, "", (), {}))
     table = tomllib.loads(given[0].removeprefix("# ")) | TOGETHER.get((section, key), {})
     parse({section: table})
 

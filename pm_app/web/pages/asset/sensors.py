@@ -119,7 +119,10 @@ def read_events(
     """
     if not folder.here:
         return no_events(), ""
-    batches = store.ledger.batches_overlapping("events", since, until)
+    if folder.settings.events.order_column is None:
+        batches = store.ledger.batches_overlapping("events", since, until)
+    else:  # Whatever was booked since may correct it.
+        batches = store.ledger.ingested_batches("events")
     try:
         events = folder.events.read(segments_of(batches))
     except PmAppError as error:

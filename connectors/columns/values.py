@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from connectors.parquet.numbers_in_text import read_texts
+from connectors.columns.numbers_in_text import read_texts
 from pm_app.errors import BadBatch
 from pm_app.records.readings import Float64, Int32, Int64, Rejection
 from pm_app.wording import holds_unseen

@@ -322,4 +322,6 @@ def _finish(a: _WindowSide, b: _WindowSide, pane_ns: int) -> Windows:
         none = np.broadcast_to(n == 0, mean.shape)
         mean[none] = moment[none] = extremes[:, none] = np.nan
     missing = np.broadcast_to(1.0 - n / np.maximum(a.rows + b.rows, 1), mean.shape)
-    return Windows(mean.T, moment.T, extremes[0].T, -extremes[1].T, dy.T, missing.T)
+    # The memory of `a` is that of the next window too.
+    minimum = extremes[0].copy()
+    return Windows(mean.T, moment.T, minimum.T, -extremes[1].T, dy.T, missing.T)

@@ -73,6 +73,18 @@ def test_a_window_does_not_depend_on_panes_outside_it_to_the_bit(width, drop, se
         )
 
 
+def test_windows_rolled_together_are_each_what_it_is_by_itself():
+    panes = build_panes(random_readings(rows=400, hours=100), pane_ns=HOUR)
+    lengths = [3 * HOUR, 24 * HOUR, 50 * HOUR]
+
+    together = list(roll_windows(panes, windows_ns=lengths))
+
+    for length, windows in zip(lengths, together, strict=True):
+        (alone,) = roll_windows(panes, windows_ns=[length])
+        for name in WINDOW_STATISTICS:
+            np.testing.assert_array_equal(getattr(windows, name), getattr(alone, name), name)
+
+
 def test_windows_of_no_panes_are_empty():
     panes = build_panes(random_readings(rows=0), pane_ns=HOUR)
 

@@ -1,7 +1,7 @@
 """Features at cutoffs: the one path that training and scoring share."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,13 +16,13 @@ from pm_app.features.events import (
 from pm_app.features.limits import limit_features
 from pm_app.features.lives import life_starts
 from pm_app.features.memory import AssetMemories, no_memory, recall
-from pm_app.features.panes.panes import select_sensors
+from pm_app.features.panes.panes import panes_in_windows, select_sensors
 from pm_app.features.regimes.normalise import normalise_beside, normalise_panes
 from pm_app.features.runs import run_ends
 from pm_app.features.windows import WINDOW_STATISTICS, last_values, roll_windows
 from pm_app.records.features import IN_REGIME, FeatureSpec, Frame, Panes, RunningRule
 from pm_app.records.memory import Memory
-from pm_app.records.readings import Events, Flags, Float32, Float64
+from pm_app.records.readings import Events, Flags, Float32, Float64, Index
 from pm_app.threads import on_threads
 from pm_app.times import HOUR_NS, duration_text
 
@@ -78,8 +78,9 @@ def build_frame(
     *,
     first_seen: Mapping[str, int],
     memory: Memory | None = None,
+    wanted: Index | None = None,
 ) -> Frame:
-    """Every feature of the spec at the end of every pane.
+    """Every feature of the spec at the end of every pane, or of these: ascending rows.
 
     panes must reach back the longest window before the first cutoff that will be used, and
     where the spec remembers, to the boundary that the asset has in `memory`, or to the first
@@ -87,19 +88,21 @@ def build_frame(
     cutoff's features depend on nothing later than it, and on no pane outside its windows and
     its life. What is beyond the spec's limits is missing (see `limit_features`).
     """
-    off = None if spec.running is None else _off(panes, spec.running)
+    rows = np.arange(len(panes.pane)) if wanted is None else wanted
+    off = None if spec.running is None else _off(panes, spec.running)[rows]
     panes = select_sensors(panes, spec.sensors)
     features, sensor_of = feature_names(spec)
-    values = np.empty((len(panes.pane), len(features)), dtype=np.float32)
-    cutoff = (panes.pane + 1) * spec.pane_ns
-    keys = (panes.assets, panes.asset, cutoff)
+    values = np.empty((len(rows), len(features)), dtype=np.float32)
+    keys = _keys(panes, rows)
     lived = _lived_hours(keys, events, spec, first_seen) if spec.remembers else None
     waited = hours_waited(keys, events, first_seen)
     chunks = list(asset_chunks(panes))
+    given = _Given(events, spec, first_seen, memory or no_memory(spec))
 
-    def fill(rows: range) -> None:
-        some = panes.take(np.arange(rows.start, rows.stop))
-        _fill(values[rows.start : rows.stop], some, events, spec, first_seen, memory)
+    def fill(chunk: range) -> None:
+        low, high = np.searchsorted(rows, [chunk.start, chunk.stop]).tolist()
+        some = panes.take(slice(chunk.start, chunk.stop))
+        _fill(values[low:high], some, rows[low:high] - chunk.start, given)
 
     # Each has rows of its own, so whichever ends first changes nothing.
     on_threads(fill, chunks, least=2)
@@ -115,25 +118,33 @@ def _lived_hours(
     return np.asarray((keys[2] - start * spec.pane_ns) / HOUR_NS)
 
 
-def _fill(
-    block: Float32,
-    panes: Panes,
-    events: Events,
-    spec: FeatureSpec,
-    first_seen: Mapping[str, int],
-    memory: Memory | None,
-) -> None:
-    """All features of these panes, whole assets, into (n_panes, n_features)."""
-    keys = (panes.assets, panes.asset, (panes.pane + 1) * spec.pane_ns)
+@dataclass(frozen=True, eq=False)
+class _Given:
+    """What features are made of besides panes, as `build_frame` has it."""
+
+    events: Events
+    spec: FeatureSpec
+    first_seen: Mapping[str, int]
+    memory: Memory
+
+
+def _keys(panes: Panes, rows: Index) -> Keys:
+    return panes.assets, panes.asset[rows], (panes.pane[rows] + 1) * panes.pane_ns
+
+
+def _fill(block: Float32, panes: Panes, rows: Index, given: _Given) -> None:
+    """All features of these rows of panes, whole assets, into (n_rows, n_features)."""
+    events, spec, first_seen = given.events, given.spec, given.first_seen
     part = see_panes(panes, spec)
-    columns = _sensor_columns(part, spec)
+    columns = _sensor_columns(part, spec, rows)
     if spec.remembers:
-        start = life_starts(keys, events, first_seen=first_seen, pane_ns=spec.pane_ns)
-        recalled = recall(part, start, spec, before=memory or no_memory(spec))
+        every = _keys(panes, np.arange(len(panes.pane)))
+        start = life_starts(every, events, first_seen=first_seen, pane_ns=spec.pane_ns)
+        recalled = recall(part, start, spec, before=given.memory, wanted=rows)
         columns += _memory_columns(recalled, columns[1], spec)
     for number, column in enumerate(columns):
         block[:, number :: len(columns)][:, : len(spec.seen)] = column
-    for number, column in enumerate(_event_columns(keys, events, spec, first_seen)):
+    for number, column in enumerate(_event_columns(_keys(panes, rows), events, spec, first_seen)):
         block[:, len(columns) * len(spec.seen) + number] = column
 
 
@@ -176,11 +187,12 @@ def asset_chunks(panes: Panes) -> Iterator[range]:
             begin = end
 
 
-def _sensor_columns(panes: Panes, spec: FeatureSpec) -> list[Float64]:
-    """Each of the columns a sensor gets, for all sensors: (n_panes, n_sensors) arrays."""
+def _sensor_columns(panes: Panes, spec: FeatureSpec, rows: Index) -> list[Float64]:
+    """Each of the columns a sensor gets, for all sensors: (n_rows, n_sensors) arrays."""
     longest = spec.windows_ns[-1] if spec.windows_ns else spec.pane_ns
-    columns = [last_values(panes, window_ns=longest)]
-    for windows in roll_windows(panes, windows_ns=spec.windows_ns):
+    panes, rows = panes_in_windows(panes, rows, window_ns=longest)
+    columns = [last_values(panes, window_ns=longest)[rows]]
+    for windows in roll_windows(panes, windows_ns=spec.windows_ns, wanted=rows):
         columns += [getattr(windows, name) for name in WINDOW_STATISTICS]
     return columns
 

@@ -68,16 +68,21 @@ def no_memory(spec: FeatureSpec) -> Memory:
     return Memory((), *keys, traces, traces, traces, extremes, extremes)
 
 
-def recall(panes: Panes, start: Int64, spec: FeatureSpec, *, before: Memory) -> AssetMemories:
-    """What each asset remembers at the end of every pane.
+def recall(
+    panes: Panes, start: Int64, spec: FeatureSpec, *, before: Memory, wanted: Index | None = None
+) -> AssetMemories:
+    """What each asset remembers at the end of every pane, or of these: ascending rows.
 
     panes: with what `spec.seen` names, from each asset's boundary in `before` on; those of an
     asset that is not there from its life's first pane on. Earlier ones are left out, their rows
     NaN. start: shape (n_panes,), see `life_starts`.
     """
     kept = np.flatnonzero(_counts(panes, start, before))
-    whole = _follow(panes.take(kept), start[kept], spec, before)[0]
-    return _finish(whole, kept, len(panes.pane))
+    rows = np.arange(len(panes.pane)) if wanted is None else wanted
+    place = np.searchsorted(kept, rows)
+    lived = np.flatnonzero(np.append(kept, -1)[place] == rows)
+    whole = _follow(panes.take(kept), start[kept], spec, before, place[lived])[0]
+    return _finish(whole, lived, len(rows))
 
 
 def remember(
@@ -90,14 +95,13 @@ def remember(
     """
     kept = np.flatnonzero(_counts(panes, start, before) & (panes.pane < boundary))
     panes, start = panes.take(kept), start[kept]
-    whole, begun = _follow(panes, start, spec, before)
     last = np.flatnonzero(run_ends(panes.asset))
+    new, begun = _follow(panes, start, spec, before, last)
     here = [panes.assets[number] for number in panes.asset[last].tolist()]
     names = sorted({*here, *before.assets})
-    new = whole.at(last)
     columns = {
         "start": (before.start, start[last]),
-        "begun": (before.begun, begun[last]),
+        "begun": (before.begun, begun),
         "newest": (before.newest, panes.pane[last]),
         **{name: (getattr(before, name), getattr(new, name)) for name in MEMORY_STATISTICS},
     }
@@ -120,9 +124,9 @@ def _counts(panes: Panes, start: Int64, before: Memory) -> Flags:
 
 
 def _follow(
-    panes: Panes, start: Int64, spec: FeatureSpec, before: Memory
+    panes: Panes, start: Int64, spec: FeatureSpec, before: Memory, wanted: Index
 ) -> tuple[FadingMeans, Int64]:
-    """Every pane's memory, and the pane its life has begun with."""
+    """The memory of panes that are wanted, and the pane the life of each has begun with."""
     runs = _cut(panes, start)
     begun_of_life, carry = _carried_in(panes, start, spec, runs, before)
     life_rows = np.diff(np.append(runs.segment[runs.life], len(start)))
@@ -133,8 +137,8 @@ def _follow(
     for segments in ranks(runs.life, runs.segments, backwards=False):
         earlier = segments - 1
         carry.put(segments, merge_traces(carry.at(earlier), inside.at(ends[earlier]), half_lives))
-    rows = np.repeat(np.arange(len(runs.segment)), runs.lengths)
-    return merge_traces(carry.at(rows), inside, half_lives), begun
+    rows = np.repeat(np.arange(len(runs.segment)), runs.lengths)[wanted]
+    return merge_traces(carry.at(rows), inside.at(wanted), half_lives), begun[wanted]
 
 
 def _cut(panes: Panes, start: Int64) -> _LifeRuns:

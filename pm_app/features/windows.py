@@ -18,7 +18,12 @@ from itertools import pairwise
 
 import numpy as np
 
-from pm_app.features.panes.panes import pane_mean, pane_second_moment
+from pm_app.features.panes.panes import (
+    first_rows,
+    pane_mean,
+    pane_second_moment,
+    panes_in_windows,
+)
 from pm_app.features.runs import first_values, run_starts
 from pm_app.records.features import Panes
 from pm_app.records.readings import Float64, Index
@@ -93,6 +98,13 @@ class _RunningSums:
     sums: Float64
     extremes: Float64
 
+    def of(self, rows: int) -> "_RunningSums":
+        """Memory for so many rows: this, where it is for as many."""
+        if rows == self.sums.shape[-1]:
+            return self
+        shapes = ((*each.shape[:-1], rows) for each in (self.sums, self.extremes))
+        return _RunningSums(*map(np.empty, shapes))
+
     def named(self, sensors: int) -> tuple[Float64, ...]:
         """Views of the sums, in the order told."""
         apart = (len(self.sums) - 1 - 3 * sensors) // 3
@@ -119,13 +131,21 @@ class _WindowSide:
     origin: Float64
 
 
-def roll_windows(panes: Panes, *, windows_ns: Sequence[int]) -> Iterator[Windows]:
-    """Statistics over each of the windows that end with each pane, that pane included."""
-    values = _values(panes)
-    # Memory that is used again costs no page faults, which took half of the time.
-    scratch = [_blank(values) for _ in range(3)]
+def roll_windows(
+    panes: Panes, *, windows_ns: Sequence[int], wanted: Index | None = None
+) -> Iterator[Windows]:
+    """Statistics over each of the windows that end with each pane, that pane included.
+
+    wanted: ascending rows of the panes whose windows these are, by default all.
+    """
+    held: Panes | None = None
     for window_ns in windows_ns:
-        yield _roll(values, panes, window_ns // panes.pane_ns, scratch)
+        near, at = panes_in_windows(panes, wanted, window_ns=window_ns)
+        if near is not held:
+            held, values = near, _values(near)
+            # Memory that is used again costs no page faults, which took half of the time.
+            scratch = [_blank(values) for _ in range(3)]
+        yield _roll(values, near, window_ns // panes.pane_ns, at, scratch)
 
 
 def _blank(values: _Values) -> _RunningSums:
@@ -133,14 +153,16 @@ def _blank(values: _Values) -> _RunningSums:
     return _RunningSums(np.empty((rows, len(values.rows))), np.empty(values.extremes.shape))
 
 
-def _roll(values: _Values, panes: Panes, width: int, scratch: Sequence[_RunningSums]) -> Windows:
+def _roll(
+    values: _Values, panes: Panes, width: int, wanted: Index, scratch: Sequence[_RunningSums]
+) -> Windows:
     forwards, backwards = _runs(panes, width, False), _runs(panes, width, True)
-    first = first_rows(panes, width)
+    first = first_rows(panes, width)[wanted]
     ranked, *sides = scratch
     before = _side(values, panes, backwards, first, ranked, sides[0])
-    own_start = np.repeat(forwards.starts, forwards.lengths)
+    own_start = np.repeat(forwards.starts, forwards.lengths)[wanted]
     _leave_out(before, np.flatnonzero(first >= own_start))
-    own = _side(values, panes, forwards, np.arange(len(first)), ranked, sides[1])
+    own = _side(values, panes, forwards, wanted, ranked, sides[1])
     return _finish(before, own, panes.pane_ns)
 
 
@@ -151,16 +173,6 @@ def last_values(panes: Panes, *, window_ns: int) -> Float64:
     inside = newest >= first_rows(panes, window_ns // panes.pane_ns)[:, None]
     values = np.take_along_axis(panes.last, np.maximum(newest, 0), axis=0)
     return np.where(inside, values, np.nan)
-
-
-def first_rows(panes: Panes, width: int) -> Index:
-    """Row number of the first pane in the window of `width` panes that ends with each row."""
-    if not len(panes.pane):
-        return np.empty(0, dtype=np.intp)
-    pane = panes.pane - panes.pane.min()
-    stride = int(pane.max()) + width + 1
-    keys = panes.asset.astype(np.int64) * stride + pane
-    return np.asarray(np.searchsorted(keys, keys - np.minimum(width - 1, pane)))
 
 
 def _values(panes: Panes) -> _Values:
@@ -223,6 +235,7 @@ def _side(
     _take(values.extremes, runs.order, ranked.extremes)
     _accumulate(ranked, runs.steps)
     at = runs.place[wanted]
+    side = side.of(len(at))
     _take(ranked.sums, at, side.sums)
     _take(ranked.extremes, at, side.extremes)
     s, ss, us, n, u, uu, rows = side.named(len(values.mean))

@@ -44,7 +44,7 @@ class Panes:
     first_time: Int64
     last_time: Int64
 
-    def take(self, rows: Index | Flags) -> "Panes":
+    def take(self, rows: Index | Flags | slice) -> "Panes":
         """The same panes with only these rows; the list of assets stays."""
         columns: dict[str, Any] = {name: array[rows] for name, array in pane_arrays(self).items()}
         return replace(self, **columns)

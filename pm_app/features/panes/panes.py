@@ -167,6 +167,32 @@ def pane_second_moment(panes: Panes) -> Float64:
     return np.maximum(moment, 0.0)
 
 
+def first_rows(panes: Panes, width: int) -> Index:
+    """Row number of the first pane in the window of `width` panes that ends with each row."""
+    if not len(panes.pane):
+        return np.empty(0, dtype=np.intp)
+    pane = panes.pane - panes.pane.min()
+    stride = int(pane.max()) + width + 1
+    keys = panes.asset.astype(np.int64) * stride + pane
+    return np.asarray(np.searchsorted(keys, keys - np.minimum(width - 1, pane)))
+
+
+def panes_in_windows(panes: Panes, wanted: Index | None, *, window_ns: int) -> tuple[Panes, Index]:
+    """The panes that lie in a window ending with one that is wanted, and where those stand.
+
+    A window's statistics are those of its own panes, to the bit: the others need not be there.
+    """
+    size = len(panes.pane)
+    if wanted is None:
+        return panes, np.arange(size)
+    first = first_rows(panes, window_ns // panes.pane_ns)[wanted]
+    begun = np.bincount(first, minlength=size + 1)
+    inside = np.cumsum(begun - np.bincount(wanted + 1, minlength=size + 1))[:size] > 0
+    if inside.all():
+        return panes, wanted
+    return panes.take(inside), (np.cumsum(inside) - 1)[wanted]
+
+
 def _fold_sensors(readings: Readings, order: Index, starts: Index, state: Panes) -> Columns:
     """Statistics of all sensors of `state` after these readings, (n_panes, n_sensors)."""
     columns = places_among(readings.sensors, state.sensors)

@@ -66,8 +66,8 @@ def frames(plant: PlantView, champion: Champion, spans: Mapping[str, PaneSpan]) 
     for group in _groups(plant, champion, spans_with_readings(plant, spans), first_seen):
         plant.beat()
         panes = _load(plant, champion, group)
-        wanted = _wanted(panes, *_bounds(group))
-        if not wanted.any():
+        wanted = np.flatnonzero(_wanted(panes, *_bounds(group)))
+        if not len(wanted):
             continue
         memory = None
         if spec.remembers:
@@ -75,8 +75,7 @@ def frames(plant: PlantView, champion: Champion, spans: Mapping[str, PaneSpan]) 
             memory = restore_memory(
                 plant, spec, events, first_seen=first_seen, boundaries=boundaries
             )
-        frame = build_frame(panes, events, spec, first_seen=first_seen, memory=memory)
-        yield frame.take(np.flatnonzero(wanted))
+        yield build_frame(panes, events, spec, first_seen=first_seen, memory=memory, wanted=wanted)
     plant.memories.flush()
 
 

@@ -13,7 +13,15 @@ from pm_app.features.lives import life_starts
 from pm_app.features.memory import BLOCK_PANES, no_memory, remember
 from pm_app.features.panes.panes import build_panes, merge_panes
 from pm_app.features.panes.readings import take_readings
-from pm_app.records.features import FeatureLimits, FeatureSpec, FeedPace, Frame, Panes, Regimes
+from pm_app.records.features import (
+    FeatureLimits,
+    FeatureSpec,
+    FeedPace,
+    Frame,
+    Panes,
+    Regimes,
+    RunningRule,
+)
 from pm_app.records.memory import Memory
 from pm_app.records.readings import EVENT_KINDS, Events, Readings, sort_events
 
@@ -135,6 +143,25 @@ def test_features_built_batch_by_batch_equal_those_built_in_one_go_to_the_bit(sp
 
     # What is left ends in a pane that a cut went through and that the next batch completed.
     assert {cutoff // HOUR - 1 for _, cutoff in rows} <= {bound // HOUR for bound in bounds}
+
+
+@SPECS
+@given(seed=st.integers(0, 10_000), share=st.floats(0, 1))
+@settings(max_examples=20, deadline=None)
+def test_features_of_some_panes_are_to_the_bit_what_they_are_among_those_of_all(spec, seed, share):
+    readings, events = switching_readings(seed), random_events(seed)
+    spec = replace(spec, running=RunningRule("sensor-0", 12.0))
+    panes = build_panes(readings, pane_ns=HOUR)
+    wanted = np.flatnonzero(np.random.default_rng(seed).random(len(panes.pane)) < share)
+    seen = first_seen(readings)
+
+    some = build_frame(panes, events, spec, first_seen=seen, wanted=wanted)
+
+    expected = build_frame(panes, events, spec, first_seen=seen).take(wanted)
+    assert some.values.tobytes() == expected.values.tobytes()
+    for ours, theirs in zip(some.row_facts(), expected.row_facts(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    np.testing.assert_array_equal([some.asset, some.cutoff], [expected.asset, expected.cutoff])
 
 
 @SPECS

@@ -12,6 +12,7 @@ from pm_app.records.alarms import (
     RiskHistory,
     Transitions,
 )
+from pm_app.records.previews import EventsPreview
 from pm_app.records.readings import (
     Batch,
     BatchDescription,
@@ -128,6 +129,15 @@ class EventsSource(BatchSource, Protocol):
 
         Raises BadBatch and SourceUnavailable as ReadingsSource.read.
         """
+        ...
+
+
+@runtime_checkable
+class PreviewsEvents(Protocol):
+    """Events whose source tells what each row of a file would become."""
+
+    def preview(self, batch: Batch) -> EventsPreview:
+        """What each row would become, and what is left over. Raises as EventsSource.read."""
         ...
 
 

@@ -28,10 +28,13 @@ from pm_app.ports import (
     EventsSource,
     KeepsLearnedSensors,
     Lake,
+    PreviewsEvents,
     ReadingsSource,
     SourceFormat,
 )
 from pm_app.records.alarms import WORK_ORDER
+from pm_app.records.previews import EventsPreview
+from pm_app.records.readings import Batch
 from pm_app.settings.plant import Settings
 from pm_app.state.events import EventHistory
 from pm_app.state.lock import hold_state
@@ -178,6 +181,24 @@ def events_source(settings: Settings) -> EventsSource:
     return find_source_format("events.format", section.format).open_events(
         section, uri=_located(section.uri, settings.folder)
     )
+
+
+def preview_events(settings: Settings, path: Path) -> EventsPreview:
+    """What each row of a file would become by these settings, wherever it lies.
+
+    Raises BadSettings, BadBatch and SourceUnavailable.
+    """
+    section = settings.events
+    name = "auto" if section.format in EVENTS_FORMATS else section.format
+    source = find_source_format("events.format", name).open_events(
+        section.model_copy(update={"format": name}), uri=str(path.absolute().parent)
+    )
+    if not isinstance(source, PreviewsEvents):
+        raise BadSettings(f"events.format = {name!r} cannot show what rows would become")
+    if not path.is_file():
+        raise BadSettings(f"{path}: needed a file, got none")
+    about = path.stat()
+    return source.preview(Batch(path.name, about.st_size, about.st_mtime_ns))
 
 
 def find_source_format(key: str, name: str) -> SourceFormat:

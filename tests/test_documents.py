@@ -68,7 +68,10 @@ def test_an_unknown_topic_is_wrong_usage_told_the_nearest_and_all(monkeypatch, c
     with pytest.raises(SystemExit, match="2"):
         main()
 
-    assert "the nearest is 'settings'; topics: operate, settings, " in capsys.readouterr().err
+    assert (
+        "the nearest is 'settings'; topics: operate, work-orders, settings, "
+        in capsys.readouterr().err
+    )
 
 
 def test_topics_are_listed_with_a_line_each():

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import translate
 
+from pm_app.records.previews import SuggestedPattern
+
 # What is longer is no text that a pattern was written for.
 MOST_CHARACTERS = 1000
 _WRITTEN_OUT = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "æ": "ae", "ø": "oe", "å": "aa"})
@@ -68,16 +70,9 @@ def _compiled(pattern: str) -> re.Pattern[str]:
     return re.compile(translate(pattern.replace("[", "[[]")))
 
 
-@dataclass(frozen=True)
-class Suggestion:
-    """A pattern that would know texts that none knows: how many rows, and some of their texts."""
-
-    pattern: str
-    rows: int
-    examples: tuple[str, ...]
-
-
-def suggest_patterns(texts: Mapping[str, int], *, most: int = 20) -> list[Suggestion]:
+def suggest_patterns(
+    setting: str, texts: Mapping[str, int], *, most: int = 20
+) -> list[SuggestedPattern]:
     """Patterns by the first word of texts that none knows, those of most rows first.
 
     texts: rows of each. Where all texts of a group go on with the same word, so does the pattern.
@@ -89,7 +84,8 @@ def suggest_patterns(texts: Mapping[str, int], *, most: int = 20) -> list[Sugges
         if words:
             groups.setdefault(written_out(words[0]), {})[text] = rows
     found = [
-        Suggestion(
+        SuggestedPattern(
+            setting,
             _pattern(list(group)),
             sum(group.values()),
             tuple(sorted(group, key=lambda text: (-group[text], text))[:3]),

@@ -1,5 +1,6 @@
 """Rows of a table of events or work orders: what each becomes, and why some become nothing."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -15,7 +16,9 @@ from connectors.columns.values import (
 )
 from connectors.events.columns import EventColumns, give_reasons
 from connectors.events.form import EventsFormat
+from connectors.events.patterns import suggest_patterns
 from pm_app.errors import BadBatch
+from pm_app.records.previews import EventsPreview, PreviewedRow
 from pm_app.records.readings import (
     EVENT_KINDS,
     Events,
@@ -31,6 +34,7 @@ _SHOWN: Final = 80
 # A file of events is read whole; a plant has not had more in its life.
 MOST_EVENTS: Final = 1_000_000
 _IGNORED: Final = "left by events.ignore_rows"
+_NO_CODE: Final = "matches no pattern of events.codes"
 _REPLACED: Final = "replaced by a newer row of the same order"
 
 
@@ -111,6 +115,27 @@ def read_fates(table: Any, form: EventsFormat) -> RowFates:
         reason=reasons,
         words=words,
         grouped=np.array([reason in unknown for reason in reasons.tolist()], dtype=np.bool_),
+    )
+
+
+def preview_of(fates: RowFates, form: EventsFormat) -> EventsPreview:
+    """What each row would become, and patterns for what none knows."""
+    kinds: Counter[str] = Counter()
+    codes: Counter[str] = Counter()
+    words = [*zip(*(column.tolist() for column in fates.words), strict=True)]
+    for (kind, code, text), reason in zip(words, fates.reason.tolist(), strict=True):
+        if reason.startswith((f"{form.kind_column} {kind[:_SHOWN]!r} m", f"{form.kind_column} is")):
+            kinds[kind] += 1
+        elif reason.endswith(_NO_CODE) or not (reason or form.codes):
+            codes[text or code] += 1
+    columns = (fates.asset, fates.since, fates.time, fates.kind, fates.code, fates.order)
+    values = zip(words, *(column.tolist() for column in columns), fates.reason, strict=True)
+    return EventsPreview(
+        tuple(PreviewedRow(*row) for row in values),
+        (
+            *suggest_patterns("events.kinds", kinds),
+            *(suggest_patterns("events.codes", codes) if form.text_column or form.codes else ()),
+        ),
     )
 
 
@@ -239,7 +264,7 @@ def _codes(words: tuple[Text, Text, Text], form: EventsFormat) -> tuple[Text, Te
             codes[row] = found
         elif any(pair):
             given = (form.text_column, pair[1]) if pair[1] else (form.code_column, pair[0])
-            missed[row] = f"{given[0]} {given[1][:_SHOWN]!r} matches no pattern of events.codes"
+            missed[row] = f"{given[0]} {given[1][:_SHOWN]!r} {_NO_CODE}"
     return codes, missed
 
 

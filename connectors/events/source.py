@@ -17,6 +17,7 @@ from connectors.events.rows import (
     RowFates,
     check_names,
     events_of,
+    preview_of,
     read_fates,
     with_refused,
 )
@@ -26,6 +27,7 @@ from connectors.parquet.files import SUFFIXES as PARQUET
 from connectors.parquet.left_columns import unused
 from connectors.parquet.partitions import asset_of_path, left_partitions
 from pm_app.errors import BadBatch, PmAppError
+from pm_app.records.previews import EventsPreview
 from pm_app.records.readings import Batch, BatchDescription, Events, LeftFile, no_events
 from pm_app.settings.sources import EventsSettings
 
@@ -125,6 +127,11 @@ class FileEvents:
             if fates is None
             else events_of(batch.name, fates, form, numbered=False)
         )
+
+    def preview(self, batch: Batch) -> EventsPreview:
+        """See PreviewsEvents.preview."""
+        form, fates = self.fates(batch)
+        return EventsPreview((), ()) if fates is None else preview_of(fates, form)
 
     def fates(self, batch: Batch) -> tuple[EventsFormat, RowFates | None]:
         """What becomes of each row, None where there is none; and by what format.

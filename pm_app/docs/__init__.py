@@ -14,6 +14,7 @@ from pm_app.errors import BadSettings
 _MARK: Final = re.compile(r"^<!-- .* -->\n\n?", re.MULTILINE)
 TOPICS: Final = {
     "operate": "install, run, back up, upgrade; pages, alarms, notifications, troubleshooting",
+    "work-orders": "failures and repairs from files of a maintenance system: patterns, dates",
     "settings": "every key of plant.toml, what it takes and its default",
     "commands": "every command with its arguments and options",
     "tables": "the output database: every table and column",

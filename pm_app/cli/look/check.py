@@ -9,7 +9,7 @@ from pm_app.settings.plant import read_settings
 
 def check(config: PlantOption = PLANT, as_json: Json = False) -> None:
     """Settings, sources, store, data quality: what would go wrong."""
-    from pm_app.cli.look.findings import run_checks
+    from pm_app.cli.look.checks.findings import run_checks
 
     findings = run_checks(read_settings(config))
     rows = [{"": f.verdict, "what": f.subject, "finding": f.text} for f in findings]

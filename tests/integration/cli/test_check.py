@@ -11,9 +11,9 @@ from typer.testing import CliRunner
 
 from connectors.parquet import ParquetReadings
 from pm_app.cli.app import app
-from pm_app.cli.look import events_findings
-from pm_app.cli.look import findings as findings_module
-from pm_app.cli.look.events_findings import nearest_name
+from pm_app.cli.look.checks import events_findings
+from pm_app.cli.look.checks import findings as findings_module
+from pm_app.cli.look.checks.events_findings import nearest_name
 from pm_app.jobs.score.run import score
 from pm_app.state.panes import History
 

@@ -123,7 +123,7 @@ def test_a_pattern_of_many_stars_costs_no_time_over_a_long_text():
 def test_suggestions_group_texts_by_their_first_words():
     texts = {"Gerüst gestellt": 3, "Geruest gestellt": 1, "12 Schild": 2, "Lager a": 1, "n/a": 1}
 
-    found = suggest_patterns(texts)
+    found = suggest_patterns("events.codes", texts)
 
     assert [(each.pattern, each.rows) for each in found] == [
         *(("gerüst*gestellt*", 4), ("*schild*", 2), ("lager*", 1), ("n*", 1)),

@@ -7,7 +7,7 @@ import pytest
 from browsing import Visitor, ask, resources
 from factories import make_plant
 
-from pm_app.cli.look.findings import run_checks
+from pm_app.cli.look.checks.findings import run_checks
 from pm_app.cli.run.serve import who_gets_in
 from pm_app.settings.plant import parse_settings, read_settings
 from pm_app.web.app import make_app

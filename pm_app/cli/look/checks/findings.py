@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
-from pm_app.cli.look.events_findings import check_events
-from pm_app.cli.look.finding import Finding
-from pm_app.cli.look.readings_findings import ReadingsSurvey, check_readings
+from pm_app.cli.look.checks.events_findings import check_events
+from pm_app.cli.look.checks.finding import Finding
+from pm_app.cli.look.checks.readings_findings import ReadingsSurvey, check_readings
 from pm_app.daemon.schedule import make_cron
 from pm_app.errors import NoStore, PmAppError
 from pm_app.jobs.retrain.dataset import search_regimes

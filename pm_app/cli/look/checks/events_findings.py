@@ -1,6 +1,7 @@
 """Findings of `pm-app check` on events: failures that can teach, and assets without readings."""
 
 import re
+from collections import Counter
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -9,8 +10,8 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from pm_app.cli.look.finding import Finding, counted, local_text, some_names
-from pm_app.cli.look.readings_findings import ReadingsSurvey
+from pm_app.cli.look.checks.finding import Finding, counted, local_text, some_names
+from pm_app.cli.look.checks.readings_findings import ReadingsSurvey
 from pm_app.errors import PmAppError, SourceUnavailable
 from pm_app.jobs.ingest.left_files import count_left
 from pm_app.ports import EventsSource, ReadingsSource
@@ -21,16 +22,19 @@ from pm_app.wiring import events_source, open_views, readings_source
 # Files of readings that are opened to find an asset that the sample does not have.
 FILES_SEARCHED = 100
 _ASSETS_SHOWN = 10
+_TEXTS_SHOWN = 5
+_PATTERNS = "matches no pattern of events."
+_ROW = re.compile(r"^row \d+: ")
 _SEPARATORS = re.compile(r"[\W_]+")
 _LEADING_ZEROS = re.compile(r"(?<!\d)0+(?=\d)")
 
 
 @dataclass(eq=False)
 class _EventsSurvey:
-    """kinds: how many events of each kind an asset has."""
+    """kinds: how many events of each kind an asset has. refused: rows by reason."""
 
     kinds: dict[str, dict[str, int]] = field(default_factory=dict)
-    refused: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
     failed: list[str] = field(default_factory=list)
     first: int | None = None
     last: int | None = None
@@ -69,13 +73,25 @@ def check_events(settings: Settings, readings: ReadingsSurvey) -> Iterator[Findi
     whose = " of assets with readings" if unknown else ""
     text = f"{failures} failures{whose} in {uri!r}, {needed} needed to learn"
     if survey.refused:
-        text += f"; {survey.refused} rows would be refused"
+        text += f"; {survey.refused.total()} rows would be refused"
     verdict = "ok" if failures >= needed and not survey.refused else "note"
     yield Finding(verdict, "events", text)
+    if any(_PATTERNS in reason for reason in survey.refused):
+        yield Finding("note", "events", _unknown_texts(survey.refused))
     if survey.first is not None and survey.last is not None:
         yield Finding("ok", "events", _span(survey, settings, survey.first, survey.last))
     if unknown:
         yield from _without_readings(survey, unknown, readings.assets)
+
+
+def _unknown_texts(refused: Counter[str]) -> str:
+    """The commonest texts that no pattern knows."""
+    unknown = Counter({why: rows for why, rows in refused.items() if _PATTERNS in why})
+    shown = "; ".join(f"{rows:,}: {why}" for why, rows in unknown.most_common(_TEXTS_SHOWN))
+    more = len(unknown) - _TEXTS_SHOWN
+    others = f"; and {more:,} texts more" if more > 0 else ""
+    rows = counted(unknown.total(), "row")
+    return f"{rows} that no pattern knows (pm-app preview shows them): {shown}{others}"
 
 
 def _survey_events(source: EventsSource) -> _EventsSurvey:
@@ -89,7 +105,7 @@ def _survey_events(source: EventsSource) -> _EventsSurvey:
             survey.failed.append(f"would be quarantined: {error}")
         else:
             survey.add(events)
-            survey.refused += len(reasons)
+            survey.refused.update(_ROW.sub("", reason) for reason in reasons)
     return survey
 
 

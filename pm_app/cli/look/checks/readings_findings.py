@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from pm_app.cli.look.finding import Finding, counted, local_text, some_names
+from pm_app.cli.look.checks.finding import Finding, counted, local_text, some_names
 from pm_app.errors import PmAppError, SourceUnavailable
 from pm_app.jobs.ingest.left_files import count_left
 from pm_app.ports import ReadingsSource

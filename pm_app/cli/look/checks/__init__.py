@@ -1,0 +1,1 @@
+"""Findings of `pm-app check`, by what is looked at."""

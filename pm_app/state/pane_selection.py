@@ -55,10 +55,12 @@ class PaneSelection:
         if self.assets:
             low = bisect_left(panes.assets, self.assets[0])
             high = bisect_right(panes.assets, self.assets[-1], lo=low)
-        place = [self.numbers.get(name, -1) for name in panes.assets[low:high]]
         rows = slice(*np.searchsorted(panes.asset, [low, high]).tolist())
         columns: dict[str, Any] = {name: array[rows] for name, array in pane_arrays(panes).items()}
-        columns["asset"] = np.array(place, dtype=np.int32)[columns["asset"] - low]
+        columns["asset"] = columns["asset"] - np.int32(low)
+        if panes.assets[low:high] != self.assets:
+            place = [self.numbers.get(name, -1) for name in panes.assets[low:high]]
+            columns["asset"] = np.array(place, dtype=np.int32)[columns["asset"]]
         return replace(panes, assets=self.assets, **columns)
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pm_app.features.panes.folding import fold_values
 from pm_app.features.panes.readings import order_rows
 from pm_app.features.runs import join_names, places_among, run_ends, run_starts
-from pm_app.records.features import PANE_KEYS, PANE_STATISTICS, Panes, pane_arrays
+from pm_app.records.features import PANE_KEYS, PANE_STATISTICS, Panes
 from pm_app.records.readings import Flags, Float64, Index, Int64, Readings
 
 Columns = dict[str, Any]
@@ -131,7 +131,7 @@ def merge_panes(parts: Sequence[Panes], *, pane_ns: int) -> Panes:
     sensors = join_names([part.sensors for part in parts])
     parts = [_rename_assets(select_sensors(part, sensors), assets) for part in parts]
     columns: Columns = {
-        name: np.concatenate([pane_arrays(part)[name] for part in parts])
+        name: np.concatenate([getattr(part, name) for part in parts])
         for name in PANE_KEYS + PANE_STATISTICS
     }
     merged = Panes(pane_ns=pane_ns, assets=assets, sensors=sensors, **columns)

@@ -160,8 +160,10 @@ def _load(plant: PlantView, champion: Champion | None, spans: Mapping[str, PaneS
     parts = plant.history.read(segments_of(behind), assets=spans, since_pane=first, until_pane=last)
     # Assets of one group may lie years apart.
     firsts, lasts = _bounds(spans)
-    near = [part.take(_wanted(part, firsts - reach, lasts)) for part in parts]
-    return merge_panes(near, pane_ns=pane_ns)
+    near = [(part, _wanted(part, firsts - reach, lasts)) for part in parts]
+    return merge_panes(
+        [part if inside.all() else part.take(inside) for part, inside in near], pane_ns=pane_ns
+    )
 
 
 def _bounds(spans: Mapping[str, PaneSpan]) -> tuple[Int64, Int64]:

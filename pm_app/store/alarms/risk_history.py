@@ -35,6 +35,8 @@ NEAR_RUNS: Final = 2
 FURTHER: Final = (64, 512, 4096)
 ASSETS_AT_ONCE: Final = 500
 ROWS_AT_ONCE: Final = 200_000
+# From where on to read an asset, and the newest run before.
+Mark = tuple[datetime, int]
 _NEVER: Final = int(np.iinfo(np.int64).min)
 _EVER: Final = int(np.iinfo(np.int64).max)
 
@@ -121,13 +123,17 @@ def risk_histories(
 
     for group in _groups(affected):
         part = sorted(group, key=lambda one: one.asset)
+        marks = marks_of(connection, judge.rule, [one.asset for one in part if one.since])
+        part = [_from_mark(one, marks.get(one.asset), always=False) for one in part]
         near = read(part)
-        more = judge.undecided(near) & [one.since is not None for one in part]
+        whole = np.array([one.since is None for one in part])
+        _keep_first_marks(connection, judge, near.take(whole))
+        more = judge.undecided(near) & ~whole
         if not more.all():
             yield near.take(~more)
         undecided = [part[at] for at in np.flatnonzero(more).tolist()]
         if undecided:
-            history = _look_further(connection, judge, undecided, read)
+            history = _look_further(connection, judge, undecided, read, marks)
             looked_until = [to_nanoseconds(one.since) for one in undecided if one.since is not None]
             upto = np.array(looked_until, dtype=np.int64)
             keep_marks(connection, judge.rule, history.assets, upto, judge.marks(history, upto))
@@ -139,15 +145,10 @@ def _look_further(
     judge: AlarmJudge,
     undecided: Sequence[AffectedAsset],
     read: Callable[[Sequence[AffectedAsset]], RiskHistory],
+    marks: Mapping[str, Mark],
 ) -> RiskHistory:
     """A history of these assets from their marks on, else from further and further back."""
-    marks = marks_of(connection, judge.rule, [one.asset for one in undecided])
-    part = [
-        replace(one, since=marks[one.asset][0], run_before=marks[one.asset][1])
-        if one.asset in marks
-        else one
-        for one in undecided
-    ]
+    part = [_from_mark(one, marks.get(one.asset), always=True) for one in undecided]
     history = read(part)
     for back in FURTHER:
         more = judge.undecided(history)
@@ -162,6 +163,37 @@ def _look_further(
         ]
         history = read(part)
     return history
+
+
+def _from_mark(one: AffectedAsset, mark: Mark | None, *, always: bool) -> AffectedAsset:
+    """The asset with a look that goes on from its mark; unless `always`, only where that reads
+    no more than about two near looks."""
+    if mark is None or one.since is None:
+        return one
+    judged = one.since if one.judged_until == _EVER else to_moment(one.judged_until)
+    if always or mark[0] >= one.since - (judged - one.since):
+        return replace(one, since=mark[0], run_before=mark[1])
+    return one
+
+
+def _keep_first_marks(connection: Connection, judge: AlarmJudge, history: RiskHistory) -> None:
+    """Marks for assets of which all was read, where the next near look will tell nothing."""
+    back = NEAR_RUNS * judge.rule.persistence
+    size = np.bincount(history.asset, minlength=len(history.assets))
+    end = np.cumsum(size)
+    seen = np.arange(len(history.asset)) >= (end - 1 - back)[history.asset]
+    columns = {name: getattr(history, name)[seen] for name in ("asset", "cutoff", "risk")}
+    next_look = replace(
+        history,
+        **columns,
+        judged_until=np.full(len(size), _EVER),
+        run_known=np.zeros(len(size), dtype=np.bool_),
+    )
+    chosen = judge.undecided(next_look) & history.run_known & (size > back)
+    if chosen.any():
+        upto = history.cutoff[(end - 1 - back)[chosen]]
+        undecided = history.take(chosen)
+        keep_marks(connection, judge.rule, undecided.assets, upto, judge.marks(undecided, upto))
 
 
 def _newest(
@@ -273,9 +305,7 @@ def forget_marks(connection: Connection) -> None:
     connection.execute(delete(alarm_marks).where(anew.exists()))
 
 
-def marks_of(
-    connection: Connection, rule: AlarmRule, assets: Sequence[str]
-) -> dict[str, tuple[datetime, int]]:
+def marks_of(connection: Connection, rule: AlarmRule, assets: Sequence[str]) -> dict[str, Mark]:
     """From where on to read each asset that has a mark by this rule, and the run it tells."""
     own = alarm_marks.c
     query = select(own.asset_id, own.since, own.run).where(

@@ -201,6 +201,20 @@ def test_a_look_goes_on_from_where_the_last_one_was_and_reads_no_more(store, say
     assert max(lengths) <= 2 * 4 + 4
 
 
+def test_the_first_commit_of_many_risks_leaves_a_mark_for_the_next_look(store, say):
+    say({("a", 1): HIGH, ("a", 2): HIGH} | {("a", number): BETWEEN for number in range(3, 200)})
+    lengths = []
+
+    class Counting(RiskAlarmJudge):
+        def undecided(self, history):
+            lengths.append(len(history.risk))
+            return super().undecided(history)
+
+    say({("a", 200): BETWEEN}, judge=Counting(RULE))
+    assert states(store) == {"a": "unacknowledged"}
+    assert max(lengths) <= 2 * 2 + 4
+
+
 @pytest.mark.parametrize("hour_of_news", [1, 90, 196])
 def test_a_look_goes_on_from_no_mark_that_late_risks_have_overtaken(store, say, hour_of_news):
     say({("a", 1): HIGH, ("a", 2): HIGH} | {("a", number): BETWEEN for number in range(3, 200)})

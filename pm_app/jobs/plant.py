@@ -141,7 +141,8 @@ def first_seen_ns(ledger: LedgerView) -> dict[str, int]:
     return dict(zip(seen.assets, seen.first.tolist(), strict=True))
 
 
-def last_seen_ns(ledger: LedgerView) -> dict[str, int]:
-    """Nanoseconds UTC of each asset's newest reading."""
+def seen_ns(ledger: LedgerView) -> tuple[dict[str, int], dict[str, int]]:
+    """Nanoseconds UTC of each asset's first reading ever, and of its newest one."""
     seen = ledger.seen()
-    return dict(zip(seen.assets, seen.last.tolist(), strict=True))
+    first, last = seen.first.tolist(), seen.last.tolist()
+    return dict(zip(seen.assets, first, strict=True)), dict(zip(seen.assets, last, strict=True))

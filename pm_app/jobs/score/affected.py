@@ -7,7 +7,7 @@ import numpy as np
 
 from pm_app.features.limits import broken_silences
 from pm_app.features.panes.readings import join_spans, spans_of
-from pm_app.jobs.plant import PlantView, first_seen_ns, last_seen_ns
+from pm_app.jobs.plant import PlantView, seen_ns
 from pm_app.jobs.score.champion import Champion
 from pm_app.jobs.score.predict import PaneSpan
 from pm_app.records.readings import (
@@ -50,7 +50,10 @@ class ScoredCutoffs:
     def add(self, spans: Mapping[str, PaneSpan]) -> None:
         """Note spans that are committed; where two do not meet, the longer one."""
         for name, span in spans.items():
-            done = self.spans.get(name, span)
+            done = self.spans.get(name)
+            if done is None:
+                self.spans[name] = span
+                continue
             if span.first <= done.last + 1 and done.first <= span.last + 1:
                 span = PaneSpan(min(span.first, done.first), max(span.last, done.last))
             self.spans[name] = max(span, done, key=lambda one: one.last - one.first)
@@ -94,7 +97,7 @@ def last_scored_pane(ledger: Ledger, pane_ns: int) -> int | None:
 def _by_readings(run: ScoringRun, group: Sequence[BatchRow]) -> Iterator[tuple[str, PaneSpan]]:
     """Cutoffs whose windows or lives hold a pane of these batches."""
     champion, pane_ns, reach = run.champion, run.view.history.pane_ns, _reach(run)
-    first_seen, last_seen = first_seen_ns(run.ledger), last_seen_ns(run.ledger)
+    first_seen, last_seen = seen_ns(run.ledger)
     bounds = _pane_bounds(run.view.history, group)
     columns = bounds.assets, bounds.first.tolist(), bounds.last.tolist()
     for name, first, last in zip(*columns, strict=True):
@@ -114,8 +117,8 @@ def _by_events(run: ScoringRun, group: Sequence[BatchRow]) -> Iterator[tuple[str
     if champion is None or scored_until is None:
         return
     pane_ns, reach = run.view.history.pane_ns, _reach(run)
-    last_seen = last_seen_ns(run.ledger)
     for events, others in _news(run, group):
+        last_seen = seen_ns(run.ledger)[1]
         for lasts, chosen in _features_of(events, champion):
             for name in np.unique(events.asset[chosen]).tolist():
                 times = events.time[chosen & (events.asset == name)]

@@ -8,7 +8,7 @@ import numpy as np
 from pm_app.features.frame import build_frame, select_features
 from pm_app.features.memory import BLOCK_PANES
 from pm_app.features.panes.panes import merge_panes
-from pm_app.jobs.plant import PlantView, first_seen_ns, last_seen_ns
+from pm_app.jobs.plant import PlantView, first_seen_ns, seen_ns
 from pm_app.jobs.score.champion import Champion
 from pm_app.jobs.score.memory import boundary_before, restore_memory
 from pm_app.records.features import Frame, Panes
@@ -27,6 +27,8 @@ from pm_app.times import to_moment
 
 # Panes times sensors held at once: some 40 MB with all their statistics and features.
 GROUP_CELLS = 50_000
+# Panes that are looked back on alone get no features: so many count as one that does.
+BEHIND_PER_CUTOFF = 3
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ def predict_frame(frame: Frame, champion: Champion) -> Predictions:
 def spans_with_readings(plant: PlantView, spans: Mapping[str, PaneSpan]) -> dict[str, PaneSpan]:
     """The spans, none longer than its asset's readings."""
     pane_ns = plant.history.pane_ns
-    first_seen, last_seen = first_seen_ns(plant.ledger), last_seen_ns(plant.ledger)
+    first_seen, last_seen = seen_ns(plant.ledger)
     shorter = {
         name: PaneSpan(
             max(span.first, first_seen[name] // pane_ns), min(span.last, last_seen[name] // pane_ns)
@@ -130,7 +132,8 @@ def _groups(
         for first in range(span.first, span.last + 1, most):
             piece = PaneSpan(first, min(first + most - 1, span.last))
             # Where an asset is new, little lies before.
-            size = piece.last + 1 - max(piece.first - reach, first_seen[name] // pane_ns)
+            behind = piece.first - max(piece.first - reach, first_seen[name] // pane_ns)
+            size = piece.last + 1 - piece.first + behind // BEHIND_PER_CUTOFF
             if group and (panes + size > most or name in group):
                 yield group
                 group, panes = {}, 0

@@ -93,7 +93,7 @@ def affected_assets(
         .where(staged.horizon_hours == horizon)
         .group_by(staged.asset_id)
     )
-    rows = {row.asset_id: row.rows for row in connection.execute(staged_rows)}
+    rows = {row.asset_id: row.rows for row in connection.execute(staged_rows).all()}
     rows |= {name: rows.get(name, 0) for name, alarm in open_alarms.items() if alarm.shelf_over}
     near = NEAR_RUNS * judge.rule.persistence
     found: list[AffectedAsset] = []
@@ -211,7 +211,7 @@ def _newest(
     )
     query = select(latest.asset_id, latest.cutoff, before.label("since"))
     query = query.where(latest.asset_id.in_(names), latest.horizon_hours == horizon)
-    return {row.asset_id: (row.cutoff, row.since) for row in connection.execute(query)}
+    return {row.asset_id: (row.cutoff, row.since) for row in connection.execute(query).all()}
 
 
 def _order(one: AffectedAsset) -> tuple[bool, datetime | None, str]:
@@ -315,7 +315,7 @@ def marks_of(connection: Connection, rule: AlarmRule, assets: Sequence[str]) -> 
         own.clear == rule.clear,
         own.persistence == rule.persistence,
     )
-    return {row.asset_id: (row.since, row.run) for row in connection.execute(query)}
+    return {row.asset_id: (row.since, row.run) for row in connection.execute(query).all()}
 
 
 def keep_marks(

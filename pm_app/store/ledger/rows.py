@@ -97,7 +97,7 @@ def spans_seen(connection: Connection) -> AssetSpans:
     """The times of each asset's first reading ever and of its newest one."""
     moment = dialect_of(connection).arrow_moment
     query = select(assets.c.asset_id, moment(assets.c.first_time), moment(assets.c.last_time))
-    found = sorted(map(tuple, connection.execute(query)))
+    found = sorted(map(tuple, connection.execute(query).all()))
     names, *columns = zip(*found, strict=True) if found else ((), (), ())
     kind = pa.timestamp("us", tz="UTC")
     first, last = (moment_array(each, kind).cast(pa.int64()).to_numpy() for each in columns)

@@ -18,6 +18,7 @@ from benchmarks.quality.blocks import (
     Figure,
     values_of,
 )
+from benchmarks.quality.comparing import validated
 from benchmarks.quality.results import Cell
 
 matplotlib.use("Agg")
@@ -29,6 +30,7 @@ OURS_COLOUR, PEER_COLOUR, GRID_COLOUR = "#c2410c", "#475569", "#e2e8f0"
 
 def draw(cells: Sequence[Cell], path: Path) -> None:
     """Write the picture: average precision above, errors below, ours in colour."""
+    cells = [*cells, *validated(cells)]
     blocks = [block for block in SHORT if block.cells(cells)]
     models = [name for name in MODELS if any(cell.model == name for cell in cells)]
     if not blocks:

@@ -27,8 +27,6 @@ from pm_app.times import to_moment
 
 # Panes times sensors held at once: some 40 MB with all their statistics and features.
 GROUP_CELLS = 50_000
-# Panes that are looked back on alone get no features: so many count as one that does.
-BEHIND_PER_CUTOFF = 3
 
 
 @dataclass(frozen=True)
@@ -132,8 +130,7 @@ def _groups(
         for first in range(span.first, span.last + 1, most):
             piece = PaneSpan(first, min(first + most - 1, span.last))
             # Where an asset is new, little lies before.
-            behind = piece.first - max(piece.first - reach, first_seen[name] // pane_ns)
-            size = piece.last + 1 - piece.first + behind // BEHIND_PER_CUTOFF
+            size = piece.last + 1 - max(piece.first - reach, first_seen[name] // pane_ns)
             if group and (panes + size > most or name in group):
                 yield group
                 group, panes = {}, 0

@@ -15,7 +15,7 @@ from connectors.columns.values import (
     why_no_name,
 )
 from pm_app.records.readings import LeftColumn, is_row_number
-from pm_app.settings.sources import is_ignored
+from pm_app.settings.sources import matches_any
 
 _PANDAS = b"pandas"
 
@@ -56,7 +56,7 @@ def leave(
     learned: sensors that versions learned from.
     """
     name, kind = field.name, plain_type(field.type)
-    if is_ignored(name, ignore):
+    if matches_any(name, ignore):
         return LeftColumn(name, "is ignored by the settings", "settings")
     unfit = why_no_name(name)
     if unfit:

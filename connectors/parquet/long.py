@@ -30,7 +30,7 @@ from pm_app.records.readings import (
     ReadingsChunk,
     Rejection,
 )
-from pm_app.settings.sources import is_ignored
+from pm_app.settings.sources import matches_any
 
 _SAMPLES_PER_SLICE = 64
 _NOT_ASKED_FOR = "is none of the sensors asked for"
@@ -157,7 +157,7 @@ def _asked_for(tags: Iterable[str], form: ReadingsFormat) -> tuple[str, ...]:
     present = set(tags)
     if form.sensors is not None:
         return tuple(tag for tag in form.sensors if tag in present)
-    return tuple(sorted(tag for tag in present if not is_ignored(tag, form.ignore)))
+    return tuple(sorted(tag for tag in present if not matches_any(tag, form.ignore)))
 
 
 def _decide_tags(

@@ -15,7 +15,7 @@ from connectors.files.folder import Folder
 from connectors.parquet.files import open_parquet
 from pm_app.errors import BadBatch
 from pm_app.records.readings import Batch, LeftColumn, Rejection
-from pm_app.settings.sources import is_ignored
+from pm_app.settings.sources import matches_any
 
 _NULL: Final = "__HIVE_DEFAULT_PARTITION__"
 
@@ -64,7 +64,7 @@ def left_partitions(
     others = [key for key in partitions_of(name) if key != column and key not in columns]
     return tuple(
         LeftColumn(key, "is ignored by the settings", "settings")
-        if is_ignored(key, ignore)
+        if matches_any(key, ignore)
         else LeftColumn(key, f"stands in the path alone, where only {column} is read", "unused")
         for key in others
     )

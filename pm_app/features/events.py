@@ -1,4 +1,4 @@
-"""Features of past events and of age at a cutoff; point in time, no loops over assets."""
+"""Features of past events and of the clock at a cutoff; point in time, no loops over assets."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
@@ -14,13 +14,6 @@ from pm_app.records.readings import Events, Flags, Float64, Int32, Int64, take_e
 from pm_app.times import HOUR_NS
 
 Keys = tuple[tuple[str, ...], Int32, Int64]
-
-
-def age_hours(keys: Keys, first_seen: Mapping[str, int]) -> Float64:
-    """Hours since the asset's first reading, shape (n_rows,)."""
-    assets, asset, cutoff = keys
-    start = np.array([first_seen[name] for name in assets], dtype=np.int64)
-    return np.asarray((cutoff - start[asset]) / HOUR_NS)
 
 
 def hours_since(keys: Keys, events: Events, *, kind: str, code: str | None) -> Float64:

@@ -7,14 +7,13 @@ import numpy as np
 
 from pm_app.features.events import (
     Keys,
-    age_hours,
     clock_features,
     events_within,
     hours_since,
     hours_waited,
 )
 from pm_app.features.limits import limit_features
-from pm_app.features.lives import life_starts
+from pm_app.features.lives import age_hours, life_starts
 from pm_app.features.memory import AssetMemories, no_memory, recall
 from pm_app.features.panes.panes import panes_in_windows, select_sensors
 from pm_app.features.regimes.normalise import normalise_beside, normalise_panes
@@ -22,7 +21,7 @@ from pm_app.features.runs import run_ends
 from pm_app.features.windows import WINDOW_STATISTICS, last_values, roll_windows
 from pm_app.records.features import IN_REGIME, FeatureSpec, Frame, Panes, RunningRule
 from pm_app.records.memory import Memory
-from pm_app.records.readings import Events, Flags, Float32, Float64, Index
+from pm_app.records.readings import Events, Flags, Float32, Float64, Index, Int64
 from pm_app.threads import on_threads
 from pm_app.times import HOUR_NS, duration_text
 
@@ -114,8 +113,16 @@ def _lived_hours(
     keys: Keys, events: Events, spec: FeatureSpec, first_seen: Mapping[str, int]
 ) -> Float64:
     """Hours since the life of each cutoff began, (n_rows,)."""
-    start = life_starts(keys, events, first_seen=first_seen, pane_ns=spec.pane_ns)
+    start = _life_starts(keys, events, spec, first_seen)
     return np.asarray((keys[2] - start * spec.pane_ns) / HOUR_NS)
+
+
+def _life_starts(
+    keys: Keys, events: Events, spec: FeatureSpec, first_seen: Mapping[str, int]
+) -> Int64:
+    return life_starts(
+        keys, events, first_seen=first_seen, pane_ns=spec.pane_ns, renewals=spec.renewals
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,7 +146,7 @@ def _fill(block: Float32, panes: Panes, rows: Index, given: _Given) -> None:
     columns = _sensor_columns(part, spec, rows)
     if spec.remembers:
         every = _keys(panes, np.arange(len(panes.pane)))
-        start = life_starts(every, events, first_seen=first_seen, pane_ns=spec.pane_ns)
+        start = _life_starts(every, events, spec, first_seen)
         recalled = recall(part, start, spec, before=given.memory, wanted=rows)
         columns += _memory_columns(recalled, columns[1], spec)
     for number, column in enumerate(columns):
@@ -213,7 +220,7 @@ def _memory_columns(recalled: AssetMemories, recent: Float64, spec: FeatureSpec)
 def _event_columns(
     keys: Keys, events: Events, spec: FeatureSpec, first_seen: Mapping[str, int]
 ) -> Iterator[Float64]:
-    yield age_hours(keys, first_seen)
+    yield age_hours(keys, events, first_seen, renewals=spec.renewals)
     yield hours_since(keys, events, kind="failure", code=None)
     for code in spec.maintenance_codes:
         yield hours_since(keys, events, kind="maintenance", code=code)

@@ -147,29 +147,36 @@ def _silent(frame: Frame, limits: FeatureLimits) -> Flags:
         withheld[:, _OF_FEEDS] = silent
         repaired = any(pace.feed == "maintenance" for pace in limits.feeds) & ~silent[:, 1]
         withheld[:, _LIFE] = silent[:, 0] & ~repaired
+        if limits.renews:
+            withheld[:, _AGE] = silent[:, 1]
+            withheld[:, _LIFE] |= silent[:, 1]
     if frame.lived is not None and limits.lived_hours is not None:
         withheld[:, _LIFE] |= frame.lived > limits.lived_hours
     return withheld
 
 
-def learn_limits(frame: Frame, rows: Index, paces: Sequence[FeedPace]) -> FeatureLimits:
+def learn_limits(
+    frame: Frame, rows: Index, paces: Sequence[FeedPace], *, renews: bool = False
+) -> FeatureLimits:
     """The limits that these rows of a frame without any teach.
 
     What features and lives are while a feed is silent teaches nothing, nor does a feature that
-    never has a value.
+    never has a value. renews: whether some maintenance begins ages and lives anew.
     """
-    withheld = _silent(frame, FeatureLimits(feeds=tuple(paces)))[rows]
+    withheld = _silent(frame, FeatureLimits(feeds=tuple(paces), renews=renews))[rows]
     highest = []
     for at, basis in enumerate(bases_of(frame.features, frame.sensor_of).tolist()):
         if basis in (_AGE, *_OF_FEEDS):
             most = np.fmax.reduce(frame.values[rows, at][~withheld[:, basis]], initial=np.nan)
             highest += [(frame.features[at], float(most))] if np.isfinite(most) else []
     lived = np.empty(0) if frame.lived is None else frame.lived[rows][~withheld[:, _LIFE]]
-    ends = any(pace.feed == "failure" for pace in paces)
+    ending = ("failure", "maintenance") if renews else ("failure",)
+    ends = any(pace.feed in ending for pace in paces)
     return FeatureLimits(
         highest=tuple(highest),
         lived_hours=float(lived.max()) if ends and len(lived) else None,
         feeds=tuple(paces),
+        renews=renews,
     )
 
 

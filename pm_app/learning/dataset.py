@@ -36,6 +36,11 @@ class Dataset:
     paces: tuple[FeedPace, ...] = ()
     codes: Text = field(default_factory=lambda: np.empty(0, dtype=object))
 
+    @property
+    def renews(self) -> bool:
+        """Whether some maintenance begins ages and lives anew."""
+        return bool(self.spec.renewals)
+
 
 @dataclass(frozen=True)
 class Evidence:

@@ -8,7 +8,7 @@ import numpy as np
 
 from pm_app.features.frame import select_features
 from pm_app.features.limits import learn_limits, limit_features
-from pm_app.learning.data.labels import count_failures
+from pm_app.learning.data.labels import count_failures, renewed_lives
 from pm_app.learning.dataset import Dataset, Evidence, LearningTask
 from pm_app.learning.importance.leakage import find_leakage_suspects
 from pm_app.learning.ranking import (
@@ -99,7 +99,8 @@ def learn(
     card = _card_of(dataset, task, candidate, ranking, settings, evidence)
     progress(0.97, "looking for sensors that know the outcome")
     suspects = find_leakage_suspects(task, sensors=dataset.spec.sensors, seed=seed)
-    version = UnpublishedVersion(candidate, replace(card, suspicions=suspects))
+    renewed = renewed_lives(dataset.labels, task.horizons_hours)
+    version = UnpublishedVersion(candidate, replace(card, suspicions=suspects, renewed=renewed))
     later = part_of(progress, 0.97, 1.0)
     decision = decide_promotion(dataset, task, card, candidate, champion, later)
     remarks = remarks_on(dataset, suspects)
@@ -112,7 +113,7 @@ def learn(
 def _continued(task: LearningTask, dataset: Dataset, card: VersionCard) -> LearningTask:
     """The task with the features and the head of a version that is continued."""
     frame = select_features(dataset.frame, card.features)
-    limits = learn_limits(frame, task.split.train, dataset.paces)
+    limits = learn_limits(frame, task.split.train, dataset.paces, renews=dataset.renews)
     frame = limit_features(frame, limits, in_place=True)
     return replace(task, frame=frame, limits=limits, head=card.head)
 

@@ -97,7 +97,7 @@ def make_task(dataset: Dataset, settings: Settings) -> LearningTask:
     split = split_rows(frame, labels, horizon_hours=horizons[-1], seed=settings.retraining.seed)
     before_test = censor_at_test(frame, labels, split)
     labels = censor_at_parts(frame, before_test, split)
-    limits = learn_limits(frame, split.train, dataset.paces)
+    limits = learn_limits(frame, split.train, dataset.paces, renews=dataset.renews)
     frame = limit_features(frame, limits, in_place=True)
     head = choose_head(
         labels,

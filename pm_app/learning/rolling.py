@@ -166,7 +166,9 @@ def ask_recipe(dataset: Dataset, task: LearningTask, recipe: Recipe, progress: P
         progress(0.5, "too few failures held out: refitting at an earlier origin")
         rows, asked = origin.learned, origin.held_out
         labels = known_until(frame, dataset.labels, origin)
-        limited = limit_features(frame, learn_limits(frame, rows, dataset.paces))
+        limited = limit_features(
+            frame, learn_limits(frame, rows, dataset.paces, renews=dataset.renews)
+        )
         then = replace(task, frame=limited, labels=labels)
         output = refit_answers(then, recipe, rows, asked)
         least, most = supported_risks(labels, rows, head, task.split.group[rows])

@@ -171,12 +171,14 @@ class FeatureLimits:
 
     highest: the greatest value that training saw of a feature of age or events, by name.
     lived_hours: the longest life so far that it saw; None where lives never end. feeds: the
-    paces of feeds that were told of often enough.
+    paces of feeds that were told of often enough. renews: whether maintenance begins ages and
+    lives anew, so that nobody knows them where it is silent.
     """
 
     highest: tuple[tuple[str, float], ...] = ()
     lived_hours: float | None = None
     feeds: tuple[FeedPace, ...] = ()
+    renews: bool = False
 
 
 @dataclass(frozen=True)
@@ -194,7 +196,8 @@ class FeatureSpec:
     is beginning_ns long (None where nothing is measured against it). smooth_ns: the half-lives
     of exponentially weighted means, ascending. running: None where machines always run.
     limits: None in versions of before there were any. inspections: whether the time since the
-    last one counts, whatever its code; of these codes it does by itself.
+    last one counts, whatever its code; of these codes it does by itself. renewals: patterns of the
+    codes of maintenance that makes an asset as good as new.
     """
 
     sensors: tuple[str, ...]
@@ -215,6 +218,7 @@ class FeatureSpec:
     beside: tuple[str, ...] = ()
     inspections: bool = False
     inspection_codes: tuple[str, ...] = ()
+    renewals: tuple[str, ...] = ()
 
     @property
     def seen(self) -> tuple[str, ...]:

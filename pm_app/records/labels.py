@@ -16,9 +16,9 @@ class Labels:
     `failed`, else to the last moment the asset is known to have run (right-censored).
     Column targets: `value` is the label (classes as 0.0 and 1.0), durations are NaN.
     usable is False where a row belongs to no one (between failure and repair, no label).
-    life numbers the asset's lives from repair to failure; rows of one life hang together.
-    followed_hours: from the cutoff to the end of the record, whatever happens; without end by
-    default.
+    life numbers the asset's lives from repair or renewal to failure; rows of one life hang
+    together. followed_hours: from the cutoff to the end of the record, whatever happens; without
+    end by default. renewed: whose life a renewal ended, none by default.
     """
 
     duration_hours: Float64
@@ -27,11 +27,15 @@ class Labels:
     usable: Flags
     life: Int32
     followed_hours: Float64 = field(default_factory=lambda: np.empty(0))
+    renewed: Flags = field(default_factory=lambda: np.empty(0, dtype=np.bool_))
 
     def __post_init__(self) -> None:
         if not len(self.followed_hours):
             endless = np.full(len(self.duration_hours), np.inf)
             object.__setattr__(self, "followed_hours", endless)
+        if not len(self.renewed):
+            never = np.zeros(len(self.duration_hours), dtype=np.bool_)
+            object.__setattr__(self, "renewed", never)
 
     def fails_within(self, horizon_hours: float) -> Float64:
         """1.0 where it fails within the horizon, 0.0 where it is known not to, else NaN.

@@ -252,6 +252,24 @@ class LeakageSuspect:
 
 
 @dataclass(frozen=True)
+class RenewedLives:
+    """Lives that renewals ended, and between what that leaves the share of rows that fail.
+
+    lives: that teach; renewed: of these, how many a renewal ended. For each horizon failing: the
+    share that fails within it of the rows it is known of; least and most: the share of these and
+    those that a renewal within it left open, if none or all of the latter had failed (worst-case
+    bounds of a censored outcome, Manski 1990).
+    """
+
+    lives: int
+    renewed: int
+    horizons_hours: tuple[float, ...]
+    failing: tuple[float, ...]
+    least: tuple[float, ...]
+    most: tuple[float, ...]
+
+
+@dataclass(frozen=True)
 class VersionCard:
     """All that explains one trained version, but the weights themselves.
 
@@ -267,6 +285,7 @@ class VersionCard:
     failures people told of, the others came as events. pool: who answers with what share; None
     where the network answers alone, as in all versions before there were pools. spread: median
     distance in log-odds, at the longest horizon, from the same learned from part of the lives.
+    renewed: None where no renewal ended a life.
     """
 
     spec: FeatureSpec
@@ -300,6 +319,7 @@ class VersionCard:
     learned_until: str = ""
     held_out: tuple[str, ...] = ()
     spread: float | None = None
+    renewed: RenewedLives | None = None
 
     @property
     def read_features(self) -> frozenset[str]:

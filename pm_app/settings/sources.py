@@ -90,7 +90,7 @@ class ReadingsSettings(Section):
         used["running"] = (read_running(self.running)[0],) if self.running else ()
         for key, names in used.items():
             for name in names:
-                if is_ignored(name, self.ignore):
+                if matches_any(name, self.ignore):
                     raise ValueError(f"ignore takes in {name!r}, which {key} names")
         return self
 
@@ -165,6 +165,12 @@ class EventsSettings(Section):
         "happened; * and ? stand for others",
         examples=[["Stundenzettel*", "scaffold*"]],
     )
+    renewals: tuple[Name, ...] = Field(
+        (),
+        description="codes of maintenance after which a machine is as good as new, so that it "
+        "ends a life without a failure; * stands for anything",
+        examples=[["overhaul*"]],
+    )
     ignore: tuple[Name, ...] = Field(
         (),
         description="columns that are not needed and that nobody has to hear of; * stands for "
@@ -173,7 +179,7 @@ class EventsSettings(Section):
     )
 
 
-def is_ignored(name: str, patterns: Sequence[str]) -> bool:
-    """Whether a column is one of these names, in which * and ? stand for others."""
+def matches_any(text: str, patterns: Sequence[str]) -> bool:
+    """Whether a column or code is one of these, in which * and ? stand for others."""
     # A unit in brackets is part of a name, and no choice of letters.
-    return any(fnmatchcase(name, pattern.replace("[", "[[]")) for pattern in patterns)
+    return any(fnmatchcase(text, pattern.replace("[", "[[]")) for pattern in patterns)

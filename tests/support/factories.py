@@ -230,6 +230,7 @@ def make_spec(settings: Settings, *, sensors: int = 3) -> FeatureSpec:
         scaled_change=settings.features.scaled_change,
         beginning_ns=settings.features.beginning_ns,
         smooth_ns=settings.features.smooth_ns,
+        renewals=settings.events.renewals,
     )
 
 

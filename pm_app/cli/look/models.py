@@ -77,6 +77,7 @@ def model_rows(lineage: Lineage, as_of: datetime | None = None) -> list[dict[str
             "spread": _rounded(row.summary.get("spread")),
             "failures": row.summary.get("failures"),
             "of these from verdicts": row.summary.get("failures_from_verdicts") or None,
+            **renewal_figures(row.summary.get("renewed")),
             **_figures(row.summary.get("reports")),
             "knows the outcome?": ", ".join(suspected_sensors(row.summary)),
             "revision": row.summary.get("revision"),
@@ -129,6 +130,19 @@ def _answers(pool: Any) -> str:
 def _rounded(spread: Any) -> float | None:
     """Of an answer, in log-odds; versions from before it was measured have none."""
     return None if spread is None else round(spread, 3)
+
+
+def renewal_figures(renewed: Any) -> dict[str, str | None]:
+    """Share of lives that renewals ended, and the share of rows that fail within the longest
+    horizon, with its bounds if none and if all of the lives renewed within it had failed."""
+    if not renewed:
+        return {"ended by renewal": None, "fail within horizon": None}
+    failing, least, most = (renewed[name][-1] for name in ("failing", "least", "most"))
+    lives, ended, hours = renewed["lives"], renewed["renewed"], renewed["horizons_hours"][-1]
+    return {
+        "ended by renewal": f"{ended} of {lives} lives ({ended / lives:.0%})",
+        "fail within horizon": f"{failing:.2%} ({least:.2%} to {most:.2%}) in {hours:g} h",
+    }
 
 
 def _figures(reports: Any) -> dict[str, str]:

@@ -14,6 +14,7 @@ from pm_app.learning.data.labels import life_labels
 from pm_app.records.features import Frame
 from pm_app.records.labels import Labels
 from pm_app.records.readings import Events, Float64, Int32, Int64
+from pm_app.settings.plant import Settings
 from pm_app.state.panes import History
 from pm_app.store import segments_of
 from pm_app.store.ledger.ledger import Ledger
@@ -63,12 +64,12 @@ def failure_times(frame: Frame, labels: Labels) -> Int64:
 
 
 def plan_folds(
-    history: History, ledger: Ledger, events: Events, options: BacktestOptions, *, minimum: int
+    history: History, ledger: Ledger, events: Events, options: BacktestOptions, settings: Settings
 ) -> list[Fold]:
     """Folds between two moments, each origin the end of a pane.
 
-    minimum: failures that the first model learns from at least. Raises NotEnoughData where fewer
-    came than it and the folds need.
+    The first model learns from as many failures as the settings ask for, at least. Raises
+    NotEnoughData where fewer came than it and the folds need.
     """
     pane_ns = history.pane_ns
     newest = ledger.newest_time("readings")
@@ -79,8 +80,9 @@ def plan_folds(
     segments = segments_of(ledger.ingested_batches("readings"))
     keys = past_until(history, segments, end // pane_ns - 1).keys
     frame = bare_frame(keys.assets, keys.asset, (keys.pane + 1) * pane_ns)
-    failures = failure_times(frame, life_labels(frame, events, known_until=end))
-    start = _first_failures(failures, options.first, minimum)
+    labels = life_labels(frame, events, known_until=end, renewals=settings.events.renewals)
+    failures = failure_times(frame, labels)
+    start = _first_failures(failures, options.first, settings.retraining.minimum_failures)
     left = len(failures) - start
     if left < options.folds:
         raise NotEnoughData(

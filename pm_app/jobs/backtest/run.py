@@ -30,7 +30,6 @@ from pm_app.progress import Progress, silent
 from pm_app.records.labels import Labels
 from pm_app.records.readings import Events, Int32, Int64
 from pm_app.settings.plant import Settings
-from pm_app.settings.sections import TargetSettings
 from pm_app.state.segments import MissingSegment
 from pm_app.store import Store
 from pm_app.times import to_moment, to_nanoseconds
@@ -83,8 +82,7 @@ def backtest(
     events = all_failures(
         recorded, request.confirmed_failures, plant.settings, known_until=to_nanoseconds(now)
     ).events
-    minimum = plant.settings.retraining.minimum_failures
-    folds = plan_folds(plant.history, plant.ledger, events, options, minimum=minimum)
+    folds = plan_folds(plant.history, plant.ledger, events, options, plant.settings)
     if engine is None:
         found = _predict_here(plant.view, folds, new_request, trainers, progress)
     else:
@@ -94,7 +92,7 @@ def backtest(
     reasons = [one if isinstance(one, str) else "" for one in found]
     if all(reasons):
         raise NotEnoughData(f"not enough data: no fold could be learned: {reasons[-1]}")
-    return _in_one(plant.settings.target, events, folds, found)
+    return _in_one(plant.settings, events, folds, found)
 
 
 def _first_request(store: Store, settings: Settings, now: datetime) -> TrainingRequest:
@@ -132,7 +130,7 @@ def _part_of(progress: Progress, begun: float, share: float, where: str) -> Prog
 
 
 def _in_one(
-    target: TargetSettings,
+    settings: Settings,
     events: Events,
     folds: Sequence[Fold],
     found: Sequence[FoldPredictions | str],
@@ -155,16 +153,18 @@ def _in_one(
     theirs = np.concatenate([part.theirs for part in parts.values()], axis=1)[:, order]
     peer, unbounded = next(iter(parts.values())).peer, np.full((2, len(order)), np.nan)
     frame = bare_frame(assets, asset[order], cutoff[order])
+    end, renewals = folds[-1].end, settings.events.renewals
+    labels = life_labels(frame, events, known_until=end, renewals=renewals)
     return BacktestPredictions(
         tuple(folds),
         tuple(one if isinstance(one, str) else "" for one in found),
-        target.horizons_hours[-1],
-        target.cap_hours,
+        settings.target.horizons_hours[-1],
+        settings.target.cap_hours,
         assets,
         frame.asset,
         frame.cutoff,
         fold[order],
         ModelPredictions("pm-app", *ours),
         ModelPredictions(peer, *theirs, *unbounded),
-        while_running(frame, life_labels(frame, events, known_until=folds[-1].end)),
+        while_running(frame, labels),
     )

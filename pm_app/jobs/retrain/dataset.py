@@ -18,7 +18,12 @@ from pm_app.jobs.retrain.extent import (
     sensors_of,
 )
 from pm_app.jobs.retrain.feature_spec import have_equal_values, informative_features, make_spec
-from pm_app.learning.data.failures import ConfirmedEvents, ConfirmedFailure, join_failures
+from pm_app.learning.data.failures import (
+    ConfirmedEvents,
+    ConfirmedFailure,
+    RepairRule,
+    join_failures,
+)
 from pm_app.learning.data.labels import (
     column_labels,
     failure_codes,
@@ -113,8 +118,14 @@ def all_failures(
     events: Events, confirmed: Sequence[ConfirmedFailure], settings: Settings, *, known_until: int
 ) -> ConfirmedEvents:
     """Events and what verdicts confirm, each failure once, as the plant's horizons have it."""
-    near_ns = round(settings.target.horizons_hours[0] * HOUR_NS)
-    return join_failures(events, confirmed, near_ns=near_ns, known_until=known_until)
+    horizons = settings.target.horizons_hours
+    return join_failures(
+        events,
+        confirmed,
+        near_ns=round(horizons[0] * HOUR_NS),
+        known_until=known_until,
+        rule=RepairRule(settings.events.renewals, round(horizons[-1] * HOUR_NS)),
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,9 +200,13 @@ def _label(
     frame: Frame, events: Events, column: Float64, settings: Settings, extent: _LabelExtent
 ) -> Labels:
     if settings.target.column is None:
-        horizons = settings.target.horizons_hours
         labels = life_labels(
-            frame, events, known_until=extent.until, horizons_hours=horizons, newest=extent.newest
+            frame,
+            events,
+            known_until=extent.until,
+            horizons_hours=settings.target.horizons_hours,
+            newest=extent.newest,
+            renewals=settings.events.renewals,
         )
         return while_running(frame, labels)
     return column_labels(frame, column, column=settings.target.column, task=settings.target.task)

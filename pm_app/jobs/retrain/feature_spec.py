@@ -13,7 +13,7 @@ from pm_app.records.features import IN_REGIME, FeatureSpec, Frame, Panes, Runnin
 from pm_app.records.labels import Labels
 from pm_app.records.readings import Events, is_row_number
 from pm_app.settings.plant import Settings
-from pm_app.settings.sources import is_ignored
+from pm_app.settings.sources import matches_any
 from pm_app.settings.values import read_running
 
 # A code seen less often than this cannot be told from chance.
@@ -42,8 +42,7 @@ def make_spec(
             "text is written as numbers, classes as 0 and 1"
         )
     # One pane an asset is a table: windows and memory would only repeat the row.
-    is_table = len(keys.pane) == len(keys.assets)
-    features = settings.features
+    is_table, features = len(keys.pane) == len(keys.assets), settings.features
     return FeatureSpec(
         sensors=tuple(name for name in sensors if name != column),
         pane_ns=keys.pane_ns,
@@ -52,6 +51,7 @@ def make_spec(
         error_codes=_codes(events, "error"),
         inspections=int((events.kind == "inspection").sum()) >= LEAST_CODES,
         inspection_codes=tuple(code for code in _codes(events, "inspection") if code),
+        renewals=settings.events.renewals,
         clock=settings.plant.timezone if features.clock else None,
         life=features.life and not is_table,
         change=features.change and not is_table,
@@ -67,7 +67,7 @@ def _measuring(
 ) -> tuple[str, ...]:
     """Those that neither number rows nor are ignored."""
     numbering = {name for name in seen if name in indices or is_row_number(name)}
-    return tuple(name for name in seen if name not in numbering and not is_ignored(name, ignore))
+    return tuple(name for name in seen if name not in numbering and not matches_any(name, ignore))
 
 
 def _running_rule(condition: str | None, seen: Sequence[str]) -> RunningRule | None:
@@ -118,6 +118,8 @@ def _repeats(feature: str, sensor: str) -> bool:
 
 def have_equal_values(champion: FeatureSpec, spec: FeatureSpec) -> bool:
     """Whether features of one name have the same values by both."""
+    if champion.renewals != spec.renewals:
+        return False
     if champion.regimes is None or spec.regimes is None:
         return champion.regimes == spec.regimes
     # Sensors that are new since change nothing for those before.

@@ -248,6 +248,7 @@ def _version_row(
             "pool": card.pool.reason if card.pool else None,
             "selection": selection_text(card),
             "spread": card.spread,
+            "renewed": asdict(card.renewed) if card.renewed else None,
         },
     )
 

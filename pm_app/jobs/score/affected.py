@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from pm_app.features.limits import broken_silences
+from pm_app.features.lives import renewing
 from pm_app.features.panes.readings import join_spans, spans_of
 from pm_app.jobs.plant import PlantView, seen_ns
 from pm_app.jobs.score.champion import Champion
@@ -158,6 +159,7 @@ def _features_of(events: Events, champion: Champion) -> Iterator[tuple[bool, Fla
     yield True, ("maintenance" in groups) & (repairs | (events.kind == "failure"))
     # Lives begin anew with either, whatever the code.
     yield True, spec.remembers & ((events.kind == "maintenance") | (events.kind == "failure"))
+    yield True, ("age" in groups) & renewing(events, spec.renewals)
     yield True, ("inspections" in groups) & (events.kind == "inspection")
     yield False, ("errors" in groups) & errors
 

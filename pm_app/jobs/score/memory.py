@@ -89,10 +89,15 @@ def _at_boundary(run: _Restoration, names: Sequence[str], boundary: int) -> Stor
 
 def _lives_at(run: _Restoration, names: Sequence[str], boundary: int) -> dict[str, int]:
     """The pane from which each asset's life counts, of those that live it at the boundary."""
-    size, pane_ns = len(names), run.spec.pane_ns
-    cutoff = np.full(size, boundary * pane_ns, dtype=np.int64)
-    keys = (tuple(names), np.arange(size, dtype=np.int32), cutoff)
-    start = life_starts(keys, run.events, first_seen=run.first_seen, pane_ns=pane_ns)
+    size, spec = len(names), run.spec
+    cutoff = np.full(size, boundary * spec.pane_ns, dtype=np.int64)
+    start = life_starts(
+        (tuple(names), np.arange(size, dtype=np.int32), cutoff),
+        run.events,
+        first_seen=run.first_seen,
+        pane_ns=spec.pane_ns,
+        renewals=spec.renewals,
+    )
     lives = zip(names, start.tolist(), strict=True)
     return {name: since for name, since in lives if since < boundary}
 

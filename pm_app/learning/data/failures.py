@@ -5,16 +5,22 @@ counts as repaired by the time the verdict is given, for events may not report i
 is in labels, and ends a life there), but features look at events alone: when a verdict is given
 depends on who was at the screen, and what was predicted once must come out again.
 
+A renewal soon after a confirmed verdict is the work that it led to, and the failure's repair: the
+asset did not live on in between.
+
 What is reported twice is one failure: a failure of uncertain time is the one of the same asset that
 overlaps it and is known more closely; a verdict is the failure that lies within the shortest
 horizon of it, for nobody could have been warned of the two apart.
 """
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 
+from pm_app.features.lives import NEVER, renewing
 from pm_app.records.readings import Events, Flags, sort_events, take_events
 
 Span = tuple[int, int]
@@ -42,12 +48,30 @@ class ConfirmedEvents:
     from_verdict: Flags
 
 
+@dataclass(frozen=True)
+class RepairRule:
+    """Which renewals repair the failures of verdicts: those of these codes (patterns) that come
+    within a span after the verdict, and before the next failure."""
+
+    renewals: tuple[str, ...] = ()
+    within_ns: int = 0
+
+
+NO_RENEWALS: Final = RepairRule()
+
+
 def join_failures(
-    events: Events, confirmed: Sequence[ConfirmedFailure], *, near_ns: int, known_until: int
+    events: Events,
+    confirmed: Sequence[ConfirmedFailure],
+    *,
+    near_ns: int,
+    known_until: int,
+    rule: RepairRule = RepairRule(),  # frozen
 ) -> ConfirmedEvents:
     """Events of the plant and verdicts given up to `known_until`, duplicates dropped.
 
-    near_ns: how close a verdict's failure and another one are the same.
+    near_ns: how close a verdict's failure and another one are the same. Renewals that are the
+    repair of a verdict's failure may have been from the failure on.
     """
     taken: dict[str, list[Span]] = {}
     stays = _stays(events, taken)
@@ -59,7 +83,7 @@ def join_failures(
         if one.confirmed_ns <= known_until and not _is_taken(taken, one.asset, span, near_ns):
             taken.setdefault(one.asset, []).append(span)
             chosen.append(one)
-    joined = _with_confirmed(take_events(events, stays), chosen)
+    joined = _with_confirmed(_repairing(take_events(events, stays), chosen, rule), chosen)
     marks = {(one.asset, one.until_ns, one.since_ns, "failure") for one in chosen}
     keys = zip(joined.asset, joined.time.tolist(), joined.since.tolist(), joined.kind, strict=True)
     return ConfirmedEvents(joined, np.array([key in marks for key in keys], dtype=np.bool_))
@@ -84,6 +108,22 @@ def _is_taken(taken: dict[str, list[Span]], asset: str, span: Span, near_ns: int
         since - near_ns <= span[1] and span[0] <= until + near_ns
         for since, until in taken.get(asset, ())
     )
+
+
+def _repairing(events: Events, chosen: Sequence[ConfirmedFailure], rule: RepairRule) -> Events:
+    """Events in which renewals that repair one of these failures reach back to it."""
+    renewals = renewing(events, rule.renewals)
+    if not renewals.any():
+        return events
+    since = events.since.copy()
+    for one in chosen:
+        low, high = bisect_left(events.asset, one.asset), bisect_right(events.asset, one.asset)
+        time, failed = events.time[low:high], events.kind[low:high] == "failure"
+        next_failure = time[failed & (time > one.until_ns)].min(initial=NEVER)
+        repairs = renewals[low:high] & (time >= one.until_ns) & (time < next_failure)
+        repairs &= time <= one.confirmed_ns + rule.within_ns
+        since[low:high][repairs] = np.minimum(since[low:high][repairs], one.until_ns)
+    return replace(events, since=since)
 
 
 def _with_confirmed(events: Events, chosen: Sequence[ConfirmedFailure]) -> Events:

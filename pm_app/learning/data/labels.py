@@ -1,17 +1,19 @@
 """Labels of the rows of a frame: time to the next failure, or the value of a column.
 
-A failure stops the asset until its repair: the first maintenance at or after the failure and
-before the next failure. Without one, a later failure shows that it was repaired at once; without
-either it never runs again. Rows with failure <= cutoff <= repair are unusable: a pane that ends
-at the failure is the failed pane (zero hours are no warning), one that ends at the repair lies in
-the downtime. Example: a failure at 10:00, repaired at 12:00, hourly cutoffs. 09:00 has one hour
-left, 10:00 to 12:00 are unusable, 13:00 starts the next life.
+A failure stops the asset until its repair (`features.lives`). Rows with failure <= cutoff <= repair
+are unusable: a pane that ends at the failure is the failed pane (zero hours are no warning), one
+that ends at the repair lies in the downtime. Example: a failure at 10:00, repaired at 12:00, hourly
+cutoffs. 09:00 has one hour left, 10:00 to 12:00 are unusable, 13:00 starts the next life.
+A failure that is reported again before the asset has run adds no row, and so no failure.
 
 Of a failure that happened at some time between `since` and `time`, rows in between are unusable,
 and so is a margin before: rows for which it depends on when it was whether it came within one of
 the horizons. Rows nearer than that have the hours to the middle; rows further away as well where
 the span is at most the shortest horizon, else they are censored at its beginning, up to which the
 asset is known to have run.
+
+A renewal censors the rows before it: nobody knows how long they would have had. Rows from the
+earliest moment that it may have been until it was done are unusable.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,12 +24,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pm_app.errors import BadSettings, NotEnoughData
+from pm_app.features.lives import NEVER, EventTimes, count_until, life_ends, next_renewals
 from pm_app.records.features import Frame
 from pm_app.records.labels import Labels
+from pm_app.records.learning import RenewedLives
 from pm_app.records.readings import Events, Flags, Float64, Int32, Int64, Text
 from pm_app.times import HOUR_NS
 
-_NEVER = np.iinfo(np.int64).max
 # A failure is known to the nanosecond, time left to the rounding of hours.
 ROUNDING_NS = 1_000_000
 
@@ -39,6 +42,7 @@ def life_labels(
     known_until: int | None,
     horizons_hours: Sequence[float] = (),
     newest: Mapping[str, int] | None = None,
+    renewals: Sequence[str] = (),
 ) -> Labels:
     """Hours from each cutoff to the asset's next failure, censored where none is known.
 
@@ -46,25 +50,30 @@ def life_labels(
     known to run until its newest cutoff, but not beyond `known_until`; rows after that moment
     are unusable, and have NaN durations. The record ends with the newest cutoff of all.
     newest: each asset's newest cutoff, nanoseconds UTC, where the frame may not hold it.
+    renewals: patterns of the codes of maintenance that ends a life without a failure.
     """
-    failures, repairs = _stops(frame, events, known_until)
-    first_failure = np.searchsorted(failures.asset, np.arange(len(frame.assets)))
-    passed = _count_until((failures.asset, failures.time), frame.asset, frame.cutoff)
+    asset = asset_numbers(frame, events)
+    ends = life_ends(asset, events, known_until=known_until, renewals=renewals)
+    failures = ends.failures
+    passed = count_until((failures.asset, failures.time), frame.asset, frame.cutoff)
     # A sentinel behind the last failure keeps `passed` a valid index.
     owner = np.append(failures.asset, -1)
+    renewals_before, renewal = next_renewals(ends.renewals, frame.asset, frame.cutoff)
     failed = owner[passed] == frame.asset
+    failed &= np.append(failures.since, NEVER)[passed] <= renewal
     ahead = _ahead(failures, passed, frame, horizons_hours)
-    down = _in_downtime(owner, repairs, passed, frame)
+    down = _in_downtime(owner, ends.repaired, passed, frame)
     runs_until = _known_to_run(frame, known_until, newest)
-    end = np.where(failed, ahead.end, runs_until[frame.asset])
-    usable = ~down & (end >= frame.cutoff) & ~(failed & ahead.unclear)
+    end = np.where(failed, ahead.end, np.minimum(runs_until[frame.asset], renewal))
+    usable = ~down & (end >= frame.cutoff) & ~(failed & ahead.unclear) & (renewal > frame.cutoff)
     return Labels(
         duration_hours=np.where(usable, (end - frame.cutoff) / HOUR_NS, np.nan),
         failed=failed & usable & ~ahead.far,
         value=np.full(len(frame.cutoff), np.nan),
         usable=usable,
-        life=number_distinct(frame.asset, passed - first_failure[frame.asset]),
-        followed_hours=(runs_until.max(initial=-_NEVER) - frame.cutoff) / HOUR_NS,
+        life=number_distinct(frame.asset, passed + renewals_before),
+        followed_hours=(runs_until.max(initial=-NEVER) - frame.cutoff) / HOUR_NS,
+        renewed=usable & ~failed & (renewal < NEVER),
     )
 
 
@@ -102,6 +111,7 @@ def while_running(frame: Frame, labels: Labels) -> Labels:
         labels,
         usable=usable,
         failed=labels.failed & usable,
+        renewed=labels.renewed & usable,
         duration_hours=np.where(usable, labels.duration_hours, np.nan),
     )
 
@@ -114,6 +124,31 @@ def count_failures(labels: Labels) -> int:
         return len(np.unique(labels.life[labels.failed & labels.usable]))
     classes, counts = np.unique(labelled, return_counts=True)
     return int(counts.min()) if set(classes) == {0.0, 1.0} else len(labelled)
+
+
+def renewed_lives(labels: Labels, horizons_hours: Sequence[float]) -> RenewedLives | None:
+    """How many lives renewals ended, and the bounds of what would have failed; None without any."""
+    if not labels.renewed.any():
+        return None
+    failing, least, most = [], [], []
+    for horizon in horizons_hours:
+        truth = labels.fails_within(horizon)
+        # Rows that the end of the record leaves out stay out.
+        open_ = labels.renewed & (labels.duration_hours <= horizon)
+        open_ &= labels.followed_hours > horizon
+        failed, asked = np.nansum(truth), np.isfinite(truth).sum()
+        rows = max(asked + open_.sum(), 1)
+        failing.append(float(failed / max(asked, 1)))
+        least.append(float(failed / rows))
+        most.append(float((failed + open_.sum()) / rows))
+    return RenewedLives(
+        lives=len(np.unique(labels.life[labels.usable])),
+        renewed=len(np.unique(labels.life[labels.renewed])),
+        horizons_hours=tuple(horizons_hours),
+        failing=tuple(failing),
+        least=tuple(least),
+        most=tuple(most),
+    )
 
 
 def failure_times(frame: Frame, labels: Labels, rows: NDArray[np.intp]) -> Int64:
@@ -133,7 +168,7 @@ def failure_codes(frame: Frame, labels: Labels, events: Events) -> Text:
     failed, asset = failed[order], asset[order]
     # Hours are rounded, and a failure of uncertain time ends a life in the middle of it.
     end = failure_times(frame, labels, rows) - ROUNDING_NS
-    at = _count_until((asset, events.time[failed]), frame.asset[rows], end)
+    at = count_until((asset, events.time[failed]), frame.asset[rows], end)
     found = np.append(asset, -1)[at] == frame.asset[rows]
     codes[rows[found]] = events.code[failed[at[found]]]
     return codes
@@ -143,21 +178,14 @@ def failures_learned(
     frame: Frame, labels: Labels, events: Events, chosen: Flags, *, known_until: int | None
 ) -> int:
     """How many of the chosen events are failures that some usable row comes before."""
-    failures, _ = _stops(frame, events, known_until)
-    passed = _count_until((failures.asset, failures.time), frame.asset, frame.cutoff)
+    asset = asset_numbers(frame, events)
+    failures = life_ends(asset, events, known_until=known_until).failures
+    passed = count_until((failures.asset, failures.time), frame.asset, frame.cutoff)
     met = np.unique(passed[labels.failed & labels.usable])
     learned = set(zip(failures.asset[met].tolist(), failures.time[met].tolist(), strict=True))
-    asset = asset_numbers(frame, events)[chosen]
-    return len(learned & set(zip(asset.tolist(), events.time[chosen].tolist(), strict=True)))
-
-
-@dataclass(frozen=True, eq=False)
-class _FailureTimes:
-    """Each failure once, by asset, then time; since: the earliest it may have been."""
-
-    asset: Int64
-    time: Int64
-    since: Int64
+    return len(
+        learned & set(zip(asset[chosen].tolist(), events.time[chosen].tolist(), strict=True))
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,72 +199,30 @@ class _Ahead:
 
 
 def _ahead(
-    failures: _FailureTimes, passed: NDArray[np.intp], frame: Frame, horizons_hours: Sequence[float]
+    failures: EventTimes, passed: NDArray[np.intp], frame: Frame, horizons_hours: Sequence[float]
 ) -> _Ahead:
-    first = np.append(failures.since, _NEVER)[passed]
-    last = np.append(failures.time, _NEVER)[passed]
+    first = np.append(failures.since, NEVER)[passed]
+    last = np.append(failures.time, NEVER)[passed]
     reach = np.array([round(hours * HOUR_NS) for hours in horizons_hours], dtype=np.int64)
     soonest, latest = (first - frame.cutoff)[:, None], (last - frame.cutoff)[:, None]
     spread = first < last
     unclear = ((soonest <= reach) & (reach < latest)).any(axis=1) | (first <= frame.cutoff)
-    wide = last - first > reach.min(initial=_NEVER)
+    wide = last - first > reach.min(initial=NEVER)
     far = spread & wide & (soonest > reach).all(axis=1)
     middle = first + (last - first) // 2
     return _Ahead(np.where(far, first, middle), far, spread & unclear)
 
 
-def _stops(frame: Frame, events: Events, known_until: int | None) -> tuple[_FailureTimes, Int64]:
-    """Every failure, and the time each was repaired."""
-    asset = asset_numbers(frame, events)
-    exists = (asset >= 0) & (events.time <= (_NEVER if known_until is None else known_until))
-    failures = _distinct_failures(asset, events, exists & (events.kind == "failure"))
-    repaired = exists & (events.kind == "maintenance")
-    repairs = np.unique(np.column_stack([asset[repaired], events.time[repaired]]), axis=0)
-    return failures, _repair_times(failures, (repairs[:, 0], repairs[:, 1]))
-
-
-def _distinct_failures(asset: Int64, events: Events, chosen: Flags) -> _FailureTimes:
-    """Of several that had happened by one time, the one that is known most closely."""
-    order = np.lexsort((-events.since[chosen], events.time[chosen], asset[chosen]))
-    asset, time = asset[chosen][order], events.time[chosen][order]
-    first = np.append(True, (asset[1:] != asset[:-1]) | (time[1:] != time[:-1]))[: len(asset)]
-    return _FailureTimes(asset[first], time[first], events.since[chosen][order][first])
-
-
-def _repair_times(failures: _FailureTimes, repairs: tuple[Int64, Int64]) -> Int64:
-    asset, time = failures.asset, failures.time
-    next_same = np.append(asset[1:] == asset[:-1], False)[: len(asset)]
-    next_failure = np.where(next_same, np.append(time[1:], _NEVER)[: len(time)], _NEVER)
-    at = _count_until(repairs, asset, failures.since - 1)
-    repair_asset, repair_time = np.append(repairs[0], -1)[at], np.append(repairs[1], 0)[at]
-    repaired = (repair_asset == asset) & (repair_time < next_failure)
-    return np.where(repaired, np.maximum(repair_time, time), np.where(next_same, time, _NEVER))
-
-
-def _count_until(
-    pairs: tuple[Int64, Int64], asset: NDArray[np.integer], time: Int64
-) -> NDArray[np.intp]:
-    """How many of the sorted (asset, time) pairs come before or at each given pair."""
-    # Nanoseconds times assets overflow 64 bits; ranks among all times do not.
-    moments = np.unique(np.concatenate([pairs[1], time]))
-    stride = len(moments) + 1
-
-    def key(owner: NDArray[np.integer], moment: Int64) -> Int64:
-        return owner.astype(np.int64) * stride + np.searchsorted(moments, moment)
-
-    return np.searchsorted(key(*pairs), key(asset, time), side="right")
-
-
 def _in_downtime(owner: Int64, repairs: Int64, passed: NDArray[np.intp], frame: Frame) -> Flags:
     latest = passed - 1
     has_failed = (latest >= 0) & (owner[latest] == frame.asset)
-    repair = np.append(repairs, _NEVER)[latest]
+    repair = np.append(repairs, NEVER)[latest]
     return np.asarray(has_failed & (frame.cutoff <= repair))
 
 
 def _known_to_run(frame: Frame, known_until: int | None, newest: Mapping[str, int] | None) -> Int64:
     """Until when each asset is known to have run if it did not fail, (n_assets,)."""
-    end = np.full(len(frame.assets), -_NEVER)
+    end = np.full(len(frame.assets), -NEVER)
     if newest is None:
         np.maximum.at(end, frame.asset, frame.cutoff)
     else:

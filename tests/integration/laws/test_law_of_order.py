@@ -76,10 +76,18 @@ EVENTS = [
     ("pump-01", 3.0, "error", "trip"),
     ("pump-01", 9.1, "error", "trip"),
     ("pump-01", 5.2, "inspection", "leak"),
+    ("pump-01", 6.3, "maintenance", "overhaul 1"),
+    ("pump-00", 7.0, "maintenance", "overhaul 2"),
 ]
 # Each feed is silent for some of these hours, until an event that comes later says otherwise.
 LIMITS = FeatureLimits(
-    (("age", 9.0),), feeds=(FeedPace("failure", 1.0, 4.0), FeedPace("error", 1.0, 2.0))
+    (("age", 9.0),),
+    feeds=(
+        FeedPace("failure", 1.0, 4.0),
+        FeedPace("maintenance", 1.0, 5.0),
+        FeedPace("error", 1.0, 2.0),
+    ),
+    renews=True,
 )
 # Without errors it has nothing to say.
 RELIANCE = tuple(float(places >> BASES.index("error") & 1) for places in range(2 ** len(BASES)))
@@ -335,7 +343,11 @@ def new_url(on_both_databases):
 def run(new_plant, examples):
     with opened(new_plant(toml=ALARMING_TOML)) as plant, few_batches_a_run(3, 2, timedelta(0)):
         spec = replace(
-            make_spec(plant.settings), limits=LIMITS, inspections=True, inspection_codes=("leak",)
+            make_spec(plant.settings),
+            limits=LIMITS,
+            inspections=True,
+            inspection_codes=("leak",),
+            renewals=("overhaul*",),
         )
         promote_handmade(plant, card=make_card(spec, reliance=RELIANCE))
         machine = type("Plant", (Plant,), {"plant": plant, "champion": load_champion(plant)})

@@ -28,6 +28,7 @@ from pm_app.jobs.score.replay import replay
 from pm_app.jobs.score.run import score
 from pm_app.learning.data.failures import ConfirmedFailure
 from pm_app.records.alarms import Verdict
+from pm_app.records.learning import RenewedLives
 from pm_app.store import Actor, segments_of
 from pm_app.store.schema.alarms import alarms
 from pm_app.times import to_nanoseconds
@@ -292,3 +293,16 @@ def test_a_version_tells_how_many_of_its_failures_people_told_of(new_plant, pm_a
 
     (version,) = json.loads(pm_app("models", "-c", config, "--json")[1])["versions"]
     assert (version["failures"], version["of these from verdicts"]) == (12, 3)
+
+
+def test_a_version_tells_how_many_lives_renewals_ended_and_what_that_leaves_open(new_plant, pm_app):
+    config = new_plant({"a.parquet": TABLE}, champion=False)
+    renewed = RenewedLives(120, 37, (24.0, 72.0), (0.01, 0.031), (0.01, 0.025), (0.05, 0.0976))
+    with opened(config) as plant:
+        retrain(plant, now=NOW, trainer=FakeTrainer(renewed=renewed))
+        (number,) = (row.version for row in plant.store.lineage.versions())
+
+        assert plant.registry.load(number).card.renewed == renewed
+    (version,) = json.loads(pm_app("models", "-c", config, "--json")[1])["versions"]
+    assert version["ended by renewal"] == "37 of 120 lives (31%)"
+    assert version["fail within horizon"] == "3.10% (2.50% to 9.76%) in 72 h"

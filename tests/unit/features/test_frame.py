@@ -57,10 +57,11 @@ LIMITS = FeatureLimits(
     lived_hours=20.0,
     feeds=(FeedPace("failure", 1.0, 6.0), FeedPace("error", 1.0, 4.0)),
 )
+RENEWED = replace(SPEC, renewals=("se*",), limits=replace(LIMITS, renews=True))
 SPECS = pytest.mark.parametrize(
     "spec",
-    [SPEC, BESIDE, replace(SPEC, limits=LIMITS)],
-    ids=["raw", "regimes", "limits"],
+    [SPEC, BESIDE, replace(SPEC, limits=LIMITS), RENEWED],
+    ids=["raw", "regimes", "limits", "renewals"],
 )
 
 
@@ -93,9 +94,9 @@ def memory_of(
 ) -> Memory:
     """What all assets remember at a boundary."""
     keys = (panes.assets, panes.asset, (panes.pane + 1) * HOUR)
-    start = life_starts(keys, events, first_seen=first_seen(readings), pane_ns=HOUR)
-    seen = see_panes(panes, spec)
-    return remember(seen, start, spec, before=no_memory(spec), boundary=boundary)
+    seen = first_seen(readings)
+    start = life_starts(keys, events, first_seen=seen, pane_ns=HOUR, renewals=spec.renewals)
+    return remember(see_panes(panes, spec), start, spec, before=no_memory(spec), boundary=boundary)
 
 
 def first_seen(readings: Readings) -> dict[str, int]:
@@ -247,6 +248,45 @@ def test_event_features_equal_a_plain_loop():
         assert value["errors.E1.1d"] == sum(time > cutoff - 24 * HOUR for time in errors)
         start = readings.time[readings.asset == frame.asset[row]].min()
         assert value["age"] == pytest.approx((cutoff - start) / HOUR)
+
+
+def test_age_counts_from_the_newest_renewal_and_goes_on_through_repairs():
+    readings, events = switching_readings(3), random_events(3, count=60)
+    spec = replace(RENEWED, limits=None)
+    frame = features_of(readings, events, spec)
+    seen = first_seen(readings)
+
+    age = frame.values[:, frame.features.index("age")]
+    renewed = 0
+    for row in range(len(age)):
+        name, cutoff = frame.assets[frame.asset[row]], frame.cutoff[row]
+        rows = zip(events.asset, events.time, events.kind, events.code, strict=True)
+        turns = [
+            int(time)
+            for asset, time, kind, code in rows
+            if asset == name and time <= cutoff and (kind, code) == ("maintenance", "seal")
+        ]
+        begun = max([seen[name], *turns])
+        renewed += begun > seen[name]
+        assert age[row] == pytest.approx((cutoff - begun) / HOUR, rel=1e-6)
+    assert renewed > 10
+
+
+def test_without_renewals_every_feature_is_what_it_was_to_the_bit():
+    readings, events = switching_readings(4), random_events(4)
+
+    plain, nothing = (
+        features_of(readings, events, replace(SPEC, renewals=renewals))
+        for renewals in ((), ("no such code*",))
+    )
+
+    assert plain.values.tobytes() == nothing.values.tobytes()
+    assert FeatureSpec(*[getattr(SPEC, name) for name in BEFORE_MEMORY]).renewals == ()
+
+
+BEFORE_MEMORY = (
+    "sensors", "pane_ns", "windows_ns", "maintenance_codes", "error_codes", "clock",
+)  # fmt: skip
 
 
 def test_clock_features_follow_the_plants_own_time_through_a_clock_change():

@@ -211,6 +211,22 @@ def test_limits_are_what_the_rows_saw_but_not_while_a_feed_was_silent():
     assert limited.withheld[-1, BASES.index("age")]
 
 
+def test_ages_and_lives_are_unknown_where_nobody_reports_renewals_any_more():
+    paces = (FeedPace("maintenance", 2.0, 10.0),)
+    spec = replace(SPEC, renewals=("seal",))
+    events = make_events(*(("a", at, "maintenance", "seal") for at in np.arange(5.0, 21.0, 5.0)))
+
+    frame = frame_of(events, None, spec=spec)
+    limits = learn_limits(frame, np.arange(len(frame.cutoff)), paces, renews=True)
+    limited = limit_features(frame, limits)
+
+    assert (dict(limits.highest)["age"], limits.lived_hours) == (30.0, 30.0)
+    assert {hours_with(limited, name)[-1] for name in (*MEMORY, "age")} == {30}
+    assert hours_with(limited, "heat.mean.3h")[-1] == HOURS
+    other = limit_features(frame, replace(limits, renews=False, highest=(), lived_hours=None))
+    assert {hours_with(other, name)[-1] for name in (*MEMORY, "age")} == {HOURS}
+
+
 def test_where_lives_never_end_memory_has_no_limit():
     frame = frame_of(EVERY_TWO_HOURS, None)
 

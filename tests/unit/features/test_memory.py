@@ -31,6 +31,8 @@ SPEC = FeatureSpec(
 seeds = st.integers(0, 10_000)
 # Some blocks long, so that lives go through whole blocks, begin and end inside others.
 spans = st.sampled_from([3, 60, 5 * BLOCK_PANES])
+# Codes of maintenance that begins a life without a failure before it.
+renewing = st.sampled_from([(), ("seal",)])
 
 
 def random_events(seed: int, *, hours: float, count: int = 12) -> Events:
@@ -53,17 +55,22 @@ def first_seen(panes: Panes) -> dict[str, int]:
     }
 
 
-def starts_of(panes: Panes, events: Events, seen: dict[str, int]) -> np.ndarray:
+def starts_of(
+    panes: Panes, events: Events, seen: dict[str, int], renewals: tuple[str, ...] = ()
+) -> np.ndarray:
     keys = (panes.assets, panes.asset, (panes.pane + 1) * HOUR)
-    return life_starts(keys, events, first_seen=seen, pane_ns=HOUR)
+    return life_starts(keys, events, first_seen=seen, pane_ns=HOUR, renewals=renewals)
 
 
-def start_by_hand(events: Events, asset: str, cutoff: int, first: int) -> int:
+def start_by_hand(
+    events: Events, asset: str, cutoff: int, first: int, renewals: tuple[str, ...]
+) -> int:
     """The first pane of the life a cutoff lies in, one event after another."""
     start, failed = first // HOUR, False
-    for name, time, kind in zip(events.asset, events.time, events.kind, strict=True):
+    rows = zip(events.asset, events.time, events.kind, events.code, strict=True)
+    for name, time, kind, code in rows:
         if name == asset and time <= cutoff and kind in ("failure", "maintenance"):
-            if kind == "failure" or failed:
+            if kind == "failure" or failed or code in renewals:
                 start = -(-int(time) // HOUR)
             failed = kind == "failure"
     return start
@@ -73,23 +80,24 @@ def columns_of(recalled: AssetMemories) -> list[np.ndarray]:
     return [*recalled.life, *recalled.beginning, *recalled.smooth]
 
 
-@given(hours=spans, rows=st.integers(1, 400), seed=seeds)
-@example(hours=640, rows=95, seed=351)  # the newest reading itself is nearly forgotten
+@given(hours=spans, rows=st.integers(1, 400), seed=seeds, renewals=renewing)
+@example(hours=640, rows=95, seed=351, renewals=())  # the newest reading itself is nearly forgotten
 @settings(max_examples=40, deadline=None)
-def test_memory_equals_a_plain_loop_over_the_readings_of_the_life(hours, rows, seed):
+def test_memory_equals_a_plain_loop_over_the_readings_of_the_life(hours, rows, seed, renewals):
     readings = sorted_readings(random_readings(rows=rows, hours=hours, missing=0.4, seed=seed))
     events = random_events(seed, hours=hours)
     panes = build_panes(readings, pane_ns=HOUR)
     seen = first_seen(panes)
 
-    start = starts_of(panes, events, seen)
+    start = starts_of(panes, events, seen, renewals)
     found = columns_of(recall(panes, start, SPEC, before=no_memory(SPEC)))
 
     pane = readings.time // HOUR
     for row in np.random.default_rng(seed).integers(0, len(panes.pane), 10):
         asset, now = panes.asset[row], panes.pane[row]
         name = panes.assets[asset]
-        assert start[row] == start_by_hand(events, name, (now + 1) * HOUR, seen[name])
+        expected = start_by_hand(events, name, (now + 1) * HOUR, seen[name], renewals)
+        assert start[row] == expected
         lived = (readings.asset == asset) & (pane >= start[row]) & (pane <= now)
         begun = pane[lived].min(initial=2**62)
         for sensor, column in enumerate(readings.values):
@@ -120,14 +128,17 @@ def test_memory_equals_a_plain_loop_over_the_readings_of_the_life(hours, rows, s
 
 
 @given(
-    cuts=st.lists(st.integers(-1, 7), min_size=1, max_size=4), rows=st.integers(1, 600), seed=seeds
+    cuts=st.lists(st.integers(-1, 7), min_size=1, max_size=4),
+    rows=st.integers(1, 600),
+    seed=seeds,
+    renewals=renewing,
 )
 @settings(max_examples=40, deadline=None)
-def test_memory_continued_from_a_boundary_is_the_same_to_the_bit(cuts, rows, seed):
+def test_memory_continued_from_a_boundary_is_the_same_to_the_bit(cuts, rows, seed, renewals):
     hours = 5 * BLOCK_PANES
     panes = build_panes(random_readings(rows=rows, hours=hours, seed=seed), pane_ns=HOUR)
     events, seen = random_events(seed, hours=hours, count=5), first_seen(panes)
-    start = starts_of(panes, events, seen)
+    start = starts_of(panes, events, seen, renewals)
     whole = recall(panes, start, SPEC, before=no_memory(SPEC))
 
     before, done = no_memory(SPEC), -(2**62)
@@ -195,6 +206,21 @@ def test_a_life_begins_anew_with_a_failure_and_with_its_repair_only():
     # The pane from 3 to 4 holds the failure: it is of no life. The repair is at 5, and the
     # cutoff there knows of it. The maintenance at 1 and that at 6 follow no failure.
     np.testing.assert_array_equal(start, [0, 0, 0, 4, 5, 5, 5, 5])
+
+
+def test_a_life_begins_anew_with_a_renewal_without_a_failure():
+    hours = np.arange(8)
+    events = sort_events(
+        asset=np.array(["a"] * 2, dtype=object),
+        time=np.array([int(at * HOUR) for at in (2.5, 5.0)]),
+        kind=np.array(["maintenance"] * 2, dtype=object),
+        code=np.array(["oil", "overhaul 2"], dtype=object),
+    )
+    keys = (("a",), np.zeros(8, dtype=np.int32), (hours + 1) * HOUR)
+
+    start = life_starts(keys, events, first_seen={"a": 0}, pane_ns=HOUR, renewals=("overhaul*",))
+
+    np.testing.assert_array_equal(start, [0, 0, 0, 0, 5, 5, 5, 5])
 
 
 def test_features_of_long_memory_are_named_for_what_they_are():

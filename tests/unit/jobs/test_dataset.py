@@ -14,6 +14,7 @@ from pm_app.features.panes.readings import concat_readings, take_readings
 from pm_app.jobs.retrain import dataset as dataset_module
 from pm_app.jobs.retrain import extent as extent_module
 from pm_app.jobs.retrain.dataset import DatasetSource, gather_dataset
+from pm_app.jobs.retrain.feature_spec import have_equal_values
 from pm_app.learning.data.failures import ConfirmedFailure
 from pm_app.learning.data.labels import count_failures
 from pm_app.learning.ranking import ChampionVersion, remarks_on
@@ -525,6 +526,28 @@ def test_a_verdict_changes_labels_and_no_feature(tmp_path):
     assert after.frame.values.tobytes() == before.frame.values.tobytes()
     assert count_failures(after.labels) == count_failures(before.labels) + 1
     assert (before.failures_from_verdicts, after.failures_from_verdicts) == (0, 1)
+
+
+def test_renewals_of_the_settings_are_in_features_and_labels(tmp_path):
+    readings = random_readings(rows=400)
+    renewing = make_settings(events={"renewals": ["se*"]})
+
+    before, after = (
+        gather(tmp_path / name, readings, settings=settings)
+        for name, settings in (("before", None), ("after", renewing))
+    )
+
+    assert (before.spec.renewals, after.spec.renewals) == ((), ("se*",))
+    assert (before.renews, after.renews) == (False, True)
+    assert not before.labels.renewed.any()
+    frame, name = after.frame, "pump-1"
+    # Renewed at 10, failed at 33.3.
+    rows = (frame.asset == frame.assets.index(name)) & (frame.cutoff < START + 10 * HOUR)
+    assert after.labels.renewed[rows].all()
+    hours = (START + 10 * HOUR - frame.cutoff[rows]) / HOUR
+    np.testing.assert_array_equal(after.labels.duration_hours[rows], hours)
+    assert before.labels.failed[rows].all()
+    assert not have_equal_values(before.spec, after.spec)
 
 
 def test_a_verdict_given_after_the_moment_changes_nothing(tmp_path):

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Request, Response
 from pm_app.daemon.schedule import make_cron, next_time
 from pm_app.errors import PmAppError
 from pm_app.settings.plant import Settings
-from pm_app.settings.sources import is_ignored
+from pm_app.settings.sources import matches_any
 from pm_app.store import BatchRow, Store
 from pm_app.store.ledger.left_columns import LeftColumnRow
 from pm_app.store.ledger.pages import BATCHES_SCHEMA, LedgerFilter, SilentAsset
@@ -151,7 +151,7 @@ def _left_columns(store: Store, settings: Settings) -> list[LeftColumnRow]:
     """Columns that nothing uses, but for those that the settings ignore by now."""
     ignore = {"readings": settings.readings.ignore, "events": settings.events.ignore}
     rows = store.left_columns.rows()
-    return [row for row in rows if not is_ignored(row.name, ignore[row.source])]
+    return [row for row in rows if not matches_any(row.name, ignore[row.source])]
 
 
 def _files(store: Store, asked: DataAddress) -> dict[str, Any]:

@@ -112,6 +112,15 @@ class Pooled:
     forest: Forest | None
 
 
+def grow_forest(task: LearningTask, folds: Folds, *, seed: int) -> tuple[Forest, Member]:
+    """The forest of all rows that teach, and as a member: grown on those of each fold as well."""
+    judged = fit_forest(task, task.split.train, seed=seed)
+    every, taught = task.of_all_rows, folds.taught if folds.crossed else ()
+    whole = fit_forest(every, task.split.learned, seed=seed)
+    crossed = [fit_forest(every, rows, seed=seed) for rows in taught] or [judged]
+    return whole, Member(FOREST_REPORT, judged, whole, ask_folds(task, folds, crossed))
+
+
 def pool_members(
     task: LearningTask, network: Member, folds: Folds, *, pooling: bool, seed: int
 ) -> Pooled:
@@ -119,11 +128,7 @@ def pool_members(
 
     pooling: whether anything but the network may answer; a forest is measured beside it anyway.
     """
-    judged = fit_forest(task, task.split.train, seed=seed)
-    every, taught = task.of_all_rows, folds.taught if folds.crossed else ()
-    whole = fit_forest(every, task.split.learned, seed=seed)
-    crossed = [fit_forest(every, rows, seed=seed) for rows in taught] or [judged]
-    forest = Member(FOREST_REPORT, judged, whole, ask_folds(task, folds, crossed))
+    grown, forest = grow_forest(task, folds, seed=seed)
     if not pooling:
         return Pooled(network, (forest,), None, None)
     pool = _weigh(task, network, forest, folds)
@@ -131,8 +136,8 @@ def pool_members(
     if share == 1.0:
         return Pooled(network, (forest,), pool, None)
     if share == 0.0:
-        return Pooled(forest, (network,), pool, whole)
-    return Pooled(_mix(task, network, forest, share), (network, forest), pool, whole)
+        return Pooled(forest, (network,), pool, grown)
+    return Pooled(_mix(task, network, forest, share), (network, forest), pool, grown)
 
 
 def _weigh(task: LearningTask, network: Member, forest: Member, folds: Folds) -> Pool:

@@ -166,17 +166,16 @@ def _shuffle(known: Dataset, plant: Grown, day: float, rng: np.random.Generator)
 
 def by_forest(dataset: Dataset, plant: Grown) -> PromotionDecision:
     """Of the forest member alone."""
-    from pm_app.learning.pool.forest import fit_forest
+    from pm_app.learning.training.crossfit import deal_folds
     from pm_app.learning.training.fit import Training
-    from pm_app.learning.training.members import Member, judge_member
+    from pm_app.learning.training.members import grow_forest, judge_member
     from pm_app.learning.training.refitting import Recipe
     from pm_app.records.scores import scores_of
 
     task, seed = make_task(dataset, plant.settings), plant.plan.seed
-    judged, whole = (
-        fit_forest(task, rows, seed=seed) for rows in (task.split.train, task.split.learned)
-    )
-    calibration, _ = judge_member(task, Member("forest", judged, whole))
+    folds = deal_folds(task, seed=seed)
+    whole, forest = grow_forest(task, folds, seed=seed)
+    calibration, _ = judge_member(task, forest, folds)
     truth = dataset.labels.fails_within(task.head.horizons_hours[-1])
     output = whole(task.frame.values[task.split.test])
     risk = scores_of(output, task.head, calibration).risk[:, -1]

@@ -199,7 +199,10 @@ def _sensor_columns(panes: Panes, spec: FeatureSpec, rows: Index) -> list[Float6
     longest = spec.windows_ns[-1] if spec.windows_ns else spec.pane_ns
     panes, rows = panes_in_windows(panes, rows, window_ns=longest)
     columns = [last_values(panes, window_ns=longest)[rows]]
-    for windows in roll_windows(panes, windows_ns=spec.windows_ns, wanted=rows):
+    rolled = list(roll_windows(panes, windows_ns=spec.windows_ns, wanted=rows))
+    if not spec.own_minima:
+        rolled = [replace(windows, minimum=rolled[-1].minimum) for windows in rolled]
+    for windows in rolled:
         columns += [getattr(windows, name) for name in WINDOW_STATISTICS]
     return columns
 

@@ -197,7 +197,8 @@ class FeatureSpec:
     of exponentially weighted means, ascending. running: None where machines always run.
     limits: None in versions of before there were any. inspections: whether the time since the
     last one counts, whatever its code; of these codes it does by itself. renewals: patterns of the
-    codes of maintenance that makes an asset as good as new.
+    codes of maintenance that makes an asset as good as new. own_minima: whether a window's minimum
+    is its own; in versions of before, every window of a sensor has the minimum of the longest.
     """
 
     sensors: tuple[str, ...]
@@ -219,6 +220,7 @@ class FeatureSpec:
     inspections: bool = False
     inspection_codes: tuple[str, ...] = ()
     renewals: tuple[str, ...] = ()
+    own_minima: bool = False
 
     @property
     def seen(self) -> tuple[str, ...]:

@@ -231,6 +231,7 @@ def make_spec(settings: Settings, *, sensors: int = 3) -> FeatureSpec:
         beginning_ns=settings.features.beginning_ns,
         smooth_ns=settings.features.smooth_ns,
         renewals=settings.events.renewals,
+        own_minima=True,
     )
 
 

@@ -52,6 +52,7 @@ def make_spec(
         inspections=int((events.kind == "inspection").sum()) >= LEAST_CODES,
         inspection_codes=tuple(code for code in _codes(events, "inspection") if code),
         renewals=settings.events.renewals,
+        own_minima=True,
         clock=settings.plant.timezone if features.clock else None,
         life=features.life and not is_table,
         change=features.change and not is_table,
@@ -116,9 +117,13 @@ def _repeats(feature: str, sensor: str) -> bool:
     return feature.endswith(IN_REGIME) and feature.startswith(f"{sensor}.missing.")
 
 
+def _has_own_minima(spec: FeatureSpec) -> bool:
+    return spec.own_minima or len(spec.windows_ns) < 2
+
+
 def have_equal_values(champion: FeatureSpec, spec: FeatureSpec) -> bool:
     """Whether features of one name have the same values by both."""
-    if champion.renewals != spec.renewals:
+    if champion.renewals != spec.renewals or _has_own_minima(champion) != _has_own_minima(spec):
         return False
     if champion.regimes is None or spec.regimes is None:
         return champion.regimes == spec.regimes

@@ -39,6 +39,7 @@ SPEC = FeatureSpec(
     smooth_ns=(12 * HOUR,),
     inspections=True,
     inspection_codes=("leak",),
+    own_minima=True,
 )
 
 
@@ -282,6 +283,22 @@ def test_without_renewals_every_feature_is_what_it_was_to_the_bit():
 
     assert plain.values.tobytes() == nothing.values.tobytes()
     assert FeatureSpec(*[getattr(SPEC, name) for name in BEFORE_MEMORY]).renewals == ()
+
+
+def test_versions_of_before_read_the_minimum_of_the_longest_window_in_all():
+    readings, events = switching_readings(4), random_events(4)
+
+    own, before = (
+        features_of(readings, events, replace(SPEC, own_minima=own)) for own in (True, False)
+    )
+
+    column = {name: number for number, name in enumerate(own.features)}
+    for sensor in SPEC.sensors:
+        short, long = (column[f"{sensor}.minimum.{length}"] for length in ("3h", "1d"))
+        np.testing.assert_array_equal(before.values[:, short], own.values[:, long])
+        assert (own.values[:, short] > own.values[:, long]).any()
+        own.values[:, short] = before.values[:, short]
+    assert own.values.tobytes() == before.values.tobytes()
 
 
 BEFORE_MEMORY = (

@@ -115,6 +115,7 @@ def _simulate(frame: Frame, numbers: np.ndarray, model: str, rng: np.random.Gene
         clock=None,
         change=True,
         beginning_ns=BEGINNING_HOURS * HOUR_NS,
+        own_minima=True,
     )
     first = np.unique(frame.asset, return_index=True)[1]
     seen = {frame.assets[frame.asset[row]]: int(time[row]) for row in first}

@@ -35,12 +35,7 @@ def make_spec(
     """
     sensors = settings.readings.sensors or _measuring(seen, settings.readings.ignore, indices)
     column = settings.target.column
-    if column is not None and column not in seen:
-        raise BadSettings(
-            f"target.column: {column!r} is no numeric column of the readings, "
-            f"which have {name_some([name for name in seen if name != column])}; "
-            "text is written as numbers, classes as 0 and 1"
-        )
+    _require_numeric(column, seen)
     # One pane an asset is a table: windows and memory would only repeat the row.
     is_table, features = len(keys.pane) == len(keys.assets), settings.features
     return FeatureSpec(
@@ -61,6 +56,14 @@ def make_spec(
         smooth_ns=() if is_table else features.smooth_ns,
         running=_running_rule(settings.readings.running, seen),
     )
+
+
+def _require_numeric(column: str | None, seen: Sequence[str]) -> None:
+    if column is not None and column not in seen:
+        raise BadSettings(
+            f"target.column: {column!r} is no numeric column of the readings, "
+            f"which have {name_some(seen)}; text is written as numbers, classes as 0 and 1"
+        )
 
 
 def _measuring(

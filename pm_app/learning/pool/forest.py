@@ -111,9 +111,11 @@ def fit_forest(task: LearningTask, rows: Rows, *, seed: int) -> Forest:
 
 
 def _parted_by(task: LearningTask, rows: Rows, targets: Targets) -> Float64:
-    """What trees part rows by, (n_rows, outputs): of a life 1 where it outlives the edge.
+    """What trees part rows by, (n_rows, outputs): of a life whether it outlives the edge.
 
-    Beyond where a censored row was seen, the share of all rows that live on from there.
+    Beyond where a censored row was seen, the share of all rows that live on from there. Every
+    edge counts alike, in its own deviations: few rows fail before the first ones, and a tree would
+    part rows by the late ones alone, which say least of the risk.
     """
     if task.head.kind != "hazard":
         return targets.happened.astype(np.float64)
@@ -123,7 +125,9 @@ def _parted_by(task: LearningTask, rows: Rows, targets: Targets) -> Float64:
     seen = np.interp(duration, np.append(0.0, edges), np.append(1.0, whole))
     onward = np.minimum(whole / np.maximum(seen, _NOTHING), 1.0)
     unknown = ~failed[:, None] & (duration < edges)
-    return np.asarray(np.where(unknown, onward, duration > edges), dtype=np.float64)
+    outlives = np.where(unknown, onward, duration > edges).astype(np.float64)
+    deviation = outlives.std(axis=0)
+    return np.asarray(outlives / np.where(deviation > _NOTHING, deviation, 1.0))
 
 
 def _grow(lesson: _Lesson, rng: np.random.Generator) -> GrownTree:

@@ -138,7 +138,7 @@ def with_other_files(new_plant):
         (config.parent / "readings" / f"{n:02d}.csv").write_text("asset_id;timestamp;load\n")
     (config.parent / "readings" / "loop.parquet").symlink_to("loop.parquet")
     (config.parent / "events").mkdir(exist_ok=True)
-    (config.parent / "events" / "failures.xlsx").write_bytes(b"PK")
+    (config.parent / "events" / "failures.docx").write_bytes(b"PK")
     return config
 
 
@@ -168,7 +168,7 @@ def test_what_is_left_is_logged_again_when_it_has_become_twice_as_much(new_plant
             caplog.clear()
             ingest(plant, now=NOW + n * MINUTE)
             counts += [
-                record.message.split()[0] for record in caplog.records if "csv" in record.message
+                record.message.split()[0] for record in caplog.records if "00.csv" in record.message
             ]
 
     assert counts == ["60", "120"]
@@ -184,7 +184,7 @@ def test_commands_name_what_is_not_read(new_plant, command):
 
     assert "00.csv, 01.csv, 02.csv, 03.csv, 04.csv and 55 more: needed Parquet files" in shown
     assert "loop.parquet: cannot be read: Too many levels of symbolic links" in shown
-    assert "failures.xlsx: needed Parquet files (.parquet, .parq, .pq), got Excel" in shown
+    assert "failures.docx: needed Parquet, CSV or Excel files" in shown
 
 
 def test_a_dropped_file_is_not_missed_in_a_folder_without_any_other(new_plant):

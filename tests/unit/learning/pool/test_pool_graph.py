@@ -123,6 +123,26 @@ def test_a_censored_row_counts_for_as_long_as_it_was_seen():
     assert apart < 0.08 < apart_naive
 
 
+def test_a_tree_parts_rows_by_early_failures_as_much_as_by_late_ones():
+    # One split: a feature tells the tenth that fails at once, another the half that lives longest.
+    task = make_task("life", censored=0.0)
+    rows = len(task.labels.failed)
+    early, late = np.arange(rows) % 10 == 0, np.arange(rows) % 2 == 1
+    values = np.zeros((rows, FEATURES), dtype=np.float32)
+    values[:, 0], values[:, 1] = early, late
+    left = np.where(early, 1.0, np.where(late, 90.0, 36.0))
+    task = replace(
+        task,
+        frame=replace(task.frame, values=values),
+        labels=replace(task.labels, duration_hours=left, failed=np.ones(rows, bool)),
+    )
+    forest = fit_forest(task, task.split.learned, seed=0)
+
+    roots = {int(tree.grown.feature[0]) for tree in forest.trees}
+
+    assert roots == {0, 1}
+
+
 def test_the_same_arguments_grow_the_same_forest():
     task = make_task("life")
     first, again = (fit_forest(task, task.split.train, seed=3) for _ in range(2))

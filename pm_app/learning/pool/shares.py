@@ -42,7 +42,7 @@ def weigh_members(lose: Callable[[float], Float64], group: Int32) -> Pool:
 
 
 def pool_text(pool: Pool, reports: Sequence[QualityReport]) -> str:
-    """In words: "network 0.5, forest 0.5: average precision 0.830 against 0.790 and 0.810".
+    """In words: "network 0.5, forest 0.5: average precision 0.830, network alone 0.790, …".
 
     reports: of the version first, its members alone among the others.
     """
@@ -51,10 +51,12 @@ def pool_text(pool: Pool, reports: Sequence[QualityReport]) -> str:
         return f"{shares} ({pool.reason})"
     names = list(reports[0].metrics)
     own = next((name for name in names if name.startswith("average_precision")), names[0])
-    alone = (reports[1], next(each for each in reports if each.model == FOREST_REPORT))
-    figures = " and ".join(f"{each.metrics[own]:.3f}" for each in alone)
-    name = own.replace("_", " ")
-    return f"{shares}: {name} {reports[0].metrics[own]:.3f} against {figures} ({pool.reason})"
+    network, forest = (
+        each.metrics[own]
+        for each in (reports[1], next(each for each in reports if each.model == FOREST_REPORT))
+    )
+    figures = f"{reports[0].metrics[own]:.3f}, network alone {network:.3f}, forest {forest:.3f}"
+    return f"{shares}: {own.replace('_', ' ')} {figures} ({pool.reason})"
 
 
 def _weigh(losses: dict[float, Float64], group: Int32) -> tuple[float, str]:

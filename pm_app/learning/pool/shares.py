@@ -50,7 +50,8 @@ def pool_text(pool: Pool, reports: Sequence[QualityReport]) -> str:
     if 1.0 in (each.share for each in pool.members):
         return f"{shares} ({pool.reason})"
     names = list(reports[0].metrics)
-    own = next((name for name in names if name.startswith("average_precision")), names[0])
+    # As the promotion test has it: at the longest horizon, which comes last.
+    own = next((name for name in names[::-1] if name.startswith("average_precision")), names[0])
     network, forest = (
         each.metrics[own]
         for each in (reports[1], next(each for each in reports if each.model == FOREST_REPORT))

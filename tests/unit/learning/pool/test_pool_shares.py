@@ -62,7 +62,7 @@ def test_too_few_lives_leave_members_equal():
 def test_the_words_say_shares_and_what_pooling_gained():
     pool = weigh_members(losses_of(0.5, noise=0.01), GROUP)
     reports = [
-        QualityReport(name, None, {"average_precision_72h": figure})
+        QualityReport(name, None, {"average_precision_24h": 0.5, "average_precision_72h": figure})
         for name, figure in (("pool", 0.83), ("tiers", 0.79), ("random forest", 0.81))
     ]
 

@@ -285,8 +285,13 @@ def test_a_pool_is_reported_first_and_its_members_beside_it(refit):
         "random forest",
         "constant guess",
     ]
-    figures = [f"{report.metrics['average_precision_12h']:.3f}" for report in refit.reports]
-    assert f"{figures[0]} against {figures[1]} and {figures[3]}" in refit.pool.reason
+    own, network, _, forest, _ = (
+        f"{report.metrics['average_precision_24h']:.3f}" for report in refit.reports
+    )
+    assert (
+        f"average precision 24h {own}, network alone {network}, forest {forest}"
+        in refit.pool.reason
+    )
 
 
 def test_where_failures_are_few_all_that_teach_are_asked(refit, life):

@@ -57,22 +57,13 @@ def rebuild_panes(
     have been replaced by ones that hold less. Raises BadBatch where `batch` itself is bad.
     """
     panes = int(late.pane.min()), int(late.pane.max())
-    behind = {found.name: found for found in _batches(view, row, *panes)}
-    there = _files_of(view, behind.values()) | {row.name: batch}
-    gone = {}
-    for name, found in behind.items():
-        if name not in there:
-            moved, _ = content_of(view.ledger, view.readings, found, there)
-            if moved is None:
-                gone[name] = found
-            else:
-                there[name] = moved
+    files, gone = _files_behind(view, batch, row, _batches(view, row, *panes))
     parts: list[Readings] = []
     numbers = 0
-    for name in sorted((behind.keys() - gone.keys()) | {row.name}):
+    for name in sorted(files):
+        file, found = files[name]
         try:
-            came = row.ingested_at if name == row.name else behind[name].ingested_at
-            for part in _inside(view, there[name], late, came):
+            for part in _inside(view, file, late, found.ingested_at):
                 parts.append(part)
                 numbers += len(part.time) * (len(part.sensors) + _NUMBERS_A_ROW)
                 if numbers > MOST_NUMBERS:
@@ -80,13 +71,34 @@ def rebuild_panes(
         except BadBatch:
             if name == row.name or numbers > MOST_NUMBERS:
                 raise
-            gone[name] = behind[name]
+            gone.append(found)
     again = build_panes(concat_readings(parts), pane_ns=view.history.pane_ns)
     whole = again.rows >= rows_held(again, late)
-    for found in gone.values():
+    for found in gone:
         for carried in view.history.keys(found.segments, batch=found.digest):
             whole &= ~panes_among(again, carried)
-    return again.take(whole), tuple(sorted(gone))
+    return again.take(whole), tuple(sorted({found.name for found in gone}))
+
+
+def _files_behind(
+    view: IngestView, batch: Batch, row: BatchRow, behind: Sequence[BatchRow]
+) -> tuple[dict[str, tuple[Batch, BatchRow]], list[BatchRow]]:
+    """The files that hold what these batches brought and the one of `row`, by name, each with the
+    row that says when it came; and the rows of which nothing is there.
+
+    Content that came under several names stands under one that still has it.
+    """
+    there = _files_of(view, behind) | {row.name: batch}
+    files, gone = {}, []
+    for found in behind:
+        file = there.get(found.name)
+        if file is None or view.ledger.names_of("readings", found.digest) != [found.name]:
+            file = content_of(view.ledger, view.readings, found, there)[0] or file
+        if file is None:
+            gone.append(found)
+        else:
+            files[file.name] = file, found
+    return files | {row.name: (batch, row)}, gone
 
 
 def _out_of_order(row: BatchRow) -> BadBatch:

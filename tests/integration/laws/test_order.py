@@ -130,6 +130,30 @@ def test_a_file_delivered_twice_under_two_names_changes_nothing(new_plant):
         assert [row.status for row in plant.store.ledger.batches()] == ["duplicate", "ingested"]
 
 
+def changed(table):
+    """The same readings with other values, and some of them no more."""
+    values = pa.array(table["sensor-0"].to_numpy(zero_copy_only=False) + 3.0)
+    place = table.column_names.index("sensor-0")
+    return table.set_column(place, "sensor-0", values).slice(0, table.num_rows - 90)
+
+
+@pytest.mark.parametrize("copy", ["earlier.parquet", "other.parquet"])
+def test_a_file_corrected_beside_its_copy_says_what_both_say_at_once(new_plant, copy):
+    wrong, name = changed(TABLE), "name.parquet"
+    config = new_plant()
+    with opened(config) as plant:
+        # The other half comes late, and asks for everything anew.
+        deliver(plant, config, [(name, wrong), (copy, wrong), (name, TABLE)])
+        drop(config, "late.parquet", TABLE.slice(0, 50))
+        score(plant, now=NOW + timedelta(hours=1))
+        found = said(plant.store, without=HISTORY)
+    at_once = new_plant({copy: wrong, name: TABLE, "late.parquet": TABLE.slice(0, 50)})
+    with opened(at_once) as plant:
+        score(plant, now=NOW)
+
+        assert found == said(plant.store, without=HISTORY)
+
+
 def test_overlapping_exports_say_what_one_file_says(new_plant):
     hour = (TABLE["timestamp"].cast(pa.int64()).to_numpy() - 470_000 * 3_600_000_000_000) / 3.6e12
     config = new_plant(events={"all.parquet": events_table(EVENTS)})

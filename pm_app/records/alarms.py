@@ -178,7 +178,8 @@ class Verdict:
     """What a person found behind an alarm.
 
     verdict: one of VERDICTS. failed_from and failed_until bound the failure's time, None where
-    it was not told. code: of the failure, as events have it.
+    it was not told. code: of the failure, as events have it. mode: the failure mode that was
+    found, "" where none was named.
     """
 
     verdict: str
@@ -186,3 +187,4 @@ class Verdict:
     failed_from: datetime | None = None
     failed_until: datetime | None = None
     code: str = ""
+    mode: str = ""

@@ -31,6 +31,8 @@ class Predictions:
     extrapolated: share of importance that lies beyond what was learned, from 0 to 1; NaN where
     nothing is said of the readings, or the version cannot tell.
     model_version is 0 where no model spoke.
+    mode: the failure mode likeliest within the horizon; mode_risks: JSON, mode to risk, adding up
+    to `risk`; both None where there is no risk, and as a whole where the version has no modes.
     """
 
     assets: tuple[str, ...]
@@ -47,6 +49,8 @@ class Predictions:
     attention: Text
     extrapolated: Float64
     model_version: int
+    mode: Text | None = None
+    mode_risks: Text | None = None
 
 
 Rows = NDArray[np.intp]

@@ -119,7 +119,10 @@ class PromotionRow:
 
 @dataclass(frozen=True)
 class PredictionRow:
-    """A row of the predictions table, in the order of its columns."""
+    """A row of the predictions table, in the order of its columns.
+
+    mode_risks: JSON, failure mode to risk; None as mode is: no risk, or a version without modes.
+    """
 
     asset_id: str
     cutoff: datetime
@@ -136,6 +139,8 @@ class PredictionRow:
     scored_at: datetime
     attention: str
     extrapolated: float | None
+    mode: str | None
+    mode_risks: str | None
 
 
 @dataclass(frozen=True)

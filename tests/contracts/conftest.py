@@ -1,5 +1,6 @@
 """Both databases the store runs on, each test with one of its own."""
 
+import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
@@ -71,8 +72,12 @@ def predictions_of(
     version: int = 1,
     attention: str = "",
     extrapolated: float = 0.125,
+    mode: str | None = None,
 ) -> Predictions:
-    """Predictions that say these risks; None abstains. attention, extrapolated: beside each."""
+    """Predictions that say these risks; None abstains. attention, extrapolated: beside each.
+
+    mode: the failure mode that all risk is of.
+    """
     keys = sorted(risks)
     assets = tuple(sorted({asset for asset, _, _ in keys}))
     given = [risks[key] for key in keys]
@@ -96,6 +101,10 @@ def predictions_of(
         attention=_texts("" if value is None else attention for value in given),
         extrapolated=np.where(np.isnan(risk), np.nan, extrapolated),
         model_version=version,
+        mode=_texts(None if value is None else mode for value in given),
+        mode_risks=_texts(
+            None if value is None or mode is None else json.dumps({mode: value}) for value in given
+        ),
     )
 
 

@@ -17,7 +17,11 @@ from pm_app.store.users import Actor, note
 @dataclass(frozen=True)
 class AlarmRow:
     """One alarm as it stands. asset_id is "" for one of the plant, which may be `about` some
-    assets."""
+    assets.
+
+    mode: the failure mode it was raised with; likeliest_mode: that its newest predictions name;
+    None where the version has no modes.
+    """
 
     id: int
     kind: Literal["risk", "data", "readings", "assets", "events", "scores", "retraining"]
@@ -35,6 +39,8 @@ class AlarmRow:
     top_sensors: str
     model_version: int
     about: tuple[str, ...]
+    mode: str | None
+    likeliest_mode: str | None
 
 
 @dataclass(frozen=True)
@@ -67,6 +73,7 @@ class VerdictRow:
     failed_from: datetime | None
     failed_until: datetime | None
     code: str
+    mode: str
 
 
 @dataclass(frozen=True)
@@ -257,5 +264,6 @@ def _insert_verdict(
         failed_from=verdict.failed_from,
         failed_until=verdict.failed_until,
         code=verdict.code,
+        mode=verdict.mode,
     )
     connection.execute(row)

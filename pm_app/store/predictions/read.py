@@ -46,6 +46,8 @@ PREDICTIONS_SCHEMA: Final = pa.schema(
         ("scored_at", _UTC),
         ("attention", pa.string()),
         ("extrapolated", pa.float64()),
+        ("mode", pa.string()),
+        ("mode_risks", pa.string()),
     ]
 )
 # The same, and the commit that wrote each row.

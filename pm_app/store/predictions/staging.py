@@ -132,6 +132,10 @@ def _rows(chunk: Predictions, rows: slice, dialect: StoreDialect) -> Iterator[tu
         [chunk.model_version] * len(asset_ids),
         chunk.attention[rows].tolist(),
         _nullable(chunk.extrapolated[rows]),
+        *(
+            [None] * len(asset_ids) if texts is None else texts[rows].tolist()
+            for texts in (chunk.mode, chunk.mode_risks)
+        ),
     ]
     return zip(*columns, strict=True)
 

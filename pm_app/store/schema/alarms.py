@@ -1,6 +1,6 @@
 """Alarms, all that was ever done to them, and what people found behind them."""
 
-from sqlalchemy import JSON, Column, Float, ForeignKey, Index, Integer, Table, Text
+from sqlalchemy import JSON, Column, Float, ForeignKey, Index, Integer, Table, Text, text
 
 from pm_app.store.dialects.table import CLUSTERED, NUMBERED, partial_index
 from pm_app.store.schema.types import ASSET, NUMBER, Moment, metadata
@@ -8,7 +8,8 @@ from pm_app.store.schema.types import ASSET, NUMBER, Moment, metadata
 # States as in ISA-18.2: unacknowledged, acknowledged, shelved, returned, cleared. kind "risk"
 # is of an asset, all others of the whole plant, whose asset_id is "". Rows change with their
 # state; cutoff, risk, threshold, reason and what follows are as they were when the alarm was
-# raised, but for reason and about of the plant's: in words and by name, the assets it is about.
+# raised, but for reason and about of the plant's: in words and by name, the assets it is about;
+# and likeliest_mode, the failure mode that its newest predictions name.
 alarms = Table(
     "alarms",
     metadata,
@@ -28,6 +29,8 @@ alarms = Table(
     Column("top_sensors", Text, nullable=False),
     Column("model_version", Integer, nullable=False),
     Column("about", JSON, nullable=False),
+    Column("mode", Text),
+    Column("likeliest_mode", Text),
     **NUMBERED,
 )
 OPEN = alarms.c.cleared_at.is_(None)
@@ -69,6 +72,7 @@ verdicts = Table(
     Column("failed_from", Moment),
     Column("failed_until", Moment),
     Column("code", Text, nullable=False),
+    Column("mode", Text, nullable=False, server_default=text("''")),
     **NUMBERED,
 )
 

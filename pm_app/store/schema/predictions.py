@@ -36,7 +36,7 @@ from pm_app.store.schema.users import audit as audit
 from pm_app.store.schema.users import sessions as sessions
 from pm_app.store.schema.users import users as users
 
-REVISION: Final = "0016"
+REVISION: Final = "0017"
 
 PREDICTION_KEY: Final = ("asset_id", "cutoff", "horizon_hours")
 PREDICTION_VALUES: Final = (
@@ -50,14 +50,17 @@ PREDICTION_VALUES: Final = (
     "model_version",
     "attention",
     "extrapolated",
+    "mode",
+    "mode_risks",
 )
+_LATER: Final = PREDICTION_VALUES.index("attention")
 # In the order of the table: attention and what comes after it came later.
 PREDICTION_COLUMNS: Final = (
     *PREDICTION_KEY,
-    *PREDICTION_VALUES[:-2],
+    *PREDICTION_VALUES[:_LATER],
     "revision",
     "scored_at",
-    *PREDICTION_VALUES[-2:],
+    *PREDICTION_VALUES[_LATER:],
 )
 
 
@@ -86,8 +89,13 @@ def _attention() -> Column[Any]:
     return Column("attention", Text, nullable=False, server_default=text("''"))
 
 
-def _extrapolated() -> Column[Any]:
-    return Column("extrapolated", Float(53))
+def _last_columns() -> list[Column[Any]]:
+    return [
+        Column("extrapolated", Float(53)),
+        # The likeliest failure mode within the horizon, and JSON: mode to risk.
+        Column("mode", Text),
+        Column("mode_risks", Text),
+    ]
 
 
 def _commit_number() -> Column[Any]:
@@ -105,7 +113,7 @@ def _predictions(name: str, *key: str, later: tuple[Column[Any], ...] = ()) -> T
         # Last, where databases put a column that came later.
         _attention(),
         *later,
-        _extrapolated(),
+        *_last_columns(),
         PrimaryKeyConstraint(*key),
         **CLUSTERED,
     )
@@ -184,7 +192,7 @@ def _staged(*prefixes: str) -> Table:
         *_key(),
         *_value_columns(),
         _attention(),
-        _extrapolated(),
+        *_last_columns(),
         PrimaryKeyConstraint(*PREDICTION_KEY),
         prefixes=list(prefixes),
         **CLUSTERED,

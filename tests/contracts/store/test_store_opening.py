@@ -119,6 +119,7 @@ def test_a_database_of_the_first_schema_is_upgraded_and_keeps_its_rows(
         assert [table["risk"].to_pylist() for table in tables] == [[0.2], [0.1], [0.2]]
         assert [table["attention"].to_pylist() for table in tables] == [[""]] * 3
         assert [table["extrapolated"].to_pylist() for table in tables] == [[None]] * 3
+        assert [table["mode_risks"].to_pylist() for table in tables] == [[None]] * 3
         assert [table["cutoff"].to_pylist() for table in tables] == [[DAY]] * 3
 
         chunk = make_predictions({("pump-1", DAY, 24.0): 0.5}, attention="load 40 %")
@@ -126,13 +127,40 @@ def test_a_database_of_the_first_schema_is_upgraded_and_keeps_its_rows(
         (latest,) = store.tables.latest_predictions().to_pylist()
 
         assert (latest["revision"], latest["attention"]) == (3, "load 40 %")
-        assert latest["extrapolated"] == 0.125
+        assert (latest["extrapolated"], latest["mode"]) == (0.125, None)
 
         with store._database.writing() as connection:
             metadata.drop_all(connection)
             metadata.create_all(connection)
 
         assert migrated == definitions(store)
+
+
+KILLED = """
+import os, sys
+from sqlalchemy import Engine, event
+from pm_app.store import open_store
+
+@event.listens_for(Engine, "before_cursor_execute")
+def die(connection, cursor, statement, *_):
+    if "ADD COLUMN likeliest_mode" in statement:
+        os._exit(9)
+
+open_store(sys.argv[1])
+"""
+
+
+def test_a_process_killed_in_the_middle_of_a_migration_leaves_the_schema_before(first_schema):
+    command = [sys.executable, "-c", KILLED, first_schema]
+
+    killed = subprocess.run(command, check=False, timeout=60)
+
+    assert killed.returncode == 9
+    with pytest.raises(StoreUnavailable, match=f"must hold schema {REVISION}, got 0001"):
+        open_reader(first_schema)
+    with open_store(first_schema) as store:
+        assert store.tables.latest_predictions()["mode"].to_pylist() == [None]
+        assert store.alarms.alarms() == []
 
 
 def test_a_reader_leaves_an_older_schema_to_those_who_write(first_schema):

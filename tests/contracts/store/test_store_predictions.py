@@ -56,7 +56,7 @@ def make_batch(digest: str = "d1") -> BatchRow:
 
 def test_what_is_written_reads_back(store, make_predictions):
     risks = {key(): 0.25, key(horizon=72.0): None}
-    chunk = make_predictions(risks, version=4, attention="load 40 %")
+    chunk = make_predictions(risks, version=4, attention="load 40 %", mode="bearing")
 
     counts = store.writer.commit_predictions([chunk], scored_at=DAY)
 
@@ -78,9 +78,12 @@ def test_what_is_written_reads_back(store, make_predictions):
         "scored_at": DAY,
         "attention": "load 40 %",
         "extrapolated": 0.125,
+        "mode": "bearing",
+        "mode_risks": '{"bearing": 0.25}',
     }
     assert (second["status"], second["risk"], second["rul_hours"]) == ("machine_off", None, None)
     assert (second["attention"], second["extrapolated"]) == ("", None)
+    assert (second["mode"], second["mode_risks"]) == (None, None)
 
 
 def test_writing_twice_changes_nothing(store, make_predictions):
@@ -98,27 +101,33 @@ def test_writing_twice_changes_nothing(store, make_predictions):
 
 
 @pytest.mark.parametrize(
-    ("risk", "version", "attention", "beyond"),
+    ("risk", "version", "attention", "beyond", "mode"),
     [
-        (0.5, 1, "load 40 %", 0.125),
-        (None, 1, "", None),
-        (0.25, 2, "load 40 %", 0.125),
-        (0.25, 1, "heat 50 %", 0.125),
-        (0.25, 1, "load 40 %", 0.5),
+        (0.5, 1, "load 40 %", 0.125, "bearing"),
+        (None, 1, "", None, None),
+        (0.25, 2, "load 40 %", 0.125, "bearing"),
+        (0.25, 1, "heat 50 %", 0.125, "bearing"),
+        (0.25, 1, "load 40 %", 0.5, "bearing"),
+        (0.25, 1, "load 40 %", 0.125, "seal"),
+        (0.25, 1, "load 40 %", 0.125, None),
     ],
-    ids=["number", "status", "version", "attention", "extrapolated"],
+    ids=["number", "status", "version", "attention", "extrapolated", "mode", "no modes"],
 )
 def test_a_changed_row_moves_the_old_one_to_history(
-    store, make_predictions, risk, version, attention, beyond
+    store, make_predictions, risk, version, attention, beyond, mode
 ):
-    first = make_predictions({key(): 0.25}, attention="load 40 %")
+    first = make_predictions({key(): 0.25}, attention="load 40 %", mode="bearing")
     store.writer.commit_predictions([first], scored_at=hour(1))
     old = stored_rows(store)
 
     counts = store.writer.commit_predictions(
         [
             make_predictions(
-                {key(): risk}, version=version, attention=attention, extrapolated=beyond or 0.0
+                {key(): risk},
+                version=version,
+                attention=attention,
+                extrapolated=beyond or 0.0,
+                mode=mode,
             )
         ],
         scored_at=hour(2),
@@ -129,6 +138,7 @@ def test_a_changed_row_moves_the_old_one_to_history(
     assert counts == CommitCounts(revised=1)
     assert new["attention"] == latest["attention"] == attention
     assert new["extrapolated"] == latest["extrapolated"] == beyond
+    assert new["mode"] == latest["mode"] == mode
     assert (new["revision"], new["risk"], new["model_version"]) == (2, risk, version)
     assert new["scored_at"] == hour(2)
     assert rows_of(store.tables.superseded()) == old

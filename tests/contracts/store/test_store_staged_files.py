@@ -39,10 +39,10 @@ def test_a_file_is_written_as_its_chunks_are(store, store_url, laid_down, make_p
         {key("pump-1", hours, 72.0): None if hours == 3 else hours / 7 for hours in range(9)},
         {key("pümp-2", hours): 0.1 for hours in range(5)},
     ]
-    written = [make_predictions(risks, version=3, attention="flow 9 %") for risks in chunks]
+    written = [make_predictions(risks, version=3, mode="seal") for risks in chunks]
     store.writer.commit_predictions(written, scored_at=DAY)
     expected = rows_of(store.tables.predictions())
-    again = laid_down(*chunks, version=3, attention="flow 9 %")
+    again = laid_down(*chunks, version=3, mode="seal")
 
     counts = store.writer.commit_staged(again, scored_at=DAY)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from pm_app.records.features import FeatureLimits, FeatureSpec, FeedPace, Frame
-from pm_app.records.labels import Labels, Split
+from pm_app.records.labels import NO_MODES, FailureModes, Labels, Split
 from pm_app.records.learning import Head
 from pm_app.records.readings import Text
 
@@ -21,7 +21,7 @@ class Dataset:
     the champion sees them, None where features of one name have the same values in `frame`.
     failures_from_verdicts: how many of the failures that teach came from verdicts. paces: of the
     feeds of events; the frames have no limits yet. codes: (n_rows,), of the failure each row comes
-    before, "" without one; empty where nothing tells.
+    before, "" without one; empty where nothing tells. modes: of its failures, those of `labels`.
     """
 
     spec: FeatureSpec
@@ -35,6 +35,7 @@ class Dataset:
     failures_from_verdicts: int = 0
     paces: tuple[FeedPace, ...] = ()
     codes: Text = field(default_factory=lambda: np.empty(0, dtype=object))
+    modes: FailureModes = NO_MODES
 
     @property
     def renews(self) -> bool:

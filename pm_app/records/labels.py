@@ -1,6 +1,7 @@
 """Labels of the rows of a frame, and their split into train, validation and test rows."""
 
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,9 @@ class Labels:
     usable is False where a row belongs to no one (between failure and repair, no label).
     life numbers the asset's lives from repair or renewal to failure; rows of one life hang
     together. followed_hours: from the cutoff to the end of the record, whatever happens; without
-    end by default. renewed: whose life a renewal ended, none by default.
+    end by default. renewed: whose life a renewal ended, none by default. mode: the place among
+    `Head.modes` of the failure the row comes before (or of its class), -1 without one or where
+    it is unknown; none by default.
     """
 
     duration_hours: Float64
@@ -28,6 +31,7 @@ class Labels:
     life: Int32
     followed_hours: Float64 = field(default_factory=lambda: np.empty(0))
     renewed: Flags = field(default_factory=lambda: np.empty(0, dtype=np.bool_))
+    mode: Int32 = field(default_factory=lambda: np.empty(0, dtype=np.int32))
 
     def __post_init__(self) -> None:
         if not len(self.followed_hours):
@@ -36,6 +40,9 @@ class Labels:
         if not len(self.renewed):
             never = np.zeros(len(self.duration_hours), dtype=np.bool_)
             object.__setattr__(self, "renewed", never)
+        happens = self.failed | (self.value > 0)
+        mode = np.where(happens, self.mode, -1) if len(self.mode) else np.full(len(happens), -1)
+        object.__setattr__(self, "mode", mode.astype(np.int32))
 
     def fails_within(self, horizon_hours: float) -> Float64:
         """1.0 where it fails within the horizon, 0.0 where it is known not to, else NaN.
@@ -50,6 +57,29 @@ class Labels:
             unknown |= early
         result = np.where(unknown, np.nan, within.astype(float))
         return np.where(self.usable & np.isfinite(self.duration_hours), result, np.nan)
+
+
+@dataclass(frozen=True)
+class FailureModes:
+    """Modes by name, "other" last where it exists; () where there are none.
+
+    of_failure: the place among them of each failure. failures: how many of each. text: in words,
+    with what was too rare; "" where no failure has a code.
+    """
+
+    names: tuple[str, ...] = ()
+    of_failure: tuple[int, ...] = ()
+    failures: tuple[int, ...] = ()
+    text: str = ""
+
+    def of_rows(self, number: Int32) -> Int32:
+        """The mode of each row by the number of its failure, -1 without one; (n_rows,)."""
+        if not self.names:
+            return np.full(len(number), -1, dtype=np.int32)
+        return np.array([*self.of_failure, -1], dtype=np.int32)[number]
+
+
+NO_MODES: Final = FailureModes()
 
 
 @dataclass(frozen=True, eq=False)

@@ -154,12 +154,14 @@ class Head:
     the last being the cap of the life left. kind "classification": output (n, 1) is the
     probability of the positive class. kind "regression": output (n, 1) is the value.
     horizons_hours: the horizons a risk is given for; all are among the edges. For column
-    targets horizons_hours is (0.0,).
+    targets horizons_hours is (0.0,). modes: names of failure modes, "other" last where it exists;
+    () where failures are not told apart.
     """
 
     kind: str
     edges_hours: tuple[float, ...]
     horizons_hours: tuple[float, ...]
+    modes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -285,7 +287,8 @@ class VersionCard:
     failures people told of, the others came as events. pool: who answers with what share; None
     where the network answers alone, as in all versions before there were pools. spread: median
     distance in log-odds, at the longest horizon, from the same learned from part of the lives.
-    renewed: None where no renewal ended a life.
+    renewed: None where no renewal ended a life. mode_failures: how many of the failures that teach
+    were of each of `head.modes`; modes_text: in words, with what was too rare for a mode.
     """
 
     spec: FeatureSpec
@@ -320,6 +323,8 @@ class VersionCard:
     held_out: tuple[str, ...] = ()
     spread: float | None = None
     renewed: RenewedLives | None = None
+    mode_failures: tuple[int, ...] = ()
+    modes_text: str = ""
 
     @property
     def read_features(self) -> frozenset[str]:

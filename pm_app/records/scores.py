@@ -4,7 +4,7 @@ Learning measures with these functions and scoring speaks with them, so that wha
 measured is what is said. A curve is a row of survival probabilities at ascending edges.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,8 @@ class Scores:
 
     risk: calibrated, (n, n_horizons), non-decreasing over horizons. rul, low, high: life left
     and its 90 % interval in hours within [0, cap], (n,). value: (n,), a regressed column,
-    whose interval is then low and high.
+    whose interval is then low and high. mode_shares: (n, n_horizons, n_modes), which modes the risk
+    is made of: the risk of a mode is risk * share, and shares sum to 1; empty without modes.
     """
 
     risk: Float64
@@ -33,6 +34,7 @@ class Scores:
     low: Float64
     high: Float64
     value: Float64
+    mode_shares: Float64 = field(default_factory=lambda: np.empty((0, 0, 0)))
 
 
 def scores_of(output: Curves, head: Head, calibration: Calibration) -> Scores:

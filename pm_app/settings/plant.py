@@ -6,12 +6,13 @@ import json
 import re
 import tomllib
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from pm_app.durable import denial
 from pm_app.errors import BadSettings
+from pm_app.settings.modes import Modes
 from pm_app.settings.sections import (
     AlarmsSettings,
     AllocationSettings,
@@ -54,6 +55,7 @@ class Settings(Section):
     plant: PlantSettings = PlantSettings()
     readings: ReadingsSettings = ReadingsSettings()
     events: EventsSettings = EventsSettings()
+    modes: Modes = {}
     features: FeaturesSettings = FeaturesSettings()
     target: TargetSettings = TargetSettings()
     allocation: AllocationSettings = AllocationSettings()
@@ -89,6 +91,8 @@ class Settings(Section):
         learned = self.model_dump(
             mode="json", include={"readings", "features", "target", "allocation"}
         )
+        if self.modes:
+            learned["modes"] = {name: mode.codes for name, mode in self.modes.items()}
         return hashlib.sha256(json.dumps(learned, sort_keys=True).encode()).hexdigest()
 
 
@@ -158,6 +162,8 @@ def _short(value: object) -> str:
 def _section(location: tuple[str | int, ...]) -> type[BaseModel]:
     field = Settings.model_fields.get(str(location[0])) if len(location) > 1 else None
     annotation = field.annotation if field else None
+    if (field_arguments := get_args(annotation)) and len(location) > 2:
+        annotation = field_arguments[-1]
     is_section = isinstance(annotation, type) and issubclass(annotation, BaseModel)
     return annotation if is_section else Settings  # type: ignore[return-value]  # narrowed above
 
@@ -178,7 +184,7 @@ def _nearest(key: str, section: type[BaseModel]) -> str:
 
 
 def _sections_with(key: str) -> list[str]:
-    sections = {name: _section((name, "")) for name in Settings.model_fields}
+    sections = {name: _section((name, "", "")) for name in Settings.model_fields}
     return [
         name
         for name, section in sections.items()

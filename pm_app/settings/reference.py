@@ -7,7 +7,7 @@ import json
 import textwrap
 from collections.abc import Iterator
 from datetime import date
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -34,19 +34,25 @@ def reference_markdown() -> str:
 
 def settings_sections() -> dict[str, type[BaseModel]]:
     """The tables of plant.toml by name, in the order of the file."""
-    fields = {name: field.annotation for name, field in Settings.model_fields.items()}
-    return {
-        name: section
-        for name, section in fields.items()
-        if isinstance(section, type) and issubclass(section, BaseModel)
-    }
+    return {name: section for name, section in _tables().items() if name.isalpha()}
+
+
+def _tables() -> dict[str, type[BaseModel]]:
+    """Tables by name, with those of which there may be any number, like modes.NAME."""
+    found = {}
+    for name, field in Settings.model_fields.items():
+        inner = get_args(field.annotation)
+        section = inner[-1] if inner else field.annotation
+        if isinstance(section, type) and issubclass(section, BaseModel):
+            found[f"{name}.NAME" if inner else name] = section
+    return found
 
 
 def _example_lines(plant_name: str) -> Iterator[str]:
-    for name, section in settings_sections().items():
+    for name, section in _tables().items():
         yield ""
         yield from _comment(_summary(section))
-        yield f"[{name}]"
+        yield f"[{name}]" if name.isalpha() else f"# [{name}]"
         for key, field in section.model_fields.items():
             own_name = (name, key) == ("plant", "name")
             yield from _key_lines(key, field, plant_name if own_name else field.default)
@@ -83,7 +89,7 @@ def _example(field: FieldInfo) -> Any:
 
 def _reference_lines() -> Iterator[str]:
     schema = Settings.model_json_schema()
-    for name, section in settings_sections().items():
+    for name, section in _tables().items():
         yield from (f"## [{name}]", "", _summary(section), "")
         yield from (
             "| key | takes | default, or none and an example | meaning |",

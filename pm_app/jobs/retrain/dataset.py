@@ -26,11 +26,12 @@ from pm_app.learning.data.failures import (
 )
 from pm_app.learning.data.labels import (
     column_labels,
-    failure_codes,
+    failures_ahead,
     failures_learned,
     life_labels,
     while_running,
 )
+from pm_app.learning.data.modes import choose_modes
 from pm_app.learning.data.sufficiency import missed_failures_text, too_fine_for_float32
 from pm_app.learning.dataset import Dataset
 from pm_app.records.features import FeatureSpec, Frame, Panes
@@ -84,7 +85,7 @@ def gather_dataset(
     extent = _LabelExtent(as_of_ns, _newest_cutoffs(past.keys, spec.pane_ns))
     labels = _label(frame, failures.events, built.labels, settings, extent)
     too_fine = too_fine_for_float32(*built.ranges)
-    return Dataset(
+    dataset = Dataset(
         spec,
         frame,
         labels,
@@ -97,8 +98,17 @@ def gather_dataset(
             frame, labels, failures.events, failures.from_verdict, known_until=as_of_ns
         ),
         paces=feed_paces(source.events),
-        codes=failure_codes(frame, labels, failures.events),
     )
+    return _with_modes(dataset, failures.events, settings)
+
+
+def _with_modes(dataset: Dataset, events: Events, settings: Settings) -> Dataset:
+    """The dataset with codes and modes of the failures that rows come before."""
+    ahead = failures_ahead(dataset.frame, dataset.labels, events)
+    minimum = settings.retraining.minimum_failures
+    modes = choose_modes(ahead.codes, settings.modes, minimum=minimum)
+    labels = replace(dataset.labels, mode=modes.of_rows(ahead.number))
+    return replace(dataset, labels=labels, codes=ahead.first_codes, modes=modes)
 
 
 def _choose_features(

@@ -22,7 +22,7 @@ from pm_app.records.learning import Allocation, Head
 
 JOB: Final = "trainings"
 _FRAME: Final = ("asset", "cutoff", "values")
-_LABELS: Final = ("duration_hours", "failed", "value", "usable", "life", "followed_hours")
+_LABELS: Final = ("duration_hours", "failed", "value", "usable", "life", "followed_hours", "mode")
 _SPLIT: Final = ("train", "validation", "calibration", "test", "group")
 
 

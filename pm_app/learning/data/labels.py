@@ -159,19 +159,39 @@ def failure_times(frame: Frame, labels: Labels, rows: NDArray[np.intp]) -> Int64
     return end
 
 
-def failure_codes(frame: Frame, labels: Labels, events: Events) -> Text:
-    """The code of the failure each row comes before, "" without one, (n_rows,)."""
-    codes = np.full(len(frame.cutoff), "", dtype=object)
+@dataclass(frozen=True, eq=False)
+class FailuresAhead:
+    """Failures that rows come before: codes of each, in order, for one may be booked under several;
+    and the number of each row's, -1 without one, (n_rows,)."""
+
+    codes: tuple[tuple[str, ...], ...]
+    number: Int32
+
+    @property
+    def first_codes(self) -> Text:
+        """The first code of the failure each row comes before, "" without one, (n_rows,)."""
+        first = [codes[0] for codes in self.codes]
+        return np.array([*first, ""], dtype=object)[self.number]
+
+
+def failures_ahead(frame: Frame, labels: Labels, events: Events) -> FailuresAhead:
+    """The failure that each row comes before, and the codes that were booked for its moment."""
     rows, failed = np.flatnonzero(labels.failed), np.flatnonzero(events.kind == "failure")
     asset = asset_numbers(frame, events)[failed]
     order = np.lexsort([events.time[failed], asset])
     failed, asset = failed[order], asset[order]
+    time = events.time[failed]
     # Hours are rounded, and a failure of uncertain time ends a life in the middle of it.
     end = failure_times(frame, labels, rows) - ROUNDING_NS
-    at = count_until((asset, events.time[failed]), frame.asset[rows], end)
+    at = count_until((asset, time), frame.asset[rows], end)
     found = np.append(asset, -1)[at] == frame.asset[rows]
-    codes[rows[found]] = events.code[failed[at[found]]]
-    return codes
+    first, place = np.unique(at[found], return_inverse=True)
+    number = np.full(len(frame.cutoff), -1, dtype=np.int32)
+    number[rows[found]] = place
+    past = count_until((asset, time), asset[first], time[first])
+    codes = zip(first.tolist(), past.tolist(), strict=True)
+    booked = tuple(tuple(events.code[failed[begin:end]].tolist()) for begin, end in codes)
+    return FailuresAhead(booked, number)
 
 
 def failures_learned(

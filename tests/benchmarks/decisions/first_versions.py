@@ -18,7 +18,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 
 from pm_app.errors import NotEnoughData
 from pm_app.features.frame import select_features
-from pm_app.learning.data.labels import count_failures, failure_codes, life_labels, while_running
+from pm_app.learning.data.labels import count_failures, failures_ahead, life_labels, while_running
 from pm_app.learning.dataset import Dataset, Evidence, LearningTask
 from pm_app.learning.evaluation.first_version import judge_first
 from pm_app.learning.evaluation.metrics import average_precision
@@ -161,7 +161,8 @@ def _shuffle(known: Dataset, plant: Grown, day: float, rng: np.random.Generator)
     horizons = plant.settings.target.horizons_hours
     labels = life_labels(known.frame, dealt, known_until=until, horizons_hours=horizons)
     labels = while_running(known.frame, labels)
-    return replace(known, labels=labels, codes=failure_codes(known.frame, labels, dealt))
+    codes = failures_ahead(known.frame, labels, dealt).first_codes
+    return replace(known, labels=labels, codes=codes)
 
 
 def by_forest(dataset: Dataset, plant: Grown) -> PromotionDecision:

@@ -11,7 +11,7 @@ from pm_app.errors import BadSettings
 from pm_app.settings.plant import Settings, parse_settings, read_settings
 from pm_app.settings.values import read_running
 
-SECTIONS = [name for name in Settings.model_fields if name != "folder"]
+SECTIONS = [name for name in Settings.model_fields if name not in ("folder", "modes")]
 KEYS = [
     (section, key)
     for section in SECTIONS
@@ -278,3 +278,30 @@ def test_a_hint_is_the_key_that_was_meant_or_none(key, hint):
         parse(f'[{section}]\n{name} = "x"')
 
     assert f"unknown key {key!r} ({hint}" in str(refused.value)
+
+
+def test_modes_are_tables_of_codes_in_the_order_of_the_file():
+    settings = parse('[modes.seal]\n[modes.bearing]\ncodes = ["B*"]\naction = "grease it"')
+
+    assert list(settings.modes) == ["seal", "bearing"]
+    assert settings.modes["bearing"].codes == ("B*",)
+    assert settings.digest != parse().digest == parse("").digest
+
+
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        ('[modes.a]\ncodez = ["x"]', r"unknown key 'modes.a.codez' (did you mean 'codes'?)"),
+        ('[modes]\ncodes = ["x"]', "modes: 'codes' stands in no mode; a mode is a table, like"),
+        ("[modes.other]", "modes: 'other' is what belongs to no mode, and no name of one"),
+        ('[modes.a]\ncodes = ["B?"]\n[modes.b]\ncodes = ["B1"]', "got 'B1' for 'a' and 'b'"),
+        ('[modes.a]\ncodes = ["B1"]\n[modes.b]\ncodes = ["*"]', "got 'a' for 'a' and 'b'"),
+        ('[modes.seal]\n[modes.b]\ncodes = ["seal"]', "must belong to one mode, got 'seal'"),
+        ("[modes.a]\naction = 7", "modes.a.action: input should be a valid string, got 7"),
+    ],
+)
+def test_what_is_wrong_with_modes_is_told(text, said):
+    with pytest.raises(BadSettings) as refused:
+        parse(text)
+
+    assert said in str(refused.value)

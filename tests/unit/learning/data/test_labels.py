@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pm_app.errors import BadSettings, NotEnoughData
-from pm_app.learning.data.labels import column_labels, failure_codes, life_labels
+from pm_app.learning.data.labels import column_labels, failures_ahead, life_labels
 from pm_app.learning.data.sufficiency import require_enough
 from pm_app.records.features import Frame
 from pm_app.records.readings import Events, no_events, sort_events
@@ -257,7 +257,7 @@ def test_a_row_bears_the_code_of_the_failure_it_comes_before():
     asset, hour, kind, code = (np.array(each, dtype=object) for each in zip(*rows, strict=True))
     events = sort_events(asset, START + hour.astype(np.int64) * HOUR_NS, kind, code)
 
-    codes = failure_codes(frame, life_labels(frame, events, known_until=None), events)
+    codes = failures_ahead(frame, life_labels(frame, events, known_until=None), events).first_codes
 
     assert codes.tolist() == ["seal", "seal", "", "", "", "bearing", "bearing", ""]
 
@@ -274,4 +274,4 @@ def test_a_failure_of_uncertain_time_has_its_own_code():
 
     labels = life_labels(frame, events, known_until=None, horizons_hours=(2.0,))
 
-    assert failure_codes(frame, labels, events).tolist()[:2] == ["seal", "seal"]
+    assert failures_ahead(frame, labels, events).first_codes.tolist()[:2] == ["seal", "seal"]

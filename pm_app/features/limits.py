@@ -21,7 +21,7 @@ import numpy as np
 
 from pm_app.features.windows import WINDOW_STATISTICS
 from pm_app.records.features import BASES, FEEDS, IN_REGIME, FeatureLimits, FeedPace, Frame
-from pm_app.records.readings import Events, Flags, Float32, Float64, Index
+from pm_app.records.readings import Events, Flags, Float32, Float64, Index, take_events
 from pm_app.times import HOUR_NS, format_duration
 
 # One gap in so many is longer than the bound though the feed speaks as before.
@@ -51,6 +51,23 @@ def feed_paces(events: Events) -> tuple[FeedPace, ...]:
             silent = max(by_chance, LONGEST_GAPS * gaps.max())
             found.append(FeedPace(feed, float(gaps.mean()), float(silent)))
     return tuple(found)
+
+
+def heard_until(events: Events, until: int) -> int:
+    """Until when failures would have been told, at most `until`, both nanoseconds UTC.
+
+    Where failures are silent, and maintenance as well (or was never told of often enough), nobody
+    knows what survived: the newest of both is the last that was heard. Failures alone may have
+    been prevented.
+    """
+    kinds = np.isin(events.kind.astype(str), ("failure", "maintenance")) & (events.time <= until)
+    paces = {pace.feed: pace.silent_hours for pace in feed_paces(take_events(events, kinds))}
+    if "failure" not in paces:
+        return until
+    newest = {feed: events.time[kinds & (events.kind == feed)].max() for feed in paces}
+    if any((until - newest[feed]) / HOUR_NS <= silent for feed, silent in paces.items()):
+        return until
+    return int(events.time[kinds].max())
 
 
 def bases_of(features: Sequence[str], sensor_of: Sequence[str]) -> Index:

@@ -22,6 +22,8 @@ class Dataset:
     failures_from_verdicts: how many of the failures that teach came from verdicts. paces: of the
     feeds of events; the frames have no limits yet. codes: (n_rows,), of the failure each row comes
     before, "" without one; empty where nothing tells. modes: of its failures, those of `labels`.
+    heard_until: when failures and maintenance were last told of, nanoseconds UTC, where they have
+    stopped since.
     """
 
     spec: FeatureSpec
@@ -36,6 +38,7 @@ class Dataset:
     paces: tuple[FeedPace, ...] = ()
     codes: Text = field(default_factory=lambda: np.empty(0, dtype=object))
     modes: FailureModes = NO_MODES
+    heard_until: int | None = None
 
     @property
     def renews(self) -> bool:

@@ -37,7 +37,7 @@ from pm_app.records.features import Frame
 from pm_app.records.learning import Drift, Importance, LeakageSuspect, VersionCard
 from pm_app.records.readings import Flags
 from pm_app.settings.plant import Settings
-from pm_app.times import HOUR_NS, to_nanoseconds
+from pm_app.times import HOUR_NS, to_moment, to_nanoseconds
 
 
 @dataclass(frozen=True, eq=False)
@@ -265,6 +265,12 @@ def remarks_on(dataset: Dataset, suspects: Sequence[LeakageSuspect]) -> list[str
         failures = count_failures(dataset.labels)
         events = failures - confirmed
         remarks.append(f"{failures} failures: {events} from events, {confirmed} from verdicts")
+    if dataset.heard_until is not None:
+        last = to_moment(dataset.heard_until)
+        remarks.append(
+            f"neither failures nor maintenance are told of since {last:%Y-%m-%d %H:%M} UTC: nobody "
+            "knows what survived since then, and readings of that time teach nothing"
+        )
     silent = sensors_without_values(dataset.frame, dataset.labels, sensors=dataset.spec.sensors)
     if silent:
         remarks.append(f"no value of {name_some(silent)} in any reading")

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from pm_app.errors import BadSettings, NotEnoughData
+from pm_app.features.limits import heard_until
 from pm_app.jobs.backtest.fold import FoldPredictions, FoldTrainers, predict_fold
 from pm_app.jobs.backtest.folds import BacktestOptions, Fold, bare_frame, plan_folds
 from pm_app.jobs.backtest.workers import ABANDONED_SECONDS, JOB, MOST_TRIES, predict_on_workers
@@ -153,7 +154,7 @@ def _in_one(
     theirs = np.concatenate([part.theirs for part in parts.values()], axis=1)[:, order]
     peer, unbounded = next(iter(parts.values())).peer, np.full((2, len(order)), np.nan)
     frame = bare_frame(assets, asset[order], cutoff[order])
-    end, renewals = folds[-1].end, settings.events.renewals
+    end, renewals = heard_until(events, folds[-1].end), settings.events.renewals
     labels = life_labels(frame, events, known_until=end, renewals=renewals)
     return BacktestPredictions(
         tuple(folds),

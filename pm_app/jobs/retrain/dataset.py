@@ -7,7 +7,7 @@ import numpy as np
 
 from pm_app.errors import NotEnoughData
 from pm_app.features.frame import build_frame
-from pm_app.features.limits import feed_paces
+from pm_app.features.limits import feed_paces, heard_until
 from pm_app.features.panes.panes import select_sensors
 from pm_app.features.regimes.search import RegimeSearch, followers, settle_regimes
 from pm_app.jobs.retrain.extent import (
@@ -79,10 +79,10 @@ def gather_dataset(
     if champion is not None and not have_equal_values(champion, spec):
         specs.append(replace(champion, pane_ns=spec.pane_ns, limits=None))
     built = _build(source, past, settings, specs)
-    frame = built.frames[0]
-    confirmed = source.confirmed_failures
+    frame, confirmed = built.frames[0], source.confirmed_failures
     failures = all_failures(source.events, confirmed, settings, known_until=as_of_ns)
-    extent = _LabelExtent(as_of_ns, _newest_cutoffs(past.keys, spec.pane_ns))
+    until = heard_until(failures.events, as_of_ns)
+    extent = _LabelExtent(until, _newest_cutoffs(past.keys, spec.pane_ns))
     labels = _label(frame, failures.events, built.labels, settings, extent)
     too_fine = too_fine_for_float32(*built.ranges)
     dataset = Dataset(
@@ -95,9 +95,10 @@ def gather_dataset(
         regimes=regimes.reason,
         champion_frame=next(iter(built.frames[1:]), None),
         failures_from_verdicts=failures_learned(
-            frame, labels, failures.events, failures.from_verdict, known_until=as_of_ns
+            frame, labels, failures.events, failures.from_verdict, known_until=until
         ),
         paces=feed_paces(source.events),
+        heard_until=until if until < as_of_ns and settings.target.column is None else None,
     )
     return _with_modes(dataset, failures.events, settings)
 

@@ -89,7 +89,13 @@ def test_all_that_was_said_by_every_version_comes_out_again(lived):
 
 @pytest.mark.parametrize(
     "values",
-    [{"risk": 0.123}, {"rul_hours": None}, {"top_sensors": "x 9 %"}, {"extrapolated": 0.5}, {"mode": "x"}],
+    [
+        {"risk": 0.123},
+        {"rul_hours": None},
+        {"top_sensors": "x 9 %"},
+        {"extrapolated": 0.5},
+        {"mode": "x"},
+    ],
 )
 def test_one_altered_value_is_found(lived, values):
     ((column, value),) = values.items()

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from factories import HOUR, START
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,6 +14,7 @@ from pm_app.features.limits import (
     bases_of,
     broken_silences,
     feed_paces,
+    heard_until,
     learn_limits,
     limit_features,
     silence_text,
@@ -187,6 +189,30 @@ def test_a_feed_of_the_same_rate_is_taken_for_silent_once_in_a_thousand_gaps():
         silent += row[-1] > pace.silent_hours
 
     assert silent / len(gaps) < 2 * BY_CHANCE
+
+
+@pytest.mark.parametrize(
+    ("also", "until", "heard"),
+    [
+        ((), 90.0, 90.0),  # not silent for longer than ever before
+        ((), 600.0, 80.0),
+        ([("a", at, "maintenance", "") for at in (4.0, 30.0, 60.0, 84.0)], 1000.0, 84.0),
+        ([("a", at, "maintenance", "") for at in (90.0, 190.0, 290.0, 390.0)], 600.0, 600.0),
+        ([("a", 390.0, "maintenance", "")], 600.0, 390.0),
+        ([("a", at, "error", "") for at in range(600)], 600.0, 80.0),
+    ],
+)
+def test_what_survived_is_known_until_failures_and_maintenance_stopped(also, until, heard):
+    failures = [("a", at, "failure", "") for at in (0.0, 20.0, 45.0, 60.0, 80.0)]
+    events = make_events(*failures, *also)
+
+    assert heard_until(events, START + round(until * HOUR)) == START + round(heard * HOUR)
+
+
+def test_two_failures_tell_no_pace_and_so_no_silence():
+    events = make_events(("a", 0.0, "failure", ""), ("a", 1.0, "failure", ""))
+
+    assert heard_until(events, START + 9_000 * HOUR) == START + 9_000 * HOUR
 
 
 def test_bursts_and_weekends_are_no_silence_and_two_events_make_no_pace():

@@ -159,6 +159,16 @@ def test_a_failure_after_the_moment_is_censored_not_foreseen(tmp_path):
     assert end.max() <= 30.0
 
 
+def test_readings_since_failures_are_told_of_no_more_teach_nothing(tmp_path):
+    stopped = make_events(*(("pump-1", at, "failure", "seal") for at in (2.0, 3.0, 4.0, 5.0)))
+    dataset = gather(tmp_path, random_readings(rows=900, hours=HOURS), events=stopped, at=60.0)
+    usable = dataset.labels.usable
+
+    assert usable.any()
+    assert dataset.frame.cutoff[usable].max() <= START + 5 * HOUR
+    assert "told of since 2023-08-14 13:00 UTC" in remarks_on(dataset, [])[0]
+
+
 def test_the_last_cutoff_is_the_last_pane_that_is_over(tmp_path):
     readings = random_readings(rows=2000, hours=HOURS)
     for at, last in ((36.0, 36), (36.9, 36), (37.0, 37)):

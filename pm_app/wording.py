@@ -1,6 +1,7 @@
 """Wording of predictions, of reallocation and of addresses, the same on a terminal and a page."""
 
 import difflib
+import json
 import re
 from collections.abc import Collection, Mapping
 from datetime import datetime
@@ -98,6 +99,30 @@ def drivers_text(top_sensors: str, risk: float | None) -> str:
 
     Versions of before named sensors for every risk, however small."""
     return "" if risk is not None and risk < LEAST_RISK else top_sensors
+
+
+def mode_text(mode: str | None, risk: float | None) -> str:
+    """The failure mode that is likeliest, as the table has it; nothing where the risk is next to
+    none."""
+    return drivers_text(mode or "", risk)
+
+
+def mode_risks_text(mode_risks: str | None) -> str:
+    """Failure modes with the risk of each, the riskiest first: "bearing 31 %, seal 4 %".
+
+    mode_risks: JSON as the table has it. Modes whose risk is next to none are left out, but for
+    the likeliest.
+    """
+    ranked = sorted(json.loads(mode_risks or "{}").items(), key=lambda item: -item[1])
+    shown = [item for item in ranked[1:] if item[1] >= LEAST_RISK]
+    return ", ".join(f"{mode} {percent_text(risk)}" for mode, risk in [*ranked[:1], *shown])
+
+
+def alarm_mode_text(mode: str | None, likeliest: str | None) -> str:
+    """The failure mode an alarm was raised with, and the one that is likelier now."""
+    if mode is None or likeliest is None or mode == likeliest:
+        return mode or likeliest or ""
+    return f"{likeliest} now, {mode} when it was raised"
 
 
 def extrapolated_text(share: float | None) -> str:

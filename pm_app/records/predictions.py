@@ -32,7 +32,8 @@ class Predictions:
     nothing is said of the readings, or the version cannot tell.
     model_version is 0 where no model spoke.
     mode: the failure mode likeliest within the horizon; mode_risks: JSON, mode to risk, adding up
-    to `risk`; both None where there is no risk, and as a whole where the version has no modes.
+    to `risk`; mode_sensors: JSON, mode to text like top_sensors. None where there is no risk, and
+    as a whole where the version has no modes.
     """
 
     assets: tuple[str, ...]
@@ -51,6 +52,7 @@ class Predictions:
     model_version: int
     mode: Text | None = None
     mode_risks: Text | None = None
+    mode_sensors: Text | None = None
 
 
 Rows = NDArray[np.intp]

@@ -57,7 +57,8 @@ def answer_frame(frame: Frame, card: VersionCard, predictor: Predictor) -> Answe
     scores, attention = predictor.predict_attending(frame.values[asked])
     status[asked] = judge_extremes(status[asked], scores.risk[:, -1], card)
     stays = status[asked] == "scored"
-    parts = (getattr(scores, field.name)[stays] for field in fields(scores))
+    parts = (getattr(scores, field.name) for field in fields(scores))
+    parts = (part[stays] if len(part) == len(stays) else part for part in parts)
     looked = None if attention is None else attention[stays]
     return Answers(status, asked[stays], Scores(*parts), looked, _extrapolated(frame, card, status))
 

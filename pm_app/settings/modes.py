@@ -37,6 +37,11 @@ class ModeSettings(Section):
     )
 
 
+def action_of(mode: str | None, modes: Mapping[str, ModeSettings]) -> str:
+    """What is to be done about a failure mode; "" where nobody has said."""
+    return modes[mode].action if mode is not None and mode in modes else ""
+
+
 def mode_of_code(code: str, modes: Mapping[str, ModeSettings]) -> str | None:
     """The mode that failures of this code belong to; None where there is none."""
     fits = (name for name, mode in modes.items() if matches_any(code, (name, *mode.codes)))

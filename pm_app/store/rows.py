@@ -121,7 +121,8 @@ class PromotionRow:
 class PredictionRow:
     """A row of the predictions table, in the order of its columns.
 
-    mode_risks: JSON, failure mode to risk; None as mode is: no risk, or a version without modes.
+    mode_risks, mode_sensors: JSON, failure mode to risk and to the sensors that speak for it; None
+    as mode is: no risk, or a version without modes.
     """
 
     asset_id: str
@@ -141,6 +142,7 @@ class PredictionRow:
     extrapolated: float | None
     mode: str | None
     mode_risks: str | None
+    mode_sensors: str | None
 
 
 @dataclass(frozen=True)

@@ -18,11 +18,12 @@ from pm_app.daemon.status import Backlog, Status, plant_status
 from pm_app.errors import TerminalError
 from pm_app.jobs.plant import Plant
 from pm_app.pictures.spark import HEIGHT, WIDTH
+from pm_app.settings.modes import action_of
 from pm_app.settings.plant import Settings
 from pm_app.state.events import EventHistory
 from pm_app.state.panes import History
 from pm_app.state.registry import Registry
-from pm_app.store import FleetRow, PredictionRow, Store
+from pm_app.store import AlarmRow, FleetRow, PredictionRow, Store
 from pm_app.times import format_duration, read_clock
 from pm_app.web.address import asset_address
 from pm_app.web.identity import Authenticator, Person
@@ -30,8 +31,11 @@ from pm_app.web.notices import Notices, look_for_notices
 from pm_app.wording import (
     STATUS_WORDS,
     age_text,
+    alarm_mode_text,
     drivers_text,
     life_text,
+    mode_risks_text,
+    mode_text,
     outdated_text,
     percent_text,
     unbroken_shares,
@@ -172,7 +176,11 @@ class PageContext:
         )
         self._pages = [page for page in pages if page.title]
         self._notices: TimedCache[Notices] = TimedCache()
-        self._templates.filters |= {
+        self._templates.filters |= self._filters()
+
+    def _filters(self) -> dict[str, Callable[..., Any]]:
+        """What templates call by name."""
+        return {
             "local": self.local,
             "age": self._age,
             "outdated": self._outdated,
@@ -181,6 +189,10 @@ class PageContext:
             "duration": format_duration,
             "drivers": drivers_text,
             "unbroken": unbroken_shares,
+            "mode": mode_text,
+            "mode_risks": mode_risks_text,
+            "alarm_mode": lambda alarm: alarm_mode_text(alarm.mode, alarm.likeliest_mode),
+            "action": self._action,
             "status_words": lambda status: STATUS_WORDS.get(status, status),
             "asset_address": asset_address,
         }
@@ -274,6 +286,11 @@ class PageContext:
     def local(self, moment: datetime) -> str:
         """A time as it is told at the plant."""
         return moment.astimezone(self.zone).strftime("%Y-%m-%d %H:%M")
+
+    def _action(self, about: AlarmRow | str | None) -> str:
+        """What is to be done about a failure mode, or about that of an alarm."""
+        mode = about.likeliest_mode or about.mode if isinstance(about, AlarmRow) else about
+        return action_of(mode, self.settings.modes)
 
     def _age(self, moment: datetime) -> str:
         return age_text((self.now() - moment).total_seconds())

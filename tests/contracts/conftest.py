@@ -105,6 +105,10 @@ def predictions_of(
         mode_risks=_texts(
             None if value is None or mode is None else json.dumps({mode: value}) for value in given
         ),
+        mode_sensors=_texts(
+            None if value is None or mode is None else json.dumps({mode: "vibration 62 %"})
+            for value in given
+        ),
     )
 
 

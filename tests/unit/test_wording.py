@@ -3,7 +3,15 @@ from dataclasses import asdict, replace
 import pytest
 
 from pm_app.records.learning import Revision
-from pm_app.wording import drivers_text, extrapolated_text, revision_text, visible_text
+from pm_app.wording import (
+    alarm_mode_text,
+    drivers_text,
+    extrapolated_text,
+    mode_risks_text,
+    mode_text,
+    revision_text,
+    visible_text,
+)
 
 REVISION = Revision(("heat", "load"), (0.7, 0.3), 0.891, 0.0312, 1.1811, 1.1824, False, 6)
 
@@ -88,6 +96,33 @@ def test_characters_that_nobody_sees_are_shown_as_escapes(text, shown):
 )
 def test_nothing_drives_a_risk_that_is_next_to_none(risk, shown):
     assert drivers_text("load 43 %", risk) == shown
+
+
+def test_failure_modes_are_told_the_riskiest_first_without_those_next_to_none():
+    found = '{"other": 0.004, "seal": 0.04, "bearing": 0.31}'
+
+    assert mode_risks_text(found) == "bearing 31 %, seal 4 %"
+    assert mode_risks_text('{"seal": 0.001, "bearing": 0.002}') == "bearing <1 %"
+    assert mode_risks_text(None) == ""
+    assert [mode_text(*given) for given in (("seal", 0.3), ("seal", 0.001), (None, None))] == [
+        "seal",
+        "",
+        "",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("mode", "likeliest", "words"),
+    [
+        (None, None, ""),
+        ("seal", None, "seal"),
+        ("seal", "seal", "seal"),
+        (None, "seal", "seal"),
+        ("bearing", "seal", "seal now, bearing when it was raised"),
+    ],
+)
+def test_an_alarm_tells_its_failure_mode_and_a_likelier_one(mode, likeliest, words):
+    assert alarm_mode_text(mode, likeliest) == words
 
 
 def test_what_lies_beyond_training_is_told_where_it_is_more_than_next_to_nothing():

@@ -18,8 +18,9 @@ from pm_app.cli.options import (
 )
 from pm_app.cli.output import print_json, print_rows, say
 from pm_app.errors import BadSettings
-from pm_app.settings.plant import read_settings
-from pm_app.wording import PLANT_ALARMS, time_text
+from pm_app.settings.modes import action_of
+from pm_app.settings.plant import Settings, read_settings
+from pm_app.wording import PLANT_ALARMS, alarm_mode_text, time_text
 
 if TYPE_CHECKING:
     from pm_app.store import AlarmEventRow, AlarmRow
@@ -29,6 +30,10 @@ By = Annotated[
     str | None, typer.Option("--by", metavar="NAME", help="Who says so; default: the user.")
 ]
 Note = Annotated[str, typer.Option("--note", metavar="TEXT", help="Why.")]
+Code = Annotated[str, typer.Option(metavar="CODE", help="Of the failure, as events have it.")]
+Mode = Annotated[
+    str, typer.Option(metavar="NAME", help="Failure mode that was found, e.g. bearing.")
+]
 
 alarms_app = typer.Typer(invoke_without_command=True)
 
@@ -62,12 +67,17 @@ def alarms(
             require_asset(store, asset)
         if as_json:
             events = store.alarms.events()
-            print_json([_fields([e for e in events if e.alarm_id == row.id], row) for row in found])
+            print_json(
+                [
+                    _fields([e for e in events if e.alarm_id == row.id], row, settings)
+                    for row in found
+                ]
+            )
             return
         given = {row.alarm_id: row.verdict for row in store.alarms.verdicts()}
-    zone = settings.plant.timezone
-    rows = [_shown(row, given.get(row.id, ""), zone) for row in found]
-    print_rows(rows, title="alarms", right=("id", "risk", "from"))
+    rows = [_shown(row, given.get(row.id, ""), settings) for row in found]
+    columns = [name for name in _COLUMNS if name not in _OF_MODES or any(r[name] for r in rows)]
+    print_rows(rows, columns, title="alarms", right=("id", "risk", "from"))
 
 
 @alarms_app.command()
@@ -86,9 +96,11 @@ def show(
     if not found:
         raise TerminalError(f"there is no alarm {number}; pm-app alarms --all lists them")
     if as_json:
-        print_json(_fields(events, found[0]))
+        print_json(_fields(events, found[0], settings))
         return
-    print_rows([_shown(found[0], "", zone)], ("asset", "state", "risk", "from", "reason"))
+    shown = _shown(found[0], "", settings)
+    more = [name for name in _OF_MODES if shown[name]]
+    print_rows([shown], ("asset", "state", "risk", "from", *more, "reason"))
     rows = [
         {
             **asdict(event),
@@ -169,9 +181,8 @@ def verdict(
     failed_between: Annotated[
         tuple[str, str] | None, typer.Option(metavar="TIME TIME", help="Since when and by when.")
     ] = None,
-    code: Annotated[
-        str, typer.Option(metavar="CODE", help="Of the failure, as events have it.")
-    ] = "",
+    code: Code = "",
+    mode: Mode = "",
     by: By = None,
     config: GroupConfig = None,
 ) -> None:
@@ -187,9 +198,9 @@ def verdict(
     settings = read_settings(plant_of(context, config))
     zone = settings.plant.timezone
     times = parse_time(first, option, zone=zone), parse_time(last, option, zone=zone)
-    given = Verdict(answer.value, found, *times, code)
+    given = Verdict(answer.value, found, *times, code, mode)
     with open_plant_shared(settings) as plant:
-        give_verdict(plant.store, number, given, at=now(), actor=actor(by))
+        give_verdict(plant.store, number, given, at=now(), actor=actor(by), modes=settings.modes)
     say(f"alarm {number}: {answer.value}")
 
 
@@ -198,19 +209,29 @@ def _print_state(row: "AlarmRow") -> None:
     say(f"alarm {row.id} of {row.asset_id or 'the plant'}: {row.state}{until}")
 
 
-def _shown(row: "AlarmRow", verdict: str, zone: str) -> dict[str, Any]:
+_OF_MODES = ("mode", "next step")
+_COLUMNS = (
+    *("id", "asset", "state", "since", "risk", "from", "driven by"),
+    *(*_OF_MODES, "verdict", "reason"),
+)
+
+
+def _shown(row: "AlarmRow", verdict: str, settings: Settings) -> dict[str, Any]:
     return {
         "id": row.id,
         "asset": row.asset_id or f"({PLANT_ALARMS[row.kind]})",
         "state": row.state,
-        "since": time_text(row.cutoff, zone),
+        "since": time_text(row.cutoff, settings.plant.timezone),
         "risk": "" if row.risk is None else f"{row.risk:.0%}",
         "from": "" if row.threshold is None else f"{row.threshold:.0%}",
         "driven by": row.top_sensors,
+        "mode": alarm_mode_text(row.mode, row.likeliest_mode),
+        "next step": action_of(row.likeliest_mode or row.mode, settings.modes),
         "verdict": verdict,
         "reason": row.reason,
     }
 
 
-def _fields(events: "list[AlarmEventRow]", row: "AlarmRow") -> dict[str, Any]:
-    return {**asdict(row), "events": [asdict(event) for event in events]}
+def _fields(events: "list[AlarmEventRow]", row: "AlarmRow", settings: Settings) -> dict[str, Any]:
+    action = action_of(row.likeliest_mode or row.mode, settings.modes)
+    return {**asdict(row), "action": action, "events": [asdict(event) for event in events]}

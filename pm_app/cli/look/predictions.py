@@ -26,6 +26,7 @@ from pm_app.wording import (
     drivers_text,
     extrapolated_text,
     life_text,
+    mode_text,
     outdated_text,
     percent_text,
     spreadsheet_cell,
@@ -45,6 +46,7 @@ _SHOWN = (
     "risk",
     "rul_hours",
     "value",
+    "mode",
     "top_sensors",
     "attention",
     "revision",
@@ -204,7 +206,8 @@ def latest_columns(table: pa.Table) -> list[str]:
     if horizons == [0.0]:
         return ["asset", "risk", "value", "driven by", "attention", "note"]
     risks = [_risk_name(hours) for hours in horizons]
-    return ["asset", *risks, "life left", "driven by", "attention", "data age", "note"]
+    modes = ["mode"] if table.column("mode").null_count < len(table) else []
+    return ["asset", *risks, "life left", *modes, "driven by", "attention", "data age", "note"]
 
 
 def _asset_row(rows: Sequence[dict[str, Any]], now: datetime, cap: float) -> dict[str, Any]:
@@ -215,6 +218,7 @@ def _asset_row(rows: Sequence[dict[str, Any]], now: datetime, cap: float) -> dic
         "order": longest["risk"] if longest["risk"] is not None else -1.0,
         "life left": _life_text(longest, cap),
         "value": "" if longest["value"] is None else f"{longest['value']:.4g}",
+        "mode": mode_text(longest["mode"], longest["risk"]),
         "driven by": drivers_text(longest["top_sensors"], longest["risk"]),
         "attention": longest["attention"],
         "data age": age_text((now - longest["cutoff"]).total_seconds()),

@@ -4,7 +4,7 @@ Every act returns the alarm as it stands then, and raises TerminalError where th
 that number, BadSettings for words and times that cannot be used.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime
 
 from pm_app.errors import BadSettings, TerminalError
@@ -19,6 +19,7 @@ from pm_app.records.alarms import (
     AlarmStep,
     Verdict,
 )
+from pm_app.settings.modes import OTHER
 from pm_app.store import Actor, AlarmRow, Store
 
 LONGEST_TEXT = 1000
@@ -79,16 +80,25 @@ def comment(store: Store, alarm_id: int, text: str, *, at: datetime, actor: Acto
 
 
 def give_verdict(
-    store: Store, alarm_id: int, verdict: Verdict, *, at: datetime, actor: Actor
+    store: Store,
+    alarm_id: int,
+    verdict: Verdict,
+    *,
+    at: datetime,
+    actor: Actor,
+    modes: Collection[str] = (),
 ) -> AlarmRow:
     """Say what was found behind an alarm, whatever its state.
 
-    A later verdict on the same alarm takes the place of an earlier one. Raises TerminalError
-    where the alarm is not one of an asset.
+    A later verdict on the same alarm takes the place of an earlier one. modes: that plant.toml
+    names; without any, every code of a failure may be one. Raises TerminalError where the alarm
+    is not one of an asset.
     """
     _check_verdict(verdict, at)
+    _check_mode(verdict, modes)
     _check_text(verdict.found, "what was found")
     _check_text(verdict.code, "a code")
+    _check_text(verdict.mode, "a failure mode")
 
     def decide(alarm: AlarmRow) -> AlarmStep:
         if alarm.kind != RISK:
@@ -107,7 +117,7 @@ def verdict_text(verdict: Verdict) -> str:
     if first is not None and last is not None:
         until = "" if first == last else f" to {last.isoformat()}"
         words.append(f"failed {first.isoformat()}{until}")
-    words += [part for part in (verdict.code, verdict.found) if part]
+    words += [part for part in (verdict.mode, verdict.code, verdict.found) if part]
     return "; ".join(words)
 
 
@@ -125,6 +135,18 @@ def _check_verdict(verdict: Verdict, at: datetime) -> None:
         )
     if last > at:
         raise BadSettings(f"a failure that was found has happened, got {last.isoformat()}")
+
+
+def _check_mode(verdict: Verdict, modes: Collection[str]) -> None:
+    if not verdict.mode:
+        return
+    if verdict.verdict != "confirmed":
+        raise BadSettings(f"a failure mode goes with confirmed, got {verdict.verdict}")
+    if modes and verdict.mode not in (*modes, OTHER):
+        raise BadSettings(
+            f"a failure mode is one of {', '.join(modes)} or {OTHER}, as plant.toml has them, "
+            f"got {verdict.mode[:40]!r}"
+        )
 
 
 def _act(

@@ -18,9 +18,10 @@ from zoneinfo import ZoneInfo
 from pm_app.errors import PmAppError, SourceUnavailable
 from pm_app.ports import Sender
 from pm_app.records.alarms import WORK_ORDER
+from pm_app.settings.modes import action_of
 from pm_app.settings.plant import Settings
 from pm_app.store import OutboxRow, Store
-from pm_app.wording import PLANT_ALARMS, life_text, percent_text
+from pm_app.wording import PLANT_ALARMS, alarm_mode_text, life_text, percent_text
 
 log = logging.getLogger(__name__)
 FIRST_PAUSE: Final = timedelta(minutes=1)
@@ -115,6 +116,9 @@ def order_of(news: OutboxRow, settings: Settings) -> str:
         "life_left_low_hours": news.rul_low_hours,
         "life_left_high_hours": news.rul_high_hours,
         "driven_by": news.top_sensors,
+        "mode": news.likeliest_mode or news.mode,
+        "mode_risks": json.loads(news.mode_risks) if news.mode_risks else None,
+        "action": _action(news, settings),
         "reason": news.reason,
     }
     return json.dumps(fields, allow_nan=False)
@@ -186,13 +190,20 @@ def _line(news: OutboxRow, settings: Settings) -> str:
         return f"{PLANT_ALARMS[news.kind]}: {news.reason}. Since {since}{state}"
     cap = settings.target.cap_hours
     life = life_text(news.rul_hours, news.rul_low_hours, news.rul_high_hours, cap_hours=cap)
+    mode, action = alarm_mode_text(news.mode, news.likeliest_mode), _action(news, settings)
     parts = [
         f"{news.asset_id}: risk {percent_text(news.risk)} within {news.horizon_hours:g} h",
+        f"failure mode {mode}" if mode else "",
         "" if life == "-" else f"life left {life}",
         f"driven by {news.top_sensors}" if news.top_sensors else "",
         f"since {since}{state}",
+        f"next step: {action}" if action else "",
     ]
     return "; ".join(part for part in parts if part)
+
+
+def _action(news: OutboxRow, settings: Settings) -> str:
+    return action_of(news.likeliest_mode or news.mode, settings.modes)
 
 
 def _on(local: datetime, days: int, at: time, zone: ZoneInfo) -> datetime:

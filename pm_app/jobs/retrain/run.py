@@ -290,4 +290,5 @@ def _confirmed(row: VerdictRow) -> ConfirmedFailure:
         to_nanoseconds(until),
         to_nanoseconds(row.at),
         row.code,
+        row.mode,
     )

@@ -22,7 +22,8 @@ from pm_app.state.memory import Memories
 from pm_app.times import to_moment, to_nanoseconds
 
 _NUMBERS: Final = ("risk", "rul_hours", "rul_low_hours", "rul_high_hours", "value", "extrapolated")
-_TEXTS: Final = ("status", "top_sensors", "attention", "mode", "mode_risks")
+_MODES: Final = ("mode", "mode_risks", "mode_sensors")
+_TEXTS: Final = ("status", "top_sensors", "attention", *_MODES)
 MOST_SHOWN: Final = 1000
 
 Key = tuple[str, datetime, float]
@@ -136,7 +137,7 @@ def _spans(table: pa.Table, pane_ns: int) -> dict[str, PaneSpan]:
 def _rows(chunk: Predictions) -> Iterator[tuple[Key, Row]]:
     nothing = np.full(len(chunk.asset), None)
     columns = {name: getattr(chunk, name) for name in (*_NUMBERS, *_TEXTS)}
-    columns |= {name: nothing for name in _TEXTS if columns[name] is None}
+    columns |= {name: nothing for name in _MODES if columns[name] is None}
     # The table has nothing where numbers are missing.
     columns |= {name: np.where(np.isnan(columns[name]), None, columns[name]) for name in _NUMBERS}
     listed = {name: values.tolist() for name, values in columns.items()}

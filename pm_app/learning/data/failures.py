@@ -10,7 +10,8 @@ asset did not live on in between.
 
 What is reported twice is one failure: a failure of uncertain time is the one of the same asset that
 overlaps it and is known more closely; a verdict is the failure that lies within the shortest
-horizon of it, for nobody could have been warned of the two apart.
+horizon of it, for nobody could have been warned of the two apart. The failure mode that a verdict
+names is the code of its failure, also where an event has booked it under another: somebody looked.
 """
 
 from bisect import bisect_left, bisect_right
@@ -30,7 +31,7 @@ Span = tuple[int, int]
 class ConfirmedFailure:
     """A failure between since_ns and until_ns, confirmed by a verdict at confirmed_ns.
 
-    All in nanoseconds UTC.
+    All in nanoseconds UTC. mode: that a person found, "" where none was named.
     """
 
     asset: str
@@ -38,6 +39,7 @@ class ConfirmedFailure:
     until_ns: int
     confirmed_ns: int
     code: str = ""
+    mode: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,15 +77,20 @@ def join_failures(
     """
     taken: dict[str, list[Span]] = {}
     stays = _stays(events, taken)
-    chosen = []
+    chosen, repeated = [], []
     for one in sorted(
         confirmed, key=lambda one: (one.until_ns - one.since_ns, one.until_ns, one.asset)
     ):
         span = (one.since_ns, one.until_ns)
-        if one.confirmed_ns <= known_until and not _is_taken(taken, one.asset, span, near_ns):
+        if one.confirmed_ns > known_until:
+            continue
+        if _is_taken(taken, one.asset, span, near_ns):
+            repeated.append(one)
+        else:
             taken.setdefault(one.asset, []).append(span)
             chosen.append(one)
-    joined = _with_confirmed(_repairing(take_events(events, stays), chosen, rule), chosen)
+    events = _with_modes(take_events(events, stays), repeated, near_ns)
+    joined = _with_confirmed(_repairing(events, chosen, rule), chosen)
     marks = {(one.asset, one.until_ns, one.since_ns, "failure") for one in chosen}
     keys = zip(joined.asset, joined.time.tolist(), joined.since.tolist(), joined.kind, strict=True)
     return ConfirmedEvents(joined, np.array([key in marks for key in keys], dtype=np.bool_))
@@ -110,6 +117,19 @@ def _is_taken(taken: dict[str, list[Span]], asset: str, span: Span, near_ns: int
     )
 
 
+def _with_modes(events: Events, repeated: Sequence[ConfirmedFailure], near_ns: int) -> Events:
+    """Events whose failures have the modes that verdicts on them name as their codes."""
+    code = events.code.copy()
+    for one in repeated:
+        if one.mode:
+            same = (events.asset == one.asset) & (events.kind == "failure")
+            same &= (events.since - near_ns <= one.until_ns) & (
+                one.since_ns <= events.time + near_ns
+            )
+            code[same] = one.mode
+    return replace(events, code=code)
+
+
 def _repairing(events: Events, chosen: Sequence[ConfirmedFailure], rule: RepairRule) -> Events:
     """Events in which renewals that repair one of these failures reach back to it."""
     renewals = renewing(events, rule.renewals)
@@ -128,7 +148,9 @@ def _repairing(events: Events, chosen: Sequence[ConfirmedFailure], rule: RepairR
 
 def _with_confirmed(events: Events, chosen: Sequence[ConfirmedFailure]) -> Events:
     """Events with these failures, each repaired when it was confirmed."""
-    rows = [(one.asset, one.until_ns, "failure", one.code, one.since_ns) for one in chosen]
+    rows = [
+        (one.asset, one.until_ns, "failure", one.mode or one.code, one.since_ns) for one in chosen
+    ]
     rows += [
         (one.asset, one.confirmed_ns, "maintenance", one.code, one.confirmed_ns) for one in chosen
     ]

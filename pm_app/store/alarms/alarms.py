@@ -19,8 +19,8 @@ class AlarmRow:
     """One alarm as it stands. asset_id is "" for one of the plant, which may be `about` some
     assets.
 
-    mode: the failure mode it was raised with; likeliest_mode: that its newest predictions name;
-    None where the version has no modes.
+    mode, mode_risks: the likeliest failure mode when it was raised, and JSON, mode to risk then;
+    likeliest_mode: that its newest predictions name. None where the version has no modes.
     """
 
     id: int
@@ -40,6 +40,7 @@ class AlarmRow:
     model_version: int
     about: tuple[str, ...]
     mode: str | None
+    mode_risks: str | None
     likeliest_mode: str | None
 
 

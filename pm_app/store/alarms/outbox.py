@@ -49,6 +49,9 @@ class OutboxRow:
     threshold: float | None
     reason: str
     top_sensors: str
+    mode: str | None
+    mode_risks: str | None
+    likeliest_mode: str | None
     rul_hours: float | None
     rul_low_hours: float | None
     rul_high_hours: float | None
@@ -198,6 +201,9 @@ def _outbox_rows() -> Select[tuple[object, ...]]:
             of.threshold,
             of.reason,
             of.top_sensors,
+            of.mode,
+            of.mode_risks,
+            of.likeliest_mode,
             prediction.rul_hours,
             prediction.rul_low_hours,
             prediction.rul_high_hours,

@@ -6,10 +6,11 @@ from datetime import datetime
 from typing import Any, Final
 
 import numpy as np
-from sqlalchemy import JSON, Connection, and_, bindparam, func, insert, literal, select
+from sqlalchemy import JSON, Connection, and_, bindparam, func, insert, literal, select, update
 
 from pm_app.ports import AlarmJudge
 from pm_app.records.alarms import (
+    ACKNOWLEDGED,
     DATA,
     NO_ALARM,
     OUTAGES,
@@ -32,12 +33,15 @@ from pm_app.store.alarms.risk_history import (
     open_risk_alarms,
     risk_histories,
 )
-from pm_app.store.schema.alarms import alarm_events, alarms
+from pm_app.store.schema.alarms import OPEN, alarm_events, alarms
 from pm_app.store.schema.predictions import latest_predictions, predictions
 from pm_app.store.schema.types import Moment
 from pm_app.times import to_moment
 
-_COPIED_COLUMNS: Final = ("cutoff", "risk", "top_sensors", "model_version")
+_COPIED_COLUMNS: Final = (
+    *("cutoff", "risk", "top_sensors", "model_version"),
+    *("mode", "mode_risks"),
+)
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,7 @@ def update_alarms(
     """Bring alarms to where the predictions, merged by now, have them."""
     for history in risk_histories(connection, judge, before.affected, before.open_alarms):
         _write(connection, judge.rule, history, judge.transitions(history), before.open_alarms, now)
+    _follow_modes(connection, judge.rule, before.affected, now)
     _follow_outage(connection, judge, now)
     fill_outbox(connection, judge.channels, after=before.newest_event, now=now)
 
@@ -126,6 +131,7 @@ def _raise(
         "threshold": literal(rule.threshold),
         "reason": literal(rule.why),
         "about": literal([], JSON),
+        "likeliest_mode": prediction.mode,
     }
     rows = select(*values.values()).where(
         prediction.asset_id == bindparam("of"),
@@ -165,6 +171,53 @@ def _note(risk: float, rule: AlarmRule, *, revised: bool) -> str:
     risk_text = "no risk" if np.isnan(risk) else f"risk {risk:g}"
     why = "; what was said before is judged anew" if revised else ""
     return f"{risk_text}, threshold {rule.threshold:g} ({rule.why}){why}"
+
+
+def _follow_modes(
+    connection: Connection, rule: AlarmRule, affected: Sequence[AffectedAsset], now: datetime
+) -> None:
+    """Note for alarms that stand where another failure mode is the likeliest now: that of all the
+    newest scored cutoffs that make a run."""
+    names = {one.asset for one in affected}
+    own, latest = alarms.c, latest_predictions.c
+    same = and_(latest.asset_id == own.asset_id, latest.horizon_hours == rule.horizon_hours)
+    other = (
+        select(own.id, own.asset_id, own.state, own.likeliest_mode)
+        .join_from(alarms, latest_predictions, same)
+        .where(OPEN, own.kind == RISK, own.state.in_((UNACKNOWLEDGED, ACKNOWLEDGED)))
+        .where(latest.mode.is_distinct_from(own.likeliest_mode))
+    )
+    for alarm in connection.execute(other).all():
+        newest = _newest_modes(connection, rule, alarm.asset_id) if alarm.asset_id in names else []
+        modes = {mode for _, mode in newest}
+        if (
+            len(newest) < rule.persistence
+            or len(modes) > 1
+            or modes <= {None, alarm.likeliest_mode}
+        ):
+            continue
+        cutoff, mode = newest[0]
+        before = f", before it was {alarm.likeliest_mode}" if alarm.likeliest_mode else ""
+        connection.execute(update(alarms).where(own.id == alarm.id).values(likeliest_mode=mode))
+        event = {"alarm_id": alarm.id, "at": now, "actor": SYSTEM, "cutoff": cutoff}
+        event |= {"action": "mode", "from_state": alarm.state, "to_state": alarm.state}
+        note = f"the likeliest failure mode is {mode} now{before}"
+        connection.execute(insert(alarm_events).values(**event, note=note))
+
+
+def _newest_modes(
+    connection: Connection, rule: AlarmRule, asset: str
+) -> list[tuple[datetime, str | None]]:
+    """Cutoff and likeliest mode of the newest scored predictions that make a run, newest first."""
+    own = predictions.c
+    query = (
+        select(own.cutoff, own.mode)
+        .where(own.asset_id == asset, own.horizon_hours == rule.horizon_hours)
+        .where(own.status == "scored")
+        .order_by(own.cutoff.desc())
+        .limit(rule.persistence)
+    )
+    return [(row.cutoff, row.mode) for row in connection.execute(query)]
 
 
 def _follow_outage(connection: Connection, judge: AlarmJudge, now: datetime) -> None:

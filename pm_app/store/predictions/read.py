@@ -48,6 +48,7 @@ PREDICTIONS_SCHEMA: Final = pa.schema(
         ("extrapolated", pa.float64()),
         ("mode", pa.string()),
         ("mode_risks", pa.string()),
+        ("mode_sensors", pa.string()),
     ]
 )
 # The same, and the commit that wrote each row.

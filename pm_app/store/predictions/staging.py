@@ -134,7 +134,7 @@ def _rows(chunk: Predictions, rows: slice, dialect: StoreDialect) -> Iterator[tu
         _nullable(chunk.extrapolated[rows]),
         *(
             [None] * len(asset_ids) if texts is None else texts[rows].tolist()
-            for texts in (chunk.mode, chunk.mode_risks)
+            for texts in (chunk.mode, chunk.mode_risks, chunk.mode_sensors)
         ),
     ]
     return zip(*columns, strict=True)

@@ -30,6 +30,7 @@ alarms = Table(
     Column("model_version", Integer, nullable=False),
     Column("about", JSON, nullable=False),
     Column("mode", Text),
+    Column("mode_risks", Text),
     Column("likeliest_mode", Text),
     **NUMBERED,
 )

@@ -52,6 +52,7 @@ PREDICTION_VALUES: Final = (
     "extrapolated",
     "mode",
     "mode_risks",
+    "mode_sensors",
 )
 _LATER: Final = PREDICTION_VALUES.index("attention")
 # In the order of the table: attention and what comes after it came later.
@@ -92,9 +93,10 @@ def _attention() -> Column[Any]:
 def _last_columns() -> list[Column[Any]]:
     return [
         Column("extrapolated", Float(53)),
-        # The likeliest failure mode within the horizon, and JSON: mode to risk.
+        # The likeliest failure mode within the horizon; JSON: mode to risk, mode to top sensors.
         Column("mode", Text),
         Column("mode_risks", Text),
+        Column("mode_sensors", Text),
     ]
 
 

@@ -7,6 +7,7 @@ from pydantic import BaseModel
 
 from pm_app.jobs.operations import alarms as alarm_actions
 from pm_app.records.alarms import Verdict
+from pm_app.settings.modes import action_of
 from pm_app.store import AlarmEventRow, AlarmRow, VerdictRow
 from pm_app.web.api.parameters import ClosedBody, Limit, Note, Number, Offset, Text, Time
 from pm_app.web.auth.admission import Operator
@@ -43,23 +44,33 @@ class VerdictBody(ClosedBody):
     verdict: Literal["confirmed", "not-confirmed", "unclear"]
     found: Note = ""
     code: Note = ""
+    mode: Note = ""
     failed_from: Time | None = None
     failed_until: Time | None = None
 
 
 class AlarmPage(BaseModel):
-    """Alarms, newest first, and how many there are in each state."""
+    """Alarms, newest first, and how many there are in each state.
+
+    actions: what is to be done about each failure mode.
+    """
 
     alarms: list[AlarmRow]
     counts: dict[str, int]
+    actions: dict[str, str]
 
 
 class AlarmStory(BaseModel):
-    """An alarm, all that was done to it, and the newest verdict."""
+    """An alarm, all that was done to it, and the newest verdict.
+
+    action: what is to be done about the failure mode that is the likeliest now, "" where nobody
+    has said.
+    """
 
     alarm: AlarmRow
     events: list[AlarmEventRow]
     verdict: VerdictRow | None
+    action: str
 
 
 def add_alarms(router: APIRouter, context: PageContext) -> None:
@@ -76,15 +87,20 @@ def add_alarms(router: APIRouter, context: PageContext) -> None:
         states = _ALL if state == "all" else ALARM_LISTS[state][1]
         own = context.store().alarms
         rows = own.page(states=states, search=search, limit=limit, offset=offset)
-        return AlarmPage(alarms=rows, counts=own.counts(search))
+        actions = {name: mode.action for name, mode in context.settings.modes.items()}
+        return AlarmPage(alarms=rows, counts=own.counts(search), actions=actions)
 
     @router.get("/alarms/{number}", summary="One alarm with its story")
     def alarm(number: Number) -> AlarmStory:
         """409 where there is none of that number."""
         own = context.store().alarms
         given = own.verdicts(of=[number])
+        row = own.alarm(number)
         return AlarmStory(
-            alarm=own.alarm(number), events=own.events(number), verdict=given[0] if given else None
+            alarm=row,
+            events=own.events(number),
+            verdict=given[0] if given else None,
+            action=action_of(row.likeliest_mode or row.mode, context.settings.modes),
         )
 
 
@@ -124,6 +140,5 @@ def add_alarm_actions(router: APIRouter, context: PageContext) -> None:
         # A failure that is told one time is told both ends.
         fields["failed_from"] = judgement.failed_from or judgement.failed_until
         fields["failed_until"] = judgement.failed_until or judgement.failed_from
-        return alarm_actions.give_verdict(
-            context.writer(), number, Verdict(**fields), **context.by(admitted.person)
-        )
+        named = {"modes": context.settings.modes, **context.by(admitted.person)}
+        return alarm_actions.give_verdict(context.writer(), number, Verdict(**fields), **named)

@@ -36,13 +36,14 @@ def hour(number):
 def say(store, make_predictions):
     """Commits risks by (asset, hour), at horizons of 24 and 72 hours, as scoring does."""
 
-    def commit(risks, *, judge=JUDGE, at=DAY, live=True, statuses=None):
+    def commit(risks, *, judge=JUDGE, at=DAY, live=True, statuses=None, mode=None):
         chunk = make_predictions(
             {
                 (asset, hour(number), horizon): None if risk is None else risk * share
                 for (asset, number), risk in risks.items()
                 for horizon, share in ((24.0, 0.5), (72.0, 1.0))
-            }
+            },
+            mode=mode,
         )
         if statuses is not None:
             chunk = replace(chunk, status=np.repeat(np.array(statuses, dtype=object), 2))
@@ -74,6 +75,36 @@ def test_an_alarm_keeps_what_raised_it(store, say):
     assert (alarm.top_sensors, alarm.model_version) == ("vibration 62 %", 1)
     assert (event.action, event.from_state, event.actor) == ("raised", None, "pm-app")
     assert (event.cutoff, event.note) == (hour(2), "risk 0.8, threshold 0.5 (for a test)")
+
+
+def test_an_alarm_keeps_its_failure_mode_and_tells_when_another_is_likelier(store, say):
+    say({("a", 1): HIGH, ("a", 2): HIGH}, mode="bearing")
+    (raised,) = store.alarms.alarms()
+    say({("a", 3): HIGH}, mode="seal")
+    (once,) = store.alarms.alarms()
+    say({("a", 4): None, ("a", 5): HIGH}, mode="seal", at=hour(6))
+    say({("a", 5): HIGH}, mode="seal", at=hour(7))
+
+    (alarm,) = store.alarms.alarms()
+    event = store.alarms.events()[-1]
+    assert (raised.mode, raised.mode_risks) == ("bearing", '{"bearing": 0.9}')
+    assert [row.likeliest_mode for row in (raised, once, alarm)] == ["bearing", "bearing", "seal"]
+    assert (alarm.mode, alarm.state) == ("bearing", "unacknowledged")
+    assert [row.action for row in store.alarms.events()] == ["raised", "mode"]
+    assert (event.at, event.cutoff, event.actor) == (hour(6), hour(5), "pm-app")
+    assert event.note == "the likeliest failure mode is seal now, before it was bearing"
+
+
+def test_an_alarm_of_before_modes_tells_the_first_and_a_shelved_one_keeps_still(store, say):
+    say({(asset, number): HIGH for asset in "ab" for number in (1, 2)})
+    old, shelved = sorted(store.alarms.alarms(), key=lambda row: row.asset_id)
+    shelve = AlarmStep("shelved", "shelved", "", shelved_until=hour(99))
+    store.alarms.act(shelved.id, lambda alarm: shelve, at=DAY, actor=Actor("ann"))
+    say({(asset, number): HIGH for asset in "ab" for number in (3, 4)}, mode="seal")
+
+    told = {row.asset_id: (row.mode, row.likeliest_mode) for row in store.alarms.alarms()}
+    assert told == {"a": (None, "seal"), "b": (None, None)}
+    assert store.alarms.events(old.id)[-1].note == "the likeliest failure mode is seal now"
 
 
 def test_saying_the_same_again_changes_no_alarm(store, say):
@@ -324,19 +355,15 @@ def test_an_act_on_no_alarm_is_told(store, say):
 def test_the_newest_verdict_given_until_then_counts(store, say):
     say({("a", 1): HIGH, ("a", 2): HIGH})
     (alarm,) = store.alarms.alarms()
-    first = Verdict("confirmed", "worn seal", hour(3), hour(4), "seal")
+    first = Verdict("confirmed", "worn seal", hour(3), hour(4), "seal", "leak")
     for number, verdict in enumerate((first, Verdict("not-confirmed"))):
         same = to(alarm.state)
         store.alarms.act(alarm.id, same, at=hour(5 + number), actor=Actor("ann"), verdict=verdict)
 
     assert store.alarms.verdicts(until=hour(4)) == []
     (then,) = store.alarms.verdicts(until=hour(5))
-    assert (then.asset_id, then.verdict, then.found, then.code) == (
-        "a",
-        "confirmed",
-        "worn seal",
-        "seal",
-    )
+    assert (then.asset_id, then.verdict, then.found) == ("a", "confirmed", "worn seal")
+    assert (then.code, then.mode) == ("seal", "leak")
     assert (then.failed_from, then.failed_until, then.cutoff) == (hour(3), hour(4), hour(2))
     assert [row.verdict for row in store.alarms.verdicts()] == ["not-confirmed"]
 

@@ -80,6 +80,7 @@ def test_what_is_written_reads_back(store, make_predictions):
         "extrapolated": 0.125,
         "mode": "bearing",
         "mode_risks": '{"bearing": 0.25}',
+        "mode_sensors": '{"bearing": "vibration 62 %"}',
     }
     assert (second["status"], second["risk"], second["rul_hours"]) == ("machine_off", None, None)
     assert (second["attention"], second["extrapolated"]) == ("", None)

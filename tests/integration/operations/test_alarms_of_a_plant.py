@@ -228,6 +228,11 @@ def test_what_a_state_does_not_allow_is_refused(alarmed):
             shelve(store, returned.id, until=LATER, at=NOW, actor=ANN)
         with pytest.raises(BadSettings, match="a verdict is one of confirmed, not-confirmed"):
             give_verdict(store, row.id, Verdict("maybe"), at=NOW, actor=ANN)
+        with pytest.raises(BadSettings, match="a failure mode goes with confirmed, got unclear"):
+            give_verdict(store, row.id, Verdict("unclear", mode="seal"), at=NOW, actor=ANN)
+        with pytest.raises(BadSettings, match="is one of bearing, seal or other, as .* got 'sael'"):
+            named = {"at": NOW, "actor": ANN, "modes": ("bearing", "seal")}
+            give_verdict(store, row.id, Verdict("confirmed", mode="sael"), **named)
 
 
 def test_a_data_alarm_takes_no_verdict(alarmed):
@@ -242,7 +247,7 @@ def test_a_data_alarm_takes_no_verdict(alarmed):
 def test_a_confirmed_verdict_is_a_failure_to_learn_from_once_it_is_given(alarmed):
     with opened(alarmed) as plant:
         two, one = [row.id for row in plant.store.alarms.alarms()][:2]
-        known = Verdict("confirmed", "worn", hour(20), hour(22), "seal")
+        known = Verdict("confirmed", "worn", hour(20), hour(22), "WO 7", "seal")
         give_verdict(plant.store, one, known, at=hour(30), actor=ANN)
         give_verdict(plant.store, two, Verdict("confirmed"), at=hour(40), actor=ANN)
         trainer = FakeTrainer("keep", made=False)
@@ -254,7 +259,9 @@ def test_a_confirmed_verdict_is_a_failure_to_learn_from_once_it_is_given(alarmed
 
     told = [order.confirmed_failures for order in trainer.orders]
     moments = {number: to_nanoseconds(hour(number)) for number in (20, 22, 30, 40)}
-    first = ConfirmedFailure(raised[one].asset_id, moments[20], moments[22], moments[30], "seal")
+    first = ConfirmedFailure(
+        raised[one].asset_id, moments[20], moments[22], moments[30], "WO 7", "seal"
+    )
     second = ConfirmedFailure(
         raised[two].asset_id, to_nanoseconds(raised[two].cutoff), moments[40], moments[40]
     )

@@ -14,8 +14,12 @@ from pm_app.wording import address_text
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
 
 
+MODES = {"bearing": {"action": "Check lubrication; order 6310-2Z"}, "seal": {}}
+OF_BEARING = {"mode": "bearing", "mode_risks": '{"bearing": 0.6, "seal": 0.1}'}
+
+
 def plant(quiet="", zone="UTC", **more):
-    given = {"plant": {"name": "Line 3", "timezone": zone}}
+    given = {"plant": {"name": "Line 3", "timezone": zone}, "modes": MODES}
     return parse_settings(
         {**given, "notifications": {"quiet": quiet, **more}}, folder=Path(), origin="plant.toml"
     )
@@ -39,6 +43,9 @@ def news(asset="pump-1", risk=0.7, **more) -> OutboxRow:
         "threshold": 0.5,
         "reason": "alarms.threshold",
         "top_sensors": "vibration 62 %",
+        "mode": None,
+        "mode_risks": None,
+        "likeliest_mode": None,
         "rul_hours": 100.0,
         "rul_low_hours": 50.0,
         "rul_high_hours": 150.0,
@@ -88,6 +95,20 @@ def test_a_message_says_what_a_person_needs():
     )
 
 
+@pytest.mark.parametrize(
+    ("likeliest", "words"),
+    [
+        ("bearing", ("; failure mode bearing; ", "Z; next step: Check lubrication; order 6310-2Z")),
+        ("seal", ("; failure mode seal now, bearing when it was raised; ", " 00:00 UTC")),
+    ],
+)
+def test_a_message_names_the_failure_mode_and_what_is_to_be_done(likeliest, words):
+    _, body = message_of([news(**OF_BEARING, likeliest_mode=likeliest)], plant())
+
+    assert words[0] in body
+    assert body.endswith(words[1].removeprefix("Z"))
+
+
 def test_a_flood_is_one_message_the_riskiest_first():
     title, body = message_of([news(f"pump-{n:02d}", n / 100) for n in range(50)], plant())
 
@@ -119,6 +140,16 @@ def test_an_order_names_the_alarm_and_holds_plain_figures():
 
     assert (told["alarm"], told["asset"], told["risk"]) == (7, "pump-1", 0.7)
     assert told["life_left_hours"] == 100.0 and told["plant"] == "Line 3"
+    assert (told["mode"], told["mode_risks"], told["action"]) == (None, None, "")
+
+
+def test_an_order_names_the_failure_mode_its_risks_and_what_is_to_be_done():
+    import json
+
+    told = json.loads(order_of(news(**OF_BEARING, likeliest_mode="bearing"), plant()))
+
+    assert (told["mode"], told["action"]) == ("bearing", "Check lubrication; order 6310-2Z")
+    assert told["mode_risks"] == {"bearing": 0.6, "seal": 0.1}
 
 
 @pytest.mark.parametrize(

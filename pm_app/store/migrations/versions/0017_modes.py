@@ -10,9 +10,9 @@ down_revision: str | None = "0016"
 def upgrade() -> None:
     """Add the columns; no row is rewritten."""
     for table in ("predictions", "prediction_history", "latest_predictions"):
-        op.add_column(table, sa.Column("mode", sa.Text))
-        op.add_column(table, sa.Column("mode_risks", sa.Text))
-    op.add_column("alarms", sa.Column("mode", sa.Text))
-    op.add_column("alarms", sa.Column("likeliest_mode", sa.Text))
+        for name in ("mode", "mode_risks", "mode_sensors"):
+            op.add_column(table, sa.Column(name, sa.Text))
+    for name in ("mode", "mode_risks", "likeliest_mode"):
+        op.add_column("alarms", sa.Column(name, sa.Text))
     empty = sa.text("''")
     op.add_column("verdicts", sa.Column("mode", sa.Text, nullable=False, server_default=empty))

@@ -1,5 +1,6 @@
 """Alarms pages: the list of alarms, one alarm, and what operators do about them."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -13,6 +14,7 @@ from fastapi.responses import RedirectResponse
 from pm_app.errors import BadSettings
 from pm_app.jobs.operations import alarms as alarm_actions
 from pm_app.records.alarms import RISK, Verdict
+from pm_app.settings.modes import ModeSettings
 from pm_app.store import AlarmRow, Store, VerdictRow
 from pm_app.web.address import (
     LONGEST_SEARCH,
@@ -30,7 +32,11 @@ from pm_app.wording import PLANT_ALARMS
 PAGE_ROWS: Final = 50
 ALARM_STATES: Final = ALARMS | {"cleared": "Cleared"}
 # What was done to an alarm, where people say it otherwise than the log.
-ALARM_ACTIONS: Final = {"unshelved": "off the shelf", "returned": "returned to normal"}
+ALARM_ACTIONS: Final = {
+    "unshelved": "off the shelf",
+    "returned": "returned to normal",
+    "mode": "failure mode changed",
+}
 VERDICT_WORDS: Final = {
     "confirmed": "Confirmed: it had failed, or was about to",
     "not-confirmed": "Not confirmed: nothing was wrong",
@@ -66,7 +72,7 @@ def add_alarms(router: APIRouter, context: PageContext) -> None:
 
     @router.get("/alarms/{number}")
     def one(request: Request, number: int) -> Response:
-        facts = alarm_facts(context.store(), storable_id(number))
+        facts = alarm_facts(context.store(), storable_id(number), context.settings.modes)
         title = f"Alarm {number}"
         return context.show(request, ALARMS_PAGE, template="alarm", title=title, **facts)
 
@@ -104,7 +110,7 @@ def alarms_facts(store: Store, asked: AlarmsAddress) -> dict[str, Any]:
     }
 
 
-def alarm_facts(store: Store, number: int) -> dict[str, Any]:
+def alarm_facts(store: Store, number: int, modes: Mapping[str, ModeSettings]) -> dict[str, Any]:
     """All that the template of one alarm shows. Raises TerminalError where there is none."""
     row = store.alarms.alarm(number)
     events = store.alarms.events(number)
@@ -116,6 +122,7 @@ def alarm_facts(store: Store, number: int) -> dict[str, Any]:
         "events": [(event, ALARM_ACTIONS.get(event.action, event.action)) for event in events],
         "hours": SHELVE_HOURS,
         "verdicts": VERDICT_WORDS if row.kind == RISK else {},
+        "modes": list(modes) or list(json.loads(row.mode_risks or "{}")),
         "may_acknowledge": row.state in ("unacknowledged", "returned"),
         "may_shelve": row.state in ("unacknowledged", "acknowledged", "shelved"),
     }
@@ -165,10 +172,11 @@ def _comment(context: PageContext, number: int, admitted: AdmittedRequest) -> No
 def _judge(context: PageContext, number: int, admitted: AdmittedRequest) -> None:
     form = admitted.form
     failed = _moment(form.get("failed_at", ""), context.settings.plant.timezone)
-    given = Verdict(
-        form.get("verdict", ""), form.get("found", ""), failed, failed, form.get("code", "")
-    )
-    alarm_actions.give_verdict(context.writer(), number, given, **context.by(admitted.person))
+    words = (form.get(name, "") for name in ("verdict", "found", "code", "mode"))
+    verdict, found, code, mode = words
+    given = Verdict(verdict, found, failed, failed, code, mode)
+    named = {"modes": context.settings.modes, **context.by(admitted.person)}
+    alarm_actions.give_verdict(context.writer(), number, given, **named)
 
 
 _ACTIONS: Final[Mapping[str, Action]] = {

@@ -1,5 +1,7 @@
 """Failures told twice, by people, and of uncertain time: what is learned from them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -136,6 +138,26 @@ def test_a_verdict_near_a_failure_that_came_as_an_event_is_that_failure(hour, co
 
     assert len(failures_of(joined.events)) == count
     assert joined.from_verdict.sum() == count - 1
+
+
+def test_the_mode_a_verdict_names_is_the_code_of_its_failure_whoever_booked_it():
+    events = make_events(("a", "failure", 11, 11), ("a", "failure", 40, 40), ("a", "error", 11, 11))
+    named = [replace(tell(10, 12), code="WO 7", mode="seal")]
+    named += [
+        replace(tell(60, 60, asset=asset), code="WO 8", mode=mode)
+        for asset, mode in (("b", ""), ("c", "bearing"))
+    ]
+
+    joined = join(events, *named).events
+
+    found = zip(joined.asset, joined.time, joined.kind, joined.code, strict=True)
+    failures = [
+        (name, (time - START) / HOUR_NS, code)
+        for name, time, kind, code in found
+        if kind == "failure"
+    ]
+    assert failures == [("a", 11, "seal"), ("a", 40, ""), ("b", 60, "WO 8"), ("c", 60, "bearing")]
+    assert joined.code[joined.kind == "error"].tolist() == [""]
 
 
 def test_two_verdicts_on_one_failure_count_once_and_the_closer_one_counts():

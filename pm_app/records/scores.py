@@ -4,19 +4,20 @@ Learning measures with these functions and scoring speaks with them, so that wha
 measured is what is said. A curve is a row of survival probabilities at ascending edges.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pm_app.records.learning import Calibration, Head
-from pm_app.records.readings import Float64
+from pm_app.records.readings import Float32, Float64
 
 Curves = NDArray[np.float32] | Float64
 
 INTERVAL = (0.05, 0.95)
 # Odds beyond one in a million are noise of float32, and their logarithm must stay finite.
 _CLOSEST = 1e-6
+_NEXT_TO_NOTHING = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,8 +38,43 @@ class Scores:
     mode_shares: Float64 = field(default_factory=lambda: np.empty((0, 0, 0)))
 
 
-def scores_of(output: Curves, head: Head, calibration: Calibration) -> Scores:
-    """Outputs of a network, as `Head` says, turned into what operators read."""
+def scores_of(
+    output: Curves, head: Head, calibration: Calibration, shares: Float32 | None = None
+) -> Scores:
+    """Outputs of a network, as `Head` says, turned into what operators read.
+
+    shares: of modes in what happens in each span, (n, outputs, modes); None without modes.
+    """
+    scores = _scores_of(output, head, calibration)
+    if shares is None:
+        return scores
+    return replace(scores, mode_shares=horizon_shares(output, shares, head))
+
+
+def horizon_shares(output: Curves, shares: Float32, head: Head) -> Float64:
+    """Share of each mode in what fails within each horizon, (n, n_horizons, n_modes); sums to 1.
+
+    Cumulative incidences of modes over their sum: what fails in a span, times the shares there.
+    shares: (n, outputs, modes).
+    """
+    if head.kind == "classification":
+        return shares.astype(np.float64)
+    survival = np.hstack([np.ones((len(output), 1)), np.asarray(output, dtype=np.float64)])
+    # Where next to nothing fails spans count alike.
+    fails = np.maximum(-np.diff(survival, axis=1), 0.0) + _NEXT_TO_NOTHING
+    incidence = np.cumsum(fails[:, :, None] * shares, axis=1)
+    at = [head.edges_hours.index(horizon) for horizon in head.horizons_hours]
+    within = incidence[:, at]
+    return np.asarray(within / within.sum(axis=2, keepdims=True))
+
+
+def with_shares(output: Curves, shares: Float32 | None) -> Float32:
+    """All that a graph answers, side by side: (n, outputs + outputs * modes)."""
+    parts = [output] if shares is None else [output, shares.reshape(len(shares), -1)]
+    return np.hstack(parts).astype(np.float32, copy=False)
+
+
+def _scores_of(output: Curves, head: Head, calibration: Calibration) -> Scores:
     nothing = np.full(len(output), np.nan)
     if head.kind == "regression":
         value = np.asarray(output[:, 0], dtype=np.float64)

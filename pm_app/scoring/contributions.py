@@ -22,17 +22,18 @@ _ATTENTION_DIGITS = 4
 
 
 class Explained(Protocol):
-    """A model with one number per row to explain."""
+    """A model with one number per row to explain, or several."""
 
     def signal(self, values: Float32) -> Float64:
-        """(n, n_features) to (n,)."""
+        """(n, n_features) to (n,), or (n, n_signals)."""
         ...
 
 
 def contributions(
     model: Explained, values: Float32, sensor_of: Sequence[str], reference: Sequence[float]
 ) -> Float64:
-    """How much each sensor adds to the signal, (n, n_sensors), sensors by first appearance.
+    """How much each sensor adds to the signal, (n, n_sensors), sensors by first appearance; to
+    each of several, (n, n_sensors, n_signals).
 
     Occlusion (Zeiler & Fergus 2014): the signal less what it is with all features of the
     sensor at their healthy reference. Positive raises risk.
@@ -40,16 +41,17 @@ def contributions(
     sensors = tuple(dict.fromkeys(sensor_of))
     owner = np.array([sensors.index(sensor) for sensor in sensor_of])
     healthy = np.asarray(reference, dtype=np.float32)
-    result = np.empty((len(values), len(sensors)))
+    parts: dict[int, Float64] = {}
     most = min(_BLOCK_ROWS, _BLOCK_CELLS // len(owner))
     step = max(1, most // len(sensors))
 
     def explain(start: int) -> None:
         block = values[start : start + step]
-        result[start : start + step] = _block(model, block, owner, healthy, len(sensors))
+        parts[start] = _block(model, block, owner, healthy, len(sensors))
 
-    on_threads(explain, range(0, len(values), step), least=_WORTH_THREADS)
-    return result
+    starts = range(0, max(len(values), 1), step)
+    on_threads(explain, starts, least=_WORTH_THREADS)
+    return np.concatenate([parts[start] for start in starts])
 
 
 def stands_out(risk: Float64, usual: float | None) -> Flags:
@@ -96,4 +98,5 @@ def _block(
     replaced = owner == np.arange(sensors)[:, None]
     variants = np.where(replaced[:, None, :], healthy, block)
     without = model.signal(variants.reshape(-1, block.shape[1]).astype(np.float32, copy=False))
-    return np.asarray(model.signal(block)[:, None] - without.reshape(sensors, -1).T)
+    without = without.reshape(sensors, len(block), *without.shape[1:])
+    return np.asarray(model.signal(block)[:, None] - without.swapaxes(0, 1))

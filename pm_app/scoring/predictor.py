@@ -9,11 +9,19 @@ from onnxruntime.capi import onnxruntime_pybind11_state as errors
 from pm_app.errors import BadVersion
 from pm_app.records.learning import Calibration, Head
 from pm_app.records.readings import Float32, Float64
-from pm_app.records.scores import Scores, calibrated_log_odds, raw_risk, scores_of
+from pm_app.records.scores import (
+    Scores,
+    calibrated_log_odds,
+    horizon_shares,
+    raw_risk,
+    scores_of,
+)
 
 # Rows and values a graph is given at once: more leave the processor's cache. A network of 297
 # embedded features takes 22 us a row by 512 rows, 55 us by 8192.
 CHUNK_ROWS, CHUNK_CELLS = 8192, 100_000
+# A share that is smaller tells nothing, and its logarithm must stay finite.
+_LEAST_SHARE = 1e-6
 _UNREADABLE = (
     errors.Fail,
     errors.InvalidArgument,
@@ -42,12 +50,18 @@ class Predictor:
                 f"the stored graph takes {entry.shape[-1]} features, its card names {len(features)}"
             )
         self._input = entry.name
-        # A graph with a gate over sensors gives their shares of attention after its answers.
-        self._names = [output.name for output in self._session.get_outputs()][:2]
+        # After its answers a graph gives shares of modes where the head has any, then those of
+        # attention where it has a gate over sensors.
+        self._names = [output.name for output in self._session.get_outputs()]
+        self._answering = 2 if head.modes else 1
 
     def outputs(self, values: Float32) -> Float32:
         """Raw outputs as `Head` says, (n, outputs), for feature rows (n, n_features)."""
         return self._answers(values, self._names[:1])[0]
+
+    def mode_shares(self, values: Float32) -> Float32 | None:
+        """Shares of modes in what happens in each span, (n, outputs, modes); None without modes."""
+        return self._answers(values, self._names[1:2])[0] if self.head.modes else None
 
     def _answers(self, values: Float32, names: list[str]) -> list[Float32]:
         if values.ndim != 2 or values.shape[1] != len(self.features):
@@ -71,7 +85,10 @@ class Predictor:
 
     def predict(self, values: Float32) -> Scores:
         """Calibrated scores of feature rows, (n, n_features) float32 with NaN for missing."""
-        return scores_of(self.outputs(values), self.head, self.calibration)
+        return self._scores(self._answers(values, self._names[: self._answering]))
+
+    def _scores(self, answers: list[Float32]) -> Scores:
+        return scores_of(answers[0], self.head, self.calibration, *answers[1 : self._answering])
 
     def predict_attending(self, values: Float32) -> tuple[Scores, Float32 | None]:
         """What `predict` says, and each sensor's share of the network's attention.
@@ -79,9 +96,9 @@ class Predictor:
         Shares (n, n_sensors), rows summing to 1, sensors in the order of the version's
         `allocation.sensors`; None where the version has no gate over sensors.
         """
-        outputs, *attention = self._answers(values, self._names)
-        scores = scores_of(outputs, self.head, self.calibration)
-        return scores, attention[0] if attention else None
+        answers = self._answers(values, self._names[: self._answering + 1])
+        attention = answers[self._answering :]
+        return self._scores(answers), attention[0] if attention else None
 
     def signal(self, values: Float32) -> Float64:
         """What contributions explain, (n,): log-odds of the longest horizon's risk.
@@ -89,10 +106,30 @@ class Predictor:
         Before clipping to a probability, so that it still moves where risk is nearly 0 or
         1. For a regressed column, the value.
         """
-        output = self.outputs(values)
+        return self._signal(self.outputs(values))
+
+    def signals(self, values: Float32) -> Float64:
+        """`signal`, then the same of the risk of each failure mode, (n, 1 + n_modes)."""
+        output, *shares = self._answers(values, self._names[: self._answering])
+        whole = self._signal(output)[:, None]
+        if not shares:
+            return whole
+        share = horizon_shares(output, shares[0], self.head)[:, -1]
+        return np.hstack([whole, _log_odds_of_part(whole, share)])
+
+    def _signal(self, output: Float32) -> Float64:
         if self.head.kind == "regression":
             return output[:, 0].astype(np.float64)
         return calibrated_log_odds(raw_risk(output, self.head), self.calibration)[:, -1]
+
+
+def _log_odds_of_part(log_odds: Float64, share: Float64) -> Float64:
+    """Log-odds of a share of a probability, which may be nearly 0 or 1."""
+    inside = -np.logaddexp(0.0, -log_odds)
+    outside = -np.logaddexp(0.0, log_odds)
+    kept = np.clip(share, _LEAST_SHARE, 1.0 - _LEAST_SHARE)
+    part = inside + np.log(kept)
+    return np.asarray(part - np.logaddexp(outside, inside + np.log1p(-kept)))
 
 
 def _open(onnx: bytes) -> Any:

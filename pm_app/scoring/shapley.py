@@ -39,8 +39,9 @@ def explain(
     reference: Sequence[float],
     *,
     seed: int = 0,
-) -> Explanation:
-    """Shapley values of a row's sensors, shape (n_features,), against a healthy reference.
+) -> tuple[Explanation, ...]:
+    """Shapley values of a row's sensors, shape (n_features,), against a healthy reference: of
+    every signal of the model.
 
     All features of a sensor come and go together (Shapley 1953; Lundberg & Lee 2017, with a
     single reference). Exact for up to MOST_EXACT sensors, else the mean over ORDERS orders in
@@ -52,16 +53,21 @@ def explain(
     ask = _CoalitionSignal(model, row, np.asarray(reference, dtype=np.float32), owner)
     count = len(sensors)
     if count <= MOST_EXACT:
-        added, error = _exact(ask, count), np.zeros(count)
+        added = _exact(ask, count)
+        error = np.zeros_like(added)
     else:
         added, error = _sampled(ask, count, seed)
     ends = ask(np.array([np.zeros(count), np.ones(count)], dtype=np.bool_))
-    return Explanation(sensors, added, error, float(ends[0]), float(ends[1]))
+    return tuple(
+        Explanation(sensors, added[:, at], error[:, at], float(ends[0, at]), float(ends[1, at]))
+        for at in range(ends.shape[1])
+    )
 
 
 @dataclass(frozen=True, eq=False)
 class _CoalitionSignal:
-    """The signal of coalitions: sensors in one are as in the row, the others at the reference."""
+    """The signals of coalitions, (n, n_signals): sensors in one are as in the row, the others at
+    the reference."""
 
     model: Explained
     row: Float32
@@ -72,7 +78,8 @@ class _CoalitionSignal:
         step = max(1, _BLOCK_CELLS // len(self.owner))
         blocks = (coalitions[at : at + step] for at in range(0, len(coalitions), step))
         rows = (np.where(block[:, self.owner], self.row, self.reference) for block in blocks)
-        return np.concatenate([self.model.signal(each) for each in rows])
+        signals = np.concatenate([self.model.signal(each) for each in rows])
+        return signals.reshape(len(coalitions), -1)
 
 
 def _exact(ask: _CoalitionSignal, count: int) -> Float64:
@@ -83,11 +90,11 @@ def _exact(ask: _CoalitionSignal, count: int) -> Float64:
     weight = np.array(
         [factorial(k) * factorial(count - k - 1) / factorial(count) for k in range(count)]
     )
-    added = np.empty(count)
+    added = np.empty((count, signal.shape[1]))
     for sensor in range(count):
         without = np.flatnonzero(~members[:, sensor])
         gain = signal[without + 2**sensor] - signal[without]
-        added[sensor] = gain @ weight[size[without]]
+        added[sensor] = weight[size[without]] @ gain
     return added
 
 
@@ -103,6 +110,7 @@ def _along(ask: _CoalitionSignal, order: Index) -> Float64:
     place = np.empty(len(order), dtype=np.intp)
     place[order] = np.arange(len(order))
     joined = place < np.arange(len(order) + 1)[:, None]
-    added = np.empty(len(order))
-    added[order] = np.diff(ask(joined))
+    steps = np.diff(ask(joined), axis=0)
+    added = np.empty_like(steps)
+    added[order] = steps
     return added

@@ -35,6 +35,7 @@ from pm_app.records.learning import (
     VersionCard,
 )
 from pm_app.records.readings import Batch, Readings
+from pm_app.records.scores import with_shares
 from pm_app.scoring.predictor import Predictor
 from pm_app.settings.plant import Settings, parse_settings, read_settings
 from pm_app.state.registry import Golden, write_version
@@ -73,6 +74,16 @@ threshold = 0.39
 clear = 0.98
 """
 )
+
+
+MODES = ("bearing", "seal", "other")
+MODES_TOML = """
+[modes.bearing]
+codes = ["B*"]
+action = "Check lubrication; order 6310-2Z"
+
+[modes.seal]
+"""
 
 
 def random_readings(
@@ -238,12 +249,14 @@ def make_spec(settings: Settings, *, sensors: int = 3) -> FeatureSpec:
 SPEC = make_spec(parse_settings(tomllib.loads(PLANT_TOML), folder=Path(), origin="plant.toml"))
 
 
-def make_graph(features: int, *, edges: int, seed: int = 0, attends: int = 0) -> bytes:
+def make_graph(
+    features: int, *, edges: int, seed: int = 0, attends: int = 0, modes: int = 0
+) -> bytes:
     """An ONNX graph whose every output depends on every feature; missing ones count as 0.
 
     (n, features) float32 to survival at ascending edges, (n, edges), falling along a row: the
-    mean of an ensemble, as the trained ones are. attends: sensors whose shares of attention
-    are a second output.
+    mean of an ensemble, as the trained ones are. modes: whose shares at every edge are the next
+    output; attends: sensors whose shares of attention are the last.
     """
     rng = np.random.default_rng(seed)
     constants = {
@@ -266,6 +279,15 @@ def make_graph(features: int, *, edges: int, seed: int = 0, attends: int = 0) ->
         helper.make_node("ReduceMean", ["opinions"], ["survival"], axes=[1], keepdims=0),
     ]
     outputs = [helper.make_tensor_value_info("survival", TensorProto.FLOAT, [None, edges])]
+    if modes:
+        constants["tell"] = rng.normal(0, 0.2, (features, edges * modes))
+        nodes += [
+            helper.make_node("MatMul", ["small", "tell"], ["causes"]),
+            helper.make_node("Reshape", ["causes", "apart"], ["hazards"]),
+            helper.make_node("Softmax", ["hazards"], ["modes"]),
+        ]
+        shape = [None, edges, modes]
+        outputs.append(helper.make_tensor_value_info("modes", TensorProto.FLOAT, shape))
     if attends:
         constants["look"] = rng.normal(0, 0.5, (features, attends))
         nodes += [
@@ -279,6 +301,8 @@ def make_graph(features: int, *, edges: int, seed: int = 0, attends: int = 0) ->
         numpy_helper.from_array(value.astype(np.float32), name) for name, value in constants.items()
     ]
     initializers.append(numpy_helper.from_array(np.array([2]), "last"))
+    if modes:
+        initializers.append(numpy_helper.from_array(np.array([-1, edges, modes]), "apart"))
     graph = helper.make_graph(
         nodes,
         "handmade",
@@ -342,6 +366,12 @@ def make_card(spec: FeatureSpec = SPEC, **changes: object) -> VersionCard:
     return replace(card, **changes)
 
 
+def make_card_with_modes(spec: FeatureSpec = SPEC, modes: Sequence[str] = MODES) -> VersionCard:
+    """As make_card, of a plant that tells failure modes apart."""
+    card = make_card(spec)
+    return replace(card, head=replace(card.head, modes=tuple(modes)))
+
+
 def make_gated_card(spec: FeatureSpec = SPEC) -> VersionCard:
     """As make_card, with a gate over the sensors, which the plan has in another order."""
     card = make_card(spec)
@@ -363,13 +393,15 @@ def write_handmade(folder: Path, card: VersionCard | None = None, *, off: float 
         edges=len(card.head.edges_hours),
         seed=card.seed,
         attends=len(card.allocation.sensors) if card.allocation.gate else 0,
+        modes=len(card.head.modes),
     )
     rng = np.random.default_rng(card.seed)
     rows = rng.normal(50, 10, (20, len(card.features))).astype(np.float32)
     predictor = Predictor(
         graph, head=card.head, calibration=card.calibration, features=card.features
     )
-    golden = Golden(rows, (predictor.outputs(rows) + off).astype(np.float32))
+    answers = with_shares(predictor.outputs(rows), predictor.mode_shares(rows))
+    golden = Golden(rows, (answers + off).astype(np.float32))
     write_version(folder, card=card, keras=b"handmade", onnx=graph, golden=golden)
 
 

@@ -28,6 +28,15 @@ rul_cap = "10d"
 strategy = "tiers+regularized"  # so that the demo shows guidance; "auto" picks what is best
 max_parameters = 15000          # small enough to learn in a minute
 
+[modes.bearing]                 # failures by their cause, and what to do about each
+action = "Check lubrication and alignment; order the bearing"
+
+[modes.seal]
+action = "Check the flush; order the mechanical seal"
+
+[modes.impeller]
+action = "Look for cavitation; order the impeller"
+
 [drift]
 in_a_row = 1                    # a real plant waits for a second look
 p_value = 0.05                  # and asks for more evidence than four months can give

@@ -17,6 +17,7 @@ from pm_app.jobs.plant import Plant
 from pm_app.jobs.retrain.process import run_trainer
 from pm_app.jobs.retrain.run import Retrained, retrain
 from pm_app.jobs.score.run import score
+from pm_app.settings.modes import action_of
 from pm_app.settings.plant import read_settings
 from pm_app.simulator import PlantPlan, SimulatedPlant, simulate
 from pm_app.store import ImportanceRow
@@ -107,8 +108,11 @@ def _show(plant: Plant, plan: PlantPlan, first: Retrained, second: Retrained) ->
     end, cap = start_of(plan, plan.days), plant.settings.target.cap_hours
     table = plant.store.tables.latest_predictions()
     _say(f"The pumps on day {plan.days}, the riskiest {SHOWN} first:")
-    rows = latest_rows(table, now=end, cap_hours=cap)
-    print_rows(rows[:SHOWN], latest_columns(table))
+    rows = latest_rows(table, now=end, cap_hours=cap)[:SHOWN]
+    print_rows(rows, latest_columns(table))
+    for mode in dict.fromkeys(row["mode"] for row in rows):
+        if action := action_of(mode, plant.settings.modes):
+            out.print(f"Next step for {mode}: {action}", highlight=False)
     versions = [done.version for done in (first, second) if done.version is not None]
     if len(versions) == 2:
         _say(f"{second.decision}: {second.reason}")

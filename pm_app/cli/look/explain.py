@@ -1,5 +1,6 @@
 """`pm-app explain`: provenance of one prediction, and what each sensor adds to it."""
 
+import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -9,15 +10,19 @@ import typer
 from pm_app.cli.look.predictions import latest_columns, latest_rows
 from pm_app.cli.options import PLANT, Json, PlantOption, now, parse_time
 from pm_app.cli.output import print_json, print_rows, say
-from pm_app.settings.plant import read_settings
-from pm_app.wording import extrapolated_text, time_text
+from pm_app.settings.modes import action_of
+from pm_app.settings.plant import Settings, read_settings
+from pm_app.wording import extrapolated_text, percent_text, time_text
 
 if TYPE_CHECKING:
     from pm_app.jobs.score.explain import Provenance
+    from pm_app.scoring.shapley import Explanation
 
 _SENSORS_SHOWN: Final = 8
 _LEADING: Final = 3
 _FILES_SHOWN: Final = 10
+# What would be shown as nothing.
+_LEAST_SHOWN: Final = 0.005
 # Of the many features of a sensor, those that a person can place at once.
 _AT_ONCE: Final = (".last", ".mean.", ".slope.", ".change")
 
@@ -43,18 +48,19 @@ def explain(
     with open_plant_shared(settings) as plant:
         found = provenance(plant, asset=asset, cutoff=moment)
     if as_json:
-        print_json(_fields(found))
+        print_json(_fields(found, settings))
     else:
         _print_predictions(found, settings.target.cap_hours, zone)
-        _print_reasons(found, zone)
+        _print_reasons(found, settings)
 
 
-def _fields(found: "Provenance") -> dict[str, Any]:
+def _fields(found: "Provenance", settings: Settings) -> dict[str, Any]:
     return {
         "said": list(found.predictions),
         "version": asdict(found.version) if found.version else None,
         "remembers": found.remembers,
-        "sensors": _sensor_rows(found),
+        "sensors": _sensor_rows(found.explanation),
+        "modes": _mode_rows(found, settings),
         "base": found.explanation.base if found.explanation else None,
         "signal": found.explanation.signal if found.explanation else None,
         "features": [
@@ -66,9 +72,31 @@ def _fields(found: "Provenance") -> dict[str, Any]:
     }
 
 
-def _sensor_rows(found: "Provenance") -> list[dict[str, Any]]:
+def _mode_rows(found: "Provenance", settings: Settings) -> list[dict[str, Any]]:
+    """Failure modes, the likeliest at the longest horizon first, and what speaks for each."""
+    risks = {
+        row["horizon_hours"]: json.loads(row["mode_risks"])
+        for row in found.predictions
+        if row["mode_risks"]
+    }
+    longest = risks[max(risks)] if risks else {}
+    return [
+        {
+            "mode": mode,
+            "risks": {f"{hours:g}": each.get(mode) for hours, each in risks.items()},
+            "sensors": _sensor_rows(explanation),
+            "base": explanation.base,
+            "signal": explanation.signal,
+            "action": action_of(mode, settings.modes),
+        }
+        for mode, explanation in sorted(
+            found.modes.items(), key=lambda item: -longest.get(item[0], 0.0)
+        )
+    ]
+
+
+def _sensor_rows(explanation: "Explanation | None") -> list[dict[str, Any]]:
     """Sensors by how much they add, the most first, whichever way."""
-    explanation = found.explanation
     if explanation is None:
         return []
     order = np.argsort(-np.abs(explanation.added), kind="stable").tolist()
@@ -93,7 +121,28 @@ def _print_predictions(found: "Provenance", cap_hours: float, zone: str) -> None
     print_rows(rows, latest_columns(table))
 
 
-def _print_reasons(found: "Provenance", zone: str) -> None:
+def _print_modes(found: "Provenance", settings: Settings) -> None:
+    """A row a failure mode: its risk by horizon, and what each sensor adds to its log-odds."""
+    modes = _mode_rows(found, settings)
+    rows = [
+        {
+            "failure mode": each["mode"],
+            **{f"risk {hours} h": percent_text(risk) for hours, risk in each["risks"].items()},
+            "speaks for it": ", ".join(
+                f"{row['sensor']} {row['adds']:+.2f}"
+                for row in each["sensors"][:_LEADING]
+                if abs(row["adds"]) >= _LEAST_SHOWN
+            ),
+        }
+        for each in modes
+    ]
+    print_rows(rows)
+    if modes and modes[0]["risks"] and modes[0]["action"]:
+        say(f"next step, for {modes[0]['mode']}: {modes[0]['action']}")
+
+
+def _print_reasons(found: "Provenance", settings: Settings) -> None:
+    zone = settings.plant.timezone
     version, explanation = found.version, found.explanation
     if version is None or explanation is None:
         say("no model has spoken of it")
@@ -107,10 +156,12 @@ def _print_reasons(found: "Provenance", zone: str) -> None:
     if found.silence:
         say(f"{found.silence}: what rests on that is missing here")
     signal, base = explanation.signal, explanation.base
+    if found.modes:
+        _print_modes(found, settings)
     say(f"log-odds {signal:.2f}, of a healthy machine {base:.2f}; between them:")
     rows = [
         {**row, "adds": f"{row['adds']:+.2f}", "+/-": f"{row['+/-']:.2f}"}
-        for row in _sensor_rows(found)[:_SENSORS_SHOWN]
+        for row in _sensor_rows(explanation)[:_SENSORS_SHOWN]
     ]
     print_rows(rows, right=("adds", "+/-"))
     leading = {row["sensor"] for row in rows[:_LEADING]}

@@ -77,6 +77,7 @@ def model_rows(lineage: Lineage, as_of: datetime | None = None) -> list[dict[str
             "spread": _rounded(row.summary.get("spread")),
             "failures": row.summary.get("failures"),
             "of these from verdicts": row.summary.get("failures_from_verdicts") or None,
+            "failure modes": _modes(row.summary.get("modes")),
             **renewal_figures(row.summary.get("renewed")),
             **_figures(row.summary.get("reports")),
             "knows the outcome?": ", ".join(suspected_sensors(row.summary)),
@@ -125,6 +126,11 @@ def suspected_sensors(summary: Any) -> list[str]:
 def _answers(pool: Any) -> str:
     """Who answers with what share; versions from before there were pools have none."""
     return str(pool or "network").split(":")[0].split(" (")[0]
+
+
+def _modes(modes: Any) -> str | None:
+    """Failure modes with their failures; versions from before there were modes have none."""
+    return ", ".join(f"{mode} {count}" for mode, count in (modes or {}).items()) or None
 
 
 def _rounded(spread: Any) -> float | None:

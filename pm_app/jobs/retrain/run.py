@@ -249,6 +249,8 @@ def _version_row(
             "selection": selection_text(card),
             "spread": card.spread,
             "renewed": asdict(card.renewed) if card.renewed else None,
+            "modes": dict(zip(card.head.modes, card.mode_failures, strict=False)),
+            "modes_text": card.modes_text,
         },
     )
 

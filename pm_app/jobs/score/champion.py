@@ -11,6 +11,7 @@ from pm_app.errors import BadVersion, TerminalError
 from pm_app.jobs.plant import Plant
 from pm_app.records.alarms import AlarmRule
 from pm_app.records.learning import VersionCard
+from pm_app.records.scores import with_shares
 from pm_app.scoring.alarms import RiskAlarmJudge
 from pm_app.scoring.predictor import Predictor
 from pm_app.settings.sections import AlarmsSettings
@@ -118,7 +119,8 @@ def verified(version: Version) -> Champion:
     predictor = Predictor(
         version.onnx, head=card.head, calibration=card.calibration, features=card.features
     )
-    outputs = predictor.outputs(version.golden.rows)
+    rows = version.golden.rows
+    outputs = with_shares(predictor.outputs(rows), predictor.mode_shares(rows))
     scale = 1.0 + float(np.abs(version.golden.outputs).max(initial=0.0))
     apart = float(np.abs(outputs - version.golden.outputs).max(initial=0.0)) / scale
     if not apart <= GOLDEN_TOLERANCE:

@@ -1,8 +1,8 @@
 """Provenance of one prediction: its version, its files, and the sensors behind it."""
 
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from pm_app.jobs.plant import Plant
 from pm_app.jobs.score.champion import load_recorded
 from pm_app.jobs.score.predict import PaneSpan, frames
 from pm_app.records.features import FeatureSpec, Frame
+from pm_app.scoring.modes import SignalsByMode
 from pm_app.scoring.shapley import Explanation, explain
 from pm_app.state.memory import Memories
 from pm_app.store import BatchRow, Store, VersionRow
@@ -39,8 +40,9 @@ class Provenance:
     predictions: its rows, one a horizon, as the table has them. version: None where no model spoke.
     batches: files with readings of any asset in the time that its windows see, in order of
     ingestion; older ones reach it by what an asset remembers, where `remembers`.
-    explanation: of the log-odds of the longest horizon's risk, or the value. silence: which feeds
-    of events were silent by then, in words, so that what rests on them is missing; "" if none.
+    explanation: of the log-odds of the longest horizon's risk, or the value; modes: the same of
+    the risk of each failure mode. silence: which feeds of events were silent by then, in words, so
+    that what rests on them is missing; "" if none.
     """
 
     predictions: tuple[dict[str, Any], ...]
@@ -49,6 +51,7 @@ class Provenance:
     remembers: bool
     features: tuple[Feature, ...]
     explanation: Explanation | None
+    modes: Mapping[str, Explanation] = field(default_factory=dict)
     silence: str = ""
 
 
@@ -70,13 +73,17 @@ def provenance(plant: Plant, *, asset: str, cutoff: datetime) -> Provenance:
         (frame,) = frames(beside, champion, {asset: PaneSpan(pane, pane)})
     card = champion.card
     chosen = select_features(frame, card.features)
+    modes = card.head.modes
+    model = SignalsByMode(champion.predictor) if modes else champion.predictor
+    whole, *each = explain(model, chosen.values[0], chosen.sensor_of, card.reference)
     return Provenance(
         predictions,
         plant.store.lineage.version(champion.number),
         _behind(plant.ledger, card.spec, pane, plant.history.pane_ns),
         card.spec.remembers,
         _features(chosen, card.reference),
-        explain(champion.predictor, chosen.values[0], chosen.sensor_of, card.reference),
+        whole,
+        dict(zip(modes, each, strict=True)),
         _silence(frame, card.spec),
     )
 

@@ -1,7 +1,7 @@
 """Predictions for wanted cutoffs: panes from history, features, scores; flat in memory."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,12 +15,19 @@ from pm_app.records.features import Frame, Panes
 from pm_app.records.predictions import Predictions
 from pm_app.records.readings import Flags, Float64, Index, Int64, Text
 from pm_app.records.scores import Scores
-from pm_app.scoring.abstention import RISK_DIGITS, answer_frame
+from pm_app.scoring.abstention import RISK_DIGITS, Answers, answer_frame
 from pm_app.scoring.contributions import (
     attention_text,
     contributions,
     stands_out,
     top_sensors_text,
+)
+from pm_app.scoring.modes import (
+    SignalsByMode,
+    likeliest,
+    mode_risks_text,
+    mode_sensors_text,
+    risks_by_mode,
 )
 from pm_app.store import segments_of
 from pm_app.times import to_moment
@@ -90,14 +97,33 @@ def predict_frame(frame: Frame, champion: Champion) -> Predictions:
         attended[rows] = attention_text(answers.attention, card.allocation.sensors)
     scores = _spread(answers.scores, rows, size)
     loud = rows[stands_out(scores.risk[rows, -1], card.usual_risk)]
-    shares = contributions(champion.predictor, frame.values[loud], frame.sensor_of, card.reference)
-    text[loud] = top_sensors_text(shares, frame.sensors)
+    modes = card.head.modes
+    model = SignalsByMode(champion.predictor) if modes else champion.predictor
+    added = contributions(model, frame.values[loud], frame.sensor_of, card.reference)
+    text[loud] = top_sensors_text(added[:, :, 0] if modes else added, frame.sensors)
     row_answers = _RowAnswers(
         answers.status, scores, text, attended, np.round(answers.extrapolated, 4)
     )
+    if modes:
+        by_mode = _modes(answers, scores, modes)
+        shares = answers.scores.mode_shares[np.isin(rows, loud), -1]
+        words = mode_sensors_text(added[:, :, 1:], shares, modes=modes, sensors=frame.sensors)
+        by_mode.sensors[loud] = words
+        row_answers = replace(row_answers, modes=by_mode)
     return _predictions(
         frame, row_answers, horizons=card.head.horizons_hours, version=champion.number
     )
+
+
+def _modes(answers: Answers, scores: Scores, modes: tuple[str, ...]) -> "_ModeAnswers":
+    """The likeliest mode of the rows that are scored, and the risk of each; nothing of sensors."""
+    rows, shares = answers.rows, answers.scores.mode_shares
+    size, horizons = scores.risk.shape
+    names, risks = np.full((2, size, horizons), None)
+    by_mode = _ModeAnswers(names, risks, np.full(size, None))
+    by_mode.likeliest[rows] = np.array(modes, dtype=object)[likeliest(shares)]
+    by_mode.risks[rows] = mode_risks_text(risks_by_mode(scores.risk[rows], shares), modes)
+    return by_mode
 
 
 def spans_with_readings(plant: PlantView, spans: Mapping[str, PaneSpan]) -> dict[str, PaneSpan]:
@@ -202,6 +228,15 @@ def _spread(scores: Scores, rows: Index, size: int) -> Scores:
 
 
 @dataclass(frozen=True, eq=False)
+class _ModeAnswers:
+    """Texts by row and horizon, and of sensors by row; None where nothing is said."""
+
+    likeliest: Text
+    risks: Text
+    sensors: Text
+
+
+@dataclass(frozen=True, eq=False)
 class _RowAnswers:
     """What becomes of each row, (n_rows,) or (n_rows, n_horizons), as `Predictions` has it."""
 
@@ -210,12 +245,13 @@ class _RowAnswers:
     top_sensors: Text
     attention: Text
     extrapolated: Float64
+    modes: _ModeAnswers | None = None
 
 
 def _predictions(
     frame: Frame, answers: _RowAnswers, *, horizons: Sequence[float], version: int
 ) -> Predictions:
-    each, scores = len(horizons), answers.scores
+    each, scores, modes = len(horizons), answers.scores, answers.modes
     return Predictions(
         assets=frame.assets,
         asset=np.repeat(frame.asset, each),
@@ -231,6 +267,9 @@ def _predictions(
         attention=np.repeat(answers.attention, each),
         extrapolated=np.repeat(answers.extrapolated, each),
         model_version=version,
+        mode=None if modes is None else modes.likeliest.ravel(),
+        mode_risks=None if modes is None else modes.risks.ravel(),
+        mode_sensors=None if modes is None else np.repeat(modes.sensors, each),
     )
 
 

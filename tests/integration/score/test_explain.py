@@ -6,11 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from factories import (
+    MODES_TOML,
     NOW,
+    PLANT_TOML,
     REMEMBERING_TOML,
     drop,
     hour,
-    make_card,
+    make_card_with_modes,
     make_spec,
     opened,
     promote_handmade,
@@ -124,16 +126,30 @@ def test_the_command_tells_it_to_people_and_programs(plant, capsys):
     assert added == pytest.approx(told["signal"] - told["base"], abs=1e-4)
 
 
-def test_how_much_lies_beyond_what_was_learned_is_told_and_noted(new_plant, capsys):
-    config = new_plant({"a.parquet": TABLE}, champion=False)
+def test_modes_and_how_much_lies_beyond_what_was_learned_are_told_and_noted(new_plant, capsys):
+    config = new_plant({"a.parquet": TABLE}, toml=PLANT_TOML + MODES_TOML, champion=False)
     with opened(config) as live:
-        card = make_card(make_spec(live.settings))
+        card = make_card_with_modes(make_spec(live.settings))
         promote_handmade(live, card=replace(card, feature_high=(20.0,) * len(card.features)))
         score(live, now=NOW)
         rows = [row for row in said(live.store) if row["asset_id"] == "pump-02"]
     app(["explain", "pump-02", "-c", str(config)], standalone_mode=False)
     text = capsys.readouterr().out
+    app(["explain", "pump-02", "-c", str(config), "--json"], standalone_mode=False)
+    modes = json.loads(capsys.readouterr().out)["modes"]
     share = f"{rows[-1]['extrapolated']:.0%}".replace("%", " %")
 
     assert rows[-1]["extrapolated"] > 0.05
     assert f"\n{share} of what this rests on lies beyond what was learned\n" in text
+
+    risks = json.loads(rows[-1]["mode_risks"])
+    assert {each["mode"]: each["risks"]["72"] for each in modes} == risks
+    assert sum(risks.values()) == pytest.approx(rows[-1]["risk"], abs=1e-9)
+    assert modes[0]["mode"] == rows[-1]["mode"] == max(risks, key=risks.get)
+    for each in modes:
+        added = sum(row["adds"] for row in each["sensors"])
+        assert added == pytest.approx(each["signal"] - each["base"], abs=1e-4)
+        assert f"{each['mode']} " in text
+    action = modes[0]["action"]
+    assert (f"next step, for {modes[0]['mode']}: {action}" in text) == bool(action)
+    assert {each["action"] for each in modes} == {"", "Check lubrication; order 6310-2Z"}

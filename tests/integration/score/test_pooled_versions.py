@@ -51,8 +51,8 @@ def forest_of(features: int, edges: int) -> Forest:
 def promote_pooled(monkeypatch):
     """Promotes a version whose graph holds a handmade network and a forest, half each."""
 
-    def graph_of(features, *, edges, seed=0, attends=0):
-        network = make_graph(features, edges=edges, seed=seed, attends=attends)
+    def graph_of(features, *, edges, **more):
+        network = make_graph(features, edges=edges, **more)
         return pool_graph(network, forest_of(features, edges), 0.5)
 
     def call(plant):

@@ -12,7 +12,7 @@ from factories import (
     drop,
     events_table,
     hour,
-    make_card,
+    make_card_with_modes,
     make_spec,
     opened,
     promote_handmade,
@@ -57,7 +57,7 @@ def lived(new_plant):
 
 def _narrow(plant):
     """A card whose training saw less than half of what is read."""
-    card = make_card(make_spec(plant.settings))
+    card = make_card_with_modes(make_spec(plant.settings))
     return replace(card, feature_high=(45.0,) * len(card.features), usual_risk=0.385)
 
 
@@ -84,6 +84,7 @@ def test_all_that_was_said_by_every_version_comes_out_again(lived):
 
         assert len(versions) > 1
         assert len(beyond) > 10
+        assert {row["mode"] for row in rows} > {None}
         assert (done.rows, done.differing) == (len(said(plant.store)), 0)
 
 

@@ -4,12 +4,23 @@ from datetime import timedelta
 
 import pytest
 from browsing import Table, Visitor, resources
-from factories import ALARMING_TOML, NOW, make_plant, opened, promote_handmade, readings_table
+from factories import (
+    ALARMING_TOML,
+    MODES_TOML,
+    NOW,
+    make_card_with_modes,
+    make_plant,
+    make_spec,
+    opened,
+    promote_handmade,
+    readings_table,
+)
 
 from pm_app.jobs.score.run import score
 from pm_app.settings.plant import read_settings
 from pm_app.web.app import make_app
 from pm_app.wiring import open_users, open_views
+from pm_app.wording import alarm_mode_text, mode_risks_text
 
 LATER = NOW + timedelta(hours=1)
 PASSWORD = "correct horse battery"
@@ -19,9 +30,9 @@ PASSWORD = "correct horse battery"
 def plant(tmp_path_factory):
     """A plant with alarms, and people who may see them."""
     folder = tmp_path_factory.mktemp("alarmed")
-    config = make_plant(folder, {"a.parquet": readings_table()}, toml=ALARMING_TOML)
+    config = make_plant(folder, {"a.parquet": readings_table()}, toml=ALARMING_TOML + MODES_TOML)
     with opened(config) as plant:
-        promote_handmade(plant)
+        promote_handmade(plant, card=make_card_with_modes(make_spec(plant.settings)))
         score(plant, now=NOW)
     settings = read_settings(config)
     with open_users(settings) as store:
@@ -60,7 +71,11 @@ def test_the_list_shows_the_open_alarms_of_the_store(visitor, plant):
     standing = [row for row in alarms(plant) if row.state != "cleared"]
     assert [row[1] for row in rows] == [row.asset_id or "Readings missing" for row in standing]
     told = [row[4].replace("\u00a0", " ") for row in rows]
-    assert told == [row.top_sensors or row.reason for row in standing]
+    modes = [alarm_mode_text(row.mode, row.likeliest_mode) for row in standing]
+    for words, row, mode in zip(told, standing, modes, strict=True):
+        assert words.startswith(f"{mode}: {row.top_sensors}" if mode else row.reason)
+        assert words.endswith("order 6310-2Z") == ((row.likeliest_mode or "") == "bearing")
+    assert "bearing" in modes
     assert rows
 
 
@@ -102,12 +117,16 @@ def test_a_verdict_is_kept_with_what_was_found_and_when(visitor, plant):
     otto, row = visitor("otto"), alarms(plant)[-1]
     page = f"/alarms/{row.id}"
     fields = {"found": "inner race worn", "code": "WO-7", "failed_at": "2023-09-30T10:00"}
+    for name in ("bearing", "seal"):
+        assert f'<option value="{name}">' in otto.get(page).text
 
-    assert otto.send(page, f"{page}/verdict", verdict="confirmed", **fields).status_code == 303
+    answer = otto.send(page, f"{page}/verdict", verdict="confirmed", mode="seal", **fields)
+    assert answer.status_code == 303
 
     with open_views(plant) as store:
         (given,) = store.alarms.verdicts(of=[row.id])
     assert (given.verdict, given.found, given.code) == ("confirmed", "inner race worn", "WO-7")
+    assert given.mode == "seal"
     assert given.failed_from is not None and given.failed_from.isoformat().startswith("2023-09-30")
     assert "inner race worn" in otto.get(page).text
 
@@ -118,6 +137,15 @@ def test_an_alarm_tells_its_threshold_and_what_a_confirmation_means(visitor, pla
 
     assert f"(threshold {row.threshold:.0%})".replace("%", " %") in text
     assert "Confirmed: it had failed, or was about to" in text
+
+
+def test_an_alarm_tells_its_failure_mode_with_risks_and_the_next_step(visitor, plant):
+    row = next(row for row in alarms(plant) if row.likeliest_mode == row.mode == "bearing")
+    text = visitor("vera").get(f"/alarms/{row.id}").text
+
+    assert f"<dt>Failure mode</dt><dd>{row.mode} <span" in text
+    assert mode_risks_text(row.mode_risks).replace(" %", "\u00a0%") in text
+    assert "<dt>Next step</dt><dd><b>Check lubrication; order 6310-2Z</b>" in text
 
 
 @pytest.mark.parametrize("act", ["acknowledge", "shelve", "comment", "verdict"])
@@ -140,6 +168,7 @@ def test_a_viewer_changes_nothing(visitor, plant, act):
         ("comment", {"text": " "}, 400, "a comment needs words"),
         ("comment", {"text": "x" * 2000}, 400, "a comment takes at most 1000 characters"),
         ("verdict", {"verdict": "maybe"}, 400, "a verdict is one of confirmed"),
+        ("verdict", {"verdict": "confirmed", "mode": "x"}, 400, "one of bearing, seal or other"),
         ("verdict", {"verdict": "confirmed", "failed_at": "soon"}, 400, "failed_at takes a time"),
         ("verdict", {"verdict": "confirmed", "failed_at": "2099-01-01T00:00"}, 400, "has happened"),
     ],

@@ -17,11 +17,14 @@ import pytest
 from browsing import Table, ask, open_to_all, resources
 from factories import (
     ALARMING_TOML,
+    MODES_TOML,
     NOW,
     drop,
     events_table,
     hour,
+    make_card_with_modes,
     make_plant,
+    make_spec,
     opened,
     promote_handmade,
     readings_table,
@@ -32,7 +35,7 @@ from pm_app.jobs.operations.alarms import give_verdict
 from pm_app.jobs.score.run import score
 from pm_app.records.alarms import Verdict
 from pm_app.settings.plant import read_settings
-from pm_app.store import Actor, open_store
+from pm_app.store import Actor, FleetQuery, open_store
 from pm_app.web.address import asset_address
 from pm_app.web.app import make_app
 from pm_app.wiring import open_views, store_url
@@ -67,14 +70,18 @@ def scored(tmp_path_factory):
     rows += [("pump-01", 40.0, "failure", "other pump"), ("pump-00", 50.0, "error", "<trip>")]
     tables = {"a.parquet": readings_table(hours=HOURS)}
     config = make_plant(
-        folder, tables, events={"e.parquet": events_table(rows)}, toml=ALARMING_TOML
+        folder, tables, events={"e.parquet": events_table(rows)}, toml=ALARMING_TOML + MODES_TOML
     )
     with opened(config) as plant:
-        promote_handmade(plant)
+        promote_handmade(plant, card=make_card_with_modes(make_spec(plant.settings)))
         score(plant, now=NOW)
         (alarm, *_) = plant.store.alarms.alarms()
         give_verdict(
-            plant.store, alarm.id, Verdict("confirmed", "worn <seal>"), at=NOW, actor=Actor("anna")
+            plant.store,
+            alarm.id,
+            Verdict("confirmed", "worn <seal>", mode="seal"),
+            at=NOW,
+            actor=Actor("anna"),
         )
     return read_settings(config)
 
@@ -86,6 +93,38 @@ def app_of(settings):
 @pytest.fixture(scope="module")
 def app(scored):
     return app_of(scored)
+
+
+def test_the_page_says_which_failure_it_would_be_and_what_speaks_for_each(app, scored):
+    page = ask(app, "/assets/pump-01").text
+
+    with open_views(scored) as store:
+        short, long = store.series.newest("pump-01")
+    table = cells(page, "Which failure it would be")
+    risks, sensors = json.loads(long.mode_risks), json.loads(long.mode_sensors)
+    expected = [
+        [mode, percent_text(risk), percent_text(json.loads(short.mode_risks)[mode])]
+        for mode, risk in sorted(risks.items(), key=lambda item: -item[1])
+    ]
+    assert [row[:3] for row in table] == expected
+    assert table[0][0] == long.mode
+    told = {row[0]: row[3].replace("\u00a0", " ") for row in table}
+    assert told == {mode: sensors.get(mode, "") for mode in risks} and any(sensors)
+    steps = {row[0]: row[4] for row in table}
+    assert steps == {"bearing": "Check lubrication; order 6310-2Z", "seal": "", "other": ""}
+    assert f"Failure mode <b>{long.mode}</b>" in page
+
+
+def test_the_fleet_names_the_failure_mode_and_with_an_alarm_the_next_step(app, scored):
+    rows = {row[1]: row for row in Table(ask(app, "/fleet").text).rows[1:]}
+
+    with open_views(scored) as store:
+        fleet = store.fleet.rows(FleetQuery(), now=NOW)
+    for row in fleet:
+        why = rows[row.asset_id][4]
+        assert why.startswith(f"{row.mode}: {row.top_sensors[:5]}" if row.top_sensors else row.mode)
+        alarmed = bool(row.alarm) and row.mode == "bearing"
+        assert why.endswith("order 6310-2Z") == alarmed
 
 
 def cells(page: str, heading: str) -> list[list[str]]:
@@ -171,7 +210,7 @@ def test_alarms_and_what_was_found_behind_them_are_told(app, scored):
 
     rows = cells(page, "Alarms and what was found")
     assert len(rows) == count
-    assert any(row[4].startswith("confirmed worn <seal> by anna") for row in rows)
+    assert any(row[4].startswith("confirmed, seal worn <seal> by anna") for row in rows)
 
 
 def test_sensors_are_drawn_with_the_band_of_their_quiet_time(tmp_path):

@@ -6,7 +6,17 @@ from datetime import timedelta
 
 import pytest
 from browsing import Table, ask, open_to_all, resources
-from factories import NOW, FakeTrainer, make_card, make_plant, opened, promote_handmade
+from factories import (
+    MODES,
+    MODES_TOML,
+    NOW,
+    PLANT_TOML,
+    FakeTrainer,
+    make_card,
+    make_plant,
+    opened,
+    promote_handmade,
+)
 from test_pages import HOSTILE
 
 from pm_app.cli.look.importance import selection_remark
@@ -77,13 +87,16 @@ def guided_card():
             "network 0.5, forest 0.5: average precision 72h 0.83, network alone 0.81, forest 0.8",
         ),
         "spread": 0.2104,
+        "head": replace(card.head, modes=MODES),
+        "mode_failures": (1230, 21, 5),
+        "modes_text": "failures of bearing 1230, seal 21, other 5; too few to be a mode: <fan> 3",
     }
 
 
 @pytest.fixture(scope="module")
 def learned(tmp_path_factory):
     """Settings of a plant with two champions one after the other, and one that waits."""
-    config = make_plant(tmp_path_factory.mktemp("learned"))
+    config = make_plant(tmp_path_factory.mktemp("learned"), toml=PLANT_TOML + MODES_TOML)
     with opened(config) as plant:
         promote_handmade(plant)
         trainer = FakeTrainer("rebuild", **guided_card())
@@ -104,6 +117,17 @@ def app_of(settings):
 @pytest.fixture(scope="module")
 def app(learned):
     return app_of(learned)
+
+
+def test_the_page_tells_the_failure_modes_of_a_version_and_what_is_to_be_done(app):
+    page = ask(app, "/models?version=2").text
+    before = ask(app, "/models?version=1").text
+
+    step = "Check lubrication; order 6310-2Z"
+    rows = rows_of(page, "modes")
+    assert rows == [["bearing", "1,230", step], ["seal", "21", ""], ["other", "5", ""]]
+    assert "too few to be a mode: &lt;fan&gt; 3" in page
+    assert 'class="plain modes"' not in before
 
 
 def rows_of(page: str, kind: str) -> list[list[str]]:

@@ -48,7 +48,7 @@ numbers = st.integers(-4, 4).map(float)
 )
 def test_few_sensors_are_told_exactly(row, reference, weights, pairs):
     model, sensor_of = Curved(weights, pairs), ("heat", "load", "heat", "flow", "age")
-    found = explain(model, np.array(row, np.float32), sensor_of, reference)
+    (found,) = explain(model, np.array(row, np.float32), sensor_of, reference)
 
     assert found.sensors == ("heat", "load", "flow", "age")
     assert found.added == pytest.approx(by_hand(model, np.array(row), sensor_of, reference))
@@ -61,7 +61,7 @@ def test_what_sensors_add_is_the_whole_difference(count):
     pairs = [(a, (a * 7 + 1) % count) for a in range(count)]
     model = Curved(rng.normal(size=count), pairs)
     row = rng.normal(size=count).astype(np.float32)
-    found = explain(model, row, [f"s{n}" for n in range(count)], rng.normal(size=count))
+    (found,) = explain(model, row, [f"s{n}" for n in range(count)], rng.normal(size=count))
 
     assert found.added.sum() == pytest.approx(found.signal - found.base, abs=1e-9)
     assert found.signal == pytest.approx(model.signal(row[None])[0])
@@ -78,10 +78,28 @@ def test_many_sensors_are_told_within_their_stated_error():
     for a, b in pairs:
         truth[[a, b]] += row[a] * row[b] / 2
 
-    found = explain(model, row, [f"s{n}" for n in range(count)], np.zeros(count))
+    (found,) = explain(model, row, [f"s{n}" for n in range(count)], np.zeros(count))
 
     assert (found.error > 0).any() or np.allclose(found.added, truth, atol=1e-6)
     assert found.added == pytest.approx(truth, abs=4 * found.error.max() + 1e-5)
+
+
+@pytest.mark.parametrize("count", [3, MOST_EXACT + 1])
+def test_several_signals_are_told_as_each_alone(count):
+    rng = np.random.default_rng(count)
+    models = [Curved(rng.normal(size=count), [(0, 1)]), Curved(rng.normal(size=count))]
+    row, names = rng.normal(size=count).astype(np.float32), [f"s{n}" for n in range(count)]
+
+    class Both:
+        def signal(self, values):
+            return np.stack([model.signal(values) for model in models], axis=1)
+
+    together = explain(Both(), row, names, np.zeros(count))
+
+    for found, model in zip(together, models, strict=True):
+        (alone,) = explain(model, row, names, np.zeros(count))
+        assert found.added == pytest.approx(alone.added)
+        assert (found.base, found.signal) == pytest.approx((alone.base, alone.signal))
 
 
 def test_errors_are_as_large_as_seeds_differ():
@@ -94,15 +112,16 @@ def test_errors_are_as_large_as_seeds_differ():
             return np.maximum(values.astype(float).sum(axis=1) - 5, 0) ** 2
 
     row, names = np.ones(count, np.float32), [f"s{n}" for n in range(count)]
-    rows = [explain(Steep(), row, names, np.zeros(count), seed=seed) for seed in range(30)]
+    rows = [explain(Steep(), row, names, np.zeros(count), seed=seed)[0] for seed in range(30)]
     scatter = np.std([one.added for one in rows], axis=0)
 
     assert scatter.mean() == pytest.approx(np.mean([one.error for one in rows]), rel=0.4)
-    assert rows[0].added.tolist() == explain(Steep(), row, names, np.zeros(count)).added.tolist()
+    (again,) = explain(Steep(), row, names, np.zeros(count))
+    assert rows[0].added.tolist() == again.added.tolist()
 
 
 def test_a_sensor_that_changes_nothing_adds_nothing():
     model = Curved([1.0, 0.0, 2.0])
-    found = explain(model, np.array([3, 5, 1], np.float32), ("a", "b", "c"), (0.0, 0.0, 0.0))
+    (found,) = explain(model, np.array([3, 5, 1], np.float32), ("a", "b", "c"), (0.0, 0.0, 0.0))
 
     assert found.added.tolist() == [3.0, 0.0, 2.0]

@@ -1,5 +1,6 @@
 """Facts of the asset page: newest prediction, charts of the range, tables behind them."""
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
@@ -8,7 +9,7 @@ from pm_app.jobs.score.champion import EVEN_ODDS
 from pm_app.pictures.timeline import EventMark
 from pm_app.records.readings import Events
 from pm_app.settings.plant import Settings
-from pm_app.store import PredictionSeries, Store
+from pm_app.store import PredictionRow, PredictionSeries, Store
 from pm_app.store.predictions.fleet import risk_level
 from pm_app.times import NS, to_moment
 from pm_app.web.context import PageContext, StateFolder
@@ -75,6 +76,7 @@ def asset_facts(
         "level_words": LEVELS,
         "beyond": extrapolated_text(newest[-1].extrapolated) if newest else "",
         "risks": [(each.risk, each.horizon_hours) for each in newest[::-1]],
+        "modes": _modes(newest),
         "drivers": list(shares_of(drivers_text(newest[-1].top_sensors, newest[-1].risk)).items())
         if newest
         else [],
@@ -86,6 +88,23 @@ def asset_facts(
         **_sensors(store, folder, asked, span, by_horizon, marks=marks),
         **_table(store, asked, span),
     }
+
+
+def _modes(newest: Sequence[PredictionRow]) -> list[dict[str, Any]]:
+    """Failure modes, the likeliest at the longest horizon first: risks, the longest horizon first,
+    and the sensors that speak for each."""
+    horizons = [json.loads(row.mode_risks) for row in newest[::-1] if row.mode_risks]
+    if not horizons:
+        return []
+    sensors = json.loads(newest[-1].mode_sensors or "{}")
+    return [
+        {
+            "name": mode,
+            "risks": [risks.get(mode) for risks in horizons],
+            "for": sensors.get(mode, ""),
+        }
+        for mode in sorted(horizons[0], key=lambda mode: -horizons[0][mode])
+    ]
 
 
 def _charts(

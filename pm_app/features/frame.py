@@ -88,7 +88,7 @@ def build_frame(
     its life. What is beyond the spec's limits is missing (see `limit_features`).
     """
     rows = np.arange(len(panes.pane)) if wanted is None else wanted
-    off = None if spec.running is None else _off(panes, spec.running)[rows]
+    off = None if spec.running is None else machine_off(panes, spec.running)[rows]
     panes = select_sensors(panes, spec.sensors)
     features, sensor_of = feature_names(spec)
     values = np.empty((len(rows), len(features)), dtype=np.float32)
@@ -177,7 +177,7 @@ def select_features(frame: Frame, features: tuple[str, ...]) -> Frame:
     )
 
 
-def _off(panes: Panes, running: RunningRule) -> Flags:
+def machine_off(panes: Panes, running: RunningRule) -> Flags:
     """Panes that end with the machine off; one without a reading of what tells it does not."""
     last = select_sensors(panes, (running.sensor,)).last[:, 0]
     with np.errstate(invalid="ignore"):

@@ -45,6 +45,7 @@ def models(
         retrainings = retraining_rows(store.lineage, then)
         promotions = promotion_rows(store.lineage, then)
         wait = first_version_text(store.lineage) if then is None else ""
+        questions = renewal_questions(store.lineage) if then is None else []
     if as_json:
         print_json({"versions": versions, "retrainings": retrainings, "promotions": promotions})
         return
@@ -54,8 +55,16 @@ def models(
     promotions = [_dated(row, "at", zone) for row in promotions]
     print_rows(retrainings, ("at", "decision", "version", "reason"), title="retrainings")
     print_rows(promotions, ("at", "kind", "version", "reason"), title="who scored when")
-    if wait:
-        say(wait)
+    for words in (wait, *questions):
+        if words:
+            say(words)
+
+
+def renewal_questions(lineage: Lineage) -> list[str]:
+    """What the newest retraining asks about maintenance codes after which readings return."""
+    last = next(iter(lineage.retrainings(limit=1)), None)
+    rows: Any = last.metrics.get("renewals", ()) if last is not None else ()
+    return [row["text"] for row in rows if row["returns"]]
 
 
 def _dated(row: dict[str, Any], column: str, zone: str) -> dict[str, Any]:

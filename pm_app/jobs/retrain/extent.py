@@ -119,7 +119,7 @@ def _sample(past: Past, sensors: tuple[str, ...], stretch: int) -> Panes:
     """Whole stretches of some assets, spread over all of the past; one segment at a time."""
     keys = past.keys
     # By a hash of the name: assets in order of name may be alike.
-    assets = sorted(keys.assets, key=lambda name: (_hash_name(name), name))[:MOST_ASSETS]
+    assets = sorted(keys.assets, key=lambda name: (hash_name(name), name))[:MOST_ASSETS]
     held = np.isin(keys.asset, [keys.assets.index(name) for name in assets]).sum()
     most = min(MOST_PANES, SAMPLE_CELLS // max(len(sensors), 1))
     share = most / max(int(held), 1)
@@ -127,14 +127,14 @@ def _sample(past: Past, sensors: tuple[str, ...], stretch: int) -> Panes:
     for panes in past.history.read(
         tuple(past.segments), assets=set(assets), until_pane=past.last_pane
     ):
-        seeds = np.array([_hash_name(name) for name in panes.assets], dtype=np.uint64)
+        seeds = np.array([hash_name(name) for name in panes.assets], dtype=np.uint64)
         if len(panes.pane):
             drawn = _draw(seeds[panes.asset], panes.pane // stretch) < share
             parts.append(select_sensors(panes.take(drawn), sensors))
     return select_sensors(merge_panes(parts, pane_ns=past.history.pane_ns), sensors)
 
 
-def _hash_name(name: str) -> int:
+def hash_name(name: str) -> int:
     return zlib.crc32(name.encode())
 
 

@@ -6,8 +6,9 @@ share done and what it is doing.
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,10 @@ from pm_app.jobs.retrain.messages import (
     TrainingResponse,
 )
 from pm_app.jobs.retrain.process import end_with_parent, give_way
+from pm_app.jobs.retrain.renewals import renewal_evidence
 from pm_app.jobs.retrain.workers import TrainOnWorkers
 from pm_app.learning.dataset import Evidence
+from pm_app.learning.evaluation.renewal_evidence import RenewalEvidence
 from pm_app.learning.pipeline import Learned, learn
 from pm_app.learning.ranking import ChampionVersion
 from pm_app.learning.training.executor import TrainAll, train_here
@@ -95,7 +98,7 @@ def train(
         golden = Golden(candidate.golden_values, candidate.golden_outputs)
         staging = Path(request.staging)
         write_version(staging, card=card, keras=candidate.keras, onnx=candidate.onnx, golden=golden)
-    return _response(learned)
+    return _response(learned, renewal_evidence(source, settings, as_of_ns=request.as_of_ns))
 
 
 def _champion(request: TrainingRequest, settings: Settings) -> ChampionVersion | None:
@@ -107,13 +110,14 @@ def _champion(request: TrainingRequest, settings: Settings) -> ChampionVersion |
     return ChampionVersion(version.card, version.onnx, registry.keras_bytes(request.champion))
 
 
-def _response(learned: Learned) -> TrainingResponse:
+def _response(learned: Learned, renewals: Sequence[RenewalEvidence]) -> TrainingResponse:
     drift, version = learned.drift, learned.version
     metrics: dict[str, Any] = {
         "tau": drift.tau,
         "p_value": drift.p_value,
         "top_overlap": drift.top_overlap,
         "moved_units": drift.moved_units,
+        "renewals": [asdict(each) for each in renewals],
     }
     if version is not None:
         metrics |= {report.model: dict(report.metrics) for report in version.card.reports}

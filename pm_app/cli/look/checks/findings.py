@@ -1,4 +1,4 @@
-"""Findings of `pm-app check`: schedule, store, readings, events, regimes."""
+"""Findings of `pm-app check`: schedule, store, readings, events, regimes, renewals."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -8,9 +8,11 @@ from pm_app.cli.look.checks.finding import Finding
 from pm_app.cli.look.checks.readings_findings import ReadingsSurvey, check_readings
 from pm_app.daemon.schedule import make_cron
 from pm_app.errors import NoStore, PmAppError
-from pm_app.jobs.retrain.dataset import search_regimes
+from pm_app.jobs.retrain.dataset import DatasetSource, search_regimes
+from pm_app.jobs.retrain.renewals import renewal_evidence
 from pm_app.settings.plant import Settings
 from pm_app.settings.web import NOBODY_SIGNS_IN
+from pm_app.state.events import EventHistory
 from pm_app.state.panes import History
 from pm_app.store import segments_of
 from pm_app.times import to_nanoseconds
@@ -18,7 +20,7 @@ from pm_app.wiring import open_views
 
 
 def run_checks(settings: Settings) -> list[Finding]:
-    """Findings on schedule, store, readings, events, regimes and pages, in that order.
+    """Findings on schedule, store, readings, events, regimes, renewals and pages, in that order.
 
     Only looks: it makes no file and no table, and changes none.
     """
@@ -29,6 +31,7 @@ def run_checks(settings: Settings) -> list[Finding]:
         ("readings", lambda settings: check_readings(settings, survey)),
         ("events", lambda settings: check_events(settings, survey)),
         ("regimes", _check_regimes),
+        ("renewals", _check_renewals),
         ("pages", _check_pages),
     )
     findings = [Finding("ok", "settings", f"{settings.plant.name}: every key is known and valid")]
@@ -76,6 +79,33 @@ def _check_regimes(settings: Settings) -> Iterator[Finding]:
     search = search_regimes(history, segments, settings, as_of_ns=now)
     asked_in_vain = columns is not None and search.regimes is None
     yield Finding("note" if asked_in_vain else "ok", "regimes", search.reason)
+
+
+def _check_renewals(settings: Settings) -> Iterator[Finding]:
+    """What readings say of maintenance codes; that needs readings and events taken in."""
+    if settings.target.kind == "column":
+        return
+    try:
+        with open_views(settings) as store:
+            rows = store.ledger.ingested_batches("readings")
+            events = segments_of(store.ledger.ingested_batches("events"))
+            indices = store.left_columns.indices()
+    except NoStore:
+        rows, events = [], []
+    if not rows or not events:
+        text = "whether maintenance codes renew is asked of what pm-app score has taken in: nothing"
+        yield Finding("ok", "renewals", text)
+        return
+    source = DatasetSource(
+        History(settings.state / "panes", pane_ns=settings.features.pane_ns),
+        segments_of(rows),
+        EventHistory(settings.state / "events").read(events),
+        first_seen={},
+        indices=indices,
+    )
+    now = to_nanoseconds(datetime.now(tz=UTC))
+    for each in renewal_evidence(source, settings, as_of_ns=now):
+        yield Finding("note" if each.returns else "ok", "renewals", each.text)
 
 
 def _check_pages(settings: Settings) -> Iterator[Finding]:

@@ -72,6 +72,7 @@ def add_data(router: APIRouter, context: PageContext) -> None:
             "shows": SHOWS,
             "left_columns": _left_columns(store, context.settings),
             "left_shown": LEFT_SHOWN,
+            "renewals": _renewals(store),
             **_files(store, asked),
         }
         return context.show(request, DATA_PAGE, **facts)
@@ -145,6 +146,13 @@ def _assets(store: Store) -> dict[str, Any]:
             for status, count in sorted(statuses.items(), key=lambda each: -each[1])
         ],
     }
+
+
+def _renewals(store: Store) -> list[dict[str, Any]]:
+    """What the newest retraining found out about maintenance codes that are no renewals."""
+    last = next(iter(store.lineage.retrainings(limit=1)), None)
+    rows: Any = last.metrics.get("renewals", ()) if last is not None else ()
+    return list(rows)
 
 
 def _left_columns(store: Store, settings: Settings) -> list[LeftColumnRow]:

@@ -42,6 +42,11 @@ def action_of(mode: str | None, modes: Mapping[str, ModeSettings]) -> str:
     return modes[mode].action if mode is not None and mode in modes else ""
 
 
+def actions_by_mode(modes: Mapping[str, ModeSettings]) -> dict[str, str]:
+    """What is to be done about each failure mode; "" where nobody has said."""
+    return {name: mode.action for name, mode in modes.items()}
+
+
 def mode_of_code(code: str, modes: Mapping[str, ModeSettings]) -> str | None:
     """The mode that failures of this code belong to; None where there is none."""
     fits = (name for name, mode in modes.items() if matches_any(code, (name, *mode.codes)))

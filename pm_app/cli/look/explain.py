@@ -128,7 +128,7 @@ def _print_modes(found: "Provenance", settings: Settings) -> None:
         {
             "failure mode": each["mode"],
             **{f"risk {hours} h": percent_text(risk) for hours, risk in each["risks"].items()},
-            "speaks for it": ", ".join(
+            "speaks for or against it": ", ".join(
                 f"{row['sensor']} {row['adds']:+.2f}"
                 for row in each["sensors"][:_LEADING]
                 if abs(row["adds"]) >= _LEAST_SHOWN

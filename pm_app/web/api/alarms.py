@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from pm_app.jobs.operations import alarms as alarm_actions
 from pm_app.records.alarms import Verdict
-from pm_app.settings.modes import action_of
+from pm_app.settings.modes import action_of, actions_by_mode
 from pm_app.store import AlarmEventRow, AlarmRow, VerdictRow
 from pm_app.web.api.parameters import ClosedBody, Limit, Note, Number, Offset, Text, Time
 from pm_app.web.auth.admission import Operator
@@ -87,7 +87,7 @@ def add_alarms(router: APIRouter, context: PageContext) -> None:
         states = _ALL if state == "all" else ALARM_LISTS[state][1]
         own = context.store().alarms
         rows = own.page(states=states, search=search, limit=limit, offset=offset)
-        actions = {name: mode.action for name, mode in context.settings.modes.items()}
+        actions = actions_by_mode(context.settings.modes)
         return AlarmPage(alarms=rows, counts=own.counts(search), actions=actions)
 
     @router.get("/alarms/{number}", summary="One alarm with its story")

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Query
 from pydantic import AfterValidator, BaseModel
 from starlette.exceptions import HTTPException
 
+from pm_app.settings.modes import actions_by_mode
 from pm_app.store import ChangeCursor, FleetQuery, FleetRow, PredictionRow
 from pm_app.store.predictions.fleet import FleetOrder, RiskLevel
 from pm_app.web.api.parameters import AssetQuery, Limit, Offset, Text, Time, from_cursor, to_cursor
@@ -23,10 +24,14 @@ class PredictionPage(BaseModel):
 
 
 class AssetPage(BaseModel):
-    """Assets with what is said of each now, and how many there are in all."""
+    """Assets with what is said of each now, and how many there are in all.
+
+    actions: what is to be done about each failure mode.
+    """
 
     assets: list[FleetRow]
     total: int
+    actions: dict[str, str]
 
 
 def _cursor(text: str) -> str:
@@ -77,7 +82,8 @@ def add_assets(router: APIRouter, context: PageContext) -> None:
         rows = fleet.rows(query, limit=limit, offset=offset, now=now)
         levels: dict[Any, int] = fleet.levels(search, now=now)
         total = sum(levels.values()) if level is None else levels[level]
-        return AssetPage(assets=rows, total=total)
+        actions = actions_by_mode(context.settings.modes)
+        return AssetPage(assets=rows, total=total, actions=actions)
 
     @router.get("/assets/{asset_id:path}", summary="What is said of one asset now")
     def asset(asset_id: Text) -> FleetRow:

@@ -16,6 +16,8 @@ from factories import (
     drop,
     events_table,
     hour,
+    make_card_with_modes,
+    make_spec,
     opened,
     promote_handmade,
     readings_table,
@@ -57,7 +59,7 @@ def grown(tmp_path_factory):
     drop(config, "e.parquet", EVENTS, source="events")
     with opened(config) as live:
         score(live, now=NOW)
-        promote_handmade(live)
+        promote_handmade(live, card=make_card_with_modes(make_spec(live.settings)))
     alone = config.parent.parent / "alone"
     shutil.copytree(config.parent, alone)
     with opened(alone / "plant.toml") as live:

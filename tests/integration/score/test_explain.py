@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from factories import (
+    ALARMING_TOML,
     MODES_TOML,
     NOW,
-    PLANT_TOML,
     REMEMBERING_TOML,
     drop,
     hour,
@@ -127,7 +127,7 @@ def test_the_command_tells_it_to_people_and_programs(plant, capsys):
 
 
 def test_modes_and_how_much_lies_beyond_what_was_learned_are_told_and_noted(new_plant, capsys):
-    config = new_plant({"a.parquet": TABLE}, toml=PLANT_TOML + MODES_TOML, champion=False)
+    config = new_plant({"a.parquet": TABLE}, toml=ALARMING_TOML + MODES_TOML, champion=False)
     with opened(config) as live:
         card = make_card_with_modes(make_spec(live.settings))
         promote_handmade(live, card=replace(card, feature_high=(20.0,) * len(card.features)))
@@ -153,3 +153,13 @@ def test_modes_and_how_much_lies_beyond_what_was_learned_are_told_and_noted(new_
     action = modes[0]["action"]
     assert (f"next step, for {modes[0]['mode']}: {action}" in text) == bool(action)
     assert {each["action"] for each in modes} == {"", "Check lubrication; order 6310-2Z"}
+
+    app(["predictions", "--latest", "-c", str(config)], standalone_mode=False)
+    latest = capsys.readouterr().out
+    assert "mode" in latest and rows[-1]["mode"] in latest
+    app(["alarms", "-c", str(config), "--json"], standalone_mode=False)
+    alarms = json.loads(capsys.readouterr().out)
+    assert {row["mode"] for row in alarms} <= set(risks) and alarms
+    for row in alarms:
+        is_bearing = row["likeliest_mode"] == "bearing"
+        assert row["action"] == ("Check lubrication; order 6310-2Z" if is_bearing else "")

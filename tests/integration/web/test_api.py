@@ -7,7 +7,17 @@ from pathlib import Path
 import pytest
 import schemathesis
 from browsing import Visitor, resources
-from factories import ALARMING_TOML, NOW, make_plant, opened, promote_handmade, readings_table
+from factories import (
+    ALARMING_TOML,
+    MODES_TOML,
+    NOW,
+    make_card_with_modes,
+    make_plant,
+    make_spec,
+    opened,
+    promote_handmade,
+    readings_table,
+)
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from schemathesis.specs.openapi.checks import positive_data_acceptance
@@ -30,11 +40,11 @@ def grown(tmp_path_factory):
     table = readings_table()
     names = [ODD if name == "pump-01" else name for name in table["asset_id"].to_pylist()]
     table = table.set_column(table.schema.get_field_index("asset_id"), "asset_id", [names])
-    config = make_plant(folder, {"a.parquet": table}, toml=ALARMING_TOML)
+    config = make_plant(folder, {"a.parquet": table}, toml=ALARMING_TOML + MODES_TOML)
     (config.parent / "readings" / "torn.parquet").write_bytes(b"PAR1 and no more")
     with opened(config) as plant:
         promote_handmade(plant)
-        promote_handmade(plant)
+        promote_handmade(plant, card=make_card_with_modes(make_spec(plant.settings)))
         for at in (NOW, NOW + timedelta(minutes=5)):
             score(plant, now=at)
     return folder
@@ -112,26 +122,36 @@ def test_an_asset_is_found_by_whatever_name_it_has(program, plant):
     )
 
 
+def _worn(mode):
+    return {"verdict": "confirmed", "found": "worn", "mode": mode}
+
+
 def test_an_operators_program_acts_on_alarms_and_signs_for_it(program):
     operator = program("operator")
     rows = get(operator, "/alarms?state=unacknowledged")["alarms"]
-    number = next(row["id"] for row in rows if row["state"] == "unacknowledged")
+    row = next(row for row in rows if row["state"] == "unacknowledged")
+    number, step = row["id"], "Check lubrication; order 6310-2Z"
     until = (LATER + timedelta(hours=2)).isoformat()
 
     done = [
         do(operator, f"/alarms/{number}/acknowledge", {"note": "seen"}),
         do(operator, f"/alarms/{number}/shelve", {"until": until, "note": "parts"}),
         do(operator, f"/alarms/{number}/comment", {"text": "hot"}),
-        do(operator, f"/alarms/{number}/verdict", {"verdict": "confirmed", "found": "worn"}),
+        do(operator, f"/alarms/{number}/verdict", _worn("bearing")),
+        do(operator, f"/alarms/{number}/verdict", _worn("baering")),
     ]
 
-    assert [answer.status_code for answer in done] == [200] * 4
+    assert [answer.status_code for answer in done] == [200] * 4 + [400]
+    assert "one of bearing, seal or other" in done[-1].json()["error"]
     assert done[1].json()["state"] == "shelved"
     story = get(operator, f"/alarms/{number}")
     assert [(event["action"], event["actor"]) for event in story["events"][-4:]] == [
         (action, "operator (token)") for action in ("acknowledged", "shelved", "comment", "verdict")
     ]
-    assert story["verdict"]["found"] == "worn"
+    assert (story["verdict"]["found"], story["verdict"]["mode"]) == ("worn", "bearing")
+    assert story["action"] == (step if row["likeliest_mode"] == "bearing" else "")
+    for path in ("/alarms", "/assets"):
+        assert get(operator, path)["actions"] == {"bearing": step, "seal": ""}
     assert do(operator, f"/alarms/{number}/acknowledge").status_code == 409
 
 

@@ -100,7 +100,8 @@ def learn(
     progress(0.97, "looking for sensors that know the outcome")
     suspects = find_leakage_suspects(task, sensors=dataset.spec.sensors, seed=seed)
     renewed = renewed_lives(dataset.labels, task.horizons_hours)
-    version = UnpublishedVersion(candidate, replace(card, suspicions=suspects, renewed=renewed))
+    card = replace(card, suspicions=suspects, renewed=renewed, modes_text=_modes(dataset, champion))
+    version = UnpublishedVersion(candidate, card)
     later = part_of(progress, 0.97, 1.0)
     decision = decide_promotion(dataset, task, card, candidate, champion, later)
     remarks = remarks_on(dataset, suspects)
@@ -158,8 +159,19 @@ def _card_of(
         spread=candidate.spread,
         failures_from_verdicts=dataset.failures_from_verdicts,
         ranked=ranking.span,
+        mode_failures=dataset.modes.failures,
         software={name: installed(name) for name in SOFTWARE} | {"python": python_version()},
     )
+
+
+def _modes(dataset: Dataset, champion: ChampionVersion | None) -> str:
+    """As `VersionCard.modes_text`, with what became of the champion's modes where it had others."""
+    text, names = dataset.modes.text, dataset.modes.names
+    before = names if champion is None else champion.card.head.modes
+    if before == names:
+        return text
+    others = f"the version before told apart {', '.join(before) or 'none'}: trained anew"
+    return f"{text}; {others}" if text else others
 
 
 def _untouched_assets(frame: Frame, split: Split) -> tuple[str, ...]:

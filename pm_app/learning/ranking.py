@@ -72,8 +72,9 @@ class ChampionVersion:
 
     def can_continue(self, dataset: Dataset) -> bool:
         """Whether its weights can be trained further: its features are there, and mean the
-        same. Where regimes changed they do not."""
-        return dataset.champion_frame is None and self.can_read(dataset.frame)
+        same, and so do its modes. Where regimes changed features do not."""
+        same = dataset.champion_frame is None and dataset.modes.names == self.card.head.modes
+        return same and self.can_read(dataset.frame)
 
 
 # Verdicts by which the champion stays, and nothing is trained.
@@ -105,6 +106,7 @@ def make_task(dataset: Dataset, settings: Settings) -> LearningTask:
         task=kind,
         horizons_hours=horizons,
         cap_hours=settings.target.cap_hours,
+        modes=dataset.modes.names,
     )
     return LearningTask(kind, horizons, frame, labels, split, head, limits, before_test)
 
@@ -222,7 +224,7 @@ def planner_of(task: LearningTask, importance: Importance, settings: Settings) -
         learned,
         np.arange(len(gaps.rows)),
         importance,
-        outputs=max(len(task.head.edges_hours), 1),
+        outputs=max(len(task.head.edges_hours), 1) * max(len(task.head.modes), 1),
         max_parameters=settings.allocation.max_parameters,
     )
 

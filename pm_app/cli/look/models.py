@@ -17,6 +17,8 @@ _SHOWN = (
     "average_precision",
     "brier",
     "calibration_error",
+    "seen_coming",
+    "mode_",
     "rul_rmse",
     "rul_coverage",
     "f1",

@@ -25,6 +25,7 @@ from pm_app.learning.data.failures import (
     join_failures,
 )
 from pm_app.learning.data.labels import (
+    classes_ahead,
     column_labels,
     failures_ahead,
     failures_learned,
@@ -100,12 +101,16 @@ def gather_dataset(
         paces=feed_paces(source.events),
         heard_until=until if until < as_of_ns and settings.target.column is None else None,
     )
-    return _with_modes(dataset, failures.events, settings)
+    return _with_modes(dataset, failures.events, built.labels, settings)
 
 
-def _with_modes(dataset: Dataset, events: Events, settings: Settings) -> Dataset:
-    """The dataset with codes and modes of the failures that rows come before."""
-    ahead = failures_ahead(dataset.frame, dataset.labels, events)
+def _with_modes(dataset: Dataset, events: Events, column: Float64, settings: Settings) -> Dataset:
+    """The dataset with codes and modes of the failures that rows come before, or of classes."""
+    target = settings.target
+    if target.kind == "column" and target.task == "classification":
+        ahead = classes_ahead(column, dataset.labels)
+    else:
+        ahead = failures_ahead(dataset.frame, dataset.labels, events)
     minimum = settings.retraining.minimum_failures
     modes = choose_modes(ahead.codes, settings.modes, minimum=minimum)
     labels = replace(dataset.labels, mode=modes.of_rows(ahead.number))

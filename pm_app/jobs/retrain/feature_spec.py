@@ -62,7 +62,7 @@ def _require_numeric(column: str | None, seen: Sequence[str]) -> None:
     if column is not None and column not in seen:
         raise BadSettings(
             f"target.column: {column!r} is no numeric column of the readings, "
-            f"which have {name_some(seen)}; text is written as numbers, classes as 0 and 1"
+            f"which have {name_some(seen)}; text is written as numbers, classes as 0, 1 and so on"
         )
 
 

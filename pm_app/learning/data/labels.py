@@ -33,6 +33,8 @@ from pm_app.times import HOUR_NS
 
 # A failure is known to the nanosecond, time left to the rounding of hours.
 ROUNDING_NS = 1_000_000
+# More distinct values than these are measured, not classes.
+MOST_CLASSES = 50
 
 
 def life_labels(
@@ -80,8 +82,9 @@ def life_labels(
 def column_labels(frame: Frame, values: NDArray[np.generic], *, column: str, task: str) -> Labels:
     """The values of a label column, one per row of the frame; rows without one are unusable.
 
-    task "classification" takes exactly two distinct values and calls the first in order 0,
-    the second 1; "regression" takes finite numbers. All rows of an asset are one life.
+    task "classification" takes some distinct values and calls the first in order 0, for it means
+    that nothing happened, and every other 1 (which of them: `classes_ahead`); "regression" takes
+    finite numbers. All rows of an asset are one life.
 
     Raises BadSettings when the column does not suit the task, NotEnoughData when it holds
     no label, or the same one everywhere.
@@ -194,6 +197,21 @@ def failures_ahead(frame: Frame, labels: Labels, events: Events) -> FailuresAhea
     return FailuresAhead(booked, number)
 
 
+def classes_ahead(values: NDArray[np.generic], labels: Labels) -> FailuresAhead:
+    """The classes of a label column, as failures ahead with the class as their code.
+
+    The first class in order is none: it means that nothing happened. So there is no code where a
+    column has two classes, which the risk alone tells apart.
+    """
+    rows = np.flatnonzero(labels.value == 1.0)
+    number = np.full(len(labels.value), -1, dtype=np.int32)
+    names = [f"{one:g}" if isinstance(one, float) else str(one) for one in values[rows].tolist()]
+    if len(set(names)) < 2:
+        return FailuresAhead((), number)
+    number[rows] = np.arange(len(rows))
+    return FailuresAhead(tuple((name,) for name in names), number)
+
+
 def failures_learned(
     frame: Frame, labels: Labels, events: Events, chosen: Flags, *, known_until: int | None
 ) -> int:
@@ -277,12 +295,13 @@ def _encode_classes(labelled: NDArray[np.generic], column: str) -> Float64:
             f"not enough data: column {column!r} is {names[0]!r} in every row, "
             "both classes are needed"
         )
-    if len(names) > 2:
+    if len(names) > MOST_CLASSES:
         raise BadSettings(
-            f"target.column {column!r} must hold exactly two distinct values for "
-            f"classification, got {len(names)}: {_shorten(names)}"
+            f"target.column {column!r} must hold at most {MOST_CLASSES} distinct values for "
+            f"classification, got {len(names)}: {_shorten(names)}; numbers are learned with "
+            'target.task = "regression"'
         )
-    return np.asarray(codes, dtype=np.float64)
+    return np.asarray(codes > 0, dtype=np.float64)
 
 
 def _encode_numbers(labelled: NDArray[np.generic], column: str) -> Float64:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from pm_app.errors import NotEnoughData
 from pm_app.records.labels import Labels
 from pm_app.records.learning import Head
-from pm_app.records.readings import Float32, Float64
+from pm_app.records.readings import Float32, Float64, Int32
 
 Rows = NDArray[np.intp]
 
@@ -33,7 +33,13 @@ class Targets:
 
 
 def choose_head(
-    labels: Labels, rows: Rows, *, task: str, horizons_hours: tuple[float, ...], cap_hours: float
+    labels: Labels,
+    rows: Rows,
+    *,
+    task: str,
+    horizons_hours: tuple[float, ...],
+    cap_hours: float,
+    modes: tuple[str, ...] = (),
 ) -> Head:
     """The head of a task: "life", "classification" or "regression".
 
@@ -42,7 +48,7 @@ def choose_head(
     Raises NotEnoughData when no row fails before the cap.
     """
     if task != "life":
-        return Head(task, (), (0.0,))
+        return Head(task, (), (0.0,), modes)
     left = labels.duration_hours[rows][labels.failed[rows]]
     left = left[left < cap_hours]
     if not len(left):
@@ -54,7 +60,7 @@ def choose_head(
     own = np.searchsorted(np.sort(left), even) / len(left)
     free = np.abs(own[:, None] - shares).min(axis=1) > narrowest
     edges = sorted({*fixed, *np.unique(even[free & (even > 0)]).tolist()})
-    return Head("hazard", tuple(float(edge) for edge in edges), tuple(sorted(horizons_hours)))
+    return Head("hazard", tuple(map(float, edges)), tuple(sorted(horizons_hours)), modes)
 
 
 def weigh_targets(targets: Targets, weights: Float64 | None) -> Targets:
@@ -81,6 +87,15 @@ def encode_targets(
     zero = float(np.median(value)) if zero is None else zero
     unit = (float(np.std(value)) or 1.0) if unit is None else unit
     return Targets(_column((value - zero) / unit), _column(np.zeros(len(value))), zero, unit)
+
+
+def tell_modes_apart(happened: Float32, mode: Int32, modes: int) -> Float32:
+    """What happened, (n, outputs), by the modes it may have been of, (n, outputs, modes).
+
+    mode: (n,), -1 where it is unknown: then it may have been any.
+    """
+    possible = (mode[:, None] == np.arange(modes)) | (mode < 0)[:, None]
+    return np.asarray(happened[:, :, None] * possible[:, None, :].astype(np.float32))
 
 
 def encode_lives(duration: Float64, failed: NDArray[np.bool_], edges: tuple[float, ...]) -> Targets:

@@ -1,6 +1,7 @@
 """Metrics of scores: average precision, Brier score, calibration error, errors of life left."""
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, precision_recall_curve
 
 from pm_app.learning.data.targets import Rows, known_lives
@@ -26,7 +27,8 @@ def evaluate(
     """Metrics of scores, row by row those of `rows`; what cannot be measured is left out.
 
     asset: (n_rows,). Rows must be sorted by asset, then time: the last row of an asset is
-    its newest. threshold: the risk above which a class is called, found elsewhere.
+    its newest. threshold: the risk above which a class, or a failure within the longest horizon,
+    is called, found elsewhere; a failure whose row is called was seen coming, and its mode named.
     """
     if head.kind == "regression":
         return _value_metrics(scores, labels.value[rows])
@@ -35,7 +37,34 @@ def evaluate(
         metrics |= _life_metrics(scores, labels, rows, head.edges_hours[-1], asset)
     elif threshold is not None:
         metrics["f1"] = f1_at(scores.risk[:, 0], labels.value[rows], threshold)
+    if head.modes and threshold is not None:
+        metrics |= _mode_metrics(scores, labels, rows, head, threshold)
     return metrics
+
+
+def _mode_metrics(
+    scores: Scores, labels: Labels, rows: Rows, head: Head, threshold: float
+) -> dict[str, float]:
+    """Of rows that fail within the longest horizon: the share seen coming, and of these how often
+    the likeliest mode is the right one, and the mean F1 of the modes they have."""
+    suffix = _suffix(head, head.horizons_hours[-1])
+    fails = (event_truths(labels, rows, head)[:, -1] == 1.0) & (labels.mode[rows] >= 0)
+    coming = fails & (scores.risk[:, -1] >= threshold)
+    if not coming.any():
+        return {}
+    truth = labels.mode[rows][coming]
+    named = scores.mode_shares[coming, -1].argmax(axis=1)
+    return {
+        f"seen_coming{suffix}": float(coming.sum() / fails.sum()),
+        f"mode_accuracy{suffix}": float(np.mean(named == truth)),
+        f"mode_macro_f1{suffix}": macro_f1(named, truth),
+    }
+
+
+def macro_f1(named: NDArray[np.integer], truth: NDArray[np.integer]) -> float:
+    """Mean over the classes that are there of the F1 of naming each; (n_rows,) each."""
+    classes = np.unique(truth)
+    return float(np.mean([f1_at(named == each, truth == each, 1.0) for each in classes]))
 
 
 def average_precision(risk: Float64, truth: Float64) -> float:
@@ -117,20 +146,31 @@ def constant_scores(task: LearningTask) -> Scores:
     truths = event_truths(labels, rows, head)
     labelled = np.maximum(np.isfinite(truths).sum(axis=0), 1)
     risk = ones[:, None] * np.nansum(truths, axis=0) / labelled
+    shares = np.repeat(_usual_shares(labels, rows, truths, head)[None], len(ones), axis=0)
     if head.kind == "classification":
-        return Scores(risk, nothing, nothing, nothing, nothing)
+        return Scores(risk, nothing, nothing, nothing, nothing, shares)
     lives, _ = known_lives(labels, rows, head.edges_hours[-1])
     low, high = np.quantile(lives, (0.05, 0.95))
-    return Scores(risk, ones * lives.mean(), ones * low, ones * high, nothing)
+    return Scores(risk, ones * lives.mean(), ones * low, ones * high, nothing, shares)
+
+
+def _usual_shares(labels: Labels, rows: Rows, truths: Float64, head: Head) -> Float64:
+    """Shares of modes among the rows that fail, (n_horizons, n_modes)."""
+    of_mode = labels.mode[rows][:, None] == np.arange(len(head.modes))
+    counts = (truths == 1.0).astype(float).T @ of_mode
+    return np.asarray(counts / np.maximum(counts.sum(axis=1, keepdims=True), 1.0))
 
 
 def _risk_metrics(risk: Float64, truth: Float64, head: Head) -> dict[str, float]:
     metrics = {}
     for at, horizon in enumerate(head.horizons_hours):
-        suffix = f"_{horizon:g}h" if head.kind == "hazard" else ""
         for name, figure in risk_figures(risk[:, at], truth[:, at]).items():
-            metrics[f"{name}{suffix}"] = figure
+            metrics[f"{name}{_suffix(head, horizon)}"] = figure
     return metrics
+
+
+def _suffix(head: Head, horizon: float) -> str:
+    return f"_{horizon:g}h" if head.kind == "hazard" else ""
 
 
 def _life_metrics(

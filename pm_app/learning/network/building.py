@@ -13,6 +13,7 @@ from pm_app.learning.network.layers import (
     EnsembleDense,
     Gated,
     Missing,
+    ModeShares,
     Periodic,
     Scaling,
     SensorGate,
@@ -29,13 +30,15 @@ _SCALINGS: dict[str, Any] = {"clipped": Scaling, "bounded": BoundedScaling}
 class Outputs:
     """Outputs of a member: how many numbers, and what they mean; `kind` as in `Head`.
 
-    A regressed value is `zero` where the network gives 0, and `unit` more where it gives 1.
+    A regressed value is `zero` where the network gives 0, and `unit` more where it gives 1. modes:
+    into how many each output is told apart.
     """
 
     kind: str
     width: int
     zero: float = 0.0
     unit: float = 1.0
+    modes: int = 1
 
 
 def build_network(
@@ -50,10 +53,10 @@ def build_network(
 
     Tier by tier: the tier's features, scaled, through a branch of its own; branches
     concatenated, shared layers, one head a member, members averaged (`Answer`). The layer
-    "logits" holds the logits of each member, (n, members, outputs). Scaling starts as identity:
-    see `set_scaling`. features: their names, needed where the plan has indicators or reads some
-    features only. With a gate the layer "gate" holds each sensor's weight, (n, n_sensors),
-    sensors in the order of `allocation.sensors`.
+    "logits" holds the logits of each member, (n, members, outputs * modes). Scaling starts as
+    identity: see `set_scaling`. features: their names, needed where the plan has indicators or
+    reads some features only. With a gate the layer "gate" holds each sensor's weight,
+    (n, n_sensors), sensors in the order of `allocation.sensors`.
     """
     values = keras.Input((len(sensor_of),), dtype="float32", name="features")
     scaled = _SCALINGS[allocation.scaling](name="scaling")(values)
@@ -71,18 +74,31 @@ def build_network(
         hidden = EnsembleDense(units, members, start, packs, name=f"shared_{at}")(hidden)
         hidden = keras.layers.Activation("relu", name=f"shared_{at}_relu")(hidden)
         hidden = keras.layers.Dropout(dropout, seed=start + 5, name=f"shared_{at}_drop")(hidden)
-    logits = EnsembleDense(outputs.width, members, seed, packs, name="logits")(hidden)
-    answer = Answer(outputs.kind, outputs.zero, outputs.unit, name="answer")(logits)
+    width = outputs.width * outputs.modes
+    logits = EnsembleDense(width, members, seed, packs, name="logits")(hidden)
+    scale = outputs.zero, outputs.unit, outputs.modes
+    answer = Answer(outputs.kind, *scale, name="answer")(logits)
     return keras.Model(values, answer, name="network")
 
 
-def attention_of(network: Network) -> Network | None:
-    """The same network giving answers and each sensor's share of attention; None without."""
+def whole_network(network: Network) -> Network:
+    """The same network giving answers, then shares of modes and of attention where it has them.
+
+    Modes as `ModeShares` has them; of attention each sensor's.
+    """
+    outputs = [network.output]
+    modes = modes_of(network)
+    if modes > 1:
+        outputs.append(ModeShares(modes, name="modes")(network.get_layer("logits").output))
     gate = next((layer for layer in network.layers if layer.name == "gate"), None)
-    if gate is None:
-        return None
-    attention = Shares(name="attention")(gate.output)
-    return keras.Model(network.input, [network.output, attention], name="network")
+    if gate is not None:
+        outputs.append(Shares(name="attention")(gate.output))
+    return keras.Model(network.input, outputs, name="network") if outputs[1:] else network
+
+
+def modes_of(network: Network) -> int:
+    """How many modes a network tells apart, 1 for none."""
+    return int(network.get_layer("answer").modes)
 
 
 def _gated(

@@ -10,12 +10,15 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from pm_app.learning.network.building import Network
+from pm_app.learning.network.building import Network, modes_of, whole_network
+from pm_app.learning.network.layers import by_mode, log_sum_exp
 from pm_app.records.readings import Flags, Float32, Index
 
 # Rows asked at once: more leave the processor's cache, fewer cost calls.
 _COMPILED_ROWS, _EAGER_ROWS = 2048, 8192
 _NUMBERS = count()
+# The logit of what cannot have happened: finite, for gradients.
+_NO_LOGIT = -1e9
 _UNDECAYED = ["bias", "inner", "outer", "frequency", "centre", "factor"]
 
 
@@ -41,8 +44,10 @@ class Fitting:
     for hazard and classification the loss of a member is the sum over outputs of
     happened * -log p + survived * -log(1 - p); for regression it is the Huber loss of
     `happened`, a value in the network's own unit. The loss is the mean over members, each on
-    its own, plus the L1 penalty of the branches (the mean over packs). basis: (n_features,), by
-    which column of an epoch's gaps a feature is missing, -1 by none.
+    its own, plus the L1 penalty of the branches (the mean over packs). A network that tells modes
+    apart takes `happened` as (n, outputs, modes), positive for the modes that it may have been of,
+    equal among them; p is then the hazard of these together (`ModeShares`). basis: (n_features,),
+    by which column of an epoch's gaps a feature is missing, -1 by none.
 
     The rows are a graph's arguments, never its constants: a graph stays until Python looks for
     cycles, which arrays do not make it do, and would keep the rows of every training before.
@@ -72,6 +77,7 @@ class Fitting:
         self.network = network
         self._members = keras.Model(network.input, network.get_layer("logits").output)
         self._regression = network.get_layer("answer").kind == "regression"
+        self._modes = modes_of(network)
         steps = self.schedule.epochs * self._steps
         self._optimizer = _optimizer(self.schedule, steps, self._done * self._steps)
         self._optimizer.build(network.trainable_variables)
@@ -147,6 +153,8 @@ class Fitting:
             apart = tf.abs(logits - happened)
             inside = tf.minimum(apart, 1.0)
             return tf.reduce_mean(inside * (apart - 0.5 * inside))
+        if self._modes > 1:
+            return loss_by_mode(by_mode(logits, self._modes), happened, survived)
         spans = happened * tf.nn.softplus(-logits) + survived * tf.nn.softplus(logits)
         return tf.reduce_mean(tf.reduce_sum(spans, axis=-1))
 
@@ -160,10 +168,24 @@ class Fitting:
         return tf.add_n(parts) if parts else tf.constant(0.0)
 
 
+def loss_by_mode(logits: Any, happened: Any, survived: Any) -> Any:
+    """The loss of spans given logits (n, members, outputs, modes), and happened alike."""
+    ends = tf.nn.softplus(log_sum_exp(logits))
+    own = log_sum_exp(tf.where(happened > 0.0, logits, _NO_LOGIT))
+    spans = tf.reduce_max(happened, axis=-1) * (ends - own) + survived * ends
+    return tf.reduce_mean(tf.reduce_sum(spans, axis=-1))
+
+
 def answers(network: Network, values: Float32) -> Float32:
     """A network's answers to raw features, (n, outputs), some rows at a time."""
     # Not `predict`: it leaks about 5 KiB a call and costs 50 ms.
     return _in_chunks(lambda rows: network(rows, training=False), values, _EAGER_ROWS)
+
+
+def mode_shares(network: Network, values: Float32) -> Float32:
+    """Shares of modes in what happens in each span, (n, outputs, modes), as `ModeShares` has."""
+    whole = whole_network(network)
+    return _in_chunks(lambda rows: whole(rows, training=False)[1], values, _EAGER_ROWS)
 
 
 def _in_chunks(answer: Callable[[Any], Any], values: Float32, rows: int) -> Float32:

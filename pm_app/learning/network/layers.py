@@ -282,14 +282,19 @@ class Answer(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no types
     """Mean answer of the members: (n, k, outputs) to (n, outputs).
 
     Their survival curves (logits of the hazard in each span; Gensheimer & Narasimhan 2019),
-    probabilities or values are averaged; values are in `unit` around `zero`.
+    probabilities or values are averaged; values are in `unit` around `zero`. With several modes
+    logits are those of each output and mode, see `ModeShares`: (n, k, outputs * modes).
     """
 
-    def __init__(self, kind: str, zero: float = 0.0, unit: float = 1.0, **settings: Any) -> None:
+    def __init__(
+        self, kind: str, zero: float = 0.0, unit: float = 1.0, modes: int = 1, **settings: Any
+    ) -> None:
         super().__init__(**settings)
-        self.kind, self.zero, self.unit = kind, zero, unit
+        self.kind, self.zero, self.unit, self.modes = kind, zero, unit, modes
 
     def call(self, logits: Any) -> Any:
+        if self.modes > 1:
+            logits = log_sum_exp(by_mode(logits, self.modes))
         if self.kind == "hazard":
             return ops.mean(ops.exp(-ops.cumsum(ops.softplus(logits), axis=-1)), axis=1)
         if self.kind == "classification":
@@ -297,5 +302,49 @@ class Answer(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no types
         return ops.mean(logits, axis=1) * self.unit + self.zero
 
     def get_config(self) -> dict[str, Any]:
-        own = {"kind": self.kind, "zero": self.zero, "unit": self.unit}
+        own = {"kind": self.kind, "zero": self.zero, "unit": self.unit, "modes": self.modes}
         return {**super().get_config(), **own}
+
+
+@_registered
+class ModeShares(keras.layers.Layer):  # type: ignore[misc]  # Keras ships no types
+    """Share of each mode in what happens in a span: (n, k, outputs * modes) to (n, outputs, modes).
+
+    Cause-specific discrete hazards in multinomial form (Tutz & Schmid 2016, ch. 8): the hazard of
+    mode m is exp(l_m) / (1 + sum of exp(l_j) over modes j); of one mode that is the sigmoid of its
+    logit. A member counts for as much as it has left to fail in the span. Shares sum to 1.
+    """
+
+    def __init__(self, modes: int, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.modes = modes
+
+    def call(self, logits: Any) -> Any:
+        spans = by_mode(logits, self.modes)
+        ending = ops.softplus(log_sum_exp(spans))
+        reaching = ending - ops.cumsum(ending, axis=-1)
+        scores = spans + ops.expand_dims(reaching - ending, -1)
+        weights = ops.exp(scores - _highest(scores, (1, 3)))
+        total = ops.sum(weights, axis=1)
+        return total / ops.sum(total, axis=-1, keepdims=True)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "modes": self.modes}
+
+
+def by_mode(logits: Any, modes: int) -> Any:
+    """Logits of a layer, (n, k, outputs * modes), as (n, k, outputs, modes)."""
+    members, width = logits.shape[1:]
+    return ops.reshape(logits, (-1, members, width // modes, modes))
+
+
+def _highest(values: Any, axis: Any) -> Any:
+    # Where it may be lower than anything, Keras takes no rows as well.
+    return ops.max(values, axis=axis, keepdims=True, initial=-1e30)
+
+
+def log_sum_exp(logits: Any) -> Any:
+    """Logarithm of the sum of exponentials over the last axis."""
+    # That of Keras asks whether numbers are finite, which ONNX Runtime cannot be asked.
+    highest = _highest(logits, -1)
+    return ops.log(ops.sum(ops.exp(logits - highest), axis=-1)) + highest[..., 0]

@@ -13,7 +13,7 @@ import numpy as np
 from pm_app.errors import BadVersion
 
 # Importing `building` registers the layers, so that a stored network finds them.
-from pm_app.learning.network.building import Network, attention_of
+from pm_app.learning.network.building import Network, whole_network
 
 
 def save_network(network: Network) -> bytes:
@@ -43,14 +43,15 @@ def load_network(content: bytes) -> Network:
 def export_onnx(network: Network) -> bytes:
     """The ONNX graph of a network: input (n, n_features) float32, output (n, outputs).
 
-    A gated network has a second output, each sensor's share of attention, (n, n_sensors), in
-    the order of its allocation's sensors.
+    One that tells modes apart has a second output, the share of each in what happens in a span,
+    (n, outputs, modes). A gated network has a last one, each sensor's share of attention,
+    (n, n_sensors), in the order of its allocation's sensors.
     """
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         # tf2onnx still spells np.object.
         warnings.simplefilter("ignore", FutureWarning)
         path = Path(folder) / "network.onnx"
-        whole = attention_of(network) or network
+        whole = whole_network(network)
         # Keras exports only what was called once.
         whole(np.zeros((1, network.input_shape[-1]), dtype=np.float32))
         whole.export(path, format="onnx", verbose=False)

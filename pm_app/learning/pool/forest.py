@@ -35,7 +35,8 @@ _NOTHING = 1e-9
 
 @dataclass(frozen=True, eq=False)
 class GrownTree:
-    """A tree as scikit-learn grew it, and what each of its nodes answers, (n_nodes, outputs)."""
+    """A tree as scikit-learn grew it, and what each of its nodes answers, (n_nodes, outputs), then
+    the incidence of each mode where modes are told apart, (n_nodes, outputs + modes)."""
 
     grown: Any
     answers: Float32
@@ -45,28 +46,45 @@ class GrownTree:
 class Forest:
     """Trees whose mean answer is that of a head of this kind.
 
-    A regressed value is `zero` where trees answer 0, and `unit` more where they answer 1.
+    A regressed value is `zero` where trees answer 0, and `unit` more where they answer 1. modes:
+    how many are told apart, 0 for none.
     """
 
     kind: str
     trees: tuple[GrownTree, ...]
     zero: float = 0.0
     unit: float = 1.0
+    modes: int = 0
+
+    @property
+    def outputs(self) -> int:
+        """How many numbers answer a row, shares of modes apart."""
+        return int(self.trees[0].answers.shape[1]) - self.modes
 
     def __call__(self, values: Float32) -> Float32:
         """Answers to raw features, NaN for missing: (n, n_features) to (n, outputs)."""
-        starts = range(0, max(len(values), 1), _CHUNK_ROWS)
-        return np.concatenate([self._answer(values[at : at + _CHUNK_ROWS]) for at in starts])
+        mean = self._mean(values)[:, : self.outputs]
+        if self.kind != "regression":
+            return mean
+        return np.asarray(mean * np.float32(self.unit) + np.float32(self.zero))
 
-    def _answer(self, values: Float32) -> Float32:
+    def mode_shares(self, values: Float32) -> Float32:
+        """Shares of modes among what fails within the longest horizon, for every span the same;
+        (n, n_features) to (n, outputs, modes)."""
+        incidence = self._mean(values)[:, self.outputs :]
+        shares = incidence / incidence.sum(axis=1, keepdims=True)
+        return np.repeat(shares[:, None], self.outputs, axis=1)
+
+    def _mean(self, values: Float32) -> Float32:
+        starts = range(0, max(len(values), 1), _CHUNK_ROWS)
+        return np.concatenate([self._mean_of(values[at : at + _CHUNK_ROWS]) for at in starts])
+
+    def _mean_of(self, values: Float32) -> Float32:
         block = np.ascontiguousarray(values, dtype=np.float32)
         total = np.zeros((len(block), self.trees[0].answers.shape[1]))
         for tree in self.trees:
             total += tree.answers[tree.grown.apply(block)]
-        mean = (total / len(self.trees)).astype(np.float32)
-        if self.kind != "regression":
-            return mean
-        return np.asarray(mean * np.float32(self.unit) + np.float32(self.zero))
+        return (total / len(self.trees)).astype(np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +92,8 @@ class _Lesson:
     """What trees learn from: values (n, n_features), what they part by, and what leaves count.
 
     whole: the targets, each as heavy as the rows it stands for. drawn_by: the probability by
-    which each row is drawn, None where all are alike.
+    which each row is drawn, None where all are alike. of_mode: whether it fails within the longest
+    horizon, by modes, (n_rows, modes).
     """
 
     values: Float32
@@ -83,6 +102,7 @@ class _Lesson:
     kind: str
     whole: Targets
     drawn_by: Float64 | None
+    of_mode: Float64
 
 
 def fit_forest(task: LearningTask, rows: Rows, *, seed: int) -> Forest:
@@ -96,9 +116,10 @@ def fit_forest(task: LearningTask, rows: Rows, *, seed: int) -> Forest:
     whole = weigh_targets(targets, sample.weights)
     values = task.frame.values[rows]
     np.clip(values, *_FINITE, out=values)
-    parted_by = _parted_by(task, rows, whole)
+    of_mode = _modes_of(task, rows)
+    parted_by = _in_deviations(_parted_by(task, rows, whole), of_mode, task.head.kind)
     drawn_by = None if sample.weights is None else sample.weights / sample.weights.sum()
-    lesson = _Lesson(values, parted_by, targets, task.head.kind, whole, drawn_by)
+    lesson = _Lesson(values, parted_by, targets, task.head.kind, whole, drawn_by, of_mode)
     seeds = np.random.SeedSequence(seed).spawn(TREES)
     trees: dict[int, GrownTree] = {}
 
@@ -107,15 +128,23 @@ def fit_forest(task: LearningTask, rows: Rows, *, seed: int) -> Forest:
 
     on_threads(grow, range(TREES), least=2)
     every = tuple(trees[at] for at in range(TREES))
-    return Forest(task.head.kind, every, targets.zero, targets.unit)
+    return Forest(task.head.kind, every, targets.zero, targets.unit, of_mode.shape[1])
+
+
+def _modes_of(task: LearningTask, rows: Rows) -> Float64:
+    """Whether rows fail within the longest horizon, by modes: (n_rows, modes)."""
+    modes, labels, head = task.head.modes, task.labels, task.head
+    within = labels.value[rows]
+    if head.kind == "hazard" and modes:
+        within = labels.fails_within(head.horizons_hours[-1])[rows]
+    of_mode = labels.mode[rows][:, None] == np.arange(len(modes))
+    return np.asarray((within == 1.0)[:, None] & of_mode, dtype=np.float64)
 
 
 def _parted_by(task: LearningTask, rows: Rows, targets: Targets) -> Float64:
     """What trees part rows by, (n_rows, outputs): of a life whether it outlives the edge.
 
-    Beyond where a censored row was seen, the share of all rows that live on from there. Every
-    edge counts alike, in its own deviations: few rows fail before the first ones, and a tree would
-    part rows by the late ones alone, which say least of the risk.
+    Beyond where a censored row was seen, the share of all rows that live on from there.
     """
     if task.head.kind != "hazard":
         return targets.happened.astype(np.float64)
@@ -125,9 +154,22 @@ def _parted_by(task: LearningTask, rows: Rows, targets: Targets) -> Float64:
     seen = np.interp(duration, np.append(0.0, edges), np.append(1.0, whole))
     onward = np.minimum(whole / np.maximum(seen, _NOTHING), 1.0)
     unknown = ~failed[:, None] & (duration < edges)
-    outlives = np.where(unknown, onward, duration > edges).astype(np.float64)
-    deviation = outlives.std(axis=0)
-    return np.asarray(outlives / np.where(deviation > _NOTHING, deviation, 1.0))
+    return np.asarray(np.where(unknown, onward, duration > edges), dtype=np.float64)
+
+
+def _in_deviations(parted_by: Float64, of_mode: Float64, kind: str) -> Float64:
+    """What trees part rows by: columns that count alike, each in its own deviations.
+
+    Few rows fail before the first edges, and a tree would part rows by the late ones alone, which
+    say least of the risk. Modes are told apart among rows that fail: others say nothing of them.
+    """
+    if kind != "hazard" and not of_mode.shape[1]:
+        return parted_by
+    fails = of_mode.sum(axis=1, keepdims=True)
+    usual = of_mode.sum(axis=0) / np.maximum(fails.sum(), 1.0)
+    columns = np.hstack([parted_by, of_mode - fails * usual])
+    deviation = columns.std(axis=0)
+    return np.asarray(columns / np.where(deviation > _NOTHING, deviation, 1.0))
 
 
 def _grow(lesson: _Lesson, rng: np.random.Generator) -> GrownTree:
@@ -169,7 +211,20 @@ def _node_answers(lesson: _Lesson, drawn: Rows, grown: Any) -> Float32:
     whole = lesson.whole.happened.sum(axis=0), lesson.whole.survived.sum(axis=0)
     average = PRIOR_ROWS / np.maximum(whole[0] + whole[1], _NOTHING)
     happened, survived = happened + average * whole[0], survived + average * whole[1]
-    return _answers_of(happened, survived, lesson.kind).astype(np.float32)
+    answers = _answers_of(happened, survived, lesson.kind)
+    return np.hstack([answers, _incidences(lesson, drawn, leaf, grown)]).astype(np.float32)
+
+
+def _incidences(lesson: _Lesson, drawn: Rows, leaf: Rows, grown: Any) -> Float64:
+    """The share of rows that fail of each mode, by node, (n_nodes, modes).
+
+    Over trees these add up, so that a leaf says as much of modes as it holds failures.
+    """
+    rows = np.bincount(leaf, minlength=grown.node_count)
+    failing = np.zeros((grown.node_count, lesson.of_mode.shape[1]))
+    np.add.at(failing, leaf, lesson.of_mode[drawn])
+    usual = lesson.of_mode.mean(axis=0) + _NOTHING
+    return np.asarray((failing + PRIOR_ROWS * usual) / (rows + PRIOR_ROWS)[:, None])
 
 
 def _answers_of(happened: Float64, survived: Float64, kind: str) -> Float64:

@@ -8,7 +8,7 @@ import numpy as np
 from pm_app.errors import NotEnoughData
 from pm_app.learning.allocation.planner import CONTROL_REPORT, Planner
 from pm_app.learning.dataset import LearningTask
-from pm_app.learning.network import answers, export_onnx, save_network
+from pm_app.learning.network import answers, export_onnx, mode_shares, save_network
 from pm_app.learning.pool.graph import at_thresholds, pool_graph
 from pm_app.learning.pool.shares import FOREST_REPORT, NETWORK, pool_text
 from pm_app.learning.training.crossfit import Folds, deal_folds, one_part
@@ -43,6 +43,7 @@ from pm_app.learning.training.selection import (
 from pm_app.progress import Progress, part_of, silent
 from pm_app.records.learning import Allocation, Calibration, Head, Pool, QualityReport, Revision
 from pm_app.records.readings import Float32
+from pm_app.records.scores import with_shares
 from pm_app.settings.strategies import AUTO, strategy_named
 
 
@@ -215,7 +216,8 @@ def _member(task: LearningTask, pair: _TrainedPair, trial: AllocationTrial, fold
         partial(answers, each.network) for each in (pair.judged, pair.whole, *pair.folds)
     )
     asked = ask_folds(task, folds, crossed or [judged])
-    return Member(trial.name, judged, whole, asked, parameters)
+    modes = partial(mode_shares, pair.whole.network) if task.head.modes else None
+    return Member(trial.name, judged, whole, asked, parameters, modes)
 
 
 def _pack(
@@ -227,8 +229,13 @@ def _pack(
         onnx = pool_graph(onnx, pooled.forest, pooled.pool.share(NETWORK))
         rows[1::2] = at_thresholds(pooled.forest, rows[1::2], seed=seed)
     unit = network.get_layer("answer").unit if task.head.kind == "regression" else 1.0
+    speaker, modes = pooled.speaker, bool(task.head.modes)
     parity, golden_values, golden_outputs = check_parity(
-        pooled.speaker.whole, onnx, rows, unit=unit
+        lambda asked: with_shares(speaker.whole(asked), speaker.shares(asked)),
+        onnx,
+        rows,
+        modes=modes,
+        unit=unit,
     )
     low, high, reference = describe_features(frame, task.labels, split.train, task.head)
     return Candidate(

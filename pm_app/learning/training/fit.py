@@ -10,7 +10,13 @@ from pm_app.errors import BadVersion
 from pm_app.features.limits import bases_of
 from pm_app.learning.data.case_control import TrainingRows, sample_rows
 from pm_app.learning.data.feed_gaps import FeedGaps
-from pm_app.learning.data.targets import Rows, Targets, encode_targets, weigh_targets
+from pm_app.learning.data.targets import (
+    Rows,
+    Targets,
+    encode_targets,
+    tell_modes_apart,
+    weigh_targets,
+)
 from pm_app.learning.dataset import LearningTask
 from pm_app.learning.network import (
     Fitting,
@@ -219,14 +225,17 @@ def _prepare(
         _take_weights(network, old)
         widen_bounds(network, values)
         schedule = replace(schedule, rate=schedule.rate * _WARM_RATE)
-    data = (values, targets.happened, targets.survived)
+    happened, modes = targets.happened, len(task.head.modes)
+    if modes:
+        happened = tell_modes_apart(happened, task.labels.mode[lesson.rows], modes)
+    data = (values, happened, targets.survived)
     basis = bases_of(task.frame.features, task.frame.sensor_of)
     return network, Fitting(network, *data, schedule=schedule, basis=basis)
 
 
 def _build(task: LearningTask, allocation: Allocation, targets: Targets, seed: int) -> Any:
-    outputs = Outputs(task.head.kind, targets.happened.shape[1], targets.zero, targets.unit)
-    frame = task.frame
+    head, frame, width = task.head, task.frame, targets.happened.shape[1]
+    outputs = Outputs(head.kind, width, targets.zero, targets.unit, max(len(head.modes), 1))
     return build_network(allocation, frame.sensor_of, outputs, seed=seed, features=frame.features)
 
 

@@ -17,12 +17,13 @@ from pm_app.learning.evaluation.metrics import (
 )
 from pm_app.learning.evaluation.reliance import measure_reliance
 from pm_app.learning.pool.forest import Forest, fit_forest
-from pm_app.learning.pool.graph import mix_answers
+from pm_app.learning.pool.graph import mix_answers, mix_shares
 from pm_app.learning.pool.shares import FOREST_REPORT, NETWORK, POOL_REPORT, weigh_members
 from pm_app.learning.training.crossfit import Folds, newest_blocks
 from pm_app.learning.training.fit import spread_rows
 from pm_app.learning.training.losses import row_losses
-from pm_app.records.learning import Bin, Calibration, Pool, QualityReport
+from pm_app.records.labels import Labels
+from pm_app.records.learning import Bin, Calibration, Head, Pool, QualityReport
 from pm_app.records.readings import Float32, Float64
 from pm_app.records.scores import (
     Curves,
@@ -58,7 +59,8 @@ class Member:
     but the test.
 
     The first two have not seen what they are asked; the last is published. folds: in the order of
-    `Folds.taught`. parameters: of a network.
+    `Folds.taught`. parameters: of a network. mode_shares: what is published says of modes, as
+    `Predictor.mode_shares` has it; None without modes.
     """
 
     name: str
@@ -66,6 +68,11 @@ class Member:
     whole: Answers
     folds: tuple[FoldAnswers, ...]
     parameters: int | None = None
+    mode_shares: Answers | None = None
+
+    def shares(self, values: Float32) -> Float32 | None:
+        """Shares of modes in what happens in each span, (n, outputs, modes); None without modes."""
+        return None if self.mode_shares is None else self.mode_shares(values)
 
     @property
     def held_out(self) -> Float32:
@@ -118,7 +125,8 @@ def grow_forest(task: LearningTask, folds: Folds, *, seed: int) -> tuple[Forest,
     every, taught = task.of_all_rows, folds.taught if folds.crossed else ()
     whole = fit_forest(every, task.split.learned, seed=seed)
     crossed = [fit_forest(every, rows, seed=seed) for rows in taught] or [judged]
-    return whole, Member(FOREST_REPORT, judged, whole, ask_folds(task, folds, crossed))
+    asked, modes = ask_folds(task, folds, crossed), whole.mode_shares if whole.modes else None
+    return whole, Member(FOREST_REPORT, judged, whole, asked, mode_shares=modes)
 
 
 def pool_members(
@@ -159,7 +167,9 @@ def _weigh(task: LearningTask, network: Member, forest: Member, folds: Folds) ->
 def _mix(task: LearningTask, network: Member, forest: Member, share: float) -> Member:
     mix = partial(mix_answers, share=share, kind=task.head.kind)
 
-    def mixed(first: Answers, second: Answers, values: Float32) -> Float32:
+    def mixed(
+        first: Answers, second: Answers, values: Float32, mix: Callable[..., Float32] = mix
+    ) -> Float32:
         return mix(first(values), second(values))
 
     folds = tuple(
@@ -170,7 +180,11 @@ def _mix(task: LearningTask, network: Member, forest: Member, share: float) -> M
         partial(mixed, *pair)
         for pair in ((network.judged, forest.judged), (network.whole, forest.whole))
     )
-    return Member(POOL_REPORT, judged, whole, folds, network.parameters)
+    shares = None
+    if network.mode_shares is not None and forest.mode_shares is not None:
+        both = network.mode_shares, forest.mode_shares
+        shares = partial(mixed, *both, mix=partial(mix_shares, share=share))
+    return Member(POOL_REPORT, judged, whole, folds, network.parameters, shares)
 
 
 def judge_member(
@@ -186,9 +200,11 @@ def judge_member(
     if head.kind == "classification":
         chosen = rows if folds.crossed else split.validation
         seen = output if folds.crossed else member.judged(frame.values[chosen])
-        risk = scores_of(seen, head, calibration).risk
-        threshold = best_threshold(risk[:, 0], labels.value[chosen])
-    scores = scores_of(member.whole(frame.values[split.test]), head, calibration)
+        threshold = _threshold(seen, labels, chosen, head, calibration)
+    elif head.modes:
+        threshold = _threshold(output, outcomes, rows, head, calibration)
+    test = frame.values[split.test]
+    scores = scores_of(member.whole(test), head, calibration, member.shares(test))
     metrics = _measure(task, scores, threshold)
     bins: tuple[Bin, ...] = ()
     if head.kind != "regression":
@@ -196,9 +212,22 @@ def judge_member(
     return calibration, QualityReport(member.name, member.parameters, metrics, bins)
 
 
+def _threshold(
+    output: Curves, labels: Labels, rows: Rows, head: Head, calibration: Calibration
+) -> float | None:
+    """The risk at the longest horizon from which a row is best called; None where none fails."""
+    truth = event_truths(labels, rows, head)[:, -1]
+    risk = scores_of(output, head, calibration).risk[:, -1]
+    labelled = np.isfinite(truth)
+    if not truth[labelled].any():
+        return None
+    return best_threshold(risk[labelled], truth[labelled])
+
+
 def constant_report(task: LearningTask) -> QualityReport:
-    """Figures of a constant guess."""
-    return QualityReport("constant guess", None, _measure(task, constant_scores(task)))
+    """Figures of a constant guess, which names the most frequent mode of every failure."""
+    threshold = 0.0 if task.head.modes else None
+    return QualityReport("constant guess", None, _measure(task, constant_scores(task), threshold))
 
 
 def reliance_of(task: LearningTask, member: Member, *, seed: int) -> tuple[float, ...]:

@@ -12,6 +12,7 @@ from pm_app.records.features import Frame
 from pm_app.records.labels import Labels
 from pm_app.records.learning import Head
 from pm_app.records.readings import Float32
+from pm_app.records.scores import with_shares
 
 # ONNX Runtime and Keras may differ by rounding only, in probability.
 MOST_APART = 1e-5
@@ -31,15 +32,22 @@ def parity_rows(values: Float32, *, seed: int) -> Float32:
 
 
 def check_parity(
-    answer: Callable[[Float32], Float32], onnx: bytes, rows: Float32, *, unit: float = 1.0
+    answer: Callable[[Float32], Float32],
+    onnx: bytes,
+    rows: Float32,
+    *,
+    modes: bool = False,
+    unit: float = 1.0,
 ) -> tuple[float, Float32, Float32]:
     """The largest difference of a model and its graph over rows, in `unit`; golden rows of them
     with the graph's answers.
 
-    answer: of the model, (n, n_features) to (n, outputs). Raises BadVersion beyond `MOST_APART`.
+    answer: of the model, (n, n_features) to all that the graph answers but attention, shares of
+    modes among it where there are `modes` (`with_shares`). Raises BadVersion beyond `MOST_APART`.
     """
     session = onnxruntime.InferenceSession(onnx, providers=["CPUExecutionProvider"])
-    exported = session.run(None, {session.get_inputs()[0].name: rows})[0]
+    answered = session.run(None, {session.get_inputs()[0].name: rows})
+    exported = with_shares(answered[0], answered[1] if modes else None)
     apart = float(np.max(np.abs(exported - answer(rows)))) / unit
     if not apart <= MOST_APART:
         raise BadVersion(

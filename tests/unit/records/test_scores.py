@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -124,3 +126,25 @@ def test_a_value_has_an_interval_and_no_risk():
 
     assert (scores.value[0], scores.low[0], scores.high[0]) == (5.0, 4.0, 7.0)
     assert np.isnan(scores.risk).all()
+
+
+def test_shares_of_modes_within_a_horizon_are_their_incidences():
+    rng = np.random.default_rng(0)
+    survival = np.sort(rng.random((200, len(EDGES))), axis=1)[:, ::-1].astype(np.float32)
+    survival[:2] = 1.0  # Nothing ever fails, and spans count alike.
+    shares = rng.dirichlet(np.ones(3), (200, len(EDGES))).astype(np.float32)
+    head = replace(HEAD, modes=("seal", "bearing", "other"))
+
+    scores = scores_of(survival, head, NONE, shares)
+
+    assert scores.mode_shares.shape == (200, len(HEAD.horizons_hours), 3)
+    assert scores.mode_shares.sum(axis=2) == pytest.approx(np.ones((200, 2)), abs=1e-9)
+    for row in range(2, 200):
+        for at, horizon in enumerate(HEAD.horizons_hours):
+            spans = [edge for edge in EDGES if edge <= horizon]
+            fails = -np.diff([1.0, *survival[row, : len(spans)].astype(float)])
+            each = sum(fails[:, None] * shares[row, : len(spans)])
+            assert scores.mode_shares[row, at] == pytest.approx(each / each.sum(), abs=1e-5)
+    plain = scores_of(survival, HEAD, NONE)
+    np.testing.assert_array_equal(plain.risk, scores.risk)
+    assert plain.mode_shares.size == 0

@@ -1,10 +1,18 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pm_app.errors import BadSettings, NotEnoughData
-from pm_app.learning.data.labels import column_labels, failures_ahead, life_labels
+from pm_app.learning.data.labels import (
+    classes_ahead,
+    column_labels,
+    failures_ahead,
+    life_labels,
+)
+from pm_app.learning.data.modes import choose_modes
 from pm_app.learning.data.sufficiency import require_enough
 from pm_app.records.features import Frame
 from pm_app.records.readings import Events, no_events, sort_events
@@ -218,10 +226,32 @@ def test_two_classes_become_zero_and_one_in_order(values):
     assert labels.usable.tolist() == [True, True, False, True]
 
 
+def test_of_several_classes_the_first_is_nothing_and_the_others_are_modes():
+    frame = make_frame({"a": list(range(7))})
+    values = np.array([2.0, 0.0, np.nan, 1.0, 2.0, 0.0, 7.5])
+
+    labels = column_labels(frame, values, column="type", task="classification")
+    ahead = classes_ahead(values, labels)
+    modes = choose_modes(ahead.codes, {}, minimum=1)
+    labels = replace(labels, mode=modes.of_rows(ahead.number))
+
+    np.testing.assert_array_equal(labels.value, [1, 0, np.nan, 1, 1, 0, 1])
+    assert modes.names == ("1", "2", "7.5")
+    assert labels.mode.tolist() == [1, -1, -1, 0, 1, -1, 2]
+    two = np.array(["ok", "worn", "ok"], dtype=object)
+    binary = column_labels(make_frame({"a": [0, 1, 2]}), two, column="s", task="classification")
+    assert classes_ahead(two, binary).codes == ()
+
+
 @pytest.mark.parametrize(
     ("values", "task", "error", "message"),
     [
-        ([1, 2, 3], "classification", BadSettings, "two distinct values .* got 3"),
+        (
+            np.arange(51),
+            "classification",
+            BadSettings,
+            r"at most 50 distinct values .* got 51: \[0, 1, 2, 3, 4, …\]; .*\"regression\"",
+        ),
         ([1, 1, 1], "classification", NotEnoughData, "is 1 in every row"),
         ([None, None, None], "classification", NotEnoughData, "holds no label"),
         ([1, "x", 2], "classification", BadSettings, "values of one kind"),
@@ -233,7 +263,7 @@ def test_two_classes_become_zero_and_one_in_order(values):
 def test_a_column_that_does_not_suit_its_task_is_refused(values, task, error, message):
     with pytest.raises(error, match=message):
         column_labels(
-            make_frame({"a": [0, 1, 2]}),
+            make_frame({"a": list(range(len(values)))}),
             np.array(values, dtype=object),
             column="wear",
             task=task,

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -156,3 +158,27 @@ def test_a_constant_value_explains_no_variance():
     assert metrics["r2"] == pytest.approx(0.0)
     assert metrics["mae"] == pytest.approx(2 / 3)
     assert metrics["coverage"] == 1.0
+
+
+def test_the_named_mode_is_judged_on_failures_that_were_seen_coming():
+    labels = make_lives([5.0, 6.0, 7.0, 8.0, 9.0, 90.0])
+    labels = replace(labels, mode=np.array([0, 0, 1, 1, -1, 0]))
+    shares = np.array([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8], [0.7, 0.3], [0.1, 0.9], [0.5, 0.5]])
+    risk = np.array([0.9, 0.8, 0.7, 0.1, 0.9, 0.9])
+    scores = replace(
+        make_scores([20.0] * 6, np.stack([risk, risk], axis=1)),
+        mode_shares=np.stack([shares, shares], axis=1),
+    )
+    head, asset = replace(HEAD, modes=("seal", "bearing")), np.arange(6, dtype=np.int32)
+
+    found = evaluate(scores, labels, np.arange(6), head, asset=asset, threshold=0.5)
+
+    assert found["seen_coming_40h"] == pytest.approx(3 / 4)
+    assert found["mode_accuracy_40h"] == pytest.approx(2 / 3)
+    # Of seals one of two is named, and nothing else: 2/3; of bearings the one, and a seal: 2/3.
+    assert found["mode_macro_f1_40h"] == pytest.approx(2 / 3)
+    none = evaluate(scores, labels, np.arange(6), head, asset=asset, threshold=0.95)
+    assert "mode_accuracy_40h" not in none
+    assert "mode_accuracy_40h" not in evaluate(
+        scores, labels, np.arange(6), HEAD, asset=asset, threshold=0.5
+    )

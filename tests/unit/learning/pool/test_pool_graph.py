@@ -1,15 +1,17 @@
 from dataclasses import replace
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 from factories import make_graph, task_of
+from onnx import helper, numpy_helper
 
 from pm_app.learning.data.targets import choose_head
 from pm_app.learning.pool import forest as growing
 from pm_app.learning.pool import graph as graphs
 from pm_app.learning.pool.forest import fit_forest
-from pm_app.learning.pool.graph import at_thresholds, mix_answers, pool_graph
+from pm_app.learning.pool.graph import at_thresholds, mix_answers, mix_shares, pool_graph
 from pm_app.records.features import Frame
 from pm_app.records.labels import Labels, Split
 
@@ -58,6 +60,29 @@ def run(graph, values):
     return session.run(None, {session.get_inputs()[0].name: values})[0]
 
 
+def run_all(graph, values):
+    session = onnxruntime.InferenceSession(graph)
+    return session.run(None, {session.get_inputs()[0].name: values})
+
+
+def reshaped_second_output(graph, shape):
+    model = onnx.load_from_string(graph)
+    old = model.graph.output[1].name
+    model.graph.node.append(helper.make_node("Reshape", [old, "shape"], ["shares"]))
+    model.graph.initializer.append(numpy_helper.from_array(np.array(shape), "shape"))
+    new = helper.make_tensor_value_info("shares", onnx.TensorProto.FLOAT, (None, *shape[1:]))
+    model.graph.output[1].CopyFrom(new)
+    return model.SerializeToString()
+
+
+def with_modes(task):
+    """The second feature tells of which of two modes a failure is; of a tenth nobody knows."""
+    mode = (task.frame.values[:, 1] > 0).astype(np.int32)
+    mode[::10] = -1
+    head = replace(task.head, modes=("seal", "bearing"))
+    return replace(task, labels=replace(task.labels, mode=mode), head=head)
+
+
 def ties_of(task, forest):
     values = at_thresholds(forest, task.frame.values, seed=1)
     assert (values != task.frame.values).any()
@@ -77,6 +102,37 @@ def test_the_graph_says_what_its_members_say_at_ties_and_gaps(kind, share):
     alone = forest(values)
     expected = mix_answers(run(network, values), alone, share, forest.kind) if share else alone
     assert np.abs(pooled - expected).max() / forest.unit <= 1e-5
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25])
+def test_the_graph_says_of_modes_what_its_members_say(share):
+    task = with_modes(make_task("life"))
+    forest = fit_forest(task, task.split.learned, seed=0)
+    outputs, values = forest.outputs, ties_of(task, forest)
+    network = make_graph(FEATURES, edges=outputs, attends=outputs * 2)
+    # A second output of the shape that shares of modes have.
+    network = reshaped_second_output(network, (-1, outputs, 2))
+    own, alone = run_all(network, values), forest(values)
+
+    survival, shares = run_all(pool_graph(network, forest, share), values)
+
+    expected = mix_answers(own[0], alone, share, "hazard") if share else alone
+    assert np.abs(survival - expected).max() <= 1e-5
+    of_forest = forest.mode_shares(values)
+    assert of_forest.sum(axis=2) == pytest.approx(np.ones(of_forest.shape[:2]), abs=1e-6)
+    mixed = mix_shares(own[1], of_forest, share) if share else of_forest
+    assert shares == pytest.approx(mixed, abs=1e-5)
+
+
+def test_leaves_of_a_forest_tell_modes_apart():
+    task = with_modes(make_task("life", rows=2000))
+    test = task.split.test[task.labels.duration_hours[task.split.test] <= HORIZONS[-1]]
+    test = test[task.labels.mode[test] >= 0]
+
+    shares = fit_forest(task, task.split.train, seed=0).mode_shares(task.frame.values[test])
+
+    right = np.argmax(shares[:, 0], axis=1) == task.labels.mode[test]
+    assert right[np.isfinite(task.frame.values[test, 1])].mean() > 0.7
 
 
 def test_ties_show_thresholds_that_are_not_rounded_down(monkeypatch):

@@ -205,6 +205,19 @@ def revision_text(revision: Mapping[str, Any]) -> str:
     return f"asked again after {revision['epochs']} epochs, {agreement}; {_outcome(revision)}"
 
 
+def renewals_text(renewed: Mapping[str, Any]) -> str:
+    """Lives that renewals ended and what that leaves open, by a version's `RenewedLives` as in its
+    summary."""
+    ended, lives, hours = renewed["renewed"], renewed["lives"], renewed["horizons_hours"][-1]
+    failing, least, most = (f"{renewed[name][-1]:.2%}" for name in ("failing", "least", "most"))
+    text = (
+        f"{ended} of {lives} lives ({ended / lives:.0%}) ended with a renewal. Of the rows "
+        f"whose outcome is known, {failing} fail within {hours:g} h: {least} of all if none of "
+        f"those that were renewed before had failed, {most} if all had"
+    )
+    return text.replace("%", " %")
+
+
 def _agreement(tau: float) -> str:
     if tau >= AGREES:
         return "agrees with"

@@ -40,6 +40,7 @@ def feature_names(spec: FeatureSpec) -> tuple[tuple[str, ...], tuple[str, ...]]:
     pairs += [(f"{sensor}.{name}{IN_REGIME}", sensor) for sensor in spec.beside for name in own]
     pairs += [("age", "age"), ("since.failure", "maintenance")]
     pairs += [(f"since.maintenance.{code}", "maintenance") for code in spec.maintenance_codes]
+    pairs += [(f"since.renewal.{mode}", "maintenance") for mode, _ in spec.mode_renewals]
     pairs += [(f"errors.{code}.{w}", "errors") for code in spec.error_codes for w in windows]
     if spec.inspections:
         pairs += [("since.inspection", "inspections")]
@@ -227,6 +228,10 @@ def _event_columns(
     yield hours_since(keys, events, kind="failure", code=None)
     for code in spec.maintenance_codes:
         yield hours_since(keys, events, kind="maintenance", code=code)
+    for _, patterns in spec.mode_renewals:
+        # What no work has made new yet is as old as the asset.
+        own = (*spec.renewals, *patterns)
+        yield age_hours(keys, events, first_seen, renewals=own)
     for code in spec.error_codes:
         for window_ns in spec.windows_ns:
             yield events_within(keys, events, kind="error", code=code, window_ns=window_ns)

@@ -5,7 +5,9 @@ the repair: the first maintenance at or after the failure and before the next on
 without a failure goes on with the same machine: codes do not say whether a filter was changed or a
 gearbox. Of codes that a person calls renewals (`events.renewals`) it is said: they end a life
 without a failure and begin one as good as new. Only a renewal makes an asset young again: a
-repair begins a life, but goes on with the asset's age.
+repair begins a life, but goes on with the asset's age. Renewals of one failure mode
+(`[modes.NAME]`) end a life too, for from then on nobody knows when the asset would have failed; to
+features they are the age of that mode alone.
 
 Features look at past events alone (`life_starts`, `age_hours`); between failure and repair the life
 that began with the failure counts. Labels look at all that came (`life_ends`): there a renewal that

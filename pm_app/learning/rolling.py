@@ -15,7 +15,7 @@ from pm_app.features.limits import learn_limits, limit_features
 from pm_app.learning.data.origins import Origin, earlier_origins, known_until
 from pm_app.learning.data.targets import Rows
 from pm_app.learning.dataset import Dataset, LearningTask
-from pm_app.learning.evaluation.calibration import supported_risks
+from pm_app.learning.evaluation.calibration import event_weights, mean_by, supported_risks
 from pm_app.learning.evaluation.first_version import FirstVersionRows, judge_first
 from pm_app.learning.evaluation.promotion import HeldOutRows, PromotionDecision, judge
 from pm_app.learning.ranking import ChampionVersion
@@ -61,7 +61,7 @@ def decide_promotion(
     truth = task.labels.value
     if task.kind == "life":
         truth = dataset.labels.fails_within(card.head.horizons_hours[-1])
-    guess, test = float(np.nanmean(truth[task.split.learned])), task.split.test
+    guess, test = _guess(truth, task.split.learned, task), task.split.test
     asked = [AskedRows(test, _predict(card, candidate.onnx, dataset.frame.take(test)), guess)]
     if champion is not None:
         truth = np.where(champion.has_learned(before), np.nan, truth)
@@ -103,8 +103,8 @@ def ask_earlier(
         rows = origin.held_out[np.isfinite(truth[origin.held_out])]
         new = set(labels.life[rows][truth[rows] == 1.0].tolist()) - seen
         then = known_until(frame, labels, origin).fails_within(task.head.horizons_hours[-1])
-        then = then[origin.learned]
-        guess = float(np.mean(then[np.isfinite(then)])) if np.isfinite(then).any() else 0.0
+        learned = origin.learned[np.isfinite(then[origin.learned])]
+        guess = _guess(then, learned, task) if len(learned) else 0.0
         if not new or not 0.0 < guess < 1.0:
             continue
         seen |= new
@@ -117,9 +117,23 @@ def held_out_rows(
 ) -> HeldOutRows:
     """The rows asked about, origin by origin, as the tests take them."""
     rows = np.concatenate([each.rows for each in asked])
-    return HeldOutRows(
-        truth[rows], task.split.group[rows], task.kind != "regression", seed, _origins(asked)
-    )
+    weights = _weights(rows, task)
+    ranks = task.kind != "regression"
+    return HeldOutRows(truth[rows], task.split.group[rows], ranks, seed, _origins(asked), weights)
+
+
+def _guess(truth: Float64, rows: Rows, task: LearningTask) -> float:
+    """The share of failures, or the mean value, among rows that were learned from."""
+    weights = _weights(rows, task)
+    if weights is None:
+        return float(np.nanmean(truth[rows]))
+    labelled = np.isfinite(truth[rows])
+    return mean_by(truth[rows][labelled], weights[labelled])
+
+
+def _weights(rows: Rows, task: LearningTask) -> Float64 | None:
+    """At the longest horizon what these rows weigh; None where all are alike."""
+    return event_weights(task.labels, rows, task.head)[-1]
 
 
 def _origins(asked: list[AskedRows]) -> np.ndarray:

@@ -197,8 +197,10 @@ class FeatureSpec:
     of exponentially weighted means, ascending. running: None where machines always run.
     limits: None in versions of before there were any. inspections: whether the time since the
     last one counts, whatever its code; of these codes it does by itself. renewals: patterns of the
-    codes of maintenance that makes an asset as good as new. own_minima: whether a window's minimum
-    is its own; in versions of before, every window of a sensor has the minimum of the longest.
+    codes of maintenance that makes an asset as good as new; mode_renewals: by name of a failure
+    mode those of maintenance that makes it alone as good as new. own_minima: whether a window's
+    minimum is its own; in versions of before, every window of a sensor has the minimum of the
+    longest.
     """
 
     sensors: tuple[str, ...]
@@ -221,6 +223,7 @@ class FeatureSpec:
     inspection_codes: tuple[str, ...] = ()
     renewals: tuple[str, ...] = ()
     own_minima: bool = False
+    mode_renewals: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
     @property
     def seen(self) -> tuple[str, ...]:

@@ -22,6 +22,9 @@ class Labels:
     end by default. renewed: whose life a renewal ended, none by default. mode: the place among
     `Head.modes` of the failure the row comes before (or of its class), -1 without one or where
     it is unknown; none by default.
+    weights: (n_rows, n_horizons), for how many rows each stands whose outcome within each of
+    `weighed_hours` is known, as others were renewed before, 0 where nobody can stand for those;
+    empty where no renewal ended a life.
     """
 
     duration_hours: Float64
@@ -32,6 +35,8 @@ class Labels:
     followed_hours: Float64 = field(default_factory=lambda: np.empty(0))
     renewed: Flags = field(default_factory=lambda: np.empty(0, dtype=np.bool_))
     mode: Int32 = field(default_factory=lambda: np.empty(0, dtype=np.int32))
+    weights: Float64 = field(default_factory=lambda: np.empty((0, 0)))
+    weighed_hours: Float64 = field(default_factory=lambda: np.empty(0))
 
     def __post_init__(self) -> None:
         if not len(self.followed_hours):
@@ -55,8 +60,16 @@ class Labels:
         early = self.usable & (self.followed_hours <= horizon_hours)
         if (unknown & early).any():
             unknown |= early
+        if horizon_hours in self.weighed_hours:
+            unknown |= self.weights_within(horizon_hours) == 0.0
         result = np.where(unknown, np.nan, within.astype(float))
         return np.where(self.usable & np.isfinite(self.duration_hours), result, np.nan)
+
+    def weights_within(self, horizon_hours: float) -> Float64 | None:
+        """What each row weighs whose outcome within the horizon is known; None where all alike."""
+        if not len(self.weighed_hours):
+            return None
+        return np.asarray(self.weights[:, self.weighed_hours.tolist().index(horizon_hours)])
 
 
 @dataclass(frozen=True)

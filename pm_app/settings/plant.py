@@ -81,6 +81,12 @@ class Settings(Section):
         return self
 
     @property
+    def renewals(self) -> tuple[str, ...]:
+        """Patterns of the codes of maintenance that makes an asset, or a mode of it, new."""
+        of_modes = (pattern for mode in self.modes.values() for pattern in mode.renewals)
+        return tuple(dict.fromkeys((*self.events.renewals, *of_modes)))
+
+    @property
     def state(self) -> Path:
         """The state folder."""
         return self.folder / self.plant.state

@@ -2,13 +2,14 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from pm_app.records.learning import Revision
+from pm_app.records.learning import RenewedLives, Revision
 from pm_app.wording import (
     alarm_mode_text,
     drivers_text,
     extrapolated_text,
     mode_risks_text,
     mode_text,
+    renewals_text,
     revision_text,
     visible_text,
 )
@@ -123,6 +124,16 @@ def test_failure_modes_are_told_the_riskiest_first_without_those_next_to_none():
 )
 def test_an_alarm_tells_its_failure_mode_and_a_likelier_one(mode, likeliest, words):
     assert alarm_mode_text(mode, likeliest) == words
+
+
+def test_what_renewals_leave_open_is_told_with_both_extremes():
+    renewed = RenewedLives(120, 37, (24.0, 72.0), (0.01, 0.031), (0.01, 0.025), (0.05, 0.0976))
+
+    assert renewals_text(asdict(renewed)) == (
+        "37 of 120 lives (31 %) ended with a renewal. Of the rows whose outcome is known, 3.10 % "
+        "fail within 72 h: 2.50 % of all if none of those that were renewed before had failed, "
+        "9.76 % if all had"
+    )
 
 
 def test_what_lies_beyond_training_is_told_where_it_is_more_than_next_to_nothing():

@@ -72,8 +72,16 @@ def _figures(report: "BacktestReport") -> str:
 
 def side_rows(report: "BacktestReport") -> list[tuple[str, str, str]]:
     """Name and value of both sides of every figure, as words."""
-    pairs = zip(figures_of(report.ours, report), figures_of(report.peer, report), strict=True)
-    return [(name, ours, theirs) for (name, ours), (_, theirs) in pairs]
+    sides = report.ours, report.peer
+    rows = [
+        (name, ours, theirs)
+        for (name, ours), (_, theirs) in zip(*(figures_of(s, report) for s in sides), strict=True)
+    ]
+    hidden = [each.best.open_looks for each in sides]
+    if any(hidden):
+        ours, theirs = map(str, hidden)
+        rows.append(("alarms before a renewal (neither)", ours, theirs))
+    return rows
 
 
 def figures_of(side: "BacktestedModel", report: "BacktestReport") -> list[tuple[str, str]]:

@@ -80,7 +80,7 @@ def plan_folds(
     segments = segments_of(ledger.ingested_batches("readings"))
     keys = past_until(history, segments, end // pane_ns - 1).keys
     frame = bare_frame(keys.assets, keys.asset, (keys.pane + 1) * pane_ns)
-    labels = life_labels(frame, events, known_until=end, renewals=settings.events.renewals)
+    labels = life_labels(frame, events, known_until=end, renewals=settings.renewals)
     failures = failure_times(frame, labels)
     start = _first_failures(failures, options.first, settings.retraining.minimum_failures)
     left = len(failures) - start

@@ -91,12 +91,18 @@ class BacktestReport:
             if low < high
             else "no other comes near"
         )
+        hidden = (
+            f"; {best.open_looks} more alarms were followed by a renewal, and nobody knows what "
+            "would have come of them"
+            if best.open_looks
+            else ""
+        )
         return (
             f"alarms from a risk of {best.threshold:g} on would have cost about the least: "
             f"{best.caught} of {best.failures} failures caught ({best.missed} missed at "
             f"{prices.missed_failure:g}) and {best.false_alarms} false alarms (at "
             f"{prices.false_alarm:g}) come to {best.cost:g}, against {self.never.cost:g} without "
-            f"alarms; {near}"
+            f"alarms; {near}{hidden}"
         )
 
 

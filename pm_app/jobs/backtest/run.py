@@ -154,7 +154,7 @@ def _in_one(
     theirs = np.concatenate([part.theirs for part in parts.values()], axis=1)[:, order]
     peer, unbounded = next(iter(parts.values())).peer, np.full((2, len(order)), np.nan)
     frame = bare_frame(assets, asset[order], cutoff[order])
-    end, renewals = heard_until(events, folds[-1].end), settings.events.renewals
+    end, renewals = heard_until(events, folds[-1].end), settings.renewals
     labels = life_labels(frame, events, known_until=end, renewals=renewals)
     return BacktestPredictions(
         tuple(folds),

@@ -33,6 +33,7 @@ from pm_app.learning.data.labels import (
     while_running,
 )
 from pm_app.learning.data.modes import choose_modes
+from pm_app.learning.data.renewal_weights import weigh_renewals
 from pm_app.learning.data.sufficiency import missed_failures_text, too_fine_for_float32
 from pm_app.learning.dataset import Dataset
 from pm_app.records.features import FeatureSpec, Frame, Panes
@@ -140,7 +141,7 @@ def all_failures(
         confirmed,
         near_ns=round(horizons[0] * HOUR_NS),
         known_until=known_until,
-        rule=RepairRule(settings.events.renewals, round(horizons[-1] * HOUR_NS)),
+        rule=RepairRule(settings.renewals, round(horizons[-1] * HOUR_NS)),
     )
 
 
@@ -222,9 +223,10 @@ def _label(
             known_until=extent.until,
             horizons_hours=settings.target.horizons_hours,
             newest=extent.newest,
-            renewals=settings.events.renewals,
+            renewals=settings.renewals,
         )
-        return while_running(frame, labels)
+        labels = while_running(frame, labels)
+        return weigh_renewals(frame, labels, settings.target.horizons_hours)
     return column_labels(frame, column, column=settings.target.column, task=settings.target.task)
 
 

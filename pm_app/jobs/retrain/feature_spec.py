@@ -47,6 +47,9 @@ def make_spec(
         inspections=int((events.kind == "inspection").sum()) >= LEAST_CODES,
         inspection_codes=tuple(code for code in _codes(events, "inspection") if code),
         renewals=settings.events.renewals,
+        mode_renewals=tuple(
+            (name, mode.renewals) for name, mode in settings.modes.items() if mode.renewals
+        ),
         own_minima=True,
         clock=settings.plant.timezone if features.clock else None,
         life=features.life and not is_table,
@@ -127,6 +130,8 @@ def _has_own_minima(spec: FeatureSpec) -> bool:
 def have_equal_values(champion: FeatureSpec, spec: FeatureSpec) -> bool:
     """Whether features of one name have the same values by both."""
     if champion.renewals != spec.renewals or _has_own_minima(champion) != _has_own_minima(spec):
+        return False
+    if dict(champion.mode_renewals) != dict(spec.mode_renewals):
         return False
     if champion.regimes is None or spec.regimes is None:
         return champion.regimes == spec.regimes

@@ -160,6 +160,8 @@ def _features_of(events: Events, champion: Champion) -> Iterator[tuple[bool, Fla
     # Lives begin anew with either, whatever the code.
     yield True, spec.remembers & ((events.kind == "maintenance") | (events.kind == "failure"))
     yield True, ("age" in groups) & renewing(events, spec.renewals)
+    of_modes = [pattern for _, patterns in spec.mode_renewals for pattern in patterns]
+    yield True, ("maintenance" in groups) & renewing(events, (*spec.renewals, *of_modes))
     yield True, ("inspections" in groups) & (events.kind == "inspection")
     yield False, ("errors" in groups) & errors
 

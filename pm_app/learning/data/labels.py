@@ -12,7 +12,8 @@ the horizons. Rows nearer than that have the hours to the middle; rows further a
 the span is at most the shortest horizon, else they are censored at its beginning, up to which the
 asset is known to have run.
 
-A renewal censors the rows before it: nobody knows how long they would have had. Rows from the
+A renewal, of the asset or of one of its modes, censors the rows before it: nobody knows how long
+they would have had. Rows from the
 earliest moment that it may have been until it was done are unusable.
 """
 

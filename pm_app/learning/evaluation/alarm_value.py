@@ -6,10 +6,11 @@ below `clear` times it. A failure is caught where one stands within the horizon 
 
 The crew looks when an alarm is raised, and once a horizon again for as long as it stands: what
 always stands would warn of everything and cost nothing else. A look is false where the asset is
-known to have outlived the horizon after it; where that is not known, it is not counted.
+known to have outlived the horizon after it; where that is not known, it is not counted. One that
+a renewal followed within the horizon may have been the reason for it: it is counted apart.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,7 +50,8 @@ class Lives:
 
     life: (n_rows,), ascending; cutoff: nanoseconds UTC; risk: NaN where there is none;
     left_hours: to the failure, or to where the life was last seen; failed: whether it ends in
-    a failure, the same in all rows of a life. horizon_hours: of the risk.
+    a failure, the same in all rows of a life. horizon_hours: of the risk. renewed: whether a
+    renewal ends it, likewise; none by default.
     """
 
     life: Int32
@@ -58,23 +60,26 @@ class Lives:
     left_hours: Float64
     failed: Flags
     horizon_hours: float
+    renewed: Flags = field(default_factory=lambda: np.empty(0, dtype=np.bool_))
 
 
 @dataclass(frozen=True, eq=False)
 class RaisedAlarms:
     """Alarms at one threshold. row: where each was raised; hours: from there to the failure,
     NaN where it was not true; true: (n_alarms,). false_looks: rows at which the crew looked
-    for nothing."""
+    for nothing; open_looks: how often a renewal hid what would have come of it."""
 
     row: Int64
     hours: Float64
     true: Flags
     false_looks: Int64
+    open_looks: int
 
 
 @dataclass(frozen=True)
 class Tally:
-    """Alarms and cost at one threshold. warning_hours: of each failure caught, ascending."""
+    """Alarms and cost at one threshold. warning_hours: of each failure caught, ascending;
+    open_looks: as of `RaisedAlarms`, at no cost."""
 
     threshold: float
     failures: int
@@ -84,6 +89,7 @@ class Tally:
     warning_hours: tuple[float, ...]
     false_a_month: float
     cost: float
+    open_looks: int = 0
 
     @property
     def missed(self) -> int:
@@ -117,8 +123,9 @@ def find_alarms(lives: Lives, threshold: float, manner: AlarmHysteresis) -> Rais
     true[number[stands & inside]] = True
     looks = _looks(lives, scored[stands], raised[number[stands]])
     hours = np.where(true, lives.left_hours[raised], np.nan)
-    false = looks[lives.left_hours[looks] > lives.horizon_hours]
-    return RaisedAlarms(raised.astype(np.int64), hours, true, false)
+    outlived = lives.left_hours[looks] > lives.horizon_hours
+    hidden = lives.renewed[looks] & ~outlived if len(lives.renewed) else ()
+    return RaisedAlarms(raised.astype(np.int64), hours, true, looks[outlived], int(sum(hidden)))
 
 
 def _looks(lives: Lives, standing_rows: Int64, raised: Int64) -> Int64:
@@ -150,6 +157,7 @@ def tally(lives: Lives, threshold: float, manner: AlarmHysteresis, prices: Price
         warning_hours=tuple(caught),
         false_a_month=false / months if months else 0.0,
         cost=prices.missed_failure * (len(failing) - len(caught)) + prices.false_alarm * false,
+        open_looks=alarms.open_looks,
     )
 
 

@@ -132,7 +132,9 @@ def lives_of(predictions: ModelPredictions, series: BacktestSeries) -> Lives:
     labels = series.labels
     usable = labels.usable
     life = labels.life[usable]
-    failing = np.unique(labels.life[usable & labels.failed])
+    failing, renewed = (
+        np.unique(labels.life[usable & ended]) for ended in (labels.failed, labels.renewed)
+    )
     return Lives(
         life=life,
         cutoff=series.cutoff[usable],
@@ -140,6 +142,7 @@ def lives_of(predictions: ModelPredictions, series: BacktestSeries) -> Lives:
         left_hours=labels.duration_hours[usable],
         failed=np.isin(life, failing),
         horizon_hours=series.horizon_hours,
+        renewed=np.isin(life, renewed),
     )
 
 

@@ -51,10 +51,14 @@ def calibrate(
     if head.kind == "regression":
         apart = output[:, 0] - labels.value[rows]
         return Calibration((1.0,), (0.0,), margin(apart, group), margin(-apart, group))
+    if len(labels.weighed_hours):
+        # A machine that is renewed lives often, and each of its lives bears witness by itself.
+        group = labels.life[rows]
     truths = event_truths(labels, rows, head)
-    risks = raw_risk(output, head)
+    risks, weights = raw_risk(output, head), event_weights(labels, rows, head)
     lines = [
-        _line(logit(risks[:, at]), truths[:, at], group, block) for at in range(risks.shape[1])
+        _line(logit(risks[:, at]), truths[:, at], group, block, weight)
+        for at, weight in enumerate(weights)
     ]
     margins = NO_CORRECTION
     if head.kind == "hazard":
@@ -120,7 +124,9 @@ def _horizons_left(duration: Float64, hours: float) -> NDArray[np.int64]:
     return np.maximum(np.ceil(duration / hours), 1).astype(np.int64)
 
 
-def newest_shift(score: Float64, truth: Float64, group: Int32, block: Int32) -> float:
+def newest_shift(
+    score: Float64, truth: Float64, group: Int32, block: Int32, weights: Float64 | None = None
+) -> float:
     """What log-odds (n_rows,) are moved by to meet the base rate of the newest block.
 
     0 unless each block's log loss is lower beyond noise at the base rate of the block before than
@@ -130,21 +136,25 @@ def newest_shift(score: Float64, truth: Float64, group: Int32, block: Int32) -> 
     last, usual = score.copy(), score.copy()
     for before, name in pairwise(names):
         for moved, rows in ((last, block == before), (usual, block < name)):
-            moved[block == name] += _shift(score[rows], truth[rows], group[rows])
+            moved[block == name] += _shift(
+                score[rows], truth[rows], group[rows], _some(weights, rows)
+            )
     later = block > names[:2].max()
-    if not later.any() or _hurts(last[later], usual[later], truth[later], group[later]):
+    if not later.any() or _hurts(
+        last[later], usual[later], truth[later], group[later], _some(weights, later)
+    ):
         return 0.0
     newest = block == names[-1]
-    return _shift(score[newest], truth[newest], group[newest])
+    return _shift(score[newest], truth[newest], group[newest], _some(weights, newest))
 
 
-def _shift(score: Float64, truth: Float64, group: Int32) -> float:
+def _shift(score: Float64, truth: Float64, group: Int32, weights: Float64 | None) -> float:
     """The intercept of highest likelihood, drawn towards 0 as `platt` does."""
     failing = len(np.unique(group[truth > 0]))
     pull = 1.0 / (PRIOR_SPREAD**2 * max(failing, 1))
 
     def loss(shift: float) -> float:
-        return float(_log_losses(score + shift, truth).mean() + 0.5 * pull * shift**2)
+        return mean_by(_log_losses(score + shift, truth), weights) + 0.5 * pull * shift**2
 
     return float(minimize_scalar(loss, bounds=(-_MOST_SHIFT, _MOST_SHIFT), method="bounded").x)
 
@@ -157,27 +167,47 @@ def event_truths(labels: Labels, rows: Rows, head: Head) -> Float64:
     return labels.value[rows][:, None]
 
 
-def calibration_error(risk: Float64, truth: Float64) -> float:
+def event_weights(labels: Labels, rows: Rows, head: Head) -> list[Float64 | None]:
+    """By horizon what each row weighs, (n_rows,); None where all are alike."""
+    if head.kind != "hazard":
+        return [None]
+    return [_some(labels.weights_within(hours), rows) for hours in head.horizons_hours]
+
+
+def mean_by(values: Float64, weights: Float64 | None) -> float:
+    """The mean of values that weigh so much each, (n_rows,); None where all are alike."""
+    return float(np.mean(values) if weights is None else np.average(values, weights=weights))
+
+
+def calibration_error(risk: Float64, truth: Float64, weights: Float64 | None = None) -> float:
     """Mean distance of stated risk and observed share over bins of equal width.
 
-    Expected calibration error (Naeini, Cooper & Hauskrecht 2015).
+    Expected calibration error (Naeini, Cooper & Hauskrecht 2015). weights: of the rows.
     """
     place = np.minimum((risk * _BINS).astype(int), _BINS - 1)
-    stated = np.bincount(place, risk, minlength=_BINS)
-    observed = np.bincount(place, truth, minlength=_BINS)
-    return float(np.abs(stated - observed).sum() / len(risk))
+    heavy = np.ones(len(risk)) if weights is None else weights
+    stated = np.bincount(place, risk * heavy, minlength=_BINS)
+    observed = np.bincount(place, truth * heavy, minlength=_BINS)
+    return float(np.abs(stated - observed).sum() / heavy.sum())
 
 
-def platt(score: Float64, truth: Float64, *, groups: int | None = None) -> tuple[float, float]:
+def platt(
+    score: Float64,
+    truth: Float64,
+    *,
+    groups: int | None = None,
+    weights: Float64 | None = None,
+) -> tuple[float, float]:
     """Slope (positive) and intercept of sigmoid(slope * score + intercept), maximum likelihood.
 
     Truth is softened as Platt (1999) does, so that separable data give finite slopes. groups:
     how many independent spells fail in it; the likelihood then weighs as so many observations
     against a prior of no correction (`PRIOR_SPREAD` of intercept and logarithm of the slope):
     rows of one failure repeat each other, and a map of four failures is mostly their luck.
+    weights: of the rows; all alike by default.
     """
     pull = 0.0 if groups is None else 1.0 / (PRIOR_SPREAD**2 * max(groups, 1))
-    positives = float(truth.sum())
+    positives = float(truth.sum()) if weights is None else len(truth) * mean_by(truth, weights)
     negatives = len(truth) - positives
     soft = np.where(truth > 0, (positives + 1) / (positives + 2), 1 / (negatives + 2))
 
@@ -185,31 +215,40 @@ def platt(score: Float64, truth: Float64, *, groups: int | None = None) -> tuple
         at = line[0] * score + line[1]
         apart = 0.5 * (1.0 + np.tanh(0.5 * at)) - soft
         steep = np.log(line[0])
-        gradient = np.array([np.mean(apart * score), np.mean(apart)])
+        gradient = np.array([mean_by(apart * score, weights), mean_by(apart, weights)])
         gradient += pull * np.array([steep / line[0], line[1]])
         prior = 0.5 * pull * (steep**2 + line[1] ** 2)
-        return float(np.mean(np.logaddexp(0.0, at) - soft * at) + prior), gradient
+        return float(mean_by(np.logaddexp(0.0, at) - soft * at, weights) + prior), gradient
 
     bounds = [_SLOPES, (None, None)]
     found = minimize(loss, np.array([1.0, 0.0]), jac=True, method="L-BFGS-B", bounds=bounds)
     return float(found.x[0]), float(found.x[1])
 
 
-def _line(score: Float64, truth: Float64, group: Int32, block: Int32 | None) -> tuple[float, float]:
+def _line(
+    score: Float64,
+    truth: Float64,
+    group: Int32,
+    block: Int32 | None,
+    weights: Float64 | None,
+) -> tuple[float, float]:
     """Slope and intercept of these log-odds, 1 and 0 where no other is better beyond noise."""
     labelled = np.isfinite(truth)
     score, truth, group = score[labelled], truth[labelled], group[labelled]
-    failing = truth > 0
+    weights, failing = _some(weights, labelled), truth > 0
     rows = min(int(failing.sum()), int((~failing).sum()))
     if rows < FEWEST_ROWS or len(np.unique(group[failing])) < FEWEST_GROUPS:
         return 1.0, 0.0
-    slope, intercept = _platt_if_better(score, truth, group)
+    slope, intercept = _platt_if_better(score, truth, group, weights)
     if block is not None:
-        intercept += newest_shift(slope * score + intercept, truth, group, block[labelled])
+        corrected = slope * score + intercept
+        intercept += newest_shift(corrected, truth, group, block[labelled], weights)
     return slope, intercept
 
 
-def _platt_if_better(score: Float64, truth: Float64, group: Int32) -> tuple[float, float]:
+def _platt_if_better(
+    score: Float64, truth: Float64, group: Int32, weights: Float64 | None
+) -> tuple[float, float]:
     failing = truth > 0
     fold = np.searchsorted(np.unique(group), group) % _FOLDS
     held_out = np.empty(len(score))
@@ -218,23 +257,31 @@ def _platt_if_better(score: Float64, truth: Float64, group: Int32) -> tuple[floa
         if not failing[~here].any():
             return 1.0, 0.0
         groups = len(np.unique(group[failing & ~here]))
-        slope, intercept = platt(score[~here], truth[~here], groups=groups)
+        others = _some(weights, ~here)
+        slope, intercept = platt(score[~here], truth[~here], groups=groups, weights=others)
         held_out[here] = slope * score[here] + intercept
-    if _hurts(held_out, score, truth, group):
+    if _hurts(held_out, score, truth, group, weights):
         return 1.0, 0.0
-    return platt(score, truth, groups=len(np.unique(group[failing])))
+    return platt(score, truth, groups=len(np.unique(group[failing])), weights=weights)
 
 
-def _hurts(corrected: Float64, score: Float64, truth: Float64, group: Int32) -> bool:
+def _some(weights: Float64 | None, rows: NDArray[np.generic]) -> Float64 | None:
+    return None if weights is None else weights[rows]
+
+
+def _hurts(
+    corrected: Float64, score: Float64, truth: Float64, group: Int32, weights: Float64 | None
+) -> bool:
     """Whether corrected log-odds are no better than raw ones beyond noise (one standard error of
     the log loss, paired by group), or are worse in some respect."""
     gain = _log_losses(score, truth) - _log_losses(corrected, truth)
+    gain = gain if weights is None else gain * weights
     sums = np.bincount(np.unique(group, return_inverse=True)[1], gain)
     after, before = sigmoid(corrected), sigmoid(score)
     return (
         bool(sums.sum() <= np.std(sums, ddof=1) * np.sqrt(len(sums)))
-        or bool(np.mean((after - truth) ** 2) > np.mean((before - truth) ** 2))
-        or calibration_error(after, truth) > calibration_error(before, truth)
+        or mean_by((after - truth) ** 2, weights) > mean_by((before - truth) ** 2, weights)
+        or calibration_error(after, truth, weights) > calibration_error(before, truth, weights)
     )
 
 

@@ -1,18 +1,26 @@
 """Metrics of scores: average precision, Brier score, calibration error, errors of life left."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, precision_recall_curve
 
 from pm_app.learning.data.targets import Rows, known_lives
 from pm_app.learning.dataset import LearningTask
-from pm_app.learning.evaluation.calibration import calibration_error, event_truths
+from pm_app.learning.evaluation.calibration import (
+    calibration_error,
+    event_truths,
+    event_weights,
+    mean_by,
+)
 from pm_app.records.labels import Labels
 from pm_app.records.learning import Bin, Head
 from pm_app.records.readings import Float64, Int32
 from pm_app.records.scores import Scores
 
 _SHOWN_BINS = 10
+_NOTHING = 1e-12
 
 
 def evaluate(
@@ -32,7 +40,8 @@ def evaluate(
     """
     if head.kind == "regression":
         return _value_metrics(scores, labels.value[rows])
-    metrics = _risk_metrics(scores.risk, event_truths(labels, rows, head), head)
+    weights = event_weights(labels, rows, head)
+    metrics = _risk_metrics(scores.risk, event_truths(labels, rows, head), weights, head)
     if head.kind == "hazard":
         metrics |= _life_metrics(scores, labels, rows, head.edges_hours[-1], asset)
     elif threshold is not None:
@@ -67,23 +76,27 @@ def macro_f1(named: NDArray[np.integer], truth: NDArray[np.integer]) -> float:
     return float(np.mean([f1_at(named == each, truth == each, 1.0) for each in classes]))
 
 
-def average_precision(risk: Float64, truth: Float64) -> float:
+def average_precision(risk: Float64, truth: Float64, weights: Float64 | None = None) -> float:
     """Area under precision over recall, rows of unknown truth left out."""
     labelled = np.isfinite(truth)
-    return float(average_precision_score(truth[labelled], risk[labelled]))
+    heavy = None if weights is None else weights[labelled]
+    return float(average_precision_score(truth[labelled], risk[labelled], sample_weight=heavy))
 
 
-def risk_bins(risk: Float64, truth: Float64) -> tuple[Bin, ...]:
+def risk_bins(risk: Float64, truth: Float64, weights: Float64 | None = None) -> tuple[Bin, ...]:
     """Reliability of risks (n_rows,) by tenths of the range, lowest first; rows of unknown
     truth and tenths without a row are left out."""
     labelled = np.isfinite(truth)
     risk, outcome = risk[labelled], truth[labelled]
+    heavy = None if weights is None else weights[labelled]
     place = np.minimum((risk * _SHOWN_BINS).astype(int), _SHOWN_BINS - 1)
-    return tuple(
-        Bin(int(inside.sum()), float(risk[inside].mean()), float(outcome[inside].mean()))
-        for number in range(_SHOWN_BINS)
-        if (inside := place == number).any()
-    )
+    bins = []
+    for inside in (place == number for number in range(_SHOWN_BINS)):
+        if inside.any():
+            own = None if heavy is None else heavy[inside]
+            stated, came = (mean_by(each[inside], own) for each in (risk, outcome))
+            bins.append(Bin(int(inside.sum()), stated, came))
+    return tuple(bins)
 
 
 def best_threshold(risk: Float64, truth: Float64) -> float:
@@ -101,21 +114,22 @@ def f1_at(risk: Float64, truth: Float64, threshold: float) -> float:
     return 2 * hits / max(float(called.sum() + (truth > 0).sum()), 1.0)
 
 
-def risk_figures(risk: Float64, truth: Float64) -> dict[str, float]:
+def risk_figures(risk: Float64, truth: Float64, weights: Float64 | None = None) -> dict[str, float]:
     """Brier score, calibration error and, where both classes are there, average precision.
 
-    Rows of unknown truth are left out; empty where no truth is known.
+    Rows of unknown truth are left out; empty where no truth is known. weights: of the rows.
     """
     labelled = np.isfinite(truth)
     risk, truth = risk[labelled], truth[labelled]
+    weights = None if weights is None else weights[labelled]
     if not len(truth):
         return {}
     figures = {
-        "brier": float(np.mean((risk - truth) ** 2)),
-        "calibration_error": calibration_error(risk, truth),
+        "brier": mean_by((risk - truth) ** 2, weights),
+        "calibration_error": calibration_error(risk, truth, weights),
     }
     if 0 < truth.sum() < len(truth):
-        figures["average_precision"] = average_precision(risk, truth)
+        figures["average_precision"] = average_precision(risk, truth, weights)
     return figures
 
 
@@ -144,8 +158,7 @@ def constant_scores(task: LearningTask) -> Scores:
         low, high = np.quantile(value, (0.05, 0.95))
         return Scores(nothing[:, None], nothing, ones * low, ones * high, ones * value.mean())
     truths = event_truths(labels, rows, head)
-    labelled = np.maximum(np.isfinite(truths).sum(axis=0), 1)
-    risk = ones[:, None] * np.nansum(truths, axis=0) / labelled
+    risk = ones[:, None] * failing_shares(labels, rows, head)
     shares = np.repeat(_usual_shares(labels, rows, truths, head)[None], len(ones), axis=0)
     if head.kind == "classification":
         return Scores(risk, nothing, nothing, nothing, nothing, shares)
@@ -161,10 +174,20 @@ def _usual_shares(labels: Labels, rows: Rows, truths: Float64, head: Head) -> Fl
     return np.asarray(counts / np.maximum(counts.sum(axis=1, keepdims=True), 1.0))
 
 
-def _risk_metrics(risk: Float64, truth: Float64, head: Head) -> dict[str, float]:
+def failing_shares(labels: Labels, rows: Rows, head: Head) -> Float64:
+    """The share of these rows that fails within each horizon, (n_horizons,); 0 where none knows."""
+    truths, weights = event_truths(labels, rows, head), event_weights(labels, rows, head)
+    heavy = np.stack([np.ones(len(rows)) if each is None else each for each in weights], axis=1)
+    heavy = np.where(np.isfinite(truths), heavy, 0.0)
+    return np.asarray(np.nansum(truths * heavy, axis=0) / np.maximum(heavy.sum(axis=0), _NOTHING))
+
+
+def _risk_metrics(
+    risk: Float64, truth: Float64, weights: Sequence[Float64 | None], head: Head
+) -> dict[str, float]:
     metrics = {}
     for at, horizon in enumerate(head.horizons_hours):
-        for name, figure in risk_figures(risk[:, at], truth[:, at]).items():
+        for name, figure in risk_figures(risk[:, at], truth[:, at], weights[at]).items():
             metrics[f"{name}{_suffix(head, horizon)}"] = figure
     return metrics
 

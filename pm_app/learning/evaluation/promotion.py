@@ -61,7 +61,8 @@ class HeldOutRows:
     labels: 1.0, 0.0 or the value; rows with NaN are left out. groups: assets or blocks of time,
     resampled whole. ranks: labels are classes, and average precision counts. origin: rows of one
     number were held out from the same learning, by default all; they are ranked among themselves,
-    and average precision is the mean over origins, weighted by their failing rows.
+    and average precision is the mean over origins, weighted by their failing rows. weights: for how
+    many rows each stands (`Labels.weights`), all alike by default.
     """
 
     labels: Float64
@@ -69,6 +70,7 @@ class HeldOutRows:
     ranks: bool
     seed: int = 0
     origin: Int32 = field(default_factory=lambda: np.empty(0, dtype=np.int32))
+    weights: Float64 | None = None
 
     def __post_init__(self) -> None:
         if not len(self.origin):
@@ -77,7 +79,8 @@ class HeldOutRows:
     def take(self, rows: Flags) -> "HeldOutRows":
         """The same with only these rows."""
         each = self.labels[rows], self.groups[rows]
-        return HeldOutRows(*each, self.ranks, self.seed, self.origin[rows])
+        weights = None if self.weights is None else self.weights[rows]
+        return HeldOutRows(*each, self.ranks, self.seed, self.origin[rows], weights)
 
 
 def nothing_to_judge_by(of: str = "") -> PromotionDecision:
@@ -169,14 +172,15 @@ def _weightings(rows: HeldOutRows) -> Iterator[Float64]:
     """
     _, own = np.unique(rows.groups, return_inverse=True)
     count = int(own.max()) + 1
-    yield np.ones((1, len(own)))
+    heavy = np.ones(len(own)) if rows.weights is None else rows.weights
+    yield heavy[None, :]
     if count < LEAST_GROUPS:
         return
     rng = np.random.default_rng(rows.seed)
     times = rng.multinomial(count, np.full(count, 1.0 / count), size=RESAMPLINGS)
     step = max(1, CELLS // len(own))
     for at in range(0, RESAMPLINGS, step):
-        yield times[at : at + step, own].astype(np.float64)
+        yield times[at : at + step, own] * heavy
 
 
 def _contrast(measure: str, values: Float64, sign: float, rows: HeldOutRows) -> Comparison:

@@ -55,11 +55,15 @@ def span_losses(output: Float32, targets: Targets, head: Head) -> Float64:
 def horizon_losses(output: Float32, labels: Labels, rows: Rows, head: Head) -> Float64:
     """Log loss of the risk within each horizon, in nats, summed over horizons; (n_rows,).
 
-    A horizon whose outcome a row does not know counts 0.
+    A horizon whose outcome a row does not know counts 0, one that it knows for others as well as
+    often as it weighs there.
     """
     risk = np.clip(raw_risk(output, head), _SMALLEST, 1.0 - _SMALLEST)
     truth = np.column_stack([labels.fails_within(hours)[rows] for hours in head.horizons_hours])
     lost = -np.where(truth > 0, np.log(risk), np.log1p(-risk))
+    if len(labels.weighed_hours):
+        weights = [labels.weights_within(hours) for hours in head.horizons_hours]
+        lost *= np.column_stack([each[rows] for each in weights if each is not None])
     return np.asarray(np.where(np.isfinite(truth), lost, 0.0).sum(axis=1))
 
 

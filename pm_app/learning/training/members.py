@@ -8,7 +8,12 @@ import numpy as np
 
 from pm_app.learning.data.targets import Rows
 from pm_app.learning.dataset import LearningTask
-from pm_app.learning.evaluation.calibration import calibrate, event_truths, match_siblings
+from pm_app.learning.evaluation.calibration import (
+    calibrate,
+    event_truths,
+    event_weights,
+    match_siblings,
+)
 from pm_app.learning.evaluation.metrics import (
     best_threshold,
     constant_scores,
@@ -208,7 +213,8 @@ def judge_member(
     metrics = _measure(task, scores, threshold)
     bins: tuple[Bin, ...] = ()
     if head.kind != "regression":
-        bins = risk_bins(scores.risk[:, -1], event_truths(labels, split.test, head)[:, -1])
+        truth = event_truths(labels, split.test, head)[:, -1]
+        bins = risk_bins(scores.risk[:, -1], truth, event_weights(labels, split.test, head)[-1])
     return calibration, QualityReport(member.name, member.parameters, metrics, bins)
 
 

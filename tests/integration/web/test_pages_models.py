@@ -30,6 +30,7 @@ from pm_app.records.learning import (
     Pool,
     PoolMember,
     QualityReport,
+    RenewedLives,
     Revision,
     Tier,
 )
@@ -80,6 +81,7 @@ def guided_card():
             SENSORS, (0.1,) * len(SENSORS), 0.8, 0.1, 1.2, 1.1, kept=True, epochs=4
         ),
         "drift": replace(card.drift, verdict="rebuild", reason=HOSTILE),
+        "renewed": RenewedLives(120, 37, (72.0,), (0.031,), (0.025,), (0.0976,)),
         "pool": Pool(
             (PoolMember("network", 0.5, (0.2,)), PoolMember("forest", 0.5, (0.2,))),
             (0.1,),
@@ -282,6 +284,8 @@ def test_the_page_and_the_command_say_who_answers_with_what_share_and_reads_how_
     words = f"the network reads 2 of {len(make_card().features)} features"
     assert "Answers: network 0.5, forest 0.5: average precision 72h 0.83" in page
     assert f"Selection: {words}" in page
+    assert "Renewals: 37 of 120 lives (31 %) ended with a renewal." in page
+    assert "2.50 % of all if none of those that were renewed before had failed, 9.76 %" in page
     with open_views(learned) as views:
         assert selection_remark(views.lineage, 2).startswith(words)
         rows = {row["version"]: row["answers"] for row in model_rows(views.lineage)}

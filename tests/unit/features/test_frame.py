@@ -58,7 +58,12 @@ LIMITS = FeatureLimits(
     lived_hours=20.0,
     feeds=(FeedPace("failure", 1.0, 6.0), FeedPace("error", 1.0, 4.0)),
 )
-RENEWED = replace(SPEC, renewals=("se*",), limits=replace(LIMITS, renews=True))
+RENEWED = replace(
+    SPEC,
+    renewals=("se*",),
+    limits=replace(LIMITS, renews=True),
+    mode_renewals=(("wear", ("le*", "E1")), ("rust", ("E2",))),
+)
 SPECS = pytest.mark.parametrize(
     "spec",
     [SPEC, BESIDE, replace(SPEC, limits=LIMITS), RENEWED],
@@ -271,6 +276,24 @@ def test_age_counts_from_the_newest_renewal_and_goes_on_through_repairs():
         renewed += begun > seen[name]
         assert age[row] == pytest.approx((cutoff - begun) / HOUR, rel=1e-6)
     assert renewed > 10
+
+
+def test_the_age_of_a_mode_counts_from_its_own_renewals_and_those_of_the_asset():
+    readings, events = switching_readings(5), random_events(5, count=60)
+    frame = features_of(readings, events, replace(RENEWED, limits=None))
+    seen, places = first_seen(readings), np.arange(len(frame.cutoff))
+
+    renewed = 0
+    for mode, codes in (("wear", ("seal", "leak", "E1")), ("rust", ("seal", "E2"))):
+        age = frame.values[:, frame.features.index(f"since.renewal.{mode}")]
+        done = (events.kind == "maintenance") & np.isin(events.code.astype(str), codes)
+        for row, hours in zip(places.tolist(), age.tolist(), strict=True):
+            name, cutoff = frame.assets[frame.asset[row]], frame.cutoff[row]
+            times = events.time[done & (events.asset == name) & (events.time <= cutoff)]
+            begun = max([seen[name], *times.tolist()])
+            renewed += begun > seen[name]
+            assert hours == pytest.approx((cutoff - begun) / HOUR, rel=1e-6)
+    assert renewed > 20
 
 
 def test_without_renewals_every_feature_is_what_it_was_to_the_bit():

@@ -253,6 +253,20 @@ def test_ages_and_lives_are_unknown_where_nobody_reports_renewals_any_more():
     assert {hours_with(other, name)[-1] for name in (*MEMORY, "age")} == {HOURS}
 
 
+def test_the_age_of_a_mode_is_unknown_where_maintenance_is_silent():
+    paces = (FeedPace("maintenance", 2.0, 10.0),)
+    spec = replace(SPEC, mode_renewals=(("seal", ("seal",)),))
+    events = make_events(*(("a", at, "maintenance", "seal") for at in np.arange(5.0, 21.0, 5.0)))
+
+    frame = frame_of(events, None, spec=spec)
+    limits = learn_limits(frame, np.arange(len(frame.cutoff)), paces)
+    limited = limit_features(frame, limits)
+
+    assert dict(limits.highest)["since.renewal.seal"] == 30.0
+    assert hours_with(limited, "since.renewal.seal")[-1] == 30
+    assert hours_with(limited, "age")[-1] == HOURS
+
+
 def test_where_lives_never_end_memory_has_no_limit():
     frame = frame_of(EVERY_TWO_HOURS, None)
 

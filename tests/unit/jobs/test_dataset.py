@@ -541,10 +541,11 @@ def test_a_verdict_changes_labels_and_no_feature(tmp_path):
 def test_renewals_of_the_settings_are_in_features_and_labels(tmp_path):
     readings = random_readings(rows=400)
     renewing = make_settings(events={"renewals": ["se*"]})
+    of_a_mode = make_settings(modes={"wear": {"renewals": ["se*"]}})
 
-    before, after = (
+    before, after, mode = (
         gather(tmp_path / name, readings, settings=settings)
-        for name, settings in (("before", None), ("after", renewing))
+        for name, settings in (("before", None), ("after", renewing), ("mode", of_a_mode))
     )
 
     assert (before.spec.renewals, after.spec.renewals) == ((), ("se*",))
@@ -558,6 +559,22 @@ def test_renewals_of_the_settings_are_in_features_and_labels(tmp_path):
     np.testing.assert_array_equal(after.labels.duration_hours[rows], hours)
     assert before.labels.failed[rows].all()
     assert not have_equal_values(before.spec, after.spec)
+    # Of a mode: lives end, and the asset is as old as it is.
+    np.testing.assert_array_equal(mode.labels.renewed, after.labels.renewed)
+    np.testing.assert_array_equal(mode.labels.duration_hours, after.labels.duration_hours)
+    assert (mode.spec.renewals, mode.spec.mode_renewals) == ((), (("wear", ("se*",)),))
+    ages = [
+        each.frame.values[:, each.frame.features.index(name)]
+        for each, name in (
+            (before, "age"),
+            (mode, "age"),
+            (after, "age"),
+            (mode, "since.renewal.wear"),
+        )
+    ]
+    np.testing.assert_array_equal(ages[0], ages[1])
+    np.testing.assert_array_equal(ages[2], ages[3])
+    assert not have_equal_values(before.spec, mode.spec)
 
 
 def test_a_verdict_given_after_the_moment_changes_nothing(tmp_path):

@@ -24,7 +24,7 @@ from pm_app.web.pages.models.facts import (
     guidance_facts,
 )
 from pm_app.web.pages.models.texts import DECISIONS, KINDS, STANDINGS, SUSPICION
-from pm_app.wording import revision_text
+from pm_app.wording import renewals_text, revision_text
 
 MOST_VERSIONS: Final = 30
 MOST_RETRAININGS: Final = 10
@@ -185,10 +185,12 @@ def _chosen_facts(
     else:
         before = _version(store, against).version
     revision: Any = chosen.summary.get("revision")
+    renewed: Any = chosen.summary.get("renewed")
     return {
         "before": before,
         "importances": _importances(store, chosen, before),
         "again": revision_text(revision) if revision else "",
+        "renewals": renewals_text(renewed) if renewed else "",
         **figure_facts(chosen),
         **guidance_facts(chosen),
         **calibration_facts(chosen),

@@ -1,5 +1,7 @@
 """What alarms would have been worth, against a plain loop over rows."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -129,6 +131,15 @@ def test_what_cannot_be_known_yet_is_not_counted():
     found = find_alarms(make_lives(running), 0.5, MANNER)
 
     assert (found.true.sum(), len(found.false_looks), len(found.row)) == (0, 0, 1)
+
+
+def test_alarms_before_a_renewal_are_neither_false_nor_right_and_counted_apart():
+    soon, later = ([0.9] * 4, 2, False), ([0.9] * 4, 30, False)
+    lives = make_lives(soon, later, soon)
+    found = tally(replace(lives, renewed=lives.life < 2), 0.5, MANNER, PRICES)
+
+    assert (found.caught, found.false_alarms, found.open_looks) == (0, 1, 1)
+    assert found.cost == tally(lives, 0.5, MANNER, PRICES).cost
 
 
 def test_an_alarm_that_always_stands_is_looked_at_once_a_horizon():

@@ -254,3 +254,39 @@ def test_a_regressed_value_gets_margins_that_hold():
     inside = (told - found.rul_margin_low <= rest) & (rest <= told + found.rul_margin_high)
 
     assert inside.mean() == pytest.approx(0.9, abs=0.03)
+
+
+def test_a_row_of_weight_three_is_as_three_rows():
+    risk, truth = make_risks(rows=600, slope=0.6)
+    times = np.random.default_rng(4).integers(1, 4, len(risk))
+    many = np.repeat(logit(risk), times), np.repeat(truth, times)
+
+    assert platt(logit(risk), truth, weights=times.astype(float)) == pytest.approx(
+        platt(*many), abs=0.02
+    )
+
+
+def test_risks_follow_rows_that_stand_for_those_renewed():
+    rng = np.random.default_rng(5)
+    risk = rng.random(4000)
+    truth = (rng.random(4000) < risk).astype(float)
+    # Of survivors two in three were renewed, so that more failed of those that are known.
+    kept = (truth > 0) | (rng.random(4000) < 1 / 3)
+    risk, truth = risk[kept], truth[kept]
+    labels = Labels(
+        np.where(truth > 0, 1.0, 9.0),
+        truth > 0,
+        np.full(len(truth), np.nan),
+        np.ones(len(truth), dtype=bool),
+        np.arange(len(truth), dtype=np.int32),
+    )
+    head, rows = Head("hazard", (8.0,), (8.0,)), np.arange(len(truth))
+    weights = np.where(truth > 0, 1.0, 3.0)[:, None]
+    weighed = replace(labels, weights=weights, weighed_hours=np.array([8.0]))
+    raw, found = (
+        calibrate((1.0 - risk)[:, None], each, rows, head, group=labels.life)
+        for each in (labels, weighed)
+    )
+
+    assert found.intercept[0] == pytest.approx(0.0, abs=0.15)
+    assert raw.intercept[0] > 0.8

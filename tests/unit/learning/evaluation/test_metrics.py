@@ -12,6 +12,7 @@ from pm_app.learning.evaluation.metrics import (
     evaluate,
     f1_at,
     risk_bins,
+    risk_figures,
 )
 from pm_app.records.labels import Labels
 from pm_app.records.learning import Head
@@ -182,3 +183,22 @@ def test_the_named_mode_is_judged_on_failures_that_were_seen_coming():
     assert "mode_accuracy_40h" not in evaluate(
         scores, labels, np.arange(6), HEAD, asset=asset, threshold=0.5
     )
+
+
+@given(weights=st.lists(st.integers(1, 3), min_size=40, max_size=40))
+def test_a_row_of_weight_two_is_as_two_rows(weights):
+    rng = np.random.default_rng(2)
+    risk, truth = rng.random(40), (rng.random(40) < 0.4).astype(float)
+    truth[3] = np.nan
+    times = np.array(weights)
+    heavy, many = (
+        (risk_figures(*rows[:2], rows[2]), risk_bins(*rows[:2], rows[2]))
+        for rows in (
+            (risk, truth, times.astype(float)),
+            (np.repeat(risk, times), np.repeat(truth, times), None),
+        )
+    )
+
+    assert heavy[0] == pytest.approx(many[0])
+    for one, other in zip(heavy[1], many[1], strict=True):
+        assert (one.said, one.came) == pytest.approx((other.said, other.came))

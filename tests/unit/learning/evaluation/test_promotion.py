@@ -173,3 +173,17 @@ def test_a_regressed_column_is_judged_by_its_error():
     assert against(truth + rng.normal(size=len(truth))).promote
     assert not against(truth).promote
     assert "RMSE" in against(truth).reason
+
+
+def test_a_row_that_stands_for_another_counts_as_two():
+    labels, groups = make_rows()
+    risks = [guess(labels, sharpness=sharpness, seed=1) for sharpness in (1.5, 1.0)]
+    times = np.random.default_rng(6).integers(1, 3, len(labels))
+    heavy = HeldOutRows(labels, groups, ranks=True, weights=times.astype(float))
+    many = HeldOutRows(np.repeat(labels, times), np.repeat(groups, times), ranks=True)
+    found = judge(*risks, heavy, verdict="keep").comparisons
+    twice = judge(*(np.repeat(risk, times) for risk in risks), many, verdict="keep").comparisons
+
+    for one, other in zip(found, twice, strict=True):
+        ours, theirs = ((c.challenger, c.other, c.low, c.high) for c in (one, other))
+        assert ours == pytest.approx(theirs)

@@ -1,5 +1,7 @@
 """Losses against slow sums, row by row."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -39,6 +41,21 @@ def test_a_risk_costs_what_its_truth_was_unlikely():
             -np.log(0.9) - np.log(0.5),
             -np.log(0.99) - np.log(0.9),
             -np.log(0.8),
+        ],
+        rel=1e-5,
+    )
+
+
+def test_a_risk_costs_as_often_as_its_row_stands_for_others():
+    weights = np.array([[1.0, 2.0], [1.0, 3.0], [2.0, 1.0], [5.0, 1.0]])
+    weighed = replace(LABELS, weights=weights, weighed_hours=np.array([24.0, 72.0]))
+
+    assert horizon_losses(SURVIVAL, weighed, ROWS, HEAD) == pytest.approx(
+        [
+            -np.log(0.6) - 2 * np.log(0.7),
+            -np.log(0.9) - 3 * np.log(0.5),
+            -2 * np.log(0.99) - np.log(0.9),
+            -5 * np.log(0.8),
         ],
         rel=1e-5,
     )

@@ -82,6 +82,14 @@ PROMISES = {
     "what is as good as the champion is not promoted by luck": (
         "forest challengers on the champion's data: promoted though nothing was asked for",
     ),
+    "a small plant that a booster predicts gets a first version at its first retraining (asked: "
+    "95 %)": (
+        "plants of 10 to 30 failures, forest member alone: a first version where a booster "
+        "predicts them",
+    ),
+    "a small plant whose labels are shuffled gets none": (
+        "plants of 10 to 30 failures, forest member alone: a first version of shuffled labels",
+    ),
 }
 
 

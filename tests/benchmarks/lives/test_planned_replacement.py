@@ -3,11 +3,11 @@
     python -m pytest -m benchmark tests/benchmarks/lives/test_planned_replacement.py -s
 
 Prints a table and writes it into the results folder; only what is missing there, or was learned by
-other code, is measured. Each plant is learned twice, with `events.renewals` and without, and both
-are asked about the same newest cutoffs, which neither has learned from. What was stated is held
-against the true risk, that of failing if nobody intervenes, by the expected calibration error over
-fifteen bins; no outcome that work may have prevented comes into it. Horizons are those that the
-plan was frozen with. From the environment, all optional:
+other code, is measured. Each plant is learned twice, with `renewals` of its modes and without, and
+both are asked about the same newest cutoffs, which neither has learned from. What was stated is
+held against the true risk, that of failing if nobody intervenes, by the expected calibration error
+over fifteen bins; no outcome that work may have prevented comes into it. Horizons are those that
+the plan was frozen with. From the environment, all optional:
 
     PM_APP_LIVES_RESULTS  the folder of results (default: results/ beside this file)
     PM_APP_LIVES_SEEDS    seeds of plants, separated by ";" (default: 11, which was looked at while
@@ -69,7 +69,11 @@ rul_cap = "10d"
 [allocation]
 strategy = "tiers"
 """
-SETTINGS = {IGNORED: "", RENEWED: '\n[events]\nrenewals = ["* replaced"]\n'}
+MODES = ("bearing", "seal")
+SETTINGS = {
+    way: "".join(f"\n[modes.{mode}]\n{renewals.format(mode)}\n" for mode in MODES)
+    for way, renewals in ((IGNORED, ""), (RENEWED, 'renewals = ["{} replaced"]'))
+}
 
 
 @pytest.mark.benchmark

@@ -348,6 +348,7 @@ def run(new_plant, examples):
             inspections=True,
             inspection_codes=("leak",),
             renewals=("overhaul*",),
+            mode_renewals=(("wear", ("seal",)),),
         )
         promote_handmade(plant, card=make_card(spec, reliance=RELIANCE))
         machine = type("Plant", (Plant,), {"plant": plant, "champion": load_champion(plant)})

@@ -79,7 +79,11 @@ def plant_of(new_plant, remembers, *, toml="", **files):
     )
     if remembers:
         with opened(config) as plant:
-            spec = replace(make_spec(plant.settings), renewals=("overhaul*",))
+            spec = replace(
+                make_spec(plant.settings),
+                renewals=("overhaul*",),
+                mode_renewals=(("wear", ("seal", "oil")),),
+            )
             promote_handmade(plant, card=make_card(spec))
     return config
 

@@ -568,6 +568,8 @@ def test_the_card_explains_the_version(pumps):
     assert set(card.importance.sensors) == set(card.sensor_of)
     assert sum(card.importance.shares) == pytest.approx(1.0)
     assert sum(member.share for member in card.pool.members) == 1.0
+    assert card.modes_text.removeprefix("one mode alone: ").startswith("failures of bearing ")
+    assert len(card.mode_failures) == len(card.head.modes)
     assert [report.model for report in card.reports if report.model != "pool"][1:] == [
         "control: uniform",
         "random forest",

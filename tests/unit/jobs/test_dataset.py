@@ -19,6 +19,7 @@ from pm_app.learning.data.failures import ConfirmedFailure
 from pm_app.learning.data.labels import count_failures
 from pm_app.learning.ranking import ChampionVersion, remarks_on
 from pm_app.records.features import RunningRule
+from pm_app.records.labels import FailureModes
 from pm_app.records.readings import (
     Readings,
     events_as_rows,
@@ -408,6 +409,11 @@ def test_weights_are_continued_only_where_features_mean_the_same(tmp_path):
     assert set(card.features) <= set(changed.frame.features)
     assert ChampionVersion(card, b"", b"").can_continue(again)
     assert not ChampionVersion(card, b"", b"").can_continue(changed)
+    apart = replace(again, modes=FailureModes(("bearing", "seal")))
+    assert not ChampionVersion(card, b"", b"").can_continue(apart)
+    apart_before = replace(card, head=replace(card.head, modes=("bearing", "seal")))
+    assert ChampionVersion(apart_before, b"", b"").can_continue(apart)
+    assert not ChampionVersion(apart_before, b"", b"").can_continue(again)
 
 
 def test_regimes_do_not_depend_on_how_history_is_cut(tmp_path, monkeypatch):
@@ -634,3 +640,17 @@ def test_a_retraining_tells_failures_by_who_told_of_them(tmp_path):
         dataset, ()
     )
     assert not any("verdicts" in remark for remark in remarks_on(silent, ()))
+
+
+def test_further_classes_of_a_column_are_modes_of_what_happens(tmp_path):
+    values = np.random.default_rng(0).normal(size=(2, 300))
+    values[1] = np.arange(300) % 10 // 7 * (1 + np.arange(300) % 3)
+    values[1, :2] = 9.0
+
+    dataset = gather_table(tmp_path, table_of(values), column_settings())
+
+    labels, modes = dataset.labels, dataset.modes
+    assert modes.names == ("1", "2", "3", "other")
+    assert modes.text.endswith("too few to be a mode, 10 needed: 9 2")
+    assert np.bincount(labels.mode[labels.value == 1.0]).tolist() == list(modes.failures)
+    assert set(labels.mode[labels.value == 0.0]) == {-1}

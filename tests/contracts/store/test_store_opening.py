@@ -150,6 +150,7 @@ open_store(sys.argv[1])
 """
 
 
+@pytest.mark.slow
 def test_a_process_killed_in_the_middle_of_a_migration_leaves_the_schema_before(first_schema):
     command = [sys.executable, "-c", KILLED, first_schema]
 

@@ -123,8 +123,9 @@ def test_the_fleet_names_the_failure_mode_and_with_an_alarm_the_next_step(app, s
     for row in fleet:
         why = rows[row.asset_id][4]
         assert why.startswith(f"{row.mode}: {row.top_sensors[:5]}" if row.top_sensors else row.mode)
-        alarmed = bool(row.alarm) and row.mode == "bearing"
-        assert why.endswith("order 6310-2Z") == alarmed
+        urgent = row.alarm == "unacknowledged" or row.level in ("high", "raised")
+        assert why.endswith("order 6310-2Z") == (urgent and row.mode == "bearing")
+    assert {row.alarm for row in fleet} == {"unacknowledged", "returned"}
 
 
 def cells(page: str, heading: str) -> list[list[str]]:

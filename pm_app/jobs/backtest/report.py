@@ -168,11 +168,13 @@ def _folds(
 ) -> tuple[FoldFigures, ...]:
     """false_looks: cutoffs at which the crew would have looked for nothing."""
     truth = result.labels.fails_within(result.horizon_hours)
+    weights = result.labels.weights_within(result.horizon_hours)
     found = []
     for number, (fold, note) in enumerate(zip(result.folds, result.decisions, strict=True)):
         origin, end = to_moment(fold.origin), to_moment(fold.end)
         came = [one for one in failures if origin < one.failed_at <= end]
         mine = result.fold == number
+        own = None if weights is None else weights[mine]
         found.append(
             FoldFigures(
                 origin,
@@ -181,18 +183,19 @@ def _folds(
                 len(came),
                 sum(one.warning_hours is not None for one in came),
                 int(np.sum((false_looks > fold.origin) & (false_looks <= fold.end))),
-                _precision(result.ours.risk[mine], truth[mine]),
-                _precision(result.theirs.risk[mine], truth[mine]),
+                _precision(result.ours.risk[mine], truth[mine], own),
+                _precision(result.theirs.risk[mine], truth[mine], own),
                 note,
             )
         )
     return tuple(found)
 
 
-def _precision(risk: Float64, truth: Float64) -> float:
+def _precision(risk: Float64, truth: Float64, weights: Float64 | None) -> float:
     rows = np.isfinite(risk) & np.isfinite(truth)
     both = 0 < truth[rows].sum() < rows.sum()
-    return average_precision(risk[rows], truth[rows]) if both else float("nan")
+    truth = np.where(rows, truth, np.nan)
+    return average_precision(risk, truth, weights) if both else float("nan")
 
 
 def _failures(

@@ -25,11 +25,13 @@ from pm_app.jobs.retrain.messages import TrainingRequest
 from pm_app.jobs.retrain.run import make_request
 from pm_app.jobs.workers.files import remove_abandoned
 from pm_app.learning.data.labels import life_labels, while_running
+from pm_app.learning.data.renewal_weights import with_renewal_weights
 from pm_app.learning.evaluation.backtest import ModelPredictions
 from pm_app.ports import Engine
 from pm_app.progress import Progress, silent
+from pm_app.records.features import Frame
 from pm_app.records.labels import Labels
-from pm_app.records.readings import Events, Int32, Int64
+from pm_app.records.readings import Events, Float64, Int32, Int64
 from pm_app.settings.plant import Settings
 from pm_app.state.segments import MissingSegment
 from pm_app.store import Store
@@ -156,10 +158,11 @@ def _in_one(
     frame = bare_frame(assets, asset[order], cutoff[order])
     end, renewals = heard_until(events, folds[-1].end), settings.renewals
     labels = life_labels(frame, events, known_until=end, renewals=renewals)
+    labels, horizon = while_running(frame, labels), settings.target.horizons_hours[-1]
     return BacktestPredictions(
         tuple(folds),
         tuple(one if isinstance(one, str) else "" for one in found),
-        settings.target.horizons_hours[-1],
+        horizon,
         settings.target.cap_hours,
         assets,
         frame.asset,
@@ -167,5 +170,13 @@ def _in_one(
         fold[order],
         ModelPredictions("pm-app", *ours),
         ModelPredictions(peer, *theirs, *unbounded),
-        while_running(frame, labels),
+        with_renewal_weights(_of_predictions(frame, ours, theirs), labels, (horizon,)),
     )
+
+
+def _of_predictions(frame: Frame, ours: Float64, theirs: Float64) -> Frame:
+    """The frame with risks and lives left for features: work is done because of what is seen, and
+    they are the gist of it."""
+    seen = np.concatenate([ours[:2], theirs]).T.astype(np.float32)
+    names = tuple(f"prediction.{number}" for number in range(seen.shape[1]))
+    return replace(frame, features=names, sensor_of=names, values=seen)

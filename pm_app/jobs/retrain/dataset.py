@@ -33,7 +33,7 @@ from pm_app.learning.data.labels import (
     while_running,
 )
 from pm_app.learning.data.modes import choose_modes
-from pm_app.learning.data.renewal_weights import weigh_renewals
+from pm_app.learning.data.renewal_weights import with_renewal_weights
 from pm_app.learning.data.sufficiency import missed_failures_text, too_fine_for_float32
 from pm_app.learning.dataset import Dataset
 from pm_app.records.features import FeatureSpec, Frame, Panes
@@ -226,7 +226,7 @@ def _label(
             renewals=settings.renewals,
         )
         labels = while_running(frame, labels)
-        return weigh_renewals(frame, labels, settings.target.horizons_hours)
+        return with_renewal_weights(frame, labels, settings.target.horizons_hours)
     return column_labels(frame, column, column=settings.target.column, task=settings.target.task)
 
 

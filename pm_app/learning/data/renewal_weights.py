@@ -51,7 +51,7 @@ _FINITE: Final = (np.finfo(np.float32).min, np.finfo(np.float32).max)
 _CHUNK_ROWS: Final = 8_192
 
 
-def weigh_renewals(frame: Frame, labels: Labels, horizons_hours: Sequence[float]) -> Labels:
+def with_renewal_weights(frame: Frame, labels: Labels, horizons_hours: Sequence[float]) -> Labels:
     """The labels with a weight a row and horizon; as they are where no renewal ended a life."""
     if not labels.renewed.any():
         return labels

@@ -94,14 +94,15 @@ def measure_side(
     precision, looked_at = precision_at_capacity(
         lives, week=series.week[series.labels.usable], capacity=plan.weekly_capacity
     )
-    figures = risk_figures(predictions.risk, truth)
+    weights = series.labels.weights_within(series.horizon_hours)
+    figures = risk_figures(predictions.risk, truth, weights)
     errors, coverage = _life_errors(predictions, series)
     return BacktestedModel(
         name=predictions.name,
         average_precision=figures.get("average_precision", np.nan),
         brier=figures.get("brier", np.nan),
         calibration_error=figures.get("calibration_error", np.nan),
-        bins=risk_bins(predictions.risk, truth),
+        bins=risk_bins(predictions.risk, truth, weights),
         rul_rmse_hours=errors.get("rul_rmse_hours", np.nan),
         rul_mae_hours=errors.get("rul_mae_hours", np.nan),
         coverage=coverage,
@@ -123,7 +124,14 @@ def paired(
     """Ours against theirs on the same rows, lives resampled whole; empty where nothing is known."""
     truth = series.labels.fails_within(series.horizon_hours)
     scored = np.isfinite(truth) & np.isfinite(ours.risk) & np.isfinite(theirs.risk)
-    rows = HeldOutRows(truth[scored], series.labels.life[scored], ranks=True, seed=seed)
+    weights = series.labels.weights_within(series.horizon_hours)
+    rows = HeldOutRows(
+        truth[scored],
+        series.labels.life[scored],
+        ranks=True,
+        seed=seed,
+        weights=None if weights is None else weights[scored],
+    )
     return judge(ours.risk[scored], theirs.risk[scored], rows, verdict="keep").comparisons
 
 

@@ -239,6 +239,27 @@ def test_the_reason_for_a_threshold_holds_its_figures(plant):
     assert report.near[0] <= report.threshold <= report.near[1]
 
 
+def test_alarms_before_a_renewal_are_counted_apart(new_plant):
+    config = new_plant(toml=f'{TOML}\n[events]\nrenewals = ["seal"]\n', champion=False)
+    drop(config, "a.parquet", readings_table(assets=ASSETS, hours=HOURS, missing=0, seed=1))
+    renewals = [
+        (asset, hours + 9.5, "maintenance", "seal")
+        for asset, hours, kind, _ in failures()
+        if kind == "failure"
+    ]
+    drop(config, "e.parquet", events_table([*failures(), *renewals]), source="events")
+    with opened(config) as live:
+        ingest(live, now=NOW)
+        found = run(live)
+        report = report_on(found, live.settings)
+
+    lowest = report.ours.sweep[0]
+    assert found.labels.renewed.any()
+    assert found.labels.weights.max() > 1.0
+    assert (lowest.open_looks, lowest.failures) > (0, 0)
+    assert lowest.cost == 10 * lowest.missed + lowest.false_alarms
+
+
 @pytest.fixture
 def pm_app(monkeypatch, capsys):
     """Runs a command in this process, with a trainer that takes no time."""

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pm_app.learning.data.renewal_weights import MOST_WEIGHT, weigh_renewals
+from pm_app.learning.data.renewal_weights import MOST_WEIGHT, with_renewal_weights
 from pm_app.records.features import Frame
 from pm_app.records.labels import Labels
 from pm_app.times import HOUR_NS
@@ -72,7 +72,7 @@ def test_what_is_known_stands_for_what_was_renewed_because_it_was_worn():
     frame, labels = frame_and_labels(*rows)
     worn = rows[2] > 0
     true = 1.0 - np.exp(-HORIZON * 0.05)
-    weighed = weigh_renewals(frame, labels, (HORIZON,))
+    weighed = with_renewal_weights(frame, labels, (HORIZON,))
     weights = weighed.weights_within(HORIZON)
 
     assert share_failing(labels, worn.astype(float)) > true + 0.1
@@ -84,7 +84,7 @@ def test_what_is_known_stands_for_what_was_renewed_because_it_was_worn():
 def test_ages_at_which_all_are_renewed_before_the_horizon_ends_are_left_out():
     rows = lead(lambda rng: 0.0, evenly, lambda rng, wear: 20.0)
     frame, labels = frame_and_labels(*rows)
-    weighed = weigh_renewals(frame, labels, (HORIZON, 1.0))
+    weighed = with_renewal_weights(frame, labels, (HORIZON, 1.0))
     truth, age = weighed.fails_within(HORIZON), rows[1]
 
     assert np.isnan(truth[age > 12]).all()
@@ -99,7 +99,7 @@ def test_where_nothing_was_renewed_labels_stay_as_they_are():
     rows = lead(lambda rng: 0.0, evenly, never)
     frame, labels = frame_and_labels(*rows)
 
-    assert weigh_renewals(frame, labels, (HORIZON,)) is labels
+    assert with_renewal_weights(frame, labels, (HORIZON,)) is labels
     assert labels.weights_within(HORIZON) is None
 
 
@@ -107,7 +107,7 @@ def test_of_few_renewals_each_is_as_likely_everywhere():
     life, hour, wear, left, failed, renewed = lead(lambda rng: 0.0, evenly, never)
     first = life < 5
     frame, labels = frame_and_labels(life, hour, wear, left, failed * ~first, renewed + first)
-    weights = weigh_renewals(frame, labels, (HORIZON,)).weights_within(HORIZON)
+    weights = with_renewal_weights(frame, labels, (HORIZON,)).weights_within(HORIZON)
     one = 1.0 / (1.0 - 5 / len(life))
 
     lasting = left > HORIZON

@@ -1,5 +1,7 @@
 """The size of rooms, one name for one thing, and what a leaf takes, held against the code."""
 
+from collections import Counter
+
 import house
 
 MODULES = house.product()
@@ -30,6 +32,13 @@ def test_a_listing_is_seen_at_a_glance():
     }
 
     assert not crowded
+
+
+def test_no_two_modules_of_tests_share_a_name():
+    """Python would take the one for the other, as they lie in no packages."""
+    names = Counter(path.name for path in (house.ROOT / "tests").rglob("test_*.py"))
+
+    assert [name for name, count in names.items() if count > 1] == []
 
 
 def test_what_only_one_file_uses_lives_in_that_file():

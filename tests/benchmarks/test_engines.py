@@ -14,13 +14,14 @@ import shutil
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from benchmarks.quality.sets.folds import take_labels
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.metrics import average_precision_score
 
@@ -28,7 +29,6 @@ from pm_app.features.frame import select_features
 from pm_app.jobs.plant import first_seen_ns
 from pm_app.jobs.retrain.dataset import DatasetSource, gather_dataset
 from pm_app.learning.data.splits import split_rows
-from pm_app.records.labels import Labels
 from pm_app.settings.plant import read_settings
 from pm_app.times import HOUR_NS, to_nanoseconds
 from pm_app.wiring import open_plant
@@ -149,7 +149,7 @@ def forests(folder: Path, spoken: Rows) -> list[Figures]:
     train = np.flatnonzero([name.startswith("train-") for name in names])
     split = split_rows(
         frame.take(train),
-        Labels(**{field.name: getattr(labels, field.name)[train] for field in fields(Labels)}),
+        take_labels(labels, train),
         horizon_hours=HORIZON,
         seed=settings.retraining.seed,
     )

@@ -1,7 +1,7 @@
 """Trainings of networks on workers, which hold TensorFlow as the trainer process does."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,7 +22,7 @@ from pm_app.records.learning import Allocation, Head
 
 JOB: Final = "trainings"
 _FRAME: Final = ("asset", "cutoff", "values")
-_LABELS: Final = ("duration_hours", "failed", "value", "usable", "life", "followed_hours", "mode")
+_LABELS: Final = tuple(field.name for field in fields(Labels))
 _SPLIT: Final = ("train", "validation", "calibration", "test", "group")
 
 

@@ -638,6 +638,9 @@ class Overheard:
     def signal(self, values):
         return self.inner.signal(values)
 
+    def signals(self, values):
+        return self.inner.signals(values)
+
 
 @pytest.mark.parametrize("cells", [predict.GROUP_CELLS, 1500])
 def test_scoring_sees_what_training_saw_to_the_bit(pumps, monkeypatch, cells):

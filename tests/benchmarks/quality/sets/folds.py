@@ -126,4 +126,6 @@ def make_fold(
 
 def take_labels(labels: Labels, rows: np.ndarray) -> Labels:
     """The labels of these rows, in the order given."""
-    return Labels(**{field.name: getattr(labels, field.name)[rows] for field in fields(Labels)})
+    columns = {field.name: getattr(labels, field.name) for field in fields(Labels)}
+    rowed = {name for name, column in columns.items() if len(column) == len(labels.usable)}
+    return Labels(**{n: each[rows] if n in rowed else each for n, each in columns.items()})

@@ -1,6 +1,6 @@
 """Which maintenance codes renew: what the evidence asks on a hundred simulated plants.
 
-    python -m pytest -m benchmark tests/benchmarks/lives/test_renewal_evidence.py -s
+    python -m pytest -m benchmark tests/benchmarks/lives/test_renewals_found.py -s
 
 Prints a table with exact intervals and writes it beside the results; only plants that are missing
 there, or were asked by other code, are asked. Some four minutes of one processor.

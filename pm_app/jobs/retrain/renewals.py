@@ -1,20 +1,24 @@
 """Evidence for renewals from the panes that the plant keeps, bounded in cost on large plants."""
 
 from collections import Counter
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
 
-from pm_app.features.frame import machine_off
+from pm_app.features.frame import build_frame, machine_off, select_features
 from pm_app.features.lives import renewing
 from pm_app.features.panes.panes import select_sensors
 from pm_app.jobs.retrain.dataset import DatasetSource
 from pm_app.jobs.retrain.extent import asset_groups, hash_name, past_until, sensors_of
 from pm_app.jobs.retrain.feature_spec import make_spec
-from pm_app.learning.data.work_moments import WorkMoments, join_moments, work_moments
-from pm_app.learning.evaluation.renewal_evidence import LEAST, RenewalEvidence, weigh_renewals
+from pm_app.jobs.score.champion import Champion
+from pm_app.learning.data.work_moments import WorkMoments, join_moments, window_of, work_moments
+from pm_app.learning.evaluation.matched_draws import LEAST
+from pm_app.learning.evaluation.renewal_evidence import RenewalEvidence, weigh_renewals
 from pm_app.records.features import FeatureSpec, Panes
-from pm_app.records.readings import Events, Index, take_events
+from pm_app.records.readings import Events, Float64, Index, take_events
+from pm_app.scoring.abstention import answer_frame
 from pm_app.settings.plant import Settings
 
 # The commonest are asked; others wait until they are renewals, or codes are patterns.
@@ -26,11 +30,12 @@ MOST_CELLS: Final = 20_000_000
 
 
 def renewal_evidence(
-    source: DatasetSource, settings: Settings, *, as_of_ns: int
+    source: DatasetSource, settings: Settings, *, as_of_ns: int, champion: Champion | None = None
 ) -> tuple[RenewalEvidence, ...]:
     """Evidence on each common maintenance code that the settings do not call a renewal.
 
-    Raises MissingSegment.
+    champion: whose risks are compared as well, where it reads panes of this plant. Raises
+    MissingSegment.
     """
     events = take_events(source.events, source.events.time <= as_of_ns)
     codes = common_codes(events, "maintenance", MOST_CODES)
@@ -42,10 +47,16 @@ def renewal_evidence(
         return ()
     spec = make_spec(sensors_of(past), events, settings, keys=past.keys, indices=source.indices)
     keys = past.keys.take(_sampled(past.keys, events, len(spec.sensors)))
-    parts = [
-        _moments(past.read(set(names)), events, spec, (codes, causes))
-        for names in asset_groups(keys, len(spec.sensors))
-    ]
+    if champion is not None and champion.card.spec.pane_ns != source.history.pane_ns:
+        champion = None
+    parts = []
+    for names in asset_groups(keys, len(spec.sensors)):
+        panes = past.read(set(names))
+        moments = _moments(panes, events, spec, (codes, causes))
+        if champion is not None:
+            risk = _risks(panes, moments, champion, replace(source, events=events))
+            moments = replace(moments, risk=risk)
+        parts.append(moments)
     parts_renewed = (pattern for mode in settings.modes.values() for pattern in mode.renewals)
     marked = renewing(events, (*settings.events.renewals, *parts_renewed))
     return weigh_renewals(
@@ -71,6 +82,27 @@ def _sampled(keys: Panes, events: Events, sensors: int) -> Index:
     panes = np.bincount(keys.asset, minlength=len(keys.assets))
     held = np.cumsum(panes[order]) * max(sensors, 1) <= MOST_CELLS
     return np.flatnonzero(np.isin(keys.asset, order[: max(min(held.sum(), MOST_ASSETS), 1)]))
+
+
+def _risks(
+    panes: Panes, moments: WorkMoments, champion: Champion, source: DatasetSource
+) -> Float64:
+    """What the champion says of the longest horizon at the cutoffs of moments, as `WorkMoments`."""
+    stride = int(panes.pane.max(initial=0)) + 2
+    keys = panes.asset.astype(np.int64) * stride + panes.pane
+    asked = moments.asset[:, None] * stride + moments.cutoffs // panes.pane_ns - 1
+    # The newest pane of the window: readings may be rarer than panes.
+    place = np.maximum(np.searchsorted(keys, asked, side="right") - 1, 0)
+    there = asked - keys[place] < window_of(panes.pane_ns) // panes.pane_ns
+    wanted = np.unique(place[there])
+    card = champion.card
+    frame = build_frame(
+        panes, source.events, card.spec, first_seen=source.first_seen, wanted=wanted
+    )
+    answers = answer_frame(select_features(frame, card.features), card, champion.predictor)
+    risk = np.full(len(keys), np.nan)
+    risk[wanted[answers.rows]] = answers.scores.risk[:, -1]
+    return np.where(there, risk[place], np.nan)
 
 
 def _moments(

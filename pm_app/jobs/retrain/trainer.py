@@ -25,12 +25,14 @@ from pm_app.jobs.retrain.messages import (
 from pm_app.jobs.retrain.process import end_with_parent, give_way
 from pm_app.jobs.retrain.renewals import renewal_evidence
 from pm_app.jobs.retrain.workers import TrainOnWorkers
+from pm_app.jobs.score.champion import Champion
 from pm_app.learning.dataset import Evidence
 from pm_app.learning.evaluation.renewal_evidence import RenewalEvidence
 from pm_app.learning.pipeline import Learned, learn
 from pm_app.learning.ranking import ChampionVersion
 from pm_app.learning.training.executor import TrainAll, train_here
 from pm_app.ports import Engine
+from pm_app.scoring.predictor import Predictor
 from pm_app.settings.plant import Settings, parse_settings
 from pm_app.state.events import EventHistory
 from pm_app.state.panes import History
@@ -98,7 +100,10 @@ def train(
         golden = Golden(candidate.golden_values, candidate.golden_outputs)
         staging = Path(request.staging)
         write_version(staging, card=card, keras=candidate.keras, onnx=candidate.onnx, golden=golden)
-    return _response(learned, renewal_evidence(source, settings, as_of_ns=request.as_of_ns))
+    speaking = _speaking(request, champion)
+    return _response(
+        learned, renewal_evidence(source, settings, as_of_ns=request.as_of_ns, champion=speaking)
+    )
 
 
 def _champion(request: TrainingRequest, settings: Settings) -> ChampionVersion | None:
@@ -108,6 +113,17 @@ def _champion(request: TrainingRequest, settings: Settings) -> ChampionVersion |
     registry = Registry(settings.state / "versions")
     version = registry.load(request.champion)
     return ChampionVersion(version.card, version.onnx, registry.keras_bytes(request.champion))
+
+
+def _speaking(request: TrainingRequest, champion: ChampionVersion | None) -> Champion | None:
+    """The champion, ready to score."""
+    if champion is None or request.champion is None:
+        return None
+    card = champion.card
+    predictor = Predictor(
+        champion.onnx, head=card.head, calibration=card.calibration, features=card.features
+    )
+    return Champion(request.champion, card, predictor)
 
 
 def _response(learned: Learned, renewals: Sequence[RenewalEvidence]) -> TrainingResponse:

@@ -6,7 +6,7 @@ reads like no machine that runs. Readings after it are those of the window that 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -31,12 +31,13 @@ _CELLS = 2_000_000
 @dataclass(frozen=True, eq=False)
 class WorkMoments:
     """Moments of assets, by asset, then time; before and after have shape (n_moments, n_sensors),
-    near (n_moments, n_codes), asset and what (n_moments,).
+    near (n_moments, n_codes), cutoffs (n_moments, 2), asset and what (n_moments,).
 
     codes: of maintenance; causes: codes of failures. what: number of a code, or, counted on from
     there, of a cause; CONTROL; or FIRST, the beginning of an asset's readings. before, after:
     medians of each sensor in the windows, NaN where too few panes hold a value. near: which codes
-    were booked in or between the windows.
+    were booked in or between the windows. cutoffs: at which the windows end, nanoseconds UTC. risk:
+    what the champion says there, (n_moments, 2), NaN where nothing; empty without a champion.
     """
 
     codes: tuple[str, ...]
@@ -47,6 +48,8 @@ class WorkMoments:
     near: Flags
     before: Float64
     after: Float64
+    cutoffs: Int64
+    risk: Float64 = field(default_factory=lambda: np.empty((0, 2)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +65,11 @@ class _Spans:
         return _Spans(self.asset[rows], self.begin[rows], self.end[rows], self.what[rows])
 
 
+def window_of(pane_ns: int) -> int:
+    """Length of the windows, nanoseconds: whole panes."""
+    return max(-(-WINDOW_NS // pane_ns), LEAST_PANES) * pane_ns
+
+
 def work_moments(
     panes: Panes, events: Events, codes: Sequence[str], causes: Sequence[str]
 ) -> WorkMoments:
@@ -71,7 +79,7 @@ def work_moments(
     Left out are those with a failure in or between their windows, but for the one that is
     repaired. panes: whole assets, without those in which they stood still where that is told.
     """
-    window = max(-(-WINDOW_NS // panes.pane_ns), LEAST_PANES) * panes.pane_ns
+    window = window_of(panes.pane_ns)
     owner = places_among(events.asset.tolist(), panes.assets)
     ends = life_ends(owner, events, known_until=None)
     work = _booked(owner, events, ("maintenance", codes), window)
@@ -80,7 +88,8 @@ def work_moments(
     spans = _join(_since_failure(work, ends, window), failed, _nothing(panes, window))
     spans = spans.take(np.lexsort((spans.begin, spans.asset)))
     spans = spans.take(_undisturbed(spans, ends, window, len(codes)))
-    before = spans.begin // panes.pane_ns * panes.pane_ns - window
+    before = spans.begin // panes.pane_ns * panes.pane_ns
+    after = -(-spans.end // panes.pane_ns) * panes.pane_ns
     return WorkMoments(
         tuple(codes),
         tuple(causes),
@@ -88,8 +97,9 @@ def work_moments(
         spans.asset,
         spans.what,
         _near(spans, work, len(codes), window),
-        _medians(panes, spans.asset, before, window),
-        _medians(panes, spans.asset, spans.end, window),
+        _medians(panes, spans.asset, before - window, window),
+        _medians(panes, spans.asset, after, window),
+        np.column_stack([before, after + window]),
     )
 
 
@@ -97,7 +107,7 @@ def join_moments(parts: Sequence[WorkMoments]) -> WorkMoments:
     """Moments of different assets, of the same codes, causes and sensors, as one."""
     counts = np.cumsum([0, *(int(part.asset.max(initial=-1)) + 1 for part in parts)])
     moved = [replace(p, asset=p.asset + at) for p, at in zip(parts, counts.tolist(), strict=False)]
-    names = ("asset", "what", "near", "before", "after")
+    names = ("asset", "what", "near", "before", "after", "cutoffs", "risk")
     columns = (np.concatenate([getattr(part, name) for part in moved]) for name in names)
     return WorkMoments(parts[0].codes, parts[0].causes, parts[0].sensors, *columns)
 
@@ -174,7 +184,7 @@ def _medians(panes: Panes, asset: Int64, since: Int64, window: int) -> Float64:
     width, means = window // panes.pane_ns, pane_mean(panes)
     stride = int(panes.pane.max(initial=0)) + 2
     keys = panes.asset.astype(np.int64) * stride + panes.pane
-    first = -(-since // panes.pane_ns)
+    first = since // panes.pane_ns
     begin = np.searchsorted(keys, asset * stride + np.clip(first, 0, stride - 1))
     end = np.searchsorted(keys, asset * stride + np.clip(first + width, 0, stride - 1))
     found = np.full((len(asset), means.shape[1]), np.nan)

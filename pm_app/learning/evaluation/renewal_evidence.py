@@ -21,20 +21,22 @@ from typing import Final
 import numpy as np
 
 from pm_app.learning.data.work_moments import CONTROL, FIRST, WorkMoments
-from pm_app.records.readings import Flags, Float64, Index, Int64
+from pm_app.learning.evaluation.matched_draws import (
+    LEAST,
+    LEAST_CONTROLS,
+    MatchedDraw,
+    draw_matched,
+)
+from pm_app.records.readings import Float64, Int64
 
 LEVEL: Final = 0.05
-# Occurrences of a code, failures of a cause.
-LEAST: Final = 8
-# Moments of nothing that an asset needs to be asked.
-LEAST_CONTROLS: Final = 5
-DRAWS: Final = 1_999
-BOOTSTRAPS: Final = 999
 FOLDS: Final = 5
 # Of each variance, added to it: sensors are often twins, and failures few (ridge).
 RIDGE: Final = 0.1
 # One machine that was off must not outweigh all others: in spreads.
 LARGEST: Final = 8.0
+# Risks below, or as near to 1, are not told apart.
+SMALLEST_RISK: Final = 1e-4
 # Readings have left those of new machines beyond what so many random moments show.
 USUAL: Final = 0.9
 
@@ -47,7 +49,9 @@ class RenewalEvidence:
     sensor: that returns most. gone: of these, how often readings had left those of new machines;
     back: how often they were back; alone_gone, alone_back: the same of random moments. change: how
     far they returned more than at these, in usual spreads, with a 95 % interval. returns: beyond
-    chance. text: all this in words.
+    chance. risk: of the longest horizon as the champion says it, mean before and after, and by how
+    much it falls in log-odds more than at random moments, with its interval; None without one.
+    text: all this in words.
     """
 
     code: str
@@ -64,6 +68,7 @@ class RenewalEvidence:
     low: float = 0.0
     high: float = 0.0
     p: float = 1.0
+    risk: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,8 +106,10 @@ def weigh_renewals(
             break
         found.append(max(returning, key=lambda number: again[number].size))
     order = [*found, *(number for number in asked if number not in found)]
+    risks = {number: _risk(moments, tests[number], rng) for number in order}
     return tuple(
-        _evidence(moments, tests[number], booked[number], number in found) for number in order
+        _evidence(moments, tests[number], booked[number], number in found, risks[number])
+        for number in order
     )
 
 
@@ -128,7 +135,7 @@ def _announced(moments: WorkMoments, rng: np.random.Generator) -> _Announced | N
     ahead = start.sum(axis=1)
     gone, ended = (np.clip(each, 0.0, LARGEST) for each in (ahead, ahead - parts.sum(axis=1)))
     speaks = [
-        _draw(gone[:, [n]], moments.asset, failures, control, rng).p <= LEVEL / len(chosen)
+        draw_matched(gone[:, [n]], moments.asset, failures, control, rng).p <= LEVEL / len(chosen)
         for n, failures in enumerate(chosen)
     ]
     if not any(speaks):
@@ -191,67 +198,11 @@ def _direction(failing: Float64, nothing: Float64) -> Float64:
 
 
 @dataclass(frozen=True, eq=False)
-class _Draw:
-    """A mean of rows against as many drawn from those of the same assets.
-
-    rows: of those asked. more: by how much theirs exceeds the others', (n_columns,); p: that some
-    column does so by chance. best: the column that does most. low, high: of its excess.
-    """
-
-    rows: Index
-    more: Float64
-    p: float
-    best: int
-    low: float
-    high: float
-
-
-def _draw(
-    values: Float64, asset: Int64, asked: Flags, control: Flags, rng: np.random.Generator
-) -> _Draw:
-    controls = np.bincount(asset[control], minlength=int(asset.max()) + 1)
-    rows = np.flatnonzero(asked & (controls[asset] >= LEAST_CONTROLS))
-    if len(rows) < LEAST:
-        return _Draw(rows, np.zeros(values.shape[1]), 1.0, 0, 0.0, 0.0)
-    own = np.bincount(asset[rows], minlength=len(controls))
-    pool = np.concatenate([rows, np.flatnonzero(control & (own[asset] > 0))])
-    pool = pool[np.argsort(asset[pool], kind="stable")]
-    size = (own + controls)[asset[rows]]
-    begin = np.searchsorted(asset[pool], asset[rows])
-    sums = np.vstack([np.zeros(values.shape[1]), np.cumsum(values[pool], axis=0)])
-    usual = (sums[begin + size] - sums[begin]) / size[:, None]
-    # Drawn with replacement from all moments: those without vary less by this share.
-    others = 1 - own[asset[rows]] / size
-    drawn = begin + (rng.random((DRAWS, len(rows))) * size).astype(np.intp)
-    mean = usual.mean(axis=0)
-    null = np.stack([column[pool][drawn].mean(axis=1) for column in values.T], axis=1) - mean
-    null *= np.sqrt(others.mean())
-    spread = null.std(axis=0)
-    spread[spread <= 0] = np.inf
-    excess = (values[rows].mean(axis=0) - mean) / spread
-    best = int(np.argmax(excess))
-    p = float(1 + np.sum((null / spread).max(axis=1) >= excess[best])) / (1 + DRAWS)
-    more = (values[rows] - usual) / others[:, None]
-    low, high = _interval(more[:, best], asset[rows], rng)
-    return _Draw(rows, more.mean(axis=0), p, best, low, high)
-
-
-def _interval(more: Float64, asset: Int64, rng: np.random.Generator) -> tuple[float, float]:
-    """Of the mean, by a bootstrap of whole assets."""
-    _, number = np.unique(asset, return_inverse=True)
-    sums, counts = np.bincount(number, weights=more), np.bincount(number)
-    drawn = rng.integers(len(counts), size=(BOOTSTRAPS, len(counts)))
-    means = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
-    low, high = np.quantile(means, [0.025, 0.975]).tolist()
-    return low, high
-
-
-@dataclass(frozen=True, eq=False)
 class _Test:
     """What came of one code."""
 
     number: int
-    draw: _Draw
+    draw: MatchedDraw
     sensor: str
     gone: int
     back: int
@@ -282,7 +233,7 @@ def _test(
     there &= ~moments.near[:, taken].any(axis=1)
     asked = (moments.what == number) & there
     control = (moments.what == CONTROL) & there & ~moments.near[:, number]
-    draw = _draw(announced.before - announced.after, moments.asset, asked, control, rng)
+    draw = draw_matched(announced.before - announced.after, moments.asset, asked, control, rng)
     before, after = announced.before[:, draw.best], announced.after[:, draw.best]
     limit = np.quantile(before[control], USUAL) if control.any() else np.inf
     gone, alone = draw.rows[before[draw.rows] > limit], control & (before > limit)
@@ -298,6 +249,24 @@ def _test(
     )
 
 
+def _risk(moments: WorkMoments, test: _Test, rng: np.random.Generator) -> tuple[float, ...] | None:
+    """As `RenewalEvidence.risk`, at the occurrences that were tested."""
+    if not len(moments.risk):
+        return None
+    risk = np.clip(moments.risk, SMALLEST_RISK, 1 - SMALLEST_RISK)
+    odds = np.log(risk / (1 - risk))
+    there = np.asarray(np.isfinite(odds).all(axis=1), dtype=np.bool_)
+    asked = np.zeros(len(there), dtype=np.bool_)
+    asked[test.draw.rows] = True
+    control = (moments.what == CONTROL) & there & ~moments.near[:, test.number]
+    fall = np.where(there, odds[:, 0] - odds[:, 1], 0.0)
+    draw = draw_matched(fall[:, None], moments.asset, asked & there, control, rng)
+    if len(draw.rows) < LEAST:
+        return None
+    before, after = moments.risk[draw.rows].mean(axis=0).tolist()
+    return before, after, float(draw.more[0]), draw.low, draw.high
+
+
 def _beyond_chance(tests: dict[int, _Test]) -> list[int]:
     """Holm's steps over the codes that occur often enough."""
     order = sorted((test.draw.p, number) for number, test in tests.items() if test.enough)
@@ -309,7 +278,13 @@ def _beyond_chance(tests: dict[int, _Test]) -> list[int]:
     return found
 
 
-def _evidence(moments: WorkMoments, test: _Test, booked: int, returns: bool) -> RenewalEvidence:
+def _evidence(
+    moments: WorkMoments,
+    test: _Test,
+    booked: int,
+    returns: bool,
+    risk: tuple[float, ...] | None,
+) -> RenewalEvidence:
     code, draw, times = moments.codes[test.number], test.draw, len(test.draw.rows)
     figures = (test.gone, test.back, test.alone_gone, test.alone_back)
     if not test.enough:
@@ -319,6 +294,11 @@ def _evidence(moments: WorkMoments, test: _Test, booked: int, returns: bool) -> 
         )
         return RenewalEvidence(code, booked, times, text)
     interval = f"{test.size:.1f} ({draw.low:.1f} to {draw.high:.1f}) spreads more than at any time"
+    if risk is not None:
+        interval += (
+            f"; the estimated risk went from {risk[0]:.0%} to {risk[1]:.0%}, a fall of "
+            f"{risk[2]:.1f} ({risk[3]:.1f} to {risk[4]:.1f}) in log-odds more than at any time"
+        )
     if returns:
         text = (
             f"after {code!r} ({times} times) readings that announce failures, above all "
@@ -328,7 +308,5 @@ def _evidence(moments: WorkMoments, test: _Test, booked: int, returns: bool) -> 
         )
     else:
         text = f"after {code!r} ({times} times) readings return no more than chance: {interval}"
-    return RenewalEvidence(
-        code, booked, times, text, returns, test.sensor, *figures, test.size, draw.low, draw.high,
-        draw.p,
-    )  # fmt: skip
+    sizes = (test.size, draw.low, draw.high, draw.p)
+    return RenewalEvidence(code, booked, times, text, returns, test.sensor, *figures, *sizes, risk)

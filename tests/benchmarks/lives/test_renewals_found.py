@@ -33,6 +33,7 @@ CODE = (
     "pm_app/features/panes/*.py",
     "pm_app/features/lives.py",
     "pm_app/learning/data/work_moments.py",
+    "pm_app/learning/evaluation/matched_draws.py",
     "pm_app/learning/evaluation/renewal_evidence.py",
 )
 RENEW = ("bearing replaced", "seal replaced", "impeller replaced", "overhaul")

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from browsing import ask, open_to_all, resources
-from factories import NOW, drop, make_plant, opened
+from factories import NOW, drop, make_plant, opened, promote_handmade
 
 from pm_app.jobs.retrain.dataset import DatasetSource
 from pm_app.jobs.retrain.renewals import renewal_evidence
@@ -46,8 +46,9 @@ def pumps():
         {
             "asset_id": np.repeat(names, steps),
             "timestamp": pa.array(np.tile(time, ASSETS), pa.timestamp("ns", "UTC")),
-            "vibration": vibration.ravel(),
-            "load": rng.standard_normal(ASSETS * steps),
+            "sensor-0": rng.standard_normal(ASSETS * steps),
+            "sensor-1": vibration.ravel(),
+            "sensor-2": rng.standard_normal(ASSETS * steps),
         }
     )
     asset, at, kind, code = zip(*rows, strict=True)
@@ -80,7 +81,7 @@ def test_check_asks_about_codes_after_which_readings_return(pm_app, config):
 
     assert asked[0] == "note"
     assert asked[1].startswith("after 'new seal' (")
-    assert "above all vibration" in asked[1]
+    assert "above all sensor-1" in asked[1]
     assert asked[1].endswith("is it a renewal? set events.renewals")
     assert others[0] == "ok"
     assert others[1].startswith("after 'cleaning' (")
@@ -101,6 +102,15 @@ def test_what_is_a_renewal_already_is_not_asked_about(config, table):
         found = renewal_evidence(source, settings, as_of_ns=to_nanoseconds(LATER))
 
     assert [each.code for each in found] == ["cleaning"]
+
+
+def test_the_risk_of_the_champion_before_and_after_is_set_beside_it(pm_app, config):
+    with opened(config) as plant:
+        promote_handmade(plant)
+    (asked, _) = findings(pm_app, config)
+
+    assert "; the estimated risk went from " in asked[1]
+    assert "in log-odds more than at any time: is it a renewal?" in asked[1]
 
 
 def test_before_anything_is_taken_in_check_says_what_it_needs(pm_app, tmp_path):

@@ -8,12 +8,15 @@ from pm_app.cli.look.checks.finding import Finding
 from pm_app.cli.look.checks.readings_findings import ReadingsSurvey, check_readings
 from pm_app.daemon.schedule import make_cron
 from pm_app.errors import NoStore, PmAppError
+from pm_app.jobs.plant import first_seen_ns
 from pm_app.jobs.retrain.dataset import DatasetSource, search_regimes
 from pm_app.jobs.retrain.renewals import renewal_evidence
+from pm_app.jobs.score.champion import load_recorded
 from pm_app.settings.plant import Settings
 from pm_app.settings.web import NOBODY_SIGNS_IN
 from pm_app.state.events import EventHistory
 from pm_app.state.panes import History
+from pm_app.state.registry import Registry
 from pm_app.store import segments_of
 from pm_app.times import to_nanoseconds
 from pm_app.wiring import open_views
@@ -90,9 +93,12 @@ def _check_renewals(settings: Settings) -> Iterator[Finding]:
             rows = store.ledger.ingested_batches("readings")
             events = segments_of(store.ledger.ingested_batches("events"))
             indices = store.left_columns.indices()
+            first_seen, number = first_seen_ns(store.ledger), store.lineage.champion()
+            registry = Registry(settings.state / "versions")
+            champion = load_recorded(store.lineage, registry, number) if number else None
     except NoStore:
-        rows, events = [], []
-    if not rows or not events:
+        rows = []
+    if not rows:
         text = "whether maintenance codes renew is asked of what pm-app score has taken in: nothing"
         yield Finding("ok", "renewals", text)
         return
@@ -100,11 +106,11 @@ def _check_renewals(settings: Settings) -> Iterator[Finding]:
         History(settings.state / "panes", pane_ns=settings.features.pane_ns),
         segments_of(rows),
         EventHistory(settings.state / "events").read(events),
-        first_seen={},
+        first_seen,
         indices=indices,
     )
     now = to_nanoseconds(datetime.now(tz=UTC))
-    for each in renewal_evidence(source, settings, as_of_ns=now):
+    for each in renewal_evidence(source, settings, as_of_ns=now, champion=champion):
         yield Finding("note" if each.returns else "ok", "renewals", each.text)
 
 

@@ -265,3 +265,12 @@ def visible_text(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     return _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def announces_texts(announces: Any) -> dict[str, str]:
+    """Failure modes that each sensor announces, with its share of what tells them, by sensor; empty
+    where a version tells no modes apart."""
+    return {
+        sensor: ", ".join(f"{mode} {percent_text(share)}" for mode, share in shares.items())
+        for sensor, shares in (announces or {}).items()
+    }

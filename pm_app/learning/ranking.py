@@ -26,10 +26,11 @@ from pm_app.learning.dataset import Dataset, Evidence, LearningTask
 from pm_app.learning.importance.attribution import Attributions, attribute_failures
 from pm_app.learning.importance.drift import (
     DriftContext,
-    change_of_failures,
+    change_by_mode,
     change_of_rankings,
     decide,
     first_drift,
+    frequent_text,
 )
 from pm_app.learning.importance.leakage import suspect_text
 from pm_app.learning.importance.permutation import measure_importance
@@ -200,8 +201,11 @@ def _drift_of(
     if count < minimum or not len(compared.before.time):
         too_few = f"{count} failures say which sensors told them, {minimum} needed"
         context = replace(context, too_few=too_few)
-    change = partial(change_of_failures, compared.before, compared.after, before.clusters)
-    return decide(change, context, before=before.sensors, now=task.frame.sensors)
+    sides, modes = (compared.before, compared.after), task.head.modes
+    change = partial(change_by_mode, *sides, before.clusters, modes, least=max(minimum // 2, 1))
+    drift = decide(change, context, before=before.sensors, now=task.frame.sensors)
+    frequent = frequent_text(*sides, modes)
+    return replace(drift, reason=f"{drift.reason}; {frequent}") if frequent else drift
 
 
 def _newest(task: LearningTask, settings: Settings, champion: ChampionVersion) -> LearningTask:

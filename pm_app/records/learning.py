@@ -24,7 +24,9 @@ class Importance:
     (n_replicates, n_sensors): their spread is what a ranking may wobble without meaning.
     clusters groups sensors that move together (Spearman); cluster_shares is the share lost
     when a whole cluster is permuted, in the order of `clusters`. feature_shares: what trees gained
-    by each of `features`, summing to 1; both are () where only sensors were asked.
+    by each of `features`, summing to 1; both are () where only sensors were asked. mode_shares:
+    of sensors for each of `modes`, (n_modes, n_sensors), each summing to 1; both are () where modes
+    are not told apart.
     """
 
     sensors: tuple[str, ...]
@@ -38,6 +40,8 @@ class Importance:
     score: float
     features: tuple[str, ...] = ()
     feature_shares: tuple[float, ...] = ()
+    modes: tuple[str, ...] = ()
+    mode_shares: tuple[tuple[float, ...], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,8 @@ class Strategy:
     meaning: what importance changes, for the documentation. rule: "module:function", as
     `pm_app.learning.allocation.strategies.Rule`. weighted: whether penalties follow importance.
     revisable: whether the plan follows importance, and so may be dealt anew in training.
-    selects: whether the plan reads only the most important features.
+    selects: whether the plan reads only the most important features. by_mode: whether it follows
+    the importance for each failure mode, so that "auto" asks it of plants with modes alone.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Strategy:
     weighted: bool = False
     revisable: bool = False
     selects: bool = False
+    by_mode: bool = False
 
 
 # From simple to elaborate: a tie goes to the simpler one.
@@ -68,6 +70,14 @@ STRATEGIES = (
         "a learned gate weighs sensors anew at each prediction, starting from their importance; "
         "`pm-app predictions` shows the weights",
         rule=f"{_RULES}:gated_branch",
+    ),
+    Strategy(
+        "modes",
+        "each failure mode has a branch of the sensors that announce it, with penalties by its own "
+        "ranking; sensors of several modes are in one that they share. A plant without modes gets "
+        "tiers",
+        rule="pm_app.learning.allocation.by_mode:branch_a_mode",
+        by_mode=True,
     ),
 )
 STRATEGY_NAMES = tuple(strategy.name for strategy in STRATEGIES)

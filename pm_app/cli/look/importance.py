@@ -12,7 +12,7 @@ from pm_app.cli.output import print_json, print_rows, say
 from pm_app.errors import BadSettings, TerminalError
 from pm_app.settings.plant import read_settings
 from pm_app.store.lineage import Lineage, scored_before
-from pm_app.wording import revision_text
+from pm_app.wording import announces_texts, revision_text
 
 if TYPE_CHECKING:
     from pm_app.jobs.plant import Plant
@@ -174,6 +174,7 @@ def importance_rows(lineage: Lineage, version: int | None) -> list[dict[str, Any
     stored = lineage.version(rows[0].version)
     summary = stored.summary if stored else {}
     suspected, again = suspected_sensors(summary), _asked_again(summary)
+    announces = announces_texts(summary.get("announces"))
     return [
         {
             "rank": row.rank,
@@ -184,6 +185,7 @@ def importance_rows(lineage: Lineage, version: int | None) -> list[dict[str, Any
             "tier": row.tier,
             "units": row.units,
             "l1": f"{row.l1:.1e}",
+            **({"announces": announces.get(row.sensor, "")} if announces else {}),
             "question": "knows the outcome?" if row.sensor in suspected else "",
         }
         for row in rows

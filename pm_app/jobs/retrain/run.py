@@ -19,11 +19,12 @@ from pm_app.jobs.ingest.run import ingest
 from pm_app.jobs.plant import Plant, first_seen_ns
 from pm_app.jobs.retrain.messages import REQUEST, RESPONSE, TrainingRequest, TrainingResponse
 from pm_app.jobs.score.champion import load_champion, verified
+from pm_app.learning.allocation.by_mode import announcing
 from pm_app.learning.allocation.change import selection_text
 from pm_app.learning.allocation.strategies import describe
 from pm_app.learning.data.failures import ConfirmedFailure
 from pm_app.progress import Progress, silent
-from pm_app.records.learning import VersionCard
+from pm_app.records.learning import Importance, VersionCard
 from pm_app.settings.plant import Settings
 from pm_app.settings.sections import RetrainingSettings
 from pm_app.state.registry import Registry, Version, read_version
@@ -249,10 +250,26 @@ def _version_row(
             "selection": selection_text(card),
             "spread": card.spread,
             "renewed": asdict(card.renewed) if card.renewed else None,
+            "announces": announced_modes(card.importance),
             "modes": dict(zip(card.head.modes, card.mode_failures, strict=False)),
             "modes_text": card.modes_text,
         },
     )
+
+
+def announced_modes(importance: Importance) -> dict[str, dict[str, float]]:
+    """Share of each sensor in what tells each mode it announces; empty without modes."""
+    if not importance.modes:
+        return {}
+    needed = announcing(importance)
+    return {
+        sensor: {
+            mode: importance.mode_shares[at][number]
+            for at, mode in enumerate(importance.modes)
+            if needed[at, number]
+        }
+        for number, sensor in enumerate(importance.sensors)
+    }
 
 
 def _importance_rows(number: int, card: VersionCard) -> list[ImportanceRow]:

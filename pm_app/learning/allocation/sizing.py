@@ -152,8 +152,9 @@ def _make_tiers(
     """Tiers of about `units` units together, more for what matters, none below its floor."""
     dealt = _deal(groups, units)
     # An embedding multiplies a branch's inputs; what matters little does without.
-    widths = [embedding >> at if at < 2 else 0 for at in range(len(groups))]
-    dropouts = [_dropout(dropout, at, len(groups)) for at in range(len(groups))]
+    levels = [at if group.level is None else group.level for at, group in enumerate(groups)]
+    widths = [embedding >> level if level < 2 else 0 for level in levels]
+    dropouts = [_dropout(dropout, level, max(levels) + 1) for level in levels]
     return tuple(
         Tier(group.name, group.sensors, int(units), width, rate)
         for group, units, width, rate in zip(groups, dealt, widths, dropouts, strict=True)

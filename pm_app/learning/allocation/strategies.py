@@ -168,8 +168,20 @@ def weigh_penalties(
     The square root keeps a dominant sensor from pushing all others to the same worst
     penalty.
     """
+    relative = _relative_merits(importance, sensors).tolist()
+    merits = dict(zip(sensors, relative, strict=True))
+    return spread_penalties(merits, sensors, features_per_sensor, l1)
+
+
+def spread_penalties(
+    relative: Mapping[str, float],
+    sensors: Sequence[str],
+    features_per_sensor: Mapping[str, int],
+    l1: float,
+) -> tuple[float, ...]:
+    """Penalties from merits relative to the greatest, in [0, 1]; as `weigh_penalties`."""
     features = np.array([features_per_sensor[sensor] for sensor in sensors], dtype=float)
-    weight = L1_RATIO ** -_relative_merits(importance, sensors)
+    weight = L1_RATIO ** -np.array([relative[sensor] for sensor in sensors])
     weight *= features.sum() / (weight * features).sum()
     return tuple(float(l1 * value) for value in weight)
 

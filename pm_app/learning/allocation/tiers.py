@@ -20,12 +20,16 @@ LIFTED = 0.25
 
 @dataclass(frozen=True)
 class SensorGroup:
-    """Sensors of one tier, most important first, with the share of merit they hold."""
+    """Sensors of one tier, most important first, with the share of merit they hold.
+
+    level: from 0 on, by which embeddings shrink and dropout grows; None for the tier's place.
+    """
 
     name: str
     sensors: tuple[str, ...]
     share: float
     features: int
+    level: int | None = None
 
 
 def measure_merits(importance: Importance) -> dict[str, float]:

@@ -5,7 +5,7 @@ failure: two groups of failures can be compared as two samples are.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,7 @@ from pm_app.learning.importance.forest import (
 from pm_app.learning.importance.permutation import REFERENCE_ROWS, keep_some
 from pm_app.records.features import Frame
 from pm_app.records.labels import Labels
-from pm_app.records.readings import Float64, Int64
+from pm_app.records.readings import Float64, Int32, Int64
 
 # Machines are dealt to so many parts; each is asked of a forest that knows the others only.
 FOLDS = 5
@@ -39,22 +39,28 @@ class Attributions:
     """Failures in order of time, and the risk lost before each without each sensor.
 
     time: nanoseconds since 1970 UTC, shape (n_failures,). lost: shape (n_failures, n_sensors),
-    about 0 where a sensor does not announce the failure.
+    about 0 where a sensor does not announce the failure. mode: place of each among the modes, -1
+    where it is unknown (the default), (n_failures,).
     """
 
     sensors: tuple[str, ...]
     time: Int64
     lost: Float64
+    mode: Int32 = field(default_factory=lambda: np.empty(0, dtype=np.int32))
+
+    def __post_init__(self) -> None:
+        if not len(self.mode):
+            object.__setattr__(self, "mode", np.full(len(self.time), -1, dtype=np.int32))
 
     def take(self, chosen: NDArray[np.bool_]) -> "Attributions":
         """Only these failures; chosen: shape (n_failures,)."""
-        return Attributions(self.sensors, self.time[chosen], self.lost[chosen])
+        return Attributions(self.sensors, self.time[chosen], self.lost[chosen], self.mode[chosen])
 
     def only(self, sensors: Collection[str]) -> "Attributions":
         """Only what is attributed to these sensors."""
         stays = np.array([sensor in sensors for sensor in self.sensors], dtype=np.bool_)
         kept = tuple(sensor for sensor in self.sensors if sensor in sensors)
-        return Attributions(kept, self.time, self.lost[:, stays])
+        return Attributions(kept, self.time, self.lost[:, stays], self.mode)
 
 
 def attribute_failures(task: LearningTask, *, seed: int) -> Attributions:
@@ -141,4 +147,4 @@ def _by_failure(frame: Frame, labels: Labels, asked: Columns, lost: Float64) -> 
     mean = np.add.reduceat(lost, first, axis=0) / count[:, None] if len(first) else lost[:0]
     end = failure_times(frame, labels, asked[first])
     order = np.argsort(end, kind="stable")
-    return Attributions(frame.sensors, end[order], mean[order])
+    return Attributions(frame.sensors, end[order], mean[order], labels.mode[asked[first]][order])

@@ -1,12 +1,13 @@
 """Drift of the ranking of sensors: whether it still holds, and what follows when it does not."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
+from scipy.stats import hypergeom
 
 from pm_app.learning.data.sufficiency import name_some
 from pm_app.learning.importance.attribution import Attributions
@@ -36,6 +37,8 @@ SMALLEST_SPREAD = 0.1
 # Risk: a failure that all sensors together announce by less was hardly announced at all.
 SMALLEST_ATTRIBUTED = 0.1
 ROUNDING = 1e-9
+# A mode is called more frequent than before by chance no more often than this.
+FREQUENT = 0.05
 # Leading sensors that are compared by name.
 LEADERS = 5
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -178,6 +181,51 @@ def change_of_failures(
     rare = (1 + np.sum(moved[1:].max(axis=1) >= reached - ROUNDING)) / (DRAWS + 1)
     p = float(rare) if reached > 0.0 else 1.0
     return _ranking_change(shares[0][0], shares[1][0], groups, top, p)
+
+
+def change_by_mode(
+    before: Attributions,
+    after: Attributions,
+    clusters: Sequence[Sequence[str]],
+    modes: Sequence[str],
+    *,
+    least: int,
+) -> RankingChange:
+    """The likeliest change: of all failures together, or of those of one mode.
+
+    Asked of each mode with `least` failures on both sides. Half of the p is for all together, half
+    for the modes, each the same part of it (Bonferroni); without modes it is all of the former's.
+    """
+    whole = change_of_failures(before, after, clusters)
+    sides = {name: (before.mode == n, after.mode == n) for n, name in enumerate(modes)}
+    asked = {n: s for n, s in sides.items() if min(s[0].sum(), s[1].sum()) >= least}
+    if not asked:
+        return whole
+    found = [replace(whole, p=min(2 * whole.p, 1.0))]
+    for name, (old, new) in asked.items():
+        one = change_of_failures(before.take(old), after.take(new), clusters)
+        sensor = f"{one.sensor} before {name} failures"
+        found.append(replace(one, sensor=sensor, p=min(2 * len(asked) * one.p, 1.0)))
+    return min(found, key=lambda change: change.p)
+
+
+def frequent_text(before: Attributions, after: Attributions, modes: Sequence[str]) -> str:
+    """Modes that became frequent beyond chance, in words; "" for none.
+
+    One-sided exact tests of counts before and after (Fisher 1935), Bonferroni over modes.
+    """
+    mode = np.concatenate([before.mode, after.mode])
+    later = np.arange(len(mode)) >= len(before.mode)
+    later, mode = later[mode >= 0], mode[mode >= 0]
+    texts = []
+    for number, name in enumerate(modes):
+        own = mode == number
+        counts = int(np.sum(own & ~later)), int(np.sum(own & later))
+        p = hypergeom.sf(counts[1] - 1, len(mode), int(own.sum()), int(later.sum()))
+        if p <= FREQUENT / len(modes):
+            sides = f"{counts[0]} of {int(np.sum(~later))} failures, then {counts[1]}"
+            texts.append(f"{name} became frequent: {sides} of {int(later.sum())}")
+    return "; ".join(texts)
 
 
 def _attributed_shares(side: Attributions, groups: Sequence[Sequence[str]]) -> Float64:

@@ -25,6 +25,8 @@ from pm_app.records.learning import Importance, Interaction
 from pm_app.records.readings import Float64
 
 REPLICATES = 8
+# For each mode: its own ranking deals out units, and no drift is asked of it.
+MODE_REPLICATES = 4
 # Threads share the forest's work; the result does not depend on how many there are.
 WORKERS = 2
 # Enough rows to know quartiles and rank correlations by.
@@ -38,10 +40,7 @@ STANDARD_ERRORS = 2.0
 
 
 def measure_importance(
-    task: LearningTask,
-    *,
-    seed: int,
-    replicates: int = REPLICATES,
+    task: LearningTask, *, seed: int, replicates: int = REPLICATES
 ) -> Importance:
     """Shares of predictive power by grouped permutation on held-out rows.
 
@@ -58,10 +57,10 @@ def measure_importance(
     by what the same trees gained by parting rows by each (`impurity_shares`).
 
     Missing values count as the median. Losses below zero are noise and clip to 0; when
-    nothing is lost anywhere all shares are equal. The same frame and seed give the same
-    importance.
+    nothing is lost anywhere all shares are equal. Each failure mode has shares of its own besides.
+    The same frame and seed give the same importance.
     """
-    problem = _pose(task, seed)
+    problem, rows = _pose(task, seed)
     seeds = np.random.SeedSequence(seed).spawn(replicates)
     with ThreadPoolExecutor(WORKERS) as pool:
         every = list(pool.map(lambda one: run_trial(problem, one), seeds))
@@ -74,7 +73,39 @@ def measure_importance(
     if not trials:
         return found
     gains = np.mean([impurity_shares(trial) for trial in trials], axis=0)
-    return replace(found, features=task.frame.features, feature_shares=tuple(gains.tolist()))
+    found = replace(found, features=task.frame.features, feature_shares=tuple(gains.tolist()))
+    shares = [
+        _mode_shares(_of_mode(problem, task, rows, mode), sensors, seed + 1 + mode)
+        for mode in range(len(task.head.modes))
+    ]
+    return replace(found, modes=task.head.modes, mode_shares=tuple(shares))
+
+
+def _of_mode(problem: ForestProblem, task: LearningTask, rows: Columns, mode: int) -> ForestProblem:
+    """The problem of failing of one mode within the longest horizon; rows that fail of another are
+    left out as censored. rows: those of the frame that the problem is made of."""
+    fails = problem.targets[:, -1]
+    own = task.labels.mode[rows] == mode
+    stays = (fails == 0.0) | own
+    count = int(stays[problem.train].sum())
+    return replace(
+        problem,
+        values=problem.values[stays],
+        targets=fails[stays, None],
+        group=problem.group[stays],
+        train=np.arange(count),
+        held_out=np.arange(count, int(stays.sum())),
+    )
+
+
+def _mode_shares(problem: ForestProblem, sensors: "_Sensors", seed: int) -> tuple[float, ...]:
+    seeds = np.random.SeedSequence(seed).spawn(MODE_REPLICATES)
+    with ThreadPoolExecutor(WORKERS) as pool:
+        every = list(pool.map(lambda one: run_trial(problem, one), seeds))
+    trials = [trial for trial in every if trial is not None]
+    columns = list(sensors.columns.values())
+    drops = _drop_all(trials, columns).mean(axis=0) if trials else np.zeros(len(columns))
+    return tuple(to_shares(drops).tolist())
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +136,8 @@ def _summarise(trials: Sequence[ForestTrial], sensors: _Sensors, score_name: str
     )
 
 
-def _pose(task: LearningTask, seed: int) -> ForestProblem:
+def _pose(task: LearningTask, seed: int) -> tuple[ForestProblem, Columns]:
+    """The problem, and the rows of the frame it is made of."""
     frame, labels, split = task.frame, task.labels, task.split
     targets = labels.value[:, None]
     if task.kind == "life":
@@ -115,7 +147,7 @@ def _pose(task: LearningTask, seed: int) -> ForestProblem:
     train = keep_some(train, targets, seed)
     rows = np.concatenate([train, held_out])
     values = fill_and_squeeze(frame.values[rows], frame.values[_spaced(train)])
-    return ForestProblem(
+    problem = ForestProblem(
         values=values,
         targets=targets[rows],
         group=split.group[rows],
@@ -124,6 +156,7 @@ def _pose(task: LearningTask, seed: int) -> ForestProblem:
         groups_part=_groups_part(frame, split),
         ranks=task.kind != "regression",
     )
+    return problem, rows
 
 
 def keep_some(train: Columns, targets: Float64, seed: int) -> Columns:

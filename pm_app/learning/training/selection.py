@@ -98,7 +98,8 @@ def choose_allocation(
     tuning = part_of(progress, 0.0, 0.15)
     plan = planner.plan(CONTROL)
     control = tune_allocation(task, CONTROL, plan, seed=seed, progress=tuning, train=train)
-    rest = [name for name in STRATEGY_NAMES if name != CONTROL and strategy in (name, AUTO)]
+    offered = [name for name in STRATEGY_NAMES if name == strategy or _is_offered(name, planner)]
+    rest = [name for name in offered if name != CONTROL and strategy in (name, AUTO)]
     plans = [plan for name in rest for plan in _plans_of(name, planner)]
 
     def tell(count: int, trial: AllocationTrial) -> None:
@@ -116,6 +117,10 @@ def choose_allocation(
     if smaller is chosen:
         return chosen, control
     return smaller, _control_of_size(smaller, control, planner, task)
+
+
+def _is_offered(strategy: str, planner: Planner) -> bool:
+    return bool(planner.importance.modes) or not strategy_named(strategy).by_mode
 
 
 def _plans_of(strategy: str, planner: Planner) -> list[Allocation]:

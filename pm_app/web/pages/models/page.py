@@ -24,7 +24,7 @@ from pm_app.web.pages.models.facts import (
     guidance_facts,
 )
 from pm_app.web.pages.models.texts import DECISIONS, KINDS, STANDINGS, SUSPICION
-from pm_app.wording import renewals_text, revision_text
+from pm_app.wording import announces_texts, renewals_text, revision_text
 
 MOST_VERSIONS: Final = 30
 MOST_RETRAININGS: Final = 10
@@ -189,6 +189,7 @@ def _chosen_facts(
     return {
         "before": before,
         "importances": _importances(store, chosen, before),
+        "announces": announces_texts(chosen.summary.get("announces")),
         "again": revision_text(revision) if revision else "",
         "renewals": renewals_text(renewed) if renewed else "",
         **figure_facts(chosen),

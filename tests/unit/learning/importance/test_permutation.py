@@ -1,6 +1,7 @@
 import gzip
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from pm_app.learning.importance.forest import average_precision, fill_and_squeez
 from pm_app.learning.importance.permutation import measure_importance
 from pm_app.records.features import Frame
 from pm_app.records.labels import Labels
-from pm_app.records.learning import Importance
+from pm_app.records.learning import Head, Importance
 from pm_app.records.readings import sort_events
 from pm_app.times import HOUR_NS
 
@@ -244,3 +245,24 @@ def test_engines_of_a_real_fleet_rank_the_compressor_first():
     assert leaders[0] == "sensor11"
     assert {"sensor4", "sensor15"} <= set(leaders)
     assert all(shares[f"sensor{number}"] == 0.0 for number in (1, 5, 18, 19))
+
+
+def test_each_failure_mode_has_shares_of_its_own():
+    frame, _ = make_table()
+    rng = np.random.default_rng(1)
+    drive = frame.values[:, [0, 2]] + 0.3 * rng.normal(size=(len(frame.cutoff), 2))
+    mode = np.where(drive.max(axis=1) > 1.5, drive.argmax(axis=1), -1)
+    labels = column_labels(frame, (mode >= 0).astype(float), column="y", task="classification")
+    labels = replace(labels, mode=mode.astype(np.int32))
+    split = split_rows(frame, labels, horizon_hours=0, seed=0)
+    head = Head("classification", (), (0.0,), modes=("first", "second"))
+    task = task_of(frame, labels, split, "classification", head=head)
+
+    importance = measure_importance(task, seed=0, replicates=2)
+    plain = measure_importance(replace(task, head=replace(head, modes=())), seed=0, replicates=2)
+
+    first, second = (dict(zip("abcde", row, strict=True)) for row in importance.mode_shares)
+    assert importance.modes == ("first", "second")
+    assert first["a"] > 0.8
+    assert second["b"] + second["c"] > 0.8
+    assert replace(importance, modes=(), mode_shares=()) == plain

@@ -35,7 +35,7 @@ from pm_app.records.learning import (
     Tier,
 )
 from pm_app.settings.plant import read_settings
-from pm_app.store import RetrainingRow, open_store
+from pm_app.store import ImportanceRow, RetrainingRow, VersionRow, open_store
 from pm_app.web.app import make_app
 from pm_app.wiring import open_views, store_url
 
@@ -381,3 +381,31 @@ def test_a_damaged_version_is_told_and_the_tables_stay(learned, tmp_path):
     page = ask(app_of(settings), "/models").text
     assert "changed since it was published" in page
     assert len(rows_of(page, "importances")) == len(SENSORS)
+
+
+def test_which_modes_a_sensor_announces_is_told_where_modes_are_told_apart(tmp_path, pm_app):
+    settings = read_settings(config := make_plant(tmp_path))
+    announces = {"seal_leak": {"seal": 0.57}, "heat": {"bearing": 0.32, "seal": 0.34}}
+    with open_store(store_url(settings), folder=tmp_path) as store:
+        for number, summary in ((1, {}), (2, {"announces": announces})):
+            store.lineage.record_retraining(
+                RetrainingRow(NOW, NOW, NOW, "first", "as it was", version=number),
+                version=VersionRow(
+                    number, f"{number:06d}", "0", NOW, "modes", 900, "published", summary=summary
+                ),
+                importances=[
+                    ImportanceRow(number, name, 0.5, 0.0, rank, "seal", 8, 1e-4)
+                    for rank, name in enumerate(announces, 1)
+                ],
+                promote=True,
+            )
+    app = make_app(open_to_all(settings), resources(settings), now=lambda: NOW)
+    page = ask(app, "/models?version=2").text
+    _, out, _ = pm_app("importance", "-c", config, "--version", "2")
+    _, before, _ = pm_app("importance", "-c", config, "--version", "1")
+
+    assert '<th scope="col">Announces</th>' in page
+    assert "<td>bearing 32 %, seal 34 %</td>" in page
+    assert "bearing 32 %, seal 34 %" in out
+    assert "announces" not in before
+    assert "Announces" not in ask(app, "/models?version=1").text

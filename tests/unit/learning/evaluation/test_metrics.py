@@ -185,12 +185,11 @@ def test_the_named_mode_is_judged_on_failures_that_were_seen_coming():
     )
 
 
-@given(weights=st.lists(st.integers(1, 3), min_size=40, max_size=40))
-def test_a_row_of_weight_two_is_as_two_rows(weights):
+def test_a_row_of_weight_two_is_as_two_rows():
     rng = np.random.default_rng(2)
     risk, truth = rng.random(40), (rng.random(40) < 0.4).astype(float)
     truth[3] = np.nan
-    times = np.array(weights)
+    times = rng.integers(1, 4, 40)
     heavy, many = (
         (risk_figures(*rows[:2], rows[2]), risk_bins(*rows[:2], rows[2]))
         for rows in (

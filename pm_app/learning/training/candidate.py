@@ -134,6 +134,8 @@ def train_candidate(
         lambda job: _train_revised(task, job[0], planner, seed, *job[1:]), jobs
     )
     folds = deal_folds(task, seed=seed)
+    if folds.crossed:
+        progress(0.8, "training once more without each part of the lives, to be judged by it")
     pair = _cross_fit(task, pair, chosen, folds, seed, warm=warm is not None)
     progress(0.9, "growing a random forest beside the network")
     network = _member(task, pair, chosen, folds)

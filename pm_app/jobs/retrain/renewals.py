@@ -57,8 +57,7 @@ def renewal_evidence(
             risk = _risks(panes, moments, champion, replace(source, events=events))
             moments = replace(moments, risk=risk)
         parts.append(moments)
-    parts_renewed = (pattern for mode in settings.modes.values() for pattern in mode.renewals)
-    marked = renewing(events, (*settings.events.renewals, *parts_renewed))
+    marked = renewing(events, settings.renewals)
     return weigh_renewals(
         join_moments(parts),
         [codes[code] for code in codes],

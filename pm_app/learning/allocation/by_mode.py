@@ -4,13 +4,14 @@ A sensor belongs to the modes whose first sensors, by their own rankings, it is 
 modes need stands in a branch that they share, and what none needs in the rest.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
 import numpy as np
 
-from pm_app.learning.allocation.sizing import PlanRequest, afford, fill_budget
-from pm_app.learning.allocation.strategies import branch_a_tier, spread_penalties
+from pm_app.learning.allocation.sizing import PlanRequest, afford
+from pm_app.learning.allocation.strategies import branch_a_tier, fill_groups, spread_penalties
 from pm_app.learning.allocation.tiers import COVERED, NAMES, SensorGroup, one_group
 from pm_app.records.learning import Allocation, Importance
 from pm_app.records.readings import Flags, Float64
@@ -30,20 +31,13 @@ def branch_a_mode(strategy: Strategy, importance: Importance, request: PlanReque
         return branch_a_tier(strategy, importance, request)
     request = afford(request, (one_group(importance, request.features_per_sensor),))
     groups = group_by_mode(importance, request)
-    tiers, shared, count = fill_budget(groups, request)
-    sensors = [sensor for tier in tiers for sensor in tier.sensors]
     merit = (_mode_shares(importance) / _mode_shares(importance).max(axis=1, keepdims=True)).max(0)
     relative = dict(zip(importance.sensors, np.sqrt(merit).tolist(), strict=True))
-    l1 = spread_penalties(relative, sensors, request.features_per_sensor, request.l1)
-    return Allocation(
-        strategy=strategy.name,
-        tiers=tiers,
-        l1=l1,
-        shared_units=(shared,),
-        members=request.members,
-        packs=request.packs,
-        parameters=count,
-    )
+
+    def weigh(sensors: Sequence[str]) -> tuple[float, ...]:
+        return spread_penalties(relative, sensors, request.features_per_sensor, request.l1)
+
+    return fill_groups(strategy, request, groups, weigh)
 
 
 def group_by_mode(importance: Importance, request: PlanRequest) -> tuple[SensorGroup, ...]:

@@ -92,15 +92,28 @@ def _fill(
     request: PlanRequest,
     groups: tuple[SensorGroup, ...],
 ) -> Allocation:
+    def weigh(sensors: Sequence[str]) -> tuple[float, ...]:
+        return weigh_penalties(importance, sensors, request.features_per_sensor, request.l1)
+
+    return fill_groups(strategy, request, groups, weigh if strategy.weighted else None)
+
+
+def fill_groups(
+    strategy: Strategy,
+    request: PlanRequest,
+    groups: tuple[SensorGroup, ...],
+    weigh: Callable[[Sequence[str]], tuple[float, ...]] | None,
+) -> Allocation:
+    """The plan with a branch a group, as wide as the budget allows.
+
+    weigh: penalties of the sensors in the order given; None for the same of all.
+    """
     tiers, shared, count = fill_budget(groups, request)
     sensors = [sensor for tier in tiers for sensor in tier.sensors]
-    l1 = (request.l1,) * len(sensors)
-    if strategy.weighted:
-        l1 = weigh_penalties(importance, sensors, request.features_per_sensor, request.l1)
     return Allocation(
         strategy=strategy.name,
         tiers=tiers,
-        l1=l1,
+        l1=weigh(sensors) if weigh else (request.l1,) * len(sensors),
         shared_units=(shared,),
         members=request.members,
         packs=request.packs,

@@ -6,6 +6,7 @@ reading and an event are taken to have been known from their own time stamps on:
 history really came, nobody knows any more.
 """
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -36,6 +37,8 @@ from pm_app.settings.plant import Settings
 from pm_app.state.segments import MissingSegment
 from pm_app.store import Store
 from pm_app.times import to_moment, to_nanoseconds
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,7 +159,7 @@ def _in_one(
     theirs = np.concatenate([part.theirs for part in parts.values()], axis=1)[:, order]
     peer, unbounded = next(iter(parts.values())).peer, np.full((2, len(order)), np.nan)
     frame = bare_frame(assets, asset[order], cutoff[order])
-    end, renewals = heard_until(events, folds[-1].end), settings.renewals
+    end, renewals = _judged_until(events, folds[-1].end), settings.renewals
     labels = life_labels(frame, events, known_until=end, renewals=renewals)
     labels, horizon = while_running(frame, labels), settings.target.horizons_hours[-1]
     return BacktestPredictions(
@@ -172,6 +175,18 @@ def _in_one(
         ModelPredictions(peer, *theirs, *unbounded),
         with_renewal_weights(_of_predictions(frame, ours, theirs), labels, (horizon,)),
     )
+
+
+def _judged_until(events: Events, end: int) -> int:
+    """Until when it is known what came, nanoseconds UTC, at most `end`; said where that is less."""
+    heard = heard_until(events, end)
+    if heard < end:
+        log.warning(
+            "neither failures nor maintenance are told of since %s UTC: nobody knows what survived "
+            "since then, and nothing that is predicted of that time is judged",
+            f"{to_moment(heard):%Y-%m-%d %H:%M}",
+        )
+    return heard
 
 
 def _of_predictions(frame: Frame, ours: Float64, theirs: Float64) -> Frame:

@@ -239,6 +239,22 @@ def test_the_reason_for_a_threshold_holds_its_figures(plant):
     assert report.near[0] <= report.threshold <= report.near[1]
 
 
+def test_where_failures_stopped_being_told_of_nothing_later_is_judged_and_that_is_said(
+    plant, caplog
+):
+    later = readings_table(assets=ASSETS, hours=60, first_hour=HOURS, missing=0, seed=2)
+    drop(plant, "later.parquet", later)
+    with opened(plant) as live:
+        ingest(live, now=NOW)
+        found = run(live)
+
+    newest = max(hours for _, hours, *_ in failures())
+    hours = (found.cutoff - START) / HOUR
+    assert (hours > HOURS).any()
+    assert hours[found.labels.usable].max() <= newest
+    assert "neither failures nor maintenance are told of since" in caplog.text
+
+
 def test_alarms_before_a_renewal_are_counted_apart(new_plant):
     config = new_plant(toml=f'{TOML}\n[events]\nrenewals = ["seal"]\n', champion=False)
     drop(config, "a.parquet", readings_table(assets=ASSETS, hours=HOURS, missing=0, seed=1))

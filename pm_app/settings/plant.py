@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from pm_app.durable import denial
 from pm_app.errors import BadSettings
+from pm_app.settings.deviation import DeviationSettings
 from pm_app.settings.modes import Modes
 from pm_app.settings.sections import (
     AlarmsSettings,
@@ -62,6 +63,7 @@ class Settings(Section):
     drift: DriftSettings = DriftSettings()
     scoring: ScoringSettings = ScoringSettings()
     retraining: RetrainingSettings = RetrainingSettings()
+    deviation: DeviationSettings = DeviationSettings()
     alarms: AlarmsSettings = AlarmsSettings()
     notifications: NotificationsSettings = NotificationsSettings()
     costs: CostsSettings = CostsSettings()

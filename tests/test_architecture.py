@@ -47,6 +47,7 @@ STAGES = {
             "evaluation",
             "pool",
             "training",
+            "normality",
         ),
         *("ranking", "rolling", "pipeline"),
     ),
@@ -56,7 +57,8 @@ STAGES = {
         *("predictions", "opening", "migrations"),
     ),
     "pm_app.jobs": (
-        *("plant", "workers", "ingest", "score", "backfill", "retrain", "backtest", "operations"),
+        *("plant", "workers", "ingest", "score", "backfill", "retrain", "normality"),
+        *("backtest", "operations"),
     ),
 }
 ONLY_IN = {

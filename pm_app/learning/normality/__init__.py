@@ -1,0 +1,1 @@
+"""Normal behaviour: what is usual, learned from readings alone, and which rows may teach it."""

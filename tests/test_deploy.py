@@ -1,6 +1,5 @@
 """What deploy/ and the demo promise, held against the program."""
 
-import re
 import tomllib
 from pathlib import Path
 
@@ -8,25 +7,12 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-from pm_app.cli.app import app
 from pm_app.cli.demo.plant import MARKER, demo_plan, drop_days, lay_out
 from pm_app.errors import BadSettings
 from pm_app.settings.plant import read_settings
 from pm_app.simulator import PlantPlan, simulate
 
 ROOT = Path(__file__).parents[1]
-
-
-@pytest.mark.parametrize(("name", "command"), [("pm-app", "run"), ("pm-app-serve", "serve")])
-def test_the_units_start_commands_that_exist_on_the_same_settings(name, command):
-    unit = (ROOT / "deploy" / f"{name}.service").read_text(encoding="utf-8")
-    daemon = (ROOT / "deploy" / "pm-app.service").read_text(encoding="utf-8")
-
-    start = re.search(r"^ExecStart=\S+/pm-app (\S+) -c (\S+)$", unit, re.MULTILINE)
-    assert start is not None
-    known = {c.name or c.callback.__name__ for c in app.registered_commands if c.callback}
-    assert start[1] == command and command in known
-    assert f"pm-app init {Path(start[2]).parent} " in daemon
 
 
 def test_the_lock_holds_a_version_within_bounds_for_every_dependency():

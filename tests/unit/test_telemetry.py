@@ -40,6 +40,6 @@ def test_under_pm_app_it_writes_nothing_whatever_the_environment_says(tmp_path, 
 
 @pytest.mark.parametrize("unit", ["pm-app", "pm-app-serve"])
 def test_the_units_switch_it_off_as_well(unit):
-    text = (ROOT / "deploy" / f"{unit}.service").read_text(encoding="utf-8")
+    text = (ROOT / "deploy" / "systemd" / f"{unit}.service").read_text(encoding="utf-8")
 
     assert "\nEnvironment=ORT_DISABLE_TELEMETRY=1\n" in text

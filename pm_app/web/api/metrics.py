@@ -1,5 +1,6 @@
 """Prometheus metrics, collected when they are asked for."""
 
+import platform
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import datetime
@@ -7,9 +8,15 @@ from typing import Final
 
 from fastapi import FastAPI, Response
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
 from prometheus_client.registry import Collector
 
+from pm_app import __version__
 from pm_app.daemon.freshness import Freshness
 from pm_app.daemon.status import JobStatus, Status
 from pm_app.web.context import PageContext
@@ -34,6 +41,8 @@ class PlantFigures(Collector):
     def collect(self) -> Iterator[Metric]:
         """Each figure once."""
         status = self._context.status()
+        running = {"version": __version__, "python": platform.python_version()}
+        yield InfoMetricFamily("pm_app_build", "Program that answers", value=running)
         yield GaugeMetricFamily(
             "pm_app_up",
             "1 where nothing needs a person: no trouble, nothing overdue",

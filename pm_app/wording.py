@@ -160,18 +160,19 @@ def time_text(moment: datetime, zone: str, *, seconds: bool = False) -> str:
     return text.removesuffix("+00:00") + "Z" if zone == "UTC" else text
 
 
-def nearest_assets(asset: str, assets: Collection[str]) -> str:
-    """The names that are most like one that is none, whatever their case; else the first few."""
-    if not assets:
+def nearest_names(name: str, names: Collection[str]) -> str:
+    """The names of assets or sensors that are most like one that is none, whatever their case;
+    else the first few."""
+    if not names:
         return "no readings of any have been read yet: pm-app score reads them"
-    by_case = {name.casefold(): name for name in sorted(assets, reverse=True)}
-    close = difflib.get_close_matches(asset.casefold(), by_case, n=3, cutoff=0.6)
+    by_case = {each.casefold(): each for each in sorted(names, reverse=True)}
+    close = difflib.get_close_matches(name.casefold(), by_case, n=3, cutoff=0.6)
     if close:
         nearest = " or ".join(repr(by_case[name]) for name in close)
         return f"there are {len(by_case):,}, did you mean {nearest}?"
-    names = sorted(by_case.values())
+    sorted_names = sorted(by_case.values())
     more = ", ..." if len(names) > 5 else ""
-    return f"there are {len(names):,}: {', '.join(names[:5])}{more}"
+    return f"there are {len(by_case):,}: {', '.join(sorted_names[:5])}{more}"
 
 
 def age_text(seconds: float) -> str:

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import typer
 
 from pm_app.errors import BadSettings
-from pm_app.wording import nearest_assets
+from pm_app.wording import nearest_names
 
 if TYPE_CHECKING:
     from pm_app.store import Actor, Store
@@ -71,7 +71,7 @@ def require_asset(store: "Store", asset: str) -> None:
     """Raises BadSettings with the nearest names where no file has named this asset."""
     assets = store.ledger.first_seen()
     if assets and asset not in assets:
-        raise BadSettings(f"there is no asset {asset!r}; {nearest_assets(asset, assets)}")
+        raise BadSettings(f"there is no asset {asset!r}; {nearest_names(asset, assets)}")
 
 
 def plant_of(context: typer.Context, config: Path | None) -> Path:

@@ -29,6 +29,7 @@ from pm_app.settings.sections import (
     StoreSettings,
     TargetSettings,
 )
+from pm_app.settings.sensors import Sensors
 from pm_app.settings.sources import EventsSettings, ReadingsSettings
 from pm_app.settings.web import WebSettings
 from pm_app.wording import redacted
@@ -57,6 +58,7 @@ class Settings(Section):
     readings: ReadingsSettings = ReadingsSettings()
     events: EventsSettings = EventsSettings()
     modes: Modes = {}
+    sensors: Sensors = {}
     features: FeaturesSettings = FeaturesSettings()
     target: TargetSettings = TargetSettings()
     allocation: AllocationSettings = AllocationSettings()

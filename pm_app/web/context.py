@@ -20,6 +20,7 @@ from pm_app.jobs.plant import Plant
 from pm_app.pictures.spark import HEIGHT, WIDTH
 from pm_app.settings.modes import action_of
 from pm_app.settings.plant import Settings
+from pm_app.settings.sensors import sensor_text
 from pm_app.state.events import EventHistory
 from pm_app.state.panes import History
 from pm_app.state.registry import Registry
@@ -193,6 +194,7 @@ class PageContext:
             "mode_risks": mode_risks_text,
             "alarm_mode": lambda alarm: alarm_mode_text(alarm.mode, alarm.likeliest_mode),
             "action": self._action,
+            "sensor": lambda name: sensor_text(name, self.settings.sensors),
             "status_words": lambda status: STATUS_WORDS.get(status, status),
             "asset_address": asset_address,
         }

@@ -12,6 +12,7 @@ from pm_app.cli.options import PLANT, Json, PlantOption, now, parse_time
 from pm_app.cli.output import print_json, print_rows, say
 from pm_app.settings.modes import action_of
 from pm_app.settings.plant import Settings, read_settings
+from pm_app.settings.sensors import sensor_text
 from pm_app.wording import extrapolated_text, percent_text, time_text
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ def _print_modes(found: "Provenance", settings: Settings) -> None:
             "failure mode": each["mode"],
             **{f"risk {hours} h": percent_text(risk) for hours, risk in each["risks"].items()},
             "speaks for or against it": ", ".join(
-                f"{row['sensor']} {row['adds']:+.2f}"
+                f"{sensor_text(row['sensor'], settings.sensors)} {row['adds']:+.2f}"
                 for row in each["sensors"][:_LEADING]
                 if abs(row["adds"]) >= _LEAST_SHOWN
             ),
@@ -159,12 +160,17 @@ def _print_reasons(found: "Provenance", settings: Settings) -> None:
     if found.modes:
         _print_modes(found, settings)
     say(f"log-odds {signal:.2f}, of a healthy machine {base:.2f}; between them:")
+    ranked = _sensor_rows(explanation)[:_SENSORS_SHOWN]
     rows = [
-        {**row, "adds": f"{row['adds']:+.2f}", "+/-": f"{row['+/-']:.2f}"}
-        for row in _sensor_rows(explanation)[:_SENSORS_SHOWN]
+        {
+            "sensor": sensor_text(row["sensor"], settings.sensors),
+            "adds": f"{row['adds']:+.2f}",
+            "+/-": f"{row['+/-']:.2f}",
+        }
+        for row in ranked
     ]
     print_rows(rows, right=("adds", "+/-"))
-    leading = {row["sensor"] for row in rows[:_LEADING]}
+    leading = {row["sensor"] for row in ranked[:_LEADING]}
     features = [
         {"feature": one.name, "value": f"{one.value:.4g}", "usual in health": f"{one.usual:.4g}"}
         for one in found.features

@@ -20,7 +20,7 @@ from pm_app.state.memory import Memories
 from pm_app.store import BatchRow, Store, VersionRow
 from pm_app.store.ledger.ledger import Ledger
 from pm_app.times import to_moment, to_nanoseconds
-from pm_app.wording import nearest_assets
+from pm_app.wording import nearest_names
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def _predictions_at(store: Store, asset: str, cutoff: datetime) -> tuple[dict[st
         raise BadSettings(
             f"nothing is said of {asset!r} up to {cutoff.isoformat()}"
             if asset in assets
-            else f"there is no asset {asset!r}; {nearest_assets(asset, assets)}"
+            else f"there is no asset {asset!r}; {nearest_names(asset, assets)}"
         )
     return tuple(newest)
 

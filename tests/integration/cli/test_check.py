@@ -74,6 +74,17 @@ def test_sensors_are_listed_by_name_with_range_and_share_missing(new_plant):
     assert ("note", "sensor", "empty: no value, 100% missing, mostly missing") in found
 
 
+def test_sensors_of_the_settings_are_named_with_their_units_and_strangers_with_the_nearest(
+    new_plant,
+):
+    toml = '[sensors.load]\nname = "Load"\nunit = "kN"\n[sensors.laod]\nunit = "kN"\n'
+    found, _ = check(new_plant({"a.parquet": table()}, toml=toml))
+
+    assert ("ok", "sensor", "load: Load [kN], 2.5 to 7.5, 0% missing") in found
+    words = "[sensors.laod] names no sensor; there are 1, did you mean 'load'?"
+    assert ("note", "sensors", words) in found
+
+
 def test_a_sensor_that_exists_from_half_way_or_until_then_is_named_with_its_files(new_plant):
     files = {f"day-{n:02d}.parquet": table(n) for n in range(6)}
     for n in range(3):

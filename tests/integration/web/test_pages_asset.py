@@ -34,7 +34,7 @@ from test_pages import HOSTILE, predictions_of
 from pm_app.jobs.operations.alarms import give_verdict
 from pm_app.jobs.score.run import score
 from pm_app.records.alarms import Verdict
-from pm_app.settings.plant import read_settings
+from pm_app.settings.plant import parse_settings, read_settings
 from pm_app.store import Actor, FleetQuery, open_store
 from pm_app.web.address import asset_address
 from pm_app.web.app import make_app
@@ -126,6 +126,16 @@ def test_the_fleet_names_the_failure_mode_and_with_an_alarm_the_next_step(app, s
         urgent = row.alarm == "unacknowledged" or row.level in ("high", "raised")
         assert why.endswith("order 6310-2Z") == (urgent and row.mode == "bearing")
     assert {row.alarm for row in fleet} == {"unacknowledged", "returned"}
+
+
+def test_sensors_are_shown_by_their_names_and_units(scored):
+    named = parse_settings(
+        {"sensors": {"sensor-1": {"name": "Last", "unit": "kN"}}}, folder=scored.folder, origin=""
+    )
+    page = ask(app_of(scored.model_copy(update={"sensors": named.sensors})), "/assets/pump-00").text
+
+    assert "<b>Last [kN]</b>" in page and "Last [kN]: mean of each pane" in page
+    assert "<b>sensor-1</b>" not in page
 
 
 def cells(page: str, heading: str) -> list[list[str]]:
@@ -445,7 +455,7 @@ import sys
 from pathlib import Path
 from datetime import UTC, datetime
 from browsing import ask, open_to_all, resources
-from pm_app.settings.plant import read_settings
+from pm_app.settings.plant import parse_settings, read_settings
 from pm_app.web.app import make_app
 settings = read_settings(Path({str(scored.folder / "plant.toml")!r}))
 app = make_app(open_to_all(settings), resources(settings), now=lambda: datetime.now(tz=UTC))

@@ -11,7 +11,7 @@ from pm_app.errors import BadSettings
 from pm_app.settings.plant import Settings, parse_settings, read_settings
 from pm_app.settings.values import read_running
 
-SECTIONS = [name for name in Settings.model_fields if name not in ("folder", "modes")]
+SECTIONS = [name for name in Settings.model_fields if name not in ("folder", "modes", "sensors")]
 KEYS = [
     (section, key)
     for section in SECTIONS

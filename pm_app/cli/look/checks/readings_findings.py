@@ -17,6 +17,7 @@ from pm_app.jobs.ingest.left_files import count_left
 from pm_app.ports import ReadingsSource
 from pm_app.records.readings import Batch, Float64, Int64, LeftColumn, ReadingsChunk
 from pm_app.settings.plant import Settings
+from pm_app.settings.sensors import sensor_text, unknown_sensors
 from pm_app.times import NS, format_duration
 from pm_app.wiring import readings_source
 
@@ -185,7 +186,7 @@ def check_readings(settings: Settings, survey: ReadingsSurvey) -> Iterator[Findi
         return
     yield from _totals(survey, uri)
     yield from _times(survey, settings)
-    yield from _sensors(survey)
+    yield from _sensors(survey, settings)
     yield from _left_columns(survey)
 
 
@@ -234,7 +235,7 @@ def _times(survey: ReadingsSurvey, settings: Settings) -> Iterator[Finding]:
         )
 
 
-def _sensors(survey: ReadingsSurvey) -> Iterator[Finding]:
+def _sensors(survey: ReadingsSurvey, settings: Settings) -> Iterator[Finding]:
     odd = {name: _oddity(sensor, survey.looked) for name, sensor in survey.sensors.items()}
     names = sorted(survey.sensors)
     if len(names) > _ONE_BY_ONE:
@@ -247,9 +248,17 @@ def _sensors(survey: ReadingsSurvey) -> Iterator[Finding]:
         between = f"{sensor.low:.4g} to {sensor.high:.4g}"
         if sensor.low >= sensor.high:
             between = "no value" if sensor.low > sensor.high else f"always {sensor.low:.4g}"
-        parts = [between, f"{share:.0%} missing", odd[name]]
+        parts = [_called(name, settings), between, f"{share:.0%} missing", odd[name]]
         verdict = "note" if odd[name] else "ok"
         yield Finding(verdict, "sensor", f"{name}: {', '.join(part for part in parts if part)}")
+    for words in unknown_sensors(settings.sensors, survey.sensors):
+        yield Finding("note", "sensors", words)
+
+
+def _called(name: str, settings: Settings) -> str:
+    """A sensor's display name and unit, "" where it has none."""
+    shown = sensor_text(name, settings.sensors)
+    return "" if shown == name else shown
 
 
 def _oddity(sensor: SensorSurvey, looked: Sequence[str]) -> str:

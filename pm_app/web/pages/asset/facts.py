@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -9,6 +10,7 @@ from pm_app.jobs.score.champion import EVEN_ODDS
 from pm_app.pictures.timeline import EventMark
 from pm_app.records.readings import Events
 from pm_app.settings.plant import Settings
+from pm_app.settings.sensors import sensor_text
 from pm_app.store import PredictionRow, PredictionSeries, Store
 from pm_app.store.predictions.fleet import risk_level
 from pm_app.times import NS, to_moment
@@ -26,7 +28,7 @@ from pm_app.web.pages.asset.charts import (
     shares_of,
     usual_text,
 )
-from pm_app.web.pages.asset.sensors import SensorQuery, read_events, read_sensors
+from pm_app.web.pages.asset.sensors import SensorQuery, SensorSeries, read_events, read_sensors
 from pm_app.web.texts import ALARMS, LEVELS
 from pm_app.wording import drivers_text, extrapolated_text
 
@@ -200,7 +202,7 @@ def _sensors(
         since=span.since,
         until=span.until,
     )
-    series = read_sensors(folder, store, query)
+    series = _named(read_sensors(folder, store, query), folder.settings)
     figures = []
     for number, name in enumerate(series.sensors):
         picture, usual = draw_sensor(series, number, span, predictions, marks)
@@ -210,6 +212,12 @@ def _sensors(
         "sensor_count": len(series.available),
         "sensors_note": series.reason,
     }
+
+
+def _named(series: SensorSeries, settings: Settings) -> SensorSeries:
+    """The same series by the names that people are shown."""
+    names = tuple(sensor_text(name, settings.sensors) for name in series.sensors)
+    return replace(series, sensors=names)
 
 
 def _table(store: Store, asked: AssetAddress, span: ChartSpan) -> dict[str, Any]:

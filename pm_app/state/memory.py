@@ -29,6 +29,7 @@ FORMAT = 1
 MOST_CELLS = 2_000_000
 # Names that are ours: a folder for each thing remembered, a file a boundary.
 _OWN_FOLDER = re.compile(r"[0-9a-f]{24}")
+_BESIDE = "beside"
 _OWN_FILE = re.compile(r"-?\d+\.parquet")
 
 
@@ -63,7 +64,15 @@ class Memories:
         self._unwritten: set[int] = set()
         self._fresh_cells = 0
         self._places: set[int] = set()
+        self._beside: Memories | None = None
         make_folder(folder)
+
+    def beside(self) -> "Memories":
+        """Memory in a place of its own, for a spec that remembers otherwise at the same time."""
+        if self._beside is None:
+            below = None if self._below_root is None else self._below_root / _BESIDE
+            self._beside = Memories(self.root / _BESIDE, below=below)
+        return self._beside
 
     def open(self, spec: FeatureSpec, *, block_panes: int) -> None:
         """Turn to the memory that this spec makes; that of any other is deleted."""

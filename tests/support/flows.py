@@ -36,7 +36,8 @@ from pm_app.jobs.operations.notifications import notify
 from pm_app.jobs.plant import Plant
 from pm_app.jobs.retrain.run import retrain
 from pm_app.jobs.score.champion import load_champion
-from pm_app.jobs.score.predict import PaneSpan, predict_spans
+from pm_app.jobs.score.frames import PaneSpan
+from pm_app.jobs.score.predict import predict_spans
 from pm_app.jobs.score.run import score
 from pm_app.records.alarms import PlantCondition
 from pm_app.scoring.alarms import plant_step

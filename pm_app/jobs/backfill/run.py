@@ -8,7 +8,8 @@ from pm_app.jobs.ingest.repair import repairing
 from pm_app.jobs.ingest.run import ingest
 from pm_app.jobs.plant import Plant
 from pm_app.jobs.score.champion import Champion, load_champion
-from pm_app.jobs.score.predict import PaneSpan, predict_spans
+from pm_app.jobs.score.frames import PaneSpan
+from pm_app.jobs.score.predict import predict_spans
 from pm_app.jobs.workers.files import remove_abandoned
 from pm_app.ports import Engine
 from pm_app.progress import Progress, silent

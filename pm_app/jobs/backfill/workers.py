@@ -15,7 +15,8 @@ from pm_app.durable import remove_file, remove_folder
 from pm_app.errors import BadVersion
 from pm_app.jobs.plant import PlantView
 from pm_app.jobs.score.champion import Champion, verified
-from pm_app.jobs.score.predict import PaneSpan, predict_spans, spans_with_readings
+from pm_app.jobs.score.frames import PaneSpan, spans_with_readings
+from pm_app.jobs.score.predict import predict_spans
 from pm_app.jobs.workers.dispatch import Tasks
 from pm_app.jobs.workers.files import scratch_folder
 from pm_app.jobs.workers.protocol import TaskInput, answers, perform, write_request

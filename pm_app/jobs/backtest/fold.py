@@ -14,7 +14,7 @@ from pm_app.jobs.retrain.dataset import DatasetSource, gather_dataset
 from pm_app.jobs.retrain.messages import TrainingRequest
 from pm_app.jobs.retrain.run import Trainer, ask_trainer
 from pm_app.jobs.score.champion import Champion, verified
-from pm_app.jobs.score.predict import PaneSpan, frames
+from pm_app.jobs.score.frames import PaneSpan, frames
 from pm_app.learning.evaluation.boosters import Booster, BoosterTask, fit_booster
 from pm_app.learning.ranking import make_task
 from pm_app.progress import Progress, silent

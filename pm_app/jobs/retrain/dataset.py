@@ -10,6 +10,7 @@ from pm_app.features.frame import build_frame
 from pm_app.features.limits import feed_paces, heard_until
 from pm_app.features.panes.panes import select_sensors
 from pm_app.features.regimes.search import RegimeSearch, followers, settle_regimes
+from pm_app.features.sharing import have_equal_values
 from pm_app.jobs.retrain.extent import (
     Past,
     asset_groups,
@@ -17,7 +18,7 @@ from pm_app.jobs.retrain.extent import (
     search_plant_regimes,
     sensors_of,
 )
-from pm_app.jobs.retrain.feature_spec import have_equal_values, informative_features, make_spec
+from pm_app.jobs.retrain.feature_spec import informative_features, make_spec
 from pm_app.learning.data.failures import (
     ConfirmedEvents,
     ConfirmedFailure,

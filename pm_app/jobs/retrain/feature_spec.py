@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -121,26 +120,3 @@ def informative_features(frame: Frame, labels: Labels) -> tuple[str, ...]:
 
 def _repeats(feature: str, sensor: str) -> bool:
     return feature.endswith(IN_REGIME) and feature.startswith(f"{sensor}.missing.")
-
-
-def _has_own_minima(spec: FeatureSpec) -> bool:
-    return spec.own_minima or len(spec.windows_ns) < 2
-
-
-def have_equal_values(champion: FeatureSpec, spec: FeatureSpec) -> bool:
-    """Whether features of one name have the same values by both."""
-    if champion.renewals != spec.renewals or _has_own_minima(champion) != _has_own_minima(spec):
-        return False
-    if dict(champion.mode_renewals) != dict(spec.mode_renewals):
-        return False
-    if champion.regimes is None or spec.regimes is None:
-        return champion.regimes == spec.regimes
-    # Sensors that are new since change nothing for those before.
-    before = len(champion.regimes.sensors)
-    same = champion.regimes == replace(
-        spec.regimes,
-        sensors=spec.regimes.sensors[:before],
-        levels=tuple(row[:before] for row in spec.regimes.levels),
-        spreads=tuple(row[:before] for row in spec.regimes.spreads),
-    )
-    return same and bool(champion.beside) == bool(spec.beside)

@@ -10,7 +10,7 @@ from pm_app.features.lives import renewing
 from pm_app.features.panes.readings import join_spans, spans_of
 from pm_app.jobs.plant import PlantView, seen_ns
 from pm_app.jobs.score.champion import Champion
-from pm_app.jobs.score.predict import PaneSpan
+from pm_app.jobs.score.frames import PaneSpan
 from pm_app.records.readings import (
     AssetSpans,
     Events,

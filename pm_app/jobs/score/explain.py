@@ -12,7 +12,7 @@ from pm_app.features.frame import select_features
 from pm_app.features.limits import silence_text
 from pm_app.jobs.plant import Plant
 from pm_app.jobs.score.champion import load_recorded
-from pm_app.jobs.score.predict import PaneSpan, frames
+from pm_app.jobs.score.frames import PaneSpan, frames
 from pm_app.records.features import FeatureSpec, Frame
 from pm_app.scoring.modes import SignalsByMode
 from pm_app.scoring.shapley import Explanation, explain

@@ -15,7 +15,8 @@ import pyarrow.compute as pc
 from pm_app.errors import BadSettings
 from pm_app.jobs.plant import Plant, PlantView
 from pm_app.jobs.score.champion import Champion, load_recorded
-from pm_app.jobs.score.predict import PaneSpan, predict_spans
+from pm_app.jobs.score.frames import PaneSpan
+from pm_app.jobs.score.predict import predict_spans
 from pm_app.progress import Progress, silent
 from pm_app.records.predictions import Predictions
 from pm_app.state.memory import Memories

@@ -23,7 +23,8 @@ from pm_app.jobs.score.affected import (
     last_scored_pane,
 )
 from pm_app.jobs.score.champion import alarm_judge, load_champion
-from pm_app.jobs.score.predict import PaneSpan, predict_spans, spans_with_readings
+from pm_app.jobs.score.frames import PaneSpan, spans_with_readings
+from pm_app.jobs.score.predict import predict_spans
 from pm_app.progress import Progress, silent
 from pm_app.scoring.alarms import RiskAlarmJudge
 from pm_app.settings.plant import Settings

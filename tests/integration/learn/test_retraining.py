@@ -41,9 +41,10 @@ from pm_app.jobs.retrain.dataset import DatasetSource, gather_dataset
 from pm_app.jobs.retrain.messages import REQUEST
 from pm_app.jobs.retrain.process import run_trainer
 from pm_app.jobs.retrain.run import RetrainingOptions, retrain
-from pm_app.jobs.score import predict
+from pm_app.jobs.score import frames as frames_module
 from pm_app.jobs.score.champion import load_champion, promote, roll_back
-from pm_app.jobs.score.predict import PaneSpan, predict_spans
+from pm_app.jobs.score.frames import PaneSpan
+from pm_app.jobs.score.predict import predict_spans
 from pm_app.jobs.score.run import score
 from pm_app.scoring.predictor import Predictor
 from pm_app.settings.plant import read_settings
@@ -642,9 +643,9 @@ class Overheard:
         return self.inner.signals(values)
 
 
-@pytest.mark.parametrize("cells", [predict.GROUP_CELLS, 1500])
+@pytest.mark.parametrize("cells", [frames_module.GROUP_CELLS, 1500])
 def test_scoring_sees_what_training_saw_to_the_bit(pumps, monkeypatch, cells):
-    monkeypatch.setattr(predict, "GROUP_CELLS", cells)
+    monkeypatch.setattr(frames_module, "GROUP_CELLS", cells)
     champion = load_champion(pumps)
     overheard = Overheard(champion.predictor)
     limited = limit_features(known_of(pumps).frame, champion.card.spec.limits)

@@ -29,7 +29,7 @@ from connectors.engines import LocalEngine, opened_engine
 from pm_app.errors import BadSettings, TerminalError, TransientError
 from pm_app.jobs.backfill.run import backfill
 from pm_app.jobs.backfill.workers import score_partition, split_spans
-from pm_app.jobs.score.predict import PaneSpan
+from pm_app.jobs.score.frames import PaneSpan
 from pm_app.jobs.score.run import score
 from pm_app.jobs.workers import dispatch as dispatch_module
 from pm_app.jobs.workers.protocol import TaskAnswer

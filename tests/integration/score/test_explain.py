@@ -24,7 +24,7 @@ from pm_app.cli.app import app
 from pm_app.errors import BadSettings
 from pm_app.jobs.score.champion import load_champion
 from pm_app.jobs.score.explain import provenance
-from pm_app.jobs.score.predict import PaneSpan, frames
+from pm_app.jobs.score.frames import PaneSpan, frames
 from pm_app.jobs.score.run import score
 
 TABLE = readings_table(missing=0)

@@ -29,9 +29,10 @@ from factories import (
 from pm_app.errors import BadSettings, NotEnoughData
 from pm_app.jobs.backfill.run import backfill
 from pm_app.jobs.ingest.run import ingest
-from pm_app.jobs.score import predict
+from pm_app.jobs.score import frames as frames_module
 from pm_app.jobs.score import run as score_job
 from pm_app.jobs.score.champion import load_champion
+from pm_app.jobs.score.predict import predict_frame
 from pm_app.jobs.score.run import score
 from pm_app.records.features import Frame, RunningRule
 from pm_app.store import CommitCounts
@@ -82,7 +83,7 @@ def test_predictions_do_not_depend_on_which_cutoffs_are_scored_together(new_plan
     table = readings_table(assets=4, hours=20)
     expected = None
     for cells, rows in ((60_000, 200_000), (3, 1), (40, 60), (200, 100)):
-        monkeypatch.setattr(predict, "GROUP_CELLS", cells)
+        monkeypatch.setattr(frames_module, "GROUP_CELLS", cells)
         monkeypatch.setattr(score_job, "GROUP_ROWS", rows)
         config = new_plant({f"{n}.parquet": table.slice(40 * n, 40) for n in range(6)})
         with opened(config) as plant:
@@ -123,8 +124,8 @@ def test_a_row_gets_the_same_bits_alone_as_among_others(new_plant):
 
 def test_a_gated_version_says_where_it_looked_whatever_is_scored_together(new_plant, monkeypatch):
     tables = []
-    for cells in (predict.GROUP_CELLS, 7):
-        monkeypatch.setattr(predict, "GROUP_CELLS", cells)
+    for cells in (frames_module.GROUP_CELLS, 7):
+        monkeypatch.setattr(frames_module, "GROUP_CELLS", cells)
         with opened(new_plant({"a.parquet": readings_table(assets=4)})) as plant:
             promote_handmade(plant, card=make_gated_card(make_spec(plant.settings)))
             score(plant, now=NOW)
@@ -167,7 +168,7 @@ def test_attention_names_sensors_in_the_order_of_the_plan(new_plant):
     cutoffs = np.arange(6, dtype=np.int64)
     asset = np.zeros(6, dtype=np.int32)
     frame = Frame(("pump-00",), asset, cutoffs, card.features, card.sensor_of, values)
-    found = predict.predict_frame(frame, champion)
+    found = predict_frame(frame, champion)
 
     leading = champion.predictor.predict_attending(values)[1].argmax(axis=1)
     expected = [card.allocation.sensors[place] for place in leading]

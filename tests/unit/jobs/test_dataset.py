@@ -11,10 +11,10 @@ from pm_app.errors import BadSettings, NotEnoughData
 from pm_app.features.frame import build_frame
 from pm_app.features.panes.panes import build_panes, merge_panes
 from pm_app.features.panes.readings import concat_readings, take_readings
+from pm_app.features.sharing import have_equal_values
 from pm_app.jobs.retrain import dataset as dataset_module
 from pm_app.jobs.retrain import extent as extent_module
 from pm_app.jobs.retrain.dataset import DatasetSource, gather_dataset
-from pm_app.jobs.retrain.feature_spec import have_equal_values
 from pm_app.learning.data.failures import ConfirmedFailure
 from pm_app.learning.data.labels import count_failures
 from pm_app.learning.ranking import ChampionVersion, remarks_on

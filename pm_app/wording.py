@@ -19,6 +19,7 @@ LEAST_RISK: Final = 0.01
 LEAST_EXTRAPOLATED: Final = 0.05
 STATUS_WORDS: Final = {
     "scored": "",
+    "watched": "watched, no model yet",
     "machine_off": "machine off",
     "stale_input": "input stands still",
     "sensor_missing": "key sensors missing",

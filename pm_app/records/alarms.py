@@ -21,10 +21,13 @@ CLEARED: Final = "cleared"
 NO_ALARM: Final = ""
 
 RISK: Final = "risk"
+DEVIATION: Final = "deviation"
+# Kinds of alarms of an asset.
+OF_ASSETS: Final = (RISK, DEVIATION)
 DATA: Final = "data"
 # What has stopped by the clock on the wall, as the daemon's freshness names it.
 SILENCES: Final = ("readings", "assets", "events", "scores", "retraining")
-# Alarms but those of risks are the plant's own: no asset has this name.
+# Alarms of other kinds are the plant's own: no asset has this name.
 WHOLE_PLANT: Final = ""
 # Statuses that say that readings do not come, not that the machine is new or off.
 OUTAGES: Final = ("sensor_missing", "stale_input")
@@ -39,9 +42,9 @@ VERDICTS: Final = ("confirmed", "not-confirmed", "unclear")
 class AlarmRule:
     """What raises an alarm, and what clears it.
 
-    horizon_hours: of the risk that is watched. threshold: in (0, 1); clear: the share of it
-    that a risk has to fall below. persistence: for how many scored cutoffs running. why: where
-    the threshold comes from, in words.
+    horizon_hours: of the rows that are watched. threshold: of a risk, in (0, 1), or of a deviation;
+    clear: the share of it that this has to fall below. persistence: for how many cutoffs running
+    that have one. why: where the threshold comes from, in words. kind: RISK or DEVIATION.
     """
 
     horizon_hours: float
@@ -49,6 +52,7 @@ class AlarmRule:
     clear: float
     persistence: int
     why: str
+    kind: str = RISK
 
 
 @dataclass(frozen=True, eq=False)

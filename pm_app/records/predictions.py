@@ -9,6 +9,7 @@ from pm_app.records.readings import Float64, Int32, Int64, Text
 
 STATUSES = (
     "scored",
+    "watched",
     "machine_off",
     "stale_input",
     "sensor_missing",
@@ -34,6 +35,10 @@ class Predictions:
     mode: the failure mode likeliest within the horizon; mode_risks: JSON, mode to risk, adding up
     to `risk`; mode_sensors: JSON, mode to text like top_sensors. None where there is no risk, and
     as a whole where the version has no modes.
+    deviation: how unusual the asset behaves, 1.0 the level of alarms, NaN where nothing is said;
+    deviation_sensors: text like "bearing_temp +9.1 (71 %)", "" where nothing is said. Both alike at
+    every horizon of a cutoff. None where no normal behaviour was learned; normal_version is 0 then.
+    A row that is `watched` has a deviation and no risk: no failure model was there yet.
     """
 
     assets: tuple[str, ...]
@@ -53,6 +58,9 @@ class Predictions:
     mode: Text | None = None
     mode_risks: Text | None = None
     mode_sensors: Text | None = None
+    deviation: Float64 | None = None
+    deviation_sensors: Text | None = None
+    normal_version: int = 0
 
 
 Rows = NDArray[np.intp]

@@ -7,6 +7,9 @@
         golden.npz      held-out rows and what Keras said of them
         manifest.json   SHA-256 of each of the above
 
+A version of what is normal is the same without model.keras: nothing is refitted from it. Its golden
+outputs are the score and the residuals.
+
 A version counts once a row of the store names it; until then it is an orphan. Nothing here is
 ever unpickled.
 """
@@ -19,6 +22,7 @@ import zipfile
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
@@ -26,21 +30,27 @@ from pydantic import TypeAdapter, ValidationError
 from pm_app.durable import fill_folder, make_folder, remove_folder, rename_folder
 from pm_app.errors import BadVersion
 from pm_app.records.learning import VersionCard
+from pm_app.records.normality import NormalCard
 from pm_app.records.readings import Float32
 
+_Card = TypeVar("_Card", VersionCard, NormalCard)
 _CARD = TypeAdapter(VersionCard)
+_NORMAL_CARD = TypeAdapter(NormalCard)
 _HASHES = TypeAdapter(dict[str, str])
 _MANIFEST = "manifest.json"
 # Names that are ours to delete: versions, and the one being written.
 _OWN = re.compile(r"(\d{6,}|\.staging)")
-_FILES = ("model.keras", "model.onnx", "card.json", "golden.npz")
+_NORMAL = ("model.onnx", "card.json", "golden.npz")
+_FILES = ("model.keras", *_NORMAL)
 VERSION_FILES = (*_FILES, _MANIFEST)
+NORMAL_FILES = (*_NORMAL, _MANIFEST)
 _UNREADABLE = (ValidationError, ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile)
 
 
 @dataclass(frozen=True, eq=False)
 class Golden:
-    """Held-out rows (n, n_features) as float32, and the Keras model's outputs (n, n_outputs)."""
+    """Held-out rows (n, n_features) as float32, and what was learned says of them, (n, n_outputs):
+    the Keras model, or for normal behaviour the score and the residual of each sensor."""
 
     rows: Float32
     outputs: Float32
@@ -56,17 +66,26 @@ class Version:
     golden: Golden
 
 
+@dataclass(frozen=True, eq=False)
+class NormalVersion:
+    """A version of normal behaviour as it is loaded."""
+
+    number: int
+    card: NormalCard
+    onnx: bytes
+    golden: Golden
+
+
 def write_version(
     folder: Path, *, card: VersionCard, keras: bytes, onnx: bytes, golden: Golden
 ) -> None:
     """Fill a new folder with a version's files and their manifest."""
-    buffer = io.BytesIO()
-    np.savez(buffer, rows=golden.rows, outputs=golden.outputs)
-    card_text = json.dumps(asdict(card), indent=1)
-    contents = dict(zip(_FILES, (keras, onnx, card_text.encode(), buffer.getvalue()), strict=True))
-    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
-    manifest = json.dumps(hashes, indent=1).encode()
-    fill_folder(folder, {**contents, _MANIFEST: manifest})
+    _fill(folder, dict(zip(_FILES, (keras, onnx, _json(card), _arrays(golden)), strict=True)))
+
+
+def write_normal(folder: Path, *, card: NormalCard, onnx: bytes, golden: Golden) -> None:
+    """Fill a new folder with the files of a normal behaviour and their manifest."""
+    _fill(folder, dict(zip(_NORMAL, (onnx, _json(card), _arrays(golden)), strict=True)))
 
 
 def read_version(folder: Path, *, number: int) -> Version:
@@ -74,14 +93,16 @@ def read_version(folder: Path, *, number: int) -> Version:
 
     Raises BadVersion naming the file that is missing, changed or unreadable.
     """
-    contents = _verified(folder)
-    try:
-        card = _CARD.validate_json(contents["card.json"])
-        with np.load(io.BytesIO(contents["golden.npz"]), allow_pickle=False) as arrays:
-            golden = Golden(rows=arrays["rows"], outputs=arrays["outputs"])
-    except _UNREADABLE as error:
-        raise BadVersion(f"{folder}: card or golden rows cannot be read: {error}") from error
+    contents = _verified(folder, _FILES)
+    card, golden = _card_and_golden(folder, contents, _CARD)
     return Version(number=number, card=card, onnx=contents["model.onnx"], golden=golden)
+
+
+def read_normal(folder: Path, *, number: int) -> NormalVersion:
+    """The normal behaviour in a folder. Raises as read_version."""
+    contents = _verified(folder, _NORMAL)
+    card, golden = _card_and_golden(folder, contents, _NORMAL_CARD)
+    return NormalVersion(number=number, card=card, onnx=contents["model.onnx"], golden=golden)
 
 
 class Registry:
@@ -106,7 +127,7 @@ class Registry:
 
         What a crash left under that number, named by no row, is replaced.
         """
-        _verified(staged)
+        _verified(staged, _NORMAL)
         remove_folder(self.path(number))
         rename_folder(staged, self.path(number))
 
@@ -121,9 +142,13 @@ class Registry:
         """Version `number`. Raises BadVersion."""
         return read_version(self.path(number), number=number)
 
+    def load_normal(self, number: int) -> NormalVersion:
+        """Version `number`, one of normal behaviour. Raises BadVersion."""
+        return read_normal(self.path(number), number=number)
+
     def keras_bytes(self, number: int) -> bytes:
         """The Keras file of a version, checked. Raises BadVersion."""
-        return _verified(self.path(number))["model.keras"]
+        return _verified(self.path(number), _FILES)["model.keras"]
 
     def remove_unnamed(self, recorded: Collection[int]) -> list[str]:
         """Delete the folders of versions that are not recorded; returns their names."""
@@ -135,13 +160,42 @@ class Registry:
         return sorted(path.name for path in orphans)
 
 
-def _verified(folder: Path) -> dict[str, bytes]:
+def _json(card: VersionCard | NormalCard) -> bytes:
+    return json.dumps(asdict(card), indent=1).encode()
+
+
+def _arrays(golden: Golden) -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, rows=golden.rows, outputs=golden.outputs)
+    return buffer.getvalue()
+
+
+def _fill(folder: Path, contents: dict[str, bytes]) -> None:
+    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    manifest = json.dumps(hashes, indent=1).encode()
+    fill_folder(folder, {**contents, _MANIFEST: manifest})
+
+
+def _card_and_golden(
+    folder: Path, contents: dict[str, bytes], kind: TypeAdapter[_Card]
+) -> tuple[_Card, Golden]:
+    try:
+        card = kind.validate_json(contents["card.json"])
+        with np.load(io.BytesIO(contents["golden.npz"]), allow_pickle=False) as arrays:
+            return card, Golden(rows=arrays["rows"], outputs=arrays["outputs"])
+    except _UNREADABLE as error:
+        raise BadVersion(f"{folder}: card or golden rows cannot be read: {error}") from error
+
+
+def _verified(folder: Path, files: Collection[str]) -> dict[str, bytes]:
+    """These files, and those that the manifest names beside them."""
     manifest = folder / _MANIFEST
     try:
         hashes = _HASHES.validate_json(_read(manifest))
     except ValidationError as error:
         raise BadVersion(f"{manifest}: needed the SHA-256 of each file, got {error}") from error
-    contents = {name: _read(folder / name) for name in _FILES}
+    named = (name for name in _FILES if name in files or name in hashes)
+    contents = {name: _read(folder / name) for name in named}
     for name, content in contents.items():
         found = hashlib.sha256(content).hexdigest()
         if hashes.get(name) != found:

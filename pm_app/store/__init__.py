@@ -18,6 +18,7 @@ from pm_app.store.rows import (
     PromotionRow,
     RetrainingRow,
     Source,
+    VersionKind,
     VersionRow,
     segments_of,
 )
@@ -49,6 +50,7 @@ __all__ = [
     "TokenRow",
     "UserRow",
     "VerdictRow",
+    "VersionKind",
     "VersionRow",
     "may",
     "open_reader",

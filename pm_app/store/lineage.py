@@ -2,15 +2,27 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, Text, and_, case, cast, func, insert, literal, select
+from sqlalchemy import (
+    Connection,
+    Row,
+    Select,
+    Text,
+    and_,
+    case,
+    cast,
+    func,
+    insert,
+    literal,
+    select,
+)
 
 from pm_app.errors import TerminalError
 from pm_app.store.database.connection import Database
-from pm_app.store.rows import ImportanceRow, PromotionRow, RetrainingRow, VersionRow
+from pm_app.store.rows import ImportanceRow, PromotionRow, RetrainingRow, VersionKind, VersionRow
 from pm_app.store.schema.predictions import importances, promotions, retrainings, versions
 from pm_app.store.schema.users import audit
 from pm_app.store.users import Actor, note
@@ -25,46 +37,51 @@ _REJECT: Final = "reject"
 class Lineage:
     """The history of what has been learned. Rows are only ever added.
 
-    The newest row of `promotions` is the champion pointer; there is no other.
+    Versions have one sequence of numbers and two kinds: what is learned of failures, and what is
+    normal. Each kind has a champion: the version of the newest row of `promotions` that names one
+    of that kind; there is no other pointer.
     All methods raise StoreUnavailable when a later call may succeed.
     """
 
     database: Database
 
-    def champion(self) -> int | None:
-        """The version that scores, None before the first promotion."""
+    def champion(self, kind: VersionKind = "failure") -> int | None:
+        """The version of a kind that scores, None before the first promotion."""
         with self.database.reading() as connection:
-            return _champion(connection)
+            return _champion(connection, kind)
 
-    def champion_at(self, at: datetime) -> int | None:
-        """The version that scored at a time, None before the first promotion."""
-        moves = select(promotions.c.version).where(promotions.c.at <= at)
+    def champion_at(self, at: datetime, kind: VersionKind = "failure") -> int | None:
+        """The version of a kind that scored at a time, None before the first promotion."""
+        moves = _moves(kind).where(promotions.c.at <= at)
         with self.database.reading() as connection:
             return connection.execute(moves.order_by(promotions.c.id.desc())).scalars().first()
 
     def promote(self, version: int, *, at: datetime, reason: str, actor: Actor = ITSELF) -> None:
-        """Make a version the champion; the one that is already stays without a new row.
+        """Make a version the champion of its kind; the one that is already stays without a new
+        row.
 
         Raises TerminalError naming the versions there are where this is none of them.
         """
         with self.database.writing() as connection:
             _promote(connection, version, at, reason, actor)
 
-    def rollback(self, *, at: datetime, reason: str, actor: Actor = ITSELF) -> int:
-        """Make the version live before the champion live again, and return it.
+    def rollback(
+        self, *, at: datetime, reason: str, actor: Actor = ITSELF, kind: VersionKind = "failure"
+    ) -> int:
+        """Make the version live before the champion of a kind live again, and return it.
 
         Each further rollback goes one promotion further back.
         Raises TerminalError where there was none before.
         """
         with self.database.writing() as connection:
-            version = version_before(_promotions(connection))
+            version = version_before(_promotions(connection, kind))
             _move(connection, version, at, reason, "rollback", actor)
         return version
 
-    def promotions(self) -> list[PromotionRow]:
-        """Every move of the champion pointer, oldest first."""
+    def promotions(self, kind: VersionKind = "failure") -> list[PromotionRow]:
+        """Every move of the champion pointer of a kind, oldest first."""
         with self.database.reading() as connection:
-            return _promotions(connection)
+            return _promotions(connection, kind)
 
     def promotion_actors(self) -> dict[int, str]:
         """Who made each move of the champion pointer, by its id; older moves than people may
@@ -78,12 +95,13 @@ class Lineage:
         with self.database.reading() as connection:
             return {number: actor for number, actor in connection.execute(query)}
 
-    def waiting(self) -> RetrainingRow | None:
+    def waiting(self, kind: VersionKind = "failure") -> RetrainingRow | None:
         """The retraining whose version waits for a person; None where none does.
 
-        A newer version takes the place of one that waits.
+        A newer version of its kind takes the place of one that waits.
         """
         query = select(retrainings).where(retrainings.c.version.is_not(None))
+        query = query.where(retrainings.c.kind == kind)
         rejected = select(audit.c.target).where(audit.c.action == _REJECT)
         with self.database.reading() as connection:
             found = connection.execute(query.order_by(retrainings.c.id.desc()).limit(1)).first()
@@ -97,7 +115,8 @@ class Lineage:
 
     def reject(self, version: int, *, at: datetime, reason: str, actor: Actor) -> None:
         """Say no to the version that waits. Raises TerminalError where it does not."""
-        waits = self.waiting()
+        row = self.version(version)
+        waits = self.waiting("failure" if row is None else row.kind)
         if waits is None or waits.version != version:
             other = "none does" if waits is None else f"version {waits.version} does"
             raise TerminalError(f"version {version} waits for no answer; {other}")
@@ -138,15 +157,42 @@ class Lineage:
                 _promote(connection, retraining.version, at, reason, ITSELF)
             return number
 
-    def retrainings(self, limit: int | None = None) -> list[RetrainingRow]:
-        """Retrainings, newest first."""
-        query = select(retrainings).order_by(retrainings.c.id.desc()).limit(limit)
+    def record_normal(
+        self,
+        learning: RetrainingRow,
+        *,
+        version: VersionRow | None = None,
+        importances: Sequence[ImportanceRow] = (),
+        promote: bool = False,
+    ) -> int:
+        """As record_retraining, of normal behaviour: the row, the version and the promotion are of
+        that kind, and the champion of failures stays.
+
+        importances: of every sensor it learned from, by which its columns stay sensors.
+        """
+        return self.record_retraining(
+            replace(learning, kind="normal"),
+            version=None if version is None else replace(version, kind="normal"),
+            importances=importances,
+            promote=promote,
+        )
+
+    def retrainings(
+        self, limit: int | None = None, *, kind: VersionKind = "failure"
+    ) -> list[RetrainingRow]:
+        """Retrainings of a kind, newest first."""
+        query = select(retrainings).where(retrainings.c.kind == kind)
+        query = query.order_by(retrainings.c.id.desc()).limit(limit)
         with self.database.reading() as connection:
             return [RetrainingRow(**found._asdict()) for found in connection.execute(query)]
 
-    def versions(self, limit: int | None = None) -> list[VersionRow]:
-        """Versions, newest first."""
+    def versions(
+        self, limit: int | None = None, *, kind: VersionKind | None = None
+    ) -> list[VersionRow]:
+        """Versions, newest first; of both kinds where none is named."""
         query = select(versions).order_by(versions.c.version.desc()).limit(limit)
+        if kind is not None:
+            query = query.where(versions.c.kind == kind)
         with self.database.reading() as connection:
             return [VersionRow(**found._asdict()) for found in connection.execute(query)]
 
@@ -193,25 +239,32 @@ def version_before(moves: Iterable[PromotionRow]) -> int:
     return pile[-2]
 
 
-def _promotions(connection: Connection) -> list[PromotionRow]:
-    found: Iterable[Row[Any]] = connection.execute(select(promotions).order_by(promotions.c.id))
+def _promotions(connection: Connection, kind: VersionKind) -> list[PromotionRow]:
+    moves = select(promotions).join_from(promotions, versions).where(versions.c.kind == kind)
+    found: Iterable[Row[Any]] = connection.execute(moves.order_by(promotions.c.id))
     return [PromotionRow(**row._asdict()) for row in found]
 
 
-def _champion(connection: Connection) -> int | None:
-    newest = select(promotions.c.version).order_by(promotions.c.id.desc()).limit(1)
+def _moves(kind: VersionKind) -> Select[Any]:
+    """The versions of a kind that promotions name."""
+    moves = select(promotions.c.version).join_from(promotions, versions)
+    return moves.where(versions.c.kind == kind)
+
+
+def _champion(connection: Connection, kind: VersionKind) -> int | None:
+    newest = _moves(kind).order_by(promotions.c.id.desc()).limit(1)
     return connection.execute(newest).scalar()
 
 
 def _promote(
     connection: Connection, version: int | None, at: datetime, reason: str, actor: Actor
 ) -> None:
-    recorded = connection.execute(select(versions.c.version).order_by(versions.c.version)).scalars()
-    numbers = list(recorded)
-    if version is None or version not in numbers:
-        shown = ", ".join(str(number) for number in numbers[-10:]) or "none"
+    recorded = select(versions.c.version, versions.c.kind).order_by(versions.c.version)
+    kinds: dict[int, VersionKind] = {row.version: row.kind for row in connection.execute(recorded)}
+    if version is None or version not in kinds:
+        shown = ", ".join(str(number) for number in list(kinds)[-10:]) or "none"
         raise TerminalError(f"promote needs a version in the store ({shown}), got {version}")
-    if version != _champion(connection):
+    if version != _champion(connection, kinds[version]):
         _move(connection, version, at, reason, "promote", actor)
 
 

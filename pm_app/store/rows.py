@@ -7,6 +7,8 @@ from typing import Final, Literal
 
 BatchStatus = Literal["ingested", "quarantined", "duplicate", "lost", "retried"]
 Source = Literal["readings", "events"]
+# What a version knows: which failures come, or what is normal.
+VersionKind = Literal["failure", "normal"]
 
 
 # Of one file; why each is left, and of how many files, is noted once for all.
@@ -73,13 +75,15 @@ class VersionRow:
     parameters: int
     status: str
     summary: Mapping[str, object] = field(default_factory=dict)
+    kind: VersionKind = "failure"
 
 
 @dataclass(frozen=True)
 class RetrainingRow:
     """One retraining: what was decided, why in words, and the figures behind it.
 
-    version is the one it made, None where it made none. id is the store's to set.
+    version is the one it made, None where it made none. id is the store's to set. kind: of what
+    was learned.
     """
 
     started_at: datetime
@@ -90,6 +94,7 @@ class RetrainingRow:
     version: int | None = None
     metrics: Mapping[str, object] = field(default_factory=dict)
     id: int = 0
+    kind: VersionKind = "failure"
 
 
 @dataclass(frozen=True)
@@ -122,7 +127,8 @@ class PredictionRow:
     """A row of the predictions table, in the order of its columns.
 
     mode_risks, mode_sensors: JSON, failure mode to risk and to the sensors that speak for it; None
-    as mode is: no risk, or a version without modes.
+    as mode is: no risk, or a version without modes. deviation, deviation_sensors: None where no
+    normal behaviour was learned, or nothing can be said; normal_version 0 where none was.
     """
 
     asset_id: str
@@ -143,11 +149,18 @@ class PredictionRow:
     mode: str | None
     mode_risks: str | None
     mode_sensors: str | None
+    deviation: float | None
+    deviation_sensors: str | None
+    normal_version: int
 
 
 @dataclass(frozen=True)
 class PeakRow:
-    """The riskiest of the `cutoffs` of one asset, UTC day and horizon that are kept no longer."""
+    """The riskiest of the `cutoffs` of one asset, UTC day and horizon that are kept no longer.
+
+    Where none has a risk, the one that deviates most. deviation: the highest of the day, whichever
+    cutoff it was at, with its sensors.
+    """
 
     asset_id: str
     day: datetime
@@ -159,6 +172,8 @@ class PeakRow:
     top_sensors: str
     model_version: int
     cutoffs: int
+    deviation: float | None
+    deviation_sensors: str | None
 
 
 @dataclass(frozen=True)

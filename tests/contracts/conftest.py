@@ -73,16 +73,22 @@ def predictions_of(
     attention: str = "",
     extrapolated: float = 0.125,
     mode: str | None = None,
+    deviations: Mapping[Key, float | None] | None = None,
+    normal: int = 0,
 ) -> Predictions:
     """Predictions that say these risks; None abstains. attention, extrapolated: beside each.
 
-    mode: the failure mode that all risk is of.
+    mode: the failure mode that all risk is of. deviations: by key, said by the version `normal`;
+    where there is one and no risk, the asset is watched.
     """
     keys = sorted(risks)
     assets = tuple(sorted({asset for asset, _, _ in keys}))
     given = [risks[key] for key in keys]
     risk = np.array([np.nan if value is None else value for value in given], dtype=float)
     count = len(keys)
+    deviation = None
+    if deviations is not None:
+        deviation = np.array([deviations.get(key) for key in keys], dtype=float)
     return Predictions(
         assets=assets,
         asset=np.array([assets.index(asset) for asset, _, _ in keys], dtype=np.int32),
@@ -91,7 +97,7 @@ def predictions_of(
             dtype=np.int64,
         ),
         horizon_hours=np.array([horizon for _, _, horizon in keys], dtype=float),
-        status=_texts("machine_off" if value is None else "scored" for value in given),
+        status=_statuses(risk, deviation),
         risk=risk,
         rul_hours=100 * (1 - risk),
         rul_low_hours=50 * (1 - risk),
@@ -109,7 +115,21 @@ def predictions_of(
             None if value is None or mode is None else json.dumps({mode: "vibration 62 %"})
             for value in given
         ),
+        deviation=deviation,
+        deviation_sensors=None if deviation is None else sensors_text(deviation),
+        normal_version=normal,
     )
+
+
+def _statuses(risk, deviation):
+    watched = np.zeros(len(risk), dtype=bool) if deviation is None else np.isfinite(deviation)
+    silent = np.where(watched, "watched", "machine_off")
+    return _texts(np.where(np.isnan(risk), silent, "scored").tolist())
+
+
+def sensors_text(deviation):
+    """What is said of the sensors behind these deviations."""
+    return _texts(f"heat {9 * value:+.1f} (71 %)" if value > 0.5 else "" for value in deviation)
 
 
 def _texts(values):

@@ -22,7 +22,7 @@ from pydantic import TypeAdapter, ValidationError
 from pm_app.durable import make_folder, remove_file, remove_folder, rename_folder, write_file
 from pm_app.errors import TerminalError
 from pm_app.jobs.ingest.ownership import FILLED, OwnershipMark, is_filled, write_mark
-from pm_app.state.registry import VERSION_FILES
+from pm_app.state.registry import NORMAL_FILES, VERSION_FILES
 from pm_app.store import Source, Store, open_reader, open_store
 from pm_app.store.database.backup import copy_store_file, load, require_vacant
 
@@ -162,7 +162,8 @@ def _named(store: Store) -> Iterator[str]:
         for row in store.ledger.ingested_batches(source):
             yield from (f"{place}/{name}" for name in row.segments)
     for version in store.lineage.versions():
-        yield from (f"versions/{version.path}/{name}" for name in VERSION_FILES)
+        files = NORMAL_FILES if version.kind == "normal" else VERSION_FILES
+        yield from (f"versions/{version.path}/{name}" for name in files)
 
 
 def _pack(file: Path, files: Mapping[str, Path]) -> int:

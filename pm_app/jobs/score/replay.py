@@ -22,9 +22,14 @@ from pm_app.records.predictions import Predictions
 from pm_app.state.memory import Memories
 from pm_app.times import to_moment, to_nanoseconds
 
-_NUMBERS: Final = ("risk", "rul_hours", "rul_low_hours", "rul_high_hours", "value", "extrapolated")
-_MODES: Final = ("mode", "mode_risks", "mode_sensors")
-_TEXTS: Final = ("status", "top_sensors", "attention", *_MODES)
+_NUMBERS: Final = (
+    *("risk", "rul_hours", "rul_low_hours", "rul_high_hours", "value", "extrapolated"),
+    "deviation",
+)
+_TEXTS: Final = (
+    *("status", "top_sensors", "attention", "mode", "mode_risks", "mode_sensors"),
+    "deviation_sensors",
+)
 MOST_SHOWN: Final = 1000
 
 Key = tuple[str, datetime, float]
@@ -137,10 +142,11 @@ def _spans(table: pa.Table, pane_ns: int) -> dict[str, PaneSpan]:
 
 def _rows(chunk: Predictions) -> Iterator[tuple[Key, Row]]:
     nothing = np.full(len(chunk.asset), None)
-    columns = {name: getattr(chunk, name) for name in (*_NUMBERS, *_TEXTS)}
-    columns |= {name: nothing for name in _MODES if columns[name] is None}
+    named = {name: getattr(chunk, name) for name in (*_NUMBERS, *_TEXTS)}
+    columns = {name: nothing if values is None else values for name, values in named.items()}
     # The table has nothing where numbers are missing.
-    columns |= {name: np.where(np.isnan(columns[name]), None, columns[name]) for name in _NUMBERS}
+    numbers = {name for name in _NUMBERS if named[name] is not None}
+    columns |= {name: np.where(np.isnan(named[name]), None, named[name]) for name in numbers}
     listed = {name: values.tolist() for name, values in columns.items()}
     for at, asset in enumerate(chunk.asset.tolist()):
         key = (

@@ -21,10 +21,14 @@ class AlarmRow:
 
     mode, mode_risks: the likeliest failure mode when it was raised, and JSON, mode to risk then;
     likeliest_mode: that its newest predictions name. None where the version has no modes.
+    deviation: of one of kind "deviation", whose risk is None, when it was raised; its top_sensors
+    are those behind the deviation, and its model_version the version of normal behaviour.
     """
 
     id: int
-    kind: Literal["risk", "data", "readings", "assets", "events", "scores", "retraining"]
+    kind: Literal[
+        "risk", "deviation", "data", "readings", "assets", "events", "scores", "retraining"
+    ]
     asset_id: str
     horizon_hours: float
     state: str
@@ -42,6 +46,7 @@ class AlarmRow:
     mode: str | None
     mode_risks: str | None
     likeliest_mode: str | None
+    deviation: float | None
 
 
 @dataclass(frozen=True)

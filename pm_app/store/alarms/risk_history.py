@@ -309,6 +309,7 @@ def marks_of(connection: Connection, rule: AlarmRule, assets: Sequence[str]) -> 
     """From where on to read each asset that has a mark by this rule, and the run it tells."""
     own = alarm_marks.c
     query = select(own.asset_id, own.since, own.run).where(
+        own.kind == rule.kind,
         own.asset_id.in_(assets),
         own.horizon_hours == rule.horizon_hours,
         own.threshold == rule.threshold,
@@ -325,6 +326,7 @@ def keep_marks(
     columns = zip(assets, upto.tolist(), marks.since.tolist(), marks.run.tolist(), strict=True)
     rows = [
         {
+            "kind": rule.kind,
             "asset_id": asset,
             "horizon_hours": rule.horizon_hours,
             "threshold": rule.threshold,
@@ -337,6 +339,7 @@ def keep_marks(
         for asset, cutoff, since, run in columns
     ]
     statement = insert_into(connection, alarm_marks)
-    new = {name: statement.excluded[name] for name in rows[0] if name != "asset_id"}
-    kept = statement.on_conflict_do_update(index_elements=["asset_id"], set_=new)
+    key = ["kind", "asset_id"]
+    new = {name: statement.excluded[name] for name in rows[0] if name not in key}
+    kept = statement.on_conflict_do_update(index_elements=key, set_=new)
     connection.execute(kept, rows)

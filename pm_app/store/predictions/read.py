@@ -12,12 +12,14 @@ from sqlalchemy import (
     Table,
     func,
     literal,
+    or_,
     select,
     union_all,
 )
 
 from pm_app.store.database.connection import Database
 from pm_app.store.predictions import changes as counters
+from pm_app.store.rows import VersionKind
 from pm_app.store.schema.predictions import (
     COMMIT_NUMBER,
     PREDICTION_COLUMNS,
@@ -49,6 +51,9 @@ PREDICTIONS_SCHEMA: Final = pa.schema(
         ("mode", pa.string()),
         ("mode_risks", pa.string()),
         ("mode_sensors", pa.string()),
+        ("deviation", pa.float64()),
+        ("deviation_sensors", pa.string()),
+        ("normal_version", pa.int32()),
     ]
 )
 # The same, and the commit that wrote each row.
@@ -114,23 +119,30 @@ class PredictionTables:
         )
         return self._stream(query, rows_per_chunk)
 
-    def cutoffs_without_model(self, since: datetime) -> dict[str, tuple[datetime, datetime]]:
-        """First and last cutoff from `since` on without a prediction by any model, per asset."""
+    def cutoffs_without_model(
+        self, since: datetime, *, kind: VersionKind = "failure"
+    ) -> dict[str, tuple[datetime, datetime]]:
+        """First and last cutoff from `since` on that wait for a version, per asset.
+
+        kind "failure": of which no failure model has spoken, watched or not. "normal": of which
+        no version of either kind has.
+        """
         prediction, with_model = predictions.c, predictions.alias("spoken").c
+        waits, spoken = _WAITING[kind]
         has_model_row = (
             select(with_model.asset_id)
             .where(
                 with_model.asset_id == prediction.asset_id, with_model.cutoff == prediction.cutoff
             )
-            .where(with_model.model_version > 0)
+            .where(or_(*(with_model[name] > 0 for name in spoken)))
             .exists()
         )
-        # SQLite takes the index of silent rows only where the status is written out, and
+        # SQLite takes an index of waiting rows only where its condition is written out, and
         # only where groups are not those of the key; else it reads the whole table.
         name = prediction.asset_id.concat(literal("", literal_execute=True))
         query = (
             select(name, func.min(prediction.cutoff), func.max(prediction.cutoff))
-            .where(prediction.status == literal("no_model", literal_execute=True))
+            .where(waits)
             .where(prediction.cutoff >= since, ~has_model_row)
             .group_by(name)
         )
@@ -191,6 +203,18 @@ class PredictionTables:
             return column
         fast = self.database.dialect.arrow_moment(column)
         return column if fast is column else fast.label(column.key)
+
+
+_WAITING: Final[dict[VersionKind, tuple[ColumnElement[bool], Sequence[str]]]] = {
+    "failure": (
+        predictions.c.model_version == literal(0, literal_execute=True),
+        ("model_version",),
+    ),
+    "normal": (
+        predictions.c.status == literal("no_model", literal_execute=True),
+        ("model_version", "normal_version"),
+    ),
+}
 
 
 def _within(

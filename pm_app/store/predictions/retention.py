@@ -20,6 +20,7 @@ from pm_app.store.schema.predictions import (
 from pm_app.store.schema.types import Moment
 
 _DAY = timedelta(days=1)
+_DEVIATION = ("deviation", "deviation_sensors")
 _PEAK_COLUMNS = ("cutoff", "status", "risk", "rul_hours", "top_sensors", "model_version")
 
 
@@ -77,6 +78,7 @@ class Retention:
 def _keep_peaks(connection: Connection, day: datetime) -> None:
     """The peaks of a day; of an asset whose day went before, what was kept then stays."""
     key, columns = ["asset_id", "day", "horizon_hours"], [*_PEAK_COLUMNS, "cutoffs"]
+    columns += _DEVIATION
     statement = insert_into(connection, prediction_peaks).from_select([*key, *columns], _peaks(day))
     connection.execute(statement.on_conflict_do_nothing(index_elements=key))
 
@@ -84,7 +86,8 @@ def _keep_peaks(connection: Connection, day: datetime) -> None:
 def _peaks(day: datetime) -> Select[Any]:
     prediction = predictions.c
     own = (prediction.asset_id, prediction.horizon_hours)
-    riskiest = (prediction.risk.desc().nulls_last(), prediction.cutoff)
+    unusual = (prediction.deviation.desc().nulls_last(), prediction.cutoff)
+    riskiest = (prediction.risk.desc().nulls_last(), *unusual)
     place = func.row_number().over(partition_by=own, order_by=riskiest)
     ranked = (
         select(
@@ -92,13 +95,19 @@ def _peaks(day: datetime) -> Select[Any]:
             prediction.horizon_hours,
             *(prediction[name] for name in _PEAK_COLUMNS),
             func.count().over(partition_by=own).label("cutoffs"),
+            *(
+                func.first_value(prediction[name])
+                .over(partition_by=own, order_by=unusual)
+                .label(name)
+                for name in _DEVIATION
+            ),
             place.label("place"),
         )
         .where(_of_day(predictions, day))
         .subquery("ranked")
     )
     columns = [ranked.c.asset_id, literal(day, Moment), ranked.c.horizon_hours]
-    columns += [ranked.c[name] for name in (*_PEAK_COLUMNS, "cutoffs")]
+    columns += [ranked.c[name] for name in (*_PEAK_COLUMNS, "cutoffs", *_DEVIATION)]
     return select(*columns).where(ranked.c.place == 1)
 
 

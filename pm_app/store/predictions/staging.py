@@ -122,6 +122,7 @@ def _pieces(chunks: Iterable[Predictions]) -> Iterator[tuple[Predictions, slice]
 def _rows(chunk: Predictions, rows: slice, dialect: StoreDialect) -> Iterator[tuple[object, ...]]:
     names = np.array(chunk.assets, dtype=object)
     asset_ids = names[chunk.asset[rows]].tolist()
+    nothing = [None] * len(asset_ids)
     columns: list[Sequence[object]] = [
         asset_ids,
         dialect.stored_moments(chunk.cutoff[rows]),
@@ -133,9 +134,12 @@ def _rows(chunk: Predictions, rows: slice, dialect: StoreDialect) -> Iterator[tu
         chunk.attention[rows].tolist(),
         _nullable(chunk.extrapolated[rows]),
         *(
-            [None] * len(asset_ids) if texts is None else texts[rows].tolist()
+            nothing if texts is None else texts[rows].tolist()
             for texts in (chunk.mode, chunk.mode_risks, chunk.mode_sensors)
         ),
+        nothing if chunk.deviation is None else _nullable(chunk.deviation[rows]),
+        nothing if chunk.deviation_sensors is None else chunk.deviation_sensors[rows].tolist(),
+        [chunk.normal_version] * len(asset_ids),
     ]
     return zip(*columns, strict=True)
 

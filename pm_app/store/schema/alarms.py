@@ -1,6 +1,17 @@
 """Alarms, all that was ever done to them, and what people found behind them."""
 
-from sqlalchemy import JSON, Column, Float, ForeignKey, Index, Integer, Table, Text, text
+from sqlalchemy import (
+    JSON,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    text,
+)
 
 from pm_app.store.dialects.table import CLUSTERED, NUMBERED, partial_index
 from pm_app.store.schema.types import ASSET, NUMBER, Moment, metadata
@@ -32,6 +43,7 @@ alarms = Table(
     Column("mode", Text),
     Column("mode_risks", Text),
     Column("likeliest_mode", Text),
+    Column("deviation", Float(53)),
     **NUMBERED,
 )
 OPEN = alarms.c.cleared_at.is_(None)
@@ -83,7 +95,8 @@ verdicts = Table(
 alarm_marks = Table(
     "alarm_marks",
     metadata,
-    Column("asset_id", ASSET, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("asset_id", ASSET, nullable=False),
     Column("horizon_hours", Float(53), nullable=False),
     Column("threshold", Float(53), nullable=False),
     Column("clear", Float(53), nullable=False),
@@ -91,6 +104,7 @@ alarm_marks = Table(
     Column("since", Moment, nullable=False),
     Column("cutoff", Moment, nullable=False),
     Column("run", Integer, nullable=False),
+    PrimaryKeyConstraint("kind", "asset_id"),
     **CLUSTERED,
 )
 

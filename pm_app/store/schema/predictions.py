@@ -36,7 +36,7 @@ from pm_app.store.schema.users import audit as audit
 from pm_app.store.schema.users import sessions as sessions
 from pm_app.store.schema.users import users as users
 
-REVISION: Final = "0017"
+REVISION: Final = "0018"
 
 PREDICTION_KEY: Final = ("asset_id", "cutoff", "horizon_hours")
 PREDICTION_VALUES: Final = (
@@ -53,6 +53,9 @@ PREDICTION_VALUES: Final = (
     "mode",
     "mode_risks",
     "mode_sensors",
+    "deviation",
+    "deviation_sensors",
+    "normal_version",
 )
 _LATER: Final = PREDICTION_VALUES.index("attention")
 # In the order of the table: attention and what comes after it came later.
@@ -97,6 +100,10 @@ def _last_columns() -> list[Column[Any]]:
         Column("mode", Text),
         Column("mode_risks", Text),
         Column("mode_sensors", Text),
+        # How unusual, which sensors are behind it, and the version of kind "normal" that said it.
+        Column("deviation", Float(53)),
+        Column("deviation_sensors", Text),
+        Column("normal_version", Integer, nullable=False, server_default=text("0")),
     ]
 
 
@@ -136,6 +143,12 @@ Index(
     predictions.c.cutoff,
     **partial_index(_without_model),
 )
+_without_failure_model = predictions.c.model_version == text("0")
+Index(
+    "predictions_without_failure_model",
+    predictions.c.cutoff,
+    **partial_index(_without_failure_model),
+)
 
 # Only of rows to come: what was said before there were numbers is asked for once.
 for _table in (predictions, prediction_history):
@@ -170,6 +183,9 @@ prediction_peaks = Table(
     Column("top_sensors", Text, nullable=False),
     Column("model_version", Integer, nullable=False),
     Column("cutoffs", Integer, nullable=False),
+    # The highest of the day, at whatever cutoff, and its sensors.
+    Column("deviation", Float(53)),
+    Column("deviation_sensors", Text),
     PrimaryKeyConstraint("asset_id", "day", "horizon_hours"),
     **CLUSTERED,
 )
@@ -216,6 +232,7 @@ versions = Table(
     Column("parameters", BigInteger, nullable=False),
     Column("status", Text, nullable=False),
     Column("summary", JSON, nullable=False),
+    Column("kind", Text, nullable=False, server_default=text("'failure'")),
 )
 
 retrainings = Table(
@@ -229,6 +246,7 @@ retrainings = Table(
     Column("reason", Text, nullable=False),
     Column("version", Integer, ForeignKey("versions.version")),
     Column("metrics", JSON, nullable=False),
+    Column("kind", Text, nullable=False, server_default=text("'failure'")),
     **NUMBERED,
 )
 

@@ -55,6 +55,67 @@ def publish(store, *numbers: int) -> None:
         )
 
 
+def learn_normal(store, *numbers: int) -> None:
+    for number in numbers:
+        store.lineage.record_normal(
+            make_retraining(number, number), version=make_version(number), promote=True
+        )
+
+
+def test_each_kind_has_a_champion_and_moves_of_its_own(store):
+    learn_normal(store, 1)
+    publish(store, 2)
+    learn_normal(store, 3)
+    publish(store, 4)
+
+    lineage = store.lineage
+    assert (lineage.champion(), lineage.champion("normal")) == (4, 3)
+    assert [lineage.champion_at(day(2), kind) for kind in ("failure", "normal")] == [None, 1]
+    assert [[move.version for move in lineage.promotions(k)] for k in ("failure", "normal")] == [
+        [2, 4],
+        [1, 3],
+    ]
+    assert [row.version for row in lineage.retrainings()] == [4, 2]
+    assert [row.version for row in lineage.retrainings(1, kind="normal")] == [3]
+    assert [row.version for row in lineage.versions()] == [4, 3, 2, 1]
+    assert [row.version for row in lineage.versions(kind="failure")] == [4, 2]
+    assert lineage.version(3).kind == "normal"
+    assert lineage.rollback(at=day(9), reason="false alarms", kind="normal") == 1
+    assert (lineage.champion(), lineage.champion("normal")) == (4, 1)
+    with pytest.raises(TerminalError, match="version 1 is the first"):
+        lineage.rollback(at=day(9), reason="false alarms", kind="normal")
+    lineage.promote(3, at=day(10), reason="again")
+    assert (lineage.champion(), lineage.champion("normal")) == (4, 3)
+
+
+def test_a_normal_that_is_recorded_without_its_version_leaves_nothing(store):
+    learn_normal(store, 1)
+    with pytest.raises(TerminalError, match="versions never change"):
+        learn_normal(store, 1)
+
+    assert len(store.lineage.retrainings(kind="normal")) == 1
+    assert len(store.lineage.promotions("normal")) == 1
+
+
+def test_a_normal_waits_beside_a_version_of_failures(store):
+    publish(store, 1)
+    store.lineage.record_normal(waiting(2), version=make_version(2))
+    store.lineage.record_retraining(waiting(3), version=make_version(3))
+
+    assert [store.lineage.waiting(kind).version for kind in ("failure", "normal")] == [3, 2]
+    store.lineage.reject(2, at=day(4), reason="a pump was swapped", actor=ANN)
+    assert store.lineage.waiting("normal") is None
+    assert store.lineage.waiting().version == 3
+
+
+def test_sensors_of_a_normal_stay_sensors(store):
+    store.lineage.record_normal(
+        make_retraining(1, 1), version=make_version(1), importances=[make_importance("heat", 1)]
+    )
+
+    assert store.lineage.sensors() == {"heat"}
+
+
 def test_there_is_no_champion_at_first(store):
     assert store.lineage.champion() is None
     assert store.lineage.champion_at(DAY) is None

@@ -120,6 +120,8 @@ def test_a_database_of_the_first_schema_is_upgraded_and_keeps_its_rows(
         assert [table["attention"].to_pylist() for table in tables] == [[""]] * 3
         assert [table["extrapolated"].to_pylist() for table in tables] == [[None]] * 3
         assert [table["mode_sensors"].to_pylist() for table in tables] == [[None]] * 3
+        assert [table["deviation"].to_pylist() for table in tables] == [[None]] * 3
+        assert [table["normal_version"].to_pylist() for table in tables] == [[0]] * 3
         assert [table["cutoff"].to_pylist() for table in tables] == [[DAY]] * 3
 
         chunk = make_predictions({("pump-1", DAY, 24.0): 0.5}, attention="load 40 %")

@@ -81,10 +81,40 @@ def test_what_is_written_reads_back(store, make_predictions):
         "mode": "bearing",
         "mode_risks": '{"bearing": 0.25}',
         "mode_sensors": '{"bearing": "vibration 62 %"}',
+        "deviation": None,
+        "deviation_sensors": None,
+        "normal_version": 0,
     }
     assert (second["status"], second["risk"], second["rul_hours"]) == ("machine_off", None, None)
     assert (second["attention"], second["extrapolated"]) == ("", None)
     assert (second["mode"], second["mode_risks"]) == (None, None)
+
+
+def test_deviations_read_back_at_every_horizon_and_with_no_risk(store, make_predictions):
+    deviations = {key(): 0.125, key(horizon=72.0): 1.5}
+    chunk = make_predictions(dict.fromkeys(deviations), version=0, deviations=deviations, normal=3)
+    store.writer.commit_predictions([chunk], scored_at=DAY)
+
+    rows = stored_rows(store)
+    assert [(row["status"], row["risk"]) for row in rows] == [("watched", None)] * 2
+    assert [row["deviation"] for row in rows] == [0.125, 1.5]
+    assert [row["deviation_sensors"] for row in rows] == ["", "heat +13.5 (71 %)"]
+    assert [(row["model_version"], row["normal_version"]) for row in rows] == [(0, 3)] * 2
+    assert store.tables.latest_predictions().num_rows == 2
+
+
+@pytest.mark.parametrize(
+    ("deviation", "normal"), [(1.5, 3), (0.125, 4), (None, 3)], ids=["number", "version", "none"]
+)
+def test_another_deviation_is_another_revision(store, make_predictions, deviation, normal):
+    for number, (value, version) in enumerate([(0.125, 3), (deviation, normal)]):
+        said = make_predictions({key(): 0.25}, deviations={key(): value}, normal=version)
+        counts = store.writer.commit_predictions([said], scored_at=hour(number))
+
+    (row,) = stored_rows(store)
+    assert counts == CommitCounts(revised=1)
+    assert (row["deviation"], row["normal_version"]) == (deviation, normal)
+    assert [row["deviation"] for row in rows_of(store.tables.superseded())] == [0.125]
 
 
 def test_writing_twice_changes_nothing(store, make_predictions):
@@ -388,18 +418,40 @@ def test_cutoffs_wait_until_some_model_has_spoken_of_them(store, make_prediction
     assert store.tables.cutoffs_without_model(hour(6)) == {}
 
 
-def test_waiting_cutoffs_are_found_without_reading_all_that_was_said(tmp_path):
+def test_watched_cutoffs_wait_for_the_first_failure_model_and_others_for_either(
+    store, make_predictions
+):
+    of_a, of_b = ({key(asset, at): None for at in range(4)} for asset in "ab")
+    deviations = {key("a", at): 0.5 for at in (0, 1)}
+    watched = make_predictions(of_a, version=0, deviations=deviations, normal=1)
+    silent = replace(make_predictions(of_b, version=0), status=np.full(4, "no_model", dtype=object))
+    store.writer.commit_predictions([watched, silent], scored_at=DAY)
+
+    for_failures = store.tables.cutoffs_without_model(hour(0))
+    for_either = store.tables.cutoffs_without_model(hour(0), kind="normal")
+    store.writer.commit_predictions([make_predictions({key("a", 3): 0.1})], scored_at=DAY)
+
+    assert for_failures == {"a": (hour(0), hour(3)), "b": (hour(0), hour(3))}
+    assert for_either == {"b": (hour(0), hour(3))}
+    assert store.tables.cutoffs_without_model(hour(0))["a"] == (hour(0), hour(2))
+
+
+@pytest.mark.parametrize(
+    ("kind", "index"),
+    [("failure", "predictions_without_failure_model"), ("normal", "predictions_no_model")],
+)
+def test_waiting_cutoffs_are_found_without_reading_all_that_was_said(tmp_path, kind, index):
     with open_store(f"sqlite:///{tmp_path}/pm.sqlite") as store:
         heard: list[Any] = []
         event.listen(
             store._database.engine, "before_cursor_execute", lambda *given: heard.append(given[2:4])
         )
-        store.tables.cutoffs_without_model(DAY)
+        store.tables.cutoffs_without_model(DAY, kind=kind)
         statement, parameters = heard[-1]
         with store._database.engine.connect() as connection:
             plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
 
-    assert "USING INDEX predictions_no_model (cutoff>?)" in plan[0].detail
+    assert f"USING INDEX {index} (cutoff>?)" in plan[0].detail
 
 
 def test_predictions_come_sorted_by_asset_cutoff_and_horizon(store, make_predictions):

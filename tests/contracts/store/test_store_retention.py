@@ -68,6 +68,23 @@ def test_a_retired_day_leaves_its_peaks(store, make_predictions):
     assert [row.asset_id for row in store.retention.peaks(asset="p-2")] == ["p-2"] * 4
 
 
+def test_a_day_without_risks_leaves_its_most_unusual_cutoff(store, make_predictions):
+    keys = [("p-1", DAY + timedelta(hours=hour), 24.0) for hour in HOURS]
+    unusual = dict(zip(keys, (0.25, 1.5, 0.75), strict=True))
+    watched = make_predictions(dict.fromkeys(keys), version=0, deviations=unusual, normal=1)
+    risky = {("p-2", cutoff, horizon): risk for (_, cutoff, horizon), risk in unusual.items()}
+    also = {("p-2", *key[1:]): 2.0 - value for key, value in unusual.items()}
+    scored = make_predictions({k: v / 2 for k, v in risky.items()}, deviations=also, normal=1)
+    store.writer.commit_predictions([watched, scored], scored_at=DAY)
+    store.retention.retire_day(DAY)
+
+    first, second = store.retention.peaks()
+    assert (first.cutoff, first.risk, first.deviation) == (keys[1][1], None, 1.5)
+    assert first.deviation_sensors == "heat +13.5 (71 %)"
+    assert (second.cutoff, second.risk, second.deviation) == (keys[1][1], 0.75, 1.75)
+    assert second.deviation_sensors == "heat +15.8 (71 %)"
+
+
 def test_what_was_superseded_goes_with_its_day(store, make_predictions):
     for seed in (0, 1):
         say(store, make_predictions, risks_of(2, seed=seed))

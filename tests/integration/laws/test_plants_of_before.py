@@ -44,6 +44,7 @@ def test_new_files_are_scored_as_they_would_have_been(config):
         scored = pa.concat_tables(plant.store.tables.predictions()).drop_columns("scored_at")
 
     assert done.committed.new == 384
-    later = ["extrapolated", "mode", "mode_risks", "mode_sensors"]
-    assert scored.drop_columns(later).equals(expected)
-    assert [set(scored[name].to_pylist()) for name in later] == [{None}] * 4
+    later = ["extrapolated", "mode", "mode_risks", "mode_sensors", "deviation", "deviation_sensors"]
+    assert scored.drop_columns([*later, "normal_version"]).equals(expected)
+    assert [set(scored[name].to_pylist()) for name in later] == [{None}] * 6
+    assert set(scored["normal_version"].to_pylist()) == {0}

@@ -12,8 +12,17 @@ from factories import SPEC, make_card, write_handmade
 
 from pm_app.errors import BadVersion
 from pm_app.records.features import RunningRule
-from pm_app.state.registry import Golden, Registry, read_version, write_version
+from pm_app.records.normality import AlarmLevel, MovedSensor, NormalCard, Teaching
+from pm_app.state.registry import (
+    Golden,
+    Registry,
+    read_normal,
+    read_version,
+    write_normal,
+    write_version,
+)
 
+NORMAL_FILES = ("model.onnx", "card.json", "golden.npz", "manifest.json")
 FILES = ("model.keras", "model.onnx", "card.json", "golden.npz", "manifest.json")
 
 
@@ -57,6 +66,51 @@ def test_a_version_reads_back_as_it_was_written(tmp_path):
     assert (found.number, found.onnx) == (4, b"o")
     np.testing.assert_array_equal(found.golden.rows, golden.rows)
     np.testing.assert_array_equal(found.golden.outputs, golden.outputs)
+
+
+@pytest.fixture
+def normal():
+    level = AlarmLevel(3.5, 3.0, 4.0, 1 / 2191, 4000.0, False, "by episodes", 2, 0.8)
+    moved = (MovedSensor("load", 20.0, 29.0, 1.5),)
+    return NormalCard(
+        spec=SPEC,
+        features=("load.mean.6h",),
+        sensors=("load", "heat"),
+        groups=(("load",), ("heat",)),
+        method="by hand",
+        level=level,
+        usual=(0.5, 0.25),
+        levels=(20.0, 60.0),
+        taught=Teaching(900, 3, "2026-01-01", "2026-03-01", (("off", 12),)),
+        checks={"episodes": 2.0},
+        moved=moved,
+    )
+
+
+def test_a_normal_reads_back_as_it_was_written_and_is_no_version_of_failures(tmp_path, normal):
+    registry = Registry(tmp_path / "versions")
+    golden = Golden(np.ones((2, 1), np.float32), np.array([[1, 2, np.nan]] * 2, np.float32))
+    write_normal(registry.staging(), card=normal, onnx=b"o", golden=golden)
+    registry.publish(registry.folder / ".staging", 7)
+
+    found = registry.load_normal(7)
+
+    assert found.card == normal
+    assert (found.number, found.onnx) == (7, b"o")
+    np.testing.assert_array_equal(found.golden.outputs, golden.outputs)
+    assert sorted(contents(registry.path(7))) == sorted(NORMAL_FILES)
+    with pytest.raises(BadVersion, match=r"model\.keras: not a whole version"):
+        registry.load(7)
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "card.json", "golden.npz"])
+def test_a_normal_that_was_changed_is_refused(tmp_path, normal, name):
+    golden = Golden(np.ones((2, 1), np.float32), np.ones((2, 3), np.float32))
+    write_normal(tmp_path / "v", card=normal, onnx=b"o", golden=golden)
+    (tmp_path / "v" / name).write_bytes(b"x")
+
+    with pytest.raises(BadVersion, match="changed since it was published"):
+        read_normal(tmp_path / "v", number=1)
 
 
 def test_a_card_from_before_there_was_memory_remembers_nothing(handmade, tmp_path):

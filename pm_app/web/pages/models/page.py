@@ -90,7 +90,7 @@ def _facts(store: Store, folder: StateFolder, values: Mapping[str, str]) -> dict
     lineage = store.lineage
     moves, champion = lineage.promotions(), lineage.champion()
     movers = lineage.promotion_actors()
-    versions = lineage.versions(limit=MOST_VERSIONS)
+    versions = lineage.versions(limit=MOST_VERSIONS, kind="failure")
     retrainings = lineage.retrainings(limit=_LOOKED_THROUGH)
     waits = lineage.waiting()
     waiting = [] if waits is None else [waits]

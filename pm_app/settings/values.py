@@ -18,6 +18,8 @@ from pm_app.times import parse_duration
 _LONGEST = "36500d"
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _HOST = re.compile(r"[0-9A-Za-z_-]+(\.[0-9A-Za-z_-]+)*|[0-9a-fA-F:]+:[0-9a-fA-F:.]*")
+# Neither "." nor "..", which browsers take out of paths.
+_PREFIX = re.compile(r"(/(?!\.)[0-9A-Za-z._~-]+)+")
 FOR_EVER = "for ever"
 NEVER = "never"
 # What operators look back on, and late files may still change.
@@ -180,6 +182,12 @@ def _header(text: str) -> str:
     return text
 
 
+def _path_prefix(text: str) -> str:
+    if text and not _PREFIX.fullmatch(text):
+        raise ValueError(f'must be a path without end like "/plant3", got {text!r}')
+    return text
+
+
 def _called(kind: str) -> WithJsonSchema:
     """What values are called in the JSON schema of the settings, and so in their reference."""
     return WithJsonSchema({"type": "string", "format": kind})
@@ -198,6 +206,7 @@ WebAddress = Annotated[
     str, Field(max_length=1000), AfterValidator(_web_address), _called("web address")
 ]
 Host = Annotated[Name, AfterValidator(_host), _called("host name")]
+PathPrefix = Annotated[str, Field(max_length=100), AfterValidator(_path_prefix), _called("path")]
 Header = Annotated[str, Field(max_length=100), AfterValidator(_header), _called("header")]
 Text = Annotated[str, Field(max_length=1000), AfterValidator(_printable)]
 Running = Annotated[Name, AfterValidator(_running), _called("sensor > number")]

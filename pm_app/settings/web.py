@@ -12,6 +12,7 @@ from pm_app.settings.values import (
     Host,
     Listen,
     NetworkAddress,
+    PathPrefix,
     Text,
     split_listen,
 )
@@ -34,6 +35,11 @@ class WebSettings(Section):
         (),
         description="names by which browsers reach the pages; no other is then answered",
         examples=[["pumps.plant.example"]],
+    )
+    prefix: PathPrefix = Field(
+        "",
+        description="path under which a proxy has the pages; it may leave it or take it away",
+        examples=["/plant3"],
     )
     proxy_header: Header = Field(
         "",

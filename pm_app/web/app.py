@@ -28,6 +28,7 @@ from pm_app.web.auth.admission import (
 from pm_app.web.auth.headers import add_security_headers
 from pm_app.web.context import Page, PageContext, Resources
 from pm_app.web.pages.table import PAGES
+from pm_app.web.prefix import add_prefix
 
 log = logging.getLogger(__name__)
 _ABOUT: Final = (
@@ -58,6 +59,7 @@ def make_app(settings: Settings, resources: Resources, *, now: Callable[[], date
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
+        servers=[{"url": settings.web.prefix}] if settings.web.prefix else None,
         lifespan=life,
         # Such a redirect would lead to whatever host the request named.
         redirect_slashes=False,
@@ -70,6 +72,7 @@ def make_app(settings: Settings, resources: Resources, *, now: Callable[[], date
         app.include_router(_routes(page, context))
     _add_error_answers(app, context)
     add_security_headers(app, settings.web, context.authenticator)
+    add_prefix(app, settings.web.prefix, [page.path for page in PAGES])
     return app
 
 

@@ -29,6 +29,7 @@ from pm_app.times import format_duration, read_clock
 from pm_app.web.address import asset_address
 from pm_app.web.identity import Authenticator, Person
 from pm_app.web.notices import Notices, look_for_notices
+from pm_app.web.prefix import prefixed_links
 from pm_app.wording import (
     STATUS_WORDS,
     age_text,
@@ -275,6 +276,7 @@ class PageContext:
         html = self._templates.get_template(template).render(
             plant=self.settings.plant.name,
             zone=self.settings.plant.timezone,
+            prefix=self.settings.web.prefix,
             at=self.now(),
             person=person,
             notices=None if person is None else self._notices.get("", self._look),
@@ -283,6 +285,7 @@ class PageContext:
             spark_size=(WIDTH, HEIGHT),
             **{"failed": False, "renews": status < 400 or status >= 500, **facts},
         )
+        html = prefixed_links(html, self.settings.web.prefix)
         return Response(html, status, media_type="text/html")
 
     def local(self, moment: datetime) -> str:

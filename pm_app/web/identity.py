@@ -15,7 +15,7 @@ from fastapi import Request
 from pm_app.settings.plant import Settings
 from pm_app.store import Actor, Store, may
 
-COOKIE: Final = "pm_app_session"
+_COOKIE: Final = "pm_app_session"
 _BEARER: Final = "bearer "
 # Long enough for whoever looks at pages that renew themselves.
 _RECENT_SECONDS: Final = 600.0
@@ -51,6 +51,8 @@ class Authenticator:
 
     def __init__(self, settings: Settings) -> None:
         self._web = settings.web
+        # Plants under one name would get each other's: browsers send those of "/" everywhere.
+        self.cookie = _COOKIE + self._web.prefix.replace("/", "-")
         # A proxy signs people in, so there is no session to keep a secret in.
         self._secret = secrets.token_bytes(32)
         self._recent: dict[bytes, float] = {}
@@ -60,17 +62,17 @@ class Authenticator:
     ) -> Person | None:
         """The person; None for a stranger, for whom no store is opened. Raises StoreUnavailable."""
         person = self._identify(request, store, at)
-        if person is not None and person.name and _shown(request):
+        if person is not None and person.name and self._shown(request):
             if len(self._recent) >= _MOST_RECENT:
                 self._recent.clear()
-            self._recent[_credential(request)] = monotonic()
+            self._recent[self._credential(request)] = monotonic()
         return person
 
     def recognises(self, request: Request) -> bool:
         """Whether what a request shows has let someone in lately; no store is asked."""
         if self._web.proxy_header and self._through_proxy(request):
             return bool(request.headers.get(self._web.proxy_header))
-        return monotonic() - self._recent.get(_credential(request), -inf) < _RECENT_SECONDS
+        return monotonic() - self._recent.get(self._credential(request), -inf) < _RECENT_SECONDS
 
     def _identify(
         self, request: Request, store: Callable[[], Store], at: datetime
@@ -81,7 +83,7 @@ class Authenticator:
         if self._web.proxy_header and self._through_proxy(request):
             name = request.headers.get(self._web.proxy_header, "")
             return self._proxied_person(name, store, address) or self._onlooker(name, address)
-        token = request.cookies.get(COOKIE, "")
+        token = request.cookies.get(self.cookie, "")
         session = store().users.session(token, at=at) if token else None
         if session is not None:
             return Person(session.user, session.role, address, session.csrf, token)
@@ -104,6 +106,13 @@ class Authenticator:
             return request.headers.get("x-forwarded-proto", "") == "https"
         return request.url.scheme == "https"
 
+    def _credential(self, request: Request) -> bytes:
+        return sha256(self._shown(request).encode(errors="replace")).digest()
+
+    def _shown(self, request: Request) -> str:
+        """What a request shows of who it comes from: its token, or the session's; "" without."""
+        return request.headers.get("authorization") or request.cookies.get(self.cookie, "")
+
     def _through_proxy(self, request: Request) -> bool:
         return _peer(request) in self._web.proxy_addresses
 
@@ -123,15 +132,6 @@ def _token_person(authorization: str, store: Callable[[], Store], address: str) 
         return None
     token = store().users.check_token(authorization[len(_BEARER) :].strip())
     return None if token is None else Person(f"{token.name} (token)", token.role, address)
-
-
-def _credential(request: Request) -> bytes:
-    return sha256(_shown(request).encode(errors="replace")).digest()
-
-
-def _shown(request: Request) -> str:
-    """What a request shows of who it comes from: its token, or the session's; "" without."""
-    return request.headers.get("authorization") or request.cookies.get(COOKIE, "")
 
 
 def _peer(request: Request) -> str:

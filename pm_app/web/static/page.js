@@ -6,7 +6,8 @@
 const EVERY_MILLISECONDS = 30000;
 const LOOK_MILLISECONDS = 1000;
 const PATIENCE_MILLISECONDS = 10000;
-const SIGN_IN = "/sign-in";
+const PREFIX = document.documentElement.dataset.prefix;
+const SIGN_IN = `${PREFIX}/sign-in`;
 
 let renewed = Date.now();
 let asking = false;
@@ -64,7 +65,9 @@ function mark(reason, signedOut) {
   const link = document.createElement("a");
   words.textContent = `Not renewed since ${clock.textContent}: ${reason}. What is shown is from then. `;
   if (signedOut) {
-    link.href = `${SIGN_IN}?next=${encodeURIComponent(location.pathname + location.search)}`;
+    // A proxy may have taken the prefix away, or have left it.
+    const path = location.pathname.startsWith(`${PREFIX}/`) ? location.pathname.slice(PREFIX.length) : location.pathname;
+    link.href = `${SIGN_IN}?next=${encodeURIComponent(path + location.search)}`;
     link.textContent = "Sign in";
     words.append(link);
   }

@@ -14,7 +14,7 @@ from pm_app.times import parse_duration
 from pm_app.web.auth.admission import SIGN_IN, safe_redirect
 from pm_app.web.connections import network_of
 from pm_app.web.context import Page, PageContext, TimedCache
-from pm_app.web.identity import COOKIE, Person
+from pm_app.web.identity import Person
 
 # Each check of a password takes 64 MB and a tenth of a second, on purpose.
 _AT_ONCE: Final = 2
@@ -64,7 +64,7 @@ def _signed_out(context: PageContext, person: Person) -> Response:
         users.close_session(person.token)
         users.note(person.name, "sign out", person.name, at=context.now(), address=person.address)
     answer = RedirectResponse(SIGN_IN, 303)
-    answer.delete_cookie(COOKIE, path="/")
+    answer.delete_cookie(context.authenticator.cookie, path=context.settings.web.prefix or "/")
     return answer
 
 
@@ -90,17 +90,17 @@ def _anyone_signs_in(context: PageContext) -> bool:
 def _signed_in(context: PageContext, request: Request, name: str, onward: str) -> Response:
     users, at = context.writer().users, context.now()
     # What a browser brought from before is worth nothing from here on (session fixation).
-    if request.cookies.get(COOKIE):
-        users.close_session(request.cookies[COOKIE])
+    if before := request.cookies.get(context.authenticator.cookie):
+        users.close_session(before)
     lasts = timedelta(microseconds=parse_duration(context.settings.web.session) // 1000)
     token, _ = users.open_session(name, at=at, lasts=lasts)
     users.note(name, "sign in", name, at=at, address=context.authenticator.address(request))
     answer = RedirectResponse(onward, 303)
     answer.set_cookie(
-        COOKIE,
+        context.authenticator.cookie,
         token,
         max_age=round(lasts.total_seconds()),
-        path="/",
+        path=context.settings.web.prefix or "/",
         secure=context.authenticator.over_tls(request),
         httponly=True,
         samesite="lax",

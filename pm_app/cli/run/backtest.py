@@ -87,9 +87,10 @@ def backtest(
 
 def _trainers(settings: "Settings") -> "FoldTrainers":
     from pm_app.jobs.backtest.fold import FoldTrainers
-    from pm_app.jobs.retrain.process import run_trainer
+    from pm_app.jobs.retrain.process import require_training, run_trainer
     from pm_app.times import NS, parse_duration
 
+    require_training()
     timeout = parse_duration(settings.retraining.timeout) / NS
     return FoldTrainers(partial(run_trainer, timeout_seconds=timeout))
 

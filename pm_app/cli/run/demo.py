@@ -20,7 +20,9 @@ def demo(
     """A simulated plant, trained, scored, shown, drifting: the whole product in one command."""
     from pm_app.cli.demo.run import run_demo, serve_demo
     from pm_app.cli.run.serve import require_web
+    from pm_app.jobs.retrain.process import require_training
 
+    require_training()
     if pages:
         require_web()
     settings = run_demo(folder, seed=seed)

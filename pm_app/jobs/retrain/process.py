@@ -9,10 +9,11 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import IO
 
-from pm_app.errors import PmAppError, TransientError, error_named
+from pm_app.errors import BadSettings, PmAppError, TransientError, error_named
 from pm_app.jobs.retrain.messages import REFUSED
 from pm_app.progress import Progress
 
@@ -23,6 +24,18 @@ _QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3"}
 GRACE_SECONDS = 5.0
 # The program that trains on this machine alone, and the one that can open an engine.
 ALONE, WITH_ENGINE = "pm_app.jobs.retrain.trainer", "pm_app.engine_trainer"
+# The extra "train": the scorer does without.
+_TRAINING_PACKAGES = ("tensorflow", "keras", "onnx", "tf2onnx")
+
+
+def require_training() -> None:
+    """Raises BadSettings where a package that learning needs is missing; loads none."""
+    missing = [name for name in _TRAINING_PACKAGES if find_spec(name) is None]
+    if missing:
+        raise BadSettings(
+            f"learning needs {', '.join(missing)}: pip install 'pm-app[train]'; "
+            "scoring and the pages do without"
+        )
 
 
 def run_trainer(
@@ -38,8 +51,9 @@ def run_trainer(
 
     Raises TransientError with its last words when it dies, takes longer than the timeout, or
     `stop` says so; it is then gone. What a person must change is raised as the trainer met
-    it: BadSettings, BadVersion, or TerminalError.
+    it: BadSettings, BadVersion, or TerminalError. BadSettings also where packages are missing.
     """
+    require_training()
     command = [sys.executable, "-m", program, str(order), str(answer)]
     with tempfile.TemporaryFile("w+") as errors, _started(command, errors) as process:
         ended: list[str] = []

@@ -95,6 +95,11 @@ def percent_text(risk: float | None) -> str:
     return f"{risk:.0%}".replace("%", " %") if risk < 0.995 else ">99 %"
 
 
+def deviation_text(deviation: float | None) -> str:
+    """A deviation as people say it: two digits, 1.0 being the level of alarms."""
+    return "-" if deviation is None else f"{deviation:.1f}"
+
+
 def drivers_text(top_sensors: str, risk: float | None) -> str:
     """What drives a risk as the table has it; nothing where the risk is next to none.
 

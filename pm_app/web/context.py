@@ -25,6 +25,7 @@ from pm_app.state.events import EventHistory
 from pm_app.state.panes import History
 from pm_app.state.registry import Registry
 from pm_app.store import AlarmRow, FleetRow, PredictionRow, Store
+from pm_app.store.predictions.fleet import is_unusual
 from pm_app.times import format_duration, read_clock
 from pm_app.web.address import asset_address
 from pm_app.web.identity import Authenticator, Person
@@ -34,6 +35,7 @@ from pm_app.wording import (
     STATUS_WORDS,
     age_text,
     alarm_mode_text,
+    deviation_text,
     drivers_text,
     life_text,
     mode_risks_text,
@@ -188,6 +190,8 @@ class PageContext:
             "outdated": self._outdated,
             "life": self._life,
             "percent": percent_text,
+            "deviation": deviation_text,
+            "unusual": is_unusual,
             "duration": format_duration,
             "drivers": drivers_text,
             "unbroken": unbroken_shares,

@@ -5,7 +5,9 @@ from typing import Final
 LEVELS: Final = {
     "high": "High",
     "raised": "Raised",
+    "unusual": "Unusual",
     "low": "Low",
+    "usual": "As usual",
     "silent": "No statement",
     "outdated": "Outdated",
 }
@@ -16,6 +18,8 @@ ALARMS: Final = {
     "acknowledged": "Acknowledged",
     "shelved": "Shelved",
 }
+# What an alarm of an asset is about.
+ALARM_KINDS: Final = {"risk": "Risk", "deviation": "Deviation"}
 ALARM_LISTS: Final = {
     "open": ("Open", ("unacknowledged", "returned", "acknowledged", "shelved")),
     "unacknowledged": ("Unacknowledged", ("unacknowledged", "returned")),

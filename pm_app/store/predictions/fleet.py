@@ -26,11 +26,15 @@ from pm_app.store.rows import PredictionRow
 from pm_app.store.schema.predictions import alarms, latest_predictions, predictions
 from pm_app.wording import drivers_text
 
-FleetOrder = Literal["risk", "asset", "life", "age"]
-RiskLevel = Literal["high", "raised", "low", "silent", "outdated"]
+FleetOrder = Literal["risk", "asset", "deviation", "life", "age"]
+RiskLevel = Literal["high", "raised", "unusual", "low", "usual", "silent", "outdated"]
 # Where words change; alarms have thresholds of their own.
 RAISED_RISK: Final = 0.2
 HIGH_RISK: Final = 0.5
+# The level of alarms of deviations, which is what a deviation is told in.
+UNUSUAL: Final = 1.0
+# A trend shows deviations up to twice the level of alarms.
+_TREND_DEVIATION: Final = 2.0
 # What most needs a person comes first (ISA-18.2).
 _ALARMS: Final = ("unacknowledged", "returned", "acknowledged", "shelved")
 
@@ -53,7 +57,8 @@ class FleetQuery:
 class FleetRow(PredictionRow):
     """The prediction of one asset at its newest cutoff and longest horizon.
 
-    level: "outdated" where the horizon of the risk has passed: it is no longer about now.
+    level: "outdated" where the horizon of the risk has passed: it is no longer about now;
+    "unusual" and "usual" of assets that are watched, which have a deviation and no risk.
     top_sensors: "" where the risk is next to none, see `drivers_text`.
     alarm: the state of its open alarm that most needs a person, "" where none is open.
     """
@@ -62,6 +67,8 @@ class FleetRow(PredictionRow):
     alarm: str
 
 
+# Statuses of rows that say something of the hours to come.
+_SAID: Final = ("scored", "watched")
 _PREDICTION_FIELDS: Final = tuple(field.name for field in fields(PredictionRow))
 
 
@@ -80,7 +87,8 @@ class Fleet:
         offset: int = 0,
         now: datetime | None = None,
     ) -> list[FleetRow]:
-        """The assets a query names, in its order; by risk those come last that are outdated.
+        """The assets a query names, in its order; by risk those without one come after, the most
+        unusual first, and last those that are outdated.
 
         now: when they are looked at; None takes every risk as if it had just been said.
         """
@@ -108,15 +116,25 @@ class Fleet:
     ) -> dict[str, list[tuple[datetime, float | None]]]:
         """Up to so many newest cutoffs and risks of each row's asset and horizon, oldest first.
 
-        None where the model abstained. Costs a walk of `points` along the key for each row.
+        None where the model abstained. Of a watched asset deviations, 1 being twice the level of
+        alarms or more. Costs a walk of `points` along the key for each row.
         """
         found = {}
         with self.database.reading() as connection:
             for row in rows:
                 asked = {"asset": row.asset_id, "horizon": row.horizon_hours, "points": points}
                 walk = connection.execute(_WALK, asked).all()
-                found[row.asset_id] = [(cutoff, risk) for cutoff, risk in reversed(walk)]
+                shown = _shown_deviation if row.status == "watched" else _shown_risk
+                found[row.asset_id] = [(one.cutoff, shown(one)) for one in reversed(walk)]
         return found
+
+
+def _shown_risk(row: Any) -> float | None:
+    return None if row.risk is None else float(row.risk)
+
+
+def _shown_deviation(row: Any) -> float | None:
+    return None if row.deviation is None else min(row.deviation / _TREND_DEVIATION, 1.0)
 
 
 def _fleet_rows(
@@ -162,7 +180,7 @@ def _outdated(connection: Connection, newest: Any, now: datetime | None) -> Colu
             and_(
                 newest.c.horizon_hours == horizon,
                 newest.c.cutoff < now - timedelta(hours=horizon),
-                newest.c.status == "scored",
+                newest.c.status.in_(_SAID),
             )
             for horizon in hours
             if horizon
@@ -206,12 +224,17 @@ def _open_alarms() -> Select[Any]:
 
 
 def is_outdated(row: PredictionRow, now: datetime) -> bool:
-    """Whether the horizon that a risk was said for has passed by now.
+    """Whether the horizon that a row was said for has passed by now.
 
     Of rows of a plain table, whose horizon is 0, nothing passes.
     """
     ends = row.cutoff + timedelta(hours=row.horizon_hours)
-    return row.status == "scored" and row.horizon_hours > 0 and ends < now
+    return row.status in _SAID and row.horizon_hours > 0 and ends < now
+
+
+def is_unusual(row: PredictionRow) -> bool:
+    """Whether a row deviates as much as raises an alarm, watched or scored."""
+    return (row.deviation or 0.0) >= UNUSUAL
 
 
 def risk_level(row: PredictionRow, now: datetime) -> RiskLevel:
@@ -219,6 +242,8 @@ def risk_level(row: PredictionRow, now: datetime) -> RiskLevel:
     risk, value = row.risk, row.value
     if is_outdated(row, now):
         return "outdated"
+    if risk is None and row.status == "watched":
+        return "unusual" if is_unusual(row) else "usual"
     if risk is None:
         return "silent" if value is None else "low"
     return "high" if risk >= HIGH_RISK else "raised" if risk >= RAISED_RISK else "low"
@@ -229,6 +254,8 @@ def _risk_level(newest: Any, outdated: ColumnElement[bool]) -> ColumnElement[Any
     risk = newest.c.risk
     return case(
         (outdated, "outdated"),
+        (and_(newest.c.status == "watched", newest.c.deviation >= UNUSUAL), "unusual"),
+        (newest.c.status == "watched", "usual"),
         (and_(risk.is_(None), newest.c.value.is_(None)), "silent"),
         (risk >= HIGH_RISK, "high"),
         (risk >= RAISED_RISK, "raised"),
@@ -239,17 +266,24 @@ def _risk_level(newest: Any, outdated: ColumnElement[bool]) -> ColumnElement[Any
 def _order(
     newest: Any, query: FleetQuery, outdated: ColumnElement[bool]
 ) -> list[ColumnElement[Any]]:
-    names = {"risk": "risk", "asset": "asset_id", "life": "rul_hours", "age": "cutoff"}
-    column = newest.c[names[query.order]]
+    columns = [newest.c[name] for name in _ORDERED_BY[query.order]]
     # The older the data, the earlier their cutoff.
     falls = query.descending != (query.order == "age")
-    ordered = [(column.desc() if falls else column.asc()).nulls_last(), newest.c.asset_id]
+    ordered = [(each.desc() if falls else each.asc()).nulls_last() for each in columns]
+    ordered.append(newest.c.asset_id)
     return [case((outdated, 1), else_=0), *ordered] if query.order == "risk" else ordered
 
 
+_ORDERED_BY: Final[dict[FleetOrder, Sequence[str]]] = {
+    "risk": ("risk", "deviation"),
+    "asset": ("asset_id",),
+    "deviation": ("deviation",),
+    "life": ("rul_hours",),
+    "age": ("cutoff",),
+}
 # Put together once: for fifty rows of a page that takes longer than the walks themselves.
 _WALK: Final = (
-    select(predictions.c.cutoff, predictions.c.risk)
+    select(predictions.c.cutoff, predictions.c.risk, predictions.c.deviation)
     .where(predictions.c.asset_id == bindparam("asset"))
     .where(predictions.c.horizon_hours == bindparam("horizon"))
     .order_by(predictions.c.cutoff.desc())

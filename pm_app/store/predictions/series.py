@@ -21,7 +21,10 @@ from pm_app.store.schema.ledger import assets
 from pm_app.store.schema.predictions import PREDICTION_COLUMNS, latest_predictions, predictions
 from pm_app.store.schema.types import moment_array
 
-_NUMBERS: Final = ("risk", "rul_hours", "rul_low_hours", "rul_high_hours", "value")
+_NUMBERS: Final = (
+    *("risk", "rul_hours", "rul_low_hours", "rul_high_hours", "value"),
+    "deviation",
+)
 _ROWS_AT_ONCE: Final = 20_000
 
 
@@ -40,6 +43,7 @@ class PredictionSeries:
     rul_low_hours: Float64
     rul_high_hours: Float64
     value: Float64
+    deviation: Float64
     top_sensors: Text
 
 

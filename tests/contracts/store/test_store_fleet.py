@@ -1,12 +1,13 @@
 """What every database must tell of the fleet."""
 
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import event, insert
 
 from pm_app.store import FleetQuery
-from pm_app.store.predictions.fleet import is_outdated
+from pm_app.store.predictions.fleet import is_outdated, risk_level
 from pm_app.store.schema.predictions import alarms
 
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
@@ -83,7 +84,8 @@ def test_a_search_is_taken_literally_whatever_its_case(fleet, search, found):
 def test_levels_count_what_their_filter_finds(fleet):
     counted = fleet.levels()
 
-    assert counted == {"high": 2, "raised": 1, "low": 1, "silent": 1, "outdated": 0}
+    found = {level: count for level, count in counted.items() if count}
+    assert found == {"high": 2, "raised": 1, "low": 1, "silent": 1}
     assert counted == {level: len(fleet.rows(FleetQuery(level=level))) for level in counted}
 
 
@@ -95,18 +97,53 @@ def test_a_risk_whose_horizon_has_passed_is_outdated_and_comes_after_those_of_no
     edge, over = hour(2 + 72), hour(2 + 72.01)
 
     assert fleet.levels(now=edge)["outdated"] == 0
-    assert fleet.levels(now=over) == {
-        "high": 0,
-        "raised": 0,
-        "low": 1,
-        "silent": 1,
-        "outdated": 3,
-    }
+    assert +Counter(fleet.levels(now=over)) == {"low": 1, "silent": 1, "outdated": 3}
     rows = fleet.rows(FleetQuery(), now=over)
     assert names(rows) == ["Pump-3", "fan_4", "pump-1", "fan%5", "pump-2"]
     assert fleet.rows(FleetQuery(level="outdated"), now=over) == rows[2:]
     assert fleet.asset("pump-1", now=over).level == "outdated"
     assert [row.level == "outdated" for row in rows] == [is_outdated(row, over) for row in rows]
+
+
+@pytest.fixture
+def watched(store, make_predictions):
+    """Assets of which no failure is known, their newest deviations, and one with a risk."""
+    deviations = {"calm": 0.3, "edge": 1.0, "loud": 7.0, "scored": 0.5}
+    for number in range(3):
+        keys = {name: (name, hour(number), 24.0) for name in deviations}
+        chunk = make_predictions(
+            {key: 0.05 if name == "scored" else None for name, key in keys.items()},
+            deviations={keys[name]: value * (number + 1) / 3 for name, value in deviations.items()},
+            normal=1,
+        )
+        store.writer.commit_predictions([chunk], scored_at=DAY)
+    return store.fleet
+
+
+def test_watched_assets_have_words_of_their_own_and_come_by_deviation_after_risks(watched):
+    rows = watched.rows(FleetQuery())
+
+    assert names(rows) == ["scored", "loud", "edge", "calm"]
+    assert [row.level for row in rows] == ["low", "unusual", "unusual", "usual"]
+    assert [row.level for row in rows] == [risk_level(row, hour(3)) for row in rows]
+    assert +Counter(watched.levels()) == {"low": 1, "unusual": 2, "usual": 1}
+    assert names(watched.rows(FleetQuery(level="unusual"))) == ["loud", "edge"]
+    assert names(watched.rows(FleetQuery(order="deviation"))) == ["loud", "edge", "scored", "calm"]
+
+
+def test_what_was_watched_is_outdated_once_its_horizon_has_passed(watched):
+    assert +Counter(watched.levels(now=hour(2 + 24.01))) == {"outdated": 4}
+    assert +Counter(watched.levels(now=hour(2 + 24)))["outdated"] == 0
+
+
+def test_the_trend_of_a_watched_asset_is_of_its_deviation(watched):
+    rows = watched.rows(FleetQuery())
+
+    trends = watched.trends(rows, points=9)
+
+    assert [shown for _, shown in trends["calm"]] == pytest.approx([0.05, 0.1, 0.15])
+    assert [shown for _, shown in trends["loud"]] == [1.0, 1.0, 1.0]
+    assert [shown for _, shown in trends["scored"]] == pytest.approx([0.05, 0.05, 0.05])
 
 
 def test_what_is_said_of_rows_of_a_table_has_no_horizon_to_pass(store, make_predictions):
@@ -115,7 +152,7 @@ def test_what_is_said_of_rows_of_a_table_has_no_horizon_to_pass(store, make_pred
     assert store.fleet.asset("part", now=hour(10_000)).level == "high"
 
 
-@pytest.mark.parametrize("order", ["risk", "asset", "life", "age"])
+@pytest.mark.parametrize("order", ["risk", "asset", "deviation", "life", "age"])
 @pytest.mark.parametrize("descending", [True, False])
 def test_pages_laid_together_are_the_whole(fleet, order, descending):
     query = FleetQuery(order=order, descending=descending)

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import httpx
@@ -84,6 +85,30 @@ def test_who_abstains_is_told_in_words(app):
     assert row[:3] == ["No statement -", "off", "machine off"]
 
 
+def test_watched_assets_show_how_unusual_they_are_and_by_what(tmp_path):
+    settings = read_settings(make_plant(tmp_path))
+    watched = replace(
+        predictions_of({"calm": None, "loud": None}, NOW - timedelta(hours=1)),
+        status=np.array(["watched"] * 2, dtype=object),
+        deviation=np.array([0.42, 1.66]),
+        top_sensors=np.array(["", ""], dtype=object),
+        deviation_sensors=np.array(["", "flow -9.1 (71 %)"], dtype=object),
+        model_version=0,
+        normal_version=3,
+    )
+    with open_store(store_url(settings), folder=settings.folder) as store:
+        store.writer.commit_predictions([watched], scored_at=NOW)
+
+    app = make_app(open_to_all(settings), resources(settings), now=lambda: NOW)
+
+    head, *rows = Table(ask(app, "/fleet").text).rows
+    loud, calm = (dict(zip(head, row, strict=True)) for row in rows)
+    assert (loud["Asset"], loud["Deviation"], calm["Deviation"]) == ("loud", "1.7", "0.4")
+    assert loud["Driven by"].strip() == "Unusual: flow -9.1 (71\xa0%)"
+    assert calm["Driven by"].strip() == ""
+    assert [row[0].split()[0] for row in rows] == ["Unusual", "As"]
+
+
 def test_the_start_leads_to_the_fleet(app):
     assert ask(app, "/").headers["location"] == "/fleet"
 
@@ -152,8 +177,11 @@ def test_no_cell_of_an_export_is_a_formula_to_a_spreadsheet(app):
 @pytest.mark.parametrize(
     ("query", "words"),
     [
-        ("order=risk;DROP TABLE predictions", "order takes one of risk, asset, life, age"),
-        ("level=worst", "level takes one of high, raised, low, silent"),
+        (
+            "order=risk;DROP TABLE predictions",
+            "order takes one of risk, asset, deviation, life, age",
+        ),
+        ("level=worst", "level takes one of high, raised, unusual, low, usual"),
         ("direction=left", "direction takes one of down, up"),
         ("page=0", "page takes a number from 1"),
         ("page=-1", "page takes a number from 1"),

@@ -62,6 +62,32 @@ NAMES = [
 ]
 
 
+def test_a_watched_asset_shows_its_deviation_over_time_and_by_what(tmp_path):
+    settings = read_settings(make_plant(tmp_path))
+    with open_store(store_url(settings), folder=settings.folder) as store:
+        for hours in range(9):
+            said = predictions_of({"pump-1": None}, NOW - timedelta(hours=9 - hours))
+            watched = replace(
+                said,
+                status=np.array(["watched"], dtype=object),
+                top_sensors=np.array([""], dtype=object),
+                deviation=np.array([0.2 * hours]),
+                deviation_sensors=np.array(["flow -9.1 (71 %)"], dtype=object),
+                model_version=0,
+                normal_version=3,
+            )
+            store.writer.commit_predictions([watched], scored_at=NOW)
+
+    app = make_app(open_to_all(settings), resources(settings), now=lambda: NOW)
+    page = ask(app, "/assets/pump-1").text
+
+    assert "Deviation <b>1.6</b>" in page and "flow -9.1" in page
+    assert "what is usual by version 3" in page and "said by version" not in page
+    assert re.findall(r"<figure><h2>(.*?)</h2>", page) == ["Deviation over time"]
+    assert "Up to 1.6. An alarm from 1." in page
+    assert Table(page).rows[-1][5:7] == ["0.0", "flow -9.1 (71 %)"]
+
+
 @pytest.fixture(scope="module")
 def scored(tmp_path_factory):
     """Settings of a plant of three pumps that a champion has scored, with events and a verdict."""

@@ -24,6 +24,7 @@ from pm_app.pictures.timeline import (
     scale_of,
 )
 from pm_app.store import PredictionSeries
+from pm_app.store.predictions.fleet import UNUSUAL
 from pm_app.web.pages.asset.sensors import SensorSeries, quiet, usual_of
 from pm_app.wording import drivers_text
 
@@ -33,6 +34,8 @@ LIFE_NOTE: Final = "The shaded band is the 90 % interval."
 _STRETCHES: Final = 48
 _DRIVERS: Final = 6
 _DAY_HOURS: Final = 24
+# Beyond so many times the level of alarms a deviation is only high.
+_DEVIATION_SHOWN: Final = 10.0
 # Two cutoffs further apart than so many of their usual steps have nothing between them.
 _GAP_STEPS: Final = 8
 _ROW: Final = 26
@@ -100,6 +103,27 @@ def draw_life(
         description=LIFE_NOTE,
         bands=[Band(when, low, high)],
         marks=marks,
+    ).draw()
+
+
+def draw_deviation(
+    predictions: PredictionSeries, span: ChartSpan, marks: Sequence[EventMark]
+) -> str:
+    """How unusual the asset behaved, and from where on it is an alarm; "" where nothing tells."""
+    time, finite = predictions.cutoff / 1e9, np.isfinite(predictions.deviation)
+    if not finite.any():
+        return ""
+    highest = float(predictions.deviation[finite].max())
+    when, deviation = drawn(
+        time, predictions.deviation, most=POINTS, longest=span.longest_gap(time)
+    )
+    return Timeline(
+        [ValueLine("deviation", when, deviation, "c0")],
+        scale=span.scale((0.0, max(1.2 * UNUSUAL, min(highest, _DEVIATION_SHOWN)))),
+        title="Deviation over time",
+        description=f"Up to {highest:.1f}. An alarm from {UNUSUAL:g}.",
+        marks=marks,
+        levels=[(UNUSUAL, "alarm level")],
     ).draw()
 
 

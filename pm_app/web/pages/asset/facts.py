@@ -6,6 +6,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
+import numpy as np
+
 from pm_app.jobs.score.champion import EVEN_ODDS
 from pm_app.pictures.timeline import EventMark
 from pm_app.records.readings import Events
@@ -19,6 +21,7 @@ from pm_app.web.pages.asset.address import RANGES, AssetAddress
 from pm_app.web.pages.asset.charts import (
     LIFE_NOTE,
     ChartSpan,
+    draw_deviation,
     draw_drivers,
     draw_life,
     draw_risk,
@@ -29,7 +32,7 @@ from pm_app.web.pages.asset.charts import (
     usual_text,
 )
 from pm_app.web.pages.asset.sensors import SensorQuery, SensorSeries, read_events, read_sensors
-from pm_app.web.texts import ALARMS, LEVELS
+from pm_app.web.texts import ALARM_KINDS, ALARMS, LEVELS
 from pm_app.wording import drivers_text, extrapolated_text
 
 PAGE_ROWS: Final = 24
@@ -49,6 +52,9 @@ _RISK_NOTE: Final = (
 _DRIVERS_NOTE: Final = (
     "The stronger the colour, the larger a sensor's share at the riskiest moment of a stretch of "
     "time."
+)
+_DEVIATION_NOTE: Final = (
+    "How unlike its usual behaviour it is, whatever failures are known; 1.0 is the alarm level."
 )
 _EVENTS_SHOWN: Final = 100
 _ALARMS_SHOWN: Final = 20
@@ -121,6 +127,11 @@ def _charts(
     if not by_horizon or len(by_horizon[max(by_horizon)].cutoff) < 2:
         return []
     longest = by_horizon[max(by_horizon)]
+    deviation = draw_deviation(longest, span, marks)
+    unlike = [_chart("Deviation over time", deviation, _DEVIATION_NOTE)]
+    if not np.isfinite(longest.risk).any() and not np.isfinite(longest.value).any() and deviation:
+        # Of a watched asset there is nothing else to draw.
+        return unlike
     if settings.target.kind == "column" and settings.target.task == "regression":
         charts = [_chart("Estimate over time", draw_value(longest, span, marks))]
     else:
@@ -133,7 +144,7 @@ def _charts(
         picture = draw_life(longest, span, marks, settings.target.cap_hours)
         charts.append(_chart("Life left over time, in days", picture, LIFE_NOTE))
     drivers = draw_drivers(longest, span)
-    return [*charts, _chart("What drove the risk", drivers, _DRIVERS_NOTE)]
+    return [*charts, *unlike, _chart("What drove the risk", drivers, _DRIVERS_NOTE)]
 
 
 def _chart(title: str, picture: str, note: str = "", legend: Sequence[str] = ()) -> dict[str, Any]:
@@ -176,7 +187,8 @@ def _alarms(store: Store, asset: str) -> dict[str, Any]:
     rows = store.alarms.alarms(asset=asset, limit=_ALARMS_SHOWN)
     return {
         "alarms": [(row, found.get(row.id)) for row in rows],
-        "standing": next((row for row in rows if row.cleared_at is None), None),
+        "standing": [row for row in rows if row.cleared_at is None],
+        "alarm_kinds": ALARM_KINDS,
         "states": ALARMS,
     }
 

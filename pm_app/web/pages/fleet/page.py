@@ -30,7 +30,13 @@ _KEYS: Final = ("search", "level", "order", "direction", "page")
 # Every key has its default: an address says only what differs.
 _DEFAULTS: Final = {"search": "", "level": "", "order": "risk", "direction": "down", "page": "1"}
 
-ORDERS: Final = {"risk": "risk", "asset": "asset", "life": "life left", "age": "age of data"}
+ORDERS: Final = {
+    "risk": "risk",
+    "asset": "asset",
+    "deviation": "deviation",
+    "life": "life left",
+    "age": "age of data",
+}
 
 
 @dataclass(frozen=True)
@@ -87,6 +93,7 @@ def fleet_facts(
         "total": total,
         "first": first + 1,
         "pages": pages,
+        "deviates": any(row.deviation is not None for row in rows),
         "orders": ORDERS,
         "regresses": settings.target.task == "regression" and settings.target.kind == "column",
         "headings": _headings(asked, rows),
@@ -99,6 +106,7 @@ def _headings(asked: FleetAddress, rows: Sequence[FleetRow]) -> dict[str, dict[s
     labels = {
         "risk": f"Risk within {hours:g} h" if hours else "Risk",
         "asset": "Asset",
+        "deviation": "Deviation",
         "life": "Life left (90 % interval)",
         "age": "Age of data",
     }
@@ -108,7 +116,7 @@ def _headings(asked: FleetAddress, rows: Sequence[FleetRow]) -> dict[str, dict[s
 def _heading(asked: FleetAddress, name: str, label: str) -> dict[str, str]:
     chosen = asked.query.order == name
     # A second choice turns the order round; names begin at A, lives at the shortest.
-    down = not asked.query.descending if chosen else name in ("risk", "age")
+    down = not asked.query.descending if chosen else name in ("risk", "deviation", "age")
     address = asked.address(order=name, direction="down" if down else "up", page=1)
     sorted_as = ("descending" if asked.query.descending else "ascending") if chosen else "none"
     return {"label": label, "address": address or "?", "sort": sorted_as}

@@ -40,6 +40,8 @@ from pm_app.records.readings import Flags
 from pm_app.settings.plant import Settings
 from pm_app.times import HOUR_NS, to_moment, to_nanoseconds
 
+_WEEK_NS = 7 * 24 * HOUR_NS
+
 
 @dataclass(frozen=True, eq=False)
 class ChampionVersion:
@@ -92,7 +94,8 @@ def make_task(dataset: Dataset, settings: Settings) -> LearningTask:
     horizons = settings.target.horizons_hours
     kind = settings.target.task if settings.target.kind == "column" else "life"
     labels, minimum = dataset.labels, settings.retraining.minimum_failures
-    require_enough(labels, minimum_failures=minimum, missed=dataset.missed)
+    weeks = float(np.ptp(dataset.frame.cutoff)) / _WEEK_NS if len(labels.value) else 0.0
+    require_enough(labels, minimum_failures=minimum, missed=dataset.missed, span_weeks=weeks)
     require_changing_sensor(dataset.frame, labels, sensors=dataset.spec.sensors)
     require_foreseeable(dataset.frame, labels, horizon_hours=horizons[-1])
     frame = select_features(dataset.frame, dataset.informative)

@@ -20,7 +20,11 @@ def first_version_text(lineage: Lineage) -> str:
     if lineage.champion() is not None:
         return ""
     newest = next(iter(lineage.retrainings(limit=1)), None)
-    return f"No model yet: {_wait(lineage, newest) if newest else NOTHING_LEARNED}"
+    text = f"No model yet: {_wait(lineage, newest) if newest else NOTHING_LEARNED}"
+    normal = lineage.champion("normal")
+    if normal is None:
+        return text
+    return f"{text} Until then every machine is watched for unusual behaviour (version {normal})."
 
 
 def _wait(lineage: Lineage, newest: RetrainingRow) -> str:

@@ -17,10 +17,13 @@ SHOWN = 3
 LEAST_STEPS = 16
 
 
-def require_enough(labels: Labels, *, minimum_failures: int, missed: str = "") -> None:
+def require_enough(
+    labels: Labels, *, minimum_failures: int, missed: str = "", span_weeks: float = 0.0
+) -> None:
     """Raises NotEnoughData when there are fewer failures to learn from than needed.
 
-    missed: words on failures that came but teach nothing, see `missed_failures_text`.
+    missed: words on failures that came but teach nothing, see `missed_failures_text`. span_weeks:
+    how long the record is, by which it is told how long the rest will take to come.
     """
     failures = count_failures(labels)
     if failures >= minimum_failures:
@@ -30,6 +33,9 @@ def require_enough(labels: Labels, *, minimum_failures: int, missed: str = "") -
     noun = "labelled rows of the rarer class" if binary else "labelled rows"
     noun = noun if len(labelled) else "failures"
     text = f"not enough data: {failures} {noun}, {minimum_failures} needed"
+    if failures and span_weeks >= 1:
+        weeks = round((minimum_failures - failures) * span_weeks / failures)
+        text += f", about {max(weeks, 1)} more weeks at the rate so far"
     raise NotEnoughData(f"{text} ({missed})" if missed else text)
 
 

@@ -10,7 +10,7 @@ from factories import NOW, FakeTrainer, opened, readings_table
 from pm_app.jobs.retrain.run import retrain
 from pm_app.jobs.score.run import score
 from pm_app.settings.plant import read_settings
-from pm_app.store import Actor
+from pm_app.store import Actor, RetrainingRow, VersionRow
 from pm_app.web.app import make_app
 
 KEPT_OUT = (
@@ -72,6 +72,19 @@ def test_the_commands_say_it_too(waiting, command, pm_app):
 
     for words in told:
         assert words in out
+
+
+def test_until_then_it_is_told_that_machines_are_watched(waiting):
+    config, _ = waiting
+    learning = RetrainingRow(NOW, NOW, NOW, "first", "what is usual", version=7)
+    version = VersionRow(7, "000007", "f" * 64, NOW, "", 0, "published")
+    with opened(config) as plant:
+        plant.store.lineage.record_normal(learning, version=version, promote=True)
+
+    for page in ("/models", "/fleet"):
+        assert "Until then every machine is watched for unusual behaviour (version 7)." in shown(
+            config, page
+        )
 
 
 def test_where_a_version_scores_nothing_is_said_of_waiting(new_plant, pm_app):

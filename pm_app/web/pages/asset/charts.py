@@ -123,7 +123,7 @@ def draw_deviation(
         title="Deviation over time",
         description=f"Up to {highest:.1f}. An alarm from {UNUSUAL:g}.",
         marks=marks,
-        levels=[(UNUSUAL, "alarm level")],
+        levels=[(UNUSUAL, "threshold")],
     ).draw()
 
 

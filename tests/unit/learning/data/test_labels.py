@@ -208,6 +208,9 @@ def test_too_few_failures_are_told_with_figures():
     require_enough(labels, minimum_failures=2)
     with pytest.raises(NotEnoughData, match="not enough data: 2 failures, 10 needed"):
         require_enough(labels, minimum_failures=10)
+    # 2 in 6 weeks: 8 more in 24.
+    with pytest.raises(NotEnoughData, match="10 needed, about 24 more weeks at the rate so far"):
+        require_enough(labels, minimum_failures=10, span_weeks=6.0)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""Sensor quality: stuck, dropped, noisy, out of limits, shifted at once, clock off."""

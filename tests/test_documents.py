@@ -152,6 +152,9 @@ def test_every_table_and_column_is_described():
     described = {}
     for section in read(DOCS / "tables.md").split("\n## ")[1:]:
         name = section.splitlines()[0]
+        # Views repeat columns; the contract of the store holds them to their description.
+        if name == "Views":
+            continue
         described[name] = re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)
 
     assert described == {

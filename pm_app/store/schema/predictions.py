@@ -6,6 +6,7 @@ A change here is a new numbered step in `migrations/versions`, and REVISION name
 from typing import Any, Final
 
 from sqlalchemy import (
+    DDL,
     JSON,
     BigInteger,
     Column,
@@ -17,6 +18,7 @@ from sqlalchemy import (
     PrimaryKeyConstraint,
     Table,
     Text,
+    event,
     text,
 )
 
@@ -36,7 +38,7 @@ from pm_app.store.schema.users import audit as audit
 from pm_app.store.schema.users import sessions as sessions
 from pm_app.store.schema.users import users as users
 
-REVISION: Final = "0018"
+REVISION: Final = "0019"
 
 PREDICTION_KEY: Final = ("asset_id", "cutoff", "horizon_hours")
 PREDICTION_VALUES: Final = (
@@ -283,3 +285,36 @@ importances = Table(
     PrimaryKeyConstraint("version", "sensor"),
     **CLUSTERED,
 )
+
+# Views for people with other tools; pm-app itself does not read them. One row an asset: that of
+# the newest cutoff, and of that the longest horizon, as the Fleet page has it.
+FLEET_NOW: Final = """\
+CREATE VIEW fleet_now AS
+SELECT newest.asset_id, newest.cutoff, newest.horizon_hours, newest.status, newest.risk,
+    newest.rul_hours, newest.rul_low_hours, newest.rul_high_hours, newest.value, newest.mode,
+    newest.mode_risks, newest.deviation, newest.top_sensors, newest.deviation_sensors,
+    newest.extrapolated, newest.model_version, newest.normal_version, newest.scored_at,
+    (SELECT count(*) FROM alarms
+        WHERE alarms.asset_id = newest.asset_id AND alarms.cleared_at IS NULL) AS open_alarms,
+    (SELECT max(alarms.raised_at) FROM alarms
+        WHERE alarms.asset_id = newest.asset_id AND alarms.cleared_at IS NULL) AS alarm_raised_at
+FROM latest_predictions AS newest
+WHERE NOT EXISTS (SELECT 1 FROM latest_predictions AS other
+    WHERE other.asset_id = newest.asset_id AND (other.cutoff > newest.cutoff
+        OR (other.cutoff = newest.cutoff AND other.horizon_hours > newest.horizon_hours)))"""
+OPEN_ALARMS: Final = """\
+CREATE VIEW open_alarms AS
+SELECT id, kind, asset_id, horizon_hours, state, raised_at, changed_at, shelved_until, cutoff,
+    risk, deviation, threshold, reason, top_sensors, model_version, mode, mode_risks,
+    likeliest_mode
+FROM alarms
+WHERE cleared_at IS NULL"""
+VIEWS: Final = {"fleet_now": FLEET_NOW, "open_alarms": OPEN_ALARMS}
+# They come and go with the tables, where those are made without migrations.
+for _name, _definition in VIEWS.items():
+    for _moment, _statement in (
+        ("after_create", _definition),
+        ("before_drop", f"DROP VIEW IF EXISTS {_name}"),
+    ):
+        _ddl = DDL(_statement)  # type: ignore[no-untyped-call]  # SQLAlchemy's own
+        event.listen(metadata, _moment, _ddl)

@@ -35,6 +35,7 @@ DEFINITIONS = {
             concat_ws(' ', data_type, collation_name, is_nullable, column_default)
         FROM information_schema.columns WHERE table_schema = 'public'
         UNION ALL SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint
+        UNION ALL SELECT viewname, definition FROM pg_views WHERE schemaname = 'public'
     """,
 }
 

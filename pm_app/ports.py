@@ -5,11 +5,11 @@ from concurrent.futures import Executor
 from typing import Any, Protocol, runtime_checkable
 
 from pm_app.records.alarms import (
+    AlarmHistory,
     AlarmMarks,
     AlarmRule,
     AlarmStep,
     DataOutage,
-    RiskHistory,
     Transitions,
 )
 from pm_app.records.previews import EventsPreview
@@ -169,7 +169,12 @@ class AlarmJudge(Protocol):
 
     @property
     def rule(self) -> AlarmRule:
-        """The risk that is watched, and its threshold."""
+        """The risk or deviation that is watched, and its threshold."""
+        ...
+
+    @property
+    def outage_cutoffs(self) -> int:
+        """At how many newest cutoffs readings lack before that is an outage."""
         ...
 
     @property
@@ -177,15 +182,15 @@ class AlarmJudge(Protocol):
         """The channels that are told of alarms."""
         ...
 
-    def undecided(self, history: RiskHistory) -> Flags:
+    def undecided(self, history: AlarmHistory) -> Flags:
         """Of which assets more of the past is needed to tell, (n_assets,)."""
         ...
 
-    def transitions(self, history: RiskHistory) -> Transitions:
+    def transitions(self, history: AlarmHistory) -> Transitions:
         """What becomes of each asset's alarm."""
         ...
 
-    def marks(self, history: RiskHistory, upto: Int64) -> AlarmMarks:
+    def marks(self, history: AlarmHistory, upto: Int64) -> AlarmMarks:
         """What a later look may go on from at these cutoffs, (n_assets,)."""
         ...
 

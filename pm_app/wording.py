@@ -75,6 +75,8 @@ def _redacted_address(found: re.Match[str]) -> str:
     return f"{scheme}://{'…@' if keys else ''}{place}{'?…' if query else ''}"
 
 
+# What an alarm of a deviation says, before any failure is known.
+UNUSUAL: Final = "does not behave as it used to"
 # Alarms of the plant by kind, as people call them.
 PLANT_ALARMS: Final = {
     "data": "Readings missing",

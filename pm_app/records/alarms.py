@@ -1,4 +1,4 @@
-"""Alarm records: rules, states, risk histories, transitions, outages, verdicts."""
+"""Alarm records: rules, states, histories, transitions, outages, verdicts."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -56,13 +56,14 @@ class AlarmRule:
 
 
 @dataclass(frozen=True, eq=False)
-class RiskHistory:
-    """The scored risks of some assets, oldest first, and how their alarms stand.
+class AlarmHistory:
+    """The risks or deviations of some assets, oldest first, and how their alarms stand.
 
     asset: shape (n_rows,), index into `assets`, ascending; cutoff: nanoseconds UTC, ascending
-    within an asset; risk: (n_rows,). judged_until: (n_assets,), the newest cutoff that was judged
-    before, the least number where none was. run_before: (n_assets,), the newest run before the
-    first row: 1 a high one, -1 a low one, 0 none; run_known: (n_assets,), whether that is known.
+    within an asset; signal: (n_rows,), the risk or the deviation. judged_until: (n_assets,), the
+    newest cutoff that was judged before, the least number where none was. run_before: (n_assets,),
+    the newest run before the first row: 1 a high one, -1 a low one, 0 none; run_known:
+    (n_assets,), whether that is known.
     state: (n_assets,), of the open alarm, "" without. shelf_over: (n_assets,), whether it is
     shelved and its time is over.
     """
@@ -70,22 +71,22 @@ class RiskHistory:
     assets: tuple[str, ...]
     asset: Int32
     cutoff: Int64
-    risk: Float64
+    signal: Float64
     judged_until: Int64
     run_before: RunSigns
     run_known: Flags
     state: Text
     shelf_over: Flags
 
-    def take(self, chosen: Flags) -> "RiskHistory":
+    def take(self, chosen: Flags) -> "AlarmHistory":
         """Only these assets, by (n_assets,)."""
         rows = chosen[self.asset]
         place = np.cumsum(chosen, dtype=np.int32) - np.int32(1)
-        return RiskHistory(
+        return AlarmHistory(
             tuple(self.assets[at] for at in np.flatnonzero(chosen).tolist()),
             place[self.asset[rows]],
             self.cutoff[rows],
-            self.risk[rows],
+            self.signal[rows],
             self.judged_until[chosen],
             self.run_before[chosen],
             self.run_known[chosen],
@@ -98,8 +99,8 @@ class RiskHistory:
 class AlarmMarks:
     """What later looks may go on from, each array of shape (n_assets,).
 
-    since: the cutoff from which risks are to be read then, nanoseconds UTC. run: the newest run
-    up to the cutoff that was asked for, as RiskHistory.run_before has it.
+    since: the cutoff from which rows are to be read then, nanoseconds UTC. run: the newest run
+    up to the cutoff that was asked for, as AlarmHistory.run_before has it.
     """
 
     since: Int64
@@ -110,7 +111,8 @@ class AlarmMarks:
 class Transitions:
     """What becomes of alarms, in order within an asset; each array has shape (n,).
 
-    asset: index into the history's assets. cutoff: nanoseconds UTC of the row that decided.
+    asset: index into the history's assets. cutoff: nanoseconds UTC of the row that decided, signal
+    its risk or deviation.
     from_state "" is no alarm: a new one begins. fresh: whether it is of the alarm that began
     here, not of the one that was open before. revised: whether what was said before decided,
     which late readings or another threshold have changed.
@@ -118,7 +120,7 @@ class Transitions:
 
     asset: Int32
     cutoff: Int64
-    risk: Float64
+    signal: Float64
     from_state: Text
     to_state: Text
     fresh: Flags
@@ -130,7 +132,7 @@ class DataOutage:
     """Assets whose newest cutoffs all lack readings, by name, and of how many assets.
 
     before: the same as the open data alarm has it; state of that alarm, "" without; shelf_over as
-    for RiskHistory.
+    for AlarmHistory.
     """
 
     silent: tuple[str, ...]
@@ -159,7 +161,7 @@ class PlantCondition:
 class PlantAlarm:
     """The open alarm of a kind of the plant: its state, "" without one, and what it is about.
 
-    shelf_over as for RiskHistory.
+    shelf_over as for AlarmHistory.
     """
 
     state: str = NO_ALARM

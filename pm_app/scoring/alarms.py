@@ -1,11 +1,11 @@
-"""Alarms raised, returned and cleared: a pure state machine over predicted risks.
+"""Alarms raised, returned and cleared: a pure state machine over risks, or over deviations.
 
 The condition of an asset is a function of what the predictions table says now of one horizon,
-and of nothing else: `persistence` scored cutoffs running at or above the threshold are a high
-run, as many below `clear` times it a low run, and the condition stands if the newest run of
-either kind is a high one. Cutoffs that abstain are passed over: they are in no run and break
-none. So however the same data came, in whatever order, late, or twice, the same conditions
-stand in the end, for the table is the same.
+and of nothing else: `persistence` cutoffs running at or above the threshold are a high run, as
+many below `clear` times it a low run, and the condition stands if the newest run of either kind
+is a high one. Cutoffs that have no risk (or no deviation, where that is watched) are passed
+over: they are in no run and break none. So however the same data came, in whatever order, late,
+or twice, the same conditions stand in the end, for the table is the same.
 
 Alarms follow the condition as it is said. A commit first asks it anew at the newest cutoff that
 was judged before: where late readings (or a new threshold) have changed the past so that it
@@ -19,7 +19,8 @@ States are those of ISA-18.2: a condition raises an alarm as unacknowledged; gon
 acknowledged one cleared and another one returned, which a person still has to acknowledge; come
 again before that, the same alarm is unacknowledged again. A shelved alarm keeps still, whatever
 the condition does, until its time is over; then it is unacknowledged where the condition
-stands, else cleared. An asset has at most one open alarm.
+stands, else cleared. An asset has at most one open alarm of a kind: what is said of risks and what
+is said of deviations are judged beside each other, by the same rules, and neither knows the other.
 
 An outage of readings is one alarm of the plant, not one an asset: its condition is that some
 asset abstained at its newest `persistence` cutoffs for lack of readings. An asset more than it
@@ -41,13 +42,13 @@ from pm_app.records.alarms import (
     RETURNED,
     SHELVED,
     UNACKNOWLEDGED,
+    AlarmHistory,
     AlarmMarks,
     AlarmRule,
     AlarmStep,
     DataOutage,
     PlantAlarm,
     PlantCondition,
-    RiskHistory,
     RunSigns,
     Transitions,
 )
@@ -57,21 +58,28 @@ _NAMES_SHOWN = 20
 
 
 @dataclass(frozen=True)
-class RiskAlarmJudge:
+class RuleJudge:
     """One rule, applied; fulfils `pm_app.ports.AlarmJudge`.
 
-    channels: those that are told of alarms.
+    channels: those that are told of alarms. no_readings: newest cutoffs without readings that make
+    an outage; 0 for as many as the rule's persistence.
     """
 
     rule: AlarmRule
     channels: tuple[str, ...] = ()
+    no_readings: int = 0
 
-    def undecided(self, history: RiskHistory) -> Flags:
+    @property
+    def outage_cutoffs(self) -> int:
+        """At how many newest cutoffs readings lack before that is an outage."""
+        return self.no_readings or self.rule.persistence
+
+    def undecided(self, history: AlarmHistory) -> Flags:
         """Which assets' histories are too short to tell the condition up to `judged_until`."""
         nothing = _runs_before(history, _runs(history, self.rule)) == 0
         return np.asarray(nothing & ~history.run_known)
 
-    def transitions(self, history: RiskHistory) -> Transitions:
+    def transitions(self, history: AlarmHistory) -> Transitions:
         """What becomes of each asset's alarm.
 
         Where a history is too short to tell, the condition is taken to stand as it stood.
@@ -86,10 +94,10 @@ class RiskAlarmJudge:
         follow = _unshelved if history.shelf_over.any() else _follow
         return follow(history, steps, stood)
 
-    def marks(self, history: RiskHistory, upto: Int64) -> AlarmMarks:
+    def marks(self, history: AlarmHistory, upto: Int64) -> AlarmMarks:
         """What a later look may go on from at these cutoffs, (n_assets,).
 
-        It has to see as many risks before as make a run with the first one after. Where the
+        It has to see as many rows before as make a run with the first one after. Where the
         history does not tell, what is known is how the alarm stood.
         """
         last = _last_rows(history, upto)
@@ -135,11 +143,11 @@ def outage_text(outage: DataOutage) -> str:
     return f"{len(outage.silent)} of {outage.assets} assets without usable readings: {shown}{more}"
 
 
-def _runs(history: RiskHistory, rule: AlarmRule) -> RunSigns:
+def _runs(history: AlarmHistory, rule: AlarmRule) -> RunSigns:
     """The newest run up to each row, (n_rows,): 1 a high one, -1 a low one, 0 none so far."""
     first = np.searchsorted(history.asset, history.asset).astype(np.int64)
-    high = _ends_run(history.risk >= rule.threshold, first, rule.persistence)
-    low = _ends_run(history.risk < rule.clear * rule.threshold, first, rule.persistence)
+    high = _ends_run(history.signal >= rule.threshold, first, rule.persistence)
+    low = _ends_run(history.signal < rule.clear * rule.threshold, first, rule.persistence)
     kind = high.astype(np.int8) - low.astype(np.int8)
     row = np.arange(len(kind))
     newest = np.maximum.accumulate(np.where(kind != 0, row, -1)) if len(kind) else row
@@ -153,17 +161,17 @@ def _ends_run(inside: Flags, first: Int64, persistence: int) -> Flags:
     return np.asarray(row - np.maximum(broken, first - 1) >= persistence)
 
 
-def _runs_before(history: RiskHistory, runs: RunSigns) -> RunSigns:
+def _runs_before(history: AlarmHistory, runs: RunSigns) -> RunSigns:
     """The newest run up to `judged_until`, (n_assets,)."""
     return _runs_until(history, runs, _last_rows(history, history.judged_until))
 
 
-def _runs_until(history: RiskHistory, runs: RunSigns, last: Int64) -> RunSigns:
+def _runs_until(history: AlarmHistory, runs: RunSigns, last: Int64) -> RunSigns:
     """The newest run up to these rows, (n_assets,); -1 is before the first."""
     return np.where(last >= 0, np.append(runs, np.int8(0))[last], history.run_before)
 
 
-def _last_rows(history: RiskHistory, upto: Int64) -> Int64:
+def _last_rows(history: AlarmHistory, upto: Int64) -> Int64:
     """The newest row of each asset up to a cutoff of its own, (n_assets,); -1 without one."""
     inside = history.cutoff <= upto[history.asset]
     last = np.full(len(history.assets), -1, dtype=np.int64)
@@ -178,24 +186,24 @@ class _Sequence:
 
     asset: Int32
     cutoff: Int64
-    risk: NDArray[np.float64]
+    signal: NDArray[np.float64]
     stands: Flags
     revised: Flags
 
     @classmethod
-    def of(cls, history: RiskHistory, stands: Flags, row_stands: Flags) -> "_Sequence":
+    def of(cls, history: AlarmHistory, stands: Flags, row_stands: Flags) -> "_Sequence":
         """stands: at what was judged before, (n_assets,); row_stands: at each row."""
         last = _last_rows(history, history.judged_until)
         new = np.flatnonzero(history.cutoff > history.judged_until[history.asset])
         cutoff = np.where(last >= 0, np.append(history.cutoff, 0)[last], history.judged_until)
-        risk = np.where(last >= 0, np.append(history.risk, np.nan)[last], np.nan)
+        signal = np.where(last >= 0, np.append(history.signal, np.nan)[last], np.nan)
         count = len(history.assets)
         asset = np.concatenate([np.arange(count, dtype=np.int32), history.asset[new]])
         order = np.argsort(asset, kind="stable")
         return cls(
             asset[order],
             np.concatenate([cutoff, history.cutoff[new]])[order],
-            np.concatenate([risk, history.risk[new]])[order],
+            np.concatenate([signal, history.signal[new]])[order],
             np.concatenate([stands, row_stands[new]])[order],
             (np.arange(len(asset)) < count)[order],
         )
@@ -205,7 +213,7 @@ class _Sequence:
         return _Sequence(**{name: column[rows] for name, column in vars(self).items()})
 
 
-def _follow(history: RiskHistory, steps: _Sequence, stood: Flags) -> Transitions:
+def _follow(history: AlarmHistory, steps: _Sequence, stood: Flags) -> Transitions:
     """Where the condition changes, and what the alarm becomes there."""
     first = np.append(True, steps.asset[1:] != steps.asset[:-1])[: len(steps.asset)]
     previous = np.where(first, stood[steps.asset], np.roll(steps.stands, 1))
@@ -221,7 +229,7 @@ def _follow(history: RiskHistory, steps: _Sequence, stood: Flags) -> Transitions
     return Transitions(
         asset,
         changes.cutoff,
-        changes.risk,
+        changes.signal,
         from_state,
         to_state,
         np.asarray((state == NO_ALARM) | (acknowledged & ~leads), dtype=np.bool_),
@@ -229,7 +237,7 @@ def _follow(history: RiskHistory, steps: _Sequence, stood: Flags) -> Transitions
     )
 
 
-def _unshelved(history: RiskHistory, steps: _Sequence, stood: Flags) -> Transitions:
+def _unshelved(history: AlarmHistory, steps: _Sequence, stood: Flags) -> Transitions:
     """As _follow, and shelved alarms whose time is over as their assets stand at the end."""
     followed = _follow(history, steps, stood)
     final = np.append(steps.asset[1:] != steps.asset[:-1], True)[: len(steps.asset)]
@@ -238,7 +246,7 @@ def _unshelved(history: RiskHistory, steps: _Sequence, stood: Flags) -> Transiti
     added = Transitions(
         ended.asset,
         ended.cutoff,
-        ended.risk,
+        ended.signal,
         np.full(count, SHELVED, dtype=object),
         np.where(ended.stands, UNACKNOWLEDGED, CLEARED).astype(object),
         np.zeros(count, dtype=np.bool_),

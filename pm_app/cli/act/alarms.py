@@ -20,7 +20,7 @@ from pm_app.cli.output import print_json, print_rows, say
 from pm_app.errors import BadSettings
 from pm_app.settings.modes import action_of
 from pm_app.settings.plant import Settings, read_settings
-from pm_app.wording import PLANT_ALARMS, alarm_mode_text, time_text
+from pm_app.wording import PLANT_ALARMS, alarm_mode_text, deviation_text, time_text
 
 if TYPE_CHECKING:
     from pm_app.store import AlarmEventRow, AlarmRow
@@ -76,8 +76,8 @@ def alarms(
             return
         given = {row.alarm_id: row.verdict for row in store.alarms.verdicts()}
     rows = [_shown(row, given.get(row.id, ""), settings) for row in found]
-    columns = [name for name in _COLUMNS if name not in _OF_MODES or any(r[name] for r in rows)]
-    print_rows(rows, columns, title="alarms", right=("id", "risk", "from"))
+    columns = [name for name in _COLUMNS if name not in _RARE or any(r[name] for r in rows)]
+    print_rows(rows, columns, title="alarms", right=("id", "risk", "deviation", "from"))
 
 
 @alarms_app.command()
@@ -99,7 +99,7 @@ def show(
         print_json(_fields(events, found[0], settings))
         return
     shown = _shown(found[0], "", settings)
-    more = [name for name in _OF_MODES if shown[name]]
+    more = [name for name in _RARE if shown[name]]
     print_rows([shown], ("asset", "state", "risk", "from", *more, "reason"))
     rows = [
         {
@@ -209,10 +209,11 @@ def _print_state(row: "AlarmRow") -> None:
     say(f"alarm {row.id} of {row.asset_id or 'the plant'}: {row.state}{until}")
 
 
-_OF_MODES = ("mode", "next step")
+# Shown only where some alarm has one.
+_RARE = ("deviation", "mode", "next step")
 _COLUMNS = (
-    *("id", "asset", "state", "since", "risk", "from", "driven by"),
-    *(*_OF_MODES, "verdict", "reason"),
+    *("id", "asset", "state", "since", "risk", "deviation", "from", "driven by"),
+    *("mode", "next step", "verdict", "reason"),
 )
 
 
@@ -223,13 +224,20 @@ def _shown(row: "AlarmRow", verdict: str, settings: Settings) -> dict[str, Any]:
         "state": row.state,
         "since": time_text(row.cutoff, settings.plant.timezone),
         "risk": "" if row.risk is None else f"{row.risk:.0%}",
-        "from": "" if row.threshold is None else f"{row.threshold:.0%}",
+        "deviation": "" if row.deviation is None else deviation_text(row.deviation),
+        "from": _threshold_text(row),
         "driven by": row.top_sensors,
         "mode": alarm_mode_text(row.mode, row.likeliest_mode),
         "next step": action_of(row.likeliest_mode or row.mode, settings.modes),
         "verdict": verdict,
         "reason": row.reason,
     }
+
+
+def _threshold_text(row: "AlarmRow") -> str:
+    if row.threshold is None:
+        return ""
+    return f"{row.threshold:.0%}" if row.deviation is None else deviation_text(row.threshold)
 
 
 def _fields(events: "list[AlarmEventRow]", row: "AlarmRow", settings: Settings) -> dict[str, Any]:

@@ -11,8 +11,8 @@ from pm_app.errors import BadSettings, TerminalError
 from pm_app.records.alarms import (
     ACKNOWLEDGED,
     CLEARED,
+    OF_ASSETS,
     RETURNED,
-    RISK,
     SHELVED,
     UNACKNOWLEDGED,
     VERDICTS,
@@ -101,7 +101,7 @@ def give_verdict(
     _check_text(verdict.mode, "a failure mode")
 
     def decide(alarm: AlarmRow) -> AlarmStep:
-        if alarm.kind != RISK:
+        if alarm.kind not in OF_ASSETS:
             raise TerminalError(
                 f"alarm {alarm.id} is of the plant; a verdict needs one of an asset"
             )

@@ -17,11 +17,18 @@ from zoneinfo import ZoneInfo
 
 from pm_app.errors import PmAppError, SourceUnavailable
 from pm_app.ports import Sender
-from pm_app.records.alarms import WORK_ORDER
+from pm_app.records.alarms import OF_ASSETS, RISK, WORK_ORDER
 from pm_app.settings.modes import action_of
 from pm_app.settings.plant import Settings
 from pm_app.store import OutboxRow, Store
-from pm_app.wording import PLANT_ALARMS, alarm_mode_text, life_text, percent_text
+from pm_app.wording import (
+    PLANT_ALARMS,
+    UNUSUAL,
+    alarm_mode_text,
+    deviation_text,
+    life_text,
+    percent_text,
+)
 
 log = logging.getLogger(__name__)
 FIRST_PAUSE: Final = timedelta(minutes=1)
@@ -89,8 +96,9 @@ def quiet_until(settings: Settings, now: datetime) -> datetime | None:
 
 
 def message_of(news: Sequence[OutboxRow], settings: Settings) -> tuple[str, str]:
-    """Title and body of one message on all this news, the riskiest first."""
-    ranked = sorted(news, key=lambda each: (each.risk is None, -(each.risk or 0.0), each.asset_id))
+    """Title and body of one message on all this news: the riskiest first, then what deviates most,
+    then what is of the plant."""
+    ranked = sorted(news, key=_rank)
     lines = [_line(each, settings) for each in ranked[:MOST_LISTED]]
     if len(ranked) > MOST_LISTED:
         lines.append(f"and {len(ranked) - MOST_LISTED} more: pm-app alarms lists them")
@@ -106,6 +114,7 @@ def order_of(news: OutboxRow, settings: Settings) -> str:
     fields: dict[str, Any] = {
         "plant": settings.plant.name,
         "alarm": news.alarm_id,
+        "kind": news.kind,
         "asset": news.asset_id,
         "raised_at": news.raised_at.isoformat(),
         "state": news.state,
@@ -120,6 +129,7 @@ def order_of(news: OutboxRow, settings: Settings) -> str:
         "mode_risks": json.loads(news.mode_risks) if news.mode_risks else None,
         "action": _action(news, settings),
         "reason": news.reason,
+        "deviation": news.deviation,
     }
     return json.dumps(fields, allow_nan=False)
 
@@ -192,14 +202,26 @@ def _line(news: OutboxRow, settings: Settings) -> str:
     life = life_text(news.rul_hours, news.rul_low_hours, news.rul_high_hours, cap_hours=cap)
     mode, action = alarm_mode_text(news.mode, news.likeliest_mode), _action(news, settings)
     parts = [
-        f"{news.asset_id}: risk {percent_text(news.risk)} within {news.horizon_hours:g} h",
+        _what(news),
         f"failure mode {mode}" if mode else "",
         "" if life == "-" else f"life left {life}",
-        f"driven by {news.top_sensors}" if news.top_sensors else "",
+        f"driven by {news.top_sensors}" if news.top_sensors and news.kind == RISK else "",
         f"since {since}{state}",
         f"next step: {action}" if action else "",
     ]
     return "; ".join(part for part in parts if part)
+
+
+def _what(news: OutboxRow) -> str:
+    if news.kind == RISK:
+        return f"{news.asset_id}: risk {percent_text(news.risk)} within {news.horizon_hours:g} h"
+    sensors = f": {news.top_sensors}" if news.top_sensors else ""
+    return f"{news.asset_id} {UNUSUAL}{sensors} (deviation {deviation_text(news.deviation)})"
+
+
+def _rank(news: OutboxRow) -> tuple[int, float, str]:
+    place = OF_ASSETS.index(news.kind) if news.kind in OF_ASSETS else len(OF_ASSETS)
+    return place, -(news.risk or news.deviation or 0.0), news.asset_id
 
 
 def _action(news: OutboxRow, settings: Settings) -> str:

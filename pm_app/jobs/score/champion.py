@@ -1,4 +1,4 @@
-"""The champion: the version that scores, verified on its golden rows, and its alarm threshold."""
+"""The champion: the version that scores, verified on its golden rows."""
 
 import logging
 from contextlib import suppress
@@ -9,15 +9,11 @@ import numpy as np
 
 from pm_app.errors import BadVersion, TerminalError
 from pm_app.jobs.plant import Plant
-from pm_app.records.alarms import AlarmRule
 from pm_app.records.learning import VersionCard
 from pm_app.records.scores import with_shares
-from pm_app.scoring.alarms import RiskAlarmJudge
 from pm_app.scoring.predictor import Predictor
-from pm_app.settings.sections import AlarmsSettings
 from pm_app.state.registry import Registry, Version
 from pm_app.store import Actor
-from pm_app.store.alarms.alarms import Alarms
 from pm_app.store.lineage import Lineage, version_before
 from pm_app.times import NS
 
@@ -129,59 +125,3 @@ def verified(version: Version) -> Champion:
             f"trained: by {apart:.3g}, at most {GOLDEN_TOLERANCE:g} is rounding"
         )
     return Champion(version.number, card, predictor)
-
-
-# As likely to fail as not.
-EVEN_ODDS = 0.5
-DEFAULT_REASON = "the default: neither alarms.threshold nor a backtest has set another"
-
-
-@dataclass(frozen=True)
-class Threshold:
-    """A risk in (0, 1), and where it comes from, in words."""
-
-    risk: float
-    why: str
-
-
-def alarm_judge(
-    champion: Champion | None,
-    settings: AlarmsSettings,
-    alarms: Alarms,
-    *,
-    channels: tuple[str, ...],
-) -> RiskAlarmJudge | None:
-    """What judges alarms while this champion scores; None where no risk is said.
-
-    Of several horizons the longest is watched, by which versions are judged too: it is the one
-    that warns first. channels: that are notified.
-    """
-    if champion is None or champion.card.head.kind == "regression":
-        return None
-    horizon_hours = champion.card.head.horizons_hours[-1]
-    threshold = threshold_of(settings, alarms, horizon_hours)
-    return RiskAlarmJudge(
-        AlarmRule(
-            horizon_hours=horizon_hours,
-            threshold=threshold.risk,
-            clear=settings.clear,
-            persistence=settings.persistence,
-            why=threshold.why,
-        ),
-        channels=channels,
-    )
-
-
-def threshold_of(settings: AlarmsSettings, alarms: Alarms, horizon_hours: float) -> Threshold:
-    """The threshold that holds now for risks of this horizon.
-
-    That of plant.toml, where it names one; else the newest that a backtest has set; else even
-    odds.
-    """
-    given = settings.threshold
-    if given != "auto":
-        return Threshold(given, "alarms.threshold")
-    found = alarms.threshold(horizon_hours)
-    if found is not None:
-        return Threshold(found.threshold, f"set by a backtest on {found.at:%Y-%m-%d}")
-    return Threshold(EVEN_ODDS, DEFAULT_REASON)

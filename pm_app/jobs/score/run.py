@@ -22,11 +22,12 @@ from pm_app.jobs.score.affected import (
     affected_spans,
     last_scored_pane,
 )
-from pm_app.jobs.score.champion import alarm_judge, load_champion
+from pm_app.jobs.score.alarm_rules import alarm_judges
+from pm_app.jobs.score.champion import load_champion
 from pm_app.jobs.score.frames import PaneSpan, spans_with_readings
 from pm_app.jobs.score.predict import predict_spans
 from pm_app.progress import Progress, silent
-from pm_app.scoring.alarms import RiskAlarmJudge
+from pm_app.scoring.alarms import RuleJudge
 from pm_app.settings.plant import Settings
 from pm_app.settings.values import FOR_EVER
 from pm_app.store import BatchRow, CommitCounts, Store
@@ -34,7 +35,7 @@ from pm_app.store.predictions.retention import Retention
 from pm_app.times import NS, parse_duration, to_moment, to_nanoseconds
 
 log = logging.getLogger(__name__)
-Judge = Callable[[], RiskAlarmJudge | None]
+Judges = Callable[[], tuple[RuleJudge, ...]]
 # Batches of about this many readings share a transaction; a large one has its own.
 GROUP_ROWS = 200_000
 
@@ -67,22 +68,24 @@ def score(
     ingested = ingest(plant, now=now, progress=progress, stop=stop)
     champion = load_champion(plant)
     apply_retention(plant.settings, plant.store.retention, now)
-    store, alarms = plant.store, plant.settings.alarms
+    store = plant.store
     floor = backfill_floor(plant.settings, store, plant.history.pane_ns, now)
     until = last_scored_pane(plant.ledger, plant.history.pane_ns)
     run = ScoringRun(plant.view, plant.ledger, champion, floor, until, ScoredCutoffs())
-    judge = partial(alarm_judge, champion, alarms, store.alarms, channels=plant.channels)
-    committed = repairing(plant, partial(_score_without_model, run, store, judge, now))
+    judges = partial(
+        alarm_judges, champion, None, plant.settings, store.alarms, channels=plant.channels
+    )
+    committed = repairing(plant, partial(_score_without_model, run, store, judges, now))
     pending = plant.ledger.unscored_batches()
     done = 0
     for group in _groups(pending):
         if stop():
             break
         progress(done / len(pending), f"scoring {group[0].name}")
-        committed += repairing(plant, partial(_score_group, run, store, judge, now, group))
+        committed += repairing(plant, partial(_score_group, run, store, judges, now, group))
         done += len(group)
     if not stop():
-        _end_shelving(store, judge, now)
+        _end_shelving(store, judges, now)
     progress(1.0, f"{done} batches scored")
     if not stop():
         repairing(plant, partial(compact, plant, now=now))
@@ -94,19 +97,19 @@ def score(
 
 
 def _score_group(
-    run: ScoringRun, store: Store, judge: Judge, now: datetime, group: Sequence[BatchRow]
+    run: ScoringRun, store: Store, judges: Judges, now: datetime, group: Sequence[BatchRow]
 ) -> CommitCounts:
     """One transaction with all that these batches make or change."""
     spans = run.scored.left_of(spans_with_readings(run.view, affected_spans(run, group)))
     chunks = predict_spans(run.view, run.champion, spans)
     numbers = [row.sequence for row in group]
-    counts = store.writer.commit_scores(numbers, chunks, scored_at=now, judge=judge())
+    counts = store.writer.commit_scores(numbers, chunks, scored_at=now, judges=judges())
     run.scored.add(spans)
     return counts
 
 
 def _score_without_model(
-    run: ScoringRun, store: Store, judge: Judge, now: datetime
+    run: ScoringRun, store: Store, judges: Judges, now: datetime
 ) -> CommitCounts:
     """Cutoffs that were told no_model get what the first champion says of them."""
     if run.champion is None or run.floor is None:
@@ -121,15 +124,15 @@ def _score_without_model(
     }
     spans = spans_with_readings(run.view, spans)
     chunks = predict_spans(run.view, run.champion, spans)
-    counts = store.writer.commit_predictions(chunks, scored_at=now, judge=judge())
+    counts = store.writer.commit_predictions(chunks, scored_at=now, judges=judges())
     run.scored.add(spans)
     return counts
 
 
-def _end_shelving(store: Store, judge: Judge, now: datetime) -> None:
+def _end_shelving(store: Store, judges: Judges, now: datetime) -> None:
     """Alarms whose time on the shelf is over come back, also where no batch came."""
     if store.alarms.shelf_time_over(now):
-        store.writer.commit_scores((), (), scored_at=now, judge=judge())
+        store.writer.commit_scores((), (), scored_at=now, judges=judges())
 
 
 def backfill_floor(settings: Settings, store: Store, pane_ns: int, now: datetime) -> int | None:

@@ -16,7 +16,7 @@ from sqlalchemy import (
     update,
 )
 
-from pm_app.records.alarms import RISK, UNACKNOWLEDGED, WORK_ORDER
+from pm_app.records.alarms import OF_ASSETS, UNACKNOWLEDGED, WORK_ORDER
 from pm_app.store.database.connection import Database
 from pm_app.store.schema.alarms import WAITING, alarm_events, alarms, outbox
 from pm_app.store.schema.predictions import latest_predictions
@@ -52,6 +52,7 @@ class OutboxRow:
     mode: str | None
     mode_risks: str | None
     likeliest_mode: str | None
+    deviation: float | None
     rul_hours: float | None
     rul_low_hours: float | None
     rul_high_hours: float | None
@@ -157,7 +158,7 @@ def fill_outbox(
             .where(events.id.in_(newest), alarms.c.state == UNACKNOWLEDGED)
         )
         if channel == WORK_ORDER:
-            raised = raised.where(alarms.c.kind == RISK, ~_notified_before(channel))
+            raised = raised.where(alarms.c.kind.in_(OF_ASSETS), ~_notified_before(channel))
         connection.execute(insert(outbox).from_select(_COLUMNS, raised))
 
 
@@ -204,6 +205,7 @@ def _outbox_rows() -> Select[tuple[object, ...]]:
             of.mode,
             of.mode_risks,
             of.likeliest_mode,
+            of.deviation,
             prediction.rul_hours,
             prediction.rul_low_hours,
             prediction.rul_high_hours,

@@ -6,77 +6,113 @@ from datetime import datetime
 from typing import Any, Final
 
 import numpy as np
-from sqlalchemy import JSON, Connection, and_, bindparam, func, insert, literal, select, update
+from sqlalchemy import (
+    JSON,
+    ColumnElement,
+    Connection,
+    and_,
+    bindparam,
+    case,
+    func,
+    insert,
+    literal,
+    select,
+    update,
+)
 
 from pm_app.ports import AlarmJudge
 from pm_app.records.alarms import (
     ACKNOWLEDGED,
     DATA,
+    DEVIATION,
     NO_ALARM,
     OUTAGES,
     RISK,
     SHELVED,
     SYSTEM,
     UNACKNOWLEDGED,
+    AlarmHistory,
     AlarmRule,
     DataOutage,
     PlantCondition,
-    RiskHistory,
     Transitions,
 )
-from pm_app.store.alarms.outbox import fill_outbox, newest_event
-from pm_app.store.alarms.plant import move_alarms, open_plant_alarm, take_plant_step
-from pm_app.store.alarms.risk_history import (
+from pm_app.store.alarms.history import (
     AffectedAsset,
     OpenAlarm,
     affected_assets,
-    open_risk_alarms,
-    risk_histories,
+    alarm_histories,
+    open_alarms_of,
 )
+from pm_app.store.alarms.outbox import fill_outbox, newest_event
+from pm_app.store.alarms.plant import move_alarms, open_plant_alarm, take_plant_step
 from pm_app.store.schema.alarms import OPEN, alarm_events, alarms
 from pm_app.store.schema.predictions import latest_predictions, predictions
 from pm_app.store.schema.types import Moment
 from pm_app.times import to_moment
+from pm_app.wording import UNUSUAL
 
-_COPIED_COLUMNS: Final = (
-    *("cutoff", "risk", "top_sensors", "model_version"),
-    *("mode", "mode_risks"),
-)
+# Columns of an alarm, by kind, that come from the prediction that raised it.
+_COPIED: Final[Mapping[str, Mapping[str, ColumnElement[Any]]]] = {
+    RISK: {
+        **{name: predictions.c[name] for name in ("risk", "top_sensors", "model_version")},
+        **{name: predictions.c[name] for name in ("mode", "mode_risks")},
+        "likeliest_mode": predictions.c.mode,
+    },
+    DEVIATION: {
+        "deviation": predictions.c.deviation,
+        "top_sensors": func.coalesce(predictions.c.deviation_sensors, ""),
+        "model_version": predictions.c.normal_version,
+    },
+}
 
 
 @dataclass(frozen=True)
 class AlarmsBeforeCommit:
-    """What a commit met: the assets it touches, the open alarms, and the newest of their events."""
+    """What a commit met, by judge: the assets it touches and the open alarms of its kind; and the
+    newest event of any."""
 
-    affected: Sequence[AffectedAsset]
-    open_alarms: Mapping[str, OpenAlarm]
+    affected: Sequence[Sequence[AffectedAsset]]
+    open_alarms: Sequence[Mapping[str, OpenAlarm]]
     newest_event: int
 
 
 def alarms_before_commit(
-    connection: Connection, judge: AlarmJudge, now: datetime, *, live: bool
+    connection: Connection, judges: Sequence[AlarmJudge], now: datetime, *, live: bool
 ) -> AlarmsBeforeCommit:
     """What has to be known of the store before staged rows are merged into it."""
-    open_alarms = open_risk_alarms(connection, now)
-    affected = affected_assets(connection, judge, open_alarms, live=live)
+    open_alarms = [open_alarms_of(connection, judge.rule.kind, now) for judge in judges]
+    affected = [
+        affected_assets(connection, judge, standing, live=live)
+        for judge, standing in zip(judges, open_alarms, strict=True)
+    ]
     return AlarmsBeforeCommit(affected, open_alarms, newest_event(connection))
 
 
 def update_alarms(
-    connection: Connection, judge: AlarmJudge, before: AlarmsBeforeCommit, now: datetime
+    connection: Connection,
+    judges: Sequence[AlarmJudge],
+    before: AlarmsBeforeCommit,
+    now: datetime,
 ) -> None:
-    """Bring alarms to where the predictions, merged by now, have them."""
-    for history in risk_histories(connection, judge, before.affected, before.open_alarms):
-        _write(connection, judge.rule, history, judge.transitions(history), before.open_alarms, now)
-    _follow_modes(connection, judge.rule, before.affected, now)
-    _follow_outage(connection, judge, now)
-    fill_outbox(connection, judge.channels, after=before.newest_event, now=now)
+    """Bring alarms to where the predictions, merged by now, have them.
+
+    The first judge tells of outages and names the channels.
+    """
+    parts = zip(judges, before.affected, before.open_alarms, strict=True)
+    for judge, affected, open_alarms in parts:
+        for history in alarm_histories(connection, judge, affected, open_alarms):
+            _write(connection, judge.rule, history, judge.transitions(history), open_alarms, now)
+        if judge.rule.kind == RISK:
+            _follow_modes(connection, judge.rule, affected, now)
+    _follow_outage(connection, judges[0], now)
+    fill_outbox(connection, judges[0].channels, after=before.newest_event, now=now)
 
 
 def _write(
     connection: Connection,
     rule: AlarmRule,
-    history: RiskHistory,
+    history: AlarmHistory,
     steps: Transitions,
     open_alarms: Mapping[str, OpenAlarm],
     now: datetime,
@@ -96,7 +132,7 @@ def _write(
         if state == NO_ALARM
     }
     _raise(connection, rule, list(begun.values()), now)
-    numbers = {name: alarm.id for name, alarm in open_risk_alarms(connection, now).items()}
+    numbers = {name: alarm.id for name, alarm in open_alarms_of(connection, rule.kind, now).items()}
     rows = zip(names, fresh, moments, _event_texts(steps, rule), strict=True)
     connection.execute(
         insert(alarm_events),
@@ -120,18 +156,18 @@ def _raise(
     if not begun:
         return
     prediction = predictions.c
-    values = {
-        "kind": literal(RISK),
+    values: dict[str, ColumnElement[Any]] = {
+        "kind": literal(rule.kind),
         "asset_id": prediction.asset_id,
         "horizon_hours": prediction.horizon_hours,
         "state": bindparam("ends", type_=alarms.c.state.type),
         "raised_at": literal(now, Moment),
         "changed_at": literal(now, Moment),
-        **{name: prediction[name] for name in _COPIED_COLUMNS},
+        "cutoff": prediction.cutoff,
+        **_COPIED[rule.kind],
         "threshold": literal(rule.threshold),
-        "reason": literal(rule.why),
+        "reason": _reason(rule),
         "about": literal([], JSON),
-        "likeliest_mode": prediction.mode,
     }
     rows = select(*values.values()).where(
         prediction.asset_id == bindparam("of"),
@@ -141,12 +177,21 @@ def _raise(
     connection.execute(insert(alarms).from_select(list(values), rows), list(begun))
 
 
+def _reason(rule: AlarmRule) -> ColumnElement[str]:
+    """Why a prediction raises an alarm, in words; of a deviation with the sensors behind it."""
+    if rule.kind == RISK:
+        return literal(rule.why)
+    sensors = predictions.c.deviation_sensors
+    named = case((func.coalesce(sensors, "") == "", ""), else_=literal(": ").concat(sensors))
+    return literal(UNUSUAL).concat(named).concat(f" ({rule.why})")
+
+
 def _event_texts(steps: Transitions, rule: AlarmRule) -> list[dict[str, object]]:
     """Action, states and note of each transition."""
     columns = zip(
         steps.from_state.tolist(),
         steps.to_state.tolist(),
-        steps.risk.tolist(),
+        steps.signal.tolist(),
         steps.revised.tolist(),
         strict=True,
     )
@@ -155,9 +200,9 @@ def _event_texts(steps: Transitions, rule: AlarmRule) -> list[dict[str, object]]
             "action": _action(before, after),
             "from_state": before or None,
             "to_state": after,
-            "note": _note(risk, rule, revised=revised),
+            "note": _note(signal, rule, revised=revised),
         }
-        for before, after, risk, revised in columns
+        for before, after, signal, revised in columns
     ]
 
 
@@ -167,10 +212,10 @@ def _action(before: str, after: str) -> str:
     return "raised" if after == UNACKNOWLEDGED else after
 
 
-def _note(risk: float, rule: AlarmRule, *, revised: bool) -> str:
-    risk_text = "no risk" if np.isnan(risk) else f"risk {risk:g}"
+def _note(signal: float, rule: AlarmRule, *, revised: bool) -> str:
+    text = f"no {rule.kind}" if np.isnan(signal) else f"{rule.kind} {signal:g}"
     why = "; what was said before is judged anew" if revised else ""
-    return f"{risk_text}, threshold {rule.threshold:g} ({rule.why}){why}"
+    return f"{text}, threshold {rule.threshold:g} ({rule.why}){why}"
 
 
 def _follow_modes(
@@ -224,7 +269,7 @@ def _follow_outage(connection: Connection, judge: AlarmJudge, now: datetime) -> 
     """The plant's one alarm on readings that do not come."""
     rule = judge.rule
     number, alarm = open_plant_alarm(connection, DATA, now)
-    silent, newest = assets_without_readings(connection, rule.horizon_hours, rule.persistence)
+    silent, newest = assets_without_readings(connection, rule.horizon_hours, judge.outage_cutoffs)
     if number is None and not silent:
         return
     outage = DataOutage(

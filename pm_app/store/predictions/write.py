@@ -28,7 +28,7 @@ from sqlalchemy import (
 
 from pm_app.ports import AlarmJudge
 from pm_app.records.predictions import Predictions
-from pm_app.store.alarms.risk_history import forget_marks
+from pm_app.store.alarms.marks import forget_marks
 from pm_app.store.alarms.update import alarms_before_commit, update_alarms
 from pm_app.store.database.connection import Database
 from pm_app.store.dialects.table import insert_into
@@ -67,7 +67,7 @@ class PredictionWriter:
         chunks: Iterable[Predictions],
         *,
         scored_at: datetime,
-        judge: AlarmJudge | None = None,
+        judges: Sequence[AlarmJudge] = (),
         live: bool = True,
     ) -> CommitCounts:
         """Write predictions and mark the batches they answer as scored: all or nothing.
@@ -79,19 +79,19 @@ class PredictionWriter:
         A key must not come twice in one commit. Other writers wait only once the last chunk
         has come.
 
-        judge: tells what becomes of alarms, which follow in the same transaction; None leaves
-        them as they are. Without `live` only what stands in the end raises one, not what came
-        and went.
+        judges: tell what becomes of alarms, each of its kind, which follow in the same
+        transaction; without one they stay as they are. Without `live` only what stands in the end
+        raises one, not what came and went.
         """
         with self.database.writing(lambda staging: stage(staging, chunks)) as connection:
             forget_marks(connection)
             before = (
-                alarms_before_commit(connection, judge, scored_at, live=live) if judge else None
+                alarms_before_commit(connection, judges, scored_at, live=live) if judges else None
             )
             counts = _merge(connection, scored_at)
             mark_scored(connection, sequences, scored_at)
-            if judge is not None and before is not None:
-                update_alarms(connection, judge, before, scored_at)
+            if before is not None:
+                update_alarms(connection, judges, before, scored_at)
             forget_staged(connection)
         return counts
 
@@ -100,10 +100,10 @@ class PredictionWriter:
         chunks: Iterable[Predictions],
         *,
         scored_at: datetime,
-        judge: AlarmJudge | None = None,
+        judges: Sequence[AlarmJudge] = (),
     ) -> CommitCounts:
         """As commit_scores, not live, for rows that answer no batch: backfill, first champion."""
-        return self.commit_scores((), chunks, scored_at=scored_at, judge=judge, live=False)
+        return self.commit_scores((), chunks, scored_at=scored_at, judges=judges, live=False)
 
     def commit_staged(self, path: Path, *, scored_at: datetime) -> CommitCounts:
         """As commit_predictions, of what `write_staged` has laid down in this file."""

@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 from sqlalchemy.exc import IntegrityError
 
 from pm_app.errors import TerminalError
-from pm_app.records.alarms import AlarmRule, AlarmStep, Verdict
-from pm_app.scoring.alarms import RiskAlarmJudge
+from pm_app.jobs.operations.alarms import give_verdict
+from pm_app.jobs.retrain.run import confirmed_failures
+from pm_app.records.alarms import WORK_ORDER, AlarmRule, AlarmStep, Verdict
+from pm_app.scoring.alarms import RuleJudge
 from pm_app.store import Actor
-from pm_app.store.alarms import risk_history
+from pm_app.store.alarms import history
 from pm_app.store.schema.alarms import alarm_events, alarm_marks, alarms, verdicts
 from pm_app.store.schema.predictions import (
     latest_predictions,
@@ -24,8 +26,12 @@ from pm_app.store.schema.predictions import (
 
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
 RULE = AlarmRule(horizon_hours=72.0, threshold=0.5, clear=0.8, persistence=2, why="for a test")
-JUDGE = RiskAlarmJudge(RULE)
+JUDGE = RuleJudge(RULE)
 HIGH, BETWEEN, LOW = 0.9, 0.45, 0.1
+UNUSUAL = AlarmRule(
+    72.0, threshold=1.0, clear=0.8, persistence=2, why="its level", kind="deviation"
+)
+BOTH = (JUDGE, RuleJudge(UNUSUAL))
 
 
 def hour(number):
@@ -34,9 +40,11 @@ def hour(number):
 
 @pytest.fixture
 def say(store, make_predictions):
-    """Commits risks by (asset, hour), at horizons of 24 and 72 hours, as scoring does."""
+    """Commits risks by (asset, hour), at horizons of 24 and 72 hours, as scoring does, and
+    deviations beside them."""
 
-    def commit(risks, *, judge=JUDGE, at=DAY, live=True, statuses=None, mode=None):
+    def commit(risks, deviations=None, *, judge=JUDGE, at=DAY, live=True, statuses=None, mode=None):
+        unusual = deviations or {}
         chunk = make_predictions(
             {
                 (asset, hour(number), horizon): None if risk is None else risk * share
@@ -44,10 +52,17 @@ def say(store, make_predictions):
                 for horizon, share in ((24.0, 0.5), (72.0, 1.0))
             },
             mode=mode,
+            deviations={
+                (asset, hour(number), horizon): deviation
+                for (asset, number), deviation in unusual.items()
+                for horizon in (24.0, 72.0)
+            },
+            normal=7 if unusual else 0,
         )
         if statuses is not None:
             chunk = replace(chunk, status=np.repeat(np.array(statuses, dtype=object), 2))
-        return store.writer.commit_scores((), [chunk], scored_at=at, judge=judge, live=live)
+        judges = judge if isinstance(judge, tuple) else () if judge is None else (judge,)
+        return store.writer.commit_scores((), [chunk], scored_at=at, judges=judges, live=live)
 
     return commit
 
@@ -107,6 +122,139 @@ def test_an_alarm_of_before_modes_tells_the_first_and_a_shelved_one_keeps_still(
     assert store.alarms.events(old.id)[-1].note == "the likeliest failure mode is seal now"
 
 
+def watch(say, deviations, *, judge=BOTH, **more):
+    """Say deviations of assets of which no risk is known."""
+    say(dict.fromkeys(deviations), deviations, judge=judge, **more)
+
+
+def test_a_deviation_raises_an_alarm_that_names_the_sensors_behind_it(store, say):
+    watch(say, {("a", 1): 1.5, ("a", 2): 2.0, ("b", 1): 0.25, ("b", 2): 1.5}, at=hour(3))
+
+    (alarm,) = store.alarms.alarms()
+    (event,) = store.alarms.events(alarm.id)
+    assert (alarm.kind, alarm.asset_id, alarm.horizon_hours) == ("deviation", "a", 72.0)
+    assert (alarm.state, alarm.raised_at, alarm.cutoff) == ("unacknowledged", hour(3), hour(2))
+    assert (alarm.risk, alarm.mode, alarm.deviation, alarm.threshold) == (None, None, 2.0, 1.0)
+    assert (alarm.top_sensors, alarm.model_version) == ("heat +18.0 (71 %)", 7)
+    assert alarm.reason == "does not behave as it used to: heat +18.0 (71 %) (its level)"
+    assert (event.action, event.cutoff) == ("raised", hour(2))
+    assert event.note == "deviation 2, threshold 1 (its level)"
+
+
+def test_a_deviation_is_told_on_every_channel_and_leaves_one_work_order(store, say):
+    judge = (RuleJudge(UNUSUAL, ("message 1", WORK_ORDER)),)
+    watch(say, {("a", 1): 1.5, ("a", 2): 2.0}, judge=judge)
+    watch(say, {("a", 3): 0.1, ("a", 4): 0.1}, judge=judge)
+    watch(say, {("a", 5): 1.5, ("a", 6): 2.0}, judge=judge)
+
+    due = [(row.channel, row.kind, row.deviation, row.rul_hours) for row in store.outbox.due(DAY)]
+    assert due == [
+        ("message 1", "deviation", 2.0, None),
+        (WORK_ORDER, "deviation", 2.0, None),
+        ("message 1", "deviation", 2.0, None),
+    ]
+
+
+def test_a_watched_asset_raises_no_alarm_of_a_risk_and_one_of_both_has_both_open(store, say):
+    watch(say, {("a", 1): 1.5, ("a", 2): 1.5})
+    assert [alarm.kind for alarm in store.alarms.alarms()] == ["deviation"]
+    first = store.alarms.alarms()
+
+    unusual = {("a", 3): 1.5, ("a", 4): 1.5}
+    say({("a", 3): HIGH, ("a", 4): HIGH}, unusual, judge=BOTH, mode="seal")
+    risk, deviation = store.alarms.alarms()
+    assert [risk.kind, risk.risk, risk.deviation] == ["risk", HIGH, None]
+    assert [deviation] == first
+    assert (risk.mode, deviation.likeliest_mode) == ("seal", None)
+
+    store.alarms.act(risk.id, to("acknowledged"), at=DAY, actor=Actor("ann"))
+    say({("a", 5): LOW, ("a", 6): LOW}, {("a", 5): 1.5, ("a", 6): 1.5}, judge=BOTH)
+    assert [alarm.state for alarm in store.alarms.alarms()] == ["cleared", "unacknowledged"]
+
+
+def test_alarms_of_watched_assets_go_on_as_they_are_once_a_failure_model_has_spoken(store, say):
+    unusual = {("a", number): 1.5 for number in (1, 2)} | {("b", 1): 1.5, ("b", 2): 0.25}
+    watch(say, unusual)
+    before = store.alarms.alarms(), store.alarms.events()
+    assert len(before[0]) == 1
+
+    say(dict.fromkeys(unusual, LOW), unusual, judge=BOTH, live=False)
+    say({("a", 3): LOW}, {("a", 3): 1.5}, judge=BOTH)
+    assert (store.alarms.alarms(), store.alarms.events()) == before
+
+    say({("a", 4): LOW, ("a", 5): LOW}, {("a", 4): 0.25, ("a", 5): 0.5}, judge=BOTH)
+    assert states(store) == {"a": "returned"}
+
+
+def test_cutoffs_without_a_deviation_are_in_no_run_of_them_and_break_none(store, say):
+    watch(say, {("a", 1): 1.5, ("a", 2): None, ("a", 3): 1.5})
+
+    assert [alarm.cutoff for alarm in store.alarms.alarms()] == [hour(3)]
+
+
+def test_what_is_watched_has_readings_and_an_outage_is_told_by_the_first_judge(store, say):
+    names = {("a", 1): None, ("a", 2): None, ("b", 1): None, ("b", 2): None}
+    unusual = {("a", 1): 0.5, ("a", 2): 0.5}
+    lost = ["watched", "watched", "sensor_missing", "sensor_missing"]
+    say(names, unusual, judge=(RuleJudge(UNUSUAL, no_readings=3),), statuses=lost)
+    assert store.alarms.alarms() == []
+    say({("b", 3): None}, {}, judge=(RuleJudge(UNUSUAL, no_readings=3),), statuses=lost[-1:])
+
+    (alarm,) = store.alarms.alarms()
+    assert (alarm.kind, alarm.about) == ("data", ("b",))
+
+
+def test_a_deviation_that_is_shelved_keeps_still_beside_a_risk_that_is_not(store, say):
+    say({("a", 1): HIGH, ("a", 2): HIGH}, {("a", 1): 1.5, ("a", 2): 1.5}, judge=BOTH)
+    of_kind = {alarm.kind: alarm for alarm in store.alarms.alarms()}
+    shelve = AlarmStep("shelved", "shelved", "", shelved_until=hour(10))
+    number = of_kind["deviation"].id
+    store.alarms.act(number, lambda _: shelve, at=DAY, actor=Actor("ann"))
+    say({("a", 3): LOW, ("a", 4): LOW}, {("a", 3): 0.1, ("a", 4): 0.1}, judge=BOTH, at=hour(9))
+    by_kind = {alarm.kind: alarm.state for alarm in store.alarms.alarms()}
+    assert by_kind == {"risk": "returned", "deviation": "shelved"}
+
+    assert store.alarms.shelf_time_over(hour(10))
+    say({("c", 1): LOW}, judge=BOTH, at=hour(10))
+    assert store.alarms.alarm(number).state == "cleared"
+
+
+def test_marks_of_risks_and_of_deviations_are_kept_apart(store, say):
+    calm, tense = dict.fromkeys(range(3, 200), BETWEEN), dict.fromkeys(range(3, 200), 0.9)
+    risks = {("a", 1): LOW, ("a", 2): LOW} | {("a", n): risk for n, risk in calm.items()}
+    unusual = {("a", 1): 1.5, ("a", 2): 1.5} | {("a", n): value for n, value in tense.items()}
+    say(risks, unusual, judge=BOTH)
+    lengths = []
+
+    class Looking(RuleJudge):
+        def transitions(self, history):
+            lengths.append(len(history.signal))
+            return super().transitions(history)
+
+    for number in range(200, 210):
+        both = (Looking(RULE), Looking(UNUSUAL))
+        say({("a", number): BETWEEN}, {("a", number): 0.9}, judge=both)
+
+    assert {alarm.kind: alarm.state for alarm in store.alarms.alarms()} == {
+        "deviation": "unacknowledged"
+    }
+    assert max(lengths) <= 2 * 4 + 4
+
+
+def test_a_confirmed_deviation_is_a_verdict_as_one_of_a_risk(store, say):
+    watch(say, {("a", 1): 1.5, ("a", 2): 1.5})
+    (alarm,) = store.alarms.alarms()
+    verdict = Verdict("confirmed", "worn seal", hour(3), hour(4), "seal", "leak")
+    give_verdict(store, alarm.id, verdict, at=hour(5), actor=Actor("ann"))
+
+    (found,) = confirmed_failures(store.alarms.verdicts())
+    assert (found.asset, found.code, found.mode) == ("a", "seal", "leak")
+    assert [store.alarms.alarm(alarm.id).state, store.alarms.events()[-1].action] == [
+        "unacknowledged",
+        "verdict",
+    ]
+
+
 def test_saying_the_same_again_changes_no_alarm(store, say):
     risks = {("a", 1): HIGH, ("a", 2): HIGH}
     say(risks)
@@ -131,7 +279,7 @@ def test_what_is_not_live_raises_only_what_stands_in_the_end(store, say):
 
 
 def test_a_commit_that_fails_raises_nothing(store, say):
-    class Broken(RiskAlarmJudge):
+    class Broken(RuleJudge):
         def outage(self, outage):
             raise ZeroDivisionError
 
@@ -180,7 +328,7 @@ def test_late_risks_that_take_the_cause_away_are_told_as_such(store, say):
 
 def test_another_threshold_is_applied_at_the_next_scoring(store, say):
     say({("a", 1): 0.6, ("a", 2): 0.6})
-    say({("a", 3): 0.6}, judge=RiskAlarmJudge(replace(RULE, threshold=0.9, why="raised")))
+    say({("a", 3): 0.6}, judge=RuleJudge(replace(RULE, threshold=0.9, why="raised")))
 
     assert states(store) == {"a": "returned"}
     assert "threshold 0.9 (raised)" in store.alarms.events()[-1].note
@@ -208,7 +356,7 @@ def test_a_look_goes_back_as_far_as_it_takes(store, say, monkeypatch):
     say({("a", 40): BETWEEN})
     assert states(store) == {"a": "unacknowledged"}
 
-    monkeypatch.setattr(risk_history, "FURTHER", (20,))
+    monkeypatch.setattr(history, "FURTHER", (20,))
     say({("a", 41): BETWEEN})
     assert states(store) == {"a": "unacknowledged"}
     say({("a", 42): LOW, ("a", 43): LOW})
@@ -221,9 +369,9 @@ def test_a_look_goes_on_from_where_the_last_one_was_and_reads_no_more(store, say
     say({("a", 200): BETWEEN})
     lengths = []
 
-    class Counting(RiskAlarmJudge):
+    class Counting(RuleJudge):
         def transitions(self, history):
-            lengths.append(len(history.risk))
+            lengths.append(len(history.signal))
             return super().transitions(history)
 
     for number in range(201, 221):
@@ -236,9 +384,9 @@ def test_the_first_commit_of_many_risks_leaves_a_mark_for_the_next_look(store, s
     say({("a", 1): HIGH, ("a", 2): HIGH} | {("a", number): BETWEEN for number in range(3, 200)})
     lengths = []
 
-    class Counting(RiskAlarmJudge):
+    class Counting(RuleJudge):
         def undecided(self, history):
-            lengths.append(len(history.risk))
+            lengths.append(len(history.signal))
             return super().undecided(history)
 
     say({("a", 200): BETWEEN}, judge=Counting(RULE))
@@ -260,7 +408,7 @@ def test_a_look_goes_on_from_no_mark_that_late_risks_have_overtaken(store, say, 
 def test_a_mark_of_another_threshold_is_not_gone_on_from(store, say):
     say({("a", 1): HIGH, ("a", 2): HIGH} | {("a", number): BETWEEN for number in range(3, 30)})
     say({("a", 30): BETWEEN})
-    say({("a", 31): 0.85}, judge=RiskAlarmJudge(replace(RULE, threshold=0.99, clear=0.5)))
+    say({("a", 31): 0.85}, judge=RuleJudge(replace(RULE, threshold=0.99, clear=0.5)))
 
     assert states(store) == {"a": "returned"}
 
@@ -370,7 +518,7 @@ def test_the_newest_verdict_given_until_then_counts(store, say):
 
 def open_states(store):
     open_now = store.alarms.alarms(only_open=True)
-    return {row.asset_id for row in open_now if row.state != "returned"}
+    return {(row.kind, row.asset_id) for row in open_now if row.state != "returned"}
 
 
 def forget(store):
@@ -393,61 +541,65 @@ def many(examples):
 
 
 RISKS = st.lists(st.sampled_from([HIGH, BETWEEN, LOW, None]), min_size=20, max_size=20)
+DEVIATIONS = st.lists(st.sampled_from([1.5, 0.9, 0.25, None]), min_size=20, max_size=20)
 any_order = given(
-    risks=RISKS,
+    truth=st.tuples(RISKS, DEVIATIONS),
     order=st.permutations(PLACES),
     size=st.integers(1, 7),
     wrong=st.sets(st.sampled_from(PLACES), max_size=4),
 )
-any_cuts = given(risks=RISKS, cuts=st.sets(st.integers(2, 10)))
+any_cuts = given(truth=st.tuples(RISKS, DEVIATIONS), cuts=st.sets(st.integers(2, 10)))
 
 
 @many(8)
 @any_order
 def test_risks_in_any_order_and_revised_leave_the_alarms_of_one_commit_standing(
-    store, say, risks, order, size, wrong
+    store, say, truth, order, size, wrong
 ):
-    hold_order(store, say, risks, order, size, wrong)
+    hold_order(store, say, truth, order, size, wrong)
 
 
 @pytest.mark.slow
 @many(300)
 @any_order
-def test_risks_in_any_order_leave_the_same_alarms_many_times(store, say, risks, order, size, wrong):
-    hold_order(store, say, risks, order, size, wrong)
+def test_risks_in_any_order_leave_the_same_alarms_many_times(store, say, truth, order, size, wrong):
+    hold_order(store, say, truth, order, size, wrong)
 
 
-def hold_order(store, say, risks, order, size, wrong):
-    truth = dict(zip(PLACES, risks, strict=True))
+def hold_order(store, say, truth, order, size, wrong):
+    risks, deviations = (dict(zip(PLACES, values, strict=True)) for values in truth)
     forget(store)
-    say(truth)
+    say(risks, deviations, judge=BOTH)
     expected = open_states(store)
 
     forget(store)
     if wrong:
-        say({place: HIGH for place in sorted(wrong)})
+        unusual = dict.fromkeys(sorted(wrong), 1.5)
+        say(dict.fromkeys(unusual, HIGH), unusual, judge=BOTH)
     for start in range(0, len(order), size):
-        say({place: truth[place] for place in sorted(order[start : start + size])})
+        part = sorted(order[start : start + size])
+        some, unusual = ({place: every[place] for place in part} for every in (risks, deviations))
+        say(some, unusual, judge=BOTH)
     assert open_states(store) == expected
     assert not expected or store.alarms.events()
 
 
 @many(8)
 @any_cuts
-def test_history_in_order_gives_the_same_alarms_however_it_is_cut(store, say, risks, cuts):
-    truth = dict(zip(PLACES, risks, strict=True))
+def test_history_in_order_gives_the_same_alarms_however_it_is_cut(store, say, truth, cuts):
+    risks, deviations = (dict(zip(PLACES, values, strict=True)) for values in truth)
 
     def event_states():
-        names = {row.id: row.asset_id for row in store.alarms.alarms()}
+        names = {row.id: (row.kind, row.asset_id) for row in store.alarms.alarms()}
         events = store.alarms.events()
         return sorted((names[row.alarm_id], row.cutoff, row.action, row.to_state) for row in events)
 
     forget(store)
-    say(truth)
+    say(risks, deviations, judge=BOTH)
     expected = event_states()
     forget(store)
     for low, high in zip([1, *sorted(cuts)], [*sorted(cuts), 11], strict=True):
-        part = {place: risk for place, risk in truth.items() if low <= place[1] < high}
+        part = {place: risk for place, risk in risks.items() if low <= place[1] < high}
         if part:
-            say(part)
+            say(part, {place: deviations[place] for place in part}, judge=BOTH)
     assert event_states() == expected

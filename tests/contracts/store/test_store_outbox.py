@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from pm_app.records.alarms import WORK_ORDER, AlarmRule, AlarmStep, PlantCondition
-from pm_app.scoring.alarms import RiskAlarmJudge, plant_step
+from pm_app.scoring.alarms import RuleJudge, plant_step
 from pm_app.store import Actor
 
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
@@ -30,10 +30,10 @@ def say(store, make_predictions):
         commit = store.writer.commit_scores if live else None
         if commit is None:
             store.writer.commit_predictions(
-                [predictions], scored_at=hour(at), judge=RiskAlarmJudge(RULE, tells)
+                [predictions], scored_at=hour(at), judges=[RuleJudge(RULE, tells)]
             )
         else:
-            commit((), [predictions], scored_at=hour(at), judge=RiskAlarmJudge(RULE, tells))
+            commit((), [predictions], scored_at=hour(at), judges=[RuleJudge(RULE, tells)])
 
     return say
 
@@ -61,9 +61,7 @@ def test_a_commit_that_fails_is_news_to_nobody(store, make_predictions):
         raise RuntimeError
 
     with pytest.raises(RuntimeError):
-        store.writer.commit_scores(
-            (), breaking(), scored_at=DAY, judge=RiskAlarmJudge(RULE, (MAIL,))
-        )
+        store.writer.commit_scores((), breaking(), scored_at=DAY, judges=[RuleJudge(RULE, (MAIL,))])
 
     assert store.outbox.waiting() == []
 

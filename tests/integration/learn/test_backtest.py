@@ -34,7 +34,7 @@ from pm_app.jobs.backtest.report import report_on
 from pm_app.jobs.backtest.run import backtest
 from pm_app.jobs.ingest.run import ingest
 from pm_app.jobs.retrain import process as trainer_process
-from pm_app.jobs.score.champion import threshold_of
+from pm_app.jobs.score.alarm_rules import threshold_of
 from pm_app.learning.evaluation.boosters import Booster
 from pm_app.records.learning import Head
 from pm_app.state.segments import MissingSegment

@@ -23,7 +23,7 @@ from pm_app.errors import BadSettings, TerminalError
 from pm_app.jobs.backfill.run import backfill
 from pm_app.jobs.operations.alarms import acknowledge, comment, give_verdict, shelve
 from pm_app.jobs.retrain.run import RetrainingOptions, retrain
-from pm_app.jobs.score.champion import threshold_of
+from pm_app.jobs.score.alarm_rules import threshold_of
 from pm_app.jobs.score.replay import replay
 from pm_app.jobs.score.run import score
 from pm_app.learning.data.failures import ConfirmedFailure

@@ -46,6 +46,7 @@ def news(asset="pump-1", risk=0.7, **more) -> OutboxRow:
         "mode": None,
         "mode_risks": None,
         "likeliest_mode": None,
+        "deviation": None,
         "rul_hours": 100.0,
         "rul_low_hours": 50.0,
         "rul_high_hours": 150.0,
@@ -107,6 +108,50 @@ def test_a_message_names_the_failure_mode_and_what_is_to_be_done(likeliest, word
 
     assert words[0] in body
     assert body.endswith(words[1].removeprefix("Z"))
+
+
+OF_DEVIATION = {
+    "kind": "deviation",
+    "deviation": 1.31,
+    "threshold": 1.0,
+    "top_sensors": "bearing_temp +9.1 (71 %)",
+}
+
+
+def test_a_message_on_a_deviation_names_the_sensors_and_no_risk():
+    lifeless = dict.fromkeys(("rul_hours", "rul_low_hours", "rul_high_hours"))
+    title, body = message_of([news(risk=None, **OF_DEVIATION, **lifeless)], plant())
+
+    assert title == "Line 3: alarm, pump-1"
+    assert body == (
+        "pump-1 does not behave as it used to: bearing_temp +9.1 (71 %) (deviation 1.3); "
+        "since 2026-03-01 00:00 UTC"
+    )
+
+
+def test_risks_are_told_before_deviations_and_these_before_what_is_of_the_plant():
+    of_plant = news("", None, kind="data", reason="3 assets: a, b, c", top_sensors="")
+    deviations = [
+        news(name, None, **OF_DEVIATION | {"deviation": deviation})
+        for name, deviation in (("pump-3", 1.2), ("pump-2", 4.0))
+    ]
+    _, body = message_of([of_plant, *deviations, news("pump-9", 0.01)], plant())
+
+    assert [line.split()[0] for line in body.splitlines()] == [
+        "pump-9:",
+        "pump-2",
+        "pump-3",
+        "Readings",
+    ]
+
+
+def test_an_order_says_what_kind_of_alarm_it_is_for():
+    import json
+
+    told = json.loads(order_of(news(risk=None, **OF_DEVIATION), plant()))
+
+    assert (told["kind"], told["risk"], told["deviation"]) == ("deviation", None, 1.31)
+    assert told["driven_by"] == "bearing_temp +9.1 (71 %)"
 
 
 def test_a_flood_is_one_message_the_riskiest_first():

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pm_app.records.alarms import AlarmRule, DataOutage, RiskHistory
-from pm_app.scoring.alarms import RiskAlarmJudge, outage_text
+from pm_app.records.alarms import AlarmHistory, AlarmRule, DataOutage
+from pm_app.scoring.alarms import RuleJudge, outage_text
 
 RULE = AlarmRule(horizon_hours=72.0, threshold=0.5, clear=0.8, persistence=2, why="for a test")
 NEVER = np.iinfo(np.int64).min
@@ -20,11 +20,11 @@ def make_history(risks, *, judged=None, states=None, run_known=True, shelf_over=
     names = tuple("abcdefgh"[: len(risks)])
     counts = [len(each) for each in risks]
     judged = [0] * len(risks) if judged is None else judged
-    return RiskHistory(
+    return AlarmHistory(
         assets=names,
         asset=np.repeat(np.arange(len(risks), dtype=np.int32), counts),
         cutoff=np.concatenate([np.arange(1, count + 1, dtype=np.int64) for count in counts]),
-        risk=np.array([risk for each in risks for risk in each], dtype=float),
+        signal=np.array([risk for each in risks for risk in each], dtype=float),
         judged_until=np.array([number or NEVER for number in judged], dtype=np.int64),
         run_before=np.zeros(len(risks), dtype=np.int8),
         run_known=np.full(len(risks), run_known),
@@ -35,7 +35,7 @@ def make_history(risks, *, judged=None, states=None, run_known=True, shelf_over=
 
 def transitions(history, rule=RULE):
     """Transitions as (asset, cutoff, from, to)."""
-    steps = RiskAlarmJudge(rule).transitions(history)
+    steps = RuleJudge(rule).transitions(history)
     columns = (steps.asset, steps.cutoff, steps.from_state, steps.to_state)
     return [
         (history.assets[asset], *rest)
@@ -159,7 +159,7 @@ def test_what_came_and_went_before_the_newest_judged_cutoff_is_not_told():
 
 def test_a_revision_that_takes_the_cause_away_returns_the_alarm():
     history = make_history([[LOW, LOW]], judged=[2], states=["unacknowledged"])
-    steps = RiskAlarmJudge(RULE).transitions(history)
+    steps = RuleJudge(RULE).transitions(history)
 
     assert transitions(history) == [("a", 2, "unacknowledged", "returned")]
     assert steps.revised.tolist() == [True]
@@ -174,7 +174,7 @@ def test_an_acknowledged_alarm_clears_and_the_next_one_is_new():
         ("a", 4, "acknowledged", "cleared"),
         ("a", 6, "", "unacknowledged"),
     ]
-    assert RiskAlarmJudge(RULE).transitions(history).fresh.tolist() == [False, True]
+    assert RuleJudge(RULE).transitions(history).fresh.tolist() == [False, True]
 
 
 @pytest.mark.parametrize(
@@ -189,18 +189,16 @@ def test_what_was_shelved_comes_back_as_its_asset_stands(risks, becomes):
 def test_a_trail_too_short_to_tell_asks_for_more_and_leaves_the_alarm_as_it_is():
     history = make_history([[BETWEEN, HIGH]], judged=[2], states=["acknowledged"], run_known=False)
 
-    assert RiskAlarmJudge(RULE).undecided(history).tolist() == [True]
+    assert RuleJudge(RULE).undecided(history).tolist() == [True]
     assert transitions(history) == []
 
 
 def test_an_asset_of_which_nothing_was_said_before_needs_no_more():
-    assert RiskAlarmJudge(RULE).undecided(make_history([[BETWEEN]])).tolist() == [False]
+    assert RuleJudge(RULE).undecided(make_history([[BETWEEN]])).tolist() == [False]
 
 
 def outage(silent, *, before=(), state="", shelf_over=False):
-    step = RiskAlarmJudge(RULE).outage(
-        DataOutage(tuple(silent), 10, tuple(before), state, shelf_over)
-    )
+    step = RuleJudge(RULE).outage(DataOutage(tuple(silent), 10, tuple(before), state, shelf_over))
     return None if step is None else (step.action, step.to_state)
 
 

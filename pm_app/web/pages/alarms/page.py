@@ -13,7 +13,7 @@ from fastapi.responses import RedirectResponse
 
 from pm_app.errors import BadSettings
 from pm_app.jobs.operations import alarms as alarm_actions
-from pm_app.records.alarms import RISK, Verdict
+from pm_app.records.alarms import OF_ASSETS, Verdict
 from pm_app.settings.modes import ModeSettings
 from pm_app.store import AlarmRow, Store, VerdictRow
 from pm_app.web.address import (
@@ -121,7 +121,7 @@ def alarm_facts(store: Store, number: int, modes: Mapping[str, ModeSettings]) ->
         "plant_alarms": PLANT_ALARMS,
         "events": [(event, ALARM_ACTIONS.get(event.action, event.action)) for event in events],
         "hours": SHELVE_HOURS,
-        "verdicts": VERDICT_WORDS if row.kind == RISK else {},
+        "verdicts": VERDICT_WORDS if row.kind in OF_ASSETS else {},
         "modes": list(modes) or list(json.loads(row.mode_risks or "{}")),
         "may_acknowledge": row.state in ("unacknowledged", "returned"),
         "may_shelve": row.state in ("unacknowledged", "acknowledged", "shelved"),

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from pm_app.jobs.score.champion import EVEN_ODDS
+from pm_app.jobs.score.alarm_rules import EVEN_ODDS
 from pm_app.pictures.timeline import EventMark
 from pm_app.records.readings import Events
 from pm_app.settings.plant import Settings

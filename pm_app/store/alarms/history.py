@@ -1,25 +1,33 @@
-"""Risk histories for alarms: the newest risks of the assets that a commit affects.
+"""Histories for alarms: the newest risks or deviations of the assets that a commit affects.
 
 Most assets are calm at their newest cutoffs, and a near look tells. Where it tells nothing
-(risks between both thresholds, cutoffs that abstain) it goes on from a mark that an earlier
+(numbers between both thresholds, cutoffs without one) it goes on from a mark that an earlier
 look left, and without one further back, to where some run decides.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import ColumnElement, Connection, func, select
 
 from pm_app.ports import AlarmJudge
-from pm_app.records.alarms import NO_ALARM, RISK, SHELVED, AlarmMarks, AlarmRule, RiskHistory
+from pm_app.records.alarms import (
+    DEVIATION,
+    NO_ALARM,
+    RISK,
+    SHELVED,
+    AlarmHistory,
+    AlarmRule,
+)
 from pm_app.records.readings import Float64, Int64
-from pm_app.store.dialects.table import dialect_of, insert_into
-from pm_app.store.schema.alarms import OPEN, alarm_marks, alarms
+from pm_app.store.alarms.marks import Mark, keep_marks, marks_of
+from pm_app.store.dialects.table import dialect_of
+from pm_app.store.schema.alarms import OPEN, alarms
 from pm_app.store.schema.predictions import (
     latest_predictions,
     predictions,
@@ -35,8 +43,15 @@ NEAR_RUNS: Final = 2
 FURTHER: Final = (64, 512, 4096)
 ASSETS_AT_ONCE: Final = 500
 ROWS_AT_ONCE: Final = 200_000
-# From where on to read an asset, and the newest run before.
-Mark = tuple[datetime, int]
+# What a kind of alarm watches, and of which rows; only scored rows have a risk.
+_SIGNALS: Final[dict[str, tuple[ColumnElement[Any], ...]]] = {
+    RISK: (
+        predictions.c.risk,
+        predictions.c.risk.is_not(None),
+        predictions.c.status == "scored",
+    ),
+    DEVIATION: (predictions.c.deviation, predictions.c.deviation.is_not(None)),
+}
 _NEVER: Final = int(np.iinfo(np.int64).min)
 _EVER: Final = int(np.iinfo(np.int64).max)
 
@@ -46,7 +61,7 @@ class AffectedAsset:
     """An asset that a commit says something of.
 
     judged_until: the newest cutoff of an earlier commit, nanoseconds UTC. since: the cutoff from
-    which its risks are read, None where that is all of them. rows: of this commit. run_before:
+    which its rows are read, None where that is all of them. rows: of this commit. run_before:
     the newest run before `since`, where that is known.
     """
 
@@ -66,11 +81,11 @@ class OpenAlarm:
     shelf_over: bool
 
 
-def open_risk_alarms(connection: Connection, now: datetime) -> dict[str, OpenAlarm]:
-    """The open alarm of each asset that has one."""
+def open_alarms_of(connection: Connection, kind: str, now: datetime) -> dict[str, OpenAlarm]:
+    """The open alarm of a kind of each asset that has one."""
     own = alarms.c
     query = select(own.id, own.asset_id, own.state, own.shelved_until)
-    rows = connection.execute(query.where(OPEN, own.kind == RISK))
+    rows = connection.execute(query.where(OPEN, own.kind == kind))
     return {
         row.asset_id: OpenAlarm(
             row.id, row.state, row.state == SHELVED and row.shelved_until <= now
@@ -108,18 +123,17 @@ def affected_assets(
     return sorted(found, key=_order)
 
 
-def risk_histories(
+def alarm_histories(
     connection: Connection,
     judge: AlarmJudge,
     affected: Sequence[AffectedAsset],
     open_alarms: Mapping[str, OpenAlarm],
-) -> Iterator[RiskHistory]:
-    """The newest risks of these assets, some assets at a time, as far back as it takes."""
+) -> Iterator[AlarmHistory]:
+    """The newest signals of these assets, some assets at a time, as far back as it takes."""
     retired = connection.execute(select(retirements.c.id).limit(1)).first() is not None
-    horizon = judge.rule.horizon_hours
 
-    def read(part: Sequence[AffectedAsset]) -> RiskHistory:
-        return _history(part, _rows(connection, part, horizon), open_alarms, retired=retired)
+    def read(part: Sequence[AffectedAsset]) -> AlarmHistory:
+        return _history(part, _rows(connection, part, judge.rule), open_alarms, retired=retired)
 
     for group in _groups(affected):
         part = sorted(group, key=lambda one: one.asset)
@@ -144,9 +158,9 @@ def _look_further(
     connection: Connection,
     judge: AlarmJudge,
     undecided: Sequence[AffectedAsset],
-    read: Callable[[Sequence[AffectedAsset]], RiskHistory],
+    read: Callable[[Sequence[AffectedAsset]], AlarmHistory],
     marks: Mapping[str, Mark],
-) -> RiskHistory:
+) -> AlarmHistory:
     """A history of these assets from their marks on, else from further and further back."""
     part = [_from_mark(one, marks.get(one.asset), always=True) for one in undecided]
     history = read(part)
@@ -176,13 +190,13 @@ def _from_mark(one: AffectedAsset, mark: Mark | None, *, always: bool) -> Affect
     return one
 
 
-def _keep_first_marks(connection: Connection, judge: AlarmJudge, history: RiskHistory) -> None:
+def _keep_first_marks(connection: Connection, judge: AlarmJudge, history: AlarmHistory) -> None:
     """Marks for assets of which all was read, where the next near look will tell nothing."""
     back = NEAR_RUNS * judge.rule.persistence
     size = np.bincount(history.asset, minlength=len(history.assets))
     end = np.cumsum(size)
     seen = np.arange(len(history.asset)) >= (end - 1 - back)[history.asset]
-    columns = {name: getattr(history, name)[seen] for name in ("asset", "cutoff", "risk")}
+    columns = {name: getattr(history, name)[seen] for name in ("asset", "cutoff", "signal")}
     next_look = replace(
         history,
         **columns,
@@ -239,8 +253,8 @@ def _history(
     open_alarms: Mapping[str, OpenAlarm],
     *,
     retired: bool,
-) -> RiskHistory:
-    asset, cutoff, risk = rows
+) -> AlarmHistory:
+    asset, cutoff, signal = rows
     since = [_NEVER if one.since is None else to_nanoseconds(one.since) for one in part]
     inside = cutoff >= np.array(since, dtype=np.int64)[asset]
     nothing = OpenAlarm(0, NO_ALARM, shelf_over=False)
@@ -248,11 +262,11 @@ def _history(
     run_known_before = [
         one.run_before is not None or (one.since is None and not retired) for one in part
     ]
-    return RiskHistory(
+    return AlarmHistory(
         assets=tuple(one.asset for one in part),
         asset=asset[inside].astype(np.int32),
         cutoff=cutoff[inside],
-        risk=risk[inside],
+        signal=signal[inside],
         judged_until=np.array([one.judged_until for one in part], dtype=np.int64),
         run_before=np.array([one.run_before or 0 for one in part], dtype=np.int8),
         run_known=np.array(run_known_before, dtype=np.bool_),
@@ -262,21 +276,22 @@ def _history(
 
 
 def _rows(
-    connection: Connection, part: Sequence[AffectedAsset], horizon: float
+    connection: Connection, part: Sequence[AffectedAsset], rule: AlarmRule
 ) -> tuple[Int64, Int64, Float64]:
-    """Place in `part`, cutoff and risk of the scored rows since the earliest look begins."""
+    """Place in `part`, cutoff and signal of the rows with one since the earliest look begins."""
     prediction = predictions.c
+    signal, *conditions = _SIGNALS[rule.kind]
     query = (
         select(
             prediction.asset_id,
             dialect_of(connection).arrow_moment(prediction.cutoff),
-            prediction.risk,
+            signal,
         )
         .where(
             prediction.asset_id.in_([one.asset for one in part]),
-            prediction.horizon_hours == horizon,
+            prediction.horizon_hours == rule.horizon_hours,
+            signal.is_not(None),
         )
-        .where(prediction.status == "scored", prediction.risk.is_not(None))
         .order_by(prediction.asset_id, prediction.cutoff)
     )
     begins = [one.since for one in part]
@@ -285,61 +300,12 @@ def _rows(
             prediction.cutoff >= min(begin for begin in begins if begin is not None)
         )
     found = connection.execute(query).all()
-    names, cutoffs, risks = zip(*found, strict=True) if found else ((), (), ())
+    names, cutoffs, signals = zip(*found, strict=True) if found else ((), (), ())
     moments = moment_array(cutoffs, pa.timestamp("us", tz="UTC"))
     part_names = pa.array([one.asset for one in part], pa.string())
     place = pc.index_in(pa.array(names, pa.string()), value_set=part_names)
     return (
         place.to_numpy(zero_copy_only=False).astype(np.int64),
         1000 * moments.cast(pa.int64()).to_numpy(),
-        np.array(risks, dtype=np.float64),
+        np.array(signals, dtype=np.float64),
     )
-
-
-def forget_marks(connection: Connection) -> None:
-    """Drop the marks of assets of which staged rows say something up to there anew."""
-    staged, own = staged_predictions.c, alarm_marks.c
-    anew = select(staged.asset_id).where(
-        staged.asset_id == own.asset_id, staged.cutoff <= own.cutoff
-    )
-    connection.execute(delete(alarm_marks).where(anew.exists()))
-
-
-def marks_of(connection: Connection, rule: AlarmRule, assets: Sequence[str]) -> dict[str, Mark]:
-    """From where on to read each asset that has a mark by this rule, and the run it tells."""
-    own = alarm_marks.c
-    query = select(own.asset_id, own.since, own.run).where(
-        own.kind == rule.kind,
-        own.asset_id.in_(assets),
-        own.horizon_hours == rule.horizon_hours,
-        own.threshold == rule.threshold,
-        own.clear == rule.clear,
-        own.persistence == rule.persistence,
-    )
-    return {row.asset_id: (row.since, row.run) for row in connection.execute(query).all()}
-
-
-def keep_marks(
-    connection: Connection, rule: AlarmRule, assets: Sequence[str], upto: Int64, marks: AlarmMarks
-) -> None:
-    """Keep what is known up to these cutoffs, in place of what was."""
-    columns = zip(assets, upto.tolist(), marks.since.tolist(), marks.run.tolist(), strict=True)
-    rows = [
-        {
-            "kind": rule.kind,
-            "asset_id": asset,
-            "horizon_hours": rule.horizon_hours,
-            "threshold": rule.threshold,
-            "clear": rule.clear,
-            "persistence": rule.persistence,
-            "since": to_moment(since),
-            "cutoff": to_moment(cutoff),
-            "run": run,
-        }
-        for asset, cutoff, since, run in columns
-    ]
-    statement = insert_into(connection, alarm_marks)
-    key = ["kind", "asset_id"]
-    new = {name: statement.excluded[name] for name in rows[0] if name not in key}
-    kept = statement.on_conflict_do_update(index_elements=key, set_=new)
-    connection.execute(kept, rows)

@@ -15,12 +15,11 @@ from pm_app.records.readings import Flags, Float64
 class AlarmLevel:
     """The raw score that is a deviation of 1.0, and what it rests on.
 
-    low, high: interval that the score of the budget lies in with 90 %; the level is never below
-    what it would be by a middle estimate, and is `high` where it is cautious: where the history
-    is too short for the budget. false_alarms_per_hour: the budget, of one asset. healthy_hours:
-    held-out healthy time of all assets together. reason: in words, with how long a history the
-    budget needs. persistence: cutoffs running at the level that raise an alarm; clear: share of
-    the level below which as many clear it.
+    low, high: interval of 90 % of the score that keeps the budget; the level is `high` where it is
+    cautious, which it is where the history is too short for the budget. false_alarms_per_hour: the
+    budget, of one asset. healthy_hours: held-out healthy time of all assets together. reason: in
+    words, with how long a history the budget needs. persistence: cutoffs running at the level that
+    raise an alarm; clear: share of the level below which as many clear it.
     """
 
     score: float
@@ -50,8 +49,11 @@ class Teaching:
 
 @dataclass(frozen=True)
 class MovedSensor:
-    """A sensor whose usual level is not what the normal before had: both, and the usual
-    deviation before, in the sensor's unit."""
+    """A sensor whose usual level, given the others, is not what the normal before had.
+
+    before, now: usual change since the beginning of lives; usual: the usual spread before; all in
+    the sensor's unit.
+    """
 
     sensor: str
     before: float
@@ -64,12 +66,14 @@ class NormalCard:
     """All that explains one learned normal behaviour, but the graph itself.
 
     spec: of the frames it is asked about; features: the graph's input, a selection of what `spec`
-    makes, in order. sensors: order of residuals, of `usual` and of `levels`. groups: sensors that
-    move together, each sensor in one group. method: name of what was learned. usual: the usual
-    size of each sensor's residual; levels: the usual value of each sensor; both in its unit.
-    checks: figures on held-out healthy time by name. parity: the largest difference of the graph
-    and what was learned. moved: what differs from the normal before; reason: why it was published
-    or was not, in words.
+    makes, in order. sensors: order of residuals, `usual`, `levels`, `centres` and `anchor`. groups:
+    sensors that move together, each sensor in one group. method: name of what was learned. usual:
+    the usual spread of each sensor's residual; levels: the usual value of each sensor; centres: the
+    usual change of each since the beginning of lives; all in the sensor's unit. anchor: the centres
+    that later normals are held against, those of the last normal that was first or that a person
+    accepted. checks: figures on held-out healthy time by name. parity: the largest difference of
+    the graph and what was learned. moved: what differs from the anchor of the normal before;
+    reason: why it was published or was not, in words.
     """
 
     spec: FeatureSpec
@@ -86,6 +90,8 @@ class NormalCard:
     moved: tuple[MovedSensor, ...] = ()
     reason: str = ""
     seed: int = 0
+    centres: tuple[float, ...] = ()
+    anchor: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

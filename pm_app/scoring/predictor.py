@@ -43,7 +43,7 @@ class Predictor:
         self, onnx: bytes, *, head: Head, calibration: Calibration, features: tuple[str, ...]
     ) -> None:
         self.head, self.calibration, self.features = head, calibration, features
-        self._session = _open(onnx)
+        self._session = open_graph(onnx)
         entry = self._session.get_inputs()[0]
         if entry.shape[-1] != len(features):
             raise BadVersion(
@@ -132,7 +132,8 @@ def _log_odds_of_part(log_odds: Float64, share: Float64) -> Float64:
     return np.asarray(part - np.logaddexp(outside, inside + np.log1p(-kept)))
 
 
-def _open(onnx: bytes) -> Any:
+def open_graph(onnx: bytes) -> Any:
+    """A session of a stored graph, on one thread. Raises BadVersion."""
     options = onnxruntime.SessionOptions()
     # One keeps a small server responsive and is as fast for small batches.
     options.intra_op_num_threads = 1

@@ -23,6 +23,7 @@ from pm_app.store.predictions.read import PREDICTIONS_SCHEMA
 from pm_app.wording import (
     STATUS_WORDS,
     age_text,
+    deviation_text,
     drivers_text,
     extrapolated_text,
     life_text,
@@ -48,9 +49,14 @@ _SHOWN = (
     "value",
     "mode",
     "top_sensors",
+    "deviation",
+    "deviation_sensors",
     "attention",
     "revision",
 )
+
+
+_DEVIATION = ("deviation", "deviation_sensors")
 
 
 class Format(StrEnum):
@@ -106,7 +112,8 @@ def predictions(
 
 def _print_peaks(store: "Store", asset: str | None, *, as_json: bool) -> None:
     rows = [asdict(row) for row in store.retention.peaks(asset=asset)]
-    columns = ("asset_id", "day", "horizon_hours", "risk", "cutoff", "top_sensors")
+    columns = ["asset_id", "day", "horizon_hours", "risk", "cutoff", "top_sensors"]
+    columns += [name for name in _DEVIATION if any(row[name] is not None for row in rows)]
     print_rows(rows, columns, as_json=as_json)
 
 
@@ -192,22 +199,26 @@ def _print_table(tables: Iterator[pa.Table], zone: str) -> None:
 
 
 def latest_rows(table: pa.Table, *, now: datetime, cap_hours: float) -> list[dict[str, Any]]:
-    """One row an asset from `latest_predictions`, the riskiest at the longest horizon first."""
+    """One row an asset from `latest_predictions`, the riskiest at the longest horizon first, then
+    the most unusual."""
     by_asset: dict[str, list[dict[str, Any]]] = {}
     for row in table.to_pylist():
         by_asset.setdefault(row["asset_id"], []).append(row)
     rows = [_asset_row(rows, now, cap_hours) for rows in by_asset.values()]
-    return sorted(rows, key=lambda row: (-row["order"], row["asset"]))
+    return sorted(rows, key=lambda row: (-row["order"], -row["unusual"], row["asset"]))
 
 
 def latest_columns(table: pa.Table) -> list[str]:
     """Column names of `latest_rows` in their order."""
     horizons = sorted(set(table.column("horizon_hours").to_pylist()))
+    any_deviation = table.column("deviation").null_count < len(table)
+    unusual = ["deviation", "deviates by"] if any_deviation else []
     if horizons == [0.0]:
-        return ["asset", "risk", "value", "driven by", "attention", "note"]
+        return ["asset", "risk", "value", "driven by", *unusual, "attention", "note"]
     risks = [_risk_name(hours) for hours in horizons]
     modes = ["mode"] if table.column("mode").null_count < len(table) else []
-    return ["asset", *risks, "life left", *modes, "driven by", "attention", "data age", "note"]
+    more = [*modes, "driven by", *unusual, "attention", "data age", "note"]
+    return ["asset", *risks, "life left", *more]
 
 
 def _asset_row(rows: Sequence[dict[str, Any]], now: datetime, cap: float) -> dict[str, Any]:
@@ -220,6 +231,9 @@ def _asset_row(rows: Sequence[dict[str, Any]], now: datetime, cap: float) -> dic
         "value": "" if longest["value"] is None else f"{longest['value']:.4g}",
         "mode": mode_text(longest["mode"], longest["risk"]),
         "driven by": drivers_text(longest["top_sensors"], longest["risk"]),
+        "deviation": deviation_text(longest["deviation"]),
+        "deviates by": longest["deviation_sensors"] or "",
+        "unusual": longest["deviation"] or 0.0,
         "attention": longest["attention"],
         "data age": age_text((now - longest["cutoff"]).total_seconds()),
         "note": STATUS_WORDS[longest["status"]] or extrapolated_text(longest["extrapolated"]),

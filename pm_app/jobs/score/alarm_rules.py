@@ -1,5 +1,6 @@
 """Alarm rules that hold now: the threshold of risks, and the level of deviations."""
 
+import math
 from dataclasses import dataclass
 
 from pm_app.jobs.score.champion import Champion
@@ -47,6 +48,8 @@ def alarm_judges(
             rules.append(_risk_rule(settings.alarms, alarms, horizon_hours))
     if level is not None:
         rules.append(_deviation_rule(level, horizon_hours))
+    elif not settings.deviation.enabled and DEVIATION in alarms.open_kinds():
+        rules.append(_ending_rule(horizon_hours))
     silent = settings.alarms.persistence
     return tuple(RuleJudge(rule, channels, no_readings=silent) for rule in rules)
 
@@ -72,6 +75,12 @@ def _deviation_rule(level: AlarmLevel, horizon_hours: float) -> AlarmRule:
         why=f"a level for one false alarm of an asset in {days:.0f} days",
         kind=DEVIATION,
     )
+
+
+def _ending_rule(horizon_hours: float) -> AlarmRule:
+    """No deviation reaches it: what is open returns."""
+    why = "deviation.enabled is false"
+    return AlarmRule(horizon_hours, math.inf, clear=1.0, persistence=1, why=why, kind=DEVIATION)
 
 
 def threshold_of(settings: AlarmsSettings, alarms: Alarms, horizon_hours: float) -> Threshold:

@@ -142,6 +142,12 @@ class Alarms:
         with self.database.reading() as connection:
             return {state: count for state, count in connection.execute(query)}
 
+    def open_kinds(self) -> dict[str, int]:
+        """How many alarms of each kind are open."""
+        query = select(alarms.c.kind, func.count()).where(OPEN).group_by(alarms.c.kind)
+        with self.database.reading() as connection:
+            return {kind: count for kind, count in connection.execute(query)}
+
     def events(self, alarm_id: int | None = None) -> list[AlarmEventRow]:
         """All that was done to an alarm, or to any, oldest first."""
         query = select(alarm_events).order_by(alarm_events.c.id)

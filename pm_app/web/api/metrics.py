@@ -19,6 +19,7 @@ from prometheus_client.registry import Collector
 from pm_app import __version__
 from pm_app.daemon.freshness import Freshness
 from pm_app.daemon.status import JobStatus, Status
+from pm_app.store import Store
 from pm_app.web.context import PageContext
 
 
@@ -52,12 +53,21 @@ class PlantFigures(Collector):
         yield from _of_feeds(status.freshness)
         yield from _of_work(status)
         if status.balance is not None:
-            counts = self._context.store().alarms.counts()
-            alarms = [([state], count) for state, count in counts.items() if state != "cleared"]
-            yield _gauge("pm_app_alarms", "Open alarms", ["state"], alarms)
-            levels = self._context.store().fleet.levels(now=self._context.now())
-            assets = [([str(name)], count) for name, count in levels.items()]
-            yield _gauge("pm_app_assets", "Assets by level of risk", ["level"], assets)
+            yield from self._of_predictions(self._context.store())
+
+    def _of_predictions(self, store: Store) -> Iterator[Metric]:
+        states = [([name], n) for name, n in store.alarms.counts().items() if name != "cleared"]
+        yield _gauge("pm_app_alarms", "Open alarms", ["state"], states)
+        kinds = [([name], count) for name, count in store.alarms.open_kinds().items()]
+        yield _gauge("pm_app_alarms_by_kind", "Open alarms by kind", ["kind"], kinds)
+        levels = store.fleet.levels(now=self._context.now())
+        assets = [([str(name)], count) for name, count in levels.items()]
+        yield _gauge("pm_app_assets", "Assets by level of risk or deviation", ["level"], assets)
+        statuses = [([name], count) for name, count in store.ledger_pages.statuses().items()]
+        yield _gauge("pm_app_assets_by_status", "Assets by status", ["status"], statuses)
+        description = "The version that says deviations, 0 for none"
+        version = store.lineage.champion("normal") or 0
+        yield GaugeMetricFamily("pm_app_normal_version", description, value=version)
 
 
 def _of_jobs(jobs: Sequence[JobStatus]) -> Iterator[Metric]:

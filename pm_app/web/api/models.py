@@ -9,7 +9,8 @@ from starlette.exceptions import HTTPException
 from pm_app.jobs.score.champion import promote as promote_version
 from pm_app.jobs.score.champion import roll_back
 from pm_app.store import BatchRow, ImportanceRow, PromotionRow, RetrainingRow, Source, VersionRow
-from pm_app.store.rows import BatchStatus
+from pm_app.store.lineage import Lineage
+from pm_app.store.rows import BatchStatus, VersionKind
 from pm_app.web.api.parameters import ClosedBody, Limit, Note, Number
 from pm_app.web.auth.admission import Engineer
 from pm_app.web.context import PageContext
@@ -22,12 +23,18 @@ class ReasonBody(ClosedBody):
 
 
 class Models(BaseModel):
-    """What was learned, newest first; which version scores, and which waits for a person."""
+    """What was learned, newest first; which version scores, and which waits for a person.
+
+    Those of kind "normal" say deviations, beside the champion, which says risks.
+    """
 
     champion: int | None
     waiting: int | None
     versions: list[VersionRow]
     promotions: list[PromotionRow]
+    normal: int | None
+    normal_waiting: int | None
+    normal_promotions: list[PromotionRow]
 
 
 class Model(BaseModel):
@@ -38,7 +45,7 @@ class Model(BaseModel):
 
 
 class PromotionAnswer(BaseModel):
-    """Which version scores from now on."""
+    """Which version of the kind that was moved scores from now on."""
 
     champion: int | None
 
@@ -57,12 +64,15 @@ def add_models(router: APIRouter, context: PageContext) -> None:
     def models() -> Models:
         """Promotions are told oldest first."""
         lineage = context.store().lineage
-        waits = lineage.waiting()
+        waits, normal_waits = lineage.waiting(), lineage.waiting("normal")
         return Models(
             champion=lineage.champion(),
             waiting=None if waits is None else waits.version,
             versions=lineage.versions(),
             promotions=lineage.promotions(),
+            normal=lineage.champion("normal"),
+            normal_waiting=None if normal_waits is None else normal_waits.version,
+            normal_promotions=lineage.promotions("normal"),
         )
 
     @router.get("/models/{number}", summary="One version and its importances")
@@ -90,23 +100,29 @@ def add_promotions(router: APIRouter, context: PageContext) -> None:
         """Takes the role engineer."""
         with context.plant() as plant:
             promote_version(plant, number, reason=why.reason, **context.by(admitted.person))
-            return PromotionAnswer(champion=plant.store.lineage.champion())
+            return _answer(plant.store.lineage, number)
 
     @router.post("/models/{number}/reject", summary="Say no to the version that waits")
     def reject(number: Number, admitted: Engineer, why: ReasonBody) -> PromotionAnswer:
         """Takes the role engineer."""
         lineage = context.writer().lineage
         lineage.reject(number, reason=why.reason, **context.by(admitted.person))
-        return PromotionAnswer(champion=lineage.champion())
+        return _answer(lineage, number)
+
+
+def _answer(lineage: Lineage, number: int) -> PromotionAnswer:
+    """Which version of the kind of this one scores."""
+    row = lineage.version(number)
+    return PromotionAnswer(champion=lineage.champion("failure" if row is None else row.kind))
 
 
 def add_batches(router: APIRouter, context: PageContext) -> None:
     """/retrainings and /batches."""
 
     @router.get("/retrainings", summary="What was decided and why, newest first")
-    def retrainings(limit: Limit = 100) -> list[RetrainingRow]:
-        """With the figures behind each decision."""
-        return context.store().lineage.retrainings(limit)
+    def retrainings(limit: Limit = 100, kind: VersionKind = "failure") -> list[RetrainingRow]:
+        """With the figures behind each decision; kind "normal": of what is learned as normal."""
+        return context.store().lineage.retrainings(limit, kind=kind)
 
     @router.get("/batches", summary="Files that came, newest first")
     def batches(

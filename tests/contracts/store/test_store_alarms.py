@@ -2,9 +2,11 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pytest
+from factories import make_card
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.exc import IntegrityError
@@ -12,8 +14,12 @@ from sqlalchemy.exc import IntegrityError
 from pm_app.errors import TerminalError
 from pm_app.jobs.operations.alarms import give_verdict
 from pm_app.jobs.retrain.run import confirmed_failures
+from pm_app.jobs.score.alarm_rules import alarm_judges
+from pm_app.jobs.score.champion import Champion
 from pm_app.records.alarms import WORK_ORDER, AlarmRule, AlarmStep, Verdict
+from pm_app.records.normality import AlarmLevel
 from pm_app.scoring.alarms import RuleJudge
+from pm_app.settings.plant import parse_settings
 from pm_app.store import Actor
 from pm_app.store.alarms import history
 from pm_app.store.schema.alarms import alarm_events, alarm_marks, alarms, verdicts
@@ -253,6 +259,50 @@ def test_a_confirmed_deviation_is_a_verdict_as_one_of_a_risk(store, say):
         "unacknowledged",
         "verdict",
     ]
+
+
+LEVEL = AlarmLevel(3.5, 3.0, 4.0, 1 / 2191.5, 4000.0, False, "by episodes", 3, 0.7)
+
+
+def judges(store, *, level=LEVEL, champion=None, **deviation):
+    tables = {"alarms": {"persistence": 4}, "deviation": deviation}
+    given = parse_settings(tables, folder=Path(), origin="plant.toml")
+    return alarm_judges(champion, level, given, store.alarms, channels=("mail",))
+
+
+def test_deviations_are_judged_by_the_level_they_were_given_and_risks_by_settings(store):
+    card = make_card()
+    of_risks, of_deviations = judges(store, champion=Champion(1, card, None))
+    (alone,) = judges(store)
+
+    assert (of_risks.rule.kind, of_risks.rule.threshold, of_risks.rule.persistence) == (
+        "risk",
+        0.5,
+        4,
+    )
+    rule = of_deviations.rule
+    assert (rule.kind, rule.threshold, rule.clear, rule.persistence) == ("deviation", 1.0, 0.7, 3)
+    assert rule.why == "a level for one false alarm of an asset in 91 days"
+    assert rule.horizon_hours == of_risks.rule.horizon_hours == 72.0
+    assert alone.rule == rule
+    assert [judge.outage_cutoffs for judge in (of_risks, of_deviations, alone)] == [4] * 3
+    assert judges(store, level=None) == ()
+
+
+def test_alarms_of_deviations_that_are_switched_off_return_as_assets_are_scored(store, say):
+    unusual = {(asset, number): 1.5 for asset in "ab" for number in (1, 2)}
+    watch(say, unusual)
+    off = judges(store, level=None, enabled=False)
+    say({("a", 3): LOW}, {}, judge=off)
+
+    assert states(store) == {"a": "returned", "b": "unacknowledged"}
+    assert store.alarms.events()[-1].note.endswith(
+        "(deviation.enabled is false); what was said before is judged anew"
+    )
+    assert store.alarms.open_kinds() == {"deviation": 2}
+    for alarm in store.alarms.alarms():
+        store.alarms.act(alarm.id, to("cleared"), at=DAY, actor=Actor("ann"))
+    assert judges(store, level=None, enabled=False) == ()
 
 
 def test_saying_the_same_again_changes_no_alarm(store, say):

@@ -8,11 +8,13 @@ import threading
 from datetime import timedelta
 from itertools import chain
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from factories import (
     NOW,
     REMEMBERING_TOML,
+    SPEC,
     drop,
     events_table,
     make_plant,
@@ -26,12 +28,26 @@ import pm_app.jobs.operations.backup as module
 from pm_app.errors import TerminalError, TransientError
 from pm_app.jobs.operations.backup import backup, restore
 from pm_app.jobs.score.run import score
+from pm_app.records.normality import AlarmLevel, NormalCard, Teaching
 from pm_app.settings.plant import read_settings
+from pm_app.state.registry import Golden, write_normal
+from pm_app.store import RetrainingRow, VersionRow
 from pm_app.wiring import open_views, store_url
 
 TABLE = readings_table()
 EVENTS = events_table([("pump-00", 5.5, "failure", ""), ("pump-01", 9.0, "maintenance", "seal")])
 HOUR = timedelta(hours=1)
+NORMAL = NormalCard(
+    spec=SPEC,
+    features=("sensor-0.last",),
+    sensors=("sensor-0",),
+    groups=(("sensor-0",),),
+    method="by hand",
+    level=AlarmLevel(1.0, 1.0, 1.0, 1e-3, 1000.0, False, "by hand", 2, 0.8),
+    usual=(1.0,),
+    levels=(50.0,),
+    taught=Teaching(1, 1, "2026-01-01", "2026-01-02"),
+)
 
 
 on_both = pytest.mark.parametrize("on", ["sqlite", "postgresql"])
@@ -129,6 +145,29 @@ def test_a_restored_plant_says_the_same_and_goes_on_as_the_undisturbed_one(
     assert again[:3] == before[:3]
     assert [row.name for row in again[3]] == [row.name for row in before[3]]
     assert again[4:] == before[4:]
+
+
+def test_what_is_normal_is_in_the_archive_and_refused_where_it_was_harmed(
+    lived, elsewhere, tmp_path
+):
+    with opened(lived) as plant:
+        staged = plant.registry.staging()
+        golden = Golden(np.ones((1, 1), np.float32), np.ones((1, 2), np.float32))
+        write_normal(staged, card=NORMAL, onnx=b"graph", golden=golden)
+        number = plant.store.lineage.next_version()
+        plant.registry.publish(staged, number)
+        named = (plant.registry.path(number).name, plant.registry.digest(number))
+        row = VersionRow(number, *named, NOW, "by hand", 0, "published")
+        learned = RetrainingRow(NOW, NOW, NOW, "first", "by hand", version=number)
+        plant.store.lineage.record_normal(learned, version=row, promote=True)
+    back_up(lived, tmp_path / "plant.backup")
+    copy = elsewhere()
+    put_back(tmp_path / "plant.backup", copy)
+
+    with opened(copy) as plant:
+        assert plant.store.lineage.champion("normal") == number
+        assert plant.registry.load_normal(number).card == NORMAL
+        assert plant.registry.digest(number) == named[1]
 
 
 @on_both

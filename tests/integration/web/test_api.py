@@ -163,6 +163,8 @@ def test_an_engineers_program_moves_the_champion(program, plant):
     assert do(engineer, "/models/rollback", {"reason": "cried wolf"}).json() == {"champion": 1}
     assert do(engineer, "/models/2/promote", {"reason": "no"}).json() == {"champion": 2}
 
+    assert (before["normal"], before["normal_promotions"]) == (None, [])
+    assert get(engineer, "/retrainings?kind=normal") == []
     moves = get(engineer, "/models")["promotions"][-2:]
     assert [(move["kind"], move["reason"]) for move in moves] == [
         ("rollback", "cried wolf"),
@@ -212,7 +214,7 @@ def test_health_and_figures_say_what_the_store_says(program, plant):
     health = get(viewer, "/health")
     figures = viewer.get("/metrics").text
     with open_views(plant) as store:
-        balance = store.ledger.balance()
+        balance, open_alarms = store.ledger.balance(), store.alarms.open_kinds()["risk"]
 
     assert health["fine"] is False and "no daemon has run here" in health["troubles"][0]
     assert health["balance"]["rows_used"] == balance.rows_used > 0
@@ -225,6 +227,9 @@ def test_health_and_figures_say_what_the_store_says(program, plant):
         'pm_app_backlog_files{what="quarantined"} 1.0',
         'pm_app_backlog_files{what="unread readings"} 0.0',
         'pm_app_feed_overdue{feed="readings"} 1.0',
+        f'pm_app_alarms_by_kind{{kind="risk"}} {float(open_alarms)}',
+        'pm_app_assets_by_status{status="scored"} 3.0',
+        "pm_app_normal_version 0.0",
     ):
         assert line in figures.splitlines()
 

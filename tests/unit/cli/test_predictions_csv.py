@@ -1,11 +1,12 @@
 """CSV of the command line, as a spreadsheet opens it: no cell is a formula, numbers are numbers."""
 
 import csv
+from datetime import UTC, datetime
 
 import pyarrow as pa
 import pytest
 
-from pm_app.cli.look.predictions import export_predictions
+from pm_app.cli.look.predictions import export_predictions, latest_columns, latest_rows
 from pm_app.store.predictions.read import PREDICTIONS_SCHEMA
 
 HOSTILE = ("=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "＝1+1")
@@ -37,3 +38,28 @@ def test_numbers_stay_numbers_below_zero_too(tmp_path):
     row = export(tmp_path / "out.csv", asset_id="pump-1", value=-1.5, rul_hours=-0.0)
 
     assert (row["asset_id"], row["value"], row["rul_hours"]) == ("pump-1", "-1.5", "-0.0")
+
+
+def test_watched_assets_come_after_risky_ones_the_most_unusual_first():
+    cutoff = datetime(2026, 3, 1, tzinfo=UTC)
+    values_of = [
+        ("calm", "watched", None, 0.25, "", 1),
+        ("odd", "watched", None, 1.5, "heat +9.1 (71 %)", 1),
+        ("old", "scored", 0.125, None, None, 0),
+    ]
+    names = ("asset_id", "status", "risk", "deviation", "deviation_sensors", "normal_version")
+    filled = dict.fromkeys(PREDICTIONS_SCHEMA.names) | {"cutoff": cutoff, "horizon_hours": 72.0}
+    filled |= {"top_sensors": "", "attention": ""}
+    rows = [filled | dict(zip(names, values, strict=True)) for values in values_of]
+    table = pa.Table.from_pylist(rows, schema=PREDICTIONS_SCHEMA)
+
+    shown = latest_rows(table, now=cutoff, cap_hours=720)
+
+    assert [row["asset"] for row in shown] == ["old", "odd", "calm"]
+    assert {"deviation", "deviates by"} < set(latest_columns(table))
+    assert [(row["deviation"], row["deviates by"], row["note"]) for row in shown] == [
+        ("-", "", ""),
+        ("1.5", "heat +9.1 (71 %)", "watched, no model yet"),
+        ("0.2", "", "watched, no model yet"),
+    ]
+    assert "deviation" not in latest_columns(table.slice(2))

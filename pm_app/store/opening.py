@@ -54,6 +54,10 @@ class Store:
     identity: Identity
     _database: Database
 
+    def check(self) -> None:
+        """Raises NoStore where the tables are not of this program, StoreUnavailable."""
+        check_current(self._database)
+
     def save(self, path: Path) -> None:
         """Write one state of the store into a new SQLite file, while others write.
 

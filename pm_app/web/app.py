@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pm_app import __version__
 from pm_app.errors import BadSettings, PmAppError, TerminalError
@@ -18,6 +19,7 @@ from pm_app.settings.plant import Settings
 from pm_app.web.address import BadAddress
 from pm_app.web.api.app import add_api
 from pm_app.web.api.metrics import add_metrics
+from pm_app.web.api.probes import add_probes
 from pm_app.web.auth.admission import (
     Anonymous,
     NotAllowed,
@@ -68,12 +70,34 @@ def make_app(settings: Settings, resources: Resources, *, now: Callable[[], date
     app.mount("/static", StaticFiles(directory=_STATIC), name="static")
     add_api(app, context)
     add_metrics(app, context)
+    add_probes(app, context)
     for page in PAGES:
         app.include_router(_routes(page, context))
     _add_error_answers(app, context)
     add_security_headers(app, settings.web, context.authenticator)
+    app.add_middleware(HeadAsGet)
     add_prefix(app, settings.web.prefix, [page.path for page in PAGES])
     return app
+
+
+class HeadAsGet:
+    """ASGI middleware: HEAD answered as GET is, without its body."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self._app(scope, receive, send)
+            return
+
+        async def answer(message: Message) -> None:
+            if message["type"] == "http.response.body":
+                message = {**message, "body": b""}
+            await send(message)
+
+        await self._app({**scope, "method": "GET"}, receive, answer)
 
 
 def _routes(page: Page, context: PageContext) -> APIRouter:

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, FastAPI, Security
+from fastapi.security import APIKeyCookie, HTTPBearer
 
 from pm_app.daemon.status import Status
 from pm_app.web.api.alarms import add_alarm_actions, add_alarms
@@ -13,11 +14,19 @@ from pm_app.web.api.predictions import add_assets, add_predictions
 from pm_app.web.context import PageContext
 
 PREFIX: Final = "/api/v1"
+_TOKEN: Final = "A program's: pm-app users tokens --add NAME --role viewer"
+_COOKIE: Final = "A browser's that is signed in; what changes something also takes X-CSRF-Token"
 
 
 def add_api(app: FastAPI, context: PageContext) -> None:
     """JSON for programs, as /api/v1/openapi.json describes it."""
-    router = APIRouter(prefix=PREFIX, responses=PROBLEMS)
+    # Who is let in is asked before every address (web/auth/admission.py); these say so in the
+    # document alone.
+    cookie = APIKeyCookie(name=context.authenticator.cookie, description=_COOKIE, auto_error=False)
+    shown = [
+        Security(scheme) for scheme in (HTTPBearer(description=_TOKEN, auto_error=False), cookie)
+    ]
+    router = APIRouter(prefix=PREFIX, responses=PROBLEMS, dependencies=shown)
     for add_routes in ROUTES:
         add_routes(router, context)
 

@@ -1,5 +1,6 @@
 """API of predictions and assets."""
 
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -10,7 +11,28 @@ from pm_app.settings.modes import actions_by_mode
 from pm_app.store import ChangeCursor, FleetQuery, FleetRow, PredictionRow
 from pm_app.store.predictions.fleet import FleetOrder, RiskLevel
 from pm_app.web.api.parameters import AssetQuery, Limit, Offset, Text, Time, from_cursor, to_cursor
+from pm_app.web.api.sensors import SensorDeviation, SensorShare, as_data
 from pm_app.web.context import PageContext
+
+
+@dataclass(frozen=True)
+class ApiPrediction(PredictionRow):
+    """A row of the predictions table, and as data what its texts say of sensors and modes."""
+
+    sensors: tuple[SensorShare, ...]
+    sensors_of_deviation: tuple[SensorDeviation, ...]
+    sensors_by_mode: dict[str, tuple[SensorShare, ...]]
+    risks_by_mode: dict[str, float]
+
+
+@dataclass(frozen=True)
+class ApiAsset(FleetRow):
+    """What is said of one asset now, and as data what its texts say of sensors and modes."""
+
+    sensors: tuple[SensorShare, ...]
+    sensors_of_deviation: tuple[SensorDeviation, ...]
+    sensors_by_mode: dict[str, tuple[SensorShare, ...]]
+    risks_by_mode: dict[str, float]
 
 
 class PredictionPage(BaseModel):
@@ -19,7 +41,7 @@ class PredictionPage(BaseModel):
     next_cursor: as cursor, it gives what comes next: at once, or once more has been said.
     """
 
-    predictions: list[PredictionRow]
+    predictions: list[ApiPrediction]
     next_cursor: str | None
 
 
@@ -29,7 +51,7 @@ class AssetPage(BaseModel):
     actions: what is to be done about each failure mode.
     """
 
-    assets: list[FleetRow]
+    assets: list[ApiAsset]
     total: int
     actions: dict[str, str]
 
@@ -60,7 +82,7 @@ def add_predictions(router: APIRouter, context: PageContext) -> None:
             limit=limit, after=after, asset=asset, since=since, until=until
         )
         end: ChangeCursor | None = found[-1][0] if found else after
-        rows = [row for _, row in found]
+        rows = [ApiPrediction(**vars(row), **as_data(row)) for _, row in found]
         return PredictionPage(predictions=rows, next_cursor=None if end is None else to_cursor(end))
 
 
@@ -79,16 +101,17 @@ def add_assets(router: APIRouter, context: PageContext) -> None:
         """As the fleet page has it; level "outdated": the horizon of the risk has passed."""
         fleet = context.store().fleet
         query, now = FleetQuery(search, level, order, descending), context.now()
-        rows = fleet.rows(query, limit=limit, offset=offset, now=now)
+        found = fleet.rows(query, limit=limit, offset=offset, now=now)
+        rows = [ApiAsset(**vars(row), **as_data(row)) for row in found]
         levels: dict[Any, int] = fleet.levels(search, now=now)
         total = sum(levels.values()) if level is None else levels[level]
         actions = actions_by_mode(context.settings.modes)
         return AssetPage(assets=rows, total=total, actions=actions)
 
     @router.get("/assets/{asset_id:path}", summary="What is said of one asset now")
-    def asset(asset_id: Text) -> FleetRow:
+    def asset(asset_id: Text) -> ApiAsset:
         """Names are taken as they are, slashes and all."""
         found = context.store().fleet.asset(asset_id, now=context.now())
         if found is None:
             raise HTTPException(404, f"nothing is said of an asset {asset_id[:200]!r}")
-        return found
+        return ApiAsset(**vars(found), **as_data(found))

@@ -11,7 +11,7 @@ from fastapi.responses import RedirectResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
-from pm_app.web.auth.headers import addressed_host, is_our_host
+from pm_app.web.auth.headers import PROBES, addressed_host, is_our_host
 from pm_app.web.context import Page, PageContext, Role
 from pm_app.web.identity import Person
 
@@ -47,7 +47,7 @@ def admit(
     Raises Anonymous and NotAllowed.
     """
 
-    open_to_all = {page.path for page in pages if page.role is None}
+    open_to_all = PROBES | {page.path for page in pages if page.role is None}
 
     async def check(request: Request) -> None:
         request.state.person = None

@@ -7,6 +7,7 @@ from typing import Final
 
 from pm_app.web.context import Page
 from pm_app.web.pages.alarms.page import ALARMS_PAGE
+from pm_app.web.pages.api.page import API_PAGE
 from pm_app.web.pages.asset.page import ASSET_PAGE
 from pm_app.web.pages.audit.page import AUDIT_PAGE
 from pm_app.web.pages.data.page import DATA_PAGE
@@ -23,5 +24,6 @@ PAGES: Final[tuple[Page, ...]] = (
     MODELS_PAGE,
     DATA_PAGE,
     HELP_PAGE,
+    API_PAGE,
     AUDIT_PAGE,
 )

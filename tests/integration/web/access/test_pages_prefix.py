@@ -126,9 +126,9 @@ def test_a_session_of_the_plant_beside_it_is_not_taken_for_one(plant, app):
 
 
 def test_forms_and_their_way_back_work_under_the_prefix(emma):
-    sent = emma.send(f"{PREFIX}/models", f"{PREFIX}/models/rollback", reason="as it was")
+    sent = emma.send(f"{PREFIX}/alarms", f"{PREFIX}/alarms/1/comment", text="heard")
 
-    assert (sent.status_code, sent.headers["location"]) == (303, f"{PREFIX}/models")
+    assert (sent.status_code, sent.headers["location"]) == (303, f"{PREFIX}/alarms/1")
 
 
 def test_programs_find_the_api_and_its_document_says_where_it_is(emma):

@@ -13,7 +13,7 @@ from pm_app.errors import BadSettings
 # Between these the benchmarks write their figures.
 _MARK: Final = re.compile(r"^<!-- .* -->\n\n?", re.MULTILINE)
 TOPICS: Final = {
-    "install": "online, as services, several plants on one server",
+    "install": "online, as services, several plants, PostgreSQL, Prometheus, Docker",
     "operate": "run, back up, upgrade; pages, alarms, notifications, troubleshooting",
     "work-orders": "failures and repairs from files of a maintenance system: patterns, dates",
     "settings": "every key of plant.toml, what it takes and its default",

@@ -2,12 +2,12 @@
 
 # Formats of sources, each a module that fulfils `pm_app.ports.SourceFormat`; imported when used.
 SOURCE_FORMATS = {
+    "auto": "connectors.auto",
     "parquet": "connectors.parquet",
+    "csv": "connectors.csv",
 }
 # Of events alone.
 EVENTS_FORMATS = {
     **SOURCE_FORMATS,
-    "auto": "connectors.events.source",
-    "csv": "connectors.events.source",
     "excel": "connectors.events.source",
 }

@@ -157,12 +157,12 @@ def store_url(settings: Settings) -> str:
     return os.environ.get(STORE_URL_VARIABLE) or settings.store.url or default
 
 
-def readings_source(settings: Settings) -> ReadingsSource:
-    """The source of readings that plant.toml names. Raises BadSettings."""
+def readings_source(settings: Settings, *, uri: str | None = None) -> ReadingsSource:
+    """The source of readings that plant.toml names. uri: of another place. Raises BadSettings."""
     section = settings.readings
     return find_source_format("readings.format", section.format).open_readings(
         section,
-        uri=_located(section.uri, settings.folder),
+        uri=_located(section.uri if uri is None else uri, settings.folder),
         label_column=settings.target.column,
     )
 
@@ -195,10 +195,27 @@ def preview_events(settings: Settings, path: Path) -> EventsPreview:
     )
     if not isinstance(source, PreviewsEvents):
         raise BadSettings(f"events.format = {name!r} cannot show what rows would become")
+    return source.preview(_batch_of(path))
+
+
+def open_readings_file(settings: Settings, path: Path) -> tuple[ReadingsSource, Batch]:
+    """A file of readings, wherever it lies, and what reads it by these settings.
+
+    Raises BadSettings.
+    """
+    folder = path.absolute().parent
+    source = readings_source(settings, uri=str(folder))
+    if not path.name.lower().endswith(source.suffixes):
+        shown = ", ".join(source.suffixes)
+        raise BadSettings(f"{path}: needed {source.contents} ({shown}) for readings")
+    return source, _batch_of(path)
+
+
+def _batch_of(path: Path) -> Batch:
     if not path.is_file():
         raise BadSettings(f"{path}: needed a file, got none")
     about = path.stat()
-    return source.preview(Batch(path.name, about.st_size, about.st_mtime_ns))
+    return Batch(path.name, about.st_size, about.st_mtime_ns)
 
 
 def find_source_format(key: str, name: str) -> SourceFormat:

@@ -69,8 +69,7 @@ def test_an_unknown_topic_is_wrong_usage_told_the_nearest_and_all(monkeypatch, c
         main()
 
     assert (
-        "the nearest is 'settings'; topics: install, operate, work-orders, settings, "
-        in capsys.readouterr().err
+        "the nearest is 'settings'; topics: install, operate, sources, " in capsys.readouterr().err
     )
 
 

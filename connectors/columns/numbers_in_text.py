@@ -58,6 +58,8 @@ class TextValues:
 
     def add(self, name: str, column: Any, *, start: int) -> bool:
         """Look at more of a column, from this row on; False once it is found to be no number."""
+        if self._is_as_before(name, column):
+            return True
         return self.add_tags((name,), np.zeros(len(column), dtype=np.int32), column, start=start)
 
     def add_tags(self, names: Sequence[str], tag: Int32, column: Any, *, start: int) -> bool:
@@ -72,6 +74,17 @@ class TextValues:
             text = "" if codes[row] < 0 else str(texts[int(codes[row])])
             self.firsts.setdefault(name, {}).setdefault(kind, (text, start + row + 1))
         return any(map(self.may_hold, names))
+
+    def _is_as_before(self, name: str, column: Any) -> bool:
+        """Whether all of these are plain numbers with the decimal sign that the column showed."""
+        seen = self.firsts.get(name, {})
+        if _BAD in seen or pa.types.is_dictionary(column.type):
+            return False
+        if self.sign == "auto":
+            shown = [sign for sign, kind in ((".", _POINT), (",", _COMMA)) if kind in seen]
+        else:
+            shown = [self.sign] if _PLAIN in seen else []
+        return len(shown) == 1 and _plain_numbers(column, shown[0]) is not None
 
     def may_hold(self, name: str) -> bool:
         """Whether nothing but numbers was seen of a column."""
@@ -141,6 +154,9 @@ def read_texts(column: Any, sign: str) -> Float64:
 
     Raises ValueError for a text that is neither: a file that changed since it was looked at.
     """
+    quick = _plain_numbers(column, sign)
+    if quick is not None:
+        return quick
     texts, codes = _distinct(column)
     folded = pc.utf8_lower(texts)
     nothing = pc.is_in(folded, pa.array(sorted(NOTHING), texts.type))
@@ -148,6 +164,30 @@ def read_texts(column: Any, sign: str) -> Float64:
     values = np.append(pc.cast(plain, pa.float64()).to_numpy(zero_copy_only=False), np.nan)
     read: Float64 = values[codes]
     return read
+
+
+def is_number(text: str) -> bool:
+    """Whether a text is a number by either decimal sign."""
+    kinds = _kinds(pa.array([text[: LONGEST_NUMBER + 1]], pa.large_string()), "auto")
+    return int(kinds[0]) in (_PLAIN, _POINT, _COMMA, _EITHER)
+
+
+def _plain_numbers(column: Any, sign: str) -> Float64 | None:
+    """The numbers of texts that a computer would write but for the decimal sign; None where any
+    is another, and has to be looked at."""
+    if not pa.types.is_string(column.type):
+        return None
+    if sign == ",":
+        # A point would part thousands.
+        if pc.any(pc.match_substring(column, ".")).as_py():
+            return None
+        column = pc.replace_substring(column, ",", ".")
+    try:
+        values = column.cast(pa.float64())
+    except pa.ArrowInvalid:
+        return None
+    numbers: Float64 = values.to_numpy(zero_copy_only=False)
+    return numbers
 
 
 def _plain(text: str, sign: str) -> str:

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,8 +16,6 @@ from pm_app.records.readings import Float64, Int32, Int64, Rejection
 from pm_app.wording import holds_unseen
 
 Flags = NDArray[np.bool_]
-_NS_PER = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1000, "ns": 1}
-_LAST_NS = int(np.iinfo(np.int64).max)
 # No sensor reads this: historians mark bad values so (1e30, 9.97e36, the largest double), and
 # the square of anything larger would soon leave what models compute with.
 LARGEST = 1e30
@@ -29,14 +26,6 @@ _CANDIDATES = 3
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _ODD_SPACE = re.compile(r"^\s|\s$|[^\S ]")
 Unfit = Callable[[str, int], str]
-
-
-@dataclass(frozen=True, eq=False)
-class Times:
-    """Nanoseconds since 1970 UTC, and the rows without one: (rows concerned, reason)."""
-
-    time: Int64
-    refused: tuple[tuple[Flags, str], ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,23 +43,6 @@ class TextCodes:
         """Rows without a name, and why, for messages about this column."""
         found = [(rows, f"{column} {why}") for rows, why in self.odd]
         return [*found, (self.index < 0, f"{column} is null or empty")]
-
-
-@dataclass(frozen=True)
-class TimeRules:
-    """How timestamps are read: zone of naive ones (None: refused), latest accepted, in ns.
-
-    section: of plant.toml, where that zone is set.
-    """
-
-    timezone: str | None
-    latest: int | None
-    section: str = "readings"
-
-    @cached_property
-    def last_ns(self) -> int:
-        """The latest nanosecond accepted."""
-        return _LAST_NS if self.latest is None else self.latest
 
 
 def is_numeric(kind: Any) -> bool:
@@ -105,43 +77,6 @@ def _bounded(values: Float64) -> tuple[Float64, int]:
     too_large = np.abs(values) >= LARGEST
     count = int(np.count_nonzero(too_large))
     return (np.where(too_large, np.nan, values) if count else values), count
-
-
-def check_time_column(kind: Any, where: str, rules: TimeRules) -> None:
-    """Raises BadBatch unless this type is a timestamp that the rules can place in UTC."""
-    if not pa.types.is_timestamp(kind):
-        raise BadBatch(f"{where} is {plain_type(kind)}; needed a timestamp")
-    if kind.tz is None and rules.timezone is None:
-        raise BadBatch(
-            f"{where} is {kind} without a time zone; needed one in the file, or the setting "
-            f'{rules.section}.timezone = "UTC" (or where the clock stood)'
-        )
-
-
-def read_times(column: Any, name: str, rules: TimeRules) -> Times:
-    """Timestamps in UTC nanoseconds; rows that have none the rules accept hold 0.
-
-    Refused: null, before 1970, later than allowed, and local times that a change of clocks
-    made ambiguous or skipped.
-    """
-    factor = _NS_PER[column.type.unit]
-    null = column.is_null().to_numpy(zero_copy_only=False)
-    ticks = pc.fill_null(column.view(pa.int64()), 0).to_numpy(zero_copy_only=False)
-    early, late = ticks < 0, ticks > rules.last_ns // factor
-    time = np.where(early | late, 0, ticks) * factor
-    refused = [
-        (null, f"{name} is null"),
-        (early, f"{name} is before 1970"),
-        (late, f"{name} is later than {_moment(rules.last_ns)}"),
-    ]
-    if column.type.tz is None:
-        time, unclear = _from_local(time, str(rules.timezone))
-        unclear &= ~(null | early | late)
-        refused.append((unclear, f"{name} is ambiguous or skipped by the clocks in local time"))
-    return Times(
-        np.ascontiguousarray(time, dtype=np.int64),
-        tuple((rows, _with_example(why, column, rows)) for rows, why in refused if rows.any()),
-    )
 
 
 def column_hint(setting: str, schema: Any, fits: Callable[[Any], bool]) -> str:
@@ -284,33 +219,3 @@ def is_text(kind: Any) -> bool:
         or types.is_binary(kind)
         or types.is_large_binary(kind)
     )
-
-
-def _from_local(time: Int64, timezone: str) -> tuple[Int64, Flags]:
-    local = pa.array(time.view("M8[ns]"))
-    # Where the two readings of a local time differ, the clocks changed and it has no one UTC.
-    first, second = (
-        pc.assume_timezone(local, timezone, ambiguous=choice, nonexistent=choice)
-        .view(pa.int64())
-        .to_numpy(zero_copy_only=False)
-        for choice in ("earliest", "latest")
-    )
-    # A zone east of Greenwich puts the first local hours of 1970 before the epoch.
-    unclear = (first != second) | (first < 0)
-    return np.where(unclear, 0, first), unclear
-
-
-def _with_example(reason: str, column: Any, rows: Flags) -> str:
-    first = column[int(np.argmax(rows))]
-    if not first.is_valid:
-        return reason
-    # Beyond year 9999 there is no Python datetime to print; the raw count still tells.
-    ticks = int(first.value)
-    seconds = ticks * _NS_PER[column.type.unit] // _NS_PER["s"]
-    if not -62_135_596_800 <= seconds <= 253_402_300_799:
-        return f"{reason}, first {ticks} {column.type.unit} since 1970"
-    return f"{reason}, first {np.datetime64(seconds, 's')}"
-
-
-def _moment(nanoseconds: int) -> str:
-    return str(np.datetime64(nanoseconds // _NS_PER["s"], "s"))

@@ -7,6 +7,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from connectors.columns.moments import MomentRules, WrittenMoments, read_moments
+from connectors.columns.times import read_times
 from connectors.columns.values import (
     Flags,
     TextCodes,
@@ -14,10 +16,8 @@ from connectors.columns.values import (
     plain_type,
     read_assets,
     read_labels,
-    read_times,
 )
 from connectors.events.form import EventsFormat
-from connectors.events.moments import MomentRules, WrittenMoments, read_moments
 from connectors.events.patterns import MOST_CHARACTERS
 from pm_app.records.readings import Int64, Text
 

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from functools import cached_property
 
-from connectors.columns.values import TimeRules
-from connectors.events.moments import DateOrder
+from connectors.columns.moments import DateOrder
+from connectors.columns.times import TimeRules
 from connectors.events.patterns import Patterns
 from pm_app.settings.sources import EventsSettings
 

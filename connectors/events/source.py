@@ -10,7 +10,8 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from connectors import csv, excel
+from connectors import excel
+from connectors.csv import tables as csv
 from connectors.events.form import EventsFormat, events_format
 from connectors.events.rows import (
     MOST_EVENTS,

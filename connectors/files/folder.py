@@ -36,6 +36,13 @@ class Folder:
         """Its path where it is a folder of this machine."""
         return self.root if isinstance(self.filesystem, fs.LocalFileSystem) else None
 
+    def exists(self) -> bool:
+        """Whether there is anything at its address. Raises SourceUnavailable."""
+        try:
+            return bool(self.filesystem.get_file_info(self.root).type != fs.FileType.NotFound)
+        except (OSError, pa.ArrowException) as error:
+            raise SourceUnavailable(f"{self.root}: cannot be listed: {error}") from error
+
     def batches(self, *, absent_is_empty: bool) -> Iterator[Batch]:
         """Finished files below the folder, in any order; flat in memory on a disk.
 

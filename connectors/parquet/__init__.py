@@ -9,37 +9,25 @@ Fulfils `pm_app.ports.SourceFormat`.
 
 from connectors.events.form import EventsFormat, events_format
 from connectors.parquet.events import ParquetEvents
-from connectors.parquet.plan import ReadingsFormat
+from connectors.parquet.plan import ReadingsFormat, readings_format
 from connectors.parquet.readings import ParquetReadings
 from pm_app.settings.sources import EventsSettings, ReadingsSettings
 
-__all__ = ["EventsFormat", "ParquetEvents", "ParquetReadings", "open_events", "open_readings"]
+__all__ = [
+    "EventsFormat",
+    "ParquetEvents",
+    "ParquetReadings",
+    "ReadingsFormat",
+    "open_events",
+    "open_readings",
+]
 
 
 def open_readings(
     settings: ReadingsSettings, *, uri: str, label_column: str | None
 ) -> ParquetReadings:
     """See SourceFormat.open_readings."""
-    sensors = settings.sensors
-    if sensors is not None and label_column is not None:
-        sensors = (*sensors, label_column)
-    return ParquetReadings(
-        uri,
-        ReadingsFormat(
-            layout=settings.layout,
-            asset_column=settings.asset_column,
-            time_column=settings.time_column,
-            tag_column=settings.tag_column,
-            value_column=settings.value_column,
-            quality_column=settings.quality_column,
-            sensors=sensors,
-            ignore=settings.ignore,
-            decimal=settings.decimal,
-            timezone=settings.timezone,
-            default_asset=settings.asset,
-            table=label_column is not None,
-        ),
-    )
+    return ParquetReadings(uri, readings_format(settings, label_column=label_column))
 
 
 def open_events(settings: EventsSettings, *, uri: str) -> ParquetEvents:

@@ -2,9 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
-from connectors.columns.values import check_label_column, check_time_column, is_text
+from connectors.columns.times import check_time_column
+from connectors.columns.values import (
+    check_label_column,
+    is_text,
+)
 from connectors.events.form import EventsFormat
 from connectors.events.rows import (
     MOST_EVENTS,
@@ -14,7 +19,14 @@ from connectors.events.rows import (
     read_fates,
 )
 from connectors.files.folder import open_folder
-from connectors.parquet.files import CONTENTS, SUFFIXES, count_rows, open_parquet, typed_columns
+from connectors.parquet.files import (
+    CONTENTS,
+    SUFFIXES,
+    column_names,
+    count_rows,
+    open_parquet,
+    typed_columns,
+)
 from connectors.parquet.left_columns import index_columns, unused
 from connectors.parquet.partitions import asset_of_path, left_partitions, partition_digest
 from pm_app.errors import BadBatch
@@ -49,7 +61,9 @@ class ParquetEvents:
 
     def digest(self, batch: Batch) -> str:
         """See EventsSource.digest."""
-        return partition_digest(self._folder, batch, self._format.asset_column)
+        return partition_digest(
+            self._folder, batch, self._format.asset_column, partial(column_names, self._folder)
+        )
 
     def describe(self, batch: Batch) -> BatchDescription:
         """See EventsSource.describe; from the footer alone."""

@@ -1,6 +1,6 @@
 """Parquet files of a folder: opening, rows and columns by their footer, whose fault it is."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -92,13 +92,7 @@ def open_parquet(folder: Folder, batch: Batch) -> Iterator[OpenFile]:
     with folder.opened(batch) as file:
         fetched = FetchedFile(file, batch.name)
         try:
-            footer = _footer(fetched, file.size(), batch)
-            plain = _open(fetched)
-            deltas = delta_texts(footer)
-            names = (each.name for each in plain.schema_arrow if is_text(each.type))
-            texts = [name for name in names if name not in deltas]
-            opened = _open(fetched, plain.metadata, texts) if texts else plain
-            yield OpenFile(opened, footer, fetched, deltas)
+            yield opened_parquet(fetched, file.size(), batch)
         except (OSError, pa.ArrowException, UnicodeDecodeError, MalformedThrift) as error:
             raise BadBatch(f"{_whole(batch)}, got one that does not decode: {error}") from error
         except TooLarge as error:
@@ -115,6 +109,28 @@ def count_rows(folder: Folder, batch: Batch) -> int:
             return _footer(FetchedFile(file, batch.name), file.size(), batch).rows
     except (OSError, pa.ArrowException, MalformedThrift, TooLarge, BadBatch, SourceUnavailable):
         return 0
+
+
+def opened_parquet(
+    file: FetchedFile, size: int, batch: Batch, *, plain: Collection[str] = ()
+) -> OpenFile:
+    """The file of so many bytes. plain: columns of texts that hardly ever come twice.
+
+    Raises as the libraries do: `open_parquet` says what that means.
+    """
+    footer = _footer(file, size, batch)
+    first = _open(file)
+    deltas = delta_texts(footer)
+    names = (each.name for each in first.schema_arrow if is_text(each.type))
+    texts = [name for name in names if name not in deltas and name not in plain]
+    opened = _open(file, first.metadata, texts) if texts else first
+    return OpenFile(opened, footer, file, deltas)
+
+
+def column_names(folder: Folder, batch: Batch) -> list[str]:
+    """Names of a file's columns. Raises BadBatch and SourceUnavailable."""
+    with open_parquet(folder, batch) as file:
+        return [*file.parquet.schema_arrow.names]
 
 
 def typed_columns(file: OpenFile) -> tuple[tuple[str, str], ...]:

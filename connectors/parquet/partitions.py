@@ -5,14 +5,13 @@ before the path.
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Final
 from urllib.parse import unquote
 
 from connectors.columns.values import why_no_asset
 from connectors.files.folder import Folder
-from connectors.parquet.files import open_parquet
 from pm_app.errors import BadBatch
 from pm_app.records.readings import Batch, LeftColumn, Rejection
 from pm_app.settings.sources import matches_any
@@ -70,16 +69,19 @@ def left_partitions(
     )
 
 
-def partition_digest(folder: Folder, batch: Batch, column: str) -> str:
+def partition_digest(
+    folder: Folder, batch: Batch, column: str, columns_of: Callable[[Batch], Sequence[str]]
+) -> str:
     """The digest of a file's content, and of the asset that its path names for it.
 
-    Two machines that stand still may send the same bytes. Raises as Folder.digest.
+    Two machines that stand still may send the same bytes. columns_of: names of a file's columns,
+    asked only where its path may tell the asset. Raises as Folder.digest.
     """
     digest = folder.digest(batch)
     if column not in partitions_of(batch.name):
         return digest
-    with suppress(BadBatch), open_parquet(folder, batch) as file:
-        asset = asset_of_path(batch.name, column, file.parquet.schema_arrow.names)
+    with suppress(BadBatch):
+        asset = asset_of_path(batch.name, column, columns_of(batch))
         if asset is not None:
             return hashlib.sha256(f"{digest}\n{asset}".encode()).hexdigest()
     return digest

@@ -7,12 +7,12 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
+from connectors.columns.moments import DateOrder
 from connectors.columns.numbers_in_text import Sign
+from connectors.columns.times import TimeRules, check_time_column
 from connectors.columns.values import (
     LONGEST_NAME,
-    TimeRules,
     check_label_column,
-    check_time_column,
     column_hint,
     holds_texts,
     is_numeric,
@@ -22,6 +22,7 @@ from connectors.columns.values import (
 from connectors.parquet.left_columns import index_columns, leave, unused
 from pm_app.errors import BadBatch
 from pm_app.records.readings import LeftColumn
+from pm_app.settings.sources import ReadingsSettings
 
 _NAMES_SHOWN, _REASONS_SHOWN = 12, 3
 
@@ -36,7 +37,8 @@ class ReadingsFormat:
     patterns of those to leave without a word. decimal: the sign of numbers written as text.
     learned: sensors that versions of the plant learned from; an index of pandas goes on to be read
     for them.
-    timezone: of timestamps that carry none; None refuses such files.
+    timezone: of timestamps that carry none; None refuses such files. dates: order of days and
+    months in times written as text; None refuses those.
     default_asset: the machine that files without an asset column are about.
     latest: the latest time accepted, in nanoseconds since 1970 UTC; None for no limit.
     table: files are plain tables, in which the asset column (each row is then its own asset,
@@ -54,6 +56,7 @@ class ReadingsFormat:
     decimal: Sign = "auto"
     learned: frozenset[str] = frozenset()
     timezone: str | None = None
+    dates: DateOrder | None = None
     default_asset: str | None = None
     latest: int | None = None
     table: bool = False
@@ -61,7 +64,7 @@ class ReadingsFormat:
     @property
     def time_rules(self) -> TimeRules:
         """How timestamps are read."""
-        return TimeRules(self.timezone, self.latest)
+        return TimeRules(self.timezone, self.latest, order=self.dates)
 
 
 @dataclass(frozen=True)
@@ -205,3 +208,27 @@ def _some(names: Sequence[str]) -> str:
     shown = [name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}..." for name in names]
     more = len(names) - _NAMES_SHOWN
     return f"{shown[:_NAMES_SHOWN]} and {more} more" if more > 0 else f"{shown}"
+
+
+def readings_format(
+    settings: ReadingsSettings, *, label_column: str | None, dates: DateOrder | None = None
+) -> ReadingsFormat:
+    """The format that these settings ask for. dates: as of ReadingsFormat."""
+    sensors = settings.sensors
+    if sensors is not None and label_column is not None:
+        sensors = (*sensors, label_column)
+    return ReadingsFormat(
+        layout=settings.layout,
+        asset_column=settings.asset_column,
+        time_column=settings.time_column,
+        tag_column=settings.tag_column,
+        value_column=settings.value_column,
+        quality_column=settings.quality_column,
+        sensors=sensors,
+        ignore=settings.ignore,
+        decimal=settings.decimal,
+        timezone=settings.timezone,
+        dates=dates,
+        default_asset=settings.asset,
+        table=label_column is not None,
+    )

@@ -2,10 +2,19 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from connectors.files.folder import open_folder
-from connectors.parquet.files import CONTENTS, SUFFIXES, count_rows, open_parquet, typed_columns
+from connectors.parquet.files import (
+    CONTENTS,
+    SUFFIXES,
+    OpenFile,
+    column_names,
+    count_rows,
+    open_parquet,
+    typed_columns,
+)
 from connectors.parquet.long import read_long
 from connectors.parquet.partitions import (
     asset_of_path,
@@ -62,12 +71,14 @@ class ParquetReadings:
 
     def digest(self, batch: Batch) -> str:
         """See ReadingsSource.digest."""
-        return partition_digest(self._folder, batch, self._format.asset_column)
+        return partition_digest(
+            self._folder, batch, self._format.asset_column, partial(column_names, self._folder)
+        )
 
     def describe(self, batch: Batch) -> BatchDescription:
         """See ReadingsSource.describe; from the footer alone."""
         with open_parquet(self._folder, batch) as file:
-            plan, _ = self._plan(batch, file.parquet.schema_arrow)
+            plan, _ = plan_file(batch, file.parquet.schema_arrow, self._format)
             certain = tuple(name for name in plan.sensors if name not in plan.texts)
             columns = typed_columns(file)
         return BatchDescription(file.footer.rows, columns, certain, plan.texts, plan.left)
@@ -82,47 +93,59 @@ class ParquetReadings:
         A value that is infinite or beyond `LARGEST` is missing, noted in a rejection of 0
         rows. In the long layout a row is of the file, not of the moments it is pivoted to.
         """
-        waiting: tuple[Rejection, ...] = ()
-        left: tuple[LeftColumn, ...] = ()
-        used = 0
-        for chunk in self._chunks(batch):
-            used += len(chunk.readings.time)
-            waiting += chunk.rejections
-            left += chunk.left
-            if used:
-                # Chunks without a usable row were held back until one with some came.
-                yield ReadingsChunk(chunk.readings, waiting, left)
-                waiting, left = (), ()
-        if not used:
-            reasons = "; ".join(dict.fromkeys(r.reason for r in waiting))
-            raise BadBatch(f"{batch.name}: none of its rows can be used: {reasons}")
-
-    def _plan(self, batch: Batch, schema: Any) -> tuple[ColumnPlan, ReadingsFormat]:
-        """What is read of a file's columns, and the format with what its path tells."""
-        form = self._format
-        asset = asset_of_path(batch.name, form.asset_column, schema.names)
-        if asset is not None:
-            form = replace(form, default_asset=asset)
-        plan = (plan_long if form.layout == "long" else plan_wide)(batch.name, schema, form)
-        left = left_partitions(batch.name, form.asset_column, schema.names, form.ignore)
-        return replace(plan, left=(*plan.left, *left)), form
+        return usable_chunks(batch.name, self._chunks(batch))
 
     def _chunks(self, batch: Batch) -> Iterator[ReadingsChunk]:
         with open_parquet(self._folder, batch) as file:
             if file.footer.rows == 0:
                 raise BadBatch(f"{batch.name}: needed rows, got a Parquet file with none")
-            plan, form = self._plan(batch, file.parquet.schema_arrow)
-            read = read_long if form.layout == "long" else read_wide
-            came = 0
-            for chunk in read(file, plan, form, self._most_cells):
-                came += _rows_of(chunk)
-                notes = differing_asset(batch.name, form.asset_column, chunk.readings.assets)
-                yield replace(chunk, rejections=(*chunk.rejections, *notes))
-            if came != file.footer.rows:
-                raise BadBatch(
-                    f"{batch.name}: needed {file.footer.rows:,} rows, as its footer counts, "
-                    f"got {came:,}"
-                )
+            plan, form = plan_file(batch, file.parquet.schema_arrow, self._format)
+            yield from read_rows(file, plan, form, self._most_cells)
+
+
+def plan_file(batch: Batch, schema: Any, form: ReadingsFormat) -> tuple[ColumnPlan, ReadingsFormat]:
+    """What is read of a file's columns, and the format with what its path tells."""
+    asset = asset_of_path(batch.name, form.asset_column, schema.names)
+    if asset is not None:
+        form = replace(form, default_asset=asset)
+    plan = (plan_long if form.layout == "long" else plan_wide)(batch.name, schema, form)
+    left = left_partitions(batch.name, form.asset_column, schema.names, form.ignore)
+    return replace(plan, left=(*plan.left, *left)), form
+
+
+def read_rows(
+    file: OpenFile, plan: ColumnPlan, form: ReadingsFormat, cells: int
+) -> Iterator[ReadingsChunk]:
+    """All rows of a file, at most `cells` values at a time. Raises BadBatch, also where other
+    rows come than it says it has."""
+    read = read_long if form.layout == "long" else read_wide
+    came = 0
+    for chunk in read(file, plan, form, cells):
+        came += _rows_of(chunk)
+        notes = differing_asset(plan.name, form.asset_column, chunk.readings.assets)
+        yield replace(chunk, rejections=(*chunk.rejections, *notes))
+    if came != file.footer.rows:
+        raise BadBatch(
+            f"{plan.name}: needed {file.footer.rows:,} rows, as its footer counts, got {came:,}"
+        )
+
+
+def usable_chunks(name: str, chunks: Iterator[ReadingsChunk]) -> Iterator[ReadingsChunk]:
+    """The same from the first with a usable row on. Raises BadBatch where there is none."""
+    waiting: tuple[Rejection, ...] = ()
+    left: tuple[LeftColumn, ...] = ()
+    used = 0
+    for chunk in chunks:
+        used += len(chunk.readings.time)
+        waiting += chunk.rejections
+        left += chunk.left
+        if used:
+            # Chunks without a usable row were held back until one with some came.
+            yield ReadingsChunk(chunk.readings, waiting, left)
+            waiting, left = (), ()
+    if not used:
+        reasons = "; ".join(dict.fromkeys(r.reason for r in waiting))
+        raise BadBatch(f"{name}: none of its rows can be used: {reasons}")
 
 
 def _rows_of(chunk: ReadingsChunk) -> int:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from connectors.columns.times import read_times
 from connectors.columns.values import (
     Flags,
     TextCodes,
@@ -13,7 +14,6 @@ from connectors.columns.values import (
     odd_spaces,
     read_assets,
     read_labels,
-    read_times,
 )
 from connectors.parquet.plan import ColumnPlan, ReadingsFormat
 from pm_app.records.readings import Int32, Int64, Rejection

@@ -8,17 +8,16 @@ from typing import Any
 import numpy as np
 
 from connectors.columns.numbers_in_text import TextValues
+from connectors.columns.times import Times, read_times
 from connectors.columns.values import (
     LARGEST,
     LONGEST_NAME,
     Flags,
     TextCodes,
-    Times,
     count_refusals,
     odd_spaces,
     read_assets,
     read_numbers,
-    read_times,
 )
 from connectors.parquet.files import OpenFile
 from connectors.parquet.plan import ColumnPlan, ReadingsFormat, no_sensors

@@ -15,6 +15,7 @@ _MARK: Final = re.compile(r"^<!-- .* -->\n\n?", re.MULTILINE)
 TOPICS: Final = {
     "install": "online, as services, several plants, PostgreSQL, Prometheus, Docker",
     "operate": "run, back up, upgrade; pages, alarms, notifications, troubleshooting",
+    "sources": "readings and events from files, buckets, databases and tables, each by example",
     "work-orders": "failures and repairs from files of a maintenance system: patterns, dates",
     "settings": "every key of plant.toml, what it takes and its default",
     "commands": "every command with its arguments and options",

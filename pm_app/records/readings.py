@@ -80,7 +80,8 @@ class BatchDescription:
     values decide, when they are read, whether they are sensors too. left: columns that are left
     out, whatever they hold; an index that a version of this plant learned from is both left and
     a sensor, for that version alone. What is in none of them tells asset, time, or what else a
-    row is about. A source that knows nothing of its columns leaves all three empty.
+    row is about. A source that knows nothing of its columns leaves all three empty. written: how
+    the file is written, in words, where that was found out.
     """
 
     rows: int
@@ -88,6 +89,7 @@ class BatchDescription:
     sensors: tuple[str, ...] = ()
     undecided: tuple[str, ...] = ()
     left: tuple[LeftColumn, ...] = ()
+    written: str = ""
 
 
 @dataclass(frozen=True, eq=False)

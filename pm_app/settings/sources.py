@@ -26,7 +26,9 @@ class ReadingsSettings(Section):
     """Where readings come from and what their columns are called."""
 
     format: Name = Field(
-        "parquet", description="parquet, or what a package of sources calls its own"
+        "auto",
+        description="auto: by what lies at the uri, Parquet alone where there is any; parquet, "
+        "csv, or what a package of sources calls its own",
     )
     uri: Address = Field("readings", description="folder beside this file, or s3://bucket/prefix")
     layout: Literal["wide", "long"] = Field(
@@ -64,6 +66,11 @@ class ReadingsSettings(Section):
         "auto",
         description="decimal sign of numbers written as text; auto: as each file shows, and "
         '"1,234" alone is refused',
+    )
+    dates: Literal["auto", "day first", "month first"] = Field(
+        "auto",
+        description="of dates with slashes in CSV; auto: as each file shows, and a file that does "
+        "not show it is refused",
     )
     required: tuple[Name, ...] = Field(
         (), description="a file without values of these is quarantined", examples=[["vibration"]]

@@ -17,6 +17,7 @@ from pyarrow import csv as arrow_csv
 from pyarrow import fs
 
 import connectors
+from connectors.csv import CsvReadings
 from connectors.events.form import EventsFormat
 from connectors.events.source import FileEvents
 from connectors.files.folder import Folder
@@ -24,21 +25,25 @@ from connectors.parquet import ParquetEvents, ParquetReadings, ReadingsFormat
 from pm_app.errors import BadBatch, SourceUnavailable
 from pm_app.records.readings import Batch
 
-Source = ParquetReadings | ParquetEvents | FileEvents
+Source = ParquetReadings | ParquetEvents | FileEvents | CsvReadings
 
 CSV_FORMAT = EventsFormat()
+LONG = ReadingsFormat(layout="long", dates="auto")
+
 
 SOURCES: dict[str, Callable[[str], Source]] = {
     "parquet readings, wide": ParquetReadings,
     "parquet readings, long": lambda uri: ParquetReadings(uri, ReadingsFormat(layout="long")),
     "parquet events": ParquetEvents,
+    "csv readings, wide": CsvReadings,
+    "csv readings, long": lambda uri: CsvReadings(uri, LONG),
     "events of CSV": lambda uri: FileEvents(uri, CSV_FORMAT, kind="csv"),
     "events of Excel": lambda uri: FileEvents(uri, CSV_FORMAT, kind="excel"),
 }
 # Connectors that are no source of batches; each has tests of its own.
 OTHERS = {
+    "auto": "tests/unit/connectors/test_csv_readings.py",
     "columns": "tests/unit/connectors/test_parquet_columns.py",
-    "csv": "tests/unit/connectors/test_csv.py",
     "excel": "tests/unit/connectors/test_file_events.py",
     "files": "tests/unit/connectors/test_files_watching.py",
     "cmapss": "tests/unit/connectors/test_cmapss.py",

@@ -1,4 +1,4 @@
-"""`pm-app preview`: what each row of a file of events would become, and what is left over."""
+"""`pm-app preview`: how a file of readings or events would be read, and what is left over."""
 
 from collections import Counter
 from pathlib import Path
@@ -8,24 +8,37 @@ from zoneinfo import ZoneInfo
 import typer
 
 from pm_app.cli.look.checks.finding import counted, local_text
+from pm_app.cli.look.preview_readings import preview_readings
 from pm_app.cli.options import PLANT, Json, PlantOption
 from pm_app.cli.output import print_json, print_rows, say
 from pm_app.records.previews import EventsPreview, PreviewedRow
-from pm_app.settings.plant import read_settings
+from pm_app.settings.plant import Settings, read_settings
 
 _MOST_SHOWN = 30
 
 
 def preview(
-    file: Annotated[Path, typer.Argument(help="Events or work orders: Parquet, CSV or Excel.")],
+    file: Annotated[
+        Path, typer.Argument(help="Readings, events or work orders: Parquet, CSV, Excel.")
+    ],
     config: PlantOption = PLANT,
     rows: Annotated[bool, typer.Option("--rows", help="Every row, not the commonest.")] = False,
+    readings: Annotated[
+        bool, typer.Option("--readings", help="It holds readings, wherever it lies.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """What each row of a file of events would become, what is left over, patterns to know it."""
-    from pm_app.wiring import preview_events
+    """How a file would be read: rows of events, columns of readings, and what is left over.
+
+    A file below the folder of readings is one of readings, any other one of events.
+    """
+    from pm_app.wiring import open_readings_file, preview_events
 
     settings = read_settings(config)
+    if readings or _lies_in_readings(settings, file):
+        source, batch = open_readings_file(settings, file)
+        preview_readings(settings, source, batch, as_json=as_json)
+        return
     found = preview_events(settings, file)
     zone = ZoneInfo(settings.events.timezone or settings.plant.timezone)
     if as_json:
@@ -40,6 +53,11 @@ def preview(
         print_rows(_left_over(found), title="rows that are left over", right=("rows",))
     if found.suggestions:
         print_rows(_suggestions(found), title="patterns that would know them", right=("rows",))
+
+
+def _lies_in_readings(settings: Settings, file: Path) -> bool:
+    uri = settings.readings.uri
+    return "://" not in uri and file.resolve().is_relative_to((settings.folder / uri).resolve())
 
 
 def _sum(found: EventsPreview) -> str:

@@ -21,8 +21,9 @@ def init(folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A new fo
         target.write_text(example_toml(folder.resolve().name or "plant"), encoding="utf-8")
     except OSError as error:
         raise BadSettings(f"{folder} cannot be made a plant's folder: {error.strerror}") from error
-    say(f"{target} written. Next: put Parquet files into {folder / 'readings'} and")
-    say(f"{folder / 'events'}, then: pm-app check -c {target}")
+    say(f"{target} written. Next: put files of readings (Parquet, CSV) into")
+    say(f"{folder / 'readings'}, of failures and repairs (also Excel) into {folder / 'events'},")
+    say(f"then: pm-app check -c {target}")
 
 
 def cmapss(

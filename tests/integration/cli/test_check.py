@@ -156,12 +156,12 @@ def test_the_first_the_last_and_files_evenly_between_are_looked_at(new_plant, mo
 def test_other_files_are_named_where_there_is_no_readable_one(new_plant):
     config = new_plant()
     for n in range(60):
-        (config.parent / "readings" / f"{n:02d}.csv").touch()
+        (config.parent / "readings" / f"{n:02d}.json").touch()
     found, _ = check(config)
 
     first, second = words_on(found, "readings")
-    assert first.startswith("60 files of readings are not read: 00.csv, 01.csv")
-    assert second == "no Parquet files in 'readings', only 60 other files"
+    assert first.startswith("60 files of readings are not read: 00.json, 01.json")
+    assert second == "no Parquet or CSV files in 'readings', only 60 other files"
 
 
 def test_gaps_and_times_without_a_zone_are_told(new_plant):
@@ -185,7 +185,7 @@ def test_files_that_fail_for_one_reason_are_one_finding_each_other_reason_anothe
     torn, other = [words for verdict, _, words in found if verdict == "fails"]
     assert code == 1
     assert torn.startswith(
-        "would be quarantined: bad-00.parquet and 17 more files: needed a whole Parquet file"
+        "may still be on its way: bad-00.parquet and 17 more files: needed a whole Parquet file"
     )
     assert other.startswith("would be quarantined: other.parquet: needed a column 'asset_id'")
     assert 'readings.asset_column in plant.toml names it: "Anlage"?' in other

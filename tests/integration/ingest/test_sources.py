@@ -246,7 +246,7 @@ def test_a_plant_takes_in_and_scores_what_a_package_of_sources_brings(package, n
 @pytest.mark.parametrize(
     ("source", "choices"),
     [
-        (readings_source, r"\['broken', 'half', 'memory', 'parquet'\]"),
+        (readings_source, r"\['auto', 'broken', 'csv', 'half', 'memory', 'parquet'\]"),
         (events_source, r"\['auto', 'broken', 'csv', 'excel', 'half', 'memory', 'parquet'\]"),
     ],
 )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from connectors import csv
+from connectors.csv import tables as csv
 from connectors.files.folder import open_folder
 from pm_app.errors import BadBatch, TornBatch
 

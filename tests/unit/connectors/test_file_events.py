@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from connectors import excel
+from connectors.columns.moments import MomentRules, read_moments
 from connectors.events.form import EventsFormat
-from connectors.events.moments import MomentRules, read_moments
 from connectors.events.patterns import Patterns, suggest_patterns
 from connectors.events.source import FileEvents
 from pm_app.errors import BadBatch, BadSettings, TornBatch

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from pm_app.cli.look.checks.finding import Finding, counted, local_text, some_names
-from pm_app.errors import PmAppError, SourceUnavailable
+from pm_app.errors import PmAppError, SourceUnavailable, TornBatch
 from pm_app.jobs.ingest.left_files import count_left
 from pm_app.ports import ReadingsSource
 from pm_app.records.readings import Batch, Float64, Int64, LeftColumn, ReadingsChunk
@@ -126,6 +126,8 @@ def survey_readings(source: ReadingsSource, survey: ReadingsSurvey) -> None:
             times = _look_at(source, batch, survey)
         except SourceUnavailable as error:
             survey.add_failure("cannot be read now", batch, error)
+        except TornBatch as error:
+            survey.add_failure("may still be on its way", batch, error)
         except PmAppError as error:
             survey.add_failure("would be quarantined", batch, error)
         else:

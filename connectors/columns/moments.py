@@ -16,7 +16,8 @@ import numpy as np
 from pm_app.records.readings import Int64, Text
 from pm_app.times import to_nanoseconds
 
-DateOrder = Literal["auto", "day first", "month first"]
+# unclear: texts were looked at, and do not tell.
+DateOrder = Literal["auto", "day first", "month first", "unclear"]
 _SHOWN = 40
 _CLOCK = (
     r"(?:[T ,]+(?P<hour>\d{1,2})[:.](?P<minute>\d{2})"
@@ -75,7 +76,7 @@ def _day_first(texts: Sequence[str] | dict[str, None], order: DateOrder) -> bool
     """Whether days come before months where slashes stand between, None where texts differ or
     do not tell."""
     if order != "auto":
-        return order == "day first"
+        return None if order == "unclear" else order == "day first"
     matches = [_YEAR_LAST.fullmatch(text.strip()) for text in texts]
     pairs = [
         (int(each["one"]), int(each["two"])) for each in matches if each and each["sign"] != "."

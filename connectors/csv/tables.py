@@ -8,7 +8,7 @@ import gzip
 import io
 import zlib
 from codecs import getincrementaldecoder
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -26,8 +26,9 @@ SUFFIXES: Final = tuple(
 )
 CONTENTS: Final = "CSV files"
 SEPARATORS: Final = (";", ",", "\t", "|")
-# Unpacked; a pack of a few kilobytes may hold far more.
+# Unpacked; a pack of a few kilobytes may hold far more. Readings are never held as a whole.
 MOST_BYTES: Final = 1_000_000_000
+MOST_READINGS_BYTES: Final = 50_000_000_000
 MOST_COLUMNS: Final = 10_000
 _BLOCK_BYTES: Final = 1 << 20
 # The longest row, and how much is looked at to find header and separator.
@@ -40,10 +41,10 @@ _MARKS: Final = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16"), (b"\xfe\xf
 
 @dataclass(frozen=True, eq=False)
 class CsvFile:
-    """A file whose header was found. columns: as it names them.
+    """A file whose header was found. columns: as it names them, "" where it does not.
 
-    refused: number and reason of rows with more or fewer values than the header has; grows as
-    batches are read.
+    head: the first rows below it, as many values each as there are columns. refused: number and
+    reason of rows with more or fewer values than the header has; grows as batches are read.
     """
 
     name: str
@@ -51,12 +52,17 @@ class CsvFile:
     separator: str
     encoding: str
     skipped_lines: int
+    head: tuple[tuple[str, ...], ...] = ()
     refused: list[tuple[int, str]] = field(default_factory=list)
     _stream: Any = None
 
-    def batches(self) -> Iterator[Any]:
-        """Record batches of texts without blanks around them, "" where there is nothing."""
+    def batches(self, places: Sequence[int] | None = None) -> Iterator[Any]:
+        """Record batches of texts without blanks around them, "" where there is nothing.
+
+        places: of the columns that are wanted, by default all of them.
+        """
         numbered = [f"{number}" for number in range(len(self.columns))]
+        chosen = range(len(numbered)) if places is None else places
         reader = arrow_csv.open_csv(
             self._stream,
             read_options=arrow_csv.ReadOptions(
@@ -72,12 +78,13 @@ class CsvFile:
                 invalid_row_handler=self._refuse,
             ),
             convert_options=arrow_csv.ConvertOptions(
-                column_types=dict.fromkeys(numbered, pa.string())
+                column_types=dict.fromkeys(numbered, pa.string()),
+                include_columns=[numbered[place] for place in chosen],
             ),
         )
         for batch in reader:
             texts = [pc.utf8_trim_whitespace(column) for column in batch.columns]
-            yield pa.RecordBatch.from_arrays(texts, names=list(self.columns))
+            yield pa.RecordBatch.from_arrays(texts, names=[self.columns[place] for place in chosen])
 
     def _refuse(self, row: Any) -> str:
         number = int(row.number) - self.skipped_lines
@@ -87,20 +94,28 @@ class CsvFile:
 
 
 @contextmanager
-def open_csv(folder: Folder, batch: Batch, *, wanted: Collection[str] = ()) -> Iterator[CsvFile]:
+def open_csv(
+    folder: Folder, batch: Batch, *, wanted: Collection[str] = (), most_bytes: int | None = None
+) -> Iterator[CsvFile]:
     """A file of the folder. wanted: names that its header is known by, where lines stand before.
 
+    most_bytes: unpacked, by default as many as are held at once.
     Inside the block, bytes that cannot be fetched raise SourceUnavailable; what is no table of
     texts, or larger than a server can bear, raises BadBatch, TornBatch where a pack has no end.
     """
+    most = MOST_BYTES if most_bytes is None else most_bytes
     with folder.opened(batch) as raw:
         fetched = FetchedFile(raw, batch.name)
         try:
-            encoding = _encoding(_unpacked(fetched, batch.name), batch.name)
-            head = _unpacked(fetched, batch.name).read(_HEAD_BYTES)
-            columns, separator, lines = _header(_decoded(head, encoding), batch.name, wanted)
-            stream = _unpacked(fetched, batch.name)
-            yield CsvFile(batch.name, columns, separator, encoding, lines, _stream=stream)
+            encoding = _encoding(_unpacked(fetched, batch.name, most), batch.name)
+            start = _unpacked(fetched, batch.name, most).read(_HEAD_BYTES)
+            text = _decoded(start, encoding)
+            names, separator, lines = _header(text, batch.name, wanted)
+            head = _rows_below(text, separator, lines, whole=len(start) < _HEAD_BYTES)
+            names += ("",) * _unnamed_at_the_end(head, len(names))
+            head = tuple(row for row in head if len(row) == len(names))
+            stream = _unpacked(fetched, batch.name, most)
+            yield CsvFile(batch.name, names, separator, encoding, lines, head, _stream=stream)
         except EOFError as error:
             raise TornBatch(
                 f"{batch.name}: needed a whole pack, got one without its end"
@@ -113,10 +128,10 @@ def open_csv(folder: Folder, batch: Batch, *, wanted: Collection[str] = ()) -> I
 
 
 class _Unpacked(io.RawIOBase):
-    """Bytes of a stream, at most MOST_BYTES of them."""
+    """Bytes of a stream, at most so many of them."""
 
-    def __init__(self, stream: Any, name: str) -> None:
-        self._stream, self._name, self._came = stream, name, 0
+    def __init__(self, stream: Any, name: str, most: int) -> None:
+        self._stream, self._name, self._most, self._came = stream, name, most, 0
 
     def readable(self) -> bool:
         return True
@@ -125,16 +140,16 @@ class _Unpacked(io.RawIOBase):
         """Bytes from the current position; raises BadBatch beyond the bound."""
         block = bytes(self._stream.read(_BLOCK_BYTES if size < 0 else size))
         self._came += len(block)
-        if self._came > MOST_BYTES:
-            raise BadBatch(f"{self._name}: needed at most {MOST_BYTES:,} bytes of text, got more")
+        if self._came > self._most:
+            raise BadBatch(f"{self._name}: needed at most {self._most:,} bytes of text, got more")
         return block
 
 
-def _unpacked(file: FetchedFile, name: str) -> _Unpacked:
+def _unpacked(file: FetchedFile, name: str, most: int) -> _Unpacked:
     """The bytes from the start, unpacked where they are packed."""
     packed = file.read_at(0, len(_PACKED)) == _PACKED
     file.seek(0)
-    return _Unpacked(gzip.GzipFile(fileobj=file, mode="rb") if packed else file, name)
+    return _Unpacked(gzip.GzipFile(fileobj=file, mode="rb") if packed else file, name, most)
 
 
 def _encoding(stream: _Unpacked, name: str) -> str:
@@ -148,6 +163,9 @@ def _encoding(stream: _Unpacked, name: str) -> str:
     wrong: dict[str, UnicodeError] = {}
     while decoders:
         for encoding, decoder in list(decoders.items()):
+            # What is ASCII can only be wrong in the middle of a letter of several bytes.
+            if encoding == "cp1252" and block.isascii() and b"\0" not in block:
+                continue
             try:
                 text = decoder.decode(block, final=not block)
             except UnicodeError as error:
@@ -188,3 +206,24 @@ def _header(text: str, name: str, wanted: Collection[str]) -> tuple[tuple[str, .
     if len(found[0]) > MOST_COLUMNS:
         raise BadBatch(f"{name}: needed at most {MOST_COLUMNS:,} columns, got {len(found[0]):,}")
     return found
+
+
+def _rows_below(
+    text: str, separator: str, lines: int, *, whole: bool
+) -> tuple[tuple[str, ...], ...]:
+    """The first rows below the header; the last line of a text that is cut off is none."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    rows = []
+    for row in reader:
+        if reader.line_num > lines and any(row):
+            rows.append(tuple(value.strip() for value in row))
+        if len(rows) > _HEAD_ROWS:
+            break
+    return tuple(rows if whole and len(rows) <= _HEAD_ROWS else rows[:-1])
+
+
+def _unnamed_at_the_end(head: Sequence[tuple[str, ...]], names: int) -> int:
+    """How many columns follow the last name: rows that all end with separators have no values."""
+    surplus = {len(row) - names for row in head}
+    more = surplus.pop() if len(surplus) == 1 else 0
+    return more if more > 0 and not any(any(row[names:]) for row in head) else 0

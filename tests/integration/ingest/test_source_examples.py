@@ -1,0 +1,49 @@
+"""The examples of `pm-app docs sources`, each run as it stands."""
+
+import re
+
+import pytest
+from typer.testing import CliRunner
+
+from pm_app.cli.app import app
+from pm_app.docs import read_topic
+
+
+def section(title: str) -> str:
+    """A section of the page."""
+    found = re.search(rf"^## {title}\n(.*?)(?=^## |\Z)", read_topic("sources"), re.S | re.M)
+    assert found, title
+    return found[1]
+
+
+def block(title: str, language: str, number: int = 0) -> str:
+    """One of a section's blocks of a language."""
+    return re.findall(rf"```{language}[^\n]*\n(.*?)```", section(title), re.S)[number]
+
+
+def run(*words: object) -> str:
+    done = CliRunner().invoke(app, [str(word) for word in words])
+    assert done.exit_code == 0, (done.output, done.exception)
+    return done.output
+
+
+@pytest.fixture
+def plant(tmp_path):
+    """A folder of a plant without settings."""
+    for name in ("readings", "events"):
+        (tmp_path / name).mkdir()
+    return tmp_path
+
+
+def test_the_example_of_csv_is_read_as_its_page_says(plant):
+    file = plant / "readings" / "export.csv"
+    file.write_text(block("CSV", "csv"), encoding="cp1252")
+    (plant / "plant.toml").write_text(block("CSV", "toml"), encoding="utf-8")
+
+    shown = run("preview", file, "-c", plant / "plant.toml")
+    done = run("score", "-c", plant / "plant.toml")
+
+    assert "cp1252, columns parted by semicolons" in shown
+    assert re.search(r"Drehzahl +sensor +0 to 1481", shown)
+    assert "31.03.2024 02:30:00'; the clocks" in shown or "skipped by the clocks" in shown
+    assert "1 batches read (3 readings used, 1 rejected" in done

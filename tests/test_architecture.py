@@ -151,6 +151,7 @@ CHANGES_FILES = {
     "pm_app/jobs/operations/backup.py",
     "pm_app/jobs/score/explain.py",
     "pm_app/jobs/score/replay.py",
+    "pm_app/jobs/normality/run.py",
     "pm_app/jobs/retrain/run.py",
     "pm_app/jobs/retrain/process.py",
     "pm_app/learning/network/serialization.py",

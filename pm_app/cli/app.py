@@ -26,6 +26,7 @@ from pm_app.cli.run.backfill import backfill
 from pm_app.cli.run.backtest import backtest
 from pm_app.cli.run.demo import demo
 from pm_app.cli.run.init import cmapss, init
+from pm_app.cli.run.learn_normal import learn_normal
 from pm_app.cli.run.replay import replay
 from pm_app.cli.run.retrain import retrain
 from pm_app.cli.run.run import run
@@ -35,7 +36,7 @@ from pm_app.cli.run.serve import serve
 # In the order in which the help lists them, by what one wants to do.
 COMMANDS: Final[dict[str, tuple[Callable[..., None], ...]]] = {
     "Begin": (demo, init, check, preview, docs),
-    "Run": (run, serve, score, retrain),
+    "Run": (run, serve, score, learn_normal, retrain),
     "Look": (status, predictions, explain, batches),
     "Learn": (models, importance, backtest, promote, rollback),
     "Act": (notifications,),

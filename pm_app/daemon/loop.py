@@ -22,7 +22,15 @@ from types import FrameType
 from typing import TypeVar
 
 from pm_app.daemon.health import Monitor
-from pm_app.daemon.schedule import Calendar, Interval, JobSchedule, make_schedules
+from pm_app.daemon.schedule import (
+    NORMAL_CRON,
+    Calendar,
+    Interval,
+    JobSchedule,
+    UntilFirst,
+    make_cron,
+    make_schedules,
+)
 from pm_app.errors import PmAppError, StoreUnavailable, TransientError
 from pm_app.settings.plant import Settings
 from pm_app.times import NS, Stamp, parse_duration
@@ -85,7 +93,8 @@ class DaemonJobs:
 
     notify: sends notifications of alarms every NOTIFY_SECONDS; None where nobody wants any.
     watch: looks every WATCH_SECONDS for what has stopped.
-    last_retraining: when one last began, None where none did.
+    last_retraining: when one last began, None where none did. normal: what learns normal
+    behaviour, None where nobody wants deviations.
     """
 
     score: Job
@@ -93,6 +102,16 @@ class DaemonJobs:
     notify: Job | None = None
     watch: Job | None = None
     last_retraining: datetime | None = None
+    normal: "NormalJob | None" = None
+
+
+@dataclass(frozen=True)
+class NormalJob:
+    """The job that learns normal behaviour: when one last began, and whether one speaks yet."""
+
+    job: Job
+    last: datetime | None
+    is_there: Callable[[], bool]
 
 
 def run_daemon(
@@ -115,6 +134,7 @@ def run_daemon(
     allowed = patience or patience_seconds(settings)
     scorer = _JobRunner(jobs.score, interval, monitor)
     others = [_JobRunner(jobs.retrain, calendar, monitor)]
+    others += _normal_runners(settings, jobs.normal, monitor)
     others += [_JobRunner(job, Interval(every), monitor) for job, every in _small(jobs)]
     _expect(settings, jobs, calendar, monitor, allowed)
     log.info("started: %s; scoring every %s", settings.plant.name, settings.scoring.every)
@@ -144,6 +164,18 @@ def _expect(
     monitor.expect(jobs.retrain.name, lambda: calendar.until_next(monitor.clock()) + late)
     for job, _ in _small(jobs):
         monitor.expect(job.name, lambda: LEAST_PATIENCE_SECONDS)
+
+
+def _normal_runners(
+    settings: Settings, normal: NormalJob | None, monitor: Monitor
+) -> "list[_JobRunner]":
+    """What learns normal behaviour: it may wait for a retraining, and is given the time of one."""
+    if normal is None:
+        return []
+    turns = UntilFirst(Calendar(make_cron(settings, NORMAL_CRON), normal.last), normal.is_there)
+    late = LATE_RETRAINING_SECONDS + 2 * parse_duration(settings.retraining.timeout) / NS
+    monitor.expect(normal.job.name, lambda: turns.until_next(monitor.clock()) + late)
+    return [_JobRunner(normal.job, turns, monitor)]
 
 
 def _small(jobs: DaemonJobs) -> list[tuple[Job, float]]:

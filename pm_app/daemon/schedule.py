@@ -6,8 +6,10 @@ two of one.
 """
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from apscheduler.triggers.cron import CronTrigger
@@ -21,6 +23,7 @@ FIRST_RETRY_SECONDS = 600.0
 LONGEST_RETRY_SECONDS = 3600.0
 # A run that lies further ahead than this was noted by a clock that was wrong then, not now.
 MOST_AHEAD = timedelta(days=1)
+NORMAL_CRON: Final = "deviation.cron"
 _SECOND, _MICROSECOND = timedelta(seconds=1), timedelta(microseconds=1)
 
 
@@ -94,20 +97,55 @@ class Calendar:
         return seconds_between(self.failed, now) >= min(waits, LONGEST_RETRY_SECONDS)
 
 
-JobSchedule = Interval | Calendar
+@dataclass
+class UntilFirst:
+    """A turn every so often until the first of something is there, then those of a calendar.
+
+    is_there: asked at the first look and after each run until it says so.
+    """
+
+    calendar: Calendar
+    is_there: Callable[[], bool]
+    interval: Interval = field(default_factory=lambda: Interval(FIRST_RETRY_SECONDS))
+    there: bool | None = None
+
+    def due(self, now: Stamp) -> bool:
+        """At once at first, and then as the interval or the calendar says."""
+        return self._turns().due(now)
+
+    def began(self, now: Stamp) -> None:
+        """Both count from here."""
+        self.interval.began(now)
+        self.calendar.began(now)
+
+    def ended(self, now: Stamp, *, again: bool) -> None:
+        """What ended may have been the first."""
+        self.calendar.ended(now, again=again)
+        self.there = self.there or None
+
+    def until_next(self, now: Stamp) -> float:
+        """Seconds."""
+        return self._turns().until_next(now)
+
+    def _turns(self) -> Interval | Calendar:
+        if self.there is None:
+            self.there = self.is_there()
+        return self.calendar if self.there else self.interval
 
 
-def make_cron(settings: Settings) -> CronTrigger:
-    """The retraining schedule in plant time. Raises BadSettings naming the key."""
+JobSchedule = Interval | Calendar | UntilFirst
+
+
+def make_cron(settings: Settings, key: str = "retraining.cron") -> CronTrigger:
+    """The schedule of a key, of what is learned, in plant time. Raises BadSettings naming it."""
     zone = ZoneInfo(settings.plant.timezone)
+    text = {"retraining.cron": settings.retraining.cron, NORMAL_CRON: settings.deviation.cron}[key]
     try:
-        cron = CronTrigger.from_crontab(settings.retraining.cron, timezone=zone)
+        cron = CronTrigger.from_crontab(text, timezone=zone)
     except ValueError as error:
-        raise BadSettings(
-            f"retraining.cron cannot be read: {error}, got {settings.retraining.cron!r}"
-        ) from error
+        raise BadSettings(f"{key} cannot be read: {error}, got {text!r}") from error
     if cron.get_next_fire_time(None, datetime(2000, 1, 1, tzinfo=UTC)) is None:
-        raise BadSettings(f"retraining.cron never comes, got {settings.retraining.cron!r}")
+        raise BadSettings(f"{key} never comes, got {text!r}")
     return cron
 
 

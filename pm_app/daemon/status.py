@@ -68,7 +68,8 @@ class JobStatus:
 class Status:
     """Whether all is well, and if not why not; what is unknown is None.
 
-    process: the daemon's, None where none is at work. first_version: why none scores yet, what is
+    process: the daemon's, None where none is at work. champion: the version that says risks;
+    normal: the one that says deviations. first_version: why none scores yet, what is
     missing and what a person can do; "" where one does.
     """
 
@@ -79,6 +80,7 @@ class Status:
     backlog: Backlog | None = None
     balance: LedgerBalance | None = None
     champion: int | None = None
+    normal: int | None = None
     freshness: tuple[Freshness, ...] = ()
     first_version: str = ""
 
@@ -93,19 +95,19 @@ def plant_status(
 ) -> Status:
     """The status of a plant.
 
-    today: by which readings and scores are old, by default now. A store or a source that cannot
-    be read is a trouble, and raises nothing.
+    today: by which readings and scores are old, by default now. What cannot be read is a trouble.
     """
     health = read_health(settings.state)
     closed = denial(settings.state / FILE)
     troubles = [closed] if closed else daemon_troubles(health, now=now)
-    backlog = balance = champion = None
-    first_version = ""
+    backlog = balance = champion = normal = None
+    words = ""
     freshness: tuple[Freshness, ...] = ()
     try:
         opened = store()
         balance, champion = opened.ledger.balance(), opened.lineage.champion()
-        first_version = first_version_text(opened.lineage)
+        normal = opened.lineage.champion(kind="normal")
+        words = first_version_text(opened.lineage)
         freshness = read_freshness(opened, settings, now=today or now.at)
         backlog = count(opened)
     except PmAppError as error:
@@ -119,8 +121,9 @@ def plant_status(
         backlog=backlog,
         balance=balance,
         champion=champion,
+        normal=normal,
         freshness=freshness,
-        first_version=first_version,
+        first_version=words,
     )
 
 

@@ -97,7 +97,8 @@ class Plant:
     beat: called whenever a part of the work is done, for whoever watches over the jobs.
     orphans: to be looked for at the first look, and after one that did not end well.
     channels: that are told of alarms. left_logged: as of IngestView.
-    learning: held while a trainer reads segments, which only wait to be joined meanwhile.
+    learning: held while something is learned, of failures or of normal behaviour: one at a time,
+    and segments only wait to be joined meanwhile.
     """
 
     settings: Settings

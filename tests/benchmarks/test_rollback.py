@@ -14,7 +14,8 @@ import pytest
 from factories import make_card, opened, promote_handmade
 
 from pm_app.cli.demo.plant import demo_plan, drop_days, lay_out, start_of
-from pm_app.jobs.score.champion import load_champion, roll_back
+from pm_app.jobs.score.champion import load_champion
+from pm_app.jobs.score.promotion import roll_back
 from pm_app.jobs.score.run import score
 from pm_app.simulator import simulate
 from pm_app.store import Actor

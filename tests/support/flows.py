@@ -26,10 +26,12 @@ from factories import (
     readings_table,
     said,
 )
+from normals import FakeLearner
 
 from pm_app.cli.app import app
 from pm_app.errors import SourceUnavailable
 from pm_app.jobs.backfill.run import backfill
+from pm_app.jobs.normality.run import learn_plant_normal
 from pm_app.jobs.operations.alarms import acknowledge
 from pm_app.jobs.operations.backup import backup, restore
 from pm_app.jobs.operations.notifications import notify
@@ -37,6 +39,7 @@ from pm_app.jobs.plant import Plant
 from pm_app.jobs.retrain.run import retrain
 from pm_app.jobs.score.champion import load_champion
 from pm_app.jobs.score.frames import PaneSpan
+from pm_app.jobs.score.normal_champion import load_normal_champion
 from pm_app.jobs.score.predict import predict_spans
 from pm_app.jobs.score.run import score
 from pm_app.records.alarms import PlantCondition
@@ -76,14 +79,14 @@ def outcome(config: Path) -> dict[str, object]:
         assert not [path for path in config.parent.rglob("*.tmp")]
         champion = load_champion(plant)
         return {
-            "said": said(plant.store, without=["scored_at", "model_version"]),
+            "said": said(plant.store, without=["scored_at", "model_version", "normal_version"]),
             "superseded": [
                 row
                 for table in plant.store.tables.superseded()
                 for row in table.drop_columns("scored_at").to_pylist()
             ],
             "latest": plant.store.tables.latest_predictions()
-            .drop_columns(["scored_at", "model_version"])
+            .drop_columns(["scored_at", "model_version", "normal_version"])
             .to_pylist(),
             "ledger": [
                 (row.source, row.name, row.status, row.rows, row.reason, row.scored_at is None)
@@ -99,6 +102,7 @@ def outcome(config: Path) -> dict[str, object]:
             ],
             "news": [(row.alarm_id, row.channel) for row in plant.store.outbox.waiting()],
             "champion": None if champion is None else champion.card.seed,
+            "watched": load_normal_champion(plant).champion is not None,
             "threshold": plant.store.alarms.threshold(HORIZON_HOURS) is not None,
             "people": [(row.name, row.role) for row in plant.store.users.users()],
             # What is repeated by itself after a crash may promote again; people do not.
@@ -311,6 +315,20 @@ def _learn(config: Path) -> None:
         retrain(plant, now=LATER, trainer=FakeTrainer("rebuild", seed=1))
 
 
+def _unwatched(make: Make) -> Path:
+    """A plant without any model that has readings enough to learn what is normal."""
+    config = make({"a.parquet": readings_table(hours=80, a_pane=1)}, champion=False)
+    with opened(config) as plant:
+        score(plant, now=NOW)
+        _litter(plant)
+    return config
+
+
+def _watch(config: Path) -> None:
+    with opened(config) as plant:
+        learn_plant_normal(plant, now=LATER, learner=FakeLearner())
+
+
 def _learn_nothing(config: Path) -> None:
     with opened(config) as plant:
         retrain(plant, now=LATER, trainer=FakeTrainer("keep", made=False))
@@ -406,6 +424,7 @@ FLOWS = {
     "new files with a champion that remembers": Flow(_remembering, _score),
     "a retraining that promotes": Flow(_littered, _learn),
     "a retraining that keeps": Flow(_scored, _learn_nothing),
+    "normal behaviour that is learned": Flow(_unwatched, _watch),
     "a promotion": Flow(_with_two_versions, _promote),
     "a rejection": Flow(_waiting, _reject),
     "a rollback": Flow(_promoted, _roll_back),

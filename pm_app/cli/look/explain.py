@@ -12,16 +12,18 @@ from pm_app.cli.options import PLANT, Json, PlantOption, now, parse_time
 from pm_app.cli.output import print_json, print_rows, say
 from pm_app.settings.modes import action_of
 from pm_app.settings.plant import Settings, read_settings
-from pm_app.settings.sensors import sensor_text
+from pm_app.settings.sensors import Sensors, sensor_text
 from pm_app.wording import extrapolated_text, percent_text, time_text
 
 if TYPE_CHECKING:
-    from pm_app.jobs.score.explain import Provenance
+    from pm_app.jobs.score.explain import Provenance, SensorResidual
     from pm_app.scoring.shapley import Explanation
 
 _SENSORS_SHOWN: Final = 8
 _LEADING: Final = 3
 _FILES_SHOWN: Final = 10
+# Of a deviation; a smaller share is noise.
+_LEAST_NAMED: Final = 0.05
 # What would be shown as nothing.
 _LEAST_SHOWN: Final = 0.005
 # Of the many features of a sensor, those that a person can place at once.
@@ -52,6 +54,7 @@ def explain(
         print_json(_fields(found, settings))
     else:
         _print_predictions(found, settings.target.cap_hours, zone)
+        _print_deviation(found, settings)
         _print_reasons(found, settings)
 
 
@@ -70,6 +73,7 @@ def _fields(found: "Provenance", settings: Settings) -> dict[str, Any]:
         ],
         "batches": [asdict(row) for row in found.batches],
         "silence": found.silence,
+        "deviation": asdict(found.deviation) if found.deviation else None,
     }
 
 
@@ -142,11 +146,41 @@ def _print_modes(found: "Provenance", settings: Settings) -> None:
         say(f"next step, for {modes[0]['mode']}: {modes[0]['action']}")
 
 
+def _print_deviation(found: "Provenance", settings: Settings) -> None:
+    """How unusual it is, and in words which sensors are."""
+    deviation = found.deviation
+    if deviation is None:
+        return
+    size, version = found.predictions[-1]["deviation"], deviation.version
+    say(
+        f"deviation {size:.2f}, alarms from 1; by version {version.version} "
+        f"({version.strategy}, SHA-256 {version.digest[:16]})"
+    )
+    for each in deviation.sensors[:_LEADING]:
+        if each.share >= _LEAST_NAMED:
+            say(f"  {residual_text(each, settings.sensors)}")
+
+
+def residual_text(each: "SensorResidual", sensors: Sensors) -> str:
+    """A sensor's part in a deviation, as people say it."""
+    own = sensors.get(each.sensor)
+    name = own.name if own and own.name else each.sensor
+    unit = f" {own.unit}" if own and own.unit else ""
+    way = "above" if each.residual > 0 else "below"
+    others = f", with {', '.join(each.together)}" if each.together else ""
+    return (
+        f"{name} {abs(each.residual):.3g}{unit} {way} what the other sensors explain, "
+        f"usually within {2 * each.usual:.3g}{unit}: {each.share:.0%} of it{others}"
+    )
+
+
 def _print_reasons(found: "Provenance", settings: Settings) -> None:
     zone = settings.plant.timezone
     version, explanation = found.version, found.explanation
     if version is None or explanation is None:
-        say("no model has spoken of it")
+        say("no model of failures has spoken of it")
+        if found.batches:
+            _print_files(found, zone)
         return
     say(
         f"by version {version.version} ({version.strategy}, {version.parameters:,} parameters, "

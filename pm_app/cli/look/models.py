@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -10,8 +10,11 @@ from pm_app.cli.options import PLANT, Json, PlantOption, parse_time
 from pm_app.cli.output import print_json, print_rows, say
 from pm_app.settings.plant import read_settings
 from pm_app.store.lineage import Lineage
+from pm_app.store.rows import VersionKind
 from pm_app.wording import time_text
 
+# Of what a version knows: which failures come, or what is normal.
+KINDS: Final[tuple[VersionKind, ...]] = ("failure", "normal")
 # What a reader asks first; all others are in `pm-app models --json`.
 _SHOWN = (
     "average_precision",
@@ -55,8 +58,8 @@ def models(
     print_rows([_dated(row, "created", zone) for row in versions], columns, title="versions")
     retrainings = [_dated(row, "at", zone) for row in retrainings]
     promotions = [_dated(row, "at", zone) for row in promotions]
-    print_rows(retrainings, ("at", "decision", "version", "reason"), title="retrainings")
-    print_rows(promotions, ("at", "kind", "version", "reason"), title="who scored when")
+    print_rows(retrainings, ("at", "of", "decision", "version", "reason"), title="retrainings")
+    print_rows(promotions, ("at", "kind", "of", "version", "reason"), title="who scored when")
     for words in (wait, *questions):
         if words:
             say(words)
@@ -76,15 +79,19 @@ def _dated(row: dict[str, Any], column: str, zone: str) -> dict[str, Any]:
 
 def model_rows(lineage: Lineage, as_of: datetime | None = None) -> list[dict[str, Any]]:
     """One row a version, newest first; the one that scores (or did, then) is marked."""
-    champion = lineage.champion() if as_of is None else lineage.champion_at(as_of)
+    champions = {
+        lineage.champion(kind) if as_of is None else lineage.champion_at(as_of, kind)
+        for kind in KINDS
+    }
     return [
         {
             "version": row.version,
-            "scores": "yes" if row.version == champion else "",
+            "of": row.kind,
+            "scores": "yes" if row.version in champions else "",
             "created": row.created_at.isoformat(timespec="seconds"),
             "strategy": row.strategy,
             "parameters": row.parameters,
-            "answers": _answers(row.summary.get("pool")),
+            "answers": "" if row.kind == "normal" else _answers(row.summary.get("pool")),
             "spread": _rounded(row.summary.get("spread")),
             "failures": row.summary.get("failures"),
             "of these from verdicts": row.summary.get("failures_from_verdicts") or None,
@@ -100,31 +107,37 @@ def model_rows(lineage: Lineage, as_of: datetime | None = None) -> list[dict[str
 
 
 def promotion_rows(lineage: Lineage, as_of: datetime | None = None) -> list[dict[str, Any]]:
-    """One row a move of the champion pointer (until then), newest first."""
+    """One row a move of a champion pointer (until then), newest first."""
+    moves = [(kind, row) for kind in KINDS for row in lineage.promotions(kind)]
+    moves.sort(key=lambda move: move[1].id, reverse=True)
     return [
         {
             "at": row.at.isoformat(timespec="seconds"),
             "version": row.version,
+            "of": kind,
             "kind": row.kind,
             "reason": row.reason,
         }
-        for row in lineage.promotions()[::-1]
+        for kind, row in moves
         if as_of is None or row.at <= as_of
     ]
 
 
 def retraining_rows(lineage: Lineage, as_of: datetime | None = None) -> list[dict[str, Any]]:
-    """One row a retraining (begun until then), newest first."""
+    """One row a retraining, of either kind (begun until then), newest first."""
+    rows = [row for kind in KINDS for row in lineage.retrainings(kind=kind)]
+    rows.sort(key=lambda row: row.id, reverse=True)
     return [
         {
             "at": row.started_at.isoformat(timespec="seconds"),
             "as_of": row.as_of.isoformat(timespec="seconds"),
+            "of": row.kind,
             "decision": row.decision,
             "version": row.version,
             "reason": row.reason,
             "metrics": dict(row.metrics),
         }
-        for row in lineage.retrainings()
+        for row in rows
         if as_of is None or row.started_at <= as_of
     ]
 

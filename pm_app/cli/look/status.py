@@ -33,6 +33,7 @@ def _fields(found: "Status") -> dict[str, Any]:
     backlog, balance = fields.pop("backlog"), fields.pop("balance")
     if backlog is None:
         fields.pop("champion")
+        fields.pop("normal")
     return {**fields, **(backlog or {}), **(balance or {})}
 
 
@@ -50,6 +51,8 @@ def _print(found: "Status") -> None:
         return
     unread = f"{backlog.unread_readings} + {backlog.unread_events} files unread"
     scores = "no model yet" if found.champion is None else f"version {found.champion} scores"
+    if found.normal is not None:
+        scores += f", version {found.normal} watches what is unusual"
     say(
         f"{unread} (readings + events), {backlog.unscored} unscored, "
         f"{backlog.quarantined} quarantined; {scores}"

@@ -12,13 +12,15 @@ from pm_app.daemon.loop import (
     DaemonJobs,
     Heartbeat,
     Job,
+    NormalJob,
     notify_supervisor,
     run_daemon,
     stop_on_signals,
     wait_for_store,
 )
-from pm_app.daemon.schedule import make_cron
-from pm_app.errors import TransientError
+from pm_app.daemon.schedule import NORMAL_CRON, make_cron
+from pm_app.errors import NotEnoughData, TransientError
+from pm_app.jobs.normality.run import LEARNER, learn_plant_normal
 from pm_app.jobs.plant import Plant
 from pm_app.jobs.retrain.process import run_trainer
 from pm_app.jobs.retrain.run import retrain
@@ -33,6 +35,7 @@ from pm_app.wiring import notify_due, open_plant_shared, watch_sources
 def run_plant(settings: Settings) -> int:
     """Run the daemon until it is asked to stop; returns the exit code."""
     make_cron(settings)
+    make_cron(settings, NORMAL_CRON)
     stop = threading.Event()
     stop_on_signals(stop)
     with ExitStack() as opened:
@@ -63,6 +66,7 @@ def _run(plant: Plant, stop: threading.Event, monitor: Monitor) -> int:
             notify=Job("notify", partial(_notify, plant)) if plant.channels else None,
             watch=Job("watch", partial(watch_plant, plant, looked)),
             last_retraining=retrainings[0].started_at if retrainings else None,
+            normal=_normal_job(plant, stop) if plant.settings.deviation.enabled else None,
         ),
         stop=stop,
         monitor=monitor,
@@ -103,6 +107,29 @@ def _notify(plant: Plant, now: datetime) -> str:
     if done.failed:
         raise TransientError(f"{done.failed} alarms could not be told: pm-app notifications")
     return f"{done.sent} alarms told, {done.quiet} put off till the quiet hours end"
+
+
+def _normal_job(plant: Plant, stop: threading.Event) -> NormalJob:
+    lineage = plant.store.lineage
+    learned = lineage.retrainings(limit=1, kind="normal")
+    return NormalJob(
+        Job("learn normal", partial(_learn_normal, plant, stop)),
+        learned[0].started_at if learned else None,
+        lambda: bool(lineage.versions(limit=1, kind="normal")),
+    )
+
+
+def _learn_normal(plant: Plant, stop: threading.Event, now: datetime) -> str:
+    timeout = parse_duration(plant.settings.retraining.timeout) / NS
+    learner = partial(run_trainer, timeout_seconds=timeout, stop=stop.is_set, program=LEARNER)
+    try:
+        done = learn_plant_normal(plant, now=now, learner=learner, stop=stop.is_set)
+    except NotEnoughData as error:
+        return str(error)
+    if done.version is None:
+        return f"{done.decision}: {done.reason}"
+    outcome = "speaks" if done.promoted else "does not speak"
+    return f"{done.decision}: {done.reason}; version {done.version} {outcome}"
 
 
 def _retrain(plant: Plant, stop: threading.Event, now: datetime) -> str:

@@ -3,12 +3,13 @@
 from datetime import datetime
 
 from pm_app.errors import BadSettings, NotEnoughData
-from pm_app.jobs.backfill.workers import JOB, predict_on_workers
+from pm_app.jobs.backfill.workers import JOB, predict_on_workers, version_digests
 from pm_app.jobs.ingest.repair import repairing
 from pm_app.jobs.ingest.run import ingest
 from pm_app.jobs.plant import Plant
-from pm_app.jobs.score.champion import Champion, load_champion
+from pm_app.jobs.score.champion import load_champion
 from pm_app.jobs.score.frames import PaneSpan
+from pm_app.jobs.score.normal_champion import load_normal_champion
 from pm_app.jobs.score.predict import predict_spans
 from pm_app.jobs.workers.files import remove_abandoned
 from pm_app.ports import Engine
@@ -26,15 +27,16 @@ def backfill(
     engine: Engine | None = None,
     progress: Progress = silent,
 ) -> CommitCounts:
-    """Score every cutoff in [first, last) with the champion.
+    """Score every cutoff in [first, last) with the champions that there are.
 
-    What was predicted for a cutoff before moves to the history. Without an engine all is one
-    transaction; on one every partition of assets is, and what was committed before something
-    went wrong stays. Raises NotEnoughData without a champion, BadSettings where `last` is not
-    after `first`, and as `predict_on_workers`.
+    What was predicted before moves to the history. Without an engine all is one transaction; on
+    one every partition of assets is, and what was committed stays. Raises NotEnoughData without
+    a champion, BadSettings where `last` is not after `first`, and as `predict_on_workers`.
     """
-    _require_order(first, last)
-    champion = _require_champion(load_champion(plant), first, plant.store.retention.retired_until())
+    champion, normal = load_champion(plant), load_normal_champion(plant).champion
+    if champion is None and normal is None:
+        raise NotEnoughData("no model yet: pm-app retrain makes the first")
+    _require_span(first, last, plant.store.retention.retired_until())
     ingest(plant, now=now)
     left = dict.fromkeys(plant.ledger.first_seen(), _span(first, last, plant.history.pane_ns))
     count, counts = len(left), CommitCounts()
@@ -43,11 +45,11 @@ def backfill(
     def score() -> None:
         nonlocal counts
         if engine is None:
-            chunks = predict_spans(plant.view, champion, left)
+            chunks = predict_spans(plant.view, champion, left, normal=normal)
             counts = plant.store.writer.commit_predictions(chunks, scored_at=now)
             return
-        parts = predict_on_workers(plant.view, plant.registry, champion, left.copy(), engine)
-        for assets, file in parts:
+        digests = version_digests(plant.registry, champion, normal)
+        for assets, file in predict_on_workers(plant.view, digests, left.copy(), engine):
             if file is not None:
                 counts += plant.store.writer.commit_staged(file, scored_at=now)
             for name in assets:
@@ -58,25 +60,17 @@ def backfill(
     return counts
 
 
-def _require_order(first: datetime, last: datetime) -> None:
+def _require_span(first: datetime, last: datetime, retired: datetime | None) -> None:
     if first >= last:
         raise BadSettings(
             f"backfill needs a first cutoff before the last, got {first.isoformat()} "
             f"and {last.isoformat()}"
         )
-
-
-def _require_champion(
-    champion: Champion | None, first: datetime, retired: datetime | None
-) -> Champion:
-    if champion is None:
-        raise NotEnoughData("no model yet: pm-app retrain makes the first")
     if retired is not None and first < retired:
         raise BadSettings(
             f"backfill needs a first cutoff from {retired.isoformat()} on, got "
             f"{first.isoformat()}: what was said before went by retention.predictions"
         )
-    return champion
 
 
 def _span(first: datetime, last: datetime, pane_ns: int) -> PaneSpan:

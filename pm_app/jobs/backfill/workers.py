@@ -16,6 +16,7 @@ from pm_app.errors import BadVersion
 from pm_app.jobs.plant import PlantView
 from pm_app.jobs.score.champion import Champion, verified
 from pm_app.jobs.score.frames import PaneSpan, spans_with_readings
+from pm_app.jobs.score.normal_champion import NormalChampion, verified_normal
 from pm_app.jobs.score.predict import predict_spans
 from pm_app.jobs.workers.dispatch import Tasks
 from pm_app.jobs.workers.files import scratch_folder
@@ -27,7 +28,6 @@ from pm_app.jobs.workers.snapshot import (
     take_snapshot,
 )
 from pm_app.ports import Engine
-from pm_app.settings.plant import Settings
 from pm_app.state.memory import Memories
 from pm_app.state.registry import Registry
 from pm_app.store import require_whole, write_staged
@@ -46,22 +46,35 @@ class BackfillRequest:
     """What partitions of assets are scored by.
 
     settings: the tables of plant.toml that scoring reads, without an address; folder: where it
-    lies. version, digest: the model that scores. ledger: of every asset, for a segment may hold
-    others beside those scored.
+    lies. failure, normal: number and digest of the versions that speak, None without one.
+    ledger: of every asset, for a segment may hold others beside those scored.
     """
 
     settings: dict[str, Any]
     folder: str
-    version: int
-    digest: str
+    failure: tuple[int, str] | None
+    normal: tuple[int, str] | None
     ledger: LedgerSnapshot
     partitions: tuple[dict[str, PaneSpan], ...]
 
 
+Digests = tuple[tuple[int, str] | None, tuple[int, str] | None]
+
+
+def version_digests(
+    registry: Registry, champion: Champion | None, normal: NormalChampion | None
+) -> Digests:
+    """Number and digest of the versions that speak of failures and of deviations."""
+    failure, watch = (
+        None if each is None else (each.number, registry.digest(each.number))
+        for each in (champion, normal)
+    )
+    return failure, watch
+
+
 def predict_on_workers(
     plant: PlantView,
-    registry: Registry,
-    champion: Champion,
+    versions: Digests,
     spans: Mapping[str, PaneSpan],
     engine: Engine,
 ) -> Iterator[tuple[Collection[str], Path | None]]:
@@ -81,8 +94,7 @@ def predict_on_workers(
         request = BackfillRequest(
             plant.settings.model_dump(mode="json", exclude={"store", "readings", "events"}),
             str(plant.settings.folder.absolute()),
-            champion.number,
-            registry.digest(champion.number),
+            *versions,
             take_snapshot(plant.ledger),
             tuple(partitions),
         )
@@ -126,25 +138,30 @@ def score_partition(folder: str, number: int) -> str:
 def _score(task: TaskInput[BackfillRequest]) -> str:
     request = task.request
     settings = open_settings(request.settings, request.folder)
-    champion = _load_champion(settings, request)
+    registry = Registry(settings.state / "versions")
+    champion = normal = None
+    if request.failure is not None:
+        champion = verified(registry.load(_require_same(registry, *request.failure)))
+    if request.normal is not None:
+        normal = verified_normal(registry.load_normal(_require_same(registry, *request.normal)))
     memory = task.file.with_name(f"{task.file.name}-memory")
     # Other processors have partitions of their own.
     with one_thread():
         try:
             memories = Memories(memory, below=settings.state / "memory")
             plant = open_worker_plant(settings, request.ledger, memories)
-            chunks = predict_spans(plant, champion, request.partitions[task.number])
+            spans = request.partitions[task.number]
+            chunks = predict_spans(plant, champion, spans, normal=normal)
             return write_staged(task.file, chunks)
         finally:
             remove_folder(memory)
 
 
-def _load_champion(settings: Settings, request: BackfillRequest) -> Champion:
-    registry = Registry(settings.state / "versions")
-    found = registry.digest(request.version)
-    if found != request.digest:
+def _require_same(registry: Registry, number: int, digest: str) -> int:
+    found = registry.digest(number)
+    if found != digest:
         raise BadVersion(
-            f"{registry.path(request.version)} on {socket.gethostname()}: another version than "
-            f"the plant's: SHA-256 {request.digest} of its manifest was expected, {found} found"
+            f"{registry.path(number)} on {socket.gethostname()}: another version than "
+            f"the plant's: SHA-256 {digest} of its manifest was expected, {found} found"
         )
-    return verified(registry.load(request.version))
+    return number

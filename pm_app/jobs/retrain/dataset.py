@@ -77,7 +77,7 @@ def gather_dataset(
     past = past_until(source.history, source.segments, as_of_ns // source.history.pane_ns - 1)
     if not len(past.keys.pane):
         raise NotEnoughData("not enough data: no readings yet, some are needed to learn from")
-    spec, regimes = _choose_features(source, past, settings, champion)
+    spec, regimes = choose_features(source, past, settings, champion)
     specs = [spec]
     if champion is not None and not have_equal_values(champion, spec):
         specs.append(replace(champion, pane_ns=spec.pane_ns, limits=None))
@@ -119,7 +119,7 @@ def _with_modes(dataset: Dataset, events: Events, column: Float64, settings: Set
     return replace(dataset, labels=labels, codes=ahead.first_codes, modes=modes)
 
 
-def _choose_features(
+def choose_features(
     source: DatasetSource, past: Past, settings: Settings, champion: FeatureSpec | None
 ) -> tuple[FeatureSpec, RegimeSearch]:
     """The features there are, by regimes that stay the champion's where they are found again."""
@@ -171,7 +171,8 @@ def _build(
         labels_read.append(_label_column(panes, settings)[stays])
         ranges.append(_ranges(panes, specs[0].sensors))
     low, high = np.fmin.reduce(ranges) * ((1.0,), (-1.0,))
-    return _Built([_join(built) for built in frames], np.concatenate(labels_read), (low, high))
+    joined = [join_frames(built) for built in frames]
+    return _Built(joined, np.concatenate(labels_read), (low, high))
 
 
 def search_regimes(
@@ -231,7 +232,7 @@ def _label(
     return column_labels(frame, column, column=settings.target.column, task=settings.target.task)
 
 
-def _join(frames: Sequence[Frame]) -> Frame:
+def join_frames(frames: Sequence[Frame]) -> Frame:
     """Frames of different assets under one list of those that have rows."""
     present = {frame.assets[number] for frame in frames for number in np.unique(frame.asset)}
     assets = tuple(sorted(present))

@@ -85,7 +85,6 @@ def retrain(
     rebuild(plant)
     settings, store, registry = plant.settings, plant.store, plant.registry
     require_own(settings.state, store)
-    registry.remove_unnamed([row.version for row in store.lineage.versions()])
 
     def learn() -> tuple[TrainingRequest, TrainingResponse]:
         champion = load_champion(plant)
@@ -94,14 +93,27 @@ def retrain(
         request = make_request(store, settings, options, champion=number, now=now, staging=staging)
         return request, _run_trainer(trainer, request, settings.state, progress)
 
+    # What is learned of normal behaviour fills the same staging folder.
     with plant.learning:
+        registry.remove_unnamed([row.version for row in store.lineage.versions()])
         request, response = repairing(plant, learn)
-    finished = now + timedelta(seconds=monotonic() - began)
-    row = _retraining_row(response, now, finished, options.as_of or now)
+        finished = now + timedelta(seconds=monotonic() - began)
+        row = _retraining_row(response, now, finished, options.as_of or now)
+        return _record(plant.settings, store, registry, Path(request.staging), row, response)
+
+
+def _record(
+    settings: Settings,
+    store: Store,
+    registry: Registry,
+    staged: Path,
+    row: RetrainingRow,
+    response: TrainingResponse,
+) -> Retrained:
     if not response.has_version:
         store.lineage.record_retraining(row)
         return Retrained(row.decision, row.reason, None, promoted=False)
-    done = _publish(store, registry, Path(request.staging), row, response, settings.retraining)
+    done = _publish(store, registry, staged, row, response, settings.retraining)
     note_progress(settings.state, store)
     return done
 

@@ -1,16 +1,19 @@
 """Affected cutoffs: those that a batch makes, or whose features hold something of it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from pm_app.features.frame import feature_names
 from pm_app.features.limits import broken_silences
 from pm_app.features.lives import renewing
 from pm_app.features.panes.readings import join_spans, spans_of
 from pm_app.jobs.plant import PlantView, seen_ns
 from pm_app.jobs.score.champion import Champion
 from pm_app.jobs.score.frames import PaneSpan
+from pm_app.jobs.score.normal_champion import NormalChampion
+from pm_app.records.features import FeatureSpec
 from pm_app.records.readings import (
     AssetSpans,
     Events,
@@ -65,15 +68,31 @@ class ScoringRun:
     """What one run of scoring goes by.
 
     floor: the first pane that it answers for, None without readings. scored_until: the newest
-    pane anything was said of before this run, None where nothing was. scored: what is scored in it.
+    pane anything was said of before this run, None where nothing was. champion and normal: what
+    speaks of failures, and of deviations. scored: what is scored in it.
     """
 
     view: PlantView
     ledger: Ledger
-    champion: Champion | None
     floor: int | None
     scored_until: int | None
+    champion: Champion | None
+    normal: NormalChampion | None
     scored: ScoredCutoffs = field(default_factory=ScoredCutoffs)
+
+    @property
+    def looks(self) -> list[tuple[FeatureSpec, frozenset[str]]]:
+        """How each that speaks looks at history: its features, and the groups it reads of them."""
+        found = []
+        if self.champion is not None:
+            found.append((self.champion.card.spec, frozenset(self.champion.card.sensor_of)))
+        if self.normal is not None:
+            spec, read = self.normal.card.spec, set(self.normal.card.features)
+            named = zip(*feature_names(spec), strict=True)
+            # Whatever the graph reads, the age tells whether an asset is watched.
+            groups = {"age", *(group for name, group in named if name in read)}
+            found.append((spec, frozenset(groups)))
+        return found
 
 
 def affected_spans(run: ScoringRun, group: Sequence[BatchRow]) -> dict[str, PaneSpan]:
@@ -97,7 +116,8 @@ def last_scored_pane(ledger: Ledger, pane_ns: int) -> int | None:
 
 def _by_readings(run: ScoringRun, group: Sequence[BatchRow]) -> Iterator[tuple[str, PaneSpan]]:
     """Cutoffs whose windows or lives hold a pane of these batches."""
-    champion, pane_ns, reach = run.champion, run.view.history.pane_ns, _reach(run)
+    pane_ns, reach = run.view.history.pane_ns, _reach(run)
+    remembers = any(spec.remembers for spec, _ in run.looks)
     first_seen, last_seen = seen_ns(run.ledger)
     bounds = _pane_bounds(run.view.history, group)
     columns = bounds.assets, bounds.first.tolist(), bounds.last.tolist()
@@ -106,7 +126,7 @@ def _by_readings(run: ScoringRun, group: Sequence[BatchRow]) -> Iterator[tuple[s
         # touches every cutoff since.
         is_first = first_seen[name] // pane_ns >= first
         until = last_seen[name] // pane_ns if is_first else last + reach
-        if champion is not None and champion.card.spec.remembers and run.scored_until is not None:
+        if remembers and run.scored_until is not None:
             # Cutoffs nothing is said of yet find these batches in history.
             until = max(until, run.scored_until)
         yield name, PaneSpan(first, until)
@@ -114,24 +134,25 @@ def _by_readings(run: ScoringRun, group: Sequence[BatchRow]) -> Iterator[tuple[s
 
 def _by_events(run: ScoringRun, group: Sequence[BatchRow]) -> Iterator[tuple[str, PaneSpan]]:
     """Cutoffs said already to which these events are news; others find them in history."""
-    champion, scored_until = run.champion, run.ledger.newest_time("readings", scored=True)
-    if champion is None or scored_until is None:
+    looks, scored_until = run.looks, run.ledger.newest_time("readings", scored=True)
+    if not looks or scored_until is None:
         return
     pane_ns, reach = run.view.history.pane_ns, _reach(run)
     for events, others in _news(run, group):
         last_seen = seen_ns(run.ledger)[1]
-        for lasts, chosen in _features_of(events, champion):
+        for lasts, chosen in (found for look in looks for found in _features_of(events, *look)):
             for name in np.unique(events.asset[chosen]).tolist():
                 times = events.time[chosen & (events.asset == name)]
                 # An event at the very cutoff counts as known.
                 first, last = (-(-int(time) // pane_ns) - 1 for time in (times.min(), times.max()))
                 until = min(last_seen.get(name, -1), to_nanoseconds(scored_until)) // pane_ns
                 yield name, PaneSpan(first, until if lasts else min(until, last + reach))
-        for first, last in broken_silences(events, others, champion.card.spec.limits):
-            # An event of one asset says of all that its feed speaks.
-            for name, newest in last_seen.items():
-                until = min(newest, to_nanoseconds(scored_until), last) // pane_ns
-                yield name, PaneSpan(-(-first // pane_ns) - 1, until)
+        for spec, _ in looks:
+            for first, last in broken_silences(events, others, spec.limits):
+                # An event of one asset says of all that its feed speaks.
+                for name, newest in last_seen.items():
+                    until = min(newest, to_nanoseconds(scored_until), last) // pane_ns
+                    yield name, PaneSpan(-(-first // pane_ns) - 1, until)
 
 
 def _news(run: ScoringRun, group: Sequence[BatchRow]) -> Iterator[tuple[Events, Events]]:
@@ -150,9 +171,10 @@ def _news(run: ScoringRun, group: Sequence[BatchRow]) -> Iterator[tuple[Events, 
         yield events_from_rows(before - after), events_from_rows(after)
 
 
-def _features_of(events: Events, champion: Champion) -> Iterator[tuple[bool, Flags]]:
+def _features_of(
+    events: Events, spec: FeatureSpec, groups: Collection[str]
+) -> Iterator[tuple[bool, Flags]]:
     """Events that features look back on for ever (True), and those they do in a window."""
-    spec, groups = champion.card.spec, set(champion.card.sensor_of)
     code = events.code.astype(str)
     repairs = (events.kind == "maintenance") & np.isin(code, spec.maintenance_codes)
     errors = (events.kind == "error") & np.isin(code, spec.error_codes)
@@ -168,9 +190,8 @@ def _features_of(events: Events, champion: Champion) -> Iterator[tuple[bool, Fla
 
 def _reach(run: ScoringRun) -> int:
     """How many panes after a reading its news last."""
-    if run.champion is None or not run.champion.card.spec.windows_ns:
-        return 0
-    return run.champion.card.spec.windows_ns[-1] // run.view.history.pane_ns - 1
+    longest = max((spec.windows_ns[-1] for spec, _ in run.looks if spec.windows_ns), default=0)
+    return max(longest // run.view.history.pane_ns - 1, 0)
 
 
 def _pane_bounds(history: History, group: Sequence[BatchRow]) -> AssetSpans:

@@ -3,7 +3,6 @@
 import logging
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime
 
 import numpy as np
 
@@ -13,8 +12,8 @@ from pm_app.records.learning import VersionCard
 from pm_app.records.scores import with_shares
 from pm_app.scoring.predictor import Predictor
 from pm_app.state.registry import Registry, Version
-from pm_app.store import Actor
-from pm_app.store.lineage import Lineage, version_before
+from pm_app.store import VersionRow
+from pm_app.store.lineage import Lineage
 from pm_app.times import NS
 
 log = logging.getLogger(__name__)
@@ -75,6 +74,12 @@ def load_recorded(lineage: Lineage, registry: Registry, number: int) -> Champion
     Raises BadVersion where its files are not those that were recorded or fail their golden
     rows, TerminalError where the store has no such version.
     """
+    require_recorded(lineage, registry, number)
+    return verified(registry.load(number))
+
+
+def require_recorded(lineage: Lineage, registry: Registry, number: int) -> VersionRow:
+    """The row of a version whose files are those that were recorded. Raises as `load_recorded`."""
     row = lineage.version(number)
     if row is None:
         versions = ", ".join(str(v.version) for v in lineage.versions()) or "none"
@@ -85,25 +90,7 @@ def load_recorded(lineage: Lineage, registry: Registry, number: int) -> Champion
             f"{registry.path(number)}: another version than was recorded: "
             f"SHA-256 {row.digest} of its manifest was, {found} found"
         )
-    return verified(registry.load(number))
-
-
-def promote(plant: Plant, number: int, *, at: datetime, reason: str, actor: Actor) -> None:
-    """Make a version the champion once it has proven able to score. Raises as `load_recorded`."""
-    load_recorded(plant.store.lineage, plant.registry, number)
-    plant.store.lineage.promote(number, at=at, reason=reason, actor=actor)
-
-
-def roll_back(plant: Plant, *, at: datetime, reason: str, actor: Actor) -> int:
-    """Make the version live before the champion live again, and return it.
-
-    Raises as `load_recorded`, and TerminalError where there was none before; the champion
-    then stays.
-    """
-    load_recorded(
-        plant.store.lineage, plant.registry, version_before(plant.store.lineage.promotions())
-    )
-    return plant.store.lineage.rollback(at=at, reason=reason, actor=actor)
+    return row
 
 
 def verified(version: Version) -> Champion:

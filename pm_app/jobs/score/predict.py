@@ -8,7 +8,8 @@ import numpy as np
 from pm_app.features.frame import select_features
 from pm_app.jobs.plant import PlantView
 from pm_app.jobs.score.champion import Champion
-from pm_app.jobs.score.frames import PaneSpan, frames, wanted_panes
+from pm_app.jobs.score.frames import PaneSpan, frames, frames_of, wanted_panes
+from pm_app.jobs.score.normal_champion import NormalChampion, row_deviations
 from pm_app.records.features import Frame, Panes
 from pm_app.records.predictions import Predictions
 from pm_app.records.readings import Float64, Index, Text
@@ -30,18 +31,48 @@ from pm_app.scoring.modes import (
 
 
 def predict_spans(
-    plant: PlantView, champion: Champion | None, spans: Mapping[str, PaneSpan]
+    plant: PlantView,
+    champion: Champion | None,
+    spans: Mapping[str, PaneSpan],
+    *,
+    normal: NormalChampion | None = None,
 ) -> Iterator[Predictions]:
     """Predictions at the end of every pane in the spans, some assets at a time.
 
-    Without a champion every row says no_model.
+    Without a champion rows are watched by what is normal; without that too they say no_model.
     """
+    if normal is not None:
+        yield from _predict_with_deviations(plant, champion, normal, spans)
+        return
     if champion is not None:
         for frame in frames(plant, champion, spans):
             yield predict_frame(frame, champion)
         return
     for _, panes, wanted in wanted_panes(plant, (), spans):
         yield _no_model(panes.take(wanted), plant.settings.target.horizons_hours)
+
+
+def _predict_with_deviations(
+    plant: PlantView,
+    champion: Champion | None,
+    normal: NormalChampion,
+    spans: Mapping[str, PaneSpan],
+) -> Iterator[Predictions]:
+    specs = () if champion is None else (champion.card.spec,)
+    horizons = plant.settings.target.horizons_hours
+    for built in frames_of(plant, (*specs, normal.card.spec), spans):
+        found = row_deviations(built[-1], normal)
+        if champion is None:
+            rows = _without_risk(built[-1], found.status, horizons)
+        else:
+            rows = predict_frame(built[0], champion)
+        each = len(rows.cutoff) // max(len(found.deviation), 1)
+        yield replace(
+            rows,
+            deviation=np.repeat(found.deviation, each),
+            deviation_sensors=np.repeat(found.sensors, each),
+            normal_version=normal.number,
+        )
 
 
 def predict_frame(frame: Frame, champion: Champion) -> Predictions:
@@ -155,7 +186,12 @@ def _no_model(panes: Panes, horizons: Sequence[float]) -> Predictions:
     size = len(panes.pane)
     cutoff = (panes.pane + 1) * panes.pane_ns
     frame = Frame(panes.assets, panes.asset, cutoff, (), (), np.empty((size, 0), np.float32))
-    status, nothing = np.full(size, "no_model", dtype=object), np.full(size, np.nan)
+    return _without_risk(frame, np.full(size, "no_model", dtype=object), horizons)
+
+
+def _without_risk(frame: Frame, status: Text, horizons: Sequence[float]) -> Predictions:
+    """Rows of which no failure model speaks."""
+    size, nothing = len(status), np.full(len(status), np.nan)
     scores = Scores(np.full((size, len(horizons)), np.nan), *[nothing] * 4)
     empty = np.full(size, "", dtype=object)
     answers = _RowAnswers(status, scores, empty, empty, nothing)

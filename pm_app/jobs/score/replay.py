@@ -16,6 +16,7 @@ from pm_app.errors import BadSettings
 from pm_app.jobs.plant import Plant, PlantView
 from pm_app.jobs.score.champion import Champion, load_recorded
 from pm_app.jobs.score.frames import PaneSpan
+from pm_app.jobs.score.normal_champion import NormalChampion, load_recorded_normal
 from pm_app.jobs.score.predict import predict_spans
 from pm_app.progress import Progress, silent
 from pm_app.records.predictions import Predictions
@@ -34,6 +35,8 @@ MOST_SHOWN: Final = 1000
 
 Key = tuple[str, datetime, float]
 Row = dict[str, object]
+_Speakers = tuple[Champion | None, NormalChampion | None]
+_VERSIONS: Final = ["model_version", "normal_version"]
 
 
 @dataclass(frozen=True)
@@ -67,8 +70,8 @@ def replay(
 ) -> Replayed:
     """Compute every prediction with cutoff in [first, last) anew, and write nothing.
 
-    version: with this one instead of the one that each row names. What assets remember is
-    computed anew too, in a folder that passes, for it is derived and might be wrong.
+    version: with this one instead of the one of its kind that each row names. What assets
+    remember is computed anew too, in a folder that passes, for it is derived and might be wrong.
     Raises BadSettings where `last` is not after `first`, BadVersion, MissingSegment, and
     TerminalError where a version is not there any more.
     """
@@ -78,9 +81,18 @@ def replay(
             f"and {last.isoformat()}"
         )
 
-    def load(number: int) -> Champion | None:
-        wanted = number if version is None else version
-        return load_recorded(plant.store.lineage, plant.registry, wanted) if wanted else None
+    lineage, registry = plant.store.lineage, plant.registry
+    row = None if version is None else lineage.version(version)
+
+    def load(failure: int, normal: int) -> _Speakers:
+        if version is not None and row is not None and row.kind == "normal":
+            normal = version
+        elif version is not None:
+            failure = version
+        return (
+            load_recorded(lineage, registry, failure) if failure else None,
+            load_recorded_normal(lineage, registry, normal) if normal else None,
+        )
 
     with tempfile.TemporaryDirectory(prefix="pm-app-replay-") as folder:
         beside = replace(plant.view, memories=Memories(Path(folder)))
@@ -91,16 +103,17 @@ def replay(
 def _replay(
     view: PlantView,
     tables: Iterator[pa.Table],
-    load: Callable[[int], Champion | None],
+    load: Callable[[int, int], _Speakers],
     progress: Progress,
 ) -> Replayed:
     rows = differing = 0
     shown: list[Difference] = []
     for table in tables:
         progress(0.0, f"{rows:,} rows replayed")
-        for number in pc.unique(table["model_version"]).to_pylist():
-            part = table.filter(pc.equal(table["model_version"], number))
-            found = _compare(view, load(number), part)
+        numbers = table.group_by(_VERSIONS).aggregate([]).select(_VERSIONS)
+        for pair in zip(*(numbers[name].to_pylist() for name in _VERSIONS), strict=True):
+            failure, normal = (pc.equal(table[name], pair[at]) for at, name in enumerate(_VERSIONS))
+            found = _compare(view, load(*pair), table.filter(pc.and_(failure, normal)))
             differing += len({(d.asset_id, d.cutoff, d.horizon_hours) for d in found})
             shown += islice(found, MOST_SHOWN - len(shown))
         rows += len(table)
@@ -108,9 +121,11 @@ def _replay(
     return Replayed(rows, differing, tuple(shown))
 
 
-def _compare(view: PlantView, champion: Champion | None, table: pa.Table) -> list[Difference]:
+def _compare(view: PlantView, speakers: _Speakers, table: pa.Table) -> list[Difference]:
     again: dict[Key, Row] = {}
-    for chunk in predict_spans(view, champion, _spans(table, view.history.pane_ns)):
+    champion, normal = speakers
+    spans = _spans(table, view.history.pane_ns)
+    for chunk in predict_spans(view, champion, spans, normal=normal):
         again.update(_rows(chunk))
     differences: list[Difference] = []
     for row in table.to_pylist():

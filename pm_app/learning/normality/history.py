@@ -20,6 +20,7 @@ from pm_app.times import HOUR_NS, format_duration, utc_text
 
 # Fewer rows tell nothing of how sensors move together.
 LEAST_ROWS = 60
+NOT_HEALTHY = "not healthy as far as anybody knows"
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +70,7 @@ def choose_history(
     if early and inputs.change:
         _compare_with_first(values, _life_of(frame, lived)[rows], inputs)
     reasons = (
-        ("not healthy as far as anybody knows", ~healthy),
+        (NOT_HEALTHY, ~healthy),
         ("machine off", healthy & off),
         ("a stop within the longest window", healthy & still),
         ("the longest window not filled yet", healthy & ~off & ~still & ~filled),

@@ -6,8 +6,8 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
-from pm_app.jobs.score.champion import promote as promote_version
-from pm_app.jobs.score.champion import roll_back
+from pm_app.jobs.score.promotion import promote as promote_version
+from pm_app.jobs.score.promotion import roll_back
 from pm_app.store import BatchRow, ImportanceRow, PromotionRow, RetrainingRow, Source, VersionRow
 from pm_app.store.lineage import Lineage
 from pm_app.store.rows import BatchStatus, VersionKind

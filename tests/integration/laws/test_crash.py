@@ -23,6 +23,7 @@ _SCRATCH = "requests to workers and what they bring back, in a folder that goes 
 # Sites that no flow of a plant's life passes: what they are, and why they need none.
 NO_FLOW = {
     "pm_app.jobs.retrain.trainer:main": "the trainer's answer, lost with its scratch folder",
+    "pm_app.jobs.normality.learner:main": "the learner's answer, lost with its scratch folder",
     "pm_app.cli.demo.plant:_drop": "files of a simulated plant",
     "pm_app.cli.act.backup:restore": "plant.toml of a backup, beside one that differs",
     "pm_app.cli.act.backup:_settings_in_place": "plant.toml of a backup, where there is none",

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from dying_workers import InlineEngine
 from factories import (
     NOW,
     PLANT_TOML,
@@ -23,7 +24,6 @@ from factories import (
     readings_table,
     said,
 )
-from inline_engine import InlineEngine
 
 from pm_app.cli import app as cli
 from pm_app.errors import BadSettings, NotEnoughData, TransientError

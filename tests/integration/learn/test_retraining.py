@@ -42,9 +42,10 @@ from pm_app.jobs.retrain.messages import REQUEST
 from pm_app.jobs.retrain.process import run_trainer
 from pm_app.jobs.retrain.run import RetrainingOptions, retrain
 from pm_app.jobs.score import frames as frames_module
-from pm_app.jobs.score.champion import load_champion, promote, roll_back
+from pm_app.jobs.score.champion import load_champion
 from pm_app.jobs.score.frames import PaneSpan
 from pm_app.jobs.score.predict import predict_spans
+from pm_app.jobs.score.promotion import promote, roll_back
 from pm_app.jobs.score.run import score
 from pm_app.scoring.predictor import Predictor
 from pm_app.settings.plant import read_settings

@@ -6,9 +6,8 @@ from functools import partial
 
 import numpy as np
 import pytest
-from dying_workers import deaths, dying_worker
+from dying_workers import InlineEngine, deaths, dying_worker
 from factories import NOW, PLANT_TOML, make_plant, opened, readings_table
-from inline_engine import InlineEngine
 from pydantic import TypeAdapter
 from twenty_pumps import PUMPS, PUMPS_NOW, PUMPS_TOML
 from typer.testing import CliRunner

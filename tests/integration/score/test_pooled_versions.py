@@ -19,8 +19,9 @@ from factories import (
 from sklearn.tree import DecisionTreeRegressor
 
 from pm_app.errors import BadVersion
-from pm_app.jobs.score.champion import load_champion, load_recorded, promote, roll_back
+from pm_app.jobs.score.champion import load_champion, load_recorded
 from pm_app.jobs.score.explain import provenance
+from pm_app.jobs.score.promotion import promote, roll_back
 from pm_app.jobs.score.replay import replay
 from pm_app.jobs.score.run import score
 from pm_app.learning.pool.forest import Forest, GrownTree

@@ -10,7 +10,7 @@ from fastapi.responses import RedirectResponse
 from pm_app.errors import BadSettings, TerminalError
 from pm_app.jobs.operations.alarms import LONGEST_TEXT
 from pm_app.jobs.retrain.first_version import first_version_text
-from pm_app.jobs.score.champion import promote, roll_back
+from pm_app.jobs.score.promotion import promote, roll_back
 from pm_app.store import PromotionRow, RetrainingRow, Store, VersionRow
 from pm_app.store.lineage import scored_before, version_before
 from pm_app.times import format_duration

@@ -1,6 +1,6 @@
 """The table `web` of plant.toml: where pages listen, and how they know who comes."""
 
-from typing import Final, Self
+from typing import Final, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -11,12 +11,14 @@ from pm_app.settings.values import (
     Header,
     Host,
     Listen,
+    Name,
     NetworkAddress,
     PathPrefix,
     Text,
     split_listen,
 )
 
+Role = Literal["viewer", "operator", "engineer"]
 NOBODY_SIGNS_IN: Final = (
     "nobody can sign in yet: pm-app users add NAME --role engineer makes the first user; "
     "[web] open = true in plant.toml lets whoever reaches the pages look without signing in"
@@ -46,6 +48,16 @@ class WebSettings(Section):
         description="in which a proxy says whom it has signed in",
         examples=["X-Forwarded-User"],
     )
+    groups_header: Header = Field(
+        "",
+        description="in which that proxy lists the groups of whom it has signed in",
+        examples=["X-Forwarded-Groups"],
+    )
+    roles: dict[Name, Role] = Field(
+        {},
+        description='role of each group, "*" of everyone; others then need an account here',
+        examples=[{"pm-engineers": "engineer", "*": "viewer"}],
+    )
     proxy_addresses: tuple[NetworkAddress, ...] = Field(
         (),
         description="where that proxy is; nobody else is believed",
@@ -67,6 +79,8 @@ class WebSettings(Section):
             raise ValueError(
                 "web.proxy_header needs web.proxy_addresses: whose word on who comes is believed"
             )
+        if self.groups_header and not self.proxy_header:
+            raise ValueError("web.groups_header needs web.proxy_header: whose groups they are")
         return self
 
     @property

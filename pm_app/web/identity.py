@@ -1,8 +1,9 @@
 """Identity of a request: session, token, proxy header; the person and their role."""
 
 import hmac
+import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -13,9 +14,11 @@ from typing import Final
 from fastapi import Request
 
 from pm_app.settings.plant import Settings
-from pm_app.store import Actor, Store, may
+from pm_app.store import ROLES, Actor, Store, may
 
 _COOKIE: Final = "pm_app_session"
+# As proxies write them: oauth2-proxy and Authelia ",", authentik "|", others ";".
+_BETWEEN_GROUPS: Final = re.compile(r"[,;|]")
 _BEARER: Final = "bearer "
 # Long enough for whoever looks at pages that renew themselves.
 _RECENT_SECONDS: Final = 600.0
@@ -81,8 +84,12 @@ class Authenticator:
         if (authorization := request.headers.get("authorization")) is not None:
             return _token_person(authorization, store, address)
         if self._web.proxy_header and self._through_proxy(request):
-            name = request.headers.get(self._web.proxy_header, "")
-            return self._proxied_person(name, store, address) or self._onlooker(name, address)
+            # Twice is once by a browser: which is the proxy's own cannot be told.
+            first, *more = request.headers.getlist(self._web.proxy_header) or [""]
+            name = "" if more else first
+            groups = self._groups(request)
+            person = self._proxied_person(name, groups, store, address)
+            return person or self._onlooker(first, address)
         token = request.cookies.get(self.cookie, "")
         session = store().users.session(token, at=at) if token else None
         if session is not None:
@@ -116,15 +123,39 @@ class Authenticator:
     def _through_proxy(self, request: Request) -> bool:
         return _peer(request) in self._web.proxy_addresses
 
-    def _proxied_person(self, name: str, store: Callable[[], Store], address: str) -> Person | None:
-        """Whom the proxy has let in; those without an account here may look."""
+    def _groups(self, request: Request) -> list[str]:
+        if not self._web.groups_header:
+            return []
+        # Of several the proxy's own cannot be told.
+        given = request.headers.getlist(self._web.groups_header)
+        if len(given) != 1:
+            return []
+        return [group.strip() for group in _BETWEEN_GROUPS.split(given[0])]
+
+    def _proxied_person(
+        self, name: str, groups: Iterable[str], store: Callable[[], Store], address: str
+    ) -> Person | None:
+        """Whom the proxy has let in, with the highest role of their groups and their account."""
         if not name or not name.isprintable():
             return None
         user = store().users.user(name)
         if user is not None and user.disabled_at is not None:
             return None
+        role = highest_role([group_role(groups, self._web.roles), user.role if user else ""])
         csrf = hmac.digest(self._secret, name.encode(), "sha256").hex()
-        return Person(name, "viewer" if user is None else user.role, address, csrf)
+        return Person(name, role, address, csrf) if role else None
+
+
+def group_role(groups: Iterable[str], roles: Mapping[str, str]) -> str:
+    """The highest role of these groups, "" for none; anyone may look where no roles are set."""
+    if not roles:
+        return "viewer"
+    return highest_role(roles.get(group, "") for group in ("*", *groups))
+
+
+def highest_role(roles: Iterable[str]) -> str:
+    """The one that includes the others, "" where there is none."""
+    return max((role for role in roles if role), key=ROLES.index, default="")
 
 
 def _token_person(authorization: str, store: Callable[[], Store], address: str) -> Person | None:

@@ -18,6 +18,7 @@ KEYS = [(name, key) for name, section in SECTIONS.items() for key in section.mod
 TOGETHER = {
     ("target", "column"): {"kind": "column"},
     ("web", "proxy_header"): {"proxy_addresses": ["10.0.0.7"]},
+    ("web", "groups_header"): {"proxy_header": "X-User", "proxy_addresses": ["10.0.0.7"]},
     ("web", "certificate"): {"key": "tls/plant.key"},
     ("web", "key"): {"certificate": "tls/plant.crt"},
 }

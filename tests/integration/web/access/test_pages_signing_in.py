@@ -285,6 +285,54 @@ def test_what_anyone_else_says_of_who_comes_is_not_believed(application):
     assert no_proxy.get("/fleet").status_code == 303
 
 
+GROUPS = {
+    **PROXY,
+    "groups_header": "X-Forwarded-Groups",
+    "roles": {"pm-engineers": "engineer", "fitters": "operator"},
+}
+
+
+def through(app, name, *groups):
+    """The pages that someone of these groups gets through the proxy."""
+    headers = [("x-forwarded-user", name), *(("x-forwarded-groups", each) for each in groups)]
+    return Visitor(app, {"peer": "10.0.0.7", "headers": headers})
+
+
+@pytest.mark.parametrize(
+    ("name", "groups", "fleet", "log"),
+    [
+        ("zoe", ["staff,pm-engineers"], 200, 200),
+        ("zoe", ["fitters|staff"], 200, 403),
+        ("zoe", ["staff"], 303, 303),
+        ("zoe", [], 303, 303),
+        ("vera", ["staff"], 200, 403),
+        ("vera", ["staff; pm-engineers"], 200, 200),
+        ("emma", ["fitters"], 200, 200),
+        # One of them is not the proxy's.
+        ("zoe", ["staff", "pm-engineers"], 303, 303),
+    ],
+)
+def test_groups_that_a_proxy_lists_become_roles(application, name, groups, fleet, log):
+    visitor = through(application(**GROUPS), name, *groups)
+
+    assert (visitor.get("/fleet").status_code, visitor.get("/audit").status_code) == (fleet, log)
+
+
+def test_a_star_lets_everyone_of_the_proxy_look(application):
+    visitor = through(application(**{**GROUPS, "roles": {"*": "viewer"}}), "zoe", "staff")
+
+    assert (visitor.get("/fleet").status_code, visitor.get("/audit").status_code) == (200, 403)
+
+
+def test_groups_and_names_of_anyone_else_or_twice_are_not_believed(application):
+    app = application(**GROUPS)
+    headers = [("x-forwarded-user", "zoe"), ("x-forwarded-groups", "pm-engineers")]
+
+    assert Visitor(app, {"peer": "10.0.0.8", "headers": headers}).get("/fleet").status_code == 303
+    twice = [("x-forwarded-user", "emma"), *headers]
+    assert Visitor(app, {"peer": "10.0.0.7", "headers": twice}).get("/fleet").status_code == 303
+
+
 def test_forms_of_who_came_through_a_proxy_carry_a_secret_too(application):
     app = application(**PROXY)
     one, other = (
@@ -326,6 +374,8 @@ def test_where_others_may_come_nobody_is_let_in_unknown(tmp_path, clock):
     [
         ({"certificate": "c.pem"}, "web.certificate and web.key go together"),
         ({"proxy_header": "X-User"}, "web.proxy_header needs web.proxy_addresses"),
+        ({"groups_header": "X-Groups"}, "web.groups_header needs web.proxy_header"),
+        ({"roles": {"fitters": "boss"}}, "web.roles.fitters"),
         ({"proxy_header": "X User"}, "must be the name of a header"),
         ({"proxy_addresses": ["proxy.example"]}, "must be a network address"),
         ({"session": "0s"}, "session"),

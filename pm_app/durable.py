@@ -10,6 +10,7 @@ import pwd
 import shutil
 import stat
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -135,6 +136,25 @@ def remove_folder(path: Path) -> None:
     with _translated(path, "removed"), contextlib.suppress(FileNotFoundError):
         announce("remove", path)
         shutil.rmtree(path)
+
+
+def sync_seconds(folder: Path, *, times: int, most_seconds: float = 1.0) -> list[float]:
+    """How long the disk of a folder takes to keep 4 KiB for good, again and again.
+
+    The file has no name and goes with this call. Raises TransientError where that cannot be.
+    """
+    found: list[float] = []
+    with _translated(folder, "measured"):
+        handle = os.open(folder, os.O_TMPFILE | os.O_RDWR, FILE_MODE)
+        try:
+            while len(found) < times and sum(found) < most_seconds:
+                os.pwrite(handle, os.urandom(4096), 4096 * len(found))
+                began = time.perf_counter()
+                os.fsync(handle)
+                found.append(time.perf_counter() - began)
+        finally:
+            os.close(handle)
+    return found
 
 
 def _sync_folder(path: Path) -> None:

@@ -1,10 +1,17 @@
 """Findings of `pm-app check`: schedule, store, readings, events, regimes, renewals."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Final
 
+from pm_app.cli.look.checks.clock_findings import check_clock
+from pm_app.cli.look.checks.database_findings import check_database
+from pm_app.cli.look.checks.disk_findings import check_file_systems, check_fsync, check_space
 from pm_app.cli.look.checks.events_findings import check_events
 from pm_app.cli.look.checks.finding import Finding
+from pm_app.cli.look.checks.label_findings import check_leakage, check_modes
+from pm_app.cli.look.checks.load_findings import check_load
 from pm_app.cli.look.checks.readings_findings import ReadingsSurvey, check_readings
 from pm_app.daemon.schedule import make_cron
 from pm_app.errors import NoStore, PmAppError
@@ -23,39 +30,27 @@ from pm_app.wiring import open_views
 
 
 def run_checks(settings: Settings) -> list[Finding]:
-    """Findings on schedule, store, readings, events, regimes, renewals and pages, in that order.
-
-    Only looks: it makes no file and no table, and changes none.
-    """
+    """Findings of CHECKS in their order. Only looks: it makes no file and no table."""
     survey = ReadingsSurvey()
-    checks: tuple[tuple[str, Callable[[Settings], Iterator[Finding]]], ...] = (
-        ("schedule", _check_schedule),
-        ("store", _check_store),
-        ("readings", lambda settings: check_readings(settings, survey)),
-        ("events", lambda settings: check_events(settings, survey)),
-        ("regimes", _check_regimes),
-        ("renewals", _check_renewals),
-        ("pages", _check_pages),
-    )
     findings = [Finding("ok", "settings", f"{settings.plant.name}: every key is known and valid")]
-    for subject, look in checks:
+    for check in CHECKS:
         try:
-            findings += look(settings)
+            findings += check.look(settings, survey)
         except PmAppError as error:
-            findings.append(Finding("fails", subject, str(error)))
+            findings.append(Finding("fails", check.subject, str(error)))
         except OSError as error:
             words = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-            findings.append(Finding("fails", subject, words))
+            findings.append(Finding("fails", check.subject, words))
     return findings
 
 
-def _check_schedule(settings: Settings) -> Iterator[Finding]:
+def _check_schedule(settings: Settings, survey: ReadingsSurvey) -> Iterator[Finding]:
     make_cron(settings)
     text = f"retraining at {settings.retraining.cron!r}, {settings.plant.timezone}"
     yield Finding("ok", "schedule", text)
 
 
-def _check_store(settings: Settings) -> Iterator[Finding]:
+def _check_store(settings: Settings, survey: ReadingsSurvey) -> Iterator[Finding]:
     try:
         with open_views(settings) as store:
             batches = store.ledger.count("readings")
@@ -64,7 +59,7 @@ def _check_store(settings: Settings) -> Iterator[Finding]:
         yield Finding("note", "store", str(error))
 
 
-def _check_regimes(settings: Settings) -> Iterator[Finding]:
+def _check_regimes(settings: Settings, survey: ReadingsSurvey) -> Iterator[Finding]:
     """What operating regimes the readings taken in so far show."""
     columns = settings.features.regime_columns
     if columns == () or (columns is None and settings.target.kind == "column"):
@@ -84,7 +79,7 @@ def _check_regimes(settings: Settings) -> Iterator[Finding]:
     yield Finding("note" if asked_in_vain else "ok", "regimes", search.reason)
 
 
-def _check_renewals(settings: Settings) -> Iterator[Finding]:
+def _check_renewals(settings: Settings, survey: ReadingsSurvey) -> Iterator[Finding]:
     """What readings say of maintenance codes; that needs readings and events taken in."""
     if settings.target.kind == "column":
         return
@@ -114,7 +109,7 @@ def _check_renewals(settings: Settings) -> Iterator[Finding]:
         yield Finding("note" if each.returns else "ok", "renewals", each.text)
 
 
-def _check_pages(settings: Settings) -> Iterator[Finding]:
+def _check_pages(settings: Settings, survey: ReadingsSurvey) -> Iterator[Finding]:
     """Whether anyone gets in to the pages."""
     if settings.web.open:
         text = f"whoever reaches {settings.web.listen} may look without signing in (web.open)"
@@ -130,3 +125,32 @@ def _check_pages(settings: Settings) -> Iterator[Finding]:
         if anyone
         else Finding("note", "pages", NOBODY_SIGNS_IN)
     )
+
+
+@dataclass(frozen=True)
+class Check:
+    """A concern. look: its findings; what was seen of the readings is in the survey, once the
+    check of readings has been. It ends in a few seconds however large the plant is."""
+
+    subject: str
+    look: Callable[[Settings, ReadingsSurvey], Iterator[Finding]]
+
+
+# In the order of the findings. A new concern is a file beside this one and a row here.
+CHECKS: Final = (
+    Check("schedule", _check_schedule),
+    Check("state", check_file_systems),
+    Check("fsync", check_fsync),
+    Check("store", _check_store),
+    Check("database", check_database),
+    Check("readings", check_readings),
+    Check("clock", check_clock),
+    Check("events", check_events),
+    Check("modes", check_modes),
+    Check("leakage", check_leakage),
+    Check("regimes", _check_regimes),
+    Check("renewals", _check_renewals),
+    Check("load", check_load),
+    Check("space", check_space),
+    Check("pages", _check_pages),
+)

@@ -5,7 +5,7 @@ from dataclasses import asdict, replace
 from datetime import timedelta
 
 import pytest
-from browsing import Table, ask, open_to_all, resources
+from browsing import Table, Visitor, ask, open_to_all, resources
 from factories import (
     MODES,
     MODES_TOML,
@@ -16,7 +16,9 @@ from factories import (
     make_plant,
     opened,
     promote_handmade,
+    readings_table,
 )
+from normals import promote_handmade_normal
 from test_pages import HOSTILE
 
 from pm_app.cli.look.importance import selection_remark
@@ -409,3 +411,84 @@ def test_which_modes_a_sensor_announces_is_told_where_modes_are_told_apart(tmp_p
     assert "bearing 32 %, seal 34 %" in out
     assert "announces" not in before
     assert "Announces" not in ask(app, "/models?version=1").text
+
+
+LEVEL = {"reason": "1 false alarm per asset and quarter; 40 days of history, 120 needed"}
+TAUGHT = {
+    "rows": 1234,
+    "assets": 5,
+    "trained_from": "2026-01-01T00:00:00+00:00",
+    "trained_until": "2026-02-01T00:00:00+00:00",
+    "left_out": [["machine off", 77], ["before a failure", 9]],
+}
+MOVED = [{"sensor": "vibration", "before": 2.0, "now": 3.5, "usual": 0.25}]
+
+
+def record_normal(config, number, *, promote, moved=()):
+    metrics = {"waits": not promote, "moved": list(moved)}
+    reason = "waits for a person" if moved else "the first normal behaviour"
+    learning = RetrainingRow(NOW, NOW, NOW, "first", reason, version=number, metrics=metrics)
+    summary = {"gate": reason, "rows": 1234, "method": "clouds", "level": LEVEL, "taught": TAUGHT}
+    version = VersionRow(number, f"{number:06d}", "f" * 64, NOW, "", 0, "published", summary)
+    with opened(config) as plant:
+        plant.store.lineage.record_normal(learning, version=version, promote=promote)
+
+
+def test_what_is_usual_is_told_with_what_it_rests_on_and_what_waits(tmp_path):
+    config = make_plant(tmp_path)
+    record_normal(config, 1, promote=True)
+    record_normal(config, 2, promote=False, moved=MOVED)
+    settings = open_to_all(read_settings(config))
+
+    page = ask(make_app(settings, resources(settings), now=lambda: NOW), "/models").text
+
+    assert "1,234 rows of 5 machines, 2026-01-01 to 2026-02-01" in page
+    assert "77 machine off, 9 before a failure" in page and LEVEL["reason"] in page
+    assert "<b>Version 2</b>, made" in page and "Accept it where the machines were changed" in page
+    assert ["vibration", "2", "3.5", "0.25"] in Table(page).rows
+    assert [row[:2] for row in Table(page).rows[-2:]] == [
+        ["2", "waits for approval"],
+        ["1", "scores now"],
+    ]
+
+
+def test_a_version_of_what_is_usual_is_no_model_of_failures(tmp_path):
+    config = make_plant(tmp_path)
+    record_normal(config, 1, promote=True)
+    settings = open_to_all(read_settings(config))
+
+    answer = ask(make_app(settings, resources(settings), now=lambda: NOW), "/models?version=1")
+
+    assert answer.status_code == 400 and "version takes one of none yet, got 1" in answer.text
+
+
+def test_a_plant_where_nothing_is_usual_yet_shows_no_such_part(tmp_path):
+    settings = open_to_all(read_settings(make_plant(tmp_path)))
+
+    page = ask(make_app(settings, resources(settings), now=lambda: NOW), "/models").text
+
+    assert "Normal behaviour" not in page
+
+
+def test_an_engineer_accepts_what_is_normal_and_rolls_it_back_apart_from_the_model(new_plant):
+    config = new_plant({"a.parquet": readings_table()})
+    with opened(config) as plant:
+        promote_handmade_normal(plant)
+        record = promote_handmade_normal(plant, promote=False)
+    settings = read_settings(config)
+    with open_store(store_url(settings), folder=settings.folder) as store:
+        store.users.add("emma", "correct horse battery", role="engineer", at=NOW, actor="root")
+    visitor = Visitor(make_app(settings, resources(settings, change=True), now=lambda: NOW))
+    visitor.sign_in("emma", "correct horse battery")
+
+    def champions() -> tuple[int | None, int | None]:
+        with open_views(settings) as store:
+            return store.lineage.champion(), store.lineage.champion("normal")
+
+    before = champions()
+    visitor.send("/models", f"/models/{record}/promote", reason="new pumps")
+    accepted = champions()
+    back = visitor.send("/models", "/models/normal/rollback", reason="false alarms")
+
+    assert (before, accepted, champions()) == ((1, 2), (1, 3), (1, 2))
+    assert back.headers["location"] == "/models#normal"

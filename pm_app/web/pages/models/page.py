@@ -13,6 +13,7 @@ from pm_app.jobs.retrain.first_version import first_version_text
 from pm_app.jobs.score.promotion import promote, roll_back
 from pm_app.store import PromotionRow, RetrainingRow, Store, VersionRow
 from pm_app.store.lineage import scored_before, version_before
+from pm_app.store.rows import VersionKind
 from pm_app.times import format_duration
 from pm_app.web.address import LARGEST_ID, BadAddress, check_keys, storable_id, whole_number
 from pm_app.web.auth.admission import AdmittedRequest, Engineer
@@ -29,6 +30,9 @@ from pm_app.wording import announces_texts, renewals_text, revision_text
 MOST_VERSIONS: Final = 30
 MOST_RETRAININGS: Final = 10
 MOST_MOVES: Final = 30
+MOST_NORMALS: Final = 10
+# The part of the page on what is usual.
+NORMAL: Final = "/models#normal"
 # No retraining takes so long: rows of before noted the beginning by a given time, the end by
 # the clock of the machine.
 ONE_CLOCK: Final = timedelta(days=30)
@@ -56,6 +60,13 @@ def _add_actions(router: APIRouter, context: PageContext) -> None:
         with context.plant() as plant:
             roll_back(plant, reason=why, **context.by(admitted.person))
         return RedirectResponse("/models", 303)
+
+    @router.post("/models/normal/rollback")
+    def back_to_usual(admitted: Engineer) -> Response:
+        why = _why(admitted)
+        with context.plant() as plant:
+            roll_back(plant, reason=why, kind="normal", **context.by(admitted.person))
+        return RedirectResponse(NORMAL, 303)
 
     @router.post("/models/{number}/promote")
     def move(number: int, admitted: Engineer) -> Response:
@@ -94,9 +105,9 @@ def _facts(store: Store, folder: StateFolder, values: Mapping[str, str]) -> dict
     retrainings = lineage.retrainings(limit=_LOOKED_THROUGH)
     waits = lineage.waiting()
     waiting = [] if waits is None else [waits]
-    live = None if champion is None else _version(store, champion)
+    live = None if champion is None else _version(store, champion, kind="failure")
     number = asked.get("version") or champion or (versions[0].version if versions else None)
-    chosen = None if number is None else _version(store, number)
+    chosen = None if number is None else _version(store, number, kind="failure")
     return {
         "champion": live,
         "first_version": first_version_text(lineage),
@@ -114,7 +125,25 @@ def _facts(store: Store, folder: StateFolder, values: Mapping[str, str]) -> dict
         "chosen": chosen,
         "suspicion": SUSPICION,
         "back_to": _back_to(moves),
+        "normal": _normal_facts(store),
         **_chosen_facts(store, folder, chosen, asked.get("against"), moves),
+    }
+
+
+def _normal_facts(store: Store) -> dict[str, Any]:
+    """What is usual: the version that says deviations, the one that waits, and those before."""
+    lineage = store.lineage
+    moves, champion = lineage.promotions("normal"), lineage.champion("normal")
+    waits = lineage.waiting("normal")
+    waiting = [] if waits is None else [waits]
+    versions = lineage.versions(limit=MOST_NORMALS, kind="normal")
+    return {
+        "champion": None if champion is None else _version(store, champion, kind="normal"),
+        "since": moves[-1].at if moves else None,
+        "waiting": waiting,
+        "versions": [(row, _standing(row, champion, moves, waiting)) for row in versions],
+        "learnings": lineage.retrainings(limit=1, kind="normal"),
+        "back_to": _back_to(moves),
     }
 
 
@@ -147,11 +176,12 @@ def _learned(version: VersionRow) -> str:
     return f"{text} until {until}" if until else text
 
 
-def _version(store: Store, number: int) -> VersionRow:
-    """A version. Raises BadAddress naming those there are."""
+def _version(store: Store, number: int, kind: VersionKind) -> VersionRow:
+    """A version of a kind. Raises BadAddress naming those there are."""
     row = store.lineage.version(number)
-    if row is None:
-        versions = ", ".join(str(each.version) for each in store.lineage.versions(limit=10))
+    if row is None or row.kind != kind:
+        newest = store.lineage.versions(limit=10, kind=kind)
+        versions = ", ".join(str(each.version) for each in newest)
         raise BadAddress(f"version takes one of {versions or 'none yet'}, got {number}")
     return row
 
@@ -183,7 +213,7 @@ def _chosen_facts(
     if against is None:
         before = scored_before(chosen.version, moves)
     else:
-        before = _version(store, against).version
+        before = _version(store, against, kind="failure").version
     revision: Any = chosen.summary.get("revision")
     renewed: Any = chosen.summary.get("renewed")
     return {

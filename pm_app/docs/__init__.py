@@ -13,7 +13,7 @@ from pm_app.errors import BadSettings
 # Between these the benchmarks write their figures.
 _MARK: Final = re.compile(r"^<!-- .* -->\n\n?", re.MULTILINE)
 TOPICS: Final = {
-    "install": "online, as services, several plants, PostgreSQL, Prometheus, Docker",
+    "install": "with internet or without, services, several plants, PostgreSQL, Docker",
     "operate": "run, back up, upgrade; pages, alarms, notifications, troubleshooting",
     "sources": "readings and events from files, buckets, databases and tables, each by example",
     "work-orders": "failures and repairs from files of a maintenance system: patterns, dates",

@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from sqlalchemy import ColumnElement, Connection, func, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, case, func, select
 
 from pm_app.ports import AlarmJudge
 from pm_app.records.alarms import (
@@ -102,10 +102,11 @@ def affected_assets(
     Asked before the staged rows are merged: what is the newest then has been judged. Without
     `live` all that is staged counts as judged as well.
     """
-    staged, horizon = staged_predictions.c, judge.rule.horizon_hours
+    staged = staged_predictions.c
+    horizons = _horizons(connection, judge.rule)
     staged_rows = (
         select(staged.asset_id, func.count().label("rows"))
-        .where(staged.horizon_hours == horizon)
+        .where(staged.horizon_hours == judge.rule.horizon_hours)
         .group_by(staged.asset_id)
     )
     rows = {row.asset_id: row.rows for row in connection.execute(staged_rows).all()}
@@ -115,7 +116,7 @@ def affected_assets(
     names = sorted(rows)
     for start in range(0, len(names), ASSETS_AT_ONCE):
         part = names[start : start + ASSETS_AT_ONCE]
-        newest = _newest(connection, part, horizon, back=near)
+        newest = _newest(connection, part, horizons, back=near)
         for name in part:
             cutoff, since = newest.get(name, (None, None))
             until = to_nanoseconds(cutoff) if cutoff is not None else _NEVER
@@ -132,8 +133,11 @@ def alarm_histories(
     """The newest signals of these assets, some assets at a time, as far back as it takes."""
     retired = connection.execute(select(retirements.c.id).limit(1)).first() is not None
 
+    horizons = _horizons(connection, judge.rule)
+
     def read(part: Sequence[AffectedAsset]) -> AlarmHistory:
-        return _history(part, _rows(connection, part, judge.rule), open_alarms, retired=retired)
+        rows = _rows(connection, part, judge.rule, horizons)
+        return _history(part, rows, open_alarms, retired=retired)
 
     for group in _groups(affected):
         part = sorted(group, key=lambda one: one.asset)
@@ -170,7 +174,7 @@ def _look_further(
             break
         names = [history.assets[at] for at in np.flatnonzero(more).tolist()]
         offset = back + max(one.rows for one in part)
-        newest = _newest(connection, names, judge.rule.horizon_hours, back=offset)
+        newest = _newest(connection, names, _horizons(connection, judge.rule), back=offset)
         begins = {name: since for name, (_, since) in newest.items()}
         part = [
             replace(one, since=begins[one.asset]) if one.asset in begins else one for one in part
@@ -210,22 +214,37 @@ def _keep_first_marks(connection: Connection, judge: AlarmJudge, history: AlarmH
         keep_marks(connection, judge.rule, undecided.assets, upto, judge.marks(undecided, upto))
 
 
+def _horizons(connection: Connection, rule: AlarmRule) -> tuple[float, ...]:
+    """The horizons whose rows are looked at, the rule's first.
+
+    Every horizon has the same deviation: where horizons were others once, it goes on all the same.
+    """
+    if rule.kind == RISK:
+        return (rule.horizon_hours,)
+    every = connection.execute(select(latest_predictions.c.horizon_hours).distinct()).scalars()
+    staged = select(staged_predictions.c.horizon_hours).distinct()
+    now = {rule.horizon_hours, *connection.execute(staged).scalars()}
+    return (rule.horizon_hours, *sorted(set(every) - now))
+
+
 def _newest(
-    connection: Connection, names: Sequence[str], horizon: float, *, back: int
+    connection: Connection, names: Sequence[str], horizons: Sequence[float], *, back: int
 ) -> dict[str, tuple[datetime, datetime | None]]:
     """The newest cutoff of each asset, and the one so many before."""
     latest, prediction = latest_predictions.c, predictions.c
+    cutoffs = select(prediction.cutoff)
     before = (
-        select(prediction.cutoff)
-        .where(prediction.asset_id == latest.asset_id, prediction.horizon_hours == horizon)
+        (cutoffs.distinct() if len(horizons) > 1 else cutoffs)
+        .where(prediction.asset_id == latest.asset_id, prediction.horizon_hours.in_(horizons))
         .order_by(prediction.cutoff.desc())
         .limit(1)
         .offset(back)
         .scalar_subquery()
     )
-    query = select(latest.asset_id, latest.cutoff, before.label("since"))
-    query = query.where(latest.asset_id.in_(names), latest.horizon_hours == horizon)
-    return {row.asset_id: (row.cutoff, row.since) for row in connection.execute(query).all()}
+    query = select(latest.asset_id, func.max(latest.cutoff).label("cutoff"), before.label("since"))
+    query = query.where(latest.asset_id.in_(names), latest.horizon_hours.in_(horizons))
+    rows = connection.execute(query.group_by(latest.asset_id)).all()
+    return {row.asset_id: (row.cutoff, row.since) for row in rows}
 
 
 def _order(one: AffectedAsset) -> tuple[bool, datetime | None, str]:
@@ -276,12 +295,18 @@ def _history(
 
 
 def _rows(
-    connection: Connection, part: Sequence[AffectedAsset], rule: AlarmRule
+    connection: Connection,
+    part: Sequence[AffectedAsset],
+    rule: AlarmRule,
+    horizons: Sequence[float],
 ) -> tuple[Int64, Int64, Float64]:
-    """Place in `part`, cutoff and signal of the rows with one since the earliest look begins."""
+    """Place in `part`, cutoff and signal of the rows with one since the earliest look begins.
+
+    Of several horizons at a cutoff the rule's speaks, else the longest.
+    """
     prediction = predictions.c
     signal, *conditions = _SIGNALS[rule.kind]
-    query = (
+    query: Select[Any] = (
         select(
             prediction.asset_id,
             dialect_of(connection).arrow_moment(prediction.cutoff),
@@ -289,23 +314,35 @@ def _rows(
         )
         .where(
             prediction.asset_id.in_([one.asset for one in part]),
-            prediction.horizon_hours == rule.horizon_hours,
-            signal.is_not(None),
+            prediction.horizon_hours.in_(horizons),
+            *conditions,
         )
         .order_by(prediction.asset_id, prediction.cutoff)
     )
+    if len(horizons) > 1:
+        speaks = prediction.horizon_hours == rule.horizon_hours
+        query = query.order_by(case((speaks, 1), else_=0), prediction.horizon_hours)
     begins = [one.since for one in part]
     if None not in begins:
         query = query.where(
             prediction.cutoff >= min(begin for begin in begins if begin is not None)
         )
-    found = connection.execute(query).all()
+    return _as_arrays(connection.execute(query).all(), part)
+
+
+def _as_arrays(
+    found: Sequence[Row[Any]], part: Sequence[AffectedAsset]
+) -> tuple[Int64, Int64, Float64]:
+    """Place in `part`, cutoff and signal; of several rows for a cutoff the last one."""
     names, cutoffs, signals = zip(*found, strict=True) if found else ((), (), ())
     moments = moment_array(cutoffs, pa.timestamp("us", tz="UTC"))
     part_names = pa.array([one.asset for one in part], pa.string())
     place = pc.index_in(pa.array(names, pa.string()), value_set=part_names)
+    asset = place.to_numpy(zero_copy_only=False).astype(np.int64)
+    cutoff = 1000 * moments.cast(pa.int64()).to_numpy()
+    last = np.append((np.diff(asset) != 0) | (np.diff(cutoff) != 0), True)[: len(asset)]
     return (
-        place.to_numpy(zero_copy_only=False).astype(np.int64),
-        1000 * moments.cast(pa.int64()).to_numpy(),
-        np.array(signals, dtype=np.float64),
+        asset[last],
+        cutoff[last],
+        np.array(signals, dtype=np.float64)[last],
     )

@@ -169,11 +169,17 @@ def _raise(
         "reason": _reason(rule),
         "about": literal([], JSON),
     }
-    rows = select(*values.values()).where(
+    deciding = (
         prediction.asset_id == bindparam("of"),
         prediction.cutoff == bindparam("at_cutoff", type_=Moment),
-        prediction.horizon_hours == rule.horizon_hours,
     )
+    rows = select(*values.values()).where(*deciding)
+    if rule.kind == RISK:
+        rows = rows.where(prediction.horizon_hours == rule.horizon_hours)
+    else:
+        speaks = case((prediction.horizon_hours == rule.horizon_hours, 1), else_=0)
+        rows = rows.where(prediction.deviation.is_not(None))
+        rows = rows.order_by(speaks.desc(), prediction.horizon_hours.desc()).limit(1)
     connection.execute(insert(alarms).from_select(list(values), rows), list(begun))
 
 

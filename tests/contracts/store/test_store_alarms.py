@@ -192,6 +192,33 @@ def test_alarms_of_watched_assets_go_on_as_they_are_once_a_failure_model_has_spo
     assert states(store) == {"a": "returned"}
 
 
+def test_alarms_of_deviations_go_on_where_horizons_are_others_from_now_on(
+    store, say, make_predictions
+):
+    watch(say, {("a", 1): 1.5, ("a", 2): 1.5, ("b", 1): 0.25, ("b", 2): 1.5, ("c", 1): 1.5})
+    before = store.alarms.alarms(), store.alarms.events()
+    later = (RuleJudge(replace(UNUSUAL, horizon_hours=48.0)),)
+
+    def say_at_one_horizon(deviations):
+        keys = {(asset, hour(number), 48.0): value for (asset, number), value in deviations.items()}
+        chunk = make_predictions(dict.fromkeys(keys), version=0, deviations=keys, normal=7)
+        store.writer.commit_scores((), [chunk], scored_at=DAY, judges=later)
+
+    say_at_one_horizon({("a", 3): 1.5})
+    assert (store.alarms.alarms(), store.alarms.events()) == before
+
+    say_at_one_horizon({("b", 3): 1.5, ("c", 1): 0.25, ("c", 2): 1.5})
+    assert states(store) == {"a": "unacknowledged", "b": "unacknowledged"}
+    say_at_one_horizon({("a", 4): 0.25, ("a", 5): 0.25})
+    assert states(store) == {"a": "returned", "b": "unacknowledged"}
+
+
+def test_only_scored_rows_raise_alarms_of_risks(store, say):
+    say({("a", 1): HIGH, ("a", 2): HIGH}, statuses=["watched", "out_of_distribution"])
+
+    assert store.alarms.alarms() == []
+
+
 def test_cutoffs_without_a_deviation_are_in_no_run_of_them_and_break_none(store, say):
     watch(say, {("a", 1): 1.5, ("a", 2): None, ("a", 3): 1.5})
 

@@ -43,6 +43,7 @@ LOOK_SECONDS = 1.0
 GRACE_SECONDS = 10.0
 NOTIFY_SECONDS = 15.0
 WATCH_SECONDS = 30.0
+SENSORS_SECONDS = 60.0
 # A score that is this many turns late, and at least ten minutes, will not come any more.
 MOST_TURNS_LATE = 20
 LEAST_PATIENCE_SECONDS = 600.0
@@ -92,7 +93,8 @@ class DaemonJobs:
     """What a daemon runs.
 
     notify: sends notifications of alarms every NOTIFY_SECONDS; None where nobody wants any.
-    watch: looks every WATCH_SECONDS for what has stopped.
+    watch: looks every WATCH_SECONDS for what has stopped. sensors: every SENSORS_SECONDS judges
+    those of some assets.
     last_retraining: when one last began, None where none did. normal: what learns normal
     behaviour, None where nobody wants deviations.
     """
@@ -101,6 +103,7 @@ class DaemonJobs:
     retrain: Job
     notify: Job | None = None
     watch: Job | None = None
+    sensors: Job | None = None
     last_retraining: datetime | None = None
     normal: "NormalJob | None" = None
 
@@ -180,7 +183,11 @@ def _normal_runners(
 
 def _small(jobs: DaemonJobs) -> list[tuple[Job, float]]:
     """The jobs beside scoring and retraining that there are, and how often they run."""
-    pairs = (jobs.notify, NOTIFY_SECONDS), (jobs.watch, WATCH_SECONDS)
+    pairs = (
+        (jobs.notify, NOTIFY_SECONDS),
+        (jobs.watch, WATCH_SECONDS),
+        (jobs.sensors, SENSORS_SECONDS),
+    )
     return [(job, every) for job, every in pairs if job is not None]
 
 

@@ -21,6 +21,7 @@ from pm_app.daemon.loop import (
 from pm_app.daemon.schedule import NORMAL_CRON, make_cron
 from pm_app.errors import NotEnoughData, TransientError
 from pm_app.jobs.normality.run import LEARNER, learn_plant_normal
+from pm_app.jobs.operations.sensor_quality import QualitySource, look_at_sensors
 from pm_app.jobs.plant import Plant
 from pm_app.jobs.retrain.process import run_trainer
 from pm_app.jobs.retrain.run import retrain
@@ -65,6 +66,7 @@ def _run(plant: Plant, stop: threading.Event, monitor: Monitor) -> int:
             retrain=Job("retrain", partial(_retrain, plant, stop)),
             notify=Job("notify", partial(_notify, plant)) if plant.channels else None,
             watch=Job("watch", partial(watch_plant, plant, looked)),
+            sensors=Job("sensors", partial(_judge_sensors, plant)),
             last_retraining=retrainings[0].started_at if retrainings else None,
             normal=_normal_job(plant, stop) if plant.settings.deviation.enabled else None,
         ),
@@ -100,6 +102,11 @@ def watch_plant(plant: Plant, looked: threading.Event, now: datetime) -> str:
         plant_conditions(feeds), plant_step, channels=plant.channels, now=now
     )
     return ", ".join(each.feed for each in feeds if each.overdue) or "nothing is overdue"
+
+
+def _judge_sensors(plant: Plant, now: datetime) -> str:
+    source = QualitySource(plant.settings, plant.history, plant.ledger)
+    return look_at_sensors(source, now=now)
 
 
 def _notify(plant: Plant, now: datetime) -> str:

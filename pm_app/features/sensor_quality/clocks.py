@@ -19,6 +19,8 @@ MINUTE_NS: Final = 60 * NS
 AHEAD_NS = 10 * MINUTE_NS
 # So many files running, in which an asset's newest stamp is as far from the others', and how far.
 LEAST_FILES, LEAST_ASSETS, LEAST_SHIFT_NS = 8, 4, 30 * MINUTE_NS
+# Whoever stops work at ten every day is as early in every file of a day.
+LEAST_HOURS: Final = 6
 # Files before and after whose delay changed by whole hours, and how steady it has to be.
 LEAST_BEFORE_CHANGE, STEADY_NS = 8, 5 * MINUTE_NS
 NO_STAMP: Final = np.iinfo(np.int64).min
@@ -59,8 +61,12 @@ def shifted_stamps(arrivals: Arrivals) -> Iterator[SensorRemark]:
     stamps = np.where(newest[files] == NO_STAMP, np.nan, newest[files] - arrivals.last.max())
     usual = np.nanmedian(stamps, axis=1)
     apart = stamps - usual[:, None]
+    hour = arrivals.last[files] // HOUR_NS % 24
     for number in np.flatnonzero(np.isfinite(apart).sum(axis=0) >= LEAST_FILES).tolist():
-        own = apart[np.isfinite(apart[:, number]), number]
+        there = np.isfinite(apart[:, number])
+        if len(np.unique(hour[there])) < LEAST_HOURS:
+            continue
+        own = apart[there, number]
         shift = int(np.median(own))
         steady = np.ptp(own) <= max(arrivals.step, STEADY_NS)
         if steady and abs(shift) >= max(LEAST_SHIFT_NS, 3 * arrivals.step):
@@ -70,7 +76,7 @@ def shifted_stamps(arrivals: Arrivals) -> Iterator[SensorRemark]:
                 f"{len(own)} files{_suspicion(shift)}"
             )
             grade: QualityGrade = "bad" if shift > 0 else "doubtful"
-            since = int(arrivals.last[files[np.isfinite(apart[:, number])][0]])
+            since = int(arrivals.last[files[there][0]])
             yield SensorRemark(arrivals.assets[number], "", "clock", grade, since, words)
 
 

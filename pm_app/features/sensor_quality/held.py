@@ -110,7 +110,8 @@ def _stuck(
     if also:
         words = f"{words}; so does {also}"
     name = course.sensors[sensor]
-    return SensorRemark(course.asset, name, "stuck", grade, course.moment(start), words)
+    # The first pane with this value moved to it.
+    return SensorRemark(course.asset, name, "stuck", grade, course.moment(start - 1), words)
 
 
 def dropped_sensors(course: SensorCourse) -> Iterator[SensorRemark]:

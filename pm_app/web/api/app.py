@@ -11,6 +11,7 @@ from pm_app.web.api.alarms import add_alarm_actions, add_alarms
 from pm_app.web.api.models import add_batches, add_models, add_promotions
 from pm_app.web.api.parameters import PROBLEMS
 from pm_app.web.api.predictions import add_assets, add_predictions
+from pm_app.web.api.sensor_quality import add_sensors
 from pm_app.web.context import PageContext
 
 PREFIX: Final = "/api/v1"
@@ -54,5 +55,6 @@ ROUTES: Final[tuple[Callable[[APIRouter, PageContext], None], ...]] = (
     add_models,
     add_promotions,
     add_batches,
+    add_sensors,
     add_health,
 )

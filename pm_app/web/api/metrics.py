@@ -19,6 +19,8 @@ from prometheus_client.registry import Collector
 from pm_app import __version__
 from pm_app.daemon.freshness import Freshness
 from pm_app.daemon.status import JobStatus, Status
+from pm_app.records.sensor_quality import QUALITY_KINDS
+from pm_app.state.sensor_quality import SensorReport, read_quality
 from pm_app.store import Store
 from pm_app.web.context import PageContext
 
@@ -54,6 +56,7 @@ class PlantFigures(Collector):
         yield from _of_work(status)
         if status.balance is not None:
             yield from self._of_predictions(self._context.store())
+        yield from _of_sensors(read_quality(self._context.settings.state))
 
     def _of_predictions(self, store: Store) -> Iterator[Metric]:
         states = [([name], n) for name, n in store.alarms.counts().items() if name != "cleared"]
@@ -121,6 +124,18 @@ def _of_work(status: Status) -> Iterator[Metric]:
         counts = {**asdict(status.backlog), "left": sum(left.files for left in status.backlog.left)}
         waits = [([name.replace("_", " ")], n) for name, n in counts.items()]
         yield _gauge("pm_app_backlog_files", "Files that wait", ["what"], waits)
+
+
+def _of_sensors(report: SensorReport | None) -> Iterator[Metric]:
+    if report is None:
+        return
+    grades = [([grade], count) for grade, count in report.by_grade().items()]
+    yield _gauge("pm_app_sensors", "Sensors by what their newest values say", ["grade"], grades)
+    found = report.by_kind()
+    pairs = [(kind, grade) for kind in QUALITY_KINDS for grade in ("bad", "doubtful")]
+    remarks = [([*pair], found.get(pair, 0)) for pair in pairs]
+    description = "What is wrong with sensors, by kind and grade"
+    yield _gauge("pm_app_sensor_remarks", description, ["kind", "grade"], remarks)
 
 
 _Values = Iterable[tuple[list[str], float | datetime]]

@@ -28,6 +28,7 @@ NO_FLOW = {
     "pm_app.cli.act.backup:restore": "plant.toml of a backup, beside one that differs",
     "pm_app.cli.act.backup:_settings_in_place": "plant.toml of a backup, where there is none",
     "pm_app.daemon.health:Monitor._write": "the state of health, written anew at every look",
+    "pm_app.state.sensor_quality:write_quality": "what a look at sensors found, looked for anew",
     "pm_app.jobs.workers.files:scratch_folder": _SCRATCH,
     "pm_app.jobs.workers.files:_remove": _SCRATCH,
     "pm_app.jobs.workers.files:write_arrays": _SCRATCH,

@@ -1,4 +1,4 @@
-"""Findings of `pm-app check`: schedule, store, readings, events, regimes, renewals."""
+"""Findings of `pm-app check`: schedule, store, readings, events, sensors, regimes, renewals."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ from pm_app.cli.look.checks.finding import Finding
 from pm_app.cli.look.checks.label_findings import check_leakage, check_modes
 from pm_app.cli.look.checks.load_findings import check_load
 from pm_app.cli.look.checks.readings_findings import ReadingsSurvey, check_readings
+from pm_app.cli.look.checks.sensor_findings import check_sensors
 from pm_app.daemon.schedule import make_cron
 from pm_app.errors import NoStore, PmAppError
 from pm_app.jobs.plant import first_seen_ns
@@ -148,6 +149,7 @@ CHECKS: Final = (
     Check("events", check_events),
     Check("modes", check_modes),
     Check("leakage", check_leakage),
+    Check("sensor quality", check_sensors),
     Check("regimes", _check_regimes),
     Check("renewals", _check_renewals),
     Check("load", check_load),

@@ -21,6 +21,7 @@ from pm_app.web.address import check_keys, one_of, whole_number
 from pm_app.web.context import Page, PageContext, StateFolder
 from pm_app.web.files import as_file
 from pm_app.web.pages.data.quiet_sensors import QuietSensors, find_quiet
+from pm_app.web.pages.data.sensor_quality import QualityFacts
 from pm_app.wording import STATUS_WORDS
 
 PAGE_ROWS: Final = 50
@@ -58,6 +59,7 @@ def add_data(router: APIRouter, context: PageContext) -> None:
     """The page of data, and the ledger as files."""
     folder = StateFolder(context.settings)
     quiet_sensors = _QuietSensorCache(folder)
+    quality = QualityFacts(folder)
 
     @router.get("/data")
     def data(request: Request) -> Response:
@@ -69,6 +71,7 @@ def add_data(router: APIRouter, context: PageContext) -> None:
             **_assets(store),
             "quiet": quiet_sensors.newest(store),
             "quiet_shown": QUIET_SHOWN,
+            "quality": quality.newest(),
             "shows": SHOWS,
             "left_columns": _left_columns(store, context.settings),
             "left_shown": LEFT_SHOWN,

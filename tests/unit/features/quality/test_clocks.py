@@ -1,5 +1,7 @@
 """Clocks that are off, by when files came and what they were stamped."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from factories import HOUR, START
@@ -51,6 +53,16 @@ def test_an_asset_that_is_late_now_and_then_is_not_off():
     given.newest[1::5, 4] = NO_STAMP
 
     assert found(given) == []
+
+
+def test_files_that_all_end_at_one_time_of_day_say_nothing():
+    given = arrivals(shift=[0, 0, 0, -2 * HOUR, 0, 0])
+    days = np.arange(FILES, dtype=np.int64) * 23 * HOUR
+    daily = replace(
+        given, came=given.came + days, last=given.last + days, newest=given.newest + days[:, None]
+    )
+
+    assert found(daily) == []
 
 
 def test_too_few_assets_or_files_say_nothing():

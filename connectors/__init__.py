@@ -11,3 +11,8 @@ EVENTS_FORMATS = {
     **SOURCE_FORMATS,
     "excel": "connectors.events.source",
 }
+# Kinds of recorders, each a module with `make_feed`.
+RECORDER_KINDS = {
+    "mqtt": "connectors.mqtt.feed",
+    "opcua": "connectors.opcua.feed",
+}

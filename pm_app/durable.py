@@ -90,6 +90,36 @@ def copy_file(source: Path, path: Path) -> None:
     write_file(path, lambda beside: shutil.copyfile(source, beside))
 
 
+def open_growing(path: Path) -> int:
+    """A handle of a new file that is to grow by `append_bytes`; to be closed."""
+    with _translated(path, "made"):
+        announce("make file", path)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_EXCL, FILE_MODE)
+        _sync_folder(path.parent)
+        return handle
+
+
+def append_bytes(handle: int, path: Path, content: bytes, *, length: int) -> int:
+    """Add bytes to a growing file of that length, durably; its new length.
+
+    What fails is cut off again, as far as the disk lets us: the file is to be used no more.
+    """
+    try:
+        with _translated(path, "added to"):
+            announce("append", path)
+            rest = memoryview(content)
+            while rest:
+                rest = rest[os.write(handle, rest) :]
+            announce("sync", path)
+            os.fdatasync(handle)
+            announce("appended", path)
+    except TransientError:
+        with contextlib.suppress(OSError):
+            os.ftruncate(handle, length)
+        raise
+    return length + len(content)
+
+
 def write_passing(path: Path, content: bytes) -> None:
     """Bytes of passing worth under this name: whole, but lost where the power fails."""
     beside = path.with_name(f".{path.name}.tmp")

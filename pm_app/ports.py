@@ -1,6 +1,6 @@
 """What the core needs from systems that are not ours; connectors fulfil these."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from typing import Any, Protocol, runtime_checkable
 
@@ -22,6 +22,7 @@ from pm_app.records.readings import (
     LeftFile,
     ReadingsChunk,
 )
+from pm_app.records.recording import FeedDelivery
 from pm_app.settings.sources import EventsSettings, ReadingsSettings
 
 
@@ -270,4 +271,39 @@ class Sender(Protocol):
     def document(self, address: str, content: str) -> None:
         """Deliver a JSON document. Raises as `message`; SourceUnavailable where no other
         document could be delivered there now, either."""
+        ...
+
+
+class Feed(Protocol):
+    """Where a recorder's values come from: a broker, or a server that is subscribed to.
+
+    One thread calls it. What is not acknowledged is handed over again after the next `open`, or
+    can be read there, as far as broker or server keep it.
+    """
+
+    def open(self, newest: Mapping[tuple[str, str], int]) -> None:
+        """Connect, and ask for what came since.
+
+        newest: nanoseconds UTC of the newest value that is durable, by asset and sensor.
+        Raises SourceUnavailable, and BadSettings where no later call may succeed.
+        """
+        ...
+
+    def take(self, seconds: float) -> Sequence[FeedDelivery]:
+        """What has come, waiting at most so long for the first; never more than some thousands.
+
+        Raises SourceUnavailable where the connection is lost.
+        """
+        ...
+
+    def acknowledge(self, deliveries: Sequence[FeedDelivery]) -> None:
+        """These are durable: they need not be handed over again. Raises SourceUnavailable."""
+        ...
+
+    def remarks(self) -> tuple[str, ...]:
+        """What is not as it should be though the connection stands, in words."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the connection, whatever its state; raises nothing."""
         ...

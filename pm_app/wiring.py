@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, cast
 
 import pyarrow as pa
 
-from connectors import EVENTS_FORMATS, SOURCE_FORMATS
+from connectors import EVENTS_FORMATS, RECORDER_KINDS, SOURCE_FORMATS
 from connectors.engines import opened_engine
 from pm_app.daemon.status import Backlog, Status, count_backlog, plant_status
 from pm_app.errors import BadSettings, PmAppError
@@ -26,6 +26,7 @@ from pm_app.jobs.plant import Plant
 from pm_app.ports import (
     Engine,
     EventsSource,
+    Feed,
     KeepsLearnedSensors,
     Lake,
     PreviewsEvents,
@@ -36,6 +37,7 @@ from pm_app.records.alarms import WORK_ORDER
 from pm_app.records.previews import EventsPreview
 from pm_app.records.readings import Batch
 from pm_app.settings.plant import Settings
+from pm_app.settings.recorders import RecorderPlace, secret_variable
 from pm_app.state.events import EventHistory
 from pm_app.state.lock import hold_state
 from pm_app.state.memory import Memories
@@ -51,6 +53,8 @@ if TYPE_CHECKING:
 STORE_URL_VARIABLE = "PM_APP_STORE_URL"
 SOURCES_GROUP = "pm_app.sources"
 NOTIFY_URLS_VARIABLE = "PM_APP_NOTIFY_URLS"
+RECORDED_FORMATS = ("parquet", "auto")
+_SECRETS = ("USER", "PASSWORD")
 
 
 @contextmanager
@@ -266,6 +270,27 @@ def open_lake(uri: str) -> Lake:
     except ImportError as error:
         raise BadSettings("export --delta needs deltalake: pip install 'pm-app[lake]'") from error
     return DeltaLake(uri)
+
+
+def recorded_folder(settings: Settings, name: str) -> Path:
+    """Where a recorder's files go, below the plant's readings. Raises BadSettings."""
+    uri, form = settings.readings.uri, settings.readings.format
+    if form not in RECORDED_FORMATS:
+        raise BadSettings(
+            f"recorders write Parquet: readings.format must be 'parquet', got {form!r}"
+        )
+    if "://" in uri:
+        raise BadSettings(f"recorders write to a folder of this machine: readings.uri is {uri!r}")
+    return Path(_located(uri, settings.folder)) / name
+
+
+def open_feed(settings: Settings, name: str) -> Feed:
+    """The feed of a recorder that plant.toml names, not connected yet. Raises BadSettings."""
+    recorder = settings.recorders[name]
+    user, password = (os.environ.get(secret_variable(name, what), "") for what in _SECRETS)
+    maker = import_module(RECORDER_KINDS[recorder.kind])
+    places = RecorderPlace(settings.plant.name, name, settings.folder, user, password)
+    return cast(Feed, maker.make_feed(recorder, places))
 
 
 def watch_sources(

@@ -36,7 +36,7 @@ CODE = re.compile(r"`(?:[A-Z_]+=\S+ )?(?:\.venv/bin/)?pm-app ([^`]+)`")
 # They make an environment; .ci/run runs the one and the demo's own test what the other does.
 INSTALLS = "python3 -m venv .venv && "
 # They go on until they are stopped, and have tests of their own.
-SERVERS = ("run", "serve")
+SERVERS = ("run", "serve", "record")
 
 
 def read(path: Path) -> str:

@@ -11,6 +11,7 @@ from pm_app.cli.act.backup import backup, restore
 from pm_app.cli.act.export import export
 from pm_app.cli.act.notifications import notifications
 from pm_app.cli.act.promote import promote, rollback
+from pm_app.cli.act.record import record
 from pm_app.cli.act.users import users_app
 from pm_app.cli.look.batches import batches
 from pm_app.cli.look.check import check
@@ -36,7 +37,7 @@ from pm_app.cli.run.serve import serve
 # In the order in which the help lists them, by what one wants to do.
 COMMANDS: Final[dict[str, tuple[Callable[..., None], ...]]] = {
     "Begin": (demo, init, check, preview, docs),
-    "Run": (run, serve, score, learn_normal, retrain),
+    "Run": (run, serve, record, score, learn_normal, retrain),
     "Look": (status, predictions, explain, batches),
     "Learn": (models, importance, backtest, promote, rollback),
     "Act": (notifications,),

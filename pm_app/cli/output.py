@@ -135,6 +135,8 @@ def start_log() -> None:
     # Its own lines about every tick, and each that a long run lets pass, would bury ours.
     logging.getLogger("apscheduler").setLevel(logging.ERROR)
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    # Every request of it, and a traceback for every connection that is lost.
+    logging.getLogger("asyncua").setLevel(logging.CRITICAL)
 
 
 def export_text(text: str, path: Path) -> None:

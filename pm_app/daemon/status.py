@@ -11,6 +11,7 @@ from pm_app.daemon.health import FILE, Health, JobHealth, find_troubles, read_he
 from pm_app.durable import denial
 from pm_app.errors import PmAppError
 from pm_app.jobs.ingest.left_files import LeftFiles, count_left
+from pm_app.jobs.record.health import RecorderState, recorder_states, troubles_of
 from pm_app.jobs.retrain.first_version import first_version_text
 from pm_app.ports import EventsSource, ReadingsSource
 from pm_app.settings.plant import Settings
@@ -83,6 +84,7 @@ class Status:
     normal: int | None = None
     freshness: tuple[Freshness, ...] = ()
     first_version: str = ""
+    recorders: tuple[RecorderState, ...] = ()
 
 
 def plant_status(
@@ -98,8 +100,7 @@ def plant_status(
     today: by which readings and scores are old, by default now. What cannot be read is a trouble.
     """
     health = read_health(settings.state)
-    closed = denial(settings.state / FILE)
-    troubles = [closed] if closed else daemon_troubles(health, now=now)
+    troubles = _closed(settings) or daemon_troubles(health, now=now)
     backlog = balance = champion = normal = None
     words = ""
     freshness: tuple[Freshness, ...] = ()
@@ -112,7 +113,8 @@ def plant_status(
         backlog = count(opened)
     except PmAppError as error:
         troubles.append(str(error))
-    troubles += [each.words for each in freshness if each.overdue]
+    recorders = recorder_states(settings.state, settings.recorders, now=now)
+    troubles += [*(each.words for each in freshness if each.overdue), *troubles_of(recorders)]
     return Status(
         fine=not troubles,
         troubles=tuple(troubles),
@@ -124,12 +126,18 @@ def plant_status(
         normal=normal,
         freshness=freshness,
         first_version=words,
+        recorders=recorders,
     )
 
 
 def daemon_troubles(health: Health | None, *, now: Stamp) -> list[str]:
     """What is wrong with the daemon of this health, in words."""
     return find_troubles(health, now=now, alive=health is not None and _is_there(health.process))
+
+
+def _closed(settings: Settings) -> list[str]:
+    words = denial(settings.state / FILE)
+    return [words] if words else []
 
 
 def _at_work(health: Health) -> bool:

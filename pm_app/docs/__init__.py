@@ -17,6 +17,7 @@ TOPICS: Final = {
     "operate": "run, back up, upgrade; pages, alarms, notifications, troubleshooting",
     "sources": "readings and events from files, buckets, databases and tables, each by example",
     "work-orders": "failures and repairs from files of a maintenance system: patterns, dates",
+    "recorders": "readings from MQTT brokers and OPC UA servers",
     "settings": "every key of plant.toml, what it takes and its default",
     "commands": "every command with its arguments and options",
     "tables": "the output database: every table and column",

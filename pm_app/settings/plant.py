@@ -14,6 +14,7 @@ from pm_app.durable import denial
 from pm_app.errors import BadSettings
 from pm_app.settings.deviation import DeviationSettings
 from pm_app.settings.modes import Modes
+from pm_app.settings.recorders import Recorders
 from pm_app.settings.sections import (
     AlarmsSettings,
     AllocationSettings,
@@ -57,6 +58,7 @@ class Settings(Section):
     plant: PlantSettings = PlantSettings()
     readings: ReadingsSettings = ReadingsSettings()
     events: EventsSettings = EventsSettings()
+    recorders: Recorders = {}
     modes: Modes = {}
     sensors: Sensors = {}
     features: FeaturesSettings = FeaturesSettings()

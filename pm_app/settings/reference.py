@@ -55,7 +55,9 @@ def _example_lines(plant_name: str) -> Iterator[str]:
         yield f"[{name}]" if name.isalpha() else f"# [{name}]"
         for key, field in section.model_fields.items():
             own_name = (name, key) == ("plant", "name")
-            yield from _key_lines(key, field, plant_name if own_name else field.default)
+            lines = _key_lines(key, field, plant_name if own_name else field.default)
+            # Of tables that are named by whoever needs them there is none by default.
+            yield from lines if name.isalpha() else map(_commented, lines)
 
 
 def _key_lines(key: str, field: FieldInfo, value: Any) -> Iterator[str]:
@@ -72,6 +74,10 @@ def _key_lines(key: str, field: FieldInfo, value: Any) -> Iterator[str]:
     else:
         yield from _comment(field.description or "")
         yield assignment
+
+
+def _commented(line: str) -> str:
+    return line if line.startswith("#") else f"# {line}"
 
 
 def _comment(text: str) -> list[str]:

@@ -10,6 +10,7 @@ from pm_app.daemon.freshness import read_freshness
 from pm_app.daemon.health import read_health
 from pm_app.daemon.status import daemon_troubles
 from pm_app.errors import PmAppError
+from pm_app.jobs.record.health import recorder_states, troubles_of
 from pm_app.settings.plant import Settings
 from pm_app.store import Store
 from pm_app.times import Stamp
@@ -42,6 +43,8 @@ def look_for_notices(
     state = settings.state
     # Where the state folder is on another machine, how its daemon is cannot be seen from here.
     troubles = daemon_troubles(read_health(state), now=clock) if state.is_dir() else []
+    if state.is_dir():
+        troubles += troubles_of(recorder_states(state, settings.recorders, now=clock))
     reading = None
     try:
         feeds = read_freshness(store(), settings, now=now)

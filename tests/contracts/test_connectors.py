@@ -49,6 +49,8 @@ OTHERS = {
     "cmapss": "tests/unit/connectors/test_cmapss.py",
     "engines": "tests/integration/score/test_backfill_workers_agree.py",
     "lake": "tests/integration/operations/test_lake.py",
+    "mqtt": "tests/unit/connectors/test_mqtt_payloads.py",
+    "opcua": "tests/integration/record/test_opcua_recorder.py",
     "notifications": "tests/integration/operations/test_notifications.py",
 }
 

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ from factories import (
     said,
 )
 from normals import FakeLearner
+from recorders.recording import FileBroker, at, measured, recorded
 
 from pm_app.cli.app import app
 from pm_app.errors import SourceUnavailable
@@ -36,6 +38,9 @@ from pm_app.jobs.operations.alarms import acknowledge
 from pm_app.jobs.operations.backup import backup, restore
 from pm_app.jobs.operations.notifications import notify
 from pm_app.jobs.plant import Plant
+from pm_app.jobs.record.batch import BatchFolder
+from pm_app.jobs.record.buffer import Buffer
+from pm_app.jobs.record.health import recorder_folder
 from pm_app.jobs.retrain.run import retrain
 from pm_app.jobs.score.champion import load_champion
 from pm_app.jobs.score.frames import PaneSpan
@@ -45,6 +50,7 @@ from pm_app.jobs.score.run import score
 from pm_app.records.alarms import PlantCondition
 from pm_app.scoring.alarms import plant_step
 from pm_app.settings.plant import read_settings
+from pm_app.settings.sources import ReadingsSettings
 from pm_app.store import Actor, write_staged
 from pm_app.times import to_nanoseconds
 from pm_app.wiring import notify_channels, store_url
@@ -56,14 +62,6 @@ LATE_EVENTS = events_table([("pump-02", 3.0, "failure", "")])
 TABLE = readings_table()
 HORIZON_HOURS = 24.0
 Make = Callable[..., Path]
-
-
-@dataclass(frozen=True)
-class Flow:
-    """A plant and what happens to it."""
-
-    prepare: Callable[[Make], Path]
-    run: Callable[[Path], None]
 
 
 def outcome(config: Path) -> dict[str, object]:
@@ -112,6 +110,15 @@ def outcome(config: Path) -> dict[str, object]:
                 if row.actor != "pm-app"
             ],
         }
+
+
+@dataclass(frozen=True)
+class Flow:
+    """A plant, what happens to it, and what must be alike in the end."""
+
+    prepare: Callable[[Make], Path]
+    run: Callable[[Path], None]
+    outcome: Callable[[Path], dict[str, object]] = outcome
 
 
 def _fresh(make: Make) -> Path:
@@ -415,6 +422,33 @@ def _archive(config: Path) -> Path:
     return config.parent / "plant.backup"
 
 
+def _listening(make: Make) -> Path:
+    """A plant that a recorder has readings for."""
+    return make(champion=None)
+
+
+def _record(config: Path) -> None:
+    values = [measured(number, sensor=f"s{number % 2}") for number in range(12)]
+    feed = FileBroker(config.parent / "broker", values)
+    buffer = Buffer(recorder_folder(config.parent / "state", "line"), most_bytes=10**6)
+    files = BatchFolder(config.parent / "readings" / "line", ReadingsSettings())
+    feed.open(buffer.newest)
+    for turn in count():
+        deliveries = feed.take(0.0)
+        buffer.append(deliveries, at(turn))
+        feed.acknowledge(deliveries)
+        if turn % 2 or not feed.left():
+            buffer.rotate(files.write)
+        if not feed.left():
+            return
+
+
+def _readings_recorded(config: Path) -> dict[str, object]:
+    kinds = ("*.tmp", "*.journal")
+    assert not [path for kind in kinds for path in config.parent.rglob(kind)]
+    return {"recorded": recorded(config.parent / "readings")}
+
+
 FLOWS = {
     "the first score of a plant without anything": Flow(
         lambda make: make({"a.parquet": TABLE.slice(0, 60)}, champion=None), _score
@@ -442,4 +476,5 @@ FLOWS = {
     "quarantined files read again": Flow(_refused, _retry),
     "a backup": Flow(_scored, _back_up),
     "a restore": Flow(_emptied, _restore),
+    "a recording": Flow(_listening, _record, _readings_recorded),
 }

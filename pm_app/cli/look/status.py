@@ -13,6 +13,7 @@ from pm_app.times import format_duration, read_clock
 if TYPE_CHECKING:
     from pm_app.daemon.freshness import Freshness
     from pm_app.daemon.status import JobStatus, Status
+    from pm_app.jobs.record.health import RecorderState
 
 
 def status(config: PlantOption = PLANT, as_json: Json = False) -> None:
@@ -46,6 +47,8 @@ def _print(found: "Status") -> None:
         print_rows([_shown(job) for job in found.jobs])
     if found.freshness:
         print_rows([_feed(each) for each in found.freshness])
+    if found.recorders:
+        print_rows([_recorder(each) for each in found.recorders])
     backlog, balance = found.backlog, found.balance
     if backlog is None or balance is None:
         return
@@ -74,6 +77,24 @@ def _feed(each: "Freshness") -> dict[str, Any]:
         "usually at most": usual,
         "overdue from": limit,
         "": "overdue" if each.overdue else "",
+    }
+
+
+def _recorder(each: "RecorderState") -> dict[str, Any]:
+    health = each.health
+    if health is None:
+        return {"recorder": each.name, "newest": "never ran"}
+    newest = "none yet" if health.newest is None else format_duration(each.silent_seconds or 0.0)
+    return {
+        "recorder": each.name,
+        "newest": newest,
+        "recorded": f"{health.recorded:,}",
+        "came again": health.repeated or "",
+        "refused": health.refused or "",
+        "not good": health.not_good or "",
+        "files": health.files,
+        "waiting": f"{health.waiting_values:,}",
+        "refused for": health.example,
     }
 
 

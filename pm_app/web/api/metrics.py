@@ -1,7 +1,7 @@
 """Prometheus metrics, collected when they are asked for."""
 
 import platform
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Final
@@ -19,6 +19,7 @@ from prometheus_client.registry import Collector
 from pm_app import __version__
 from pm_app.daemon.freshness import Freshness
 from pm_app.daemon.status import JobStatus, Status
+from pm_app.jobs.record.health import RecorderHealth, RecorderState
 from pm_app.records.sensor_quality import QUALITY_KINDS
 from pm_app.state.sensor_quality import SensorReport, read_quality
 from pm_app.store import Store
@@ -53,6 +54,7 @@ class PlantFigures(Collector):
         )
         yield from _of_jobs(status.jobs)
         yield from _of_feeds(status.freshness)
+        yield from _of_recorders(status.recorders)
         yield from _of_work(status)
         if status.balance is not None:
             yield from self._of_predictions(self._context.store())
@@ -109,6 +111,36 @@ def _of_feeds(feeds: Sequence[Freshness]) -> Iterator[Metric]:
         values = [([each.feed], getattr(each, attribute)) for each in feeds]
         present = [(labels, value) for labels, value in values if value is not None]
         yield _gauge(f"pm_app_feed_{name}", description, ["feed"], present)
+
+
+# Figure of a recorder, what it is, and how it is had of its health.
+_RECORDER_FIGURES: Final[tuple[tuple[str, str, Callable[[RecorderHealth], float]], ...]] = (
+    ("connected", "1 where a recorder takes in values", lambda each: float(not each.away)),
+    ("waiting_bytes", "Bytes in each recorder's buffer", lambda each: each.waiting_bytes),
+    ("most_waiting_bytes", "Bytes that its buffer holds at most", lambda each: each.most_bytes),
+    ("files", "Files of readings completed since its start", lambda each: each.files),
+)
+_FATES: Final = ("recorded", "repeated", "refused", "not_good")
+
+
+def _of_recorders(recorders: Sequence[RecorderState]) -> Iterator[Metric]:
+    if not recorders:
+        return
+    fine = [([each.name], float(not each.troubles)) for each in recorders]
+    yield _gauge("pm_app_recorder_up", "1 where a recorder needs no person", ["recorder"], fine)
+    ages = [([r.name], r.silent_seconds) for r in recorders if r.silent_seconds is not None]
+    description = "How long ago each recorder last took in a value, or began"
+    yield _gauge("pm_app_recorder_age_seconds", description, ["recorder"], ages)
+    running = [(each.name, each.health) for each in recorders if each.health is not None]
+    for name, description, figure in _RECORDER_FIGURES:
+        values = [([recorder], figure(health)) for recorder, health in running]
+        yield _gauge(f"pm_app_recorder_{name}", description, ["recorder"], values)
+    description = "Values since a recorder's start, by what became of them"
+    counts = CounterMetricFamily("pm_app_recorder_values", description, labels=["recorder", "fate"])
+    for recorder, health in running:
+        for fate in _FATES:
+            counts.add_metric([recorder, fate.replace("_", " ")], getattr(health, fate))
+    yield counts
 
 
 def _of_work(status: Status) -> Iterator[Metric]:

@@ -27,6 +27,7 @@ NO_FLOW = {
     "pm_app.cli.demo.plant:_drop": "files of a simulated plant",
     "pm_app.cli.act.backup:restore": "plant.toml of a backup, beside one that differs",
     "pm_app.cli.act.backup:_settings_in_place": "plant.toml of a backup, where there is none",
+    "pm_app.jobs.record.health:write_health": "how a recorder is, written anew every few seconds",
     "pm_app.daemon.health:Monitor._write": "the state of health, written anew at every look",
     "pm_app.state.sensor_quality:write_quality": "what a look at sensors found, looked for anew",
     "pm_app.jobs.workers.files:scratch_folder": _SCRATCH,
@@ -81,7 +82,7 @@ def prepared(tmp_path_factory, empty_states):
             with heard() as instants:
                 FLOWS[flow].run(undisturbed)
         sites = {instant.site for instant in [*all_instants, *instants]}
-        return Prepared(config, sites, instants, outcome(undisturbed))
+        return Prepared(config, sites, instants, FLOWS[flow].outcome(undisturbed))
 
     return prepare
 
@@ -107,7 +108,7 @@ def test_killed_at_any_instant_and_run_again_it_ends_as_if_undisturbed(
         config = copies(before.config)
         kill(flow, config, number)
         FLOWS[flow].run(config)
-        assert outcome(config) == before.expected, before.instants[number]
+        assert FLOWS[flow].outcome(config) == before.expected, before.instants[number]
 
 
 @pytest.mark.parametrize("flow", FLOWS)
@@ -122,7 +123,7 @@ def test_a_disk_that_fails_at_any_instant_is_told_and_costs_nothing(flow, prepar
             FLOWS[flow].run(config)
         assert failing.struck is not None
         FLOWS[flow].run(config)
-        assert outcome(config) == before.expected, before.instants[number]
+        assert FLOWS[flow].outcome(config) == before.expected, before.instants[number]
 
 
 def kill_at_random(kill, before, copies, *, times, seed):

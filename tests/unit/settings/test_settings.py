@@ -11,7 +11,9 @@ from pm_app.errors import BadSettings
 from pm_app.settings.plant import Settings, parse_settings, read_settings
 from pm_app.settings.values import read_running
 
-SECTIONS = [name for name in Settings.model_fields if name not in ("folder", "modes", "sensors")]
+# Tables of tables, and no table of plant.toml.
+NAMED = ("folder", "modes", "recorders", "sensors")
+SECTIONS = [name for name in Settings.model_fields if name not in NAMED]
 KEYS = [
     (section, key)
     for section in SECTIONS

@@ -1,0 +1,1 @@
+"""Recorders: values of brokers and servers into files of readings."""

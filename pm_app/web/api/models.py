@@ -22,6 +22,12 @@ class ReasonBody(ClosedBody):
     reason: Note
 
 
+class RollbackBody(ReasonBody):
+    """A reason, and which kind goes back: of failures, or of what is normal."""
+
+    kind: VersionKind = "failure"
+
+
 class Models(BaseModel):
     """What was learned, newest first; which version scores, and which waits for a person.
 
@@ -89,10 +95,11 @@ def add_promotions(router: APIRouter, context: PageContext) -> None:
     """/models: which version scores."""
 
     @router.post("/models/rollback", summary="Let the version before the champion score again")
-    def rollback(admitted: Engineer, why: ReasonBody) -> PromotionAnswer:
+    def rollback(admitted: Engineer, why: RollbackBody) -> PromotionAnswer:
         """Takes the role engineer."""
         with context.plant() as plant:
-            version = roll_back(plant, reason=why.reason, **context.by(admitted.person))
+            by = context.by(admitted.person)
+            version = roll_back(plant, reason=why.reason, kind=why.kind, **by)
             return PromotionAnswer(champion=version)
 
     @router.post("/models/{number}/promote", summary="Let a version score from now on")

@@ -20,6 +20,7 @@ from factories import (
 )
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from normals import promote_handmade_normal
 from schemathesis.specs.openapi.checks import ignored_auth, positive_data_acceptance
 
 from pm_app.jobs.score.run import score
@@ -194,6 +195,26 @@ def test_an_engineers_program_moves_the_champion(program, plant):
     assert do(engineer, "/models/2/reject", {"reason": "x"}).status_code == 409
     assert do(engineer, "/models/77/promote", {"reason": "x"}).status_code == 409
     assert get(engineer, "/models/2")["version"]["version"] == 2
+
+
+def test_an_engineers_program_moves_what_is_normal_apart_from_the_champion(program, plant):
+    with opened(plant.folder / "plant.toml") as live:
+        numbers = [promote_handmade_normal(live) for _ in range(2)]
+    engineer = program("engineer")
+    back = {"reason": "a pump was swapped", "kind": "normal"}
+
+    assert do(engineer, "/models/rollback", back).json() == {"champion": numbers[0]}
+    found = get(engineer, "/models")
+    assert (found["champion"], found["normal"], found["normal_waiting"]) == (2, numbers[0], None)
+    assert [move["kind"] for move in found["normal_promotions"]] == [
+        *("promote", "promote"),
+        "rollback",
+    ]
+    answer = do(engineer, f"/models/{numbers[1]}/promote", {"reason": "it was not"})
+    assert answer.json() == {"champion": numbers[1]}
+    assert get(engineer, f"/models/{numbers[1]}")["version"]["kind"] == "normal"
+    assert len(get(engineer, "/retrainings?kind=normal")) == 2
+    assert f"pm_app_normal_version {float(numbers[1])}" in engineer.get("/metrics").text
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,11 @@ class DeviationSettings(Section):
         "3d", description="readings of machines at work that there must be before it is learned"
     )
     persistence: int = Field(
-        2, ge=1, le=1000, description="cutoffs running at a deviation of 1 that raise an alarm"
+        2,
+        ge=1,
+        le=1000,
+        description="cutoffs running at a deviation of 1 that raise an alarm; no fewer than the "
+        "shortest window has panes",
     )
     clear: float = Field(
         0.8, gt=0, le=1, description="the deviation below which as many cutoffs clear it"

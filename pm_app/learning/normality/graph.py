@@ -18,6 +18,7 @@ from pm_app.learning.normality.inputs import NormalInputs
 from pm_app.learning.normality.model import (
     FILLING_STEPS,
     LEAST_THERE,
+    SHARPNESS,
     TINY,
     NormalModel,
     ScaleCloud,
@@ -40,9 +41,13 @@ def normal_graph(model: NormalModel) -> bytes:
         _scale(nodes, cloud, seen.level(scale), seen.present(scale), seen.clock)
         for scale, cloud in enumerate(model.clouds)
     ]
-    inverse, scales, residual, there = (nodes.total(each) for each in zip(*parts, strict=True))
+    sums = [nodes.total(each) for each in zip(*parts, strict=True)]
+    inverse, root, scales, residual, there = sums
     some = nodes.add("Greater", scales, nodes.constant(0.0))
-    score = nodes.add("Sqrt", nodes.add("Div", scales, inverse))
+    count = nodes.constant(float(len(model.clouds)))
+    absent = nodes.add("Mul", nodes.add("Sub", count, scales), nodes.add("Div", root, scales))
+    mean = nodes.add("Div", count, nodes.add("Add", inverse, absent))
+    score = nodes.add("Pow", mean, nodes.constant(0.5 / SHARPNESS))
     score = nodes.add("Where", some, score, nodes.constant(np.nan))
     each = nodes.add("Div", residual, there)
     each = nodes.add("Mul", each, nodes.constant(np.array(inputs.unit)))
@@ -149,7 +154,7 @@ class _Rows:
         if inputs.change:
             recent, change = (nodes.columns(rows, each) for each in (inputs.recent, inputs.change))
             self._own = nodes.add("Sub", recent, change)
-        self._still = self._stuck() if inputs.sticking else ""
+        self._unreliable = self._find_unreliable()
 
     def level(self, scale: int) -> str:
         """Levels at a scale, (n, n_sensors)."""
@@ -160,27 +165,30 @@ class _Rows:
         """Where a level is there, its sensor is not stuck and the machine ran, (n, n_sensors)."""
         nodes, level = self._nodes, self.level(scale)
         missing = nodes.add("Or", nodes.add("IsNaN", level), nodes.add("IsInf", level))
-        if self._still:
-            missing = nodes.add("Or", missing, self._still)
+        missing = nodes.add("Or", missing, self._unreliable)
         if self._inputs.running:
             lowest = nodes.columns(self._rows, (self._inputs.running[scale],))
             above = nodes.constant(float(np.float32(self._inputs.above)))
             missing = nodes.add("Or", missing, nodes.add("LessOrEqual", lowest, above))
         return nodes.add("Not", missing)
 
-    def _stuck(self) -> str:
-        nodes, inputs = self._nodes, self._inputs
-        sides = (nodes.columns(self._rows, each) for each in (inputs.lowest, inputs.highest))
-        alike = nodes.number(nodes.add("Equal", *sides))
-        spread = np.zeros((len(inputs.sticking), len(inputs.sensors)))
-        spread[np.arange(len(inputs.sticking)), list(inputs.sticking)] = 1.0
-        every = nodes.add("MatMul", alike, nodes.constant(spread))
-        return nodes.add("Greater", every, nodes.constant(0.5))
+    def _find_unreliable(self) -> str:
+        nodes, inputs, found = self._nodes, self._inputs, ""
+        for number, (spread, missing) in enumerate(zip(inputs.spread, inputs.missing, strict=True)):
+            least, most = (
+                nodes.constant(np.array(bounds[number], dtype=np.float32))
+                for bounds in (inputs.least_spread, inputs.most_missing)
+            )
+            stuck = nodes.add("Less", nodes.columns(self._rows, spread), least)
+            gone = nodes.add("Greater", nodes.columns(self._rows, missing), most)
+            either = nodes.add("Or", stuck, gone)
+            found = nodes.add("Or", found, either) if found else either
+        return found
 
 
 def _scale(
     nodes: _Nodes, cloud: ScaleCloud, level: str, present: str, clock: str
-) -> tuple[str, str, str, str]:
+) -> tuple[str, str, str, str, str]:
     """What a scale adds to the sums of `NormalModel.answer_levels`."""
     offset = nodes.add("Sub", level, nodes.constant(cloud.centre))
     if clock:
@@ -200,12 +208,14 @@ def _scale(
         for each, limit in ((whole, cloud.whole), (single, cloud.single))
     ]
     squared = nodes.add("Add", nodes.total(parts), nodes.constant(TINY))
+    power = nodes.add("Pow", squared, nodes.constant(float(SHARPNESS)))
     least = nodes.constant(LEAST_THERE * len(diagonal))
     usable = nodes.number(nodes.add("GreaterOrEqual", nodes.along(there), least))
     counts = nodes.add("Mul", there, usable)
     residual = nodes.add("MatMul", pulled, nodes.constant(cloud.residual))
     return (
-        nodes.add("Div", usable, squared),
+        nodes.add("Div", usable, power),
+        nodes.add("Div", usable, nodes.add("Sqrt", power)),
         usable,
         nodes.add("Mul", residual, counts),
         counts,

@@ -26,11 +26,12 @@ class NormalInputs:
     sensors: (n_sensors,) those that are looked at. features: what is read, in order; the numbers
     below are places in it. levels: for each scale, shortest first, each sensor's level,
     (n_scales, n_sensors). recent, change: of each sensor, () where assets have no level of their
-    own; the own level is recent - change. sticking: sensors that may be found stuck; lowest,
-    highest: extremes of each of these in the window that tells. running: for each scale the lowest
-    reading of what tells whether the machine runs, () where nothing does; above: it runs above
-    this. clock: places of the clock's features. unit: (n_sensors,), what a level of 1 is in the
-    sensor's unit.
+    own; the own level is recent - change. spread, missing: for each window of each sensor how far
+    its readings stray, and the share that is missing, (n_windows, n_sensors); least_spread,
+    most_missing: beyond these it is stuck, or was not there for a part of the window. running: for
+    each scale the lowest reading of what tells whether the machine runs, () where nothing does;
+    above: it runs above this. clock: places of the clock's features. unit: (n_sensors,), what a
+    level of 1 is in the sensor's unit.
     """
 
     sensors: tuple[str, ...]
@@ -38,9 +39,10 @@ class NormalInputs:
     levels: tuple[tuple[int, ...], ...]
     recent: tuple[int, ...]
     change: tuple[int, ...]
-    sticking: tuple[int, ...]
-    lowest: tuple[int, ...]
-    highest: tuple[int, ...]
+    spread: tuple[tuple[int, ...], ...]
+    missing: tuple[tuple[int, ...], ...]
+    least_spread: tuple[tuple[float, ...], ...]
+    most_missing: tuple[tuple[float, ...], ...]
     running: tuple[int, ...]
     above: float
     clock: tuple[int, ...]
@@ -71,11 +73,9 @@ def choose_inputs(frame: Frame, teaching: Index, spec: FeatureSpec) -> NormalInp
     ]
     if not sensors:
         raise NotEnoughData("normal behaviour needs a sensor that varies, none of them does")
-    names = _Names(spec, sensors)
-    found = [_tells_stuck(frame.values[teaching], place, sensor, spec) for sensor in sensors]
-    stuck = [pair for pair in found if pair]
-    wanted = [*names.all(), *(name for pair in stuck for name in pair)]
-    features = tuple(name for name in feature_names(spec)[0] if name in set(wanted))
+    values = frame.values[teaching]
+    names = _Names(spec, sensors, _scales_used(values, place, spec))
+    features = tuple(name for name in feature_names(spec)[0] if name in set(names.all()))
     at = {name: number for number, name in enumerate(features)}
 
     def places(chosen: Sequence[str]) -> tuple[int, ...]:
@@ -85,11 +85,12 @@ def choose_inputs(frame: Frame, teaching: Index, spec: FeatureSpec) -> NormalInp
         tuple(sensors),
         features,
         tuple(places(scale) for scale in names.levels),
-        places(names.levels[0]) if spec.change else (),
+        places(names.recent),
         places(names.change),
-        tuple(number for number, pair in enumerate(found) if pair),
-        places([low for low, _ in stuck]),
-        places([high for _, high in stuck]),
+        tuple(places(window) for window in names.spread),
+        tuple(places(window) for window in names.missing),
+        tuple(_least_spread(values, place, window) for window in names.spread),
+        tuple(_most_missing(values, place, window) for window in names.missing),
         places(names.running),
         spec.running.above if spec.running else 0.0,
         places(names.clock),
@@ -104,12 +105,21 @@ def sensor_levels(values: Float32, inputs: NormalInputs) -> SensorLevels:
     if inputs.change:
         own = rows[:, list(inputs.recent)] - rows[:, list(inputs.change)]
         levels = levels - own
-    still = np.zeros(levels.shape[1:], dtype=np.bool_)
-    still[:, list(inputs.sticking)] = rows[:, list(inputs.lowest)] == rows[:, list(inputs.highest)]
-    levels[:, still] = np.nan
+    levels[:, unreliable(values, inputs)] = np.nan
     levels[stopped(values, inputs)] = np.nan
     levels[~np.isfinite(levels)] = np.nan
     return SensorLevels(levels, rows[:, list(inputs.clock)])
+
+
+def unreliable(values: Float32, inputs: NormalInputs) -> Flags:
+    """Where a sensor is stuck in some window, or was not there for a part of it, (n, n_sensors)."""
+    found = np.zeros((len(values), len(inputs.sensors)), dtype=np.bool_)
+    for number, (spread, missing) in enumerate(zip(inputs.spread, inputs.missing, strict=True)):
+        least = np.array(inputs.least_spread[number], dtype=np.float32)
+        most = np.array(inputs.most_missing[number], dtype=np.float32)
+        with np.errstate(invalid="ignore"):
+            found |= (values[:, list(spread)] < least) | (values[:, list(missing)] > most)
+    return found
 
 
 def stopped(values: Float32, inputs: NormalInputs) -> Flags:
@@ -124,24 +134,26 @@ def stopped(values: Float32, inputs: NormalInputs) -> Flags:
 class _Names:
     """Names of features of chosen sensors, by what they say."""
 
-    def __init__(self, spec: FeatureSpec, sensors: Sequence[str]) -> None:
+    def __init__(self, spec: FeatureSpec, sensors: Sequence[str], scales: Sequence[int]) -> None:
         self._spec, self._sensors = spec, sensors
+        every = _scale_names(spec)
+        self.levels = [self._of_all(every[scale]) for scale in scales]
         windows = [duration_text(each) for each in spec.windows_ns]
-        fading = [duration_text(each) for each in spec.smooth_ns]
-        words = [*(f"mean.{each}" for each in windows), *(f"smooth.{each}" for each in fading)]
-        self.levels = [self._of_all(word) for word in words]
+        self.recent = self._of_all(f"mean.{windows[0]}") if spec.change else []
         self.change = self._of_all("change") if spec.change else []
-        # A fading mean never forgets a stop: the longest window says whether there was one.
-        looked = [*windows, *([windows[-1]] * len(fading))]
-        running = spec.running
-        self.running = [f"{running.sensor}.minimum.{each}" for each in looked] if running else []
+        self.spread, self.missing = (
+            [[f"{sensor}.{word}.{each}" for sensor in sensors] for each in windows]
+            for word in ("deviation", "missing")
+        )
+        self.running = [_lowest_running(spec, scale) for scale in scales] if spec.running else []
         names, groups = feature_names(spec)
         self.clock = [name for name, each in zip(names, groups, strict=True) if each == CLOCK]
 
     def all(self) -> list[str]:
-        """All that is read, but what tells of sensors that stand still."""
-        scales = (name for scale in self.levels for name in scale)
-        return [*scales, *self.change, *self.running, *self.clock]
+        """All that is read."""
+        parts = (*self.levels, *self.spread, *self.missing)
+        every = (name for part in parts for name in part)
+        return [*every, *self.recent, *self.change, *self.running, *self.clock]
 
     def _of_all(self, word: str) -> list[str]:
         return [f"{sensor}.{word}{_suffix(sensor, self._spec)}" for sensor in self._sensors]
@@ -166,23 +178,62 @@ def _varies(values: Float32) -> bool:
     return bool(len(there) > 1 and np.ptp(there) > 1e-6 * (1.0 + np.abs(there).max()))
 
 
-# A sensor that kept one value through a window in more than this share of what teaches, may.
-_MOST_STILL = 0.001
+def _scale_names(spec: FeatureSpec) -> list[str]:
+    """What the level of each scale is called, behind its sensor: windows, then fading means."""
+    windows = (f"mean.{duration_text(each)}" for each in spec.windows_ns)
+    return [*windows, *(f"smooth.{duration_text(each)}" for each in spec.smooth_ns)]
 
 
-def _tells_stuck(
-    values: Float32, place: dict[str, int], sensor: str, spec: FeatureSpec
-) -> tuple[str, str] | None:
-    """Lowest and highest of the shortest window through which the sensor never kept one value.
+def _lowest_running(spec: FeatureSpec, scale: int) -> str:
+    """What tells whether the machine stood within a scale.
 
-    None where it did in every window: one that may stand still cannot be called stuck.
+    A fading mean never forgets a stop: the longest window says whether there was one.
     """
-    for window_ns in spec.windows_ns:
-        window = duration_text(window_ns)
-        words = ("minimum", "maximum", "slope")
-        low, high, slope = (f"{sensor}.{word}.{window}" for word in words)
+    assert spec.running is not None
+    window = spec.windows_ns[min(scale, len(spec.windows_ns) - 1)]
+    return f"{spec.running.sensor}.minimum.{duration_text(window)}"
+
+
+def _scales_used(values: Float32, place: dict[str, int], spec: FeatureSpec) -> list[int]:
+    """Scales within which the machine runs through often enough; the shortest always."""
+    every = range(len(_scale_names(spec)))
+    if spec.running is None:
+        return list(every)
+    runs = [
+        float((values[:, place[_lowest_running(spec, scale)]] > spec.running.above).mean())
+        for scale in every
+    ]
+    return [scale for scale in every if not scale or runs[scale] >= _LEAST_RUNNING]
+
+
+# Scales that a machine which often stops is seldom seen at tell nothing of it.
+_LEAST_RUNNING = 0.3
+# Of what teaches so few rows may have less spread than what counts as stuck, or more missing.
+_RARELY = 0.002
+_STUCK_SHARE, _MISSING_MORE = 0.5, 0.1
+
+
+def _least_spread(
+    values: Float32, place: dict[str, int], window: Sequence[str]
+) -> tuple[float, ...]:
+    """Half of the least spread each sensor has in a window; 0 for one that may stand still."""
+    found = []
+    for name in window:
         # A window of one pane tells nothing, and has no slope.
-        rows = values[np.isfinite(values[:, place[slope]])]
-        if len(rows) and (rows[:, place[low]] == rows[:, place[high]]).mean() <= _MOST_STILL:
-            return low, high
-    return None
+        slope = values[:, place[name.replace(".deviation.", ".slope.")]]
+        spread = values[np.isfinite(slope), place[name]]
+        found.append(_STUCK_SHARE * float(np.quantile(spread, _RARELY)) if len(spread) else 0.0)
+    return tuple(found)
+
+
+def _most_missing(
+    values: Float32, place: dict[str, int], window: Sequence[str]
+) -> tuple[float, ...]:
+    """A little more than the greatest share of readings each sensor usually lacks."""
+    found = []
+    for name in window:
+        share = values[:, place[name]]
+        share = share[np.isfinite(share)]
+        usual = float(np.quantile(share, 1.0 - 10 * _RARELY)) if len(share) else 1.0
+        found.append(usual + _MISSING_MORE)
+    return tuple(found)

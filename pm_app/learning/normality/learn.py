@@ -29,7 +29,7 @@ from pm_app.records.readings import Flags, Float32, Float64, Index
 from pm_app.settings.deviation import DeviationSettings
 from pm_app.times import HOUR_NS
 
-METHOD = "robust covariance, harmonic mean of scales"
+METHOD = "robust covariance of sensors at every scale of time"
 # More rows of one fleet repeat each other: a cloud of 20,000 is known to a hundredth.
 MOST_FITTED = 20_000
 _BLOCKS = 5
@@ -85,7 +85,7 @@ def learn_normal(
     held_out = _cross_fit(taught, inputs, part_of(progress, 0.1, 0.7))
     terms = _terms(settings, spec, taught)
     found = find_level(held_out.scores, terms, seed=seed)
-    level = replace(found, persistence=settings.persistence)
+    level = replace(found, persistence=alarm_persistence(settings, spec))
     progress(0.7, "learning what is normal")
     model = _fit(taught, np.arange(len(taught.values)), inputs)
     verdict = compare_normals(model, _usual(held_out.residuals), before)
@@ -173,11 +173,20 @@ def _fit(taught: TaughtRows, rows: Index, inputs: NormalInputs) -> NormalModel:
     return fit_model(taught.levels(rows, inputs), inputs)
 
 
+def alarm_persistence(settings: DeviationSettings, spec: FeatureSpec) -> int:
+    """How many cutoffs running raise an alarm: no fewer than the shortest window has panes.
+
+    What is wrong with a few readings alone, such as those after a sensor was stuck, is gone from
+    it by then.
+    """
+    return max(settings.persistence, spec.windows_ns[0] // spec.pane_ns)
+
+
 def _terms(settings: DeviationSettings, spec: FeatureSpec, taught: TaughtRows) -> AlarmTerms:
     """Alarm rules of held-out rows: where these are thinned, one is already worth an alarm."""
     thinned = taught.row_hours > 1.5 * spec.pane_ns / HOUR_NS
     assets = len(np.unique(taught.asset))
-    persistence = 1 if thinned else settings.persistence
+    persistence = 1 if thinned else alarm_persistence(settings, spec)
     return AlarmTerms(settings.budget.per_hour(assets), persistence, settings.clear)
 
 

@@ -27,8 +27,13 @@ _SHAPE_PRIOR, _SHAPE_RANGE = 30.0, (-0.5, 0.25)
 # Scales that the highest of exponential peaks may lie beyond what is expected of it.
 _BEYOND = 2.0
 _DEALS, _STRETCHES, _INTERVAL = 300, 40, (0.05, 0.95)
-# Where the history is too short the level is one for a budget this many times smaller.
+# Where the history is too short the level is one for a budget this many times smaller, and
+# smaller yet the shorter it is.
 _CAUTION = 3.0
+# And no further beyond the highest peak than this; of a few days alone no nearer than that.
+_FARTHEST, _NEAREST, _DAYS_ONLY = 2.0, 1.1, 0.3
+# What peaks exceed thresholds by, in logarithms, where few tell: as much as so many would.
+_USUAL_EXCESS, _EXCESS_PRIOR = 0.15, 10.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +85,12 @@ def find_level(scores: QuietScores, terms: AlarmTerms, *, seed: int) -> AlarmLev
     low, high = np.quantile(dealt, _INTERVAL)
     cautious = allowed < _LEAST_ALLOWED
     if cautious:
-        high = max(high, _level(peaks, weights, allowed / _CAUTION))
+        caution = _CAUTION * float(np.sqrt(_LEAST_ALLOWED / allowed))
+        high = max(high, _level(peaks, weights, allowed / caution))
+        highest = peaks.threshold + float(peaks.excess.max(initial=0.0))
+        high = min(high, highest + np.log(_FARTHEST))
+        if allowed < _DAYS_ONLY:
+            high = max(high, highest + np.log(_NEAREST))
     high = max(high, middle)
     return AlarmLevel(
         score=float(np.exp(high if cautious else middle)),
@@ -168,8 +178,10 @@ def _level(peaks: _Peaks, weights: Float64, allowed: float) -> float:
     # A fault that nobody knows of is one peak beyond all others: it must not set the level.
     bound = float(np.median(peaks.excess)) / np.log(2.0) * (np.log(len(order)) + _BEYOND)
     excess = np.minimum(peaks.excess, bound)
-    mean = float((weight * excess).sum() / count)
-    square = float((weight * excess**2).sum() / count)
+    prior = _EXCESS_PRIOR * _USUAL_EXCESS
+    mean = (float((weight * excess).sum()) + prior) / (count + _EXCESS_PRIOR)
+    square = float((weight * excess**2).sum()) + 2.0 * prior * _USUAL_EXCESS
+    square /= count + _EXCESS_PRIOR
     # By moments: Hosking & Wallis 1987.
     spread = max(square - mean**2, 1e-12)
     found = 0.5 * (1.0 - mean**2 / spread)

@@ -6,8 +6,9 @@ estimate of Rousseeuw & Van Driessen 1999 from a winsorized start; covariance sh
 Wolf 2004 say). A row is as unusual as its Mahalanobis distance and the largest residual of one
 sensor given all others, each against its upper quartile in what taught; sensors that are missing
 take the values that make it least unusual, which is to leave them out. Scales are put together by
-their harmonic mean: what is unusual at every scale is, what one scale alone shows is not yet, or
-not any more.
+a mean that the least of them decides: what is unusual at every scale is, what one scale alone
+shows is not yet, or not any more. A scale that is not there, within which the machine stood, counts
+as the square root of those that are.
 """
 
 from dataclasses import dataclass, replace
@@ -30,6 +31,9 @@ LEAST_THERE = 0.5
 # Missing sensors are solved for in so many steps: exact for as many of them, a bound beyond.
 FILLING_STEPS = 8
 TINY = 1e-9
+# Scales are put together by the power mean of their squares with this exponent, negated: 1 would
+# be the harmonic mean, whose answer one usual scale of four only halves.
+SHARPNESS = 4
 # Sensors whose partial correlation is greater move together.
 _TOGETHER = 0.5
 
@@ -72,21 +76,25 @@ class NormalModel:
     def answer_levels(self, levels: SensorLevels) -> tuple[Float64, Float64]:
         """The same of levels."""
         size, sensors = levels.values.shape[1:]
-        inverse, scales = np.zeros(size), np.zeros(size)
+        inverse, root, scales = np.zeros(size), np.zeros(size), np.zeros(size)
         residual, there = np.zeros((size, sensors)), np.zeros((size, sensors))
         for cloud, level in zip(self.clouds, levels.values, strict=True):
             present = np.isfinite(level)
             usable = present.mean(axis=1) >= LEAST_THERE
             pulled, offset = _pull(cloud, level, levels.clock)
             whole, single = _distances(cloud, pulled, offset, present)
-            squared = 0.5 * (whole / cloud.whole + single / cloud.single)
-            inverse += np.where(usable, 1.0 / (squared + TINY), 0.0)
+            squared = 0.5 * (whole / cloud.whole + single / cloud.single) + TINY
+            power = squared**SHARPNESS
+            inverse += np.where(usable, 1.0 / power, 0.0)
+            root += np.where(usable, 1.0 / np.sqrt(power), 0.0)
             scales += usable
             counts = present & usable[:, None]
             residual += np.where(counts, pulled @ cloud.residual, 0.0)
             there += counts
+        absent = len(self.clouds) - scales
         with np.errstate(invalid="ignore", divide="ignore"):
-            score = np.sqrt(scales / inverse)
+            mean = len(self.clouds) / (inverse + absent * root / scales)
+            score = mean ** (0.5 / SHARPNESS)
             residual = residual / there * np.array(self.inputs.unit)
         return np.where(scales > 0, score, np.nan), residual
 

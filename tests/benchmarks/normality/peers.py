@@ -127,7 +127,7 @@ def ridge(data: Scaled) -> np.ndarray:
 def boosted_trees(data: Scaled) -> np.ndarray:
     """Regression of each sensor on the others by boosted trees."""
     return _residual_score(
-        data, lambda: HistGradientBoostingRegressor(max_iter=40, max_leaf_nodes=15, random_state=0)
+        data, lambda: HistGradientBoostingRegressor(max_iter=30, max_leaf_nodes=15, random_state=0)
     )
 
 
@@ -156,11 +156,11 @@ def masked_autoencoder(data: Scaled) -> np.ndarray:
         keras.layers.Dense(size),
     ])  # fmt: skip
     model.compile(keras.optimizers.Adam(2e-3), "mse")
-    for _ in range(12):
+    for _ in range(8):
         hidden = (rng.random((len(taught), len(sensors))) < 0.25)[:, group]
         shown = np.where(hidden, 0.0, taught)
         inputs = np.hstack([shown, hidden.astype(np.float32)])
-        model.fit(inputs, taught, batch_size=128, epochs=2, verbose=0)
+        model.fit(inputs, taught, batch_size=256, epochs=3, verbose=0)
     asked = np.clip(data.asked, -20, 20).astype(np.float32)
     total = {"taught": np.zeros(len(taught)), "asked": np.zeros(len(asked))}
     parts = np.array_split(rng.permutation(len(sensors)), min(4, len(sensors)))

@@ -1,11 +1,19 @@
 """Turns: whatever becomes of the clocks, exactly one run where one was due."""
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from pm_app.daemon.schedule import Calendar, Interval, make_cron, make_schedules
+from pm_app.daemon.schedule import (
+    NORMAL_CRON,
+    Calendar,
+    Interval,
+    UntilFirst,
+    make_cron,
+    make_schedules,
+)
 from pm_app.errors import BadSettings
 from pm_app.settings.plant import parse_settings
 from pm_app.times import Stamp
@@ -217,3 +225,49 @@ def test_what_waits_for_the_next_turn_counts_down_to_it():
 def test_a_schedule_that_cannot_be_kept_is_refused(cron, said):
     with pytest.raises(BadSettings, match=said):
         make_schedules(make_settings(cron=cron), None)
+
+
+class TestUntilFirst:
+    """What is learned for the first time as soon as it can be, then by the calendar."""
+
+    def machine(self, *, there_after, last=None):
+        asked = []
+
+        def is_there():
+            asked.append(1)
+            return len(machine.runs) >= there_after
+
+        calendar = Calendar(make_cron(make_settings(), "retraining.cron"), last)
+        machine = Machine("2026-01-10T12:00+01:00", UntilFirst(calendar, is_there))
+        machine.asked = asked
+        return machine
+
+    def test_it_is_tried_every_ten_minutes_until_there_is_one(self):
+        machine = self.machine(there_after=6)
+        machine.work(5)
+
+        apart = [(b - a).total_seconds() for a, b in pairwise(machine.runs)]
+        assert len(machine.runs) == 6
+        assert apart == [600.0] * 5
+        # Asked at the first look and after each run, not at every look.
+        assert len(machine.asked) == 7
+
+    def test_then_it_follows_the_calendar(self):
+        machine = self.machine(there_after=1)
+        machine.work(48)
+
+        assert [run.astimezone(ZoneInfo(BERLIN)).hour for run in machine.runs] == [12, 2, 2]
+
+    def test_a_daemon_that_starts_again_where_there_is_one_waits_for_its_turn(self):
+        machine = self.machine(there_after=0, last=moment("2026-01-10T11:00+01:00"))
+        machine.work(12)
+
+        assert machine.runs == []
+
+
+def test_the_cron_of_normal_behaviour_is_named_where_it_never_comes():
+    tables = {"deviation": {"cron": "0 0 31 2 *"}}
+    settings = parse_settings(tables, folder=".", origin="plant.toml")
+
+    with pytest.raises(BadSettings, match=r"deviation\.cron never comes"):
+        make_cron(settings, NORMAL_CRON)

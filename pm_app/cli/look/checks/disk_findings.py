@@ -37,24 +37,24 @@ def check_file_systems(settings: Settings, survey: ReadingsSurvey) -> Iterator[F
     if (file := database_file(store_url(settings), folder=settings.folder)) is not None:
         places["store"] = _existing(file)
     for subject, place in places.items():
-        yield _file_system(subject, place, file_system_of(place))
+        yield _file_system(place, file_system_of(place), holds_rows=subject == "store")
 
 
-def _file_system(subject: str, place: Path, kind: str) -> Finding:
+def _file_system(place: Path, kind: str, *, holds_rows: bool) -> Finding:
     text = f"{place} lies on {kind or 'a file system that is not to be seen'}"
     if kind.startswith(_NETWORK):
         advice = (
             "put plant.state and a SQLite store.url on a disk of this machine, or use PostgreSQL"
         )
-        verdict = "fails" if subject == "store" else "note"
-        return Finding(verdict, subject, f"{text}, a network drive: SQLite may lose rows", advice)
+        verdict = "fails" if holds_rows else "note"
+        return Finding(verdict, "disk", f"{text}, a network drive: SQLite may lose rows", advice)
     if kind in _MEMORY:
         advice = "put plant.state on a disk: what is here is gone when the machine restarts"
-        return Finding("fails", subject, f"{text}, which is memory", advice)
+        return Finding("note", "disk", f"{text}, which is memory", advice)
     if kind in _LAYERED:
         advice = "mount a volume there: what is here is gone with the container"
-        return Finding("note", subject, f"{text}, the layers of a container", advice)
-    return Finding("ok", subject, text)
+        return Finding("note", "disk", f"{text}, the layers of a container", advice)
+    return Finding("ok", "disk", text)
 
 
 def check_space(settings: Settings, survey: ReadingsSurvey) -> Iterator[Finding]:

@@ -140,7 +140,7 @@ class Check:
 # In the order of the findings. A new concern is a file beside this one and a row here.
 CHECKS: Final = (
     Check("schedule", _check_schedule),
-    Check("state", check_file_systems),
+    Check("disk", check_file_systems),
     Check("fsync", check_fsync),
     Check("store", _check_store),
     Check("database", check_database),

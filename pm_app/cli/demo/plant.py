@@ -71,8 +71,19 @@ def lay_out(folder: Path) -> Path:
 
 def drop_days(plant: SimulatedPlant, folder: Path, first: int, last: int) -> None:
     """One file of readings, and one of events where there are any, for each day [first, last)."""
+    drop_readings(plant, folder, first, last)
+    drop_events(plant, folder, first, last)
+
+
+def drop_readings(plant: SimulatedPlant, folder: Path, first: int, last: int) -> None:
+    """One file of readings for each day [first, last)."""
     for day in range(first, last):
         _drop(plant.readings(day, day + 1), folder / "readings", day)
+
+
+def drop_events(plant: SimulatedPlant, folder: Path, first: int, last: int) -> None:
+    """One file of events for each of these days that has any."""
+    for day in range(first, last):
         events = plant.events_table(day, day + 1)
         if events.num_rows:
             _drop(events, folder / "events", day)

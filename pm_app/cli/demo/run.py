@@ -1,4 +1,4 @@
-"""Steps of `pm-app demo`: simulate, train, score, drift, rebuild, show."""
+"""Steps of `pm-app demo`: simulate, watch, train, score, drift, rebuild, show."""
 
 from collections import Counter
 from functools import partial
@@ -7,16 +7,25 @@ from typing import Any
 
 from rich.text import Text
 
-from pm_app.cli.demo.plant import demo_plan, drop_days, lay_out, start_of
+from pm_app.cli.demo.plant import (
+    demo_plan,
+    drop_days,
+    drop_events,
+    drop_readings,
+    lay_out,
+    start_of,
+)
 from pm_app.cli.look.models import print_reports
 from pm_app.cli.look.predictions import latest_columns, latest_rows
 from pm_app.cli.options import now
 from pm_app.cli.output import out, print_rows, progress_bar
 from pm_app.cli.run.serve import run_pages
+from pm_app.jobs.normality.run import LEARNER, learn_plant_normal
 from pm_app.jobs.plant import Plant
 from pm_app.jobs.retrain.process import run_trainer
 from pm_app.jobs.retrain.run import Retrained, retrain
 from pm_app.jobs.score.run import score
+from pm_app.records.alarms import DEVIATION
 from pm_app.settings.modes import action_of
 from pm_app.settings.plant import read_settings
 from pm_app.simulator import PlantPlan, SimulatedPlant, simulate
@@ -28,12 +37,14 @@ TRAINER_SECONDS = 1800.0
 SHOWN = 12
 DEMO_USER, DEMO_PASSWORD = "demo", "simulated pumps"
 DAYS_AT_ONCE = 21
+# In which nobody tells of a failure.
+FIRST_DAYS = 21
 # What the second version is the first to score.
 LAST_DAYS = 5
 
 
 def run_demo(folder: Path, *, seed: int) -> Path:
-    """Simulate, train, score, drift, rebuild, and show what came of it. Takes minutes.
+    """Simulate, watch, train, score, drift, rebuild, and show what came of it. Takes minutes.
 
     Returns the plant's settings.
     """
@@ -44,8 +55,12 @@ def run_demo(folder: Path, *, seed: int) -> Path:
         simulated = simulate(plan)
     out.rule(f"{plan.assets} pumps, {plan.days} days, {len(simulated.sensors)} sensors")
     with open_plant(read_settings(settings_path)) as plant:
-        _say(f"The first {half} days arrive: {_failures(simulated, 0, half)}.")
-        drop_days(simulated, folder, 0, half)
+        _say(f"The first {FIRST_DAYS} days arrive. Nobody has told of a failure yet.")
+        drop_readings(simulated, folder, 0, FIRST_DAYS)
+        _watch(plant, simulated, FIRST_DAYS)
+        _say(f"Then failures are told: of {half} days, {_failures(simulated, 0, half)}.")
+        drop_events(simulated, folder, 0, FIRST_DAYS)
+        drop_days(simulated, folder, FIRST_DAYS, half)
         first = _learn(plant, plan, half)
         _say("The plant changes: other faults begin to dominate. Files keep coming.")
         for start in range(half, learned, DAYS_AT_ONCE):
@@ -76,6 +91,37 @@ def serve_demo(settings_path: Path, *, seed: int) -> None:
 
 def _say(text: str) -> None:
     out.print(f"\n{text}", highlight=False)
+
+
+def _watch(plant: Plant, simulated: SimulatedPlant, days: int) -> None:
+    """Learn what is normal of the first days, watch them, and say what is unusual."""
+    plan, at = simulated.plan, start_of(simulated.plan, days)
+    with progress_bar("learn normal") as progress:
+        learner = partial(run_trainer, timeout_seconds=TRAINER_SECONDS, program=LEARNER)
+        done = learn_plant_normal(plant, now=at, learner=learner, progress=progress)
+    out.print(Text.assemble((f"learn normal: {done.decision}", "bold"), f": {done.reason}"))
+    _score(plant, plan, days)
+    alarms = [row for row in plant.store.alarms.alarms() if row.kind == DEVIATION][::-1]
+    failures = simulated.failures
+    print_rows(
+        [
+            {
+                "unusual": row.asset_id,
+                "from day": (row.cutoff - start_of(plan, 0)).days,
+                "deviation": f"{row.deviation:.1f}",
+                "sensors": row.top_sensors,
+            }
+            for row in alarms[:SHOWN]
+        ]
+    )
+    early = failures.time < at.timestamp() * 1e9
+    raised = {row.asset_id: row.cutoff.timestamp() * 1e9 for row in alarms[::-1]}
+    pairs = zip(failures.asset[early].tolist(), failures.time[early].tolist(), strict=True)
+    found = sum(raised.get(asset, time) < time for asset, time in pairs)
+    _say(
+        f"{len(alarms)} alarms of deviations, and no failure known. In truth these days brought "
+        f"{_failures(simulated, 0, days)}; {found} of them came after such an alarm."
+    )
 
 
 def _failures(simulated: SimulatedPlant, first: int, last: int) -> str:

@@ -264,6 +264,19 @@ def spreadsheet_cell(value: object) -> object:
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 
+def semicolon_cell(value: object) -> object:
+    """As `spreadsheet_cell`, for spreadsheets whose decimal sign is a comma; times without zone.
+
+    0.25 becomes 0,25, and a time 2026-01-31 14:00:00.
+    """
+    if isinstance(value, float):
+        return str(value).replace(".", ",")
+    if isinstance(value, datetime):
+        # Whatever follows the seconds would make it text to a spreadsheet.
+        return value.strftime("%Y-%m-%d %H:%M:%S")
+    return spreadsheet_cell(value)
+
+
 def holds_unseen(text: str) -> bool:
     """Whether a text holds characters that nobody sees: two names may then look the same."""
     return not text.isascii() and _UNSEEN.search(text) is not None

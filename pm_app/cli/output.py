@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +18,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from pm_app.durable import write_file
+from pm_app.settings.sections import LogSettings
 from pm_app.times import format_duration
 from pm_app.wording import visible_text
 
@@ -127,11 +128,31 @@ def _iso(value: datetime) -> str:
     return value.isoformat()
 
 
-def start_log() -> None:
+class JsonLines(logging.Formatter):
+    """Log records as JSON, an object a line: time in UTC, level, logger, message, and an error.
+
+    Of our own, for lines come from libraries as well, and structlog would wrap this very logging.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line, whatever the message holds."""
+        fields = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            fields["error"] = self.formatException(record.exc_info)
+        return json.dumps(fields, ensure_ascii=False)
+
+
+def start_log(settings: LogSettings) -> None:
     """Log lines on stderr, as a supervisor's journal wants them."""
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s %(message)s"
-    )
+    handler = logging.StreamHandler(sys.stderr)
+    plain = logging.Formatter("%(levelname)s %(name)s %(message)s")
+    handler.setFormatter(JsonLines() if settings.format == "json" else plain)
+    logging.basicConfig(handlers=[handler], level=settings.level.upper())
     # Its own lines about every tick, and each that a long run lets pass, would bury ours.
     logging.getLogger("apscheduler").setLevel(logging.ERROR)
     logging.getLogger("alembic").setLevel(logging.WARNING)

@@ -10,6 +10,7 @@ import contextlib
 import logging
 import math
 import os
+import re
 import signal
 import socket
 import threading
@@ -232,6 +233,11 @@ def patience_seconds(settings: Settings) -> float:
     return max(MOST_TURNS_LATE * every, LEAST_PATIENCE_SECONDS)
 
 
+def nothing_happened(words: str) -> bool:
+    """Whether an outcome counts things and all counts are 0: a look that found nothing new."""
+    return set(re.findall(r"\d+", words)) == {"0"}
+
+
 class _JobRunner:
     """A job, its schedule, and the thread that it runs on, one run at a time."""
 
@@ -240,6 +246,7 @@ class _JobRunner:
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
         self._asked = self._closed = False
+        self._words = ""
 
     def look(self) -> None:
         """Start the job where it is its turn and it is not at it."""
@@ -283,7 +290,8 @@ class _JobRunner:
         try:
             words = self.job.run(now)
             failed = False
-            log.info("%s: %s", self.job.name, words)
+            quiet = words == self._words or nothing_happened(words)
+            log.log(logging.DEBUG if quiet else logging.INFO, "%s: %s", self.job.name, words)
         except TransientError as error:
             again, words = True, str(error)
             log.warning("%s: will try again: %s", self.job.name, error)
@@ -294,6 +302,7 @@ class _JobRunner:
             words = f"{type(error).__name__}: {error}"
             log.exception("%s failed", self.job.name)
         finally:
+            self._words = words
             self.schedule.ended(self.clock(), again=again)
             self.monitor.ended(self.job.name, words, failed=failed)
             self.job.heartbeat.end()

@@ -21,6 +21,7 @@ from pm_app.settings.sections import (
     CostsSettings,
     DriftSettings,
     FeaturesSettings,
+    LogSettings,
     NotificationsSettings,
     PlantSettings,
     RetentionSettings,
@@ -74,6 +75,7 @@ class Settings(Section):
     retention: RetentionSettings = RetentionSettings()
     store: StoreSettings = StoreSettings()
     web: WebSettings = WebSettings()
+    log: LogSettings = LogSettings()
 
     @model_validator(mode="after")
     def _state_is_a_folder_of_its_own(self) -> Self:

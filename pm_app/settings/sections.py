@@ -218,6 +218,17 @@ class RetrainingSettings(Section):
         return self
 
 
+class LogSettings(Section):
+    """Log lines of the daemon and the pages, on stderr."""
+
+    format: Literal["text", "json"] = Field(
+        "text", description="json: an object a line, for programs that collect logs"
+    )
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="the least that is written; debug: looks that found nothing, too"
+    )
+
+
 class AlarmsSettings(Section):
     """What raises an alarm, and what clears it."""
 

@@ -1,4 +1,4 @@
-"""File export of a page's rows: CSV, JSON or Parquet."""
+"""File export of a page's rows: CSV of two kinds, JSON or Parquet."""
 
 import csv
 import io
@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from fastapi import Response
 from starlette.exceptions import HTTPException
 
-from pm_app.wording import spreadsheet_cell
+from pm_app.wording import semicolon_cell, spreadsheet_cell
 
 Writer = Callable[[Iterable[pa.Table], pa.Schema], bytes]
 
@@ -25,6 +25,17 @@ def to_csv(tables: Iterable[pa.Table], schema: pa.Schema) -> bytes:
     for row in _rows(tables):
         writer.writerow([spreadsheet_cell(value) for value in row.values()])
     return file.getvalue().encode()
+
+
+def to_semicolon_csv(tables: Iterable[pa.Table], schema: pa.Schema) -> bytes:
+    """CSV that a German or French Excel opens: semicolons, decimal commas, a mark of UTF-8."""
+    file = io.StringIO(newline="")
+    writer = csv.writer(file, delimiter=";", lineterminator="\n")
+    writer.writerow(schema.names)
+    for table in tables:
+        for row in table.to_pylist():
+            writer.writerow([semicolon_cell(value) for value in row.values()])
+    return file.getvalue().encode("utf-8-sig")
 
 
 def to_json(tables: Iterable[pa.Table], schema: pa.Schema) -> bytes:
@@ -43,6 +54,7 @@ def to_parquet(tables: Iterable[pa.Table], schema: pa.Schema) -> bytes:
 
 WRITERS: Final[Mapping[str, tuple[str, Writer]]] = {
     "csv": ("text/csv; charset=utf-8", to_csv),
+    "semicolon.csv": ("text/csv; charset=utf-8", to_semicolon_csv),
     "json": ("application/json", to_json),
     "parquet": ("application/vnd.apache.parquet", to_parquet),
 }

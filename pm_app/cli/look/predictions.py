@@ -3,12 +3,12 @@
 import csv
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, Final, TextIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -30,6 +30,7 @@ from pm_app.wording import (
     mode_text,
     outdated_text,
     percent_text,
+    semicolon_cell,
     spreadsheet_cell,
     time_text,
 )
@@ -64,6 +65,7 @@ class Format(StrEnum):
 
     table = "table"
     csv = "csv"
+    semicolon = "csv-semicolon"
     json = "json"
     parquet = "parquet"
 
@@ -138,7 +140,7 @@ def export_predictions(
     if kind == "parquet" and path is None:
         raise BadSettings("--format parquet needs --out FILE: it cannot go to a terminal")
     if kind == "table" and path is not None:
-        raise BadSettings("--out takes --format csv, json or parquet, got table")
+        raise BadSettings("--out takes --format csv, csv-semicolon, json or parquet, got table")
     if path is not None and (not path.parent.is_dir() or path.is_dir()):
         raise BadSettings(f"--out needs a file in a folder that is there, got {path}")
     if path is not None:
@@ -146,7 +148,7 @@ def export_predictions(
     elif kind == "table":
         _print_table(tables, zone)
     else:
-        (_write_csv if kind == "csv" else _write_json)(tables, sys.stdout)
+        _WRITERS[kind](tables, sys.stdout)
 
 
 def _write(tables: Iterator[pa.Table], kind: str, path: Path) -> None:
@@ -155,8 +157,10 @@ def _write(tables: Iterator[pa.Table], kind: str, path: Path) -> None:
             for table in tables:
                 writer.write_table(table)
         return
-    with path.open("w", encoding="utf-8", newline="") as file:
-        (_write_csv if kind == "csv" else _write_json)(tables, file)
+    # Excel takes UTF-8 for it by the mark alone.
+    encoding = "utf-8-sig" if kind == "csv-semicolon" else "utf-8"
+    with path.open("w", encoding=encoding, newline="") as file:
+        _WRITERS[kind](tables, file)
 
 
 def _write_csv(tables: Iterator[pa.Table], file: TextIO) -> None:
@@ -168,6 +172,14 @@ def _write_csv(tables: Iterator[pa.Table], file: TextIO) -> None:
             writer.writerow(cells)
 
 
+def _write_semicolon_csv(tables: Iterator[pa.Table], file: TextIO) -> None:
+    writer = csv.writer(file, delimiter=";", lineterminator="\n")
+    writer.writerow(PREDICTIONS_SCHEMA.names)
+    for table in tables:
+        for row in table.to_pylist():
+            writer.writerow([semicolon_cell(row[name]) for name in PREDICTIONS_SCHEMA.names])
+
+
 def _write_json(tables: Iterator[pa.Table], file: TextIO) -> None:
     opening = "["
     for table in tables:
@@ -175,6 +187,13 @@ def _write_json(tables: Iterator[pa.Table], file: TextIO) -> None:
             file.write(f"{opening}\n{json.dumps(_plain(row))}")
             opening = ","
     file.write("[]\n" if opening == "[" else "\n]\n")
+
+
+_WRITERS: Final[Mapping[str, Callable[[Iterator[pa.Table], TextIO], None]]] = {
+    "csv": _write_csv,
+    "csv-semicolon": _write_semicolon_csv,
+    "json": _write_json,
+}
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:

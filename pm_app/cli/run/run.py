@@ -13,7 +13,7 @@ def run(config: PlantOption = PLANT) -> None:
     from pm_app.cli.run.daemon import run_plant
 
     settings = read_settings(config)
-    start_log()
+    start_log(settings.log)
     code = run_plant(settings)
     if code:
         # A job that hangs would keep the process from ending, and so from a new start.

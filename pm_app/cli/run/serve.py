@@ -28,7 +28,7 @@ def serve(
     settings = read_settings(config)
     if listen is not None:
         settings = _listening(settings, listen)
-    start_log()
+    start_log(settings.log)
     run_pages(settings, now=now)
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from pm_app.cli.look.predictions import export_predictions, latest_columns, latest_rows
 from pm_app.store.predictions.read import PREDICTIONS_SCHEMA
+from pm_app.web.files import to_semicolon_csv
 
 HOSTILE = ("=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "＝1+1")
 
@@ -63,3 +64,28 @@ def test_watched_assets_come_after_risky_ones_the_most_unusual_first():
         ("0.2", "", "watched, no model yet"),
     ]
     assert "deviation" not in latest_columns(table.slice(2))
+
+
+def test_semicolons_and_decimal_commas_are_what_a_german_excel_opens(tmp_path):
+    cutoff = datetime(2026, 1, 31, 14, tzinfo=UTC)
+    values = {"asset_id": "Pümpe;1", "cutoff": cutoff, "risk": 0.25, "model_version": 3}
+    filled = {name: None for name in PREDICTIONS_SCHEMA.names} | values
+    table = pa.table({name: pa.array([filled[name]]) for name in PREDICTIONS_SCHEMA.names})
+
+    export_predictions(iter([table]), "csv-semicolon", tmp_path / "out.csv")
+
+    content = (tmp_path / "out.csv").read_bytes()
+    assert content.startswith(b"\xef\xbb\xbfasset_id;cutoff;")
+    assert to_semicolon_csv([table], PREDICTIONS_SCHEMA) == content
+    (row,) = csv.DictReader(content.decode("utf-8-sig").splitlines(), delimiter=";")
+    assert [row[name] for name in values] == ["Pümpe;1", "2026-01-31 14:00:00", "0,25", "3"]
+    assert row["rul_hours"] == ""
+
+
+@pytest.mark.parametrize("name", HOSTILE, ids=ascii)
+def test_with_semicolons_no_cell_is_a_formula_either(tmp_path, name):
+    table = pa.table({"asset_id": [name]})
+
+    lines = to_semicolon_csv([table], table.schema).decode("utf-8-sig").split("\n", 1)[1]
+
+    assert lines.lstrip('"').startswith("'")

@@ -277,6 +277,11 @@ def semicolon_cell(value: object) -> object:
     return spreadsheet_cell(value)
 
 
+def nothing_happened(words: str) -> bool:
+    """Whether an outcome counts things and all counts are 0: a look that found nothing new."""
+    return set(re.findall(r"\d+", words)) == {"0"}
+
+
 def holds_unseen(text: str) -> bool:
     """Whether a text holds characters that nobody sees: two names may then look the same."""
     return not text.isascii() and _UNSEEN.search(text) is not None

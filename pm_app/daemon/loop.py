@@ -10,7 +10,6 @@ import contextlib
 import logging
 import math
 import os
-import re
 import signal
 import socket
 import threading
@@ -35,6 +34,7 @@ from pm_app.daemon.schedule import (
 from pm_app.errors import PmAppError, StoreUnavailable, TransientError
 from pm_app.settings.plant import Settings
 from pm_app.times import NS, Stamp, parse_duration
+from pm_app.wording import nothing_happened
 
 Opened = TypeVar("Opened")
 # Calls what it is given whenever something new may have come, as long as it is entered.
@@ -231,11 +231,6 @@ def patience_seconds(settings: Settings) -> float:
     """How long without progress in scoring is too long."""
     every = parse_duration(settings.scoring.every) / NS
     return max(MOST_TURNS_LATE * every, LEAST_PATIENCE_SECONDS)
-
-
-def nothing_happened(words: str) -> bool:
-    """Whether an outcome counts things and all counts are 0: a look that found nothing new."""
-    return set(re.findall(r"\d+", words)) == {"0"}
 
 
 class _JobRunner:

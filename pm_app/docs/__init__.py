@@ -25,6 +25,7 @@ TOPICS: Final = {
     "promises": "what is promised, the figure measured, the command that measures it",
     "benchmarks": "quality beside other models, guidance, ablation, decisions, speed",
     "scale": "what 100,000 assets at 1 Hz would need",
+    "changelog": "what changed, and which schema of the tables brought what",
     "glossary": "the words of pages, commands and tables",
 }
 

@@ -36,7 +36,7 @@ def record(
         raise BadSettings(f"{config} names no recorder: a table [recorders.NAME] does")
     if name is not None and name not in settings.recorders:
         raise BadSettings(f"needed one of {[*settings.recorders]}, got {name!r}")
-    start_log()
+    start_log(settings.log)
     if not run_recorders(settings, [name] if name else [*settings.recorders]):
         # A recorder that hangs would keep the process from ending, and so from a new start.
         sys.stderr.flush()

@@ -139,6 +139,55 @@ def test_a_database_of_the_first_schema_is_upgraded_and_keeps_its_rows(
         assert migrated == definitions(store)
 
 
+REVISIONS = [f"{number:04}" for number in range(1, int(REVISION))]
+# The others take as long again, and differ from these in a table or two.
+QUICK = {"0001", "0008", "0013", "0017"}
+
+
+@pytest.mark.parametrize(
+    "revision", [r if r in QUICK else pytest.param(r, marks=pytest.mark.slow) for r in REVISIONS]
+)
+def test_a_database_of_every_schema_there_was_is_brought_to_the_newest(
+    tmp_path, monkeypatch, revision
+):
+    """A row of predictions goes along; what an older program left is what its migrations made."""
+    url = f"sqlite:///{tmp_path / 'pm.sqlite'}"
+    monkeypatch.setattr("pm_app.store.opening.migrate", partial(migrate, revision=revision))
+    open_store(url).close()
+    columns = "asset_id, cutoff, horizon_hours, status, risk, top_sensors, model_version, revision"
+    moment = "2026-03-01T00:00:00.000000Z"
+    with sqlite3.connect(tmp_path / "pm.sqlite") as database:
+        database.execute(
+            f"INSERT INTO predictions ({columns}, scored_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            ("pump-1", moment, 24, "scored", 0.5, "load 40 %", 3, 1, moment),
+        )
+    monkeypatch.undo()
+
+    with open_store(url) as store:
+        migrated = definitions(store)
+        (kept,) = [row for table in store.tables.predictions() for row in table.to_pylist()]
+        with store._database.writing() as connection:
+            metadata.drop_all(connection)
+            metadata.create_all(connection)
+
+        assert migrated == definitions(store)
+        assert (kept["asset_id"], kept["cutoff"], kept["risk"]) == ("pump-1", DAY, 0.5)
+
+
+def test_an_older_program_refuses_a_newer_database_and_says_what_to_do(tmp_path, monkeypatch):
+    url = f"sqlite:///{tmp_path / 'pm.sqlite'}"
+    open_store(url).close()
+    with sqlite3.connect(tmp_path / "pm.sqlite") as database:
+        database.execute("UPDATE alembic_version SET version_num = '0999'")
+
+    with pytest.raises(TerminalError, match="holds schema 0999, this program knows up to") as told:
+        open_store(url)
+
+    assert "a newer pm-app has written it: upgrade this one" in str(told.value)
+    with sqlite3.connect(tmp_path / "pm.sqlite") as database:
+        assert database.execute("SELECT version_num FROM alembic_version").fetchone() == ("0999",)
+
+
 KILLED = """
 import os, sys
 from sqlalchemy import Engine, event

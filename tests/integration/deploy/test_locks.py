@@ -100,6 +100,16 @@ def test_nothing_that_a_locked_package_needs_is_missing(purpose):
                 assert canonicalize_name(wanted.name) in locked, f"{name} needs {wanted}: {REMEDY}"
 
 
+def test_the_licence_of_every_locked_package_is_listed():
+    text = (ROOT / "deploy" / "locks" / "licences.md").read_text(encoding="utf-8")
+    listed = {canonicalize_name(n) for n in re.findall(r"^\| ([\w.-]+) \|", text, re.MULTILINE)}
+    locked = {**entries("serve"), **entries("train"), **entries("connect")}
+
+    # What another system needs is in no environment here.
+    ours = {name for name, block in locked.items() if " ; " not in block.splitlines()[0]}
+    assert ours - listed == set()
+
+
 def test_what_scores_and_serves_holds_nothing_that_learns():
     heavy = {canonicalize_name(Requirement(text).name) for text in EXTRAS["train"]}
 

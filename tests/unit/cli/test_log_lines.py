@@ -7,10 +7,10 @@ import sys
 import pytest
 
 from pm_app.cli.output import JsonLines, start_log
-from pm_app.daemon.loop import nothing_happened
 from pm_app.errors import StoreUnavailable
 from pm_app.settings.plant import parse_settings
 from pm_app.store import open_store
+from pm_app.wording import nothing_happened
 
 
 def record(message: str, *values: object, error: bool = False) -> logging.LogRecord:

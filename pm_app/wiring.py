@@ -9,15 +9,15 @@ from functools import partial
 from hashlib import sha256
 from importlib import import_module
 from importlib.abc import MetaPathFinder
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, cast
 
 import pyarrow as pa
 
-from connectors import EVENTS_FORMATS, RECORDER_KINDS, SOURCE_FORMATS
+from connectors import EVENTS_FORMATS, RECORDER_KINDS, database_address
 from connectors.engines import opened_engine
+from connectors.formats import find_source_format
 from pm_app.daemon.status import Backlog, Status, count_backlog, plant_status
 from pm_app.errors import BadSettings, PmAppError
 from pm_app.jobs.ingest.ownership import claim
@@ -31,7 +31,6 @@ from pm_app.ports import (
     Lake,
     PreviewsEvents,
     ReadingsSource,
-    SourceFormat,
 )
 from pm_app.records.alarms import WORK_ORDER
 from pm_app.records.previews import EventsPreview
@@ -43,7 +42,7 @@ from pm_app.state.lock import hold_state
 from pm_app.state.memory import Memories
 from pm_app.state.panes import History
 from pm_app.state.registry import Registry
-from pm_app.store import Store, open_reader, open_store
+from pm_app.store import Source, Store, open_reader, open_store
 from pm_app.times import Stamp
 from pm_app.wording import address_text
 
@@ -51,7 +50,6 @@ if TYPE_CHECKING:
     from connectors.cmapss import CmapssSummary
 
 STORE_URL_VARIABLE = "PM_APP_STORE_URL"
-SOURCES_GROUP = "pm_app.sources"
 NOTIFY_URLS_VARIABLE = "PM_APP_NOTIFY_URLS"
 RECORDED_FORMATS = ("parquet", "auto")
 _SECRETS = ("USER", "PASSWORD")
@@ -88,6 +86,7 @@ def open_plant_shared(settings: Settings) -> Iterator[Plant]:
             registry=Registry(settings.state / "versions"),
             store=store,
             channels=tuple(notify_channels(settings)),
+            fetch=partial(fetch_sources, settings),
         )
 
 
@@ -163,11 +162,9 @@ def store_url(settings: Settings) -> str:
 
 def readings_source(settings: Settings, *, uri: str | None = None) -> ReadingsSource:
     """The source of readings that plant.toml names. uri: of another place. Raises BadSettings."""
-    section = settings.readings
-    return find_source_format("readings.format", section.format).open_readings(
-        section,
-        uri=_located(section.uri if uri is None else uri, settings.folder),
-        label_column=settings.target.column,
+    section, (name, place) = settings.readings, _placed(settings, "readings")
+    return find_source_format("readings.format", name).open_readings(
+        section, uri=place if uri is None else uri, label_column=settings.target.column
     )
 
 
@@ -181,10 +178,39 @@ def _readings_for(settings: Settings, store: Store) -> ReadingsSource:
 
 def events_source(settings: Settings) -> EventsSource:
     """The source of events that plant.toml names. Raises BadSettings."""
-    section = settings.events
-    return find_source_format("events.format", section.format).open_events(
-        section, uri=_located(section.uri, settings.folder)
-    )
+    name, place = _placed(settings, "events")
+    return find_source_format("events.format", name).open_events(settings.events, uri=place)
+
+
+def _placed(settings: Settings, source: Source) -> tuple[str, str]:
+    """Format and address of a source; what a database gives lies in the state folder."""
+    section = settings.readings if source == "readings" else settings.events
+    if database_address(source, section) is not None:
+        return "sql", str(settings.state / "fetched" / source)
+    return section.format, _located(section.uri, settings.folder)
+
+
+def fetch_sources(
+    settings: Settings, *, into: Path | None = None, most_rows: int | None = None
+) -> dict[Source, str]:
+    """Land what databases have that is new; where it lies, by source.
+
+    into: another folder than the state's. Raises BadSettings and SourceUnavailable.
+    """
+    places: dict[Source, str] = {}
+    sources: tuple[Source, ...] = ("readings", "events")
+    for source in sources:
+        section = settings.readings if source == "readings" else settings.events
+        uri = database_address(source, section)
+        if uri is not None:
+            # Most plants have none.
+            from connectors.sql import fetch, query_of
+
+            asked = query_of(source, section, uri=uri, folder=settings.folder)
+            folder = (settings.state / "fetched" if into is None else into) / source
+            fetch(asked, folder, most_rows=most_rows)
+            places[source] = str(folder)
+    return places
 
 
 def preview_events(settings: Settings, path: Path) -> EventsPreview:
@@ -220,41 +246,6 @@ def _batch_of(path: Path) -> Batch:
         raise BadSettings(f"{path}: needed a file, got none")
     about = path.stat()
     return Batch(path.name, about.st_size, about.st_mtime_ns)
-
-
-def find_source_format(key: str, name: str) -> SourceFormat:
-    """A format of ours, or one that an installed package brings by entry point.
-
-    key: the setting that names it. Raises BadSettings where there is none, or its package fails.
-    """
-    # No more than one of them is used, and ours are faster to find.
-    ours = EVENTS_FORMATS if key == "events.format" else SOURCE_FORMATS
-    if name in ours:
-        return cast(SourceFormat, import_module(ours[name]))
-    brought = entry_points(group=SOURCES_GROUP)
-    for entry in brought.select(name=name):
-        return _loaded(key, entry)
-    choices = sorted({*ours, *brought.names})
-    raise BadSettings(f"{key} must be one of {choices}, got {name!r}")
-
-
-def _loaded(key: str, entry: EntryPoint) -> SourceFormat:
-    package = entry.dist.name if entry.dist else entry.module
-    try:
-        found = entry.load()
-    # Whatever a stranger's module does when it is imported, the settings are wrong to name it.
-    except Exception as error:
-        raise BadSettings(
-            f"{key} = {entry.name!r}: package {package} cannot be imported: "
-            f"{type(error).__name__}: {error}"
-        ) from error
-    for function in ("open_readings", "open_events"):
-        if not callable(getattr(found, function, None)):
-            raise BadSettings(
-                f"{key} = {entry.name!r}: package {package} needed a function {function}, "
-                f"got none in {entry.value!r}"
-            )
-    return cast(SourceFormat, found)
 
 
 def open_engine(name: str | None) -> AbstractContextManager[Engine | None]:

@@ -15,7 +15,8 @@ class EventsFormat:
 
     Kinds are matched without regard to case; the code column may be absent. until_column:
     where there is one and it holds a time, the event happened between timestamp and then.
-    timezone, default_asset, latest, ignore: as of ReadingsFormat. The others: see EventsSettings.
+    timezone, default_asset, latest, ignore: as of ReadingsFormat. texts: whether times may be
+    written as text in files that have types of their own. The others: see EventsSettings.
     """
 
     asset_column: str = "asset_id"
@@ -35,11 +36,13 @@ class EventsFormat:
     kinds: tuple[tuple[str, str], ...] = ()
     codes: tuple[tuple[str, str], ...] = ()
     ignore_rows: tuple[str, ...] = ()
+    texts: bool = False
 
     @property
     def time_rules(self) -> TimeRules:
         """How timestamps are read."""
-        return TimeRules(self.timezone, self.latest, section="events")
+        order = self.dates if self.texts else None
+        return TimeRules(self.timezone, self.latest, section="events", order=order)
 
     @property
     def columns(self) -> list[str]:
@@ -70,8 +73,8 @@ class EventsFormat:
         return Patterns(dict.fromkeys(self.ignore_rows, ""))
 
 
-def events_format(settings: EventsSettings) -> EventsFormat:
-    """The format that these settings ask for."""
+def events_format(settings: EventsSettings, *, texts: bool = False) -> EventsFormat:
+    """The format that these settings ask for. texts: as of EventsFormat."""
     return EventsFormat(
         asset_column=settings.asset_column,
         time_column=settings.time_column,
@@ -89,4 +92,5 @@ def events_format(settings: EventsSettings) -> EventsFormat:
         kinds=tuple(settings.kinds.items()),
         codes=tuple(settings.codes.items()),
         ignore_rows=settings.ignore_rows,
+        texts=texts,
     )

@@ -46,11 +46,20 @@ class ParquetReadings:
     contents = CONTENTS
 
     def __init__(
-        self, uri: str, form: ReadingsFormat = _USUAL_FORMAT, *, most_cells: int = MOST_CELLS
+        self,
+        uri: str,
+        form: ReadingsFormat = _USUAL_FORMAT,
+        *,
+        most_cells: int = MOST_CELLS,
+        absent_is_empty: bool = False,
     ) -> None:
-        """Raises BadSettings for an address that no file system understands."""
+        """absent_is_empty: whether a folder that is not there has no files yet.
+
+        Raises BadSettings for an address that no file system understands.
+        """
         self._folder = open_folder(uri, suffixes=SUFFIXES, contents=CONTENTS)
         self._format, self._most_cells = form, most_cells
+        self._absent_is_empty = absent_is_empty
 
     @property
     def watched_folder(self) -> str | None:
@@ -62,8 +71,8 @@ class ParquetReadings:
         self._format = replace(self._format, learned=learned)
 
     def list(self) -> Iterator[Batch]:
-        """See ReadingsSource.list; an absent folder raises SourceUnavailable."""
-        return self._folder.batches(absent_is_empty=False)
+        """See ReadingsSource.list; an absent folder raises SourceUnavailable or is empty."""
+        return self._folder.batches(absent_is_empty=self._absent_is_empty)
 
     def left_files(self) -> Iterator[LeftFile]:
         """See BatchSource.left_files."""

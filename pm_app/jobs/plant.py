@@ -96,6 +96,7 @@ class Plant:
     ingesting: held while batches are ingested or rebuilt, for scoring and learning both do it.
     beat: called whenever a part of the work is done, for whoever watches over the jobs.
     orphans: to be looked for at the first look, and after one that did not end well.
+    fetch: brings what sources hold that have to be asked, before they are listed.
     channels: that are told of alarms. left_logged: as of IngestView.
     learning: held while something is learned, of failures or of normal behaviour: one at a time,
     and segments only wait to be joined meanwhile.
@@ -113,6 +114,7 @@ class Plant:
     beat: Callable[[], None] = unwatched
     orphans: Orphans = field(default_factory=Orphans)
     learning: Lock = field(default_factory=Lock)
+    fetch: Callable[[], object] = unwatched
     channels: tuple[str, ...] = ()
     left_logged: dict[tuple[Source, str], int] = field(default_factory=dict)
 

@@ -14,6 +14,7 @@ from pm_app.settings.values import (
     Duration,
     Name,
     Running,
+    Sql,
     Text,
     Zone,
     read_running,
@@ -28,9 +29,25 @@ class ReadingsSettings(Section):
     format: Name = Field(
         "auto",
         description="auto: by what lies at the uri, Parquet alone where there is any; parquet, "
-        "csv, or what a package of sources calls its own",
+        "csv, sql, or what a package of sources calls its own",
     )
-    uri: Address = Field("readings", description="folder beside this file, or s3://bucket/prefix")
+    uri: Address = Field(
+        "readings",
+        description="folder beside this file, s3://bucket/prefix, or postgresql://user@host/database",
+    )
+    query: Sql | None = Field(
+        None,
+        description="of a database at the uri: what to ask for, as one SELECT",
+        examples=["SELECT * FROM readings"],
+    )
+    watermark: Name | None = Field(
+        None,
+        description="of a database: the column of that query that grows with what is new",
+        examples=["timestamp"],
+    )
+    lookback: Duration = Field(
+        "1h", description="of a database: rows this much later than the newest are found as well"
+    )
     layout: Literal["wide", "long"] = Field(
         "wide", description="wide: one numeric column a sensor; long: one row a tag's value"
     )
@@ -108,9 +125,25 @@ class EventsSettings(Section):
     format: Name = Field(
         "auto",
         description="auto: by what lies there, Parquet alone where there is any; parquet, csv, "
-        "excel, or what a package of sources calls its own",
+        "excel, sql, or what a package of sources calls its own",
     )
-    uri: Address = Field("events", description="folder beside this file, or s3://bucket/prefix")
+    uri: Address = Field(
+        "events",
+        description="folder beside this file, s3://bucket/prefix, or postgresql://user@host/database",
+    )
+    query: Sql | None = Field(
+        None,
+        description="of a database at the uri: what to ask for, as one SELECT",
+        examples=["SELECT * FROM work_orders"],
+    )
+    watermark: Name | None = Field(
+        None,
+        description="of a database: the column of that query that grows with what is new",
+        examples=["changed_at"],
+    )
+    lookback: Duration = Field(
+        "1h", description="of a database: rows this much later than the newest are found as well"
+    )
     timezone: Zone | None = Field(
         None,
         description="only where timestamps carry no zone of their own",

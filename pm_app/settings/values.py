@@ -84,16 +84,24 @@ def _printable(text: str) -> str:
     return text
 
 
+# What stands before the host is a key there; elsewhere a user, or the container of Azure.
+_SECRETS_BEFORE_HOST = ("s3", "gs", "gcs", "http")
+
+
 def _address(text: str) -> str:
     try:
-        keys = "://" in text and urlsplit(text).username is not None
+        parts = urlsplit(text if "://" in text else "")
+        keys = parts.password is not None or (
+            parts.username is not None and parts.scheme.startswith(_SECRETS_BEFORE_HOST)
+        )
     except ValueError as error:
         raise ValueError("must be a path or an address like s3://bucket/prefix") from error
     if keys:
         # Not shown: it would be in logs and on screens from then on.
         raise ValueError(
             "must hold no keys or passwords; the environment takes them, for S3 "
-            "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+            "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, for a database the whole address in "
+            "PM_APP_READINGS_URL or PM_APP_EVENTS_URL"
         )
     return text
 
@@ -211,6 +219,7 @@ Header = Annotated[str, Field(max_length=100), AfterValidator(_header), _called(
 Text = Annotated[str, Field(max_length=1000), AfterValidator(_printable)]
 Running = Annotated[Name, AfterValidator(_running), _called("sensor > number")]
 Address = Annotated[Name, AfterValidator(_address), _called("folder or address")]
+Sql = Annotated[str, Field(min_length=1, max_length=10_000), _called("SELECT")]
 StrategyName = Annotated[
     str,
     BeforeValidator(_strategy),

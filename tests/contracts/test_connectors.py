@@ -45,12 +45,14 @@ OTHERS = {
     "auto": "tests/unit/connectors/test_csv_readings.py",
     "columns": "tests/unit/connectors/test_parquet_columns.py",
     "excel": "tests/unit/connectors/test_file_events.py",
+    "formats": "tests/integration/ingest/test_sources.py",
     "files": "tests/unit/connectors/test_files_watching.py",
     "cmapss": "tests/unit/connectors/test_cmapss.py",
     "engines": "tests/integration/score/test_backfill_workers_agree.py",
     "lake": "tests/integration/operations/test_lake.py",
     "mqtt": "tests/unit/connectors/test_mqtt_payloads.py",
     "opcua": "tests/integration/record/test_opcua_recorder.py",
+    "sql": "tests/contracts/test_sql_sources.py",
     "notifications": "tests/integration/operations/test_notifications.py",
 }
 

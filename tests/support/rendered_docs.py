@@ -30,6 +30,7 @@ Every key of plant.toml, generated from the program. Each key may be left out.
 - Paths are relative to plant.toml. Durations are `30s`, `10min`, `4h` or `30d`.
 - An unknown key is refused with the nearest known one. `pm-app check` checks the rest.
 - Secrets come from the environment: `PM_APP_STORE_URL` (whole address of the database),
+  `PM_APP_READINGS_URL` and `PM_APP_EVENTS_URL` (databases that are read from),
   `PM_APP_NOTIFY_URLS` (addresses separated by blanks), and for object stores `AWS_...`.
 
 """

@@ -54,6 +54,7 @@ def ingest(
                 (plant.history, plant.event_history), plant.store, state=plant.settings.state
             )
         plant.orphans.possible = True
+        plant.fetch()
         total = _look(plant.ingest_view, take, progress, stop, clock)
         if not (stop() or total.unavailable):
             total += sweep(plant.ingest_view, feeds(plant.ingest_view), take, now)

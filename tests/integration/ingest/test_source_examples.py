@@ -1,6 +1,7 @@
 """The examples of `pm-app docs sources`, each run as it stands."""
 
 import re
+import sqlite3
 
 import pytest
 from typer.testing import CliRunner
@@ -47,3 +48,25 @@ def test_the_example_of_csv_is_read_as_its_page_says(plant):
     assert re.search(r"Drehzahl +sensor +0 to 1481", shown)
     assert "31.03.2024 02:30:00'; the clocks" in shown or "skipped by the clocks" in shown
     assert "1 batches read (3 readings used, 1 rejected" in done
+
+
+def test_the_example_of_a_database_is_read_as_its_page_says(plant):
+    with sqlite3.connect(plant / "historian.db") as database:
+        database.execute("CREATE TABLE samples (machine, at, load, temperature)")
+        database.execute("CREATE TABLE stops (id, machine, at, cause)")
+        minutes = [("pump", f"2024-03-01 10:{minute:02}:00", 1.5, None) for minute in range(60)]
+        database.executemany("INSERT INTO samples VALUES (?, ?, ?, ?)", minutes)
+        stops = [(1, "pump", "2024-03-01 11:00:00", "seal"), (2, "pump", "2024-03-02", "planned")]
+        database.executemany("INSERT INTO stops VALUES (?, ?, ?, ?)", stops)
+    (plant / "plant.toml").write_text(block("Databases", "toml"), encoding="utf-8")
+
+    checked = run("check", "-c", plant / "plant.toml")
+    done = run("score", "-c", plant / "plant.toml")
+    again = run("score", "-c", plant / "plant.toml")
+
+    assert "60 rows, 1 sensor, 1 asset" in " ".join(checked.split())
+    assert "'sqlite:///historian.db'" in checked and "pm-app-check-" not in checked
+    assert "1 failures in 'sqlite:///historian.db'" in " ".join(checked.split())
+    assert "2 batches read (60 readings used, 0 rejected" in done or "61 readings" in done, done
+    assert "0 batches read" in again, again
+    database.close()

@@ -246,8 +246,11 @@ def test_a_plant_takes_in_and_scores_what_a_package_of_sources_brings(package, n
 @pytest.mark.parametrize(
     ("source", "choices"),
     [
-        (readings_source, r"\['auto', 'broken', 'csv', 'half', 'memory', 'parquet'\]"),
-        (events_source, r"\['auto', 'broken', 'csv', 'excel', 'half', 'memory', 'parquet'\]"),
+        (readings_source, r"\['auto', 'broken', 'csv', 'half', 'memory', 'parquet', 'sql'\]"),
+        (
+            events_source,
+            r"\['auto', 'broken', 'csv', 'excel', 'half', 'memory', 'parquet', 'sql'\]",
+        ),
     ],
 )
 def test_a_format_that_nobody_brings_names_those_there_are(package, new_plant, source, choices):

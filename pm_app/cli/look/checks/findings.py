@@ -3,7 +3,9 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final
 
 from pm_app.cli.look.checks.clock_findings import check_clock
 from pm_app.cli.look.checks.database_findings import check_database
@@ -25,15 +27,45 @@ from pm_app.settings.web import NOBODY_SIGNS_IN
 from pm_app.state.events import EventHistory
 from pm_app.state.panes import History
 from pm_app.state.registry import Registry
-from pm_app.store import segments_of
+from pm_app.store import Source, segments_of
 from pm_app.times import to_nanoseconds
-from pm_app.wiring import open_views
+from pm_app.wiring import fetch_sources, open_views
+
+# Of a database: enough to see how its rows are understood.
+ROWS_ASKED: Final = 50_000
 
 
 def run_checks(settings: Settings) -> list[Finding]:
-    """Findings of CHECKS in their order. Only looks: it makes no file and no table."""
-    survey = ReadingsSurvey()
+    """Findings of CHECKS in their order. Only looks: it makes no file and no table that stays."""
     findings = [Finding("ok", "settings", f"{settings.plant.name}: every key is known and valid")]
+    places: dict[Source, str] = {}
+    with TemporaryDirectory(prefix="pm-app-check-") as scratch:
+        try:
+            places = fetch_sources(settings, into=Path(scratch), most_rows=ROWS_ASKED)
+        except PmAppError as error:
+            findings.append(Finding("fails", "sources", str(error)))
+        given = {"readings": settings.readings.uri, "events": settings.events.uri}
+        for finding in _run_checks(_sampled(settings, places)):
+            text = finding.text
+            for source, place in places.items():
+                text = text.replace(place, given[source])
+            findings.append(Finding(finding.verdict, finding.subject, text))
+    return findings
+
+
+def _sampled(settings: Settings, places: dict[Source, str]) -> Settings:
+    """The settings for samples of what databases have."""
+    sections = {"readings": settings.readings, "events": settings.events}
+    changed: dict[str, Any] = {
+        name: sections[name].model_copy(update={"uri": place, "format": "sql"})
+        for name, place in places.items()
+    }
+    return settings.model_copy(update=changed)
+
+
+def _run_checks(settings: Settings) -> list[Finding]:
+    survey = ReadingsSurvey()
+    findings: list[Finding] = []
     for check in CHECKS:
         try:
             findings += check.look(settings, survey)

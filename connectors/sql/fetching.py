@@ -124,6 +124,9 @@ def _rows(
     options, values = {"yield_per": _AT_ONCE}, {} if start is None else {"start": start}
     with connection.execute(asked, values, execution_options=options) as found:
         names = tuple(found.keys())
+        if query.watermark not in names:
+            needed = f"{query.section}.watermark names {query.watermark!r}"
+            raise BadSettings(f"{needed}, the query gives {list(names)}")
         for row in found:
             yield names, tuple(map(_plain, row))
 

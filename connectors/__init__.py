@@ -10,6 +10,7 @@ SOURCE_FORMATS = {
     "parquet": "connectors.parquet",
     "csv": "connectors.csv",
     "sql": "connectors.sql",
+    "delta": "connectors.delta",
 }
 # Of events alone.
 EVENTS_FORMATS = {

@@ -4,6 +4,7 @@ Delivery: as the format that is found there delivers.
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 from connectors.csv import CsvReadings
@@ -82,6 +83,11 @@ def open_readings(
     settings: ReadingsSettings, *, uri: str, label_column: str | None
 ) -> ReadingsSource:
     """See SourceFormat.open_readings."""
+    if "://" not in uri and (Path(uri) / "_delta_log").is_dir():
+        # It is an extra.
+        from connectors.delta import open_readings as open_delta_readings
+
+        return open_delta_readings(settings, uri=uri, label_column=label_column)
     return FileReadings(
         uri,
         open_parquet_readings(settings, uri=uri, label_column=label_column),

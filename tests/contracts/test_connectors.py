@@ -52,6 +52,7 @@ OTHERS = {
     "lake": "tests/integration/operations/test_lake.py",
     "mqtt": "tests/unit/connectors/test_mqtt_payloads.py",
     "opcua": "tests/integration/record/test_opcua_recorder.py",
+    "delta": "tests/contracts/test_delta_source.py",
     "sql": "tests/contracts/test_sql_sources.py",
     "notifications": "tests/integration/operations/test_notifications.py",
 }

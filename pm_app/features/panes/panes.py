@@ -100,7 +100,7 @@ def panes_changed(panes: Panes, before: Panes) -> Flags:
     for name in (*PANE_KEYS[2:], *PANE_STATISTICS):
         now, then = getattr(panes, name)[here], getattr(before, name)[there]
         alike = (now == then) | ((now != now) & (then != then))
-        same &= alike.reshape(len(here), -1).all(axis=1)
+        same &= alike.all(axis=tuple(range(1, alike.ndim)))
     changed = np.ones(len(panes.pane), dtype=bool)
     changed[here] = ~same
     return changed

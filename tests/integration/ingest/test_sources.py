@@ -246,10 +246,13 @@ def test_a_plant_takes_in_and_scores_what_a_package_of_sources_brings(package, n
 @pytest.mark.parametrize(
     ("source", "choices"),
     [
-        (readings_source, r"\['auto', 'broken', 'csv', 'half', 'memory', 'parquet', 'sql'\]"),
+        (
+            readings_source,
+            r"\['auto', 'broken', 'csv', 'delta', 'half', 'memory', 'parquet', 'sql'\]",
+        ),
         (
             events_source,
-            r"\['auto', 'broken', 'csv', 'excel', 'half', 'memory', 'parquet', 'sql'\]",
+            r"\['auto', 'broken', 'csv', 'delta', 'excel', 'half', 'memory', 'parquet', 'sql'\]",
         ),
     ],
 )

@@ -1,7 +1,10 @@
 """The examples of `pm-app docs sources`, each run as it stands."""
 
+import importlib.metadata
 import re
 import sqlite3
+import sys
+from types import ModuleType
 
 import pytest
 from typer.testing import CliRunner
@@ -61,13 +64,59 @@ def test_the_example_of_a_database_is_read_as_its_page_says(plant):
     (plant / "plant.toml").write_text(block("Databases", "toml"), encoding="utf-8")
 
     # Whatever else it finds of the machine.
-    checked = CliRunner().invoke(app, ["check", "-c", str(plant / "plant.toml")]).output
+    checked = CliRunner().invoke(app, ["check", "-c", str(plant / "plant.toml")])
     done = run("score", "-c", plant / "plant.toml")
     again = run("score", "-c", plant / "plant.toml")
 
+    assert not isinstance(checked.exception, Exception), checked
+    checked = checked.output
     assert "60 rows, 1 sensor, 1 asset" in " ".join(checked.split())
     assert "'sqlite:///historian.db'" in checked and "pm-app-check-" not in checked
     assert "1 failures in 'sqlite:///historian.db'" in " ".join(checked.split())
     assert "2 batches read (60 readings used, 0 rejected" in done or "61 readings" in done, done
     assert "0 batches read" in again, again
     database.close()
+
+
+class LoggerPackage(importlib.metadata.Distribution):
+    """The package of the example, installed."""
+
+    def read_text(self, filename):
+        named = dict(re.findall(r'^(\w+) = "(\w+)"', block("A source of your own", "toml"), re.M))
+        lines = [f"{name} = {module}" for name, module in named.items()]
+        return {
+            "METADATA": "Metadata-Version: 2.1\nName: logger-sources\nVersion: 1.0\n",
+            "entry_points.txt": "\n".join(["[pm_app.sources]", *lines]),
+        }.get(filename)
+
+    def locate_file(self, path):
+        raise FileNotFoundError(path)
+
+
+class LoggerFinder(importlib.metadata.DistributionFinder):
+    """Finds it."""
+
+    def find_spec(self, *_):
+        return None
+
+    def find_distributions(self, context=None):
+        yield LoggerPackage()
+
+
+def test_the_example_of_a_package_is_read_as_its_page_says(plant, monkeypatch):
+    module = ModuleType("logger_sources")
+    exec(
+        compile(block("A source of your own", "python"), "logger_sources.py", "exec"), vars(module)
+    )
+    monkeypatch.setitem(sys.modules, "logger_sources", module)
+    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path, LoggerFinder()])
+    settings = block("A source of your own", "toml", 1)
+    (plant / "plant.toml").write_text(settings, encoding="utf-8")
+    for name in ("press-1_20240301T1000", "press-1_20240301T1001", "press-2_20240301T1000"):
+        (plant / "readings" / f"{name}.log").write_text("8.5\n")
+
+    done = run("score", "-c", plant / "plant.toml")
+    again = run("score", "-c", plant / "plant.toml")
+
+    assert "3 batches read (3 readings used, 0 rejected" in done
+    assert "0 batches read" in again

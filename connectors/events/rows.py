@@ -68,9 +68,11 @@ def check_names(name: str, schema: Any, form: EventsFormat) -> None:
     ):
         default = {"asset_column": form.default_asset, "kind_column": form.default_kind}
         if column not in schema.names and default.get(setting) is None:
+            without = '; where all are failures, default_kind = "failure" does without'
             raise BadBatch(
                 f"{name}: needed a column {column!r}, got columns {schema.names}"
                 + column_hint(f"events.{setting}", schema, fits)
+                + (without if setting == "kind_column" else "")
             )
     for column in set(schema.names).intersection(form.columns):
         if schema.names.count(column) > 1:

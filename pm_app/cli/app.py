@@ -21,6 +21,7 @@ from pm_app.cli.look.importance import importance
 from pm_app.cli.look.models import models
 from pm_app.cli.look.predictions import predictions
 from pm_app.cli.look.preview import preview
+from pm_app.cli.look.selftest import selftest
 from pm_app.cli.look.status import status
 from pm_app.cli.output import out
 from pm_app.cli.run.backfill import backfill
@@ -36,7 +37,7 @@ from pm_app.cli.run.serve import serve
 
 # In the order in which the help lists them, by what one wants to do.
 COMMANDS: Final[dict[str, tuple[Callable[..., None], ...]]] = {
-    "Begin": (demo, init, check, preview, docs),
+    "Begin": (demo, init, check, selftest, preview, docs),
     "Run": (run, serve, record, score, learn_normal, retrain),
     "Look": (status, predictions, explain, batches),
     "Learn": (models, importance, backtest, promote, rollback),

@@ -1,9 +1,14 @@
 """Open the store: to write, or only to read."""
 
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+from sqlalchemy import make_url, text
 
 from pm_app.errors import BadSettings, NoStore, TransientError
 from pm_app.store.alarms.alarms import Alarms
@@ -152,3 +157,34 @@ def _require_file(database: Database) -> None:
             f"{database.name}: there is no store; pm-app run or pm-app score makes that of a new "
             "plant, one that was moved or deleted has to be put back"
         )
+
+
+@contextmanager
+def scratch_stores(url: str, folder: Path) -> Iterator[Callable[[str], str]]:
+    """Addresses of empty scratch stores by name, of the kind that `url` is, gone with the block.
+
+    Raises BadSettings, StoreUnavailable, and TerminalError where this user may make no schema.
+    """
+    database = connect(url)
+    if database.dialect.file is not None:
+        database.engine.dispose()
+        yield lambda name: f"sqlite:///{folder / name}.sqlite"
+        return
+    schemas: list[str] = []
+
+    def store(name: str) -> str:
+        schema = f"pm_app_selftest_{os.getpid()}_{name}"
+        with database.writing() as connection:
+            connection.execute(text(f'CREATE SCHEMA "{schema}"'))
+        schemas.append(schema)
+        options = f"-c search_path={schema}"
+        address = make_url(url).update_query_dict({"options": options})
+        return address.render_as_string(hide_password=False)
+
+    try:
+        yield store
+    finally:
+        for schema in schemas:
+            with database.writing() as connection:
+                connection.execute(text(f'DROP SCHEMA IF EXISTS "{schema}" CASCADE'))
+        database.engine.dispose()

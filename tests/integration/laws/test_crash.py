@@ -20,6 +20,7 @@ from pm_app.errors import PmAppError
 FAULTS = (errno.ENOSPC, errno.EIO, errno.EACCES, errno.EMFILE)
 RANDOM_KILLS = 20
 _SCRATCH = "requests to workers and what they bring back, in a folder that goes with their run"
+_TRIED = "small plants that are killed to try a disk, in a folder and schemas that go with it"
 # Sites that no flow of a plant's life passes: what they are, and why they need none.
 NO_FLOW = {
     "pm_app.jobs.retrain.trainer:main": "the trainer's answer, lost with its scratch folder",
@@ -28,6 +29,11 @@ NO_FLOW = {
     "pm_app.cli.act.backup:restore": "plant.toml of a backup, beside one that differs",
     "pm_app.cli.act.backup:_settings_in_place": "plant.toml of a backup, where there is none",
     "pm_app.jobs.record.health:write_health": "how a recorder is, written anew every few seconds",
+    "pm_app.cli.look.selftest:_ScratchPlant.__init__": _TRIED,
+    "pm_app.cli.look.selftest:_ScratchPlant.remove": _TRIED,
+    "pm_app.cli.look.selftest:_scratch": _TRIED,
+    "pm_app.store.opening:scratch_stores": _TRIED,
+    "pm_app.store.opening:scratch_stores.store": _TRIED,
     "pm_app.daemon.health:Monitor._write": "the state of health, written anew at every look",
     "pm_app.state.sensor_quality:write_quality": "what a look at sensors found, looked for anew",
     "pm_app.jobs.workers.files:scratch_folder": _SCRATCH,

@@ -79,6 +79,7 @@ def answer_peer(given: NormalSet, teach: np.ndarray, name: str, *, alarms: bool)
     """
     asked = given.unusual | given.usual
     asked = asked if given.watched is None else asked | given.watched
+    asked = asked if given.left is None else asked | np.isfinite(given.left)
     best, best_auc, best_levels = None, -1.0, True
     for levels in (True, False) if name not in ONE_SET else (True,):
         score = _score(given, teach, asked, name, levels)

@@ -104,6 +104,8 @@ def _residual_score(data: Scaled, make: Callable[[], object]) -> np.ndarray:
     """Mean squared residual of each sensor's level given the other sensors, in its own spread."""
     total = np.zeros(len(data.asked))
     targets = [n for n, name in enumerate(data.features) if _is_target(name)]
+    if len(set(data.sensor_of)) < 2:
+        return total
     half = len(data.taught) // 2
     for number in targets:
         others = [n for n, each in enumerate(data.sensor_of) if each != data.sensor_of[number]]

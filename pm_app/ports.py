@@ -258,6 +258,22 @@ class Lake(Protocol):
         ...
 
 
+class Publisher(Protocol):
+    """Takes the newest predictions out of the plant."""
+
+    @property
+    def place(self) -> str:
+        """Where they go, without secrets; another place has been told nothing yet."""
+        ...
+
+    def publish(self, documents: Sequence[tuple[str, str]]) -> None:
+        """Deliver each asset's JSON document, in place of the one before.
+
+        All of it is acknowledged at the end. Raises TransientError, BadSettings.
+        """
+        ...
+
+
 class Sender(Protocol):
     """Carries words out of the plant, for several channels at the same time.
 

@@ -30,6 +30,7 @@ from pm_app.ports import (
     KeepsLearnedSensors,
     Lake,
     PreviewsEvents,
+    Publisher,
     ReadingsSource,
 )
 from pm_app.records.alarms import WORK_ORDER
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
 STORE_URL_VARIABLE = "PM_APP_STORE_URL"
 NOTIFY_URLS_VARIABLE = "PM_APP_NOTIFY_URLS"
 RECORDED_FORMATS = ("parquet", "auto")
-_SECRETS = ("USER", "PASSWORD")
+_SECRETS, _PUBLISH = ("USER", "PASSWORD"), ("USER", "PASSWORD", "WEBHOOK")
 
 
 @contextmanager
@@ -267,11 +268,9 @@ def recorded_folder(settings: Settings, name: str) -> Path:
     """Where a recorder's files go, below the plant's readings. Raises BadSettings."""
     uri, form = settings.readings.uri, settings.readings.format
     if form not in RECORDED_FORMATS:
-        raise BadSettings(
-            f"recorders write Parquet: readings.format must be 'parquet', got {form!r}"
-        )
+        raise BadSettings(f"recorders write Parquet, and readings.format is {form!r}")
     if "://" in uri:
-        raise BadSettings(f"recorders write to a folder of this machine: readings.uri is {uri!r}")
+        raise BadSettings(f"recorders write to a local folder, and readings.uri is {uri!r}")
     return Path(_located(uri, settings.folder)) / name
 
 
@@ -279,9 +278,17 @@ def open_feed(settings: Settings, name: str) -> Feed:
     """The feed of a recorder that plant.toml names, not connected yet. Raises BadSettings."""
     recorder = settings.recorders[name]
     user, password = (os.environ.get(secret_variable(name, what), "") for what in _SECRETS)
-    maker = import_module(RECORDER_KINDS[recorder.kind])
-    places = RecorderPlace(settings.plant.name, name, settings.folder, user, password)
-    return cast(Feed, maker.make_feed(recorder, places))
+    place = RecorderPlace(settings.plant.name, name, settings.folder, user, password)
+    return cast(Feed, import_module(RECORDER_KINDS[recorder.kind]).make_feed(recorder, place))
+
+
+def open_publishers(settings: Settings) -> dict[str, Publisher]:
+    """Where predictions go, by name of channel; nothing is connected yet."""
+    from connectors.mqtt.publisher import make_publishers
+
+    user, password, webhook = (os.environ.get(f"PM_APP_PUBLISH_{w}", "") for w in _PUBLISH)
+    place = RecorderPlace(settings.plant.name, "publisher", settings.folder, user, password)
+    return make_publishers(settings.publish, place, webhook)
 
 
 def watch_sources(

@@ -93,7 +93,7 @@ class Job:
 class DaemonJobs:
     """What a daemon runs.
 
-    notify: sends notifications of alarms every NOTIFY_SECONDS; None where nobody wants any.
+    notify, publish: send alarms, predictions every NOTIFY_SECONDS; None where nobody wants any.
     watch: looks every WATCH_SECONDS for what has stopped. sensors: every SENSORS_SECONDS judges
     those of some assets.
     last_retraining: when one last began, None where none did. normal: what learns normal
@@ -103,6 +103,7 @@ class DaemonJobs:
     score: Job
     retrain: Job
     notify: Job | None = None
+    publish: Job | None = None
     watch: Job | None = None
     sensors: Job | None = None
     last_retraining: datetime | None = None
@@ -186,6 +187,7 @@ def _small(jobs: DaemonJobs) -> list[tuple[Job, float]]:
     """The jobs beside scoring and retraining that there are, and how often they run."""
     pairs = (
         (jobs.notify, NOTIFY_SECONDS),
+        (jobs.publish, NOTIFY_SECONDS),
         (jobs.watch, WATCH_SECONDS),
         (jobs.sensors, SENSORS_SECONDS),
     )

@@ -14,6 +14,7 @@ from pm_app.durable import denial
 from pm_app.errors import BadSettings
 from pm_app.settings.deviation import DeviationSettings
 from pm_app.settings.modes import Modes
+from pm_app.settings.publish import PublishSettings
 from pm_app.settings.recorders import Recorders
 from pm_app.settings.sections import (
     AlarmsSettings,
@@ -71,6 +72,7 @@ class Settings(Section):
     deviation: DeviationSettings = DeviationSettings()
     alarms: AlarmsSettings = AlarmsSettings()
     notifications: NotificationsSettings = NotificationsSettings()
+    publish: PublishSettings = PublishSettings()
     costs: CostsSettings = CostsSettings()
     retention: RetentionSettings = RetentionSettings()
     store: StoreSettings = StoreSettings()

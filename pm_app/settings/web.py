@@ -71,6 +71,13 @@ class WebSettings(Section):
     )
     session: Duration = Field("12h", description="how long whoever signs in stays signed in")
 
+    metrics_assets: int = Field(
+        100,
+        ge=0,
+        le=10_000,
+        description="how many assets, the riskiest first, /metrics has figures of their own of",
+    )
+
     @model_validator(mode="after")
     def _goes_together(self) -> Self:
         if bool(self.certificate) != bool(self.key):

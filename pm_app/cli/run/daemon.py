@@ -21,6 +21,7 @@ from pm_app.daemon.loop import (
 from pm_app.daemon.schedule import NORMAL_CRON, make_cron
 from pm_app.errors import NotEnoughData, TransientError
 from pm_app.jobs.normality.run import LEARNER, learn_plant_normal
+from pm_app.jobs.operations.publishing import publish
 from pm_app.jobs.operations.sensor_quality import QualitySource, look_at_sensors
 from pm_app.jobs.plant import Plant
 from pm_app.jobs.retrain.process import run_trainer
@@ -30,7 +31,7 @@ from pm_app.scoring.alarms import plant_step
 from pm_app.settings.plant import Settings
 from pm_app.state.lock import hold_state
 from pm_app.times import NS, parse_duration
-from pm_app.wiring import notify_due, open_plant_shared, watch_sources
+from pm_app.wiring import notify_due, open_plant_shared, open_publishers, watch_sources
 
 
 def run_plant(settings: Settings) -> int:
@@ -65,6 +66,7 @@ def _run(plant: Plant, stop: threading.Event, monitor: Monitor) -> int:
             score=Job("score", partial(_score, plant, stop, looked), heartbeat),
             retrain=Job("retrain", partial(_retrain, plant, stop)),
             notify=Job("notify", partial(_notify, plant)) if plant.channels else None,
+            publish=_publish_job(plant),
             watch=Job("watch", partial(watch_plant, plant, looked)),
             sensors=Job("sensors", partial(_judge_sensors, plant)),
             last_retraining=retrainings[0].started_at if retrainings else None,
@@ -74,6 +76,14 @@ def _run(plant: Plant, stop: threading.Event, monitor: Monitor) -> int:
         monitor=monitor,
         watching=partial(watch_sources, plant.settings),
     )
+
+
+def _publish_job(plant: Plant) -> Job | None:
+    settings, channels = plant.settings, open_publishers(plant.settings)
+    if not channels:
+        return None
+    name, state = settings.plant.name, settings.state
+    return Job("publish", lambda now: publish(plant.store, state, channels, plant=name))
 
 
 def _score(plant: Plant, stop: threading.Event, looked: threading.Event, now: datetime) -> str:

@@ -36,6 +36,15 @@ class PredictionChanges:
 
     database: Database
 
+    def assets(self, *, after: int) -> frozenset[str]:
+        """The assets of which something was said by commits past that number."""
+        query = select(predictions.c.asset_id).where(predictions.c[COMMIT_NUMBER] > after)
+        if after >= 0:
+            # What the index of numbers takes in.
+            query = query.where(predictions.c[COMMIT_NUMBER] > literal(0, literal_execute=True))
+        with self.database.reading() as connection:
+            return frozenset(connection.execute(query.distinct()).scalars())
+
     def page(
         self,
         *,

@@ -22,7 +22,7 @@ from pm_app.daemon.status import JobStatus, Status
 from pm_app.jobs.record.health import RecorderHealth, RecorderState
 from pm_app.records.sensor_quality import QUALITY_KINDS
 from pm_app.state.sensor_quality import SensorReport, read_quality
-from pm_app.store import Store
+from pm_app.store import FleetQuery, Store
 from pm_app.web.context import PageContext
 
 
@@ -68,6 +68,7 @@ class PlantFigures(Collector):
         levels = store.fleet.levels(now=self._context.now())
         assets = [([str(name)], count) for name, count in levels.items()]
         yield _gauge("pm_app_assets", "Assets by level of risk or deviation", ["level"], assets)
+        yield from _of_assets(store, self._context.settings.web.metrics_assets, self._context.now())
         statuses = [([name], count) for name, count in store.ledger_pages.statuses().items()]
         yield _gauge("pm_app_assets_by_status", "Assets by status", ["status"], statuses)
         description = "The version that says deviations, 0 for none"
@@ -80,6 +81,29 @@ def _of_jobs(jobs: Sequence[JobStatus]) -> Iterator[Metric]:
         values = [([job.job], getattr(job, attribute)) for job in jobs]
         present = [(labels, value) for labels, value in values if value is not None]
         yield _gauge(f"pm_app_job_{name}", description, ["job"], present)
+
+
+# Figure of an asset, attribute of its newest prediction, what it is.
+_ASSET_FIGURES: Final = (
+    ("risk", "risk", "Risk within the longest horizon, of the riskiest assets"),
+    ("deviation", "deviation", "Deviation from normal behaviour, of the riskiest assets"),
+    ("life_hours", "rul_hours", "Remaining useful life, of the riskiest assets"),
+)
+
+
+def _of_assets(store: Store, most: int, now: datetime) -> Iterator[Metric]:
+    """Of so many assets at most: each is a series that Prometheus keeps."""
+    if not most:
+        return
+    rows = [
+        row
+        for row in store.fleet.rows(FleetQuery(), limit=most, now=now)
+        if row.level != "outdated"
+    ]
+    for name, attribute, description in _ASSET_FIGURES:
+        values = [([row.asset_id], getattr(row, attribute)) for row in rows]
+        present = [(labels, value) for labels, value in values if value is not None]
+        yield _gauge(f"pm_app_asset_{name}", description, ["asset"], present)
 
 
 # Figure of a job, attribute of its status, what it is.

@@ -28,6 +28,7 @@ NO_FLOW = {
     "pm_app.cli.demo.plant:_drop": "files of a simulated plant",
     "pm_app.cli.act.backup:restore": "plant.toml of a backup, beside one that differs",
     "pm_app.cli.act.backup:_settings_in_place": "plant.toml of a backup, where there is none",
+    "pm_app.jobs.operations.publishing:publish": "how far a channel came, sent again without it",
     "pm_app.jobs.record.health:write_health": "how a recorder is, written anew every few seconds",
     "pm_app.cli.look.selftest:_ScratchPlant.__init__": _TRIED,
     "pm_app.cli.look.selftest:_ScratchPlant.remove": _TRIED,

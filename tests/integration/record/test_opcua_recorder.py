@@ -4,6 +4,7 @@ import signal
 import threading
 import time
 from collections import Counter
+from contextlib import suppress
 
 import pytest
 from recorders.brokers import wait_until
@@ -76,13 +77,16 @@ def test_server_and_recorder_are_stopped_and_killed_in_a_tenfold_flood(
     write(ordinary * 2, 1 / ordinary)
     threading.Timer(0.5, restart).start()
     write(ordinary * 10 * 2, 1 / (ordinary * 10))
+    # What its history has not yet taken down is lost to the server itself.
+    time.sleep(2.0)
     server.stop()
     server.start()
     write(ordinary * 10 * 2, 1 / (ordinary * 10))
     restart()
     write(ordinary * 10, 1 / (ordinary * 10))
     took = time.monotonic() - begun
-    wait_until(lambda: len(measured(config)) >= number, "all recorded", seconds=60)
+    with suppress(AssertionError):
+        wait_until(lambda: len(measured(config)) >= number, "all recorded", seconds=40)
     process.send_signal(signal.SIGTERM)
     assert process.wait(30) == 0
 
@@ -93,7 +97,7 @@ def test_server_and_recorder_are_stopped_and_killed_in_a_tenfold_flood(
         f"stopped once, recorder killed twice: {sum(lost.values())} lost, "
         f"{sum(twice.values())} twice"
     )
-    assert not lost and not twice
+    assert not lost and not twice, sorted(lost, key=lambda row: row[3])[:20]
 
 
 def test_a_first_start_reads_the_history_of_the_server(tmp_path, server):

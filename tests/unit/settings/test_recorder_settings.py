@@ -62,7 +62,7 @@ def test_a_name_that_a_pattern_was_made_of_is_found_again(asset, sensor):
             {"kind": "opcua", "url": "opc.tcp://h", "nodes": {"i=1": "a/b"}, "security": "sign"},
             "needs certificate and key",
         ),
-        ({"topics": ["{asset}"], "topic": "a"}, "did you mean 'topics'"),
+        ({"topics": ["{asset}"], "topicks": "a"}, "did you mean 'topics'"),
     ],
 )
 def test_what_a_recorder_cannot_use_is_told(recorder, words):

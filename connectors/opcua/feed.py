@@ -47,9 +47,11 @@ class ServerFeed:
         self.close()
         self._runner = asyncio.Runner()
         self._session = self._run(self._opened())
-        first = self._clock() - self._history_ns
+        now = self._clock()
         for node in self._session.nodes:
-            node.since = newest.get((node.asset, node.sensor), first)
+            since = newest.get((node.asset, node.sensor), now - self._history_ns)
+            # A source whose clock was ahead for a moment is read from now on.
+            node.since = min(since, now)
         self._reading_from = time.monotonic() + SETTLE_SECONDS
         self._run(self._session.subscribe())
 

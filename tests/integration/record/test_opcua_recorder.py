@@ -4,11 +4,10 @@ import signal
 import threading
 import time
 from collections import Counter
-from contextlib import suppress
 
 import pytest
 from recorders.brokers import wait_until
-from recorders.opcua_servers import SENSORS, START_NS, PlantServer
+from recorders.opcua_servers import SENSORS, PlantServer
 from recorders.recording import recorded
 from recorders.running_recorders import Running
 
@@ -38,12 +37,9 @@ def lay_out(folder, server, more='paths = ["Plant/{asset}/{sensor}"]\n'):
 
 
 def rows(numbers):
-    """Values of all variables in turn, a millisecond of the source apart."""
+    """Values of all variables in turn."""
     places = [(f"p{number}", sensor) for number in range(ASSETS) for sensor in SENSORS]
-    return [
-        (*places[number % len(places)], START_NS + number * 10**6, float(number))
-        for number in numbers
-    ]
+    return [(*places[number % len(places)], float(number)) for number in numbers]
 
 
 def measured(config):
@@ -65,8 +61,7 @@ def test_server_and_recorder_are_stopped_and_killed_in_a_tenfold_flood(
         nonlocal number
         some = rows(range(number, number + count))
         number += count
-        expected.extend(some)
-        server.write(some, pause=pause)
+        expected.extend(server.write(some, pause=pause))
 
     def restart():
         nonlocal process
@@ -85,8 +80,7 @@ def test_server_and_recorder_are_stopped_and_killed_in_a_tenfold_flood(
     restart()
     write(ordinary * 10, 1 / (ordinary * 10))
     took = time.monotonic() - begun
-    with suppress(AssertionError):
-        wait_until(lambda: len(measured(config)) >= number, "all recorded", seconds=40)
+    wait_until(lambda: len(measured(config)) >= number, "all recorded", seconds=60)
     process.send_signal(signal.SIGTERM)
     assert process.wait(30) == 0
 
@@ -97,12 +91,11 @@ def test_server_and_recorder_are_stopped_and_killed_in_a_tenfold_flood(
         f"stopped once, recorder killed twice: {sum(lost.values())} lost, "
         f"{sum(twice.values())} twice"
     )
-    assert not lost and not twice, sorted(lost, key=lambda row: row[3])[:20]
+    assert not lost and not twice
 
 
 def test_a_first_start_reads_the_history_of_the_server(tmp_path, server):
-    expected = rows(range(600))
-    server.write(expected)
+    expected = server.write(rows(range(600)))
     config = lay_out(tmp_path, server)
 
     with Running(config):
@@ -114,17 +107,19 @@ def test_a_first_start_reads_the_history_of_the_server(tmp_path, server):
 def test_a_recorder_that_was_away_reads_what_came_meanwhile(tmp_path, server):
     config = lay_out(tmp_path, server)
     with Running(config):
-        server.write(rows(range(60)))
+        expected = server.write(rows(range(60)))
         wait_until(lambda: len(measured(config)) >= 60, "recorded")
-    server.write(rows(range(60, 400)))
+    expected += server.write(rows(range(60, 400)))
+    # What its history has not yet taken down is lost to the server itself.
+    time.sleep(1.0)
     server.stop()
     server.start()
 
     with Running(config):
-        server.write(rows(range(400, 430)))
+        expected += server.write(rows(range(400, 430)))
         wait_until(lambda: len(measured(config)) >= 430, "recorded")
 
-    assert measured(config) == sorted(rows(range(430)))
+    assert measured(config) == sorted(expected)
 
 
 def test_what_is_not_good_or_no_number_is_counted_and_nodes_that_are_not_there_told(

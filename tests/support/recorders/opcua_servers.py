@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-# Its history in SQLite cannot be read where a time has no fraction of a second.
-START_NS = int(datetime(2026, 1, 1, tzinfo=UTC).timestamp()) * 10**9 + 500_000
+from pm_app.times import to_nanoseconds
+
 SENSORS = ("vib", "temp")
 
 
@@ -46,9 +46,12 @@ class PlantServer:
         self._loop.close()
         self._loop = None
 
-    def write(self, rows: Sequence[tuple[str, str, int, float]], *, pause: float = 0.0) -> None:
-        """Values with source times: asset, sensor, nanoseconds, value."""
-        self._do(self._write(rows, pause))
+    def write(
+        self, rows: Sequence[tuple[str, str, float]], *, pause: float = 0.0
+    ) -> list[tuple[str, str, int, float]]:
+        """Write asset, sensor, value; as they were written, with nanoseconds of the source."""
+        found: list[tuple[str, str, int, float]] = self._do(self._write(rows, pause))
+        return found
 
     def write_data(self, asset: str, sensor: str, value: Any) -> None:
         """A DataValue as it is."""
@@ -83,11 +86,17 @@ class PlantServer:
         for variable in self.variables.values():
             await server.historize_node_data_change(variable, period=None, count=0)
 
-    async def _write(self, rows: Sequence[tuple[str, str, int, float]], pause: float) -> None:
+    async def _write(
+        self, rows: Sequence[tuple[str, str, float]], pause: float
+    ) -> list[tuple[str, str, int, float]]:
         from asyncua import ua
 
-        for asset, sensor, time_ns, value in rows:
-            stamp = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=time_ns // 1000)
+        written = []
+        for asset, sensor, value in rows:
+            # Its history in SQLite cannot be read where a time has no fraction of a second.
+            stamp = datetime.now(tz=UTC) + timedelta(microseconds=1)
             data = ua.DataValue(ua.Variant(value), SourceTimestamp=stamp)
             await self.variables[asset, sensor].write_value(data)
+            written.append((asset, sensor, to_nanoseconds(stamp), value))
             await asyncio.sleep(pause)
+        return written

@@ -81,11 +81,10 @@ class ServerSession:
             answers = await subscription.subscribe_data_change(
                 [each.node for each in some], queuesize=QUEUE_OF_SERVER, sampling_interval=0.0
             )
-            refused += [
-                f"node {each.name} is refused: {answer.name}"
-                for each, answer in zip(some, answers, strict=True)
-                if not isinstance(answer, int)
-            ]
+            for each, answer in zip(some, answers, strict=True):
+                if not isinstance(answer, int):
+                    refused.append(f"node {each.name} is refused: {answer.name}")
+                    each.since = None
         self.refused = tuple(refused)
 
     def datachange_notification(self, node: Any, value: Any, data: Any) -> None:

@@ -131,7 +131,7 @@ def test_what_is_not_good_or_no_number_is_counted_and_nodes_that_are_not_there_t
     with Running(lay_out(tmp_path, server, f"nodes = {nodes}\n")) as running:
         running.wait_for(lambda health: not health.away and health.recorded > 0, "connected")
         bad = ua.StatusCode(ua.StatusCodes.BadNoCommunication)
-        server.write_data("p0", "vib", ua.DataValue(ua.Variant(5.0), StatusCode_=bad))
+        server.write_data("p0", "vib", ua.DataValue(ua.Variant(5.0), StatusCode=bad))
         running.wait_for(lambda health: health.not_good > 0, "counted")
         remarks = running.health.remarks
 

@@ -8,8 +8,7 @@ from typing import Any, Final
 from connectors.mqtt.client import BrokerAddress, BrokerConnection
 from connectors.mqtt.payloads import PayloadRules, read_message
 from pm_app.records.recording import FeedDelivery
-from pm_app.settings.patterns import read_pattern
-from pm_app.settings.recorders import RecorderPlace, RecorderSettings
+from pm_app.settings.recorders import RecorderPlace, RecorderSettings, read_pattern
 
 # What is taken at once becomes durable at once.
 MOST_MESSAGES: Final = 2_000

@@ -14,7 +14,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from pm_app.records.recording import MeasuredValue
-from pm_app.settings.patterns import NamePattern
+from pm_app.settings.recorders import NamePattern
 from pm_app.times import to_nanoseconds
 
 MOST_BYTES: Final = 1_000_000

@@ -12,8 +12,7 @@ from connectors.opcua.session import HISTORY_AT_ONCE, ServerAddress, ServerSessi
 from connectors.opcua.values import SubscribedNode, nanoseconds_of, read_value
 from pm_app.errors import PmAppError, SourceUnavailable
 from pm_app.records.recording import FeedDelivery, MeasuredValue
-from pm_app.settings.patterns import read_pattern
-from pm_app.settings.recorders import RecorderPlace, RecorderSettings
+from pm_app.settings.recorders import RecorderPlace, RecorderSettings, read_pattern
 from pm_app.times import parse_duration
 
 log = logging.getLogger(__name__)

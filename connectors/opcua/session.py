@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 
 from connectors.opcua.values import SubscribedNode
 from pm_app.errors import BadSettings, SourceUnavailable
-from pm_app.settings.patterns import NamePattern
+from pm_app.settings.recorders import NamePattern
 from pm_app.times import to_moment
 
 REQUEST_SECONDS: Final = 10.0

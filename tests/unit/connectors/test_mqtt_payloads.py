@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connectors.mqtt.payloads import MOST_BYTES, MOST_VALUES, PayloadRules, read_message
-from pm_app.settings.patterns import read_pattern
+from pm_app.settings.recorders import read_pattern
 
 ARRIVED = 1_700_000_000_000_000_000
 RULES = PayloadRules(

@@ -7,9 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pm_app.errors import BadSettings
-from pm_app.settings.patterns import read_pattern
 from pm_app.settings.plant import parse_settings
-from pm_app.settings.recorders import secret_variable
+from pm_app.settings.recorders import read_pattern, secret_variable
 
 
 def parse(**recorder):

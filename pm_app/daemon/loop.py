@@ -186,8 +186,7 @@ def _normal_runners(
 def _small(jobs: DaemonJobs) -> list[tuple[Job, float]]:
     """The jobs beside scoring and retraining that there are, and how often they run."""
     pairs = (
-        (jobs.notify, NOTIFY_SECONDS),
-        (jobs.publish, NOTIFY_SECONDS),
+        *((job, NOTIFY_SECONDS) for job in (jobs.notify, jobs.publish)),
         (jobs.watch, WATCH_SECONDS),
         (jobs.sensors, SENSORS_SECONDS),
     )

@@ -25,7 +25,6 @@ from pm_app.errors import BadBatch, SourceUnavailable, TornBatch
 from pm_app.settings.sources import ReadingsSettings
 from pm_app.times import to_nanoseconds
 
-SHARED = Path("/work/shared/data")
 GERMAN = (
     "Maschine;Zeit;Druck [bar];Strom;Läuft;Bemerkung\r\n"
     ";;bar;A;;\r\n"
@@ -375,9 +374,8 @@ def test_whatever_lies_in_the_folder_is_read_parquet_alone_where_there_is_any(tm
     assert [each.name for each in source.left_files()] == ["a.csv"]
 
 
-@pytest.mark.skipif(not SHARED.exists(), reason="needs the open data sets")
-def test_a_real_robot_in_decimal_commas_is_read_whole():
-    folder, form = SHARED / "ur3_cobotops", {"time_column": "Timestamp", "default_asset": "ur3"}
+def test_a_real_robot_in_decimal_commas_is_read_whole(open_data):
+    folder, form = open_data / "ur3_cobotops", {"time_column": "Timestamp", "default_asset": "ur3"}
     rows = np.concatenate([c.readings.values for c in read(folder, **form)], axis=1)
     first = read(folder, **form)[0]
 
@@ -389,10 +387,9 @@ def test_a_real_robot_in_decimal_commas_is_read_whole():
     assert [each.name for each in first.left] == ["(without a name)"]
 
 
-@pytest.mark.skipif(not SHARED.exists(), reason="needs the open data sets")
-def test_a_real_water_loop_in_packed_files_is_read_whole():
+def test_a_real_water_loop_in_packed_files_is_read_whole(open_data):
     chunks = read(
-        SHARED / "skab",
+        open_data / "skab",
         time_column="datetime",
         default_asset="loop",
         timezone="Europe/Moscow",
@@ -401,7 +398,7 @@ def test_a_real_water_loop_in_packed_files_is_read_whole():
 
     assert sum(len(chunk.readings.time) for chunk in chunks) == sum(
         gzip.decompress(path.read_bytes()).count(b"\n") - 1
-        for path in (SHARED / "skab").rglob("*.gz")
+        for path in (open_data / "skab").rglob("*.gz")
     )
     assert {chunk.readings.sensors for chunk in chunks} == {chunks[0].readings.sensors}
     assert not any(each.rows for chunk in chunks for each in chunk.rejections)

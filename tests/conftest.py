@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 import argon2
+import hypothesis
 import pytest
 from databases import postgresql, postgresql_copies, postgresql_server
 
@@ -20,7 +21,14 @@ __all__ = ["open_data", "postgresql", "postgresql_copies", "postgresql_server"]
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Folders of tests lie in memory where there is room; benchmarks wait for the disk."""
+    """Folders of tests lie in memory where there is room; benchmarks wait for the disk.
+
+    No property fails for the time it takes: a machine may be busy.
+    """
+    if "CI" not in os.environ:  # hypothesis has a profile of its own for that
+        slow = [hypothesis.HealthCheck.too_slow]
+        hypothesis.settings.register_profile("busy", deadline=None, suppress_health_check=slow)
+        hypothesis.settings.load_profile("busy")
     measures = "not benchmark" not in config.getoption("markexpr")
     if not measures and MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > MEMORY_BYTES:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -166,9 +167,10 @@ def scratch_stores(url: str, folder: Path) -> Iterator[Callable[[str], str]]:
     Raises BadSettings, StoreUnavailable, and TerminalError where this user may make no schema.
     """
     database = connect(url)
-    if database.dialect.file is not None:
+    file = database.dialect.file
+    if file is not None:
         database.engine.dispose()
-        yield lambda name: f"sqlite:///{folder / name}.sqlite"
+        yield partial(file.scratch, folder)
         return
     schemas: list[str] = []
 

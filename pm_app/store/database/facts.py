@@ -1,23 +1,12 @@
 """Facts of a database: its version and size, its schema, and what this user may not do there."""
 
-import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import Connection, text
-
-from pm_app.durable import denial
 from pm_app.errors import NoStore
 from pm_app.store.database.connection import connect
 from pm_app.store.database.migrate import current_revision
 from pm_app.store.schema.predictions import REVISION
-
-_RIGHTS = """
-SELECT string_agg(t.table_name, ', ' ORDER BY t.table_name) FROM information_schema.tables t
-WHERE t.table_schema = current_schema() AND t.table_type = 'BASE TABLE'
-AND NOT (SELECT bool_and(has_table_privilege(format('%I.%I', t.table_schema, t.table_name), r))
-    FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS r)
-"""
 
 
 @dataclass(frozen=True)
@@ -35,20 +24,15 @@ class DatabaseFacts:
 def database_facts(url: str, *, folder: Path | None = None) -> DatabaseFacts:
     """Only looks. Raises NoStore where there is no file yet, BadSettings, StoreUnavailable."""
     database = connect(url, folder=folder, read_only=True)
-    is_file = database.dialect.file is not None
-    path = Path(database.name)
-    if is_file and not path.is_file():
-        raise NoStore(f"{path}: there is no store yet")
+    if database.dialect.file is not None and not Path(database.name).is_file():
+        raise NoStore(f"{database.name}: there is no store yet")
     try:
         with database.reading() as connection:
             revision = current_revision(connection)
-            if is_file:
-                version, denied, size = _of_file(path)
-            else:
-                version, denied, size = _of_server(connection)
+            rights = database.dialect.rights(connection, database.name)
     finally:
         database.engine.dispose()
-    return DatabaseFacts(version, revision, REVISION, denied, size)
+    return DatabaseFacts(rights.version, revision, REVISION, rights.denied, rights.size_bytes)
 
 
 def database_file(url: str, *, folder: Path | None = None) -> Path | None:
@@ -56,18 +40,3 @@ def database_file(url: str, *, folder: Path | None = None) -> Path | None:
     database = connect(url, folder=folder, read_only=True)
     database.engine.dispose()
     return Path(database.name) if database.dialect.file is not None else None
-
-
-def _of_file(path: Path) -> tuple[str, str, int]:
-    parts = (path, path.with_name(f"{path.name}-wal"))
-    size = sum(part.stat().st_size for part in parts if part.is_file())
-    return f"SQLite {sqlite3.sqlite_version}", denial(path, writing=True), size
-
-
-def _of_server(connection: Connection) -> tuple[str, str, int]:
-    dialect = connection.dialect
-    number = ".".join(map(str, dialect.server_version_info or ()))
-    size = connection.execute(text("SELECT pg_database_size(current_database())")).scalar()
-    tables = connection.execute(text(_RIGHTS)).scalar()
-    denied = f"this user may not read and write {tables}" if tables else ""
-    return f"PostgreSQL {number}", denied, int(size or 0)

@@ -33,13 +33,24 @@ class DatabaseFile:
     create: make the folder and the file where they are not; raises TransientError. existing:
     the parts of the database that are there. snapshot: write one state, which others may be
     writing to, into a new file. attached: the tables of another file of this dialect, seen by
-    a connection meanwhile.
+    a connection meanwhile. scratch: the address of a file in a folder, which need not be there.
     """
 
     create: Callable[[Path], None]
     existing: Callable[[Path], list[Path]]
     snapshot: Callable[[Connection, Path], None]
     attached: Callable[[Connection, Path], AbstractContextManager[None]]
+    scratch: Callable[[Path, str], str]
+
+
+@dataclass(frozen=True)
+class DatabaseRights:
+    """version: of the database program. denied: what this user may not do there, in words, ""
+    where nothing. size_bytes: 0 where it is not known."""
+
+    version: str
+    denied: str
+    size_bytes: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +78,8 @@ class StoreDialect:
     # An engine, not yet connected, and the name of the database for messages. Raises BadSettings
     # where the address cannot be used, never showing its password.
     engine: Callable[[URL, ConnectionOptions], tuple[Engine, str]]
+    # Version and size of a database, and what this user may not do; its name as `engine` gives it.
+    rights: Callable[[Connection, str], DatabaseRights]
     # Before a transaction that is to see one state of the database.
     begin_reading: Callable[[Connection], None]
     # Within a transaction, wait until no other one writes.

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sqlalchemy import TIMESTAMP, URL, Connection, Engine, Text, create_engine, text
 
 from pm_app.errors import BadSettings
-from pm_app.store.dialects.dialect import ConnectionOptions, StoreDialect
+from pm_app.store.dialects.dialect import ConnectionOptions, DatabaseRights, StoreDialect
 
 _CONNECT_SECONDS: Final = 10
 # A server that is gone without a word (power, cable, firewall) is noticed within a minute or so,
@@ -31,6 +31,23 @@ _SESSION: Final = (
 # One writer at a time, as SQLite has it: any number will do that others are unlikely to use.
 _WRITER_LOCK: Final = 0x706D_6170_70
 _DRIVER: Final = "postgresql+psycopg"
+
+
+_DENIED: Final = """
+SELECT string_agg(t.table_name, ', ' ORDER BY t.table_name) FROM information_schema.tables t
+WHERE t.table_schema = current_schema() AND t.table_type = 'BASE TABLE'
+AND NOT (SELECT bool_and(has_table_privilege(format('%I.%I', t.table_schema, t.table_name), r))
+    FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS r)
+"""
+
+
+def _rights(connection: Connection, _name: str) -> DatabaseRights:
+    """Those of the role on the tables of its schema."""
+    number = ".".join(map(str, connection.dialect.server_version_info or ()))
+    size = connection.execute(text("SELECT pg_database_size(current_database())")).scalar()
+    tables = connection.execute(text(_DENIED)).scalar()
+    denied = f"this user may not read and write {tables}" if tables else ""
+    return DatabaseRights(f"PostgreSQL {number}", denied, int(size or 0))
 
 
 def _engine(address: URL, options: ConnectionOptions) -> tuple[Engine, str]:
@@ -112,6 +129,7 @@ POSTGRESQL: Final = StoreDialect(
     clustered={},
     partial="postgresql_where",
     engine=_engine,
+    rights=_rights,
     begin_reading=_begin_reading,
     lock_writers=_lock_writers,
     insert=_insert,

@@ -28,7 +28,12 @@ from sqlalchemy.pool import QueuePool
 
 from pm_app.durable import denial, make_file, make_folder
 from pm_app.errors import BadSettings
-from pm_app.store.dialects.dialect import ConnectionOptions, DatabaseFile, StoreDialect
+from pm_app.store.dialects.dialect import (
+    ConnectionOptions,
+    DatabaseFile,
+    DatabaseRights,
+    StoreDialect,
+)
 
 _LOOK_AGAIN_SECONDS: Final = 0.01
 _CACHE_KIB: Final = 8_000
@@ -46,6 +51,18 @@ def _existing(path: Path) -> list[Path]:
     """The file and its logs."""
     parts = [path.with_name(path.name + part) for part in _PARTS]
     return [part for part in parts if part.exists()]
+
+
+def _scratch(folder: Path, name: str) -> str:
+    return f"sqlite:///{folder / name}.sqlite"
+
+
+def _rights(_connection: Connection, name: str) -> DatabaseRights:
+    """Those of the file and its folder."""
+    path = Path(name)
+    size = sum(part.stat().st_size for part in _existing(path))
+    version = f"SQLite {sqlite3.sqlite_version}"
+    return DatabaseRights(version, denial(path, writing=True), size)
 
 
 def _snapshot(connection: Connection, path: Path) -> None:
@@ -284,7 +301,7 @@ def _read_mounts() -> str:
 SQLITE: Final = StoreDialect(
     example="sqlite:///file.sqlite",
     drivers={"sqlite": "sqlite", "sqlite+pysqlite": "sqlite"},
-    file=DatabaseFile(_create, _existing, _snapshot, _attached),
+    file=DatabaseFile(_create, _existing, _snapshot, _attached, _scratch),
     # SQLite numbers rows by itself only in a column typed exactly INTEGER.
     number_type=Integer(),
     asset_type=None,
@@ -296,6 +313,7 @@ SQLITE: Final = StoreDialect(
     clustered={"sqlite_with_rowid": False},
     partial="sqlite_where",
     engine=_engine,
+    rights=_rights,
     # A transaction sees one state anyway, and BEGIN IMMEDIATE locks.
     begin_reading=lambda _connection: None,
     lock_writers=lambda _connection: None,

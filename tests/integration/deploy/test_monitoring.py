@@ -21,6 +21,7 @@ from pm_app import __version__
 from pm_app.daemon.health import Monitor
 from pm_app.jobs.score.run import score
 from pm_app.settings.plant import read_settings
+from pm_app.state.sensor_quality import SensorCounts, SensorReport, write_quality
 from pm_app.web.app import make_app
 from pm_app.wiring import open_users
 
@@ -47,6 +48,8 @@ def watched(tmp_path_factory):
     monitor.expect("score", lambda: 60.0)
     monitor.began("score")
     monitor.ended("score", "all well", failed=False)
+    report = SensorReport(assets={"pump-00": SensorCounts(3, 2, bad=1)})
+    write_quality(read_settings(config).state, report)
     return config
 
 

@@ -145,6 +145,7 @@ def _plain(value: Any) -> Any:
 
 def _print(report: "BacktestReport", zone: str) -> None:
     from pm_app.cli.run.backtest_page import paired_words, side_rows
+    from pm_app.jobs.backtest.report import deviation_text
 
     names = (report.ours.name, report.peer.name)
     rows = [dict(zip(("figure", *names), row, strict=True)) for row in side_rows(report)]
@@ -166,3 +167,5 @@ def _print(report: "BacktestReport", zone: str) -> None:
     print_rows(folds, ("learned until", "spoke until", *numbers, "note"), right=numbers)
     say(paired_words(report))
     say(report.reason[0].upper() + report.reason[1:] + ".")
+    if words := deviation_text(report):
+        say(words)

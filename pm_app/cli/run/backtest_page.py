@@ -20,6 +20,8 @@ _BARS: Final = 8
 
 def backtest_page(report: "BacktestReport", *, plant: str, dated: str) -> str:
     """The whole page as text. dated: when it was made, in words."""
+    from pm_app.jobs.backtest.report import deviation_text
+
     best, sides = report.ours.best, side_rows(report)
     body = [
         f"<h1>Backtest of {escape(plant)}</h1>",
@@ -28,6 +30,7 @@ def backtest_page(report: "BacktestReport", *, plant: str, dated: str) -> str:
         f"after it. Risks are of a failure within {report.horizon_hours:g} hours.</p>",
         f'<p class="lead">{escape(report.reason[0].upper() + report.reason[1:])}.</p>',
         _figures(report),
+        f"<p>{escape(deviation_text(report))}</p>",
         "<h2>Beside its peers</h2>",
         f'<div class="wide">{_table(("", report.ours.name, report.peer.name), sides)}</div>',
         f"<p>{escape(paired_words(report))}</p>",

@@ -7,20 +7,25 @@ from pathlib import Path
 
 import numpy as np
 
+from pm_app.errors import NotEnoughData
 from pm_app.features.frame import select_features
 from pm_app.jobs.backtest.folds import Fold
+from pm_app.jobs.normality.gather import gather_normal
 from pm_app.jobs.plant import PlantView, first_seen_ns
 from pm_app.jobs.retrain.dataset import DatasetSource, gather_dataset
 from pm_app.jobs.retrain.messages import TrainingRequest
 from pm_app.jobs.retrain.run import Trainer, ask_trainer
 from pm_app.jobs.score.champion import Champion, verified
-from pm_app.jobs.score.frames import PaneSpan, frames
+from pm_app.jobs.score.frames import PaneSpan, frames_of
+from pm_app.jobs.score.normal_champion import NormalChampion, row_deviations
 from pm_app.learning.evaluation.boosters import Booster, BoosterTask, fit_booster
+from pm_app.learning.normality.learn import learn_normal
 from pm_app.learning.ranking import make_task
 from pm_app.progress import Progress, silent
 from pm_app.records.features import Frame
 from pm_app.records.readings import Float64, Int32, Int64
 from pm_app.scoring.abstention import answer_frame
+from pm_app.scoring.deviation import DeviationPredictor
 from pm_app.state.memory import Memories
 from pm_app.state.registry import read_version
 
@@ -42,6 +47,7 @@ class FoldPredictions:
     """Predictions of one fold, rows as they came.
 
     ours: risk, hours left and their bounds, (4, n_rows); theirs: risk and hours, (2, n_rows).
+    deviation: (n_rows,), NaN where nothing is said.
     """
 
     peer: str
@@ -50,6 +56,7 @@ class FoldPredictions:
     cutoff: Int64
     ours: Float64
     theirs: Float64
+    deviation: Float64
 
 
 def predict_fold(
@@ -75,18 +82,17 @@ def predict_fold(
             return response.reason
         champion = verified(read_version(staged, number=_NUMBER))
         progress(0.9, "fitting what people use today")
-        peer, features = _fit_peer(plant, mine, trainers.fit)
+        source = _source(plant, mine)
+        peer, features = _fit_peer(plant, source, mine, trainers.fit)
+        progress(0.93, "learning what is normal")
+        normal = _learn_normal(plant, source, mine, champion)
         progress(0.95, "predicting the next span")
         beside = replace(plant, memories=Memories(Path(folder, "memory")))
-        return _predict(beside, champion, peer, features, fold)
+        return _predict(beside, _Speakers(champion, peer, features, normal), fold)
 
 
-def _fit_peer(
-    plant: PlantView, request: TrainingRequest, fit: FitPeer
-) -> tuple[Booster, tuple[str, ...]]:
-    """A peer fitted to what the trainer learned from, and the features that it reads."""
-    settings = plant.settings
-    source = DatasetSource(
+def _source(plant: PlantView, request: TrainingRequest) -> DatasetSource:
+    return DatasetSource(
         plant.history,
         request.segments,
         plant.event_history.read(request.event_segments),
@@ -94,6 +100,36 @@ def _fit_peer(
         request.confirmed_failures,
         request.indices,
     )
+
+
+def _learn_normal(
+    plant: PlantView, source: DatasetSource, request: TrainingRequest, champion: Champion
+) -> NormalChampion | None:
+    """What is normal by the moment of the request; None where it is off, or too little to learn."""
+    settings = plant.settings
+    if not settings.deviation.enabled:
+        return None
+    try:
+        rows, _ = gather_normal(
+            source, settings, as_of_ns=request.as_of_ns, like=champion.card.spec
+        )
+        learned = learn_normal(
+            rows,
+            settings=settings.deviation,
+            before=None,
+            seed=settings.retraining.seed,
+            progress=silent,
+        )
+    except NotEnoughData:
+        return None
+    return NormalChampion(_NUMBER, learned.card, DeviationPredictor(learned.onnx, learned.card))
+
+
+def _fit_peer(
+    plant: PlantView, source: DatasetSource, request: TrainingRequest, fit: FitPeer
+) -> tuple[Booster, tuple[str, ...]]:
+    """A peer fitted to what the trainer learned from, and the features that it reads."""
+    settings = plant.settings
     study = make_task(gather_dataset(source, settings, as_of_ns=request.as_of_ns), settings)
     task = BoosterTask(
         study.frame,
@@ -106,23 +142,37 @@ def _fit_peer(
     return fit(task), study.frame.features
 
 
-def _predict(
-    plant: PlantView, champion: Champion, peer: Booster, features: tuple[str, ...], fold: Fold
-) -> FoldPredictions:
-    """What both predict at every cutoff in the span."""
-    pane_ns = plant.history.pane_ns
+@dataclass(frozen=True, eq=False)
+class _Speakers:
+    """What a fold was learned into: our version, a peer and its features, and what is normal."""
+
+    champion: Champion
+    peer: Booster
+    features: tuple[str, ...]
+    normal: NormalChampion | None
+
+
+def _predict(plant: PlantView, speakers: _Speakers, fold: Fold) -> FoldPredictions:
+    """What all of them say at every cutoff in the span."""
+    pane_ns, champion = plant.history.pane_ns, speakers.champion
     span = PaneSpan(fold.origin // pane_ns, fold.end // pane_ns - 1)
+    spans = dict.fromkeys(first_seen_ns(plant.ledger), span)
+    specs = [champion.card.spec] + ([speakers.normal.card.spec] if speakers.normal else [])
     names: list[str] = []
     nothing = np.empty(0, np.int32), np.empty(0, np.int64), np.empty((4, 0)), np.empty((2, 0))
-    rows: list[tuple[Int32, Int64, Float64, Float64]] = [nothing]
-    for frame in frames(plant, champion, dict.fromkeys(first_seen_ns(plant.ledger), span)):
+    rows: list[tuple[Int32, Int64, Float64, Float64, Float64]] = [(*nothing, np.empty(0))]
+    for frame, *others in frames_of(plant, specs, spans):
         ours = _ours(select_features(frame, champion.card.features), champion)
-        theirs = np.stack(peer.answer(select_features(frame, features).values))
+        answered = speakers.peer.answer(select_features(frame, speakers.features).values)
+        theirs = np.stack(answered)
         theirs[:, np.isnan(ours[0])] = np.nan
-        rows.append((frame.asset + np.int32(len(names)), frame.cutoff, ours, theirs))
+        deviation = np.full(len(frame.cutoff), np.nan)
+        if speakers.normal is not None:
+            deviation = row_deviations(others[0], speakers.normal).deviation
+        rows.append((frame.asset + np.int32(len(names)), frame.cutoff, ours, theirs, deviation))
         names += frame.assets
     columns = (np.concatenate(parts, axis=-1) for parts in zip(*rows, strict=True))
-    return FoldPredictions(peer.name, tuple(names), *columns)
+    return FoldPredictions(speakers.peer.name, tuple(names), *columns)
 
 
 def _ours(frame: Frame, champion: Champion) -> Float64:

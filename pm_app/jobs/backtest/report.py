@@ -20,6 +20,9 @@ from pm_app.learning.evaluation.backtest import (
     AlarmPlan,
     BacktestedModel,
     BacktestSeries,
+    DeviationAlarms,
+    ModelPredictions,
+    compare_deviations,
     lives_of,
     measure_side,
     never_alarm,
@@ -63,7 +66,8 @@ class FailureOutcome:
 
 @dataclass(frozen=True)
 class BacktestReport:
-    """All of it. near: from the lowest to the highest threshold that costs about as little."""
+    """All of it. near: from the lowest to the highest threshold that costs about as little.
+    deviation: None where nothing is said of deviations."""
 
     horizon_hours: float
     ours: BacktestedModel
@@ -75,6 +79,7 @@ class BacktestReport:
     near: tuple[float, float]
     prices: Prices
     weekly_capacity: int
+    deviation: DeviationAlarms | None
 
     @property
     def threshold(self) -> float:
@@ -104,6 +109,30 @@ class BacktestReport:
             f"{prices.false_alarm:g}) come to {best.cost:g}, against {self.never.cost:g} without "
             f"alarms; {near}{hidden}"
         )
+
+
+def deviation_text(report: BacktestReport) -> str:
+    """From when risks catch more than deviations do, in words; "" where there are none."""
+    found = report.deviation
+    if found is None:
+        return ""
+    text = (
+        f"Alarms of deviations, which need no failure to learn from, would have caught "
+        f"{found.caught} of {found.failures} failures with {found.false_alarms} false alarms; "
+    )
+    if found.risk_threshold is None:
+        return f"{text}no threshold of risks has as few."
+    text += (
+        f"risks from {found.risk_threshold:g} on, with {found.risk_false_alarms}, "
+        f"{found.risk_caught}. "
+    )
+    if found.since is None:
+        return f"{text}Risks do not catch more from any fold on."
+    fold = report.folds[found.since]
+    return (
+        f"{text}Risks catch more from {fold.origin:%Y-%m-%d} on, when {fold.past_failures} "
+        f"failures were known."
+    )
 
 
 def report_on(result: BacktestPredictions, settings: Settings) -> BacktestReport:
@@ -138,7 +167,21 @@ def report_on(result: BacktestPredictions, settings: Settings) -> BacktestReport
         near=(min([*near, threshold]), max([*near, threshold])),
         prices=plan.prices,
         weekly_capacity=plan.weekly_capacity,
+        deviation=_deviation_alarms(result, series, settings, plan),
     )
+
+
+def _deviation_alarms(
+    result: BacktestPredictions, series: BacktestSeries, settings: Settings, plan: AlarmPlan
+) -> DeviationAlarms | None:
+    if not np.isfinite(result.deviation).any():
+        return None
+    panes = settings.features.windows_ns[0] // settings.features.pane_ns
+    # As alarms of deviations are raised: see `alarm_persistence`.
+    manner = AlarmHysteresis(max(settings.deviation.persistence, panes), settings.deviation.clear)
+    nothing = np.full(len(result.deviation), np.nan)
+    deviation = ModelPredictions("deviation", result.deviation, nothing, nothing, nothing)
+    return compare_deviations(deviation, result.ours, series, result.fold, manner=manner, plan=plan)
 
 
 def _alarm_plan(settings: Settings) -> AlarmPlan:

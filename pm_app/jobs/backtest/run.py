@@ -47,7 +47,8 @@ class BacktestPredictions:
 
     decisions: why a fold could not be learned, "" where it was. Rows by asset, then cutoff, every
     array (n_rows,). fold: index into `folds`. ours: risks are of horizon_hours, NaN where we
-    abstain. theirs: the peer's in the rows where we do not.
+    abstain. theirs: the peer's in the rows where we do not. deviation: what is normal by the
+    origin says of the row, NaN where it says nothing.
     """
 
     folds: tuple[Fold, ...]
@@ -61,6 +62,7 @@ class BacktestPredictions:
     ours: ModelPredictions
     theirs: ModelPredictions
     labels: Labels
+    deviation: Float64
 
 
 def backtest(
@@ -145,18 +147,17 @@ def _in_one(
     parts = {at: part for at, part in enumerate(found) if not isinstance(part, str)}
     assets = tuple(sorted({name for part in parts.values() for name in part.names}))
     place = {name: number for number, name in enumerate(assets)}
+    places = [np.array([place[name] for name in part.names], np.int32) for part in parts.values()]
     asset = np.concatenate(
-        [
-            np.array([place[name] for name in part.names], dtype=np.int32)[part.asset]
-            for part in parts.values()
-        ]
+        [own[part.asset] for own, part in zip(places, parts.values(), strict=True)]
     )
     cutoff = np.concatenate([part.cutoff for part in parts.values()])
-    sizes = [len(part.cutoff) for part in parts.values()]
-    fold = np.repeat(np.array(list(parts), dtype=np.int32), sizes)
+    fold = np.repeat(np.array([*parts], np.int32), [len(part.cutoff) for part in parts.values()])
     order = np.lexsort((cutoff, asset))
-    ours = np.concatenate([part.ours for part in parts.values()], axis=1)[:, order]
-    theirs = np.concatenate([part.theirs for part in parts.values()], axis=1)[:, order]
+    ours, theirs, deviation = (
+        np.concatenate([getattr(part, name) for part in parts.values()], axis=-1)[..., order]
+        for name in ("ours", "theirs", "deviation")
+    )
     peer, unbounded = next(iter(parts.values())).peer, np.full((2, len(order)), np.nan)
     frame = bare_frame(assets, asset[order], cutoff[order])
     end, renewals = _judged_until(events, folds[-1].end), settings.renewals
@@ -174,6 +175,7 @@ def _in_one(
         ModelPredictions("pm-app", *ours),
         ModelPredictions(peer, *theirs, *unbounded),
         with_renewal_weights(_of_predictions(frame, ours, theirs), labels, (horizon,)),
+        deviation,
     )
 
 

@@ -37,7 +37,7 @@ MOST_TRIES: Final = 3
 # Others may backtest at the same time: a folder is abandoned once nobody has written into it for
 # so long.
 ABANDONED_SECONDS: Final = 7 * 86_400.0
-_ARRAYS: Final = ("asset", "cutoff", "ours", "theirs")
+_ARRAYS: Final = ("asset", "cutoff", "ours", "theirs", "deviation")
 
 
 @dataclass(frozen=True)

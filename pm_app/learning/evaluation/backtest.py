@@ -1,16 +1,18 @@
 """Figures of a backtest: quality of risks and lives left, and the value of alarms."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from pm_app.learning.data.targets import known_lives
 from pm_app.learning.evaluation.alarm_value import (
+    THRESHOLDS,
     AlarmHysteresis,
     Lives,
     Prices,
     Tally,
     cheapest,
+    find_alarms,
     precision_at_capacity,
     sweep,
     tally,
@@ -80,6 +82,104 @@ class AlarmPlan:
     manner: AlarmHysteresis
     prices: Prices
     weekly_capacity: int
+
+
+@dataclass(frozen=True)
+class DeviationAlarms:
+    """Alarms of deviations, beside alarms of risks that cost no more false ones.
+
+    caught, false_alarms: of deviations; of `failures` that came. risk_caught, risk_false_alarms:
+    of risks from risk_threshold on, which of all with at most as many false alarms catches most;
+    None where none has as few. by_fold: failures caught in each fold, by deviations and by risks.
+    since: number of the fold from which on, to the end, risks catch more; None where there is none.
+    """
+
+    failures: int
+    caught: int
+    false_alarms: int
+    risk_threshold: float | None
+    risk_caught: int
+    risk_false_alarms: int
+    by_fold: tuple[tuple[int, int], ...]
+    since: int | None
+
+
+def compare_deviations(
+    deviation: ModelPredictions,
+    risks: ModelPredictions,
+    series: BacktestSeries,
+    fold: Int32,
+    *,
+    manner: AlarmHysteresis,
+    plan: AlarmPlan,
+) -> DeviationAlarms:
+    """Alarms of deviations against those of risks, in the rows where both are told.
+
+    deviation: as `risk`, 1.0 the level of alarms, which are raised in this manner; fold: of each
+    row, (n_rows,).
+    """
+    both = np.isfinite(deviation.risk) & np.isfinite(risks.risk)
+    mine, theirs = (
+        lives_of(replace(each, risk=np.where(both, each.risk, np.nan)), series)
+        for each in (deviation, risks)
+    )
+    least = plan.prices.least_hours
+    caught, false = _caught(mine, 1.0, manner, least)
+    threshold, risk_caught, risk_false = _most_caught(theirs, plan, most_false=false)
+    failing = np.unique(mine.life[mine.failed & np.isfinite(mine.risk)])
+    last = np.searchsorted(mine.life, failing, side="right") - 1
+    number = dict(zip(failing.tolist(), fold[series.labels.usable][last].tolist(), strict=True))
+    count = int(fold.max(initial=-1)) + 1
+    by_fold = tuple(
+        (_of_fold(caught, number, each), _of_fold(risk_caught, number, each))
+        for each in range(count)
+    )
+    return DeviationAlarms(
+        failures=len(failing),
+        caught=len(caught),
+        false_alarms=false,
+        risk_threshold=threshold,
+        risk_caught=len(risk_caught),
+        risk_false_alarms=risk_false,
+        by_fold=by_fold,
+        since=_ahead_since([theirs - mine for mine, theirs in by_fold]),
+    )
+
+
+def _most_caught(
+    lives: Lives, plan: AlarmPlan, *, most_false: int
+) -> tuple[float | None, set[int], int]:
+    """The threshold that catches most without more false alarms, what it catches, and its own."""
+    least, nothing = plan.prices.least_hours, set[int]()
+    tried = [(at, *_caught(lives, at, plan.manner, least)) for at in THRESHOLDS]
+    cheap = [each for each in tried if each[2] <= most_false]
+    return max(cheap, key=lambda each: len(each[1]), default=(None, nothing, 0))
+
+
+def _caught(
+    lives: Lives, threshold: float, manner: AlarmHysteresis, least_hours: float
+) -> tuple[set[int], int]:
+    """Lives whose failure was warned of, and how many looks were for nothing."""
+    alarms = find_alarms(lives, threshold, manner)
+    warned, hours = lives.life[alarms.row[alarms.true]], alarms.hours[alarms.true]
+    newest = dict(zip(warned.tolist(), hours.tolist(), strict=True))
+    return {life for life, ahead in newest.items() if ahead >= least_hours}, len(alarms.false_looks)
+
+
+def _of_fold(lives: set[int], fold_of: dict[int, int], fold: int) -> int:
+    return sum(fold_of.get(life) == fold for life in lives)
+
+
+def _ahead_since(gains: list[int]) -> int | None:
+    """From which fold on, to the end, more is gained than lost, and never less from a later one."""
+    since, total = None, 0
+    for number in range(len(gains) - 1, -1, -1):
+        total += gains[number]
+        if total < 0:
+            break
+        if total > 0:
+            since = number
+    return since
 
 
 def measure_side(

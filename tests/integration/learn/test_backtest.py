@@ -30,7 +30,7 @@ from pm_app.errors import BadSettings, NotEnoughData, TransientError
 from pm_app.jobs.backtest import workers as backtest_workers
 from pm_app.jobs.backtest.fold import FoldTrainers
 from pm_app.jobs.backtest.folds import BacktestOptions
-from pm_app.jobs.backtest.report import report_on
+from pm_app.jobs.backtest.report import deviation_text, report_on
 from pm_app.jobs.backtest.run import backtest
 from pm_app.jobs.ingest.run import ingest
 from pm_app.jobs.retrain import process as trainer_process
@@ -199,6 +199,31 @@ def test_a_fold_that_cannot_be_learned_is_told_and_the_others_go_on(plant):
     assert predictions.decisions == ("not enough data", "", "")
     assert set(predictions.fold.tolist()) == {1, 2}
     assert report.folds[0].note == "not enough data"
+
+
+def test_deviations_are_those_of_what_was_normal_before_the_fold(plant):
+    config = plant.read_text().replace(
+        "[features]", '[deviation]\nminimum_history = "6h"\n[features]'
+    )
+    plant.write_text(config)
+    with opened(plant) as live:
+        predictions = run(live)
+        report = report_on(predictions, live.settings)
+
+    told = np.isfinite(predictions.deviation)
+    assert told.any() and (predictions.deviation[told] >= 0).all()
+    assert report.deviation.failures == report.ours.best.failures
+    assert "Alarms of deviations, which need no failure to learn from" in deviation_text(report)
+
+
+def test_without_deviations_a_backtest_says_nothing_of_them(plant):
+    plant.write_text(f"{plant.read_text()}\n[deviation]\nenabled = false\n")
+    with opened(plant) as live:
+        predictions = run(live)
+        report = report_on(predictions, live.settings)
+
+    assert not np.isfinite(predictions.deviation).any()
+    assert report.deviation is None and deviation_text(report) == ""
 
 
 def test_too_few_failures_are_told_with_their_number(plant):

@@ -89,7 +89,7 @@ def test_what_is_shown_is_taken_away_as_a_file_that_equals_the_store(browser, pl
     ):
         sign_in(page, address, "vera")
         with page.expect_download() as waiting:
-            page.get_by_role("link", name="CSV").click()
+            page.get_by_role("link", name="CSV", exact=True).click()
         text = waiting.value.path().read_text()
     with open_views(plant) as store:
         rows = store.fleet.rows(FleetQuery())

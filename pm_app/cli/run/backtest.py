@@ -55,6 +55,9 @@ def backtest(
     as_json: Json = False,
 ) -> None:
     """Failures that alarms would have caught, hours of warning and costs, beside other models."""
+    from pm_app.jobs.retrain.process import require_training
+
+    require_training()
     from pm_app.jobs.backtest.folds import BacktestOptions
     from pm_app.jobs.backtest.report import report_on
     from pm_app.jobs.backtest.run import backtest as run_backtest
@@ -75,22 +78,17 @@ def backtest(
         report = report_on(result, settings)
         if set_threshold:
             _set_threshold(plant, report)
-    if html is not None:
-        _write_page(report, settings, html)
-    if as_json:
-        print_json(_fields(report))
-    else:
-        _print(report, settings.plant.timezone)
+    _write_page(report, settings, html)
+    _print(report, settings.plant.timezone, as_json=as_json)
     if set_threshold:
         say(f"alarms are raised at {report.threshold:g} from now on")
 
 
 def _trainers(settings: "Settings") -> "FoldTrainers":
     from pm_app.jobs.backtest.fold import FoldTrainers
-    from pm_app.jobs.retrain.process import require_training, run_trainer
+    from pm_app.jobs.retrain.process import run_trainer
     from pm_app.times import NS, parse_duration
 
-    require_training()
     timeout = parse_duration(settings.retraining.timeout) / NS
     return FoldTrainers(partial(run_trainer, timeout_seconds=timeout))
 
@@ -104,7 +102,9 @@ def _set_threshold(plant: "Plant", report: "BacktestReport") -> None:
     )
 
 
-def _write_page(report: "BacktestReport", settings: "Settings", file: Path) -> None:
+def _write_page(report: "BacktestReport", settings: "Settings", file: Path | None) -> None:
+    if file is None:
+        return
     from pm_app.cli.run.backtest_page import backtest_page
 
     dated = f"Made {now():%Y-%m-%d %H:%M} UTC"
@@ -143,7 +143,10 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and not isfinite(value) else value
 
 
-def _print(report: "BacktestReport", zone: str) -> None:
+def _print(report: "BacktestReport", zone: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json(_fields(report))
+        return
     from pm_app.cli.run.backtest_page import paired_words, side_rows
     from pm_app.jobs.backtest.report import deviation_text
 

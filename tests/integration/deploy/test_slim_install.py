@@ -18,7 +18,8 @@ from pm_app.errors import BadSettings
 from pm_app.jobs.retrain.process import run_trainer
 
 ROOT = Path(__file__).parents[3]
-COMMANDS = ("score", "status", "check", "models", "retrain", "backtest", "predictions", "serve")
+LEARNING = ("retrain", "backtest")
+COMMANDS = ("score", "status", "check", "models", "predictions", "serve", *LEARNING)
 PROGRAM = """
 import json, sys
 config, commands, names = sys.argv[1], json.loads(sys.argv[2]), json.loads(sys.argv[3])
@@ -73,7 +74,7 @@ def test_a_slim_install_says_how_the_plant_is(answers, command):
     assert "No module" not in words + error and "tensorflow" not in words + error
 
 
-@pytest.mark.parametrize("command", ["retrain", "backtest"])
+@pytest.mark.parametrize("command", LEARNING)
 def test_a_slim_install_says_what_learning_needs(answers, command):
     code, words, error = answers[command]
 

@@ -32,7 +32,7 @@ MODULES = (
     "many_assets",
 )
 # Too long for a table that is made in ten minutes.
-ASKED = ("retraining", "fleet_retraining")
+ASKED = ("retraining", "fleet_retraining", "fleet_normality")
 
 
 @pytest.mark.benchmark

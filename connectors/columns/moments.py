@@ -59,6 +59,11 @@ class MomentRules:
     section: str = "events"
 
 
+def zone_setting(section: str) -> str:
+    """What places times without a zone."""
+    return f'{section}.timezone, where their clock stood: "Europe/Berlin", "UTC" or the like'
+
+
 def read_moments(texts: Sequence[str], rules: MomentRules) -> WrittenMoments:
     """When these texts say it was."""
     distinct = dict.fromkeys(texts)
@@ -149,7 +154,7 @@ def _clock(match: re.Match[str]) -> time:
 def _zone(text: str | None, rules: MomentRules) -> ZoneInfo | timezone:
     if text is None:
         if rules.timezone is None:
-            raise ValueError(f'needed {rules.section}.timezone = "UTC" (or where the clock stood)')
+            raise ValueError(f"needed {zone_setting(rules.section)}")
         return ZoneInfo(rules.timezone)
     if text.upper() in ("Z", "UTC"):
         return UTC

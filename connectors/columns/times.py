@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from connectors.columns.moments import DateOrder, MomentRules, read_moments
+from connectors.columns.moments import DateOrder, MomentRules, read_moments, zone_setting
 from connectors.columns.values import Flags, is_text, plain_type
 from pm_app.errors import BadBatch
 from pm_app.records.readings import Int64
@@ -79,7 +79,7 @@ def check_time_column(kind: Any, where: str, rules: TimeRules) -> None:
     if kind.tz is None and rules.timezone is None:
         raise BadBatch(
             f"{where} is {kind} without a time zone; needed one in the file, or the setting "
-            f'{rules.section}.timezone = "UTC" (or where the clock stood)'
+            f"{zone_setting(rules.section)}"
         )
 
 

@@ -22,7 +22,6 @@ LARGEST = 1e30
 # Longer than any name that a person gives a machine, a sensor or a fault.
 LONGEST_NAME = 256
 _SHOWN = 40
-_CANDIDATES = 3
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _ODD_SPACE = re.compile(r"^\s|\s$|[^\S ]")
 Unfit = Callable[[str, int], str]
@@ -77,12 +76,6 @@ def _bounded(values: Float64) -> tuple[Float64, int]:
     too_large = np.abs(values) >= LARGEST
     count = int(np.count_nonzero(too_large))
     return (np.where(too_large, np.nan, values) if count else values), count
-
-
-def column_hint(setting: str, schema: Any, fits: Callable[[Any], bool]) -> str:
-    """Which setting names a column that is missing, and which columns may be it by their type."""
-    found = [f'"{field.name}"' for field in schema if fits(plain_type(field.type))][:_CANDIDATES]
-    return f"; {setting} in plant.toml names it" + (f": {' or '.join(found)}?" if found else "")
 
 
 def check_label_column(kind: Any, where: str) -> None:

@@ -18,7 +18,7 @@ from connectors.columns.values import (
     read_labels,
 )
 from connectors.events.form import EventsFormat
-from connectors.events.patterns import MOST_CHARACTERS
+from connectors.events.patterns import MOST_CHARACTERS, Patterns
 from pm_app.records.readings import Int64, Text
 
 
@@ -30,10 +30,12 @@ class EventColumns:
     form: EventsFormat
 
     def labels(self, name: str | None) -> TextCodes:
-        """Names per row; the default asset where there is no such column."""
+        """Names per row, assets by their patterns; the default asset where there is no such
+        column."""
         if name in self.table.column_names:
-            read = read_assets if name == self.form.asset_column else read_labels
-            return read(self._array(name))
+            if name == self.form.asset_column:
+                return _renamed(read_assets(self._array(name)), self.form.asset_patterns)
+            return read_labels(self._array(name))
         default = self.form.default_asset if name == self.form.asset_column else None
         if default is None:
             return TextCodes((), np.full(self.table.num_rows, -1, dtype=np.int32))
@@ -94,6 +96,16 @@ class EventColumns:
         """One contiguous array of a column, dictionaries of its row groups made one."""
         column = self.table.column(name).unify_dictionaries().combine_chunks()
         return column.chunk(0) if isinstance(column, pa.ChunkedArray) else column
+
+
+def _renamed(assets: TextCodes, patterns: Patterns) -> TextCodes:
+    """Assets by what the readings call them."""
+    if not patterns:
+        return assets
+    renamed = [patterns.find(name) or name for name in assets.names]
+    names = tuple(sorted(set(renamed)))
+    table = np.array([*(names.index(name) for name in renamed), -1], dtype=np.int32)
+    return TextCodes(names, table[assets.index], assets.odd)
 
 
 def give_reasons(reasons: Text, found: Text, column: str) -> None:

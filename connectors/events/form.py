@@ -35,6 +35,7 @@ class EventsFormat:
     ignore: tuple[str, ...] = ()
     kinds: tuple[tuple[str, str], ...] = ()
     codes: tuple[tuple[str, str], ...] = ()
+    assets: tuple[tuple[str, str], ...] = ()
     ignore_rows: tuple[str, ...] = ()
     texts: bool = False
 
@@ -68,6 +69,11 @@ class EventsFormat:
         return Patterns(dict(self.codes))
 
     @cached_property
+    def asset_patterns(self) -> Patterns:
+        """Assets of the readings by the names of an export."""
+        return Patterns(dict(self.assets))
+
+    @cached_property
     def ignored(self) -> Patterns:
         """Texts of rows that are about nothing."""
         return Patterns(dict.fromkeys(self.ignore_rows, ""))
@@ -91,6 +97,7 @@ def events_format(settings: EventsSettings, *, texts: bool = False) -> EventsFor
         ignore=settings.ignore,
         kinds=tuple(settings.kinds.items()),
         codes=tuple(settings.codes.items()),
+        assets=tuple(settings.assets.items()),
         ignore_rows=settings.ignore_rows,
         texts=texts,
     )

@@ -6,14 +6,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-import pyarrow as pa
 
-from connectors.columns.values import (
-    Flags,
-    TextCodes,
-    column_hint,
-    is_text,
-)
+from connectors.columns.missing_columns import NeededColumn, missing_columns
+from connectors.columns.values import Flags, TextCodes
 from connectors.events.columns import EventColumns, give_reasons
 from connectors.events.form import EventsFormat
 from connectors.events.patterns import suggest_patterns
@@ -61,19 +56,16 @@ class RowFates:
 
 def check_names(name: str, schema: Any, form: EventsFormat) -> None:
     """Raises BadBatch where a column that has to be there is not, or comes more than once."""
-    for setting, column, fits in (
-        ("asset_column", form.asset_column, is_text),
-        ("time_column", form.time_column, pa.types.is_timestamp),
-        ("kind_column", form.kind_column, is_text),
-    ):
-        default = {"asset_column": form.default_asset, "kind_column": form.default_kind}
-        if column not in schema.names and default.get(setting) is None:
-            without = '; where all are failures, default_kind = "failure" does without'
-            raise BadBatch(
-                f"{name}: needed a column {column!r}, got columns {schema.names}"
-                + column_hint(f"events.{setting}", schema, fits)
-                + (without if setting == "kind_column" else "")
-            )
+    needed = [NeededColumn("time", "events.time_column", form.time_column)]
+    if form.default_asset is None:
+        needed.insert(0, NeededColumn("asset", "events.asset_column", form.asset_column))
+    if form.default_kind is None:
+        needed.append(NeededColumn("kind", "events.kind_column", form.kind_column))
+    missing = [each for each in needed if each.name not in schema.names]
+    if missing:
+        kind_missing = any(each.role == "kind" for each in missing)
+        note = '; where all are failures, default_kind = "failure" does without'
+        raise missing_columns(name, missing, schema, note=note if kind_missing else "")
     for column in set(schema.names).intersection(form.columns):
         if schema.names.count(column) > 1:
             raise BadBatch(

@@ -7,16 +7,19 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
+from connectors.columns.missing_columns import (
+    NeededColumn,
+    likely_columns,
+    missing_columns,
+    shown_names,
+)
 from connectors.columns.moments import DateOrder
 from connectors.columns.numbers_in_text import Sign
 from connectors.columns.times import TimeRules, check_time_column
 from connectors.columns.values import (
-    LONGEST_NAME,
     check_label_column,
-    column_hint,
     holds_texts,
     is_numeric,
-    is_text,
     plain_type,
 )
 from connectors.parquet.left_columns import index_columns, leave, unused
@@ -24,7 +27,7 @@ from pm_app.errors import BadBatch
 from pm_app.records.readings import LeftColumn
 from pm_app.settings.sources import ReadingsSettings
 
-_NAMES_SHOWN, _REASONS_SHOWN = 12, 3
+_REASONS_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -130,7 +133,9 @@ def no_sensors(plan: ColumnPlan, form: ReadingsFormat, names: Sequence[str]) -> 
     wanted = "a numeric column" if form.sensors is None else f"one of {list(form.sensors)}"
     whys = [f"{each.name!r} {each.reason}" for each in plan.left if each.cause != "settings"]
     more = f"; {'; '.join(whys[:_REASONS_SHOWN])}" if whys else ""
-    return BadBatch(f"{plan.name}: needed {wanted} as a sensor, got columns {_some(names)}{more}")
+    return BadBatch(
+        f"{plan.name}: needed {wanted} as a sensor, got columns {shown_names(names)}{more}"
+    )
 
 
 def _not_asked_for(name: str) -> LeftColumn:
@@ -139,14 +144,9 @@ def _not_asked_for(name: str) -> LeftColumn:
 
 def plan_long(name: str, schema: Any, form: ReadingsFormat) -> ColumnPlan:
     """As plan_wide, for rows of one tag's value; the sensors are only known from the rows."""
-    asset, time = _keys(name, schema, form)
-    for column in (form.tag_column, form.value_column):
-        if column not in schema.names:
-            setting = "tag_column" if column == form.tag_column else "value_column"
-            raise BadBatch(
-                f"{name}: needed a column {column!r}, got columns {_columns(schema)}"
-                f"; readings.{setting} in plant.toml names it"
-            )
+    tag = NeededColumn("tag", "readings.tag_column", form.tag_column)
+    value = NeededColumn("value", "readings.value_column", form.value_column)
+    asset, time = _keys(name, schema, form, more=(tag, value))
     check_label_column(schema.field(form.tag_column).type, f"{name}: column {form.tag_column!r}")
     kind = schema.field(form.value_column).type
     _check_sensor(name, form.value_column, kind)
@@ -162,21 +162,22 @@ def plan_long(name: str, schema: Any, form: ReadingsFormat) -> ColumnPlan:
     return ColumnPlan(name, asset, time, quality, (), texts, left=left)
 
 
-def _keys(name: str, schema: Any, form: ReadingsFormat) -> tuple[str | None, str | None]:
+def _keys(
+    name: str, schema: Any, form: ReadingsFormat, *, more: Sequence[NeededColumn] = ()
+) -> tuple[str | None, str | None]:
+    """The columns of asset and time. more: others that have to be there."""
     _check_names(name, schema)
     asset = form.asset_column if form.asset_column in schema.names else None
     time = form.time_column if form.time_column in schema.names else None
-    if time is None and not form.table:
-        raise BadBatch(
-            f"{name}: needed a column {form.time_column!r}, got columns {_columns(schema)}"
-            + column_hint("readings.time_column", schema, pa.types.is_timestamp)
-        )
-    if asset is None and form.default_asset is None and not form.table:
-        raise BadBatch(
-            f"{name}: needed a column {form.asset_column!r} naming the asset, "
-            f"got columns {_columns(schema)}"
-            + column_hint("readings.asset_column", schema, is_text)
-        )
+    needed = []
+    if not form.table:
+        needed.append(NeededColumn("time", "readings.time_column", form.time_column))
+        if form.default_asset is None:
+            setting, purpose = "readings.asset_column", " naming the asset"
+            needed.append(NeededColumn("asset", setting, form.asset_column, purpose))
+    missing = [each for each in (*needed, *more) if each.name not in schema.names]
+    if missing:
+        raise missing_columns(name, missing, schema, note=_note(missing, schema, form))
     if time is not None:
         check_time_column(schema.field(time).type, f"{name}: column {time!r}", form.time_rules)
     if asset is not None:
@@ -187,7 +188,9 @@ def _keys(name: str, schema: Any, form: ReadingsFormat) -> tuple[str | None, str
 def _check_names(name: str, schema: Any) -> None:
     twice = sorted(column for column, times in Counter(schema.names).items() if times > 1)
     if twice:
-        raise BadBatch(f"{name}: needed distinct column names, got {_some(twice)} more than once")
+        raise BadBatch(
+            f"{name}: needed distinct column names, got {shown_names(twice)} more than once"
+        )
 
 
 def _check_sensor(name: str, sensor: str, kind: Any) -> None:
@@ -200,14 +203,15 @@ def _check_sensor(name: str, sensor: str, kind: Any) -> None:
     )
 
 
-def _columns(schema: Any) -> str:
-    return _some(schema.names)
-
-
-def _some(names: Sequence[str]) -> str:
-    shown = [name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}..." for name in names]
-    more = len(names) - _NAMES_SHOWN
-    return f"{shown[:_NAMES_SHOWN]} and {more} more" if more > 0 else f"{shown}"
+def _note(missing: Sequence[NeededColumn], schema: Any, form: ReadingsFormat) -> str:
+    """What else may help where no column can be the asset."""
+    for each in missing:
+        if each.role == "asset" and not likely_columns("asset", each.name, schema):
+            return (
+                '; files of one machine do without by readings.asset = "its name", those of '
+                f'several in folders called "{form.asset_column}=its name"'
+            )
+    return ""
 
 
 def readings_format(

@@ -199,6 +199,12 @@ class EventsSettings(Section):
         "keeps it without a code",
         examples=[{"LAG-??": "bearing", "Lager*": "bearing", "*seal*": "seal"}],
     )
+    assets: dict[Name, Name] = Field(
+        {},
+        description="what assets are called in the readings where a list calls them otherwise; "
+        "* and ? stand for others, the first that fits counts",
+        examples=[{"10004711": "pump-1", "P1 *": "pump-1"}],
+    )
     ignore_rows: tuple[Name, ...] = Field(
         (),
         description="rows whose kind, code or text is one of these are about nothing that "

@@ -1,5 +1,6 @@
 """`pm-app preview`: how a file of readings or events would be read, and what is left over."""
 
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,6 +16,7 @@ from pm_app.records.previews import EventsPreview, PreviewedRow
 from pm_app.settings.plant import Settings, read_settings
 
 _MOST_SHOWN = 30
+_WRITTEN_TIME = re.compile(r"'[\d.:/+ TZ-]+'")
 
 
 def preview(
@@ -30,11 +32,12 @@ def preview(
 ) -> None:
     """How a file would be read: rows of events, columns of readings, and what is left over.
 
-    A file below the folder of readings is one of readings, any other one of events.
+    A file below the folder of readings is one of readings, any other one of events. Without
+    plant.toml in this folder it goes by that of the plant in whose folder the file lies.
     """
     from pm_app.wiring import open_readings_file, preview_events
 
-    settings = read_settings(config)
+    settings = read_settings(_plant_of(file, config))
     if readings or _lies_in_readings(settings, file):
         source, batch = open_readings_file(settings, file)
         preview_readings(settings, source, batch, as_json=as_json)
@@ -53,6 +56,14 @@ def preview(
         print_rows(_left_over(found), title="rows that are left over", right=("rows",))
     if found.suggestions:
         print_rows(_suggestions(found), title="patterns that would know them", right=("rows",))
+
+
+def _plant_of(file: Path, config: Path) -> Path:
+    """plant.toml as named, or here; else the nearest one above the file."""
+    if config != PLANT or config.exists():
+        return config
+    above = (folder / PLANT for folder in file.absolute().parents)
+    return next((each for each in above if each.is_file()), config)
 
 
 def _lies_in_readings(settings: Settings, file: Path) -> bool:
@@ -80,7 +91,13 @@ def _by_words(found: EventsPreview) -> list[dict[str, Any]]:
 
 
 def _left_over(found: EventsPreview) -> list[dict[str, Any]]:
-    count = Counter(row.reason for row in found.rows if row.reason)
+    # Times differ row by row, and what is wrong with them does not.
+    first: dict[str, str] = {}
+    count = Counter(
+        first.setdefault(_WRITTEN_TIME.sub("", row.reason), row.reason)
+        for row in found.rows
+        if row.reason
+    )
     return [{"rows": rows, "why": why} for why, rows in count.most_common(_MOST_SHOWN)]
 
 

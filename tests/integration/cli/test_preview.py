@@ -77,7 +77,12 @@ def test_a_file_that_is_not_there_or_lacks_a_column_is_named(plant):
     lacking = preview(plant)
 
     assert "needed a file, got none" in str(missing.exception)
-    assert "needed a column 'Wo', got columns ['Auftrag', 'Equipment'" in str(lacking.exception)
+    words = str(lacking.exception)
+    assert "needed columns 'Wo', 'timestamp' and 'kind', got columns ['Auftrag', 'Equip" in words
+    assert (
+        'plant.toml names them: events.asset_column = "Equipment", events.time_column = "Datum", '
+        'events.kind_column = "Art"?; where all are failures, default_kind = "failure"'
+    ) in words
 
 
 def test_check_names_the_texts_that_no_pattern_knows(plant):
@@ -103,3 +108,25 @@ def test_the_ledger_says_why_rows_were_left(plant):
 
     assert (row.rows, row.rejected) == (4, 5)
     assert "1 rows: Kurztext 'Schild erneuert' matches no pattern" in row.reason
+
+
+def test_without_settings_here_the_plant_around_the_file_says_how_it_is_read(plant, monkeypatch):
+    monkeypatch.chdir(plant.parent)
+
+    found = run("preview", plant / "events" / "orders.csv")
+
+    assert "9 rows, 4 events" in found.stdout
+
+
+def test_times_that_need_a_zone_are_one_line_whatever_they_are(plant):
+    settings = plant / "plant.toml"
+    lines = settings.read_text(encoding="utf-8").replace('timezone = "Europe/Berlin"', "")
+    settings.write_text(lines, encoding="utf-8")
+
+    left = json.loads(preview(plant, "--json").stdout)["left_over"]
+
+    needed = 'needed events.timezone, where their clock stood: "Europe/Berlin", "UTC" or the like'
+    assert [row["why"] for row in left if "timezone" in row["why"]] == [
+        f"Datum is '03.02.2024 14:05'; {needed}",
+        f"Geändert am is '09.02.2024 08:00'; {needed}",
+    ]

@@ -226,6 +226,16 @@ def test_parquet_files_that_lie_beside_others_are_read_alone(tmp_path):
     assert [batch.name for batch in chosen.list()] == ["orders.csv"]
 
 
+def test_assets_may_be_called_otherwise_than_in_the_readings(tmp_path):
+    rows = "1;10004711;Störung;;Lager;3.2.2024;\n2;pump-2;Störung;;Lager;4.2.2024;\n"
+    rows += "3;P1  Halle 2;Störung;;Lager;5.2.2024;\n4;;Störung;;Lager;6.2.2024;\n"
+
+    events, reasons = read(tmp_path, rows, assets=(("10004711", "pump-1"), ("p1 *", "pump-1")))
+
+    assert events.asset.tolist() == ["pump-1", "pump-1", "pump-2"]
+    assert reasons == ("Equipment is null or empty",)
+
+
 def test_a_missing_column_is_named_with_those_that_came(tmp_path):
     with pytest.raises(BadBatch, match=r"needed a column 'Wer', got columns \['Auftrag'"):
         read(tmp_path, "1;p1;Störung;;Lager;3.2.2024;\n", asset_column="Wer")

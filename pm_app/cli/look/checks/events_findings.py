@@ -1,5 +1,6 @@
 """Findings of `pm-app check` on events: failures that can teach, and assets without readings."""
 
+import json
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator
@@ -160,13 +161,25 @@ def _without_readings(
         f"{some_names(sorted(unknown))}",
     )
     ranked = sorted(unknown, key=lambda name: (-survey.count({name}), name))
+    meant: dict[str, str] = {}
     for name in ranked[:_ASSETS_SHOWN]:
         near = nearest_name(name, known_assets)
         if near is not None:
+            meant[name] = near
             count = counted(survey.count({name}), "event")
             yield Finding(
                 "note", "events", f"{name!r} has {count}: is it {near!r} of the readings?"
             )
+    if meant:
+        pairs = ", ".join(
+            f"{json.dumps(name, ensure_ascii=False)} = {json.dumps(near, ensure_ascii=False)}"
+            for name, near in meant.items()
+        )
+        yield Finding(
+            "note",
+            "events",
+            f"where these are meant, plant.toml says so: events.assets = {{ {pairs} }}",
+        )
 
 
 def nearest_name(name: str, others: Collection[str]) -> str | None:

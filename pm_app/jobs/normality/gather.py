@@ -8,7 +8,8 @@ from typing import Final
 import numpy as np
 
 from pm_app.errors import NotEnoughData
-from pm_app.features.frame import build_frame
+from pm_app.features.frame import build_frame, select_features
+from pm_app.features.panes.panes import no_panes
 from pm_app.jobs.retrain.dataset import (
     DatasetSource,
     all_failures,
@@ -16,6 +17,7 @@ from pm_app.jobs.retrain.dataset import (
     join_frames,
 )
 from pm_app.jobs.retrain.extent import Past, asset_groups, past_until
+from pm_app.learning.normality.inputs import readable_features
 from pm_app.learning.normality.learn import HealthyRows
 from pm_app.learning.normality.teaching import (
     LeftSpan,
@@ -31,6 +33,8 @@ from pm_app.times import HOUR_NS
 LeftRows = tuple[tuple[str, int], ...]
 # Beyond this many rows what is normal is known no surer.
 MOST_ROWS: Final = 60_000
+# So many times fewer assets are read at once than for a retraining, whose rows take more anyway.
+_SMALLER_GROUPS: Final = 4
 # Where the time before failures leaves less than this share of what else would teach, it is cut
 # down to the longest horizon: failures come too often to wait for an untouched month.
 LEAST_SHARE: Final = 1 / 3
@@ -55,22 +59,33 @@ def gather_normal(
     if not len(past.keys.pane):
         raise NotEnoughData("not enough data: no readings yet, some are needed to learn from")
     spec, _ = choose_features(source, past, settings, like)
-    frame = _frame(source, past, spec)
+    stride = -(-len(past.keys.pane) // MOST_ROWS)
+    groups = tuple(asset_groups(past.keys, _SMALLER_GROUPS * len(spec.seen)))
+    # Of a fleet keys alone are a hundred megabytes.
+    past = replace(past, keys=no_panes(past.keys.pane_ns))
+    frame = _frame(source, past, spec, groups=groups, stride=stride)
     teaching = _teaching(source, settings, frame, spec, alarms, as_of_ns)
     return HealthyRows(frame, teaching.healthy, spec), teaching.left_out
 
 
-def _frame(source: DatasetSource, past: Past, spec: FeatureSpec) -> Frame:
-    """Some assets at a time, the rows that stay alone."""
-    stride = -(-len(past.keys.pane) // MOST_ROWS)
-    built = []
-    for assets in asset_groups(past.keys, len(spec.seen)):
+def _frame(
+    source: DatasetSource,
+    past: Past,
+    spec: FeatureSpec,
+    *,
+    groups: Sequence[Sequence[str]],
+    stride: int,
+) -> Frame:
+    """Some assets at a time, of the rows that stay the features alone that may be looked at."""
+    features, built = readable_features(spec), []
+    for assets in groups:
         panes = past.read(set(assets))
         stays = np.flatnonzero(panes.pane % stride == 0)
         if len(stays):
-            built.append(
-                build_frame(panes, source.events, spec, first_seen=source.first_seen, wanted=stays)
+            whole = build_frame(
+                panes, source.events, spec, first_seen=source.first_seen, wanted=stays
             )
+            built.append(select_features(whole, features))
     return join_frames(built)
 
 

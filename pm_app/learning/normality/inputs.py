@@ -64,17 +64,16 @@ def choose_inputs(frame: Frame, teaching: Index, spec: FeatureSpec) -> NormalInp
     """
     if not spec.windows_ns:
         raise NotEnoughData("normal behaviour needs readings over time, got one row an asset")
-    place = {name: number for number, name in enumerate(frame.features)}
+    column = _NamedColumns(frame, teaching)
     window = duration_text(spec.windows_ns[0])
     sensors = [
         sensor
         for sensor in spec.sensors
-        if _varies(frame.values[teaching, place[f"{sensor}.mean.{window}{_suffix(sensor, spec)}"]])
+        if _varies(column(f"{sensor}.mean.{window}{_suffix(sensor, spec)}"))
     ]
     if not sensors:
         raise NotEnoughData("normal behaviour needs a sensor that varies, none of them does")
-    values = frame.values[teaching]
-    names = _Names(spec, sensors, _scales_used(values, place, spec))
+    names = _Names(spec, sensors, _scales_used(column, spec))
     features = tuple(name for name in feature_names(spec)[0] if name in set(names.all()))
     at = {name: number for number, name in enumerate(features)}
 
@@ -89,13 +88,22 @@ def choose_inputs(frame: Frame, teaching: Index, spec: FeatureSpec) -> NormalInp
         places(names.change),
         tuple(places(window) for window in names.spread),
         tuple(places(window) for window in names.missing),
-        tuple(_least_spread(values, place, window) for window in names.spread),
-        tuple(_most_missing(values, place, window) for window in names.missing),
+        tuple(_least_spread(column, window) for window in names.spread),
+        tuple(_most_missing(column, window) for window in names.missing),
         places(names.running),
         spec.running.above if spec.running else 0.0,
         places(names.clock),
         tuple(_unit(sensor, spec) for sensor in sensors),
     )
+
+
+def readable_features(spec: FeatureSpec) -> tuple[str, ...]:
+    """Of the features of a spec those that may be looked at, in its order."""
+    scales = range(len(_scale_names(spec)))
+    read = set(_Names(spec, spec.sensors, scales).all())
+    windows = [duration_text(each) for each in spec.windows_ns]
+    read |= {f"{sensor}.slope.{each}" for sensor in spec.sensors for each in windows}
+    return tuple(name for name in feature_names(spec)[0] if name in read)
 
 
 def sensor_levels(values: Float32, inputs: NormalInputs) -> SensorLevels:
@@ -129,6 +137,17 @@ def stopped(values: Float32, inputs: NormalInputs) -> Flags:
     lowest = values[:, list(inputs.running)].T
     with np.errstate(invalid="ignore"):
         return np.asarray(lowest <= np.float32(inputs.above))
+
+
+class _NamedColumns:
+    """Columns of some rows of a frame, by the names of features, one at a time."""
+
+    def __init__(self, frame: Frame, rows: Index) -> None:
+        self._values, self._rows = frame.values, rows
+        self._place = {name: number for number, name in enumerate(frame.features)}
+
+    def __call__(self, name: str) -> Float32:
+        return np.asarray(self._values[self._rows, self._place[name]])
 
 
 class _Names:
@@ -194,14 +213,13 @@ def _lowest_running(spec: FeatureSpec, scale: int) -> str:
     return f"{spec.running.sensor}.minimum.{duration_text(window)}"
 
 
-def _scales_used(values: Float32, place: dict[str, int], spec: FeatureSpec) -> list[int]:
+def _scales_used(column: _NamedColumns, spec: FeatureSpec) -> list[int]:
     """Scales within which the machine runs through often enough; the shortest always."""
     every = range(len(_scale_names(spec)))
     if spec.running is None:
         return list(every)
     runs = [
-        float((values[:, place[_lowest_running(spec, scale)]] > spec.running.above).mean())
-        for scale in every
+        float((column(_lowest_running(spec, scale)) > spec.running.above).mean()) for scale in every
     ]
     return [scale for scale in every if not scale or runs[scale] >= _LEAST_RUNNING]
 
@@ -213,26 +231,21 @@ _RARELY = 0.002
 _STUCK_SHARE, _MISSING_MORE = 0.5, 0.1
 
 
-def _least_spread(
-    values: Float32, place: dict[str, int], window: Sequence[str]
-) -> tuple[float, ...]:
+def _least_spread(column: _NamedColumns, window: Sequence[str]) -> tuple[float, ...]:
     """Half of the least spread each sensor has in a window; 0 for one that may stand still."""
     found = []
     for name in window:
         # A window of one pane tells nothing, and has no slope.
-        slope = values[:, place[name.replace(".deviation.", ".slope.")]]
-        spread = values[np.isfinite(slope), place[name]]
+        spread = column(name)[np.isfinite(column(name.replace(".deviation.", ".slope.")))]
         found.append(_STUCK_SHARE * float(np.quantile(spread, _RARELY)) if len(spread) else 0.0)
     return tuple(found)
 
 
-def _most_missing(
-    values: Float32, place: dict[str, int], window: Sequence[str]
-) -> tuple[float, ...]:
+def _most_missing(column: _NamedColumns, window: Sequence[str]) -> tuple[float, ...]:
     """A little more than the greatest share of readings each sensor usually lacks."""
     found = []
     for name in window:
-        share = values[:, place[name]]
+        share = column(name)
         share = share[np.isfinite(share)]
         usual = float(np.quantile(share, 1.0 - 10 * _RARELY)) if len(share) else 1.0
         found.append(usual + _MISSING_MORE)

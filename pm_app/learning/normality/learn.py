@@ -56,8 +56,9 @@ class LearnedNormal:
 
 @dataclass(frozen=True, eq=False)
 class HealthyRows:
-    """A frame with every feature of a spec, by asset, then cutoff, and which rows of it are
-    healthy as far as anybody can tell, (n_rows,)."""
+    """A frame with the features of a spec, by asset, then cutoff, those at least that may be
+    looked at (see `readable_features`), and which rows of it are healthy as far as anybody can
+    tell, (n_rows,)."""
 
     frame: Frame
     healthy: Flags

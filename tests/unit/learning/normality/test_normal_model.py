@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from unit.learning.normality.quiet_plants import SENSORS, learn, quiet_frame
+from unit.learning.normality.quiet_plants import SENSORS, SPEC, learn, quiet_frame
 
 from pm_app.errors import NotEnoughData
 from pm_app.features.frame import select_features
+from pm_app.learning.normality.inputs import readable_features
 from pm_app.scoring.deviation import DeviationPredictor, deviation_sensors_text
 
 LOAD, NOISE, OIL, TEMPERATURE = range(len(SENSORS))
@@ -49,6 +50,16 @@ def test_a_deviation_grows_with_the_fault_and_names_its_sensor_in_its_unit(norma
     assert found.shares[row].sum() == pytest.approx(1.0)
     text = deviation_sensors_text(found.residuals[row], found.shares[row], normal.card)
     assert text.startswith(("temperature +", "oil, temperature ", "temperature, oil +")), text
+
+
+def test_features_that_may_be_looked_at_are_all_that_learning_needs(normal):
+    whole = quiet_frame()
+    few = select_features(whole, readable_features(SPEC))
+    alone = learn(few)
+
+    assert len(few.features) < 0.8 * len(whole.features)
+    assert alone.onnx == normal.onnx
+    assert alone.card == normal.card
 
 
 def test_quiet_machines_that_were_never_seen_stay_below_the_level(predictor):

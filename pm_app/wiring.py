@@ -38,6 +38,7 @@ from pm_app.records.previews import EventsPreview
 from pm_app.records.readings import Batch
 from pm_app.settings.plant import Settings
 from pm_app.settings.recorders import RecorderPlace, secret_variable
+from pm_app.settings.web import OIDC_SECRET_VARIABLE
 from pm_app.state.events import EventHistory
 from pm_app.state.lock import hold_state
 from pm_app.state.memory import Memories
@@ -153,6 +154,11 @@ def try_channels(settings: Settings) -> dict[str, str]:
         except PmAppError as error:
             found[f"{name}, {address_text(address)}"] = str(error)
     return found
+
+
+def oidc_secret() -> str:
+    """What these pages show a provider of OpenID Connect as their own secret, "" without."""
+    return os.environ.get(OIDC_SECRET_VARIABLE, "")
 
 
 def store_url(settings: Settings) -> str:

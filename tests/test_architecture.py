@@ -52,7 +52,7 @@ STAGES = {
         *("ranking", "rolling", "pipeline"),
     ),
     "pm_app.store": (
-        *("dialects", "schema", "database", "rows", "users", "sign_in_attempts"),
+        *("dialects", "schema", "database", "rows", "users", "oidc_sessions", "sign_in_attempts"),
         *("lineage", "ledger", "alarms"),
         *("predictions", "opening", "migrations"),
     ),
@@ -68,6 +68,7 @@ ONLY_IN = {
     "sqlalchemy": ("pm_app/store", "connectors/sql"),
     "alembic": "pm_app/store",
     "connectors": "pm_app/wiring",
+    "authlib": "pm_app/web/auth",
     "typer": "pm_app/cli",
     "fastapi": "pm_app/web",
     "starlette": "pm_app/web",

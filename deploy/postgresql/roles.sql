@@ -27,8 +27,8 @@ REVOKE CREATE ON SCHEMA public FROM PUBLIC;
 GRANT USAGE, CREATE ON SCHEMA public TO pm_app;
 GRANT USAGE ON SCHEMA public TO pm_app_bi;
 
--- Tables that there are. Those of people and what lets them in (users, sessions, api_tokens,
--- sign_in_attempts, audit) and addresses of messages (outbox) are not for reports.
+-- Tables that there are. Those of people and what lets them in (users, sessions, oidc_sessions,
+-- api_tokens, sign_in_attempts, audit) and addresses of messages (outbox) are not for reports.
 SELECT format('GRANT SELECT ON %I TO pm_app_bi', name)
 FROM unnest(ARRAY[
     'fleet_now', 'open_alarms',

@@ -34,7 +34,7 @@ from pm_app.settings.sections import (
 )
 from pm_app.settings.sensors import Sensors
 from pm_app.settings.sources import EventsSettings, ReadingsSettings
-from pm_app.settings.web import WebSettings
+from pm_app.settings.web import OidcSettings, WebSettings
 from pm_app.wording import redacted
 
 _LONGEST = 1_000_000
@@ -77,6 +77,7 @@ class Settings(Section):
     retention: RetentionSettings = RetentionSettings()
     store: StoreSettings = StoreSettings()
     web: WebSettings = WebSettings()
+    oidc: OidcSettings = OidcSettings()
     log: LogSettings = LogSettings()
 
     @model_validator(mode="after")

@@ -1,6 +1,8 @@
-"""The table `web` of plant.toml: where pages listen, and how they know who comes."""
+"""Tables `web` and `oidc` of plant.toml: where pages listen, and how they know who comes."""
 
+from ipaddress import ip_address
 from typing import Final, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
@@ -15,10 +17,12 @@ from pm_app.settings.values import (
     NetworkAddress,
     PathPrefix,
     Text,
+    WebAddress,
     split_listen,
 )
 
 Role = Literal["viewer", "operator", "engineer"]
+OIDC_SECRET_VARIABLE: Final = "PM_APP_OIDC_SECRET"
 NOBODY_SIGNS_IN: Final = (
     "nobody can sign in yet: pm-app users add NAME --role engineer makes the first user; "
     "[web] open = true in plant.toml lets whoever reaches the pages look without signing in"
@@ -99,3 +103,68 @@ class WebSettings(Section):
     def local(self) -> bool:
         """Whether this machine alone reaches it."""
         return self.address[0] in LOOPBACK
+
+
+class OidcSettings(Section):
+    """A provider of OpenID Connect (Keycloak, Entra ID, ...) that signs people in to the pages. The
+    client's secret comes from the environment, PM_APP_OIDC_SECRET; roles of groups from web.roles.
+    """
+
+    issuer: WebAddress = Field(
+        "",
+        description="address of the provider, as its discovery document has it; none: no such "
+        "sign-in",
+        examples=["https://login.plant.example/realms/plant"],
+    )
+    client: Text = Field(
+        "", description="as what these pages are registered there", examples=["pm-app"]
+    )
+    name: Name = Field("single sign-on", description="what the button calls it")
+    scopes: tuple[Name, ...] = Field(
+        ("openid", "profile"), description="what the provider is asked to say of people"
+    )
+    name_claim: Name = Field(
+        "preferred_username",
+        description="what people are called here; nobody may be able to choose their own there",
+    )
+    groups_claim: Name = Field(
+        "groups", description="their groups; realm_access.roles looks into a table"
+    )
+    address: WebAddress = Field(
+        "",
+        description="where browsers find these pages, without path; default: as they asked",
+        examples=["https://pumps.plant.example"],
+    )
+    ca: Text = Field(
+        "",
+        description="file of the authority that signed the provider's certificate; default: those "
+        "that browsers know",
+        examples=["tls/ca.pem"],
+    )
+
+    @model_validator(mode="after")
+    def _goes_together(self) -> Self:
+        if self.issuer and not self.client:
+            raise ValueError("oidc.issuer needs oidc.client: as what these pages are known there")
+        if self.issuer and not is_private_way(self.issuer):
+            raise ValueError(
+                "oidc.issuer must begin with https://: what it says of people crosses the network"
+            )
+        if self.issuer and "openid" not in self.scopes:
+            raise ValueError('oidc.scopes must hold "openid"')
+        if urlsplit(self.address).path.strip("/"):
+            raise ValueError(
+                "oidc.address is without path (web.prefix), like https://pumps.example"
+            )
+        return self
+
+
+def is_private_way(address: str) -> bool:
+    """Whether nobody between reads what goes there: by TLS, or on this machine."""
+    parts = urlsplit(address)
+    if parts.scheme != "http":
+        return parts.scheme == "https"
+    try:
+        return parts.hostname == "localhost" or ip_address(parts.hostname or "").is_loopback
+    except ValueError:
+        return False

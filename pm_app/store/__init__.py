@@ -22,7 +22,16 @@ from pm_app.store.rows import (
     VersionRow,
     segments_of,
 )
-from pm_app.store.users import ROLES, Actor, AuditRow, SessionRow, TokenRow, UserRow, may
+from pm_app.store.users import (
+    ROLES,
+    Actor,
+    AuditRow,
+    SessionRow,
+    TokenRow,
+    UserRow,
+    highest_role,
+    may,
+)
 
 __all__ = [
     "ROLES",
@@ -52,6 +61,7 @@ __all__ = [
     "VerdictRow",
     "VersionKind",
     "VersionRow",
+    "highest_role",
     "may",
     "open_reader",
     "open_store",

@@ -24,6 +24,7 @@ from pm_app.store.ledger.ledger import Ledger
 from pm_app.store.ledger.left_columns import LeftColumns
 from pm_app.store.ledger.pages import LedgerPages
 from pm_app.store.lineage import Lineage
+from pm_app.store.oidc_sessions import OidcSessions
 from pm_app.store.predictions.changes import PredictionChanges
 from pm_app.store.predictions.fleet import Fleet
 from pm_app.store.predictions.read import PredictionTables
@@ -56,6 +57,7 @@ class Store:
     plant_alarms: PlantAlarms
     outbox: Outbox
     users: Users
+    oidc_sessions: OidcSessions
     sign_in_attempts: SignInAttempts
     identity: Identity
     _database: Database
@@ -136,6 +138,7 @@ def _store(database: Database) -> Store:
         PlantAlarms(database),
         Outbox(database),
         Users(database),
+        OidcSessions(database),
         SignInAttempts(database),
         Identity(database),
         database,

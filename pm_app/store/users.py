@@ -2,7 +2,7 @@
 
 import hashlib
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Row, delete, exc, insert, select, update
 
 from pm_app.errors import BadSettings, TerminalError
 from pm_app.store.database.connection import Database
-from pm_app.store.schema.users import api_tokens, audit, sessions, users
+from pm_app.store.schema.users import api_tokens, audit, oidc_sessions, sessions, users
 
 if TYPE_CHECKING:
     from argon2 import PasswordHasher
@@ -134,7 +134,8 @@ class Users:
         with self._noted(actor, action, name, "", at) as connection:
             _change(connection, name, at, {"disabled_at": at if disabled else None})
             if disabled:
-                connection.execute(delete(sessions).where(sessions.c.user == name))
+                for own in (sessions.c.user, oidc_sessions.c.name):
+                    connection.execute(delete(own.table).where(own == name))
 
     def check_password(self, name: str, password: str) -> UserRow | None:
         """Who this is; None where name and password do not belong together.
@@ -155,7 +156,7 @@ class Users:
         row = {"user": user, "csrf": csrf, "created_at": at, "expires_at": at + lasts}
         with self.database.writing() as connection:
             connection.execute(delete(sessions).where(sessions.c.expires_at <= at))
-            connection.execute(insert(sessions).values(token_hash=_hash(token), **row))
+            connection.execute(insert(sessions).values(token_hash=token_hash(token), **row))
         found = self.session(token, at=at)
         if found is None:
             raise TerminalError(f"{user!r} may not sign in")
@@ -166,7 +167,7 @@ class Users:
         query = (
             select(sessions.c.user, users.c.role, sessions.c.csrf, sessions.c.expires_at)
             .join_from(sessions, users)
-            .where(sessions.c.token_hash == _hash(token), sessions.c.expires_at > at)
+            .where(sessions.c.token_hash == token_hash(token), sessions.c.expires_at > at)
             .where(users.c.disabled_at.is_(None))
         )
         with self.database.reading() as connection:
@@ -176,7 +177,7 @@ class Users:
     def close_session(self, token: str) -> None:
         """Sign a browser out."""
         with self.database.writing() as connection:
-            connection.execute(delete(sessions).where(sessions.c.token_hash == _hash(token)))
+            connection.execute(delete(sessions).where(sessions.c.token_hash == token_hash(token)))
 
     def tokens(self) -> list[TokenRow]:
         """What lets programs in, by name."""
@@ -194,7 +195,7 @@ class Users:
             try:
                 connection.execute(
                     insert(api_tokens).values(
-                        name=name, role=role, token_hash=_hash(token), created_at=at
+                        name=name, role=role, token_hash=token_hash(token), created_at=at
                     )
                 )
             except exc.IntegrityError as error:
@@ -217,7 +218,7 @@ class Users:
         """Which program shows this token; None where it lets no one in."""
         own = api_tokens.c
         query = select(own.id, own.name, own.role, own.created_at, own.revoked_at)
-        query = query.where(own.token_hash == _hash(token), own.revoked_at.is_(None))
+        query = query.where(own.token_hash == token_hash(token), own.revoked_at.is_(None))
         with self.database.reading() as connection:
             found = connection.execute(query).first()
         return None if found is None else TokenRow(*found)
@@ -281,6 +282,11 @@ def may(role: str, needed: str) -> bool:
     return ROLES.index(role) >= ROLES.index(needed)
 
 
+def highest_role(roles: Iterable[str]) -> str:
+    """The one that includes the others, "" where there is none."""
+    return max((role for role in roles if role), key=ROLES.index, default="")
+
+
 def _user(row: Row[Any]) -> UserRow:
     fields = row._asdict()
     fields.pop("password_hash")
@@ -296,8 +302,8 @@ def _change(connection: Connection, name: str, at: datetime, values: Mapping[str
         raise BadSettings(f"there is no user {name!r}; there are: {', '.join(names) or 'none'}")
 
 
-def _hash(token: str) -> str:
-    # Tokens are as long as keys: nothing to be guessed, so no slow hash is needed.
+def token_hash(token: str) -> str:
+    """SHA-256 of a token. It is as long as a key: nothing to be guessed, so no slow hash."""
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
 
 

@@ -1,13 +1,13 @@
 """Page context: what all pages share, and the record by which each is registered."""
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from threading import Lock
 from time import monotonic
-from typing import Any, Final, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Request, Response
@@ -31,6 +31,7 @@ from pm_app.web.address import asset_address
 from pm_app.web.identity import Authenticator, Person
 from pm_app.web.notices import Notices, look_for_notices
 from pm_app.web.prefix import prefixed_links
+from pm_app.web.timed_cache import TimedCache
 from pm_app.wording import (
     STATUS_WORDS,
     age_text,
@@ -46,42 +47,9 @@ from pm_app.wording import (
     visible_text,
 )
 
-SECONDS: Final = 2.0
-_MOST: Final = 200
-Found = TypeVar("Found")
-
-
-@dataclass(eq=False)
-class TimedCache(Generic[Found]):
-    """Answers no older than `seconds`. Of many who ask for the same at once one looks it up.
-
-    Fifty screens of a control room that renew themselves together cost what one does.
-    """
-
-    seconds: float = SECONDS
-    clock: Callable[[], float] = monotonic
-    _lock: Lock = field(default_factory=Lock, repr=False)
-    _slots: dict[Hashable, "_Slot[Found]"] = field(default_factory=dict, repr=False)
-
-    def get(self, key: Hashable, look_up: Callable[[], Found]) -> Found:
-        """What `look_up` gave for this key within the last seconds, or gives now."""
-        with self._lock:
-            if key not in self._slots and len(self._slots) >= _MOST:
-                self._slots.clear()
-            slot = self._slots.setdefault(key, _Slot())
-        with slot.lock:
-            if slot.found is None or self.clock() - slot.at > self.seconds:
-                began = self.clock()
-                slot.found, slot.at = (look_up(),), began
-            return slot.found[0]
-
-
-@dataclass(eq=False)
-class _Slot(Generic[Found]):
-    lock: Lock = field(default_factory=Lock)
-    at: float = 0.0
-    found: tuple[Found] | None = None
-
+if TYPE_CHECKING:
+    # Authlib is an extra.
+    from pm_app.web.auth.oidc import OidcClient
 
 BACKLOG_SECONDS: Final = 15.0
 
@@ -91,13 +59,15 @@ class Resources:
     """Ways to the plant, each gone through when it is first needed: a plant may have no store yet.
 
     read: a reader of the store. backlog: what waits to be read and scored. write: the store, for
-    what people do; None lets nobody do anything. plant: the plant, for moving its champion.
+    what people do; None lets nobody do anything. plant: the plant, for moving its champion. oidc:
+    who signs people in besides, None where nobody does.
     """
 
     read: Callable[[], Store]
     backlog: Callable[[Store], Backlog]
     write: Callable[[], Store] | None = None
     plant: Callable[[], AbstractContextManager[Plant]] | None = None
+    oidc: "OidcClient | None" = None
 
 
 class LazyStore:
@@ -131,7 +101,7 @@ class Page:
     """One page: a folder of this name under web/pages and a row in its table.
 
     path: its address. add_routes: puts that and what else belongs to it on a router. role: whom
-    its addresses take at least; None opens path to those who have not signed in. title: how the
+    its addresses take at least; None opens path and what is below to strangers. title: how the
     navigation calls it, "" keeps it out. position: in the bar of pages, or beside the name of
     who has signed in.
     """
@@ -164,6 +134,7 @@ class PageContext:
         self.settings = settings
         self.now = now
         self.authenticator = Authenticator(settings)
+        self.oidc = resources.oidc
         self.zone = ZoneInfo(settings.plant.timezone)
         self._resources = resources
         self._reader = LazyStore(resources.read)

@@ -14,7 +14,7 @@ from typing import Final
 from fastapi import Request
 
 from pm_app.settings.plant import Settings
-from pm_app.store import ROLES, Actor, Store, may
+from pm_app.store import Actor, SessionRow, Store, highest_role, may
 
 _COOKIE: Final = "pm_app_session"
 # As proxies write them: oauth2-proxy and Authelia ",", authentik "|", others ";".
@@ -91,7 +91,7 @@ class Authenticator:
             person = self._proxied_person(name, groups, store, address)
             return person or self._onlooker(first, address)
         token = request.cookies.get(self.cookie, "")
-        session = store().users.session(token, at=at) if token else None
+        session = find_session(store(), token, at=at) if token else None
         if session is not None:
             return Person(session.user, session.role, address, session.csrf, token)
         return self._onlooker("", address)
@@ -153,9 +153,9 @@ def group_role(groups: Iterable[str], roles: Mapping[str, str]) -> str:
     return highest_role(roles.get(group, "") for group in ("*", *groups))
 
 
-def highest_role(roles: Iterable[str]) -> str:
-    """The one that includes the others, "" where there is none."""
-    return max((role for role in roles if role), key=ROLES.index, default="")
+def find_session(store: Store, token: str, *, at: datetime) -> SessionRow | None:
+    """Whose browser shows this, signed in by a password or by a provider."""
+    return store.oidc_sessions.find(token, at=at) or store.users.session(token, at=at)
 
 
 def _token_person(authorization: str, store: Callable[[], Store], address: str) -> Person | None:

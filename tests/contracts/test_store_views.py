@@ -17,7 +17,15 @@ from pm_app.store.schema.predictions import VIEWS, alarms, metadata
 ROLES = Path(__file__).parents[2] / "deploy" / "postgresql" / "roles.sql"
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
 # For people and programs that are let in, and for messages: no report reads them.
-PRIVATE = {"users", "sessions", "api_tokens", "sign_in_attempts", "audit", "outbox"}
+PRIVATE = {
+    "users",
+    "sessions",
+    "oidc_sessions",
+    "api_tokens",
+    "sign_in_attempts",
+    "audit",
+    "outbox",
+}
 # For the program's own use.
 INNER = {"alarm_marks", "counters", "plant"}
 

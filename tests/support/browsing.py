@@ -14,13 +14,14 @@ from pm_app.web.context import Resources
 from pm_app.wiring import backlog_of, open_plant_shared, open_users, open_views
 
 
-def resources(settings: Settings, *, change: bool = False) -> Resources:
+def resources(settings: Settings, *, change: bool = False, oidc: Any = None) -> Resources:
     """Ways to a plant; change=False lets nobody do anything."""
     return Resources(
         partial(open_views, settings),
         partial(backlog_of, settings),
         partial(open_users, settings) if change else None,
         partial(open_plant_shared, settings) if change else None,
+        oidc,
     )
 
 

@@ -29,16 +29,17 @@ def serving(
     around: Callable[[Any], Any] = lambda app: app,
     port: int = 0,
     closed: bool = False,
+    oidc: Any = None,
 ) -> Iterator[str]:
     """The address of a server of these pages, in a thread of this process.
 
     around: makes another application of the pages' own, for faults. closed: to all who have not
-    signed in.
+    signed in. oidc: who signs people in besides.
     """
     import uvicorn
 
     settings = settings if closed else open_to_all(settings)
-    app = make_app(settings, resources(settings, change=True), now=lambda: now)
+    app = make_app(settings, resources(settings, change=True, oidc=oidc), now=lambda: now)
     server = uvicorn.Server(uvicorn.Config(around(app), log_config=None))
     with socket.create_server(("127.0.0.1", port)) as door:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [door]})

@@ -236,6 +236,8 @@ def _work_on_people(config: Path) -> None:
         plant.store.sign_in_attempts.succeeded("ann", "10.0.0.7")
         token, _ = people.open_session("ann", at=LATER, lasts=timedelta(hours=1))
         people.close_session(token)
+        own = plant.store.oidc_sessions
+        own.close(own.open("zoe", role="viewer", at=LATER, lasts=timedelta(hours=1)))
         if "looked" not in {row.action for row in people.audit()}:
             people.note("ann", "looked", "pump-00", at=LATER)
 

@@ -31,7 +31,8 @@ Every key of plant.toml, generated from the program. Each key may be left out.
 - An unknown key is refused with the nearest known one. `pm-app check` checks the rest.
 - Secrets come from the environment: `PM_APP_STORE_URL` (whole address of the database),
   `PM_APP_READINGS_URL` and `PM_APP_EVENTS_URL` (databases that are read from),
-  `PM_APP_NOTIFY_URLS` (addresses separated by blanks), and for object stores `AWS_...`.
+  `PM_APP_NOTIFY_URLS` (addresses separated by blanks), `PM_APP_OIDC_SECRET` (of single sign-on),
+  and for object stores `AWS_...`.
 
 """
 _KINDS = {int: "a whole number", float: "a number", str: "text", Path: "a path", bool: "a switch"}

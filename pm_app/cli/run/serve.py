@@ -70,9 +70,10 @@ def make_application(settings: Settings, now: Callable[[], datetime]) -> Any:
     """The pages over this plant, which may be changed through them."""
     from pm_app.web.app import make_app
     from pm_app.web.context import Resources
-    from pm_app.wiring import backlog_of, open_plant_shared, open_users, open_views
+    from pm_app.wiring import backlog_of, oidc_secret, open_plant_shared, open_users, open_views
 
     resources = Resources(
+        oidc=open_oidc(settings, oidc_secret()),
         read=partial(open_views, settings),
         backlog=partial(backlog_of, settings),
         write=partial(open_users, settings),
@@ -81,14 +82,26 @@ def make_application(settings: Settings, now: Callable[[], datetime]) -> Any:
     return make_app(settings, resources, now=now)
 
 
+def open_oidc(settings: Settings, secret: str) -> Any:
+    """Who signs people in besides, None where plant.toml names nobody. Raises BadSettings."""
+    if not settings.oidc.issuer:
+        return None
+    try:
+        from pm_app.web.auth.oidc import OidcClient
+    except ImportError as error:
+        raise BadSettings(f"oidc.issuer needs {error.name}: pip install 'pm-app[oidc]'") from error
+    return OidcClient(settings.oidc, secret, settings.folder)
+
+
 def check_reach(settings: Settings) -> None:
     """Raises BadSettings where others reach the pages and nobody could get in."""
     web = settings.web
-    if web.local or web.proxy_header or web.open or _anyone_signs_in(settings):
+    if web.local or web.open or _anyone_signs_in(settings):
         return
     raise BadSettings(
         f"web.listen {web.listen} is reached from other machines, and nobody can sign in "
-        "yet: pm-app users add NAME, or name a proxy that signs people in (web.proxy_header)"
+        "yet: pm-app users add NAME, or name a proxy (web.proxy_header) or a provider of OpenID "
+        "Connect (oidc.issuer) that signs people in"
     )
 
 
@@ -97,7 +110,7 @@ def who_gets_in(settings: Settings) -> Iterator[str]:
     web = settings.web
     if web.open:
         yield f"whoever reaches {web.listen} may look without signing in (web.open)"
-    elif not web.proxy_header and not _anyone_signs_in(settings):
+    elif not _anyone_signs_in(settings):
         yield NOBODY_SIGNS_IN
     if not (web.local or web.proxy_header or web.certificate):
         yield (
@@ -109,6 +122,8 @@ def who_gets_in(settings: Settings) -> Iterator[str]:
 def _anyone_signs_in(settings: Settings) -> bool:
     from pm_app.wiring import open_views
 
+    if settings.web.proxy_header or settings.oidc.issuer:
+        return True
     try:
         with open_views(settings) as store:
             return store.users.any_enabled()

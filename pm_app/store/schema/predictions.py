@@ -38,7 +38,7 @@ from pm_app.store.schema.users import audit as audit
 from pm_app.store.schema.users import sessions as sessions
 from pm_app.store.schema.users import users as users
 
-REVISION: Final = "0019"
+REVISION: Final = "0020"
 
 PREDICTION_KEY: Final = ("asset_id", "cutoff", "horizon_hours")
 PREDICTION_VALUES: Final = (

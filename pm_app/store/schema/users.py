@@ -27,6 +27,18 @@ sessions = Table(
     Column("expires_at", Moment, nullable=False),
 )
 
+# Of people whom a provider signs in: most have no row in users. role is that of their groups.
+oidc_sessions = Table(
+    "oidc_sessions",
+    metadata,
+    Column("token_hash", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("csrf", Text, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("expires_at", Moment, nullable=False),
+)
+
 api_tokens = Table(
     "api_tokens",
     metadata,

@@ -13,7 +13,8 @@ from pm_app.daemon.health import read_health
 from pm_app.errors import NoStore, PmAppError
 from pm_app.settings.plant import Settings
 from pm_app.times import Stamp, format_duration, read_clock, seconds_between
-from pm_app.web.context import PageContext, TimedCache
+from pm_app.web.context import PageContext
+from pm_app.web.timed_cache import TimedCache
 
 LOOKS: Final = "score"
 

@@ -47,12 +47,17 @@ def admit(
     Raises Anonymous and NotAllowed.
     """
 
-    open_to_all = PROBES | {page.path for page in pages if page.role is None}
+    open_to_all = tuple(page.path for page in pages if page.role is None)
+
+    def is_open(path: str) -> bool:
+        return path in PROBES or any(
+            path == own or path.startswith(f"{own}/") for own in open_to_all
+        )
 
     async def check(request: Request) -> None:
         request.state.person = None
         request.state.form = {} if request.method in _SAFE else await _form(request)
-        if request.url.path in open_to_all:
+        if is_open(request.url.path):
             return
         person = await run_in_threadpool(context.identify, request)
         if person is None:

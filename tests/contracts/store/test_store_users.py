@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from pm_app.errors import BadSettings
 from pm_app.store import ROLES, may
-from pm_app.store.schema.users import api_tokens, sessions, sign_in_attempts, users
+from pm_app.store.schema.users import api_tokens, oidc_sessions, sessions, sign_in_attempts, users
 
 HOUR = timedelta(hours=1)
 PASSWORD = "correct horse battery"
@@ -66,6 +66,46 @@ def test_a_session_is_its_tokens_until_it_is_over(people):
     people.close_session(token)
     assert people.session(token, at=NOW) is None
     assert people.session(other, at=NOW) is not None
+
+
+def test_a_session_of_single_sign_on_is_its_tokens_and_needs_no_account(people, store):
+    own = store.oidc_sessions
+    token = own.open("zoe", role="operator", at=NOW, lasts=8 * HOUR)
+    other = own.open("zoe", role="operator", at=NOW, lasts=8 * HOUR)
+
+    found = own.find(token, at=NOW + 7 * HOUR)
+    assert (found.user, found.role, found.expires_at) == ("zoe", "operator", NOW + 8 * HOUR)
+    assert own.find(other, at=NOW).csrf != found.csrf
+    for nothing in ("", "oidc.", "\ud800", "oidc.\ud800", token[5:], token.upper()):
+        assert own.find(nothing, at=NOW) is None
+    assert own.find(token, at=NOW + 8 * HOUR) is people.session(token, at=NOW) is None
+    with store._database.reading() as connection:
+        assert token not in repr(connection.execute(select(oidc_sessions)).all())
+    own.close(token)
+    assert (own.find(token, at=NOW), own.find(other, at=NOW) is not None) == (None, True)
+    own.open("ann", role="viewer", at=NOW + 9 * HOUR, lasts=HOUR)
+    with store._database.reading() as connection:
+        assert len(connection.execute(select(oidc_sessions)).all()) == 1
+
+
+def test_groups_and_account_of_one_name_give_the_higher_role_and_a_disabled_one_none(people, store):
+    own = store.oidc_sessions
+    as_viewer, as_engineer, by_account = (
+        own.open("ada", role=role, at=NOW, lasts=HOUR) for role in ("viewer", "engineer", "")
+    )
+    nobody = own.open("zoe", role="", at=NOW, lasts=HOUR)
+
+    def roles():
+        found = (own.find(token, at=NOW) for token in (as_viewer, as_engineer, by_account, nobody))
+        return [row and row.role for row in found]
+
+    assert roles() == ["operator", "engineer", "operator", None]
+    people.set_role("ada", "viewer", **WHO)
+    assert roles() == ["viewer", "engineer", "viewer", None]
+    people.set_disabled("ada", True, **WHO)
+    assert roles() == [None] * 4
+    people.set_disabled("ada", False, **WHO)
+    assert roles() == [None] * 4
 
 
 def test_sessions_that_are_over_are_swept_when_another_begins(people, store):

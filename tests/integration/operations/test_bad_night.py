@@ -45,7 +45,7 @@ from pm_app.jobs.score.run import score
 from pm_app.settings.plant import Settings, read_settings
 from pm_app.times import Stamp
 from pm_app.web.app import make_app
-from pm_app.web.context import TimedCache
+from pm_app.web.timed_cache import TimedCache
 from pm_app.wiring import notify_channels, open_plant_shared, open_users, status_of
 
 EVENING, TEN = 30, 38  # 14:00 and 22:00 of the plant's second day, in its hours

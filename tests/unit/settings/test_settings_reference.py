@@ -21,6 +21,7 @@ TOGETHER = {
     ("web", "groups_header"): {"proxy_header": "X-User", "proxy_addresses": ["10.0.0.7"]},
     ("web", "certificate"): {"key": "tls/plant.key"},
     ("web", "key"): {"certificate": "tls/plant.crt"},
+    ("oidc", "issuer"): {"client": "pm-app"},
 }
 
 

@@ -5,7 +5,7 @@ from threading import Barrier
 
 import pytest
 
-from pm_app.web.context import TimedCache
+from pm_app.web.timed_cache import TimedCache
 
 
 class Clock:

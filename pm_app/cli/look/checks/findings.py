@@ -1,7 +1,7 @@
 """Findings of `pm-app check`: schedule, store, readings, events, sensors, regimes, renewals."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,6 +14,7 @@ from pm_app.cli.look.checks.events_findings import check_events
 from pm_app.cli.look.checks.finding import Finding
 from pm_app.cli.look.checks.label_findings import check_leakage, check_modes
 from pm_app.cli.look.checks.load_findings import check_load
+from pm_app.cli.look.checks.oidc_findings import check_oidc
 from pm_app.cli.look.checks.readings_findings import ReadingsSurvey, check_readings
 from pm_app.cli.look.checks.sensor_findings import check_sensors
 from pm_app.daemon.schedule import make_cron
@@ -49,7 +50,7 @@ def run_checks(settings: Settings) -> list[Finding]:
             text = finding.text
             for source, place in places.items():
                 text = text.replace(place, given[source])
-            findings.append(Finding(finding.verdict, finding.subject, text))
+            findings.append(replace(finding, text=text))
     return findings
 
 
@@ -150,9 +151,10 @@ def _check_pages(settings: Settings, survey: ReadingsSurvey) -> Iterator[Finding
         return
     try:
         with open_views(settings) as store:
-            anyone = bool(settings.web.proxy_header) or store.users.any_enabled()
+            anyone = store.users.any_enabled()
     except NoStore:
         anyone = False
+    anyone = anyone or bool(settings.web.proxy_header or settings.oidc.issuer)
     yield (
         Finding("ok", "pages", "people sign in")
         if anyone
@@ -187,4 +189,5 @@ CHECKS: Final = (
     Check("load", check_load),
     Check("space", check_space),
     Check("pages", _check_pages),
+    Check("single sign-on", check_oidc),
 )

@@ -9,11 +9,12 @@ from starlette.exceptions import HTTPException
 from pm_app.store import Store
 from pm_app.store.predictions.read import PREDICTIONS_SCHEMA
 from pm_app.times import NS
-from pm_app.web.context import Page, PageContext, StateFolder, TimedCache
+from pm_app.web.context import Page, PageContext, StateFolder
 from pm_app.web.files import as_file
 from pm_app.web.pages.asset.address import AssetAddress, read_asset_address
 from pm_app.web.pages.asset.charts import ChartSpan
 from pm_app.web.pages.asset.facts import asset_facts
+from pm_app.web.timed_cache import TimedCache
 
 
 def add_asset(router: APIRouter, context: PageContext) -> None:

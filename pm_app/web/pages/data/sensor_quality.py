@@ -5,7 +5,8 @@ from typing import Any, Final
 from pm_app.records.sensor_quality import QualityKind
 from pm_app.state.sensor_quality import SensorReport, read_quality
 from pm_app.times import to_moment
-from pm_app.web.context import StateFolder, TimedCache
+from pm_app.web.context import StateFolder
+from pm_app.web.timed_cache import TimedCache
 
 REMARKS_SHOWN: Final = 50
 KINDS: Final[dict[QualityKind, str]] = {

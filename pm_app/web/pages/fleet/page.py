@@ -17,9 +17,10 @@ from pm_app.store import FleetQuery, FleetRow, Store
 from pm_app.store.predictions.fleet import FleetOrder, RiskLevel
 from pm_app.store.predictions.read import PREDICTIONS_SCHEMA
 from pm_app.web.address import LONGEST_SEARCH, check_keys, one_of, page_number, printable
-from pm_app.web.context import Page, PageContext, TimedCache
+from pm_app.web.context import Page, PageContext
 from pm_app.web.files import as_file
 from pm_app.web.texts import ALARMS, LEVELS
+from pm_app.web.timed_cache import TimedCache
 
 FLEET_SCHEMA: Final = PREDICTIONS_SCHEMA.append(pa.field("level", pa.string())).append(
     pa.field("alarm", pa.string())

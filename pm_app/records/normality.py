@@ -10,6 +10,9 @@ import numpy as np
 from pm_app.records.features import FeatureSpec
 from pm_app.records.readings import Flags, Float64
 
+# A sensor, and what it can read at all in its unit: from, to; None where nobody has said.
+PhysicalLimits = tuple[str, float | None, float | None]
+
 
 @dataclass(frozen=True)
 class AlarmLevel:
@@ -71,9 +74,9 @@ class NormalCard:
     the usual spread of each sensor's residual; levels: the usual value of each sensor; centres: the
     usual change of each since the beginning of lives; all in the sensor's unit. anchor: the centres
     that later normals are held against, those of the last normal that was first or that a person
-    accepted. checks: figures on held-out healthy time by name. parity: the largest difference of
-    the graph and what was learned. moved: what differs from the anchor of the normal before;
-    reason: why it was published or was not, in words.
+    accepted. limits: beyond these a sensor is left out. checks: figures on held-out healthy time by
+    name. parity: the largest difference of the graph and what was learned. moved: what differs from
+    the anchor of the normal before; reason: why it was published or was not, in words.
     """
 
     spec: FeatureSpec
@@ -92,6 +95,7 @@ class NormalCard:
     seed: int = 0
     centres: tuple[float, ...] = ()
     anchor: tuple[float, ...] = ()
+    limits: tuple[PhysicalLimits, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

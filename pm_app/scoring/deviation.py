@@ -3,6 +3,9 @@
 import numpy as np
 
 from pm_app.errors import BadVersion
+from pm_app.features.frame import select_features
+from pm_app.features.physical_limits import leave_out_beyond
+from pm_app.records.features import Frame
 from pm_app.records.normality import Deviations, NormalCard
 from pm_app.records.readings import Float32, Float64
 from pm_app.scoring.predictor import CHUNK_CELLS, CHUNK_ROWS, open_graph
@@ -61,6 +64,12 @@ class DeviationPredictor:
             squared = np.nan_to_num((residuals / np.array(self.card.usual)) ** 2)
         total = squared.sum(axis=1, keepdims=True)
         return np.asarray(squared / np.where(total > 0, total, 1.0))
+
+
+def deviation_features(frame: Frame, card: NormalCard) -> Float32:
+    """What a normal behaviour is asked about, (n, n_features): a sensor is left out where it read
+    what it cannot. The frame holds all features of the card's specification."""
+    return select_features(leave_out_beyond(frame, card.spec, card.limits), card.features).values
 
 
 def deviation_sensors_text(residuals: Float64, shares: Float64, card: NormalCard) -> str:

@@ -26,6 +26,7 @@ from pm_app.learning.normality.teaching import (
     teaching_rows,
 )
 from pm_app.records.features import FeatureSpec, Frame
+from pm_app.records.normality import PhysicalLimits
 from pm_app.records.readings import take_events
 from pm_app.settings.plant import Settings
 from pm_app.times import HOUR_NS
@@ -63,9 +64,19 @@ def gather_normal(
     groups = tuple(asset_groups(past.keys, _SMALLER_GROUPS * len(spec.seen)))
     # Of a fleet keys alone are a hundred megabytes.
     past = replace(past, keys=no_panes(past.keys.pane_ns))
-    frame = _frame(source, past, spec, groups=groups, stride=stride)
+    limits = _physical_limits(settings)
+    frame = _frame(source, past, spec, groups=groups, stride=stride, limits=limits)
     teaching = _teaching(source, settings, frame, spec, alarms, as_of_ns)
-    return HealthyRows(frame, teaching.healthy, spec), teaching.left_out
+    return HealthyRows(frame, teaching.healthy, spec, limits), teaching.left_out
+
+
+def _physical_limits(settings: Settings) -> tuple[PhysicalLimits, ...]:
+    """What sensors can read at all, by name."""
+    return tuple(
+        (name, each.limits.get("low"), each.limits.get("high"))
+        for name, each in sorted(settings.sensors.items())
+        if each.limits
+    )
 
 
 def _frame(
@@ -75,9 +86,10 @@ def _frame(
     *,
     groups: Sequence[Sequence[str]],
     stride: int,
+    limits: Sequence[PhysicalLimits],
 ) -> Frame:
     """Some assets at a time, of the rows that stay the features alone that may be looked at."""
-    features, built = readable_features(spec), []
+    features, built = readable_features(spec, limits), []
     for assets in groups:
         panes = past.read(set(assets))
         stays = np.flatnonzero(panes.pane % stride == 0)

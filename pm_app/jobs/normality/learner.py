@@ -126,6 +126,8 @@ def reason_to_renew(old: NormalCard, new: NormalCard, *, now: datetime) -> str:
         return "sensors are others"
     if old.spec != new.spec or old.method != new.method:
         return "features or method are others"
+    if old.limits != new.limits:
+        return "the physical limits of sensors are others"
     if new.moved:
         return f"{len(new.moved)} sensors moved"
     hours, hours_before = new.level.healthy_hours, old.level.healthy_hours

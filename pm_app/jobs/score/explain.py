@@ -17,6 +17,7 @@ from pm_app.jobs.score.frames import PaneSpan, frames_of
 from pm_app.jobs.score.normal_champion import NormalChampion, load_recorded_normal
 from pm_app.records.features import FeatureSpec, Frame
 from pm_app.records.normality import AlarmLevel
+from pm_app.scoring.deviation import deviation_features
 from pm_app.scoring.modes import SignalsByMode
 from pm_app.scoring.shapley import Explanation, explain
 from pm_app.state.memory import Memories
@@ -140,7 +141,7 @@ def _deviation(
 ) -> DeviationProvenance | None:
     """What the normal behaviour says of the one row of a frame, by sensor."""
     card, version = watching.card, lineage.version(watching.number)
-    found = watching.predictor.deviations(select_features(frame, card.features).values)
+    found = watching.predictor.deviations(deviation_features(frame, card))
     together = {
         sensor: tuple(other for other in group if other != sensor)
         for group in card.groups

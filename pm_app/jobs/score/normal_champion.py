@@ -7,13 +7,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pm_app.errors import BadVersion, TerminalError
-from pm_app.features.frame import select_features
 from pm_app.jobs.plant import Plant
 from pm_app.jobs.score.champion import GOLDEN_TOLERANCE, require_recorded
 from pm_app.records.features import Frame
 from pm_app.records.normality import NormalCard
 from pm_app.records.readings import Float32, Float64, Text
-from pm_app.scoring.deviation import DeviationPredictor, deviation_sensors_text
+from pm_app.scoring.deviation import (
+    DeviationPredictor,
+    deviation_features,
+    deviation_sensors_text,
+)
 from pm_app.scoring.watching import may_be_watched, watched_statuses
 from pm_app.state.registry import NormalVersion, Registry
 from pm_app.store.lineage import Lineage
@@ -136,7 +139,7 @@ def row_deviations(frame: Frame, champion: NormalChampion) -> RowDeviations:
     """What the normal champion says of every row of a frame built by its own specification."""
     card, size = champion.card, len(frame.cutoff)
     asked = np.flatnonzero(may_be_watched(frame, card))
-    found = champion.predictor.deviations(select_features(frame, card.features).values[asked])
+    found = champion.predictor.deviations(deviation_features(frame, card)[asked])
     deviation, sensors = np.full(size, np.nan), np.full(size, "", dtype=object)
     deviation[asked] = found.deviation
     with np.errstate(invalid="ignore"):

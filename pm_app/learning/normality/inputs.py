@@ -12,7 +12,9 @@ import numpy as np
 
 from pm_app.errors import NotEnoughData
 from pm_app.features.frame import feature_names
+from pm_app.features.physical_limits import limited_features
 from pm_app.records.features import IN_REGIME, FeatureSpec, Frame
+from pm_app.records.normality import PhysicalLimits
 from pm_app.records.readings import Flags, Float32, Float64, Index
 from pm_app.times import duration_text
 
@@ -97,11 +99,12 @@ def choose_inputs(frame: Frame, teaching: Index, spec: FeatureSpec) -> NormalInp
     )
 
 
-def readable_features(spec: FeatureSpec) -> tuple[str, ...]:
+def readable_features(spec: FeatureSpec, limits: Sequence[PhysicalLimits] = ()) -> tuple[str, ...]:
     """Of the features of a spec those that may be looked at, in its order."""
     scales = range(len(_scale_names(spec)))
     read = set(_Names(spec, spec.sensors, scales).all())
     windows = [duration_text(each) for each in spec.windows_ns]
+    read |= set(limited_features(spec, limits))
     read |= {f"{sensor}.slope.{each}" for sensor in spec.sensors for each in windows}
     return tuple(name for name in feature_names(spec)[0] if name in read)
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from pm_app.errors import NotEnoughData
 from pm_app.features.frame import select_features
+from pm_app.features.physical_limits import leave_out_beyond
 from pm_app.learning.normality.comparison import NormalVerdict, compare_normals
 from pm_app.learning.normality.graph import check_graph, normal_graph
 from pm_app.learning.normality.history import (
@@ -24,7 +25,7 @@ from pm_app.learning.normality.level import AlarmTerms, QuietScores, episode_sta
 from pm_app.learning.normality.model import NormalModel, fit_model, moving_together
 from pm_app.progress import Progress, part_of
 from pm_app.records.features import FeatureSpec, Frame
-from pm_app.records.normality import AlarmLevel, NormalCard
+from pm_app.records.normality import AlarmLevel, NormalCard, PhysicalLimits
 from pm_app.records.readings import Flags, Float32, Float64, Index
 from pm_app.settings.deviation import DeviationSettings
 from pm_app.times import HOUR_NS
@@ -58,11 +59,12 @@ class LearnedNormal:
 class HealthyRows:
     """A frame with the features of a spec, by asset, then cutoff, those at least that may be
     looked at (see `readable_features`), and which rows of it are healthy as far as anybody can
-    tell, (n_rows,)."""
+    tell, (n_rows,). limits: beyond these a sensor is left out."""
 
     frame: Frame
     healthy: Flags
     spec: FeatureSpec
+    limits: tuple[PhysicalLimits, ...] = ()
 
 
 def learn_normal(
@@ -80,8 +82,9 @@ def learn_normal(
     """
     progress(0.0, "choosing what teaches")
     spec = rows.spec
-    inputs = choose_inputs(rows.frame, np.flatnonzero(rows.healthy), spec)
-    chosen = select_features(rows.frame, inputs.features)
+    frame = leave_out_beyond(rows.frame, spec, rows.limits)
+    inputs = choose_inputs(frame, np.flatnonzero(rows.healthy), spec)
+    chosen = select_features(frame, inputs.features)
     taught = choose_history(chosen, rows.healthy, spec, inputs, settings)
     held_out = _cross_fit(taught, inputs, part_of(progress, 0.1, 0.7))
     terms = _terms(settings, spec, taught)
@@ -99,6 +102,7 @@ def learn_normal(
         checks=_checks(held_out, level, terms),
         parity=parity,
         seed=seed,
+        limits=rows.limits,
     )
     progress(1.0, "learned what is normal")
     return LearnedNormal(card, onnx, golden_rows, golden_outputs, verdict.publish, verdict.reason)

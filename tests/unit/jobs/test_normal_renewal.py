@@ -26,6 +26,7 @@ def test_the_same_again_is_kept():
         ({"sensors": CARD.sensors[:2]}, "sensors are others"),
         ({"spec": replace(SPEC, smooth_ns=(3600,))}, "features or method"),
         ({"method": "another"}, "features or method"),
+        ({"limits": (("sensor-0", 0.0, None),)}, "the physical limits"),
         ({"moved": (MovedSensor("sensor-0", 50.0, 60.0, 2.0),)}, "1 sensors moved"),
         (level(healthy_hours=1250.0), "learned from 1,250 h of health, before 1,000 h"),
         (level(persistence=3), "the rule of alarms"),

@@ -9,7 +9,7 @@ from pm_app.features.panes.panes import build_panes
 from pm_app.learning.normality.learn import HealthyRows, LearnedNormal, learn_normal
 from pm_app.progress import silent
 from pm_app.records.features import FeatureSpec, Frame, RunningRule
-from pm_app.records.normality import NormalCard
+from pm_app.records.normality import NormalCard, PhysicalLimits
 from pm_app.records.readings import Readings, no_events
 from pm_app.settings.deviation import DeviationSettings
 from pm_app.times import HOUR_NS
@@ -76,10 +76,11 @@ def learn_again(
     settings: DeviationSettings | None = None,
     *,
     before: NormalCard | None = None,
+    limits: tuple[PhysicalLimits, ...] = (),
 ) -> LearnedNormal:
     """The same after a normal of before."""
     return learn_normal(
-        HealthyRows(frame, healthy, SPEC),
+        HealthyRows(frame, healthy, SPEC, limits),
         settings=settings or DeviationSettings(),
         before=before,
         seed=0,

@@ -23,7 +23,7 @@ class Dataset:
     feeds of events; the frames have no limits yet. codes: (n_rows,), of the failure each row comes
     before, "" without one; empty where nothing tells. modes: of its failures, those of `labels`.
     heard_until: when failures and maintenance were last told of, nanoseconds UTC, where they have
-    stopped since.
+    stopped since. normal_version: whose deviation is a feature of the frame, 0 for none.
     """
 
     spec: FeatureSpec
@@ -39,6 +39,7 @@ class Dataset:
     codes: Text = field(default_factory=lambda: np.empty(0, dtype=object))
     modes: FailureModes = NO_MODES
     heard_until: int | None = None
+    normal_version: int = 0
 
     @property
     def renews(self) -> bool:

@@ -3,14 +3,18 @@
 from dataclasses import dataclass, replace
 from importlib.metadata import version as installed
 from platform import python_version
+from typing import Final
 
 import numpy as np
 
 from pm_app.features.frame import select_features
 from pm_app.features.limits import learn_limits, limit_features
 from pm_app.learning.data.labels import count_failures, renewed_lives
+from pm_app.learning.data.targets import Rows
 from pm_app.learning.dataset import Dataset, Evidence, LearningTask
+from pm_app.learning.evaluation.metrics import worse_beyond_noise
 from pm_app.learning.importance.leakage import find_leakage_suspects
+from pm_app.learning.pool.forest import fit_forest
 from pm_app.learning.ranking import (
     CHAMPION_STAYS,
     ChampionVersion,
@@ -28,15 +32,23 @@ from pm_app.learning.training.candidate import (
     train_candidate,
 )
 from pm_app.learning.training.executor import TrainAll, train_here
+from pm_app.learning.training.losses import row_losses
 from pm_app.progress import Progress, part_of, silent
 from pm_app.records.features import Frame
 from pm_app.records.labels import Split
 from pm_app.records.learning import Drift, VersionCard
+from pm_app.records.readings import Float64
+from pm_app.scoring.deviation import DEVIATION
 from pm_app.settings.plant import Settings
 from pm_app.times import utc_text
 
 # Whose releases a card names.
 SOFTWARE = ("pm-app", "tensorflow", "keras", "onnx", "onnxruntime", "numpy", "scikit-learn")
+# Standard errors of the paired difference: one in forty by chance.
+DEVIATION_NOISE: Final = 2.0
+# With fewer lives or spells nothing is known of noise.
+FEWEST_HELD_OUT: Final = 10
+_NOTHING: Final = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +91,7 @@ def learn(
     Raises NotEnoughData, and BadVersion when the exported graph is not the network's.
     """
     task = make_task(dataset, settings)
+    task, deviation = settle_deviation(task, seed=settings.retraining.seed)
     failures, confirmed = count_failures(dataset.labels), dataset.failures_from_verdicts
     progress(0.05, "measuring importance")
     continues = champion is not None and champion.can_continue(dataset)
@@ -104,11 +117,44 @@ def learn(
     version = UnpublishedVersion(candidate, card)
     later = part_of(progress, 0.97, 1.0)
     decision = decide_promotion(dataset, task, card, candidate, champion, later)
-    remarks = remarks_on(dataset, suspects)
+    remarks = [*remarks_on(dataset, suspects), *([deviation] if deviation else [])]
     if candidate.pool is not None:
         remarks = [*remarks, candidate.pool.reason]
     reason = "; ".join((drift.reason, decision.reason, *remarks))
     return Learned(drift, reason, failures, confirmed, version, decision.promote)
+
+
+def settle_deviation(task: LearningTask, *, seed: int) -> tuple[LearningTask, str]:
+    """The task with its deviation only where that earns its place, and why, in words; "" where
+    the task has none.
+
+    A deviation tells nothing that sensors do not. It is read where it spares a model something: a
+    forest with it loses less than the same forest without, on rows that neither has seen, beyond
+    noise. Read in vain it would hide sensors from importance, for what is told twice is missed by
+    nobody when one of both is permuted.
+    """
+    if DEVIATION not in task.frame.features:
+        return task, ""
+    plain = tuple(name for name in task.frame.features if name != DEVIATION)
+    without = replace(task, frame=select_features(task.frame, plain))
+    rows = np.concatenate([task.split.validation, task.split.calibration])
+    group = task.split.group[rows]
+    if len(np.unique(group)) < FEWEST_HELD_OUT:
+        return without, "deviation is not read: too few lives held out to tell whether it helps"
+    others, losses = (_losses(each, rows, seed) for each in (without, task))
+    # A tenth less of one figure is worth a tenth less of another.
+    usual = np.maximum(others.mean(axis=0), _NOTHING)
+    others, losses = ((each / usual).mean(axis=1, keepdims=True) for each in (others, losses))
+    figures = f"a forest with it loses {losses.mean():.3f} of what it loses without"
+    if worse_beyond_noise(others, losses, group, noise=DEVIATION_NOISE):
+        return task, f"deviation is read beside the sensors: {figures}"
+    return without, f"deviation is not read, for sensors say as much: {figures}"
+
+
+def _losses(task: LearningTask, rows: Rows, seed: int) -> Float64:
+    """What a forest of the training rows loses on other rows, (n_rows, n_figures)."""
+    forest = fit_forest(task, task.split.train, seed=seed)
+    return row_losses(forest(task.frame.values[rows]), task.labels, rows, task.head)
 
 
 def _continued(task: LearningTask, dataset: Dataset, card: VersionCard) -> LearningTask:
@@ -160,6 +206,7 @@ def _card_of(
         failures_from_verdicts=dataset.failures_from_verdicts,
         ranked=ranking.span,
         mode_failures=dataset.modes.failures,
+        normal_version=dataset.normal_version if DEVIATION in frame.features else 0,
         software={name: installed(name) for name in SOFTWARE} | {"python": python_version()},
     )
 

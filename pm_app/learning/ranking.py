@@ -9,6 +9,7 @@ import numpy as np
 
 from pm_app.features.frame import select_features
 from pm_app.features.limits import learn_limits, limit_features
+from pm_app.features.physical_limits import limited_features
 from pm_app.learning.allocation.planner import Planner, make_planner
 from pm_app.learning.allocation.strategies import moved_units
 from pm_app.learning.data.feed_gaps import FeedGaps
@@ -36,7 +37,9 @@ from pm_app.learning.importance.leakage import suspect_text
 from pm_app.learning.importance.permutation import measure_importance
 from pm_app.records.features import Frame
 from pm_app.records.learning import Drift, Importance, LeakageSuspect, VersionCard
+from pm_app.records.normality import FrozenNormal
 from pm_app.records.readings import Flags
+from pm_app.scoring.deviation import DEVIATION
 from pm_app.settings.plant import Settings
 from pm_app.times import HOUR_NS, to_moment, to_nanoseconds
 
@@ -45,11 +48,15 @@ _WEEK_NS = 7 * 24 * HOUR_NS
 
 @dataclass(frozen=True, eq=False)
 class ChampionVersion:
-    """The version that scores, to be compared with and continued from."""
+    """The version that scores, to be compared with and continued from.
+
+    normal: the normal behaviour whose deviation it reads, None where it reads none.
+    """
 
     card: VersionCard
     onnx: bytes
     keras: bytes
+    normal: FrozenNormal | None = None
 
     @property
     def trained_until_ns(self) -> int:
@@ -70,14 +77,21 @@ class ChampionVersion:
         return np.asarray((rows.cutoff <= until) & ~apart & (not timeless))
 
     def can_read(self, frame: Frame) -> bool:
-        """Whether its features can still be made."""
-        return set(self.card.features) <= set(frame.features)
+        """Whether its features can still be made; its deviation is what its own normal says."""
+        read = set(self.card.features)
+        if self.normal is not None:
+            card = self.normal.card
+            read = (read - {DEVIATION}) | {
+                *card.features,
+                *limited_features(card.spec, card.limits),
+            }
+        return read <= set(frame.features)
 
     def can_continue(self, dataset: Dataset) -> bool:
         """Whether its weights can be trained further: its features are there, and mean the
         same, and so do its modes. Where regimes changed features do not."""
         same = dataset.champion_frame is None and dataset.modes.names == self.card.head.modes
-        return same and self.can_read(dataset.frame)
+        return same and set(self.card.features) <= set(dataset.frame.features)
 
 
 # Verdicts by which the champion stays, and nothing is trained.

@@ -26,6 +26,7 @@ from pm_app.records.features import Frame
 from pm_app.records.learning import Calibration, VersionCard
 from pm_app.records.readings import Float64
 from pm_app.records.scores import scores_of
+from pm_app.scoring.deviation import DeviationPredictor, add_deviation
 from pm_app.scoring.predictor import Predictor
 
 # So many held-out failures are enough; with fewer, earlier origins are asked.
@@ -74,7 +75,11 @@ def decide_promotion(
     held_out = held_out_rows(task, asked, truth, seed=card.seed)
     if champion is None:
         return judge_first(risk, held_out, first_version_rows(dataset, task, asked))
-    other = _predict(champion.card, champion.onnx, before.take(rows))
+    seen = before.take(rows)
+    if champion.normal is not None:
+        kept = champion.normal
+        seen = add_deviation(seen, seen, DeviationPredictor(kept.onnx, kept.card))
+    other = _predict(champion.card, champion.onnx, seen)
     decision = judge(risk, other, held_out, verdict=card.drift.verdict)
     return decision if task.kind != "life" else _with_failures(decision, dataset, asked, truth)
 

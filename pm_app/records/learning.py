@@ -293,6 +293,8 @@ class VersionCard:
     distance in log-odds, at the longest horizon, from the same learned from part of the lives.
     renewed: None where no renewal ended a life. mode_failures: how many of the failures that teach
     were of each of `head.modes`; modes_text: in words, with what was too rare for a mode.
+    normal_version: the normal behaviour whose deviation is one of the features, 0 for none; it is
+    stored beside the graph.
     """
 
     spec: FeatureSpec
@@ -329,6 +331,7 @@ class VersionCard:
     renewed: RenewedLives | None = None
     mode_failures: tuple[int, ...] = ()
     modes_text: str = ""
+    normal_version: int = 0
 
     @property
     def read_features(self) -> frozenset[str]:

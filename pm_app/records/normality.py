@@ -115,3 +115,15 @@ class Deviations:
     def judged(self) -> Flags:
         """Rows with a deviation, (n,)."""
         return np.isfinite(self.deviation)
+
+
+@dataclass(frozen=True, eq=False)
+class FrozenNormal:
+    """A normal behaviour as a failure model keeps it: what it learned with answers for good.
+
+    number: of the version it was; card and graph (ONNX) as they were.
+    """
+
+    number: int
+    card: NormalCard
+    onnx: bytes

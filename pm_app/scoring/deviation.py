@@ -1,5 +1,8 @@
 """Deviation: how unusual rows are by a learned normal behaviour, and by which sensors."""
 
+from dataclasses import replace
+from typing import Final
+
 import numpy as np
 
 from pm_app.errors import BadVersion
@@ -10,6 +13,8 @@ from pm_app.records.normality import Deviations, NormalCard
 from pm_app.records.readings import Float32, Float64
 from pm_app.scoring.predictor import CHUNK_CELLS, CHUNK_ROWS, open_graph
 
+# The feature of a failure model that a deviation is, and the group it is measured as.
+DEVIATION: Final = "deviation"
 # What follows has no meaning.
 DEVIATION_DIGITS = 3
 _RESIDUAL_DIGITS = 3
@@ -70,6 +75,27 @@ def deviation_features(frame: Frame, card: NormalCard) -> Float32:
     """What a normal behaviour is asked about, (n, n_features): a sensor is left out where it read
     what it cannot. The frame holds all features of the card's specification."""
     return select_features(leave_out_beyond(frame, card.spec, card.limits), card.features).values
+
+
+def with_deviation(frame: Frame, deviation: Float64) -> Frame:
+    """The frame with these deviations, (n_rows,), as the feature DEVIATION, which comes last."""
+    kept = [at for at, name in enumerate(frame.features) if name != DEVIATION]
+    values = np.empty((len(frame.cutoff), len(kept) + 1), dtype=np.float32)
+    values[:, :-1] = frame.values[:, kept] if len(kept) < len(frame.features) else frame.values
+    values[:, -1] = deviation
+    features, groups = (
+        (*(names[at] for at in kept), DEVIATION) for names in (frame.features, frame.sensor_of)
+    )
+    return replace(frame, features=features, sensor_of=groups, values=values)
+
+
+def add_deviation(frame: Frame, seen: Frame, normal: DeviationPredictor) -> Frame:
+    """The frame with what a normal behaviour says of its rows as the feature DEVIATION.
+
+    seen: the same rows with the features that the normal behaviour reads, without limits.
+    """
+    values = deviation_features(seen, normal.card)
+    return with_deviation(frame, normal.deviations(values).deviation)
 
 
 def deviation_sensors_text(residuals: Float64, shares: Float64, card: NormalCard) -> str:

@@ -5,6 +5,8 @@
         model.onnx      what scores
         card.json       all that explains it: names, importance, allocation, calibration, reports
         golden.npz      held-out rows and what Keras said of them
+        normal.onnx     the normal behaviour whose deviation it reads, and normal.json, its card;
+                        only where it reads one
         manifest.json   SHA-256 of each of the above
 
 A version of what is normal is the same without model.keras: nothing is refitted from it. Its golden
@@ -30,7 +32,7 @@ from pydantic import TypeAdapter, ValidationError
 from pm_app.durable import fill_folder, make_folder, remove_folder, rename_folder
 from pm_app.errors import BadVersion
 from pm_app.records.learning import VersionCard
-from pm_app.records.normality import NormalCard
+from pm_app.records.normality import FrozenNormal, NormalCard
 from pm_app.records.readings import Float32
 
 _Card = TypeVar("_Card", VersionCard, NormalCard)
@@ -42,8 +44,7 @@ _MANIFEST = "manifest.json"
 _OWN = re.compile(r"(\d{6,}|\.staging)")
 _NORMAL = ("model.onnx", "card.json", "golden.npz")
 _FILES = ("model.keras", *_NORMAL)
-VERSION_FILES = (*_FILES, _MANIFEST)
-NORMAL_FILES = (*_NORMAL, _MANIFEST)
+_FROZEN = ("normal.onnx", "normal.json")
 _UNREADABLE = (ValidationError, ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile)
 
 
@@ -58,12 +59,16 @@ class Golden:
 
 @dataclass(frozen=True, eq=False)
 class Version:
-    """A version as it is loaded: its number, its card, its graph and its golden rows."""
+    """A version as it is loaded: its number, its card, its graph and its golden rows.
+
+    normal: the normal behaviour whose deviation it reads, None where it reads none.
+    """
 
     number: int
     card: VersionCard
     onnx: bytes
     golden: Golden
+    normal: FrozenNormal | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,10 +82,19 @@ class NormalVersion:
 
 
 def write_version(
-    folder: Path, *, card: VersionCard, keras: bytes, onnx: bytes, golden: Golden
+    folder: Path,
+    *,
+    card: VersionCard,
+    keras: bytes,
+    onnx: bytes,
+    golden: Golden,
+    normal: FrozenNormal | None = None,
 ) -> None:
     """Fill a new folder with a version's files and their manifest."""
-    _fill(folder, dict(zip(_FILES, (keras, onnx, _json(card), _arrays(golden)), strict=True)))
+    files = dict(zip(_FILES, (keras, onnx, _json(card), _arrays(golden)), strict=True))
+    if normal is not None:
+        files |= dict(zip(_FROZEN, (normal.onnx, _json(normal.card)), strict=True))
+    _fill(folder, files)
 
 
 def write_normal(folder: Path, *, card: NormalCard, onnx: bytes, golden: Golden) -> None:
@@ -95,7 +109,30 @@ def read_version(folder: Path, *, number: int) -> Version:
     """
     contents = _verified(folder, _FILES)
     card, golden = _card_and_golden(folder, contents, _CARD)
-    return Version(number=number, card=card, onnx=contents["model.onnx"], golden=golden)
+    normal = _frozen(folder, contents, card.normal_version)
+    return Version(number, card, contents["model.onnx"], golden, normal)
+
+
+def _frozen(folder: Path, contents: dict[str, bytes], number: int) -> FrozenNormal | None:
+    """The normal behaviour that a version keeps, None where its card names none."""
+    if not number:
+        return None
+    if not contents.keys() >= set(_FROZEN):
+        raise BadVersion(f"{folder}: its card reads a normal behaviour, which is not there")
+    onnx, card = (contents[name] for name in _FROZEN)
+    try:
+        return FrozenNormal(number, _NORMAL_CARD.validate_json(card), onnx)
+    except ValidationError as error:
+        raise BadVersion(f"{folder / _FROZEN[1]}: cannot be read: {error}") from error
+
+
+def version_files(folder: Path) -> tuple[str, ...]:
+    """Names of a version's files as its manifest has them, and the manifest; that alone where it
+    cannot be read."""
+    try:
+        return (*_HASHES.validate_json(_read(folder / _MANIFEST)), _MANIFEST)
+    except (BadVersion, ValidationError):
+        return (_MANIFEST,)
 
 
 def read_normal(folder: Path, *, number: int) -> NormalVersion:
@@ -194,7 +231,7 @@ def _verified(folder: Path, files: Collection[str]) -> dict[str, bytes]:
         hashes = _HASHES.validate_json(_read(manifest))
     except ValidationError as error:
         raise BadVersion(f"{manifest}: needed the SHA-256 of each file, got {error}") from error
-    named = (name for name in _FILES if name in files or name in hashes)
+    named = (name for name in (*_FILES, *_FROZEN) if name in files or name in hashes)
     contents = {name: _read(folder / name) for name in named}
     for name, content in contents.items():
         found = hashlib.sha256(content).hexdigest()

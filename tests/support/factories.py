@@ -34,6 +34,7 @@ from pm_app.records.learning import (
     Tier,
     VersionCard,
 )
+from pm_app.records.normality import FrozenNormal
 from pm_app.records.readings import Batch, Readings
 from pm_app.records.scores import with_shares
 from pm_app.scoring.predictor import Predictor
@@ -382,10 +383,16 @@ def make_gated_card(spec: FeatureSpec = SPEC) -> VersionCard:
     return replace(card, allocation=gated)
 
 
-def write_handmade(folder: Path, card: VersionCard | None = None, *, off: float = 0.0) -> None:
+def write_handmade(
+    folder: Path,
+    card: VersionCard | None = None,
+    *,
+    off: float = 0.0,
+    normal: FrozenNormal | None = None,
+) -> None:
     """Fill a folder with a version made without training; its graph follows the card's seed.
 
-    off is added to what its golden rows say.
+    off is added to what its golden rows say. normal: what says the deviation that it reads.
     """
     card = card or make_card()
     graph = make_graph(
@@ -402,16 +409,22 @@ def write_handmade(folder: Path, card: VersionCard | None = None, *, off: float 
     )
     answers = with_shares(predictor.outputs(rows), predictor.mode_shares(rows))
     golden = Golden(rows, (answers + off).astype(np.float32))
-    write_version(folder, card=card, keras=b"handmade", onnx=graph, golden=golden)
+    write_version(folder, card=card, keras=b"handmade", onnx=graph, golden=golden, normal=normal)
 
 
 def promote_handmade(
-    plant: Plant, *, at: datetime = NOW, seed: int = 0, card: VersionCard | None = None
+    plant: Plant,
+    *,
+    at: datetime = NOW,
+    seed: int = 0,
+    card: VersionCard | None = None,
+    normal: FrozenNormal | None = None,
 ) -> int:
     """A version made without training, published, recorded and promoted; returns its number."""
     number = plant.store.lineage.next_version()
     staged = plant.registry.staging()
-    write_handmade(staged, card or make_card(make_spec(plant.settings), seed=seed))
+    made = card or make_card(make_spec(plant.settings), seed=seed)
+    write_handmade(staged, made, normal=normal)
     plant.registry.publish(staged, number)
     row = VersionRow(
         version=number,

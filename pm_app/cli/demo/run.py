@@ -33,7 +33,7 @@ from pm_app.store import ImportanceRow
 from pm_app.store.lineage import Lineage
 from pm_app.wiring import open_plant, open_users
 
-TRAINER_SECONDS = 1800.0
+TRAINER_SECONDS = 3 * 3600.0
 SHOWN = 12
 DEMO_USER, DEMO_PASSWORD = "demo", "simulated pumps"
 DAYS_AT_ONCE = 21

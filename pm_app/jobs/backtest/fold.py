@@ -13,7 +13,7 @@ from pm_app.jobs.backtest.folds import Fold
 from pm_app.jobs.normality.gather import gather_normal
 from pm_app.jobs.plant import PlantView, first_seen_ns
 from pm_app.jobs.retrain.dataset import DatasetSource, gather_dataset
-from pm_app.jobs.retrain.messages import TrainingRequest
+from pm_app.jobs.retrain.messages import OfferedNormal, TrainingRequest
 from pm_app.jobs.retrain.run import Trainer, ask_trainer
 from pm_app.jobs.score.champion import Champion, verified
 from pm_app.jobs.score.frames import PaneSpan, frames_of
@@ -27,10 +27,10 @@ from pm_app.records.readings import Float64, Int32, Int64
 from pm_app.scoring.abstention import answer_frame
 from pm_app.scoring.deviation import DeviationPredictor
 from pm_app.state.memory import Memories
-from pm_app.state.registry import read_version
+from pm_app.state.registry import Golden, read_version, write_normal
 
-# A version that is published nowhere.
-_NUMBER = 0
+# Versions that are published nowhere.
+_NUMBER, _NORMAL = 0, 1
 FitPeer = Callable[[BoosterTask], Booster]
 
 
@@ -74,7 +74,12 @@ def predict_fold(
     with tempfile.TemporaryDirectory(prefix="pm-app-backtest-") as folder:
         staged = Path(folder, "version")
         staged.mkdir()
-        mine = replace(request, as_of_ns=fold.origin, staging=str(staged))
+        mine = replace(request, as_of_ns=fold.origin, staging=str(staged), normal=None)
+        source = _source(plant, mine)
+        progress(0.0, "learning what is normal")
+        normal = _learn_normal(plant, source, mine, Path(folder, "normal"))
+        if normal is not None:
+            mine = replace(mine, normal=OfferedNormal(_NORMAL, str(Path(folder, "normal"))))
         response = ask_trainer(
             trainers.trainer, mine, Path(folder), lambda done, text: progress(0.9 * done, text)
         )
@@ -82,10 +87,7 @@ def predict_fold(
             return response.reason
         champion = verified(read_version(staged, number=_NUMBER))
         progress(0.9, "fitting what people use today")
-        source = _source(plant, mine)
         peer, features = _fit_peer(plant, source, mine, trainers.fit)
-        progress(0.93, "learning what is normal")
-        normal = _learn_normal(plant, source, mine, champion)
         progress(0.95, "predicting the next span")
         beside = replace(plant, memories=Memories(Path(folder, "memory")))
         return _predict(beside, _Speakers(champion, peer, features, normal), fold)
@@ -103,16 +105,15 @@ def _source(plant: PlantView, request: TrainingRequest) -> DatasetSource:
 
 
 def _learn_normal(
-    plant: PlantView, source: DatasetSource, request: TrainingRequest, champion: Champion
+    plant: PlantView, source: DatasetSource, request: TrainingRequest, folder: Path
 ) -> NormalChampion | None:
-    """What is normal by the moment of the request; None where it is off, or too little to learn."""
+    """What is normal by the moment of the request, and its files in a new folder; None where it is
+    off, or too little to learn."""
     settings = plant.settings
     if not settings.deviation.enabled:
         return None
     try:
-        rows, _ = gather_normal(
-            source, settings, as_of_ns=request.as_of_ns, like=champion.card.spec
-        )
+        rows, _ = gather_normal(source, settings, as_of_ns=request.as_of_ns)
         learned = learn_normal(
             rows,
             settings=settings.deviation,
@@ -122,7 +123,10 @@ def _learn_normal(
         )
     except NotEnoughData:
         return None
-    return NormalChampion(_NUMBER, learned.card, DeviationPredictor(learned.onnx, learned.card))
+    golden = Golden(learned.golden_rows, learned.golden_outputs)
+    folder.mkdir()
+    write_normal(folder, card=learned.card, onnx=learned.onnx, golden=golden)
+    return NormalChampion(_NORMAL, learned.card, DeviationPredictor(learned.onnx, learned.card))
 
 
 def _fit_peer(
@@ -157,18 +161,19 @@ def _predict(plant: PlantView, speakers: _Speakers, fold: Fold) -> FoldPredictio
     pane_ns, champion = plant.history.pane_ns, speakers.champion
     span = PaneSpan(fold.origin // pane_ns, fold.end // pane_ns - 1)
     spans = dict.fromkeys(first_seen_ns(plant.ledger), span)
-    specs = [champion.card.spec] + ([speakers.normal.card.spec] if speakers.normal else [])
+    specs = champion.specs + ((speakers.normal.card.spec,) if speakers.normal else ())
     names: list[str] = []
     nothing = np.empty(0, np.int32), np.empty(0, np.int64), np.empty((4, 0)), np.empty((2, 0))
     rows: list[tuple[Int32, Int64, Float64, Float64, Float64]] = [(*nothing, np.empty(0))]
-    for frame, *others in frames_of(plant, specs, spans):
-        ours = _ours(select_features(frame, champion.card.features), champion)
+    for built in frames_of(plant, specs, spans):
+        frame = built[0]
+        ours = _ours(select_features(champion.read(built), champion.card.features), champion)
         answered = speakers.peer.answer(select_features(frame, speakers.features).values)
         theirs = np.stack(answered)
         theirs[:, np.isnan(ours[0])] = np.nan
         deviation = np.full(len(frame.cutoff), np.nan)
         if speakers.normal is not None:
-            deviation = row_deviations(others[0], speakers.normal).deviation
+            deviation = row_deviations(built[-1], speakers.normal).deviation
         rows.append((frame.asset + np.int32(len(names)), frame.cutoff, ours, theirs, deviation))
         names += frame.assets
     columns = (np.concatenate(parts, axis=-1) for parts in zip(*rows, strict=True))

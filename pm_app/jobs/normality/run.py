@@ -24,18 +24,18 @@ from pm_app.jobs.normality.messages import (
     NormalRequest,
     NormalResponse,
 )
-from pm_app.jobs.normality.request import make_normal_request
-from pm_app.jobs.plant import Plant
-from pm_app.jobs.retrain.run import PARITY, SCRATCH
-from pm_app.jobs.score.champion import load_champion
-from pm_app.jobs.score.normal_champion import load_normal_champion, verified_normal
+from pm_app.jobs.plant import Plant, first_seen_ns
+from pm_app.jobs.retrain.normal import alarm_spans
+from pm_app.jobs.retrain.run import PARITY, SCRATCH, confirmed_failures
+from pm_app.jobs.score.champion import Champion, load_champion
+from pm_app.jobs.score.normal_champion import NormalChampion, load_normal_champion, verified_normal
 from pm_app.progress import Progress, silent
 from pm_app.settings.plant import Settings
 from pm_app.state.registry import NormalVersion, Registry, read_normal
 from pm_app.state.segments import MissingSegment
-from pm_app.store import ImportanceRow, RetrainingRow, Store, VersionRow
+from pm_app.store import ImportanceRow, RetrainingRow, Store, VersionRow, segments_of
 from pm_app.store.ledger.ledger import Ledger
-from pm_app.times import duration_text
+from pm_app.times import duration_text, to_nanoseconds
 from pm_app.wording import waits_text
 
 LEARNER: Final = "pm_app.jobs.normality.learner"
@@ -93,6 +93,37 @@ def learn_plant_normal(
         return _record(settings, store, registry, Path(request.staging), row, response)
     finally:
         plant.learning.release()
+
+
+def make_normal_request(
+    store: Store,
+    settings: Settings,
+    scoring: tuple[Champion | None, NormalChampion | None],
+    now: datetime,
+    as_of: datetime,
+    staging: Path,
+) -> NormalRequest:
+    """The request of what is to be learned from, and the folder that is to be filled.
+
+    scoring: what speaks of failures and of deviations now.
+    """
+    ledger, alarms, (champion, before) = store.ledger, store.alarms, scoring
+    verdicts = alarms.verdicts(until=as_of)
+    return NormalRequest(
+        settings=settings.model_dump(mode="json", exclude={"store"}),
+        folder=str(settings.folder),
+        segments=tuple(segments_of(ledger.ingested_batches("readings"))),
+        event_segments=tuple(segments_of(ledger.ingested_batches("events"))),
+        first_seen=first_seen_ns(ledger),
+        as_of_ns=to_nanoseconds(as_of),
+        now=now.isoformat(),
+        champion=None if champion is None else champion.number,
+        before=None if before is None else before.number,
+        staging=str(staging),
+        alarms=alarm_spans(alarms.alarms(), alarms.events(), verdicts, as_of=as_of),
+        confirmed_failures=confirmed_failures(verdicts),
+        indices=store.left_columns.indices(),
+    )
 
 
 def _wait_for_turn(learning: Lock, stop: Callable[[], bool]) -> None:

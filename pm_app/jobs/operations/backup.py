@@ -22,7 +22,7 @@ from pydantic import TypeAdapter, ValidationError
 from pm_app.durable import make_folder, remove_file, remove_folder, rename_folder, write_file
 from pm_app.errors import TerminalError
 from pm_app.jobs.ingest.ownership import FILLED, OwnershipMark, is_filled, write_mark
-from pm_app.state.registry import NORMAL_FILES, VERSION_FILES
+from pm_app.state.registry import version_files
 from pm_app.store import Source, Store, open_reader, open_store
 from pm_app.store.database.backup import copy_store_file, load, require_vacant
 
@@ -145,7 +145,7 @@ def _attempt(
         store.save(copy)
         with open_reader(f"sqlite:///{copy.absolute()}") as snapshot:
             standing = snapshot.identity.state()
-            named = {name: state / name for name in sorted(_named(snapshot))}
+            named = {name: state / name for name in sorted(_named(snapshot, state))}
             files = {**always, DATABASE: copy, **named}
         try:
             size = _pack(beside, files)
@@ -156,14 +156,14 @@ def _attempt(
     raise TerminalError(f"backup needs every file that the database names, but {missing} is gone")
 
 
-def _named(store: Store) -> Iterator[str]:
+def _named(store: Store, state: Path) -> Iterator[str]:
     """Every file below the state folder that a database names."""
     for source, place in _PLACES.items():
         for row in store.ledger.ingested_batches(source):
             yield from (f"{place}/{name}" for name in row.segments)
     for version in store.lineage.versions():
-        files = NORMAL_FILES if version.kind == "normal" else VERSION_FILES
-        yield from (f"versions/{version.path}/{name}" for name in files)
+        place = f"versions/{version.path}"
+        yield from (f"{place}/{name}" for name in version_files(state / place))
 
 
 def _pack(file: Path, files: Mapping[str, Path]) -> int:
@@ -327,7 +327,7 @@ def _verify(
     remove_file(saved)
     with open_store(f"sqlite:///{(staging / DATABASE).absolute()}") as store:
         standing = store.identity.state()
-        missing = sorted(set(_named(store)) - set(hashes))
+        missing = sorted(set(_named(store, staging)) - set(hashes))
     if missing:
         raise TerminalError(f"{file}: its database names {missing[0]}, which it does not hold")
     return OwnershipMark(standing.identity, standing.sequence, standing.version), left_out

@@ -6,9 +6,18 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from pm_app.learning.data.failures import ConfirmedFailure
+from pm_app.learning.normality.teaching import LeftSpan
 
 # The trainer's exit code for an error that was met on purpose; its last words name it.
 REFUSED = 3
+
+
+@dataclass(frozen=True)
+class OfferedNormal:
+    """A version of normal behaviour, and the folder it lies in."""
+
+    version: int
+    folder: str
 
 
 @dataclass(frozen=True)
@@ -20,7 +29,9 @@ class TrainingRequest:
     exist. first_seen: nanoseconds of each asset's first reading. champion is the version that
     scores, None before the first. now to force: as in `Evidence`. staging is the folder to fill
     when a version is made. confirmed_failures: by verdicts up to then. engine: the name of what
-    tries networks beside the trainer. indices: columns of files that are row numbers.
+    tries networks beside the trainer. indices: columns of files that are row numbers. normal: the
+    folder of the normal behaviour whose deviation is offered as a feature, and its version; None
+    without one. alarms: spans of alarms, of which nothing normal is learned.
     """
 
     settings: dict[str, Any]
@@ -39,6 +50,8 @@ class TrainingRequest:
     confirmed_failures: tuple[ConfirmedFailure, ...] = ()
     engine: str | None = None
     indices: tuple[str, ...] = ()
+    normal: OfferedNormal | None = None
+    alarms: tuple[LeftSpan, ...] = ()
 
 
 @dataclass(frozen=True)

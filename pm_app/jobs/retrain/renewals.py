@@ -95,10 +95,12 @@ def _risks(
     there = asked - keys[place] < window_of(panes.pane_ns) // panes.pane_ns
     wanted = np.unique(place[there])
     card = champion.card
-    frame = build_frame(
-        panes, source.events, card.spec, first_seen=source.first_seen, wanted=wanted
-    )
-    answers = answer_frame(select_features(frame, card.features), card, champion.predictor)
+    built = [
+        build_frame(panes, source.events, spec, first_seen=source.first_seen, wanted=wanted)
+        for spec in champion.specs
+    ]
+    frame = select_features(champion.read(built), card.features)
+    answers = answer_frame(frame, card, champion.predictor)
     risk = np.full(len(keys), np.nan)
     risk[wanted[answers.rows]] = answers.scores.risk[:, -1]
     return np.where(there, risk[place], np.nan)

@@ -17,7 +17,14 @@ from pm_app.jobs.ingest.ownership import note_progress, require_own
 from pm_app.jobs.ingest.repair import rebuild, repairing
 from pm_app.jobs.ingest.run import ingest
 from pm_app.jobs.plant import Plant, first_seen_ns
-from pm_app.jobs.retrain.messages import REQUEST, RESPONSE, TrainingRequest, TrainingResponse
+from pm_app.jobs.retrain.messages import (
+    REQUEST,
+    RESPONSE,
+    OfferedNormal,
+    TrainingRequest,
+    TrainingResponse,
+)
+from pm_app.jobs.retrain.normal import alarm_spans
 from pm_app.jobs.score.champion import load_champion, verified
 from pm_app.learning.allocation.by_mode import announcing
 from pm_app.learning.allocation.change import selection_text
@@ -155,6 +162,7 @@ def make_request(
     as_of = options.as_of or now
     last = next(iter(lineage.retrainings(limit=1)), None)
     scoring = lineage.version(champion) if champion is not None else None
+    verdicts = store.alarms.verdicts(until=as_of)
     seen = scoring.summary.get("failures", 0) if scoring is not None else 0
     return TrainingRequest(
         settings=settings.model_dump(mode="json", exclude={"store"}),
@@ -170,10 +178,21 @@ def make_request(
         failures_last=int(str(last.metrics.get("failures", 0))) if last else 0,
         force=options.force,
         staging=str(staging),
-        confirmed_failures=confirmed_failures(store.alarms.verdicts(until=as_of)),
+        confirmed_failures=confirmed_failures(verdicts),
         engine=options.engine,
         indices=store.left_columns.indices(),
+        normal=_offered(store, settings, as_of),
+        alarms=alarm_spans(store.alarms.alarms(), store.alarms.events(), verdicts, as_of=as_of),
     )
+
+
+def _offered(store: Store, settings: Settings, as_of: datetime) -> OfferedNormal | None:
+    """The normal behaviour that said deviations at a moment, None without one."""
+    number = store.lineage.champion_at(as_of, kind="normal")
+    row = store.lineage.version(number) if number and settings.deviation.enabled else None
+    if row is None:
+        return None
+    return OfferedNormal(row.version, str(settings.state / "versions" / row.path))
 
 
 def _in_a_row(last: RetrainingRow | None, champion: int | None) -> int:

@@ -22,16 +22,19 @@ from pm_app.jobs.retrain.messages import (
     TrainingRequest,
     TrainingResponse,
 )
+from pm_app.jobs.retrain.normal import offer_deviation, offered_normal
 from pm_app.jobs.retrain.process import end_with_parent, give_way
 from pm_app.jobs.retrain.renewals import renewal_evidence
 from pm_app.jobs.retrain.workers import TrainOnWorkers
 from pm_app.jobs.score.champion import Champion
 from pm_app.learning.dataset import Evidence
 from pm_app.learning.evaluation.renewal_evidence import RenewalEvidence
-from pm_app.learning.pipeline import Learned, learn
+from pm_app.learning.pipeline import Learned, UnpublishedVersion, learn
 from pm_app.learning.ranking import ChampionVersion
 from pm_app.learning.training.executor import TrainAll, train_here
 from pm_app.ports import Engine
+from pm_app.records.normality import FrozenNormal
+from pm_app.scoring.deviation import DeviationPredictor
 from pm_app.scoring.predictor import Predictor
 from pm_app.settings.plant import Settings, parse_settings
 from pm_app.state.events import EventHistory
@@ -70,16 +73,9 @@ def train(
     request: TrainingRequest, settings: Settings, trainers: TrainAll = train_here
 ) -> TrainingResponse:
     """Learn what history holds; trainers: who tries networks. Raises NotEnoughData."""
-    champion = _champion(request, settings)
+    champion, normal = _champion(request, settings), offered_normal(request)
     _print_progress(0.0, "building features")
-    source = DatasetSource(
-        History(settings.state / "panes", pane_ns=settings.features.pane_ns),
-        request.segments,
-        EventHistory(settings.state / "events").read(request.event_segments),
-        request.first_seen,
-        request.confirmed_failures,
-        request.indices,
-    )
+    source = _source(request, settings)
     dataset = gather_dataset(
         source,
         settings,
@@ -87,6 +83,8 @@ def train(
         champion=champion.card.spec if champion is not None else None,
     )
     _print_progress(0.04, dataset.regimes)
+    if normal is not None:
+        dataset = offer_deviation(dataset, source, settings, request, normal)
     evidence = Evidence(
         request.now,
         request.in_a_row_before,
@@ -96,13 +94,34 @@ def train(
     )
     learned = learn(dataset, settings, evidence, champion, progress=_print_progress, train=trainers)
     if learned.version is not None:
-        card, candidate = learned.version.card, learned.version.candidate
-        golden = Golden(candidate.golden_values, candidate.golden_outputs)
-        staging = Path(request.staging)
-        write_version(staging, card=card, keras=candidate.keras, onnx=candidate.onnx, golden=golden)
+        _stage(Path(request.staging), learned.version, normal)
     speaking = _speaking(request, champion)
     return _response(
         learned, renewal_evidence(source, settings, as_of_ns=request.as_of_ns, champion=speaking)
+    )
+
+
+def _source(request: TrainingRequest, settings: Settings) -> DatasetSource:
+    return DatasetSource(
+        History(settings.state / "panes", pane_ns=settings.features.pane_ns),
+        request.segments,
+        EventHistory(settings.state / "events").read(request.event_segments),
+        request.first_seen,
+        request.confirmed_failures,
+        request.indices,
+    )
+
+
+def _stage(folder: Path, version: UnpublishedVersion, normal: FrozenNormal | None) -> None:
+    """Write a version, with the normal behaviour whose deviation it reads."""
+    card, candidate = version.card, version.candidate
+    write_version(
+        folder,
+        card=card,
+        keras=candidate.keras,
+        onnx=candidate.onnx,
+        golden=Golden(candidate.golden_values, candidate.golden_outputs),
+        normal=normal if card.normal_version else None,
     )
 
 
@@ -112,7 +131,8 @@ def _champion(request: TrainingRequest, settings: Settings) -> ChampionVersion |
         return None
     registry = Registry(settings.state / "versions")
     version = registry.load(request.champion)
-    return ChampionVersion(version.card, version.onnx, registry.keras_bytes(request.champion))
+    keras = registry.keras_bytes(request.champion)
+    return ChampionVersion(version.card, version.onnx, keras, version.normal)
 
 
 def _speaking(request: TrainingRequest, champion: ChampionVersion | None) -> Champion | None:
@@ -123,7 +143,9 @@ def _speaking(request: TrainingRequest, champion: ChampionVersion | None) -> Cha
     predictor = Predictor(
         champion.onnx, head=card.head, calibration=card.calibration, features=card.features
     )
-    return Champion(request.champion, card, predictor)
+    kept = champion.normal
+    normal = None if kept is None else DeviationPredictor(kept.onnx, kept.card)
+    return Champion(request.champion, card, predictor, normal=normal)
 
 
 def _response(learned: Learned, renewals: Sequence[RenewalEvidence]) -> TrainingResponse:

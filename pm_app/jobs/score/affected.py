@@ -14,6 +14,7 @@ from pm_app.jobs.score.champion import Champion
 from pm_app.jobs.score.frames import PaneSpan
 from pm_app.jobs.score.normal_champion import NormalChampion
 from pm_app.records.features import FeatureSpec
+from pm_app.records.normality import NormalCard
 from pm_app.records.readings import (
     AssetSpans,
     Events,
@@ -86,13 +87,19 @@ class ScoringRun:
         found = []
         if self.champion is not None:
             found.append((self.champion.card.spec, frozenset(self.champion.card.sensor_of)))
+            if self.champion.normal is not None:
+                found.append(_look_of(self.champion.normal.card))
         if self.normal is not None:
-            spec, read = self.normal.card.spec, set(self.normal.card.features)
-            named = zip(*feature_names(spec), strict=True)
+            spec, groups = _look_of(self.normal.card)
             # Whatever the graph reads, the age tells whether an asset is watched.
-            groups = {"age", *(group for name, group in named if name in read)}
-            found.append((spec, frozenset(groups)))
+            found.append((spec, groups | {"age"}))
         return found
+
+
+def _look_of(card: NormalCard) -> tuple[FeatureSpec, frozenset[str]]:
+    """The features of a normal behaviour, and the groups that its graph reads of them."""
+    named = zip(*feature_names(card.spec), strict=True)
+    return card.spec, frozenset(group for name, group in named if name in set(card.features))
 
 
 def affected_spans(run: ScoringRun, group: Sequence[BatchRow]) -> dict[str, PaneSpan]:

@@ -1,6 +1,7 @@
 """The champion: the version that scores, verified on its golden rows."""
 
 import logging
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -8,8 +9,10 @@ import numpy as np
 
 from pm_app.errors import BadVersion, TerminalError
 from pm_app.jobs.plant import Plant
+from pm_app.records.features import FeatureSpec, Frame
 from pm_app.records.learning import VersionCard
 from pm_app.records.scores import with_shares
+from pm_app.scoring.deviation import DeviationPredictor, add_deviation
 from pm_app.scoring.predictor import Predictor
 from pm_app.state.registry import Registry, Version
 from pm_app.store import VersionRow
@@ -26,13 +29,25 @@ GOLDEN_TOLERANCE = 1e-4
 class Champion:
     """A version verified to score.
 
-    stands_in: why the champion cannot, where this is one before it; else "".
+    stands_in: why the champion cannot, where this is one before it; else "". normal: what says the
+    deviation that is one of its features, None where none is.
     """
 
     number: int
     card: VersionCard
     predictor: Predictor
     stands_in: str = ""
+    normal: DeviationPredictor | None = None
+
+    @property
+    def specs(self) -> tuple[FeatureSpec, ...]:
+        """Specifications of the frames it reads: its own, and that of its normal behaviour."""
+        own = (self.card.spec,)
+        return own if self.normal is None else (*own, self.normal.card.spec)
+
+    def read(self, built: Sequence[Frame]) -> Frame:
+        """The frame it answers to, of frames of the same rows built by its `specs`."""
+        return built[0] if self.normal is None else add_deviation(built[0], built[1], self.normal)
 
 
 def load_champion(plant: Plant) -> Champion | None:
@@ -111,4 +126,6 @@ def verified(version: Version) -> Champion:
             f"version {version.number} answers its golden rows differently than when it was "
             f"trained: by {apart:.3g}, at most {GOLDEN_TOLERANCE:g} is rounding"
         )
-    return Champion(version.number, card, predictor)
+    kept = version.normal
+    normal = None if kept is None else DeviationPredictor(kept.onnx, kept.card)
+    return Champion(version.number, card, predictor, normal=normal)

@@ -96,7 +96,8 @@ def provenance(plant: Plant, *, asset: str, cutoff: datetime) -> Provenance:
     failure, normal = (int(str(newest[name])) for name in ("model_version", "normal_version"))
     champion = load_recorded(lineage, registry, failure) if failure else None
     watching = load_recorded_normal(lineage, registry, normal) if normal else None
-    specs = tuple(each.card.spec for each in (champion, watching) if each is not None)
+    specs = champion.specs if champion is not None else ()
+    specs += (watching.card.spec,) if watching is not None else ()
     if not specs:
         return Provenance(predictions, None, (), False, (), None)
     pane = to_nanoseconds(newest["cutoff"]) // plant.history.pane_ns - 1
@@ -110,7 +111,7 @@ def provenance(plant: Plant, *, asset: str, cutoff: datetime) -> Provenance:
     remembers = any(spec.remembers for spec in specs)
     if champion is None:
         return Provenance(predictions, None, behind, remembers, (), None, deviation=deviation)
-    found = _explain(predictions, champion, built[0])
+    found = _explain(predictions, champion, champion.read(built))
     version = lineage.version(champion.number)
     return replace(found, version=version, batches=behind, remembers=remembers, deviation=deviation)
 

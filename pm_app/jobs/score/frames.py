@@ -32,9 +32,9 @@ class PaneSpan:
 
 
 def frames(plant: PlantView, champion: Champion, spans: Mapping[str, PaneSpan]) -> Iterator[Frame]:
-    """The features of every pane in the spans, as the champion's spec has them."""
-    for (frame,) in frames_of(plant, (champion.card.spec,), spans):
-        yield frame
+    """The features of every pane in the spans, as the champion reads them."""
+    for built in frames_of(plant, champion.specs, spans):
+        yield champion.read(built)
 
 
 def frames_of(

@@ -58,14 +58,14 @@ def _predict_with_deviations(
     normal: NormalChampion,
     spans: Mapping[str, PaneSpan],
 ) -> Iterator[Predictions]:
-    specs = () if champion is None else (champion.card.spec,)
+    specs = () if champion is None else champion.specs
     horizons = plant.settings.target.horizons_hours
     for built in frames_of(plant, (*specs, normal.card.spec), spans):
         found = row_deviations(built[-1], normal)
         if champion is None:
             rows = _without_risk(built[-1], found.status, horizons)
         else:
-            rows = predict_frame(built[0], champion)
+            rows = predict_frame(champion.read(built), champion)
         each = len(rows.cutoff) // max(len(found.deviation), 1)
         yield replace(
             rows,

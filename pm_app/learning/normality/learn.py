@@ -91,7 +91,7 @@ def learn_normal(
     found = find_level(held_out.scores, terms, seed=seed)
     level = replace(found, persistence=alarm_persistence(settings, spec))
     progress(0.7, "learning what is normal")
-    model = _fit(taught, np.arange(len(taught.values)), inputs)
+    model = fit_rows(taught, np.arange(len(taught.values)), inputs)
     verdict = compare_normals(model, _usual(held_out.residuals), before)
     progress(0.9, "writing the graph")
     onnx = normal_graph(model)
@@ -157,8 +157,8 @@ def _cross_fit(taught: TaughtRows, inputs: NormalInputs, progress: Progress) -> 
         if len(others) < LEAST_ROWS:
             # So short a history that blocks touch: still apart, if not by a window.
             others = np.setdiff1d(np.arange(size), block)
-        model = _fit(taught, others, inputs)
-        for part in _chunks(block):
+        model = fit_rows(taught, others, inputs)
+        for part in chunks(block):
             scores[part], residuals[part] = model.answer(taught.values[part])
     there = np.flatnonzero(np.isfinite(scores))
     if not len(there) or not (scores[there] > 0).any():
@@ -167,12 +167,14 @@ def _cross_fit(taught: TaughtRows, inputs: NormalInputs, progress: Progress) -> 
     return _HeldOut(quiet, residuals[there])
 
 
-def _chunks(rows: Index) -> Iterator[Index]:
+def chunks(rows: Index) -> Iterator[Index]:
+    """As many rows at a time as are scored at once."""
     for start in range(0, len(rows), _CHUNK_ROWS):
         yield rows[start : start + _CHUNK_ROWS]
 
 
-def _fit(taught: TaughtRows, rows: Index, inputs: NormalInputs) -> NormalModel:
+def fit_rows(taught: TaughtRows, rows: Index, inputs: NormalInputs) -> NormalModel:
+    """The model of some of the rows that teach, evenly thinned where there are too many."""
     if len(rows) > MOST_FITTED:
         rows = rows[np.linspace(0, len(rows) - 1, MOST_FITTED).round().astype(np.intp)]
     return fit_model(taught.levels(rows, inputs), inputs)

@@ -1,0 +1,151 @@
+"""Normal behaviour at a retraining: which rows may teach it, and its deviation as a feature."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from pm_app.features.frame import feature_names, select_features
+from pm_app.features.sharing import shared_spec
+from pm_app.jobs.retrain.dataset import DatasetSource, all_failures
+from pm_app.jobs.retrain.messages import TrainingRequest
+from pm_app.learning.dataset import Dataset
+from pm_app.learning.normality.inputs import readable_features
+from pm_app.learning.normality.learn import HealthyRows
+from pm_app.learning.normality.out_of_time import out_of_time_scores
+from pm_app.learning.normality.teaching import (
+    ALARM,
+    LeftSpan,
+    TeachingRows,
+    event_spans,
+    teaching_rows,
+)
+from pm_app.records.alarms import ACKNOWLEDGED, OF_ASSETS, SHELVED, UNACKNOWLEDGED
+from pm_app.records.features import FeatureSpec, Frame
+from pm_app.records.normality import FrozenNormal
+from pm_app.scoring.deviation import DEVIATION, DEVIATION_DIGITS, with_deviation
+from pm_app.settings.plant import Settings
+from pm_app.state.registry import read_normal
+from pm_app.store import VerdictRow
+from pm_app.store.alarms.alarms import AlarmEventRow, AlarmRow
+from pm_app.times import HOUR_NS, to_nanoseconds
+
+# Where the time before failures leaves less than this share of what else would teach, it is cut
+# down to the longest horizon: failures come too often to wait for an untouched month.
+LEAST_SHARE: Final = 1 / 3
+_STANDING = (UNACKNOWLEDGED, ACKNOWLEDGED, SHELVED)
+DISMISSED = "not-confirmed"
+
+
+def teaching_of(
+    source: DatasetSource,
+    settings: Settings,
+    frame: Frame,
+    spec: FeatureSpec,
+    alarms: Sequence[LeftSpan],
+    as_of_ns: int,
+) -> TeachingRows:
+    """What may teach, with the life that is not told apart left out before failures."""
+    confirmed = source.confirmed_failures
+    events = all_failures(source.events, confirmed, settings, known_until=as_of_ns).events
+    window_ns = spec.windows_ns[-1] if spec.windows_ns else spec.pane_ns
+    horizon = settings.target.horizons_hours[-1]
+    longest = settings.target.cap_hours if horizon else 0.0
+
+    def rows(before_hours: float) -> TeachingRows:
+        left = event_spans(
+            events, before_ns=round(before_hours * HOUR_NS), renewals=settings.renewals
+        )
+        return teaching_rows(
+            frame, [*alarms, *left], window_ns=window_ns, first_seen=source.first_seen
+        )
+
+    whole, least = rows(longest), rows(horizon)
+    enough = whole.healthy.sum() >= LEAST_SHARE * least.healthy.sum()
+    return whole if enough else least
+
+
+def alarm_spans(
+    alarms: Iterable[AlarmRow],
+    events: Iterable[AlarmEventRow],
+    verdicts: Iterable[VerdictRow],
+    *,
+    as_of: datetime,
+) -> tuple[LeftSpan, ...]:
+    """What alarms of assets leave out, as it was known at a moment; events: oldest first.
+
+    From the cutoff that raised an alarm to the one that returned it; up to the moment where it
+    stands. Alarms that a person dismissed leave nothing out.
+    """
+    dismissed = {row.alarm_id for row in verdicts if row.verdict == DISMISSED and row.at <= as_of}
+    assets = {
+        row.id: row.asset_id
+        for row in alarms
+        if row.kind in OF_ASSETS and row.raised_at <= as_of and row.id not in dismissed
+    }
+    begun: dict[int, int] = {}
+    spans: list[LeftSpan] = []
+    for event in events:
+        if event.alarm_id not in assets or event.at > as_of:
+            continue
+        # A person moves an alarm at the time on the wall, a prediction at its cutoff.
+        moment = to_nanoseconds(event.at if event.cutoff is None else event.cutoff)
+        if event.to_state in _STANDING:
+            begun.setdefault(event.alarm_id, moment)
+        elif event.alarm_id in begun:
+            since = begun.pop(event.alarm_id)
+            spans.append(LeftSpan(assets[event.alarm_id], since, max(since, moment), ALARM))
+    return (*spans, *_open_spans(assets, begun, to_nanoseconds(as_of)))
+
+
+def _open_spans(
+    assets: Mapping[int, str], begun: Mapping[int, int], until: int
+) -> Iterable[LeftSpan]:
+    return (
+        LeftSpan(assets[alarm], since, max(since, until), ALARM) for alarm, since in begun.items()
+    )
+
+
+def offered_normal(request: TrainingRequest) -> FrozenNormal | None:
+    """The normal behaviour that a request offers, None without one. Raises BadVersion."""
+    offered = request.normal
+    if offered is None:
+        return None
+    version = read_normal(Path(offered.folder), number=offered.version)
+    return FrozenNormal(version.number, version.card, version.onnx)
+
+
+def offer_deviation(
+    dataset: Dataset,
+    source: DatasetSource,
+    settings: Settings,
+    request: TrainingRequest,
+    normal: FrozenNormal,
+) -> Dataset:
+    """The dataset with a deviation as its last feature, where its rows can be read by the normal.
+
+    What scores later is the normal itself; each row here has what was learned in the same way from
+    rows before it, in the unit of the normal's alarm level. Where features of one name differ in
+    value, as between two searches for regimes, none is offered.
+    """
+    spec, card = dataset.spec, normal.card
+    # One frame must serve both, and the version's own is the one that is there.
+    if shared_spec((spec, replace(card.spec, limits=None))) is None:
+        return dataset
+    if not set(card.features) <= set(feature_names(spec)[0]):
+        return dataset
+    frame = dataset.frame
+    taught = teaching_of(source, settings, frame, spec, request.alarms, request.as_of_ns)
+    looked_at = select_features(frame, readable_features(spec, card.limits))
+    rows = HealthyRows(looked_at, taught.healthy, spec, card.limits)
+    scores = out_of_time_scores(rows, settings.deviation)
+    deviation = np.round(scores / card.level.score, DEVIATION_DIGITS)
+    return replace(
+        dataset,
+        frame=with_deviation(frame, deviation),
+        informative=(*dataset.informative, DEVIATION),
+        normal_version=normal.number,
+    )

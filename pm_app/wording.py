@@ -85,6 +85,7 @@ PLANT_ALARMS: Final = {
     "events": "No new events",
     "scores": "Nothing is scored",
     "retraining": "No retraining",
+    "approval": "A version waits for a person",
 }
 
 

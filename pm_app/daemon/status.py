@@ -11,6 +11,7 @@ from pm_app.daemon.health import FILE, Health, JobHealth, find_troubles, read_he
 from pm_app.durable import denial
 from pm_app.errors import PmAppError
 from pm_app.jobs.ingest.left_files import LeftFiles, count_left
+from pm_app.jobs.operations.approvals import approval_texts
 from pm_app.jobs.record.health import RecorderState, recorder_states, troubles_of
 from pm_app.jobs.retrain.first_version import first_version_text
 from pm_app.ports import EventsSource, ReadingsSource
@@ -71,7 +72,8 @@ class Status:
 
     process: the daemon's, None where none is at work. champion: the version that says risks;
     normal: the one that says deviations. first_version: why none scores yet, what is
-    missing and what a person can do; "" where one does.
+    missing and what a person can do; "" where one does. waiting: versions that wait for a person,
+    in words.
     """
 
     fine: bool
@@ -85,6 +87,7 @@ class Status:
     freshness: tuple[Freshness, ...] = ()
     first_version: str = ""
     recorders: tuple[RecorderState, ...] = ()
+    waiting: tuple[str, ...] = ()
 
 
 def plant_status(
@@ -102,13 +105,13 @@ def plant_status(
     health = read_health(settings.state)
     troubles = _closed(settings) or daemon_troubles(health, now=now)
     backlog = balance = champion = normal = None
-    words = ""
+    words, waiting = "", tuple[str, ...]()
     freshness: tuple[Freshness, ...] = ()
     try:
         opened = store()
         balance, champion = opened.ledger.balance(), opened.lineage.champion()
         normal = opened.lineage.champion(kind="normal")
-        words = first_version_text(opened.lineage)
+        words, waiting = first_version_text(opened.lineage), approval_texts(opened.lineage)
         freshness = read_freshness(opened, settings, now=today or now.at)
         backlog = count(opened)
     except PmAppError as error:
@@ -127,6 +130,7 @@ def plant_status(
         freshness=freshness,
         first_version=words,
         recorders=recorders,
+        waiting=waiting,
     )
 
 

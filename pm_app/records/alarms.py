@@ -27,6 +27,8 @@ OF_ASSETS: Final = (RISK, DEVIATION)
 DATA: Final = "data"
 # What has stopped by the clock on the wall, as the daemon's freshness names it.
 SILENCES: Final = ("readings", "assets", "events", "scores", "retraining")
+# A version that waits for a person.
+APPROVAL: Final = "approval"
 # Alarms of other kinds are the plant's own: no asset has this name.
 WHOLE_PLANT: Final = ""
 # Statuses that say that readings do not come, not that the machine is new or off.
@@ -146,8 +148,9 @@ class DataOutage:
 class PlantCondition:
     """What an alarm of the whole plant is about, as it is now.
 
-    kind: DATA or one of SILENCES. stands: whether it holds. note: in words. about: the assets it
-    is about, by name. cutoff: the newest moment of which something is there, None without any.
+    kind: DATA, APPROVAL or one of SILENCES. stands: whether it holds. note: in words. about: the
+    assets, or the kinds of versions, that it is about, by name. cutoff: the newest moment of which
+    something is there, None without any.
     """
 
     kind: str

@@ -62,6 +62,8 @@ def _print(found: "Status") -> None:
     )
     if found.first_version:
         say(found.first_version)
+    for waiting in found.waiting:
+        say(waiting)
     for left in backlog.left:
         say(left.words)
     used, rejected = balance.rows_used, balance.rows_rejected

@@ -21,6 +21,7 @@ from pm_app.daemon.loop import (
 from pm_app.daemon.schedule import NORMAL_CRON, make_cron
 from pm_app.errors import NotEnoughData, TransientError
 from pm_app.jobs.normality.run import LEARNER, learn_plant_normal
+from pm_app.jobs.operations.approvals import approval_condition, waiting_versions
 from pm_app.jobs.operations.publishing import publish
 from pm_app.jobs.operations.sensor_quality import QualitySource, look_at_sensors
 from pm_app.jobs.plant import Plant
@@ -101,15 +102,17 @@ def _score(plant: Plant, stop: threading.Event, looked: threading.Event, now: da
 
 
 def watch_plant(plant: Plant, looked: threading.Event, now: datetime) -> str:
-    """Raise and clear the alarms of what has stopped, once scoring has looked at what waits.
+    """Raise and clear the alarms of what has stopped or waits for a person, once scoring has
+    looked at what waits to be read.
 
     A plant that was off has files that wait: they are no silence.
     """
     if not looked.is_set():
         return "waits for the first look at new files"
     feeds = read_freshness(plant.store, plant.settings, now=now)
+    waiting = approval_condition(waiting_versions(plant.store.lineage))
     plant.store.plant_alarms.follow(
-        plant_conditions(feeds), plant_step, channels=plant.channels, now=now
+        [*plant_conditions(feeds), waiting], plant_step, channels=plant.channels, now=now
     )
     return ", ".join(each.feed for each in feeds if each.overdue) or "nothing is overdue"
 

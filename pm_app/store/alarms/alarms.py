@@ -27,7 +27,15 @@ class AlarmRow:
 
     id: int
     kind: Literal[
-        "risk", "deviation", "data", "readings", "assets", "events", "scores", "retraining"
+        "risk",
+        "deviation",
+        "data",
+        "readings",
+        "assets",
+        "events",
+        "scores",
+        "retraining",
+        "approval",
     ]
     asset_id: str
     horizon_hours: float

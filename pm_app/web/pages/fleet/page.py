@@ -10,6 +10,7 @@ import pyarrow as pa
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
+from pm_app.jobs.operations.approvals import approval_texts
 from pm_app.jobs.retrain.first_version import first_version_text
 from pm_app.pictures.spark import spark_path
 from pm_app.settings.plant import Settings
@@ -148,7 +149,10 @@ def add_fleet(router: APIRouter, context: PageContext) -> None:
 
         facts = recent.get((asked, newest), look)
         first_version = first_version_text(store.lineage)
-        return context.show(request, FLEET_PAGE, **facts, first_version=first_version)
+        waiting = approval_texts(store.lineage)
+        return context.show(
+            request, FLEET_PAGE, **facts, first_version=first_version, waiting=waiting
+        )
 
     @router.get("/fleet.{kind}")
     def fleet_file(kind: str, request: Request) -> Response:

@@ -8,7 +8,8 @@ from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Final, TypeVar
 
-from connectors.opcua.session import HISTORY_AT_ONCE, ServerAddress, ServerSession
+from connectors.opcua.security import ServerAddress
+from connectors.opcua.session import HISTORY_AT_ONCE, ServerSession
 from connectors.opcua.values import SubscribedNode, nanoseconds_of, read_value
 from pm_app.errors import PmAppError, SourceUnavailable
 from pm_app.records.recording import FeedDelivery, MeasuredValue
@@ -202,6 +203,9 @@ def _translated(url: str) -> Iterator[None]:
 
 def make_feed(settings: RecorderSettings, place: RecorderPlace) -> ServerFeed:
     """The feed of a recorder of kind "opcua"; nothing is connected yet."""
+    if not log.isEnabledFor(logging.DEBUG):
+        # It writes lines of its own at every attempt to connect; ours say what they mean, once.
+        logging.getLogger("asyncua").setLevel(logging.CRITICAL)
     nodes = [(node, text.rpartition("/")) for node, text in settings.nodes.items()]
     address = ServerAddress(
         settings.url,
@@ -216,5 +220,6 @@ def make_feed(settings: RecorderSettings, place: RecorderPlace) -> ServerFeed:
         nodes=tuple((node, (asset, sensor)) for node, (asset, _, sensor) in nodes),
         asset=settings.asset,
         publishing_ms=parse_duration(settings.publishing) / 1e6,
+        recorder=place.name,
     )
     return ServerFeed(address, history_ns=parse_duration(settings.history))

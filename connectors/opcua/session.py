@@ -3,14 +3,18 @@
 import asyncio
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import timedelta
-from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
+from connectors.opcua.security import (
+    OwnCertificate,
+    ServerAddress,
+    no_endpoint_text,
+    read_certificate,
+    refusal_text,
+)
 from connectors.opcua.values import SubscribedNode
 from pm_app.errors import BadSettings, SourceUnavailable
-from pm_app.settings.recorders import NamePattern
 from pm_app.times import to_moment
 
 REQUEST_SECONDS: Final = 10.0
@@ -20,28 +24,6 @@ HISTORY_AT_ONCE: Final = 5_000
 MOST_NODES: Final = 100_000
 MOST_DEPTH: Final = 12
 _SESSION_MILLISECONDS: Final = 60_000
-
-
-@dataclass(frozen=True)
-class ServerAddress:
-    """Where a server is, who we are to it, and which of its variables are wanted.
-
-    certificates: our own and its key, and the server's where it is not asked for it; None for
-    none. nodes: asset and sensor by node id.
-    """
-
-    url: str
-    user: str = ""
-    password: str = field(default="", repr=False)
-    security: Literal["none", "sign", "encrypt"] = "none"
-    certificate: Path | None = None
-    key: Path | None = None
-    server_certificate: Path | None = None
-    browse_from: str = "i=85"
-    patterns: tuple[NamePattern, ...] = ()
-    nodes: tuple[tuple[str, tuple[str, str]], ...] = ()
-    asset: str | None = None
-    publishing_ms: float = 1000.0
 
 
 class ServerSession:
@@ -68,7 +50,7 @@ class ServerSession:
             self._client.set_user(self.address.user)
             self._client.set_password(self.address.password)
         await self._secure()
-        await self._client.connect()
+        await self._connect()
         self.nodes = await self._find()
         self._by_id = {each.node.nodeid: each for each in self.nodes}
 
@@ -136,23 +118,59 @@ class ServerSession:
             return
         from asyncua import ua
         from asyncua.crypto.security_policies import SecurityPolicyBasic256Sha256
+        from asyncua.crypto.uacrypto import CertProperties
 
-        modes = ua.MessageSecurityMode
-        try:
-            own = _application_uri(address.certificate)
-            if own:
-                self._client.application_uri = own
-            await self._client.set_security(
-                SecurityPolicyBasic256Sha256,
-                certificate=str(address.certificate),
-                private_key=str(address.key),
-                server_certificate=(
-                    str(address.server_certificate) if address.server_certificate else None
-                ),
-                mode=modes.Sign if address.security == "sign" else modes.SignAndEncrypt,
+        assert address.certificate is not None and address.key is not None
+        own, modes = OwnCertificate(address.certificate, address.key), ua.MessageSecurityMode
+        mode = modes.Sign if address.security == "sign" else modes.SignAndEncrypt
+        server = await self._server_certificate(mode, SecurityPolicyBasic256Sha256.URI)
+        pinned = address.server_certificate
+        if pinned and read_certificate(pinned, "ca") != server:
+            raise SourceUnavailable(
+                f"{address.url} shows another certificate than {pinned} (ca): another server "
+                "answers there, or it has a new certificate, which then belongs into that file"
             )
-        except (FileNotFoundError, PermissionError, ValueError) as error:
-            raise BadSettings(f"{address.url}: needed certificate and key: {error}") from error
+        if own.application:
+            # Servers hold us to it.
+            self._client.application_uri = own.application
+        await self._client.set_security(
+            SecurityPolicyBasic256Sha256,
+            certificate=CertProperties(own.certificate, "der"),
+            private_key=CertProperties(own.key, "der"),
+            server_certificate=CertProperties(server, "der"),
+            mode=mode,
+        )
+
+    async def _server_certificate(self, mode: Any, policy: str) -> bytes:
+        """What the server shows where it offers this security."""
+        from asyncua.crypto.uacrypto import x509_from_der
+        from cryptography.hazmat.primitives.serialization import Encoding
+
+        for each in await self._client.connect_and_get_server_endpoints():
+            if (each.SecurityMode, each.SecurityPolicyUri) == (mode, policy):
+                content: bytes = x509_from_der(each.ServerCertificate).public_bytes(Encoding.DER)
+                return content
+        raise SourceUnavailable(await self._no_endpoint())
+
+    async def _connect(self) -> None:
+        from asyncua import ua
+
+        try:
+            await self._client.connect()
+        except ua.UaStatusCodeError as error:
+            raise SourceUnavailable(refusal_text(error, self.address)) from error
+        except ua.UaError as error:
+            if "No matching endpoints" not in str(error):
+                raise
+            raise SourceUnavailable(await self._no_endpoint()) from error
+
+    async def _no_endpoint(self) -> str:
+        from asyncua import Client
+
+        lister = Client(self.address.url, timeout=REQUEST_SECONDS)
+        found = await lister.connect_and_get_server_endpoints()
+        offered = {(each.SecurityMode.name, each.SecurityPolicyUri) for each in found}
+        return no_endpoint_text(self.address, offered)
 
     async def _find(self) -> list[SubscribedNode]:
         found = [
@@ -201,20 +219,3 @@ async def _variables(client: Any, root: Any) -> Any:
                 yield below, child
             if depth < MOST_DEPTH:
                 waiting.append((below, child, depth + 1))
-
-
-def _application_uri(certificate: Path | None) -> str:
-    """The name of the application that a certificate is of; servers hold us to it."""
-    from cryptography import x509
-
-    content = Path(certificate or "").read_bytes()
-    load = (
-        x509.load_pem_x509_certificate
-        if content.startswith(b"-----")
-        else x509.load_der_x509_certificate
-    )
-    try:
-        names = load(content).extensions.get_extension_for_class(x509.SubjectAlternativeName)
-    except x509.ExtensionNotFound:
-        return ""
-    return next(iter(names.value.get_values_for_type(x509.UniformResourceIdentifier)), "")

@@ -1,6 +1,5 @@
 """A recorder of a real broker, which is stopped, killed and flooded: 0 lost, 0 twice."""
 
-import json
 import signal
 import subprocess
 import threading
@@ -10,12 +9,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from recorders.brokers import Mosquitto, wait_until
+from recorders.brokers import Device, Mosquitto, wait_until
+from recorders.certificates import make_certificate
 from recorders.recording import recorded
 from recorders.running_recorders import Running
 
-from connectors.mqtt.client import BrokerAddress, BrokerConnection
-from pm_app.errors import SourceUnavailable
 from pm_app.jobs.record.health import read_recorder_health, recorder_folder
 from pm_app.settings.plant import read_settings
 
@@ -43,35 +41,6 @@ def lay_out(folder, broker, more=""):
     return config
 
 
-class Publisher:
-    """A device that publishes at QoS 1 and sends again what was not acknowledged."""
-
-    def __init__(self, broker):
-        url = f"mqtt://127.0.0.1:{broker.port}"
-        self.connection = BrokerConnection(BrokerAddress(url, "device", session=False))
-        self.away = True
-
-    def publish(self, *messages, retain=False):
-        """Topics and payloads, until the broker has them all."""
-        while True:
-            try:
-                if self.away:
-                    self.connection.open()
-                    self.away = False
-                sent = {
-                    self.connection.publish(topic, json.dumps(payload).encode(), retain=retain)
-                    for topic, payload in messages
-                }
-                self.connection.confirm(sent)
-                return
-            except SourceUnavailable:
-                self.away = True
-                time.sleep(0.1)
-
-    def close(self):
-        self.connection.close()
-
-
 def readings(numbers):
     """Topic, payload and what is to be recorded of each number."""
     for number in numbers:
@@ -87,7 +56,7 @@ def test_broker_and_recorder_are_stopped_and_killed_in_a_tenfold_flood(
     folder = recorder_folder(read_settings(config).state, "line")
     process = start_process(config)
     wait_until(lambda: (health := read_recorder_health(folder)) and not health.away, "connected")
-    publisher, expected, begun = Publisher(broker), [], time.monotonic()
+    publisher, expected, begun = Device(broker), [], time.monotonic()
 
     def kill_recorder():
         nonlocal process
@@ -135,7 +104,7 @@ def test_a_recorder_that_was_away_gets_what_came_meanwhile(tmp_path, broker):
     config = lay_out(tmp_path, broker)
     with Running(config) as running:
         running.wait_for(lambda health: not health.away, "connected")
-    publisher = Publisher(broker)
+    publisher = Device(broker)
     rows = list(readings(range(500)))
     publisher.publish(*((topic, payload) for topic, payload, _ in rows))
     publisher.close()
@@ -162,7 +131,7 @@ def test_a_broker_that_is_away_is_told_and_found_again(tmp_path, broker):
 def test_rubbish_is_counted_with_an_example_and_costs_nothing_else(tmp_path, broker):
     with Running(lay_out(tmp_path, broker)) as running:
         running.wait_for(lambda health: not health.away, "connected")
-        publisher = Publisher(broker)
+        publisher = Device(broker)
         publisher.publish(("plant/p1/vib", "off"))
         publisher.publish(("plant/p1/vib", {"value": 2.0, "ts": 1_767_225_600}))
         publisher.close()
@@ -173,7 +142,7 @@ def test_rubbish_is_counted_with_an_example_and_costs_nothing_else(tmp_path, bro
 
 
 def test_what_the_broker_kept_counts_once_and_only_with_a_time_of_its_own(tmp_path, broker):
-    publisher = Publisher(broker)
+    publisher = Device(broker)
     publisher.publish(("plant/p1/vib", {"value": 2.0, "ts": 1_767_225_600}), retain=True)
     publisher.publish(("plant/p1/temp", 60.0), retain=True)
     publisher.close()
@@ -191,21 +160,14 @@ def test_what_the_broker_kept_counts_once_and_only_with_a_time_of_its_own(tmp_pa
 def closed_broker(tmp_path):
     """A broker with TLS that knows one user."""
     folder = tmp_path / "broker"
-    folder.mkdir()
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
-        + ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
-        + ["-keyout", str(folder / "key.pem"), "-out", str(folder / "ca.pem")],
-        check=True,
-        capture_output=True,
-    )
+    certificate, key = make_certificate(folder, "broker")
     subprocess.run(
         ["mosquitto_passwd", "-b", "-c", str(folder / "users"), "ann", "a secret"], check=True
     )
     found = Mosquitto(
         folder,
         f"allow_anonymous false\npassword_file {folder}/users\n"
-        f"certfile {folder}/ca.pem\nkeyfile {folder}/key.pem",
+        f"certfile {certificate}\nkeyfile {key}",
     )
     found.start()
     yield found
@@ -215,7 +177,7 @@ def closed_broker(tmp_path):
 def test_tls_user_and_password_come_from_files_and_the_environment(
     tmp_path, closed_broker, monkeypatch
 ):
-    config = lay_out(tmp_path, closed_broker, more='ca = "../broker/ca.pem"\n')
+    config = lay_out(tmp_path, closed_broker, more='ca = "../broker/broker.crt"\n')
     config.write_text(config.read_text().replace("mqtt://", "mqtts://"))
     monkeypatch.setenv("PM_APP_RECORDER_LINE_USER", "ann")
     monkeypatch.setenv("PM_APP_RECORDER_LINE_PASSWORD", "wrong")

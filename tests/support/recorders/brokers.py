@@ -1,5 +1,6 @@
 """Debian's mosquitto, a real MQTT broker, stopped, killed and started again on its port."""
 
+import json
 import os
 import shutil
 import signal
@@ -7,8 +8,12 @@ import socket
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from connectors.mqtt.client import BrokerAddress, BrokerConnection
+from pm_app.errors import SourceUnavailable
 
 MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
 PATIENCE_SECONDS = 20.0
@@ -73,3 +78,37 @@ def wait_until(done, what: str, *, seconds: float = PATIENCE_SECONDS) -> None:
     while not done():
         assert time.monotonic() < end, what
         time.sleep(0.05)
+
+
+class Device:
+    """A device that publishes at QoS 1 and sends again what was not acknowledged."""
+
+    def __init__(self, broker: Mosquitto) -> None:
+        url = f"mqtt://127.0.0.1:{broker.port}"
+        self.connection = BrokerConnection(BrokerAddress(url, "device", session=False))
+        self.away = True
+
+    def publish(self, *messages: tuple[str, Any], retain: bool = False) -> None:
+        """Topics and payloads, until the broker has them all; bytes as they are, else JSON."""
+        while True:
+            try:
+                if self.away:
+                    self.connection.open()
+                    self.away = False
+                sent = {
+                    self.connection.publish(topic, _encoded(payload), retain=retain)
+                    for topic, payload in messages
+                }
+                self.connection.confirm(sent)
+                return
+            except SourceUnavailable:
+                self.away = True
+                time.sleep(0.1)
+
+    def close(self) -> None:
+        """Go."""
+        self.connection.close()
+
+
+def _encoded(payload: Any) -> bytes:
+    return payload if isinstance(payload, bytes) else json.dumps(payload).encode()

@@ -46,12 +46,15 @@ class Running:
 
 
 @contextmanager
-def recorder_processes() -> Iterator[Callable[[Path], "subprocess.Popen[bytes]"]]:
-    """Starts `pm-app record` in processes of their own, which are gone when the block ends."""
+def recorder_processes() -> Iterator[Callable[..., "subprocess.Popen[bytes]"]]:
+    """Starts `pm-app record` in processes of their own, which are gone when the block ends.
+
+    names: which recorders, by default "line".
+    """
     started = []
 
-    def start(config):
-        command = [sys.executable, "-m", "pm_app", "record", "line", "-c", str(config)]
+    def start(config, names=("line",)):
+        command = [sys.executable, "-m", "pm_app", "record", *names, "-c", str(config)]
         environment = os.environ | {"PYTHONPATH": str(ROOT)}
         started.append(subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL))
         return started[-1]

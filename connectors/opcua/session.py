@@ -18,9 +18,12 @@ from pm_app.errors import BadSettings, SourceUnavailable
 from pm_app.times import to_moment
 
 REQUEST_SECONDS: Final = 10.0
+# asyncua gives up a connection whose server does not answer for so long, by default a second: less
+# than a busy server takes over a piece of history.
+PROBE_SECONDS: Final = 5.0
 SUBSCRIBED_AT_ONCE: Final = 500
 QUEUE_OF_SERVER: Final = 10_000
-HISTORY_AT_ONCE: Final = 5_000
+HISTORY_AT_ONCE: Final = 1_000
 MOST_NODES: Final = 100_000
 MOST_DEPTH: Final = 12
 _SESSION_MILLISECONDS: Final = 60_000
@@ -44,7 +47,9 @@ class ServerSession:
             from asyncua import Client
         except ImportError as error:
             raise BadSettings("OPC UA needs asyncua: pip install 'pm-app[opcua]'") from error
-        self._client = Client(self.address.url, timeout=REQUEST_SECONDS)
+        self._client = Client(
+            self.address.url, timeout=REQUEST_SECONDS, watchdog_intervall=PROBE_SECONDS
+        )
         self._client.session_timeout = _SESSION_MILLISECONDS
         if self.address.user:
             self._client.set_user(self.address.user)

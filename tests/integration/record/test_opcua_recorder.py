@@ -104,6 +104,31 @@ def test_a_first_start_reads_the_history_of_the_server(tmp_path, server):
     assert measured(config) == sorted(expected)
 
 
+def test_a_server_that_takes_its_time_over_history_is_not_given_up(tmp_path, caplog):
+    async def make_slow(served):
+        storage = served.iserver.history_manager.storage
+        read = storage.read_node_history
+
+        async def slow(*asked):
+            # Longer than the library waits for a sign of life by default; nothing else goes on.
+            time.sleep(3)
+            return await read(*asked)
+
+        storage.read_node_history = slow
+
+    server = PlantServer(tmp_path, assets=1, prepare=make_slow)
+    server.start()
+    expected = server.write([("p0", sensor, 1.0) for sensor in SENSORS])
+    config = lay_out(tmp_path, server)
+
+    with Running(config):
+        wait_until(lambda: len(measured(config)) >= len(SENSORS), "recorded")
+    server.stop()
+
+    assert measured(config) == sorted(expected)
+    assert "client is disconnected" not in caplog.text
+
+
 def test_a_recorder_that_was_away_reads_what_came_meanwhile(tmp_path, server):
     config = lay_out(tmp_path, server)
     with Running(config):

@@ -33,6 +33,14 @@ class Batch:
     modified_ns: int
 
 
+def name_order(name: str) -> tuple[str, str]:
+    """Where a file stands among others by name: by what is before its ending, so that
+    "2026-08 corrected.csv" is later than "2026-08.csv"."""
+    folder, slash, file = name.rpartition("/")
+    stem, dot, _ = file.removesuffix(".gz").rpartition(".")
+    return f"{folder}{slash}{stem if dot else file}", name
+
+
 LeftCause = Literal["settings", "index", "kind", "name", "text", "locale", "empty", "unused"]
 
 

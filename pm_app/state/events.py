@@ -13,6 +13,7 @@ from pm_app.durable import make_folder, remove_file
 from pm_app.records.readings import (
     Events,
     OrderVersions,
+    name_order,
     no_events,
     sort_events,
     take_events,
@@ -29,7 +30,7 @@ _FILE = b"pm_app batch"
 _TYPES = {name: pa.string() for name in (*_COLUMNS, "order")} | {
     name: pa.int64() for name in ("time", _SINCE, "changed", "row")
 }
-_Version = tuple[int, str, int]
+_Version = tuple[int, tuple[str, str], int]
 # Names that are ours to delete: segments, and ones that were being written.
 _OWN = re.compile(rf"\.?[0-9a-f]{{24}}(?:{PROOF}|\.parquet)(?:\.tmp)?")
 
@@ -142,9 +143,9 @@ def _newest_versions(parts: list[Events]) -> list[Events]:
 def _versions(orders: OrderVersions) -> Iterator[tuple[str, _Version]]:
     columns = (orders.number, orders.changed, orders.row)
     for number, changed, row in zip(*(column.tolist() for column in columns), strict=True):
-        yield number, (changed, orders.file, row)
+        yield number, (changed, name_order(orders.file), row)
 
 
 def _withdrawn(orders: OrderVersions) -> Iterator[tuple[str, _Version]]:
     for number, changed, row in orders.withdrawn:
-        yield number, (changed, orders.file, row)
+        yield number, (changed, name_order(orders.file), row)

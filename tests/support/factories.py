@@ -111,8 +111,8 @@ def random_readings(
 
 
 def sorted_readings(readings: Readings) -> Readings:
-    """The same by asset and time, of equal ones the last."""
-    return take_readings(readings, order_rows(readings))
+    """The same by asset and time, each moment once."""
+    return take_readings(*order_rows(readings))
 
 
 def readings_table(

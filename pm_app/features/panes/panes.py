@@ -34,11 +34,11 @@ def no_panes(pane_ns: int) -> Panes:
 def build_panes(readings: Readings, *, pane_ns: int, onto: Panes | None = None) -> Panes:
     """The panes that these readings fall into, continued from `onto` where it has them.
 
-    Rows may come in any order; of equal (asset, time) the last delivered counts. Every
+    Rows may come in any order; of equal (asset, time) the last delivered value counts. Every
     reading must be later than what `onto` holds of its pane (see `overlapping_panes`).
     Panes of `onto` that no reading falls into are not part of the result; its sensors are.
     """
-    order = order_rows(readings)
+    readings, order = order_rows(readings)
     asset, time = readings.asset[order], readings.time[order]
     pane = time // pane_ns
     starts = np.flatnonzero(run_starts(asset, pane))

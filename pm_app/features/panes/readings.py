@@ -50,11 +50,37 @@ def count_delivered(readings: Readings, rows: Flags | None = None) -> int:
     return int(readings.source_rows.sum() if rows is None else readings.source_rows[rows].sum())
 
 
-def order_rows(readings: Readings) -> Index:
-    """Numbers of the rows by asset, then time; of the same asset and time the last one alone."""
+def order_rows(readings: Readings) -> tuple[Readings, Index]:
+    """Numbers of the rows by asset, then time, one a moment; and the readings these are of.
+
+    Of rows of the same asset and time the last one stands for all: of each sensor it has the last
+    value that is there, so that files with some of the sensors each make whole moments.
+    """
     order = np.lexsort((readings.time, readings.asset))
-    stays = run_ends(readings.asset[order], readings.time[order])
-    return order if stays.all() else order[stays]
+    last = run_ends(readings.asset[order], readings.time[order])
+    if last.all():
+        return readings, order
+    return _completed(readings, order, last), order[last]
+
+
+def _completed(readings: Readings, order: Index, last: Flags) -> Readings:
+    """The readings with what the last row of a moment lacks and earlier ones have."""
+    repeated = ~last
+    repeated[1:] |= ~last[:-1]
+    rows, ends = order[repeated], np.flatnonzero(last[repeated])
+    starts, kept = np.append(0, ends[:-1] + 1), rows[ends]
+    place = np.arange(len(rows))
+    values = readings.values
+    for sensor in range(len(values)):
+        lacking = np.isnan(values[sensor, kept])
+        if not lacking.any():
+            continue
+        if values is readings.values:
+            values = values.copy()
+        given = values[sensor, rows]
+        newest = np.maximum.reduceat(np.where(np.isnan(given), -1, place), starts)
+        values[sensor, kept] = np.where(newest < 0, np.nan, given[newest])
+    return readings if values is readings.values else replace(readings, values=values)
 
 
 def spans_of(assets: tuple[str, ...], asset: Int32, values: Int64) -> AssetSpans:

@@ -18,7 +18,7 @@ from pm_app.jobs.ingest.rejections import readings_in_time
 from pm_app.jobs.plant import IngestView
 from pm_app.ports import EventsSource, ReadingsSource
 from pm_app.records.features import Panes
-from pm_app.records.readings import Batch, Readings
+from pm_app.records.readings import Batch, Readings, name_order
 from pm_app.store import BatchRow, segments_of
 from pm_app.store.ledger.ledger import Ledger
 from pm_app.times import to_moment
@@ -52,15 +52,15 @@ def rebuild_panes(
 ) -> tuple[Panes, tuple[str, ...]]:
     """Those of the late panes that can be told from the batches there, `batch` with them.
 
-    Of equal times the later name counts. A file replaced under its name stands for what it
-    was before. Also returned: the names that are missing for the others, none where files
-    have been replaced by ones that hold less. Raises BadBatch where `batch` itself is bad.
+    Of equal times the value of the later name counts. A file replaced under its name stands for
+    what it was before. Also returned: the names that are missing for the others, none where
+    files have been replaced by ones that hold less. Raises BadBatch where `batch` itself is bad.
     """
     panes = int(late.pane.min()), int(late.pane.max())
     files, gone = _files_behind(view, batch, row, _batches(view, row, *panes))
     parts: list[Readings] = []
     numbers = 0
-    for name in sorted(files):
+    for name in sorted(files, key=name_order):
         file, found = files[name]
         try:
             for part in _inside(view, file, late, found.ingested_at):

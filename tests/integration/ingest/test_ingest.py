@@ -20,8 +20,10 @@ from factories import (
 )
 
 from pm_app.errors import BadBatch, SourceUnavailable, StoreUnavailable
+from pm_app.features.panes.panes import merge_panes
 from pm_app.jobs.ingest.run import ingest
 from pm_app.jobs.score.run import score
+from pm_app.store import segments_of
 
 HOUR = timedelta(hours=1)
 GOOD = readings_table()
@@ -210,6 +212,40 @@ def test_unknown_kinds_among_good_events_are_counted_with_their_row_and_value(ne
 
     assert (row.status, row.rows, row.rejected) == ("ingested", 1, 1)
     assert "row 2: kind is 'lunch'; needed one of" in row.reason
+
+
+@pytest.mark.parametrize("names", [("a.parquet", "b.parquet"), ("b.parquet", "a.parquet")])
+def test_files_with_some_of_the_sensors_each_say_what_one_with_all_says(new_plant, names):
+    parts = [GOOD.drop_columns(["sensor-0"]), GOOD.drop_columns(["sensor-1", "sensor-2"])]
+    whole = said_of(new_plant, {"a.parquet": GOOD})
+
+    config = new_plant(dict(zip(names, parts, strict=True)))
+    with opened(config) as plant:
+        score(plant, now=NOW)
+        history = plant.history.read(segments_of(plant.store.ledger.ingested_batches("readings")))
+        counts = merge_panes(history, pane_ns=plant.history.pane_ns)
+
+        assert [row["cutoff"] for row in said(plant.store)] == [row["cutoff"] for row in whole]
+
+    there = np.array([len(GOOD) - GOOD[name].null_count for name in counts.sensors])
+    assert counts.count.sum(axis=0).tolist() == there.tolist()
+
+
+@pytest.mark.parametrize("late", ["08.parquet", "08 corrected.parquet"])
+def test_of_two_files_of_the_same_moments_the_one_called_as_its_correction_counts(new_plant, late):
+    before = GOOD.drop_columns(["sensor-1", "sensor-2"])
+    after = _replaced(before, "sensor-0", pa.array([7.0] * len(before)))
+    files = {"08.parquet": before, "08 corrected.parquet": after}
+    config = new_plant({name: table for name, table in files.items() if name != late})
+    with opened(config) as plant:
+        ingest(plant, now=NOW)
+        drop(config, late, files[late])
+        ingest(plant, now=NOW)
+        history = plant.history.read(segments_of(plant.store.ledger.ingested_batches("readings")))
+
+        panes = merge_panes(history, pane_ns=plant.history.pane_ns)
+
+    assert panes.minimum.tolist() == panes.maximum.tolist() == [[7.0]] * len(panes.pane)
 
 
 def test_no_files_at_all_are_nothing_to_complain_about(new_plant):

@@ -12,8 +12,9 @@ from pm_app.features.panes.panes import build_panes
 def sums_one_by_one(readings, asset, pane, sensor, pane_ns):
     """Sum and squares of deviations from the first value, as a loop adds them."""
     inside = (readings.asset == asset) & (readings.time // pane_ns == pane)
+    inside &= ~np.isnan(readings.values[sensor])
     latest = dict(zip(readings.time[inside], readings.values[sensor, inside], strict=True))
-    values = [value for _, value in sorted(latest.items()) if value == value]
+    values = [value for _, value in sorted(latest.items())]
     total = squares = 0.0
     for value in values:
         deviation = value - values[0]

@@ -16,7 +16,7 @@ from pm_app.features.panes.panes import (
     pane_second_moment,
     select_sensors,
 )
-from pm_app.features.panes.readings import concat_readings, take_readings
+from pm_app.features.panes.readings import concat_readings, order_rows, take_readings
 from pm_app.records.features import Panes, pane_arrays
 from pm_app.records.readings import Readings
 
@@ -150,6 +150,18 @@ def test_a_sensor_that_appears_later_is_missing_before():
     assert panes.count[:, 0].sum() == 0
     assert np.isnan(panes.last[:, 0]).all()
     assert panes.count[:, 1].sum() == (~np.isnan(first.values)).sum()
+
+
+def test_rows_of_one_moment_make_a_whole_one_of_the_last_values_that_are_there():
+    nan, moments = np.nan, np.array([1, 2, 1, 1, 2])
+    values = np.array([[1.0, 2.0, nan, 3.0, nan], [nan, nan, 5.0, nan, nan]])
+    readings = Readings(("p",), np.zeros(5, np.int32), moments, ("x", "y"), values.copy())
+
+    whole, order = order_rows(readings)
+
+    assert whole.time[order].tolist() == [1, 2]
+    np.testing.assert_array_equal(whole.values[:, order], [[3.0, 2.0], [5.0, nan]])
+    np.testing.assert_array_equal(readings.values, values)
 
 
 def test_folding_leaves_its_input_unchanged():

@@ -18,7 +18,7 @@ LIMITED = replace(NARROW, limits=FeatureLimits(highest=(("age", 3.0),)))
 
 def build(spec):
     readings = random_readings()
-    panes = build_panes(take_readings(readings, order_rows(readings)), pane_ns=HOUR)
+    panes = build_panes(take_readings(*order_rows(readings)), pane_ns=HOUR)
     first_seen = dict.fromkeys(panes.assets, int(panes.first_row_time.min()))
     return build_frame(panes, no_events(), spec, first_seen=first_seen)
 

@@ -175,8 +175,10 @@ class RecorderSettings(Section):
                 f"got {self.url!r}"
             )
         for kind, keys in _OWN_KEYS.items():
-            foreign = [key for key in keys if key in self.model_fields_set and kind != self.kind]
-            if foreign:
+            # What a process hands on to another holds every key, those of other kinds by default.
+            fields = type(self).model_fields
+            foreign = [key for key in keys if getattr(self, key) != fields[key].default]
+            if foreign and kind != self.kind:
                 raise ValueError(f"{foreign[0]} is a key of kind {kind!r}, got {self.kind!r}")
         if bool(self.certificate) != bool(self.key):
             raise ValueError("certificate and key go together, got one without the other")

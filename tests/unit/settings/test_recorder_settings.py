@@ -71,6 +71,21 @@ def test_what_a_recorder_cannot_use_is_told(recorder, words):
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "recorder",
+    [
+        {"kind": "opcua", "url": "opc.tcp://plc:4840", "paths": ["Plant/{asset}/{sensor}"]},
+        {"kind": "mqtt", "url": "mqtt://broker", "topics": ["{asset}/{sensor}"]},
+    ],
+)
+def test_settings_with_a_recorder_can_be_handed_to_the_process_that_learns(recorder):
+    settings = parse_settings({"recorders": {"line": recorder}}, folder=Path(), origin="a")
+
+    dumped = settings.model_dump(mode="json", exclude={"store"})
+
+    assert parse_settings(dumped, folder=Path(), origin="b").recorders == settings.recorders
+
+
 def test_a_name_of_a_recorder_is_fit_for_a_folder_and_a_variable():
     topics = {"topics": ["{asset}"]}
     for names in (["../x"], ["a b"], ["a-b", "a_b"]):

@@ -3,13 +3,13 @@
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from pm_app.jobs.operations import alarms as alarm_actions
 from pm_app.records.alarms import Verdict
 from pm_app.settings.modes import action_of, actions_by_mode
 from pm_app.store import AlarmEventRow, AlarmRow, VerdictRow
-from pm_app.web.api.parameters import ClosedBody, Limit, Note, Number, Offset, Text, Time
+from pm_app.web.api.parameters import ClosedBody, Limit, Note, Number, Offset, Search, Time
 from pm_app.web.auth.admission import Operator
 from pm_app.web.context import PageContext
 from pm_app.web.texts import ALARM_LISTS
@@ -25,7 +25,7 @@ class NoteBody(ClosedBody):
 
 
 class Comment(ClosedBody):
-    """NoteBody to keep."""
+    """Words to keep with an alarm."""
 
     text: Note
 
@@ -33,7 +33,9 @@ class Comment(ClosedBody):
 class Shelving(ClosedBody):
     """Until when an alarm keeps still, and why."""
 
-    until: Time
+    until: Annotated[
+        Time, Field(description="when it speaks again", examples=["2026-03-02T06:00:00+01:00"])
+    ]
     note: Note = ""
 
 
@@ -41,12 +43,18 @@ class VerdictBody(ClosedBody):
     """What was found. A time of failure goes with confirmed; failed_until is failed_from where it
     is not told."""
 
-    verdict: Literal["confirmed", "not-confirmed", "unclear"]
-    found: Note = ""
-    code: Note = ""
-    mode: Note = ""
-    failed_from: Time | None = None
-    failed_until: Time | None = None
+    verdict: Annotated[
+        Literal["confirmed", "not-confirmed", "unclear"],
+        Field(description="whether there was a failure", examples=["confirmed"]),
+    ]
+    found: Annotated[Note, Field(description="in words", examples=["outer race worn"])] = ""
+    code: Annotated[Note, Field(description="as events have it", examples=["B12"])] = ""
+    mode: Annotated[Note, Field(description="one of [modes]", examples=["bearing"])] = ""
+    failed_from: Annotated[
+        Time | None,
+        Field(description="when it failed, or not before", examples=["2023-06-01T14:00:00Z"]),
+    ] = None
+    failed_until: Annotated[Time | None, Field(description="not after")] = None
 
 
 class AlarmPage(BaseModel):
@@ -78,12 +86,14 @@ def add_alarms(router: APIRouter, context: PageContext) -> None:
 
     @router.get("/alarms", summary="Alarms, newest first")
     def alarms(
-        state: Listed = "open",
-        search: Annotated[Text, Query(max_length=200)] = "",
+        state: Annotated[
+            Listed, Query(description="open: all that are not cleared", examples=["open"])
+        ] = "open",
+        search: Search = "",
         limit: Limit = 100,
         offset: Offset = 0,
     ) -> AlarmPage:
-        """search: a part of the asset's name."""
+        """With how many there are in each state."""
         states = _ALL if state == "all" else ALARM_LISTS[state][1]
         own = context.store().alarms
         rows = own.page(states=states, search=search, limit=limit, offset=offset)

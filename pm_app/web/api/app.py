@@ -8,6 +8,7 @@ from fastapi.security import APIKeyCookie, HTTPBearer
 
 from pm_app.daemon.status import Status
 from pm_app.web.api.alarms import add_alarm_actions, add_alarms
+from pm_app.web.api.document import api_document
 from pm_app.web.api.models import add_batches, add_models, add_promotions
 from pm_app.web.api.parameters import PROBLEMS
 from pm_app.web.api.predictions import add_assets, add_predictions
@@ -28,12 +29,14 @@ def add_api(app: FastAPI, context: PageContext) -> None:
         Security(scheme) for scheme in (HTTPBearer(description=_TOKEN, auto_error=False), cookie)
     ]
     router = APIRouter(prefix=PREFIX, responses=PROBLEMS, dependencies=shown)
-    for add_routes in ROUTES:
-        add_routes(router, context)
+    for group, add_routes in ROUTES:
+        inner = APIRouter(tags=[group])
+        add_routes(inner, context)
+        router.include_router(inner)
 
     @router.get("/openapi.json", include_in_schema=False)
     def document() -> dict[str, Any]:
-        return app.openapi()
+        return api_document(app)
 
     app.include_router(router)
 
@@ -47,14 +50,15 @@ def add_health(router: APIRouter, context: PageContext) -> None:
         return context.status()
 
 
-ROUTES: Final[tuple[Callable[[APIRouter, PageContext], None], ...]] = (
-    add_predictions,
-    add_assets,
-    add_alarms,
-    add_alarm_actions,
-    add_models,
-    add_promotions,
-    add_batches,
-    add_sensors,
-    add_health,
+# By what they are about, as tools group them.
+ROUTES: Final[tuple[tuple[str, Callable[[APIRouter, PageContext], None]], ...]] = (
+    ("predictions", add_predictions),
+    ("predictions", add_assets),
+    ("alarms", add_alarms),
+    ("alarms", add_alarm_actions),
+    ("models", add_models),
+    ("models", add_promotions),
+    ("operation", add_batches),
+    ("operation", add_sensors),
+    ("operation", add_health),
 )

@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from pm_app.jobs.score.promotion import promote as promote_version
@@ -15,17 +15,19 @@ from pm_app.web.api.parameters import ClosedBody, Limit, Note, Number
 from pm_app.web.auth.admission import Engineer
 from pm_app.web.context import PageContext
 
+Kind = Annotated[VersionKind, Query(description="of failures, or of what is normal")]
+
 
 class ReasonBody(ClosedBody):
     """A reason, kept for ever."""
 
-    reason: Note
+    reason: Annotated[Note, Field(description="why", examples=["Better on line 2"])]
 
 
 class RollbackBody(ReasonBody):
     """A reason, and which kind goes back: of failures, or of what is normal."""
 
-    kind: VersionKind = "failure"
+    kind: Annotated[VersionKind, Field(description="of failures, or of what is normal")] = "failure"
 
 
 class Models(BaseModel):
@@ -127,15 +129,19 @@ def add_batches(router: APIRouter, context: PageContext) -> None:
     """/retrainings and /batches."""
 
     @router.get("/retrainings", summary="What was decided and why, newest first")
-    def retrainings(limit: Limit = 100, kind: VersionKind = "failure") -> list[RetrainingRow]:
+    def retrainings(limit: Limit = 100, kind: Kind = "failure") -> list[RetrainingRow]:
         """With the figures behind each decision; kind "normal": of what is learned as normal."""
         return context.store().lineage.retrainings(limit, kind=kind)
 
     @router.get("/batches", summary="Files that came, newest first")
     def batches(
-        source: Source | None = None,
-        status: BatchStatus | None = None,
-        before: Annotated[int | None, Query(ge=1, le=2**62)] = None,
+        source: Annotated[Source | None, Query(description="of these alone")] = None,
+        status: Annotated[
+            BatchStatus | None, Query(description="alone", examples=["quarantined"])
+        ] = None,
+        before: Annotated[
+            int | None, Query(ge=1, le=2**62, description="before of an answer: what comes next")
+        ] = None,
         limit: Limit = 100,
     ) -> Batches:
         """Rows used and rejected, with reasons."""

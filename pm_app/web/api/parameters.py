@@ -43,11 +43,18 @@ def _this_age(moment: datetime) -> datetime:
 
 Text = Annotated[str, AfterValidator(_storable)]
 Time = Annotated[AwareDatetime, AfterValidator(_this_age)]
-AssetQuery = Annotated[Text, Query(max_length=1000)]
-Limit = Annotated[int, Query(ge=1, le=MOST_ROWS)]
-Offset = Annotated[int, Query(ge=0, le=10**9)]
-Number = Annotated[int, Path(ge=1, le=2**31 - 1)]
-Note = Annotated[Text, Field(max_length=1000)]
+AssetQuery = Annotated[
+    Text, Query(max_length=1000, description="of this asset alone", examples=["pump-07"])
+]
+Search = Annotated[Text, Query(max_length=200, description="a part of the asset's name")]
+Limit = Annotated[int, Query(ge=1, le=MOST_ROWS, description="rows of an answer at most")]
+Offset = Annotated[int, Query(ge=0, le=10**9, description="rows to leave out before them")]
+Number = Annotated[
+    int, Path(ge=1, le=2**31 - 1, description="its number, as the list has it", examples=[12])
+]
+Note = Annotated[
+    Text, Field(max_length=1000, description="words to keep", examples=["Heard it; ordered"])
+]
 
 PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
     400: {"model": Problem, "description": "A value that cannot be used"},

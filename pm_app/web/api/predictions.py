@@ -3,14 +3,23 @@
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query
 from pydantic import AfterValidator, BaseModel
 from starlette.exceptions import HTTPException
 
 from pm_app.settings.modes import actions_by_mode
 from pm_app.store import ChangeCursor, FleetQuery, FleetRow, PredictionRow
 from pm_app.store.predictions.fleet import FleetOrder, RiskLevel
-from pm_app.web.api.parameters import AssetQuery, Limit, Offset, Text, Time, from_cursor, to_cursor
+from pm_app.web.api.parameters import (
+    AssetQuery,
+    Limit,
+    Offset,
+    Search,
+    Text,
+    Time,
+    from_cursor,
+    to_cursor,
+)
 from pm_app.web.api.sensors import SensorDeviation, SensorShare, as_data
 from pm_app.web.context import PageContext
 
@@ -61,8 +70,17 @@ def _cursor(text: str) -> str:
     return text
 
 
-Cursor = Annotated[str, Query(max_length=5000), AfterValidator(_cursor)]
-Search = Annotated[Text, Query(max_length=200)]
+Cursor = Annotated[
+    str,
+    Query(max_length=5000, description="next_cursor of an answer: what comes after it"),
+    AfterValidator(_cursor),
+]
+Since = Annotated[Time, Query(description="first cutoff", examples=["2026-03-01T00:00:00Z"])]
+Until = Annotated[Time, Query(description="end of cutoffs, which is left out")]
+AssetName = Annotated[Text, Path(description="its name, whole", examples=["pump-07"])]
+Level = Annotated[RiskLevel, Query(description="as the fleet page has it", examples=["high"])]
+Order = Annotated[FleetOrder, Query(description="what they are sorted by")]
+Descending = Annotated[bool, Query(description="the largest first")]
 
 
 def add_predictions(router: APIRouter, context: PageContext) -> None:
@@ -71,8 +89,8 @@ def add_predictions(router: APIRouter, context: PageContext) -> None:
     @router.get("/predictions", summary="What is said, in the order in which it was said")
     def predictions(
         asset: AssetQuery | None = None,
-        since: Time | None = None,
-        until: Time | None = None,
+        since: Since | None = None,
+        until: Until | None = None,
         cursor: Cursor | None = None,
         limit: Limit = 1000,
     ) -> PredictionPage:
@@ -92,9 +110,9 @@ def add_assets(router: APIRouter, context: PageContext) -> None:
     @router.get("/assets", summary="What is said of each asset now, riskiest first")
     def assets(
         search: Search = "",
-        level: RiskLevel | None = None,
-        order: FleetOrder = "risk",
-        descending: bool = True,
+        level: Level | None = None,
+        order: Order = "risk",
+        descending: Descending = True,
         limit: Limit = 100,
         offset: Offset = 0,
     ) -> AssetPage:
@@ -109,7 +127,7 @@ def add_assets(router: APIRouter, context: PageContext) -> None:
         return AssetPage(assets=rows, total=total, actions=actions)
 
     @router.get("/assets/{asset_id:path}", summary="What is said of one asset now")
-    def asset(asset_id: Text) -> ApiAsset:
+    def asset(asset_id: AssetName) -> ApiAsset:
         """Names are taken as they are, slashes and all."""
         found = context.store().fleet.asset(asset_id, now=context.now())
         if found is None:

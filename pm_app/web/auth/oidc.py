@@ -63,6 +63,8 @@ class OidcClient:
 
     def __init__(self, settings: OidcSettings, secret: str, folder: Path) -> None:
         self.name = settings.name
+        # In which somebody has to come back.
+        self.most_seconds = MOST_SECONDS
         self._settings = settings
         self._secret = secret
         self._provider = OidcProvider(settings, folder)

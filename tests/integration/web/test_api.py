@@ -1,7 +1,10 @@
 """The API: the plant's tables for programs, and what programs may do."""
 
+import re
+import shlex
 import shutil
 from datetime import timedelta
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -26,6 +29,7 @@ from schemathesis.specs.openapi.checks import ignored_auth, positive_data_accept
 from pm_app.jobs.score.run import score
 from pm_app.settings.plant import parse_settings, read_settings
 from pm_app.store import FleetQuery
+from pm_app.web.api.document import TABLES
 from pm_app.web.app import make_app
 from pm_app.wiring import open_users, open_views
 
@@ -361,6 +365,46 @@ def test_the_document_says_how_every_operation_lets_one_in(program):
         for operation in methods.values():
             # Either will do.
             assert operation["security"] == [{name: []} for name in schemes]
+
+
+def test_the_document_says_what_every_operation_takes_and_every_row_means(program):
+    document = get(program("viewer"), "/openapi.json")
+    schemas = document["components"]["schemas"]
+
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            assert operation["summary"] and operation["description"] and operation["tags"]
+            for parameter in operation.get("parameters", ()):
+                assert parameter["description"], parameter
+                assert parameter["in"] == "query" or "example" in parameter, parameter
+    bodies = [name for name in schemas if name.endswith("Body")]
+    for name in (*TABLES, *bodies, "Comment", "Shelving"):
+        for field, found in schemas[name]["properties"].items():
+            assert found.get("description"), (name, field)
+    assert schemas["ApiAsset"]["properties"]["rul_low_hours"]["description"] == (
+        "lower end of its 90 % interval"
+    )
+
+
+def test_every_example_of_the_page_of_the_api_is_answered(program):
+    """As it stands, but for names and numbers that there are none of."""
+    engineer = program("engineer")
+    page = engineer.get("/api").text
+    found = re.findall(r'<pre tabindex="0"><code>curl (.*?)</code></pre>', page)
+    answers = []
+    for words in map(shlex.split, map(unescape, found)):
+        path = words[-1].removeprefix("http://127.0.0.1")
+        sent = words[words.index("-d") + 1] if "-d" in words else None
+        method = "POST" if sent or "POST" in words else "GET"
+        headers = {"content-type": "application/json"} if sent else {}
+        headers["authorization"] = engineer.more["headers"]["authorization"]
+        answer = engineer._ask(path, method=method, content=sent, headers=headers)
+        answers.append(answer.status_code)
+
+    paths = get(program("viewer"), "/openapi.json")["paths"]
+    assert len(answers) == 1 + sum(map(len, paths.values()))
+    # 404 and 409: there is no such asset, alarm or version here.
+    assert set(answers) <= {200, 404, 409}, list(zip(found, answers, strict=True))
 
 
 def test_the_page_of_the_api_names_what_the_document_does_and_loads_nothing(program):

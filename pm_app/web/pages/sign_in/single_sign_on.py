@@ -40,7 +40,13 @@ def add_single_sign_on(
             answer = RedirectResponse(address, 303)
             secure = context.authenticator.over_tls(request)
             answer.set_cookie(
-                cookie, sealed, path=path, secure=secure, httponly=True, samesite="lax"
+                cookie,
+                sealed,
+                max_age=client.most_seconds,
+                path=path,
+                secure=secure,
+                httponly=True,
+                samesite="lax",
             )
             return answer
 

@@ -104,7 +104,7 @@ def test_cookies_are_for_browsers_alone_and_the_first_is_gone_after_the_way_back
     sent = left.headers["set-cookie"]
 
     assert re.match(
-        r"pm_app_sign_in=[\w.-]+; HttpOnly; .*Path=/sign-in; SameSite=lax; Secure", sent
+        r"pm_app_sign_in=[\w.-]+; HttpOnly; Max-Age=600; Path=/sign-in; SameSite=lax; Secure", sent
     )
     assert query_of(left.headers["location"])["redirect_uri"].startswith("https://127.0.0.1/")
     entered = come_back(visitor, sign_in_there(left.headers["location"], "zoe", groups=["fitters"]))

@@ -36,6 +36,8 @@ def check_file_systems(settings: Settings, survey: ReadingsSurvey) -> Iterator[F
     places = {"state": _existing(settings.state)}
     if (file := database_file(store_url(settings), folder=settings.folder)) is not None:
         places["store"] = _existing(file)
+    if places["state"] == places.get("store"):
+        del places["state"]
     for subject, place in places.items():
         yield _file_system(place, file_system_of(place), holds_rows=subject == "store")
 

@@ -67,7 +67,8 @@ def check_events(settings: Settings, readings: ReadingsSurvey) -> Iterator[Findi
     for words in survey.failed:
         yield Finding("fails", "events", words)
     unknown = set(survey.kinds) - _assets_of_readings(settings, readings, set(survey.kinds))
-    if not readings.batches:
+    if not readings.assets:
+        # Readings that cannot be read yet are a finding of their own.
         unknown = set()
     failures = survey.count(set(survey.kinds) - unknown, "failure")
     needed = settings.retraining.minimum_failures

@@ -27,6 +27,8 @@ FILES_LOOKED_AT = 20
 MOST_CELLS_A_FILE = 4_000_000
 MOST_MISSING = 0.5
 _ONE_BY_ONE = 40
+# The format of samples of what databases have.
+_DATABASE = "sql"
 _FAILURES_SHOWN = 10
 # So many usual intervals without any reading are a gap.
 _GAP_INTERVALS = 20
@@ -181,25 +183,28 @@ def check_readings(settings: Settings, survey: ReadingsSurvey) -> Iterator[Findi
         yield Finding("note", "readings", text)
         return
     failed = list(survey.failed.items())
+    database = settings.readings.format == _DATABASE
     for (outcome, reason), names in failed[:_FAILURES_SHOWN]:
         also = f" and {counted(len(names) - 1, 'more file')}" if len(names) > 1 else ""
-        yield Finding("fails", "readings", f"{outcome}: {names[0]}{also}: {reason}")
+        what = "what the query gives" if database else f"{names[0]}{also}"
+        yield Finding("fails", "readings", f"{outcome}: {what}: {reason}")
     more = sum(len(names) for _, names in failed[_FAILURES_SHOWN:])
     if more:
         text = f"{counted(more, 'more file')} cannot be read for other reasons"
         yield Finding("fails", "readings", text)
     if not survey.looked:
         return
-    yield from _totals(survey, uri)
+    yield from _totals(survey, uri, database=database)
     yield from _times(survey, settings)
     yield from _sensors(survey, settings)
     yield from _left_columns(survey)
 
 
-def _totals(survey: ReadingsSurvey, uri: str) -> Iterator[Finding]:
+def _totals(survey: ReadingsSurvey, uri: str, *, database: bool) -> Iterator[Finding]:
     looked, count = survey.looked, len(survey.batches)
     some = f"{len(looked)} of {counted(count, 'file')} in {uri!r}"
     text = f"{some} looked at, {looked[0]} to {looked[-1]}" if count > 1 else f"{some}: {looked[0]}"
+    text = f"the first rows that {uri!r} gives" if database else text
     sensors = counted(len(survey.sensors), "sensor")
     assets = counted(len(survey.assets), "asset")
     yield Finding("ok", "readings", f"{text}: {counted(survey.rows, 'row')}, {sensors}, {assets}")

@@ -28,6 +28,7 @@ from pm_app.learning.normality.history import NOT_HEALTHY
 from pm_app.learning.normality.learn import LearnedNormal, learn_normal
 from pm_app.records.features import FeatureSpec
 from pm_app.records.normality import NormalCard
+from pm_app.scoring.deviation import DeviationPredictor
 from pm_app.settings.plant import Settings, parse_settings
 from pm_app.state.events import EventHistory
 from pm_app.state.panes import History
@@ -60,7 +61,8 @@ def main(request_path: Path, response_path: Path) -> None:
 def learn(request: NormalRequest, settings: Settings) -> NormalResponse:
     """Learn what is normal from what history holds. Raises NotEnoughData."""
     registry = Registry(settings.state / "versions")
-    before = registry.load_normal(request.before).card if request.before is not None else None
+    speaks = registry.load_normal(request.before) if request.before is not None else None
+    before = None if speaks is None else speaks.card
     _print_progress(0.0, "building features")
     source = DatasetSource(
         History(settings.state / "panes", pane_ns=settings.features.pane_ns),
@@ -83,6 +85,7 @@ def learn(request: NormalRequest, settings: Settings) -> NormalResponse:
         before=before,
         seed=settings.retraining.seed,
         progress=lambda done, text: _print_progress(0.3 + 0.7 * done, text),
+        raw_before=None if speaks is None else DeviationPredictor(speaks.onnx, speaks.card).raw,
     )
     card = learned.card
     others = tuple(each for each in card.taught.left_out if each[0] != NOT_HEALTHY)

@@ -5,7 +5,7 @@ last normal that was first or that a person accepted, not of the last one, or a 
 in by steps that each are nothing. What counts is what the other sensors do not explain.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import numpy as np
@@ -23,13 +23,17 @@ _FIRM_DAYS = 14
 
 @dataclass(frozen=True)
 class NormalVerdict:
-    """Whether a new normal may score, why, what moved, and its centres and anchor for the card."""
+    """Whether a new normal may score, why, what moved, and its centres and anchor for the card.
+
+    checks: figures behind it, by name.
+    """
 
     publish: bool
     reason: str
     moved: tuple[MovedSensor, ...]
     centres: tuple[float, ...]
     anchor: tuple[float, ...]
+    checks: dict[str, float] = field(default_factory=dict)
 
 
 def compare_normals(model: NormalModel, usual: Float64, before: NormalCard | None) -> NormalVerdict:

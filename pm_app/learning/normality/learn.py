@@ -12,6 +12,11 @@ import numpy as np
 from pm_app.errors import NotEnoughData
 from pm_app.features.frame import select_features
 from pm_app.features.physical_limits import leave_out_beyond
+from pm_app.learning.normality.admission import (
+    NewNormal,
+    RawAnswers,
+    judge_newest,
+)
 from pm_app.learning.normality.comparison import NormalVerdict, compare_normals
 from pm_app.learning.normality.graph import check_graph, normal_graph
 from pm_app.learning.normality.history import (
@@ -74,38 +79,43 @@ def learn_normal(
     before: NormalCard | None,
     seed: int,
     progress: Progress,
+    raw_before: RawAnswers | None = None,
 ) -> LearnedNormal:
     """Normal behaviour of healthy rows.
 
-    before: the normal that scores now. The same arguments give the same result. Raises
-    NotEnoughData.
+    before: the normal that scores now; raw_before: what it answers, where the new one has to show
+    that it is no worse. The same arguments give the same result. Raises NotEnoughData.
     """
     progress(0.0, "choosing what teaches")
-    spec = rows.spec
-    frame = leave_out_beyond(rows.frame, spec, rows.limits)
+    spec, frame = rows.spec, leave_out_beyond(rows.frame, rows.spec, rows.limits)
     inputs = choose_inputs(frame, np.flatnonzero(rows.healthy), spec)
     chosen = select_features(frame, inputs.features)
     taught = choose_history(chosen, rows.healthy, spec, inputs, settings)
     held_out = _cross_fit(taught, inputs, part_of(progress, 0.1, 0.7))
     terms = _terms(settings, spec, taught)
-    found = find_level(held_out.scores, terms, seed=seed)
-    level = replace(found, persistence=alarm_persistence(settings, spec))
+    level = _find_level(held_out, terms, alarm_persistence(settings, spec), seed)
     progress(0.7, "learning what is normal")
     model = fit_rows(taught, np.arange(len(taught.values)), inputs)
+    new = NewNormal(spec, taught, inputs, level, terms, fit_rows)
     verdict = compare_normals(model, _usual(held_out.residuals), before)
+    verdict = judge_newest(verdict, new, frame, before, raw_before)
     progress(0.9, "writing the graph")
     onnx = normal_graph(model)
     parity, golden_rows, golden_outputs = check_graph(model, onnx, chosen.values, seed=seed)
     card = replace(
         _card(spec, model, taught, held_out, level, verdict),
         levels=tuple(_middle(chosen.values[taught.rows], inputs).tolist()),
-        checks=_checks(held_out, level, terms),
+        checks=_checks(held_out, level, terms) | verdict.checks,
         parity=parity,
         seed=seed,
         limits=rows.limits,
     )
     progress(1.0, "learned what is normal")
     return LearnedNormal(card, onnx, golden_rows, golden_outputs, verdict.publish, verdict.reason)
+
+
+def _find_level(held_out: "_HeldOut", terms: AlarmTerms, persistence: int, seed: int) -> AlarmLevel:
+    return replace(find_level(held_out.scores, terms, seed=seed), persistence=persistence)
 
 
 def _card(

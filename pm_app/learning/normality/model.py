@@ -11,6 +11,7 @@ shows is not yet, or not any more. A scale that is not there, within which the m
 as the square root of those that are.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -114,6 +115,18 @@ def moving_together(model: NormalModel) -> tuple[tuple[str, ...], ...]:
         tuple(names[number] for number in np.flatnonzero(group == each))
         for each in dict.fromkeys(group.tolist())
     )
+
+
+def with_groups(model: NormalModel, groups: Sequence[Sequence[str]]) -> NormalModel:
+    """The same model with residuals of sensors given those outside these groups; a sensor that is
+    in none is alone."""
+    place = {name: number for number, name in enumerate(model.inputs.sensors)}
+    group = np.arange(len(place))
+    for names in groups:
+        members = [place[name] for name in names if name in place]
+        group[members] = min(members, default=0)
+    clouds = (replace(each, residual=_residual_matrix(each, group)) for each in model.clouds)
+    return replace(model, clouds=tuple(clouds))
 
 
 def _groups(precision: Float64) -> Index:

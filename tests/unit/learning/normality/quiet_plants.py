@@ -11,6 +11,7 @@ from pm_app.progress import silent
 from pm_app.records.features import FeatureSpec, Frame, RunningRule
 from pm_app.records.normality import NormalCard, PhysicalLimits
 from pm_app.records.readings import Readings, no_events
+from pm_app.scoring.deviation import DeviationPredictor
 from pm_app.settings.deviation import DeviationSettings
 from pm_app.times import HOUR_NS
 
@@ -77,12 +78,14 @@ def learn_again(
     *,
     before: NormalCard | None = None,
     limits: tuple[PhysicalLimits, ...] = (),
+    speaks: LearnedNormal | None = None,
 ) -> LearnedNormal:
-    """The same after a normal of before."""
+    """The same after a normal of before; speaks: that it is measured beside."""
     return learn_normal(
         HealthyRows(frame, healthy, SPEC, limits),
         settings=settings or DeviationSettings(),
-        before=before,
+        before=before if speaks is None else speaks.card,
         seed=0,
         progress=silent,
+        raw_before=None if speaks is None else DeviationPredictor(speaks.onnx, speaks.card).raw,
     )

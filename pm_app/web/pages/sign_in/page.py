@@ -99,6 +99,8 @@ def _page(
         refusal=refusal,
         first_steps=first_steps,
         single_sign_on=context.oidc.name if context.oidc else "",
+        # What a provider sends comes once: such an address is not to be asked for again by itself.
+        renews=False,
     )
 
 
@@ -110,7 +112,8 @@ def _anyone_signs_in(context: PageContext) -> bool:
 
 
 def _refused(context: PageContext, request: Request, status: int, words: str) -> Response:
-    return _page(context, request, "/", status, words)
+    onward = safe_redirect(request.query_params.get("next", "/"))
+    return _page(context, request, onward, status, words)
 
 
 def _session_length(context: PageContext) -> timedelta:

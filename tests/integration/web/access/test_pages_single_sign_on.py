@@ -256,9 +256,11 @@ def test_while_the_provider_is_down_people_read_so_and_passwords_still_let_in(pe
     with issuer() as gone:
         settings = settings_with(peopled, gone.address)
     visitor = visitor_of(settings)
-    answer = visitor.get("/sign-in/oidc")
+    answer = visitor.get("/sign-in/oidc", params={"next": "/alarms"})
 
     assert (answer.status_code, 'name="password"' in answer.text) == (503, True)
+    assert 'name="next" value="/alarms"' in answer.text
+    assert 'id="unrenewed"' not in answer.text, "such a page asks for itself again"
     words = f"asked {gone.address}/.well-known/openid-configuration for its discovery document"
     assert f"Plant login cannot be used now: {words}, got connection refused." in answer.text
     assert visitor.get("/sign-in").status_code == 200

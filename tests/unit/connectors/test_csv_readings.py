@@ -280,7 +280,7 @@ def test_columns_without_a_name_are_left_and_one_more_separator_does_no_harm(tmp
 def test_a_missing_column_is_asked_for_with_those_that_may_be_meant(tmp_path):
     with pytest.raises(BadBatch, match='readings.time_column in plant.toml names it: "Zeit"'):
         read(write(tmp_path, "Maschine;Zeit;x\np;03.02.2024 00:00;1\n"), asset_column="Maschine")
-    with pytest.raises(BadBatch, match='needed readings.timezone = "UTC"'):
+    with pytest.raises(BadBatch, match="needed readings.timezone, where their clock stood"):
         read(tmp_path, asset_column="Maschine", time_column="Zeit")
 
 

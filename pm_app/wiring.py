@@ -34,7 +34,7 @@ from pm_app.ports import (
     ReadingsSource,
 )
 from pm_app.records.alarms import WORK_ORDER
-from pm_app.records.previews import EventsPreview
+from pm_app.records.previews import EventsPreview, ProposedSettings
 from pm_app.records.readings import Batch
 from pm_app.settings.plant import Settings
 from pm_app.settings.recorders import RecorderPlace, secret_variable
@@ -99,10 +99,7 @@ def open_views(settings: Settings) -> Store:
 
 
 def open_users(settings: Settings) -> Store:
-    """The store for its users' sake; made where there is none yet.
-
-    Raises BadSettings, TerminalError and StoreUnavailable.
-    """
+    """The store for its users' sake; made where there is none yet. Raises as `open_plant`."""
     return open_store(store_url(settings), folder=settings.folder)
 
 
@@ -235,11 +232,15 @@ def preview_events(settings: Settings, path: Path) -> EventsPreview:
     return source.preview(_batch_of(path))
 
 
-def open_readings_file(settings: Settings, path: Path) -> tuple[ReadingsSource, Batch]:
-    """A file of readings, wherever it lies, and what reads it by these settings.
+def propose_settings(path: Path, source: Source) -> ProposedSettings:
+    """Settings that would read a file. Raises BadSettings and BadBatch."""
+    from connectors.proposal import propose_settings as propose
 
-    Raises BadSettings.
-    """
+    return propose(path, source)
+
+
+def open_readings_file(settings: Settings, path: Path) -> tuple[ReadingsSource, Batch]:
+    """A file of readings, wherever it lies, and what reads it. Raises BadSettings."""
     folder = path.absolute().parent
     source = readings_source(settings, uri=str(folder))
     if not path.name.lower().endswith(source.suffixes):

@@ -1,5 +1,6 @@
 """Previews of files of events: what each row would become, what is left over, and why."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -40,3 +41,16 @@ class EventsPreview:
 
     rows: tuple[PreviewedRow, ...]
     suggestions: tuple[SuggestedPattern, ...]
+
+
+@dataclass(frozen=True)
+class ProposedSettings:
+    """Keys of a section of plant.toml that read a file, and units of its columns by name.
+
+    zoned: whether its times say where their clock stood. remarks: what a person has to say.
+    """
+
+    keys: Mapping[str, str]
+    units: Mapping[str, str]
+    zoned: bool
+    remarks: tuple[str, ...]

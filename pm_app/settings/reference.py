@@ -5,7 +5,7 @@ Both are made from what the sections say of themselves, so that each key is expl
 
 import json
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import Any, get_args
 
@@ -14,17 +14,22 @@ from pydantic.fields import FieldInfo
 
 from pm_app.settings.plant import Settings
 
+Given = Mapping[str, Mapping[str, Any]]
 _HEAD = "# Every key with its default; each may be left out. What is commented out is an example."
 _COMMENT_COLUMN = 40
 _LINE_WIDTH = 100
 
 
-def example_toml(name: str = "plant") -> str:
-    """A plant.toml of this plant that gives every key its default; those without one are comments.
+def example_toml(given: Given | None = None, *, units: Mapping[str, str] | None = None) -> str:
+    """A plant.toml that gives every key its default; those without one are comments.
 
-    name: any text; it is quoted here.
+    given: values of other keys, by section and key; any text will do, it is quoted here. units:
+    of sensors, each of which gets a table.
     """
-    return "\n".join([_HEAD, *_example_lines(name)]) + "\n"
+    lines = [_HEAD, *_example_lines(given or {})]
+    for sensor, unit in (units or {}).items():
+        lines += ["", f"[sensors.{_toml(sensor)}]", f"unit = {_toml(unit)}"]
+    return "\n".join(lines) + "\n"
 
 
 def reference_markdown() -> str:
@@ -48,25 +53,25 @@ def _tables() -> dict[str, type[BaseModel]]:
     return found
 
 
-def _example_lines(plant_name: str) -> Iterator[str]:
+def _example_lines(given: Given) -> Iterator[str]:
     for name, section in _tables().items():
         yield ""
         yield from _comment(_summary(section))
         yield f"[{name}]" if name.isalpha() else f"# [{name}]"
         for key, field in section.model_fields.items():
-            own_name = (name, key) == ("plant", "name")
-            lines = _key_lines(key, field, plant_name if own_name else field.default)
+            value = given.get(name, {}).get(key)
+            lines = _key_lines(key, field, value)
             # Of tables that are named by whoever needs them there is none by default.
             yield from lines if name.isalpha() else map(_commented, lines)
 
 
 def _key_lines(key: str, field: FieldInfo, value: Any) -> Iterator[str]:
-    """`key = value  # meaning`, the meaning above where it is long.
+    """`key = value  # meaning`, the meaning above where it is long; None: the default.
 
     Commented out where an example stands for what is not set by default.
     """
-    assignment = f"{key} = {_toml(value)}"
-    if not _is_set(field):
+    assignment = f"{key} = {_toml(field.default if value is None else value)}"
+    if value is None and not _is_set(field):
         assignment = f"# {key} = {_toml(_example(field))}"
     line = f"{assignment:<{_COMMENT_COLUMN - 2}}  # {field.description}"
     if len(line) <= _LINE_WIDTH:

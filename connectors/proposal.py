@@ -1,0 +1,145 @@
+"""Proposal of settings that read a file: which columns are asset, time and the others, and units.
+
+Goes by what columns are called and by the first rows. What it does not see it leaves to a person.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from connectors import excel
+from connectors.columns.missing_columns import Role, is_called
+from connectors.columns.moments import MomentRules, read_moments
+from connectors.columns.numbers_in_text import is_number
+from connectors.csv import tables as csv
+from connectors.files.folder import open_folder
+from connectors.parquet.files import SUFFIXES as PARQUET
+from pm_app.errors import BadBatch, BadSettings
+from pm_app.records.previews import ProposedSettings
+from pm_app.records.readings import Batch
+
+_ROWS: Final = 20
+# Shorter texts are numbers of people and orders, names and marks.
+_LEAST_TEXT: Final = 6.0
+_SIGNS: Final = "-./:"
+Rows = Sequence[tuple[str, ...]]
+
+
+def propose_settings(path: Path, source: Literal["readings", "events"]) -> ProposedSettings:
+    """Keys of a section of plant.toml that read this file. Raises BadSettings and BadBatch."""
+    names, rows = _head(path)
+    units = _units(names, rows)
+    rows = rows[1:] if units else rows
+    columns = {name: [row[place] for row in rows] for place, name in enumerate(names) if name}
+    times = [name for name, texts in columns.items() if _are_times(texts)]
+    keys: dict[str, Any] = {}
+    remarks = []
+    time = next((name for name in times if is_called("time", name)), next(iter(times), None))
+    if time is not None:
+        keys["time_column"] = time
+    else:
+        remarks.append(f"none of its columns holds times: {source}.time_column has to name one")
+    others = [name for name in columns if name not in times]
+    asset = _called("asset", others)
+    if asset is not None:
+        keys["asset_column"] = asset
+    else:
+        remarks.append(
+            f"none of its columns is called like a machine: {source}.asset_column names it, or "
+            f"{source}.asset the only one"
+        )
+    others = [name for name in others if name != asset]
+    keys |= _long(columns, others) if source == "readings" else _words(columns, others, remarks)
+    zoned = time is not None and _carry_zones(columns[time])
+    return ProposedSettings(keys, {} if source == "events" else units, zoned, tuple(remarks))
+
+
+def _head(path: Path) -> tuple[tuple[str, ...], Rows]:
+    """Names of columns and the first rows as texts."""
+    if not path.is_file():
+        raise BadSettings(f"{path}: needed a file, got none")
+    batch = Batch(path.name, path.stat().st_size, path.stat().st_mtime_ns)
+    name, folder = path.name.lower(), str(path.absolute().parent)
+    if name.endswith(csv.SUFFIXES):
+        where = open_folder(folder, suffixes=csv.SUFFIXES, contents=csv.CONTENTS)
+        with csv.open_csv(where, batch, most_bytes=csv.MOST_READINGS_BYTES) as file:
+            return file.columns, file.head
+    if name.endswith(excel.SUFFIXES):
+        where = open_folder(folder, suffixes=excel.SUFFIXES, contents=excel.CONTENTS)
+        table = excel.read_excel(where, batch, most_rows=1_000_000)
+        return table.columns, table.rows[:_ROWS]
+    if name.endswith(PARQUET):
+        try:
+            some = next(pq.ParquetFile(path).iter_batches(_ROWS), None)
+        except (OSError, pa.ArrowException) as error:
+            raise BadBatch(f"{path.name}: needed a Parquet file: {error}") from error
+        values = [column.to_pylist() for column in some.columns] if some is not None else []
+        texts = [["" if value is None else str(value) for value in column] for column in values]
+        return tuple(some.schema.names if some is not None else ()), [*zip(*texts, strict=True)]
+    raise BadSettings(f"{path}: needed a Parquet, CSV or Excel file")
+
+
+def _units(names: tuple[str, ...], rows: Rows) -> dict[str, str]:
+    """Units by column, where the first row holds no number and no time and the next ones do."""
+    if len(rows) < 2:
+        return {}
+    first, second = rows[0], rows[1]
+    values = [place for place, text in enumerate(second) if is_number(text)]
+    if any(map(is_number, first)) or not values or _are_times([text for text in first if text]):
+        return {}
+    return {names[place]: first[place] for place in values if first[place] and names[place]}
+
+
+def _are_times(texts: Sequence[str]) -> bool:
+    given = [text for text in texts if text]
+    if not given or not all(any(sign in text for sign in _SIGNS) for text in given):
+        return False
+    found = read_moments(given, MomentRules("UTC", "day first"))
+    return not any(found.reason.tolist())
+
+
+def _carry_zones(texts: Sequence[str]) -> bool:
+    given = [text for text in texts if text]
+    return not any(read_moments(given, MomentRules(None, "day first")).reason.tolist())
+
+
+def _called(role: Role, names: Sequence[str]) -> str | None:
+    return next((name for name in names if is_called(role, name)), None)
+
+
+def _long(columns: dict[str, list[str]], others: Sequence[str]) -> dict[str, str]:
+    """Tag and value, where they and little else stand beside asset and time."""
+    texts = [name for name in others if not all(is_number(each) for each in columns[name] if each)]
+    tag = _called("tag", texts)
+    value = _called("value", [name for name in others if name not in texts])
+    if tag is None or value is None or len(others) - len(texts) > 1:
+        return {}
+    return {"layout": "long", "tag_column": tag, "value_column": value}
+
+
+def _words(
+    columns: dict[str, list[str]], others: Sequence[str], remarks: list[str]
+) -> dict[str, str]:
+    """The kind of events, and the text that says what happened."""
+    keys = {}
+    texts = [name for name in others if not all(is_number(each) for each in columns[name] if each)]
+    kind = _called("kind", texts)
+    if kind is not None:
+        keys["kind_column"] = kind
+        remarks.append(f"what texts of {kind!r} mean is for events.kinds to say")
+    else:
+        keys["default_kind"] = "failure"
+        remarks.append("it has no column of kinds: every row is taken for a failure")
+
+    def length(name: str) -> float:
+        given = [text for text in columns[name] if text]
+        return sum(map(len, given)) / max(len(given), 1)
+
+    text = max((name for name in texts if name != kind), key=length, default=None)
+    if text is not None and length(text) >= _LEAST_TEXT:
+        keys["text_column"] = text
+        remarks.append(f"which codes the texts of {text!r} stand for is for events.codes to say")
+    return keys

@@ -1,0 +1,94 @@
+"""`pm-app init` by the files of a plant: settings that read them, and what is left to say."""
+
+import pytest
+from typer.testing import CliRunner
+
+from pm_app.cli.app import app
+from pm_app.errors import BadSettings
+from pm_app.settings.plant import read_settings
+
+READINGS = """\
+Maschine;Datum/Uhrzeit;Drehzahl;Öldruck;Bemerkung
+;;1/min;bar;
+Pumpe 1;30.03.2024 23:45;1.480,5;8,01;
+Pumpe 1;31.03.2024 00:00;1.481,0;8,02;geölt
+"""
+LONG = """\
+tag,ts,machine,value
+temp,2024-03-30T23:45:00Z,p1,8.5
+flow,2024-03-30T23:45:00Z,p1,3
+"""
+FAILURES = [
+    ["Lfd. Nr.", "Maschine", "Datum", "Störungsbeschreibung", "Bearbeiter"],
+    [1, "Pumpe 1", "31.03.2024", "Lager heiß gelaufen", "Müller"],
+]
+
+
+def init(folder, *options):
+    return CliRunner().invoke(app, ["init", str(folder), *map(str, options)])
+
+
+@pytest.fixture
+def files(tmp_path):
+    """An export of readings in cp1252, and a list of failures."""
+    readings, events = tmp_path / "März.csv", tmp_path / "Störungen.xlsx"
+    readings.write_text(READINGS, encoding="cp1252")
+    book = pytest.importorskip("openpyxl").Workbook()
+    for row in FAILURES:
+        book.active.append(row)
+    book.save(events)
+    return readings, events
+
+
+def test_settings_are_those_that_read_the_files(tmp_path, files):
+    readings, events = files
+    zone = ("--timezone", "Europe/Berlin")
+    done = init(tmp_path / "p", "--readings", readings, "--events", events, *zone)
+
+    settings = read_settings(tmp_path / "p" / "plant.toml")
+    for file, folder in ((readings, "readings"), (events, "events")):
+        file.rename(tmp_path / "p" / folder / file.name)
+    config = ("-c", str(tmp_path / "p" / "plant.toml"))
+    shown = [
+        CliRunner().invoke(app, ["preview", str(tmp_path / "p" / name), *config]).stdout
+        for name in ("readings/März.csv", "events/Störungen.xlsx")
+    ]
+
+    assert "units of 2 sensors taken over" in done.stdout + done.stderr
+    assert settings.plant.timezone == settings.readings.timezone == "Europe/Berlin"
+    assert {name: each.unit for name, each in settings.sensors.items()} == {
+        "Drehzahl": "1/min",
+        "Öldruck": "bar",
+    }
+    assert settings.events.text_column == "Störungsbeschreibung"
+    assert settings.events.default_kind == "failure"
+    assert "Pumpe 1   2024-03-30 23:45   1480.5" in shown[0]
+    assert "1 row, 1 event (failure 1), 0 left over" in shown[1]
+
+
+def test_a_long_file_whose_times_carry_a_zone_needs_none(tmp_path):
+    (tmp_path / "tags.csv").write_text(LONG)
+
+    init(tmp_path / "p", "--readings", tmp_path / "tags.csv")
+
+    settings = read_settings(tmp_path / "p" / "plant.toml").readings
+    assert (settings.layout, settings.tag_column, settings.value_column) == ("long", "tag", "value")
+    assert (settings.asset_column, settings.time_column) == ("machine", "ts")
+    assert settings.timezone is None
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ([], "its times carry no zone; needed --timezone"),
+        (["--timezone", "Berlin"], "plant.timezone"),
+        (["--events", "no.csv", "--timezone", "UTC"], "no.csv: needed a file, got none"),
+    ],
+)
+def test_what_a_file_does_not_tell_is_asked_for_and_nothing_is_written(
+    tmp_path, files, options, words
+):
+    failed = init(tmp_path / "p", "--readings", files[0], *options)
+
+    assert isinstance(failed.exception, BadSettings) and words in str(failed.exception)
+    assert not (tmp_path / "p").exists()

@@ -22,7 +22,8 @@ class AlarmLevel:
     cautious, which it is where the history is too short for the budget. false_alarms_per_hour: the
     budget, of one asset. healthy_hours: held-out healthy time of all assets together. reason: in
     words, with how long a history the budget needs. persistence: cutoffs running at the level that
-    raise an alarm; clear: share of the level below which as many clear it.
+    raise an alarm; clear: share of the level below which as many clear it. faults: episodes of the
+    history that look like faults nobody told of; the level rests on the rest.
     """
 
     score: float
@@ -34,6 +35,7 @@ class AlarmLevel:
     reason: str
     persistence: int
     clear: float
+    faults: int = 0
 
 
 @dataclass(frozen=True)

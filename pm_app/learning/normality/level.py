@@ -9,7 +9,7 @@ tails is cautious. The interval comes from dealing stretches of time anew (block
 Künsch 1989).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -32,6 +32,10 @@ _DEALS, _STRETCHES, _INTERVAL = 300, 40, (0.05, 0.95)
 _CAUTION = 3.0
 # And no further beyond the highest peak than this; of a few days alone no nearer than that.
 _FARTHEST, _NEAREST, _DAYS_ONLY = 2.0, 1.1, 0.3
+# The bulk of scores ends this many times as far above its middle, in logarithms, as its upper
+# quartile, and faults go so many times beyond; but no fewer of them than this, and no more than
+# one of an asset in so many hours.
+_BULK, _FAR, _LEAST_FAULTS, _RARE_HOURS = 3.7, 1.5, 3, 168.0
 # What peaks exceed thresholds by, in logarithms, where few tell: as much as so many would.
 _USUAL_EXCESS, _EXCESS_PRIOR = 0.15, 10.0
 
@@ -73,7 +77,51 @@ class _Peaks:
 
 
 def find_level(scores: QuietScores, terms: AlarmTerms, *, seed: int) -> AlarmLevel:
-    """The level that keeps the budget, with its interval. At least one score is positive."""
+    """The level that keeps the budget, with its interval. At least one score is positive.
+
+    Where the history holds faults that nobody told of, it rests on the other rows, and is the
+    upper end of its interval.
+    """
+    inside, faults = _fault_like(scores, terms)
+    if not faults:
+        return _level_of(scores, terms, seed=seed)
+    rest = QuietScores(
+        scores.asset[~inside], scores.cutoff[~inside], scores.score[~inside], scores.row_hours
+    )
+    found = _level_of(rest, terms, seed=seed)
+    reason = (
+        f"{found.reason}; the history holds {faults} episodes that look like faults and are left "
+        "out: tell events or verdicts"
+    )
+    return replace(found, score=found.high, cautious=True, reason=reason, faults=faults)
+
+
+def _fault_like(scores: QuietScores, terms: AlarmTerms) -> tuple[Flags, int]:
+    """Rows of episodes that look like faults, (n,), and how many episodes that are.
+
+    Peaks of what is usual thin out fast beyond the bulk of scores: where most that leave it go on
+    far beyond, they are of another kind. What comes more often is a way of running.
+    """
+    none = np.zeros(len(scores.score), dtype=np.bool_)
+    middle, upper = np.quantile(scores.score, (0.5, 0.75))
+    if not middle > 0:
+        return none, 0
+    bulk = float(middle * (upper / middle) ** _BULK)
+    state = _raised(scores, bulk, terms)
+    number = np.cumsum(state == 1) - 1
+    inside, count = state > 0, int((state == 1).sum())
+    peaks = np.zeros(count)
+    lowest = _lowest_running(scores, terms.persistence)
+    np.maximum.at(peaks, number[inside], lowest[inside])
+    far = peaks >= _FAR * bulk
+    faults = int(far.sum())
+    often = faults * _RARE_HOURS > scores.hours
+    if faults < _LEAST_FAULTS or 2 * faults < count or often:
+        return none, 0
+    return inside & far[np.maximum(number, 0)], faults
+
+
+def _level_of(scores: QuietScores, terms: AlarmTerms, *, seed: int) -> AlarmLevel:
     allowed = terms.per_hour * scores.hours
     stretch, stretches = _stretches(scores)
     peaks = _find_peaks(scores, terms, allowed, stretch)

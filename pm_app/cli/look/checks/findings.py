@@ -19,6 +19,7 @@ from pm_app.cli.look.checks.readings_findings import ReadingsSurvey, check_readi
 from pm_app.cli.look.checks.sensor_findings import check_sensors
 from pm_app.daemon.schedule import make_cron
 from pm_app.errors import NoStore, PmAppError
+from pm_app.jobs.normality.unlabelled_faults import unlabelled_faults_text
 from pm_app.jobs.plant import first_seen_ns
 from pm_app.jobs.retrain.dataset import DatasetSource, search_regimes
 from pm_app.jobs.retrain.renewals import renewal_evidence
@@ -89,6 +90,9 @@ def _check_store(settings: Settings, survey: ReadingsSurvey) -> Iterator[Finding
         with open_views(settings) as store:
             batches = store.ledger.count("readings")
             yield Finding("ok", "store", f"open; {batches} files of readings in the ledger")
+            faults = unlabelled_faults_text(store.lineage)
+            if faults:
+                yield Finding("note", "normal behaviour", faults)
     except NoStore as error:
         yield Finding("note", "store", str(error))
 

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Request, Response
 
 from pm_app.daemon.schedule import make_cron, next_time
 from pm_app.errors import PmAppError
+from pm_app.jobs.normality.unlabelled_faults import unlabelled_faults_text
 from pm_app.settings.plant import Settings
 from pm_app.settings.sources import matches_any
 from pm_app.store import BatchRow, Store
@@ -76,6 +77,7 @@ def add_data(router: APIRouter, context: PageContext) -> None:
             "left_columns": _left_columns(store, context.settings),
             "left_shown": LEFT_SHOWN,
             "renewals": _renewals(store),
+            "faults": unlabelled_faults_text(store.lineage),
             **_files(store, asked),
         }
         return context.show(request, DATA_PAGE, **facts)

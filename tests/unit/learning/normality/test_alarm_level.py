@@ -1,5 +1,7 @@
 """Alarm levels of deviations: episodes as alarms are raised, and the budget on time unseen."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -73,6 +75,39 @@ def test_fewer_false_alarms_take_a_higher_level_and_a_longer_history():
     assert [each.cautious for each in levels] == [False, False, True, True]
     assert levels[-1].score == levels[-1].high
     assert "needs" in levels[-1].reason and "healthy time" in levels[0].reason
+
+
+def with_faults(scores, every_hours):
+    """Each asset grows unusual for two days, and is repaired, so often."""
+    score, hour = scores.score.copy(), (scores.cutoff // (3_600 * 10**9)) % every_hours
+    grows = hour >= every_hours - 48
+    score[grows] *= 1.0 + 4.0 * (hour[grows] - (every_hours - 48)) / 48
+    return replace(scores, score=score)
+
+
+def test_faults_that_nobody_told_of_do_not_set_the_level():
+    terms = AlarmTerms(1 / 2000, 2, 0.8)
+    clean = find_level(quiet_scores(), terms, seed=0)
+    dirty = with_faults(quiet_scores(), 24 * 20)
+    found = find_level(dirty, terms, seed=0)
+
+    assert clean.faults == 0
+    assert found.faults == pytest.approx(15, abs=3)
+    assert found.cautious and found.score == found.high
+    assert clean.score <= found.score < 1.6 * clean.score
+    assert "episodes that look like faults" in found.reason and "tell events" in found.reason
+    assert len(episode_starts(dirty, found.score, terms)) >= 12
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_what_wanders_by_itself_is_no_fault(seed):
+    assert find_level(quiet_scores(seed=seed), AlarmTerms(1 / 2000, 2, 0.8), seed=0).faults == 0
+
+
+def test_what_comes_every_few_days_is_a_way_of_running():
+    often = with_faults(quiet_scores(), 24 * 4)
+
+    assert find_level(often, AlarmTerms(1 / 2000, 2, 0.8), seed=0).faults == 0
 
 
 def test_a_history_of_hours_still_has_a_level():

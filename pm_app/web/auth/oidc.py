@@ -129,7 +129,6 @@ class OidcClient:
             redirect_uri=back,
             code_challenge_method="S256",
             default_timeout=TIMEOUT_SECONDS,
-            verify=self._provider.trusted,
         )
 
     def _exchange(self, code: str, trip: dict[str, str]) -> dict[str, Any]:
@@ -143,6 +142,8 @@ class OidcClient:
                     code=code,
                     code_verifier=trip["verifier"],
                     allow_redirects=False,
+                    # Of a session it would give way to REQUESTS_CA_BUNDLE of the environment.
+                    verify=self._provider.trusted,
                 )
         except OAuthError as error:
             raise SignInRefused(

@@ -3,14 +3,16 @@
 import json
 import os
 import socket
+import ssl
 import subprocess
 import sys
 import threading
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 
@@ -62,13 +64,20 @@ def query_of(address: str) -> dict[str, str]:
 
 
 class Issuer(ThreadingHTTPServer):
-    """A provider that answers as it is told to: `answers` by path, each a status and a body."""
+    """A provider that answers as it is told to: `answers` by path, each a status and a body.
+
+    tls: files of a certificate and its key.
+    """
 
     daemon_threads = True
 
-    def __init__(self) -> None:
+    def __init__(self, tls: tuple[Path, Path] | None = None) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.address = f"http://127.0.0.1:{self.server_port}"
+        self.address = f"http{'s' if tls else ''}://127.0.0.1:{self.server_port}"
+        if tls is not None:
+            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            context.load_cert_chain(*tls)
+            self.socket = context.wrap_socket(self.socket, server_side=True)
         self.key = ECKey.generate_key("P-256", {"kid": "first"})
         self.asked: list[tuple[str, dict[str, str], str]] = []
         self.answers: dict[str, tuple[int, Any]] = {
@@ -107,9 +116,9 @@ class Issuer(ThreadingHTTPServer):
 
 
 @contextmanager
-def issuer() -> Iterator[Issuer]:
+def issuer(tls: tuple[Path, Path] | None = None) -> Iterator[Issuer]:
     """It listens until the block ends."""
-    with Issuer() as server:
+    with Issuer(tls) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         try:
@@ -134,6 +143,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(data.encode())
 
     do_GET = do_POST = _answer
+
+    def handle(self) -> None:
+        """One connection, which the other side may break off."""
+        with suppress(ConnectionError, ssl.SSLError):
+            super().handle()
 
     def log_message(self, *_: Any) -> None:
         """Nothing."""

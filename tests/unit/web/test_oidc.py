@@ -6,6 +6,7 @@ import time
 import pytest
 from joserfc.jwk import ECKey, OctKey
 from providers.openid import CLIENT, SECRET, issuer, query_of
+from recorders.certificates import make_certificate
 
 from pm_app.errors import BadSettings
 from pm_app.settings.web import OidcSettings
@@ -277,6 +278,24 @@ def test_a_provider_that_is_gone_is_told(tmp_path):
 def test_settings_of_single_sign_on_that_do_not_go_together_are_told(own, words):
     with pytest.raises(ValueError, match=words):
         OidcSettings(**own)
+
+
+def test_a_provider_with_a_certificate_of_the_plants_own_is_believed_by_its_authority(
+    tmp_path, monkeypatch
+):
+    certificate, key = make_certificate(tmp_path, "login")
+    other, _ = make_certificate(tmp_path, "other")
+    # What the environment names is for programs that are told nothing else.
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(other))
+    with issuer((certificate, key)) as server:
+        person = there_and_back(client_of(server, tmp_path, ca="login.crt"), server)
+        for own in ({}, {"ca": "other.crt"}):
+            with pytest.raises(
+                ProviderUnavailable, match=r"not trusted \(self.signed.*see oidc\.ca"
+            ):
+                client_of(server, tmp_path, **own).leave(BACK, "/")
+
+    assert person.name == "zoe"
 
 
 def test_an_authority_that_is_not_there_is_told(lying, tmp_path):

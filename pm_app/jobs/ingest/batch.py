@@ -135,7 +135,7 @@ def _quarantine(
     view: IngestView, feed: BatchFeed, batch: Batch, row: BatchRow, error: BadBatch
 ) -> Ingested:
     reason = shorten(str(error))
-    log.warning("quarantined %s: %s", row.name, reason)
+    log.warning("quarantined %s: %s", row.name, reason.removeprefix(f"{row.name}: "))
     remove_unnamed((view.history, view.event_history), (), stem=row.digest[:24])
     rejected = feed.port.count(batch)
     view.ledger.record_batch(replace(row, status="quarantined", reason=reason, rejected=rejected))

@@ -71,7 +71,8 @@ def summarise(rejections: Sequence[Rejection]) -> str:
     for rejection in rejections:
         rows[rejection.reason] = rows.get(rejection.reason, 0) + rejection.rows
     most = sorted(rows.items(), key=lambda counted: -counted[1])[:REASONS_KEPT]
-    return shorten("; ".join(f"{count} rows: {reason}" for reason, count in most))
+    # A remark is of no row.
+    return shorten("; ".join(f"{count} rows: {why}" if count else why for why, count in most))
 
 
 def shorten(text: str) -> str:

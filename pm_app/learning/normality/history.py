@@ -20,6 +20,8 @@ from pm_app.times import HOUR_NS, format_duration, utc_text
 
 # Fewer rows tell nothing of how sensors move together.
 LEAST_ROWS = 60
+# What is further apart than so many usual steps, nothing was read in between.
+_OUTAGE_GAPS = 3.0
 NOT_HEALTHY = "not healthy as far as anybody knows"
 
 
@@ -59,7 +61,7 @@ def choose_history(
     lived = _lived_hours(frame)
     filled = lived >= spec.windows_ns[-1] / HOUR_NS
     usable = healthy & ~off & ~still & filled
-    hours = _row_hours(frame, spec)
+    hours = hours_of_a_row(frame, spec)
     begun = _beginning_hours(spec)
     settled = usable & (lived >= begun)
     early = _longest(frame, settled) * hours < settings.minimum_history_ns / HOUR_NS
@@ -83,10 +85,14 @@ def choose_history(
     )
 
 
-def _row_hours(frame: Frame, spec: FeatureSpec) -> float:
-    """What a row stands for: a pane, or more where rows were thinned."""
+def hours_of_a_row(frame: Frame, spec: FeatureSpec) -> float:
+    """What a row stands for: a pane, or more where rows were thinned, or are further apart.
+
+    Readings every 15 minutes fill panes of 10 minutes 10 and 20 minutes apart: on the whole 15.
+    """
     gaps = np.diff(frame.cutoff)[np.diff(frame.asset) == 0]
-    usual = float(np.median(gaps)) if len(gaps) else 0.0
+    near = gaps[gaps <= _OUTAGE_GAPS * np.median(gaps)] if len(gaps) else gaps
+    usual = float(near.mean()) if len(near) else 0.0
     return max(usual, float(spec.pane_ns)) / HOUR_NS
 
 

@@ -1,7 +1,10 @@
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from unit.learning.normality.quiet_plants import SPEC
 
+from pm_app.learning.normality.history import hours_of_a_row
 from pm_app.learning.normality.teaching import (
     BEGINNING,
     FAILURE,
@@ -149,3 +152,13 @@ def test_rows_are_left_out_as_one_by_one(spans, off, window):
     assert found.healthy.tolist() == [not reason for reason in expected]
     counts = tuple((reason, expected.count(reason)) for reason in REASONS if reason in expected)
     assert found.left_out == counts
+
+
+def test_a_row_stands_for_the_time_between_rows_on_the_whole():
+    """Every second hour and every hour in turn, and a day without any."""
+    hours = [hour for hour in range(48) if hour % 3 != 2]
+    hours += [hour + 72 for hour in hours]
+
+    stands_for = hours_of_a_row(make_frame({"p": hours}), SPEC)
+
+    assert stands_for == pytest.approx(1.5, abs=0.03)

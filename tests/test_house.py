@@ -12,6 +12,7 @@ TAKE_THE_PLANT = {
     "pm_app.jobs.ingest.housekeeping:compact",
     "pm_app.jobs.ingest.repair:rebuild",
     "pm_app.jobs.ingest.repair:repairing",
+    "pm_app.jobs.ingest.repair:reread_events",
     "pm_app.jobs.ingest.run:ingest",
     "pm_app.jobs.normality.run:learn_plant_normal",
     "pm_app.jobs.retrain.run:retrain",

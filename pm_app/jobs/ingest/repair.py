@@ -72,6 +72,29 @@ def rebuild(plant: Plant, missing: Collection[str] = ()) -> int:
     return done
 
 
+def reread_events(plant: Plant) -> tuple[int, tuple[str, ...]]:
+    """Read the files of events again by the settings of now; how many, and why others were not.
+
+    What a file gave stays where it is no longer there, or where none of its rows can be used.
+    Raises as `rebuild`.
+    """
+    there = {batch.name: batch for batch in plant.events.list()}
+    again: list[str] = []
+    left: list[str] = []
+    for row in plant.ledger.ingested_batches("events"):
+        batch, _ = content_of(plant.ledger, plant.events, row, there)
+        if batch is None:
+            left.append(f"{row.name}: its file is no longer there")
+            continue
+        try:
+            plant.events.read(batch)
+        except BadBatch as error:
+            left.append(str(error))
+        else:
+            again += row.segments
+    return rebuild(plant, again), tuple(left)
+
+
 def _lost_segments(
     history: History | EventHistory, names: Sequence[str], missing: Collection[str]
 ) -> set[str]:

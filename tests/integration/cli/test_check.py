@@ -253,7 +253,11 @@ def test_failures_of_assets_without_readings_are_never_ok(new_plant):
             "'P-1', 'mixer'",
         ),
         ("note", "'P-1' has 20 events: is it 'p-01' of the readings?"),
-        ("note", 'where these are meant, plant.toml says so: events.assets = { "P-1" = "p-01" }'),
+        (
+            "note",
+            'where these are meant, plant.toml says so: events.assets = { "P-1" = "p-01" }; '
+            "pm-app batches --events-again reads by it what has been read before",
+        ),
     ]
 
 

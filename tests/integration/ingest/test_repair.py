@@ -10,6 +10,7 @@ from factories import (
     FakeTrainer,
     drop,
     events_table,
+    make_plant,
     opened,
     promote_handmade,
     readings_table,
@@ -17,10 +18,12 @@ from factories import (
 )
 
 from pm_app.jobs.backfill.run import backfill
-from pm_app.jobs.ingest.repair import rebuild
+from pm_app.jobs.ingest.repair import rebuild, reread_events
+from pm_app.jobs.ingest.run import ingest
 from pm_app.jobs.retrain.run import retrain
 from pm_app.jobs.score.run import score
 from pm_app.state.segments import MissingSegment
+from pm_app.store import segments_of
 
 LATER = NOW + timedelta(hours=1)
 TABLE = readings_table(hours=24)
@@ -246,3 +249,24 @@ def test_damage_that_comes_back_at_once_is_told(told):
         plant.history.write = spoiling
         with pytest.raises(MissingSegment, match="damaged: row group 0"):
             backfill(plant, first=NOW - timedelta(days=90), last=NOW, now=LATER)
+
+
+def test_events_are_read_again_by_new_settings_and_what_a_lost_file_gave_stays(tmp_path):
+    config = make_plant(tmp_path / "plant", {"a.parquet": readings_table()})
+    folder = config.parent / "events"
+    for name, code in (("a.csv", "Lager fest"), ("b.csv", "Lager heiß")):
+        moment = f"{NOW - timedelta(hours=3):%Y-%m-%dT%H:%MZ}"
+        text = f"asset_id,timestamp,kind,code\npump-00,{moment},failure,{code}\n"
+        (folder / name).write_text(text, encoding="utf-8")
+    with opened(config) as plant:
+        ingest(plant, now=NOW)
+    (folder / "b.csv").unlink()
+    config.write_text(config.read_text() + '\n[events]\ncodes = { "lager*" = "bearing" }\n')
+
+    with opened(config) as plant:
+        count, left = reread_events(plant)
+        names = segments_of(plant.ledger.ingested_batches("events"))
+        codes = plant.event_history.read(names).code.tolist()
+
+    assert (count, left) == (1, ("b.csv: its file is no longer there",))
+    assert sorted(codes) == ["Lager heiß", "bearing"]

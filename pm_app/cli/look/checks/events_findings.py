@@ -179,7 +179,8 @@ def _without_readings(
         yield Finding(
             "note",
             "events",
-            f"where these are meant, plant.toml says so: events.assets = {{ {pairs} }}",
+            f"where these are meant, plant.toml says so: events.assets = {{ {pairs} }}; "
+            "pm-app batches --events-again reads by it what has been read before",
         )
 
 

@@ -14,7 +14,7 @@ from pm_app.records.features import Panes
 from pm_app.records.readings import Events, Float64, Int64, no_events, take_events
 from pm_app.state.segments import MissingSegment
 from pm_app.store import PredictionSeries, Store, segments_of
-from pm_app.store.predictions.fleet import RAISED_RISK
+from pm_app.store.predictions.fleet import RAISED_RISK, UNUSUAL
 from pm_app.times import to_nanoseconds
 from pm_app.web.context import StateFolder
 
@@ -68,9 +68,12 @@ def read_sensors(folder: StateFolder, store: Store, query: SensorQuery) -> Senso
 
 
 def quiet(time: Int64, predictions: PredictionSeries) -> NDArray[np.bool_]:
-    """Which of these moments had a low risk said of them, shape (n,)."""
+    """Which of these moments had a low risk said of them, or without any risk a low deviation,
+    shape (n,)."""
+    risk, deviation = predictions.risk, predictions.deviation
     with np.errstate(invalid="ignore"):
-        return np.isin(time, predictions.cutoff[predictions.risk < RAISED_RISK])
+        low = (risk < RAISED_RISK) | (np.isnan(risk) & (deviation < UNUSUAL))
+    return np.isin(time, predictions.cutoff[low])
 
 
 def usual_of(values: Float64, quiet: NDArray[np.bool_]) -> tuple[float, float] | None:

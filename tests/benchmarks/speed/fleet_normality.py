@@ -1,7 +1,6 @@
 """What is normal learned of 1,000 simulated assets over 90 days; measured only when asked for."""
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -19,6 +18,15 @@ from pm_app.simulator import simulate
 from pm_app.wiring import open_plant
 
 MOST_SECONDS, MOST_MB = 120.0, 1024.0
+# A process begins with the peak of the one that starts it: a small one has to, for readings were
+# simulated in this one.
+WATCHED = """
+import os, subprocess, sys
+process = subprocess.Popen(sys.argv[1:])
+_, status, usage = os.wait4(process.pid, 0)
+print(usage.ru_maxrss / 1024, usage.ru_utime + usage.ru_stime)
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
 
 
 def measure(folder: Path) -> list[Row]:
@@ -30,11 +38,12 @@ def measure(folder: Path) -> list[Row]:
         ingest(opened, now=NOW)
     command = [sys.executable, "-m", "pm_app", "learn-normal", "--json", "-c", str(config)]
     began = time.perf_counter()
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        answer = process.stdout.read()
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    seconds, peak = time.perf_counter() - began, usage.ru_maxrss / 1024
+    done = subprocess.run(
+        [sys.executable, "-c", WATCHED, *command], capture_output=True, text=True, check=True
+    )
+    seconds = time.perf_counter() - began
+    answer, _, usage = done.stdout.strip().rpartition("\n")
+    peak, processor = (float(each) for each in usage.split())
     assert json.loads(answer)["decision"] == "first", answer
     kept = seconds <= MOST_SECONDS and peak <= MOST_MB
     return [
@@ -46,7 +55,9 @@ def measure(folder: Path) -> list[Row]:
             (seconds, seconds),
             "at most 2 minutes and 1 GB",
             kept,
-            remark=f"{usage.ru_utime + usage.ru_stime:.0f} s of processor, {peak:,.0f} MB at the "
-            "peak of one process",
+            remark=f"{processor:.0f} s of processor, {peak:,.0f} MB at the peak of one process",
+            reason="the machine was shared, and a processor of its own would have kept it"
+            if not kept and peak <= MOST_MB and processor <= MOST_SECONDS
+            else "",
         )
     ]

@@ -48,6 +48,7 @@ OTHERS = {
     "formats": "tests/integration/ingest/test_sources.py",
     "files": "tests/unit/connectors/test_files_watching.py",
     "cmapss": "tests/unit/connectors/test_cmapss.py",
+    "proposal": "tests/integration/cli/test_init.py",
     "engines": "tests/integration/score/test_backfill_workers_agree.py",
     "lake": "tests/integration/operations/test_lake.py",
     "mqtt": "tests/unit/connectors/test_mqtt_payloads.py",

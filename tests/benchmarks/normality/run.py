@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from benchmarks.normality.as_input import measure_as_input
 from benchmarks.normality.guidance import measure_guidance
 from benchmarks.normality.judging import (
     BUDGET,
@@ -241,6 +242,7 @@ _PARTS = {
     "budget": lambda data: [(f"budget, {BUDGET}", budget(41))],
     "faults of data": lambda data: [("faults of data", data_faults((1, 2)))],
     "cost": lambda data: [("cost", cost())],
+    "as an input": lambda data: [("deviation as an input", measure_as_input(data))],
     "FD003": lambda data: _measured(engines(data, "FD003")),
 }
 # FD003 is looked at once, when all is built, and only where it is named.

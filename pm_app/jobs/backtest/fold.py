@@ -14,7 +14,8 @@ from pm_app.jobs.normality.gather import gather_normal
 from pm_app.jobs.plant import PlantView, first_seen_ns
 from pm_app.jobs.retrain.dataset import DatasetSource, gather_dataset
 from pm_app.jobs.retrain.messages import OfferedNormal, TrainingRequest
-from pm_app.jobs.retrain.run import Trainer, ask_trainer
+from pm_app.jobs.retrain.request import Learner, read_source
+from pm_app.jobs.retrain.run import ask_trainer
 from pm_app.jobs.score.champion import Champion, verified
 from pm_app.jobs.score.frames import PaneSpan, frames_of
 from pm_app.jobs.score.normal_champion import NormalChampion, row_deviations
@@ -38,7 +39,7 @@ FitPeer = Callable[[BoosterTask], Booster]
 class FoldTrainers:
     """What learns from the past of a fold: our trainer process, and what fits its peer."""
 
-    trainer: Trainer
+    trainer: Learner
     fit: FitPeer = fit_booster
 
 
@@ -75,7 +76,7 @@ def predict_fold(
         staged = Path(folder, "version")
         staged.mkdir()
         mine = replace(request, as_of_ns=fold.origin, staging=str(staged), normal=None)
-        source = _source(plant, mine)
+        source = read_source(mine, plant.settings)
         progress(0.0, "learning what is normal")
         normal = _learn_normal(plant, source, mine, Path(folder, "normal"))
         if normal is not None:
@@ -91,17 +92,6 @@ def predict_fold(
         progress(0.95, "predicting the next span")
         beside = replace(plant, memories=Memories(Path(folder, "memory")))
         return _predict(beside, _Speakers(champion, peer, features, normal), fold)
-
-
-def _source(plant: PlantView, request: TrainingRequest) -> DatasetSource:
-    return DatasetSource(
-        plant.history,
-        request.segments,
-        plant.event_history.read(request.event_segments),
-        request.first_seen,
-        request.confirmed_failures,
-        request.indices,
-    )
 
 
 def _learn_normal(

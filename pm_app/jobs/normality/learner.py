@@ -21,17 +21,15 @@ from pm_app.jobs.normality.messages import (
     NormalRequest,
     NormalResponse,
 )
-from pm_app.jobs.retrain.dataset import DatasetSource
 from pm_app.jobs.retrain.messages import REFUSED
 from pm_app.jobs.retrain.process import end_with_parent, give_way
+from pm_app.jobs.retrain.request import read_source
 from pm_app.learning.normality.history import NOT_HEALTHY
 from pm_app.learning.normality.learn import LearnedNormal, learn_normal
 from pm_app.records.features import FeatureSpec
 from pm_app.records.normality import NormalCard
 from pm_app.scoring.deviation import DeviationPredictor
 from pm_app.settings.plant import Settings, parse_settings
-from pm_app.state.events import EventHistory
-from pm_app.state.panes import History
 from pm_app.state.registry import Golden, Registry, write_normal
 from pm_app.state.segments import MissingSegment
 
@@ -64,14 +62,7 @@ def learn(request: NormalRequest, settings: Settings) -> NormalResponse:
     speaks = registry.load_normal(request.before) if request.before is not None else None
     before = None if speaks is None else speaks.card
     _print_progress(0.0, "building features")
-    source = DatasetSource(
-        History(settings.state / "panes", pane_ns=settings.features.pane_ns),
-        request.segments,
-        EventHistory(settings.state / "events").read(request.event_segments),
-        request.first_seen,
-        request.confirmed_failures,
-        request.indices,
-    )
+    source = read_source(request, settings)
     rows, left_out = gather_normal(
         source,
         settings,

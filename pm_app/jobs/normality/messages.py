@@ -5,33 +5,18 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from pm_app.learning.data.failures import ConfirmedFailure
-from pm_app.learning.normality.teaching import LeftSpan
+from pm_app.jobs.retrain.messages import LearningRequest
 
 
-@dataclass(frozen=True)
-class NormalRequest:
-    """Request to learn what is normal, and where the result goes.
+@dataclass(frozen=True, kw_only=True)
+class NormalRequest(LearningRequest):
+    """Request to learn what is normal.
 
-    settings, folder, segments, event_segments, first_seen, as_of_ns, confirmed_failures, indices,
-    staging: as of `TrainingRequest`. now: ISO text. champion: the failure model that scores,
-    whose features are taken where they would do; before: the normal behaviour that scores; None
-    without one. alarms: spans that must not teach for them.
+    before: the normal behaviour that scores, None without one. Features of the champion are taken
+    where they would do.
     """
 
-    settings: dict[str, Any]
-    folder: str
-    segments: tuple[str, ...]
-    event_segments: tuple[str, ...]
-    first_seen: dict[str, int]
-    as_of_ns: int
-    now: str
-    champion: int | None
     before: int | None
-    staging: str
-    alarms: tuple[LeftSpan, ...] = ()
-    confirmed_failures: tuple[ConfirmedFailure, ...] = ()
-    indices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

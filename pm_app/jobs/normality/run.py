@@ -4,7 +4,6 @@ The learning happens in a child process. It may die at any moment and leave noth
 folder; only the transaction that records it makes its version count. It gives way to a retraining.
 """
 
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -13,7 +12,6 @@ from threading import Lock
 from time import monotonic
 from typing import Final
 
-from pm_app.durable import remove_folder
 from pm_app.errors import BadVersion, NotEnoughData, TransientError
 from pm_app.jobs.ingest.ownership import note_progress, require_own
 from pm_app.jobs.ingest.repair import rebuild, repairing
@@ -24,24 +22,22 @@ from pm_app.jobs.normality.messages import (
     NormalRequest,
     NormalResponse,
 )
-from pm_app.jobs.plant import Plant, first_seen_ns
-from pm_app.jobs.retrain.normal import alarm_spans
-from pm_app.jobs.retrain.run import PARITY, SCRATCH, confirmed_failures
-from pm_app.jobs.score.champion import Champion, load_champion
-from pm_app.jobs.score.normal_champion import NormalChampion, load_normal_champion, verified_normal
+from pm_app.jobs.plant import Plant
+from pm_app.jobs.retrain.request import Learner, ask_by_files, recorded_request, scratch
+from pm_app.jobs.retrain.run import PARITY
+from pm_app.jobs.score.champion import load_champion
+from pm_app.jobs.score.normal_champion import load_normal_champion, verified_normal
 from pm_app.progress import Progress, silent
 from pm_app.settings.plant import Settings
 from pm_app.state.registry import NormalVersion, Registry, read_normal
 from pm_app.state.segments import MissingSegment
-from pm_app.store import ImportanceRow, RetrainingRow, Store, VersionRow, segments_of
+from pm_app.store import ImportanceRow, RetrainingRow, Store, VersionRow
 from pm_app.store.ledger.ledger import Ledger
-from pm_app.times import duration_text, to_nanoseconds
+from pm_app.times import duration_text
 from pm_app.wording import waits_text
 
 LEARNER: Final = "pm_app.jobs.normality.learner"
 WAIT_SECONDS = 0.5
-# Runs the learner on (request file, response file): the process, or a fake of it.
-Learner = Callable[[Path, Path, Progress], None]
 
 
 @dataclass(frozen=True)
@@ -80,9 +76,16 @@ def learn_plant_normal(
     require_own(settings.state, store)
 
     def ask() -> tuple[NormalRequest, NormalResponse]:
-        scoring = load_champion(plant), load_normal_champion(plant).champion
-        staging = registry.staging()
-        request = make_normal_request(store, settings, scoring, now, as_of or now, staging)
+        champion, before = load_champion(plant), load_normal_champion(plant).champion
+        past = recorded_request(
+            store,
+            settings,
+            champion=None if champion is None else champion.number,
+            now=now,
+            as_of=as_of or now,
+            staging=registry.staging(),
+        )
+        request = NormalRequest(**vars(past), before=None if before is None else before.number)
         return request, _ask_learner(learner, request, settings.state, progress)
 
     _wait_for_turn(plant.learning, stop)
@@ -93,37 +96,6 @@ def learn_plant_normal(
         return _record(settings, store, registry, Path(request.staging), row, response)
     finally:
         plant.learning.release()
-
-
-def make_normal_request(
-    store: Store,
-    settings: Settings,
-    scoring: tuple[Champion | None, NormalChampion | None],
-    now: datetime,
-    as_of: datetime,
-    staging: Path,
-) -> NormalRequest:
-    """The request of what is to be learned from, and the folder that is to be filled.
-
-    scoring: what speaks of failures and of deviations now.
-    """
-    ledger, alarms, (champion, before) = store.ledger, store.alarms, scoring
-    verdicts = alarms.verdicts(until=as_of)
-    return NormalRequest(
-        settings=settings.model_dump(mode="json", exclude={"store"}),
-        folder=str(settings.folder),
-        segments=tuple(segments_of(ledger.ingested_batches("readings"))),
-        event_segments=tuple(segments_of(ledger.ingested_batches("events"))),
-        first_seen=first_seen_ns(ledger),
-        as_of_ns=to_nanoseconds(as_of),
-        now=now.isoformat(),
-        champion=None if champion is None else champion.number,
-        before=None if before is None else before.number,
-        staging=str(staging),
-        alarms=alarm_spans(alarms.alarms(), alarms.events(), verdicts, as_of=as_of),
-        confirmed_failures=confirmed_failures(verdicts),
-        indices=store.left_columns.indices(),
-    )
 
 
 def _wait_for_turn(learning: Lock, stop: Callable[[], bool]) -> None:
@@ -180,14 +152,11 @@ def _ask_learner(
     learner: Learner, request: NormalRequest, state: Path, progress: Progress
 ) -> NormalResponse:
     """The learner's response, by files in a folder that passes. Raises MissingSegment."""
-    # A process that was killed could not take its own away.
-    for left in state.glob(f"{SCRATCH}*"):
-        remove_folder(left)
-    with tempfile.TemporaryDirectory(dir=state, prefix=SCRATCH) as folder:
-        request_path, response_path = (Path(folder) / f"{n}.json" for n in ("request", "response"))
-        request_path.write_bytes(NORMAL_REQUEST.dump_json(request))
-        learner(request_path, response_path, progress)
-        response: NormalResponse = NORMAL_RESPONSE.validate_json(response_path.read_bytes())
+    message = NORMAL_REQUEST.dump_json(request)
+    with scratch(state) as folder:
+        response: NormalResponse = NORMAL_RESPONSE.validate_json(
+            ask_by_files(learner, message, folder, progress)
+        )
     if response.missing:
         raise MissingSegment(Path(response.missing), response.reason)
     return response

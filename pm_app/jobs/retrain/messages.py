@@ -20,18 +20,16 @@ class OfferedNormal:
     folder: str
 
 
-@dataclass(frozen=True)
-class TrainingRequest:
-    """Request to the trainer: what to learn from, and where the result goes.
+@dataclass(frozen=True, kw_only=True)
+class LearningRequest:
+    """Request to a process that learns: what there is to learn from, and where the result goes.
 
     settings are the tables of plant.toml but for the store, whose address may hold a password;
     folder is where it lies. Only readings before as_of_ns (nanoseconds UTC) and events up to it
-    exist. first_seen: nanoseconds of each asset's first reading. champion is the version that
-    scores, None before the first. now to force: as in `Evidence`. staging is the folder to fill
-    when a version is made. confirmed_failures: by verdicts up to then. engine: the name of what
-    tries networks beside the trainer. indices: columns of files that are row numbers. normal: the
-    folder of the normal behaviour whose deviation is offered as a feature, and its version; None
-    without one. alarms: spans of alarms, of which nothing normal is learned.
+    exist. first_seen: nanoseconds of each asset's first reading. now: ISO text. champion is the
+    version that says risks, None before the first. staging is the folder to fill when a version is
+    made. confirmed_failures: by verdicts up to then. indices: columns of files that are row
+    numbers. alarms: spans of alarms, of which nothing normal is learned.
     """
 
     settings: dict[str, Any]
@@ -42,16 +40,26 @@ class TrainingRequest:
     as_of_ns: int
     now: str
     champion: int | None
+    staging: str
+    confirmed_failures: tuple[ConfirmedFailure, ...] = ()
+    indices: tuple[str, ...] = ()
+    alarms: tuple[LeftSpan, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingRequest(LearningRequest):
+    """Request to the trainer. in_a_row_before to force: as in `Evidence`.
+
+    engine: the name of what tries networks beside the trainer. normal: the normal behaviour whose
+    deviation is offered as a feature; None without one.
+    """
+
     in_a_row_before: int
     failures_before: int
     failures_last: int
     force: bool
-    staging: str
-    confirmed_failures: tuple[ConfirmedFailure, ...] = ()
     engine: str | None = None
-    indices: tuple[str, ...] = ()
     normal: OfferedNormal | None = None
-    alarms: tuple[LeftSpan, ...] = ()
 
 
 @dataclass(frozen=True)

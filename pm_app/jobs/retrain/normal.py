@@ -1,8 +1,7 @@
 """Normal behaviour at a retraining: which rows may teach it, and its deviation as a feature."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -17,27 +16,21 @@ from pm_app.learning.normality.inputs import readable_features
 from pm_app.learning.normality.learn import HealthyRows
 from pm_app.learning.normality.out_of_time import out_of_time_scores
 from pm_app.learning.normality.teaching import (
-    ALARM,
     LeftSpan,
     TeachingRows,
     event_spans,
     teaching_rows,
 )
-from pm_app.records.alarms import ACKNOWLEDGED, OF_ASSETS, SHELVED, UNACKNOWLEDGED
 from pm_app.records.features import FeatureSpec, Frame
 from pm_app.records.normality import FrozenNormal
 from pm_app.scoring.deviation import DEVIATION, DEVIATION_DIGITS, with_deviation
 from pm_app.settings.plant import Settings
 from pm_app.state.registry import read_normal
-from pm_app.store import VerdictRow
-from pm_app.store.alarms.alarms import AlarmEventRow, AlarmRow
-from pm_app.times import HOUR_NS, to_nanoseconds
+from pm_app.times import HOUR_NS
 
 # Where the time before failures leaves less than this share of what else would teach, it is cut
 # down to the longest horizon: failures come too often to wait for an untouched month.
 LEAST_SHARE: Final = 1 / 3
-_STANDING = (UNACKNOWLEDGED, ACKNOWLEDGED, SHELVED)
-DISMISSED = "not-confirmed"
 
 
 def teaching_of(
@@ -66,47 +59,6 @@ def teaching_of(
     whole, least = rows(longest), rows(horizon)
     enough = whole.healthy.sum() >= LEAST_SHARE * least.healthy.sum()
     return whole if enough else least
-
-
-def alarm_spans(
-    alarms: Iterable[AlarmRow],
-    events: Iterable[AlarmEventRow],
-    verdicts: Iterable[VerdictRow],
-    *,
-    as_of: datetime,
-) -> tuple[LeftSpan, ...]:
-    """What alarms of assets leave out, as it was known at a moment; events: oldest first.
-
-    From the cutoff that raised an alarm to the one that returned it; up to the moment where it
-    stands. Alarms that a person dismissed leave nothing out.
-    """
-    dismissed = {row.alarm_id for row in verdicts if row.verdict == DISMISSED and row.at <= as_of}
-    assets = {
-        row.id: row.asset_id
-        for row in alarms
-        if row.kind in OF_ASSETS and row.raised_at <= as_of and row.id not in dismissed
-    }
-    begun: dict[int, int] = {}
-    spans: list[LeftSpan] = []
-    for event in events:
-        if event.alarm_id not in assets or event.at > as_of:
-            continue
-        # A person moves an alarm at the time on the wall, a prediction at its cutoff.
-        moment = to_nanoseconds(event.at if event.cutoff is None else event.cutoff)
-        if event.to_state in _STANDING:
-            begun.setdefault(event.alarm_id, moment)
-        elif event.alarm_id in begun:
-            since = begun.pop(event.alarm_id)
-            spans.append(LeftSpan(assets[event.alarm_id], since, max(since, moment), ALARM))
-    return (*spans, *_open_spans(assets, begun, to_nanoseconds(as_of)))
-
-
-def _open_spans(
-    assets: Mapping[int, str], begun: Mapping[int, int], until: int
-) -> Iterable[LeftSpan]:
-    return (
-        LeftSpan(assets[alarm], since, max(since, until), ALARM) for alarm, since in begun.items()
-    )
 
 
 def offered_normal(request: TrainingRequest) -> FrozenNormal | None:

@@ -4,19 +4,17 @@ The learning happens in a child process. It may die at any moment and leave noth
 staging folder; only the transaction that records the retraining makes its version count.
 """
 
-import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from time import monotonic
 
-from pm_app.durable import remove_folder
 from pm_app.errors import BadVersion, TransientError
 from pm_app.jobs.ingest.ownership import note_progress, require_own
 from pm_app.jobs.ingest.repair import rebuild, repairing
 from pm_app.jobs.ingest.run import ingest
-from pm_app.jobs.plant import Plant, first_seen_ns
+from pm_app.jobs.plant import Plant
 from pm_app.jobs.retrain.messages import (
     REQUEST,
     RESPONSE,
@@ -24,28 +22,21 @@ from pm_app.jobs.retrain.messages import (
     TrainingRequest,
     TrainingResponse,
 )
-from pm_app.jobs.retrain.normal import alarm_spans
+from pm_app.jobs.retrain.request import Learner, ask_by_files, recorded_request, scratch
 from pm_app.jobs.score.champion import load_champion, verified
 from pm_app.learning.allocation.by_mode import announcing
 from pm_app.learning.allocation.change import selection_text
 from pm_app.learning.allocation.strategies import describe
-from pm_app.learning.data.failures import ConfirmedFailure
 from pm_app.progress import Progress, silent
 from pm_app.records.learning import Importance, VersionCard
 from pm_app.settings.plant import Settings
 from pm_app.settings.sections import RetrainingSettings
 from pm_app.state.registry import Registry, Version, read_version
 from pm_app.state.segments import MissingSegment
-from pm_app.store import ImportanceRow, RetrainingRow, Store, VerdictRow, VersionRow, segments_of
-from pm_app.times import to_nanoseconds
+from pm_app.store import ImportanceRow, RetrainingRow, Store, VersionRow
 from pm_app.wording import waits_text
 
 PARITY = 1e-5
-# Folders of the state for the request to a trainer, and its response.
-SCRATCH = ".training-"
-
-# Runs the trainer on (request file, response file): the process, or a fake of it.
-Trainer = Callable[[Path, Path, Progress], None]
 
 
 @dataclass(frozen=True)
@@ -75,7 +66,7 @@ def retrain(
     plant: Plant,
     *,
     now: datetime,
-    trainer: Trainer,
+    trainer: Learner,
     options: RetrainingOptions = RetrainingOptions(),
     progress: Progress = silent,
     stop: Callable[[], bool] = lambda: False,
@@ -98,7 +89,8 @@ def retrain(
         number = champion.number if champion is not None else None
         staging = registry.staging()
         request = make_request(store, settings, options, champion=number, now=now, staging=staging)
-        return request, _run_trainer(trainer, request, settings.state, progress)
+        with scratch(settings.state) as folder:
+            return request, ask_trainer(trainer, request, folder, progress)
 
     # What is learned of normal behaviour fills the same staging folder.
     with plant.learning:
@@ -125,27 +117,17 @@ def _record(
     return done
 
 
-def _run_trainer(
-    trainer: Trainer, request: TrainingRequest, state: Path, progress: Progress
-) -> TrainingResponse:
-    # A process that was killed could not take its own away.
-    for left in state.glob(f"{SCRATCH}*"):
-        remove_folder(left)
-    with tempfile.TemporaryDirectory(dir=state, prefix=SCRATCH) as folder:
-        return ask_trainer(trainer, request, Path(folder), progress)
-
-
 def ask_trainer(
-    trainer: Trainer, request: TrainingRequest, folder: Path, progress: Progress
+    trainer: Learner, request: TrainingRequest, folder: Path, progress: Progress
 ) -> TrainingResponse:
     """The trainer's response, by files in this folder. Raises MissingSegment where it met one."""
-    request_path, response_path = folder / "request.json", folder / "response.json"
-    request_path.write_bytes(REQUEST.dump_json(request))
-    trainer(request_path, response_path, progress)
-    response: TrainingResponse = RESPONSE.validate_json(response_path.read_bytes())
-    if response.missing:
-        raise MissingSegment(Path(response.missing), response.reason)
-    return response
+    message = REQUEST.dump_json(request)
+    answer: TrainingResponse = RESPONSE.validate_json(
+        ask_by_files(trainer, message, folder, progress)
+    )
+    if answer.missing:
+        raise MissingSegment(Path(answer.missing), answer.reason)
+    return answer
 
 
 def make_request(
@@ -158,31 +140,21 @@ def make_request(
     staging: Path,
 ) -> TrainingRequest:
     """The request of what the trainer is to learn from, and the folder it is to fill."""
-    ledger, lineage = store.ledger, store.lineage
-    as_of = options.as_of or now
+    lineage, as_of = store.lineage, options.as_of or now
     last = next(iter(lineage.retrainings(limit=1)), None)
     scoring = lineage.version(champion) if champion is not None else None
-    verdicts = store.alarms.verdicts(until=as_of)
     seen = scoring.summary.get("failures", 0) if scoring is not None else 0
+    past = recorded_request(
+        store, settings, champion=champion, now=now, as_of=as_of, staging=staging
+    )
     return TrainingRequest(
-        settings=settings.model_dump(mode="json", exclude={"store"}),
-        folder=str(settings.folder),
-        segments=tuple(segments_of(ledger.ingested_batches("readings"))),
-        event_segments=tuple(segments_of(ledger.ingested_batches("events"))),
-        first_seen=first_seen_ns(ledger),
-        as_of_ns=to_nanoseconds(as_of),
-        now=now.isoformat(),
-        champion=champion,
+        **vars(past),
         in_a_row_before=_in_a_row(last, champion),
         failures_before=int(str(seen)),
         failures_last=int(str(last.metrics.get("failures", 0))) if last else 0,
         force=options.force,
-        staging=str(staging),
-        confirmed_failures=confirmed_failures(verdicts),
         engine=options.engine,
-        indices=store.left_columns.indices(),
         normal=_offered(store, settings, as_of),
-        alarms=alarm_spans(store.alarms.alarms(), store.alarms.events(), verdicts, as_of=as_of),
     )
 
 
@@ -320,25 +292,3 @@ def _importance_rows(number: int, card: VersionCard) -> list[ImportanceRow]:
         )
         for rank, (sensor, share, spread) in enumerate(sorted(shares, key=lambda row: -row[1]), 1)
     ]
-
-
-def confirmed_failures(rows: Iterable[VerdictRow]) -> tuple[ConfirmedFailure, ...]:
-    """The failures of confirmed verdicts; others are no failure, nor its absence.
-
-    Where the verdict names no time, it was between the cutoff that raised the alarm and the
-    verdict.
-    """
-    return tuple(_confirmed(row) for row in rows if row.verdict == "confirmed")
-
-
-def _confirmed(row: VerdictRow) -> ConfirmedFailure:
-    until = row.at if row.failed_until is None else row.failed_until
-    since = min(row.cutoff, row.at) if row.failed_from is None else row.failed_from
-    return ConfirmedFailure(
-        row.asset_id,
-        to_nanoseconds(since),
-        to_nanoseconds(until),
-        to_nanoseconds(row.at),
-        row.code,
-        row.mode,
-    )

@@ -14,7 +14,7 @@ from typing import Any
 
 from pm_app.durable import write_bytes
 from pm_app.errors import NotEnoughData, TerminalError, TransientError
-from pm_app.jobs.retrain.dataset import DatasetSource, gather_dataset
+from pm_app.jobs.retrain.dataset import gather_dataset
 from pm_app.jobs.retrain.messages import (
     REFUSED,
     REQUEST,
@@ -25,6 +25,7 @@ from pm_app.jobs.retrain.messages import (
 from pm_app.jobs.retrain.normal import offer_deviation, offered_normal
 from pm_app.jobs.retrain.process import end_with_parent, give_way
 from pm_app.jobs.retrain.renewals import renewal_evidence
+from pm_app.jobs.retrain.request import read_source
 from pm_app.jobs.retrain.workers import TrainOnWorkers
 from pm_app.jobs.score.champion import Champion
 from pm_app.learning.dataset import Evidence
@@ -37,8 +38,6 @@ from pm_app.records.normality import FrozenNormal
 from pm_app.scoring.deviation import DeviationPredictor
 from pm_app.scoring.predictor import Predictor
 from pm_app.settings.plant import Settings, parse_settings
-from pm_app.state.events import EventHistory
-from pm_app.state.panes import History
 from pm_app.state.registry import Golden, Registry, write_version
 from pm_app.state.segments import MissingSegment
 
@@ -75,7 +74,7 @@ def train(
     """Learn what history holds; trainers: who tries networks. Raises NotEnoughData."""
     champion, normal = _champion(request, settings), offered_normal(request)
     _print_progress(0.0, "building features")
-    source = _source(request, settings)
+    source = read_source(request, settings)
     dataset = gather_dataset(
         source,
         settings,
@@ -98,17 +97,6 @@ def train(
     speaking = _speaking(request, champion)
     return _response(
         learned, renewal_evidence(source, settings, as_of_ns=request.as_of_ns, champion=speaking)
-    )
-
-
-def _source(request: TrainingRequest, settings: Settings) -> DatasetSource:
-    return DatasetSource(
-        History(settings.state / "panes", pane_ns=settings.features.pane_ns),
-        request.segments,
-        EventHistory(settings.state / "events").read(request.event_segments),
-        request.first_seen,
-        request.confirmed_failures,
-        request.indices,
     )
 
 

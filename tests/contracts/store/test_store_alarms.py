@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 
 from pm_app.errors import TerminalError
 from pm_app.jobs.operations.alarms import give_verdict
-from pm_app.jobs.retrain.run import confirmed_failures
+from pm_app.jobs.retrain.request import confirmed_failures
 from pm_app.jobs.score.alarm_rules import alarm_judges
 from pm_app.jobs.score.champion import Champion
 from pm_app.records.alarms import WORK_ORDER, AlarmRule, AlarmStep, Verdict

@@ -10,7 +10,7 @@ from factories import NOW, make_plant
 from typer.testing import CliRunner
 
 from pm_app.cli.app import app
-from pm_app.jobs.retrain.run import confirmed_failures
+from pm_app.jobs.retrain.request import confirmed_failures
 from pm_app.records.alarms import AlarmRule
 from pm_app.records.predictions import Predictions
 from pm_app.scoring.alarms import RuleJudge

@@ -28,7 +28,8 @@ from twenty_pumps import PUMPS, PUMPS_NOW, PUMPS_TOML
 from pm_app.errors import TransientError
 from pm_app.jobs.retrain.messages import RESPONSE, TrainingResponse
 from pm_app.jobs.retrain.process import run_trainer
-from pm_app.jobs.retrain.run import SCRATCH, RetrainingOptions, retrain
+from pm_app.jobs.retrain.request import SCRATCH
+from pm_app.jobs.retrain.run import RetrainingOptions, retrain
 from pm_app.jobs.score.champion import load_champion
 from pm_app.jobs.score.run import score
 from pm_app.simulator import simulate
@@ -38,7 +39,7 @@ FLOW = "a retraining that promotes"
 # Of the process that decides, in order: the function and what is about to happen there.
 IN_PARENT = {
     "before the staging folder is emptied": ("Registry.staging", "remove", 0),
-    "before leftovers are removed": ("_run_trainer", "remove", 0),
+    "before leftovers are removed": ("scratch", "remove", 0),
     "before there is a staging folder": ("_fill", "make folder", 0),
     "before the first file of the version": ("_fill", "write", 0),
     "in the middle of its files": ("_fill", "write", 2),

@@ -3,7 +3,7 @@ from datetime import timedelta
 import pytest
 from factories import HOUR, NOW, START, hour
 
-from pm_app.jobs.retrain.normal import alarm_spans
+from pm_app.jobs.retrain.request import alarm_spans
 from pm_app.learning.normality.teaching import ALARM, LeftSpan
 from pm_app.store import VerdictRow
 from pm_app.store.alarms.alarms import AlarmEventRow, AlarmRow

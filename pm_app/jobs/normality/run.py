@@ -76,16 +76,7 @@ def learn_plant_normal(
     require_own(settings.state, store)
 
     def ask() -> tuple[NormalRequest, NormalResponse]:
-        champion, before = load_champion(plant), load_normal_champion(plant).champion
-        past = recorded_request(
-            store,
-            settings,
-            champion=None if champion is None else champion.number,
-            now=now,
-            as_of=as_of or now,
-            staging=registry.staging(),
-        )
-        request = NormalRequest(**vars(past), before=None if before is None else before.number)
+        request = _request(plant, now, as_of or now)
         return request, _ask_learner(learner, request, settings.state, progress)
 
     _wait_for_turn(plant.learning, stop)
@@ -96,6 +87,19 @@ def learn_plant_normal(
         return _record(settings, store, registry, Path(request.staging), row, response)
     finally:
         plant.learning.release()
+
+
+def _request(plant: Plant, now: datetime, as_of: datetime) -> NormalRequest:
+    champion, before = load_champion(plant), load_normal_champion(plant).champion
+    past = recorded_request(
+        plant.store,
+        plant.settings,
+        champion=None if champion is None else champion.number,
+        now=now,
+        as_of=as_of,
+        staging=plant.registry.staging(),
+    )
+    return NormalRequest(**vars(past), before=None if before is None else before.number)
 
 
 def _wait_for_turn(learning: Lock, stop: Callable[[], bool]) -> None:

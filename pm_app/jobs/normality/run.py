@@ -25,8 +25,8 @@ from pm_app.jobs.normality.messages import (
 from pm_app.jobs.plant import Plant
 from pm_app.jobs.retrain.request import Learner, ask_by_files, recorded_request, scratch
 from pm_app.jobs.retrain.run import PARITY
-from pm_app.jobs.score.champion import load_champion
-from pm_app.jobs.score.normal_champion import load_normal_champion, verified_normal
+from pm_app.jobs.score.champion import Champion, load_champion
+from pm_app.jobs.score.normal_champion import NormalChampion, load_normal_champion, verified_normal
 from pm_app.progress import Progress, silent
 from pm_app.settings.plant import Settings
 from pm_app.state.registry import NormalVersion, Registry, read_normal
@@ -76,7 +76,8 @@ def learn_plant_normal(
     require_own(settings.state, store)
 
     def ask() -> tuple[NormalRequest, NormalResponse]:
-        request = _request(plant, now, as_of or now)
+        scoring = load_champion(plant), load_normal_champion(plant).champion
+        request = _request(store, settings, scoring, now, as_of or now, registry.staging())
         return request, _ask_learner(learner, request, settings.state, progress)
 
     _wait_for_turn(plant.learning, stop)
@@ -89,17 +90,20 @@ def learn_plant_normal(
         plant.learning.release()
 
 
-def _request(plant: Plant, now: datetime, as_of: datetime) -> NormalRequest:
-    champion, before = load_champion(plant), load_normal_champion(plant).champion
+def _request(
+    store: Store,
+    settings: Settings,
+    scoring: tuple[Champion | None, NormalChampion | None],
+    now: datetime,
+    as_of: datetime,
+    staging: Path,
+) -> NormalRequest:
+    """The request, by what says risks and deviations now."""
+    champion, before = (None if each is None else each.number for each in scoring)
     past = recorded_request(
-        plant.store,
-        plant.settings,
-        champion=None if champion is None else champion.number,
-        now=now,
-        as_of=as_of,
-        staging=plant.registry.staging(),
+        store, settings, champion=champion, now=now, as_of=as_of, staging=staging
     )
-    return NormalRequest(**vars(past), before=None if before is None else before.number)
+    return NormalRequest(**vars(past), before=before)
 
 
 def _wait_for_turn(learning: Lock, stop: Callable[[], bool]) -> None:

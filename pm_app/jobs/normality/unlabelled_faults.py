@@ -15,6 +15,6 @@ def unlabelled_faults_text(lineage: Lineage) -> str:
         return ""
     return (
         f"The history that normal behaviour was learned from (version {number}) holds {faults} "
-        "episodes that look like faults: tell events, or give verdicts on their alarms. Until then "
-        "the alarm level rests on the other time, and is set high."
+        "episodes that look like faults: tell of events that are missing, or give verdicts on "
+        "their alarms. Until then the alarm level rests on the other time, and is set high."
     )

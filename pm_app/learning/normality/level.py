@@ -91,7 +91,7 @@ def find_level(scores: QuietScores, terms: AlarmTerms, *, seed: int) -> AlarmLev
     found = _level_of(rest, terms, seed=seed)
     reason = (
         f"{found.reason}; the history holds {faults} episodes that look like faults and are left "
-        "out: tell events or verdicts"
+        "out: tell of events that are missing, or give verdicts"
     )
     return replace(found, score=found.high, cautious=True, reason=reason, faults=faults)
 

@@ -12,7 +12,7 @@ from pm_app.settings.plant import read_settings
 from pm_app.store import RetrainingRow
 from pm_app.web.app import make_app
 
-WORDS = "holds 15 episodes that look like faults: tell events"
+WORDS = "holds 15 episodes that look like faults: tell of events that are missing"
 
 
 @pytest.fixture

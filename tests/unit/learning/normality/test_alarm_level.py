@@ -95,7 +95,7 @@ def test_faults_that_nobody_told_of_do_not_set_the_level():
     assert found.faults == pytest.approx(15, abs=3)
     assert found.cautious and found.score == found.high
     assert clean.score <= found.score < 1.6 * clean.score
-    assert "episodes that look like faults" in found.reason and "tell events" in found.reason
+    assert "episodes that look like faults" in found.reason and "tell of events" in found.reason
     assert len(episode_starts(dirty, found.score, terms)) >= 12
 
 

@@ -43,6 +43,23 @@ def shared_spec(specs: Sequence[FeatureSpec]) -> FeatureSpec | None:
     return None
 
 
+def shared_groups(specs: Sequence[FeatureSpec]) -> list[tuple[FeatureSpec, tuple[int, ...]]]:
+    """Groups of specs that one frame serves, by their places: the spec of that frame, and whose.
+
+    Each joins the first group it can; the first spec is in the first group.
+    """
+    groups: list[tuple[FeatureSpec, tuple[int, ...]]] = []
+    for place, spec in enumerate(specs):
+        for number, (_, members) in enumerate(groups):
+            wide = shared_spec([*(specs[each] for each in members), spec])
+            if wide is not None:
+                groups[number] = wide, (*members, place)
+                break
+        else:
+            groups.append((replace(spec, limits=None), (place,)))
+    return groups
+
+
 def _looks_alike(one: FeatureSpec, other: FeatureSpec) -> bool:
     """Whether both look at the same spans of time, and tell alike when a machine is off."""
     return all(

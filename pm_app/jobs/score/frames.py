@@ -9,7 +9,7 @@ from pm_app.features.frame import build_frame
 from pm_app.features.limits import limit_features
 from pm_app.features.memory import BLOCK_PANES
 from pm_app.features.panes.panes import merge_panes
-from pm_app.features.sharing import shared_spec
+from pm_app.features.sharing import shared_groups
 from pm_app.jobs.plant import PlantView, first_seen_ns, seen_ns
 from pm_app.jobs.score.champion import Champion
 from pm_app.jobs.score.memory import boundary_before, restore_memory
@@ -48,15 +48,15 @@ def frames_of(
     given = _FeatureSources(
         plant, plant.event_history.read(segments_of(rows)), first_seen_ns(plant.ledger)
     )
-    wide = shared_spec(specs)
+    shared = shared_groups(specs)
     for group, panes, wanted in wanted_panes(plant, specs, spans):
-        if wide is not None:
-            whole = _build(given, group, panes, wanted, (0, wide))
-            yield tuple(limit_features(whole, spec.limits) for spec in specs)
-            continue
-        yield tuple(_build(given, group, panes, wanted, each) for each in enumerate(specs))
+        built: dict[int, Frame] = {}
+        for number, (wide, places) in enumerate(shared):
+            whole = _build(given, group, panes, wanted, (number, wide))
+            built |= {place: limit_features(whole, specs[place].limits) for place in places}
+        yield tuple(built[place] for place in range(len(specs)))
     plant.memories.flush()
-    if wide is None:
+    if len(shared) > 1:
         plant.memories.beside().flush()
 
 

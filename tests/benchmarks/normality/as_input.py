@@ -34,13 +34,13 @@ SETS = (*PUMPS, SINGLE, UR3)
 SEEDS = (0, 1, 2)
 
 
-def measure_as_input(open_data: Path) -> dict[str, dict[str, float]]:
-    """Average precision of each fold's forest without and with, and whether it would be read."""
-    found = {}
+def measure_as_input(open_data: Path) -> Iterator[tuple[str, dict[str, dict[str, float]]]]:
+    """A set at a time: each fold's average precision without and with, and whether it is read."""
     for each in SETS:
-        for fold, dataset in _folds(each, open_data):
-            found[f"{each.name}, {fold.name}"] = _figures(each, fold, dataset)
-    return found
+        folds = {
+            fold.name: _figures(each, fold, dataset) for fold, dataset in _folds(each, open_data)
+        }
+        yield f"deviation as an input, {each.name}", folds
 
 
 def _folds(given: QualitySet, open_data: Path) -> Iterator[tuple[Fold, Dataset]]:
@@ -70,8 +70,9 @@ def _figures(given: QualitySet, fold: Fold, dataset: Dataset) -> dict[str, float
     truth = fold.labels.fails_within(task.horizon_hours)[test]
     asked = np.isfinite(truth)
     there = asked & np.isfinite(scores[test])
+    alone = average_precision(scores[test][there], truth[there]) if there.any() else np.nan
     return {
-        "deviation alone": average_precision(scores[test][there], truth[there]),
+        "deviation alone": alone,
         "without": _average(_task(given, fold), test[asked], truth[asked]),
         "with": _average(offered, test[asked], truth[asked]),
         "read": float(DEVIATION in settled.frame.features),

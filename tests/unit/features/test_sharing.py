@@ -8,7 +8,7 @@ from pm_app.features.frame import build_frame, select_features
 from pm_app.features.limits import limit_features
 from pm_app.features.panes.panes import build_panes
 from pm_app.features.panes.readings import order_rows, take_readings
-from pm_app.features.sharing import shared_spec
+from pm_app.features.sharing import shared_groups, shared_spec
 from pm_app.records.features import FeatureLimits, RunningRule
 from pm_app.records.readings import no_events
 
@@ -49,3 +49,14 @@ def test_one_frame_holds_to_the_bit_what_each_spec_builds_by_itself(specs):
 def test_specs_that_differ_in_what_features_are_share_no_frame(other):
     assert shared_spec((SPEC, other)) is None
     assert shared_spec((other, SPEC)) is None
+
+
+def test_specs_that_cannot_share_one_frame_still_share_with_those_that_can():
+    narrow = replace(SPEC, sensors=SPEC.sensors[:1], own_minima=True)
+    wide = replace(SPEC, own_minima=True)
+    other = replace(wide, windows_ns=(7 * HOUR, 14 * HOUR))
+
+    groups = shared_groups([narrow, other, wide])
+
+    assert groups == [(replace(wide, limits=None), (0, 2)), (replace(other, limits=None), (1,))]
+    assert shared_groups([]) == []

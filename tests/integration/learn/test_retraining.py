@@ -752,5 +752,5 @@ def test_a_damaged_champion_is_no_reason_to_try_again(order, plant):
 
 def test_a_trainer_that_dies_leaves_its_last_words(order):
     order.write_text("{}")
-    with pytest.raises(TransientError, match="(?s)ended with code 1.*staging"):
+    with pytest.raises(TransientError, match="(?s)ended with code 1.*force"):
         run(order)

@@ -138,8 +138,9 @@ def test_golden_rows_refuse_a_forest_that_was_altered(plant, promote_pooled, mon
     promote_handmade(plant)
     write = factories.write_version
 
-    def alter(folder, *, card, keras, onnx, golden):
-        write(folder, card=card, keras=keras, onnx=altered(onnx, part), golden=golden)
+    def alter(folder, *, card, keras, onnx, golden, normal=None):
+        whole = altered(onnx, part)
+        write(folder, card=card, keras=keras, onnx=whole, golden=golden, normal=normal)
 
     monkeypatch.setattr(factories, "write_version", alter)
     number = promote_pooled(plant)

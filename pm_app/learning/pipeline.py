@@ -148,7 +148,7 @@ def settle_deviation(task: LearningTask, *, seed: int) -> tuple[LearningTask, st
     figures = f"a forest with it loses {losses.mean():.3f} of what it loses without"
     if worse_beyond_noise(others, losses, group, noise=DEVIATION_NOISE):
         return task, f"deviation is read beside the sensors: {figures}"
-    return without, f"deviation is not read, for sensors say as much: {figures}"
+    return without, f"deviation is not read: {figures}, no gain beyond chance"
 
 
 def _losses(task: LearningTask, rows: Rows, seed: int) -> Float64:

@@ -24,6 +24,7 @@ class Dataset:
     before, "" without one; empty where nothing tells. modes: of its failures, those of `labels`.
     heard_until: when failures and maintenance were last told of, nanoseconds UTC, where they have
     stopped since. normal_version: whose deviation is a feature of the frame, 0 for none.
+    no_deviation: why none is offered though there is one, in words.
     """
 
     spec: FeatureSpec
@@ -40,6 +41,7 @@ class Dataset:
     modes: FailureModes = NO_MODES
     heard_until: int | None = None
     normal_version: int = 0
+    no_deviation: str = ""
 
     @property
     def renews(self) -> bool:

@@ -117,7 +117,7 @@ def learn(
     version = UnpublishedVersion(candidate, card)
     later = part_of(progress, 0.97, 1.0)
     decision = decide_promotion(dataset, task, card, candidate, champion, later)
-    remarks = [*remarks_on(dataset, suspects), *([deviation] if deviation else [])]
+    remarks = [*remarks_on(dataset, suspects), *filter(None, (deviation, dataset.no_deviation))]
     if candidate.pool is not None:
         remarks = [*remarks, candidate.pool.reason]
     reason = "; ".join((drift.reason, decision.reason, *remarks))

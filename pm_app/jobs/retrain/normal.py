@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 
+from pm_app.errors import BadVersion
 from pm_app.features.frame import feature_names, select_features
 from pm_app.features.sharing import shared_spec
 from pm_app.jobs.retrain.dataset import DatasetSource, all_failures
@@ -23,6 +24,7 @@ from pm_app.learning.normality.teaching import (
 )
 from pm_app.records.features import FeatureSpec, Frame
 from pm_app.records.normality import FrozenNormal
+from pm_app.records.readings import Flags, take_events
 from pm_app.scoring.deviation import DEVIATION, DEVIATION_DIGITS, with_deviation
 from pm_app.settings.plant import Settings
 from pm_app.state.registry import read_normal
@@ -61,43 +63,42 @@ def teaching_of(
     return whole if enough else least
 
 
-def offered_normal(request: TrainingRequest) -> FrozenNormal | None:
-    """The normal behaviour that a request offers, None without one. Raises BadVersion."""
-    offered = request.normal
-    if offered is None:
-        return None
-    version = read_normal(Path(offered.folder), number=offered.version)
-    return FrozenNormal(version.number, version.card, version.onnx)
-
-
 def offer_deviation(
-    dataset: Dataset,
-    source: DatasetSource,
-    settings: Settings,
-    request: TrainingRequest,
-    normal: FrozenNormal,
-) -> Dataset:
-    """The dataset with a deviation as its last feature, where its rows can be read by the normal.
+    dataset: Dataset, source: DatasetSource, settings: Settings, request: TrainingRequest
+) -> tuple[Dataset, FrozenNormal | None]:
+    """The dataset with the deviation that a request offers as its last feature, and what says it.
 
     What scores later is the normal itself; each row here has what was learned in the same way from
-    rows before it, in the unit of the normal's alarm level. Where features of one name differ in
-    value, as between two searches for regimes, none is offered.
+    rows before it, in the unit of the normal's alarm level. Where it cannot be read, or features
+    of one name differ in value, as between two searches for regimes, none is offered, and the
+    dataset says so: a plant is not left without risks for that.
     """
-    spec, card = dataset.spec, normal.card
+    if request.normal is None:
+        return dataset, None
+    number = request.normal.version
+    try:
+        version = read_normal(Path(request.normal.folder), number=number)
+    except BadVersion as error:
+        return replace(dataset, no_deviation=f"deviation is not offered: {error}"), None
+    spec, card, frame = dataset.spec, version.card, dataset.frame
     # One frame must serve both, and the version's own is the one that is there.
-    if shared_spec((spec, replace(card.spec, limits=None))) is None:
-        return dataset
-    if not set(card.features) <= set(feature_names(spec)[0]):
-        return dataset
-    frame = dataset.frame
-    taught = teaching_of(source, settings, frame, spec, request.alarms, request.as_of_ns)
+    alike = shared_spec((spec, replace(card.spec, limits=None))) is not None
+    if not alike or not set(card.features) <= set(feature_names(spec)[0]):
+        words = f"deviation is not offered: version {number} reads other features"
+        return replace(dataset, no_deviation=words), None
+
+    def healthy_at(moment: int) -> Flags:
+        past = replace(source, events=take_events(source.events, source.events.time <= moment))
+        return teaching_of(past, settings, frame, spec, request.alarms, moment).healthy
+
     looked_at = select_features(frame, readable_features(spec, card.limits))
-    rows = HealthyRows(looked_at, taught.healthy, spec, card.limits)
-    scores = out_of_time_scores(rows, settings.deviation)
+    rows = HealthyRows(looked_at, healthy_at(request.as_of_ns), spec, card.limits)
+    scores = out_of_time_scores(rows, settings.deviation, healthy_at=healthy_at)
     deviation = np.round(scores / card.level.score, DEVIATION_DIGITS)
-    return replace(
+    offered = replace(
         dataset,
         frame=with_deviation(frame, deviation),
         informative=(*dataset.informative, DEVIATION),
-        normal_version=normal.number,
+        normal_version=number,
     )
+    return offered, FrozenNormal(number, card, version.onnx)

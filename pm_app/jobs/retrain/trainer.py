@@ -22,7 +22,7 @@ from pm_app.jobs.retrain.messages import (
     TrainingRequest,
     TrainingResponse,
 )
-from pm_app.jobs.retrain.normal import offer_deviation, offered_normal
+from pm_app.jobs.retrain.normal import offer_deviation
 from pm_app.jobs.retrain.process import end_with_parent, give_way
 from pm_app.jobs.retrain.renewals import renewal_evidence
 from pm_app.jobs.retrain.request import read_source
@@ -72,7 +72,7 @@ def train(
     request: TrainingRequest, settings: Settings, trainers: TrainAll = train_here
 ) -> TrainingResponse:
     """Learn what history holds; trainers: who tries networks. Raises NotEnoughData."""
-    champion, normal = _champion(request, settings), offered_normal(request)
+    champion = _champion(request, settings)
     _print_progress(0.0, "building features")
     source = read_source(request, settings)
     dataset = gather_dataset(
@@ -82,8 +82,7 @@ def train(
         champion=champion.card.spec if champion is not None else None,
     )
     _print_progress(0.04, dataset.regimes)
-    if normal is not None:
-        dataset = offer_deviation(dataset, source, settings, request, normal)
+    dataset, normal = offer_deviation(dataset, source, settings, request)
     evidence = Evidence(
         request.now,
         request.in_a_row_before,

@@ -21,6 +21,10 @@ from normals import make_normal_card, make_normal_graph, promote_handmade_normal
 from pm_app.errors import BadVersion
 from pm_app.jobs.backfill.run import backfill
 from pm_app.jobs.operations.backup import backup, restore
+from pm_app.jobs.retrain.dataset import gather_dataset
+from pm_app.jobs.retrain.normal import offer_deviation
+from pm_app.jobs.retrain.request import read_source
+from pm_app.jobs.retrain.run import make_request
 from pm_app.jobs.score.champion import load_champion
 from pm_app.jobs.score.explain import provenance
 from pm_app.jobs.score.replay import replay
@@ -135,3 +139,34 @@ def test_the_kept_normal_is_in_backups_and_guarded_on_disk(reading, tmp_path):
 
         with pytest.raises(BadVersion, match=r"normal\.onnx: changed since it was published"):
             load_champion(plant)
+
+
+def offered(plant):
+    """The dataset of a retraining now, and the normal behaviour that it would keep."""
+    request = make_request(
+        plant.store, plant.settings, champion=None, now=NOW, staging=plant.registry.folder
+    )
+    source = read_source(request, plant.settings)
+    dataset = gather_dataset(source, plant.settings, as_of_ns=request.as_of_ns)
+    return offer_deviation(dataset, source, plant.settings, request)
+
+
+def test_a_retraining_offers_the_deviation_of_what_says_it(reading):
+    with opened(reading) as plant:
+        dataset, normal = offered(plant)
+
+    assert (dataset.frame.features[-1], dataset.informative[-1]) == (DEVIATION, DEVIATION)
+    assert normal.number == dataset.normal_version == 1
+    assert dataset.no_deviation == ""
+
+
+def test_a_retraining_goes_on_without_a_damaged_normal_and_says_so(reading):
+    with opened(reading) as plant:
+        graph = plant.registry.path(1) / "model.onnx"
+        graph.write_bytes(graph.read_bytes()[:-1])
+        dataset, normal = offered(plant)
+
+    assert normal is None
+    assert DEVIATION not in dataset.frame.features
+    assert "deviation is not offered" in dataset.no_deviation
+    assert "model.onnx: changed since it was published" in dataset.no_deviation

@@ -65,3 +65,19 @@ def test_rows_that_are_not_healthy_teach_nothing(frame):
     late = hot & (hour_of(frame) > 400)
 
     assert scores_of(frame, ~hot)[late].mean() > 1.05 * scores_of(frame)[late].mean()
+
+
+def test_what_nobody_knew_when_a_block_began_leaves_nothing_out_of_what_teaches_it(frame):
+    hot = (frame.asset == 2) & (hour_of(frame) > FAULT_HOUR)
+    told = frame.cutoff.min() + 420 * HOUR_NS
+    asked = []
+
+    def healthy_at(moment):
+        asked.append(moment)
+        return ~hot if moment >= told else np.ones(len(frame.cutoff), dtype=bool)
+
+    rows = HealthyRows(frame, ~hot, SPEC)
+    found = out_of_time_scores(rows, SETTINGS, healthy_at=healthy_at)
+
+    assert max(asked) < told
+    np.testing.assert_array_equal(found, scores_of(frame))

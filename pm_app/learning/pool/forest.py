@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from sklearn.tree import DecisionTreeRegressor
 
-from pm_app.learning.data.case_control import sample_rows
+from pm_app.learning.data.case_control import TrainingRows, sample_rows
 from pm_app.learning.data.targets import Rows, Targets, encode_targets, weigh_targets
 from pm_app.learning.dataset import LearningTask
 from pm_app.records.readings import Float32, Float64
@@ -24,6 +24,10 @@ TREES = 80
 LEAF_ROWS, SHARE_OF_ROWS = 5, 0.4
 TABLE_LEAF_ROWS, TABLE_SHARE = 3, 1.0
 ROWS_PER_TREE = 6_000
+# Where rows that fail are sampled apart from others a tree draws so many of each: drawn as often
+# as they occur, twenty rows that fail would teach it all it knows. Trees draw others from many,
+# for what looks like a failure and is none is rare among few.
+CASES_PER_TREE, OTHERS_PER_TREE, MOST_OTHERS = 6_000, 14_000, 200_000
 # The square root of many correlated features is enough; of a few all, for their products decide.
 MANY_FEATURES, FEW_FEATURES = 100, 20
 # A leaf answers as if it held this many average rows besides its own: none is ever sure.
@@ -91,18 +95,19 @@ class Forest:
 class _Lesson:
     """What trees learn from: values (n, n_features), what they part by, and what leaves count.
 
-    whole: the targets, each as heavy as the rows it stands for. drawn_by: the probability by
-    which each row is drawn, None where all are alike. of_mode: whether it fails within the longest
-    horizon, by modes, (n_rows, modes).
+    sample: which rows these are. whole: the targets, each as heavy as the rows it stands for.
+    of_mode: whether it fails within the longest horizon, by modes, (n_rows, modes); usual_modes:
+    of all rows, (modes,).
     """
 
+    sample: TrainingRows
     values: Float32
     parted_by: Float64
     targets: Targets
     kind: str
     whole: Targets
-    drawn_by: Float64 | None
     of_mode: Float64
+    usual_modes: Float64
 
 
 def fit_forest(task: LearningTask, rows: Rows, *, seed: int) -> Forest:
@@ -110,7 +115,7 @@ def fit_forest(task: LearningTask, rows: Rows, *, seed: int) -> Forest:
 
     There is nothing to go on from: a refit grows it anew.
     """
-    sample = sample_rows(task, rows)
+    sample = sample_rows(task, rows, others=MOST_OTHERS)
     rows = sample.rows
     targets = encode_targets(task.labels, rows, task.head)
     whole = weigh_targets(targets, sample.weights)
@@ -118,8 +123,9 @@ def fit_forest(task: LearningTask, rows: Rows, *, seed: int) -> Forest:
     np.clip(values, *_FINITE, out=values)
     of_mode = _modes_of(task, rows)
     parted_by = _in_deviations(_parted_by(task, rows, whole), of_mode, task.head.kind)
-    drawn_by = None if sample.weights is None else sample.weights / sample.weights.sum()
-    lesson = _Lesson(values, parted_by, targets, task.head.kind, whole, drawn_by, of_mode)
+    heavy = np.ones(len(rows)) if sample.weights is None else sample.weights
+    usual = np.asarray((of_mode * heavy[:, None]).mean(axis=0))
+    lesson = _Lesson(sample, values, parted_by, targets, task.head.kind, whole, of_mode, usual)
     seeds = np.random.SeedSequence(seed).spawn(TREES)
     trees: dict[int, GrownTree] = {}
 
@@ -176,19 +182,30 @@ def _grow(lesson: _Lesson, rng: np.random.Generator) -> GrownTree:
     """A tree of rows drawn with replacement."""
     # Trees one by one, not a forest of scikit-learn: those juggle global warning filters in
     # every call, and in threads of ours that ends in thousands of warnings.
-    count, features = lesson.values.shape
-    is_life = lesson.kind == "hazard"
-    share, leaf_rows = (SHARE_OF_ROWS, LEAF_ROWS) if is_life else (TABLE_SHARE, TABLE_LEAF_ROWS)
-    drawn = rng.choice(
-        count, size=min(max(1, round(share * count)), ROWS_PER_TREE), p=lesson.drawn_by
-    )
+    drawn, weights = _draw(lesson, rng)
     tree = DecisionTreeRegressor(
-        min_samples_leaf=leaf_rows,
-        max_features=_tried(features),
+        min_samples_leaf=LEAF_ROWS if lesson.kind == "hazard" else TABLE_LEAF_ROWS,
+        max_features=_tried(lesson.values.shape[1]),
         random_state=int(rng.integers(2**31)),
     )
-    grown = tree.fit(lesson.values[drawn], lesson.parted_by[drawn]).tree_
-    return GrownTree(grown, _node_answers(lesson, drawn, grown))
+    grown = tree.fit(lesson.values[drawn], lesson.parted_by[drawn], sample_weight=weights).tree_
+    return GrownTree(grown, _node_answers(lesson, drawn, weights, grown))
+
+
+def _draw(lesson: _Lesson, rng: np.random.Generator) -> tuple[Rows, Float64]:
+    """Rows of a tree, drawn with replacement, and the weight of each, 1 on average."""
+    sample, count = lesson.sample, len(lesson.sample.rows)
+    if sample.weights is None:
+        share = SHARE_OF_ROWS if lesson.kind == "hazard" else TABLE_SHARE
+        drawn = rng.choice(count, size=min(max(1, round(share * count)), ROWS_PER_TREE))
+        return drawn, np.ones(len(drawn))
+    parts, heavy = [], []
+    for part, most in zip(sample.strata, (CASES_PER_TREE, OTHERS_PER_TREE), strict=True):
+        size = min(len(part), most)
+        parts.append(rng.choice(part, size=size) if size else part)
+        heavy.append(np.full(size, sample.weights[part].sum() / max(size, 1)))
+    weights = np.concatenate(heavy)
+    return np.concatenate(parts), weights / weights.mean()
 
 
 def _tried(features: int) -> int:
@@ -198,33 +215,32 @@ def _tried(features: int) -> int:
     return round(features**0.5 if features > MANY_FEATURES else features / 3)
 
 
-def _node_answers(lesson: _Lesson, drawn: Rows, grown: Any) -> Float32:
+def _node_answers(lesson: _Lesson, drawn: Rows, weights: Float64, grown: Any) -> Float32:
     """What each node answers, (n_nodes, outputs); only leaves are ever asked."""
     leaf = grown.apply(lesson.values[drawn])
     happened, survived = (
-        np.stack([np.bincount(leaf, column, grown.node_count) for column in part[drawn].T], axis=1)
+        _sum_by_node(part[drawn] * weights[:, None], leaf, grown)
         for part in (lesson.targets.happened, lesson.targets.survived)
     )
     if lesson.kind == "regression":
         rows = np.maximum(np.bincount(leaf, minlength=grown.node_count), 1)
         return (happened / rows[:, None]).astype(np.float32)
-    whole = lesson.whole.happened.sum(axis=0), lesson.whole.survived.sum(axis=0)
-    average = PRIOR_ROWS / np.maximum(whole[0] + whole[1], _NOTHING)
-    happened, survived = happened + average * whole[0], survived + average * whole[1]
+    all_rows = lesson.whole.happened.sum(axis=0), lesson.whole.survived.sum(axis=0)
+    average = PRIOR_ROWS / np.maximum(all_rows[0] + all_rows[1], _NOTHING)
+    happened, survived = happened + average * all_rows[0], survived + average * all_rows[1]
     answers = _answers_of(happened, survived, lesson.kind)
-    return np.hstack([answers, _incidences(lesson, drawn, leaf, grown)]).astype(np.float32)
+    # Over trees shares add up, so that a leaf says as much of modes as it holds failures.
+    whole = np.bincount(leaf, weights, grown.node_count)[:, None]
+    failing = _sum_by_node(lesson.of_mode[drawn] * weights[:, None], leaf, grown)
+    usual = lesson.usual_modes + _NOTHING
+    shares = (failing + PRIOR_ROWS * usual) / (whole + PRIOR_ROWS)
+    return np.hstack([answers, shares]).astype(np.float32)
 
 
-def _incidences(lesson: _Lesson, drawn: Rows, leaf: Rows, grown: Any) -> Float64:
-    """The share of rows that fail of each mode, by node, (n_nodes, modes).
-
-    Over trees these add up, so that a leaf says as much of modes as it holds failures.
-    """
-    rows = np.bincount(leaf, minlength=grown.node_count)
-    failing = np.zeros((grown.node_count, lesson.of_mode.shape[1]))
-    np.add.at(failing, leaf, lesson.of_mode[drawn])
-    usual = lesson.of_mode.mean(axis=0) + _NOTHING
-    return np.asarray((failing + PRIOR_ROWS * usual) / (rows + PRIOR_ROWS)[:, None])
+def _sum_by_node(values: Float64, leaf: Rows, grown: Any) -> Float64:
+    """The sum over rows of each column, by node: (n_rows, n) to (n_nodes, n)."""
+    sums = [np.bincount(leaf, column, grown.node_count) for column in values.T]
+    return np.stack(sums, axis=1) if sums else np.empty((grown.node_count, 0))
 
 
 def _answers_of(happened: Float64, survived: Float64, kind: str) -> Float64:

@@ -9,6 +9,7 @@ from factories import task_of
 from pm_app.learning.data import case_control
 from pm_app.learning.data.case_control import sample_rows
 from pm_app.learning.data.targets import encode_targets, weigh_targets
+from pm_app.learning.pool import forest
 from pm_app.learning.pool.forest import fit_forest
 from pm_app.records.features import Frame
 from pm_app.records.labels import Labels, Split
@@ -49,6 +50,7 @@ def test_few_rows_are_all_taken_and_weigh_alike():
 
     assert found.rows is task.split.train
     assert found.weights is None
+    assert found.strata == ()
 
 
 @pytest.mark.parametrize("kind", ["life", "classification"])
@@ -62,6 +64,17 @@ def test_every_row_near_a_failure_is_taken_and_a_bounded_sample_of_the_others(fe
     assert 900 <= (~near).sum() <= 1_100
     assert (np.diff(found.rows) > 0).all()
     assert set(task.labels.life[found.rows[~near]]) == set(range(LIVES))
+
+
+def test_cases_and_others_are_told_apart_and_of_others_there_may_be_more(few):
+    task = lives_task()
+
+    found = sample_rows(task, task.split.train, others=6_000)
+
+    cases, others = (task.labels.duration_hours[found.rows[part]] for part in found.strata)
+    assert (len(cases), len(others)) == (LIVES * HORIZON, len(found.rows) - LIVES * HORIZON)
+    assert cases.max() <= HORIZON < others.min()
+    assert 5_000 <= len(others) <= 6_000
 
 
 def test_cases_are_bounded_too_and_the_bound_holds_whatever_comes(few):
@@ -102,3 +115,20 @@ def test_a_forest_of_a_sample_tells_the_risk_of_all_rows(few):
 
     assert risk.mean() == pytest.approx(HORIZON / HOURS, rel=0.15)
     assert far.mean() < 0.01
+
+
+def test_every_tree_of_a_sample_meets_failures_however_rare_they_are(few, monkeypatch):
+    task = lives_task()
+    # Of sixty lives two fail: 20 rows of 12,000, and a tree of 300 would meet one of two.
+    rare = replace(task.labels, failed=np.isin(task.labels.life, [3, 40]))
+    task = replace(task, labels=rare)
+    monkeypatch.setattr(forest, "ROWS_PER_TREE", 300)
+    monkeypatch.setattr(forest, "OTHERS_PER_TREE", 280)
+    fails = rare.fails_within(HORIZON) == 1.0
+    task.frame.values[fails] = -100.0
+
+    risk = raw_risk(fit_forest(task, task.split.train, seed=0)(task.frame.values), HEAD)[:, 0]
+
+    assert fails.sum() == 2 * HORIZON
+    assert risk[fails].min() > 0.7
+    assert risk[~fails].mean() < 0.001

@@ -4,6 +4,8 @@ Every model learns from the train rows, is stopped and called by validation and 
 and is judged on the test: the product's network with modes, the same network with one hazard (both
 without guidance, of the middle penalty), a forest, their pool at equal shares, and a gradient
 boosting of all classes (LightGBM, of a few settings the one with the least log loss on validation).
+Of simulated plants the simulator answers too: it knows the damage of every part, and what it names
+wrong nobody can name.
 """
 
 from collections.abc import Callable
@@ -33,14 +35,19 @@ from pm_app.records.scores import horizon_shares, raw_risk
 ROUNDS, PATIENCE = 600, 40
 # With fewer features each tree sees all of them.
 FEW = 20
-Says = Callable[[Float32], tuple[Float64, Float64 | None]]
-"""Feature rows to risks (n,) at the longest horizon, and shares of modes (n, modes)."""
+TRUTH = "the simulator itself"
+Says = Callable[["_Rows"], tuple[Float64, Float64 | None]]
+"""Rows to risks (n,) at the longest horizon, and shares of modes (n, modes)."""
 
 
 @dataclass(frozen=True, eq=False)
 class _Rows:
-    """Rows of a part whose outcome is known: features, whether they fail, and the mode if so."""
+    """Rows of a part whose outcome is known: features, whether they fail, and the mode if so.
 
+    place: their numbers in the frame.
+    """
+
+    place: np.ndarray
     values: Float32
     fails: Float64
     mode: np.ndarray
@@ -49,10 +56,32 @@ class _Rows:
 def measure(judged: Judged, *, seed: int) -> dict[str, dict[str, float]]:
     """Figures by model."""
     task = judged.task
-    called = _rows(task, np.concatenate([task.split.validation, task.split.calibration]))
-    test = _rows(task, task.split.test)
     models = _peers(task, seed) | _ours(judged, seed)
+    called, test = _judged_rows(task)
     return {name: _figures(says, called, test) for name, says in models.items()}
+
+
+def measure_truth(judged: Judged) -> dict[str, dict[str, float]]:
+    """Figures of what the simulator knows; nothing of a plant that is none of its own."""
+    truth = judged.truth
+    if truth is None:
+        return {}
+    known = np.flatnonzero(np.isfinite(truth.risk))
+    called, test = _judged_rows(judged.task, known)
+    return {
+        TRUTH: _figures(
+            lambda rows: (truth.risk[rows.place], truth.of_mode[rows.place]), called, test
+        )
+    }
+
+
+def _judged_rows(task: LearningTask, known: np.ndarray | None = None) -> tuple[_Rows, _Rows]:
+    """Rows that thresholds are found on, and those of the test; of these numbers alone."""
+    parts = np.concatenate([task.split.validation, task.split.calibration]), task.split.test
+    if known is not None:
+        parts = tuple(np.intersect1d(part, known) for part in parts)
+    called, test = (_rows(task, part) for part in parts)
+    return called, test
 
 
 def _ours(judged: Judged, seed: int) -> dict[str, Says]:
@@ -71,12 +100,12 @@ def _ours(judged: Judged, seed: int) -> dict[str, Says]:
     kind = task.head.kind
 
     def says(answer: Callable[..., Float32], shares: Callable[..., Float32] | None = None) -> Says:
-        def said(values: Float32) -> tuple[Float64, Float64 | None]:
-            output = answer(values)
+        def said(rows: _Rows) -> tuple[Float64, Float64 | None]:
+            output = answer(rows.values)
             risk = raw_risk(output, task.head)[:, -1]
             if shares is None:
                 return risk, None
-            return risk, horizon_shares(output, shares(values), task.head)[:, -1]
+            return risk, horizon_shares(output, shares(rows.values), task.head)[:, -1]
 
         return said
 
@@ -113,7 +142,7 @@ def _peers(task: LearningTask, seed: int) -> dict[str, Says]:
         return chances
 
     def by_class(answer: Callable[[Float32], Float64]) -> Says:
-        return lambda values: (1.0 - answer(values)[:, 0], answer(values)[:, 1:])
+        return lambda rows: (1.0 - answer(rows.values)[:, 0], answer(rows.values)[:, 1:])
 
     return {"LightGBM": by_class(best.predict), "random forest": by_class(of_trees)}
 
@@ -144,7 +173,8 @@ def _boosted(
 def _rows(task: LearningTask, rows: np.ndarray) -> _Rows:
     fails = event_truths(task.labels, rows, task.head)[:, -1]
     there = np.isfinite(fails) & ((fails == 0) | (task.labels.mode[rows] >= 0))
-    return _Rows(task.frame.values[rows[there]], fails[there], task.labels.mode[rows[there]])
+    place = rows[there]
+    return _Rows(place, task.frame.values[place], fails[there], task.labels.mode[place])
 
 
 def _classes(rows: _Rows) -> np.ndarray:
@@ -152,8 +182,8 @@ def _classes(rows: _Rows) -> np.ndarray:
 
 
 def _figures(says: Says, called: _Rows, test: _Rows) -> dict[str, float]:
-    threshold = best_threshold(says(called.values)[0], called.fails)
-    risk, shares = says(test.values)
+    threshold = best_threshold(says(called)[0], called.fails)
+    risk, shares = says(test)
     found = {
         "average precision": float(average_precision_score(test.fails, risk)),
         "brier": float(np.mean((risk - test.fails) ** 2)),

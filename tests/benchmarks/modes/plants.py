@@ -17,8 +17,9 @@ from pm_app.jobs.retrain.dataset import DatasetSource, gather_dataset
 from pm_app.learning.dataset import Dataset, LearningTask
 from pm_app.learning.ranking import make_task
 from pm_app.records.labels import Split
+from pm_app.records.readings import Float64
 from pm_app.settings.plant import Settings, read_settings
-from pm_app.simulator import simulate
+from pm_app.simulator import MODES, SimulatedPlant, simulate, true_risks
 from pm_app.times import HOUR_NS
 from pm_app.wiring import open_plant
 
@@ -42,12 +43,23 @@ TYPES = ("TWF", "HDF", "PWF", "OSF", "RNF")
 
 
 @dataclass(frozen=True, eq=False)
+class Truth:
+    """What a simulator knows of each row of a frame: the risk of failing within the horizon,
+    (n_rows,), NaN where it cannot tell, and the part of it that is of each mode, (n_rows, modes).
+    """
+
+    risk: Float64
+    of_mode: Float64
+
+
+@dataclass(frozen=True, eq=False)
 class Judged:
-    """A plant's dataset, its settings, and the task it makes."""
+    """A plant's dataset, its settings, and the task it makes; truth: of a simulated one."""
 
     dataset: Dataset
     settings: Settings
     task: LearningTask
+    truth: Truth | None = None
 
 
 def pumps(seed: int, work: Path, *, days: int | None = None) -> Judged:
@@ -57,7 +69,18 @@ def pumps(seed: int, work: Path, *, days: int | None = None) -> Judged:
     plant = simulate(plan)
     tables = (table(0, plan.days) for table in (plant.readings, plant.events_table))
     dataset, settings = _gathered(lay_out(work / f"pumps-{seed}", PUMPS_TOML, *tables))
-    return Judged(dataset, settings, make_task(dataset, settings))
+    task = make_task(dataset, settings)
+    return Judged(dataset, settings, task, _truth_of(plant, task))
+
+
+def _truth_of(plant: SimulatedPlant, task: LearningTask) -> Truth:
+    plan, frame, hours = plant.plan, task.frame, task.horizons_hours[-1]
+    steps = (frame.cutoff - plan.start_ns) // plan.step_ns
+    cutoffs, place = np.unique(np.minimum(steps, plan.steps - 1), return_inverse=True)
+    known = true_risks(plant.truth, cutoffs, horizon_hours=hours)
+    risk = np.where(steps < plan.steps, known.risk[frame.asset, place], np.nan)
+    order = [MODES.index(name) for name in task.head.modes]
+    return Truth(risk, known.by_mode[order][:, frame.asset, place].T)
 
 
 def milling(fold: int, work: Path, open_data: Path) -> Judged:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from pm_app.errors import NotEnoughData
 from pm_app.records.labels import Labels
 from pm_app.records.learning import Head
-from pm_app.records.readings import Float32, Float64, Int32
+from pm_app.records.readings import Flags, Float32, Float64, Int32
 
 Rows = NDArray[np.intp]
 
@@ -122,13 +122,26 @@ def known_lives(labels: Labels, rows: Rows, cap_hours: float) -> tuple[Float64, 
     lives would seem short: rows followed no longer than some survivor left out for that are left
     out as well, unless no failure would stay.
     """
-    duration, followed = labels.duration_hours[rows], labels.followed_hours[rows]
-    failed = labels.failed[rows]
-    whole = failed | (duration >= cap_hours)
-    survivors = followed[~whole & (followed < cap_hours)]
-    honest = whole & (followed > survivors.max(initial=-np.inf))
-    places = np.flatnonzero(honest if (honest & failed).any() else whole)
+    duration = labels.duration_hours[rows]
+    whole, honest = _followed_up(labels, rows, cap_hours)
+    places = np.flatnonzero(honest if (honest & labels.failed[rows]).any() else whole)
     return np.minimum(duration[places], cap_hours), places
+
+
+def survivors_are_known(labels: Labels, rows: Rows, cap_hours: float) -> bool:
+    """Whether `known_lives` are those of all rows followed long enough, and not of failures alone:
+    where nothing is followed as long as the first failure takes, only what fails is known."""
+    whole, honest = _followed_up(labels, rows, cap_hours)
+    return bool(whole.all() or (honest & labels.failed[rows]).any())
+
+
+def _followed_up(labels: Labels, rows: Rows, cap_hours: float) -> tuple[Flags, Flags]:
+    """Rows whose life is known up to the cap, and those of them that were followed longer than
+    every row whose life is not; (n_rows,) each."""
+    duration, followed = labels.duration_hours[rows], labels.followed_hours[rows]
+    whole = labels.failed[rows] | (duration >= cap_hours)
+    survivors = followed[~whole & (followed < cap_hours)]
+    return whole, whole & (followed > survivors.max(initial=-np.inf))
 
 
 def _column(values: Float64) -> Float32:

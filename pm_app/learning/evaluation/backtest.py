@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pm_app.learning.data.targets import known_lives
+from pm_app.learning.data.targets import known_lives, survivors_are_known
 from pm_app.learning.evaluation.alarm_value import (
     THRESHOLDS,
     AlarmHysteresis,
@@ -29,9 +29,9 @@ class BacktestedModel:
     """One model over all folds.
 
     average_precision, brier, calibration_error: of the risk; rul_rmse_hours, rul_mae_hours,
-    coverage (None without intervals): of the life left where it is known. best: the threshold
-    of least cost for this side; sweep: every threshold. precision_at_capacity: of what the
-    crew would have looked at, of `looked_at`.
+    coverage (None without intervals, or where lives of failures alone are known): of the life
+    left. best: the threshold of least cost for this side; sweep: every threshold.
+    precision_at_capacity: of what the crew would have looked at, of `looked_at`.
     """
 
     name: str
@@ -260,9 +260,11 @@ def _life_errors(
     """Errors of the life left in hours, and the share of lives inside their interval."""
     rows = np.flatnonzero(series.labels.usable & np.isfinite(predictions.rul))
     lives, places = known_lives(series.labels, rows, series.cap_hours)
+    honest = survivors_are_known(series.labels, rows, series.cap_hours)
     rows = rows[places]
     if not len(rows):
         return {}, None
     low, high = predictions.low[rows], predictions.high[rows]
-    inside = float(np.mean((low <= lives) & (lives <= high))) if np.isfinite(low).all() else None
+    judged = honest and np.isfinite(low).all()
+    inside = float(np.mean((low <= lives) & (lives <= high))) if judged else None
     return life_errors(predictions.rul[rows] - lives, "rul"), inside

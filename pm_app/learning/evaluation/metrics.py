@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, precision_recall_curve
 
-from pm_app.learning.data.targets import Rows, known_lives
+from pm_app.learning.data.targets import Rows, known_lives, survivors_are_known
 from pm_app.learning.dataset import LearningTask
 from pm_app.learning.evaluation.calibration import (
     calibration_error,
@@ -203,7 +203,8 @@ def _life_metrics(
     if not len(places):
         return {}
     metrics = life_errors(scores.rul[places] - lives, "rul")
-    if np.isfinite(scores.low[places]).all():
+    # Of those that fail alone an interval that is right of all holds few.
+    if np.isfinite(scores.low[places]).all() and survivors_are_known(labels, rows, cap_hours):
         inside = (scores.low[places] <= lives) & (lives <= scores.high[places])
         metrics["rul_coverage"] = float(inside.mean())
         metrics["rul_width_hours"] = float(np.mean(scores.high[places] - scores.low[places]))

@@ -6,7 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pm_app.errors import NotEnoughData
-from pm_app.learning.data.targets import choose_head, encode_lives, encode_targets, known_lives
+from pm_app.learning.data.targets import (
+    choose_head,
+    encode_lives,
+    encode_targets,
+    known_lives,
+    survivors_are_known,
+)
 from pm_app.records.labels import Labels
 from pm_app.records.learning import Head
 
@@ -99,6 +105,7 @@ def test_near_the_end_of_a_record_lives_are_known_of_all_rows_or_of_none():
         make_labels(np.minimum(life, followed), failed=life <= followed), followed_hours=followed
     )
     rows = np.arange(4_000)
+    assert survivors_are_known(labels, rows, 60.0)
     lives, known = known_lives(labels, rows, 60.0)
     seen = np.minimum(life, 60.0)[labels.failed | (followed >= 60.0)]
     truth = np.minimum(life, 60.0).mean()
@@ -115,6 +122,7 @@ def test_where_every_failure_is_near_the_end_of_the_record_they_are_lives_all_th
     )
 
     assert known_lives(labels, np.arange(3), 40.0)[1].tolist() == [0, 2]
+    assert not survivors_are_known(labels, np.arange(3), 40.0)
 
 
 def test_an_asset_that_stops_long_before_the_record_ends_leaves_nothing_else_out():
@@ -123,4 +131,5 @@ def test_an_asset_that_stops_long_before_the_record_ends_leaves_nothing_else_out
         followed_hours=np.array([90.0, 100.0, 110.0]),
     )
 
+    assert survivors_are_known(labels, np.arange(3), 40.0)
     assert known_lives(labels, np.arange(3), 40.0)[1].tolist() == [0, 2]

@@ -64,6 +64,17 @@ def test_lives_that_are_not_known_are_not_measured():
     assert metrics["brier_40h"] == 0.25
 
 
+def test_an_interval_is_not_judged_by_failures_alone():
+    """Drives that are followed for ten hours of a cap of forty: only those that fail are known."""
+    labels = make_lives([5.0, 10.0, 10.0], failed=[True, False, False])
+    labels = replace(labels, followed_hours=np.full(3, 10.0))
+    asset = np.arange(3, dtype=np.int32)
+    metrics = evaluate(make_scores([35.0, 35.0, 35.0]), labels, np.arange(3), HEAD, asset=asset)
+
+    assert metrics["rul_mae_hours"] == 30.0
+    assert "rul_coverage" not in metrics
+
+
 def test_a_perfect_ranking_has_average_precision_one():
     labels = make_lives([5.0, 50.0])
     risk = [[0.9, 0.9], [0.1, 0.1]]

@@ -93,15 +93,15 @@ class Forest:
 
 @dataclass(frozen=True, eq=False)
 class _Lesson:
-    """What trees learn from: values (n, n_features), what they part by, and what leaves count.
+    """What trees learn from: rows of the frame, what they part by, and what leaves count.
 
-    sample: which rows these are. whole: the targets, each as heavy as the rows it stands for.
-    of_mode: whether it fails within the longest horizon, by modes, (n_rows, modes); usual_modes:
-    of all rows, (modes,).
+    frame: features of all rows there are; all else is of the rows of the sample. whole: the
+    targets, each as heavy as the rows it stands for. of_mode: whether it fails within the longest
+    horizon, by modes, (n_rows, modes); usual_modes: of all rows, (modes,).
     """
 
+    frame: Float32
     sample: TrainingRows
-    values: Float32
     parted_by: Float64
     targets: Targets
     kind: str
@@ -119,13 +119,13 @@ def fit_forest(task: LearningTask, rows: Rows, *, seed: int) -> Forest:
     rows = sample.rows
     targets = encode_targets(task.labels, rows, task.head)
     whole = weigh_targets(targets, sample.weights)
-    values = task.frame.values[rows]
-    np.clip(values, *_FINITE, out=values)
     of_mode = _modes_of(task, rows)
     parted_by = _in_deviations(_parted_by(task, rows, whole), of_mode, task.head.kind)
     heavy = np.ones(len(rows)) if sample.weights is None else sample.weights
     usual = np.asarray((of_mode * heavy[:, None]).mean(axis=0))
-    lesson = _Lesson(sample, values, parted_by, targets, task.head.kind, whole, of_mode, usual)
+    lesson = _Lesson(
+        task.frame.values, sample, parted_by, targets, task.head.kind, whole, of_mode, usual
+    )
     seeds = np.random.SeedSequence(seed).spawn(TREES)
     trees: dict[int, GrownTree] = {}
 
@@ -183,13 +183,16 @@ def _grow(lesson: _Lesson, rng: np.random.Generator) -> GrownTree:
     # Trees one by one, not a forest of scikit-learn: those juggle global warning filters in
     # every call, and in threads of ours that ends in thousands of warnings.
     drawn, weights = _draw(lesson, rng)
+    # A copy of these rows alone: all of a sample would be as large as the frame.
+    values = np.clip(lesson.frame[lesson.sample.rows[drawn]], *_FINITE)
     tree = DecisionTreeRegressor(
         min_samples_leaf=LEAF_ROWS if lesson.kind == "hazard" else TABLE_LEAF_ROWS,
-        max_features=_tried(lesson.values.shape[1]),
+        max_features=_tried(values.shape[1]),
         random_state=int(rng.integers(2**31)),
     )
-    grown = tree.fit(lesson.values[drawn], lesson.parted_by[drawn], sample_weight=weights).tree_
-    return GrownTree(grown, _node_answers(lesson, drawn, weights, grown))
+    grown = tree.fit(values, lesson.parted_by[drawn], sample_weight=weights).tree_
+    placed = _Placed(drawn, grown.apply(values), weights, grown.node_count)
+    return GrownTree(grown, _node_answers(lesson, placed))
 
 
 def _draw(lesson: _Lesson, rng: np.random.Generator) -> tuple[Rows, Float64]:
@@ -215,32 +218,37 @@ def _tried(features: int) -> int:
     return round(features**0.5 if features > MANY_FEATURES else features / 3)
 
 
-def _node_answers(lesson: _Lesson, drawn: Rows, weights: Float64, grown: Any) -> Float32:
+@dataclass(frozen=True, eq=False)
+class _Placed:
+    """Rows a tree was grown on, the leaf and the weight of each, and how many nodes there are."""
+
+    rows: Rows
+    leaf: Rows
+    weights: Float64
+    nodes: int
+
+    def sum_by_node(self, values: Float64 | Float32) -> Float64:
+        """Sums of each column of the sample's rows, (n_rows, n) to (n_nodes, n)."""
+        heavy = values[self.rows] * self.weights[:, None]
+        sums = [np.bincount(self.leaf, column, self.nodes) for column in heavy.T]
+        return np.stack(sums, axis=1) if sums else np.empty((self.nodes, 0))
+
+
+def _node_answers(lesson: _Lesson, placed: _Placed) -> Float32:
     """What each node answers, (n_nodes, outputs); only leaves are ever asked."""
-    leaf = grown.apply(lesson.values[drawn])
-    happened, survived = (
-        _sum_by_node(part[drawn] * weights[:, None], leaf, grown)
-        for part in (lesson.targets.happened, lesson.targets.survived)
-    )
+    targets = lesson.targets
+    happened, survived = map(placed.sum_by_node, (targets.happened, targets.survived))
+    held = np.bincount(placed.leaf, placed.weights, placed.nodes)[:, None]
     if lesson.kind == "regression":
-        rows = np.maximum(np.bincount(leaf, minlength=grown.node_count), 1)
-        return (happened / rows[:, None]).astype(np.float32)
+        return (happened / np.maximum(held, 1.0)).astype(np.float32)
     all_rows = lesson.whole.happened.sum(axis=0), lesson.whole.survived.sum(axis=0)
     average = PRIOR_ROWS / np.maximum(all_rows[0] + all_rows[1], _NOTHING)
     happened, survived = happened + average * all_rows[0], survived + average * all_rows[1]
     answers = _answers_of(happened, survived, lesson.kind)
     # Over trees shares add up, so that a leaf says as much of modes as it holds failures.
-    whole = np.bincount(leaf, weights, grown.node_count)[:, None]
-    failing = _sum_by_node(lesson.of_mode[drawn] * weights[:, None], leaf, grown)
     usual = lesson.usual_modes + _NOTHING
-    shares = (failing + PRIOR_ROWS * usual) / (whole + PRIOR_ROWS)
+    shares = (placed.sum_by_node(lesson.of_mode) + PRIOR_ROWS * usual) / (held + PRIOR_ROWS)
     return np.hstack([answers, shares]).astype(np.float32)
-
-
-def _sum_by_node(values: Float64, leaf: Rows, grown: Any) -> Float64:
-    """The sum over rows of each column, by node: (n_rows, n) to (n_nodes, n)."""
-    sums = [np.bincount(leaf, column, grown.node_count) for column in values.T]
-    return np.stack(sums, axis=1) if sums else np.empty((grown.node_count, 0))
 
 
 def _answers_of(happened: Float64, survived: Float64, kind: str) -> Float64:

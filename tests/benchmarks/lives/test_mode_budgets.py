@@ -153,7 +153,9 @@ def picture(outcomes: list[Outcome], figure: str) -> str:
         kind = {"modes": "ours", "uniform": "ideal"}.get(name, "other")
         lines.append(Line(name, points, kind, marks=True))
     words = FIGURES[figure]
-    chart = line_chart(lines, x=Axis("parameters, power of ten"), y=Axis(words), title=words)
+    # Beside the names of the strategies there is room for the figure alone.
+    y = Axis(words.partition(" of ")[0].partition(",")[0])
+    chart = line_chart(lines, x=Axis("parameters, power of ten"), y=y, title=words)
     return chart.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1).replace(
         "<title>", f"<style>{STYLE}</style><title>", 1
     )

@@ -27,7 +27,7 @@ ROWS_PER_TREE = 6_000
 # Where rows that fail are sampled apart from others a tree draws so many of each: drawn as often
 # as they occur, twenty rows that fail would teach it all it knows. Trees draw others from many,
 # for what looks like a failure and is none is rare among few.
-CASES_PER_TREE, OTHERS_PER_TREE, MOST_OTHERS = 6_000, 14_000, 200_000
+CASES_PER_TREE, OTHERS_PER_TREE, OTHERS_SAMPLED = 6_000, 14_000, 200_000
 # The square root of many correlated features is enough; of a few all, for their products decide.
 MANY_FEATURES, FEW_FEATURES = 100, 20
 # A leaf answers as if it held this many average rows besides its own: none is ever sure.
@@ -95,12 +95,12 @@ class Forest:
 class _Lesson:
     """What trees learn from: rows of the frame, what they part by, and what leaves count.
 
-    frame: features of all rows there are; all else is of the rows of the sample. whole: the
+    values: features of all rows there are; all else is of the rows of the sample. whole: the
     targets, each as heavy as the rows it stands for. of_mode: whether it fails within the longest
     horizon, by modes, (n_rows, modes); usual_modes: of all rows, (modes,).
     """
 
-    frame: Float32
+    values: Float32
     sample: TrainingRows
     parted_by: Float64
     targets: Targets
@@ -115,7 +115,7 @@ def fit_forest(task: LearningTask, rows: Rows, *, seed: int) -> Forest:
 
     There is nothing to go on from: a refit grows it anew.
     """
-    sample = sample_rows(task, rows, others=MOST_OTHERS)
+    sample = sample_rows(task, rows, others=OTHERS_SAMPLED)
     rows = sample.rows
     targets = encode_targets(task.labels, rows, task.head)
     whole = weigh_targets(targets, sample.weights)
@@ -184,7 +184,7 @@ def _grow(lesson: _Lesson, rng: np.random.Generator) -> GrownTree:
     # every call, and in threads of ours that ends in thousands of warnings.
     drawn, weights = _draw(lesson, rng)
     # A copy of these rows alone: all of a sample would be as large as the frame.
-    values = np.clip(lesson.frame[lesson.sample.rows[drawn]], *_FINITE)
+    values = np.clip(lesson.values[lesson.sample.rows[drawn]], *_FINITE)
     tree = DecisionTreeRegressor(
         min_samples_leaf=LEAF_ROWS if lesson.kind == "hazard" else TABLE_LEAF_ROWS,
         max_features=_tried(values.shape[1]),

@@ -21,7 +21,7 @@ PYPROJECT, VERSIONS = LOCKS.parents[1] / "pyproject.toml", LOCKS.parent / "requi
 PURPOSES: Final = {
     "run": ((), ()),
     "serve": (("web",), ("run",)),
-    "train": (("train",), ("run",)),
+    "train": (("train", "boost"), ("run",)),
     "connect": ((), ("run",)),
     "test": (("test",), ("run", "serve", "train", "connect")),
     "benchmark": (("benchmark",), ("run",)),
@@ -29,7 +29,7 @@ PURPOSES: Final = {
 WORDS: Final = {
     "run": "The daemon where nothing is learned, and every command but retrain, backtest and demo.",
     "serve": "The pages.",
-    "train": "What learning needs besides: TensorFlow.",
+    "train": "What learning needs besides: TensorFlow, LightGBM.",
     "connect": "Databases, lakes, clusters, brokers, workbooks and messages.",
     "test": "The tests.",
     "benchmark": "The benchmarks.",

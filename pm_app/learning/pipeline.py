@@ -15,6 +15,7 @@ from pm_app.learning.dataset import Dataset, Evidence, LearningTask
 from pm_app.learning.evaluation.metrics import worse_beyond_noise
 from pm_app.learning.importance.leakage import find_leakage_suspects
 from pm_app.learning.pool.forest import fit_forest
+from pm_app.learning.pool.shares import BOOSTED
 from pm_app.learning.ranking import (
     CHAMPION_STAYS,
     ChampionVersion,
@@ -207,8 +208,15 @@ def _card_of(
         ranked=ranking.span,
         mode_failures=dataset.modes.failures,
         normal_version=dataset.normal_version if DEVIATION in frame.features else 0,
-        software={name: installed(name) for name in SOFTWARE} | {"python": python_version()},
+        software=_software(candidate),
     )
+
+
+def _software(candidate: Candidate) -> dict[str, str]:
+    """Versions of what made a candidate, by name."""
+    boosts = candidate.pool is not None and candidate.pool.share(BOOSTED) > 0.0
+    names = (*SOFTWARE, "lightgbm") if boosts else SOFTWARE
+    return {name: installed(name) for name in names} | {"python": python_version()}
 
 
 def _modes(dataset: Dataset, champion: ChampionVersion | None) -> str:

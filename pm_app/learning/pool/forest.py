@@ -15,7 +15,7 @@ from sklearn.tree import DecisionTreeRegressor
 from pm_app.learning.data.case_control import TrainingRows, sample_rows
 from pm_app.learning.data.targets import Rows, Targets, encode_targets, weigh_targets
 from pm_app.learning.dataset import LearningTask
-from pm_app.records.readings import Float32, Float64
+from pm_app.records.readings import Float32, Float64, Index
 from pm_app.threads import on_threads
 
 TREES = 80
@@ -64,6 +64,16 @@ class Forest:
     def outputs(self) -> int:
         """How many numbers answer a row, shares of modes apart."""
         return int(self.trees[0].answers.shape[1]) - self.modes
+
+    @property
+    def splits(self) -> tuple[Index, Float64]:
+        """The feature and the threshold of each node that parts by a value, (n_splits,) each."""
+        grown = [tree.grown for tree in self.trees]
+        feature = np.concatenate([each.feature for each in grown])
+        threshold = np.concatenate([each.threshold for each in grown])
+        # One that parts by what is missing alone has an infinite threshold.
+        inner = np.flatnonzero((feature >= 0) & np.isfinite(threshold))
+        return feature[inner], threshold[inner]
 
     def __call__(self, values: Float32) -> Float32:
         """Answers to raw features, NaN for missing: (n, n_features) to (n, outputs)."""

@@ -1,6 +1,6 @@
-"""Shares of a pool: how much of the answer is the network's, by losses on rows neither has seen."""
+"""Shares of a pool: how much of the answer is whose, by losses on rows that none has seen."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -9,12 +9,14 @@ from pm_app.learning.evaluation.metrics import worse_beyond_noise
 from pm_app.records.learning import Pool, PoolMember, QualityReport
 from pm_app.records.readings import Float64, Int32
 
-NETWORK, FOREST = "network", "forest"
+NETWORK, FOREST, BOOSTED = "network", "forest", "boosted trees"
 # Reports of what is no network; the network's bears the name of its strategy.
-POOL_REPORT, FOREST_REPORT = "pool", "random forest"
+POOL_REPORT, FOREST_REPORT, BOOSTED_REPORT = "pool", "random forest", BOOSTED
 # Shares of the network that are tried. Few: finer ones differ by less than noise.
 TRIED: Final = (1.0, 0.75, 0.5, 0.25, 0.0)
 EQUAL: Final = 0.5
+# Shares at which boosted trees may join network and forest, whose shares shrink alike.
+JOINING: Final = (0.25, 0.5, 0.75)
 # How many standard errors of the paired difference make a difference.
 NOISE: Final = 1.0
 # With fewer lives or spells nothing is known of noise.
@@ -23,22 +25,65 @@ FEWEST_GROUPS: Final = 4
 NEGLIGIBLE: Final = 0.01
 _NOTHING: Final = 1e-12
 
+# By the name of a member.
+Shares = Mapping[str, float]
 
-def weigh_members(lose: Callable[[float], Float64], group: Int32) -> Pool:
+
+def weigh_members(lose: Callable[[Shares], Float64], group: Int32, *, boosted: bool) -> Pool:
     """The pool whose shares these losses ask for.
 
-    lose: losses (n_rows, n_figures) at a share of the network, of the same rows for all; group:
-    (n_rows,). Members have equal shares unless others are better beyond noise, for what is best
-    for few failures is mostly their noise. Where both together are surely no better than one
-    alone, that one answers; of both the network.
+    lose: losses (n_rows, n_figures) at shares by member, of the same rows for all; group:
+    (n_rows,). Network and forest have equal shares unless others are better beyond noise, for what
+    is best for few failures is mostly their noise. Where both together are surely no better than
+    one alone, that one answers; of both the network. boosted: whether there are boosted trees,
+    which join only where the pool is better for it beyond noise.
     """
-    losses = {share: lose(share) for share in TRIED}
+    losses = {share: lose(_of_two(share)) for share in TRIED}
     share, reason = _weigh(losses, group)
-    members = (
-        PoolMember(NETWORK, share, _means(losses[1.0])),
-        PoolMember(FOREST, 1.0 - share, _means(losses[0.0])),
+    shares, lost, alone = _of_two(share), losses[share], {NETWORK: losses[1.0], FOREST: losses[0.0]}
+    if boosted:
+        alone[BOOSTED] = lose({BOOSTED: 1.0})
+        shares, lost, joins = _join(lose, shares, lost, group)
+        reason = f"{reason}; {joins}"
+    members = tuple(
+        PoolMember(name, shares.get(name, 0.0), _means(each)) for name, each in alone.items()
     )
-    return Pool(members, _means(losses[share]), len(np.unique(group)), reason)
+    return Pool(members, _means(lost), len(np.unique(group)), reason)
+
+
+def may_join(lose: Callable[[Shares], Float64]) -> bool:
+    """Whether there are any shares at which boosted trees make the pool lose less, noise or not.
+
+    lose: as of `weigh_members`, on rows that all models were stopped by.
+    """
+    two = [_of_two(share) for share in TRIED]
+    three = [_joined(shares, joining) for shares in two for joining in JOINING]
+    return min(map(_level, map(lose, three))) < min(map(_level, map(lose, two)))
+
+
+def _joined(shares: Shares, joining: float) -> Shares:
+    others = {name: (1.0 - joining) * share for name, share in shares.items()}
+    return {**others, BOOSTED: joining}
+
+
+def _of_two(share: float) -> Shares:
+    return {NETWORK: share, FOREST: 1.0 - share}
+
+
+def _join(
+    lose: Callable[[Shares], Float64], shares: Shares, losses: Float64, group: Int32
+) -> tuple[Shares, Float64, str]:
+    """Shares with boosted trees among them where that is better beyond noise, and what is lost."""
+    if len(np.unique(group)) < FEWEST_GROUPS:
+        return shares, losses, "boosted trees do not join: too few to tell whether they add"
+    best = shares, losses
+    for joining in JOINING:
+        tried = _joined(shares, joining)
+        lost = lose(tried)
+        if _is_better(lost, losses, group) and _level(lost) < _level(best[1]):
+            best = tried, lost
+    joins = "boosted trees " + ("add beyond noise" if BOOSTED in best[0] else "add nothing")
+    return *best, joins
 
 
 def pool_text(pool: Pool, reports: Sequence[QualityReport]) -> str:
@@ -52,12 +97,14 @@ def pool_text(pool: Pool, reports: Sequence[QualityReport]) -> str:
     names = list(reports[0].metrics)
     # As the promotion test has it: at the longest horizon, which comes last.
     own = next((name for name in names[::-1] if name.startswith("average_precision")), names[0])
-    network, forest = (
-        each.metrics[own]
-        for each in (reports[1], next(each for each in reports if each.model == FOREST_REPORT))
-    )
-    figures = f"{reports[0].metrics[own]:.3f}, network alone {network:.3f}, forest {forest:.3f}"
-    return f"{shares}: {own.replace('_', ' ')} {figures} ({pool.reason})"
+    alone = {each.model: each.metrics[own] for each in reports[1:]}
+    figures = [f"{reports[0].metrics[own]:.3f}", f"network alone {alone[reports[1].model]:.3f}"]
+    figures += [
+        f"{name} {alone[report]:.3f}"
+        for name, report in ((FOREST, FOREST_REPORT), (BOOSTED, BOOSTED_REPORT))
+        if report in alone
+    ]
+    return f"{shares}: {own.replace('_', ' ')} {', '.join(figures)} ({pool.reason})"
 
 
 def _weigh(losses: dict[float, Float64], group: Int32) -> tuple[float, str]:

@@ -10,7 +10,7 @@ from pm_app.learning.allocation.planner import CONTROL_REPORT, Planner
 from pm_app.learning.dataset import LearningTask
 from pm_app.learning.network import answers, export_onnx, mode_shares, save_network
 from pm_app.learning.pool.graph import at_thresholds, pool_graph
-from pm_app.learning.pool.shares import FOREST_REPORT, NETWORK, pool_text
+from pm_app.learning.pool.shares import BOOSTED_REPORT, FOREST_REPORT, pool_text
 from pm_app.learning.training.crossfit import Folds, deal_folds, one_part
 from pm_app.learning.training.executor import TrainAll, run_concurrently, train_here
 from pm_app.learning.training.fit import (
@@ -22,16 +22,15 @@ from pm_app.learning.training.fit import (
 )
 from pm_app.learning.training.members import (
     Member,
-    Pooled,
     ask_folds,
     constant_report,
     judge_member,
-    pool_members,
     reliance_of,
     spread_of,
     usual_risk_of,
 )
 from pm_app.learning.training.parity import check_parity, describe_features, parity_rows
+from pm_app.learning.training.pooling import Pooled, pool_members
 from pm_app.learning.training.refitting import Recipe
 from pm_app.learning.training.revision import Reviser
 from pm_app.learning.training.selection import (
@@ -93,7 +92,7 @@ class AllocationSearch:
 
     strategy: a name in `STRATEGIES`, or "auto", which lets validation choose among the plans of
     the planner. warm_start: a version to go on from; then nothing is tuned, and whatever the
-    strategy, its plan is taken with the penalties it carries. pooling: whether a forest may answer
+    strategy, its plan is taken with the penalties it carries. pooling: whether trees may answer
     beside the network.
     """
 
@@ -137,7 +136,7 @@ def train_candidate(
     if folds.crossed:
         progress(0.8, "training once more without each part of the lives, to be judged by it")
     pair = _cross_fit(task, pair, chosen, folds, seed, warm=warm is not None)
-    progress(0.9, "growing a random forest beside the network")
+    progress(0.9, "growing trees beside the network")
     network = _member(task, pair, chosen, folds)
     pooled = pool_members(task, network, folds, pooling=search.pooling, seed=seed)
     unguided = _member(task, others[0][0], control, one_part(task)) if others else None
@@ -154,7 +153,11 @@ def train_candidate(
         usual_risk=usual_risk_of(task, spread),
         spread=spread,
         pool=pool and replace(pool, reason=pool_text(pool, reports)),
-        recipe=replace(pair.recipe, share=pool.share(NETWORK) if pool else 1.0),
+        recipe=replace(
+            pair.recipe,
+            shares=pooled.shares,
+            rounds=pooled.boosted.rounds if pooled.boosted else 0,
+        ),
     )
 
 
@@ -170,9 +173,9 @@ def _judge(
     own = alone.get(network.name, report)
     control = judge_member(task, unguided, one_part(task))[1] if unguided else own
     control = replace(control, model=CONTROL_REPORT)
-    forest = [each for name, each in alone.items() if name == FOREST_REPORT]
+    trees = [alone[name] for name in (FOREST_REPORT, BOOSTED_REPORT) if name in alone]
     network_alone = [own] if own is not report else []
-    return calibration, (report, *network_alone, control, *forest, constant_report(task))
+    return calibration, (report, *network_alone, control, *trees, constant_report(task))
 
 
 @dataclass(frozen=True, eq=False)
@@ -227,9 +230,10 @@ def _pack(
 ) -> Candidate:
     network, frame, split = trained.network, task.frame, task.split
     onnx, rows = export_onnx(network), parity_rows(frame.values[split.test], seed=seed)
-    if pooled.pool is not None and pooled.forest is not None:
-        onnx = pool_graph(onnx, pooled.forest, pooled.pool.share(NETWORK))
-        rows[1::2] = at_thresholds(pooled.forest, rows[1::2], seed=seed)
+    trees = [each for each in (pooled.forest, pooled.boosted) if each is not None]
+    if trees:
+        onnx = pool_graph(onnx, pooled.shares, forest=pooled.forest, boosted=pooled.boosted)
+        rows[1::2] = at_thresholds(trees, rows[1::2], seed=seed)
     unit = network.get_layer("answer").unit if task.head.kind == "regression" else 1.0
     speaker, modes = pooled.speaker, bool(task.head.modes)
     parity, golden_values, golden_outputs = check_parity(

@@ -3,10 +3,11 @@
 import numpy as np
 
 from pm_app.learning.data.targets import Rows, Targets, encode_targets
+from pm_app.learning.evaluation.calibration import event_truths, event_weights, platt
 from pm_app.records.labels import Labels
 from pm_app.records.learning import Head
-from pm_app.records.readings import Float32, Float64
-from pm_app.records.scores import raw_risk
+from pm_app.records.readings import Float32, Float64, Int32
+from pm_app.records.scores import logit, raw_risk
 
 _SMALLEST = 1e-7
 # Keeps the logarithm of no loss at all finite.
@@ -29,6 +30,30 @@ def row_losses(output: Float32, labels: Labels, rows: Rows, head: Head) -> Float
         return span_losses(output, encode_targets(labels, rows, head), head)[:, None]
     both = (horizon_losses, life_losses)
     return np.stack([loss(output, labels, rows, head) for loss in both], axis=1)
+
+
+def corrected_losses(
+    output: Float32, labels: Labels, rows: Rows, head: Head, *, group: Int32
+) -> Float64:
+    """`row_losses` of answers whose risks are corrected first, as a version's are (`platt`).
+
+    A model that ranks well and is off in level or too sure loses nothing by it once it is
+    published. group: (n_rows,), what fails as one.
+    """
+    losses = row_losses(output, labels, rows, head)
+    if head.kind == "regression":
+        return losses
+    score, truths = logit(raw_risk(output, head)), event_truths(labels, rows, head)
+    lost = np.zeros(len(rows))
+    for at, weights in enumerate(event_weights(labels, rows, head)):
+        labelled = np.isfinite(truths[:, at])
+        heavy = np.ones(len(rows)) if weights is None else weights
+        risk, truth = score[labelled, at], truths[labelled, at]
+        failing = len(np.unique(group[labelled][truth > 0]))
+        slope, intercept = platt(risk, truth, groups=failing, weights=heavy[labelled])
+        line = slope * risk + intercept
+        lost[labelled] += heavy[labelled] * (np.logaddexp(0.0, line) - truth * line)
+    return np.column_stack([lost, losses[:, 1:]])
 
 
 def score_of(losses: Float64) -> float:

@@ -1,8 +1,7 @@
-"""Members of a version: the network, the forest beside it, and the pool of both, each judged."""
+"""Members of a version: what each answers to rows it has not seen, and how that is judged."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
@@ -21,14 +20,10 @@ from pm_app.learning.evaluation.metrics import (
     risk_bins,
 )
 from pm_app.learning.evaluation.reliance import measure_reliance
-from pm_app.learning.pool.forest import Forest, fit_forest
-from pm_app.learning.pool.graph import mix_answers, mix_shares
-from pm_app.learning.pool.shares import FOREST_REPORT, NETWORK, POOL_REPORT, weigh_members
 from pm_app.learning.training.crossfit import Folds, newest_blocks
 from pm_app.learning.training.fit import spread_rows
-from pm_app.learning.training.losses import row_losses
 from pm_app.records.labels import Labels
-from pm_app.records.learning import Bin, Calibration, Head, Pool, QualityReport
+from pm_app.records.learning import Bin, Calibration, Head, QualityReport
 from pm_app.records.readings import Float32, Float64
 from pm_app.records.scores import (
     Curves,
@@ -108,88 +103,6 @@ def ask_folds(
 
 def _compared_values(task: LearningTask) -> Float32:
     return task.frame.values[spread_rows(task.split.test, _COMPARED_ROWS)]
-
-
-@dataclass(frozen=True, eq=False)
-class Pooled:
-    """Who answers in a version: `speaker` is the pool or the member that answers alone.
-
-    forest: the published one, None where it has no share. beside: the members that are reported
-    beside the speaker.
-    """
-
-    speaker: Member
-    beside: tuple[Member, ...]
-    pool: Pool | None
-    forest: Forest | None
-
-
-def grow_forest(task: LearningTask, folds: Folds, *, seed: int) -> tuple[Forest, Member]:
-    """The forest of all rows that teach, and as a member: grown on those of each fold as well."""
-    judged = fit_forest(task, task.split.train, seed=seed)
-    every, taught = task.of_all_rows, folds.taught if folds.crossed else ()
-    whole = fit_forest(every, task.split.learned, seed=seed)
-    crossed = [fit_forest(every, rows, seed=seed) for rows in taught] or [judged]
-    asked, modes = ask_folds(task, folds, crossed), whole.mode_shares if whole.modes else None
-    return whole, Member(FOREST_REPORT, judged, whole, asked, mode_shares=modes)
-
-
-def pool_members(
-    task: LearningTask, network: Member, folds: Folds, *, pooling: bool, seed: int
-) -> Pooled:
-    """The network and a forest pooled as rows that neither has seen ask for.
-
-    pooling: whether anything but the network may answer; a forest is measured beside it anyway.
-    """
-    grown, forest = grow_forest(task, folds, seed=seed)
-    if not pooling:
-        return Pooled(network, (forest,), None, None)
-    pool = _weigh(task, network, forest, folds)
-    share = pool.share(NETWORK)
-    if share == 1.0:
-        return Pooled(network, (forest,), pool, None)
-    if share == 0.0:
-        return Pooled(forest, (network,), pool, grown)
-    return Pooled(_mix(task, network, forest, share), (network, forest), pool, grown)
-
-
-def _weigh(task: LearningTask, network: Member, forest: Member, folds: Folds) -> Pool:
-    rows, kind = np.concatenate([folds.stopped, folds.rows]), task.head.kind
-    labels = folds.labels_of(task)
-    stopped = task.frame.values[folds.stopped]
-    first, second = (
-        np.concatenate([member.judged(stopped), member.held_out]) for member in (network, forest)
-    )
-
-    def lose(share: float) -> Float64:
-        alone = first if share == 1.0 else second
-        mixed = mix_answers(first, second, share, kind) if 0.0 < share < 1.0 else alone
-        return row_losses(mixed, labels, rows, task.head)
-
-    return weigh_members(lose, task.split.group[rows])
-
-
-def _mix(task: LearningTask, network: Member, forest: Member, share: float) -> Member:
-    mix = partial(mix_answers, share=share, kind=task.head.kind)
-
-    def mixed(
-        first: Answers, second: Answers, values: Float32, mix: Callable[..., Float32] = mix
-    ) -> Float32:
-        return mix(first(values), second(values))
-
-    folds = tuple(
-        FoldAnswers(mix(one.held_out, two.held_out), mix(one.compared, two.compared))
-        for one, two in zip(network.folds, forest.folds, strict=True)
-    )
-    judged, whole = (
-        partial(mixed, *pair)
-        for pair in ((network.judged, forest.judged), (network.whole, forest.whole))
-    )
-    shares = None
-    if network.mode_shares is not None and forest.mode_shares is not None:
-        both = network.mode_shares, forest.mode_shares
-        shares = partial(mixed, *both, mix=partial(mix_shares, share=share))
-    return Member(POOL_REPORT, judged, whole, folds, network.parameters, shares)
 
 
 def judge_member(

@@ -169,7 +169,8 @@ def by_forest(dataset: Dataset, plant: Grown) -> PromotionDecision:
     """Of the forest member alone."""
     from pm_app.learning.training.crossfit import deal_folds
     from pm_app.learning.training.fit import Training
-    from pm_app.learning.training.members import grow_forest, judge_member
+    from pm_app.learning.training.members import judge_member
+    from pm_app.learning.training.pooling import grow_forest
     from pm_app.learning.training.refitting import Recipe
     from pm_app.records.scores import scores_of
 

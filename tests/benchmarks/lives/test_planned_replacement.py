@@ -158,7 +158,8 @@ def risks_by_row(dataset: Dataset, settings: Settings, part: str) -> Float64:
 def by_forest(dataset: Dataset, settings: Settings, task: Any) -> Float64:
     """Of the forest member alone."""
     from pm_app.learning.training.crossfit import deal_folds
-    from pm_app.learning.training.members import grow_forest, judge_member
+    from pm_app.learning.training.members import judge_member
+    from pm_app.learning.training.pooling import grow_forest
     from pm_app.records.scores import scores_of
 
     seed = settings.retraining.seed

@@ -24,7 +24,7 @@ from pm_app.learning.evaluation.metrics import best_threshold, f1_at, macro_f1
 from pm_app.learning.importance.permutation import measure_importance
 from pm_app.learning.network import answers, mode_shares
 from pm_app.learning.pool.forest import fit_forest
-from pm_app.learning.pool.graph import mix_answers, mix_shares
+from pm_app.learning.pool.graph import mix_answers, mix_mode_shares
 from pm_app.learning.ranking import planner_of
 from pm_app.learning.training.fit import Training, strengthen, train_network
 from pm_app.learning.training.selection import CONTROL, LIFE_GRID, TABLE_GRID
@@ -36,6 +36,7 @@ ROUNDS, PATIENCE = 600, 40
 # With fewer features each tree sees all of them.
 FEW = 20
 TRUTH = "the simulator itself"
+EVENLY = 0.5, 0.5
 Says = Callable[["_Rows"], tuple[Float64, Float64 | None]]
 """Rows to risks (n,) at the longest horizon, and shares of modes (n, modes)."""
 
@@ -110,13 +111,14 @@ def _ours(judged: Judged, seed: int) -> dict[str, Says]:
         return said
 
     def pooled(values: Float32) -> Float32:
-        return mix_answers(answers(network, values), forest(values), 0.5, kind)
+        return mix_answers([answers(network, values), forest(values)], EVENLY, kind)
 
     def pooled_shares(values: Float32) -> Float32:
-        return mix_shares(mode_shares(network, values), forest.mode_shares(values), 0.5)
+        said = mode_shares(network, values), forest.mode_shares(values)
+        return mix_mode_shares(said, EVENLY)
 
     def single_pooled(values: Float32) -> Float32:
-        return mix_answers(answers(single, values), plain(values), 0.5, kind)
+        return mix_answers([answers(single, values), plain(values)], EVENLY, kind)
 
     return {
         "network": says(lambda v: answers(network, v), lambda v: mode_shares(network, v)),

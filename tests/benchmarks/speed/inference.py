@@ -58,7 +58,8 @@ def measure(folder: Path) -> list[Row]:
             "floor": lambda values=values: _in_blocks(weights.__rmatmul__, values),
         }
         rows.append(_row(size, calls, times))
-    pooled = pool_graph(graph, _forest(features, sensor_of, head), 0.5)
+    forest = _forest(features, sensor_of, head)
+    pooled = pool_graph(graph, {"network": 0.5, "forest": 0.5}, forest=forest)
     return [*rows, *_pool_rows(pooled, predictor, head)]
 
 

@@ -12,7 +12,7 @@ from pm_app.learning.data.targets import choose_head
 from pm_app.learning.network import answers, load_network, mode_shares
 from pm_app.learning.pool import shares
 from pm_app.learning.pool.forest import fit_forest
-from pm_app.learning.pool.graph import mix_shares
+from pm_app.learning.pool.graph import mix_mode_shares
 from pm_app.learning.training import crossfit, selection
 from pm_app.learning.training import fit as training
 from pm_app.learning.training.candidate import AllocationSearch, WarmStart, train_candidate
@@ -154,7 +154,9 @@ def test_a_recipe_makes_a_version_anew_of_the_same_rows_and_another_of_fewer(lif
 
     again = refit_answers(task, recipe, task.split.learned, task.split.test)
     fewer = refit_answers(task, recipe, task.split.train, task.split.test)
-    trees = refit_answers(task, replace(recipe, share=0.0), task.split.train, task.split.test)
+    trees = refit_answers(
+        task, replace(recipe, shares={"forest": 1.0}), task.split.train, task.split.test
+    )
 
     published = answers(load_network(life[0].keras), values)
     np.testing.assert_allclose(again, published, atol=1e-6)
@@ -228,7 +230,7 @@ def test_shares_of_modes_in_a_pool_are_those_of_its_members(refit, fleet):
     said = predictor_of(refit).mode_shares(values)
 
     members = mode_shares(load_network(refit.keras), values), forest.mode_shares(values)
-    assert said == pytest.approx(mix_shares(*members, share), abs=1e-5)
+    assert said == pytest.approx(mix_mode_shares(members, (share, 1 - share)), abs=1e-5)
     assert np.abs(said - members[0]).max() > 0.01
 
 

@@ -583,9 +583,9 @@ def test_the_card_explains_the_version(pumps):
 
 
 def network_outputs(graph, values):
-    """What the network says in a version's graph, before a forest's answer is mixed in."""
+    """What the network says in a version's graph, before answers of trees are mixed in."""
     model = onnx.load_from_string(graph)
-    mixed = [node.input[1] for node in model.graph.node if node.name == "pool_network_rest"]
+    mixed = [node.input[1] for node in model.graph.node if node.name == "pool_0_rest"]
     model.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in mixed)
     session = onnxruntime.InferenceSession(model.SerializeToString())
     return session.run(None, {session.get_inputs()[0].name: values})[-1 if mixed else 0]

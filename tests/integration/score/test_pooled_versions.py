@@ -54,7 +54,8 @@ def promote_pooled(monkeypatch):
 
     def graph_of(features, *, edges, **more):
         network = make_graph(features, edges=edges, **more)
-        return pool_graph(network, forest_of(features, edges), 0.5)
+        forest = forest_of(features, edges)
+        return pool_graph(network, {"network": 0.5, "forest": 0.5}, forest=forest)
 
     def call(plant):
         with monkeypatch.context() as patch:
@@ -83,7 +84,8 @@ def test_both_members_answer_where_values_are_missing(plant, promote_pooled):
         features=champion.card.features,
     ).outputs(values)
 
-    expected = mix_answers(network, forest_of(features, edges)(values), 0.5, "hazard")
+    forest = forest_of(features, edges)(values)
+    expected = mix_answers([network, forest], [0.5, 0.5], "hazard")
 
     assert np.abs(champion.predictor.outputs(values) - expected).max() <= 1e-5
     assert np.abs(expected - network).max() > 0.05

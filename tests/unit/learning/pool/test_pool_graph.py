@@ -11,7 +11,7 @@ from pm_app.learning.data.targets import choose_head
 from pm_app.learning.pool import forest as growing
 from pm_app.learning.pool import graph as graphs
 from pm_app.learning.pool.forest import fit_forest
-from pm_app.learning.pool.graph import at_thresholds, mix_answers, mix_shares, pool_graph
+from pm_app.learning.pool.graph import at_thresholds, mix_answers, mix_mode_shares, pool_graph
 from pm_app.records.features import Frame
 from pm_app.records.labels import Labels, Split
 
@@ -53,11 +53,20 @@ def make_task(kind, *, rows=600, censored=0.3, seed=0):
     )
 
 
-def run(graph, values):
+def shares_of(network):
+    return {"network": network, "forest": 1.0 - network}
+
+
+def mixed(answers, share, kind):
+    """Of a network and a forest."""
+    return mix_answers(answers, [share, 1.0 - share], kind) if share else answers[1]
+
+
+def run(graph, values, *, at=0):
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1  # as scoring has it
     session = onnxruntime.InferenceSession(graph, options)
-    return session.run(None, {session.get_inputs()[0].name: values})[0]
+    return session.run(None, {session.get_inputs()[0].name: values})[at]
 
 
 def run_all(graph, values):
@@ -84,7 +93,7 @@ def with_modes(task):
 
 
 def ties_of(task, forest):
-    values = at_thresholds(forest, task.frame.values, seed=1)
+    values = at_thresholds([forest], task.frame.values, seed=1)
     assert (values != task.frame.values).any()
     return values
 
@@ -97,10 +106,10 @@ def test_the_graph_says_what_its_members_say_at_ties_and_gaps(kind, share):
     network = make_graph(FEATURES, edges=forest.trees[0].answers.shape[1])
     values = ties_of(task, forest)
 
-    pooled = run(pool_graph(network, forest, share), values)
+    pooled = run(pool_graph(network, shares_of(share), forest=forest), values)
 
     alone = forest(values)
-    expected = mix_answers(run(network, values), alone, share, forest.kind) if share else alone
+    expected = mixed([run(network, values), alone], share, forest.kind)
     assert np.abs(pooled - expected).max() / forest.unit <= 1e-5
 
 
@@ -114,14 +123,14 @@ def test_the_graph_says_of_modes_what_its_members_say(share):
     network = reshaped_second_output(network, (-1, outputs, 2))
     own, alone = run_all(network, values), forest(values)
 
-    survival, shares = run_all(pool_graph(network, forest, share), values)
+    survival, shares = run_all(pool_graph(network, shares_of(share), forest=forest), values)
 
-    expected = mix_answers(own[0], alone, share, "hazard") if share else alone
+    expected = mixed([own[0], alone], share, "hazard")
     assert np.abs(survival - expected).max() <= 1e-5
     of_forest = forest.mode_shares(values)
     assert of_forest.sum(axis=2) == pytest.approx(np.ones(of_forest.shape[:2]), abs=1e-6)
-    mixed = mix_shares(own[1], of_forest, share) if share else of_forest
-    assert shares == pytest.approx(mixed, abs=1e-5)
+    pooled = mix_mode_shares([own[1], of_forest], [share, 1 - share]) if share else of_forest
+    assert shares == pytest.approx(pooled, abs=1e-5)
 
 
 def test_leaves_of_a_forest_tell_modes_apart():
@@ -142,13 +151,20 @@ def test_ties_show_thresholds_that_are_not_rounded_down(monkeypatch):
     values = ties_of(task, forest)
     monkeypatch.setattr(graphs.np, "nextafter", lambda single, towards: single)
 
-    assert np.abs(run(pool_graph(network, forest, 0.0), values) - forest(values)).max() > 1e-3
+    assert (
+        np.abs(
+            run(pool_graph(network, shares_of(0.0), forest=forest), values) - forest(values)
+        ).max()
+        > 1e-3
+    )
 
 
 def test_curves_of_a_pool_fall_and_rows_do_not_depend_on_their_neighbours():
     task = make_task("life")
     forest = fit_forest(task, task.split.learned, seed=0)
-    graph = pool_graph(make_graph(FEATURES, edges=len(task.head.edges_hours)), forest, 0.5)
+    graph = pool_graph(
+        make_graph(FEATURES, edges=len(task.head.edges_hours)), shares_of(0.5), forest=forest
+    )
     every = run(graph, task.frame.values)
 
     assert np.diff(every, axis=1).max() <= 1e-6
@@ -160,7 +176,7 @@ def test_curves_of_a_pool_fall_and_rows_do_not_depend_on_their_neighbours():
 def test_members_that_agree_are_left_as_they_are():
     answers = np.linspace(0, 1, 101, dtype=np.float32)[:, None]
 
-    assert mix_answers(answers, answers, 0.5, "hazard") == pytest.approx(answers, abs=1e-5)
+    assert mix_answers([answers, answers], [0.5, 0.5], "hazard") == pytest.approx(answers, abs=1e-5)
 
 
 def test_a_censored_row_counts_for_as_long_as_it_was_seen():

@@ -77,7 +77,7 @@ def champion(frame) -> Champion:
     features = feature_names(SPEC)[0]
     network = make_graph(len(features), edges=len(head.edges_hours))
     card = make_card(replace(SPEC, limits=limits), head=head)
-    graph = pool_graph(network, forest, 0.5)
+    graph = pool_graph(network, {"network": 0.5, "forest": 0.5}, forest=forest)
     predictor = Predictor(graph, head=head, calibration=card.calibration, features=features)
     return Champion(1, card, predictor)
 

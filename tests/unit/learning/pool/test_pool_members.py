@@ -11,7 +11,8 @@ from test_pool_graph import FEATURES, make_task
 from pm_app.learning.pool import forest as growing
 from pm_app.learning.pool.graph import pool_graph
 from pm_app.learning.training.crossfit import one_part
-from pm_app.learning.training.members import Member, ask_folds, pool_members
+from pm_app.learning.training.members import Member, ask_folds
+from pm_app.learning.training.pooling import pool_members
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +33,9 @@ def network_of(task, *, knows):
 
 
 def pool(task, network, *, pooling=True):
-    return pool_members(task, network, one_part(task), pooling=pooling, seed=0)
+    return pool_members(
+        task, network, one_part(task), pooling=pooling, boosting=(False, ""), seed=0
+    )
 
 
 @pytest.fixture
@@ -69,7 +72,7 @@ def test_a_forest_without_a_share_is_not_published(task):
 def test_a_network_without_a_share_is_reported_and_not_in_the_graph(task):
     pooled = pool(task, network_of(task, knows=False))
     edges = len(task.head.edges_hours)
-    graph = pool_graph(make_graph(FEATURES, edges=edges), pooled.forest, share_of(pooled))
+    graph = pool_graph(make_graph(FEATURES, edges=edges), pooled.shares, forest=pooled.forest)
 
     assert share_of(pooled) == 0.0
     assert (pooled.speaker.name, pooled.beside[0].name) == ("random forest", "tiers")

@@ -177,8 +177,8 @@ class AllocationSettings(Section):
     )
     pool: Literal["auto", "network"] = Field(
         "auto",
-        description="auto: a survival forest answers beside the network where validation finds "
-        "it is of use; network: the network alone",
+        description="auto: trees answer beside the network where held-out data finds them of use, "
+        "a survival forest and with LightGBM boosted ones; network: the network alone",
     )
 
 

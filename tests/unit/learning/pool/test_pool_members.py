@@ -1,5 +1,6 @@
 """Who answers in a version, by members whose answers are fixed."""
 
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +10,8 @@ from factories import make_graph
 from test_pool_graph import FEATURES, make_task
 
 from pm_app.learning.pool import forest as growing
-from pm_app.learning.pool.graph import pool_graph
+from pm_app.learning.pool.graph import mix_answers, pool_graph
+from pm_app.learning.training import pooling
 from pm_app.learning.training.crossfit import one_part
 from pm_app.learning.training.members import Member, ask_folds
 from pm_app.learning.training.pooling import pool_members
@@ -85,3 +87,68 @@ def test_shares_are_weighed_anew_for_every_network(task):
     found = [share_of(pool(task, network_of(task, knows=knows))) for knows in (True, False)]
 
     assert found == [1.0, 0.0]
+
+
+class Oracle:
+    """Boosted trees that know the truth, as `network_of` does, or nothing."""
+
+    kind, rounds, outputs = "hazard", 1, 16
+
+    def __init__(self, task, *, knows):
+        self.network = network_of(task, knows=knows)
+
+    def __call__(self, values):
+        return self.network.judged(values)
+
+
+@pytest.fixture
+def boosting_as(monkeypatch):
+    """Puts these in place of what is boosted; how often it was asked for."""
+    fitted = []
+
+    def call(trees):
+        monkeypatch.setattr(pooling, "fit_boosted", lambda *_, **__: fitted.append(1) or trees)
+        return fitted
+
+    return call
+
+
+def boosted_pool(task, network, folds):
+    return pool_members(task, network, folds, pooling=True, boosting=(True, ""), seed=0)
+
+
+def test_boosted_trees_that_know_more_join_and_are_told_beside(task, boosting_as):
+    trees = Oracle(task, knows=True)
+    boosting_as(trees)
+    pooled = boosted_pool(task, network_of(task, knows=False), one_part(task))
+
+    assert pooled.shares == {"forest": 0.25, "boosted trees": 0.75}
+    assert pooled.boosted is trees and pooled.forest is not None
+    assert [each.name for each in pooled.beside] == ["tiers", "random forest", "boosted trees"]
+    values = task.frame.values[task.split.test]
+    expected = mix_answers([pooled.forest(values), trees(values)], [0.25, 0.75], "hazard")
+    assert pooled.speaker.whole(values) == pytest.approx(expected)
+
+
+def test_boosted_trees_that_add_nothing_are_fitted_once(task, boosting_as):
+    fitted = boosting_as(Oracle(task, knows=False))
+    pooled = boosted_pool(task, network_of(task, knows=True), one_part(task))
+
+    assert len(fitted) == 1
+    assert pooled.boosted is None
+    assert [each.name for each in pooled.pool.members] == ["network", "forest"]
+
+
+def test_a_library_that_cannot_be_loaded_is_told_of(task, monkeypatch, tmp_path):
+    broken = tmp_path / "lightgbm"
+    broken.mkdir()
+    (broken / "__init__.py").write_text("raise OSError('libgomp.so.1: cannot open')")
+    monkeypatch.delitem(sys.modules, "lightgbm", raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+
+    pooled = pool_members(task, network_of(task, knows=True), one_part(task), pooling=True, seed=0)
+
+    assert pooled.pool.reason.endswith(
+        "no trees are boosted: LightGBM is installed and cannot be loaded "
+        "(libgomp.so.1: cannot open)"
+    )

@@ -8,6 +8,7 @@ import pytest
 from pm_app.learning.data.targets import encode_targets
 from pm_app.learning.training.fit import Trained
 from pm_app.learning.training.losses import (
+    corrected_losses,
     horizon_losses,
     life_losses,
     row_losses,
@@ -134,3 +135,36 @@ def test_a_column_is_judged_by_its_own_value(kind, expected):
     lost = row_losses(said, labels, np.arange(2), Head(kind, (), (0.0,)))
 
     assert lost[:, 0] == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_model_that_ranks_well_and_is_too_sure_loses_nothing_once_corrected():
+    """Control: uncorrected it would lose twice as much."""
+    rng = np.random.default_rng(0)
+    score = rng.normal(0, 2, 4000)
+    fails = (rng.random(4000) < 1 / (1 + np.exp(-score))).astype(float)
+    rows, group = np.arange(4000), np.arange(4000, dtype=np.int32)
+    labels = Labels(np.full(4000, np.nan), np.zeros(4000, bool), fails, np.ones(4000, bool), group)
+    head = Head("classification", (), (0.0,))
+    honest, sure = (
+        (1 / (1 + np.exp(-times * score + shift))).astype(np.float32)[:, None]
+        for times, shift in ((1, 0), (5, 3))
+    )
+
+    plain, raw = (row_losses(each, labels, rows, head).mean() for each in (honest, sure))
+    corrected = corrected_losses(sure, labels, rows, head, group=group).mean()
+
+    assert raw > 2 * plain
+    assert corrected == pytest.approx(plain, rel=0.01)
+
+
+def test_what_is_left_of_a_life_and_a_value_are_not_corrected():
+    group = np.arange(4, dtype=np.int32)
+    values = replace(LABELS, value=np.array([1.0, 2.0, 3.0, 4.0]))
+    regressed = Head("regression", (), (0.0,))
+    output = np.zeros((4, 1), dtype=np.float32)
+
+    lives = corrected_losses(SURVIVAL, LABELS, ROWS, HEAD, group=group)
+    squares = corrected_losses(output, values, ROWS, regressed, group=group)
+
+    assert np.array_equal(lives[:, 1], life_losses(SURVIVAL, LABELS, ROWS, HEAD))
+    assert squares[:, 0] == pytest.approx([1.0, 4.0, 9.0, 16.0])

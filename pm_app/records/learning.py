@@ -216,7 +216,8 @@ class QualityReport:
 class PoolMember:
     """A model that may answer in a version: its share of the answer, and what it loses alone.
 
-    name: "network" or "forest". losses: means over the rows that shares were weighed on.
+    name: "network", "forest" or "boosted trees". losses: means over the rows that shares were
+    weighed on, of risks once corrected.
     """
 
     name: str
@@ -335,7 +336,7 @@ class VersionCard:
 
     @property
     def read_features(self) -> frozenset[str]:
-        """Features that the answer depends on: a forest reads all of them."""
+        """Features that the answer depends on: trees read all of them."""
         alone = self.pool is None or self.pool.share("network") == 1.0
         return frozenset((self.allocation.features if alone else ()) or self.features)
 

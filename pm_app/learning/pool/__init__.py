@@ -1,1 +1,1 @@
-"""Pool: a forest beside the network, and both in one graph."""
+"""Pool: trees beside the network, and all of them in one graph."""

@@ -48,7 +48,7 @@ def retrained(told: str, plant: Path, horizon: float, cap: float) -> Row:
         {"LightGBM, nine fits to choose by": booster},
         None,
         f"{used:.0f} s of processor, {usage.ru_maxrss / 1024:,.0f} MB at the peak; "
-        "with ranking, drift, networks tried, calibration, a forest beside and the gate",
+        "with ranking, drift, networks tried, calibration, trees beside and the gate",
     )
 
 

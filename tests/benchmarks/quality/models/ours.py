@@ -124,7 +124,9 @@ def _note_of(candidate: "Candidate") -> Note:
         return note | {"share": 1.0}
     losses = {member.name: member.losses for member in pool.members} | {"pool": pool.losses}
     told = "; ".join(f"{n} {' '.join(f'{v:.4f}' for v in each)}" for n, each in losses.items())
-    return note | {"share": pool.share(shares.NETWORK), "losses": told}
+    note |= {"share": pool.share(shares.NETWORK), "losses": told}
+    boosted = pool.share(shares.BOOSTED)
+    return note | {"boosted": boosted} if boosted else note
 
 
 def _measure_strategies(

@@ -36,6 +36,7 @@ from pm_app.jobs.score.run import score
 
 SIZES, DAYS, SENSORS = (2_500, 8_000, 25_000), 40, 5
 WORN_SHARE = 0.25
+READ_ANEW = "the panes of a month are read and rolled anew for every asset that has a new one"
 RATE, MEGABYTES, EXPONENT, TURN_SECONDS = 20_000, 400, 1.05, 2.0
 TOML = """\
 [plant]
@@ -152,12 +153,12 @@ def measure(folder: Path) -> list[Row]:
         _row(f"time by assets, {SIZES[0]:,} to {SIZES[-1]:,}, exponent", exponent, "",
              f"at most {EXPONENT}", exponent <= EXPONENT),
         _row(f"{told}: a turn of one more of each", last.turn, "s",
-             f"under {TURN_SECONDS:g}", last.turn < TURN_SECONDS),
+             f"under {TURN_SECONDS:g}", last.turn < TURN_SECONDS, READ_ANEW),
     ]  # fmt: skip
 
 
-def _row(work: str, figure: float, unit: str, goal: str, kept: bool) -> Row:
-    return Row("Many assets", work, figure, unit, (figure, figure), goal, kept)
+def _row(work: str, figure: float, unit: str, goal: str, kept: bool, reason: str = "") -> Row:
+    return Row("Many assets", work, figure, unit, (figure, figure), goal, kept, reason=reason)
 
 
 if __name__ == "__main__":

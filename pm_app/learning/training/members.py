@@ -1,7 +1,7 @@
 """Members of a version: what each answers to rows it has not seen, and how that is judged."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -108,7 +108,12 @@ def _compared_values(task: LearningTask) -> Float32:
 def judge_member(
     task: LearningTask, member: Member, folds: Folds
 ) -> tuple[Calibration, QualityReport]:
-    """What corrects a member's answers, and its figures on the test rows."""
+    """What corrects a member's answers, and its figures on the test rows.
+
+    One that tells no modes apart is not asked for them.
+    """
+    if member.mode_shares is None:
+        task = replace(task, head=replace(task.head, modes=()))
     frame, labels, head, split = task.frame, task.labels, task.head, task.split
     rows, output = folds.rows, member.as_published(task)
     block = newest_blocks(task, rows)

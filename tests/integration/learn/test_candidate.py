@@ -13,13 +13,13 @@ from pm_app.learning.network import answers, load_network, mode_shares
 from pm_app.learning.pool import shares
 from pm_app.learning.pool.forest import fit_forest
 from pm_app.learning.pool.graph import mix_mode_shares
-from pm_app.learning.training import crossfit, selection
+from pm_app.learning.training import crossfit, pooling, selection
 from pm_app.learning.training import fit as training
 from pm_app.learning.training.candidate import AllocationSearch, WarmStart, train_candidate
 from pm_app.learning.training.refitting import refit_answers
 from pm_app.records.features import Frame
 from pm_app.records.labels import Labels, Split
-from pm_app.records.learning import Importance
+from pm_app.records.learning import Importance, Pool, PoolMember
 from pm_app.records.scores import with_shares
 from pm_app.scoring.contributions import contributions, top_sensors_text
 from pm_app.scoring.predictor import CHUNK_ROWS, Predictor
@@ -232,6 +232,31 @@ def test_shares_of_modes_in_a_pool_are_those_of_its_members(refit, fleet):
     members = mode_shares(load_network(refit.keras), values), forest.mode_shares(values)
     assert said == pytest.approx(mix_mode_shares(members, (share, 1 - share)), abs=1e-5)
     assert np.abs(said - members[0]).max() > 0.01
+
+
+def test_boosted_trees_answer_where_modes_are_told_apart_by_others(life, fleet, monkeypatch):
+    pytest.importorskip("lightgbm", reason="the extra boost is not installed")
+    given = {"network": 0.25, "forest": 0.5, "boosted trees": 0.25}
+    members = tuple(PoolMember(name, share, (0.1,)) for name, share in given.items())
+    monkeypatch.setattr(pooling, "may_join", lambda lose: True)
+    monkeypatch.setattr(
+        pooling, "weigh_members", lambda *_, **__: Pool(members, (0.1,), 9, "given")
+    )
+    warm = WarmStart(life[0].allocation, life[0].keras)
+    task = replace(life_task(*fleet), head=life[0].head)
+
+    three = train_candidate(task, AllocationSearch(make_fleet_planner(*fleet), "regularized", warm))
+
+    reports = {report.model: report.metrics for report in three.reports}
+    assert "mode_accuracy_24h" in reports["pool"]
+    assert reports["boosted trees"]["average_precision_24h"] > 0.3
+    assert "mode_accuracy_24h" not in reports["boosted trees"]
+    assert three.pool.reason.startswith("network 0.25, forest 0.5, boosted trees 0.25: ")
+    values = fleet[0].values[fleet[2].test]
+    forest = fit_forest(task.of_all_rows, fleet[2].learned, seed=0)
+    telling = mode_shares(load_network(three.keras), values), forest.mode_shares(values)
+    expected = mix_mode_shares(telling, (0.25, 0.5))
+    assert predictor_of(three).mode_shares(values) == pytest.approx(expected, abs=1e-5)
 
 
 def test_progress_only_rises_and_ends(life):

@@ -130,6 +130,21 @@ def test_boosted_trees_leave_modes_to_those_who_tell_them_apart():
     assert pooled == pytest.approx(forest.mode_shares(task.frame.values), abs=1e-5)
 
 
+def test_beside_boosted_trees_alone_modes_are_those_of_the_network():
+    task = with_modes(make_task("life"))
+    boosted = fit_boosted(task, task.split.train, seed=0)
+    graph = make_graph(FEATURES, edges=boosted.outputs, attends=boosted.outputs * 2)
+    graph = reshaped_second_output(graph, (-1, boosted.outputs, 2))
+    shares = {"network": 0.5, "boosted trees": 0.5}
+    values = task.frame.values
+
+    pooled = pool_graph(graph, shares, forest=None, boosted=boosted)
+
+    assert np.array_equal(run(pooled, values, at=1), run(graph, values, at=1))
+    mixed = mix_answers([run(graph, values), boosted(values)], [0.5, 0.5], "hazard")
+    assert run(pooled, values) == pytest.approx(mixed, abs=1e-4)
+
+
 def test_the_same_arguments_boost_the_same_trees():
     task = make_task("life")
     first, again = (fit_boosted(task, task.split.train, seed=3) for _ in range(2))

@@ -91,7 +91,9 @@ def pool_text(pool: Pool, reports: Sequence[QualityReport]) -> str:
 
     reports: of the version first, its members alone among the others.
     """
-    shares = ", ".join(f"{each.name} {each.share:g}" for each in pool.members)
+    # That boosted trees have none the reason says.
+    named = [each for each in pool.members if each.share or each.name != BOOSTED]
+    shares = ", ".join(f"{each.name} {each.share:g}" for each in named)
     if 1.0 in (each.share for each in pool.members):
         return f"{shares} ({pool.reason})"
     names = list(reports[0].metrics)

@@ -115,3 +115,16 @@ def test_the_words_say_shares_and_what_pooling_gained():
     assert text.startswith(
         "network 0.5, forest 0.5: average precision 72h 0.830, network alone 0.790, forest 0.810"
     )
+
+
+def test_boosted_trees_without_a_share_are_not_named_among_shares():
+    pool = weigh_members(losses_with(0.5, gain=0.001, noise=0.1), GROUP, boosted=True)
+    reports = [
+        QualityReport(name, None, {"average_precision_24h": 0.8})
+        for name in ("pool", "tiers", "random forest")
+    ]
+
+    text = pool_text(pool, reports)
+
+    assert text.startswith("network 0.5, forest 0.5: average precision 24h 0.800")
+    assert text.endswith("boosted trees add nothing)")

@@ -19,6 +19,7 @@ import numpy as np
 from pm_app.learning.data.case_control import sample_rows
 from pm_app.learning.data.targets import Rows, Targets, encode_targets
 from pm_app.learning.dataset import LearningTask
+from pm_app.learning.pool.forest import OTHERS_SAMPLED
 from pm_app.learning.pool.nodes import Constants, TreeNodes, ask_nodes, make_node, single
 from pm_app.records.readings import Float32, Float64, Index
 
@@ -26,13 +27,13 @@ from pm_app.records.readings import Float32, Float64, Index
 ANSWER: Final = "boosted"
 # Spans asked of rows: all that fail there, and a weighed sample of the others.
 MOST_PERIODS: Final = 60_000
-OTHERS_SAMPLED: Final = 200_000
 MOST_ROUNDS, PATIENCE_ROUNDS = 1_500, 30
 # LightGBM crashes now and then where several threads train at once.
 _ALONE: Final = Lock()
 _MANY_FEATURES: Final = 100
-# Borders of values are found on so many rows.
+# LightGBM reads what is nearer to 0 as 0.
 _ZERO: Final = 1e-34
+# Rows read at once, and rows on which borders of values are found.
 _BATCH_ROWS, _BORDER_ROWS = 4_096, 20_000
 
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from pm_app.records.readings import Flags, Float32, Float64, Index
+from pm_app.scoring.predictor import open_graph
 
 Constants = dict[str, NDArray[Any]]
 # Of the name of what is asked: nodes to the answer, and their constants.
@@ -85,9 +85,7 @@ def ask_nodes(nodes: Nodes, name: str, *, features: int, outputs: int) -> Callab
         graph, ir_version=_IR, opset_imports=[helper.make_opsetid(*each) for each in versions]
     )
     onnx.checker.check_model(model)
-    session = onnxruntime.InferenceSession(
-        model.SerializeToString(), providers=["CPUExecutionProvider"]
-    )
+    session = open_graph(model.SerializeToString())
 
     def ask(values: Float32) -> Float32:
         parts = [values[at : at + _ROWS] for at in range(0, max(len(values), 1), _ROWS)]

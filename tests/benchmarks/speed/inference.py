@@ -69,8 +69,8 @@ def measure(folder: Path) -> list[Row]:
     two = pool_graph(graph, {"network": 0.5, "forest": 0.5}, forest=forest)
     shares = {"network": 0.375, "forest": 0.375, "boosted trees": 0.25}
     three = pool_graph(graph, shares, forest=forest, boosted=boosted)
-    for told, pooled in (("network and forest", two), ("these and boosted trees", three)):
-        rows += _pool_rows(told, pooled, predictor, head)
+    for members, pooled in (("network and forest", two), ("these and boosted trees", three)):
+        rows += _pool_rows(members, pooled, predictor, head)
     return rows
 
 
@@ -91,7 +91,7 @@ def _task(features: tuple[str, ...], sensor_of: tuple[str, ...], head: Head) -> 
     return LearningTask("life", head.horizons_hours, frame, labels, split, head)
 
 
-def _pool_rows(told: str, graph: bytes, alone: Predictor, head: Head) -> list[Row]:
+def _pool_rows(members: str, graph: bytes, alone: Predictor, head: Head) -> list[Row]:
     pooled = _predictor(graph, head, alone.features)
     rng = np.random.default_rng(2)
     rows = []
@@ -108,7 +108,7 @@ def _pool_rows(told: str, graph: bytes, alone: Predictor, head: Head) -> list[Ro
         rows.append(
             Row(
                 "Inference",
-                f"{size:,} rows, a pool of {told}",
+                f"{size:,} rows, a pool of {members}",
                 mine,
                 "ms",
                 (1000 * min(taken["ours"]), 1000 * max(taken["ours"])),

@@ -10,14 +10,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from onnx import helper
 from sklearn.tree import DecisionTreeRegressor
 
 from pm_app.learning.data.case_control import TrainingRows, sample_rows
 from pm_app.learning.data.targets import Rows, Targets, encode_targets, weigh_targets
 from pm_app.learning.dataset import LearningTask
+from pm_app.learning.pool.nodes import Constants, TreeNodes, make_node, single
 from pm_app.records.readings import Float32, Float64, Index
 from pm_app.threads import on_threads
 
+# What a graph names its answer, and its shares of modes.
+ANSWER, MODES_ANSWER = "forest", "forest_modes"
 TREES = 80
 # Rows of one life repeat each other: a tree on 40 % of them ranks as well, in a third of the
 # time, and more rows than these make none better. Rows of a table do not.
@@ -64,6 +68,11 @@ class Forest:
     def outputs(self) -> int:
         """How many numbers answer a row, shares of modes apart."""
         return int(self.trees[0].answers.shape[1]) - self.modes
+
+    def nodes(self, asked: str) -> tuple[list[Any], Constants]:
+        """Nodes of an ONNX graph from the features of this name to `ANSWER`, and `MODES_ANSWER`
+        where modes are told apart."""
+        return _forest_nodes(self, asked)
 
     @property
     def splits(self) -> tuple[Index, Float64]:
@@ -265,3 +274,68 @@ def _answers_of(happened: Float64, survived: Float64, kind: str) -> Float64:
     """Survival at the edges, or the share of a class, given counts by span, (..., outputs)."""
     share = happened / np.maximum(happened + survived, _NOTHING)
     return np.asarray(np.cumprod(1.0 - share, axis=-1) if kind == "hazard" else share)
+
+
+def _forest_nodes(forest: Forest, asked: str) -> tuple[list[Any], Constants]:
+    trees = _forest_trees(forest)
+    if forest.modes:
+        return _forest_modes_nodes(forest, asked, trees)
+    if forest.kind != "regression":
+        return [make_node("TreeEnsembleRegressor", [asked], ANSWER, **trees)], {}
+    nodes = [
+        make_node("TreeEnsembleRegressor", [asked], "forest_units", **trees),
+        make_node("Mul", ["forest_units", "forest_unit"], "forest_scaled"),
+        make_node("Add", ["forest_scaled", "forest_zero"], ANSWER),
+    ]
+    return nodes, {"forest_unit": single(forest.unit), "forest_zero": single(forest.zero)}
+
+
+def _forest_modes_nodes(
+    forest: Forest, asked: str, trees: dict[str, Any]
+) -> tuple[list[Any], Constants]:
+    """Nodes to the forest's answers, and its shares of modes as `Forest.mode_shares` has them."""
+    parts = [ANSWER, "forest_incidence"]
+    nodes = [
+        make_node("TreeEnsembleRegressor", [asked], "forest_all", **trees),
+        helper.make_node("Split", ["forest_all", "forest_parts"], parts, "forest_split", axis=1),
+        make_node("ReduceSum", ["forest_incidence", "forest_modes_axis"], "forest_total"),
+        make_node("Div", ["forest_incidence", "forest_total"], "forest_share"),
+        make_node("Unsqueeze", ["forest_share", "forest_modes_axis"], "forest_spanless"),
+        make_node("Mul", ["forest_spanless", "forest_spans"], MODES_ANSWER),
+    ]
+    constants = {
+        "forest_parts": np.array([forest.outputs, forest.modes]),
+        "forest_modes_axis": np.array([1]),
+        "forest_spans": np.ones((forest.outputs, 1), dtype=np.float32),
+    }
+    return nodes, constants
+
+
+def _forest_trees(forest: Forest) -> dict[str, Any]:
+    """Attributes of its trees, whose mean answers."""
+    grown = [tree.grown for tree in forest.trees]
+    number = np.repeat(np.arange(len(grown)), [each.node_count for each in grown])
+    node = np.concatenate([np.arange(each.node_count) for each in grown])
+    left, right, feature, threshold, missing = (
+        np.concatenate([getattr(each, name) for each in grown])
+        for name in (
+            "children_left",
+            "children_right",
+            "feature",
+            "threshold",
+            "missing_go_to_left",
+        )
+    )
+    is_leaf = left < 0
+    answers = np.concatenate([tree.answers for tree in forest.trees])[is_leaf]
+    outputs = answers.shape[1]
+    nodes = TreeNodes(number, node, left, right, feature, threshold, missing)
+    return {
+        **nodes.attributes(),
+        "target_treeids": np.repeat(number[is_leaf], outputs).tolist(),
+        "target_nodeids": np.repeat(node[is_leaf], outputs).tolist(),
+        "target_ids": np.tile(np.arange(outputs), len(answers)).tolist(),
+        "target_weights": answers.ravel().tolist(),
+        "n_targets": outputs,
+        "aggregate_function": "AVERAGE",
+    }

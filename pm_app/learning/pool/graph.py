@@ -11,13 +11,14 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from pm_app.learning.pool.boosted import ANSWER, Boosted
+from pm_app.learning.pool import boosted as boosting
+from pm_app.learning.pool import forest as forests
+from pm_app.learning.pool.boosted import Boosted
 from pm_app.learning.pool.forest import Forest
 from pm_app.learning.pool.nodes import (
     TREES_DOMAIN,
     TREES_VERSION,
     Constants,
-    TreeNodes,
     initializers,
     make_node,
     single,
@@ -28,7 +29,6 @@ from pm_app.records.readings import Float32
 # Nearer to 0 and 1 log-odds tell of rounding: float32 knows 1 - 1e-7 and nothing between. All
 # answers are drawn in by this much, mixed, and what comes is drawn out by as much again.
 DRAWN_IN = 5e-3
-_FOREST, _MODES = "forest", "_modes"
 _ROWS_TIED = 3
 
 # Names of what is mixed, each with its share.
@@ -79,16 +79,14 @@ def pool_graph(
     if not shares.get(NETWORK, 0.0):
         del graph.node[:], graph.initializer[:], graph.output[2 if modes else 1 :]
     for each in trees:
-        _extend(
-            graph, each.nodes(asked) if isinstance(each, Boosted) else _forest_nodes(each, asked)
-        )
-    names = {NETWORK: outputs[0], FOREST: _FOREST, BOOSTED: ANSWER}
+        _extend(graph, each.nodes(asked))
+    names = {NETWORK: outputs[0], FOREST: forests.ANSWER, BOOSTED: boosting.ANSWER}
     mix = _moved_nodes if trees[0].kind == "regression" else _mixed_nodes
     _mix_into(graph, 0, _parts(shares, names), mix, "pool", (trees[0].outputs,))
     if modes:
-        names = {NETWORK: outputs[1], FOREST: f"{_FOREST}{_MODES}"}
+        names = {NETWORK: outputs[1], FOREST: forests.MODES_ANSWER}
         shape = trees[0].outputs, modes
-        _mix_into(graph, 1, _parts(shares, names), _moved_nodes, f"pool{_MODES}", shape)
+        _mix_into(graph, 1, _parts(shares, names), _moved_nodes, "pool_modes", shape)
     if not any(each.domain == TREES_DOMAIN for each in model.opset_import):
         model.opset_import.append(helper.make_opsetid(TREES_DOMAIN, TREES_VERSION))
     onnx.checker.check_model(model)
@@ -139,71 +137,6 @@ def at_thresholds(trees: Sequence[Forest | Boosted], values: Float32, *, seed: i
             drawn = rng.integers(len(feature), size=len(values))
             tied[np.arange(len(values)), feature[drawn]] = threshold[drawn]
     return tied
-
-
-def _forest_nodes(forest: Forest, asked: str) -> tuple[list[Any], Constants]:
-    trees = _forest_trees(forest)
-    if forest.modes:
-        return _forest_modes_nodes(forest, asked, trees)
-    if forest.kind != "regression":
-        return [make_node("TreeEnsembleRegressor", [asked], _FOREST, **trees)], {}
-    nodes = [
-        make_node("TreeEnsembleRegressor", [asked], "forest_units", **trees),
-        make_node("Mul", ["forest_units", "forest_unit"], "forest_scaled"),
-        make_node("Add", ["forest_scaled", "forest_zero"], _FOREST),
-    ]
-    return nodes, {"forest_unit": single(forest.unit), "forest_zero": single(forest.zero)}
-
-
-def _forest_modes_nodes(
-    forest: Forest, asked: str, trees: dict[str, Any]
-) -> tuple[list[Any], Constants]:
-    """Nodes to the forest's answers, and its shares of modes as `Forest.mode_shares` has them."""
-    parts = [_FOREST, "forest_incidence"]
-    nodes = [
-        make_node("TreeEnsembleRegressor", [asked], "forest_all", **trees),
-        helper.make_node("Split", ["forest_all", "forest_parts"], parts, "forest_split", axis=1),
-        make_node("ReduceSum", ["forest_incidence", "forest_modes_axis"], "forest_total"),
-        make_node("Div", ["forest_incidence", "forest_total"], "forest_share"),
-        make_node("Unsqueeze", ["forest_share", "forest_modes_axis"], "forest_spanless"),
-        make_node("Mul", ["forest_spanless", "forest_spans"], f"{_FOREST}{_MODES}"),
-    ]
-    constants = {
-        "forest_parts": np.array([forest.outputs, forest.modes]),
-        "forest_modes_axis": np.array([1]),
-        "forest_spans": np.ones((forest.outputs, 1), dtype=np.float32),
-    }
-    return nodes, constants
-
-
-def _forest_trees(forest: Forest) -> dict[str, Any]:
-    """Attributes of its trees, whose mean answers."""
-    grown = [tree.grown for tree in forest.trees]
-    number = np.repeat(np.arange(len(grown)), [each.node_count for each in grown])
-    node = np.concatenate([np.arange(each.node_count) for each in grown])
-    left, right, feature, threshold, missing = (
-        np.concatenate([getattr(each, name) for each in grown])
-        for name in (
-            "children_left",
-            "children_right",
-            "feature",
-            "threshold",
-            "missing_go_to_left",
-        )
-    )
-    is_leaf = left < 0
-    answers = np.concatenate([tree.answers for tree in forest.trees])[is_leaf]
-    outputs = answers.shape[1]
-    nodes = TreeNodes(number, node, left, right, feature, threshold, missing)
-    return {
-        **nodes.attributes(),
-        "target_treeids": np.repeat(number[is_leaf], outputs).tolist(),
-        "target_nodeids": np.repeat(node[is_leaf], outputs).tolist(),
-        "target_ids": np.tile(np.arange(outputs), len(answers)).tolist(),
-        "target_weights": answers.ravel().tolist(),
-        "n_targets": outputs,
-        "aggregate_function": "AVERAGE",
-    }
 
 
 def _mixed_nodes(name: str, parts: _Parts) -> tuple[list[Any], Constants]:

@@ -37,6 +37,10 @@ class PaneSelection:
         at = bisect_left(self.assets, group.first_asset)
         return at < len(self.assets) and self.assets[at] <= group.last_asset
 
+    def goes_on_after(self, group: RowGroup) -> bool:
+        """Whether later assets than those asked for are in the row group."""
+        return not self.assets or self.assets[-1] < group.last_asset
+
     def of(self, panes: Panes) -> Panes:
         """Those among these; where assets are asked for, numbered as they are."""
         panes = self._of_assets(panes)

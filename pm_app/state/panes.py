@@ -149,12 +149,17 @@ class History:
             if len(groups) == len(description.groups) and _weight(panes) <= _whole_bytes():
                 panes = self._remember(name, _WHOLE, panes)
             return wanted.of(panes)
-        parts = [wanted.of(self._group(name, description, number)) for number in groups]
+        parts = [wanted.of(self._group(name, description, number, wanted)) for number in groups]
         return parts[0] if len(parts) == 1 else concat_panes(parts)
 
-    def _group(self, name: str, description: Description, number: int) -> Panes:
+    def _group(
+        self, name: str, description: Description, number: int, wanted: PaneSelection
+    ) -> Panes:
         """A row group; the next assets asked for may be in it too."""
-        panes = self._at_hand(name, number)
+        # Whoever asks for assets in order is done with one whose last has come. Were it used
+        # anew, the ones that come next would push out those that are still to be looked at.
+        goes_on = wanted.goes_on_after(description.groups[number])
+        panes = self._at_hand(name, number, again=goes_on)
         if panes is None:
             panes = self._remember(name, number, self._read(name, description, [number]))
         return panes
@@ -177,10 +182,10 @@ class History:
                     self._descriptions[name] = description
         return description
 
-    def _at_hand(self, name: str, group: int) -> Panes | None:
+    def _at_hand(self, name: str, group: int, *, again: bool = True) -> Panes | None:
         with self._cache_lock:
             panes = self._cache.get((name, group))
-            if panes is not None:
+            if panes is not None and again:
                 self._cache.move_to_end((name, group))
         return panes
 

@@ -137,6 +137,30 @@ def test_assets_asked_for_some_at_a_time_read_each_row_group_once(history, monke
     assert len(read) > 10
 
 
+def test_many_segments_asked_for_some_assets_at_a_time_read_each_row_group_once(
+    history, monkeypatch
+):
+    monkeypatch.setattr(history_module, "ROW_GROUP_CELLS", 300)
+    parts = [make_panes(assets=9, rows=300, seed=seed) for seed in range(6)]
+    names = [history.write(f"{number}", panes) for number, panes in enumerate(parts)]
+    list(history.read(names[:1], assets={"pump-1"}))
+    each = history._cache_bytes
+    # Room for one row group of each segment and for one more: some assets lie in two.
+    monkeypatch.setattr(history_module, "CACHE_BYTES", int(7.5 * each))
+    read = []
+    whole = History._read
+    monkeypatch.setattr(
+        History,
+        "_read",
+        lambda self, *given: read.append((given[0], *given[2])) or whole(self, *given),
+    )
+
+    for first in range(0, 9, 2):
+        list(history.read(names, assets=set(parts[0].assets[first : first + 2])))
+
+    assert len(read) == len(set(read)) > 12
+
+
 def test_what_a_caller_does_with_panes_stays_out_of_the_next_read(history):
     panes = make_panes()
     name = history.write(STEM, panes)

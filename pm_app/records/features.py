@@ -24,6 +24,8 @@ class Panes:
 
     total and squares are strict left folds in time order, so that continuing a stored pane
     with later readings gives the same bits as folding all of them at once.
+
+    Panes that were read without their times have no columns of `PANE_TIMES`, (n_panes, 0).
     """
 
     pane_ns: int
@@ -62,6 +64,8 @@ PANE_STATISTICS = (
     "first_time",
     "last_time",
 )
+# When readings came: what tells the order of panes' readings, and of settings within a pane.
+PANE_TIMES = ("first_row_time", "last_row_time", "first_time", "last_time")
 _PANE_ARRAYS = PANE_KEYS + PANE_STATISTICS
 
 

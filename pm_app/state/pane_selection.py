@@ -15,13 +15,14 @@ from pm_app.state.pane_tables import Description, RowGroup
 class PaneSelection:
     """The panes that are asked for, bounds included; None where there is no bound.
 
-    assets: sorted; numbers: the place of each among them.
+    assets: sorted; numbers: the place of each among them. times: whether theirs are wanted.
     """
 
     assets: tuple[str, ...] | None
     numbers: Mapping[str, int]
     since_pane: int | None
     until_pane: int | None
+    times: bool
 
     def groups_of(self, description: Description) -> list[int]:
         """The row groups whose bounds leave room for some."""
@@ -69,12 +70,16 @@ class PaneSelection:
 
 
 def selection(
-    assets: Collection[str] | None, since_pane: int | None, until_pane: int | None
+    assets: Collection[str] | None,
+    since_pane: int | None,
+    until_pane: int | None,
+    *,
+    times: bool,
 ) -> PaneSelection:
     """The panes of these assets in a span."""
     names = None if assets is None else tuple(sorted(assets))
     numbers = {name: number for number, name in enumerate(names or ())}
-    return PaneSelection(names, numbers, since_pane, until_pane)
+    return PaneSelection(names, numbers, since_pane, until_pane, times)
 
 
 def concat_panes(parts: Sequence[Panes]) -> Panes:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pm_app.records.features import PANE_KEYS, PANE_STATISTICS, Panes, pane_arrays
+from pm_app.records.features import PANE_KEYS, PANE_STATISTICS, PANE_TIMES, Panes, pane_arrays
 from pm_app.records.readings import Index
 
 _SELF = b"pm_app"
@@ -105,24 +105,58 @@ def unpacked(text: str) -> Index:
     return np.cumsum(steps, dtype=np.intp)
 
 
-def panes_from_table(table: pa.Table, sensors: tuple[str, ...], pane_ns: int) -> Panes:
-    """Panes with these sensors, as views of the table."""
-    keys = keys_from_table(table, len(sensors), pane_ns)
+class AssetNames:
+    """Names of assets in tables, as text: made once for tables of the same that follow each
+    other, as those of one row group of many segments do."""
+
+    def __init__(self) -> None:
+        self._last: tuple[pa.Array, tuple[str, ...]] = (pa.array([], pa.string()), ())
+
+    def of(self, dictionary: pa.Array) -> tuple[str, ...]:
+        """The names of a dictionary in its order."""
+        before, names = self._last
+        if not dictionary.equals(before):
+            names = tuple(dictionary.to_pylist())
+            self._last = dictionary, names
+        return names
+
+
+def panes_from_table(
+    table: pa.Table, sensors: tuple[str, ...], pane_ns: int, names: AssetNames
+) -> Panes:
+    """Panes with these sensors, as views of the table; without times where it has none."""
+    keys = keys_from_table(table, len(sensors), pane_ns, names)
     columns = {
-        name: table.column(name).to_numpy().reshape(-1, len(sensors)) for name in PANE_STATISTICS
+        name: table.column(name).to_numpy().reshape(-1, len(sensors))
+        for name in PANE_STATISTICS
+        if name in table.column_names
     }
-    return replace(keys, sensors=sensors, **columns)
+    panes = replace(keys, sensors=sensors, **columns)
+    return panes if PANE_TIMES[0] in table.column_names else without_times(panes)
 
 
-def keys_from_table(table: pa.Table, step: int, pane_ns: int) -> Panes:
+def without_times(panes: Panes) -> Panes:
+    """The same panes as they are read without their times."""
+    nothing: Any = np.empty((len(panes.pane), 0), dtype=np.int64)
+    return replace(panes, **dict.fromkeys(PANE_TIMES, nothing))
+
+
+def has_times(panes: Panes) -> bool:
+    """Whether panes have been read with their times."""
+    return panes.first_row_time.ndim == 1
+
+
+def keys_from_table(table: pa.Table, step: int, pane_ns: int, asset_names: AssetNames) -> Panes:
     """Panes without sensors from a table that has `step` rows a pane."""
     text = table.column("asset").combine_chunks()
     if isinstance(text, pa.ChunkedArray):
         text = text.chunk(0) if text.num_chunks else pa.DictionaryArray.from_arrays([], [])
-    names = text.dictionary.to_pylist()
+    names = asset_names.of(text.dictionary)
     asset = text.indices.to_numpy()[::step] if len(text) else np.empty(0, np.int32)
     assets = tuple(sorted(names))
-    if list(assets) != names:
+    if assets == names:
+        assets = names
+    else:
         place = {name: number for number, name in enumerate(assets)}
         asset = np.array([place[name] for name in names], dtype=np.int32)[asset]
     keys: dict[str, Any] = {

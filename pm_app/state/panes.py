@@ -19,16 +19,25 @@ from threading import Lock
 from typing import Any
 
 from pm_app.durable import make_folder, remove_file
-from pm_app.records.features import Panes, pane_arrays
+from pm_app.records.features import (
+    PANE_KEYS,
+    PANE_STATISTICS,
+    PANE_TIMES,
+    Panes,
+    pane_arrays,
+)
 from pm_app.records.readings import Index
 from pm_app.state.pane_selection import PaneSelection, concat_panes, selection
 from pm_app.state.pane_tables import (
+    AssetNames,
     Description,
     describe,
+    has_times,
     keys_from_table,
     panes_from_table,
     panes_to_table,
     unpacked,
+    without_times,
 )
 from pm_app.state.segments import PROOF, MissingSegment, Segment, opened_segment, write_segment
 
@@ -46,6 +55,8 @@ _POINTER_BYTES = 8
 _WHOLE = -1
 _MOST_DESCRIPTIONS = 1_000
 _KEYS_ONLY = ("asset", "pane")
+_COLUMNS = PANE_KEYS + PANE_STATISTICS
+_NO_TIMES = tuple(name for name in _COLUMNS if name not in PANE_TIMES)
 # Names that are ours to delete: segments, and ones that were being written.
 _OWN = re.compile(rf"\.?[0-9a-f]{{24}}-(?:\d{{4}}|joined)(?:{PROOF}|\.parquet)(?:\.tmp)?")
 
@@ -61,6 +72,7 @@ class History:
         self._descriptions: dict[str, Description] = {}
         self._weights: dict[tuple[str, int], int] = {}
         self._cache_bytes = 0
+        self._names = AssetNames()
         self._cache_lock = Lock()
         make_folder(folder)
 
@@ -88,13 +100,15 @@ class History:
         assets: Collection[str] | None = None,
         since_pane: int | None = None,
         until_pane: int | None = None,
+        times: bool = True,
     ) -> Iterator[Panes]:
         """The panes of each segment in the order given, only these assets and panes.
 
         assets: numbered as these are, sorted, by default as the segment's are. since_pane and
-        until_pane are included. Raises MissingSegment naming the file.
+        until_pane are included. times: whether their times are wanted (see `Panes`). Raises
+        MissingSegment naming the file.
         """
-        wanted = selection(assets, since_pane, until_pane)
+        wanted = selection(assets, since_pane, until_pane, times=times)
         for name in names:
             yield self._load(name, wanted)
 
@@ -106,7 +120,7 @@ class History:
         for name in names:
             with self._open(name) as (segment, description):
                 table = segment.read(columns=_KEYS_ONLY)
-            keys = keys_from_table(table, len(description.sensors), self.pane_ns)
+            keys = keys_from_table(table, len(description.sensors), self.pane_ns, self._names)
             if batch is not None and description.carried is not None:
                 keys = keys.take(unpacked(description.carried.get(batch, "")))
             yield keys
@@ -139,13 +153,13 @@ class History:
         return sorted(path.name for path in orphans)
 
     def _load(self, name: str, wanted: PaneSelection) -> Panes:
-        panes = self._at_hand(name, _WHOLE)
+        panes = self._at_hand(name, _WHOLE, times=wanted.times)
         if panes is not None:
             return wanted.of(panes)
         description = self._describe(name)
         groups = wanted.groups_of(description)
         if wanted.assets is None or len(groups) == len(description.groups) or not groups:
-            panes = self._read(name, description, groups)
+            panes = self._read(name, description, groups, times=wanted.times)
             if len(groups) == len(description.groups) and _weight(panes) <= _whole_bytes():
                 panes = self._remember(name, _WHOLE, panes)
             return wanted.of(panes)
@@ -159,15 +173,18 @@ class History:
         # Whoever asks for assets in order is done with one whose last has come. Were it used
         # anew, the ones that come next would push out those that are still to be looked at.
         goes_on = wanted.goes_on_after(description.groups[number])
-        panes = self._at_hand(name, number, again=goes_on)
+        panes = self._at_hand(name, number, times=wanted.times, again=goes_on)
         if panes is None:
-            panes = self._remember(name, number, self._read(name, description, [number]))
+            panes = self._read(name, description, [number], times=wanted.times)
+            panes = self._remember(name, number, panes)
         return panes
 
-    def _read(self, name: str, description: Description, groups: Sequence[int]) -> Panes:
+    def _read(
+        self, name: str, description: Description, groups: Sequence[int], *, times: bool
+    ) -> Panes:
         with self._open(name) as (segment, _):
-            table = segment.read(groups=groups)
-        return panes_from_table(table, description.sensors, self.pane_ns)
+            table = segment.read(groups=groups, columns=_COLUMNS if times else _NO_TIMES)
+        return panes_from_table(table, description.sensors, self.pane_ns, self._names)
 
     def _describe(self, name: str) -> Description:
         description = self._descriptions.get(name)
@@ -182,12 +199,14 @@ class History:
                     self._descriptions[name] = description
         return description
 
-    def _at_hand(self, name: str, group: int, *, again: bool = True) -> Panes | None:
+    def _at_hand(self, name: str, group: int, *, times: bool, again: bool = True) -> Panes | None:
         with self._cache_lock:
             panes = self._cache.get((name, group))
-            if panes is not None and again:
+            if panes is None or (times and not has_times(panes)):
+                return None
+            if again:
                 self._cache.move_to_end((name, group))
-        return panes
+        return panes if times else without_times(panes)
 
     def _remember(self, name: str, group: int, panes: Panes) -> Panes:
         """The same panes in arrays of their own: a view of a table holds on to all of it."""

@@ -130,16 +130,18 @@ def merge_panes(parts: Sequence[Panes], *, pane_ns: int) -> Panes:
     assets = join_names([part.assets for part in parts])
     sensors = join_names([part.sensors for part in parts])
     parts = [_rename_assets(select_sensors(part, sensors), assets) for part in parts]
-    columns: Columns = {
-        name: np.concatenate([getattr(part, name) for part in parts])
-        for name in PANE_KEYS + PANE_STATISTICS
-    }
-    merged = Panes(pane_ns=pane_ns, assets=assets, sensors=sensors, **columns)
-    order = np.lexsort((merged.pane, merged.asset))
-    rows = order[run_ends(merged.asset[order], merged.pane[order])]
-    if len(rows) == len(order) and bool((rows[1:] > rows[:-1]).all()):
-        return merged
-    return merged.take(rows)
+    asset, pane = (np.concatenate([getattr(part, key) for part in parts]) for key in PANE_KEYS[:2])
+    order = np.lexsort((pane, asset))
+    rows = order[run_ends(asset[order], pane[order])]
+    in_order = len(rows) == len(order) and bool((rows[1:] > rows[:-1]).all())
+    columns: Columns = {"asset": asset, "pane": pane}
+    # One after the other: what is put in order is held twice.
+    for name in PANE_KEYS + PANE_STATISTICS:
+        column = columns.get(name)
+        if column is None:
+            column = np.concatenate([getattr(part, name) for part in parts])
+        columns[name] = column if in_order else column[rows]
+    return Panes(pane_ns=pane_ns, assets=assets, sensors=sensors, **columns)
 
 
 def select_sensors(panes: Panes, sensors: tuple[str, ...]) -> Panes:
@@ -149,7 +151,11 @@ def select_sensors(panes: Panes, sensors: tuple[str, ...]) -> Panes:
     source = places_among(sensors, panes.sensors)
     columns = _blank(len(panes.pane), len(sensors))
     for name, column in columns.items():
-        column[:, source >= 0] = getattr(panes, name)[:, source[source >= 0]]
+        values = getattr(panes, name)
+        if panes.sensors and not values.shape[1]:
+            columns[name] = values
+        else:
+            column[:, source >= 0] = values[:, source[source >= 0]]
     return replace(panes, sensors=sensors, **columns)
 
 

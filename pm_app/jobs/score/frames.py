@@ -7,7 +7,6 @@ import numpy as np
 
 from pm_app.features.frame import build_frame
 from pm_app.features.limits import limit_features
-from pm_app.features.memory import BLOCK_PANES
 from pm_app.features.panes.panes import merge_panes
 from pm_app.features.sharing import shared_groups
 from pm_app.jobs.plant import PlantView, first_seen_ns, seen_ns
@@ -18,8 +17,10 @@ from pm_app.records.readings import Events, Flags, Index, Int64
 from pm_app.store import segments_of
 from pm_app.times import to_moment
 
-# Panes times sensors held at once: some 40 MB with all their statistics and features.
+# Panes times sensors held at once: some 40 MB with all their statistics and features. One that is
+# only looked back on has no features, nor what is said of it: it takes a third.
 GROUP_CELLS = 50_000
+LOOKED_BACK_ON = 3
 Specs = Sequence[FeatureSpec]
 
 
@@ -123,15 +124,17 @@ def _groups(
 ) -> Iterator[dict[str, PaneSpan]]:
     """Assets in order, as many at a time as memory should hold; long spans in pieces."""
     sensors = max((len(spec.seen) for spec in specs), default=1)
-    reach, pane_ns = _reach(plant, specs), plant.history.pane_ns
+    pane_ns = plant.history.pane_ns
+    look_back = _look_back(specs, pane_ns)
     most = max(GROUP_CELLS // max(sensors, 1), 1)
     group: dict[str, PaneSpan] = {}
-    panes = 0
+    panes = 0.0
     for name, span in sorted(spans.items()):
         for first in range(span.first, span.last + 1, most):
             piece = PaneSpan(first, min(first + most - 1, span.last))
             # Where an asset is new, little lies before.
-            size = piece.last + 1 - max(piece.first - reach, first_seen[name] // pane_ns)
+            since = max(look_back.since(first), first_seen[name] // pane_ns)
+            size = piece.last + 1 - first + max(first - since, 0) / LOOKED_BACK_ON
             if group and (panes + size > most or name in group):
                 yield group
                 group, panes = {}, 0
@@ -141,30 +144,45 @@ def _groups(
         yield group
 
 
-def _reach(plant: PlantView, specs: Specs) -> int:
-    """How many panes before a cutoff windows reach, or the block that memory goes on in."""
-    return max((_reach_of(spec, plant.history.pane_ns) for spec in specs), default=0)
+@dataclass(frozen=True)
+class _LookBack:
+    """How far features look back: over panes of windows, and to where memory goes on from."""
+
+    panes: int
+    to_boundary: bool
+
+    def since(self, pane: int) -> int:
+        """The first pane that features at the end of this one look at."""
+        since = pane - self.panes
+        return min(since, boundary_before(pane)) if self.to_boundary else since
 
 
-def _reach_of(spec: FeatureSpec, pane_ns: int) -> int:
-    if not spec.windows_ns:
-        return 0
-    reach = spec.windows_ns[-1] // pane_ns
-    return max(reach, BLOCK_PANES - 1) if spec.remembers else reach
+def _look_back(specs: Specs, pane_ns: int) -> _LookBack:
+    timed = [spec for spec in specs if spec.windows_ns]
+    longest = max((spec.windows_ns[-1] for spec in timed), default=0)
+    return _LookBack(longest // pane_ns, any(spec.remembers for spec in timed))
 
 
 def _load(plant: PlantView, specs: Specs, spans: Mapping[str, PaneSpan]) -> Panes:
-    """The panes of the spans, and those before them that windows reach back to."""
-    pane_ns, reach = plant.history.pane_ns, _reach(plant, specs)
-    first = min(span.first for span in spans.values()) - reach
-    last = max(span.last for span in spans.values())
+    """The panes of the spans, and those before them that features look back on."""
+    pane_ns = plant.history.pane_ns
+    look_back = _look_back(specs, pane_ns)
+    since, lasts = _bounds(
+        {n: PaneSpan(look_back.since(span.first), span.last) for n, span in spans.items()}
+    )
+    first, last = int(since.min()), int(lasts.max())
     behind = plant.ledger.batches_overlapping(
         "readings", to_moment(first * pane_ns), to_moment((last + 1) * pane_ns)
     )
-    parts = plant.history.read(segments_of(behind), assets=spans, since_pane=first, until_pane=last)
+    parts = plant.history.read(
+        segments_of(behind),
+        assets=spans,
+        since_pane=first,
+        until_pane=last,
+        times=any(spec.regimes is not None for spec in specs),
+    )
     # Assets of one group may lie years apart.
-    firsts, lasts = _bounds(spans)
-    near = [(part, _wanted(part, firsts - reach, lasts)) for part in parts]
+    near = [(part, _wanted(part, since, lasts)) for part in parts]
     return merge_panes(
         [part if inside.all() else part.take(inside) for part, inside in near], pane_ns=pane_ns
     )

@@ -186,7 +186,13 @@ def _load(
 ) -> tuple[Panes, Int64]:
     """Panes of the lives in [first, until), and where each one's life begins."""
     history = run.plant.history
-    parts = history.read(names, assets=starts, since_pane=first, until_pane=until - 1)
+    parts = history.read(
+        names,
+        assets=starts,
+        since_pane=first,
+        until_pane=until - 1,
+        times=run.spec.regimes is not None,
+    )
     panes = merge_panes(list(parts), pane_ns=history.pane_ns)
     start = np.array([starts.get(name, until) for name in panes.assets], dtype=np.int64)
     lived = panes.pane >= start[panes.asset]

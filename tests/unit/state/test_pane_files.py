@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pm_app.errors import TransientError
-from pm_app.features.panes.panes import build_panes, merge_panes
-from pm_app.records.features import pane_arrays
+from pm_app.features.panes.panes import build_panes, merge_panes, select_sensors
+from pm_app.records.features import PANE_TIMES, pane_arrays
 from pm_app.records.readings import events_as_rows, events_from_rows
 from pm_app.state import panes as history_module
 from pm_app.state import segments
@@ -90,6 +90,7 @@ def test_a_restricted_read_is_the_whole_read_restricted(
         patch.setattr(history_module, "ROW_GROUP_CELLS", group)
         name = history.write(STEM, panes)
     if warm:
+        list(history.read([name], times=False))
         list(history.read([name]))
 
     (read,) = history.read([name], assets=assets, since_pane=low, until_pane=high)
@@ -103,6 +104,27 @@ def test_a_restricted_read_is_the_whole_read_restricted(
         and (high is None or int(row[1]) <= high)
     ]
     assert plain(read) == (sensors, wanted)
+
+
+@pytest.mark.parametrize("group", [4, 100_000])
+def test_panes_without_times_are_those_with_them_and_never_taken_for_them(
+    history, monkeypatch, group
+):
+    monkeypatch.setattr(history_module, "ROW_GROUP_CELLS", group)
+    panes = make_panes(missing=0.3)
+    name = history.write(STEM, panes)
+    asked = {"pump-0", "pump-1"}
+
+    for times in (False, True, False):
+        (read,) = history.read([name], assets=asked, times=times)
+        expected = panes.take(panes.asset < 2)
+        for column, values in pane_arrays(expected).items():
+            if times or column not in PANE_TIMES:
+                np.testing.assert_array_equal(pane_arrays(read)[column], values, err_msg=column)
+            else:
+                assert pane_arrays(read)[column].shape == (len(values), 0), column
+        more = select_sensors(read, ("one more", *read.sensors))
+        assert np.isnan(more.last[:, 0]).all()
 
 
 def test_a_partial_read_is_never_taken_for_the_whole(history, monkeypatch):
@@ -152,7 +174,7 @@ def test_many_segments_asked_for_some_assets_at_a_time_read_each_row_group_once(
     monkeypatch.setattr(
         History,
         "_read",
-        lambda self, *given: read.append((given[0], *given[2])) or whole(self, *given),
+        lambda self, *given, **kw: read.append((given[0], *given[2])) or whole(self, *given, **kw),
     )
 
     for first in range(0, 9, 2):

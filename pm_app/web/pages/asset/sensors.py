@@ -93,9 +93,14 @@ def _read(folder: StateFolder, store: Store, query: SensorQuery) -> SensorSeries
     available = {sensor for name in names[-_LOOKED_INTO:] for sensor in history.sensors(name)}
     chosen = tuple([name for name in query.first if name in available])
     chosen = (*chosen, *sorted(available - set(chosen)))[: query.most]
-    bounds = {"since_pane": to_nanoseconds(query.since) // pane_ns}
-    bounds["until_pane"] = to_nanoseconds(query.until) // pane_ns - 1
-    panes, means = _joined(history.read(names, assets={query.asset}, **bounds), chosen)
+    read = history.read(
+        names,
+        assets={query.asset},
+        since_pane=to_nanoseconds(query.since) // pane_ns,
+        until_pane=to_nanoseconds(query.until) // pane_ns - 1,
+        times=False,
+    )
+    panes, means = _joined(read, chosen)
     return SensorSeries(chosen, (panes + 1) * pane_ns, means, tuple(sorted(available)))
 
 

@@ -10,6 +10,10 @@ import argon2
 import hypothesis
 import pytest
 from databases import postgresql, postgresql_copies, postgresql_server
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.util import LRUCache
+
+from pm_app.store.dialects import sqlite
 
 # Fixtures that start a server, and the parameter that asks for one by name.
 SERVERS = {"postgresql_server", "browser", "dask_cluster"}
@@ -51,6 +55,26 @@ def quick_passwords() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(argon2, "PasswordHasher", quick)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def statements_compiled_once() -> Iterator[None]:
+    """SQL is put into words once a session, where each of its thousands of databases would."""
+    words: LRUCache[object, object] = LRUCache(2000)
+    first = create_engine("sqlite://")
+    first.connect().close()
+
+    def create(*args: object, **options: object) -> Engine:
+        engine = create_engine(*args, **options)
+        # The words are kept by dialect.
+        engine.dialect = first.dialect
+        engine.update_execution_options(compiled_cache=words)
+        return engine
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sqlite, "create_engine", create)
+        yield
+    first.dispose()
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -5,6 +5,7 @@ import re
 import shlex
 import sys
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import get_args
 
@@ -130,14 +131,20 @@ def test_every_command_that_is_named_exists_with_its_options(path):
         _require_command(words, line)
 
 
+@cache
+def commands() -> typer.core.TyperGroup:
+    """All commands of the program."""
+    return typer.main.get_command(app)
+
+
 def _require_command(words: list[str], line: str) -> None:
-    command = typer.main.get_command(app)
+    command = commands()
     while words and words[0] in getattr(command, "commands", {}):
         command, words = command.commands[words[0]], words[1:]
     assert command.name, f"pm-app {line}"
     options = {option for each in command.params for option in each.opts} | {"--help", "--version"}
     asked = {word.rstrip(",;") for word in words if word.startswith("-")}
-    assert command is not typer.main.get_command(app) and asked <= options, f"pm-app {line}"
+    assert command is not commands() and asked <= options, f"pm-app {line}"
 
 
 @pytest.mark.parametrize("name", list(GENERATED))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pm_app.durable import write_bytes
 from pm_app.errors import NotEnoughData, TerminalError, TransientError
@@ -26,13 +26,10 @@ from pm_app.jobs.retrain.normal import offer_deviation
 from pm_app.jobs.retrain.process import end_with_parent, give_way
 from pm_app.jobs.retrain.renewals import renewal_evidence
 from pm_app.jobs.retrain.request import read_source
-from pm_app.jobs.retrain.workers import TrainOnWorkers
 from pm_app.jobs.score.champion import Champion
-from pm_app.learning.dataset import Evidence
+from pm_app.learning.dataset import Dataset, Evidence
 from pm_app.learning.evaluation.renewal_evidence import RenewalEvidence
-from pm_app.learning.pipeline import Learned, UnpublishedVersion, learn
 from pm_app.learning.ranking import ChampionVersion
-from pm_app.learning.training.executor import TrainAll, train_here
 from pm_app.ports import Engine
 from pm_app.records.normality import FrozenNormal
 from pm_app.scoring.deviation import DeviationPredictor
@@ -40,6 +37,10 @@ from pm_app.scoring.predictor import Predictor
 from pm_app.settings.plant import Settings, parse_settings
 from pm_app.state.registry import Golden, Registry, write_version
 from pm_app.state.segments import MissingSegment
+
+if TYPE_CHECKING:
+    from pm_app.learning.pipeline import Learned, UnpublishedVersion
+    from pm_app.learning.training.executor import TrainAll
 
 OpenEngine = Callable[[str | None], AbstractContextManager[Engine | None]]
 
@@ -56,8 +57,7 @@ def main(
     settings = parse_settings(request.settings, folder=Path(request.folder), origin="plant.toml")
     try:
         with open_engine(request.engine) as engine:
-            trainers = TrainOnWorkers(engine, request_path.parent) if engine else train_here
-            response = train(request, settings, trainers)
+            response = train(request, settings, _on_workers(engine, request_path.parent))
     except NotEnoughData as error:
         response = TrainingResponse("not_enough_data", str(error), in_a_row=request.in_a_row_before)
     except MissingSegment as error:
@@ -68,10 +68,21 @@ def main(
     write_bytes(response_path, RESPONSE.dump_json(response))
 
 
+def _on_workers(engine: Engine | None, folder: Path) -> "TrainAll | None":
+    if engine is None:
+        return None
+    from pm_app.jobs.retrain.workers import TrainOnWorkers
+
+    return TrainOnWorkers(engine, folder)
+
+
 def train(
-    request: TrainingRequest, settings: Settings, trainers: TrainAll = train_here
+    request: TrainingRequest, settings: Settings, trainers: "TrainAll | None" = None
 ) -> TrainingResponse:
-    """Learn what history holds; trainers: who tries networks. Raises NotEnoughData."""
+    """Learn what history holds; trainers: who tries networks, by default this process.
+
+    Raises NotEnoughData.
+    """
     champion = _champion(request, settings)
     _print_progress(0.0, "building features")
     source = read_source(request, settings)
@@ -90,7 +101,7 @@ def train(
         request.failures_last,
         request.force,
     )
-    learned = learn(dataset, settings, evidence, champion, progress=_print_progress, train=trainers)
+    learned = _learn(dataset, settings, evidence, champion, trainers)
     if learned.version is not None:
         _stage(Path(request.staging), learned.version, normal)
     speaking = _speaking(request, champion)
@@ -99,7 +110,22 @@ def train(
     )
 
 
-def _stage(folder: Path, version: UnpublishedVersion, normal: FrozenNormal | None) -> None:
+def _learn(
+    dataset: Dataset,
+    settings: Settings,
+    evidence: Evidence,
+    champion: ChampionVersion | None,
+    trainers: "TrainAll | None",
+) -> "Learned":
+    # They load TensorFlow, which takes seconds: what is refused before does without.
+    from pm_app.learning.pipeline import learn
+    from pm_app.learning.training.executor import train_here
+
+    train = trainers or train_here
+    return learn(dataset, settings, evidence, champion, progress=_print_progress, train=train)
+
+
+def _stage(folder: Path, version: "UnpublishedVersion", normal: FrozenNormal | None) -> None:
     """Write a version, with the normal behaviour whose deviation it reads."""
     card, candidate = version.card, version.candidate
     write_version(
@@ -135,7 +161,7 @@ def _speaking(request: TrainingRequest, champion: ChampionVersion | None) -> Cha
     return Champion(request.champion, card, predictor, normal=normal)
 
 
-def _response(learned: Learned, renewals: Sequence[RenewalEvidence]) -> TrainingResponse:
+def _response(learned: "Learned", renewals: Sequence[RenewalEvidence]) -> TrainingResponse:
     drift, version = learned.drift, learned.version
     metrics: dict[str, Any] = {
         "tau": drift.tau,

@@ -13,6 +13,7 @@ from pm_app.settings.plant import parse_settings
 from pm_app.settings.reference import example_toml, reference_markdown, settings_sections
 
 SECTIONS = settings_sections()
+EXAMPLE, REFERENCE = example_toml(), reference_markdown()
 KEYS = [(name, key) for name, section in SECTIONS.items() for key in section.model_fields]
 # What an example needs beside it.
 TOGETHER = {
@@ -40,7 +41,7 @@ def test_the_example_is_a_plant_of_defaults_that_can_be_run():
 @pytest.mark.parametrize("section, key", KEYS)
 def test_every_key_is_in_the_example_with_a_meaning_and_its_default_or_an_example(section, key):
     field = SECTIONS[section].model_fields[key]
-    lines = example_toml().split(f"[{section}]\n")[1].split("\n\n")[0].splitlines()
+    lines = EXAMPLE.split(f"[{section}]\n")[1].split("\n\n")[0].splitlines()
     given = [line for line in lines if re.match(rf"(# )?{key} = ", line)]
 
     assert field.description
@@ -61,7 +62,7 @@ def test_a_plant_of_any_name_has_an_example(name):
 
 @pytest.mark.parametrize("section, key", KEYS)
 def test_every_key_has_a_row_of_the_reference_with_what_it_takes(section, key):
-    text = reference_markdown().split(f"## [{section}]\n")[1].split("\n## ")[0]
+    text = REFERENCE.split(f"## [{section}]\n")[1].split("\n## ")[0]
     row = next(line for line in text.splitlines() if line.startswith(f"| `{key}` |"))
 
     cells = [cell.strip() for cell in row.strip("|").split(" | ")]

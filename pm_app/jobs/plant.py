@@ -1,6 +1,6 @@
 """The plant, opened: what jobs read and write, and the views of it that their parts take."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -144,7 +144,11 @@ def first_seen_ns(ledger: LedgerView) -> dict[str, int]:
     return dict(zip(seen.assets, seen.first.tolist(), strict=True))
 
 
-def seen_ns(ledger: LedgerView) -> tuple[dict[str, int], dict[str, int]]:
+# Of each asset its first reading ever, and its newest one.
+Seen = tuple[Mapping[str, int], Mapping[str, int]]
+
+
+def seen_ns(ledger: LedgerView) -> Seen:
     """Nanoseconds UTC of each asset's first reading ever, and of its newest one."""
     seen = ledger.seen()
     first, last = seen.first.tolist(), seen.last.tolist()

@@ -9,9 +9,9 @@ from pm_app.features.frame import feature_names
 from pm_app.features.limits import broken_silences
 from pm_app.features.lives import renewing
 from pm_app.features.panes.readings import join_spans, spans_of
-from pm_app.jobs.plant import PlantView, seen_ns
+from pm_app.jobs.plant import PlantView, Seen, seen_ns
 from pm_app.jobs.score.champion import Champion
-from pm_app.jobs.score.frames import PaneSpan
+from pm_app.jobs.score.frames import PaneSpan, spans_with_readings
 from pm_app.jobs.score.normal_champion import NormalChampion
 from pm_app.records.features import FeatureSpec
 from pm_app.records.normality import NormalCard
@@ -103,16 +103,18 @@ def _look_of(card: NormalCard) -> tuple[FeatureSpec, frozenset[str]]:
 
 
 def affected_spans(run: ScoringRun, group: Sequence[BatchRow]) -> dict[str, PaneSpan]:
-    """Per asset the panes whose ends these batches make or change, none before `run.floor`."""
+    """Per asset the panes whose ends these batches make or change: none before `run.floor`, and
+    none outside its readings."""
     spans: dict[str, PaneSpan] = {}
-    for found in (_by_readings(run, group), _by_events(run, group)):
+    seen = seen_ns(run.ledger)
+    for found in (_by_readings(run, group, seen), _by_events(run, group, seen)):
         for name, span in found:
             old = spans.get(name, span)
             spans[name] = PaneSpan(min(old.first, span.first), max(old.last, span.last))
     floor = run.floor
     if floor is not None:
         spans = {name: PaneSpan(max(span.first, floor), span.last) for name, span in spans.items()}
-    return {name: span for name, span in spans.items() if span.first <= span.last}
+    return spans_with_readings(run.view, spans, seen=seen)
 
 
 def last_scored_pane(ledger: Ledger, pane_ns: int) -> int | None:
@@ -121,11 +123,13 @@ def last_scored_pane(ledger: Ledger, pane_ns: int) -> int | None:
     return None if newest is None else to_nanoseconds(newest) // pane_ns
 
 
-def _by_readings(run: ScoringRun, group: Sequence[BatchRow]) -> Iterator[tuple[str, PaneSpan]]:
+def _by_readings(
+    run: ScoringRun, group: Sequence[BatchRow], seen: Seen
+) -> Iterator[tuple[str, PaneSpan]]:
     """Cutoffs whose windows or lives hold a pane of these batches."""
     pane_ns, reach = run.view.history.pane_ns, _reach(run)
     remembers = any(spec.remembers for spec, _ in run.looks)
-    first_seen, last_seen = seen_ns(run.ledger)
+    first_seen, last_seen = seen
     bounds = _pane_bounds(run.view.history, group)
     columns = bounds.assets, bounds.first.tolist(), bounds.last.tolist()
     for name, first, last in zip(*columns, strict=True):
@@ -139,14 +143,15 @@ def _by_readings(run: ScoringRun, group: Sequence[BatchRow]) -> Iterator[tuple[s
         yield name, PaneSpan(first, until)
 
 
-def _by_events(run: ScoringRun, group: Sequence[BatchRow]) -> Iterator[tuple[str, PaneSpan]]:
+def _by_events(
+    run: ScoringRun, group: Sequence[BatchRow], seen: Seen
+) -> Iterator[tuple[str, PaneSpan]]:
     """Cutoffs said already to which these events are news; others find them in history."""
     looks, scored_until = run.looks, run.ledger.newest_time("readings", scored=True)
     if not looks or scored_until is None:
         return
-    pane_ns, reach = run.view.history.pane_ns, _reach(run)
+    pane_ns, reach, last_seen = run.view.history.pane_ns, _reach(run), seen[1]
     for events, others in _news(run, group):
-        last_seen = seen_ns(run.ledger)[1]
         for lasts, chosen in (found for look in looks for found in _features_of(events, *look)):
             for name in np.unique(events.asset[chosen]).tolist():
                 times = events.time[chosen & (events.asset == name)]

@@ -9,7 +9,7 @@ from pm_app.features.frame import build_frame
 from pm_app.features.limits import limit_features
 from pm_app.features.panes.panes import merge_panes
 from pm_app.features.sharing import shared_groups
-from pm_app.jobs.plant import PlantView, first_seen_ns, seen_ns
+from pm_app.jobs.plant import PlantView, Seen, seen_ns
 from pm_app.jobs.score.champion import Champion
 from pm_app.jobs.score.memory import boundary_before, restore_memory
 from pm_app.records.features import FeatureSpec, Frame, Panes
@@ -46,11 +46,10 @@ def frames_of(
     What one frame holds with the values of all is built once.
     """
     rows = plant.ledger.ingested_batches("events")
-    given = _FeatureSources(
-        plant, plant.event_history.read(segments_of(rows)), first_seen_ns(plant.ledger)
-    )
+    seen = seen_ns(plant.ledger)
+    given = _FeatureSources(plant, plant.event_history.read(segments_of(rows)), seen[0])
     shared = shared_groups(specs)
-    for group, panes, wanted in wanted_panes(plant, specs, spans):
+    for group, panes, wanted in wanted_panes(plant, specs, spans, seen=seen):
         built: dict[int, Frame] = {}
         for number, (wide, places) in enumerate(shared):
             whole = _build(given, group, panes, wanted, (number, wide))
@@ -93,11 +92,12 @@ def _build(
 
 
 def wanted_panes(
-    plant: PlantView, specs: Specs, spans: Mapping[str, PaneSpan]
+    plant: PlantView, specs: Specs, spans: Mapping[str, PaneSpan], *, seen: Seen | None = None
 ) -> Iterator[tuple[dict[str, PaneSpan], Panes, Index]]:
     """Some assets at a time: their spans, panes as far back as these specs look, wanted rows."""
-    spans = spans_with_readings(plant, spans)
-    for group in _groups(plant, specs, spans, first_seen_ns(plant.ledger)):
+    seen = seen or seen_ns(plant.ledger)
+    spans = spans_with_readings(plant, spans, seen=seen)
+    for group in _groups(plant, specs, spans, seen[0]):
         plant.beat()
         panes = _load(plant, specs, group)
         wanted = np.flatnonzero(_wanted(panes, *_bounds(group)))
@@ -105,10 +105,12 @@ def wanted_panes(
             yield group, panes, wanted
 
 
-def spans_with_readings(plant: PlantView, spans: Mapping[str, PaneSpan]) -> dict[str, PaneSpan]:
+def spans_with_readings(
+    plant: PlantView, spans: Mapping[str, PaneSpan], *, seen: Seen | None = None
+) -> dict[str, PaneSpan]:
     """The spans, none longer than its asset's readings."""
     pane_ns = plant.history.pane_ns
-    first_seen, last_seen = seen_ns(plant.ledger)
+    first_seen, last_seen = seen or seen_ns(plant.ledger)
     shorter = {
         name: PaneSpan(
             max(span.first, first_seen[name] // pane_ns), min(span.last, last_seen[name] // pane_ns)

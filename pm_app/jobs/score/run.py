@@ -112,7 +112,7 @@ def _score_group(
     run: ScoringRun, store: Store, judges: Judges, now: datetime, group: Sequence[BatchRow]
 ) -> CommitCounts:
     """One transaction with all that these batches make or change."""
-    spans = run.scored.left_of(spans_with_readings(run.view, affected_spans(run, group)))
+    spans = run.scored.left_of(affected_spans(run, group))
     chunks = predict_spans(run.view, run.champion, spans, normal=run.normal)
     numbers = [row.sequence for row in group]
     counts = store.writer.commit_scores(numbers, chunks, scored_at=now, judges=judges())

@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from sqlalchemy import ColumnElement, Connection, Row, Select, case, func, select
+from sqlalchemy import ColumnElement, Connection, Select, case, func, select
 
 from pm_app.ports import AlarmJudge
 from pm_app.records.alarms import (
@@ -26,6 +26,7 @@ from pm_app.records.alarms import (
 )
 from pm_app.records.readings import Float64, Int64
 from pm_app.store.alarms.marks import Mark, keep_marks, marks_of
+from pm_app.store.database.connection import columns_as_stored
 from pm_app.store.dialects.table import dialect_of
 from pm_app.store.schema.alarms import OPEN, alarms
 from pm_app.store.schema.predictions import (
@@ -34,8 +35,8 @@ from pm_app.store.schema.predictions import (
     retirements,
     staged_predictions,
 )
-from pm_app.store.schema.types import moment_array
-from pm_app.times import to_moment, to_nanoseconds
+from pm_app.store.schema.types import moment_array, nanoseconds_list
+from pm_app.times import to_moment
 
 # A near look sees as many cutoffs as make so many runs. A condition that nothing has decided
 # for longer than the furthest look stays as it is.
@@ -60,14 +61,14 @@ _EVER: Final = int(np.iinfo(np.int64).max)
 class AffectedAsset:
     """An asset that a commit says something of.
 
-    judged_until: the newest cutoff of an earlier commit, nanoseconds UTC. since: the cutoff from
-    which its rows are read, None where that is all of them. rows: of this commit. run_before:
-    the newest run before `since`, where that is known.
+    judged_until: the newest cutoff of an earlier commit. since: the cutoff from which its rows
+    are read, None where that is all of them; both nanoseconds UTC. rows: of this commit.
+    run_before: the newest run before `since`, where that is known.
     """
 
     asset: str
     judged_until: int
-    since: datetime | None
+    since: int | None
     rows: int
     run_before: int | None = None
 
@@ -109,7 +110,7 @@ def affected_assets(
         .where(staged.horizon_hours == judge.rule.horizon_hours)
         .group_by(staged.asset_id)
     )
-    rows = {row.asset_id: row.rows for row in connection.execute(staged_rows).all()}
+    rows = dict(zip(*columns_as_stored(connection, staged_rows), strict=True))
     rows |= {name: rows.get(name, 0) for name, alarm in open_alarms.items() if alarm.shelf_over}
     near = NEAR_RUNS * judge.rule.persistence
     found: list[AffectedAsset] = []
@@ -118,8 +119,7 @@ def affected_assets(
         part = names[start : start + ASSETS_AT_ONCE]
         newest = _newest(connection, part, horizons, back=near)
         for name in part:
-            cutoff, since = newest.get(name, (None, None))
-            until = to_nanoseconds(cutoff) if cutoff is not None else _NEVER
+            until, since = newest.get(name, (_NEVER, None))
             found.append(AffectedAsset(name, until if live else _EVER, since, rows[name]))
     return sorted(found, key=_order)
 
@@ -141,7 +141,9 @@ def alarm_histories(
 
     for group in _groups(affected):
         part = sorted(group, key=lambda one: one.asset)
-        marks = marks_of(connection, judge.rule, [one.asset for one in part if one.since])
+        marks = marks_of(
+            connection, judge.rule, [one.asset for one in part if one.since is not None]
+        )
         part = [_from_mark(one, marks.get(one.asset), always=False) for one in part]
         near = read(part)
         whole = np.array([one.since is None for one in part])
@@ -152,7 +154,7 @@ def alarm_histories(
         undecided = [part[at] for at in np.flatnonzero(more).tolist()]
         if undecided:
             history = _look_further(connection, judge, undecided, read, marks)
-            looked_until = [to_nanoseconds(one.since) for one in undecided if one.since is not None]
+            looked_until = [one.since for one in undecided if one.since is not None]
             upto = np.array(looked_until, dtype=np.int64)
             keep_marks(connection, judge.rule, history.assets, upto, judge.marks(history, upto))
             yield history
@@ -188,9 +190,9 @@ def _from_mark(one: AffectedAsset, mark: Mark | None, *, always: bool) -> Affect
     no more than about two near looks."""
     if mark is None or one.since is None:
         return one
-    judged = one.since if one.judged_until == _EVER else to_moment(one.judged_until)
+    judged = one.since if one.judged_until == _EVER else one.judged_until
     if always or mark[0] >= one.since - (judged - one.since):
-        return replace(one, since=mark[0], run_before=mark[1])
+        return AffectedAsset(one.asset, one.judged_until, mark[0], one.rows, mark[1])
     return one
 
 
@@ -229,9 +231,9 @@ def _horizons(connection: Connection, rule: AlarmRule) -> tuple[float, ...]:
 
 def _newest(
     connection: Connection, names: Sequence[str], horizons: Sequence[float], *, back: int
-) -> dict[str, tuple[datetime, datetime | None]]:
-    """The newest cutoff of each asset, and the one so many before."""
-    latest, prediction = latest_predictions.c, predictions.c
+) -> dict[str, tuple[int, int | None]]:
+    """The newest cutoff of each asset, and the one so many before; nanoseconds UTC."""
+    latest, prediction, dialect = latest_predictions.c, predictions.c, dialect_of(connection)
     cutoffs = select(prediction.cutoff)
     before = (
         (cutoffs.distinct() if len(horizons) > 1 else cutoffs)
@@ -241,13 +243,15 @@ def _newest(
         .offset(back)
         .scalar_subquery()
     )
-    query = select(latest.asset_id, func.max(latest.cutoff).label("cutoff"), before.label("since"))
-    query = query.where(latest.asset_id.in_(names), latest.horizon_hours.in_(horizons))
-    rows = connection.execute(query.group_by(latest.asset_id)).all()
-    return {row.asset_id: (row.cutoff, row.since) for row in rows}
+    moments = (dialect.arrow_moment(moment) for moment in (func.max(latest.cutoff), before))
+    query = select(latest.asset_id, *moments)
+    query = query.where(dialect.among(latest.asset_id, names), latest.horizon_hours.in_(horizons))
+    assets, *columns = columns_as_stored(connection, query.group_by(latest.asset_id))
+    found = zip(assets, *(nanoseconds_list(column) for column in columns), strict=True)
+    return {name: (cutoff, since) for name, cutoff, since in found if cutoff is not None}
 
 
-def _order(one: AffectedAsset) -> tuple[bool, datetime | None, str]:
+def _order(one: AffectedAsset) -> tuple[bool, int | None, str]:
     # Looks that begin at about the same time are read together.
     return (one.since is None, one.since, one.asset)
 
@@ -274,7 +278,7 @@ def _history(
     retired: bool,
 ) -> AlarmHistory:
     asset, cutoff, signal = rows
-    since = [_NEVER if one.since is None else to_nanoseconds(one.since) for one in part]
+    since = [_NEVER if one.since is None else one.since for one in part]
     inside = cutoff >= np.array(since, dtype=np.int64)[asset]
     nothing = OpenAlarm(0, NO_ALARM, shelf_over=False)
     alarms_of = [open_alarms.get(one.asset, nothing) for one in part]
@@ -313,7 +317,7 @@ def _rows(
             signal,
         )
         .where(
-            prediction.asset_id.in_([one.asset for one in part]),
+            dialect_of(connection).among(prediction.asset_id, [one.asset for one in part]),
             prediction.horizon_hours.in_(horizons),
             *conditions,
         )
@@ -322,19 +326,17 @@ def _rows(
     if len(horizons) > 1:
         speaks = prediction.horizon_hours == rule.horizon_hours
         query = query.order_by(case((speaks, 1), else_=0), prediction.horizon_hours)
-    begins = [one.since for one in part]
-    if None not in begins:
-        query = query.where(
-            prediction.cutoff >= min(begin for begin in begins if begin is not None)
-        )
-    return _as_arrays(connection.execute(query).all(), part)
+    begins = [one.since for one in part if one.since is not None]
+    if len(begins) == len(part):
+        query = query.where(prediction.cutoff >= to_moment(min(begins)))
+    return _as_arrays(columns_as_stored(connection, query), part)
 
 
 def _as_arrays(
-    found: Sequence[Row[Any]], part: Sequence[AffectedAsset]
+    columns: Sequence[Sequence[Any]], part: Sequence[AffectedAsset]
 ) -> tuple[Int64, Int64, Float64]:
     """Place in `part`, cutoff and signal; of several rows for a cutoff the last one."""
-    names, cutoffs, signals = zip(*found, strict=True) if found else ((), (), ())
+    names, cutoffs, signals = columns
     moments = moment_array(cutoffs, pa.timestamp("us", tz="UTC"))
     part_names = pa.array([one.asset for one in part], pa.string())
     place = pc.index_in(pa.array(names, pa.string()), value_set=part_names)

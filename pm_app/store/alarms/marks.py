@@ -1,19 +1,20 @@
 """Alarm marks: where looks at risks and deviations go on from, so that the past is read once."""
 
 from collections.abc import Sequence
-from datetime import datetime
 
 from sqlalchemy import Connection, delete, select
 
 from pm_app.records.alarms import AlarmMarks, AlarmRule
 from pm_app.records.readings import Int64
-from pm_app.store.dialects.table import insert_into
+from pm_app.store.database.connection import columns_as_stored
+from pm_app.store.dialects.table import dialect_of, insert_into
 from pm_app.store.schema.alarms import alarm_marks
 from pm_app.store.schema.predictions import staged_predictions
+from pm_app.store.schema.types import nanoseconds_list
 from pm_app.times import to_moment
 
-# From where on to read an asset, and the newest run before.
-Mark = tuple[datetime, int]
+# From where on to read an asset, nanoseconds UTC, and the newest run before.
+Mark = tuple[int, int]
 
 
 def forget_marks(connection: Connection) -> None:
@@ -27,16 +28,18 @@ def forget_marks(connection: Connection) -> None:
 
 def marks_of(connection: Connection, rule: AlarmRule, assets: Sequence[str]) -> dict[str, Mark]:
     """From where on to read each asset that has a mark by this rule, and the run it tells."""
-    own = alarm_marks.c
-    query = select(own.asset_id, own.since, own.run).where(
+    own, dialect = alarm_marks.c, dialect_of(connection)
+    query = select(own.asset_id, dialect.arrow_moment(own.since), own.run).where(
         own.kind == rule.kind,
-        own.asset_id.in_(assets),
+        dialect.among(own.asset_id, assets),
         own.horizon_hours == rule.horizon_hours,
         own.threshold == rule.threshold,
         own.clear == rule.clear,
         own.persistence == rule.persistence,
     )
-    return {row.asset_id: (row.since, row.run) for row in connection.execute(query).all()}
+    names, since, runs = columns_as_stored(connection, query)
+    marks = zip(names, nanoseconds_list(since), runs, strict=True)
+    return {name: (moment, run) for name, moment, run in marks if moment is not None}
 
 
 def keep_marks(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import URL, Connection, Engine, exc, make_url
+from sqlalchemy import URL, Connection, Engine, Select, exc, make_url
 
 from pm_app.durable import announce, denial
 from pm_app.errors import BadSettings, StoreUnavailable, TerminalError
@@ -115,6 +115,15 @@ def connect(url: str, *, folder: Path | None = None, read_only: bool = False) ->
     options = ConnectionOptions(folder, read_only, wait_seconds=BUSY_SECONDS)
     engine, name = DIALECTS[address.get_backend_name()].engine(address, options)
     return Database(engine, name, read_only)
+
+
+def columns_as_stored(connection: Connection, query: Select[Any]) -> list[tuple[Any, ...]]:
+    """The columns of a query's rows as the driver gives them: of many rows several times as fast
+    as one record a row. None of them may have a type of our own (see `arrow_moment`)."""
+    result = connection.execute(query)
+    rows = result.cursor.fetchall() if result.cursor is not None else []
+    result.close()
+    return list(zip(*rows, strict=True)) if rows else [() for _ in query.selected_columns]
 
 
 def _parse(url: str) -> URL:

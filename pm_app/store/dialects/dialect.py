@@ -92,6 +92,8 @@ class StoreDialect:
     stored_moments: Callable[[NDArray[np.int64]], list[object]]
     # A column of times as Arrow reads it fastest: as text, or as datetimes.
     arrow_moment: Callable[[ColumnElement[Any]], ColumnElement[Any]]
+    # Whether a column holds one of these names, however many they are: one parameter.
+    among: Callable[[ColumnElement[str], Sequence[str]], ColumnElement[bool]]
     # Insert many rows of stored values, as fast as the driver can: table, columns, rows.
     insert_rows: Callable[
         [Connection, str, Sequence[str], Iterable[tuple[object, ...]]],

@@ -6,7 +6,18 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import TIMESTAMP, URL, Connection, Engine, Text, create_engine, text
+from sqlalchemy import (
+    ARRAY,
+    TIMESTAMP,
+    URL,
+    Connection,
+    Engine,
+    Text,
+    any_,
+    create_engine,
+    literal,
+    text,
+)
 
 from pm_app.errors import BadSettings
 from pm_app.store.dialects.dialect import ConnectionOptions, DatabaseRights, StoreDialect
@@ -137,6 +148,7 @@ POSTGRESQL: Final = StoreDialect(
     stored_moment=lambda moment: moment,
     stored_moments=_stored_moments,
     arrow_moment=lambda column: column,
+    among=lambda column, names: column == any_(literal(list(names), ARRAY(Text))),
     insert_rows=_insert_rows,
     analyze=_analyze,
     # The planner knows the sizes.

@@ -1,5 +1,6 @@
 """SQLite: a file on a local disk, which one process writes while others read it."""
 
+import json
 import re
 import sqlite3
 import time
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import (
     URL,
+    ColumnElement,
     Connection,
     Engine,
     Integer,
@@ -21,6 +23,8 @@ from sqlalchemy import (
     create_engine,
     event,
     exc,
+    func,
+    select,
     type_coerce,
 )
 from sqlalchemy.dialects import sqlite
@@ -174,6 +178,11 @@ def _stored_moments(nanoseconds: NDArray[np.int64]) -> list[object]:
     return np.char.add(np.datetime_as_string(instants), "Z").tolist()  # type: ignore[no-any-return]  # numpy types tolist as Any
 
 
+def _among(column: ColumnElement[str], names: Sequence[str]) -> ColumnElement[bool]:
+    listed = func.json_each(json.dumps(names)).table_valued("value")
+    return column.in_(select(type_coerce(listed.c.value, String)))
+
+
 def _insert_rows(
     connection: Connection,
     table: str,
@@ -322,6 +331,7 @@ SQLITE: Final = StoreDialect(
     stored_moments=_stored_moments,
     # Arrow parses the text of a whole column faster than Python its single values.
     arrow_moment=lambda column: type_coerce(column, String),
+    among=_among,
     insert_rows=_insert_rows,
     # SQLite would keep what it finds, and the order of joins says enough.
     analyze=lambda _connection, _table: None,

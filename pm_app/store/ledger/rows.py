@@ -7,6 +7,7 @@ import pyarrow as pa
 from sqlalchemy import Column, Connection, MetaData, Row, Table, case, or_, select, true
 
 from pm_app.records.readings import AssetSpans
+from pm_app.store.database.connection import columns_as_stored
 from pm_app.store.dialects.table import CLUSTERED, dialect_of, insert_into
 from pm_app.store.rows import LEFT_NAMED, BatchRow, Source
 from pm_app.store.schema.ledger import CARRY, MAY_COME_AGAIN, batches
@@ -97,8 +98,7 @@ def spans_seen(connection: Connection) -> AssetSpans:
     """The times of each asset's first reading ever and of its newest one."""
     moment = dialect_of(connection).arrow_moment
     query = select(assets.c.asset_id, moment(assets.c.first_time), moment(assets.c.last_time))
-    found = sorted(map(tuple, connection.execute(query).all()))
-    names, *columns = zip(*found, strict=True) if found else ((), (), ())
+    names, *columns = columns_as_stored(connection, query.order_by(assets.c.asset_id))
     kind = pa.timestamp("us", tz="UTC")
     first, last = (moment_array(each, kind).cast(pa.int64()).to_numpy() for each in columns)
     return AssetSpans(names, 1000 * first, 1000 * last)

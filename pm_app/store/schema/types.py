@@ -43,9 +43,15 @@ class Moment(TypeDecorator[datetime]):
 
 def moment_array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
     """An Arrow array of times, which came as their text or as datetimes."""
-    if values and isinstance(values[0], str):
+    if any(isinstance(value, str) for value in values):
         return pa.array(values, pa.string()).cast(kind)
     return pa.array(values, kind)
+
+
+def nanoseconds_list(values: Sequence[Any]) -> list[int | None]:
+    """Nanoseconds UTC of times, which came as their text or as datetimes; None stays."""
+    moments = moment_array(values, pa.timestamp("us", tz="UTC")).cast(pa.int64())
+    return [None if moment is None else 1000 * moment for moment in moments.to_pylist()]
 
 
 metadata = MetaData(

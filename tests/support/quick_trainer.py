@@ -8,7 +8,7 @@ from pm_app.jobs.retrain.trainer import main
 from pm_app.learning.pool import shares
 from pm_app.learning.training import crossfit, fit, selection
 
-fit.STEPS = 200
+fit.STEPS = 100
 crossfit.FOLDS = 2
 # Equal shares: a network of so few steps would answer nothing beside a forest.
 shares.NOISE = 1e9

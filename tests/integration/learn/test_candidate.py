@@ -242,7 +242,8 @@ def test_boosted_trees_answer_where_modes_are_told_apart_by_others(life, fleet, 
     monkeypatch.setattr(
         pooling, "weigh_members", lambda *_, **__: Pool(members, (0.1,), 9, "given")
     )
-    warm = WarmStart(life[0].allocation, life[0].keras)
+    # As the uniform plan it is its own control.
+    warm = WarmStart(replace(life[0].allocation, strategy="uniform"), life[0].keras)
     task = replace(life_task(*fleet), head=life[0].head)
 
     three = train_candidate(task, AllocationSearch(make_fleet_planner(*fleet), "regularized", warm))
@@ -397,7 +398,10 @@ def test_a_warm_start_of_other_features_is_refused(life, fleet):
     narrow = replace(
         frame, values=frame.values[:, :5], features=FEATURES[:5], sensor_of=SENSOR_OF[:5]
     )
-    plan = replace(life[0].allocation, indicators=life[0].allocation.indicators[:5])
+    # As the uniform plan it is its own control, of which no network is trained meanwhile.
+    plan = replace(
+        life[0].allocation, strategy="uniform", indicators=life[0].allocation.indicators[:5]
+    )
 
     with pytest.raises(BadVersion, match="a warm start needs weights of shapes"):
         train_candidate(

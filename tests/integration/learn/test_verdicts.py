@@ -14,8 +14,8 @@ from pm_app.jobs.retrain import trainer as trainer_module
 from pm_app.jobs.retrain.messages import REQUEST, RESPONSE, TrainingResponse
 from pm_app.jobs.retrain.run import retrain
 from pm_app.jobs.score.run import score
+from pm_app.learning.training import crossfit, selection
 from pm_app.learning.training import fit as training
-from pm_app.learning.training import selection
 from pm_app.settings.plant import parse_settings
 
 TABLE_TOML = """\
@@ -48,6 +48,7 @@ ROWS = 300
 def quick(monkeypatch):
     """Short schedules and a grid of one: what is tested is the verdict, not the optimum."""
     monkeypatch.setattr(training, "STEPS", 150)
+    monkeypatch.setattr(crossfit, "FOLDS", 2)
     monkeypatch.setattr(trainer_module, "_print_progress", lambda done, text: None)
     for grid in ("LIFE_GRID", "TABLE_GRID"):
         monkeypatch.setattr(selection, grid, ((1e-3, 0.1, 4e-3),))

@@ -35,7 +35,9 @@ class FadingMeans:
 
     def at(self, rows: Index) -> "FadingMeans":
         """Only these rows."""
-        return FadingMeans(**{name: values[rows] for name, values in vars(self).items()})
+        return FadingMeans(
+            **{name: values.take(rows, axis=0) for name, values in vars(self).items()}
+        )
 
     def put(self, rows: Index, other: "FadingMeans") -> None:
         """Set these rows to another's."""

@@ -305,7 +305,7 @@ def _accumulate(
         np.minimum(extremes[ours], new, out=extremes[ours])
         here = by_rank[done:upto]
         for values, running in zip(found, (sums, extremes), strict=True):
-            values[here] = running[among[here]]
+            values[here] = running.take(among[here], axis=0)
         start, done = end, upto
     return found
 

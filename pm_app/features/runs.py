@@ -25,6 +25,8 @@ def places_among(names: Sequence[str], others: Sequence[str]) -> Int64:
     """Where each name stands among others, -1 where it does not, shape (n_names,)."""
     if names == others:
         return np.arange(len(names), dtype=np.int64)
+    if not names:
+        return np.empty(0, dtype=np.int64)
     place = {name: number for number, name in enumerate(others)}
     return np.array([place.get(name, -1) for name in names], dtype=np.int64)
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+import numpy as np
 from numpy.typing import NDArray
 
 from pm_app.records.readings import Flags, Float32, Float64, Index, Int32, Int64
@@ -48,7 +49,13 @@ class Panes:
 
     def take(self, rows: Index | Flags | slice) -> "Panes":
         """The same panes with only these rows; the list of assets stays."""
-        columns: dict[str, Any] = {name: array[rows] for name, array in pane_arrays(self).items()}
+        arrays = pane_arrays(self).items()
+        if isinstance(rows, slice):
+            columns: dict[str, Any] = {name: array[rows] for name, array in arrays}
+        else:
+            # Several times as fast as an index in brackets.
+            numbers = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows
+            columns = {name: array.take(numbers, axis=0) for name, array in arrays}
         return replace(self, **columns)
 
 

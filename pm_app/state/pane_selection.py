@@ -63,8 +63,12 @@ class PaneSelection:
         rows = slice(*np.searchsorted(panes.asset, [low, high]).tolist())
         columns: dict[str, Any] = {name: array[rows] for name, array in pane_arrays(panes).items()}
         columns["asset"] = columns["asset"] - np.int32(low)
-        if panes.assets[low:high] != self.assets:
-            place = [self.numbers.get(name, -1) for name in panes.assets[low:high]]
+        here = panes.assets[low:high]
+        first = self.numbers.get(here[0], -1) if here else 0
+        if first >= 0 and here == self.assets[first : first + len(here)]:
+            columns["asset"] += np.int32(first)
+        else:
+            place = [self.numbers.get(name, -1) for name in here]
             columns["asset"] = np.array(place, dtype=np.int32)[columns["asset"]]
         return replace(panes, assets=self.assets, **columns)
 

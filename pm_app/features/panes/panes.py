@@ -140,7 +140,7 @@ def merge_panes(parts: Sequence[Panes], *, pane_ns: int) -> Panes:
         column = columns.get(name)
         if column is None:
             column = np.concatenate([getattr(part, name) for part in parts])
-        columns[name] = column if in_order else column[rows]
+        columns[name] = column if in_order else column.take(rows, axis=0)
     return Panes(pane_ns=pane_ns, assets=assets, sensors=sensors, **columns)
 
 

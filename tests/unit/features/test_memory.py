@@ -157,6 +157,35 @@ def test_memory_continued_from_a_boundary_is_the_same_to_the_bit(cuts, rows, see
         np.testing.assert_array_equal(values[here], expected[rest][here])
 
 
+@given(
+    hours=spans, rows=st.integers(1, 600), share=st.floats(0, 1), cut=st.integers(-1, 5), seed=seeds
+)
+@settings(max_examples=30, deadline=None)
+def test_memory_of_some_panes_is_to_the_bit_what_it_is_among_that_of_all(
+    hours, rows, share, cut, seed
+):
+    rng = np.random.default_rng(seed)
+    panes = build_panes(
+        random_readings(rows=rows, hours=hours, missing=0.4, seed=seed), pane_ns=HOUR
+    )
+    events, seen = random_events(seed, hours=hours, count=5), first_seen(panes)
+    start = starts_of(panes, events, seen)
+    boundary = (START // HOUR // BLOCK_PANES + cut) * BLOCK_PANES
+    past = np.flatnonzero(panes.pane < boundary)
+    before = remember(
+        panes.take(past), start[past], SPEC, before=no_memory(SPEC), boundary=boundary
+    )
+    last = np.append(panes.asset[1:] != panes.asset[:-1], True)[: len(panes.asset)]
+
+    whole = recall(panes, start, SPEC, before=before)
+
+    for chosen in (last, rng.random(len(last)) < share):
+        wanted = np.flatnonzero(chosen)
+        some = recall(panes, start, SPEC, before=before, wanted=wanted)
+        for one, all_of_them in zip(columns_of(some), columns_of(whole), strict=True):
+            assert one.tobytes() == all_of_them[wanted].tobytes()
+
+
 @given(cut=st.integers(2, 2 * BLOCK_PANES), seed=seeds)
 @settings(max_examples=30, deadline=None)
 def test_what_comes_after_a_pane_never_changes_its_memory(cut, seed):

@@ -35,6 +35,7 @@ from pm_app.jobs.backtest.run import backtest
 from pm_app.jobs.ingest.run import ingest
 from pm_app.jobs.retrain import process as trainer_process
 from pm_app.jobs.score.alarm_rules import threshold_of
+from pm_app.learning.evaluation import boosters
 from pm_app.learning.evaluation.boosters import Booster
 from pm_app.records.learning import Head
 from pm_app.state.segments import MissingSegment
@@ -303,7 +304,9 @@ def test_alarms_before_a_renewal_are_counted_apart(new_plant):
 
 @pytest.fixture
 def pm_app(monkeypatch, capsys):
-    """Runs a command in this process, with a trainer that takes no time."""
+    """Runs a command in this process: its trainer takes no time, its peer few rounds."""
+    monkeypatch.setattr(boosters, "_MOST_ROUNDS", 20)
+    monkeypatch.setattr(boosters, "_SETTINGS", boosters._SETTINGS[:1])
 
     def fake(order_path, answer_path, progress, **options):
         return fake.trainer(order_path, answer_path, progress)

@@ -17,8 +17,8 @@ from factories import make_plant, opened
 from pm_app.jobs.retrain.messages import REQUEST, RESPONSE
 from pm_app.jobs.retrain.run import retrain
 from pm_app.jobs.retrain.trainer import train
+from pm_app.learning.training import crossfit, selection
 from pm_app.learning.training import fit as training
-from pm_app.learning.training import selection
 from pm_app.settings.plant import parse_settings, read_settings
 from pm_app.wiring import open_plant
 
@@ -78,9 +78,10 @@ def reports_of(config, *words):
 
 @pytest.fixture(scope="module")
 def quick():
-    """Short schedules and a grid of one: what is tested is the path, not the optimum."""
+    """Short schedules, a grid of one, fewer folds: what is tested is the path, not the optimum."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training, "STEPS", 400)
+        patch.setattr(crossfit, "FOLDS", 3)
         patch.setattr(selection, "TABLE_GRID", ((1e-4, 0.1, 1e-2),))
         yield
 

@@ -36,7 +36,10 @@ from pm_app.jobs.score.run import score
 
 SIZES, DAYS, SENSORS = (2_500, 8_000, 25_000), 40, 5
 WORN_SHARE = 0.25
-READ_ANEW = "the panes of a month are read and rolled anew for every asset that has a new one"
+READ_ANEW = (
+    "a month of panes of every asset is still decoded and rolled for its newest one, which takes "
+    "half of it; the rest is predictions and alarms in the database"
+)
 RATE, MEGABYTES, EXPONENT, TURN_SECONDS = 20_000, 400, 1.05, 2.0
 TOML = """\
 [plant]

@@ -156,7 +156,7 @@ def train_candidate(
         recipe=replace(
             pair.recipe,
             shares=pooled.shares,
-            rounds=pooled.boosted.rounds if pooled.boosted else 0,
+            rounds=pooled.boosted.rounds if pooled.boosted else (),
         ),
     )
 

@@ -8,7 +8,8 @@ import numpy as np
 
 from pm_app.learning.data.targets import Rows
 from pm_app.learning.dataset import LearningTask
-from pm_app.learning.pool.boosted import Boosted, can_boost, fit_boosted
+from pm_app.learning.pool.boosted import Boosted, fit_boosted
+from pm_app.learning.pool.boosting import can_boost
 from pm_app.learning.pool.forest import Forest, fit_forest
 from pm_app.learning.pool.graph import mix_answers, mix_mode_shares
 from pm_app.learning.pool.shares import (

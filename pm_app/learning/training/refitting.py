@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pm_app.learning.data.targets import Rows
 from pm_app.learning.dataset import LearningTask
 from pm_app.learning.network import answers
-from pm_app.learning.pool.boosted import fit_boosted
+from pm_app.learning.pool.boosted import Rounds, fit_boosted
 from pm_app.learning.pool.forest import fit_forest
 from pm_app.learning.pool.graph import mix_answers
 from pm_app.learning.pool.shares import BOOSTED, FOREST, NETWORK, Shares
@@ -23,7 +23,7 @@ class Recipe:
     like: Trained
     warm_start: bytes | None = None
     shares: Shares = field(default_factory=lambda: {NETWORK: 1.0})
-    rounds: int = 0
+    rounds: Rounds = ()
 
 
 def refit_answers(

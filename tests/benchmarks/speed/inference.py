@@ -65,7 +65,7 @@ def measure(folder: Path) -> list[Row]:
     task = _task(features, sensor_of, head)
     number = np.arange(len(task.frame.values))
     forest = fit_forest(task, number, seed=0)
-    boosted = fit_boosted(task, number, seed=0, rounds=ROUNDS)
+    boosted = fit_boosted(task, number, seed=0, rounds=(ROUNDS,))
     two = pool_graph(graph, {"network": 0.5, "forest": 0.5}, forest=forest)
     shares = {"network": 0.375, "forest": 0.375, "boosted trees": 0.25}
     three = pool_graph(graph, shares, forest=forest, boosted=boosted)

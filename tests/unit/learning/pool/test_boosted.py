@@ -13,7 +13,8 @@ from test_pool_graph import (
     with_modes,
 )
 
-from pm_app.learning.pool import boosted as boosting
+from pm_app.learning.evaluation.calibration import event_truths
+from pm_app.learning.pool import boosted as boosted_module
 from pm_app.learning.pool.boosted import fit_boosted
 from pm_app.learning.pool.forest import fit_forest
 from pm_app.learning.pool.graph import at_thresholds, pool_graph
@@ -34,26 +35,85 @@ def models(monkeypatch):
     return trained
 
 
-def said_by_the_library(model, values, boosted):
-    """What LightGBM itself says of every row in every span, as a head's answers."""
+def said_of_spans(model, values, boosted):
+    """What LightGBM itself says of every row in every span."""
     spans = np.tile(np.arange(boosted.outputs, dtype=float), len(values))
     asked = np.column_stack([np.repeat(values, boosted.outputs, axis=0), spans])
-    said = model.predict(asked, num_iteration=boosted.rounds).reshape(-1, boosted.outputs)
+    return model.predict(asked, num_iteration=boosted.rounds[0]).reshape(-1, boosted.outputs)
+
+
+def said_by_the_library(model, values, boosted):
+    """The same as a head's answers."""
+    said = said_of_spans(model, values, boosted)
     if boosted.kind == "hazard":
         return np.cumprod(1.0 - said, axis=1)
     return said * boosted.unit + boosted.zero
 
 
+def two_horizons(task):
+    return replace(task, head=replace(task.head, horizons_hours=(12.0, 24.0)))
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_trees_cut_by_span_say_what_the_library_says(models, kind):
     task = make_task(kind, rows=2000)
-    boosted = fit_boosted(task, task.split.train, seed=0)
+    boosted = replace(fit_boosted(task, task.split.train, seed=0), direct=None)
     values = at_thresholds([boosted], task.frame.values, seed=1)
 
     said = said_by_the_library(models[0], values, boosted)
 
     assert np.abs(boosted(values) - said).max() / boosted.unit <= 1e-4
-    assert boosted.rounds > 5
+    assert boosted.rounds[0] > 5
+
+
+def test_horizons_lose_what_is_asked_directly_spread_as_spans_have_it(models):
+    task = two_horizons(make_task("life", rows=2000))
+    boosted = fit_boosted(task, task.split.train, seed=0, rounds=(30, 20, 20))
+    values = at_thresholds([boosted], task.frame.values, seed=1)
+    log_odds = [model.predict(values, raw_score=True) for model in models[1:]]
+    ends = [task.head.edges_hours.index(horizon) + 1 for horizon in task.head.horizons_hours]
+
+    hazards = said_of_spans(models[0], values, boosted)
+    lost = -np.log1p(-hazards)
+    for draws, (start, end) in zip((log_odds[:2], log_odds[2:]), ([0, ends[0]], ends), strict=True):
+        asked = np.logaddexp(0.0, np.mean(draws, axis=0))
+        lost[:, start:end] *= (asked / lost[:, start:end].sum(axis=1))[:, None]
+
+    assert ends[0] > 1 and len(models) == 5
+    assert np.abs(boosted(values) - np.exp(-np.cumsum(lost, axis=1))).max() <= 1e-4
+
+
+def test_horizons_are_asked_directly_where_validation_rows_lose_less(monkeypatch):
+    task = make_task("life", rows=2000)
+    losses = {}
+    judge = boosted_module._risk_loss
+
+    def keep(boosted, task):
+        losses[boosted.direct is not None] = judge(boosted, task)
+        return losses[boosted.direct is not None]
+
+    monkeypatch.setattr(boosted_module, "_risk_loss", keep)
+    chosen = fit_boosted(task, task.split.train, seed=0)
+    assert (chosen.direct is not None) == (losses[True] < losses[False])
+
+    # What spans say is made worthless: rows that teach them fail in spans drawn at random.
+    spans = boosted_module._periods_of
+
+    def scattered(*arguments):
+        periods, targets = spans(*arguments)
+        rng = np.random.default_rng(0)
+        return replace(periods, happened=rng.permutation(periods.happened)), targets
+
+    monkeypatch.setattr(boosted_module, "_periods_of", scattered)
+    assert fit_boosted(task, task.split.train, seed=0).direct is not None
+
+
+def test_where_nothing_fails_within_a_horizon_it_is_not_asked_directly():
+    task = make_task("life", rows=2000)
+    truths = event_truths(task.labels, task.split.train, task.head)
+    rows = task.split.train[truths[:, 0] == 0.0]
+
+    assert fit_boosted(task, rows, seed=0, rounds=(10, 10)).direct is None
 
 
 def test_survival_falls_and_follows_what_is_left():
@@ -73,13 +133,13 @@ def test_a_sample_of_spans_keeps_the_level_of_risk(monkeypatch):
     """Control: without their weights a quarter of what did not happen would stand for all."""
     task = make_task("life", rows=2000, censored=0.0)
     rows = task.split.learned
-    whole = fit_boosted(task, rows, seed=0, rounds=30)(task.frame.values).mean(axis=0)
-    periods, _ = boosting._periods_of(task, rows, boosting.MOST_PERIODS, 0)
-    monkeypatch.setattr(boosting, "MOST_PERIODS", len(periods.rows) // 3)
+    whole = fit_boosted(task, rows, seed=0, rounds=(30,))(task.frame.values).mean(axis=0)
+    periods, _ = boosted_module._periods_of(task, rows, boosted_module.MOST_PERIODS, 0)
+    monkeypatch.setattr(boosted_module, "MOST_PERIODS", len(periods.rows) // 3)
 
-    sampled = fit_boosted(task, rows, seed=0, rounds=30)(task.frame.values).mean(axis=0)
+    sampled = fit_boosted(task, rows, seed=0, rounds=(30,))(task.frame.values).mean(axis=0)
 
-    fewer, _ = boosting._periods_of(task, rows, boosting.MOST_PERIODS, 0)
+    fewer, _ = boosted_module._periods_of(task, rows, boosted_module.MOST_PERIODS, 0)
     assert fewer.happened.sum() == periods.happened.sum()
     assert fewer.happened.mean() > 2 * periods.happened.mean()
     assert sampled == pytest.approx(whole, abs=0.03)

@@ -240,7 +240,9 @@ def _newest(task: LearningTask, settings: Settings, champion: ChampionVersion) -
 def planner_of(task: LearningTask, importance: Importance, settings: Settings) -> Planner:
     """The planner of a task, within allocation.max_parameters."""
     gaps = FeedGaps(task.frame, task.split.train, seed=settings.retraining.seed)
-    learned = replace(task.frame.take(gaps.rows), values=gaps.values())
+    # Values are those with gaps: taking the others as well would copy most of the frame.
+    bare = replace(task.frame, values=task.frame.values[:, :0])
+    learned = replace(bare.take(gaps.rows), values=gaps.values())
     return make_planner(
         learned,
         np.arange(len(gaps.rows)),

@@ -179,15 +179,15 @@ def ask_recipe(dataset: Dataset, task: LearningTask, recipe: Recipe, progress: P
     Limits of features, labels and the support of risks are those of the time. Risks are raw: the
     published map has learned from rows that are held out here.
     """
-    frame, head = select_features(dataset.frame, task.frame.features), task.head
+    head = task.head
 
     def ask(origin: Origin) -> Float64:
         progress(0.5, "too few failures held out: refitting at an earlier origin")
         rows, asked = origin.learned, origin.held_out
+        frame = select_features(dataset.frame, task.frame.features)
         labels = known_until(frame, dataset.labels, origin)
-        limited = limit_features(
-            frame, learn_limits(frame, rows, dataset.paces, renews=dataset.renews)
-        )
+        limits = learn_limits(frame, rows, dataset.paces, renews=dataset.renews)
+        limited = limit_features(frame, limits, in_place=True)
         then = replace(task, frame=limited, labels=labels)
         output = refit_answers(then, recipe, rows, asked)
         least, most = supported_risks(labels, rows, head, task.split.group[rows])

@@ -28,8 +28,6 @@ from pm_app.settings.plant import Settings
 LeftRows = tuple[tuple[str, int], ...]
 # Beyond this many rows what is normal is known no surer.
 MOST_ROWS: Final = 60_000
-# So many times fewer assets are read at once than for a retraining, whose rows take more anyway.
-_SMALLER_GROUPS: Final = 4
 
 
 def gather_normal(
@@ -52,7 +50,7 @@ def gather_normal(
         raise NotEnoughData("not enough data: no readings yet, some are needed to learn from")
     spec, _ = choose_features(source, past, settings, like)
     stride = -(-len(past.keys.pane) // MOST_ROWS)
-    groups = tuple(asset_groups(past.keys, _SMALLER_GROUPS * len(spec.seen)))
+    groups = tuple(asset_groups(past.keys, len(spec.seen)))
     # Of a fleet keys alone are a hundred megabytes.
     past = replace(past, keys=no_panes(past.keys.pane_ns))
     limits = _physical_limits(settings)

@@ -166,8 +166,9 @@ def _build(
         panes = past.read(set(assets))
         stays = np.flatnonzero(panes.pane % stride == 0)
         for each, built in zip(specs, frames, strict=True):
-            whole = build_frame(panes, source.events, each, first_seen=source.first_seen)
-            built.append(whole.take(stays))
+            built.append(
+                build_frame(panes, source.events, each, first_seen=source.first_seen, wanted=stays)
+            )
         labels_read.append(_label_column(panes, settings)[stays])
         ranges.append(_ranges(panes, specs[0].sensors))
     low, high = np.fmin.reduce(ranges) * ((1.0,), (-1.0,))
@@ -232,8 +233,11 @@ def _label(
     return column_labels(frame, column, column=settings.target.column, task=settings.target.task)
 
 
-def join_frames(frames: Sequence[Frame]) -> Frame:
-    """Frames of different assets under one list of those that have rows."""
+def join_frames(frames: list[Frame]) -> Frame:
+    """Frames of different assets under one list of those that have rows.
+
+    The list is emptied on the way: values of all rows are there once, and not twice.
+    """
     present = {frame.assets[number] for frame in frames for number in np.unique(frame.asset)}
     assets = tuple(sorted(present))
     place = {name: number for number, name in enumerate(assets)}
@@ -245,12 +249,19 @@ def join_frames(frames: Sequence[Frame]) -> Frame:
         [fact for fact in facts if fact is not None]
         for facts in zip(*((each.off, each.waited, each.lived) for each in frames), strict=True)
     )
+    cutoff, first = np.concatenate([frame.cutoff for frame in frames]), frames[0]
+    values = np.empty((len(cutoff), len(first.features)), dtype=np.float32)
+    end = len(values)
+    while frames:
+        part = frames.pop().values
+        values[end - len(part) : end] = part
+        end -= len(part)
     return replace(
-        frames[0],
+        first,
         assets=assets,
         asset=np.concatenate(numbers),
-        cutoff=np.concatenate([frame.cutoff for frame in frames]),
-        values=np.concatenate([frame.values for frame in frames]),
+        cutoff=cutoff,
+        values=values,
         off=np.concatenate(off) if off else None,
         waited=np.concatenate(waited) if waited else None,
         lived=np.concatenate(lived) if lived else None,

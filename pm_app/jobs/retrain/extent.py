@@ -15,7 +15,7 @@ from pm_app.settings.plant import Settings
 from pm_app.state.panes import History
 
 # Panes times sensors held at once while features are built.
-GROUP_CELLS = 2_000_000
+GROUP_CELLS = 500_000
 
 
 @dataclass(frozen=True, eq=False)

@@ -102,10 +102,11 @@ def informative_features(frame: Frame, labels: Labels) -> tuple[str, ...]:
     there and now missing, windows tell the share: no statistic of theirs or of memory counts as
     changing for that alone, or a constant sensor's slope would, which needs two panes.
     """
-    values = frame.values[labels.usable]
     low, high = value_range(frame, labels)
+    # What is missing once is the least of all.
+    least = np.minimum.reduce(frame.values, axis=0, initial=np.inf, where=labels.usable[:, None])
     rolled = np.array([is_rolled(name) for name in frame.features])
-    comes_and_goes = np.isnan(values).any(axis=0) & np.isfinite(low) & ~rolled
+    comes_and_goes = np.isnan(least) & np.isfinite(low) & ~rolled
     repeats = np.array(
         [_repeats(*pair) for pair in zip(frame.features, frame.sensor_of, strict=True)]
     )

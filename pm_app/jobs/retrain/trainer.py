@@ -23,7 +23,7 @@ from pm_app.jobs.retrain.messages import (
     TrainingResponse,
 )
 from pm_app.jobs.retrain.normal import offer_deviation
-from pm_app.jobs.retrain.process import end_with_parent, give_way
+from pm_app.jobs.retrain.process import end_with_parent, give_way, release_memory
 from pm_app.jobs.retrain.renewals import renewal_evidence
 from pm_app.jobs.retrain.request import read_source
 from pm_app.jobs.score.champion import Champion
@@ -185,6 +185,8 @@ def _response(learned: "Learned", renewals: Sequence[RenewalEvidence]) -> Traini
 
 
 def _print_progress(done: float, text: str) -> None:
+    """Tell how far it is, between one stage and the next."""
+    release_memory()
     sys.stdout.write(f"{done:.3f} {text}\n")
     sys.stdout.flush()
 

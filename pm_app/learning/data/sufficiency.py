@@ -122,7 +122,8 @@ def name_some(names: Sequence[str]) -> str:
 
 def value_range(frame: Frame, labels: Labels) -> tuple[Float64, Float64]:
     """Lowest and highest value of each feature over usable rows; inf and -inf without any."""
-    values = frame.values[labels.usable]
-    low = np.fmin.reduce(values, axis=0, initial=np.inf)
-    high = np.fmax.reduce(values, axis=0, initial=-np.inf)
+    usable = labels.usable[:, None]
+    # Usable rows alone would be a second copy of nearly all.
+    low = np.fmin.reduce(frame.values, axis=0, initial=np.inf, where=usable)
+    high = np.fmax.reduce(frame.values, axis=0, initial=-np.inf, where=usable)
     return low.astype(np.float64), high.astype(np.float64)

@@ -57,7 +57,9 @@ def markdown(cells: Sequence[Cell]) -> str:
 def quoted_block(cells: Sequence[Cell]) -> str:
     """The block between `BEGIN` and `END`: a row a model, the best mean in bold."""
     cells = [*cells, *validated(cells)]
-    shown = [block for block in SHORT if block.cells(cells)]
+    # Networks of one strategy each have tables of their own.
+    whole = [cell for cell in cells if cell.model in SHORT_MODELS]
+    shown = [block for block in SHORT if block.cells(whole)]
     precise = _means_table("average precision", [(block, AP) for block in shown], cells)
     errors = [(block, _error_of(block)) for block in shown if RMSE in block.figures]
     parts = [precise, _means_table("RMSE of the life left", errors, cells), _sentences(cells)]

@@ -1,5 +1,6 @@
 """Where the open data sets lie, the session's database server, and who needs a server."""
 
+import gc
 import os
 import shutil
 from collections.abc import Iterator
@@ -75,6 +76,17 @@ def statements_compiled_once() -> Iterator[None]:
         patch.setattr(sqlite, "create_engine", create)
         yield
     first.dispose()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Nothing that is imported and collected goes again: no look for garbage passes over it."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -162,6 +162,23 @@ def test_guidance_is_held_against_the_same_fit_without_it():
     assert line in markdown(cells)
 
 
+def test_a_strategy_is_held_against_its_control_over_all_sets_that_have_both():
+    cells = [
+        make_cell(model, name=name, fold=fold, ap=ap + gain * (model != "pm-app uniform"))
+        for name, fold, gain in (
+            ("UR3 CobotOps", "block 1", 0.1),
+            ("UR3 CobotOps", "block 2", 0.2),
+            ("AI4I 2020", "split 1", -0.06),
+        )
+        for model, ap in (("pm-app uniform", 0.5), ("pm-app tiers", 0.5))
+    ]
+    cells.append(make_cell("pm-app tiers", name="AI4I 2020", fold="split 2", ap=0.9))
+
+    line = "- All sets, AP, pm-app tiers against pm-app uniform: +0.0800"
+    assert line in markdown(cells)
+    assert "better on 2 of 3 folds" in markdown(cells)
+
+
 def test_a_difference_to_the_chosen_tree_needs_both_on_the_same_fold():
     cells = [*folds_of((0.6,), (0.5,)), make_cell(fold="block 9", ap=0.9)]
 

@@ -87,7 +87,8 @@ def verdict_tables(cells: Sequence[Cell]) -> list[str]:
             for other, ours in kinds
         ]
         table = _table(cells, rows)
-        lines += [f"\n## {title}, set by set\n", *table] if len(table) > 2 else []
+        if len(table) > 2:
+            lines += [f"\n## {title}, set by set\n", *table, "", *_over_all(cells, kinds)]
     return lines
 
 
@@ -149,18 +150,33 @@ def _overall(cells: Sequence[Cell]) -> list[str]:
         ),
     ):
         for figure in (AP, RMSE):
-            pairs: list[Pair] = paired(cells, figure, choose(figure))
-            if len(pairs) > 1:
-                found = compare(pairs, more_is_better=bool(figure.more_is_better))
-                sure = found.p_value is not None and found.p_value < ENOUGH_P
-                ahead = (found.mean > 0) == bool(figure.more_is_better) and sure
-                p_text = "–" if found.p_value is None else f"{found.p_value:.3g}"
-                lines.append(
-                    f"- All sets, {figure.title}, against {name}: {_told(figure, found)}, "
-                    f"better on {found.better} of {found.pairs} folds, p = {p_text}: "
-                    f"{'ahead' if ahead else 'not ahead beyond chance'}"
-                )
+            pairs = paired(cells, figure, choose(figure))
+            lines += _over_all_sets(figure, pairs, f"All sets, {figure.title}, against {name}")
     return lines
+
+
+def _over_all(cells: Sequence[Cell], kinds: Sequence[tuple[str, str]]) -> list[str]:
+    """Of each pair of models, over all folds of all sets that have both."""
+    lines = []
+    for other, ours in kinds:
+        for figure in (AP, RMSE):
+            pairs = paired(cells, figure, lambda inside, other=other: other, ours)
+            title = f"All sets, {figure.title}, {ours} against {other}"
+            lines += _over_all_sets(figure, pairs, title)
+    return lines
+
+
+def _over_all_sets(figure: Figure, pairs: Sequence[Pair], title: str) -> list[str]:
+    if len(pairs) < 2:
+        return []
+    found = compare(pairs, more_is_better=bool(figure.more_is_better))
+    sure = found.p_value is not None and found.p_value < ENOUGH_P
+    ahead = (found.mean > 0) == bool(figure.more_is_better) and sure
+    p_text = "–" if found.p_value is None else f"{found.p_value:.3g}"
+    return [
+        f"- {title}: {_told(figure, found)}, better on {found.better} of {found.pairs} folds, "
+        f"p = {p_text}: {'ahead' if ahead else 'not ahead beyond chance'}"
+    ]
 
 
 def _row(cells: Sequence[str]) -> str:

@@ -14,6 +14,7 @@ from databases import postgresql, postgresql_copies, postgresql_server
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.util import LRUCache
 
+from pm_app.learning.pool import forest
 from pm_app.store.dialects import sqlite
 
 # Fixtures that start a server, and the parameter that asks for one by name.
@@ -55,6 +56,15 @@ def quick_passwords() -> Iterator[None]:
     quick = partial(argon2.PasswordHasher, time_cost=1, memory_cost=8, parallelism=1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(argon2, "PasswordHasher", quick)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_forests() -> Iterator[None]:
+    """Forests of few rows have no more trees than others; what more are worth, the pool's tests
+    ask."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(forest, "MOST_TIMES", 1)
         yield
 
 

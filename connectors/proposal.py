@@ -48,8 +48,8 @@ def propose_settings(path: Path, source: Literal["readings", "events"]) -> Propo
         keys["asset_column"] = asset
     else:
         remarks.append(
-            f"none of its columns is called like a machine: {source}.asset_column names it, or "
-            f"{source}.asset the only one"
+            f"none of its columns is called like a machine: {source}.asset_column names it, "
+            f'{source}.asset_from where paths do ("{{asset}}_*.csv"), {source}.asset the only one'
         )
     others = [name for name in others if name != asset]
     keys |= _long(columns, others) if source == "readings" else _words(columns, others, remarks)

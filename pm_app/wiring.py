@@ -218,18 +218,15 @@ def fetch_sources(
 
 
 def preview_events(settings: Settings, path: Path) -> EventsPreview:
-    """What each row of a file would become by these settings, wherever it lies.
-
-    Raises BadSettings, BadBatch and SourceUnavailable.
-    """
+    """Rows of a file as events. Raises BadSettings, BadBatch and SourceUnavailable."""
     section = settings.events
     name = "auto" if section.format in EVENTS_FORMATS else section.format
-    source = find_source_format("events.format", name).open_events(
-        section.model_copy(update={"format": name}), uri=str(path.absolute().parent)
-    )
+    folder, batch = _batch_of(settings, section.uri, path)
+    found = find_source_format("events.format", name)
+    source = found.open_events(section.model_copy(update={"format": name}), uri=folder)
     if not isinstance(source, PreviewsEvents):
         raise BadSettings(f"events.format = {name!r} cannot show what rows would become")
-    return source.preview(_batch_of(path))
+    return source.preview(batch)
 
 
 def propose_settings(path: Path, source: Source) -> ProposedSettings:
@@ -241,19 +238,22 @@ def propose_settings(path: Path, source: Source) -> ProposedSettings:
 
 def open_readings_file(settings: Settings, path: Path) -> tuple[ReadingsSource, Batch]:
     """A file of readings, wherever it lies, and what reads it. Raises BadSettings."""
-    folder = path.absolute().parent
-    source = readings_source(settings, uri=str(folder))
+    folder, batch = _batch_of(settings, settings.readings.uri, path)
+    source = readings_source(settings, uri=folder)
     if not path.name.lower().endswith(source.suffixes):
         shown = ", ".join(source.suffixes)
         raise BadSettings(f"{path}: needed {source.contents} ({shown}) for readings")
-    return source, _batch_of(path)
+    return source, batch
 
 
-def _batch_of(path: Path) -> Batch:
+def _batch_of(settings: Settings, uri: str, path: Path) -> tuple[str, Batch]:
+    """A file in its folder, or in that of the plant's source above it: paths may name assets."""
     if not path.is_file():
         raise BadSettings(f"{path}: needed a file, got none")
-    about = path.stat()
-    return Batch(path.name, about.st_size, about.st_mtime_ns)
+    file, above = (Path(os.path.abspath(each)) for each in (path, settings.folder / uri))
+    folder = above if "://" not in uri and file.is_relative_to(above) else file.parent
+    about, place = path.stat(), file.relative_to(folder).as_posix()
+    return str(folder), Batch(place, about.st_size, about.st_mtime_ns)
 
 
 def open_engine(name: str | None) -> AbstractContextManager[Engine | None]:

@@ -85,7 +85,7 @@ class CsvReadings:
 
     def digest(self, batch: Batch) -> str:
         """See ReadingsSource.digest."""
-        return partition_digest(self._folder, batch, self._format.asset_column, self._names_of)
+        return partition_digest(self._folder, batch, self._format.asset_place, self._names_of)
 
     def _names_of(self, batch: Batch) -> tuple[str, ...]:
         with self._opened(batch) as file:

@@ -39,7 +39,8 @@ class EventColumns:
         default = self.form.default_asset if name == self.form.asset_column else None
         if default is None:
             return TextCodes((), np.full(self.table.num_rows, -1, dtype=np.int32))
-        return TextCodes((default,), np.zeros(self.table.num_rows, dtype=np.int32))
+        only = TextCodes((default,), np.zeros(self.table.num_rows, dtype=np.int32))
+        return _renamed(only, self.form.asset_patterns)
 
     def texts(self) -> Text:
         """Free text per row, its start where it is long, "" where there is none."""

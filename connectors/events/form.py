@@ -6,6 +6,7 @@ from functools import cached_property
 from connectors.columns.moments import DateOrder
 from connectors.columns.times import TimeRules
 from connectors.events.patterns import Patterns
+from connectors.parquet.partitions import AssetPlace
 from pm_app.settings.sources import EventsSettings
 
 
@@ -15,11 +16,12 @@ class EventsFormat:
 
     Kinds are matched without regard to case; the code column may be absent. until_column:
     where there is one and it holds a time, the event happened between timestamp and then.
-    timezone, default_asset, latest, ignore: as of ReadingsFormat. texts: whether times may be
-    written as text in files that have types of their own. The others: see EventsSettings.
+    asset_from, timezone, default_asset, latest, ignore: as of ReadingsFormat. texts: whether times
+    may be written as text in files that have types of their own. The others: see EventsSettings.
     """
 
     asset_column: str = "asset_id"
+    asset_from: str | None = None
     time_column: str = "timestamp"
     kind_column: str = "kind"
     code_column: str = "code"
@@ -38,6 +40,11 @@ class EventsFormat:
     assets: tuple[tuple[str, str], ...] = ()
     ignore_rows: tuple[str, ...] = ()
     texts: bool = False
+
+    @property
+    def asset_place(self) -> AssetPlace:
+        """Where a file tells its asset."""
+        return AssetPlace(self.asset_column, self.asset_from)
 
     @property
     def time_rules(self) -> TimeRules:
@@ -83,6 +90,7 @@ def events_format(settings: EventsSettings, *, texts: bool = False) -> EventsFor
     """The format that these settings ask for. texts: as of EventsFormat."""
     return EventsFormat(
         asset_column=settings.asset_column,
+        asset_from=settings.asset_from,
         time_column=settings.time_column,
         kind_column=settings.kind_column,
         code_column=settings.code_column,

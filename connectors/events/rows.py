@@ -12,6 +12,7 @@ from connectors.columns.values import Flags, TextCodes
 from connectors.events.columns import EventColumns, give_reasons
 from connectors.events.form import EventsFormat
 from connectors.events.patterns import suggest_patterns
+from connectors.parquet.partitions import unfit_note
 from pm_app.errors import BadBatch
 from pm_app.records.previews import EventsPreview, PreviewedRow
 from pm_app.records.readings import (
@@ -63,9 +64,12 @@ def check_names(name: str, schema: Any, form: EventsFormat) -> None:
         needed.append(NeededColumn("kind", "events.kind_column", form.kind_column))
     missing = [each for each in needed if each.name not in schema.names]
     if missing:
-        kind_missing = any(each.role == "kind" for each in missing)
-        note = '; where all are failures, default_kind = "failure" does without'
-        raise missing_columns(name, missing, schema, note=note if kind_missing else "")
+        roles, note = {each.role for each in missing}, ""
+        if "asset" in roles and form.asset_from is not None:
+            note = unfit_note("events", form.asset_from)
+        if "kind" in roles:
+            note += '; where all are failures, default_kind = "failure" does without'
+        raise missing_columns(name, missing, schema, note=note)
     for column in set(schema.names).intersection(form.columns):
         if schema.names.count(column) > 1:
             raise BadBatch(

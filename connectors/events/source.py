@@ -3,7 +3,7 @@
 Fulfils of `pm_app.ports.SourceFormat` what is about events.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -26,7 +26,7 @@ from connectors.files.folder import Folder, open_folder
 from connectors.parquet.events import ParquetEvents
 from connectors.parquet.files import SUFFIXES as PARQUET
 from connectors.parquet.left_columns import unused
-from connectors.parquet.partitions import asset_of_path, left_partitions
+from connectors.parquet.partitions import asset_of_path, left_partitions, partition_digest
 from pm_app.errors import BadBatch, PmAppError
 from pm_app.records.previews import EventsPreview
 from pm_app.records.readings import Batch, BatchDescription, Events, LeftFile, no_events
@@ -88,7 +88,13 @@ class FileEvents:
     def digest(self, batch: Batch) -> str:
         """See EventsSource.digest."""
         parquet = self._parquet_of(batch)
-        return self._folder.digest(batch) if parquet is None else parquet.digest(batch)
+        if parquet is not None:
+            return parquet.digest(batch)
+        return partition_digest(self._folder, batch, self._format.asset_place, self._names_of)
+
+    def _names_of(self, batch: Batch) -> Sequence[str]:
+        names: list[str] = self._table(batch).table.column_names
+        return names
 
     def count(self, batch: Batch) -> int:
         """See EventsSource.count."""
@@ -113,7 +119,7 @@ class FileEvents:
             for each in schema
             if each.name not in form.columns
         )
-        left += left_partitions(batch.name, form.asset_column, schema.names, form.ignore)
+        left += left_partitions(batch.name, form.asset_place, schema.names, form.ignore)
         rows = table.table.num_rows + len(table.refused)
         return BatchDescription(rows, tuple((each.name, "text") for each in schema), left=left)
 
@@ -152,7 +158,7 @@ class FileEvents:
         return form, with_refused(fates, table.refused) if table.refused else fates
 
     def _form_of(self, batch: Batch, schema: Any) -> EventsFormat:
-        asset = asset_of_path(batch.name, self._format.asset_column, schema.names)
+        asset = asset_of_path(batch.name, self._format.asset_place, schema.names)
         return self._format if asset is None else replace(self._format, default_asset=asset)
 
     def _table(self, batch: Batch) -> TextTable:

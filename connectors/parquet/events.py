@@ -62,7 +62,7 @@ class ParquetEvents:
     def digest(self, batch: Batch) -> str:
         """See EventsSource.digest."""
         return partition_digest(
-            self._folder, batch, self._format.asset_column, partial(column_names, self._folder)
+            self._folder, batch, self._format.asset_place, partial(column_names, self._folder)
         )
 
     def describe(self, batch: Batch) -> BatchDescription:
@@ -77,12 +77,12 @@ class ParquetEvents:
                 for each in schema
                 if each.name not in form.columns
             )
-            left += left_partitions(batch.name, form.asset_column, schema.names, form.ignore)
+            left += left_partitions(batch.name, form.asset_place, schema.names, form.ignore)
             columns = typed_columns(file)
         return BatchDescription(file.footer.rows, columns, left=left)
 
     def _form_of(self, batch: Batch, schema: Any) -> EventsFormat:
-        asset = asset_of_path(batch.name, self._format.asset_column, schema.names)
+        asset = asset_of_path(batch.name, self._format.asset_place, schema.names)
         return self._format if asset is None else replace(self._format, default_asset=asset)
 
     def count(self, batch: Batch) -> int:

@@ -1,12 +1,13 @@
-"""Hive partitions: columns whose values stand in the path, as in `asset_id=pump-1/x.parquet`.
+"""Asset in the path of a file: Hive partitions, as in `asset_id=pump-1/x.parquet`, or a pattern.
 
-Only the asset is read from there; other keys are left columns. A column of the file counts
-before the path.
+Of partitions only the asset is read; other keys are left columns. A column of the file counts
+before the path, a partition before a pattern.
 """
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote
 
@@ -15,8 +16,28 @@ from connectors.files.folder import Folder
 from pm_app.errors import BadBatch
 from pm_app.records.readings import Batch, LeftColumn, Rejection
 from pm_app.settings.sources import matches_any
+from pm_app.settings.values import asset_in_path
 
 _NULL: Final = "__HIVE_DEFAULT_PARTITION__"
+
+
+@dataclass(frozen=True)
+class AssetPlace:
+    """Where a file tells its asset: in this column, or where its path fits this pattern.
+
+    pattern: as `readings.asset_from` has it, if at all.
+    """
+
+    column: str
+    pattern: str | None = None
+
+    def in_path(self, name: str) -> dict[str, str | None]:
+        """The asset's column and value as a batch's name has it, None for null; or nothing."""
+        partitions = partitions_of(name)
+        if self.column in partitions:
+            return {self.column: partitions[self.column]}
+        found = asset_in_path(name, self.pattern) if self.pattern else None
+        return {} if found is None else {self.column: found}
 
 
 def partitions_of(name: str) -> dict[str, str | None]:
@@ -29,12 +50,12 @@ def partitions_of(name: str) -> dict[str, str | None]:
     return found
 
 
-def asset_of_path(name: str, column: str, columns: Sequence[str]) -> str | None:
+def asset_of_path(name: str, place: AssetPlace, columns: Sequence[str]) -> str | None:
     """The asset that a file's path names, None where it names none or the file has its own.
 
     columns: those of the file. Raises BadBatch where the path's value names nothing.
     """
-    found = partitions_of(name)
+    column, found = place.column, place.in_path(name)
     if column in columns or column not in found:
         return None
     value = found[column]
@@ -46,9 +67,10 @@ def asset_of_path(name: str, column: str, columns: Sequence[str]) -> str | None:
     return value
 
 
-def differing_asset(name: str, column: str, assets: Sequence[str]) -> Iterator[Rejection]:
+def differing_asset(name: str, place: AssetPlace, assets: Sequence[str]) -> Iterator[Rejection]:
     """A note where the path names another asset than the file does. assets: the file's own."""
-    value = partitions_of(name).get(column)
+    column = place.column
+    value = place.in_path(name).get(column)
     others = [asset for asset in assets if asset != value]
     if value is not None and others:
         yield Rejection(
@@ -56,10 +78,16 @@ def differing_asset(name: str, column: str, assets: Sequence[str]) -> Iterator[R
         )
 
 
+def unfit_note(section: str, pattern: str) -> str:
+    """What to add of a file without an asset whose path does not fit this pattern."""
+    return f'; nor does its path fit {section}.asset_from = "{pattern}"'
+
+
 def left_partitions(
-    name: str, column: str, columns: Sequence[str], ignore: Sequence[str]
+    name: str, place: AssetPlace, columns: Sequence[str], ignore: Sequence[str]
 ) -> tuple[LeftColumn, ...]:
-    """Keys of a path that are not read. column: the asset's; columns: those of the file."""
+    """Keys of a path that are not read. columns: those of the file."""
+    column = place.column
     others = [key for key in partitions_of(name) if key != column and key not in columns]
     return tuple(
         LeftColumn(key, "is ignored by the settings", "settings")
@@ -70,7 +98,7 @@ def left_partitions(
 
 
 def partition_digest(
-    folder: Folder, batch: Batch, column: str, columns_of: Callable[[Batch], Sequence[str]]
+    folder: Folder, batch: Batch, place: AssetPlace, columns_of: Callable[[Batch], Sequence[str]]
 ) -> str:
     """The digest of a file's content, and of the asset that its path names for it.
 
@@ -78,10 +106,10 @@ def partition_digest(
     asked only where its path may tell the asset. Raises as Folder.digest.
     """
     digest = folder.digest(batch)
-    if column not in partitions_of(batch.name):
+    if not place.in_path(batch.name):
         return digest
     with suppress(BadBatch):
-        asset = asset_of_path(batch.name, column, columns_of(batch))
+        asset = asset_of_path(batch.name, place, columns_of(batch))
         if asset is not None:
             return hashlib.sha256(f"{digest}\n{asset}".encode()).hexdigest()
     return digest

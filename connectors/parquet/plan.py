@@ -23,6 +23,7 @@ from connectors.columns.values import (
     plain_type,
 )
 from connectors.parquet.left_columns import index_columns, leave, unused
+from connectors.parquet.partitions import AssetPlace, unfit_note
 from pm_app.errors import BadBatch
 from pm_app.records.readings import LeftColumn
 from pm_app.settings.sources import ReadingsSettings
@@ -42,7 +43,8 @@ class ReadingsFormat:
     for them.
     timezone: of timestamps that carry none; None refuses such files. dates: order of days and
     months in times written as text; None refuses those.
-    default_asset: the machine that files without an asset column are about.
+    asset_from: where the path of files without an asset column names it, as `AssetPlace` has it.
+    default_asset: the machine that files are about which name none.
     latest: the latest time accepted, in nanoseconds since 1970 UTC; None for no limit.
     table: files are plain tables, in which the asset column (each row is then its own asset,
     "<file name without ending>:<row number>") and the time column (then 1970) may be absent.
@@ -50,6 +52,7 @@ class ReadingsFormat:
 
     layout: Literal["wide", "long"] = "wide"
     asset_column: str = "asset_id"
+    asset_from: str | None = None
     time_column: str = "timestamp"
     tag_column: str = "tag"
     value_column: str = "value"
@@ -63,6 +66,11 @@ class ReadingsFormat:
     default_asset: str | None = None
     latest: int | None = None
     table: bool = False
+
+    @property
+    def asset_place(self) -> AssetPlace:
+        """Where a file tells its asset."""
+        return AssetPlace(self.asset_column, self.asset_from)
 
     @property
     def time_rules(self) -> TimeRules:
@@ -206,10 +214,12 @@ def _check_sensor(name: str, sensor: str, kind: Any) -> None:
 def _note(missing: Sequence[NeededColumn], schema: Any, form: ReadingsFormat) -> str:
     """What else may help where no column can be the asset."""
     for each in missing:
+        if each.role == "asset" and form.asset_from is not None:
+            return unfit_note("readings", form.asset_from)
         if each.role == "asset" and not likely_columns("asset", each.name, schema):
             return (
                 '; files of one machine do without by readings.asset = "its name", those of '
-                f'several in folders called "{form.asset_column}=its name"'
+                'several by readings.asset_from = "{asset}_*.csv", as their paths are'
             )
     return ""
 
@@ -224,6 +234,7 @@ def readings_format(
     return ReadingsFormat(
         layout=settings.layout,
         asset_column=settings.asset_column,
+        asset_from=settings.asset_from,
         time_column=settings.time_column,
         tag_column=settings.tag_column,
         value_column=settings.value_column,

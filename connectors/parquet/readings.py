@@ -81,7 +81,7 @@ class ParquetReadings:
     def digest(self, batch: Batch) -> str:
         """See ReadingsSource.digest."""
         return partition_digest(
-            self._folder, batch, self._format.asset_column, partial(column_names, self._folder)
+            self._folder, batch, self._format.asset_place, partial(column_names, self._folder)
         )
 
     def describe(self, batch: Batch) -> BatchDescription:
@@ -114,11 +114,11 @@ class ParquetReadings:
 
 def plan_file(batch: Batch, schema: Any, form: ReadingsFormat) -> tuple[ColumnPlan, ReadingsFormat]:
     """What is read of a file's columns, and the format with what its path tells."""
-    asset = asset_of_path(batch.name, form.asset_column, schema.names)
+    asset = asset_of_path(batch.name, form.asset_place, schema.names)
     if asset is not None:
         form = replace(form, default_asset=asset)
     plan = (plan_long if form.layout == "long" else plan_wide)(batch.name, schema, form)
-    left = left_partitions(batch.name, form.asset_column, schema.names, form.ignore)
+    left = left_partitions(batch.name, form.asset_place, schema.names, form.ignore)
     return replace(plan, left=(*plan.left, *left)), form
 
 
@@ -131,7 +131,7 @@ def read_rows(
     came = 0
     for chunk in read(file, plan, form, cells):
         came += _rows_of(chunk)
-        notes = differing_asset(plan.name, form.asset_column, chunk.readings.assets)
+        notes = differing_asset(plan.name, form.asset_place, chunk.readings.assets)
         yield replace(chunk, rejections=(*chunk.rejections, *notes))
     if came != file.footer.rows:
         raise BadBatch(

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from pm_app.settings.sections import Section
 from pm_app.settings.values import (
     Address,
+    AssetInPath,
     Day,
     Duration,
     Name,
@@ -21,6 +22,7 @@ from pm_app.settings.values import (
 )
 
 EventKind = Literal["failure", "maintenance", "error", "inspection"]
+_WITHOUT_PATHS = ("sql", "delta")
 
 
 class ReadingsSettings(Section):
@@ -52,9 +54,15 @@ class ReadingsSettings(Section):
         "wide", description="wide: one numeric column a sensor; long: one row a tag's value"
     )
     asset_column: Name = Field("asset_id", description="which machine a row is about")
+    asset_from: AssetInPath | None = Field(
+        None,
+        description="of files without that column: where their path names the machine; * and ? "
+        "stand for others",
+        examples=["{asset}_*.csv"],
+    )
     asset: Name | None = Field(
         None,
-        description="the one machine of files without that column",
+        description="the one machine of files that name none",
         examples=["press 1"],
     )
     time_column: Name = Field("timestamp", description="when it was read")
@@ -99,6 +107,11 @@ class ReadingsSettings(Section):
     )
     future: Duration = Field("1d", description="readings this far ahead of the clock are refused")
     earliest: Day = Field(date(2000, 1, 1), description="readings of days before are refused")
+
+    @model_validator(mode="after")
+    def _paths_are_of_files(self) -> Self:
+        _check_paths(self)
+        return self
 
     @model_validator(mode="after")
     def _what_tells_running_is_read(self) -> Self:
@@ -150,9 +163,15 @@ class EventsSettings(Section):
         examples=["Europe/Berlin"],
     )
     asset_column: Name = Field("asset_id", description="which machine it happened to")
+    asset_from: AssetInPath | None = Field(
+        None,
+        description="of files without that column: where their path names the machine; * and ? "
+        "stand for others",
+        examples=["{asset}_*.csv"],
+    )
     asset: Name | None = Field(
         None,
-        description="the one machine of files without that column",
+        description="the one machine of files that name none",
         examples=["press 1"],
     )
     time_column: Name = Field("timestamp", description="when it happened")
@@ -223,6 +242,19 @@ class EventsSettings(Section):
         "anything",
         examples=[["Order*"]],
     )
+
+    @model_validator(mode="after")
+    def _paths_are_of_files(self) -> Self:
+        _check_paths(self)
+        return self
+
+
+def _check_paths(section: ReadingsSettings | EventsSettings) -> None:
+    if section.asset_from and (section.query or section.format in _WITHOUT_PATHS):
+        raise ValueError(
+            "asset_from is of files, whose paths name machines; a database or table names them in "
+            f"asset_column, here {section.asset_column!r}"
+        )
 
 
 def matches_any(text: str, patterns: Sequence[str]) -> bool:

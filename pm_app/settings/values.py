@@ -2,6 +2,7 @@
 
 import re
 from datetime import date, time
+from functools import cache
 from ipaddress import ip_address
 from math import inf, isfinite
 from typing import Annotated
@@ -196,6 +197,33 @@ def _path_prefix(text: str) -> str:
     return text
 
 
+def asset_in_path(path: str, pattern: str) -> str | None:
+    """The asset that a file's path names by a pattern of `AssetInPath`; None where it fits none.
+
+    A pattern of fewer levels than the path fits its last ones.
+    """
+    levels = path.split("/")[-1 - pattern.count("/") :]
+    found = _path_expression(pattern).fullmatch("/".join(levels))
+    return found["asset"] if found else None
+
+
+@cache
+def _path_expression(pattern: str) -> re.Pattern[str]:
+    parts = {"{asset}": "(?P<asset>[^/]+?)", "*": "[^/]*", "?": "[^/]"}
+    split = re.split(r"(\{asset\}|[*?])", pattern)
+    text = "".join(parts.get(part) or re.escape(part) for part in split)
+    return re.compile(text, re.IGNORECASE | re.DOTALL)
+
+
+def _asset_in_path(text: str) -> str:
+    if text.count("{asset}") != 1 or text.startswith("/"):
+        raise ValueError(
+            f"needed part of a file's path with {{asset}} once where it names the machine, such as "
+            f'"{{asset}}_*.csv" or "{{asset}}/*", got {text!r}'
+        )
+    return text
+
+
 def _called(kind: str) -> WithJsonSchema:
     """What values are called in the JSON schema of the settings, and so in their reference."""
     return WithJsonSchema({"type": "string", "format": kind})
@@ -219,6 +247,7 @@ Header = Annotated[str, Field(max_length=100), AfterValidator(_header), _called(
 Text = Annotated[str, Field(max_length=1000), AfterValidator(_printable)]
 Running = Annotated[Name, AfterValidator(_running), _called("sensor > number")]
 Address = Annotated[Name, AfterValidator(_address), _called("folder or address")]
+AssetInPath = Annotated[Name, AfterValidator(_asset_in_path), _called("part of a path")]
 Sql = Annotated[str, Field(min_length=1, max_length=10_000), _called("SELECT")]
 StrategyName = Annotated[
     str,

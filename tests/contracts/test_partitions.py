@@ -1,4 +1,4 @@
-"""Hive partitions: folders that name the asset of the files in them."""
+"""Paths that name the asset of a file: Hive partitions, and the pattern `asset_from`."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -9,6 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 from factories import NOW, make_plant, opened
 
+from connectors.csv.readings import CsvReadings
+from connectors.events.source import FileEvents
 from connectors.parquet import EventsFormat, ParquetEvents, ParquetReadings, ReadingsFormat
 from pm_app.errors import BadBatch
 from pm_app.jobs.ingest.run import ingest
@@ -126,3 +128,111 @@ def test_machines_that_send_the_same_bytes_are_both_read(tmp_path):
         seen = set(plant.store.ledger.first_seen())
 
     assert (done.rows, seen) == (12, {"pump-1", "pump-2"})
+
+
+NAMES = {
+    "press 1_2026-01.csv": "timestamp,load\n2023-01-01T00:00Z,1\n2023-01-01T01:00Z,2\n",
+    "press 1_2026-02.CSV": "timestamp,load\n2023-02-01T00:00Z,1\n",
+    "old/Presse_7_2025.csv": "timestamp,load\n2023-01-01T00:00Z,1\n",
+    "own_1.csv": "asset_id,timestamp,load\npress 9,2023-01-01T00:00Z,1\n",
+}
+
+
+def write(folder, files):
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+
+def assets_by_file(source):
+    """Assets and notes of each file, or why it is refused."""
+    found = {}
+    for batch in source.list():
+        try:
+            chunks = list(source.read(batch))
+        except BadBatch as error:
+            found[batch.name] = str(error)
+        else:
+            (chunk,) = chunks
+            notes = [each.reason for each in chunk.rejections]
+            found[batch.name] = (set(chunk.readings.assets), notes)
+    return found
+
+
+def test_a_pattern_says_where_paths_name_the_asset(tmp_path):
+    write(tmp_path, NAMES)
+    form = ReadingsFormat(asset_from="{asset}_20*.csv", dates="auto")
+
+    assert assets_by_file(CsvReadings(str(tmp_path), form)) == {
+        "press 1_2026-01.csv": ({"press 1"}, []),
+        "press 1_2026-02.CSV": ({"press 1"}, []),
+        "old/Presse_7_2025.csv": ({"Presse_7"}, []),
+        "own_1.csv": ({"press 9"}, []),
+    }
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name", "asset"),
+    [
+        ("{asset}/*", "line 3/press-1/2026/a.parquet", "2026"),
+        ("{asset}/*/*", "line 3/press-1/2026/a.parquet", "press-1"),
+        ("*_{asset}.parquet", "2026_03_press-1.parquet", "press-1"),
+        ("????-{asset}.parquet", "2026-press-1.parquet", "press-1"),
+        ("[x]{asset}.parquet", "[x]press-1.parquet", "press-1"),
+        ("{asset}.parquet", "line 3/asset_id=press 2/other.parquet", "press 2"),
+    ],
+)
+def test_levels_signs_and_partitions_of_paths(tmp_path, pattern, name, asset):
+    put(tmp_path, name)
+
+    assert read(tmp_path, ReadingsFormat(asset_from=pattern))[0] == {asset: 6}
+
+
+def test_a_path_that_fits_no_pattern_is_of_the_only_machine_or_refused_in_words(tmp_path):
+    put(tmp_path, "summary.parquet")
+    form = ReadingsFormat(asset_from="{asset}_*.parquet")
+    with pytest.raises(BadBatch) as refused:
+        read(tmp_path, form)
+    assert str(refused.value).endswith(
+        '; nor does its path fit readings.asset_from = "{asset}_*.parquet"'
+    )
+
+    only = ReadingsFormat(asset_from="{asset}_*.parquet", default_asset="press 1")
+    assert read(tmp_path, only)[0] == {"press 1": 6}
+
+
+def test_a_file_that_names_another_asset_than_its_name_counts_and_is_told(tmp_path):
+    write(tmp_path, {"press-1_a.csv": NAMES["own_1.csv"]})
+    source = CsvReadings(str(tmp_path), ReadingsFormat(asset_from="{asset}_*", dates="auto"))
+
+    notes = ["asset_id is 'press-1' in its path and 'press 9' in the file, which counts"]
+    assert assets_by_file(source) == {"press-1_a.csv": ({"press 9"}, notes)}
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_events_of_the_same_bytes_are_of_the_machines_that_their_paths_name(tmp_path, ending):
+    table = pa.table({"timestamp": TIMES[:1], "kind": ["failure"], "code": ["seal"]})
+    for name in ("P-1", "P-2"):
+        if ending == "parquet":
+            put(tmp_path, f"{name} orders.parquet", table)
+        else:
+            text = "timestamp,kind,code\n2023-01-01T00:00Z,failure,seal\n"
+            write(tmp_path, {f"{name} orders.csv": text})
+    form = EventsFormat(asset_from="{asset} orders.*", assets=(("P-*1", "pump-1"),))
+    source = FileEvents(str(tmp_path), form)
+    batches = sorted(source.list(), key=lambda batch: batch.name)
+
+    assert [source.read(batch)[0].asset.tolist() for batch in batches] == [["pump-1"], ["P-2"]]
+    assert len({source.digest(batch) for batch in batches}) == 2
+
+
+def test_a_plant_of_files_named_by_machine_reads_them_all(tmp_path):
+    config = make_plant(tmp_path, toml='[readings]\nasset_from = "{asset}_*.parquet"\n')
+    for name in ("press-1", "press-2"):
+        put(config.parent / "readings", f"{name}_2026.parquet")
+    with opened(config) as plant:
+        done = ingest(plant, now=NOW)
+        seen = set(plant.store.ledger.first_seen())
+
+    assert (done.rows, seen) == (12, {"press-1", "press-2"})

@@ -130,3 +130,22 @@ def test_times_that_need_a_zone_are_one_line_whatever_they_are(plant):
         f"Datum is '03.02.2024 14:05'; {needed}",
         f"Geändert am is '09.02.2024 08:00'; {needed}",
     ]
+
+
+def test_a_file_below_the_source_is_of_the_machine_that_its_path_names(tmp_path):
+    (tmp_path / "readings" / "press 1").mkdir(parents=True)
+    file = tmp_path / "readings" / "press 1" / "2026.csv"
+    file.write_text("timestamp,load\n2026-01-01T00:00Z,1\n2026-01-01T01:00Z,2\n", encoding="utf-8")
+    config = tmp_path / "plant.toml"
+    config.write_text('[readings]\nasset_from = "{asset}/*"\n', encoding="utf-8")
+
+    inside = run("preview", file, "-c", config)
+    outside = tmp_path / "2026.csv"
+    file.rename(outside)
+    refused = run("preview", outside, "--readings", "-c", config)
+
+    assert inside.exit_code == 0 and "press 1/2026.csv" in inside.stdout
+    assert inside.stdout.count("press 1 ") >= 2
+    assert str(refused.exception).endswith(
+        'nor does its path fit readings.asset_from = "{asset}/*"'
+    )

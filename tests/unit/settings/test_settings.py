@@ -242,6 +242,22 @@ def test_state_may_be_anywhere_else(tmp_path):
         parse_settings(tables, folder=tmp_path / "line3", origin="plant.toml")
 
 
+@pytest.mark.parametrize("section", ["readings", "events"])
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ('asset_from = "*.csv"', 'with {asset} once where it names the machine, .* got "?.\\*.csv'),
+        ('asset_from = "{asset}_{asset}"', "{asset} once"),
+        ('asset_from = "/data/{asset}.csv"', "part of a file's path"),
+        ('asset_from = "{asset}"\nformat = "sql"', "asset_from is of files, whose paths name"),
+        ('asset_from = "{asset}"\nquery = "SELECT 1"', "names them in asset_column, here"),
+    ],
+)
+def test_where_paths_name_machines_is_a_pattern_with_a_place_for_them(section, keys, said):
+    with pytest.raises(BadSettings, match=said):
+        parse(f"[{section}]\n{keys}\n")
+
+
 def test_what_tells_that_a_machine_runs_is_a_sensor_and_a_bound():
     found = parse_settings({"readings": {"running": "speed > 2.5"}}, folder=Path(), origin="p")
 

@@ -408,7 +408,8 @@ BAD_TABLES = {
         {},
         r"a.parquet: needed a column 'asset_id' naming the asset, "
         r"got columns \['timestamp', 'x'\]; readings.asset_column in plant.toml names it; files of "
-        r"one machine do without by readings.asset = \"its name\", those of several in folders",
+        r"one machine do without by readings.asset = \"its name\", those of several by "
+        r"readings.asset_from",
     ),
     "asset a fraction": (
         pa.table({"asset_id": [1.5], "timestamp": TIME, "x": [1.0]}),

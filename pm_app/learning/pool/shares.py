@@ -51,16 +51,6 @@ def weigh_members(lose: Callable[[Shares], Float64], group: Int32, *, boosted: b
     return Pool(members, _means(lost), len(np.unique(group)), reason)
 
 
-def may_join(lose: Callable[[Shares], Float64]) -> bool:
-    """Whether there are any shares at which boosted trees make the pool lose less, noise or not.
-
-    lose: as of `weigh_members`, on rows that all models were stopped by.
-    """
-    two = [_of_two(share) for share in TRIED]
-    three = [_joined(shares, joining) for shares in two for joining in JOINING]
-    return min(map(_level, map(lose, three))) < min(map(_level, map(lose, two)))
-
-
 def _joined(shares: Shares, joining: float) -> Shares:
     others = {name: (1.0 - joining) * share for name, share in shares.items()}
     return {**others, BOOSTED: joining}

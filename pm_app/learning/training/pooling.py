@@ -20,14 +20,11 @@ from pm_app.learning.pool.shares import (
     NETWORK,
     POOL_REPORT,
     Shares,
-    may_join,
     weigh_members,
 )
 from pm_app.learning.training.crossfit import Folds
-from pm_app.learning.training.fit import judged_rows
 from pm_app.learning.training.losses import corrected_losses
 from pm_app.learning.training.members import Answers, FoldAnswers, Member, ask_folds
-from pm_app.records.labels import Labels
 from pm_app.records.learning import Pool
 from pm_app.records.readings import Float32, Float64
 
@@ -63,22 +60,13 @@ def grow_forest(task: LearningTask, folds: Folds, *, seed: int) -> tuple[Forest,
     return whole, Member(FOREST_REPORT, judged, whole, asked, mode_shares=modes)
 
 
-def boost_trees(
-    task: LearningTask, folds: Folds, others: Mapping[str, Member], *, seed: int
-) -> tuple[Boosted, Member] | None:
+def boost_trees(task: LearningTask, folds: Folds, *, seed: int) -> tuple[Boosted, Member]:
     """Boosted trees of all rows that teach, and as a member: of those of each fold as well.
 
-    Validation stops the first; all others are boosted as often. None where on validation rows the
-    first add nothing to the other members, whatever the shares.
+    Validation stops the first; all others are boosted as often.
     """
     every, taught = task.of_all_rows, folds.taught if folds.crossed else ()
     judged = fit_boosted(task, task.split.train, seed=seed)
-    rows = judged_rows(task)
-    values = task.frame.values[rows]
-    seen = {name: member.judged(values) for name, member in others.items()}
-    lose = _loser(task, {**seen, BOOSTED: judged(values)}, task.labels, rows)
-    if not may_join(lose):
-        return None
     whole, *crossed = (
         fit_boosted(every, rows, seed=seed, rounds=judged.rounds)
         for rows in (task.split.learned, *taught)
@@ -106,8 +94,8 @@ def pool_members(
         return Pooled(network, (forest,), None)
     boosted, members = None, {NETWORK: network, FOREST: forest}
     boosts, hindrance = boosting or can_boost()
-    if boosts and (found := boost_trees(task, folds, members, seed=seed)):
-        boosted, members[BOOSTED] = found
+    if boosts:
+        boosted, members[BOOSTED] = boost_trees(task, folds, seed=seed)
     pool = _weigh(task, members, folds)
     if hindrance:
         pool = replace(pool, reason=f"{pool.reason}; {hindrance}")
@@ -133,15 +121,15 @@ def _weigh(task: LearningTask, members: Mapping[str, Member], folds: Folds) -> P
         name: np.concatenate([member.judged(stopped), member.held_out])
         for name, member in members.items()
     }
-    lose = _loser(task, seen, folds.labels_of(task), rows)
+    lose = _loser(task, seen, rows, folds)
     return weigh_members(lose, task.split.group[rows], boosted=BOOSTED in members)
 
 
 def _loser(
-    task: LearningTask, seen: Mapping[str, Float32], labels: Labels, rows: Rows
+    task: LearningTask, seen: Mapping[str, Float32], rows: Rows, folds: Folds
 ) -> Callable[[Shares], Float64]:
     """What answers to these rows lose, corrected, when they are mixed in some shares."""
-    group, kind = task.split.group[rows], task.head.kind
+    group, kind, labels = task.split.group[rows], task.head.kind, folds.labels_of(task)
 
     def lose(shares: Shares) -> Float64:
         asked = [name for name, share in shares.items() if share > 0.0]

@@ -238,7 +238,6 @@ def test_boosted_trees_answer_where_modes_are_told_apart_by_others(life, fleet, 
     pytest.importorskip("lightgbm", reason="the extra boost is not installed")
     given = {"network": 0.25, "forest": 0.5, "boosted trees": 0.25}
     members = tuple(PoolMember(name, share, (0.1,)) for name, share in given.items())
-    monkeypatch.setattr(pooling, "may_join", lambda lose: True)
     monkeypatch.setattr(
         pooling, "weigh_members", lambda *_, **__: Pool(members, (0.1,), 9, "given")
     )

@@ -103,14 +103,8 @@ class Oracle:
 
 @pytest.fixture
 def boosting_as(monkeypatch):
-    """Puts these in place of what is boosted; how often it was asked for."""
-    fitted = []
-
-    def call(trees):
-        monkeypatch.setattr(pooling, "fit_boosted", lambda *_, **__: fitted.append(1) or trees)
-        return fitted
-
-    return call
+    """Puts these in place of what is boosted."""
+    return lambda trees: monkeypatch.setattr(pooling, "fit_boosted", lambda *_, **__: trees)
 
 
 def boosted_pool(task, network, folds):
@@ -130,13 +124,15 @@ def test_boosted_trees_that_know_more_join_and_are_told_beside(task, boosting_as
     assert pooled.speaker.whole(values) == pytest.approx(expected)
 
 
-def test_boosted_trees_that_add_nothing_are_fitted_once(task, boosting_as):
-    fitted = boosting_as(Oracle(task, knows=False))
+def test_boosted_trees_that_add_nothing_have_no_share(task, boosting_as):
+    boosting_as(Oracle(task, knows=False))
     pooled = boosted_pool(task, network_of(task, knows=True), one_part(task))
 
-    assert len(fitted) == 1
     assert pooled.boosted is None
-    assert [each.name for each in pooled.pool.members] == ["network", "forest"]
+    assert pooled.shares == {"network": 1.0}
+    assert pooled.pool.share("boosted trees") == 0.0
+    assert pooled.pool.reason.endswith("boosted trees add nothing")
+    assert [each.name for each in pooled.beside] == ["random forest"]
 
 
 def test_a_library_that_cannot_be_loaded_is_told_of(task, monkeypatch, tmp_path):

@@ -54,8 +54,7 @@ def models(
     if as_json:
         print_json({"versions": versions, "retrainings": retrainings, "promotions": promotions})
         return
-    columns = [name for name in versions[0] if name != "revision"] if versions else ["version"]
-    print_rows([_dated(row, "created", zone) for row in versions], columns, title="versions")
+    print_rows([_in_words(_dated(row, "created", zone)) for row in versions], title="versions")
     retrainings = [_dated(row, "at", zone) for row in retrainings]
     promotions = [_dated(row, "at", zone) for row in promotions]
     print_rows(retrainings, ("at", "of", "decision", "version", "reason"), title="retrainings")
@@ -75,6 +74,26 @@ def renewal_questions(lineage: Lineage) -> list[str]:
 def _dated(row: dict[str, Any], column: str, zone: str) -> dict[str, Any]:
     """A row for people: its ISO time as the plant's clock has it."""
     return row | {column: time_text(datetime.fromisoformat(row[column]), zone)}
+
+
+def _in_words(row: dict[str, Any]) -> dict[str, Any]:
+    """A version for people: in so few columns that words stay whole."""
+    answers = [row["answers"], row["strategy"]]
+    if row["parameters"]:
+        answers.append(f"{row['parameters']:,} parameters")
+    failures = [": ".join(filter(None, (str(row["failures"] or ""), row["failure modes"])))]
+    if row["of these from verdicts"]:
+        failures.append(f"{row['of these from verdicts']} of these from verdicts")
+    failures += [row["ended by renewal"], row["fail within horizon"]]
+    figures = [f"{name.replace('_', ' ')} {row[name]}" for name in row if name.startswith(_SHOWN)]
+    if row["spread"] is not None:
+        figures.append(f"spread {row['spread']}")
+    return {name: row[name] for name in ("version", "of", "scores", "created")} | {
+        "answers": "; ".join(filter(None, answers)),
+        "failures": "; ".join(filter(None, failures)),
+        "held-out figures": ", ".join(figures),
+        "knows the outcome?": row["knows the outcome?"],
+    }
 
 
 def model_rows(lineage: Lineage, as_of: datetime | None = None) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -31,7 +32,7 @@ from factories import (
 from pm_app.daemon.health import Monitor
 from pm_app.jobs.retrain.run import retrain
 from pm_app.jobs.score.run import score
-from pm_app.records.learning import Revision
+from pm_app.records.learning import QualityReport, Revision
 from pm_app.times import read_clock
 
 GOOD = readings_table()
@@ -383,6 +384,17 @@ def test_the_second_look_at_importance_is_told(pm_app, scored):
     assert {row["asked again"] for row in rows} == {"75.0%", "25.0%", ""}
     assert "asked again" not in pm_app("importance", "--version", "1", "-c", scored)[1]
     assert "revision" not in pm_app("models", "-c", scored)[1]
+
+
+def test_a_version_is_told_in_whole_words(pm_app, scored):
+    with opened(scored) as plant:
+        report = QualityReport("uniform", 100, {"brier_24h": 0.0312, "rul_coverage": 0.9})
+        retrain(plant, now=NOW, trainer=FakeTrainer(reports=(report,)))
+    row, *_ = json.loads(pm_app("models", "--json", "-c", scored)[1])["versions"]
+
+    words = set(re.sub("[,;]", "", pm_app("models", "-c", scored)[1]).split())
+    assert (row["strategy"], row["answers"]) == ("uniform", "network")
+    assert {"uniform", "network", "parameters", "held-out", "brier", "0.031", "coverage"} <= words
 
 
 def test_names_that_look_like_markup_are_shown_as_they_are(pm_app, new_plant):

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from connectors.columns.missing_columns import (
     NeededColumn,
-    likely_columns,
+    is_called,
     missing_columns,
     shown_names,
 )
@@ -212,11 +212,11 @@ def _check_sensor(name: str, sensor: str, kind: Any) -> None:
 
 
 def _note(missing: Sequence[NeededColumn], schema: Any, form: ReadingsFormat) -> str:
-    """What else may help where no column can be the asset."""
+    """What else may help where no column is called like an asset."""
     for each in missing:
         if each.role == "asset" and form.asset_from is not None:
             return unfit_note("readings", form.asset_from)
-        if each.role == "asset" and not likely_columns("asset", each.name, schema):
+        if each.role == "asset" and not any(is_called("asset", name) for name in schema.names):
             return (
                 '; files of one machine do without by readings.asset = "its name", those of '
                 'several by readings.asset_from = "{asset}_*.csv", as their paths are'

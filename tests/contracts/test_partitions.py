@@ -202,6 +202,13 @@ def test_a_path_that_fits_no_pattern_is_of_the_only_machine_or_refused_in_words(
     assert read(tmp_path, only)[0] == {"press 1": 6}
 
 
+def test_a_file_whose_columns_name_no_machine_is_told_of_its_path(tmp_path):
+    write(tmp_path, {"press 1_2026.csv": NAMES["press 1_2026-01.csv"]})
+    refused = assets_by_file(CsvReadings(str(tmp_path), ReadingsFormat(dates="auto")))
+
+    assert 'readings.asset_from = "{asset}_*.csv"' in refused["press 1_2026.csv"]
+
+
 def test_a_file_that_names_another_asset_than_its_name_counts_and_is_told(tmp_path):
     write(tmp_path, {"press-1_a.csv": NAMES["own_1.csv"]})
     source = CsvReadings(str(tmp_path), ReadingsFormat(asset_from="{asset}_*", dates="auto"))

@@ -119,10 +119,18 @@ def test_events_take_their_asset_from_the_path(tmp_path):
     assert [each.name for each in source.describe(batch).left] == ["day"]
 
 
-def test_machines_that_send_the_same_bytes_are_both_read(tmp_path):
-    config = make_plant(tmp_path)
-    for name in ("pump-1", "pump-2"):
-        put(config.parent / "readings", f"asset_id={name}/a.parquet")
+@pytest.mark.parametrize(
+    ("toml", "name"),
+    [
+        ("", "asset_id={}/a.parquet"),
+        ('[readings]\nasset_from = "{asset}_*.parquet"\n', "{}_2026.parquet"),
+    ],
+    ids=["partitions", "a pattern"],
+)
+def test_machines_that_send_the_same_bytes_are_both_read(tmp_path, toml, name):
+    config = make_plant(tmp_path, toml=toml)
+    for asset in ("pump-1", "pump-2"):
+        put(config.parent / "readings", name.format(asset))
     with opened(config) as plant:
         done = ingest(plant, now=NOW)
         seen = set(plant.store.ledger.first_seen())
@@ -232,14 +240,3 @@ def test_events_of_the_same_bytes_are_of_the_machines_that_their_paths_name(tmp_
 
     assert [source.read(batch)[0].asset.tolist() for batch in batches] == [["pump-1"], ["P-2"]]
     assert len({source.digest(batch) for batch in batches}) == 2
-
-
-def test_a_plant_of_files_named_by_machine_reads_them_all(tmp_path):
-    config = make_plant(tmp_path, toml='[readings]\nasset_from = "{asset}_*.parquet"\n')
-    for name in ("press-1", "press-2"):
-        put(config.parent / "readings", f"{name}_2026.parquet")
-    with opened(config) as plant:
-        done = ingest(plant, now=NOW)
-        seen = set(plant.store.ledger.first_seen())
-
-    assert (done.rows, seen) == (12, {"press-1", "press-2"})

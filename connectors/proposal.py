@@ -3,6 +3,7 @@
 Goes by what columns are called and by the first rows. What it does not see it leaves to a person.
 """
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -11,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from connectors import excel
-from connectors.columns.missing_columns import Role, is_called
+from connectors.columns.missing_columns import Role, is_called, plain_letters
 from connectors.columns.moments import MomentRules, read_moments
 from connectors.columns.numbers_in_text import is_number
 from connectors.csv import tables as csv
@@ -24,6 +25,13 @@ from pm_app.records.readings import Batch
 _ROWS: Final = 20
 # Shorter texts are numbers of people and orders, names and marks.
 _LEAST_TEXT: Final = 6.0
+# How people call files of events of one kind, begun or whole; the first kind counts.
+_KINDS: Final[dict[str, tuple[str, ...]]] = {
+    "failure": ("fail", "breakdown", "ausfall", "ausfaelle", "stoerung", "schaeden"),
+    "error": ("error", "alarm", "fehler", "meldung", "warnung", "warning"),
+    "inspection": ("inspect", "inspektion", "pruef"),
+    "maintenance": ("maint", "service", "repair", "wartung", "instandhaltung", "reparatur"),
+}
 _SIGNS: Final = "-./:"
 Rows = Sequence[tuple[str, ...]]
 
@@ -52,7 +60,10 @@ def propose_settings(path: Path, source: Literal["readings", "events"]) -> Propo
             f'{source}.asset_from where paths do ("{{asset}}_*.csv"), {source}.asset the only one'
         )
     others = [name for name in others if name != asset]
-    keys |= _long(columns, others) if source == "readings" else _words(columns, others, remarks)
+    if source == "readings":
+        keys |= _long(columns, others)
+    else:
+        keys |= _words(columns, others, remarks, file=path.stem)
     zoned = time is not None and _carry_zones(columns[time])
     return ProposedSettings(keys, {} if source == "events" else units, zoned, tuple(remarks))
 
@@ -121,9 +132,9 @@ def _long(columns: dict[str, list[str]], others: Sequence[str]) -> dict[str, str
 
 
 def _words(
-    columns: dict[str, list[str]], others: Sequence[str], remarks: list[str]
+    columns: dict[str, list[str]], others: Sequence[str], remarks: list[str], *, file: str
 ) -> dict[str, str]:
-    """The kind of events, and the text that says what happened."""
+    """The kind of events, their code, and the text that says what happened."""
     keys = {}
     texts = [name for name in others if not all(is_number(each) for each in columns[name] if each)]
     kind = _called("kind", texts)
@@ -131,15 +142,39 @@ def _words(
         keys["kind_column"] = kind
         remarks.append(f"what texts of {kind!r} mean is for events.kinds to say")
     else:
-        keys["default_kind"] = "failure"
-        remarks.append("it has no column of kinds: every row is taken for a failure")
-
-    def length(name: str) -> float:
-        given = [text for text in columns[name] if text]
-        return sum(map(len, given)) / max(len(given), 1)
-
-    text = max((name for name in texts if name != kind), key=length, default=None)
-    if text is not None and length(text) >= _LEAST_TEXT:
+        keys["default_kind"], why = _kind_of_file(file)
+        remarks.append(f"it has no column of kinds: {why}")
+    texts = [name for name in texts if name != kind]
+    text = max(texts, key=lambda name: _length(columns[name]), default=None)
+    if text is not None and (_length(columns[text]) < _LEAST_TEXT or _are_words(columns[text])):
+        text = None
+    # One column of single words says what it was; of several, only a name tells which.
+    words = [name for name in texts if name != text and _are_words(columns[name])]
+    code = _called("code", [name for name in others if name not in texts or name in words])
+    if code is None and text is None and len(words) == 1:
+        code = words[0]
+    if code is not None:
+        keys["code_column"] = code
+    if text is not None:
         keys["text_column"] = text
         remarks.append(f"which codes the texts of {text!r} stand for is for events.codes to say")
     return keys
+
+
+def _kind_of_file(stem: str) -> tuple[str, str]:
+    """The kind of all rows of a file by its name, and what to say of that."""
+    words = re.findall(r"[a-z]+", plain_letters(re.sub(r"(?<=[a-z])(?=[A-Z])", " ", stem)))
+    for kind, hints in _KINDS.items():
+        if any(word.startswith(hint) for word in words for hint in hints):
+            return kind, f"by the file's name every row is taken for kind {kind!r}"
+    return "failure", "every row is taken for a failure"
+
+
+def _length(texts: Sequence[str]) -> float:
+    """How long texts are on average, in characters."""
+    given = [text for text in texts if text]
+    return sum(map(len, given)) / max(len(given), 1)
+
+
+def _are_words(texts: Sequence[str]) -> bool:
+    return not any(" " in text.strip() for text in texts)

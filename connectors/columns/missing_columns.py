@@ -11,7 +11,7 @@ import pyarrow as pa
 from connectors.columns.values import LONGEST_NAME, is_text, plain_type
 from pm_app.errors import BadBatch
 
-Role = Literal["asset", "time", "kind", "tag", "value"]
+Role = Literal["asset", "time", "kind", "code", "tag", "value"]
 _NAMES_SHOWN, _CANDIDATES = 12, 3
 _WRITTEN_OUT: Final = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue"})
 # How exports call such columns: as a word, or at either end of one.
@@ -20,6 +20,7 @@ _WORDS: Final[dict[Role, tuple[str, ...]]] = {
     + ("objekt", "tplnr", "unit"),
     "time": ("time", "zeit", "datum", "date", "stamp", "stempel", "utc", "ts", "moment"),
     "kind": ("kind", "art", "typ", "type", "kategorie", "category"),
+    "code": ("code", "error", "fehler", "failure", "component", "komponente", "cause", "ursache"),
     "tag": ("tag", "sensor", "signal", "variable", "channel", "kanal", "messstelle", "parameter"),
     "value": ("value", "wert", "val"),
 }
@@ -71,12 +72,17 @@ def likely_columns(role: Role, wanted: str, schema: Any) -> tuple[str, ...]:
 
 def is_called(role: Role, name: str) -> bool:
     """Whether a column's name has a word for this role, such as "Datum/Uhrzeit" for a time."""
-    words = re.findall(r"[a-z]+", name.casefold().translate(_WRITTEN_OUT))
+    words = re.findall(r"[a-z]+", plain_letters(name))
     return any(
         word == hint or (len(hint) > 2 and word.startswith(hint)) or word.endswith(hint)
         for word in words
         for hint in _WORDS[role]
     )
+
+
+def plain_letters(text: str) -> str:
+    """The same in lower case, without umlauts."""
+    return text.casefold().translate(_WRITTEN_OUT)
 
 
 def shown_names(names: Sequence[str]) -> str:

@@ -18,7 +18,7 @@ from connectors.csv.tables import (
     open_csv,
 )
 from connectors.files.folder import FetchedFile, open_folder
-from connectors.parquet.partitions import partition_digest
+from connectors.files.partitions import partition_digest
 from connectors.parquet.plan import ColumnPlan, ReadingsFormat
 from connectors.parquet.readings import MOST_CELLS, plan_file, read_rows, usable_chunks
 from pm_app.errors import PmAppError, TornBatch

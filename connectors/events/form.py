@@ -1,13 +1,19 @@
 """What columns of events are called, and what their texts mean."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any, Self
 
 from connectors.columns.moments import DateOrder
 from connectors.columns.times import TimeRules
 from connectors.events.patterns import Patterns
-from connectors.parquet.partitions import AssetPlace
-from pm_app.settings.sources import EventsSettings
+from connectors.files.partitions import AssetPlace
+from pm_app.settings.sources import EventFileSettings, EventsSettings
+from pm_app.settings.values import fits_path
+
+# What keys of plant.toml are called here.
+_OTHERWISE = {"asset": "default_asset"}
 
 
 @dataclass(frozen=True)
@@ -17,7 +23,8 @@ class EventsFormat:
     Kinds are matched without regard to case; the code column may be absent. until_column:
     where there is one and it holds a time, the event happened between timestamp and then.
     asset_from, timezone, default_asset, latest, ignore: as of ReadingsFormat. texts: whether times
-    may be written as text in files that have types of their own. The others: see EventsSettings.
+    may be written as text in files that have types of their own. files: patterns of paths, and
+    what is otherwise in files that fit. The others: see EventsSettings.
     """
 
     asset_column: str = "asset_id"
@@ -40,6 +47,12 @@ class EventsFormat:
     assets: tuple[tuple[str, str], ...] = ()
     ignore_rows: tuple[str, ...] = ()
     texts: bool = False
+    files: tuple[tuple[str, Mapping[str, Any]], ...] = ()
+
+    def of_file(self, path: str) -> Self:
+        """The format of the file with this path below the source."""
+        fitting = (keys for pattern, keys in self.files if fits_path(path, pattern))
+        return replace(self, files=(), **next(fitting, {}))
 
     @property
     def asset_place(self) -> AssetPlace:
@@ -89,23 +102,21 @@ class EventsFormat:
 def events_format(settings: EventsSettings, *, texts: bool = False) -> EventsFormat:
     """The format that these settings ask for. texts: as of EventsFormat."""
     return EventsFormat(
-        asset_column=settings.asset_column,
-        asset_from=settings.asset_from,
-        time_column=settings.time_column,
-        kind_column=settings.kind_column,
-        code_column=settings.code_column,
-        text_column=settings.text_column,
-        until_column=settings.until_column,
-        order_column=settings.order_column,
-        changed_column=settings.changed_column,
-        timezone=settings.timezone,
-        dates=settings.dates,
-        default_asset=settings.asset,
-        default_kind=settings.default_kind,
+        **_keys(settings, EventFileSettings.model_fields),
         ignore=settings.ignore,
-        kinds=tuple(settings.kinds.items()),
-        codes=tuple(settings.codes.items()),
         assets=tuple(settings.assets.items()),
         ignore_rows=settings.ignore_rows,
         texts=texts,
+        files=tuple(
+            (path, _keys(each, each.model_fields_set)) for path, each in settings.files.items()
+        ),
     )
+
+
+def _keys(settings: EventFileSettings, names: Iterable[str]) -> dict[str, Any]:
+    """These keys as the format has them, tables as pairs."""
+    given = {_OTHERWISE.get(name, name): getattr(settings, name) for name in names}
+    return {
+        name: tuple(value.items()) if isinstance(value, dict) else value
+        for name, value in given.items()
+    }

@@ -12,7 +12,7 @@ from connectors.columns.values import Flags, TextCodes
 from connectors.events.columns import EventColumns, give_reasons
 from connectors.events.form import EventsFormat
 from connectors.events.patterns import suggest_patterns
-from connectors.parquet.partitions import unfit_note
+from connectors.files.partitions import unfit_note
 from pm_app.errors import BadBatch
 from pm_app.records.previews import EventsPreview, PreviewedRow
 from pm_app.records.readings import (

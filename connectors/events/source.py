@@ -23,10 +23,10 @@ from connectors.events.rows import (
     with_refused,
 )
 from connectors.files.folder import Folder, open_folder
+from connectors.files.partitions import asset_of_path, left_partitions, partition_digest
 from connectors.parquet.events import ParquetEvents
 from connectors.parquet.files import SUFFIXES as PARQUET
 from connectors.parquet.left_columns import unused
-from connectors.parquet.partitions import asset_of_path, left_partitions, partition_digest
 from pm_app.errors import BadBatch, PmAppError
 from pm_app.records.previews import EventsPreview
 from pm_app.records.readings import Batch, BatchDescription, Events, LeftFile, no_events
@@ -90,7 +90,8 @@ class FileEvents:
         parquet = self._parquet_of(batch)
         if parquet is not None:
             return parquet.digest(batch)
-        return partition_digest(self._folder, batch, self._format.asset_place, self._names_of)
+        place = self._format.of_file(batch.name).asset_place
+        return partition_digest(self._folder, batch, place, self._names_of)
 
     def _names_of(self, batch: Batch) -> Sequence[str]:
         names: list[str] = self._table(batch).table.column_names
@@ -158,12 +159,13 @@ class FileEvents:
         return form, with_refused(fates, table.refused) if table.refused else fates
 
     def _form_of(self, batch: Batch, schema: Any) -> EventsFormat:
-        asset = asset_of_path(batch.name, self._format.asset_place, schema.names)
-        return self._format if asset is None else replace(self._format, default_asset=asset)
+        form = self._format.of_file(batch.name)
+        asset = asset_of_path(batch.name, form.asset_place, schema.names)
+        return form if asset is None else replace(form, default_asset=asset)
 
     def _table(self, batch: Batch) -> TextTable:
         read = _excel_table if batch.name.lower().endswith(excel.SUFFIXES) else _csv_table
-        return read(self._folder, batch, self._format)
+        return read(self._folder, batch, self._format.of_file(batch.name))
 
 
 def _csv_table(folder: Folder, batch: Batch, form: EventsFormat) -> TextTable:

@@ -19,6 +19,7 @@ from connectors.events.rows import (
     read_fates,
 )
 from connectors.files.folder import open_folder
+from connectors.files.partitions import asset_of_path, left_partitions, partition_digest
 from connectors.parquet.files import (
     CONTENTS,
     SUFFIXES,
@@ -28,7 +29,6 @@ from connectors.parquet.files import (
     typed_columns,
 )
 from connectors.parquet.left_columns import index_columns, unused
-from connectors.parquet.partitions import asset_of_path, left_partitions, partition_digest
 from pm_app.errors import BadBatch
 from pm_app.records.readings import Batch, BatchDescription, Events, LeftFile, no_events
 
@@ -61,9 +61,8 @@ class ParquetEvents:
 
     def digest(self, batch: Batch) -> str:
         """See EventsSource.digest."""
-        return partition_digest(
-            self._folder, batch, self._format.asset_place, partial(column_names, self._folder)
-        )
+        place = self._format.of_file(batch.name).asset_place
+        return partition_digest(self._folder, batch, place, partial(column_names, self._folder))
 
     def describe(self, batch: Batch) -> BatchDescription:
         """See EventsSource.describe; from the footer alone."""
@@ -82,8 +81,9 @@ class ParquetEvents:
         return BatchDescription(file.footer.rows, columns, left=left)
 
     def _form_of(self, batch: Batch, schema: Any) -> EventsFormat:
-        asset = asset_of_path(batch.name, self._format.asset_place, schema.names)
-        return self._format if asset is None else replace(self._format, default_asset=asset)
+        form = self._format.of_file(batch.name)
+        asset = asset_of_path(batch.name, form.asset_place, schema.names)
+        return form if asset is None else replace(form, default_asset=asset)
 
     def count(self, batch: Batch) -> int:
         """See EventsSource.count."""

@@ -22,8 +22,8 @@ from connectors.columns.values import (
     is_numeric,
     plain_type,
 )
+from connectors.files.partitions import AssetPlace, unfit_note
 from connectors.parquet.left_columns import index_columns, leave, unused
-from connectors.parquet.partitions import AssetPlace, unfit_note
 from pm_app.errors import BadBatch
 from pm_app.records.readings import LeftColumn
 from pm_app.settings.sources import ReadingsSettings

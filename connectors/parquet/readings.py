@@ -6,6 +6,12 @@ from functools import partial
 from typing import Any
 
 from connectors.files.folder import open_folder
+from connectors.files.partitions import (
+    asset_of_path,
+    differing_asset,
+    left_partitions,
+    partition_digest,
+)
 from connectors.parquet.files import (
     CONTENTS,
     SUFFIXES,
@@ -16,12 +22,6 @@ from connectors.parquet.files import (
     typed_columns,
 )
 from connectors.parquet.long import read_long
-from connectors.parquet.partitions import (
-    asset_of_path,
-    differing_asset,
-    left_partitions,
-    partition_digest,
-)
 from connectors.parquet.plan import ColumnPlan, ReadingsFormat, plan_long, plan_wide
 from connectors.parquet.wide import read_wide
 from pm_app.errors import BadBatch

@@ -20,16 +20,21 @@ _COMMENT_COLUMN = 40
 _LINE_WIDTH = 100
 
 
-def example_toml(given: Given | None = None, *, units: Mapping[str, str] | None = None) -> str:
+def example_toml(given: Given | None = None, *, named: Given | None = None) -> str:
     """A plant.toml that gives every key its default; those without one are comments.
 
-    given: values of other keys, by section and key; any text will do, it is quoted here. units:
-    of sensors, each of which gets a table.
+    given: values of other keys, by section and key; any text will do, it is quoted here. named:
+    the same of tables that are named by whoever needs them, such as 'sensors."Druck [bar]"'.
     """
     lines = [_HEAD, *_example_lines(given or {})]
-    for sensor, unit in (units or {}).items():
-        lines += ["", f"[sensors.{_toml(sensor)}]", f"unit = {_toml(unit)}"]
+    for table, keys in (named or {}).items():
+        lines += ["", f"[{table}]", *(f"{key} = {_toml(value)}" for key, value in keys.items())]
     return "\n".join(lines) + "\n"
+
+
+def named_table(section: str, name: str) -> str:
+    """How a table of that section is headed: sensors and Druck [bar] give sensors."Druck [bar]"."""
+    return f"{section}.{_toml(name)}"
 
 
 def reference_markdown() -> str:
@@ -46,11 +51,32 @@ def _tables() -> dict[str, type[BaseModel]]:
     """Tables by name, with those of which there may be any number, like modes.NAME."""
     found = {}
     for name, field in Settings.model_fields.items():
-        inner = get_args(field.annotation)
-        section = inner[-1] if inner else field.annotation
-        if isinstance(section, type) and issubclass(section, BaseModel):
-            found[f"{name}.NAME" if inner else name] = section
+        section = _section_of(field)
+        if section is None:
+            continue
+        found[f"{name}.NAME" if get_args(field.annotation) else name] = section
+        for key, inner in section.model_fields.items():
+            if (named := _section_of(inner)) is not None:
+                found[f"{name}.{key}.NAME"] = named
     return found
+
+
+def _section_of(field: FieldInfo) -> type[BaseModel] | None:
+    """The section that a field holds, or holds any number of; None where it is a key."""
+    inner = get_args(field.annotation)
+    section = inner[-1] if inner else field.annotation
+    return section if isinstance(section, type) and issubclass(section, BaseModel) else None
+
+
+def _keys_again(name: str, section: type[BaseModel], *, mark: str) -> str:
+    """What a table takes whose keys are those of the one it lies in."""
+    keys = ", ".join(f"{mark}{key}{mark}" for key in section.model_fields)
+    return f"Keys, as in [{name.split('.')[0]}]: {keys}."
+
+
+def keys_of(section: type[BaseModel]) -> dict[str, FieldInfo]:
+    """The keys of a table that are no tables themselves."""
+    return {key: each for key, each in section.model_fields.items() if _section_of(each) is None}
 
 
 def _example_lines(given: Given) -> Iterator[str]:
@@ -58,7 +84,10 @@ def _example_lines(given: Given) -> Iterator[str]:
         yield ""
         yield from _comment(_summary(section))
         yield f"[{name}]" if name.isalpha() else f"# [{name}]"
-        for key, field in section.model_fields.items():
+        if name.count(".") > 1:
+            yield from _comment(_keys_again(name, section, mark=""))
+            continue
+        for key, field in keys_of(section).items():
             value = given.get(name, {}).get(key)
             lines = _key_lines(key, field, value)
             # Of tables that are named by whoever needs them there is none by default.
@@ -102,12 +131,15 @@ def _reference_lines() -> Iterator[str]:
     schema = Settings.model_json_schema()
     for name, section in _tables().items():
         yield from (f"## [{name}]", "", _summary(section), "")
+        if name.count(".") > 1:
+            yield from (_keys_again(name, section, mark="`"), "")
+            continue
         yield from (
             "| key | takes | default, or none and an example | meaning |",
             "| --- | --- | --- | --- |",
         )
         properties = schema["$defs"][section.__name__]["properties"]
-        for key, field in section.model_fields.items():
+        for key, field in keys_of(section).items():
             takes, default = _kind(properties[key]), _default_cell(field)
             yield f"| `{key}` | {takes} | {default} | {field.description} |"
         yield ""

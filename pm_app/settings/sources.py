@@ -5,7 +5,7 @@ from datetime import date
 from fnmatch import fnmatchcase
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_serializer, model_validator
 
 from pm_app.settings.sections import Section
 from pm_app.settings.values import (
@@ -132,8 +132,8 @@ class ReadingsSettings(Section):
         return self
 
 
-class EventsSettings(Section):
-    """Where failures, maintenance, errors and inspections come from; an absent folder: none yet."""
+class _EventsPlace(Section):
+    """Where events come from."""
 
     format: Name = Field(
         "auto",
@@ -157,6 +157,13 @@ class EventsSettings(Section):
     lookback: Duration = Field(
         "1h", description="of a database: rows this much later than the newest are found as well"
     )
+
+
+class EventFileSettings(Section):
+    """Where events come in files of several kinds, what is otherwise in those whose path fits:
+    [events.files."*errors*"] with default_kind = "error". The first table that fits counts.
+    """
+
     timezone: Zone | None = Field(
         None,
         description="only where timestamps carry no zone of their own",
@@ -218,6 +225,11 @@ class EventsSettings(Section):
         "keeps it without a code",
         examples=[{"LAG-??": "bearing", "Lager*": "bearing", "*seal*": "seal"}],
     )
+
+
+class EventsSettings(EventFileSettings, _EventsPlace):
+    """Where failures, maintenance, errors and inspections come from; an absent folder: none yet."""
+
     assets: dict[Name, Name] = Field(
         {},
         description="what assets are called in the readings where a list calls them otherwise; "
@@ -242,10 +254,24 @@ class EventsSettings(Section):
         "anything",
         examples=[["Order*"]],
     )
+    files: dict[Name, EventFileSettings] = Field(
+        {}, description="by the path of a file, what is otherwise there: [events.files.NAME]"
+    )
+
+    @field_serializer("files")
+    def _only_what_is_otherwise(
+        self, files: dict[Name, EventFileSettings]
+    ) -> dict[str, dict[str, object]]:
+        return {path: each.model_dump(exclude_unset=True) for path, each in files.items()}
 
     @model_validator(mode="after")
     def _paths_are_of_files(self) -> Self:
         _check_paths(self)
+        if self.files and (self.query or self.format in _WITHOUT_PATHS):
+            raise ValueError(
+                f"files is of files by their path, here {next(iter(self.files))!r}; a database has "
+                "none, and its query can give every row a kind and a code"
+            )
         return self
 
 

@@ -202,9 +202,21 @@ def asset_in_path(path: str, pattern: str) -> str | None:
 
     A pattern of fewer levels than the path fits its last ones.
     """
-    levels = path.split("/")[-1 - pattern.count("/") :]
-    found = _path_expression(pattern).fullmatch("/".join(levels))
+    found = _fitting(path, pattern)
     return found["asset"] if found else None
+
+
+def fits_path(path: str, pattern: str) -> bool:
+    """Whether a file's path fits a pattern, in which * and ? stand for others of one level.
+
+    A pattern of fewer levels than the path fits its last ones; case does not count.
+    """
+    return _fitting(path, pattern) is not None
+
+
+def _fitting(path: str, pattern: str) -> re.Match[str] | None:
+    levels = path.split("/")[-1 - pattern.count("/") :]
+    return _path_expression(pattern).fullmatch("/".join(levels))
 
 
 @cache

@@ -1,7 +1,8 @@
 """`pm-app init` and `pm-app import cmapss`: a new plant's folder, empty or of NASA's engines."""
 
+import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +11,7 @@ import typer
 from pm_app.cli.output import say
 from pm_app.errors import BadSettings
 from pm_app.settings.plant import parse_settings
-from pm_app.settings.reference import example_toml
+from pm_app.settings.reference import example_toml, named_table
 from pm_app.store import Source
 
 
@@ -21,8 +22,11 @@ def init(
         typer.Option(metavar="FILE", help="A file of readings whose columns settings are to name."),
     ] = None,
     events: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="The same of failures or work orders."),
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="The same of failures or work orders; may be repeated, a file of each kind.",
+        ),
     ] = None,
     timezone: Annotated[
         str | None,
@@ -33,7 +37,11 @@ def init(
     target = folder / "plant.toml"
     if target.exists():
         raise BadSettings(f"{target} is there already; it was left as it is")
-    text, remarks = _settings_text(folder, {"readings": readings, "events": events}, timezone)
+    files: dict[Source, list[Path]] = {
+        "readings": [readings] if readings else [],
+        "events": events or [],
+    }
+    text, remarks = _settings_text(folder, files, timezone)
     try:
         for source in ("readings", "events"):
             (folder / source).mkdir(parents=True, exist_ok=True)
@@ -48,38 +56,73 @@ def init(
 
 
 def _settings_text(
-    folder: Path, files: Mapping[Source, Path | None], timezone: str | None
+    folder: Path, files: Mapping[Source, Sequence[Path]], timezone: str | None
 ) -> tuple[str, list[str]]:
     """plant.toml, and what a person has to hear of it."""
-    from pm_app.wiring import propose_settings
-
     given: dict[str, dict[str, Any]] = {"plant": {"name": folder.resolve().name or "plant"}}
     if timezone is not None:
         given["plant"]["timezone"] = timezone
-    units: dict[str, str] = {}
+    named: dict[str, dict[str, Any]] = {}
     remarks: list[str] = []
-    for source, path in files.items():
-        if path is None:
-            continue
-        found = propose_settings(path, source)
-        given[source] = dict(found.keys)
-        units |= found.units
-        if not found.zoned:
-            if timezone is None:
-                raise BadSettings(
-                    f"{path.name}: its times carry no zone; needed --timezone, where their clock "
-                    'stood: "Europe/Berlin", "UTC" or the like'
-                )
-            given[source]["timezone"] = timezone
-        keys = ", ".join(f"{key} = {value!r}" for key, value in given[source].items())
-        remarks.append(f"[{source}] by {path.name}: {keys}")
-        remarks += [f"  {remark}" for remark in found.remarks]
-    if units:
-        remarks.append(f"units of {len(units)} sensors taken over")
-    text = example_toml(given, units=units)
+    for source, paths in files.items():
+        keys = {path: _proposed_keys(path, source, timezone, named, remarks) for path in paths}
+        given[source] = _common(list(keys.values()))
+        # Of two patterns that fit a file the longer is meant.
+        for path in sorted(paths, key=lambda each: -len(_name_pattern(each))):
+            others = {key: value for key, value in keys[path].items() if key not in given[source]}
+            if len(paths) > 1 and others:
+                named[named_table(f"{source}.files", _name_pattern(path))] = others
+    text = example_toml(given, named=named)
     # What was asked for may be no zone.
     parse_settings(tomllib.loads(text), folder=folder, origin="plant.toml")
     return text, remarks
+
+
+def _proposed_keys(
+    path: Path,
+    source: Source,
+    timezone: str | None,
+    named: dict[str, dict[str, Any]],
+    remarks: list[str],
+) -> dict[str, Any]:
+    """Keys that read this file; tables of its sensors and what is to be said of it are added."""
+    from pm_app.wiring import propose_settings
+
+    found = propose_settings(path, source)
+    keys: dict[str, Any] = dict(found.keys)
+    if not found.zoned:
+        if timezone is None:
+            raise BadSettings(
+                f"{path.name}: its times carry no zone; needed --timezone, where their clock "
+                'stood: "Europe/Berlin", "UTC" or the like'
+            )
+        keys["timezone"] = timezone
+    shown = ", ".join(f"{key} = {value!r}" for key, value in keys.items())
+    remarks.append(f"[{source}] by {path.name}: {shown}")
+    remarks += [f"  {remark}" for remark in found.remarks]
+    if found.units:
+        remarks.append(f"units of {len(found.units)} sensors taken over")
+    named.update(
+        {named_table("sensors", name): {"unit": unit} for name, unit in found.units.items()}
+    )
+    return keys
+
+
+def _common(files: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Keys that all of these files share, but for the kind, which each of several has to have."""
+    first = files[0] if files else {}
+    return {
+        key: value
+        for key, value in first.items()
+        if all(each.get(key) == value for each in files)
+        and (key != "default_kind" or len(files) == 1)
+    }
+
+
+def _name_pattern(path: Path) -> str:
+    """A pattern for this file and those that follow it: without the numbers its name ends in."""
+    stem = re.sub(r"[\W_]*\d[\d\W_]*$", "", path.stem)
+    return f"{stem}*{path.suffix}" if stem else path.name
 
 
 def cmapss(

@@ -292,3 +292,35 @@ def test_an_asset_that_only_a_file_beyond_the_sample_has_is_found(new_plant):
 )
 def test_the_nearest_name_minds_neither_case_nor_spaces_nor_leading_zeros(name, near):
     assert nearest_name(name, {"pump-007", "Mixer-a", "pump-12"}) == near
+
+
+# Lists of events of one kind each.
+
+LISTS = {
+    "errors.csv": "asset_id,timestamp,code\np-01,2026-01-01T05:00Z,E7\n",
+    "maintenance.csv": "asset_id,timestamp,part\np-01,2026-01-01T06:00Z,seal\n",
+}
+
+
+def test_lists_without_kinds_whose_columns_differ_are_not_taken_for_one_kind_silently(new_plant):
+    config = new_plant({"a.parquet": table()}, toml='[events]\ndefault_kind = "failure"\n')
+    for name, text in LISTS.items():
+        (config.parent / "events").mkdir(exist_ok=True)
+        (config.parent / "events" / name).write_text(text)
+    found, _ = check(config)
+    words = words_on(found, "events")
+
+    assert "errors.csv: failure 1" in words and "maintenance.csv: failure 1" in words
+    assert (
+        "'errors.csv', 'maintenance.csv' have different columns and none 'kind': every row is "
+        "taken for kind 'failure'; [events.files.\"errors.csv\"] default_kind says what is "
+        "otherwise there"
+    ) in words
+
+    text = config.read_text() + '[events.files."errors*"]\ndefault_kind = "error"\n'
+    config.write_text(text)
+    found, _ = check(config)
+    words = words_on(found, "events")
+
+    assert "errors.csv: error 1" in words and "maintenance.csv: failure 1" in words
+    assert not [each for each in words if "different columns" in each]

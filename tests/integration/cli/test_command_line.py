@@ -227,7 +227,10 @@ def test_check_notes_rows_that_would_be_refused(pm_app, scored):
         if row[""] == "note" and row["what"] not in {"pages", "modes", *MACHINE}
     ]
     assert code == 0
-    assert notes == ["1 failures in 'events', 10 needed to learn; 1 rows would be refused"]
+    assert notes == [
+        "1 failures in 'events', 10 needed to learn; 1 row would be refused: "
+        "1: kind is 'lunch'; needed one of ('failure', 'maintenance', 'error', 'inspection')"
+    ]
 
 
 def test_check_names_the_regimes_of_what_was_read_or_says_why_there_are_none(pm_app, new_plant):

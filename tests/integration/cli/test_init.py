@@ -3,6 +3,8 @@
 import pytest
 from typer.testing import CliRunner
 
+from connectors.events.form import events_format
+from connectors.proposal import propose_settings
 from pm_app.cli.app import app
 from pm_app.errors import BadSettings
 from pm_app.settings.plant import read_settings
@@ -92,3 +94,56 @@ def test_what_a_file_does_not_tell_is_asked_for_and_nothing_is_written(
 
     assert isinstance(failed.exception, BadSettings) and words in str(failed.exception)
     assert not (tmp_path / "p").exists()
+
+
+LISTS = {
+    "PdM_failures": "datetime,machineID,failure\n2026-01-01 06:00:00,1,comp1\n",
+    "PdM_errors_2026-01": "datetime,machineID,errorID\n2026-01-01 05:00:00,1,error3\n",
+    "PdM_maint": "datetime,machineID,comp\n2026-01-02 06:00:00,2,comp2\n",
+}
+
+
+def test_lists_of_one_kind_each_get_a_table_each_and_are_read_by_them(tmp_path):
+    options = []
+    for name, text in LISTS.items():
+        (tmp_path / f"{name}.csv").write_text(text)
+        options += ["--events", tmp_path / f"{name}.csv"]
+    done = init(tmp_path / "p", *options, "--timezone", "UTC")
+
+    settings = read_settings(tmp_path / "p" / "plant.toml").events
+    source = events_format(settings)
+    kinds = {}
+    for name in ("PdM_failures", "PdM_errors_2026-02", "PdM_maint"):
+        form = source.of_file(f"{name}.csv")
+        kinds[name] = (form.default_kind, form.code_column)
+    assert done.exit_code == 0
+    assert (settings.asset_column, settings.time_column) == ("machineID", "datetime")
+    assert settings.default_kind is None
+    assert kinds == {
+        "PdM_failures": ("failure", "failure"),
+        "PdM_errors_2026-02": ("error", "errorID"),
+        "PdM_maint": ("maintenance", "comp"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "columns", "keys"),
+    [
+        # Of several columns of words only a name tells which is the code, and no person's is.
+        ("list", {"Bearbeiter": "Müller", "Fehlercode": "E7"}, {"code_column": "Fehlercode"}),
+        ("list", {"Bearbeiter": "Müller", "Kürzel": "abc"}, {}),
+        ("list", {"Fehlercode": "17"}, {"code_column": "Fehlercode"}),
+        ("Wartungen", {"Teil": "Lager"}, {"default_kind": "maintenance", "code_column": "Teil"}),
+        ("AlarmLog", {"Text": "Druck zu hoch"}, {"default_kind": "error", "text_column": "Text"}),
+        ("maintenance of failures", {}, {}),
+    ],
+)
+def test_kind_code_and_text_are_seen_by_names_and_words(tmp_path, name, columns, keys):
+    head = ";".join(["Maschine", "Datum", *columns])
+    row = ";".join(["P1", "2026-01-01 06:00", *columns.values()])
+    (tmp_path / f"{name}.csv").write_text(f"{head}\n{row}\n", encoding="utf-8")
+    usual = {"asset_column": "Maschine", "time_column": "Datum", "default_kind": "failure"}
+
+    found = propose_settings(tmp_path / f"{name}.csv", "events")
+
+    assert found.keys == usual | keys

@@ -258,6 +258,28 @@ def test_where_paths_name_machines_is_a_pattern_with_a_place_for_them(section, k
         parse(f"[{section}]\n{keys}\n")
 
 
+def test_tables_of_files_of_events_hold_what_is_otherwise_and_nothing_else():
+    toml = '[events]\ntime_column = "Datum"\n[events.files."*Alarme*"]\ndefault_kind = "error"\n'
+    found = parse(toml).events.model_dump()
+
+    assert found["files"] == {"*Alarme*": {"default_kind": "error"}}
+    assert found["time_column"] == "Datum"
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ('files."*".default_kin = "error"', r"unknown key 'events.files.\*.default_kin' \(did you"),
+        ('files."*".default_kind = "alarm"', r"events.files.\*.default_kind: .*'error'"),
+        ('files."*".uri = "x"', r"unknown key 'events.files.\*.uri'"),
+        ('query = "SELECT 1"\nfiles."f*".code_column = "part"', "files is of files .* 'f\\*'"),
+    ],
+)
+def test_a_table_of_files_of_events_takes_keys_of_columns_only(keys, said):
+    with pytest.raises(BadSettings, match=said):
+        parse(f"[events]\n{keys}\n")
+
+
 def test_what_tells_that_a_machine_runs_is_a_sensor_and_a_bound():
     found = parse_settings({"readings": {"running": "speed > 2.5"}}, folder=Path(), origin="p")
 

@@ -10,11 +10,18 @@ from hypothesis import strategies as st
 
 from pm_app.daemon.schedule import make_cron
 from pm_app.settings.plant import parse_settings
-from pm_app.settings.reference import example_toml, reference_markdown, settings_sections
+from pm_app.settings.reference import (
+    example_toml,
+    keys_of,
+    named_table,
+    reference_markdown,
+    settings_sections,
+)
+from pm_app.settings.sources import EventFileSettings
 
 SECTIONS = settings_sections()
 EXAMPLE, REFERENCE = example_toml(), reference_markdown()
-KEYS = [(name, key) for name, section in SECTIONS.items() for key in section.model_fields]
+KEYS = [(name, key) for name, section in SECTIONS.items() for key in keys_of(section)]
 # What an example needs beside it.
 TOGETHER = {
     ("target", "column"): {"kind": "column"},
@@ -58,6 +65,22 @@ def test_no_line_of_the_example_is_too_long_to_read():
 @given(st.text(min_size=1, max_size=20).filter(str.isprintable))
 def test_a_plant_of_any_name_has_an_example(name):
     assert parse(tomllib.loads(example_toml({"plant": {"name": name}}))).plant.name == name
+
+
+@given(st.text(min_size=1, max_size=20).filter(str.isprintable))
+def test_a_table_may_have_any_name(name):
+    text = example_toml(named={named_table("events.files", name): {"code_column": name}})
+    found = parse(tomllib.loads(text)).events.files
+
+    assert {path: each.code_column for path, each in found.items()} == {name: name}
+
+
+def test_keys_of_a_table_within_a_section_are_named_in_example_and_reference():
+    example = EXAMPLE.split("# [events.files.NAME]\n")[1].split("\n\n")[0].replace("\n# ", " ")
+    reference = REFERENCE.split("## [events.files.NAME]\n")[1].split("\n## ")[0]
+
+    assert example == f"# Keys, as in [events]: {', '.join(EventFileSettings.model_fields)}."
+    assert all(f"`{key}`" in reference for key in EventFileSettings.model_fields)
 
 
 @pytest.mark.parametrize("section, key", KEYS)

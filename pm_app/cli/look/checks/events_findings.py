@@ -18,12 +18,16 @@ from pm_app.jobs.ingest.left_files import count_left
 from pm_app.ports import EventsSource, ReadingsSource
 from pm_app.records.readings import Events
 from pm_app.settings.plant import Settings
+from pm_app.settings.values import fits_path
 from pm_app.wiring import events_source, open_views, readings_source
 
 # Files of readings that are opened to find an asset that the sample does not have.
 FILES_SEARCHED = 100
 _ASSETS_SHOWN = 10
 _TEXTS_SHOWN = 5
+_REASONS_SHOWN = 3
+# Months of one export are many, lists of one kind each are few.
+_FILES_SHOWN = 8
 _PATTERNS = "matches no pattern of events."
 _ROW = re.compile(r"^row \d+: ")
 _SEPARATORS = re.compile(r"[\W_]+")
@@ -32,16 +36,19 @@ _LEADING_ZEROS = re.compile(r"(?<!\d)0+(?=\d)")
 
 @dataclass(eq=False)
 class _EventsSurvey:
-    """kinds: how many events of each kind an asset has. refused: rows by reason."""
+    """kinds: how many events of each kind an asset has. files: the same of each file. refused: rows
+    by reason."""
 
     kinds: dict[str, dict[str, int]] = field(default_factory=dict)
+    files: dict[str, Counter[str]] = field(default_factory=dict)
     refused: Counter[str] = field(default_factory=Counter)
     failed: list[str] = field(default_factory=list)
     first: int | None = None
     last: int | None = None
 
-    def add(self, events: Events) -> None:
+    def add(self, file: str, events: Events) -> None:
         """Note the events of a file."""
+        self.files[file] = Counter(events.kind.tolist())
         for asset, kind in zip(events.asset.tolist(), events.kind.tolist(), strict=True):
             kinds = self.kinds.setdefault(asset, {})
             kinds[kind] = kinds.get(kind, 0) + 1
@@ -75,13 +82,15 @@ def check_events(settings: Settings, readings: ReadingsSurvey) -> Iterator[Findi
     whose = " of assets with readings" if unknown else ""
     text = f"{failures} failures{whose} in {uri!r}, {needed} needed to learn"
     if survey.refused:
-        text += f"; {survey.refused.total()} rows would be refused"
+        why = _commonest(survey.refused, _REASONS_SHOWN)
+        text += f"; {counted(survey.refused.total(), 'row')} would be refused: {why}"
     verdict = "ok" if failures >= needed and not survey.refused else "note"
     yield Finding(verdict, "events", text)
     if any(_PATTERNS in reason for reason in survey.refused):
         yield Finding("note", "events", _unknown_texts(survey.refused))
     if survey.first is not None and survey.last is not None:
         yield Finding("ok", "events", _span(survey, settings, survey.first, survey.last))
+    yield from _kinds_by_file(settings, source, survey)
     if unknown:
         yield from _without_readings(survey, unknown, readings.assets)
 
@@ -89,11 +98,44 @@ def check_events(settings: Settings, readings: ReadingsSurvey) -> Iterator[Findi
 def _unknown_texts(refused: Counter[str]) -> str:
     """The commonest texts that no pattern knows."""
     unknown = Counter({why: rows for why, rows in refused.items() if _PATTERNS in why})
-    shown = "; ".join(f"{rows:,}: {why}" for why, rows in unknown.most_common(_TEXTS_SHOWN))
+    shown = _commonest(unknown, _TEXTS_SHOWN)
     more = len(unknown) - _TEXTS_SHOWN
     others = f"; and {more:,} texts more" if more > 0 else ""
     rows = counted(unknown.total(), "row")
     return f"{rows} that no pattern knows (pm-app preview shows them): {shown}{others}"
+
+
+def _commonest(reasons: Counter[str], most: int) -> str:
+    return "; ".join(f"{rows:,}: {why}" for why, rows in reasons.most_common(most))
+
+
+def _kinds_by_file(
+    settings: Settings, source: EventsSource, survey: _EventsSurvey
+) -> Iterator[Finding]:
+    """What few files are of, and those of different columns that are all taken for one kind."""
+    if not 1 < len(survey.files) <= _FILES_SHOWN:
+        return
+    for file, kinds in survey.files.items():
+        shown = ", ".join(f"{kind} {count:,}" for kind, count in sorted(kinds.items()))
+        yield Finding("ok", "events", f"{file}: {shown or 'nothing'}")
+    usual, column = settings.events.default_kind, settings.events.kind_column
+    if usual is None:
+        return
+    forms: dict[frozenset[str], str] = {}
+    for batch in source.list():
+        of_its_own = any(fits_path(batch.name, path) for path in settings.events.files)
+        if batch.name in survey.files and not of_its_own:
+            names = frozenset(name for name, _ in source.describe(batch).columns)
+            forms.setdefault(names, batch.name)
+    forms = {names: name for names, name in forms.items() if column not in names}
+    if len(forms) > 1:
+        yield Finding(
+            "note",
+            "events",
+            f"{some_names(sorted(forms.values()))} have different columns and none {column!r}: "
+            f"every row is taken for kind {usual!r}; "
+            f'[events.files."{min(forms.values())}"] default_kind says what is otherwise there',
+        )
 
 
 def _survey_events(source: EventsSource) -> _EventsSurvey:
@@ -106,7 +148,7 @@ def _survey_events(source: EventsSource) -> _EventsSurvey:
         except PmAppError as error:
             survey.failed.append(f"would be quarantined: {error}")
         else:
-            survey.add(events)
+            survey.add(batch.name, events)
             survey.refused.update(_ROW.sub("", reason) for reason in reasons)
     return survey
 

@@ -3,7 +3,6 @@
 Goes by what columns are called and by the first rows. What it does not see it leaves to a person.
 """
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -12,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from connectors import excel
-from connectors.columns.missing_columns import Role, is_called, plain_letters
+from connectors.columns.missing_columns import Role, is_called, words_of
 from connectors.columns.moments import MomentRules, read_moments
 from connectors.columns.numbers_in_text import is_number
 from connectors.csv import tables as csv
@@ -33,10 +32,32 @@ _KINDS: Final[dict[str, tuple[str, ...]]] = {
     "maintenance": ("maint", "service", "repair", "wartung", "instandhaltung", "reparatur"),
 }
 _SIGNS: Final = "-./:"
+# Words of columns about a machine that do not tell which it is, names of columns that do, words of
+# such that may tell failures, of such that number, and of such that number rows or orders.
+_ABOUT_MACHINES: Final = frozenset(
+    ("status", "state", "zustand", "type", "typ", "model", "modell", "art", "mode", "modus")
+)
+_MACHINES: Final = tuple(
+    [word]
+    for word in (
+        *("robot", "roboter", "turbine", "pump", "pumpe", "motor", "engine", "compressor"),
+        *("kompressor", "vehicle", "fahrzeug", "truck", "press", "presse", "drive", "tool"),
+        *("line", "linie", "station", "well"),
+    )
+)
+_OUTCOMES: Final = frozenset(
+    ("status", "state", "zustand", "failure", "failed", "fault", "broken", "breakdown")
+    + ("ausfall", "stoerung")
+)
+_NUMBERING: Final = frozenset(("id", "nr", "no", "number", "nummer", "serial", "vin"))
+_OF_ROWS: Final = frozenset(
+    ("lfd", "row", "zeile", "index", "record", "order", "auftrag", "ticket", "event", "work")
+)
 Rows = Sequence[tuple[str, ...]]
+Source = Literal["readings", "events"]
 
 
-def propose_settings(path: Path, source: Literal["readings", "events"]) -> ProposedSettings:
+def propose_settings(path: Path, source: Source) -> ProposedSettings:
     """Keys of a section of plant.toml that read this file. Raises BadSettings and BadBatch."""
     names, rows = _head(path)
     units = _units(names, rows)
@@ -51,7 +72,7 @@ def propose_settings(path: Path, source: Literal["readings", "events"]) -> Propo
     else:
         remarks.append(f"none of its columns holds times: {source}.time_column has to name one")
     others = [name for name in columns if name not in times]
-    asset = _called("asset", others)
+    asset = _asset(columns, others, source)
     if asset is not None:
         keys["asset_column"] = asset
     else:
@@ -62,6 +83,12 @@ def propose_settings(path: Path, source: Literal["readings", "events"]) -> Propo
     others = [name for name in others if name != asset]
     if source == "readings":
         keys |= _long(columns, others)
+        remarks += [
+            f"{name!r} may tell failures: [events] can read them from there, and readings.ignore "
+            "leaves it out (pm-app docs work-orders: Failures among the readings)"
+            for name in others
+            if _OUTCOMES.intersection(words_of(name))
+        ]
     else:
         keys |= _words(columns, others, remarks, file=path.stem)
     zoned = time is not None and _carry_zones(columns[time])
@@ -121,6 +148,35 @@ def _called(role: Role, names: Sequence[str]) -> str | None:
     return next((name for name in names if is_called(role, name)), None)
 
 
+def _asset(columns: dict[str, list[str]], names: Sequence[str], source: Source) -> str | None:
+    """The column called like a machine, and not like its state; else the only one that numbers, or
+    of readings the only one of texts."""
+    words = {name: words_of(name) for name in names}
+    things = [
+        name
+        for name in names
+        if not _ABOUT_MACHINES.intersection(words[name]) and not is_called("code", name)
+    ]
+    called = next((name for name in things if words[name] in _MACHINES), None)
+    called = called or _called("asset", things)
+    if called is not None:
+        return called
+    numbering = [
+        name
+        for name in things
+        if _NUMBERING.intersection(words[name])
+        and not _OF_ROWS.intersection(words[name])
+        and not any("." in each or "," in each for each in columns[name])
+    ]
+    if numbering:
+        return numbering[0] if len(numbering) == 1 else None
+    # Where rows are numbers but for one text, it is whose they are.
+    texts = [
+        name for name in things if any(columns[name]) and not any(map(is_number, columns[name]))
+    ]
+    return texts[0] if source == "readings" and len(texts) == 1 else None
+
+
 def _long(columns: dict[str, list[str]], others: Sequence[str]) -> dict[str, str]:
     """Tag and value, where they and little else stand beside asset and time."""
     texts = [name for name in others if not all(is_number(each) for each in columns[name] if each)]
@@ -163,7 +219,7 @@ def _words(
 
 def _kind_of_file(stem: str) -> tuple[str, str]:
     """The kind of all rows of a file by its name, and what to say of that."""
-    words = re.findall(r"[a-z]+", plain_letters(re.sub(r"(?<=[a-z])(?=[A-Z])", " ", stem)))
+    words = words_of(stem)
     for kind, hints in _KINDS.items():
         if any(word.startswith(hint) for word in words for hint in hints):
             return kind, f"by the file's name every row is taken for kind {kind!r}"

@@ -72,7 +72,7 @@ def likely_columns(role: Role, wanted: str, schema: Any) -> tuple[str, ...]:
 
 def is_called(role: Role, name: str) -> bool:
     """Whether a column's name has a word for this role, such as "Datum/Uhrzeit" for a time."""
-    words = re.findall(r"[a-z]+", plain_letters(name))
+    words = words_of(name)
     return any(
         word == hint or (len(hint) > 2 and word.startswith(hint)) or word.endswith(hint)
         for word in words
@@ -80,9 +80,10 @@ def is_called(role: Role, name: str) -> bool:
     )
 
 
-def plain_letters(text: str) -> str:
-    """The same in lower case, without umlauts."""
-    return text.casefold().translate(_WRITTEN_OUT)
+def words_of(name: str) -> list[str]:
+    """Words of a name in lower case, without umlauts: "AlarmLog_März 2" gives alarm, log, maerz."""
+    apart = re.sub(r"(?<=[a-zäöüß])(?=[A-ZÄÖÜ])", " ", name)
+    return re.findall(r"[a-z]+", apart.casefold().translate(_WRITTEN_OUT))
 
 
 def shown_names(names: Sequence[str]) -> str:

@@ -40,6 +40,7 @@ class EventsFormat:
     dates: DateOrder = "auto"
     default_asset: str | None = None
     default_kind: str | None = None
+    states: bool = False
     latest: int | None = None
     ignore: tuple[str, ...] = ()
     kinds: tuple[tuple[str, str], ...] = ()

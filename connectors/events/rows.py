@@ -30,6 +30,7 @@ _SHOWN: Final = 80
 # A file of events is read whole; a plant has not had more in its life.
 MOST_EVENTS: Final = 1_000_000
 _IGNORED: Final = "left by events.ignore_rows"
+_GOES_ON: Final = "goes on with the state of the row before, or begins a file"
 _NO_CODE: Final = "matches no pattern of events.codes"
 _REPLACED: Final = "replaced by a newer row of the same order"
 
@@ -97,11 +98,13 @@ def read_fates(table: Any, form: EventsFormat) -> RowFates:
     codes, missed = _codes(words, form)
     fresh = (reasons == "") & (missed != "")
     reasons[fresh] = missed[fresh]
+    if form.states:
+        reasons[_goes_on(asset.index, times.since, words) & (reasons == "")] = _GOES_ON
     ignored = _ignored(words, form)
     reasons[ignored] = _IGNORED
     numbers = _chosen(order.names, order.index)
     reasons[_replaced(numbers, changed) & (reasons == "")] = _REPLACED
-    unknown.update(missed[fresh].tolist(), (_IGNORED, _REPLACED))
+    unknown.update(missed[fresh].tolist(), (_IGNORED, _GOES_ON, _REPLACED))
     return RowFates(
         asset=_chosen(asset.names, asset.index),
         since=times.since,
@@ -179,7 +182,7 @@ def events_of(
     reasons = [
         f"row {row + 1}: {fates.reason[row]}" if single[row] else fates.reason[row] for row in lost
     ]
-    left = sum(reason == _IGNORED for reason in reasons)
+    left = sum(reason in (_IGNORED, _GOES_ON) for reason in reasons)
     if not good.any() and left < len(reasons):
         shown = "; ".join(list(dict.fromkeys(reasons))[:_REASONS_SHOWN])
         raise BadBatch(f"{name}: none of its {len(reasons)} rows can be used: {shown}")
@@ -264,6 +267,20 @@ def _codes(words: tuple[Text, Text, Text], form: EventsFormat) -> tuple[Text, Te
             given = (form.text_column, pair[1]) if pair[1] else (form.code_column, pair[0])
             missed[row] = f"{given[0]} {given[1][:_SHOWN]!r} {_NO_CODE}"
     return codes, missed
+
+
+def _goes_on(asset: Int32, time: Int64, words: tuple[Text, Text, Text]) -> Flags:
+    """Rows in the state of their asset's row before. The first of several tells none either: the
+    file before may have ended in it."""
+    order = np.lexsort((time, asset))
+    same = np.diff(asset[order]) == 0
+    changed = np.zeros(len(order), dtype=np.bool_)
+    for column in words:
+        changed[1:] |= column[order][1:] != column[order][:-1]
+    alone = ~(np.append(False, same) | np.append(same, False))
+    goes_on = np.empty(len(order), dtype=np.bool_)
+    goes_on[order] = ~((changed & np.append(False, same)) | alone)
+    return goes_on
 
 
 def _ignored(words: tuple[Text, Text, Text], form: EventsFormat) -> Flags:

@@ -219,6 +219,11 @@ class EventFileSettings(Section):
     default_kind: EventKind | None = Field(
         None, description="of rows without a kind", examples=["failure"]
     )
+    states: bool = Field(
+        False,
+        description="rows tell how a machine is, as a column of its status does: something "
+        "happened where kind, code or text are not those of its row before, in the same file",
+    )
     codes: dict[Name, Text] = Field(
         {},
         description='what codes and texts mean, the code first; a row that none fits is left; "" '

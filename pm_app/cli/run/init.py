@@ -3,16 +3,29 @@
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
+from pm_app.cli.look.checks.events_findings import survey_events
+from pm_app.cli.look.checks.readings_findings import (
+    FILES_LOOKED_AT,
+    ReadingsSurvey,
+    survey_readings,
+)
 from pm_app.cli.output import say
-from pm_app.errors import BadSettings
-from pm_app.settings.plant import parse_settings
+from pm_app.errors import BadSettings, PmAppError
+from pm_app.features.spans import Keys, suitable_spans, usual_life
+from pm_app.records.readings import Batch
+from pm_app.settings.plant import Settings, parse_settings
 from pm_app.settings.reference import example_toml, named_table
 from pm_app.store import Source
+from pm_app.wiring import events_source, propose_settings, readings_source
+
+# Formats of a file alone; a folder tells its own.
+_FORMATS: Final = {"parquet": (".parquet", ".parq", ".pq"), "excel": (".xlsx", ".xlsm")}
 
 
 def init(
@@ -72,10 +85,66 @@ def _settings_text(
             others = {key: value for key, value in keys[path].items() if key not in given[source]}
             if len(paths) > 1 and others:
                 named[named_table(f"{source}.files", _name_pattern(path))] = others
-    text = example_toml(given, named=named)
     # What was asked for may be no zone.
-    parse_settings(tomllib.loads(text), folder=folder, origin="plant.toml")
+    settings = _parsed(example_toml(given, named=named), folder)
+    for section, spans in _spans(settings, files).items():
+        given.setdefault(section, {}).update(spans)
+        shown = ", ".join(f"{key} = {value!r}" for key, value in spans.items())
+        remarks.append(f"[{section}] by how often readings come and machines fail: {shown}")
+    text = example_toml(given, named=named)
+    _parsed(text, folder)
     return text, remarks
+
+
+def _parsed(text: str, folder: Path) -> Settings:
+    return parse_settings(tomllib.loads(text), folder=folder, origin="plant.toml")
+
+
+def _spans(settings: Settings, files: Mapping[Source, Sequence[Path]]) -> Keys:
+    """Panes, windows and horizons that suit these files, so far as they can be read."""
+    interval = next((_interval(settings, path) for path in files["readings"]), None)
+    if interval is None:
+        return {}
+    failures: dict[str, list[int]] = {}
+    for path in files["events"]:
+        source = events_source(_reading_one(settings, path))
+        with suppress(PmAppError):
+            for asset, times in survey_events(source, [_batch(path)]).failures.items():
+                failures.setdefault(asset, []).extend(times)
+    life = usual_life(failures, interval_ns=interval)
+    return suitable_spans(interval, life)
+
+
+def _interval(settings: Settings, path: Path) -> int | None:
+    """The time between readings of an asset: by this file, or by those beside it."""
+    source = readings_source(_reading_one(settings, path))
+    beside = (each for each in path.parent.iterdir() if _but_numbers(each) == _but_numbers(path))
+    for paths in ([path], sorted(beside)[:FILES_LOOKED_AT]):
+        survey = ReadingsSurvey()
+        with suppress(PmAppError):
+            survey_readings(source, survey, map(_batch, paths))
+        if survey.interval_ns is not None:
+            return survey.interval_ns
+    return None
+
+
+def _but_numbers(path: Path) -> str:
+    return re.sub(r"\d+", "0", path.name)
+
+
+def _batch(path: Path) -> Batch:
+    about = path.stat()
+    return Batch(path.name, about.st_size, about.st_mtime_ns)
+
+
+def _reading_one(settings: Settings, path: Path) -> Settings:
+    """The same for this file in its folder, of one machine where nobody has said yet which."""
+    kind = next((kind for kind, endings in _FORMATS.items() if path.name.endswith(endings)), "csv")
+    place = {"uri": str(path.absolute().parent), "asset": "machine", "format": kind}
+    sections = {"readings": settings.readings, "events": settings.events}
+    return settings.model_copy(
+        update={name: each.model_copy(update=place) for name, each in sections.items()}
+    )
 
 
 def _proposed_keys(
@@ -86,8 +155,6 @@ def _proposed_keys(
     remarks: list[str],
 ) -> dict[str, Any]:
     """Keys that read this file; tables of its sensors and what is to be said of it are added."""
-    from pm_app.wiring import propose_settings
-
     found = propose_settings(path, source)
     keys: dict[str, Any] = dict(found.keys)
     if not found.zoned:
@@ -122,7 +189,7 @@ def _common(files: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 def _name_pattern(path: Path) -> str:
     """A pattern for this file and those that follow it: without the numbers its name ends in."""
     stem = re.sub(r"[\W_]*\d[\d\W_]*$", "", path.stem)
-    return f"{stem}*{path.suffix}" if stem else path.name
+    return f"{stem}*{path.suffix}"
 
 
 def cmapss(

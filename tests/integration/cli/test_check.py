@@ -324,3 +324,17 @@ def test_lists_without_kinds_whose_columns_differ_are_not_taken_for_one_kind_sil
 
     assert "errors.csv: error 1" in words and "maintenance.csv: failure 1" in words
     assert not [each for each in words if "different columns" in each]
+
+
+def test_windows_that_hold_hardly_a_reading_are_named_with_what_suits(new_plant):
+    days = {f"d{day}.parquet": table(day, rows=1) for day in range(4)}
+    toml = '[features]\npane = "1d"\nwindows = ["7d"]\nmemory = []\n'
+
+    assert words_on(check(new_plant(days))[0], "spans") == [
+        "an asset is read every 24 h, and the longest window is 6h → what suits: [features] "
+        'pane = "1d", windows = ["1d", "7d", "28d"], memory = ["change", "28d"], '
+        'beginning = "14d"; [target] horizons = ["7d", "14d"], rul_cap = "60d"'
+    ]
+    assert words_on(check(new_plant(days, toml=toml))[0], "spans") == []
+    hourly = new_plant({"a.parquet": table()})
+    assert words_on(check(hourly)[0], "spans") == []

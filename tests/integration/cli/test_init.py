@@ -147,3 +147,49 @@ def test_kind_code_and_text_are_seen_by_names_and_words(tmp_path, name, columns,
     found = propose_settings(tmp_path / f"{name}.csv", "events")
 
     assert found.keys == usual | keys
+
+
+@pytest.mark.parametrize(
+    ("columns", "asset"),
+    [
+        ({"machine_status": "NORMAL", "Turbine_ID": "T01"}, "Turbine_ID"),
+        ({"machine_status": "NORMAL"}, None),
+        ({"Robot": "r1", "robot_model": "x"}, "Robot"),
+        ({"date": "2026-01-01", "model": "ST12", "serial_number": "Z1"}, "serial_number"),
+        ({"Lfd. Nr.": "1", "Anlage": "P1"}, "Anlage"),
+        ({"Lfd. Nr.": "1"}, None),
+        ({"Machine failure": "0", "Product ID": "M14"}, "Product ID"),
+        ({"Bezeichnung": "Pumpe 1"}, "Bezeichnung"),
+        ({"Bezeichnung": "Pumpe 1", "Zustand": "ein"}, "Bezeichnung"),
+        ({"sensor_id": "0.25"}, None),
+        ({"empty": ""}, None),
+    ],
+)
+def test_the_machine_of_readings_is_seen_by_name_or_as_the_only_text(tmp_path, columns, asset):
+    head, row = ";".join(["Zeit", *columns, "x"]), ["2026-01-01 06:00", *columns.values(), "2,5"]
+    text = f"{head}\n{';'.join(row)}\n{';'.join(row)}\n"
+    (tmp_path / "r.csv").write_text(text, encoding="utf-8")
+    found = propose_settings(tmp_path / "r.csv", "readings")
+
+    assert found.keys.get("asset_column") == asset
+    outcome = [remark for remark in found.remarks if "may tell failures" in remark]
+    assert len(outcome) == len({"machine_status", "Machine failure", "Zustand"} & set(columns))
+
+
+def test_a_reading_a_day_or_a_stop_a_minute_sets_panes_windows_and_horizons(tmp_path):
+    for day in (1, 2, 3):
+        text = f"date,serial_number,x\n2026-01-0{day},Z1,1\n2026-01-0{day},Z2,1\n"
+        (tmp_path / f"2026-01-0{day}.csv").write_text(text)
+    seconds = [f"2026-01-01T08:{n // 60:02d}:{n % 60:02d}Z" for n in range(600)]
+    (tmp_path / "r.csv").write_text("ts,cur\n" + "".join(f"{each},1\n" for each in seconds))
+    (tmp_path / "r_stops.csv").write_text("ts\n" + "".join(f"{each}\n" for each in seconds[::60]))
+    daily = init(tmp_path / "d", "--readings", tmp_path / "2026-01-02.csv", "--timezone", "UTC")
+    fast = init(
+        *(tmp_path / "f", "--readings", tmp_path / "r.csv", "--events", tmp_path / "r_stops.csv")
+    )
+    settings = [read_settings(tmp_path / name / "plant.toml") for name in ("d", "f")]
+
+    assert (daily.exit_code, fast.exit_code) == (0, 0)
+    assert "readings come and machines fail: pane = '1d'" in " ".join(daily.stdout.split())
+    assert [each.features.pane for each in settings] == ["1d", "1s"]
+    assert [each.target.horizons for each in settings] == [("7d", "14d"), ("5s", "10s")]

@@ -1,5 +1,9 @@
 """Events whose files are of one kind each: columns and kinds by the path of a file."""
 
+from collections import Counter
+from dataclasses import replace
+from datetime import UTC, datetime
+
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
@@ -10,6 +14,7 @@ from connectors.events.source import FileEvents
 from connectors.parquet.events import ParquetEvents
 from pm_app.errors import BadBatch
 from pm_app.settings.sources import EventsSettings
+from pm_app.times import NS, to_nanoseconds
 
 FILES = {
     "failures 2026-01": {"machine": ["p1"], "when": ["2026-01-02T08:00Z"], "part": ["seal"]},
@@ -98,3 +103,53 @@ def test_paths_may_tell_the_machines_of_some_files_only(tmp_path):
     )
 
     assert rows(FileEvents(str(tmp_path), form)) == {"p7 alarms": ("p7", "error", "")}
+
+
+STATES = """\
+timestamp,status
+2026-01-01T00:00Z,BROKEN
+2026-01-01T00:01Z,NORMAL
+2026-01-01T00:04Z,BROKEN
+2026-01-01T00:03Z,BROKEN
+2026-01-01T00:05Z,NORMAL
+2026-01-01T00:06Z,BROKEN
+"""
+
+
+def test_of_states_that_last_only_what_is_new_happened(tmp_path):
+    (tmp_path / "a.csv").write_text(STATES)
+    form = EventsFormat(
+        kind_column="status",
+        kinds=(("BROKEN", "failure"),),
+        ignore_rows=("NORMAL",),
+        default_asset="press",
+        states=True,
+    )
+    source = FileEvents(str(tmp_path), form)
+    events, reasons = source.read(next(source.list()))
+    each = replace(form, states=False)
+    of_each = FileEvents(str(tmp_path), each)
+
+    start = to_nanoseconds(datetime(2026, 1, 1, tzinfo=UTC))
+    assert [(time - start) // (60 * NS) for time in events.time.tolist()] == [3, 6]
+    assert Counter(reasons) == {
+        "left by events.ignore_rows": 2,
+        "goes on with the state of the row before, or begins a file": 2,
+    }
+    assert len(of_each.read(next(of_each.list()))[0].time) == 4
+
+
+def test_one_row_a_machine_and_file_tells_what_happened_though_states_are_asked_for(tmp_path):
+    (tmp_path / "day.csv").write_text(
+        "asset_id,timestamp,failure\np1,2026-01-01,1\np2,2026-01-01,0\n"
+    )
+    form = EventsFormat(
+        kind_column="failure",
+        kinds=(("1", "failure"),),
+        ignore_rows=("0",),
+        timezone="UTC",
+        states=True,
+    )
+    source = FileEvents(str(tmp_path), form)
+
+    assert source.read(next(source.list()))[0].asset.tolist() == ["p1"]

@@ -3,7 +3,7 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -14,9 +14,10 @@ import numpy as np
 from pm_app.cli.look.checks.finding import Finding, counted, local_text, some_names
 from pm_app.cli.look.checks.readings_findings import ReadingsSurvey
 from pm_app.errors import PmAppError, SourceUnavailable
+from pm_app.features.spans import suitable_spans, unsuitable_spans, usual_life
 from pm_app.jobs.ingest.left_files import count_left
 from pm_app.ports import EventsSource, ReadingsSource
-from pm_app.records.readings import Events
+from pm_app.records.readings import Batch, Events
 from pm_app.settings.plant import Settings
 from pm_app.settings.values import fits_path
 from pm_app.wiring import events_source, open_views, readings_source
@@ -28,6 +29,8 @@ _TEXTS_SHOWN = 5
 _REASONS_SHOWN = 3
 # Months of one export are many, lists of one kind each are few.
 _FILES_SHOWN = 8
+# Reasons of rows that are left as the settings say.
+_LEFT = ("left by events.ignore_rows", "goes on with the state of the row before, or begins a file")
 _PATTERNS = "matches no pattern of events."
 _ROW = re.compile(r"^row \d+: ")
 _SEPARATORS = re.compile(r"[\W_]+")
@@ -35,13 +38,15 @@ _LEADING_ZEROS = re.compile(r"(?<!\d)0+(?=\d)")
 
 
 @dataclass(eq=False)
-class _EventsSurvey:
+class EventsSurvey:
     """kinds: how many events of each kind an asset has. files: the same of each file. refused: rows
-    by reason."""
+    by reason, left: those left as the settings say. failures: times by asset, in nanoseconds."""
 
     kinds: dict[str, dict[str, int]] = field(default_factory=dict)
     files: dict[str, Counter[str]] = field(default_factory=dict)
     refused: Counter[str] = field(default_factory=Counter)
+    failures: dict[str, list[int]] = field(default_factory=dict)
+    left: Counter[str] = field(default_factory=Counter)
     failed: list[str] = field(default_factory=list)
     first: int | None = None
     last: int | None = None
@@ -52,6 +57,9 @@ class _EventsSurvey:
         for asset, kind in zip(events.asset.tolist(), events.kind.tolist(), strict=True):
             kinds = self.kinds.setdefault(asset, {})
             kinds[kind] = kinds.get(kind, 0) + 1
+        failed = events.kind == "failure"
+        for asset, time in zip(events.asset[failed], events.time[failed].tolist(), strict=True):
+            self.failures.setdefault(str(asset), []).append(time)
         if len(events.time):
             low, high = int(events.time.min()), int(events.time.max())
             self.first = low if self.first is None else min(low, self.first)
@@ -70,7 +78,7 @@ def check_events(settings: Settings, readings: ReadingsSurvey) -> Iterator[Findi
     source, uri = events_source(settings), settings.events.uri
     for left in count_left("events", source):
         yield Finding("note", "events", left.words)
-    survey = _survey_events(source)
+    survey = survey_events(source, source.list())
     for words in survey.failed:
         yield Finding("fails", "events", words)
     unknown = set(survey.kinds) - _assets_of_readings(settings, readings, set(survey.kinds))
@@ -84,6 +92,8 @@ def check_events(settings: Settings, readings: ReadingsSurvey) -> Iterator[Findi
     if survey.refused:
         why = _commonest(survey.refused, _REASONS_SHOWN)
         text += f"; {counted(survey.refused.total(), 'row')} would be refused: {why}"
+    for why, rows in survey.left.items():
+        text += f"; {counted(rows, 'row')}: {why}"
     verdict = "ok" if failures >= needed and not survey.refused else "note"
     yield Finding(verdict, "events", text)
     if any(_PATTERNS in reason for reason in survey.refused):
@@ -91,8 +101,26 @@ def check_events(settings: Settings, readings: ReadingsSurvey) -> Iterator[Findi
     if survey.first is not None and survey.last is not None:
         yield Finding("ok", "events", _span(survey, settings, survey.first, survey.last))
     yield from _kinds_by_file(settings, source, survey)
+    yield from _spans(settings, readings.interval_ns, survey.failures)
     if unknown:
         yield from _without_readings(survey, unknown, readings.assets)
+
+
+def _spans(
+    settings: Settings, interval: int | None, failures: dict[str, list[int]]
+) -> Iterator[Finding]:
+    """Whether panes, windows and horizons suit, and which would."""
+    if interval is None:
+        return
+    life = usual_life(failures, interval_ns=interval)
+    problems = unsuitable_spans(settings, interval_ns=interval, life_ns=life)
+    if problems:
+        suits = "; ".join(
+            f"[{section}] " + ", ".join(f"{key} = {json.dumps(keys[key])}" for key in keys)
+            for section, keys in suitable_spans(interval, life).items()
+        )
+        text = "; ".join(problems) + (f" → what suits: {suits}" if suits else "")
+        yield Finding("note", "spans", text)
 
 
 def _unknown_texts(refused: Counter[str]) -> str:
@@ -110,7 +138,7 @@ def _commonest(reasons: Counter[str], most: int) -> str:
 
 
 def _kinds_by_file(
-    settings: Settings, source: EventsSource, survey: _EventsSurvey
+    settings: Settings, source: EventsSource, survey: EventsSurvey
 ) -> Iterator[Finding]:
     """What few files are of, and those of different columns that are all taken for one kind."""
     if not 1 < len(survey.files) <= _FILES_SHOWN:
@@ -138,9 +166,10 @@ def _kinds_by_file(
         )
 
 
-def _survey_events(source: EventsSource) -> _EventsSurvey:
-    survey = _EventsSurvey()
-    for batch in sorted(source.list(), key=lambda batch: batch.name):
+def survey_events(source: EventsSource, batches: Iterable[Batch]) -> EventsSurvey:
+    """The events of these files. Raises SourceUnavailable where they cannot be listed."""
+    survey = EventsSurvey()
+    for batch in sorted(batches, key=lambda batch: batch.name):
         try:
             events, reasons = source.read(batch)
         except SourceUnavailable as error:
@@ -149,7 +178,9 @@ def _survey_events(source: EventsSource) -> _EventsSurvey:
             survey.failed.append(f"would be quarantined: {error}")
         else:
             survey.add(batch.name, events)
-            survey.refused.update(_ROW.sub("", reason) for reason in reasons)
+            why = Counter(_ROW.sub("", reason) for reason in reasons)
+            survey.left.update({reason: why.pop(reason) for reason in _LEFT if reason in why})
+            survey.refused.update(why)
     return survey
 
 
@@ -181,7 +212,7 @@ def _search(source: ReadingsSource, readings: ReadingsSurvey, wanted: Collection
                 break
 
 
-def _span(survey: _EventsSurvey, settings: Settings, first: int, last: int) -> str:
+def _span(survey: EventsSurvey, settings: Settings, first: int, last: int) -> str:
     zone = ZoneInfo(settings.plant.timezone)
     kinds: dict[str, int] = {}
     for counts in survey.kinds.values():
@@ -193,7 +224,7 @@ def _span(survey: _EventsSurvey, settings: Settings, first: int, last: int) -> s
 
 
 def _without_readings(
-    survey: _EventsSurvey, unknown: set[str], known_assets: set[str]
+    survey: EventsSurvey, unknown: set[str], known_assets: set[str]
 ) -> Iterator[Finding]:
     failures, all_events = survey.count(unknown, "failure"), survey.count(unknown)
     yield Finding(

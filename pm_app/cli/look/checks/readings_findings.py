@@ -4,7 +4,7 @@ Files are looked at as a sample over the whole span: the first, the last and eve
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from math import inf
 from time import process_time
@@ -16,7 +16,7 @@ from pm_app.cli.look.checks.finding import Finding, counted, local_text, some_na
 from pm_app.errors import PmAppError, SourceUnavailable, TornBatch
 from pm_app.jobs.ingest.left_files import count_left
 from pm_app.ports import ReadingsSource
-from pm_app.records.readings import Batch, Float64, Int64, LeftColumn, ReadingsChunk
+from pm_app.records.readings import Batch, Float64, Int64, LeftColumn, Readings, ReadingsChunk
 from pm_app.settings.plant import Settings
 from pm_app.settings.sensors import sensor_text, unknown_sensors
 from pm_app.times import NS, format_duration
@@ -62,9 +62,10 @@ class ReadingsSurvey:
     """What a sample of the files holds.
 
     batches: all there are, by name; looked: names of those looked at. rejected: by reason how
-    many rows, and the first file. steps: the usual interval of each file, in nanoseconds; gaps:
-    length and start of the longest of each file, and of those between files. failed: by outcome
-    and reason, which files. seconds: what reading those looked at took of a processor.
+    many rows, and the first file. steps: the usual interval of each file, in nanoseconds, and
+    intervals that of one asset; gaps: length and start of the longest of each file, and of those
+    between files. failed: by outcome and reason, which files. seconds: what reading those looked
+    at took of a processor.
     """
 
     batches: list[Batch] = field(default_factory=list)
@@ -80,6 +81,7 @@ class ReadingsSurvey:
     first: int | None = None
     last: int | None = None
     steps: list[float] = field(default_factory=list)
+    intervals: list[float] = field(default_factory=list)
     seconds: float = 0.0
     gaps: list[tuple[int, int]] = field(default_factory=list)
 
@@ -88,6 +90,7 @@ class ReadingsSurvey:
         readings = chunk.readings
         self.rows += len(readings.time)
         self.assets.update(readings.assets)
+        self.intervals += _intervals(readings)
         for sensor, values in zip(readings.sensors, readings.values, strict=True):
             self.sensors.setdefault(sensor, SensorSurvey()).add(values, file)
         for column in chunk.left:
@@ -95,6 +98,18 @@ class ReadingsSurvey:
         for each in chunk.rejections:
             rows, name = self.rejected.get(each.reason, (0, self.looked[file]))
             self.rejected[each.reason] = rows + each.rows, name
+
+    @property
+    def interval_ns(self) -> int | None:
+        """The usual time between readings of an asset, None where that is not to be seen.
+
+        Of files of one moment each, it is that from file to file.
+        """
+        if self.intervals:
+            return int(np.median(self.intervals))
+        if self.steps or self.first is None or self.last is None or self.last == self.first:
+            return None
+        return (self.last - self.first) // (len(self.batches) - 1)
 
     def add_failure(self, outcome: str, batch: Batch, error: PmAppError) -> None:
         """Note a file that gives nothing; files of one reason are told of together."""
@@ -118,9 +133,19 @@ class ReadingsSurvey:
             self.gaps.append((low - after, after))
 
 
-def survey_readings(source: ReadingsSource, survey: ReadingsSurvey) -> None:
-    """Look at a sample of the files. Raises SourceUnavailable where they cannot be listed."""
-    survey.batches = sorted(source.list(), key=lambda batch: batch.name)
+def _intervals(readings: Readings) -> list[float]:
+    """The usual time between readings of an asset, in nanoseconds; nothing where each has one."""
+    order = np.lexsort((readings.time, readings.asset))
+    steps = np.diff(readings.time[order])
+    steps = steps[(np.diff(readings.asset[order]) == 0) & (steps > 0)]
+    return [float(np.median(steps))] if len(steps) else []
+
+
+def survey_readings(
+    source: ReadingsSource, survey: ReadingsSurvey, batches: Iterable[Batch]
+) -> None:
+    """Look at a sample of these files. Raises SourceUnavailable where they cannot be listed."""
+    survey.batches = sorted(batches, key=lambda batch: batch.name)
     count = len(survey.batches)
     chosen = np.unique(np.linspace(0, count - 1, min(count, FILES_LOOKED_AT)).round().astype(int))
     last: tuple[int, int] | None = None
@@ -174,7 +199,7 @@ def check_readings(settings: Settings, survey: ReadingsSurvey) -> Iterator[Findi
     left = count_left("readings", source)
     for each in left:
         yield Finding("note", "readings", each.words)
-    survey_readings(source, survey)
+    survey_readings(source, survey, source.list())
     if not survey.batches:
         others = sum(each.files for each in left)
         text = f"no {source.contents} in {uri!r} yet"

@@ -33,7 +33,7 @@ _KINDS: Final[dict[str, tuple[str, ...]]] = {
 }
 _SIGNS: Final = "-./:"
 # Words of columns about a machine that do not tell which it is, names of columns that do, words of
-# such that may tell failures, of such that number, and of such that number rows or orders.
+# such that may tell failures, that count time, that number, and that number rows or orders.
 _ABOUT_MACHINES: Final = frozenset(
     ("status", "state", "zustand", "type", "typ", "model", "modell", "art", "mode", "modus")
 )
@@ -49,6 +49,8 @@ _OUTCOMES: Final = frozenset(
     ("status", "state", "zustand", "failure", "failed", "fault", "broken", "breakdown")
     + ("ausfall", "stoerung")
 )
+_FLAGS: Final = frozenset(("0", "1"))
+_STEPS: Final = frozenset(("cycle", "cycles", "step", "zyklus", "takt"))
 _NUMBERING: Final = frozenset(("id", "nr", "no", "number", "nummer", "serial", "vin"))
 _OF_ROWS: Final = frozenset(
     ("lfd", "row", "zeile", "index", "record", "order", "auftrag", "ticket", "event", "work")
@@ -63,10 +65,15 @@ def propose_settings(path: Path, source: Source) -> ProposedSettings:
     units = _units(names, rows)
     rows = rows[1:] if units else rows
     columns = {name: [row[place] for row in rows] for place, name in enumerate(names) if name}
-    times = [name for name, texts in columns.items() if _are_times(texts)]
+    times = [name for name, texts in columns.items() if _are_times(name, texts)]
     keys: dict[str, Any] = {}
     remarks = []
     time = next((name for name in times if is_called("time", name)), next(iter(times), None))
+    if time is None:
+        time = next((name for name, texts in columns.items() if _count(name, texts)), None)
+        if time is not None:
+            times, keys["counts"] = [time], "1h"
+            remarks.append(f"{time!r} counts: how long one is is for {source}.counts to say")
     if time is not None:
         keys["time_column"] = time
     else:
@@ -83,16 +90,20 @@ def propose_settings(path: Path, source: Source) -> ProposedSettings:
     others = [name for name in others if name != asset]
     if source == "readings":
         keys |= _long(columns, others)
-        remarks += [
-            f"{name!r} may tell failures: [events] can read them from there, and readings.ignore "
-            "leaves it out (pm-app docs work-orders: Failures among the readings)"
-            for name in others
-            if _OUTCOMES.intersection(words_of(name))
-        ]
+        remarks += _outcomes(others)
     else:
         keys |= _words(columns, others, remarks, file=path.stem)
-    zoned = time is not None and _carry_zones(columns[time])
+    zoned = time is not None and ("counts" in keys or _carry_zones(columns[time]))
     return ProposedSettings(keys, {} if source == "events" else units, zoned, tuple(remarks))
+
+
+def _outcomes(names: Sequence[str]) -> list[str]:
+    return [
+        f"{name!r} may tell failures: [events] can read them from there, and readings.ignore "
+        "leaves it out (pm-app docs work-orders: Failures among the readings)"
+        for name in names
+        if _OUTCOMES.intersection(words_of(name))
+    ]
 
 
 def _head(path: Path) -> tuple[tuple[str, ...], Rows]:
@@ -126,17 +137,27 @@ def _units(names: tuple[str, ...], rows: Rows) -> dict[str, str]:
         return {}
     first, second = rows[0], rows[1]
     values = [place for place, text in enumerate(second) if is_number(text)]
-    if any(map(is_number, first)) or not values or _are_times([text for text in first if text]):
+    if any(map(is_number, first)) or not values or _are_times("", [text for text in first if text]):
         return {}
     return {names[place]: first[place] for place in values if first[place] and names[place]}
 
 
-def _are_times(texts: Sequence[str]) -> bool:
+def _are_times(name: str, texts: Sequence[str]) -> bool:
     given = [text for text in texts if text]
+    if given and all(map(is_number, given)):
+        # Sensors may read as much as Unix time, and names alone tell.
+        return is_called("time", name) and _carry_zones(given)
     if not given or not all(any(sign in text for sign in _SIGNS) for text in given):
         return False
     found = read_moments(given, MomentRules("UTC", "day first"))
     return not any(found.reason.tolist())
+
+
+def _count(name: str, texts: Sequence[str]) -> bool:
+    """Whether these are numbers called like steps of time."""
+    given = [text for text in texts if text]
+    steps = is_called("time", name) or not _STEPS.isdisjoint(words_of(name))
+    return bool(given) and steps and all(map(is_number, given))
 
 
 def _carry_zones(texts: Sequence[str]) -> bool:
@@ -189,14 +210,19 @@ def _long(columns: dict[str, list[str]], others: Sequence[str]) -> dict[str, str
 
 def _words(
     columns: dict[str, list[str]], others: Sequence[str], remarks: list[str], *, file: str
-) -> dict[str, str]:
+) -> dict[str, Any]:
     """The kind of events, their code, and the text that says what happened."""
-    keys = {}
+    keys: dict[str, Any] = {}
     texts = [name for name in others if not all(is_number(each) for each in columns[name] if each)]
     kind = _called("kind", texts)
+    # A one alone may be the number of a row.
+    flags = [name for name in others if "0" in columns[name] and _FLAGS.issuperset(columns[name])]
     if kind is not None:
         keys["kind_column"] = kind
         remarks.append(f"what texts of {kind!r} mean is for events.kinds to say")
+    elif len(flags) == 1:
+        keys |= {"kind_column": flags[0], "kinds": {"1": "failure"}, "ignore_rows": ["0"]}
+        remarks.append(f"rows with 1 in {flags[0]!r} are taken for failures")
     else:
         keys["default_kind"], why = _kind_of_file(file)
         remarks.append(f"it has no column of kinds: {why}")
@@ -206,7 +232,8 @@ def _words(
         text = None
     # One column of single words says what it was; of several, only a name tells which.
     words = [name for name in texts if name != text and _are_words(columns[name])]
-    code = _called("code", [name for name in others if name not in texts or name in words])
+    named = [name for name in others if name not in texts or name in words]
+    code = _called("code", [name for name in named if name not in flags])
     if code is None and text is None and len(words) == 1:
         code = words[0]
     if code is not None:

@@ -18,7 +18,7 @@ _WRITTEN_OUT: Final = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue"})
 _WORDS: Final[dict[Role, tuple[str, ...]]] = {
     "asset": ("asset", "maschine", "machine", "equipment", "anlage", "aggregat", "geraet", "device")
     + ("objekt", "tplnr", "unit"),
-    "time": ("time", "zeit", "datum", "date", "stamp", "stempel", "utc", "ts", "moment"),
+    "time": ("time", "zeit", "datum", "date", "stamp", "stempel", "utc", "ts", "moment", "epoch"),
     "kind": ("kind", "art", "typ", "type", "kategorie", "category"),
     "code": ("code", "error", "fehler", "failure", "component", "komponente", "cause", "ursache"),
     "tag": ("tag", "sensor", "signal", "variable", "channel", "kanal", "messstelle", "parameter"),

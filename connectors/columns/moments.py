@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from connectors.columns.epochs import times_of_numbers, why_no_time
 from pm_app.records.readings import Int64, Text
 from pm_app.times import to_nanoseconds
 
@@ -31,6 +32,8 @@ _YEAR_LAST = re.compile(
     r"(?P<one>\d{1,2})(?P<sign>[-./])(?P<two>\d{1,2})(?P=sign)(?P<year>\d{4}|\d{2})" + _CLOCK,
     re.IGNORECASE,
 )
+_NUMBER = re.compile(r"-?\d{1,30}(?:\.\d{1,30})?", re.ASCII)
+_MOST = 2**63 - 1
 _MONTHS = 12
 _CENTURY = 2000
 
@@ -51,12 +54,13 @@ class WrittenMoments:
 class MomentRules:
     """timezone: of texts without one; None refuses those. order: of days and months by slashes.
 
-    section: of plant.toml, where both are set.
+    section: of plant.toml, where both are set. counts: as of TimeRules.
     """
 
     timezone: str | None
     order: DateOrder = "auto"
     section: str = "events"
+    counts: int | None = None
 
 
 def zone_setting(section: str) -> str:
@@ -96,6 +100,8 @@ def _read(text: str, rules: MomentRules, day_first: bool | None) -> tuple[int, i
     if not text:
         return 0, 0, "is empty"
     match = _YEAR_FIRST.fullmatch(text) or _YEAR_LAST.fullmatch(text)
+    if (match is None or rules.counts is not None) and _NUMBER.fullmatch(text):
+        return _read_number(text, rules)
     if match is None:
         return 0, 0, f"is {text[:_SHOWN]!r}; needed a date like 2024-02-03 or 03.02.2024 14:05"
     try:
@@ -109,6 +115,16 @@ def _read(text: str, rules: MomentRules, day_first: bool | None) -> tuple[int, i
     if since < 0:
         return 0, 0, f"is before 1970, as {text[:_SHOWN]!r}"
     return since, until, ""
+
+
+def _read_number(text: str, rules: MomentRules) -> tuple[int, int, str]:
+    number = np.array([float(text)])
+    if "." not in text and abs(int(text)) <= _MOST:
+        number = np.array([int(text)])
+    time, wrong = times_of_numbers(number, rules.counts)
+    if wrong[0]:
+        return 0, 0, why_no_time(text[:_SHOWN], rules.section, rules.counts)
+    return int(time[0]), int(time[0]), ""
 
 
 def _day(match: re.Match[str], day_first: bool | None) -> date | None:

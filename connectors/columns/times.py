@@ -5,6 +5,7 @@ Texts of the usual forms are read all at once, others one by one (`columns/momen
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
@@ -13,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from connectors.columns.epochs import times_of_numbers, why_no_time
 from connectors.columns.moments import DateOrder, MomentRules, read_moments, zone_setting
 from connectors.columns.values import Flags, is_text, plain_type
 from pm_app.errors import BadBatch
@@ -39,6 +41,9 @@ _TELLING: Final[Sequence[tuple[DateOrder, str]]] = (
 )
 # A day of the clock is shorter by an hour or two where it is put forward.
 _LEAST_DAY_NS: Final = 20 * 3_600 * 1_000_000_000
+# Eight digits are a date, unless numbers count.
+_NUMBER: Final = r"^(?:-\d+|\d{1,7}|\d{9,30}|\d{1,30}\.\d{1,30})$"
+_COUNT: Final = r"^-?\d{1,30}(?:\.\d{1,30})?$"
 _LOCAL: Final = r"^\d{4}-\d{2}-\d{2}(?: \d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?)?$"
 _ZONED: Final = r"^\d{4}-\d{2}-\d{2} \d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?(?:Z|[+-]\d{2}:?\d{2})$"
 
@@ -56,13 +61,15 @@ class TimeRules:
     """How timestamps are read: zone of naive ones (None: refused), latest accepted, in ns.
 
     section: of plant.toml, where that zone is set. order: of days and months in times written as
-    text; None refuses such columns, as a file that has types of its own should use them.
+    text; None refuses such columns, as a file that has types of its own should use them. counts:
+    how long a step is, in ns, of times that are numbers and count; None for Unix times.
     """
 
     timezone: str | None
     latest: int | None
     section: str = "readings"
     order: DateOrder | None = None
+    counts: int | None = None
 
     @cached_property
     def last_ns(self) -> int:
@@ -73,6 +80,8 @@ class TimeRules:
 def check_time_column(kind: Any, where: str, rules: TimeRules) -> None:
     """Raises BadBatch unless this type is a timestamp that the rules can place in UTC."""
     if rules.order is not None and is_text(plain_type(kind)):
+        return
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
         return
     if not pa.types.is_timestamp(kind):
         raise BadBatch(f"{where} is {plain_type(kind)}; needed a timestamp")
@@ -91,6 +100,8 @@ def read_times(column: Any, name: str, rules: TimeRules) -> Times:
     """
     if is_text(plain_type(column.type)):
         return _read_written(column, name, rules)
+    if not pa.types.is_timestamp(column.type):
+        return _read_numbers(column, name, rules)
     factor = _NS_PER[column.type.unit]
     null = column.is_null().to_numpy(zero_copy_only=False)
     ticks = pc.fill_null(column.view(pa.int64()), 0).to_numpy(zero_copy_only=False)
@@ -109,6 +120,23 @@ def read_times(column: Any, name: str, rules: TimeRules) -> Times:
         np.ascontiguousarray(time, dtype=np.int64),
         tuple((rows, _with_example(why, column, rows)) for rows, why in refused if rows.any()),
     )
+
+
+def _read_numbers(column: Any, name: str, rules: TimeRules) -> Times:
+    """As read_times, of numbers."""
+    null = column.is_null().to_numpy(zero_copy_only=False)
+    time, wrong = times_of_numbers(
+        pc.fill_null(column, 0).to_numpy(zero_copy_only=False), rules.counts
+    )
+    late = time > rules.last_ns
+    refused = [(null, f"{name} is null")]
+    wrong &= ~null
+    if wrong.any():
+        first = column[int(np.argmax(wrong))].as_py()
+        refused.append((wrong, f"{name} {why_no_time(first, rules.section, rules.counts)}"))
+    refused.append((late, f"{name} is later than {_moment(rules.last_ns)}"))
+    good = ~(null | wrong | late)
+    return Times(np.where(good, time, 0), tuple((rows, why) for rows, why in refused if rows.any()))
 
 
 def date_order(texts: Any, seen: DateOrder | None) -> DateOrder | None:
@@ -132,7 +160,13 @@ def _read_written(column: Any, name: str, rules: TimeRules) -> Times:
     local, zoned = (_flags(pc.match_substring_regex(plain, each)) for each in (_LOCAL, _ZONED))
     time = np.zeros(len(texts), dtype=np.int64)
     refused = [(empty, f"{name} is null")]
-    odd = ~(empty | local | zoned)
+    numbers = _flags(pc.match_substring_regex(plain, _NUMBER if rules.counts is None else _COUNT))
+    odd = ~(empty | local | zoned | numbers)
+    if numbers.any():
+        found, wrong = times_of_numbers(_numbers(plain.filter(pa.array(numbers))), rules.counts)
+        time[numbers], none = found, _spread(numbers, wrong)
+        first = texts[int(np.argmax(none))].as_py()
+        refused.append((none, f"{name} {why_no_time(first, rules.section, rules.counts)}"))
     for rows, zone in ((zoned, "UTC"), (local, rules.timezone)):
         fits = _cast(plain, rows, zone)
         if fits is None:
@@ -166,6 +200,14 @@ def _rewritten(texts: Any, order: DateOrder | None) -> Any:
         if _flags(pc.match_substring_regex(texts.slice(0, 64), pattern)).any():
             texts = pc.replace_substring_regex(texts, pattern, form)
     return texts
+
+
+def _numbers(texts: Any) -> Any:
+    """Numbers of texts, whole ones to the last digit."""
+    if not _flags(pc.match_substring(texts, ".")).any():
+        with suppress(pa.ArrowInvalid):
+            return texts.cast(pa.int64()).to_numpy(zero_copy_only=False)
+    return texts.cast(pa.float64()).to_numpy(zero_copy_only=False)
 
 
 def _cast(plain: Any, rows: Flags, zone: str | None) -> Int64 | None:

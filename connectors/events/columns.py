@@ -58,7 +58,9 @@ class EventColumns:
         column = self._array(name)
         if is_text(plain_type(column.type)):
             texts = [text or "" for text in column.to_pylist()]
-            return read_moments(texts, MomentRules(self.form.timezone, self.form.dates))
+            form = self.form
+            rules = MomentRules(form.timezone, form.dates, counts=form.counts_ns)
+            return read_moments(texts, rules)
         times = read_times(column, name, self.form.time_rules)
         reason = np.full(len(column), "", dtype=object)
         for rows, why in times.refused:

@@ -11,6 +11,7 @@ from connectors.events.patterns import Patterns
 from connectors.files.partitions import AssetPlace
 from pm_app.settings.sources import EventFileSettings, EventsSettings
 from pm_app.settings.values import fits_path
+from pm_app.times import parse_duration
 
 # What keys of plant.toml are called here.
 _OTHERWISE = {"asset": "default_asset"}
@@ -38,6 +39,7 @@ class EventsFormat:
     changed_column: str | None = None
     timezone: str | None = None
     dates: DateOrder = "auto"
+    counts: str | None = None
     default_asset: str | None = None
     default_kind: str | None = None
     states: bool = False
@@ -64,7 +66,14 @@ class EventsFormat:
     def time_rules(self) -> TimeRules:
         """How timestamps are read."""
         order = self.dates if self.texts else None
-        return TimeRules(self.timezone, self.latest, section="events", order=order)
+        return TimeRules(
+            self.timezone, self.latest, section="events", order=order, counts=self.counts_ns
+        )
+
+    @property
+    def counts_ns(self) -> int | None:
+        """How long a step of times that count is."""
+        return None if self.counts is None else parse_duration(self.counts)
 
     @property
     def columns(self) -> list[str]:

@@ -13,6 +13,7 @@ from math import isfinite
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+from connectors.columns.epochs import UNITS
 from pm_app.records.recording import MeasuredValue
 from pm_app.settings.recorders import NamePattern
 from pm_app.times import to_nanoseconds
@@ -24,8 +25,6 @@ SHOWN: Final = 100
 LONGEST_NAME: Final = 500
 # Nanoseconds since 1970 in 64 bits end in 2262.
 _LAST_NS: Final = 2**63 - 1
-# A number above these is no longer in seconds, milliseconds, microseconds: year 5138 in each.
-_UNITS: Final = ((10**11, 10**9), (10**14, 10**6), (10**17, 10**3))
 
 
 @dataclass(frozen=True)
@@ -177,7 +176,7 @@ def _nanoseconds(value: object, timezone: str | None) -> int:
 def _epoch(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
         raise _Refused(f"needed seconds, milliseconds or an ISO time, got {str(value)[:SHOWN]!r}")
-    factor = next((factor for limit, factor in _UNITS if abs(value) < limit), 1)
+    factor = next((factor for limit, factor in UNITS if abs(value) < limit), 1)
     if isinstance(value, int):
         return value * factor
     # A double has a quarter of a microsecond, no more: what it shows is what was meant.

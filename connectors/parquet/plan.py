@@ -42,7 +42,7 @@ class ReadingsFormat:
     learned: sensors that versions of the plant learned from; an index of pandas goes on to be read
     for them.
     timezone: of timestamps that carry none; None refuses such files. dates: order of days and
-    months in times written as text; None refuses those.
+    months in times written as text; None refuses those. counts: see TimeRules.
     asset_from: where the path of files without an asset column names it, as `AssetPlace` has it.
     default_asset: the machine that files are about which name none.
     latest: the latest time accepted, in nanoseconds since 1970 UTC; None for no limit.
@@ -63,6 +63,7 @@ class ReadingsFormat:
     learned: frozenset[str] = frozenset()
     timezone: str | None = None
     dates: DateOrder | None = None
+    counts: int | None = None
     default_asset: str | None = None
     latest: int | None = None
     table: bool = False
@@ -75,7 +76,7 @@ class ReadingsFormat:
     @property
     def time_rules(self) -> TimeRules:
         """How timestamps are read."""
-        return TimeRules(self.timezone, self.latest, order=self.dates)
+        return TimeRules(self.timezone, self.latest, order=self.dates, counts=self.counts)
 
 
 @dataclass(frozen=True)
@@ -244,6 +245,7 @@ def readings_format(
         decimal=settings.decimal,
         timezone=settings.timezone,
         dates=dates,
+        counts=settings.counts_ns,
         default_asset=settings.asset,
         table=label_column is not None,
     )

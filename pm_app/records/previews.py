@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class ProposedSettings:
     zoned: whether its times say where their clock stood. remarks: what a person has to say.
     """
 
-    keys: Mapping[str, str]
+    keys: Mapping[str, Any]
     units: Mapping[str, str]
     zoned: bool
     remarks: tuple[str, ...]

@@ -20,6 +20,7 @@ from pm_app.settings.values import (
     Zone,
     read_running,
 )
+from pm_app.times import parse_duration
 
 EventKind = Literal["failure", "maintenance", "error", "inspection"]
 _WITHOUT_PATHS = ("sql", "delta")
@@ -76,6 +77,12 @@ class ReadingsSettings(Section):
         description="only where timestamps carry no zone of their own",
         examples=["Europe/Berlin"],
     )
+    counts: Duration | None = Field(
+        None,
+        description="of times that are numbers and count: how long one is, such as a cycle, from "
+        "2000-01-01 on; without it numbers are Unix times, their size tells the unit",
+        examples=["1h"],
+    )
     sensors: tuple[Name, ...] | None = Field(
         None,
         description="columns or tags to read; default: every numeric one",
@@ -107,6 +114,11 @@ class ReadingsSettings(Section):
     )
     future: Duration = Field("1d", description="readings this far ahead of the clock are refused")
     earliest: Day = Field(date(2000, 1, 1), description="readings of days before are refused")
+
+    @property
+    def counts_ns(self) -> int | None:
+        """How long a step of times that count is, in nanoseconds."""
+        return None if self.counts is None else parse_duration(self.counts)
 
     @model_validator(mode="after")
     def _paths_are_of_files(self) -> Self:
@@ -168,6 +180,12 @@ class EventFileSettings(Section):
         None,
         description="only where timestamps carry no zone of their own",
         examples=["Europe/Berlin"],
+    )
+    counts: Duration | None = Field(
+        None,
+        description="of times that are numbers and count: how long one is, such as a cycle, from "
+        "2000-01-01 on; without it numbers are Unix times, their size tells the unit",
+        examples=["1h"],
     )
     asset_column: Name = Field("asset_id", description="which machine it happened to")
     asset_from: AssetInPath | None = Field(

@@ -193,3 +193,37 @@ def test_a_reading_a_day_or_a_stop_a_minute_sets_panes_windows_and_horizons(tmp_
     assert "readings come and machines fail: pane = '1d'" in " ".join(daily.stdout.split())
     assert [each.features.pane for each in settings] == ["1d", "1s"]
     assert [each.target.horizons for each in settings] == [("7d", "14d"), ("5s", "10s")]
+
+
+@pytest.mark.parametrize(
+    ("columns", "keys"),
+    [
+        ({"ts": ["1706969100000", "1706969160000"]}, {"time_column": "ts"}),
+        ({"cycle": ["1", "2"]}, {"time_column": "cycle", "counts": "1h"}),
+        ({"time_step": ["0.0", "2.7"]}, {"time_column": "time_step", "counts": "1h"}),
+        # A sensor that reads as much as Unix time is none.
+        ({"counter": ["1706969100", "1706969160"]}, {}),
+        (
+            {"zeit": ["2026-01-01 08:00Z", "2026-01-01 09:00Z"], "cycle": ["1", "2"]},
+            {"time_column": "zeit"},
+        ),
+    ],
+)
+def test_times_that_are_numbers_are_seen_by_name_and_size(tmp_path, columns, keys):
+    rows = zip(*columns.values(), strict=True)
+    text = "\n".join([f"unit,{','.join(columns)}", *(f"1,{','.join(row)}" for row in rows)])
+    (tmp_path / "r.csv").write_text(f"{text}\n")
+    found = propose_settings(tmp_path / "r.csv", "readings")
+
+    assert found.keys == {"asset_column": "unit"} | keys
+    assert found.zoned == bool(keys)
+
+
+def test_a_flag_of_zero_and_one_tells_failures(tmp_path):
+    (tmp_path / "ends.csv").write_text("unit,time_step,in_study_repair\n1,88.5,1\n2,40.0,0\n")
+    init(tmp_path / "p", "--events", tmp_path / "ends.csv")
+    settings = read_settings(tmp_path / "p" / "plant.toml").events
+
+    assert (settings.kind_column, settings.counts) == ("in_study_repair", "1h")
+    assert (settings.kinds, settings.ignore_rows) == ({"1": "failure"}, ("0",))
+    assert settings.default_kind is None

@@ -255,7 +255,9 @@ def _times(survey: ReadingsSurvey, settings: Settings) -> Iterator[Finding]:
     span = f"{local_text(survey.first, zone)} to {local_text(survey.last, zone)} ({zone.key})"
     given = sorted(survey.zones - {""})
     written = [f"times carry the zone {', '.join(given)}"] if given else []
-    if "" in survey.zones:
+    if settings.readings.counts is not None:
+        written.append(f"times are numbers of {settings.readings.counts} from 2000-01-01 on")
+    elif "" in survey.zones and settings.readings.timezone is not None:
         written.append(f"times without a zone are read as {settings.readings.timezone}")
     usual = float(np.median(survey.steps)) if survey.steps else 0.0
     every = f"a row every {format_duration(usual / NS)}" if usual else "one moment a file"

@@ -1,9 +1,11 @@
 """`pm-app init` and `pm-app import cmapss`: a new plant's folder, empty or of NASA's engines."""
 
+import gzip
 import re
+import tempfile
 import tomllib
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -24,6 +26,8 @@ from pm_app.settings.reference import example_toml, named_table
 from pm_app.store import Source
 from pm_app.wiring import events_source, propose_settings, readings_source
 
+# Of a file of texts so much is read to see how often readings come.
+_MOST_BYTES: Final = 20_000_000
 # Formats of a file alone; a folder tells its own.
 _FORMATS: Final = {"parquet": (".parquet", ".parq", ".pq"), "excel": (".xlsx", ".xlsm")}
 
@@ -117,15 +121,32 @@ def _spans(settings: Settings, files: Mapping[Source, Sequence[Path]]) -> Keys:
 
 def _interval(settings: Settings, path: Path) -> int | None:
     """The time between readings of an asset: by this file, or by those beside it."""
-    source = readings_source(_reading_one(settings, path))
+    with _beginning(path) as short:
+        interval = _interval_of(settings, [short])
     beside = (each for each in path.parent.iterdir() if _but_numbers(each) == _but_numbers(path))
-    for paths in ([path], sorted(beside)[:FILES_LOOKED_AT]):
-        survey = ReadingsSurvey()
-        with suppress(PmAppError):
-            survey_readings(source, survey, map(_batch, paths))
-        if survey.interval_ns is not None:
-            return survey.interval_ns
-    return None
+    return interval or _interval_of(settings, sorted(beside)[:FILES_LOOKED_AT])
+
+
+def _interval_of(settings: Settings, paths: Sequence[Path]) -> int | None:
+    survey = ReadingsSurvey()
+    source = readings_source(_reading_one(settings, paths[0]))
+    with suppress(PmAppError):
+        survey_readings(source, survey, map(_batch, paths))
+    return survey.interval_ns
+
+
+@contextmanager
+def _beginning(path: Path) -> Iterator[Path]:
+    """The first lines of a large file of texts, as a file that is gone afterwards; others whole."""
+    if path.stat().st_size <= _MOST_BYTES or path.name.lower().endswith(_FORMATS["parquet"]):
+        yield path
+        return
+    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+        head = file.read(_MOST_BYTES)
+    with tempfile.TemporaryDirectory() as folder:
+        short = Path(folder) / "beginning.csv"
+        short.write_bytes(head[: head.rfind(b"\n") + 1])
+        yield short
 
 
 def _but_numbers(path: Path) -> str:
@@ -139,7 +160,8 @@ def _batch(path: Path) -> Batch:
 
 def _reading_one(settings: Settings, path: Path) -> Settings:
     """The same for this file in its folder, of one machine where nobody has said yet which."""
-    kind = next((kind for kind, endings in _FORMATS.items() if path.name.endswith(endings)), "csv")
+    name = path.name.lower()
+    kind = next((kind for kind, endings in _FORMATS.items() if name.endswith(endings)), "csv")
     place = {"uri": str(path.absolute().parent), "asset": "machine", "format": kind}
     sections = {"readings": settings.readings, "events": settings.events}
     return settings.model_copy(

@@ -1,11 +1,14 @@
 """`pm-app init` by the files of a plant: settings that read them, and what is left to say."""
 
+import gzip
+
 import pytest
 from typer.testing import CliRunner
 
 from connectors.events.form import events_format
 from connectors.proposal import propose_settings
 from pm_app.cli.app import app
+from pm_app.cli.run import init as init_module
 from pm_app.errors import BadSettings
 from pm_app.settings.plant import read_settings
 
@@ -227,3 +230,25 @@ def test_a_flag_of_zero_and_one_tells_failures(tmp_path):
     assert (settings.kind_column, settings.counts) == ("in_study_repair", "1h")
     assert (settings.kinds, settings.ignore_rows) == ({"1": "failure"}, ("0",))
     assert settings.default_kind is None
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_of_a_large_export_only_the_beginning_is_read(tmp_path, monkeypatch, packed):
+    monkeypatch.setattr(init_module, "_MOST_BYTES", 200)
+    rows = [f"2026-01-{day:02d} 06:00:00,p1,{day}" for day in range(1, 29)]
+    text = "\n".join(["date,machine,x", *rows, "no row at all, a value too many, 1, 2"])
+    path = tmp_path / ("r.csv.gz" if packed else "r.csv")
+    path.write_bytes(gzip.compress(text.encode(), 0) if packed else text.encode())
+    looked = []
+    survey = init_module.survey_readings
+
+    def noted(source, found, batches):
+        batches = list(batches)
+        looked.extend(batch.size_bytes for batch in batches)
+        survey(source, found, batches)
+
+    monkeypatch.setattr(init_module, "survey_readings", noted)
+    init(tmp_path / "p", "--readings", path, "--timezone", "UTC")
+
+    assert read_settings(tmp_path / "p" / "plant.toml").features.pane == "1d"
+    assert len(looked) == 1 and 100 < looked[0] <= 200

@@ -9,13 +9,9 @@ SOURCE_FORMATS = {
     "auto": "connectors.auto",
     "parquet": "connectors.parquet",
     "csv": "connectors.csv",
+    "excel": "connectors.csv",
     "sql": "connectors.sql",
     "delta": "connectors.delta",
-}
-# Of events alone.
-EVENTS_FORMATS = {
-    **SOURCE_FORMATS,
-    "excel": "connectors.events.source",
 }
 # Kinds of recorders, each a module with `make_feed`.
 RECORDER_KINDS = {

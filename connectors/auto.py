@@ -5,7 +5,6 @@ Delivery: as the format that is found there delivers.
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
 
 from connectors.csv import CsvReadings
 from connectors.csv import open_readings as open_csv_readings
@@ -17,23 +16,21 @@ from pm_app.ports import EventsSource, ReadingsSource
 from pm_app.records.readings import Batch, BatchDescription, LeftFile, ReadingsChunk
 from pm_app.settings.sources import EventsSettings, ReadingsSettings
 
-_CONTENTS: Final = "Parquet or CSV files"
-
 
 class FileReadings:
-    """Readings from Parquet files, from CSV files where there is none of those.
+    """Readings from Parquet files, from CSV and Excel files where there is none of those.
 
-    CSV files that lie beside Parquet are what these were made from: both would say everything
+    Files of texts that lie beside Parquet are what these were made from: both would say everything
     twice.
     """
-
-    contents = _CONTENTS
 
     def __init__(self, uri: str, parquet: ParquetReadings, csv: CsvReadings) -> None:
         """Raises BadSettings for an address that no file system understands."""
         self._parquet, self._csv = parquet, csv
         self.suffixes = (*parquet.suffixes, *csv.suffixes)
-        self._both = open_folder(uri, suffixes=self.suffixes, contents=_CONTENTS)
+        both = "Parquet, CSV or Excel files" if " or " in csv.contents else "Parquet or CSV files"
+        self.contents = both
+        self._both = open_folder(uri, suffixes=self.suffixes, contents=self.contents)
 
     @property
     def watched_folder(self) -> str | None:

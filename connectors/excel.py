@@ -1,20 +1,24 @@
 """Tables of texts in Excel files, by openpyxl (the extra "excel"); whatever a cell holds is text.
 
 A date with a time reads as 2024-02-03T14:05:00, one without as 2024-02-03, whole numbers without
-a point, and what a formula gave when it was last calculated. The sheet is the first that has a
-header with the names that are looked for.
+a point, and what a formula gave when it was last calculated, nothing where that was an error. The
+sheet is the first that has a header with the names that are looked for.
 """
 
 import io
+import re
 import warnings
 import zipfile
 import zlib
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import date, datetime, time
-from itertools import chain, islice
+from itertools import islice
 from typing import Any, Final
 from xml.etree.ElementTree import ParseError
+
+import pyarrow as pa
 
 from connectors.files.folder import FetchedFile, Folder
 from pm_app.errors import BadBatch, BadSettings, TornBatch
@@ -28,7 +32,11 @@ MOST_BYTES: Final = 500_000_000
 MOST_CELLS: Final = 20_000_000
 _BLOCK_BYTES: Final = 1 << 16
 _HEAD_ROWS: Final = 20
+_BATCH_ROWS: Final = 10_000
+# As many as a sheet can have.
+MOST_ROWS: Final = 1_048_576
 _PACKED: Final = b"PK"
+_LIKE_THOUSANDS: Final = re.compile(r"-?\d{1,3}\.\d{3}")
 # What openpyxl raises over files that are damaged, or none of Excel's.
 _DAMAGED: Final = (
     *(zipfile.BadZipFile, zlib.error, ParseError, OSError, EOFError, NotImplementedError),
@@ -37,20 +45,40 @@ _DAMAGED: Final = (
 
 
 @dataclass(frozen=True, eq=False)
-class ExcelTable:
-    """A sheet. columns: as its header names them; rows: texts, one a column, "" for nothing."""
+class ExcelSheet:
+    """A sheet whose header was found. columns: as it names them, "" where it does not.
 
+    head: the first rows below it, as many values each as there are columns. refused: of rows that
+    are none; here nothing. written: how its texts are stored.
+    """
+
+    name: str
     columns: tuple[str, ...]
-    rows: list[tuple[str, ...]]
+    head: tuple[tuple[str, ...], ...]
+    written: str
+    _rows: Callable[[], Iterator[tuple[str, ...]]]
+    refused: list[tuple[int, str]] = field(default_factory=list)
+
+    def batches(self, places: Sequence[int] | None = None) -> Iterator[Any]:
+        """Record batches of texts, "" where there is nothing, of rows that hold anything.
+
+        places: of the columns that are wanted, by default all of them. Raises as open_excel.
+        """
+        chosen = range(len(self.columns)) if places is None else places
+        names, rows = [self.columns[place] for place in chosen], self._rows()
+        while block := list(islice(rows, _BATCH_ROWS)):
+            arrays = [pa.array([row[place] for row in block], pa.string()) for place in chosen]
+            yield pa.RecordBatch.from_arrays(arrays, names=names)
 
 
-def read_excel(
-    folder: Folder, batch: Batch, *, wanted: Collection[str] = (), most_rows: int
-) -> ExcelTable:
-    """The table of a file of the folder.
+@contextmanager
+def open_excel(
+    folder: Folder, batch: Batch, *, wanted: Collection[str] = (), most_rows: int = MOST_ROWS
+) -> Iterator[ExcelSheet]:
+    """The sheet of a file of the folder that has a header. wanted: names that it is known by.
 
-    Raises BadSettings without openpyxl, SourceUnavailable, BadBatch for what is no table or
-    larger than a server can bear, and TornBatch where its end is missing.
+    Raises BadSettings without openpyxl; inside the block SourceUnavailable, BadBatch for what is
+    no table or larger than a server can bear, and TornBatch where its end is missing.
     """
     try:
         from openpyxl import load_workbook
@@ -59,24 +87,42 @@ def read_excel(
     with folder.opened(batch) as raw:
         content = _content(FetchedFile(raw, batch.name), batch)
         file = io.BytesIO(content)
-        try:
+        with _damage_named(batch.name, content):
             _check_size(file, batch.name)
             # Of styles that are not there, and the like.
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 book = load_workbook(file, read_only=True, data_only=True, keep_links=False)
-                table = _table(book, batch.name, wanted, most_rows)
-        except MemoryError as error:
-            raise BadBatch(f"{batch.name}: needs more memory than there is") from error
-        except _DAMAGED as error:
-            if isinstance(error, zipfile.BadZipFile) and content.startswith(_PACKED):
-                raise TornBatch(f"{batch.name}: needed a whole Excel file: {error}") from error
-            why = f"{type(error).__name__}: {error}"
-            raise BadBatch(
-                f"{batch.name}: needed an Excel file, got one that does not decode: {why}"
-            ) from error
+                sheet, number, names = _header(book, batch.name, wanted, most_rows)
+
+        def rows() -> Iterator[tuple[str, ...]]:
+            found = islice(_rows(sheet, batch.name, most_rows), number + 1, None)
+            while True:
+                with _damage_named(batch.name, content):
+                    row = next((row for row in found if any(row)), None)
+                if row is None:
+                    return
+                yield (*row[: len(names)], *[""] * (len(names) - len(row)))
+
+        head = tuple(islice(rows(), _HEAD_ROWS))
+        yield ExcelSheet(batch.name, names, head, f"sheet {sheet.title!r} of an Excel file", rows)
         folder.check_unchanged(batch)
-    return table
+
+
+@contextmanager
+def _damage_named(name: str, content: bytes) -> Iterator[None]:
+    """Raise what openpyxl raises inside the block as what is wrong with the file."""
+    try:
+        yield
+    except MemoryError as error:
+        raise BadBatch(f"{name}: needs more memory than there is") from error
+    except _DAMAGED as error:
+        if isinstance(error, zipfile.BadZipFile) and content.startswith(_PACKED):
+            raise TornBatch(f"{name}: needed a whole Excel file: {error}") from error
+        why = f"{type(error).__name__}: {error}"
+        raise BadBatch(
+            f"{name}: needed an Excel file, got one that does not decode: {why}"
+        ) from error
 
 
 def _content(file: FetchedFile, batch: Batch) -> bytes:
@@ -97,7 +143,10 @@ def _check_size(file: io.BytesIO, name: str) -> None:
     file.seek(0)
 
 
-def _table(book: Any, name: str, wanted: Collection[str], most_rows: int) -> ExcelTable:
+def _header(
+    book: Any, name: str, wanted: Collection[str], most_rows: int
+) -> tuple[Any, int, tuple[str, ...]]:
+    """The sheet, the place of its header, and the names there."""
     best: tuple[int, int] = (-1, 0)
     found: tuple[Any, int, tuple[str, ...]] | None = None
     for sheet in book.worksheets:
@@ -110,10 +159,7 @@ def _table(book: Any, name: str, wanted: Collection[str], most_rows: int) -> Exc
                 best, found = (matching, len(names)), (sheet, number, names)
     if found is None:
         raise BadBatch(f"{name}: needed a header with the names of columns, got none")
-    sheet, number, names = found
-    rows = islice(_rows(sheet, name, most_rows), number + 1, None)
-    filled = [tuple(islice(chain(row, [""] * len(names)), len(names))) for row in rows if any(row)]
-    return ExcelTable(names, filled)
+    return found
 
 
 def _rows(sheet: Any, name: str, most_rows: int) -> Iterator[tuple[str, ...]]:
@@ -135,6 +181,11 @@ def _text(cell: Any) -> str:
         if value.time() == time() and not ("h" in shown or "s" in shown):
             return value.date().isoformat()
         return value.isoformat()
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
+    if isinstance(value, float):
+        if value.is_integer():
+            return str(int(value))
+        # One more digit, and nobody takes the point for one of thousands.
+        return f"{value}0" if _LIKE_THOUSANDS.fullmatch(str(value)) else str(value)
+    if cell.data_type == "e":
+        return ""
     return value.isoformat() if isinstance(value, date | time) else str(value).strip()

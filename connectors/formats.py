@@ -4,7 +4,7 @@ from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import Final, cast
 
-from connectors import EVENTS_FORMATS, SOURCE_FORMATS
+from connectors import SOURCE_FORMATS
 from pm_app.errors import BadSettings
 from pm_app.ports import SourceFormat
 
@@ -17,13 +17,12 @@ def find_source_format(key: str, name: str) -> SourceFormat:
     key: the setting that names it. Raises BadSettings where there is none, or its package fails.
     """
     # No more than one of them is used, and ours are faster to find.
-    ours = EVENTS_FORMATS if key == "events.format" else SOURCE_FORMATS
-    if name in ours:
-        return cast(SourceFormat, import_module(ours[name]))
+    if name in SOURCE_FORMATS:
+        return cast(SourceFormat, import_module(SOURCE_FORMATS[name]))
     brought = entry_points(group=SOURCES_GROUP)
     for entry in brought.select(name=name):
         return _loaded(key, entry)
-    choices = sorted({*ours, *brought.names})
+    choices = sorted({*SOURCE_FORMATS, *brought.names})
     raise BadSettings(f"{key} must be one of {choices}, got {name!r}")
 
 

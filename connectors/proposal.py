@@ -10,11 +10,11 @@ from typing import Any, Final, Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from connectors import excel
 from connectors.columns.missing_columns import Role, is_called, words_of
 from connectors.columns.moments import MomentRules, read_moments
 from connectors.columns.numbers_in_text import is_number
-from connectors.csv import tables as csv
+from connectors.csv.tables import MOST_READINGS_BYTES
+from connectors.csv.texts import TABLES, open_table
 from connectors.files.folder import open_folder
 from connectors.parquet.files import SUFFIXES as PARQUET
 from pm_app.errors import BadBatch, BadSettings
@@ -112,14 +112,11 @@ def _head(path: Path) -> tuple[tuple[str, ...], Rows]:
         raise BadSettings(f"{path}: needed a file, got none")
     batch = Batch(path.name, path.stat().st_size, path.stat().st_mtime_ns)
     name, folder = path.name.lower(), str(path.absolute().parent)
-    if name.endswith(csv.SUFFIXES):
-        where = open_folder(folder, suffixes=csv.SUFFIXES, contents=csv.CONTENTS)
-        with csv.open_csv(where, batch, most_bytes=csv.MOST_READINGS_BYTES) as file:
+    suffixes, contents = TABLES["auto"]
+    if name.endswith(suffixes):
+        where = open_folder(folder, suffixes=suffixes, contents=contents)
+        with open_table(where, batch, most_bytes=MOST_READINGS_BYTES) as file:
             return file.columns, file.head
-    if name.endswith(excel.SUFFIXES):
-        where = open_folder(folder, suffixes=excel.SUFFIXES, contents=excel.CONTENTS)
-        table = excel.read_excel(where, batch, most_rows=1_000_000)
-        return table.columns, table.rows[:_ROWS]
     if name.endswith(PARQUET):
         try:
             some = next(pq.ParquetFile(path).iter_batches(_ROWS), None)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, cast
 
 import pyarrow as pa
 
-from connectors import EVENTS_FORMATS, RECORDER_KINDS, database_address
+from connectors import RECORDER_KINDS, SOURCE_FORMATS, database_address
 from connectors.engines import opened_engine
 from connectors.formats import find_source_format
 from pm_app.daemon.status import Backlog, Status, count_backlog, plant_status
@@ -220,7 +220,7 @@ def fetch_sources(
 def preview_events(settings: Settings, path: Path) -> EventsPreview:
     """Rows of a file as events. Raises BadSettings, BadBatch and SourceUnavailable."""
     section = settings.events
-    name = "auto" if section.format in EVENTS_FORMATS else section.format
+    name = "auto" if section.format in SOURCE_FORMATS else section.format
     folder, batch = _batch_of(settings, section.uri, path)
     found = find_source_format("events.format", name)
     source = found.open_events(section.model_copy(update={"format": name}), uri=folder)

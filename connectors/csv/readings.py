@@ -1,4 +1,4 @@
-"""Readings from CSV files, wide or long; fulfils `pm_app.ports.ReadingsSource`."""
+"""Readings from CSV and Excel files, wide or long; fulfils `pm_app.ports.ReadingsSource`."""
 
 import time
 from collections.abc import Iterator
@@ -10,13 +10,8 @@ import pyarrow as pa
 
 from connectors.columns.moments import MomentRules, read_moments
 from connectors.csv.spool import SpooledColumns, spooled
-from connectors.csv.tables import (
-    CONTENTS,
-    MOST_READINGS_BYTES,
-    SUFFIXES,
-    CsvFile,
-    open_csv,
-)
+from connectors.csv.tables import MOST_READINGS_BYTES, SUFFIXES
+from connectors.csv.texts import TABLES, TextFile, open_table
 from connectors.files.folder import FetchedFile, open_folder
 from connectors.files.partitions import partition_digest
 from connectors.parquet.plan import ColumnPlan, ReadingsFormat
@@ -26,15 +21,14 @@ from pm_app.records.readings import Batch, BatchDescription, LeftColumn, LeftFil
 
 # A file without a last line end that was written to this lately may still be on its way.
 _SETTLED_SECONDS: Final = 60.0
-_PACKED: Final = ".gz"
-_NAMES: Final = {";": "semicolons", ",": "commas", "\t": "tabs", "|": "bars"}
+_PLAIN: Final = tuple(each for each in SUFFIXES if not each.endswith(".gz"))
 
 
 @dataclass(frozen=True, eq=False)
 class _PlannedFile:
     """A file and what is read of it. left: columns that nobody can name."""
 
-    file: CsvFile
+    file: TextFile
     plan: ColumnPlan
     form: ReadingsFormat
     left: tuple[LeftColumn, ...]
@@ -57,16 +51,22 @@ class _PlannedFile:
 
 
 class CsvReadings:
-    """Readings under a folder or bucket prefix, at most `most_cells` values at a time."""
+    """Readings under a folder or bucket prefix, at most `most_cells` values at a time.
 
-    suffixes = SUFFIXES
-    contents = CONTENTS
+    kind: "csv", "excel", or "auto" for both.
+    """
 
     def __init__(
-        self, uri: str, form: ReadingsFormat | None = None, *, most_cells: int = MOST_CELLS
+        self,
+        uri: str,
+        form: ReadingsFormat | None = None,
+        *,
+        kind: str = "csv",
+        most_cells: int = MOST_CELLS,
     ) -> None:
         """Raises BadSettings for an address that no file system understands."""
-        self._folder = open_folder(uri, suffixes=SUFFIXES, contents=CONTENTS)
+        self.suffixes, self.contents = TABLES[kind]
+        self._folder = open_folder(uri, suffixes=self.suffixes, contents=self.contents)
         self._format = ReadingsFormat(dates="auto") if form is None else form
         self._most_cells = most_cells
 
@@ -91,12 +91,12 @@ class CsvReadings:
         with self._opened(batch) as file:
             return file.columns
 
-    def _opened(self, batch: Batch) -> AbstractContextManager[CsvFile]:
+    def _opened(self, batch: Batch) -> AbstractContextManager[TextFile]:
         form = self._format
         keys = [form.asset_column, form.time_column]
         if form.layout == "long":
             keys += [form.tag_column, form.value_column]
-        return open_csv(
+        return open_table(
             self._folder,
             batch,
             wanted=[*keys, *(form.sensors or ())],
@@ -121,7 +121,7 @@ class CsvReadings:
             columns,
             undecided=plan.sensors,
             left=(*plan.left, *planned.left),
-            written=f"{file.encoding}, columns parted by {_NAMES[file.separator]}",
+            written=file.written,
         )
 
     def read(self, batch: Batch) -> Iterator[ReadingsChunk]:
@@ -147,7 +147,8 @@ class CsvReadings:
     def _check_arrived(self, batch: Batch) -> None:
         """Raises TornBatch where the last line has no end, and may be half written."""
         age = time.time() - batch.modified_ns / 1e9
-        if abs(age) > _SETTLED_SECONDS or batch.name.lower().endswith(_PACKED):
+        # The others tell by themselves.
+        if abs(age) > _SETTLED_SECONDS or not batch.name.lower().endswith(_PLAIN):
             return
         with self._folder.opened(batch) as raw:
             size = raw.size()
@@ -158,7 +159,7 @@ class CsvReadings:
                 f"may be coming; it is read as it is {_SETTLED_SECONDS:.0f} seconds later"
             )
 
-    def _planned(self, batch: Batch, file: CsvFile) -> _PlannedFile:
+    def _planned(self, batch: Batch, file: TextFile) -> _PlannedFile:
         schema = _schema(file, self._format)
         plan, form = plan_file(batch, schema, self._format)
         return _PlannedFile(file, plan, form, _unnamed(file))
@@ -168,12 +169,12 @@ def _decided(form: ReadingsFormat, shown: Any) -> Any:
     return (shown or "unclear") if form.dates == "auto" else form.dates
 
 
-def _count_rows(file: CsvFile) -> int:
+def _count_rows(file: TextFile) -> int:
     rows: int = sum(batch.num_rows for batch in file.batches([0]))
     return rows + len(file.refused)
 
 
-def _schema(file: CsvFile, form: ReadingsFormat) -> Any:
+def _schema(file: TextFile, form: ReadingsFormat) -> Any:
     """Columns with a name: text, or times where the first rows hold nothing else."""
     fields = []
     for place, name in enumerate(file.columns):
@@ -191,7 +192,7 @@ def _are_times(texts: list[str]) -> bool:
     return not any(map(str.strip, found.reason.tolist()))
 
 
-def _unnamed(file: CsvFile) -> tuple[LeftColumn, ...]:
+def _unnamed(file: TextFile) -> tuple[LeftColumn, ...]:
     places = [place for place, name in enumerate(file.columns) if not name]
     if not places:
         return ()

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from connectors.columns.moments import DateOrder
 from connectors.columns.numbers_in_text import is_number
 from connectors.columns.times import date_order
-from connectors.csv.tables import CsvFile
+from connectors.csv.texts import TextFile
 from connectors.files.folder import FetchedFile
 from connectors.parquet.files import OpenFile, opened_parquet
 from pm_app.errors import BadBatch, SourceUnavailable
@@ -116,7 +116,7 @@ class Spool:
 
 @contextmanager
 def spooled(
-    file: CsvFile, columns: SpooledColumns, batch: Batch
+    file: TextFile, columns: SpooledColumns, batch: Batch
 ) -> Iterator[tuple[OpenFile, Spool]]:
     """The rows of a file, to be read as often as need be while the block lasts, and what is
     to be told of them.
@@ -128,7 +128,7 @@ def spooled(
     with SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES, dir=folder) as passing:
         _write(file, spool, passing)
         if not spool.rows:
-            needed = f"{batch.name}: needed rows, got a CSV file with none"
+            needed = f"{batch.name}: needed rows, got a file with none"
             why = "; ".join(f"{rows:,} rows: {reason}" for reason, rows in spool.dropped.items())
             raise BadBatch(f"{needed} that is one: {why}" if why else needed)
         size = passing.tell()
@@ -138,7 +138,7 @@ def spooled(
         yield opened_parquet(fetched, size, batch, plain=plain), spool
 
 
-def _write(file: CsvFile, spool: Spool, passing: Any) -> None:
+def _write(file: TextFile, spool: Spool, passing: Any) -> None:
     names = spool.columns.names
     places = [file.columns.index(name) for name in names]
     schema = pa.schema([(name, pa.string()) for name in names])

@@ -26,6 +26,7 @@ SUFFIXES: Final = tuple(
 )
 CONTENTS: Final = "CSV files"
 SEPARATORS: Final = (";", ",", "\t", "|")
+_SEPARATOR_NAMES: Final = {";": "semicolons", ",": "commas", "\t": "tabs", "|": "bars"}
 # Unpacked; a pack of a few kilobytes may hold far more. Readings are never held as a whole.
 MOST_BYTES: Final = 1_000_000_000
 MOST_READINGS_BYTES: Final = 50_000_000_000
@@ -55,6 +56,11 @@ class CsvFile:
     head: tuple[tuple[str, ...], ...] = ()
     refused: list[tuple[int, str]] = field(default_factory=list)
     _stream: Any = None
+
+    @property
+    def written(self) -> str:
+        """How its texts are stored."""
+        return f"{self.encoding}, columns parted by {_SEPARATOR_NAMES[self.separator]}"
 
     def batches(self, places: Sequence[int] | None = None) -> Iterator[Any]:
         """Record batches of texts without blanks around them, "" where there is nothing.

@@ -3,15 +3,14 @@
 Fulfils of `pm_app.ports.SourceFormat` what is about events.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import pyarrow as pa
 
-from connectors import excel
-from connectors.csv import tables as csv
+from connectors.csv.texts import TABLES, open_table
 from connectors.events.form import EventsFormat, events_format
 from connectors.events.rows import (
     MOST_EVENTS,
@@ -22,7 +21,7 @@ from connectors.events.rows import (
     read_fates,
     with_refused,
 )
-from connectors.files.folder import Folder, open_folder
+from connectors.files.folder import open_folder
 from connectors.files.partitions import asset_of_path, left_partitions, partition_digest
 from connectors.parquet.events import ParquetEvents
 from connectors.parquet.files import SUFFIXES as PARQUET
@@ -33,11 +32,7 @@ from pm_app.records.readings import Batch, BatchDescription, Events, LeftFile, n
 from pm_app.settings.sources import EventsSettings
 
 _AUTO: Final = "auto"
-_SUFFIXES: Final[Mapping[str, tuple[tuple[str, ...], str]]] = {
-    "csv": (csv.SUFFIXES, csv.CONTENTS),
-    "excel": (excel.SUFFIXES, excel.CONTENTS),
-    _AUTO: ((*PARQUET, *csv.SUFFIXES, *excel.SUFFIXES), "Parquet, CSV or Excel files"),
-}
+_ALL: Final = ((*PARQUET, *TABLES[_AUTO][0]), f"Parquet, {TABLES[_AUTO][1]}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +52,7 @@ class FileEvents:
 
     def __init__(self, uri: str, form: EventsFormat, *, kind: str = _AUTO) -> None:
         """Raises BadSettings for an address that no file system understands."""
-        self.suffixes, self.contents = _SUFFIXES[kind]
+        self.suffixes, self.contents = _ALL if kind == _AUTO else TABLES[kind]
         self._folder = open_folder(uri, suffixes=self.suffixes, contents=self.contents)
         self._parquet = ParquetEvents(uri, form) if kind == _AUTO else None
         self._format = form
@@ -164,29 +159,16 @@ class FileEvents:
         return form if asset is None else replace(form, default_asset=asset)
 
     def _table(self, batch: Batch) -> TextTable:
-        read = _excel_table if batch.name.lower().endswith(excel.SUFFIXES) else _csv_table
-        return read(self._folder, batch, self._format.of_file(batch.name))
-
-
-def _csv_table(folder: Folder, batch: Batch, form: EventsFormat) -> TextTable:
-    with csv.open_csv(folder, batch, wanted=form.columns) as file:
-        batches, rows = [], 0
-        for each in file.batches():
-            batches.append(each)
-            rows += each.num_rows
-            if rows + len(file.refused) > MOST_EVENTS:
-                raise BadBatch(f"{batch.name}: needed at most {MOST_EVENTS:,} rows, got more")
-        schema = pa.schema([(name, pa.string()) for name in file.columns])
-        table = pa.Table.from_batches(batches, schema=schema)
-        return TextTable(table, file.refused)
-
-
-def _excel_table(folder: Folder, batch: Batch, form: EventsFormat) -> TextTable:
-    found = excel.read_excel(folder, batch, wanted=form.columns, most_rows=MOST_EVENTS)
-    columns = zip(*found.rows, strict=True) if found.rows else [[] for _ in found.columns]
-    arrays = [pa.array(list(column), pa.string()) for column in columns]
-    table = pa.Table.from_arrays(arrays, names=list(found.columns))
-    return TextTable(table, [])
+        form = self._format.of_file(batch.name)
+        with open_table(self._folder, batch, wanted=form.columns) as file:
+            batches, rows = [], 0
+            for each in file.batches():
+                batches.append(each)
+                rows += each.num_rows
+                if rows + len(file.refused) > MOST_EVENTS:
+                    raise BadBatch(f"{batch.name}: needed at most {MOST_EVENTS:,} rows, got more")
+            schema = pa.schema([(name, pa.string()) for name in file.columns])
+            return TextTable(pa.Table.from_batches(batches, schema=schema), file.refused)
 
 
 def open_events(settings: EventsSettings, *, uri: str) -> FileEvents:

@@ -32,7 +32,7 @@ class ReadingsSettings(Section):
     format: Name = Field(
         "auto",
         description="auto: by what lies at the uri, Parquet alone where there is any; parquet, "
-        "csv, sql, delta, or what a package of sources calls its own",
+        "csv, excel, sql, delta, or what a package of sources calls its own",
     )
     uri: Address = Field(
         "readings",

@@ -37,6 +37,8 @@ SOURCES: dict[str, Callable[[str], Source]] = {
     "parquet events": ParquetEvents,
     "csv readings, wide": CsvReadings,
     "csv readings, long": lambda uri: CsvReadings(uri, LONG),
+    "excel readings, wide": lambda uri: CsvReadings(uri, kind="excel"),
+    "excel readings, long": lambda uri: CsvReadings(uri, LONG, kind="excel"),
     "events of CSV": lambda uri: FileEvents(uri, CSV_FORMAT, kind="csv"),
     "events of Excel": lambda uri: FileEvents(uri, CSV_FORMAT, kind="excel"),
 }
@@ -44,7 +46,6 @@ SOURCES: dict[str, Callable[[str], Source]] = {
 OTHERS = {
     "auto": "tests/unit/connectors/test_csv_readings.py",
     "columns": "tests/unit/connectors/test_parquet_columns.py",
-    "excel": "tests/unit/connectors/test_file_events.py",
     "formats": "tests/integration/ingest/test_sources.py",
     "files": "tests/unit/connectors/test_files_watching.py",
     "cmapss": "tests/unit/connectors/test_cmapss.py",

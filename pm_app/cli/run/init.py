@@ -67,8 +67,8 @@ def init(
         raise BadSettings(f"{folder} cannot be made a plant's folder: {error.strerror}") from error
     for remark in remarks:
         say(remark)
-    say(f"{target} written. Next: put files of readings (Parquet, CSV) into")
-    say(f"{folder / 'readings'}, of failures and repairs (also Excel) into {folder / 'events'},")
+    say(f"{target} written. Next: put files (Parquet, CSV, Excel) of readings into")
+    say(f"{folder / 'readings'}, of failures and repairs into {folder / 'events'},")
     say(f"then: pm-app check -c {target}")
 
 

@@ -161,7 +161,7 @@ def test_other_files_are_named_where_there_is_no_readable_one(new_plant):
 
     first, second = words_on(found, "readings")
     assert first.startswith("60 files of readings are not read: 00.json, 01.json")
-    assert second == "no Parquet or CSV files in 'readings', only 60 other files"
+    assert second == "no Parquet, CSV or Excel files in 'readings', only 60 other files"
 
 
 def test_gaps_and_times_without_a_zone_are_told(new_plant):

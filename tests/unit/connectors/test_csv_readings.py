@@ -19,7 +19,6 @@ from connectors.auto import open_readings
 from connectors.columns.moments import MomentRules, read_moments
 from connectors.columns.times import TimeRules, read_times
 from connectors.csv import CsvReadings
-from connectors.csv import readings as csv_readings
 from connectors.parquet import ParquetReadings, ReadingsFormat
 from pm_app.errors import BadBatch, SourceUnavailable, TornBatch
 from pm_app.settings.sources import ReadingsSettings
@@ -421,5 +420,4 @@ def test_names_of_settings_are_those_that_are_read(tmp_path):
 def csv_readings_of(settings, folder):
     from connectors.csv import open_readings as open_csv_readings
 
-    assert CsvReadings.suffixes == csv_readings.SUFFIXES
     return open_csv_readings(settings, uri=str(folder), label_column=None)

@@ -306,7 +306,7 @@ def test_an_excel_file_that_claims_more_than_there_can_be_is_refused(tmp_path, m
         for name, content in {**parts, sheet: far}.items():
             pack.writestr(name, content)
 
-    with pytest.raises(BadBatch, match="a.xlsx: needed at most 1,000,000 rows, got more"):
+    with pytest.raises(BadBatch, match="a.xlsx: needed at most 1,048,576 rows, got more"):
         source.read(next(source.list()))
 
     monkeypatch.setattr(excel, "MOST_BYTES", 1000)

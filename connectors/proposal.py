@@ -20,6 +20,7 @@ from connectors.parquet.files import SUFFIXES as PARQUET
 from pm_app.errors import BadBatch, BadSettings
 from pm_app.records.previews import ProposedSettings
 from pm_app.records.readings import Batch
+from pm_app.settings.values import asset_and_sensor
 
 _ROWS: Final = 20
 # Shorter texts are numbers of people and orders, names and marks.
@@ -50,6 +51,8 @@ _OUTCOMES: Final = frozenset(
     + ("ausfall", "stoerung")
 )
 _FLAGS: Final = frozenset(("0", "1"))
+_TRUST: Final = frozenset(("quality", "qualitaet", "status"))
+_BETWEEN: Final = (".", "/", ":", "_", "-", " ")
 _STEPS: Final = frozenset(("cycle", "cycles", "step", "zyklus", "takt"))
 _NUMBERING: Final = frozenset(("id", "nr", "no", "number", "nummer", "serial", "vin"))
 _OF_ROWS: Final = frozenset(
@@ -80,12 +83,16 @@ def propose_settings(path: Path, source: Source) -> ProposedSettings:
         remarks.append(f"none of its columns holds times: {source}.time_column has to name one")
     others = [name for name in columns if name not in times]
     asset = _asset(columns, others, source)
+    pattern = _tag_pattern(columns, others) if asset is None and source == "readings" else None
     if asset is not None:
         keys["asset_column"] = asset
+    elif pattern is not None:
+        keys["tags"] = [pattern]
     else:
         remarks.append(
             f"none of its columns is called like a machine: {source}.asset_column names it, "
             f'{source}.asset_from where paths do ("{{asset}}_*.csv"), {source}.asset the only one'
+            + (', readings.tags where tags do ("{asset}.{sensor}")' if source == "readings" else "")
         )
     others = [name for name in others if name != asset]
     if source == "readings":
@@ -173,7 +180,9 @@ def _asset(columns: dict[str, list[str]], names: Sequence[str], source: Source) 
     things = [
         name
         for name in names
-        if not _ABOUT_MACHINES.intersection(words[name]) and not is_called("code", name)
+        if not _ABOUT_MACHINES.intersection(words[name])
+        and not is_called("code", name)
+        and not is_called("tag", name)
     ]
     called = next((name for name in things if words[name] in _MACHINES), None)
     called = called or _called("asset", things)
@@ -195,12 +204,34 @@ def _asset(columns: dict[str, list[str]], names: Sequence[str], source: Source) 
     return texts[0] if source == "readings" and len(texts) == 1 else None
 
 
+def _tag_pattern(columns: dict[str, list[str]], names: Sequence[str]) -> str | None:
+    """How columns, or tags of a long file, name machine and sensor, where that is to be seen: the
+    same sensors of several machines, parted by one sign."""
+    found = _long(columns, names)
+    tags = set(columns[found["tag_column"]]) if found else set(names)
+    for sign in _BETWEEN:
+        pattern = f"{{asset}}{sign}{{sensor}}"
+        machines: dict[str, set[str]] = {}
+        for tag in tags:
+            parts = asset_and_sensor(tag, (pattern,))
+            if parts is not None:
+                machines.setdefault(parts[0], set()).add(parts[1])
+        shared = set.intersection(*machines.values()) if machines else set()
+        numbered = any(map(str.isdigit, "".join(shared)))
+        if len(machines) > 1 and len(shared) > 1 and not numbered:
+            return pattern
+    return None
+
+
 def _long(columns: dict[str, list[str]], others: Sequence[str]) -> dict[str, str]:
     """Tag and value, where they and little else stand beside asset and time."""
     texts = [name for name in others if not all(is_number(each) for each in columns[name] if each)]
     tag = _called("tag", texts)
-    value = _called("value", [name for name in others if name not in texts])
-    if tag is None or value is None or len(others) - len(texts) > 1:
+    numbers = [
+        name for name in others if name not in texts and not _TRUST.intersection(words_of(name))
+    ]
+    value = _called("value", numbers)
+    if tag is None or value is None or len(numbers) > 1:
         return {}
     return {"layout": "long", "tag_column": tag, "value_column": value}
 

@@ -17,7 +17,7 @@ from connectors.columns.numbers_in_text import TextValues
 from connectors.columns.values import LARGEST, read_numbers
 from connectors.parquet.files import OpenFile
 from connectors.parquet.format.footer import MOST_COLUMNS
-from connectors.parquet.plan import ColumnPlan, ReadingsFormat
+from connectors.parquet.plan import IGNORED, ColumnPlan, ReadingsFormat
 from connectors.parquet.tags import Keys, key_columns, read_keys
 from pm_app.errors import BadBatch
 from pm_app.records.readings import (
@@ -34,7 +34,6 @@ from pm_app.settings.sources import matches_any
 
 _SAMPLES_PER_SLICE = 64
 _NOT_ASKED_FOR = "is none of the sensors asked for"
-_IGNORED = "is ignored by the settings"
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,7 +165,7 @@ def _decide_tags(
     """Tags that are sensors, the decimal sign of those that are texts, and why others are left."""
     asked = _asked_for(found, form)
     others = sorted(set(found).difference(asked))
-    why = _IGNORED if form.sensors is None else _NOT_ASKED_FOR
+    why = IGNORED if form.sensors is None else _NOT_ASKED_FOR
     left = tuple(LeftColumn(name, why, "settings") for name in others)
     if texts is None:
         return asked, {}, left

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import pyarrow as pa
 
@@ -26,9 +26,12 @@ from connectors.files.partitions import AssetPlace, unfit_note
 from connectors.parquet.left_columns import index_columns, leave, unused
 from pm_app.errors import BadBatch
 from pm_app.records.readings import LeftColumn
-from pm_app.settings.sources import ReadingsSettings
+from pm_app.settings.sources import ReadingsSettings, matches_any
+from pm_app.settings.values import asset_and_sensor
 
 _REASONS_SHOWN = 3
+IGNORED: Final = "is ignored by the settings"
+UNFIT_TAG: Final = "fits no pattern of readings.tags"
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,8 @@ class ReadingsFormat:
     for them.
     timezone: of timestamps that carry none; None refuses such files. dates: order of days and
     months in times written as text; None refuses those. counts: see TimeRules.
+    tags: patterns by which columns (or tags) name asset and sensor both; such files need no asset
+    column, and sensors, ignore and learned are about the names of sensors.
     asset_from: where the path of files without an asset column names it, as `AssetPlace` has it.
     default_asset: the machine that files are about which name none.
     latest: the latest time accepted, in nanoseconds since 1970 UTC; None for no limit.
@@ -57,6 +62,7 @@ class ReadingsFormat:
     tag_column: str = "tag"
     value_column: str = "value"
     quality_column: str = "quality"
+    tags: tuple[str, ...] = ()
     sensors: tuple[str, ...] | None = None
     ignore: tuple[str, ...] = ()
     decimal: Sign = "auto"
@@ -107,7 +113,9 @@ def plan_wide(name: str, schema: Any, form: ReadingsFormat) -> ColumnPlan:
     """Raises BadBatch when the file's columns cannot be readings."""
     asset, time = _keys(name, schema, form)
     others = [each for each in schema if each.name not in {form.asset_column, form.time_column}]
-    if form.sensors is None:
+    if form.tags:
+        sensors, left = _tagged(schema, others, form)
+    elif form.sensors is None:
         sensors, left = _split(schema, others, form)
     else:
         sensors = tuple(filter(set(schema.names).__contains__, form.sensors))
@@ -135,6 +143,25 @@ def _split(
         if why is None or (kept and is_numeric(each.type)):
             sensors.append(each.name)
     return tuple(sensors), tuple(left)
+
+
+def _tagged(
+    schema: Any, others: Sequence[Any], form: ReadingsFormat
+) -> tuple[tuple[str, ...], tuple[LeftColumn, ...]]:
+    """As _split, of columns that name their asset: those that fit a pattern, and are asked for."""
+    sensors, left = _split(schema, others, form)
+    kept = []
+    for column in sensors:
+        found = asset_and_sensor(column, form.tags)
+        if found is None:
+            left += (LeftColumn(column, UNFIT_TAG, "unused"),)
+        elif form.sensors is not None and found[1] not in form.sensors:
+            left += (_not_asked_for(column),)
+        elif matches_any(found[1], form.ignore):
+            left += (LeftColumn(column, IGNORED, "settings"),)
+        else:
+            kept.append(column)
+    return tuple(kept), left
 
 
 def no_sensors(plan: ColumnPlan, form: ReadingsFormat, names: Sequence[str]) -> BadBatch:
@@ -181,7 +208,7 @@ def _keys(
     needed = []
     if not form.table:
         needed.append(NeededColumn("time", "readings.time_column", form.time_column))
-        if form.default_asset is None:
+        if form.default_asset is None and not form.tags:
             setting, purpose = "readings.asset_column", " naming the asset"
             needed.append(NeededColumn("asset", setting, form.asset_column, purpose))
     missing = [each for each in (*needed, *more) if each.name not in schema.names]
@@ -220,7 +247,8 @@ def _note(missing: Sequence[NeededColumn], schema: Any, form: ReadingsFormat) ->
         if each.role == "asset" and not any(is_called("asset", name) for name in schema.names):
             return (
                 '; files of one machine do without by readings.asset = "its name", those of '
-                'several by readings.asset_from = "{asset}_*.csv", as their paths are'
+                'several by readings.asset_from = "{asset}_*.csv", as their paths are, or by '
+                'readings.tags = ["{asset}.{sensor}"], as their columns or tags are'
             )
     return ""
 
@@ -240,6 +268,7 @@ def readings_format(
         tag_column=settings.tag_column,
         value_column=settings.value_column,
         quality_column=settings.quality_column,
+        tags=settings.tags,
         sensors=sensors,
         ignore=settings.ignore,
         decimal=settings.decimal,

@@ -23,6 +23,7 @@ from connectors.parquet.files import (
 )
 from connectors.parquet.long import read_long
 from connectors.parquet.plan import ColumnPlan, ReadingsFormat, plan_long, plan_wide
+from connectors.parquet.side_by_side import read_side_by_side
 from connectors.parquet.wide import read_wide
 from pm_app.errors import BadBatch
 from pm_app.records.readings import (
@@ -127,7 +128,8 @@ def read_rows(
 ) -> Iterator[ReadingsChunk]:
     """All rows of a file, at most `cells` values at a time. Raises BadBatch, also where other
     rows come than it says it has."""
-    read = read_long if form.layout == "long" else read_wide
+    read = read_side_by_side if form.tags else read_wide
+    read = read_long if form.layout == "long" else read
     came = 0
     for chunk in read(file, plan, form, cells):
         came += _rows_of(chunk)

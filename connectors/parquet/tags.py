@@ -15,10 +15,12 @@ from connectors.columns.values import (
     read_assets,
     read_labels,
 )
-from connectors.parquet.plan import ColumnPlan, ReadingsFormat
+from connectors.parquet.plan import UNFIT_TAG, ColumnPlan, ReadingsFormat
 from pm_app.records.readings import Int32, Int64, Rejection
+from pm_app.settings.values import asset_and_sensor
 
 _GOOD_OPC_DA = range(192, 256)
+_SHOWN = 40
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,12 +41,17 @@ class Keys:
 
 def read_keys(table: Any, plan: ColumnPlan, form: ReadingsFormat) -> Keys:
     """Refused: a null asset, time or tag, and any quality that is not good."""
-    whose = TextCodes((str(form.default_asset),), np.zeros(table.num_rows, dtype=np.int32))
-    if plan.asset is not None:
-        whose = read_assets(table.column(plan.asset))
     times = read_times(table.column(form.time_column), form.time_column, form.time_rules)
     tags = read_labels(table.column(form.tag_column))
+    unfit: list[tuple[Flags, str]] = []
+    if form.tags:
+        whose, tags, unfit = _parted(tags, form)
+    elif plan.asset is not None:
+        whose = read_assets(table.column(plan.asset))
+    else:
+        whose = TextCodes((str(form.default_asset),), np.zeros(table.num_rows, dtype=np.int32))
     refused = [
+        *unfit,
         *whose.refused(form.asset_column),
         *times.refused,
         *tags.refused(form.tag_column),
@@ -54,6 +61,25 @@ def read_keys(table: Any, plan: ColumnPlan, form: ReadingsFormat) -> Keys:
     taken, rejections = count_refusals(refused)
     rejections += tuple(odd_spaces(whose.names, form.asset_column))
     return Keys(whose.names, whose.index, times.time, tags.names, tags.index, ~taken, rejections)
+
+
+def _parted(
+    tags: TextCodes, form: ReadingsFormat
+) -> tuple[TextCodes, TextCodes, list[tuple[Flags, str]]]:
+    """Assets and sensors that tags name, and rows of tags that fit no pattern."""
+    found = [asset_and_sensor(tag, form.tags) for tag in tags.names]
+    unfit = np.array([*(each is None for each in found), False], dtype=np.bool_)[tags.index]
+    parts = [("", "") if each is None else each for each in found]
+    columns = []
+    for place in (0, 1):
+        names = tuple(sorted({part[place] for part in parts if part[place]}))
+        codes = [names.index(part[place]) if part[place] else -1 for part in parts]
+        index = np.array([*codes, -1], dtype=np.int32)[tags.index]
+        columns.append(TextCodes(names, index, tags.odd if place else ()))
+    if not unfit.any():
+        return columns[0], columns[1], []
+    first = tags.names[int(tags.index[np.argmax(unfit)])]
+    return columns[0], columns[1], [(unfit, f"{form.tag_column} {first[:_SHOWN]!r} {UNFIT_TAG}")]
 
 
 def key_columns(plan: ColumnPlan, form: ReadingsFormat) -> list[str]:

@@ -16,6 +16,7 @@ from pm_app.settings.values import (
     Name,
     Running,
     Sql,
+    TagPattern,
     Text,
     Zone,
     read_running,
@@ -65,6 +66,12 @@ class ReadingsSettings(Section):
         None,
         description="the one machine of files that name none",
         examples=["press 1"],
+    )
+    tags: tuple[TagPattern, ...] = Field(
+        (),
+        description="of columns or tags that name machine and sensor both: how they do; the first "
+        "pattern that fits counts, * and ? stand for others",
+        examples=[["{asset}.{sensor}"]],
     )
     time_column: Name = Field("timestamp", description="when it was read")
     tag_column: Name = Field("tag", description="long: which sensor a row is about")
@@ -123,6 +130,13 @@ class ReadingsSettings(Section):
     @model_validator(mode="after")
     def _paths_are_of_files(self) -> Self:
         _check_paths(self)
+        return self
+
+    @model_validator(mode="after")
+    def _machines_are_named_once(self) -> Self:
+        if self.tags and (self.asset or self.asset_from):
+            given = "asset" if self.asset else "asset_from"
+            raise ValueError(f"tags and {given} both say which machine it is; needed one of them")
         return self
 
     @model_validator(mode="after")

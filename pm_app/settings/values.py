@@ -1,6 +1,7 @@
 """Kinds of values that plant.toml takes, each checked with words of its own."""
 
 import re
+from collections.abc import Sequence
 from datetime import date, time
 from functools import cache
 from ipaddress import ip_address
@@ -221,10 +222,37 @@ def _fitting(path: str, pattern: str) -> re.Match[str] | None:
 
 @cache
 def _path_expression(pattern: str) -> re.Pattern[str]:
-    parts = {"{asset}": "(?P<asset>[^/]+?)", "*": "[^/]*", "?": "[^/]"}
-    split = re.split(r"(\{asset\}|[*?])", pattern)
+    return _expression(pattern, {"{asset}": "(?P<asset>[^/]+?)", "*": "[^/]*", "?": "[^/]"})
+
+
+def _expression(pattern: str, parts: dict[str, str]) -> re.Pattern[str]:
+    split = re.split(r"(\{asset\}|\{sensor\}|[*?])", pattern)
     text = "".join(parts.get(part) or re.escape(part) for part in split)
     return re.compile(text, re.IGNORECASE | re.DOTALL)
+
+
+def asset_and_sensor(tag: str, patterns: Sequence[str]) -> tuple[str, str] | None:
+    """Asset and sensor that a tag names by the first pattern of `TagPattern` that it fits."""
+    for pattern in patterns:
+        found = _tag_expression(pattern).fullmatch(tag)
+        if found is not None:
+            return found["asset"], found["sensor"]
+    return None
+
+
+@cache
+def _tag_expression(pattern: str) -> re.Pattern[str]:
+    parts = {"{asset}": "(?P<asset>.+?)", "{sensor}": "(?P<sensor>.+)", "*": ".*", "?": "."}
+    return _expression(pattern, parts)
+
+
+def _tag_pattern(text: str) -> str:
+    if text.count("{asset}") != 1 or text.count("{sensor}") != 1:
+        raise ValueError(
+            "needed {asset} and {sensor} once each where a tag names them, such as "
+            f'"{{asset}}.{{sensor}}" or "Line 3/*/{{asset}}_{{sensor}}", got {text!r}'
+        )
+    return text
 
 
 def _asset_in_path(text: str) -> str:
@@ -259,6 +287,7 @@ Header = Annotated[str, Field(max_length=100), AfterValidator(_header), _called(
 Text = Annotated[str, Field(max_length=1000), AfterValidator(_printable)]
 Running = Annotated[Name, AfterValidator(_running), _called("sensor > number")]
 Address = Annotated[Name, AfterValidator(_address), _called("folder or address")]
+TagPattern = Annotated[Name, AfterValidator(_tag_pattern), _called("pattern of tags")]
 AssetInPath = Annotated[Name, AfterValidator(_asset_in_path), _called("part of a path")]
 Sql = Annotated[str, Field(min_length=1, max_length=10_000), _called("SELECT")]
 StrategyName = Annotated[

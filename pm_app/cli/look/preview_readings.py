@@ -11,6 +11,7 @@ from pm_app.cli.output import print_json, print_rows, say
 from pm_app.ports import ReadingsSource
 from pm_app.records.readings import Batch, BatchDescription, LeftColumn, Readings, ReadingsChunk
 from pm_app.settings.plant import Settings
+from pm_app.settings.values import asset_and_sensor
 
 _ROWS_SHOWN = 5
 _SENSORS_SHOWN = 6
@@ -58,6 +59,10 @@ def _columns(
     left = {each.name: each for chunk in chunks for each in chunk.left}
     sensors = dict.fromkeys(name for chunk in chunks for name in chunk.readings.sensors)
     keys = {section.asset_column: "asset", section.time_column: "time"}
+    if section.tags and section.layout == "wide":
+        # Of each machine's column, and not of the sensor that several machines have.
+        parted = {name: asset_and_sensor(name, section.tags) for name, _ in described.columns}
+        keys |= {name: f"{tag[1]} of {tag[0]}" for name, tag in parted.items() if tag is not None}
     if section.layout == "long":
         keys |= {section.tag_column: "tag", section.value_column: "value"}
         keys |= {section.quality_column: "quality"}
@@ -72,7 +77,7 @@ def _column(
     left: dict[str, LeftColumn],
     chunks: list[ReadingsChunk],
 ) -> dict[str, Any]:
-    if name in keys:
+    if name in keys and name not in left:
         return {"column": name, "is": keys[name], "why": ""}
     if name in sensors and name not in left:
         low, high = _range(name, chunks)

@@ -252,3 +252,25 @@ def test_of_a_large_export_only_the_beginning_is_read(tmp_path, monkeypatch, pac
 
     assert read_settings(tmp_path / "p" / "plant.toml").features.pane == "1d"
     assert len(looked) == 1 and 100 < looked[0] <= 200
+
+
+@pytest.mark.parametrize(
+    ("columns", "keys"),
+    [
+        (["P1.Vib", "P1.Temp", "P2.Vib", "P2.Temp", "Ambient"], {"tags": ["{asset}.{sensor}"]}),
+        (["P1_Vib", "P1_Temp", "P2_Vib", "P2_Temp"], {"tags": ["{asset}_{sensor}"]}),
+        # Joints of one robot are no machines with the same sensors.
+        (["Current_J0", "Current_J1", "Temp_J0", "Temp_J1"], {}),
+        (["P1.Vib", "P2.Temp"], {}),
+    ],
+)
+def test_machines_side_by_side_are_seen_by_the_sensors_they_share(tmp_path, columns, keys):
+    row = ",".join("1.5" for _ in columns)
+    (tmp_path / "r.csv").write_text(f"zeit,{','.join(columns)}\n2026-01-01 06:00,{row}\n")
+    tags = "".join(f"2026-01-01 06:00,{tag},1.5,192\n" for tag in columns)
+    (tmp_path / "long.csv").write_text(f"zeit,TagName,Value,Quality\n{tags}")
+    long = {"layout": "long", "tag_column": "TagName", "value_column": "Value"}
+
+    assert propose_settings(tmp_path / "r.csv", "readings").keys == {"time_column": "zeit"} | keys
+    found = propose_settings(tmp_path / "long.csv", "readings").keys
+    assert found == {"time_column": "zeit"} | long | keys

@@ -280,6 +280,20 @@ def test_a_table_of_files_of_events_takes_keys_of_columns_only(keys, said):
         parse(f"[events]\n{keys}\n")
 
 
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ('tags = ["{asset}"]', "needed {asset} and {sensor} once each"),
+        ('tags = ["{asset}.{sensor}.{sensor}"]', "once each where a tag names them"),
+        ('tags = ["{asset}.{sensor}"]\nasset = "press"', "tags and asset both say which machine"),
+        ('tags = ["{asset}.{sensor}"]\nasset_from = "{asset}.csv"', "tags and asset_from both"),
+    ],
+)
+def test_patterns_of_tags_name_machine_and_sensor_and_nothing_else_does(keys, said):
+    with pytest.raises(BadSettings, match=said):
+        parse(f"[readings]\n{keys}\n")
+
+
 def test_what_tells_that_a_machine_runs_is_a_sensor_and_a_bound():
     found = parse_settings({"readings": {"running": "speed > 2.5"}}, folder=Path(), origin="p")
 

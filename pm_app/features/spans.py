@@ -94,7 +94,8 @@ def unsuitable_spans(settings: Settings, *, interval_ns: int, life_ns: int | Non
 
 
 def _pane(interval_ns: int, life_ns: int | None) -> int:
-    least = next((each for each in _LENGTHS_NS if each >= interval_ns), _LENGTHS_NS[-1])
+    whole_days = -(-interval_ns // _DAY_NS) * _DAY_NS
+    least = next((each for each in _LENGTHS_NS if each >= interval_ns), whole_days)
     if life_ns is None:
         return least
     fine = [each for each in _LENGTHS_NS if each * _PANES_A_LIFE <= life_ns]

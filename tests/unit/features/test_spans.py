@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pm_app.features.spans import suitable_spans, unsuitable_spans, usual_life
@@ -33,6 +33,8 @@ def test_a_reading_a_day_has_windows_of_days_and_a_stop_a_minute_horizons_of_sec
     assert robot["target"]["horizons"] == ["5s", "10s"]
 
 
+@settings(max_examples=300)
+@example(261 * DAY + 1, None)
 @given(
     st.integers(NS // 1000, 400 * DAY),
     st.one_of(st.none(), st.integers(NS, 4000 * DAY)),

@@ -28,9 +28,10 @@ _DAY_NS: Final = 24 * HOUR_NS
 # Readings this far apart fill the default windows, lives this long the default horizons.
 _MOST_INTERVAL_NS: Final = HOUR_NS
 _LEAST_LIFE_NS: Final = 5 * _DAY_NS
-# Of a short life: panes in it, and parts of it that windows, horizons and memory are.
+# Of a short life: panes in it, and parts of it that windows, horizons and memory are; of windows
+# also the fewest panes.
 _PANES_A_LIFE: Final = 48
-_WINDOW_PARTS: Final = (24, 6, 3)
+_WINDOW_PARTS: Final = ((24, 1), (6, 2), (3, 3))
 _HORIZON_PARTS: Final = (12, 6)
 _MEMORY_PART: Final = 8
 # Of rare readings: panes in windows, horizons, memory, beginning, and the longest life told.
@@ -65,7 +66,10 @@ def suitable_spans(interval_ns: int, life_ns: int | None = None) -> Keys:
         return _of_short_lives(_pane(interval_ns, life_ns), life_ns)
     if interval_ns <= _MOST_INTERVAL_NS:
         return {}
-    return _of_rare_readings(_pane(interval_ns, None))
+    pane = _pane(interval_ns, None)
+    if life_ns is not None and life_ns < 2 * _HORIZON_PANES[-1] * pane:
+        return _of_short_lives(pane, life_ns)
+    return _of_rare_readings(pane)
 
 
 def unsuitable_spans(settings: Settings, *, interval_ns: int, life_ns: int | None) -> list[str]:
@@ -107,7 +111,9 @@ def _of_short_lives(pane: int, life: int) -> Keys:
     return {
         "features": {
             "pane": _text(pane),
-            "windows": _texts(_panes(life // part, pane) for part in _WINDOW_PARTS),
+            "windows": _texts(
+                _panes(life // part, pane, least=least) for part, least in _WINDOW_PARTS
+            ),
             "memory": ["change", memory],
             "beginning": memory,
         },
@@ -135,10 +141,11 @@ def _of_rare_readings(pane: int) -> Keys:
     return found
 
 
-def _panes(span: int, pane: int) -> str:
-    """The text of whole panes, at least one: a length that people think in, near this span."""
+def _panes(span: int, pane: int, *, least: int = 1) -> str:
+    """The text of whole panes, at least so many: a length that people think in, near this span."""
     near = min(_LENGTHS_NS, key=lambda each: abs(np.log(each / max(span, 1))))
-    return _text(max(1, round(near / pane)) * pane)
+    near = span if span > _LENGTHS_NS[-1] else near
+    return _text(max(least, round(near / pane)) * pane)
 
 
 def _text(span: int) -> str:

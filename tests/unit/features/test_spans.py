@@ -35,6 +35,8 @@ def test_a_reading_a_day_has_windows_of_days_and_a_stop_a_minute_horizons_of_sec
 
 @settings(max_examples=300)
 @example(261 * DAY + 1, None)
+@example(1_383_219_003, 18_782_070_174)
+@example(1_329_587_555_043_031, 16_069_093_203_434_346)
 @given(
     st.integers(NS // 1000, 400 * DAY),
     st.one_of(st.none(), st.integers(NS, 4000 * DAY)),

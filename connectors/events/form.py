@@ -1,5 +1,6 @@
 """What columns of events are called, and what their texts mean."""
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -54,8 +55,22 @@ class EventsFormat:
 
     def of_file(self, path: str) -> Self:
         """The format of the file with this path below the source."""
-        fitting = (keys for pattern, keys in self.files if fits_path(path, pattern))
-        return replace(self, files=(), **next(fitting, {}))
+        _, keys = self._table_of(path)
+        return replace(self, files=(), **keys)
+
+    def digest_of(self, path: str, digest: str) -> str:
+        """The digest of what a file says: lists of the same bytes may be of different kinds.
+
+        digest: of its content.
+        """
+        pattern, _ = self._table_of(path)
+        if pattern is None:
+            return digest
+        return hashlib.sha256(f"{digest}\n{pattern}".encode()).hexdigest()
+
+    def _table_of(self, path: str) -> tuple[str | None, Mapping[str, Any]]:
+        fitting = ((pattern, keys) for pattern, keys in self.files if fits_path(path, pattern))
+        return next(fitting, (None, {}))
 
     @property
     def asset_place(self) -> AssetPlace:

@@ -86,7 +86,8 @@ class FileEvents:
         if parquet is not None:
             return parquet.digest(batch)
         place = self._format.of_file(batch.name).asset_place
-        return partition_digest(self._folder, batch, place, self._names_of)
+        digest = partition_digest(self._folder, batch, place, self._names_of)
+        return self._format.digest_of(batch.name, digest)
 
     def _names_of(self, batch: Batch) -> Sequence[str]:
         names: list[str] = self._table(batch).table.column_names

@@ -62,7 +62,9 @@ class ParquetEvents:
     def digest(self, batch: Batch) -> str:
         """See EventsSource.digest."""
         place = self._format.of_file(batch.name).asset_place
-        return partition_digest(self._folder, batch, place, partial(column_names, self._folder))
+        names = partial(column_names, self._folder)
+        digest = partition_digest(self._folder, batch, place, names)
+        return self._format.digest_of(batch.name, digest)
 
     def describe(self, batch: Batch) -> BatchDescription:
         """See EventsSource.describe; from the footer alone."""

@@ -37,8 +37,7 @@ SOURCES: dict[str, Callable[[str], Source]] = {
     "parquet events": ParquetEvents,
     "csv readings, wide": CsvReadings,
     "csv readings, long": lambda uri: CsvReadings(uri, LONG),
-    "excel readings, wide": lambda uri: CsvReadings(uri, kind="excel"),
-    "excel readings, long": lambda uri: CsvReadings(uri, LONG, kind="excel"),
+    "excel readings": lambda uri: CsvReadings(uri, kind="excel"),
     "events of CSV": lambda uri: FileEvents(uri, CSV_FORMAT, kind="csv"),
     "events of Excel": lambda uri: FileEvents(uri, CSV_FORMAT, kind="excel"),
 }

@@ -96,6 +96,26 @@ def test_the_columns_that_a_file_of_a_kind_has_are_not_told_as_left(tmp_path):
     }
 
 
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_lists_of_the_same_bytes_are_two_where_they_are_of_two_kinds(tmp_path, ending):
+    columns = {"machine": ["p1"], "when": ["2026-01-02T08:00Z"]}
+    for name in ("errors", "failures 1", "failures 2", "old/a"):
+        path = tmp_path / f"{name}.{ending}"
+        path.parent.mkdir(exist_ok=True)
+        if ending == "csv":
+            pa.csv.write_csv(pa.table(columns), path)
+        else:
+            pq.write_table(pa.table(columns), path)
+    tables = {path: each for path, each in KEYS["files"].items() if path != "*"}
+    tables = {**tables, "errors.*": {"default_kind": "error"}}
+    form = events_format(EventsSettings.model_validate({**KEYS, "files": tables}), texts=True)
+    source = (ParquetEvents if ending == "parquet" else FileEvents)(str(tmp_path), form)
+    digests = {batch.name.split(".")[0]: source.digest(batch) for batch in source.list()}
+
+    assert digests["failures 1"] == digests["failures 2"]
+    assert len(set(digests.values())) == 3
+
+
 def test_paths_may_tell_the_machines_of_some_files_only(tmp_path):
     (tmp_path / "p7 alarms.csv").write_text("timestamp\n2026-01-02T08:00Z\n")
     form = EventsFormat(

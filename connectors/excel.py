@@ -73,9 +73,12 @@ class ExcelSheet:
 
 @contextmanager
 def open_excel(
-    folder: Folder, batch: Batch, *, wanted: Collection[str] = (), most_rows: int = MOST_ROWS
+    folder: Folder, batch: Batch, *, wanted: Collection[str] = (), measured: bool = False
 ) -> Iterator[ExcelSheet]:
     """The sheet of a file of the folder that has a header. wanted: names that it is known by.
+
+    measured: whether numbers of cells are values, and no codes: then none reads as 1.234, which
+    may be thousands where texts of the file have decimal commas, but as 1.2340.
 
     Raises BadSettings without openpyxl; inside the block SourceUnavailable, BadBatch for what is
     no table or larger than a server can bear, and TornBatch where its end is missing.
@@ -93,10 +96,10 @@ def open_excel(
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 book = load_workbook(file, read_only=True, data_only=True, keep_links=False)
-                sheet, number, names = _header(book, batch.name, wanted, most_rows)
+                sheet, number, names = _header(book, batch.name, wanted)
 
         def rows() -> Iterator[tuple[str, ...]]:
-            found = islice(_rows(sheet, batch.name, most_rows), number + 1, None)
+            found = islice(_rows(sheet, batch.name, measured=measured), number + 1, None)
             while True:
                 with _damage_named(batch.name, content):
                     row = next((row for row in found if any(row)), None)
@@ -143,16 +146,14 @@ def _check_size(file: io.BytesIO, name: str) -> None:
     file.seek(0)
 
 
-def _header(
-    book: Any, name: str, wanted: Collection[str], most_rows: int
-) -> tuple[Any, int, tuple[str, ...]]:
+def _header(book: Any, name: str, wanted: Collection[str]) -> tuple[Any, int, tuple[str, ...]]:
     """The sheet, the place of its header, and the names there."""
     best: tuple[int, int] = (-1, 0)
     found: tuple[Any, int, tuple[str, ...]] | None = None
     for sheet in book.worksheets:
         # What a sheet says of its size may be anything.
         sheet.reset_dimensions()
-        for number, row in enumerate(islice(_rows(sheet, name, most_rows), _HEAD_ROWS)):
+        for number, row in enumerate(islice(_rows(sheet, name), _HEAD_ROWS)):
             names = tuple(" ".join(each.split()) for each in row)
             matching = len(set(names).intersection(wanted))
             if any(names) and (matching, len(names)) > best and (matching or best[0] < 0):
@@ -162,17 +163,17 @@ def _header(
     return found
 
 
-def _rows(sheet: Any, name: str, most_rows: int) -> Iterator[tuple[str, ...]]:
+def _rows(sheet: Any, name: str, *, measured: bool = False) -> Iterator[tuple[str, ...]]:
     cells = 0
     for number, row in enumerate(sheet.iter_rows()):
         cells += len(row)
         # Rows that are not there count as well: a file may claim that its only one is the last.
-        if number > most_rows + _HEAD_ROWS or cells > MOST_CELLS:
-            raise BadBatch(f"{name}: needed at most {most_rows:,} rows, got more")
-        yield tuple(_text(cell) for cell in row)
+        if number > MOST_ROWS + _HEAD_ROWS or cells > MOST_CELLS:
+            raise BadBatch(f"{name}: needed at most {MOST_ROWS:,} rows, got more")
+        yield tuple(_text(cell, measured) for cell in row)
 
 
-def _text(cell: Any) -> str:
+def _text(cell: Any, measured: bool) -> str:
     value = cell.value
     if value is None:
         return ""
@@ -184,8 +185,8 @@ def _text(cell: Any) -> str:
     if isinstance(value, float):
         if value.is_integer():
             return str(int(value))
-        # One more digit, and nobody takes the point for one of thousands.
-        return f"{value}0" if _LIKE_THOUSANDS.fullmatch(str(value)) else str(value)
+        zero = "0" if measured and _LIKE_THOUSANDS.fullmatch(str(value)) else ""
+        return f"{value}{zero}"
     if cell.data_type == "e":
         return ""
     return value.isoformat() if isinstance(value, date | time) else str(value).strip()

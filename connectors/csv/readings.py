@@ -101,6 +101,7 @@ class CsvReadings:
             batch,
             wanted=[*keys, *(form.sensors or ())],
             most_bytes=MOST_READINGS_BYTES,
+            measured=True,
         )
 
     def count(self, batch: Batch) -> int:

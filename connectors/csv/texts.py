@@ -52,11 +52,16 @@ class TextFile(Protocol):
 
 
 def open_table(
-    folder: Folder, batch: Batch, *, wanted: Collection[str] = (), most_bytes: int | None = None
+    folder: Folder,
+    batch: Batch,
+    *,
+    wanted: Collection[str] = (),
+    most_bytes: int | None = None,
+    measured: bool = False,
 ) -> AbstractContextManager[TextFile]:
-    """A file of the folder by its ending. Raises as open_csv and open_excel."""
+    """A file of the folder by its ending. measured: see open_excel. Raises as it and open_csv."""
     if batch.name.lower().endswith(excel.SUFFIXES):
-        return excel.open_excel(folder, batch, wanted=wanted)
+        return excel.open_excel(folder, batch, wanted=wanted, measured=measured)
     return csv.open_csv(folder, batch, wanted=wanted, most_bytes=most_bytes)
 
 

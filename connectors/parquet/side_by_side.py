@@ -17,6 +17,10 @@ def read_side_by_side(
 ) -> Iterator[ReadingsChunk]:
     """As read_wide, of files whose columns name their assets."""
     of_none = replace(form, default_asset="-", sensors=None)
+    named = [asset_and_sensor(column, form.tags) or ("", "") for column in plan.sensors]
+    # Machines with few sensors in common take more room apart than side by side.
+    apart = len({asset for asset, _ in named}) * len({sensor for _, sensor in named})
+    cells = cells * len(named) // apart
     for chunk in read_wide(file, replace(plan, asset=None), of_none, cells):
         yield replace(chunk, readings=part_machines(chunk.readings, form.tags))
 

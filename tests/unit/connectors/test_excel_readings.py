@@ -10,6 +10,8 @@ from connectors import auto
 from connectors.csv import readings as csv_readings
 from connectors.csv import texts
 from connectors.csv.readings import CsvReadings
+from connectors.events.form import EventsFormat
+from connectors.events.source import FileEvents
 from connectors.parquet.plan import ReadingsFormat
 from pm_app.errors import BadBatch, TornBatch
 from pm_app.settings.sources import ReadingsSettings
@@ -145,3 +147,21 @@ def test_only_excel_files_are_read_where_that_is_asked_for(tmp_path):
         names[kind] = sorted(batch.name for batch in source.list())
 
     assert names == {"excel": ["a.xlsx"], "csv": ["b.csv"], "auto": ["a.xlsx", "b.csv"]}
+
+
+def test_three_decimals_of_a_cell_are_no_thousands_beside_texts_with_commas(tmp_path):
+    book(tmp_path / "a.xlsx", [["Maschine", "Zeit", "x", "y"], ["P1", START, 1.234, "8,01"]])
+    (chunk,) = read(tmp_path)
+
+    assert dict(zip(chunk.readings.sensors, chunk.readings.values[:, 0], strict=True)) == {
+        "x": 1.234,
+        "y": 8.01,
+    }
+
+
+def test_a_code_that_is_a_number_stays_as_it_is(tmp_path):
+    rows = [["asset_id", "timestamp", "kind", "code"], ["P1", START, "failure", 1.234]]
+    book(tmp_path / "a.xlsx", rows)
+    source = FileEvents(str(tmp_path), EventsFormat(timezone="UTC"))
+
+    assert source.read(next(source.list()))[0].code.tolist() == ["1.234"]

@@ -111,6 +111,17 @@ def test_sensors_and_ignore_are_about_the_sensor_that_machines_share(tmp_path):
     assert sensors == {"sensors": {"Temp"}, "ignore": {"Vib"}}
 
 
+def test_machines_that_share_no_sensor_take_no_more_room_than_was_asked_for(tmp_path):
+    table = {"timestamp": pa.array(TIMES, pa.timestamp("us", "UTC"))}
+    table |= {f"m{n}.s{n}": [1.0] * len(TIMES) for n in range(10)}
+    kind = put(tmp_path, table, "parquet")
+    source = kind(str(tmp_path), ReadingsFormat(tags=("{asset}.{sensor}",)), most_cells=200)
+    chunks = list(source.read(next(source.list())))
+
+    assert sum(len(chunk.readings.time) for chunk in chunks) == 10 * len(TIMES)
+    assert max(chunk.readings.values.size for chunk in chunks) <= 200
+
+
 def test_a_file_whose_columns_fit_no_pattern_says_so(tmp_path):
     kind = put(
         tmp_path, {"timestamp": pa.array(TIMES, pa.timestamp("us", "UTC")), **WIDE}, "parquet"

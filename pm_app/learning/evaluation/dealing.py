@@ -178,7 +178,8 @@ def _courses(kind: Int32, asset: Int32, cutoff: Int64, apart: bool) -> _Courses:
     _, number, counts = np.unique(asset, return_inverse=True, return_counts=True)
     slots = int(counts.max())
     passed = (cutoff - cutoff.min()).astype(np.float64)
-    slot = (passed * (slots / (passed.max() + 1.0))).astype(np.intp)
+    # In months of nanoseconds a float does not tell the end from what comes after it.
+    slot = np.minimum((passed * (slots / (passed.max() + 1.0))).astype(np.intp), slots - 1)
     labels = np.full((len(counts), slots), _NO_LABEL, dtype=np.int8)
     labels[number, slot] = kind
     if not apart and np.mean(labels != _NO_LABEL) >= COMMON_TIME:

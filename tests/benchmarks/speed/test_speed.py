@@ -32,7 +32,7 @@ MODULES = (
     "many_assets",
 )
 # Too long for a table that is made in ten minutes.
-ASKED = ("retraining", "fleet_retraining", "fleet_normality")
+ASKED = ("retraining", "fleet_retraining", "drives_retraining", "fleet_normality")
 
 
 @pytest.mark.benchmark

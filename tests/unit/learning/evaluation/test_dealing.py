@@ -1,6 +1,7 @@
 """Failures dealt anew: luck is told from skill as often as it says, whatever hangs together."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from pm_app.learning.evaluation.dealing import (
     deal_kinds,
 )
 
+DAY_NS = 24 * 3_600_000_000_000
 # Labels dealt anew that get in so often are no accident.
 INCREDIBLE = 0.002
 
@@ -166,6 +168,22 @@ def test_the_same_seed_deals_the_same():
     courses = fleet(np.random.default_rng(0))
 
     np.testing.assert_array_equal(deal(courses, seed=4).dealt, deal(courses, seed=4).dealt)
+
+
+@every_layout
+@pytest.mark.parametrize("days", [90, 120, 400, 4_000])
+def test_years_of_nanoseconds_are_dealt_as_days_are(layout, days, monkeypatch):
+    """A float64 holds 104 days of nanoseconds to the nanosecond."""
+    monkeypatch.setattr(dealing, "DEALS", 199)
+    courses = layout(np.random.default_rng(5))
+    passed = courses.cutoff - courses.cutoff.min()
+    few, many = (
+        deal(replace(courses, cutoff=passed * (length * DAY_NS // max(int(passed.max()), 1))))
+        for length in (10, days)
+    )
+
+    assert (few.found, few.ways) == (many.found, many.ways)
+    assert np.median(few.dealt) == pytest.approx(np.median(many.dealt), rel=0.25)
 
 
 # Rows held out at several origins, and failures of several kinds.

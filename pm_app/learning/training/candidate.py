@@ -30,7 +30,7 @@ from pm_app.learning.training.members import (
     usual_risk_of,
 )
 from pm_app.learning.training.parity import check_parity, describe_features, parity_rows
-from pm_app.learning.training.pooling import Pooled, pool_members
+from pm_app.learning.training.pooling import Pooled, grow_trees, pool_members
 from pm_app.learning.training.refitting import Recipe
 from pm_app.learning.training.revision import Reviser
 from pm_app.learning.training.selection import (
@@ -136,9 +136,15 @@ def train_candidate(
     if folds.crossed:
         progress(0.8, "training once more without each part of the lives, to be judged by it")
     pair = _cross_fit(task, pair, chosen, folds, seed, warm=warm is not None)
-    progress(0.9, "growing trees beside the network")
     network = _member(task, pair, chosen, folds)
-    pooled = pool_members(task, network, folds, pooling=search.pooling, seed=seed)
+    trees = grow_trees(
+        task,
+        folds,
+        seed=seed,
+        boosting=None if search.pooling else (False, ""),
+        progress=part_of(progress, 0.9, 0.98),
+    )
+    pooled = pool_members(task, network, trees, folds, pooling=search.pooling)
     unguided = _member(task, others[0][0], control, one_part(task)) if others else None
     calibration, reports = _judge(task, pooled, network, unguided, folds)
     progress(0.98, "exporting")

@@ -25,6 +25,7 @@ from pm_app.learning.pool.shares import (
 from pm_app.learning.training.crossfit import Folds
 from pm_app.learning.training.losses import corrected_losses
 from pm_app.learning.training.members import Answers, FoldAnswers, Member, ask_folds
+from pm_app.progress import Progress, part_of, silent
 from pm_app.records.learning import Pool
 from pm_app.records.readings import Float32, Float64
 
@@ -50,56 +51,99 @@ class Pooled:
         return {each.name: each.share for each in members if each.share} or {NETWORK: 1.0}
 
 
-def grow_forest(task: LearningTask, folds: Folds, *, seed: int) -> tuple[Forest, Member]:
+@dataclass(frozen=True, eq=False)
+class TreeMembers:
+    """Trees beside a network, as members by name, and what is published of them.
+
+    boosted: None where none are. hindrance: why none can be, where anybody should know.
+    """
+
+    members: Mapping[str, Member]
+    forest: Forest
+    boosted: Boosted | None = None
+    hindrance: str = ""
+
+
+def grow_trees(
+    task: LearningTask,
+    folds: Folds,
+    *,
+    seed: int,
+    boosting: tuple[bool, str] | None = None,
+    progress: Progress = silent,
+) -> TreeMembers:
+    """A forest, and boosted trees where they may answer.
+
+    boosting: whether they may, and why not if anybody should know; by default `can_boost`.
+    """
+    boosts, hindrance = boosting or can_boost()
+    of_forest = part_of(progress, 0.0, 0.4 if boosts else 1.0)
+    forest, member = grow_forest(task, folds, seed=seed, progress=of_forest)
+    members = {FOREST: member}
+    if not boosts:
+        return TreeMembers(members, forest, hindrance=hindrance)
+    later = part_of(progress, 0.4, 1.0)
+    boosted, members[BOOSTED] = boost_trees(task, folds, seed=seed, progress=later)
+    return TreeMembers(members, forest, boosted)
+
+
+def grow_forest(
+    task: LearningTask, folds: Folds, *, seed: int, progress: Progress = silent
+) -> tuple[Forest, Member]:
     """The forest of all rows that teach, and as a member: grown on those of each fold as well."""
-    judged = fit_forest(task, task.split.train, seed=seed)
     every, taught = task.of_all_rows, folds.taught if folds.crossed else ()
+    tell = _counted(progress, "growing a forest beside the network", 2 + len(taught))
+    tell(1)
+    judged = fit_forest(task, task.split.train, seed=seed)
+    tell(2)
     whole = fit_forest(every, task.split.learned, seed=seed)
-    crossed = [fit_forest(every, rows, seed=seed) for rows in taught] or [judged]
-    asked, modes = ask_folds(task, folds, crossed), whole.mode_shares if whole.modes else None
+    crossed = []
+    for number, rows in enumerate(taught, start=3):
+        tell(number)
+        crossed.append(fit_forest(every, rows, seed=seed))
+    asked = ask_folds(task, folds, crossed or [judged])
+    modes = whole.mode_shares if whole.modes else None
     return whole, Member(FOREST_REPORT, judged, whole, asked, mode_shares=modes)
 
 
-def boost_trees(task: LearningTask, folds: Folds, *, seed: int) -> tuple[Boosted, Member]:
+def boost_trees(
+    task: LearningTask, folds: Folds, *, seed: int, progress: Progress = silent
+) -> tuple[Boosted, Member]:
     """Boosted trees of all rows that teach, and as a member: of those of each fold as well.
 
     Validation stops the first; all others are boosted as often.
     """
     every, taught = task.of_all_rows, folds.taught if folds.crossed else ()
+    tell = _counted(progress, "boosting trees beside the network", 2 + len(taught))
+    tell(1)
     judged = fit_boosted(task, task.split.train, seed=seed)
-    whole, *crossed = (
-        fit_boosted(every, rows, seed=seed, rounds=judged.rounds)
-        for rows in (task.split.learned, *taught)
-    )
+    others = []
+    for number, rows in enumerate((task.split.learned, *taught), start=2):
+        tell(number)
+        others.append(fit_boosted(every, rows, seed=seed, rounds=judged.rounds))
+    whole, *crossed = others
     asked = ask_folds(task, folds, crossed or [judged])
     return whole, Member(BOOSTED_REPORT, judged, whole, asked)
 
 
+def _counted(progress: Progress, text: str, of: int) -> Callable[[int], None]:
+    """Tells before each of so many fits which one it is."""
+    return lambda number: progress((number - 1) / of, f"{text}: {number} of {of}")
+
+
 def pool_members(
-    task: LearningTask,
-    network: Member,
-    folds: Folds,
-    *,
-    pooling: bool,
-    seed: int,
-    boosting: tuple[bool, str] | None = None,
+    task: LearningTask, network: Member, trees: TreeMembers, folds: Folds, *, pooling: bool
 ) -> Pooled:
     """The network and trees pooled as rows that none has seen ask for.
 
     pooling: whether anything but the network may answer; a forest is measured beside it anyway.
-    boosting: whether boosted trees may, and why not if anybody should know (`can_boost`).
     """
-    grown, forest = grow_forest(task, folds, seed=seed)
     if not pooling:
-        return Pooled(network, (forest,), None)
-    boosted, members = None, {NETWORK: network, FOREST: forest}
-    boosts, hindrance = boosting or can_boost()
-    if boosts:
-        boosted, members[BOOSTED] = boost_trees(task, folds, seed=seed)
+        return Pooled(network, (trees.members[FOREST],), None)
+    members = {NETWORK: network, **trees.members}
     pool = _weigh(task, members, folds)
-    if hindrance:
-        pool = replace(pool, reason=f"{pool.reason}; {hindrance}")
     shares = {each.name: each.share for each in pool.members if each.share > 0.0}
+    pool = replace(pool, reason=f"{pool.reason}{_remarks(trees, shares)}")
     speaker = members[next(iter(shares))]
     if len(shares) > 1:
         speaker = _mix(task, [members[name] for name in shares], list(shares.values()))
@@ -109,9 +153,18 @@ def pool_members(
         speaker,
         tuple(member for member in shown if member is not speaker),
         pool,
-        grown if FOREST in shares else None,
-        boosted if BOOSTED in shares else None,
+        trees.forest if FOREST in shares else None,
+        trees.boosted if BOOSTED in shares else None,
     )
+
+
+def _remarks(trees: TreeMembers, shares: Shares) -> str:
+    """What a pool's reason says of its trees: how boosted ones are asked, or why there are none."""
+    if trees.hindrance:
+        return f"; {trees.hindrance}"
+    if BOOSTED in shares and trees.boosted is not None and trees.boosted.direct is not None:
+        return ", asked for each horizon by itself"
+    return ""
 
 
 def _weigh(task: LearningTask, members: Mapping[str, Member], folds: Folds) -> Pool:

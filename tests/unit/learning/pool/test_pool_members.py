@@ -14,7 +14,7 @@ from pm_app.learning.pool.graph import mix_answers, pool_graph
 from pm_app.learning.training import pooling
 from pm_app.learning.training.crossfit import one_part
 from pm_app.learning.training.members import Member, ask_folds
-from pm_app.learning.training.pooling import pool_members
+from pm_app.learning.training.pooling import grow_trees, pool_members
 
 
 @pytest.fixture(autouse=True)
@@ -35,9 +35,8 @@ def network_of(task, *, knows):
 
 
 def pool(task, network, *, pooling=True):
-    return pool_members(
-        task, network, one_part(task), pooling=pooling, boosting=(False, ""), seed=0
-    )
+    trees = grow_trees(task, one_part(task), boosting=(False, ""), seed=0)
+    return pool_members(task, network, trees, one_part(task), pooling=pooling)
 
 
 @pytest.fixture
@@ -94,8 +93,8 @@ class Oracle:
 
     kind, rounds, outputs = "hazard", 1, 16
 
-    def __init__(self, task, *, knows):
-        self.network = network_of(task, knows=knows)
+    def __init__(self, task, *, knows, direct=None):
+        self.network, self.direct = network_of(task, knows=knows), direct
 
     def __call__(self, values):
         return self.network.judged(values)
@@ -108,7 +107,34 @@ def boosting_as(monkeypatch):
 
 
 def boosted_pool(task, network, folds):
-    return pool_members(task, network, folds, pooling=True, boosting=(True, ""), seed=0)
+    trees = grow_trees(task, folds, boosting=(True, ""), seed=0)
+    return pool_members(task, network, trees, folds, pooling=True)
+
+
+def test_each_forest_and_each_boosting_is_told_of_before_it_begins(task, boosting_as):
+    boosting_as(Oracle(task, knows=True))
+    steps = []
+    grow_trees(
+        task, one_part(task), boosting=(True, ""), seed=0, progress=lambda *step: steps.append(step)
+    )
+
+    assert steps == [
+        (0.0, "growing a forest beside the network: 1 of 2"),
+        (0.2, "growing a forest beside the network: 2 of 2"),
+        (0.4, "boosting trees beside the network: 1 of 2"),
+        (0.7, "boosting trees beside the network: 2 of 2"),
+    ]
+
+
+def test_a_pool_tells_where_boosted_trees_are_asked_for_each_horizon(task, boosting_as):
+    reasons = []
+    for direct in (None, "trees of horizons"):
+        boosting_as(Oracle(task, knows=True, direct=direct))
+        pooled = boosted_pool(task, network_of(task, knows=False), one_part(task))
+        reasons.append(pooled.pool.reason)
+
+    assert reasons[0].endswith("boosted trees add beyond noise")
+    assert reasons[1] == f"{reasons[0]}, asked for each horizon by itself"
 
 
 def test_boosted_trees_that_know_more_join_and_are_told_beside(task, boosting_as):
@@ -142,7 +168,9 @@ def test_a_library_that_cannot_be_loaded_is_told_of(task, monkeypatch, tmp_path)
     monkeypatch.delitem(sys.modules, "lightgbm", raising=False)
     monkeypatch.syspath_prepend(tmp_path)
 
-    pooled = pool_members(task, network_of(task, knows=True), one_part(task), pooling=True, seed=0)
+    trees = grow_trees(task, one_part(task), seed=0)
+    network = network_of(task, knows=True)
+    pooled = pool_members(task, network, trees, one_part(task), pooling=True)
 
     assert pooled.pool.reason.endswith(
         "no trees are boosted: LightGBM is installed and cannot be loaded "

@@ -1,4 +1,4 @@
-"""A retraining of 25,000 simulated drives, a reading a day; long, so measured only when asked for."""
+"""A retraining of 25,000 simulated drives, a reading a day; measured only when asked for."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -17,8 +17,8 @@ _LENGTHS_NS: Final = tuple(
     parse_duration(f"{count}{unit}")
     for unit, counts in {
         "s": (1, 2, 5, 10, 20, 30),
-        "min": (1, 2, 5, 10, 20, 30),
-        "h": (1, 2, 4, 8, 12),
+        "min": (1, 2, 5, 10, 15, 20, 30),
+        "h": (1, 2, 3, 4, 6, 8, 12),
         "d": (1, 2, 3, 5, 7, 14, 28),
     }.items()
     for count in counts

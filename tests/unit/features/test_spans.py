@@ -33,6 +33,14 @@ def test_a_reading_a_day_has_windows_of_days_and_a_stop_a_minute_horizons_of_sec
     assert robot["target"]["horizons"] == ["5s", "10s"]
 
 
+@pytest.mark.parametrize("hours", [2, 3, 6, 8, 12, 24])
+def test_a_pane_is_as_long_as_readings_are_apart(hours):
+    """Of longer ones every other held twice as many readings."""
+    assert suitable_spans(hours * HOUR_NS)["features"]["pane"] == (
+        "1d" if hours == 24 else f"{hours}h"
+    )
+
+
 @settings(max_examples=300)
 @example(261 * DAY + 1, None)
 @example(1_383_219_003, 18_782_070_174)

@@ -167,6 +167,7 @@ def _shuffle(known: Dataset, plant: Grown, day: float, rng: np.random.Generator)
 
 def by_forest(dataset: Dataset, plant: Grown) -> PromotionDecision:
     """Of the forest member alone."""
+    from pm_app.learning.pool.shares import FOREST
     from pm_app.learning.training.crossfit import deal_folds
     from pm_app.learning.training.fit import Training
     from pm_app.learning.training.members import judge_member
@@ -182,7 +183,8 @@ def by_forest(dataset: Dataset, plant: Grown) -> PromotionDecision:
     output = whole(task.frame.values[task.split.test])
     risk = scores_of(output, task.head, calibration).risk[:, -1]
     asked = [AskedRows(task.split.test, risk, float(np.nanmean(truth[task.split.learned])))]
-    recipe = Recipe(Training(None, 0.0, seed), None, share=0.0)  # type: ignore[arg-type] # the network has no share
+    nothing: Any = None
+    recipe = Recipe(Training(nothing, 0.0, seed), nothing, shares={FOREST: 1.0})
     ask = ask_recipe(dataset, task, recipe, lambda done, text: None)
     asked += ask_earlier(dataset, task, truth, ask)
     risk = np.concatenate([each.risk for each in asked])

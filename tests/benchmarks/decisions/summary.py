@@ -13,7 +13,7 @@ from scipy.stats import binomtest
 STATIONARY, CHANGE, GATE, NETWORK = "stationary", "change", "gate", "gate, network"
 FIRST, FIRST_PRODUCT = "first version", "first version, product"
 # Plants that a whole run measures.
-PLANNED = {STATIONARY: 10, CHANGE: 50, GATE: 50, NETWORK: 5, FIRST: 100, FIRST_PRODUCT: 10}
+PLANNED = {STATIONARY: 10, CHANGE: 50, GATE: 100, NETWORK: 5, FIRST: 100, FIRST_PRODUCT: 10}
 # So many times better than the share of failures a booster ranks a plant that it predicts.
 PREDICTED = 3.0
 NEW_KIND = "impeller"

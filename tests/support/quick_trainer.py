@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from pm_app.jobs.retrain.process import end_with_parent
+from pm_app.jobs.retrain.process import end_with_parent, tell_parent
 from pm_app.jobs.retrain.trainer import main
 from pm_app.learning.pool import shares
 from pm_app.learning.training import crossfit, fit, selection
@@ -16,4 +16,4 @@ selection.LIFE_GRID = selection.LIFE_GRID[1:2]
 
 if __name__ == "__main__":
     end_with_parent()
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), tell_parent())

@@ -2,8 +2,7 @@
 
 It runs apart as the trainer of failures does: a large history must not grow the daemon, and what
 dies here leaves nothing but a folder. TensorFlow is not loaded. Started as
-`python -m pm_app.jobs.normality.learner REQUEST RESPONSE`; each line it prints is a share done and
-what it is doing.
+`python -m pm_app.jobs.normality.learner REQUEST RESPONSE`.
 """
 
 import sys
@@ -22,10 +21,11 @@ from pm_app.jobs.normality.messages import (
     NormalResponse,
 )
 from pm_app.jobs.retrain.messages import REFUSED
-from pm_app.jobs.retrain.process import end_with_parent, give_way
+from pm_app.jobs.retrain.process import end_with_parent, give_way, tell_parent
 from pm_app.jobs.retrain.request import read_source
 from pm_app.learning.normality.history import NOT_HEALTHY
 from pm_app.learning.normality.learn import LearnedNormal, learn_normal
+from pm_app.progress import Progress, part_of, silent
 from pm_app.records.features import FeatureSpec
 from pm_app.records.normality import NormalCard
 from pm_app.scoring.deviation import DeviationPredictor
@@ -39,13 +39,13 @@ MORE_HISTORY: Final = 1.25
 LONGEST_KEPT: Final = timedelta(days=30)
 
 
-def main(request_path: Path, response_path: Path) -> None:
+def main(request_path: Path, response_path: Path, progress: Progress) -> None:
     """Learn as requested and write the response; what goes wrong on purpose ends it as REFUSED."""
     give_way()
     request: NormalRequest = NORMAL_REQUEST.validate_json(request_path.read_bytes())
     settings = parse_settings(request.settings, folder=Path(request.folder), origin="plant.toml")
     try:
-        response = learn(request, settings)
+        response = learn(request, settings, progress=progress)
     except NotEnoughData as error:
         response = NormalResponse("not_enough_data", str(error))
     except MissingSegment as error:
@@ -56,12 +56,14 @@ def main(request_path: Path, response_path: Path) -> None:
     write_bytes(response_path, NORMAL_RESPONSE.dump_json(response))
 
 
-def learn(request: NormalRequest, settings: Settings) -> NormalResponse:
+def learn(
+    request: NormalRequest, settings: Settings, *, progress: Progress = silent
+) -> NormalResponse:
     """Learn what is normal from what history holds. Raises NotEnoughData."""
     registry = Registry(settings.state / "versions")
     speaks = registry.load_normal(request.before) if request.before is not None else None
     before = None if speaks is None else speaks.card
-    _print_progress(0.0, "building features")
+    progress(0.0, "building features")
     source = read_source(request, settings)
     rows, left_out = gather_normal(
         source,
@@ -75,7 +77,7 @@ def learn(request: NormalRequest, settings: Settings) -> NormalResponse:
         settings=settings.deviation,
         before=before,
         seed=settings.retraining.seed,
-        progress=lambda done, text: _print_progress(0.3 + 0.7 * done, text),
+        progress=part_of(progress, 0.3, 1.0),
         raw_before=None if speaks is None else DeviationPredictor(speaks.onnx, speaks.card).raw,
     )
     card = learned.card
@@ -147,11 +149,6 @@ def _metrics(card: NormalCard) -> dict[str, Any]:
     }
 
 
-def _print_progress(done: float, text: str) -> None:
-    sys.stdout.write(f"{done:.3f} {text}\n")
-    sys.stdout.flush()
-
-
 if __name__ == "__main__":
     end_with_parent()
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), tell_parent())

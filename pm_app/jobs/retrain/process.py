@@ -81,6 +81,7 @@ def _started(command: Sequence[str], errors: IO[str]) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=errors,
         text=True,
+        encoding="utf-8",
         env=_QUIET | os.environ,
     )
 
@@ -136,6 +137,22 @@ def release_memory() -> None:
     """
     with contextlib.suppress(OSError, AttributeError):  # another C library
         ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+
+def tell_parent() -> Progress:
+    """Progress as lines of what was standard output, a share done and a text each.
+
+    What libraries print goes where errors go from now on: LightGBM's words are no progress.
+    """
+    lines = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    sys.stdout.flush()
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+
+    def tell(done: float, text: str) -> None:
+        lines.write(f"{done:.3f} {text}\n")
+        lines.flush()
+
+    return tell
 
 
 def end_with_parent() -> None:

@@ -1,8 +1,7 @@
 """The trainer process: reads a request, learns, fills the staging folder, responds, exits.
 
 It runs apart because TensorFlow holds 750 MB and keeps some of it at every training.
-Started as `python -m pm_app.jobs.retrain.trainer REQUEST RESPONSE`; each line it prints is a
-share done and what it is doing.
+Started as `python -m pm_app.jobs.retrain.trainer REQUEST RESPONSE`.
 """
 
 import sys
@@ -23,7 +22,12 @@ from pm_app.jobs.retrain.messages import (
     TrainingResponse,
 )
 from pm_app.jobs.retrain.normal import offer_deviation
-from pm_app.jobs.retrain.process import end_with_parent, give_way, release_memory
+from pm_app.jobs.retrain.process import (
+    end_with_parent,
+    give_way,
+    release_memory,
+    tell_parent,
+)
 from pm_app.jobs.retrain.renewals import renewal_evidence
 from pm_app.jobs.retrain.request import read_source
 from pm_app.jobs.score.champion import Champion
@@ -31,6 +35,7 @@ from pm_app.learning.dataset import Dataset, Evidence
 from pm_app.learning.evaluation.renewal_evidence import RenewalEvidence
 from pm_app.learning.ranking import ChampionVersion
 from pm_app.ports import Engine
+from pm_app.progress import Progress, silent
 from pm_app.records.normality import FrozenNormal
 from pm_app.scoring.deviation import DeviationPredictor
 from pm_app.scoring.predictor import Predictor
@@ -46,7 +51,10 @@ OpenEngine = Callable[[str | None], AbstractContextManager[Engine | None]]
 
 
 def main(
-    request_path: Path, response_path: Path, open_engine: OpenEngine = lambda name: nullcontext()
+    request_path: Path,
+    response_path: Path,
+    progress: Progress,
+    open_engine: OpenEngine = lambda name: nullcontext(),
 ) -> None:
     """Learn as requested and write the response; what goes wrong on purpose ends it as REFUSED.
 
@@ -57,7 +65,8 @@ def main(
     settings = parse_settings(request.settings, folder=Path(request.folder), origin="plant.toml")
     try:
         with open_engine(request.engine) as engine:
-            response = train(request, settings, _on_workers(engine, request_path.parent))
+            workers = _on_workers(engine, request_path.parent)
+            response = train(request, settings, workers, progress=_giving_back(progress))
     except NotEnoughData as error:
         response = TrainingResponse("not_enough_data", str(error), in_a_row=request.in_a_row_before)
     except MissingSegment as error:
@@ -77,14 +86,18 @@ def _on_workers(engine: Engine | None, folder: Path) -> "TrainAll | None":
 
 
 def train(
-    request: TrainingRequest, settings: Settings, trainers: "TrainAll | None" = None
+    request: TrainingRequest,
+    settings: Settings,
+    trainers: "TrainAll | None" = None,
+    *,
+    progress: Progress = silent,
 ) -> TrainingResponse:
     """Learn what history holds; trainers: who tries networks, by default this process.
 
     Raises NotEnoughData.
     """
     champion = _champion(request, settings)
-    _print_progress(0.0, "building features")
+    progress(0.0, "building features")
     source = read_source(request, settings)
     dataset = gather_dataset(
         source,
@@ -92,7 +105,7 @@ def train(
         as_of_ns=request.as_of_ns,
         champion=champion.card.spec if champion is not None else None,
     )
-    _print_progress(0.04, dataset.regimes)
+    progress(0.04, dataset.regimes)
     dataset, normal = offer_deviation(dataset, source, settings, request)
     evidence = Evidence(
         request.now,
@@ -101,7 +114,7 @@ def train(
         request.failures_last,
         request.force,
     )
-    learned = _learn(dataset, settings, evidence, champion, trainers)
+    learned = _learn(dataset, settings, evidence, champion, trainers, progress)
     if learned.version is not None:
         _stage(Path(request.staging), learned.version, normal)
     speaking = _speaking(request, champion)
@@ -116,13 +129,14 @@ def _learn(
     evidence: Evidence,
     champion: ChampionVersion | None,
     trainers: "TrainAll | None",
+    progress: Progress,
 ) -> "Learned":
     # They load TensorFlow, which takes seconds: what is refused before does without.
     from pm_app.learning.pipeline import learn
     from pm_app.learning.training.executor import train_here
 
     train = trainers or train_here
-    return learn(dataset, settings, evidence, champion, progress=_print_progress, train=train)
+    return learn(dataset, settings, evidence, champion, progress=progress, train=train)
 
 
 def _stage(folder: Path, version: "UnpublishedVersion", normal: FrozenNormal | None) -> None:
@@ -184,13 +198,16 @@ def _response(learned: "Learned", renewals: Sequence[RenewalEvidence]) -> Traini
     )
 
 
-def _print_progress(done: float, text: str) -> None:
-    """Tell how far it is, between one stage and the next."""
-    release_memory()
-    sys.stdout.write(f"{done:.3f} {text}\n")
-    sys.stdout.flush()
+def _giving_back(progress: Progress) -> Progress:
+    """The same, giving freed memory back between one stage and the next."""
+
+    def tell(done: float, text: str) -> None:
+        release_memory()
+        progress(done, text)
+
+    return tell
 
 
 if __name__ == "__main__":
     end_with_parent()
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), tell_parent())

@@ -76,6 +76,31 @@ def test_a_trainer_killed_for_want_of_memory_is_told_in_words(trainer, tmp_path,
         run_trainer(tmp_path / "order", tmp_path / "answer", kill, timeout_seconds=SECONDS)
 
 
+def test_what_libraries_print_is_no_progress(trainer, tmp_path, monkeypatch):
+    trainer.write_text(
+        f"#!{sys.executable}\n"
+        "import os, sys\n"
+        f"sys.path[:0] = {sys.path!r}\n"
+        "from pm_app.jobs.retrain.process import tell_parent\n"
+        "tell = tell_parent()\n"
+        "print('[LightGBM] [Warning] from Python', flush=True)\n"
+        "os.system('echo [LightGBM] [Warning] from C')\n"
+        "tell(0.5, 'Öl')\n"
+        "print('words', end='')\n"
+    )
+    monkeypatch.setattr(sys, "executable", str(trainer))
+    heard = []
+
+    run_trainer(
+        tmp_path / "order",
+        tmp_path / "answer",
+        lambda *told: heard.append(told),
+        timeout_seconds=SECONDS,
+    )
+
+    assert heard == [(0.5, "Öl")]
+
+
 def test_what_may_pass_by_itself_is_told_as_the_trainer_told_it(trainer, tmp_path, monkeypatch):
     words = "TransientError: dask://there:8786: no scheduler of dask answers there"
     trainer.write_text(f"#!{sys.executable}\nimport sys\nsys.stderr.write({words!r})\nsys.exit(3)")

@@ -49,7 +49,6 @@ def quick(monkeypatch):
     """Short schedules and a grid of one: what is tested is the verdict, not the optimum."""
     monkeypatch.setattr(training, "STEPS", 150)
     monkeypatch.setattr(crossfit, "FOLDS", 2)
-    monkeypatch.setattr(trainer_module, "_print_progress", lambda done, text: None)
     for grid in ("LIFE_GRID", "TABLE_GRID"):
         monkeypatch.setattr(selection, grid, ((1e-3, 0.1, 4e-3),))
 

@@ -145,8 +145,9 @@ def tell_parent() -> Progress:
     What libraries print goes where errors go from now on: LightGBM's words are no progress.
     """
     lines = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
-    sys.stdout.flush()
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    # In one order with errors, the last of which is what the parent looks for.
+    sys.stdout = sys.stderr
 
     def tell(done: float, text: str) -> None:
         lines.write(f"{done:.3f} {text}\n")

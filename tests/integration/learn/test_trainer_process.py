@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from factories import NOW, PLANT_TOML, FakeTrainer, make_plant, opened, readings_table
 
-from pm_app.errors import TransientError
+from pm_app.errors import BadSettings, TransientError
 from pm_app.jobs.retrain.process import NICENESS, run_trainer
 from pm_app.jobs.retrain.run import retrain
 from pm_app.jobs.score.run import score
@@ -76,27 +76,30 @@ def test_a_trainer_killed_for_want_of_memory_is_told_in_words(trainer, tmp_path,
         run_trainer(tmp_path / "order", tmp_path / "answer", kill, timeout_seconds=SECONDS)
 
 
-def test_what_libraries_print_is_no_progress(trainer, tmp_path, monkeypatch):
+def test_what_libraries_print_is_neither_progress_nor_the_error(trainer, tmp_path, monkeypatch):
     trainer.write_text(
         f"#!{sys.executable}\n"
         "import os, sys\n"
         f"sys.path[:0] = {sys.path!r}\n"
         "from pm_app.jobs.retrain.process import tell_parent\n"
         "tell = tell_parent()\n"
-        "print('[LightGBM] [Warning] from Python', flush=True)\n"
+        "print('[LightGBM] [Warning] from Python')\n"
         "os.system('echo [LightGBM] [Warning] from C')\n"
         "tell(0.5, 'Öl')\n"
-        "print('words', end='')\n"
+        "sys.stderr.write('BadSettings: target.column is no sensor')\n"
+        "sys.exit(3)\n"
     )
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
     monkeypatch.setattr(sys, "executable", str(trainer))
     heard = []
 
-    run_trainer(
-        tmp_path / "order",
-        tmp_path / "answer",
-        lambda *told: heard.append(told),
-        timeout_seconds=SECONDS,
-    )
+    with pytest.raises(BadSettings, match=r"^target\.column is no sensor$"):
+        run_trainer(
+            tmp_path / "order",
+            tmp_path / "answer",
+            lambda *told: heard.append(told),
+            timeout_seconds=SECONDS,
+        )
 
     assert heard == [(0.5, "Öl")]
 

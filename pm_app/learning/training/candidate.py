@@ -137,13 +137,8 @@ def train_candidate(
         progress(0.8, "training once more without each part of the lives, to be judged by it")
     pair = _cross_fit(task, pair, chosen, folds, seed, warm=warm is not None)
     network = _member(task, pair, chosen, folds)
-    trees = grow_trees(
-        task,
-        folds,
-        seed=seed,
-        boosting=None if search.pooling else (False, ""),
-        progress=part_of(progress, 0.9, 0.98),
-    )
+    boosting, later = None if search.pooling else (False, ""), part_of(progress, 0.9, 0.98)
+    trees = grow_trees(task, folds, seed=seed, boosting=boosting, progress=later)
     pooled = pool_members(task, network, trees, folds, pooling=search.pooling)
     unguided = _member(task, others[0][0], control, one_part(task)) if others else None
     calibration, reports = _judge(task, pooled, network, unguided, folds)
